@@ -1,0 +1,109 @@
+"""A request → an answer: parameters are checked, the pipe's one query runs, an empty answer asks the fallback.
+
+Used by the endpoint, by `alsobought pipe run` and by the cases, so that all three are the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from app.errors import AlsoboughtError
+from app.pipes.library import Describe, Library, Pipe
+from app.pipes.parameters import values
+from app.settings import Settings
+from app.warehouse import Column, Rows, Statistics, Warehouse
+
+SAFE_INTEGER = 2**53
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a pipe says: columns, rows as lists in their order, and which pipe said it (`fallback`, else None)."""
+
+    pipe: Pipe
+    fallback: str | None
+    meta: list[Column]
+    data: list[list[Any]]
+    statistics: Statistics
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """The rows as JSON shows them: integers beyond 2^53 are strings, since JavaScript would round them."""
+        names = [column.name for column in self.meta]
+        wide = [place for place, column in enumerate(self.meta) if "Int64" in column.type or "Int128" in column.type]
+        rows = []
+        for row in self.data:
+            for place in wide:
+                row[place] = _safe(row[place])
+            rows.append(dict(zip(names, row, strict=True)))
+        return rows
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, int) and abs(value) > SAFE_INTEGER:
+        return str(value)
+    return [_safe(one) for one in value] if isinstance(value, list) else value
+
+
+def open_library(settings: Settings, warehouse: Warehouse) -> Library:
+    """The pipes of the project's folder, checked against this warehouse."""
+    home = settings.home_folder
+    return Library(home / "pipes", home / "sql" / "macros", warehouse.tables, describer(warehouse))
+
+
+def describer(warehouse: Warehouse) -> Describe:
+    def describe(sql: str, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+        return [(column.name, column.type) for column in warehouse.describe(sql, parameters)]
+
+    return describe
+
+
+def answer(
+    library: Library, warehouse: Warehouse, name: str, given: Mapping[str, Sequence[Any]], now: datetime
+) -> Answer:
+    """The answer of a pipe.
+
+    Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
+    """
+    pipe = library[name]
+    bound = values(pipe.parameters, given)
+    rows = _run(warehouse, pipe, bound, now)
+    found = Answer(pipe, None, [Column(*column) for column in pipe.columns], rows.data, rows.statistics)
+    seen = {name}
+    fallback = pipe.header.fallback
+    while not found.data and fallback and fallback.pipe not in seen:
+        seen.add(fallback.pipe)
+        try:
+            other = library[fallback.pipe]
+            accepted = {p.name: bound[p.name] for p in other.parameters if p.name in bound}
+            rows = _run(warehouse, other, {**_defaults(other), **accepted}, now)
+        except AlsoboughtError:
+            break  # the answer is empty, and that is true; a broken fallback is its own pipe's error
+        data = _in_shape(pipe, rows, fallback.renamed, bound)
+        found = replace(found, fallback=fallback.pipe, data=data) if data else found
+        fallback = other.header.fallback
+    return found
+
+
+def _defaults(pipe: Pipe) -> dict[str, Any]:
+    return {p.name: [p.default] if p.repeated else p.default for p in pipe.parameters if p.default is not None}
+
+
+def _run(warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Rows:
+    return warehouse.rows(pipe.sql(bound), {**bound, "now": now})
+
+
+def _in_shape(pipe: Pipe, rows: Rows, renamed: Mapping[str, str], bound: Mapping[str, Any]) -> list[list[Any]]:
+    """Rows of a fallback in the columns of the pipe that was asked; what they do not have is null, the key is what was asked."""
+    places = {renamed.get(column.name, column.name): place for place, column in enumerate(rows.meta)}
+    key = pipe.header.key
+    return [
+        [
+            value if name == key else row[places[name]] if name in places else None
+            for name, _ in pipe.columns
+        ]
+        for value in (bound[key] if key else [None])
+        for row in rows.data
+    ]

@@ -1,0 +1,105 @@
+"""Everything that can go wrong, as one small tree.
+
+    AlsoboughtError             500 internal
+    ├── BadRequest              400 bad_request       the body or the path cannot be read
+    ├── BadParameters           400 bad_parameters    one detail per parameter
+    ├── BadEvents               400 bad_events        nothing in the request could be accepted
+    ├── TooLarge                413 too_large
+    ├── NoSuchPipe              404 no_such_pipe
+    ├── PipeBroken              503 pipe_broken       a pipe that never had a good text
+    ├── Busy                    503 busy              try again: the writer's queue is full
+    ├── NotStored               503 not_stored        the warehouse refused the write
+    ├── TooSlow                 504 too_slow          a limit of the read-only connection was hit
+    ├── PipeFault               a fault in a pipe's file, with its line; for the analyst, never for the caller
+    ├── WarehouseFault          the warehouse cannot be opened or does not answer
+    ├── MigrationFault          a migration is missing, edited or failed
+    └── Unusable                a setting, a file or a port that a command cannot work with
+
+A message says what happened, a hint says what would have worked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Detail:
+    """One fault of a request: which parameter, and what is wrong with it."""
+
+    param: str
+    problem: str
+
+
+class AlsoboughtError(Exception):
+    """The root: `status` and `code` are what an HTTP caller sees."""
+
+    status = 500
+    code = "internal"
+
+    def __init__(self, message: str, hint: str = "", details: tuple[Detail, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.hint}" if self.hint else self.message
+
+
+class BadRequest(AlsoboughtError):
+    status, code = 400, "bad_request"
+
+
+class BadParameters(AlsoboughtError):
+    status, code = 400, "bad_parameters"
+
+
+class BadEvents(AlsoboughtError):
+    status, code = 400, "bad_events"
+
+
+class TooLarge(AlsoboughtError):
+    status, code = 413, "too_large"
+
+
+class NoSuchPipe(AlsoboughtError):
+    status, code = 404, "no_such_pipe"
+
+
+class PipeBroken(AlsoboughtError):
+    status, code = 503, "pipe_broken"
+
+
+class Busy(AlsoboughtError):
+    status, code = 503, "busy"
+
+
+class NotStored(AlsoboughtError):
+    status, code = 503, "not_stored"
+
+
+class TooSlow(AlsoboughtError):
+    status, code = 504, "too_slow"
+
+
+class PipeFault(AlsoboughtError):
+    """A fault in a pipe's text. `line` counts from 1; 0 means the file as a whole."""
+
+    code = "pipe_fault"
+
+    def __init__(self, message: str, hint: str = "", line: int = 0) -> None:
+        super().__init__(message, hint)
+        self.line = line
+
+
+class WarehouseFault(AlsoboughtError):
+    code = "warehouse_fault"
+
+
+class MigrationFault(AlsoboughtError):
+    code = "migration_fault"
+
+
+class Unusable(AlsoboughtError):
+    code = "unusable"

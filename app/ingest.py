@@ -1,0 +1,396 @@
+"""The writer: one thread that makes batches, gives every event its seq and stores each event once.
+
+An insert with views is not atomic. So `events` is the write-ahead log of the views: a batch carries its number and the
+writer's epoch, is stored as one block under one token, and is repeated with that token until it went through. After a
+crash `heal` stores the last batch again, from `events` itself, so that the views that missed it get it (see design).
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+
+from app.errors import AlsoboughtError, Busy, NotStored
+from app.events import Event, Item
+from app.settings import Settings
+from app.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+CATALOGUE_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
+
+
+class Row(msgspec.Struct, omit_defaults=True):
+    """An event as `events` stores it. Omitted fields take the column's default: that is how category is stamped."""
+
+    event_id: str
+    event_type: str
+    user_id: str
+    item_id: str
+    timestamp: datetime
+    source: str
+    partition: int
+    offset: int
+    batch: int
+    epoch: int
+    ingested_at: datetime
+    seq: int
+    quantity: int
+    session_id: str = ""
+    category: str = ""
+    order_id: str = ""
+    order_size: int = 0
+    price: float = 0.0
+    properties: str = ""
+
+
+class ItemRow(msgspec.Struct):
+    item_id: str
+    title: str
+    category: str
+    brand: str
+    price: float
+    available: bool
+    image: str
+    attributes: dict[str, str]
+    version: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of a submission: rows stored, repeats dropped, and the ingest time from which answers show them."""
+
+    rows: int
+    repeats: int
+    as_of: datetime
+
+
+@dataclass
+class Submission:
+    """Rows that arrived together. `offsets` are their places in the source; a direct post has none."""
+
+    rows: Sequence[Event] | Sequence[Item]
+    source: str = "post"
+    offsets: Sequence[int] | None = None
+    done: Future[Stored] = field(default_factory=Future)
+
+    @property
+    def of_items(self) -> bool:
+        return bool(self.rows) and isinstance(self.rows[0], Item)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One block: its token, and its rows as JSON lines."""
+
+    token: str
+    lines: bytes
+    items: frozenset[str]
+    ingested_at: datetime
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Writer:
+    """Start it once per warehouse; `submit` from any thread."""
+
+    def __init__(self, warehouse: Warehouse, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
+        self.warehouse, self.settings, self.clock = warehouse, settings, clock
+        self.as_of: datetime | None = None
+        self._queue: queue.Queue[Submission | None] = queue.Queue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self._seq = self.epoch = 0
+        self._unfinished: Batch | None = None
+        self._items_changed = self._ids_unknown = False
+        self._catalogue_read = 0.0
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        """Heals what a crash tore, takes a new epoch, and begins to write."""
+        heal(self.warehouse)
+        sql = f"select max(seq), toString(max(ingested_at)) from {self.warehouse.database}.events"
+        newest_seq, newest = self.warehouse.trusted_rows(sql).data[0]
+        if newest_seq:
+            self.as_of = datetime.fromisoformat(newest).replace(tzinfo=UTC)
+        self._seq = int(newest_seq)
+        self.epoch = self._next_seq()
+        self._read_catalogue()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stores what is waiting, then ends the thread."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def submit(self, submission: Submission) -> Future[Stored]:
+        """Raises Busy when too much is waiting; the future raises NotStored when the warehouse refuses."""
+        if not submission.rows:
+            submission.done.set_result(Stored(0, 0, self.as_of or self.clock()))
+            return submission.done
+        with self._lock:
+            if self._waiting and self._waiting + len(submission.rows) > self.settings.queue_rows:
+                raise Busy("the writer is behind", "Send the same events again in a second")
+            self._waiting += len(submission.rows)
+        self._queue.put(submission)
+        return submission.done
+
+    @property
+    def waiting(self) -> int:
+        """Rows in the queue."""
+        return self._waiting
+
+    # The thread
+
+    def _run(self) -> None:
+        held: Submission | None = None
+        while first := held or self._queue.get():
+            together = [first]
+            held = None if first.of_items else self._gather(together)
+            self._answer(together, idle=held is None and self._queue.empty())
+
+    def _gather(self, together: list[Submission]) -> Submission | None:
+        """Adds what belongs to the same batch; returns the first submission that does not."""
+        rows = len(together[0].rows)
+        closes = time.monotonic() + self.settings.batch_seconds
+        while rows < self.settings.batch_rows:
+            try:
+                more = self._queue.get(timeout=max(0.0, closes - time.monotonic()))
+            except queue.Empty:
+                return None
+            if more is None:
+                self._queue.put(None)
+                return None
+            rows += len(more.rows)
+            if more.of_items or more.source != together[0].source or rows > self.settings.batch_rows:
+                return more
+            together.append(more)
+        return None
+
+    def _answer(self, together: list[Submission], *, idle: bool) -> None:
+        """Stores submissions and tells their callers. Whatever goes wrong, the thread lives and they are told."""
+        try:
+            if self._unfinished:
+                self._finish(self._unfinished)
+            results = [self._store_items(together[0])] if together[0].of_items else self._store_events(together)
+            if self._ids_unknown and (idle or time.monotonic() - self._catalogue_read > CATALOGUE_SECONDS):
+                self._read_catalogue()
+        except Exception as error:
+            log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
+            refusal = NotStored("the events may not have been stored", "Send them again with the same event_id")
+            refusal.__cause__ = error
+            for submission in together:
+                submission.done.set_exception(refusal)
+        else:
+            for submission, stored in zip(together, results, strict=True):
+                submission.done.set_result(stored)
+        finally:
+            with self._lock:
+                self._waiting -= sum(len(submission.rows) for submission in together)
+
+    # Events
+
+    def _store_events(self, together: list[Submission]) -> list[Stored]:
+        if self._items_changed:  # events behind new items are stamped with their categories
+            self._read_catalogue()
+        now = self.clock()
+        known = self._known_ids(together, now)
+        rows: list[Row] = []
+        counts = []
+        batch = self._next_seq()
+        self._seq = batch - 1
+        for submission in together:
+            before = len(rows)
+            for place, event in enumerate(submission.rows):
+                assert isinstance(event, Event)
+                offset = submission.offsets[place] if submission.offsets is not None else None
+                row = self._row(event, submission.source, offset, batch, now)
+                if row.event_id in known:
+                    continue
+                known.add(row.event_id)
+                rows.append(row)
+            counts.append((len(rows) - before, len(submission.rows) - len(rows) + before))
+        if rows:
+            first, last = rows[0], rows[-1]
+            token = batch_token(first.source, first.partition, first.offset, last.offset, self.epoch)
+            self._finish(Batch(token, _encode_lines(rows), frozenset(row.item_id for row in rows), now))
+        return [Stored(stored, repeats, now) for stored, repeats in counts]
+
+    def _row(self, event: Event, source: str, offset: int | None, batch: int, now: datetime) -> Row:
+        seq = self._seq = self._seq + 1
+        place = seq if offset is None else offset
+        timestamp = event.timestamp if isinstance(event.timestamp, datetime) else now
+        properties = "" if event.properties is msgspec.UNSET else msgspec.json.encode(event.properties).decode()
+        return Row(
+            event_id=event.event_id or f"{source}:{place}",
+            event_type=event.event_type,
+            user_id=event.user_id or event.session_id,
+            item_id=event.item_id,
+            timestamp=timestamp,
+            source=source,
+            partition=0,
+            offset=place,
+            batch=batch,
+            epoch=self.epoch,
+            ingested_at=now,
+            seq=seq,
+            quantity=event.quantity,
+            session_id=event.session_id,
+            category=event.category,
+            order_id=event.order_id,
+            order_size=event.order_size,
+            price=event.price,
+            properties=properties,
+        )
+
+    def _known_ids(self, together: list[Submission], now: datetime) -> set[str]:
+        """Which of these event_ids were stored within the horizon."""
+        ids = []
+        users = set()
+        for submission in together:
+            for place, event in enumerate(submission.rows):
+                assert isinstance(event, Event)
+                if event.event_id or submission.offsets is not None:
+                    ids.append(event.event_id or f"{submission.source}:{submission.offsets[place]}")  # type: ignore[index]
+                    users.add(event.user_id or event.session_id)
+        if not ids:
+            return set()
+        sql = (
+            f"select event_id from {self.warehouse.database}.events"
+            " where event_id in {ids:Array(String)} and ingested_at > {since:DateTime64(3, 'UTC')}"
+        )
+        if len(users) <= 200:  # the table is sorted by user: a few users are quicker to find than to scan for
+            sql += " and user_id in {users:Array(String)}"
+        since = now - timedelta(days=self.settings.repeat_days)
+        found = self.warehouse.trusted_rows(sql, {"ids": ids, "users": sorted(users)[:200], "since": since})
+        return {row[0] for row in found.data}
+
+    def _next_seq(self) -> int:
+        """Microseconds that never fall behind what was given before."""
+        return max(self._seq + 1, int(self.clock().timestamp() * 1_000_000))
+
+    def _finish(self, batch: Batch) -> None:
+        """Stores a batch, and keeps it as unfinished while that fails: nothing overtakes it, and its token never changes."""
+        self._unfinished = batch
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self.warehouse.insert("events", batch.lines, batch.token)
+                break
+            except AlsoboughtError:
+                if attempt == ATTEMPTS:
+                    raise
+                time.sleep(0.1 * attempt)
+        self._unfinished = None
+        self.as_of = batch.ingested_at
+        self._ids_unknown = self._ids_unknown or self._new_items(batch.items)
+
+    # Items and the catalogue
+
+    def _store_items(self, submission: Submission) -> Stored:
+        now = self.clock()
+        rows = []
+        for item in submission.rows:
+            assert isinstance(item, Item)
+            self._seq = self._next_seq()
+            fields = msgspec.structs.asdict(item)
+            rows.append(ItemRow(**fields, version=self._seq, updated_at=now))
+        self.warehouse.insert("items", _encode_lines(rows))
+        self._items_changed = self._ids_unknown = True
+        return Stored(len(rows), 0, now)
+
+    def _new_items(self, items: frozenset[str]) -> bool:
+        sql = (
+            f"select arrayExists(id -> not dictHas('{self.warehouse.database}.catalogue', cityHash64(id)),"
+            " {items:Array(String)})"
+        )
+        return bool(self.warehouse.trusted_rows(sql, {"items": sorted(items)}).data[0][0])
+
+    def _read_catalogue(self) -> None:
+        self.warehouse.command(f"system reload dictionary {self.warehouse.database}.catalogue")
+        self._items_changed = self._ids_unknown = False
+        self._catalogue_read = time.monotonic()
+
+
+_encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines
+
+
+def batch_token(source: str, partition: int, first: int, last: int, epoch: int) -> str:
+    """What the database recognises a repeated batch by.
+
+    >>> batch_token("post", 0, 17, 19, 5)
+    'post:0:17-19:5'
+    """
+    return f"{source}:{partition}:{first}-{last}:{epoch}"
+
+
+def heal(warehouse: Warehouse) -> list[str]:
+    """Brings every view up to the last batch in `events`; returns the tables whose memory had to be cleared.
+
+    A table that was killed between its deduplication record and its part would refuse the batch for ever: its memory is
+    cleared. Then the last batch is stored again with its token: `events` and the tables that have it drop it, the others
+    take it. Only the embedded warehouse keeps these records where we can read them.
+    """
+    if not warehouse.embedded:
+        return []
+    database = warehouse.database
+    last = warehouse.trusted_rows(
+        "select any(source), any(partition), argMin(offset, seq), argMax(offset, seq), any(epoch), batch, count()"
+        f" from {database}.events where batch = (select max(batch) from {database}.events) group by batch"
+    ).data
+    torn = [table for table in _fed_tables(warehouse) if _record_without_part(warehouse, table)]
+    for table in torn:
+        warehouse.command(f"alter table {database}.{table} modify setting non_replicated_deduplication_window = 0")
+        warehouse.command(f"alter table {database}.{table} modify setting non_replicated_deduplication_window = 1000")
+    if last:
+        source, partition, first_offset, last_offset, epoch, batch, _ = last[0]
+        select = f"select * from {database}.events where batch = {batch} order by seq"
+        token = batch_token(source, partition, first_offset, last_offset, epoch)
+        warehouse.insert_select("events", select, token)
+    return torn
+
+
+def _fed_tables(warehouse: Warehouse) -> list[str]:
+    """The tables that views of `events` write to; a view is named for its table."""
+    sql = "select name from system.tables where database = {database:String} and engine = 'MaterializedView'"
+    views = warehouse.trusted_rows(sql, {"database": warehouse.database}).data
+    return sorted(row[0].removesuffix("_mv") for row in views)
+
+
+def _record_without_part(warehouse: Warehouse, table: str) -> bool:
+    """Whether the newest deduplication record of a table names a part that is not there, merged or not."""
+    given = {"database": warehouse.database, "table": table}
+    where = "database = {database:String} and name = {table:String}"
+    folder = warehouse.trusted_rows(f"select data_paths[1] from system.tables where {where}", given).data[0][0]
+    records = [
+        line.split("\t")
+        for path in sorted(Path(folder, "deduplication_logs").glob("*.txt"), key=_number)
+        for line in path.read_text(errors="replace").splitlines()
+    ]
+    added = [record[1] for record in records if len(record) == 3 and record[0] == "1"]
+    if not added:
+        return False
+    block = int(added[-1].split("_")[1])
+    sql = (
+        "select count() from system.parts where database = {database:String} and table = {table:String} and active"
+        " and {block:Int64} between min_block_number and max_block_number"
+    )
+    return not warehouse.trusted_rows(sql, {**given, "block": block}).data[0][0]
+
+
+def _number(path: Path) -> int:
+    digits = path.stem.rpartition("_")[2]
+    return int(digits) if digits.isdigit() else 0

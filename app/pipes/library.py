@@ -1,0 +1,159 @@
+"""The folder of pipes, kept up to date: a saved file is the next request's text, a broken one leaves the last good text.
+
+Nothing watches the folder: a request compares modification times, which costs microseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from app.errors import NoSuchPipe, PipeBroken, PipeFault
+from app.pipes.check import check, tables_of
+from app.pipes.header import Header, read_header
+from app.pipes.parameters import Parameter
+from app.pipes.template import CLOCK, environment, render
+
+Described = list[tuple[str, str]]
+"""Columns of an answer: name and ClickHouse type."""
+Describe = Callable[[str, Mapping[str, Any]], Described]
+"""Asks the engine for the columns of a SELECT; raises any of our errors where it would not run."""
+
+
+@dataclass(frozen=True)
+class Pipe:
+    """A pipe that passed every check. `version` changes with its text and with any macro."""
+
+    name: str
+    header: Header
+    text: str
+    version: str
+    columns: Described
+    tables: list[str]
+    _jinja: ImmutableSandboxedEnvironment = field(repr=False)
+    _rendered: dict[frozenset[str], str] = field(default_factory=dict, repr=False)
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        return self.header.parameters
+
+    def sql(self, given: Collection[str]) -> str:
+        """The text where these parameters were given; made once for each choice of them."""
+        names = frozenset(given)
+        if names not in self._rendered:
+            self._rendered[names] = render(self.text, self.parameters, names, self._jinja)
+        return self._rendered[names]
+
+
+@dataclass
+class Entry:
+    """A file of the folder: the last good pipe made of it, and what is wrong with its present text."""
+
+    stamp: tuple[int, ...] = ()
+    pipe: Pipe | None = None
+    fault: PipeFault | None = None
+
+
+class Library:
+    """`library["also_bought"]` is the pipe as its file stands now."""
+
+    def __init__(self, folder: Path, macros: Path, tables: Callable[[], Collection[str]], describe: Describe) -> None:
+        self.folder, self.macros = folder, macros
+        self._tables, self._describe = tables, describe
+        self._entries: dict[str, Entry] = {}
+        self._lock = threading.Lock()
+
+    def names(self) -> list[str]:
+        return sorted(path.stem for path in self.folder.glob("*.sql"))
+
+    def __getitem__(self, name: str) -> Pipe:
+        """Raises NoSuchPipe, or PipeBroken for a pipe that never had a good text."""
+        entry = self.entry(name)
+        if entry.pipe is None:
+            raise PipeBroken(f"the pipe {name} is broken", "Its author sees why with `alsobought pipe check`")
+        return entry.pipe
+
+    def entry(self, name: str) -> Entry:
+        """The pipe and its fault, read again if its file or a macro changed. Raises NoSuchPipe."""
+        path = self.folder / f"{name}.sql"
+        stamp = self._stamp(path) if name.isidentifier() else ()
+        if not stamp:
+            raise NoSuchPipe(f"no pipe called {name!r}", f"There are {', '.join(self.names())}")
+        entry = self._entries.get(name)
+        if entry and entry.stamp == stamp:
+            return entry
+        if not self._lock.acquire(blocking=entry is None or entry.pipe is None):
+            return entry or Entry()  # somebody else is reading the new text: the old one serves meanwhile
+        try:
+            known = self._entries.get(name)
+            if known is None or known.stamp != stamp:
+                self._entries[name] = self._read(path, stamp, known.pipe if known else None)
+            return self._entries[name]
+        finally:
+            self._lock.release()
+
+    def _stamp(self, path: Path) -> tuple[int, ...]:
+        try:
+            files = [path, *sorted(self.macros.glob("*.sql"))]
+            return tuple(chain.from_iterable((at.st_mtime_ns, at.st_size) for at in (file.stat() for file in files)))
+        except FileNotFoundError:
+            return ()
+
+    def _read(self, path: Path, stamp: tuple[int, ...], last_good: Pipe | None) -> Entry:
+        try:
+            return Entry(stamp, self._checked(path.stem, path.read_text()))
+        except UnicodeDecodeError:
+            fault = PipeFault("the file is not UTF-8 text")
+        except PipeFault as error:
+            fault = error
+        return Entry(stamp, last_good, fault)
+
+    def _checked(self, name: str, text: str) -> Pipe:
+        """Tries a text with no, each and all optional parameters. Raises PipeFault."""
+        header = read_header(text)
+        jinja = environment(self.macros)
+        pipe = Pipe(name, header, text, self._version(text), [], [], jinja)
+        always = {p.name for p in header.parameters if not p.optional}
+        optional = [p.name for p in header.parameters if p.optional]
+        samples = {p.name: p.sample() for p in (*header.parameters, CLOCK)}
+        tables = self._tables()
+        columns: Described = []
+        read: set[str] = set()
+        used: set[str] = set()
+        for extra in dict.fromkeys([(), *((one,) for one in optional), tuple(optional)]):
+            sql = pipe.sql(always.union(extra))
+            read.update(tables_of(check(sql, tables)))
+            used.update(p.name for p in header.parameters if f"{{{p.name}:" in sql)
+            try:
+                found = self._describe(sql, samples)
+            except Exception as error:
+                raise PipeFault(str(getattr(error, "message", error))) from error
+            if columns and found != columns:
+                raise PipeFault(f"with {', '.join(extra)} the columns are others", "An answer has one shape")
+            columns = found
+        self._agree(header, columns, used)
+        return Pipe(name, header, text, pipe.version, columns, sorted(read), jinja, pipe._rendered)
+
+    def _agree(self, header: Header, columns: Described, used: set[str]) -> None:
+        """The header and the text speak of the same things."""
+        for parameter in header.parameters:
+            if parameter.name not in used:
+                raise PipeFault(f":{parameter.name} is declared and never used", "Use it or take the line out")
+        if header.key and header.key not in dict(columns):
+            raise PipeFault(f"@key {header.key} is not a column of the answer", "Rows are told apart by it")
+        if header.fallback and header.fallback.pipe not in self.names():
+            raise PipeFault(f"@fallback {header.fallback.pipe} is not a pipe", f"There are {', '.join(self.names())}")
+
+    def _version(self, text: str) -> str:
+        """A short hash of the text and of all macros."""
+        digest = hashlib.sha256(text.encode())
+        for macro in sorted(self.macros.glob("*.sql")):
+            digest.update(macro.read_bytes())
+        return digest.hexdigest()[:12]

@@ -1,0 +1,83 @@
+"""gunicorn with one worker and threads: chDB allows one process, and must be imported after the fork."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from app.errors import AlsoboughtError, Unusable
+from app.settings import Settings
+from app.warehouse import folder_of, held_by
+
+log = logging.getLogger(__name__)
+
+
+def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -> None:
+    """Serves until it is stopped; `when_ready(url)` runs in the worker once it answers. Does not return.
+
+    Raises Unusable for an occupied port, WarehouseFault for a folder that another process holds.
+    """
+    from gunicorn.app.base import BaseApplication
+
+    _port_is_free(settings)
+    _folder_is_free(settings)
+
+    class Service(BaseApplication):  # type: ignore[misc]
+        def load_config(self) -> None:
+            options: dict[str, Any] = {
+                "bind": f"{settings.host}:{settings.port}",
+                "workers": 1,
+                "threads": settings.threads,
+                "worker_class": "gthread",
+                "timeout": 0,  # a worker that heals or merges is not dead
+                "graceful_timeout": 10,
+                "loglevel": "warning",
+                "keepalive": 30,
+            }
+            if when_ready:
+                options["post_worker_init"] = lambda _worker: when_ready(url(settings))
+            for name, value in options.items():
+                self.cfg.set(name, value)
+
+        def load(self) -> Any:
+            from app.web.factory import served_app
+
+            try:
+                return served_app(settings)
+            except AlsoboughtError as error:
+                sys.stderr.write(f"alsobought: {error}\n")
+                sys.stderr.flush()
+                sys.exit(4)  # gunicorn's own word for "the application does not load": it stops instead of trying again
+
+    Service().run()
+
+
+def url(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in ("", "0.0.0.0") else settings.host  # noqa: S104
+    return f"http://{host}:{settings.port}"
+
+
+def _port_is_free(settings: Settings) -> None:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise Unusable(
+                f"port {settings.port} on {settings.host} cannot be used: {(error.strerror or '').lower()}",
+                f"Set ALSOBOUGHT_PORT, for example ALSOBOUGHT_PORT={settings.port + 1}",
+            ) from error
+
+
+def _folder_is_free(settings: Settings) -> None:
+    from app.errors import WarehouseFault
+
+    folder = folder_of(settings.warehouse_dsn) if settings.warehouse_dsn.startswith("chdb:") else None
+    if folder and (holder := held_by(folder)):
+        raise WarehouseFault(
+            f"the folder {folder} is in use by process {holder}", "Stop it, or name another folder in ALSOBOUGHT_DATA"
+        )

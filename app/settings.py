@@ -1,0 +1,102 @@
+"""Every setting, with its default and a sentence, read once from the environment (`ALSOBOUGHT_…`).
+
+All faults are told at once. Functions receive what they need; nothing else reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from app.errors import Unusable
+
+PREFIX = "ALSOBOUGHT_"
+HOME = Path(__file__).resolve().parent.parent
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Positive = Annotated[int, Meta(ge=1)]
+Seconds = Annotated[float, Meta(gt=0)]
+
+
+def setting(default: Any, sentence: str) -> Any:
+    """A field whose sentence is kept beside it; `sentences()` reads them back."""
+    _SENTENCES.append(sentence)
+    return default
+
+
+_SENTENCES: list[str] = []
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    home: str = setting(str(HOME), "Folder that holds pipes/, sql/ and migrations/.")
+    data: str = setting("data", "Folder of the embedded warehouse.")
+    dsn: str = setting("", "chdb:///folder or http(s)://user:password@host:port; empty: the embedded one in `data`.")
+    database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = setting("alsobought", "Name of the database.")
+    host: str = setting("127.0.0.1", "Address to listen on.")
+    port: Port = setting(8080, "Port to listen on.")
+    threads: Positive = setting(8, "Requests answered at the same time.")
+    cors: str = setting("", "Origins of browsers that may call, comma-separated; * for all; empty: none.")
+    event_types: str = setting("", "More event types than the standard ones, comma-separated.")
+    max_event_bytes: Positive = setting(65_536, "Largest event or item accepted, in bytes.")
+    max_body_bytes: Positive = setting(16_777_216, "Largest request body accepted, in bytes.")
+    batch_rows: Positive = setting(50_000, "A batch of the writer closes at this many events.")
+    batch_seconds: Seconds = setting(0.02, "Or this long after its first event.")
+    queue_rows: Positive = setting(200_000, "Events that may wait for the writer before callers are told to come back.")
+    repeat_days: Positive = setting(7, "How long the same event_id is recognised as a repeat.")
+    query_seconds: Seconds = setting(5.0, "A pipe that takes longer is stopped.")
+    query_memory: Positive = setting(2_000_000_000, "Memory one pipe may use, in bytes.")
+    query_rows: Positive = setting(100_000_000, "Rows one pipe may read.")
+
+    @property
+    def warehouse_dsn(self) -> str:
+        return self.dsn or f"chdb://{self.data_folder}"
+
+    @property
+    def data_folder(self) -> Path:
+        return Path(self.data).expanduser().resolve()
+
+    @property
+    def home_folder(self) -> Path:
+        return Path(self.home).expanduser().resolve()
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def origins(settings: Settings) -> list[str]:
+    return _names(settings.cors)
+
+
+def more_event_types(settings: Settings) -> list[str]:
+    return _names(settings.event_types)
+
+
+def sentences() -> dict[str, str]:
+    """{setting: sentence}, in the order they are written above."""
+    return dict(zip(Settings.__struct_fields__, _SENTENCES, strict=True))
+
+
+def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of this process.
+
+    Raises Unusable that names every wrong or unknown variable.
+    """
+    given = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
+    faults = []
+    for name in [name for name in given if name not in Settings.__struct_fields__]:
+        faults.append(f"{PREFIX}{name.upper()} is not a setting")
+        del given[name]
+    for name, value in list(given.items()):
+        try:
+            msgspec.convert({name: value}, Settings, strict=False)
+        except msgspec.ValidationError as error:
+            faults.append(f"{PREFIX}{name.upper()}={value!r}: {str(error).split(' - at')[0]}")
+    if faults:
+        raise Unusable("; ".join(faults), "The README lists the settings with their defaults")
+    return msgspec.convert(given, Settings, strict=False)

@@ -1,0 +1,288 @@
+"""The one door to the database: `chdb://folder` in this process, or `http(s)://…` to a server. The SQL is the same.
+
+What a reader would guess wrong: importing chdb starts an engine that does not survive a fork, so nothing here imports it
+before a warehouse is opened, and a web server opens its warehouse in the worker.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
+from app.settings import Settings
+
+# Everything a replay leans on; defaults moved between versions, so each is pinned. One batch is one block, hence the sizes.
+WRITE_SETTINGS = {
+    "async_insert": 0,
+    "max_insert_threads": 1,
+    "parallel_view_processing": 0,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "materialized_views_ignore_errors": 0,
+    "optimize_on_insert": 1,
+    "max_insert_block_size": 100_000_000,
+    "min_insert_block_size_rows": 100_000_000,
+    "min_insert_block_size_bytes": 10_000_000_000,
+    "input_format_parallel_parsing": 0,
+    "date_time_input_format": "'best_effort'",
+}
+READ_SETTINGS = {"output_format_json_quote_64bit_integers": 0, "date_time_output_format": "iso"}
+LIMIT_CODES = {158, 159, 160, 241, 307, 396}  # rows, time, time, memory, bytes, result rows
+
+
+class Column(msgspec.Struct, frozen=True):
+    name: str
+    type: str
+
+
+class Statistics(msgspec.Struct, frozen=True):
+    elapsed: float
+    rows_read: int
+    bytes_read: int
+
+
+class Rows(msgspec.Struct, frozen=True):
+    """An answer: columns with their types, and rows as lists in that order."""
+
+    meta: list[Column]
+    data: list[list[Any]]
+    statistics: Statistics
+
+    def dicts(self) -> list[dict[str, Any]]:
+        names = [column.name for column in self.meta]
+        return [dict(zip(names, row, strict=True)) for row in self.data]
+
+
+def plain_type(name: str) -> str:
+    """The type of the values, without how a table merges them.
+
+    >>> plain_type("SimpleAggregateFunction(max, DateTime64(3, 'UTC'))")
+    "DateTime64(3, 'UTC')"
+    """
+    found = re.fullmatch(r"SimpleAggregateFunction\(\w+, (.+)\)", name)
+    return found[1] if found else name
+
+
+_decode_rows = msgspec.json.Decoder(Rows).decode
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one read may cost: seconds, bytes of memory, rows."""
+
+    seconds: float = 5.0
+    memory: int = 2_000_000_000
+    rows: int = 100_000_000
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "max_execution_time": self.seconds,
+            "max_memory_usage": self.memory,
+            "max_rows_to_read": self.rows,
+            "max_threads": 1,
+            "timeout_overflow_mode": "throw",
+            "readonly": 1,  # last: nothing can be set after it
+        }
+
+
+class Warehouse:
+    """An open database. `write` is for one thread, the writer's; every reading thread gets a connection of its own."""
+
+    def __init__(self, dsn: str, database: str, limits: Limits) -> None:
+        self.dsn, self.database, self.limits = dsn, database, limits
+        self._local = threading.local()
+        self._readers: list[Any] = []
+        self._lock = threading.Lock()
+        self._write = self._connect({"output_format_json_quote_64bit_integers": 0})
+
+    @property
+    def embedded(self) -> bool:
+        return self.dsn.startswith("chdb:")
+
+    def _connect(self, settings: Mapping[str, Any]) -> Any:
+        from clickhouse_connect import get_client
+
+        try:
+            if self.embedded:
+                return get_client(dsn=self.dsn, chdb_options=dict(settings))
+            return get_client(dsn=self.dsn, settings=dict(settings))
+        except Exception as error:
+            raise WarehouseFault(
+                f"the warehouse {self.dsn} does not open: {_first_line(error)}", "Is its address right, and is it running?"
+            ) from error
+
+    def command(self, sql: str) -> None:
+        """One statement that changes something."""
+        with _our_errors(WarehouseFault):
+            self._write.command(sql)
+
+    def insert(self, table: str, lines: bytes, token: str = "", columns: str = "") -> None:
+        """One block of rows, as JSON lines. Returns once it and everything the views made of it survives kill -9.
+
+        The text carries the data: the streaming insert of chDB commits the block and skips views that hold a sub-query,
+        and an insert from a file leaves the file behind when killed.
+        """
+        sql = f"insert into {self.database}.{table} {columns} {_write_clause(token)} format JSONEachRow\n"
+        with _our_errors(NotStored):
+            self._write.command(sql, data=lines.decode())
+
+    def insert_select(self, table: str, select: str, token: str) -> None:
+        """One block of rows that the database has already, with the token it was first stored under."""
+        with _our_errors(NotStored):
+            self._write.command(f"insert into {self.database}.{table} {select} {_write_clause(token)}, max_threads = 1")
+
+    def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """A read on this thread's read-only connection.
+
+        Raises TooSlow where a limit was hit, WarehouseFault for everything else.
+        """
+        return _decode_rows(self.raw(sql, parameters, "JSONCompact"))
+
+    def raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
+        """The same, as the bytes of a ClickHouse format."""
+        with _our_errors(WarehouseFault):
+            answer: bytes = self._reader().raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
+            return answer
+
+    def trusted_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
+        """A read of our own on the writer's connection: no limits, and it sees what was just written."""
+        with _our_errors(WarehouseFault):
+            return _decode_rows(self._write.raw_query(sql, parameters=dict(parameters or {}), fmt="JSONCompact"))
+
+    def to_parquet(self, meta: Sequence[Column], data: Sequence[Sequence[Any]]) -> bytes:
+        """Rows as a Parquet file, made by the engine from its own types."""
+        names = [column.name for column in meta]
+        lines = b"".join(msgspec.json.encode(dict(zip(names, row, strict=True))) + b"\n" for row in data)
+        structure = ", ".join(f"`{column.name}` Nullable({column.type})" for column in meta)
+        structure = re.sub(r"Nullable\(((?:Array|Map|Tuple|Nullable)\(.*?\))\)(?=,|$)", r"\1", structure)
+        sql = "select * from format(JSONEachRow, {structure:String}, {lines:String}) settings date_time_input_format = 'best_effort'"
+        with _our_errors(WarehouseFault):
+            given = {"structure": structure, "lines": lines.decode()}
+            answer: bytes = self._write.raw_query(sql, parameters=given, fmt="Parquet")
+            return answer
+
+    def value(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
+        """The first column of the first row, or None."""
+        data = self.rows(sql, parameters).data
+        return data[0][0] if data else None
+
+    def describe(self, select: str, parameters: Mapping[str, Any]) -> list[Column]:
+        """The columns a SELECT would answer with, without running it."""
+        return [Column(row[0], plain_type(row[1])) for row in self.rows(f"describe table (\n{select}\n)", parameters).data]
+
+    def tables(self) -> frozenset[str]:
+        """The project's own tables and dictionaries."""
+        sql = "select name from system.tables where database = {database:String}"
+        return frozenset(row[0] for row in self.rows(sql, {"database": self.database}).data)
+
+    def _reader(self) -> Any:
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._connect({**READ_SETTINGS, **self.limits.settings()})
+            client.database = self.database
+            with self._lock:
+                self._readers.append(client)
+            self._local.client = client
+        return client
+
+    def close(self) -> None:
+        with self._lock:
+            for client in [*self._readers, self._write]:
+                client.close()
+            self._readers.clear()
+
+
+def open_warehouse(settings: Settings, *, create: bool = True) -> Warehouse:
+    """The warehouse of these settings, its folder made if need be.
+
+    Raises WarehouseFault if another process holds the folder or it cannot be written.
+    """
+    if settings.warehouse_dsn.startswith("chdb://"):
+        folder = folder_of(settings.warehouse_dsn)
+        if folder:
+            _claim(folder, create)
+    limits = Limits(settings.query_seconds, settings.query_memory, settings.query_rows)
+    warehouse = Warehouse(settings.warehouse_dsn, settings.database, limits)
+    if create:
+        warehouse.command(f"create database if not exists {settings.database}")
+    return warehouse
+
+
+def folder_of(dsn: str) -> Path | None:
+    """The folder of an embedded warehouse; None for a server or for `:memory:`."""
+    path = dsn.removeprefix("chdb://")
+    return None if path == dsn or path == ":memory:" or not path else Path(path)
+
+
+def _claim(folder: Path, create: bool) -> None:
+    if not create and not folder.exists():
+        raise WarehouseFault(f"there is no warehouse in {folder}", "`alsobought migrate` makes one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise WarehouseFault(f"the folder {folder} cannot be written: {error.strerror}", "Set ALSOBOUGHT_DATA") from error
+    if holder := held_by(folder):
+        raise WarehouseFault(
+            f"the folder {folder} is in use by process {holder}", "Stop it, or name another folder in ALSOBOUGHT_DATA"
+        )
+
+
+def held_by(folder: Path) -> str:
+    """The process id of the one that has this folder open, or an empty string. Asks the engine's own lock."""
+    status = folder / "status"
+    if not status.exists():
+        return ""
+    with status.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            first = file.readline().decode(errors="replace")
+            return first.removeprefix("PID:").strip() or "unknown"
+    return ""
+
+
+def _write_clause(token: str) -> str:
+    settings = WRITE_SETTINGS | ({"insert_deduplication_token": f"'{token}'"} if token else {})
+    return "settings " + ", ".join(f"{key} = {value}" for key, value in settings.items())
+
+
+@contextmanager
+def _our_errors(kind: type[AlsoboughtError]) -> Iterator[None]:
+    """Turns what the driver raises into our tree; the engine's words stay in the chained exception and the log."""
+    try:
+        yield
+    except AlsoboughtError:
+        raise
+    except Exception as error:
+        code = getattr(error, "code", None) or _code(str(error))
+        if code in LIMIT_CODES:
+            raise TooSlow(f"stopped by a limit: {_first_line(error)}", "Ask for less") from error
+        raise kind(_first_line(error)) from error
+
+
+def _code(message: str) -> int:
+    digits = message.partition("Code: ")[2].partition(".")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().split("\n", 1)[0]
+    return text.partition("DB::Exception: ")[2] or text or type(error).__name__
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes left on the disk of a folder."""
+    stat = os.statvfs(folder)
+    return stat.f_bavail * stat.f_frsize

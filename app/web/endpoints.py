@@ -1,0 +1,214 @@
+"""The endpoints: pipes, events, items, the page, and what watches over the service."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import csv
+import io
+import time
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+from flask import Blueprint, Response, current_app, g, request
+
+from app.answers import Answer, answer
+from app.errors import AlsoboughtError, BadEvents, BadRequest, Busy, Detail, NoSuchPipe
+from app.events import Event, Item, Rejected, Rules, STANDARD_TYPES, read_events, read_items, split
+from app.ingest import Submission
+from app.pipes.library import Entry
+from app.settings import more_event_types
+from app.shop import Shop
+from app.web.metrics import Metrics
+from app.web.openapi import describe_api
+
+blueprint = Blueprint("shop", __name__)
+FORMATS = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "ndjson": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+}
+STORE_SECONDS = 30.0
+
+
+def _shop() -> Shop:
+    return cast(Shop, current_app.extensions["shop"])
+
+
+def _metrics() -> Metrics:
+    return cast(Metrics, current_app.extensions["metrics"])
+
+
+def _json(body: Any, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(body, enc_hook=str), status, mimetype="application/json")
+
+
+# Pipes
+
+
+@blueprint.route("/pipes")
+def list_pipes() -> Response:
+    library = _shop().library
+    listed = [_described(name, library.entry(name)) for name in library.names()]
+    return _json({"pipes": listed, "request_id": g.request_id})
+
+
+def _described(name: str, entry: Entry) -> dict[str, Any]:
+    """A pipe as the list shows it; of a broken one only that it is."""
+    if entry.pipe is None:
+        return {"name": name, "ready": False, "sentence": "", "parameters": [], "columns": [], "version": ""}
+    return {
+        "name": name,
+        "ready": True,
+        "sentence": entry.pipe.header.sentence,
+        "parameters": [
+            {
+                "name": p.name,
+                "type": p.type,
+                "required": p.required,
+                "repeated": p.repeated,
+                "default": p.default,
+                "minimum": p.bounds()[0],
+                "maximum": p.bounds()[1],
+                "choices": p.choices or None,
+                "description": p.description,
+            }
+            for p in entry.pipe.parameters
+        ],
+        "columns": [{"name": name, "type": kind} for name, kind in entry.pipe.columns],
+        "version": entry.pipe.version,
+    }
+
+
+@blueprint.route("/pipes/<path:name>", methods=["GET", "POST"])
+def ask(name: str) -> Response:
+    shop = _shop()
+    name, _, suffix = name.partition(".")
+    fmt = suffix or "json"
+    if fmt not in FORMATS:
+        raise NoSuchPipe(f"no format called {fmt!r}", f"There are {', '.join(FORMATS)}")
+    started = time.perf_counter()
+    status = 500
+    try:
+        found = answer(shop.library, shop.warehouse, name, _given(), shop.clock())
+        status = 200
+    except AlsoboughtError as error:
+        status = error.status
+        raise
+    finally:
+        known = status not in (404, 500)
+        _metrics().answered(name if known else "", status, time.perf_counter() - started)
+    return Response(_in_format(found, fmt), mimetype=FORMATS[fmt])
+
+
+def _given() -> dict[str, list[Any]]:
+    """The parameters of a request, each with all its values: the query string, and a JSON object in a POST."""
+    given: dict[str, list[Any]] = dict(request.args.lists())
+    if request.method == "POST" and request.get_data():
+        try:
+            body = msgspec.json.decode(request.get_data(), type=dict[str, Any])
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise BadRequest("the body is not a JSON object", 'Send {"item_id": "…", "limit": 10}') from error
+        for name, value in body.items():
+            if value is not None:
+                given.setdefault(name, []).extend(value if isinstance(value, list) else [value])
+    return given
+
+
+def _in_format(found: Answer, fmt: str) -> bytes:
+    rows = found.dicts()
+    if fmt == "ndjson":
+        return msgspec.json.Encoder().encode_lines(rows)
+    if fmt == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, [column.name for column in found.meta], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue().encode()
+    if fmt == "parquet":
+        return _shop().warehouse.to_parquet(found.meta, found.data)
+    body = {
+        "meta": found.meta,
+        "data": rows,
+        "rows": len(rows),
+        "statistics": found.statistics,
+        "pipe": {"name": found.pipe.name, "version": found.pipe.version, "fallback": found.fallback},
+        "as_of": _as_of(),
+        "request_id": g.request_id,
+    }
+    return msgspec.json.encode(body)
+
+
+def _as_of() -> str | None:
+    as_of = _shop().writer.as_of
+    return as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z") if as_of else None
+
+
+# Events and items
+
+
+@blueprint.route("/events", methods=["POST"])
+def post_events() -> Response:
+    settings, now = _shop().settings, _shop().clock()
+    types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
+    good, bad = read_events(split(request.get_data()), Rules(now, types, settings.max_event_bytes))
+    return _take(good, bad, "event")
+
+
+@blueprint.route("/items", methods=["POST"])
+def post_items() -> Response:
+    good, bad = read_items(split(request.get_data()), _shop().settings.max_event_bytes)
+    return _take(good, bad, "item")
+
+
+def _take(good: list[Event] | list[Item], bad: list[Rejected], kind: str) -> Response:
+    """Stores the good ones and tells of the bad ones: 202 once they are durable, 200 with ?wait=true once they are visible."""
+    _metrics().rejected(kind, len(bad))
+    if not good:
+        details = tuple(Detail(f"[{r.index}]", r.problem) for r in bad[:100])
+        if not bad:
+            raise BadRequest("the body is empty", f"Send one {kind}, an array of them, or one per line")
+        raise BadEvents(f"no {kind} could be accepted: {bad[0].problem}", details=details)
+    try:
+        stored = _shop().writer.submit(Submission(good)).result(STORE_SECONDS)
+    except concurrent.futures.TimeoutError:
+        raise Busy(f"the {kind}s are not stored yet", "Send them again with the same event_id") from None
+    _metrics().accepted(kind, stored.rows, stored.repeats)
+    wait = request.args.get("wait", "false").lower() in ("true", "1")
+    body = {"accepted": len(good), "rejected": bad, "repeats": stored.repeats, "request_id": g.request_id}
+    return _json(body, 200 if wait else 202)
+
+
+# The page and the watchers
+
+
+@blueprint.route("/")
+def page() -> Response:
+    return current_app.send_static_file("index.html")
+
+
+@blueprint.route("/healthz")
+def healthz() -> Response:
+    return _json({"status": "alive"})
+
+
+@blueprint.route("/readyz")
+def readyz() -> Response:
+    """200 when the warehouse answers and no pipe is broken for good; which one is broken is for `alsobought pipe check`."""
+    shop = _shop()
+    shop.warehouse.value("select 1")
+    return _json({"status": "ready", "as_of": _as_of(), "waiting": shop.writer.waiting})
+
+
+@blueprint.route("/metrics")
+def metrics() -> Response:
+    text, kind = _metrics().page()
+    return Response(text, content_type=kind)
+
+
+@blueprint.route("/openapi.json")
+def openapi() -> Response:
+    library = _shop().library
+    entries: Mapping[str, Entry] = {name: library.entry(name) for name in library.names()}
+    return _json(describe_api([entry.pipe for entry in entries.values() if entry.pipe]))

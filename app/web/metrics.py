@@ -1,0 +1,48 @@
+"""What Prometheus reads at /metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+if TYPE_CHECKING:
+    from app.shop import Shop
+
+BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+
+
+class Metrics:
+    """One registry per application, so that tests can have many."""
+
+    def __init__(self, shop: Shop) -> None:
+        registry = self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "alsobought_pipe_requests", "Requests to pipes.", ["pipe", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "alsobought_pipe_seconds", "Time to answer.", ["pipe"], buckets=BUCKETS, registry=registry
+        )
+        self._taken = Counter(
+            "alsobought_rows", "Events and items by what became of them.", ["kind", "outcome"], registry=registry
+        )
+        waiting = Gauge("alsobought_waiting_rows", "Rows that wait for the writer.", registry=registry)
+        waiting.set_function(lambda: shop.writer.waiting)
+        as_of = Gauge("alsobought_as_of_seconds", "Ingest time of the newest visible event.", registry=registry)
+        as_of.set_function(lambda: shop.writer.as_of.timestamp() if shop.writer.as_of else 0)
+
+    def answered(self, pipe: str, status: int, seconds: float) -> None:
+        """`pipe` is empty for a name that does not exist: callers must not make labels."""
+        self._requests.labels(pipe, str(status)).inc()
+        self._seconds.labels(pipe).observe(seconds)
+
+    def accepted(self, kind: str, rows: int, repeats: int) -> None:
+        self._taken.labels(kind, "stored").inc(rows)
+        self._taken.labels(kind, "repeat").inc(repeats)
+
+    def rejected(self, kind: str, rows: int) -> None:
+        self._taken.labels(kind, "rejected").inc(rows)
+
+    def page(self) -> tuple[bytes, str]:
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST

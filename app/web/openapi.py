@@ -1,0 +1,180 @@
+"""OpenAPI 3.1, made from the headers of the pipes. Nothing about an endpoint is written anywhere else."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from app.pipes.library import Pipe
+from app.pipes.parameters import INTEGERS, Parameter
+
+ERROR = {
+    "type": "object",
+    "required": ["error", "request_id"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "hint", "details"],
+            "properties": {
+                "code": {"type": "string"},
+                "message": {"type": "string"},
+                "hint": {"type": "string"},
+                "details": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "properties": {"param": {"type": "string"}, "problem": {"type": "string"}},
+                    },
+                },
+            },
+        },
+        "request_id": {"type": "string"},
+    },
+}
+TAKEN = {
+    "type": "object",
+    "required": ["accepted", "rejected", "repeats", "request_id"],
+    "properties": {
+        "accepted": {"type": "integer"},
+        "repeats": {"type": "integer"},
+        "rejected": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"index": {"type": "integer"}, "problem": {"type": "string"}},
+            },
+        },
+        "request_id": {"type": "string"},
+    },
+}
+
+
+def describe_api(pipes: Sequence[Pipe]) -> dict[str, Any]:
+    """The whole document."""
+    paths: dict[str, Any] = {f"/pipes/{pipe.name}": {"get": _operation(pipe)} for pipe in pipes}
+    paths["/events"] = {"post": _intake("events", "Store what happened.")}
+    paths["/items"] = {"post": _intake("items", "Store or replace products of the catalogue.")}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Alsobought", "version": "0.1.0", "description": "Recommendations that are SQL files."},
+        "paths": paths,
+        "components": {"schemas": {"Error": ERROR, "Taken": TAKEN}},
+    }
+
+
+def _operation(pipe: Pipe) -> dict[str, Any]:
+    row = {
+        "type": "object",
+        "required": [name for name, _ in pipe.columns],
+        "properties": {name: column_schema(kind, bool(pipe.header.fallback)) for name, kind in pipe.columns},
+    }
+    body = {
+        "type": "object",
+        "required": ["meta", "data", "rows", "statistics", "pipe", "as_of", "request_id"],
+        "properties": {
+            "meta": {"type": "array", "items": {"type": "object"}},
+            "data": {"type": "array", "items": row},
+            "rows": {"type": "integer"},
+            "statistics": {"type": "object"},
+            "pipe": {"type": "object"},
+            "as_of": {"type": ["string", "null"], "format": "date-time"},
+            "request_id": {"type": "string"},
+        },
+    }
+    return {
+        "operationId": pipe.name,
+        "summary": pipe.header.sentence,
+        "parameters": [_parameter(parameter) for parameter in pipe.parameters],
+        "responses": {"200": _response("The rows.", body), **_errors("400", "503", "504")},
+    }
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    schema = _value_schema(parameter)
+    if parameter.repeated:
+        schema = {"type": "array", "items": schema}
+    return {
+        "name": parameter.name,
+        "in": "query",
+        "required": parameter.required,
+        "description": parameter.description,
+        "schema": schema,
+    }
+
+
+def _value_schema(parameter: Parameter) -> dict[str, Any]:
+    low, high = parameter.bounds()
+    formats = {"Date": "date", "DateTime": "date-time"}
+    kind = {"Float64": "number", "Bool": "boolean", **dict.fromkeys(INTEGERS, "integer")}.get(parameter.type, "string")
+    schema: dict[str, Any] = {"type": kind}
+    extras = {
+        "format": formats.get(parameter.type),
+        "default": parameter.default,
+        "minimum": low,
+        "maximum": high,
+        "enum": list(parameter.choices) or None,
+        "maxLength": 1000 if parameter.type == "String" else None,
+    }
+    return schema | {name: value for name, value in extras.items() if value is not None}
+
+
+def column_schema(kind: str, nullable: bool = False) -> dict[str, Any]:
+    """JSON Schema of a ClickHouse type. A fallback may leave a column null.
+
+    >>> column_schema("Array(Float64)")
+    {'type': 'array', 'items': {'type': 'number'}}
+    """
+    if found := re.fullmatch(r"(?:Nullable|LowCardinality)\((.+)\)", kind):
+        return column_schema(found[1], nullable or kind.startswith("Nullable"))
+    if found := re.fullmatch(r"Array\((.+)\)", kind):
+        return {"type": "array", "items": column_schema(found[1])}
+    types = ["string"]
+    if re.match(r"U?Int(64|128|256)", kind):
+        types = ["integer", "string"]
+    elif re.match(r"U?Int\d+$", kind):
+        types = ["integer"]
+    elif kind.startswith(("Float", "Decimal")):
+        types = ["number"]
+    elif kind == "Bool":
+        types = ["boolean"]
+    if nullable:
+        types = [*types, "null"]
+    return {"type": types[0] if len(types) == 1 else types}
+
+
+def _intake(what: str, sentence: str) -> dict[str, Any]:
+    one = {"type": "object"}
+    return {
+        "operationId": f"post_{what}",
+        "summary": sentence,
+        "parameters": [
+            {
+                "name": "wait",
+                "in": "query",
+                "description": "true: answer 200 when the recommendations see them",
+                "schema": {"type": "boolean", "default": False},
+            }
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": {"oneOf": [one, {"type": "array", "items": one}]}},
+                "application/x-ndjson": {"schema": {"type": "string"}},
+            },
+        },
+        "responses": {
+            "200": _response("Stored and visible.", {"$ref": "#/components/schemas/Taken"}),
+            "202": _response("Stored.", {"$ref": "#/components/schemas/Taken"}),
+            **_errors("400", "413", "503"),
+        },
+    }
+
+
+def _response(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _errors(*statuses: str) -> dict[str, Any]:
+    words = {"400": "The request's fault.", "413": "Too large.", "503": "Try again.", "504": "Stopped by a limit."}
+    return {status: _response(words[status], {"$ref": "#/components/schemas/Error"}) for status in statuses}

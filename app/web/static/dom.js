@@ -1,0 +1,68 @@
+/* Elements and small texts. Data reaches the page only as text nodes and properties, never as HTML. */
+
+/** h("button.quiet", {type: "button", onclick: f}, "Ask") makes that button; null children are left out. */
+export function h(tagAndClasses, properties = {}, ...children) {
+    const [tag, ...classes] = tagAndClasses.split(".");
+    const element = document.createElement(tag);
+    if (classes.length) element.className = classes.join(" ");
+    for (const [key, value] of Object.entries(properties)) {
+        if (value === null || value === undefined) continue;
+        if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+        else if (key in element && !key.includes("-")) element[key] = value;
+        else element.setAttribute(key, value);
+    }
+    element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+    return element;
+}
+
+/** Words for screen readers only. */
+export const unseen = (text) => h("span.hidden", {}, text);
+
+let last = 0;
+export const newId = (prefix) => `${prefix}-${++last}`;
+
+/** An error as a box: what happened, what would have worked, and the id to quote. */
+export function problemBox(problem, ...more) {
+    const details = (problem.details ?? []).map(({ param, problem: text }) =>
+        h("li", {}, h("code", {}, param), ` ${text}`));
+    return h("div.notice.bad", { role: "alert" },
+        h("p", {}, h("strong", {}, problem.message)),
+        details.length ? h("ul", {}, details) : null,
+        problem.hint ? h("p", {}, problem.hint) : null,
+        problem.requestId ? h("p.quiet", {}, "Request ", h("code", {}, problem.requestId)) : null,
+        ...more);
+}
+
+const few = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+
+export const isNumberType = (type = "") => /^((Nullable|LowCardinality)\()*(U?Int|Float|Decimal)/.test(type);
+const isTimeType = (type = "") => /^((Nullable|LowCardinality)\()*DateTime/.test(type);
+
+/** 1234.5 -> "1,235": a count of something. */
+export const count = (n) => whole.format(n ?? 0);
+
+/** 0.00412 s -> "4.1 ms" */
+export function duration(ms) {
+    if (ms < 10) return `${ms.toFixed(1)} ms`;
+    return ms < 10000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** The clock of a moment, with the date unless it is today. ClickHouse writes UTC without saying so. */
+export function moment(value) {
+    const text = String(value).replace(" ", "T");
+    const time = new Date(/(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
+    if (Number.isNaN(time.getTime())) return String(value);
+    const clock = time.toLocaleTimeString("en-GB");
+    return time.toDateString() === new Date().toDateString() ? clock : `${time.toLocaleDateString("en-CA")} ${clock}`;
+}
+
+/** A value of an answer as short text, by the type the answer gives for its column. */
+export function short(value, type) {
+    if (value === null || value === undefined) return "–";
+    if (typeof value === "boolean") return value ? "yes" : "no";
+    if (isTimeType(type)) return moment(value);
+    if (isNumberType(type)) return few.format(value);
+    if (Array.isArray(value)) return value.map((one) => short(one)).join(", ");
+    return typeof value === "object" ? JSON.stringify(value) : String(value);
+}

@@ -1,0 +1,27 @@
+-- What happened, one row each, and the write-ahead log of every view below: batch and epoch say which insert brought a row.
+-- seq orders the events of one user across all sources; nothing is ever ordered by time or offset.
+-- category is stamped on the way in, from the event or else from the catalogue, so that every count is a function of this table.
+create table {{ database }}.events (
+    event_id String,
+    event_type LowCardinality(String),
+    user_id String,
+    session_id String,
+    item_id String,
+    category String default dictGetOrDefault('{{ database }}.catalogue', 'category', cityHash64(item_id), ''),
+    order_id String,
+    order_size UInt32,
+    quantity UInt32,
+    price Decimal(18, 4),
+    timestamp DateTime64(3, 'UTC'),
+    properties String,
+    source LowCardinality(String),
+    partition UInt32,
+    offset UInt64,
+    batch UInt64,
+    epoch UInt64,
+    ingested_at DateTime64(3, 'UTC'),
+    seq UInt64
+)
+engine = {{ engine('MergeTree') }}
+order by (user_id, seq)
+settings {{ window }}

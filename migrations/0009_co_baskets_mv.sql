@@ -1,0 +1,63 @@
+-- Feeds co_baskets: every order of the block is its last 100 earlier items followed by its fresh ones, in order of first
+-- appearance, and each fresh item is paired with its 100 predecessors.
+-- `events` is the block here, wherever it stands; order_items may or may not hold the block already, so that "earlier"
+-- is decided by seq. No GROUP BY over the pairs: the table sums them anyway, and that was a third of the time.
+create materialized view {{ database }}.co_baskets_mv to {{ database }}.co_baskets as
+with
+    earlier as (
+        select order_key, item_key, min(first_seq) as seq_of_first
+        from {{ database }}.order_items
+        where order_key in (
+            select cityHash64(user_id, order_id) from {{ database }}.events
+            where event_type = 'purchase' and order_id != ''
+        )
+        group by order_key, item_key
+        having seq_of_first < (select min(seq) from {{ database }}.events)
+    ),
+    lines as (
+        select
+            cityHash64(user_id, order_id) as order_key,
+            cityHash64(item_id) as item_key,
+            min(seq) as seq_of_first,
+            toStartOfMonth(toDate(argMin(timestamp, seq))) as line_month,
+            toInt64(round(1e6 / sqrt(greatest(argMin(order_size, seq), 2)))) as line_weight
+        from {{ database }}.events
+        where event_type = 'purchase' and order_id != ''
+        group by order_key, item_key
+    ),
+    fresh as (
+        select order_key, arraySort(groupArray((seq_of_first, item_key, line_month, line_weight))) as added
+        from lines
+        where (order_key, item_key) not in (select order_key, item_key from earlier)
+        group by order_key
+    ),
+    orders as (
+        select
+            fresh.added as fresh_lines,
+            arrayMap(line -> line.2, arraySlice(arraySort(history.firsts), -100)) as before,
+            arrayConcat(before, arrayMap(line -> line.2, fresh_lines)) as walk
+        from fresh
+        left join (
+            select order_key, groupArray((seq_of_first, item_key)) as firsts from earlier group by order_key
+        ) as history on fresh.order_key = history.order_key
+    ),
+    steps as (
+        select
+            line.2 as later_key,
+            line.3 as line_month,
+            line.4 as line_weight,
+            length(before) + nth as at,
+            arraySlice(walk, greatest(1, toInt64(at) - 100), least(at - 1, 100)) as predecessors
+        from orders
+        array join fresh_lines as line, arrayEnumerate(fresh_lines) as nth
+    )
+select
+    pair.1 as item_key,
+    pair.2 as other_item_key,
+    line_month as month,
+    toInt64(1) as baskets,
+    line_weight as weight
+from (
+    select arrayJoin([(later_key, predecessor), (predecessor, later_key)]) as pair, line_month, line_weight
+    from (select later_key, line_month, line_weight, arrayJoin(predecessors) as predecessor from steps)
+)

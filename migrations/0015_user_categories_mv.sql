@@ -1,0 +1,5 @@
+-- Feeds user_categories.
+create materialized view {{ database }}.user_categories_mv to {{ database }}.user_categories as
+select user_id, category, event_type, toInt64(count()) as events
+from {{ database }}.events
+group by user_id, category, event_type

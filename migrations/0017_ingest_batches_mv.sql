@@ -1,0 +1,13 @@
+-- Feeds ingest_batches.
+create materialized view {{ database }}.ingest_batches_mv to {{ database }}.ingest_batches as
+select
+    batch,
+    epoch,
+    source,
+    partition,
+    min(offset) as first_offset,
+    max(offset) as last_offset,
+    count() as events,
+    max(ingested_at) as ingested_at
+from {{ database }}.events
+group by batch, epoch, source, partition

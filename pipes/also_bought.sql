@@ -1,0 +1,40 @@
+-- Products bought in the same basket as this one, best first: recent baskets count more, large baskets less.
+--
+-- :item_id   String                the product on the page; repeat it to ask for several at once
+-- :limit     UInt16 = 10 (1..100)  how many for each
+-- :category  String?               only products of this category, or below it
+--
+-- @key item_id
+-- @fallback trending  item_id as other_item_id
+{% from 'catalogue.sql' import item, in_category, available %}
+{% from 'signals.sql' import decay %}
+with
+    scored as (
+        select
+            item_key,
+            other_item_key,
+            sum(baskets) as times,
+            sum(weight * {{ decay('month', now, 180) }}) / 1e6 as strength
+        from co_baskets
+        where item_key in (arrayMap(id -> cityHash64(id), {{ item_id }}))
+        group by item_key, other_item_key
+        having times > 0
+    ),
+    best as (
+        select item_key, other_item_key, times, strength
+        from scored
+        where {{ available('other_item_key') }}
+            {% if category %} and {{ in_category('other_item_key', category) }} {% endif %}
+        order by strength desc, other_item_key
+        limit {{ limit }} by item_key
+    )
+select
+    {{ item('item_id', 'item_key') }} as item_id,
+    {{ item('item_id', 'other_item_key') }} as other_item_id,
+    {{ item('title', 'other_item_key') }} as title,
+    {{ item('category', 'other_item_key') }} as category,
+    times as baskets,
+    round(strength, 6) as score
+from best
+order by item_id, strength desc, other_item_key
+limit 100000
