@@ -10,7 +10,7 @@ from typing import Any
 
 from app.errors import AlsoboughtError, Unusable
 from app.settings import Settings
-from app.warehouse import folder_of, held_by
+from app.warehouse import folder_of, refuse_if_held
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +22,7 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -
     """
     from gunicorn.app.base import BaseApplication
 
-    _port_is_free(settings)
-    _folder_is_free(settings)
+    refuse_if_occupied(settings)
 
     class Service(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
@@ -60,6 +59,13 @@ def url(settings: Settings) -> str:
     return f"http://{host}:{settings.port}"
 
 
+def refuse_if_occupied(settings: Settings) -> None:
+    """Raises Unusable for an occupied port, WarehouseFault for a folder that another process holds."""
+    _port_is_free(settings)
+    if settings.warehouse_dsn.startswith("chdb:") and (folder := folder_of(settings.warehouse_dsn)):
+        refuse_if_held(folder)
+
+
 def _port_is_free(settings: Settings) -> None:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
@@ -71,13 +77,3 @@ def _port_is_free(settings: Settings) -> None:
                 f"port {settings.port} on {settings.host} cannot be used: {(error.strerror or '').lower()}",
                 f"Set ALSOBOUGHT_PORT, for example ALSOBOUGHT_PORT={settings.port + 1}",
             ) from error
-
-
-def _folder_is_free(settings: Settings) -> None:
-    from app.errors import WarehouseFault
-
-    folder = folder_of(settings.warehouse_dsn) if settings.warehouse_dsn.startswith("chdb:") else None
-    if folder and (holder := held_by(folder)):
-        raise WarehouseFault(
-            f"the folder {folder} is in use by process {holder}", "Stop it, or name another folder in ALSOBOUGHT_DATA"
-        )

@@ -233,6 +233,11 @@ def _claim(folder: Path, create: bool) -> None:
         probe.unlink()
     except OSError as error:
         raise WarehouseFault(f"the folder {folder} cannot be written: {error.strerror}", "Set ALSOBOUGHT_DATA") from error
+    refuse_if_held(folder)
+
+
+def refuse_if_held(folder: Path) -> None:
+    """Raises WarehouseFault if another process has this folder open."""
     if holder := held_by(folder):
         raise WarehouseFault(
             f"the folder {folder} is in use by process {holder}", "Stop it, or name another folder in ALSOBOUGHT_DATA"

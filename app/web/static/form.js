@@ -15,11 +15,12 @@ function select(id, choices, parameter, value) {
 }
 
 function plain(id, parameter, value) {
-    const number = isNumberType(parameter.type);
-    const day = /^(Nullable\()?Date(32)?\)?$/.test(parameter.type);
+    const type = parameter.type.replace(/^Array\((.*)\)$/, "$1"); // a repeated parameter has one field per value
+    const number = isNumberType(type);
+    const day = /^(Nullable\()?Date(32)?\)?\??$/.test(type);
     const input = h("input", { id, type: number ? "number" : day ? "date" : "text", value,
         min: number ? parameter.minimum : null, max: number ? parameter.maximum : null,
-        step: number ? (/Int/.test(parameter.type) ? "1" : "any") : null, autocomplete: "off",
+        step: number ? (/Int/.test(type) ? "1" : "any") : null, autocomplete: "off",
         placeholder: parameter.default === null || day ? "" : String(parameter.default) });
     return { root: input, input, get value() { return input.value.trim(); }, settled: async () => {} };
 }

@@ -138,7 +138,7 @@ export function combobox({ id = newId("pick"), placeholder = "", find, fromText 
 }
 
 export const productOption = (product) => ({ value: product.id, label: product.title, product,
-    note: [product.category, product.price === null ? "" : Number(product.price).toFixed(2)].filter(Boolean).join(" · "),
+    note: [product.category, !Number(product.price) ? "" : Number(product.price).toFixed(2)].filter(Boolean).join(" · "),
     picture: () => tile(product) });
 
 export function productPicker(settings) {

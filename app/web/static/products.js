@@ -4,7 +4,9 @@ import { h, short } from "./dom.js";
 
 const seen = new Map(); // item id -> product, from every answer, so that a bare id is rarely shown
 
-const asText = (category) => (Array.isArray(category) ? category.join(" › ") : category ?? "");
+/** A category is a path, "Kitchen/Tea"; people read "Kitchen › Tea". */
+const asText = (category) => (Array.isArray(category) ? category : (category ?? "").split("/")).join(" › ");
+export const lastCategory = (product) => product.category.split(" › ").at(-1);
 
 /** The product a row recommends: `other_item_id` if the row has one, else `item_id`; null if it has neither. */
 export function productOf(row) {
@@ -45,11 +47,15 @@ export async function activeShoppers() {
     return shoppers;
 }
 
-function hue(text) {
-    let hash = 7;
-    for (const letter of text) hash = (hash * 31 + letter.codePointAt(0)) % 100003;
-    return (hash * 47) % 360;
+/** FNV-1a: words that differ little land far apart. */
+function hash(text) {
+    let sum = 0x811c9dc5;
+    for (const letter of text) sum = Math.imul(sum ^ letter.codePointAt(0), 0x01000193);
+    return sum >>> 0;
 }
+
+/** One department, one family of colours; its parts differ a little. */
+const hue = (category) => (hash(category.split(" › ")[0]) + hash(category) % 30) % 360;
 
 function initials(title) {
     const words = title.split(/[^\p{L}\p{N}]+/u).filter(Boolean);

@@ -4,7 +4,7 @@
  */
 import { askFor, readyPipe } from "./api.js";
 import { h, unseen } from "./dom.js";
-import { facts, productOf, tile } from "./products.js";
+import { facts, lastCategory, productOf, tile } from "./products.js";
 
 export const SHELF_ROWS = 5;
 const MARK_MS = 6000;
@@ -48,7 +48,7 @@ export function makeShelf({ pipe, title, about, empty }, { wanted, open }, ...to
         const mark = marks.get(product.id)?.mark;
         item.firstChild.replaceChildren(tile(product),
             h("span.what", {}, h("span.name", { title: product.title }, product.title),
-                h("span.quiet", {}, [product.category, ...more].filter(Boolean).join(" · "))),
+                h("span.quiet", {}, [lastCategory(product), ...more].filter(Boolean).join(" · "))),
             ...(mark ? [badge(mark)] : []));
         item.firstChild.onclick = () => open(product);
     }
@@ -91,8 +91,9 @@ export function makeShelf({ pipe, title, about, empty }, { wanted, open }, ...to
         for (const id of ids) fillRow(items.get(id), rows.get(id).row, answer.meta, rows.get(id).product);
         animate();
         const instead = answer.pipe?.fallback;
-        note.textContent = !ids.length ? empty : instead ? `Nothing here yet, so ${instead} answered.` : "";
-        note.hidden = !note.textContent;
+        words.textContent = [about_, instead ? `nothing yet, so ${instead}` : ""].filter(Boolean).join(" · ");
+        note.textContent = empty;
+        note.hidden = Boolean(ids.length);
     }
 
     /** Ask again and show what changed. Marks go at once, or with `keepMarks` after a few seconds. */
@@ -104,7 +105,6 @@ export function makeShelf({ pipe, title, about, empty }, { wanted, open }, ...to
             const answer = lacks(pipe, want.parameters) ? { data: [], meta: [] }
                 : await askFor(pipe, { ...want.parameters, limit: SHELF_ROWS }, { fresh });
             if (mine !== turn) return null;
-            words.textContent = about_;
             render(answer, about_, keepMarks);
             return null;
         } catch (problem) {

@@ -1,0 +1,329 @@
+"""The command line: `alsobought demo | serve | migrate | load | pipe | check`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from app.errors import AlsoboughtError, PipeFault, Unusable
+from app.settings import Settings, from_environment, more_event_types
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+class Commands(click.Group):
+    """Every error of ours is one sentence on standard error and exit status 1; never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AlsoboughtError as error:
+            err.print(f"[red]alsobought:[/] {_escaped(str(error))}", soft_wrap=True)
+            ctx.exit(1)
+        except BrokenPipeError:
+            ctx.exit(0)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="alsobought")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Recommendations that are SQL files.
+
+    \b
+    Example: alsobought demo
+    """
+    ctx.obj = from_environment()
+
+
+@main.command()
+@click.option("--dataset", type=click.Choice(["journey", "toyshop"]), default="journey", show_default=True)
+@click.pass_obj
+def demo(settings: Settings, dataset: str) -> None:
+    """Load a data set once, then serve it.
+
+    \b
+    Example: alsobought demo --dataset toyshop
+    """
+    from app.demo.play import prepare
+    from app.serve import refuse_if_occupied
+
+    settings = _demo_settings(settings, dataset)
+    refuse_if_occupied(settings)
+    prepare(settings, dataset, err)
+    # A fresh process: the engine that loaded the data does not survive the fork of the web server.
+    os.environ["ALSOBOUGHT_DATA"] = settings.data
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "app.cli", "serve", "--demo"])
+
+
+def _demo_settings(settings: Settings, dataset: str) -> Settings:
+    return msgspec.structs.replace(settings, data=str(settings.data_folder / dataset))
+
+
+@main.command()
+@click.option("--demo", is_flag=True, hidden=True)
+@click.pass_obj
+def serve(settings: Settings, demo: bool) -> None:
+    """Serve the pipes and take events over HTTP.
+
+    \b
+    Example: ALSOBOUGHT_PORT=9000 alsobought serve
+    """
+    from app import serve as service
+    from app.demo.play import announce
+
+    def ready(url: str) -> None:
+        out.print(f"alsobought serves on {url}")
+
+    service.serve(settings, announce(settings, out) if demo else ready)
+
+
+@main.group()
+def migrate() -> None:
+    """Bring the database up to date.
+
+    \b
+    Example: alsobought migrate up
+    """
+
+
+@migrate.command("up")
+@click.pass_obj
+def migrate_up(settings: Settings) -> None:
+    """Apply the migrations that are pending."""
+    from app import migrate as migrations
+    from app.warehouse import open_warehouse
+
+    warehouse = open_warehouse(settings)
+    try:
+        done = 0
+        for migration in migrations.up(warehouse, settings.home_folder / "migrations"):
+            out.print(f"[green]applied[/] {migration.name}")
+            done += 1
+        out.print(f"{done} applied" if done else "Nothing to do: every migration is applied.")
+    finally:
+        warehouse.close()
+
+
+@migrate.command("status")
+@click.pass_obj
+def migrate_status(settings: Settings) -> None:
+    """Show which migrations are applied, pending or edited since. Exit status 1 if any is edited."""
+    from app import migrate as migrations
+    from app.warehouse import open_warehouse
+
+    warehouse = open_warehouse(settings, create=False)
+    try:
+        steps = migrations.status(warehouse, settings.home_folder / "migrations")
+    finally:
+        warehouse.close()
+    colours = {"applied": "green", "pending": "yellow", "edited": "red"}
+    for step in steps:
+        out.print(f"[{colours[step.state]}]{step.state:8}[/] {step.migration.name}")
+    if any(step.state == "edited" for step in steps):
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("kind", type=click.Choice(["events", "items"]))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.pass_obj
+def load(settings: Settings, kind: str, files: tuple[Path, ...]) -> None:
+    """Load files of events or items, one JSON object per line.
+
+    Lines that cannot be accepted are told with their number, and the exit status is 1; all others are stored. Loading
+    the same file again changes nothing.
+
+    \b
+    Example: alsobought load events 2026-01.ndjson 2026-02.ndjson
+    """
+    from app.events import STANDARD_TYPES, Rules
+    from app.ingest import utc_now
+    from app.load import count_lines, load_file
+    from app.progress import progress_bar
+    from app.shop import open_shop
+
+    for file in files:
+        if not file.is_file():
+            raise Unusable(f"there is no file {file}")
+    types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
+    rules = Rules(utc_now(), types, settings.max_event_bytes)
+    shop = open_shop(settings)
+    refused = 0
+    try:
+        for file in files:
+            with progress_bar(err, file.name, count_lines(file)) as told:
+                report = load_file(kind, file, shop.writer, rules, told)
+            refused += len(report.rejected)
+            for rejected in report.rejected[:20]:
+                err.print(f"{file}:{rejected.index}: {_escaped(rejected.problem)}", soft_wrap=True)
+            if len(report.rejected) > 20:
+                err.print(f"{file}: {len(report.rejected) - 20:,} more lines were refused")
+            out.print(
+                f"{file}: {report.stored:,} {kind} stored, {report.repeats:,} known already,"
+                f" {len(report.rejected):,} refused",
+                soft_wrap=True,
+            )
+    finally:
+        shop.close()
+    if refused:
+        sys.exit(1)
+
+
+@main.group()
+def pipe() -> None:
+    """List, run, check and test the pipes.
+
+    \b
+    Example: alsobought pipe run also_bought item_id=green-tea
+    """
+
+
+@pipe.command("ls")
+@click.pass_obj
+def pipe_ls(settings: Settings) -> None:
+    """Every pipe with its sentence."""
+    from app.pipes.header import read_header
+
+    table = Table(box=None, show_header=False)
+    for path in sorted((settings.home_folder / "pipes").glob("*.sql")):
+        try:
+            sentence = read_header(path.read_text()).sentence
+        except PipeFault as fault:
+            sentence = f"[red]{_escaped(str(fault))}[/]"
+        table.add_row(f"[bold]{path.stem}[/]", sentence)
+    out.print(table)
+
+
+@pipe.command("run")
+@click.argument("name")
+@click.argument("parameters", nargs=-1)
+@click.pass_obj
+def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...]) -> None:
+    """Ask a pipe: a table on a terminal, JSON in a pipe. Repeat a parameter to give several values.
+
+    \b
+    Example: alsobought pipe run also_bought item_id=green-tea limit=3
+    """
+    from app.answers import answer, open_library
+    from app.ingest import utc_now
+    from app.warehouse import open_warehouse
+
+    given: dict[str, list[str]] = {}
+    for parameter in parameters:
+        key, equals, value = parameter.partition("=")
+        if not equals:
+            raise Unusable(f"{parameter!r} is not a parameter", "Write it as name=value")
+        given.setdefault(key, []).append(value)
+    warehouse = open_warehouse(settings, create=False)
+    try:
+        found = answer(open_library(settings, warehouse), warehouse, name, given, utc_now())
+    finally:
+        warehouse.close()
+    if not out.is_terminal:
+        click.echo(msgspec.json.format(msgspec.json.encode(found.dicts()), indent=2))
+        return
+    table = Table(*(column.name for column in found.meta))
+    for row in found.dicts():
+        table.add_row(*(_escaped(str(value)) for value in row.values()))
+    out.print(table)
+    by = f", answered by {found.fallback}" if found.fallback else ""
+    out.print(f"{len(found.data)} rows in {found.statistics.elapsed * 1000:.1f} ms{by}")
+
+
+@pipe.command("check")
+@click.argument("names", nargs=-1)
+@click.pass_obj
+def pipe_check(settings: Settings, names: tuple[str, ...]) -> None:
+    """Check pipes against an empty warehouse in memory: file, line, fault. Exit status 1 if any is broken.
+
+    \b
+    Example: alsobought pipe check also_bought
+    """
+    from app.answers import open_library
+    from app.shop import open_shop
+
+    shop = open_shop(msgspec.structs.replace(settings, dsn="chdb://:memory:", database="checked"))
+    try:
+        library = open_library(settings, shop.warehouse)
+        broken = 0
+        for name in names or library.names():
+            fault = library.entry(name).fault
+            broken += fault is not None
+            where = f"pipes/{name}.sql" + (f":{fault.line}" if fault and fault.line else "")
+            out.print(f"[red]{where}[/]: {_escaped(str(fault))}" if fault else f"[green]ok[/] {name}", soft_wrap=True)
+    finally:
+        shop.close()
+    if broken:
+        sys.exit(1)
+
+
+@pipe.command("test")
+@click.argument("names", nargs=-1)
+@click.pass_obj
+def pipe_test(settings: Settings, names: tuple[str, ...]) -> None:
+    """Run the cases in tests/pipes/ on a warehouse in memory. Exit status 1 if any fails.
+
+    \b
+    Example: alsobought pipe test also_bought
+    """
+    from app.cases import bench, cases_of
+
+    folder = settings.home_folder / "tests" / "pipes"
+    paths = [folder / f"{name}.yaml" for name in names] if names else sorted(folder.glob("*.yaml"))
+    failed = passed = 0
+    with bench(settings) as workbench:
+        for path in paths:
+            for case in cases_of(path):
+                problem = workbench.run(path.stem, case)
+                failed, passed = failed + bool(problem), passed + (not problem)
+                mark = "[red]failed[/]" if problem else "[green]ok[/]"
+                out.print(f"{mark} {path.stem} {_escaped(case.it)}", soft_wrap=True)
+                if problem:
+                    out.print(f"   {_escaped(problem)}", soft_wrap=True)
+    out.print(f"{passed} passed, {failed} failed")
+    if failed:
+        sys.exit(1)
+
+
+@main.command()
+@click.pass_obj
+def check(settings: Settings) -> None:
+    """Compare every count table with a recompute from the events. Exit status 1 if any row is wrong.
+
+    \b
+    Example: alsobought check
+    """
+    from app.counts import wrong_rows
+    from app.warehouse import open_warehouse
+
+    warehouse = open_warehouse(settings, create=False)
+    try:
+        started = datetime.now(UTC)
+        total = 0
+        for name, wrong in wrong_rows(warehouse, settings.home_folder / "sql" / "checks"):
+            total += wrong
+            out.print(f"[green]ok[/]    {name}" if not wrong else f"[red]wrong[/] {name}: {wrong:,} rows")
+        out.print(f"{(datetime.now(UTC) - started).total_seconds():.1f} s")
+    finally:
+        warehouse.close()
+    if total:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

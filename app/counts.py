@@ -1,0 +1,25 @@
+"""The invariant: every count table equals a recompute from `events`. sql/checks/ holds one query per table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import jinja2
+
+from app.errors import Unusable
+from app.warehouse import Warehouse
+
+
+def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:
+    """(table, rows that must not exist), for one check after another.
+
+    Raises Unusable if there are no checks.
+    """
+    paths = sorted(folder.glob("*.sql"))
+    if not paths:
+        raise Unusable(f"there are no checks in {folder}")
+    for path in paths:
+        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
+        sql = environment.from_string(path.read_text()).render(database=warehouse.database)
+        yield path.stem, int(warehouse.trusted_rows(f"select count() from (\n{sql}\n)").data[0][0])
