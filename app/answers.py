@@ -5,11 +5,13 @@ Used by the endpoint, by `alsobought pipe run` and by the cases, so that all thr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from app.cache import Cache
 from app.errors import AlsoboughtError
 from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
@@ -32,12 +34,10 @@ class Answer:
     def dicts(self) -> list[dict[str, Any]]:
         """The rows as JSON shows them: integers beyond 2^53 are strings, since JavaScript would round them."""
         names = [column.name for column in self.meta]
-        wide = [place for place, column in enumerate(self.meta) if "Int64" in column.type or "Int128" in column.type]
-        rows = []
-        for row in self.data:
-            for place in wide:
-                row[place] = _safe(row[place])
-            rows.append(dict(zip(names, row, strict=True)))
+        wide = {column.name for column in self.meta if re.search(r"Int(64|128|256)", column.type)}
+        rows = [dict(zip(names, row, strict=True)) for row in self.data]
+        for row in rows if wide else ():
+            row.update((name, _safe(row[name])) for name in wide)
         return rows
 
 
@@ -60,18 +60,47 @@ def describer(warehouse: Warehouse) -> Describe:
     return describe
 
 
-def answer(
-    library: Library, warehouse: Warehouse, name: str, given: Mapping[str, Sequence[Any]], now: datetime
+Answers = Cache[Answer]
+
+
+def answer(  # noqa: PLR0913 - a request, the clock, and what it is asked of
+    library: Library,
+    warehouse: Warehouse,
+    name: str,
+    given: Mapping[str, Sequence[Any]],
+    now: datetime,
+    kept: Answers | None = None,
+    *,
+    fresh: bool = False,
 ) -> Answer:
-    """The answer of a pipe.
+    """The answer of a pipe, from `kept` if its header allows and `fresh` does not forbid it.
 
     Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
     """
     pipe = library[name]
     bound = values(pipe.parameters, given)
+    if kept is None or not pipe.header.cache_seconds:
+        return _answer(library, warehouse, pipe, bound, now)
+    key = (pipe.name, pipe.version, repr(bound))
+    if not fresh and (found := kept.get(key)):
+        return found
+    touches = kept.touches
+    found = _answer(library, warehouse, pipe, bound, now)
+    kept.put(key, found, pipe.header.cache_seconds, _touched_by(pipe, bound), touches)
+    return found
+
+
+def _touched_by(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The things whose events make an answer out of date, as the writer names them."""
+    name = pipe.header.cache_until
+    values_of = bound.get(name, []) if name else []
+    return [(name, value) for value in (values_of if isinstance(values_of, list) else [values_of])]
+
+
+def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Answer:
     rows = _run(warehouse, pipe, bound, now)
     found = Answer(pipe, None, [Column(*column) for column in pipe.columns], rows.data, rows.statistics)
-    seen = {name}
+    seen = {pipe.name}
     fallback = pipe.header.fallback
     while not found.data and fallback and fallback.pipe not in seen:
         seen.add(fallback.pipe)
@@ -100,10 +129,7 @@ def _in_shape(pipe: Pipe, rows: Rows, renamed: Mapping[str, str], bound: Mapping
     places = {renamed.get(column.name, column.name): place for place, column in enumerate(rows.meta)}
     key = pipe.header.key
     return [
-        [
-            value if name == key else row[places[name]] if name in places else None
-            for name, _ in pipe.columns
-        ]
+        [value if name == key else row[places[name]] if name in places else None for name, _ in pipe.columns]
         for value in (bound[key] if key else [None])
         for row in rows.data
     ]

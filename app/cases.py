@@ -117,7 +117,10 @@ def _compare(case: Case, status: int, body: dict[str, Any]) -> str:
     if case.fallback and body["pipe"]["fallback"] != case.fallback:
         return f"expected {case.fallback} to answer, got {body['pipe']['fallback']}"
     wanted = case.answer or []
-    rows = [{name: row.get(name, "no such column") for name in want} for want, row in zip(wanted, body["data"], strict=False)]
+    rows = [
+        {name: row.get(name, "no such column") for name in want}
+        for want, row in zip(wanted, body["data"], strict=False)
+    ]
     rows += body["data"][len(wanted) :]
     if len(rows) == len(wanted) and all(map(_same_row, wanted, rows)):
         return ""

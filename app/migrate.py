@@ -105,7 +105,8 @@ def up(warehouse: Warehouse, folder: Path) -> Iterator[Migration]:
     for step in steps:
         if step.state == "edited":
             raise MigrationFault(
-                f"{step.migration.name} was edited after it was applied", "Put it back, and write a new migration instead"
+                f"{step.migration.name} was edited after it was applied",
+                "Put it back, and write a new migration instead",
             )
     warehouse.command(JOURNAL.format(database=warehouse.database))
     for step in steps:

@@ -117,7 +117,8 @@ class Warehouse:
             return get_client(dsn=self.dsn, settings=dict(settings))
         except Exception as error:
             raise WarehouseFault(
-                f"the warehouse {self.dsn} does not open: {_first_line(error)}", "Is its address right, and is it running?"
+                f"the warehouse {self.dsn} does not open: {_first_line(error)}",
+                "Is its address right, and is it running?",
             ) from error
 
     def command(self, sql: str) -> None:
@@ -177,7 +178,9 @@ class Warehouse:
 
     def describe(self, select: str, parameters: Mapping[str, Any]) -> list[Column]:
         """The columns a SELECT would answer with, without running it."""
-        return [Column(row[0], plain_type(row[1])) for row in self.rows(f"describe table (\n{select}\n)", parameters).data]
+        return [
+            Column(row[0], plain_type(row[1])) for row in self.rows(f"describe table (\n{select}\n)", parameters).data
+        ]
 
     def tables(self) -> frozenset[str]:
         """The project's own tables and dictionaries."""
@@ -232,7 +235,9 @@ def _claim(folder: Path, create: bool) -> None:
         probe.write_text("")
         probe.unlink()
     except OSError as error:
-        raise WarehouseFault(f"the folder {folder} cannot be written: {error.strerror}", "Set ALSOBOUGHT_DATA") from error
+        raise WarehouseFault(
+            f"the folder {folder} cannot be written: {error.strerror}", "Set ALSOBOUGHT_DATA"
+        ) from error
     refuse_if_held(folder)
 
 

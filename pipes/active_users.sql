@@ -1,6 +1,8 @@
 -- The people with the most going on lately, to try the other pipes with.
 --
 -- :limit  UInt16 = 10 (1..100)  how many
+--
+-- @cache 500ms
 with
     people as (
         select user_id as person, sum(user_items.events) as happened, max(user_items.last_time) as latest

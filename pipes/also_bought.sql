@@ -5,8 +5,9 @@
 -- :category  String?               only products of this category, or below it
 --
 -- @key item_id
+-- @cache 60s item_id
 -- @fallback trending  item_id as other_item_id
-{% from 'catalogue.sql' import item, in_category, available %}
+{% from 'catalogue.sql' import available, in_category, item, keys_of %}
 {% from 'signals.sql' import decay %}
 with
     scored as (
@@ -14,25 +15,29 @@ with
             item_key,
             other_item_key,
             sum(baskets) as times,
-            sum(weight * {{ decay('month', now, 180) }}) / 1e6 as strength
+            sum(weight * {{ decay("month", now, 180) }}) / 1e6 as strength
         from co_baskets
-        where item_key in (arrayMap(id -> cityHash64(id), {{ item_id }}))
+        where item_key in {{ keys_of(item_id) }}
         group by item_key, other_item_key
         having times > 0
+        order by strength desc, other_item_key
+        {# Most of them never show: the strongest suffice where nothing else is asked for. #}
+        {% if not category %} limit 300 by item_key {% endif %}
     ),
     best as (
         select item_key, other_item_key, times, strength
         from scored
-        where {{ available('other_item_key') }}
-            {% if category %} and {{ in_category('other_item_key', category) }} {% endif %}
+        where
+            {{ available("other_item_key") }}
+            {% if category %} and {{ in_category("other_item_key", category) }} {% endif %}
         order by strength desc, other_item_key
         limit {{ limit }} by item_key
     )
 select
-    {{ item('item_id', 'item_key') }} as item_id,
-    {{ item('item_id', 'other_item_key') }} as other_item_id,
-    {{ item('title', 'other_item_key') }} as title,
-    {{ item('category', 'other_item_key') }} as category,
+    {{ item("item_id", "item_key") }} as item_id,
+    {{ item("item_id", "other_item_key") }} as other_item_id,
+    {{ item("title", "other_item_key") }} as title,
+    {{ item("category", "other_item_key") }} as category,
     times as baskets,
     round(strength, 6) as score
 from best

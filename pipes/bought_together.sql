@@ -1,29 +1,31 @@
--- What completes a basket: products that stand in orders with the products of this one, those that go with most of them first.
+-- What completes a basket: products that stand in orders with the products of this one, those that go with
+-- most of them first.
 --
 -- :item_id      Array(String)         the products in the basket; repeat it
 -- :limit        UInt16 = 4 (1..100)   how many
 -- :min_baskets  UInt32 = 2 (1..1000000)  a product counts as a companion from this many orders together
 --
+-- @cache 60s item_id
 -- @fallback trending  item_id as other_item_id
-{% from 'catalogue.sql' import item, available %}
+{% from 'catalogue.sql' import available, item, keys_of %}
 with
     pairs as (
         select item_key, other_item_key, sum(baskets) as times, sum(weight) / 1e6 as strength
         from co_baskets
-        where item_key in (arrayMap(id -> cityHash64(id), {{ item_id }}))
+        where item_key in {{ keys_of(item_id) }}
         group by item_key, other_item_key
         having times >= {{ min_baskets }}
     ),
     companions as (
         select other_item_key, count() as companions_in_basket, sum(times) as together, sum(strength) as total
         from pairs
-        where not has(arrayMap(id -> cityHash64(id), {{ item_id }}), other_item_key) and {{ available('other_item_key') }}
+        where other_item_key not in {{ keys_of(item_id) }} and {{ available("other_item_key") }}
         group by other_item_key
     )
 select
-    {{ item('item_id', 'other_item_key') }} as other_item_id,
-    {{ item('title', 'other_item_key') }} as title,
-    {{ item('category', 'other_item_key') }} as category,
+    {{ item("item_id", "other_item_key") }} as other_item_id,
+    {{ item("title", "other_item_key") }} as title,
+    {{ item("category", "other_item_key") }} as category,
     companions_in_basket as with_items,
     together as baskets,
     round(total, 6) as score

@@ -1,10 +1,12 @@
--- What this person may want next: products that go with what they bought, carted and viewed lately, with the reason.
+-- What this person may want next: products that go with what they bought, carted and viewed lately, with
+-- the reason.
 -- Products they already bought are left out.
 --
 -- :user_id   String                the person; a guest's session_id works too
 -- :limit     UInt16 = 10 (1..100)  how many
 -- :category  String?               only products of this category, or below it
 --
+-- @cache 500ms user_id
 -- @fallback trending
 {% from 'catalogue.sql' import item, in_category, available %}
 {% from 'signals.sql' import signal, decay %}
@@ -12,7 +14,7 @@ with
     touched as (
         select
             cityHash64(item_id) as item_key,
-            sum(events * {{ signal('event_type') }}) as signals,
+            sum(events * {{ signal("event_type") }}) as signals,
             max(last_seq) as newest,
             countIf(event_type = 'purchase') as purchases
         from user_items
@@ -20,37 +22,42 @@ with
         group by item_key
     ),
     interests as (
-        {# The latest 20, the latest one counting twice as much as the tenth. #}
-        select item_key, log2(1 + signals) * exp2(-(row_number() over (order by newest desc) - 1) / 10) as interest
+        {# The latest 10, the latest one counting twice as much as the sixth. #}
+        select
+            item_key,
+            log2(1 + signals) * exp2(- (row_number() over (order by newest desc) - 1) / 5) as interest
         from touched
         where signals > 0
         order by newest desc, item_key
-        limit 20
+        limit 10
     ),
     candidates as (
         select
             other_item_key,
             argMax(pairs.item_key, (pairs.strength * interest, pairs.item_key)) as because_key,
             sum(pairs.strength * interest) as total
-        from (
-            select item_key, other_item_key, sum(baskets) as times, sum(weight) / 1e6 as strength
-            from co_baskets
-            where item_key in (select item_key from interests)
-            group by item_key, other_item_key
-            having times > 0
-        ) as pairs
+        from
+            (
+                select item_key, other_item_key, sum(baskets) as times, sum(weight) / 1e6 as strength
+                from co_baskets
+                where item_key in (select item_key from interests)
+                group by item_key, other_item_key
+                having times > 0
+            ) as pairs
         inner join interests on interests.item_key = pairs.item_key
         where other_item_key not in (select item_key from touched where purchases > 0)
         group by other_item_key
     )
 select
-    {{ item('item_id', 'other_item_key') }} as item_id,
-    {{ item('title', 'other_item_key') }} as title,
-    {{ item('category', 'other_item_key') }} as category,
-    {{ item('item_id', 'because_key') }} as because_item_id,
-    {{ item('title', 'because_key') }} as because_title,
+    {{ item("item_id", "other_item_key") }} as item_id,
+    {{ item("title", "other_item_key") }} as title,
+    {{ item("category", "other_item_key") }} as category,
+    {{ item("item_id", "because_key") }} as because_item_id,
+    {{ item("title", "because_key") }} as because_title,
     round(total, 6) as score
 from candidates
-where {{ available('other_item_key') }} {% if category %} and {{ in_category('other_item_key', category) }} {% endif %}
+where
+    {{ available("other_item_key") }}
+    {% if category %} and {{ in_category("other_item_key", category) }} {% endif %}
 order by total desc, other_item_key
 limit {{ limit }}

@@ -12,8 +12,8 @@ with
     )
 select
     seen_item_id as item_id,
-    {{ item('title', 'cityHash64(seen_item_id)') }} as title,
-    {{ item('category', 'cityHash64(seen_item_id)') }} as category,
+    {{ item("title", "cityHash64(seen_item_id)") }} as title,
+    {{ item("category", "cityHash64(seen_item_id)") }} as category,
     seen_at as viewed_at
 from seen
 order by seen_seq desc, item_id

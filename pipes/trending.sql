@@ -1,47 +1,61 @@
 -- What rises: items with more going on in the last hours than they usually have, the greatest surprise first.
--- An item that never had anything going on can trend at once. The hours end with the newest event, so that a quiet shop
+-- An item that never had anything going on can trend at once. The hours end with the newest event, so that
+-- a quiet shop
 -- still has an answer. Events are weighted: a purchase says more than a view.
 --
 -- :hours     UInt16 = 24 (1..168)  how many hours count as now
 -- :limit     UInt16 = 10 (1..100)  how many items
 -- :category  String?               only items of this category, or below it
+--
+-- @cache 500ms
 {% from 'catalogue.sql' import item, in_category, available %}
 {% from 'signals.sql' import signal %}
 with
-    (
-        select max(hour) from item_hours where hour <= {{ now }}
-    ) as newest,
+    (select hour from item_hours where hour <= {{ now }} order by hour desc limit 1) as newest,
     counted as (
         select
             item_key,
-            sumIf(events, hour > newest - toIntervalHour({{ hours }})) as happened,
-            sumIf(events * {{ signal('event_type') }}, hour > newest - toIntervalHour({{ hours }})) as recent,
-            sumIf(events * {{ signal('event_type') }}, hour <= newest - toIntervalHour({{ hours }}))
-            * {{ hours }} / (28 * 24) as expected
+            hour > newest - toIntervalHour({{ hours }}) as is_recent,
+            sum(events) as counted_events,
+            sum(events * {{ signal("event_type") }}) / {{ signal("'purchase'") }} as weighted
         from item_hours
         where
             hour > newest - toIntervalHour({{ hours }}) - toIntervalDay(28)
             and hour <= newest
             and event_type != 'impression'
+        group by item_key, is_recent
+    ),
+    compared as (
+        select
+            item_key,
+            sumIf(counted_events, is_recent) as happened,
+            sumIf(counted_events, not is_recent) * {{ hours }} / (28 * 24) as expected,
+            greatest(0, sumIf(weighted, is_recent)) as recent,
+            {# Half an event is always within the usual, so that a first event is no sensation. #}
+            greatest(0.5, sumIf(weighted, not is_recent) * {{ hours }} / (28 * 24)) as normal
+        from counted
         group by item_key
-        having happened > 0 and recent > 0
+        having happened > 0
     ),
     surprising as (
         select
             item_key,
             happened,
-            recent,
             expected,
-            {# Signed root of the Poisson deviance 2 (c ln(c/v) - (c - v)); one event is always within the usual. #}
-            sign(recent - greatest(expected, 1))
-            * sqrt(2 * (recent * ln(recent / greatest(expected, 1)) - (recent - greatest(expected, 1)))) as surprise
-        from counted
-        where {{ available('item_key') }} {% if category %} and {{ in_category('item_key', category) }} {% endif %}
+            recent,
+            {# Signed root of the Poisson deviance, 2 (c ln(c/v) - (c - v)) for c events where v are normal. #}
+            sign(recent - normal) * sqrt(
+                2 * greatest(0, recent * ln(greatest(recent, 1e-9) / normal) - (recent - normal))
+            ) as surprise
+        from compared
+        where
+            {{ available("item_key") }}
+            {% if category %} and {{ in_category("item_key", category) }} {% endif %}
     )
 select
-    {{ item('item_id', 'item_key') }} as item_id,
-    {{ item('title', 'item_key') }} as title,
-    {{ item('category', 'item_key') }} as category,
+    {{ item("item_id", "item_key") }} as item_id,
+    {{ item("title", "item_key") }} as title,
+    {{ item("category", "item_key") }} as category,
     happened as events,
     round(expected, 2) as usual,
     round(surprise, 4) as score

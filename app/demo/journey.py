@@ -17,7 +17,7 @@ from app.errors import Unusable
 from app.events import Event, Item
 
 LAST_DAY = date(2017, 12, 31)
-NOT_PRODUCTS = ("FUEL", "COUPON", "MISC ITEMS")
+NOT_PRODUCTS = ("FUEL", "COUPON/MISC ITEMS")  # product categories that are no products
 EXAMPLE_ITEM = "1082185"  # bananas
 
 
@@ -45,8 +45,8 @@ def _lines() -> Any:
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    products = pq.read_table(_folder() / "products.parquet", columns=["product_id", "department"])
-    known = products.filter(pc.invert(pc.is_in(products["department"], pa.array(NOT_PRODUCTS))))["product_id"]
+    products = pq.read_table(_folder() / "products.parquet", columns=["product_id", "product_category"])
+    known = products.filter(pc.invert(pc.is_in(products["product_category"], pa.array(NOT_PRODUCTS))))["product_id"]
     columns = ["household_id", "basket_id", "product_id", "quantity", "sales_value", "transaction_timestamp"]
     sold = pq.read_table(_folder() / "transactions.parquet", columns=columns)
     sold = sold.filter(pc.and_(pc.greater(sold["quantity"], 0), pc.is_in(sold["product_id"], known.combine_chunks())))
@@ -93,7 +93,7 @@ def items() -> Iterator[Item]:
     sums = sold.group_by("product_id").aggregate([("quantity", "sum"), ("sales_value", "sum")]).to_pylist()
     prices = {row["product_id"]: round(row["sales_value_sum"] / row["quantity_sum"], 2) for row in sums}
     for row in pq.read_table(_folder() / "products.parquet").to_pylist():
-        if row["department"] not in NOT_PRODUCTS:
+        if row["product_category"] not in NOT_PRODUCTS:
             yield _item(row, prices.get(row["product_id"], 0.0))
 
 

@@ -45,9 +45,7 @@ FUNCTIONS = frozenset(
 )
 # Words that may stand before "(" without being functions.
 WORDS = frozenset(
-    "in as and or not over by on using from join select where having when then else case with exists between like ilike"
-    " union all distinct any interval values except intersect limit offset prewhere global array sets filter within is"
-    " order partition qualify union tuple if end left right datetime64 decimal nullable".split()
+    ["in", "as", "and", "or", "not", "over", "by", "on", "using", "from", "join", "select", "where", "having", "when", "then", "else", "case", "with", "exists", "between", "like", "ilike", "union", "all", "distinct", "any", "interval", "values", "except", "intersect", "limit", "offset", "prewhere", "global", "array", "sets", "filter", "within", "is", "order", "partition", "qualify", "union", "tuple", "if", "end", "left", "right", "datetime64", "decimal", "nullable"]
 )
 
 
@@ -82,7 +80,9 @@ def _no_hidden_parameters(tokens: Iterable[Token]) -> None:
         for text in [token.text] * quoted + token.comments:
             if found := placeholders(text):
                 name = sorted(found)[0]
-                raise PipeFault(f"{{{{ {name} }}}} stands inside quotes or a comment", "Take the quotes away", token.line)
+                raise PipeFault(
+                    f"{{{{ {name} }}}} stands inside quotes or a comment", "Take the quotes away", token.line
+                )
 
 
 def _only_listed_functions(tokens: list[Token]) -> None:
@@ -118,7 +118,9 @@ def _only_own_tables(tree: exp.Expression, tables: Collection[str]) -> None:
         if not isinstance(table.this, exp.Identifier):
             raise PipeFault(f"{table.sql(dialect='clickhouse')} is a table function", "Read the project's tables")
         if table.args.get("db") or table.args.get("catalog"):
-            raise PipeFault(f"{table.sql(dialect='clickhouse')}: leave the database out", "Write the table's name alone")
+            raise PipeFault(
+                f"{table.sql(dialect='clickhouse')}: leave the database out", "Write the table's name alone"
+            )
         if table.name not in named and table.name not in tables:
             raise PipeFault(f"there is no table {table.name}", f"There are {', '.join(sorted(tables))}")
 

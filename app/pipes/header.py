@@ -7,7 +7,7 @@
     -- :category  String?               only products of this category
     --
     -- @key item_id            one answer for several values; the parameter takes any number of them
-    -- @cache 2s               an answer may be this old
+    -- @cache 60s item_id      an answer may be this old, unless an event touches the item
     -- @fallback trending  item_id as other_item_id
 
 `:name Type[?] [= default] [(range or set)]`, two or more spaces, description; a line indented further continues it.
@@ -29,6 +29,8 @@ PARAMETER = re.compile(
     r"(?:\s{2,}(?P<description>.*))?"
 )
 
+TOUCHED = ("item_id", "user_id")  # what an event is about
+
 
 @dataclass(frozen=True)
 class Fallback:
@@ -44,6 +46,7 @@ class Header:
     parameters: tuple[Parameter, ...] = ()
     key: str = ""
     cache_seconds: float = 0.0
+    cache_until: str = ""
     fallback: Fallback | None = None
 
 
@@ -102,15 +105,20 @@ def _tagged(sentence: str, parameters: dict[str, Parameter], tags: dict[str, tup
         parameters[name] = replace(parameters[name], repeated=True)
         key = name
     cache, cache_line = tags.get("cache", ("", 0))
-    seconds = re.match(r"(\d+(?:\.\d+)?)(ms|s)\b", cache)
+    seconds = re.match(r"(\d+(?:\.\d+)?)(ms|s)\b *(\w*)", cache)
     if cache_line and not seconds:
         raise PipeFault(f"@cache {cache} is not a time", "Write 500ms or 2s", cache_line)
+    if seconds and seconds[3] and (seconds[3] not in TOUCHED or seconds[3] not in parameters):
+        raise PipeFault(
+            f"@cache … {seconds[3]}", f"A parameter that is an {' or '.join(TOUCHED)} can follow", cache_line
+        )
     fallback, fallback_line = tags.get("fallback", ("", 0))
     return Header(
         sentence,
         tuple(parameters.values()),
         key,
         float(seconds[1]) / (1000 if seconds[2] == "ms" else 1) if seconds else 0.0,
+        seconds[3] if seconds else "",
         _fallback(fallback, fallback_line) if fallback_line else None,
     )
 
@@ -134,7 +142,9 @@ def _parameter(content: str, line: int) -> Parameter:
     repeated = found["type"].startswith("Array(")
     kind = found["type"][6:-1] if repeated else found["type"]
     if kind not in TYPES:
-        raise PipeFault(f":{found['name']} has the type {kind}", f"There are {', '.join(TYPES)} and Array of them", line)
+        raise PipeFault(
+            f":{found['name']} has the type {kind}", f"There are {', '.join(TYPES)} and Array of them", line
+        )
     if found["name"] == "now":
         raise PipeFault(":now is the clock and always there", "Use {{ now }} without declaring it", line)
     if not found["description"]:

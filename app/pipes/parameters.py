@@ -70,11 +70,22 @@ class Parameter:
         """A value to try the text with at load."""
         if self.default is not None:
             return [self.default] if self.repeated else self.default
-        value = self.choices[0] if self.choices else self.minimum if self.minimum is not None else _SAMPLES.get(self.type, 0)
+        value = (
+            self.choices[0]
+            if self.choices
+            else self.minimum
+            if self.minimum is not None
+            else _SAMPLES.get(self.type, 0)
+        )
         return [value] if self.repeated else value
 
 
-_SAMPLES: dict[str, Any] = {"String": "", "Bool": False, "Date": date(2020, 1, 1), "DateTime": datetime(2020, 1, 1, tzinfo=UTC)}
+_SAMPLES: dict[str, Any] = {
+    "String": "",
+    "Bool": False,
+    "Date": date(2020, 1, 1),
+    "DateTime": datetime(2020, 1, 1, tzinfo=UTC),
+}
 
 
 def values(parameters: Sequence[Parameter], given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:

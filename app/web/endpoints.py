@@ -14,7 +14,7 @@ from flask import Blueprint, Response, current_app, g, request
 
 from app.answers import Answer, answer
 from app.errors import AlsoboughtError, BadEvents, BadRequest, Busy, Detail, NoSuchPipe
-from app.events import Event, Item, Rejected, Rules, STANDARD_TYPES, read_events, read_items, split
+from app.events import STANDARD_TYPES, Event, Item, Rejected, Rules, read_events, read_items, split
 from app.ingest import Submission
 from app.pipes.library import Entry
 from app.settings import more_event_types
@@ -91,7 +91,8 @@ def ask(name: str) -> Response:
     started = time.perf_counter()
     status = 500
     try:
-        found = answer(shop.library, shop.warehouse, name, _given(), shop.clock())
+        fresh = bool(request.cache_control.no_cache)
+        found = answer(shop.library, shop.warehouse, name, _given(), shop.clock(), shop.kept, fresh=fresh)
         status = 200
     except AlsoboughtError as error:
         status = error.status

@@ -93,7 +93,8 @@ def _http_error(error: HTTPException) -> Response:
     hints = {404: "GET /pipes lists the pipes; /openapi.json describes everything", 405: "Try GET or POST"}
     message = {404: f"there is nothing at {request.path}", 405: f"{request.method} does not work here"}.get(status, "")
     return _respond(
-        status, error_body(CODES.get(status, "bad_request"), message or (error.name or "").lower(), hints.get(status, ""))
+        status,
+        error_body(CODES.get(status, "bad_request"), message or (error.name or "").lower(), hints.get(status, "")),
     )
 
 

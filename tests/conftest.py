@@ -1,0 +1,49 @@
+"""Shops for tests. One process has one warehouse: all of these live in memory, each test in a database of its own.
+
+Whatever needs a folder runs in a process of its own (`alsobought …`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from app.settings import Settings
+from app.shop import Shop, open_shop
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_numbers = itertools.count()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> None:
+    for name in [name for name in os.environ if name.startswith("ALSOBOUGHT_")]:
+        del os.environ[name]
+
+
+@pytest.fixture
+def make_shop() -> Iterator[Callable[..., Shop]]:
+    """`make_shop(queue_rows=10)`: a shop in memory with these settings, its clock at noon of 2026-01-01."""
+    made: list[Shop] = []
+
+    def make(clock: Callable[[], datetime] = lambda: NOON, **settings: object) -> Shop:
+        given = {"dsn": "chdb://:memory:", "database": f"test_{next(_numbers)}", "batch_seconds": 0.001, **settings}
+        shop = open_shop(Settings(**given), clock)  # type: ignore[arg-type]
+        made.append(shop)
+        return shop
+
+    yield make
+    for shop in made:
+        shop.writer.stop()
+        shop.warehouse.command(f"drop database {shop.settings.database}")
+        shop.warehouse.close()
+
+
+@pytest.fixture
+def shop(make_shop: Callable[..., Shop]) -> Shop:
+    """A shop in memory, empty, its clock at noon of 2026-01-01."""
+    return make_shop()
