@@ -28,6 +28,7 @@ STANDARD_TYPES = (
 )
 FIRST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
+IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 OptionalId = Annotated[str, Meta(max_length=256)]
@@ -95,7 +96,7 @@ def split(body: bytes) -> Iterator[bytes]:
         try:
             for raw in msgspec.json.decode(text, type=list[msgspec.Raw]):
                 yield bytes(raw)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise BadRequest(f"the body is not JSON: {error}", "Send one object, an array, or one per line") from error
     elif text.startswith(b"{") and b"\n" in text and _is_object(text):
         yield text
@@ -106,7 +107,7 @@ def split(body: bytes) -> Iterator[bytes]:
 def _is_object(text: bytes) -> bool:
     try:
         msgspec.json.decode(text, type=msgspec.Raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
     return True
 
@@ -152,7 +153,7 @@ def _read(raw: bytes, decode: Any, max_bytes: int) -> Any:
         return decode(raw)
     except msgspec.ValidationError as error:
         return sentence(str(error))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"not JSON: {error}"
 
 
@@ -188,6 +189,7 @@ def fault(event: Event, rules: Rules) -> str:
             return f"timestamp: {at:%Y-%m-%d} is before 1971"
         if at > rules.now + AHEAD:
             return f"timestamp: {at:%Y-%m-%dT%H:%M:%SZ} is more than a day ahead of {rules.now:%Y-%m-%dT%H:%M:%SZ}"
-    if "\0" in event.event_id + event.user_id + event.session_id + event.item_id + event.category + event.order_id:
-        return "an identifier holds a NUL character"
+    for name in IDS:
+        if "\0" in getattr(event, name):
+            return f"{name}: holds a NUL character"
     return ""

@@ -27,7 +27,6 @@ from app.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-FEW_USERS = 200  # `events` is sorted by user: the events of a few users are quicker to find than to scan for
 # Many values travel as one text, divided by a character that no id holds: an array of 50,000 takes seconds to parse.
 LISTED = "select arrayJoin(splitByChar('\\0', {%s:String})) as listed"
 CATALOGUE_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
@@ -265,24 +264,19 @@ class Writer:
     def _known_ids(self, together: list[Submission], now: datetime) -> set[str]:
         """Which of these event_ids were stored within the horizon."""
         ids = []
-        users = set()
         for submission in together:
             for place, event in enumerate(submission.rows):
                 assert isinstance(event, Event)
                 if event.event_id or submission.offsets is not None:
                     ids.append(event.event_id or f"{submission.source}:{submission.offsets[place]}")  # type: ignore[index]
-                    users.add(event.user_id or event.session_id)
         if not ids:
             return set()
         sql = (
             f"select event_id from {self.warehouse.database}.events"
             f" where event_id in ({LISTED % 'ids'}) and ingested_at > {{since:DateTime64(3, 'UTC')}}"
         )
-        if len(users) <= FEW_USERS:
-            sql += f" and user_id in ({LISTED % 'users'})"
         since = now - timedelta(days=self.settings.repeat_days)
-        users_listed = "\0".join(sorted(users)[:FEW_USERS])
-        found = self.warehouse.trusted_rows(sql, {"ids": "\0".join(ids), "users": users_listed, "since": since})
+        found = self.warehouse.trusted_rows(sql, {"ids": "\0".join(ids), "since": since})
         return {row[0] for row in found.data}
 
     def _next_seq(self) -> int:

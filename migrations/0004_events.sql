@@ -1,6 +1,6 @@
 -- What happened, one row each, and the write-ahead log of every view below: batch and epoch say which insert brought a row.
 -- seq orders the events of one user across all sources; nothing is ever ordered by time or offset.
--- category is stamped on the way in, from the event or else from the catalogue, so that every count is a function of this table.
+-- by_event_id finds the few rows that repeat an event_id; category is stamped on the way in, from the event or else from the catalogue, so that every count is a function of this table.
 create table {{ database }}.events (
     event_id String,
     event_type LowCardinality(String),
@@ -20,7 +20,9 @@ create table {{ database }}.events (
     batch UInt64,
     epoch UInt64,
     ingested_at DateTime64(3, 'UTC'),
-    seq UInt64
+    seq UInt64,
+    index by_event_id event_id type bloom_filter(0.001) granularity 1,
+    index by_ingested_at ingested_at type minmax granularity 1
 )
 engine = {{ engine('MergeTree') }}
 order by (user_id, seq)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -25,9 +26,8 @@ def _no_settings_from_outside() -> None:
         del os.environ[name]
 
 
-@pytest.fixture
-def make_shop() -> Iterator[Callable[..., Shop]]:
-    """`make_shop(queue_rows=10)`: a shop in memory with these settings, its clock at noon of 2026-01-01."""
+@contextmanager
+def _shops() -> Iterator[Callable[..., Shop]]:
     made: list[Shop] = []
 
     def make(clock: Callable[[], datetime] = lambda: NOON, **settings: object) -> Shop:
@@ -41,6 +41,20 @@ def make_shop() -> Iterator[Callable[..., Shop]]:
         shop.writer.stop()
         shop.warehouse.command(f"drop database {shop.settings.database}")
         shop.warehouse.close()
+
+
+@pytest.fixture
+def make_shop() -> Iterator[Callable[..., Shop]]:
+    """`make_shop(queue_rows=10)`: a shop in memory with these settings, its clock at noon of 2026-01-01."""
+    with _shops() as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_shared_shop() -> Iterator[Callable[..., Shop]]:
+    """The same for the tests of a module that only read, or tell their rows apart: a shop takes half a second to make."""
+    with _shops() as make:
+        yield make
 
 
 @pytest.fixture

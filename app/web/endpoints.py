@@ -88,11 +88,12 @@ def ask(name: str) -> Response:
     fmt = suffix or "json"
     if fmt not in FORMATS:
         raise NoSuchPipe(f"no format called {fmt!r}", f"There are {', '.join(FORMATS)}")
+    given = _given()
+    fresh = bool(request.cache_control.no_cache)
     started = time.perf_counter()
     status = 500
     try:
-        fresh = bool(request.cache_control.no_cache)
-        found = answer(shop.library, shop.warehouse, name, _given(), shop.clock(), shop.kept, fresh=fresh)
+        found = answer(shop.library, shop.warehouse, name, given, shop.clock(), shop.kept, fresh=fresh)
         status = 200
     except AlsoboughtError as error:
         status = error.status
@@ -109,7 +110,7 @@ def _given() -> dict[str, list[Any]]:
     if request.method == "POST" and request.get_data():
         try:
             body = msgspec.json.decode(request.get_data(), type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadRequest("the body is not a JSON object", 'Send {"item_id": "…", "limit": 10}') from error
         for name, value in body.items():
             if value is not None:
@@ -196,7 +197,7 @@ def healthz() -> Response:
 
 @blueprint.route("/readyz")
 def readyz() -> Response:
-    """200 when the warehouse answers and no pipe is broken for good; which one is broken is for `alsobought pipe check`."""
+    """200 when the warehouse answers. A broken pipe is no reason to send everybody away: `GET /pipes` shows it."""
     shop = _shop()
     shop.warehouse.value("select 1")
     return _json({"status": "ready", "as_of": _as_of(), "waiting": shop.writer.waiting})

@@ -1,0 +1,54 @@
+"""The process that gets killed: `write FOLDER SEED` stores small batches for ever and prints each event_id once it is acknowledged;
+`verify FOLDER` heals, then prints what is stored and which tables are wrong."""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from datetime import UTC, datetime
+
+from app.counts import wrong_rows
+from app.events import Event
+from app.ingest import Submission
+from app.settings import HOME, Settings
+from app.shop import open_shop
+
+
+def write(folder: str, seed: int) -> None:
+    rng = random.Random(seed)
+    shop = open_shop(Settings(data=folder, batch_seconds=0.001))
+    print("ready", flush=True)  # noqa: T201
+    number = 0
+    while True:
+        batch = []
+        for _ in range(rng.choice([1, 1, 5, 200])):
+            number += 1
+            batch.append(
+                Event(
+                    event_id=f"{seed}-{number}",
+                    event_type=rng.choice(["purchase", "purchase", "view"]),
+                    user_id=f"u{rng.randrange(20)}",
+                    item_id=f"i{rng.randrange(60)}",
+                    order_id=f"o{rng.randrange(30)}",
+                    category="Kitchen",
+                    timestamp=datetime(2026, 1, 1, rng.randrange(24), tzinfo=UTC),
+                )
+            )
+        shop.writer.submit(Submission(batch)).result()
+        print(" ".join(event.event_id for event in batch), flush=True)  # noqa: T201
+
+
+def verify(folder: str) -> None:
+    shop = open_shop(Settings(data=folder))
+    rows = shop.warehouse.trusted_rows("select event_id, count() from alsobought.events group by event_id").data
+    wrong = dict(wrong_rows(shop.warehouse, HOME / "sql" / "checks"))
+    shop.close()
+    print(json.dumps({"stored": dict(rows), "wrong": wrong}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "write":
+        write(sys.argv[2], int(sys.argv[3]))
+    else:
+        verify(sys.argv[2])

@@ -1,0 +1,297 @@
+"""What POST /events and POST /items take, refuse and promise: the good is stored once, the bad is told with its place."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.counts import wrong_rows
+from app.errors import NotStored
+from app.ingest import Writer
+from app.shop import Shop, open_shop
+from app.warehouse import Warehouse
+from app.web.factory import create_app
+
+VIEW = {"event_type": "view", "user_id": "u", "item_id": "tea"}
+
+
+@pytest.fixture(scope="module")
+def filled(make_shared_shop: Callable[..., Shop]) -> Shop:
+    return make_shared_shop(max_event_bytes=1_000, max_body_bytes=100_000)
+
+
+@pytest.fixture
+def shop(filled: Shop) -> Shop:
+    """The shop of this module, emptied. Events of up to 1,000 bytes, bodies of up to 100,000."""
+    tables = "select name from system.tables where database = {database:String} and engine like '%MergeTree'"
+    for (table,) in filled.warehouse.trusted_rows(tables, {"database": filled.warehouse.database}).data:
+        filled.warehouse.command(f"truncate table {filled.warehouse.database}.{table}")
+    filled.warehouse.command(f"system reload dictionary {filled.warehouse.database}.catalogue")
+    filled.kept.clear()
+    return filled
+
+
+@pytest.fixture
+def client(shop: Shop) -> FlaskClient:
+    return create_app(shop).test_client()
+
+
+def stored(shop: Shop, columns: str = "item_id") -> list[Any]:
+    """These columns of the events in the warehouse, in the order they came; one column as plain values."""
+    rows = shop.warehouse.trusted_rows(f"select {columns} from {shop.warehouse.database}.events order by seq").data
+    return [row[0] for row in rows] if "," not in columns else rows
+
+
+def wrong(shop: Shop) -> dict[str, int]:
+    """The count tables that are not what the events say."""
+    checks = shop.settings.home_folder / "sql" / "checks"
+    return {name: rows for name, rows in wrong_rows(shop.warehouse, checks) if rows}
+
+
+def error_of(got: TestResponse) -> dict[str, Any]:
+    error: dict[str, Any] = json.loads(got.text)["error"]
+    return error
+
+
+def problems(got: TestResponse) -> list[tuple[int, str]]:
+    return [(one["index"], one["problem"]) for one in json.loads(got.text)["rejected"]]
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("body", "items"),
+    [
+        (json.dumps(VIEW), ["tea"]),
+        (json.dumps(VIEW, indent=4), ["tea"]),
+        (f"\r\n{json.dumps(VIEW, indent=1)}\r\n\r\n", ["tea"]),
+        (json.dumps([VIEW, VIEW | {"item_id": "mug"}]), ["tea", "mug"]),
+        (json.dumps([VIEW, VIEW | {"item_id": "mug"}], indent=2), ["tea", "mug"]),
+        (json.dumps(VIEW) + "\n" + json.dumps(VIEW | {"item_id": "mug"}), ["tea", "mug"]),
+        (json.dumps(VIEW) + "\r\n\n  " + json.dumps(VIEW | {"item_id": "mug"}) + "\n", ["tea", "mug"]),
+    ],
+    ids=["object", "pretty object", "object in blank lines", "array", "pretty array", "lines", "lines and blank lines"],
+)
+def test_an_object_an_array_and_lines_are_all_taken(
+    client: FlaskClient, shop: Shop, body: str, items: list[str]
+) -> None:
+    got = client.post("/events", data=body.encode())
+    taken = json.loads(got.text)
+    assert got.status_code == 202
+    assert list(taken) == ["accepted", "rejected", "repeats", "request_id"]
+    assert (taken["accepted"], taken["rejected"], taken["repeats"]) == (len(items), [], 0)
+    assert stored(shop) == items
+
+
+def test_an_event_is_stored_as_it_was_sent(client: FlaskClient, shop: Shop) -> None:
+    awkward = "a'b\"c\\d\te{f}%🍵\nz"
+    event = {
+        "event_id": f"e{awkward}",
+        "event_type": "purchase",
+        "user_id": f"u{awkward}",
+        "session_id": f"s{awkward}",
+        "item_id": f"i{awkward}",
+        "category": f"c{awkward}",
+        "order_id": f"o{awkward}",
+        "order_size": 2**31 - 1,
+        "quantity": 0,
+        "price": 1e12,
+        "timestamp": "2025-12-31T23:30:00.125-02:00",
+        "properties": {"tab\t": [1, None, {"é": "\0"}], "big": 12345678901234567890123},
+    }
+    assert client.post("/events", json=event).status_code == 202
+    columns = "event_id, user_id, session_id, item_id, category, order_id, order_size, quantity, price, timestamp"
+    (row,) = stored(shop, f"{columns}, properties")
+    assert row[:6] == [f"{letter}{awkward}" for letter in "eusico"]
+    assert row[6:10] == [2**31 - 1, 0, 1e12, "2026-01-01 01:30:00.125"]
+    assert json.loads(row[10]) == event["properties"]
+
+
+def test_what_was_left_out_gets_its_default(client: FlaskClient, shop: Shop) -> None:
+    client.post("/events", json=VIEW)
+    columns = "event_id, source, offset, seq, quantity, price, timestamp, ingested_at, category, order_id, properties"
+    ((event_id, source, offset, seq, *rest),) = stored(shop, columns)
+    assert event_id == f"post:{offset}"
+    assert (source, offset) == ("post", seq)
+    assert rest == [1, 0, "2026-01-01 12:00:00.000", "2026-01-01 12:00:00.000", "", "", ""]
+
+
+def test_waiting_is_answered_with_200_and_the_answer_shows_it(client: FlaskClient) -> None:
+    assert client.post("/events?wait=true", json=VIEW | {"item_id": "never seen"}).status_code == 200
+    assert client.post("/events?wait=1", json=VIEW).status_code == 200
+    assert client.post("/events?wait=false", json=VIEW).status_code == 202
+    viewed = json.loads(client.get("/pipes/recently_viewed?user_id=u").text)["data"]
+    assert [row["item_id"] for row in viewed] == ["tea", "never seen"]
+
+
+def test_a_guest_is_known_by_the_session(client: FlaskClient, shop: Shop) -> None:
+    guest = {"event_type": "view", "session_id": "s1", "item_id": "tea"}
+    client.post("/events", json=[guest, guest | {"user_id": "u", "item_id": "mug"}])
+    assert stored(shop, "user_id, session_id") == [["s1", "s1"], ["u", "s1"]]
+    viewed = json.loads(client.get("/pipes/recently_viewed?user_id=s1").text)["data"]
+    assert [row["item_id"] for row in viewed] == ["tea"]
+
+
+# Refusals
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown type": ({"event_type": "buy"}, "event_type: 'buy' is not one of add_to_cart, click, "),
+    "empty type": ({"event_type": ""}, "event_type: expected `str` of length >= 1"),
+    "empty item": ({"item_id": ""}, "item_id: expected `str` of length >= 1"),
+    "long id": ({"user_id": "u" * 257}, "user_id: expected `str` of length <= 256"),
+    "nobody": ({"user_id": ""}, "user_id: missing; a guest needs a session_id instead"),
+    "text wanted": ({"item_id": 7}, "item_id: expected `str`, got `int`"),
+    "null": ({"item_id": None}, "item_id: expected `str`, got `null`"),
+    "whole wanted": ({"quantity": 1.5}, "quantity: expected `int`, got `float`"),
+    "a switch": ({"quantity": True}, "quantity: expected `int`, got `bool`"),
+    "number as text": ({"price": "3"}, "price: expected `float`, got `str`"),
+    "object wanted": ({"properties": [1]}, "properties: expected `object`, got `array`"),
+    "unknown field": ({"colour": "red"}, "colour: not a field of this object; put your own fields under properties"),
+    "negative": ({"quantity": -1}, "quantity: expected `int` >= 0"),
+    "wraps": ({"order_size": 2**40}, "order_size: expected `int` <= 2147483647"),
+    "wraps far": ({"order_size": 2**70}, "order_size: integer value out of range"),
+    "negative price": ({"price": -0.01}, "price: expected `float` >= 0.0"),
+    "huge price": ({"price": 1e13}, "price: expected `float` <= 1000000000000.0"),
+    "no time": ({"timestamp": "yesterday"}, "timestamp: invalid RFC3339 encoded datetime"),
+    "milliseconds": ({"timestamp": 1767268800000}, "timestamp: expected `datetime`, got `int`"),
+    "too old": ({"timestamp": "1970-12-31T23:59:59Z"}, "timestamp: 1970-12-31 is before 1971"),
+    "too far ahead": ({"timestamp": "2026-01-02T12:00:01Z"}, "timestamp: 2026-01-02T12:00:01Z is more than a day ahead"),
+    "ahead by its zone": ({"timestamp": "2026-01-02T12:00:00-01:00"}, "timestamp: "),
+    "NUL": ({"user_id": "a\0b"}, "user_id: holds a NUL character"),
+    "NUL in an order": ({"order_id": "\0"}, "order_id: holds a NUL character"),
+    "too large": ({"properties": {"text": "x" * 1_000}}, "1,078 bytes; at most 1,000 are accepted"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_bad_event_is_told_by_place_and_field_and_its_neighbours_are_stored(
+    client: FlaskClient, shop: Shop, fault: str
+) -> None:
+    change, problem = FAULTS[fault]
+    got = client.post("/events", json=[VIEW, VIEW | change, VIEW | {"item_id": "mug"}])
+    assert got.status_code == 202
+    assert json.loads(got.text)["accepted"] == 2
+    ((index, told),) = problems(got)
+    assert index == 1
+    assert told.startswith(problem)
+    assert stored(shop) == ["tea", "mug"]
+
+
+@pytest.mark.parametrize("raw", ['{"price": NaN}', '{"price": Infinity}', '{"price": 1e400}', '{"item_id": "\\ud800"}'])
+def test_what_json_has_no_word_for_is_refused_and_its_neighbours_are_stored(
+    client: FlaskClient, shop: Shop, raw: str
+) -> None:
+    bad = json.dumps(VIEW)[:-1] + ", " + raw[1:]
+    got = client.post("/events", data=f"{json.dumps(VIEW)}\n{bad}\n{json.dumps(VIEW)}")
+    assert [index for index, _ in problems(got)] == [1]
+    assert stored(shop) == ["tea", "tea"]
+
+
+def test_the_edges_of_every_range_are_accepted(client: FlaskClient, shop: Shop) -> None:
+    edges: list[dict[str, Any]] = [
+        {"quantity": 0, "price": 0, "order_size": 0},
+        {"quantity": 2**31 - 1, "price": 1e12},
+        {"timestamp": "1971-01-01T00:00:00Z"},
+        {"timestamp": "2026-01-02T12:00:00Z"},
+        {"timestamp": "2026-01-02T12:00:00"},
+        {"user_id": "é" * 256},
+        {"properties": {}},
+    ]
+    got = client.post("/events", json=[VIEW | edge for edge in edges])
+    assert (json.loads(got.text)["accepted"], problems(got)) == (len(edges), [])
+    assert stored(shop, "timestamp, quantity")[2:4] == [["1971-01-01 00:00:00.000", 1], ["2026-01-02 12:00:00.000", 1]]
+    assert wrong(shop) == {}
+
+
+def test_among_many_faults_each_is_told_with_its_place(client: FlaskClient, shop: Shop) -> None:
+    lines = [json.dumps(VIEW), "nonsense", json.dumps(VIEW), "{", '"text"', json.dumps(VIEW), "[]", b"\xff".decode("latin1")]
+    got = client.post("/events", data="\n".join(lines).encode("latin1"))
+    assert got.status_code == 202
+    assert [index for index, _ in problems(got)] == [1, 3, 4, 6, 7]
+    assert len(stored(shop)) == 3
+
+
+def test_with_none_good_it_is_400_with_every_reason(client: FlaskClient, shop: Shop) -> None:
+    got = client.post("/events", json=[{}, VIEW | {"quantity": -1}])
+    error = error_of(got)
+    assert (got.status_code, error["code"]) == (400, "bad_events")
+    assert error["details"] == [
+        {"param": "[0]", "problem": "event_type: missing"},
+        {"param": "[1]", "problem": "quantity: expected `int` >= 0"},
+    ]
+    assert stored(shop) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        (b"", "bad_request", "the body is empty"),
+        (b" \n\t\r\n", "bad_request", "the body is empty"),
+        (b"[]", "bad_request", "the body is empty"),
+        (b"[1,", "bad_request", "the body is not JSON"),
+        (b"[" * 50_000, "bad_request", "the body is not JSON"),
+        (b"hello", "bad_events", "no event could be accepted: not JSON"),
+        (b"\xff\xfe", "bad_events", "no event could be accepted: not JSON"),
+        (b"null", "bad_events", "no event could be accepted: expected `object`"),
+        (b"{}", "bad_events", "no event could be accepted: event_type: missing"),
+        (b'{"event_type": "view",\n"item_id": "tea"', "bad_events", "no event could be accepted: not JSON"),
+    ],
+)
+def test_a_body_without_an_event_is_the_callers_fault(
+    client: FlaskClient, body: bytes, code: str, message: str
+) -> None:
+    got = client.post("/events", data=body)
+    assert (got.status_code, error_of(got)["code"]) == (400, code)
+    assert error_of(got)["message"].startswith(message)
+
+
+def test_an_event_nested_beyond_reason_is_refused_alone(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop()
+    deep = json.dumps(VIEW)[:-1] + ', "properties": ' + '{"a":' * 9_000 + "1" + "}" * 9_001
+    got = create_app(shop).test_client().post("/events", data=f"{json.dumps(VIEW)}\n{deep}")
+    assert [index for index, _ in problems(got)] == [1]
+    assert stored(shop) == ["tea"]
+
+
+def test_a_body_beyond_the_limit_is_413_and_nothing_of_it_is_stored(client: FlaskClient, shop: Shop) -> None:
+    for path in ("/events", "/items", "/pipes/trending"):
+        got = client.post(path, data=json.dumps(VIEW).encode() + b" " * 100_000)
+        assert (got.status_code, error_of(got)["code"]) == (413, "too_large")
+        assert "100,000 bytes" in error_of(got)["message"]
+    assert stored(shop) == []
+
+
+def test_more_event_types_come_from_a_setting(make_shop: Callable[..., Shop]) -> None:
+    client = create_app(make_shop(event_types="rent, give_back")).test_client()
+    assert client.post("/events", json=VIEW | {"event_type": "give_back"}).status_code == 202
+    assert client.post("/events", json=VIEW | {"event_type": "giveback"}).status_code == 400
+
+
+# Once
+
+
+def test_the_same_event_id_counts_once_however_it_comes_again(client: FlaskClient, shop: Shop) -> None:
+    event = VIEW | {"event_id": "e1"}
+    assert [json.loads(client.post("/events", json=events).text)["repeats"] for events in ([event, event], event)] == [1, 1]
+    assert stored(shop, "event_id") == ["e1"]
+
+    shop.writer.stop()
+    again = Writer(shop.warehouse, shop.settings, shop.clock)
+    again.start()
+    try:
+        other = shop.__class__(shop.settings, shop.warehouse, again, shop.library, shop.clock, shop.kept)
+        got = create_app(other).test_client().post("/events", json=[event, VIEW | {"event_id": "e2"}])
+        assert (json.loads(got.text)["accepted"], json.loads(got.text)["repeats"]) == (2, 1)
+    finally:
+        again.stop()
+    assert stored(shop, "event_id") == ["e1", "e2"]
+    assert wrong(shop) == {}
