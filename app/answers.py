@@ -63,7 +63,7 @@ def describer(warehouse: Warehouse) -> Describe:
 Answers = Cache[Answer]
 
 
-def answer(  # noqa: PLR0913 - a request, the clock, and what it is asked of
+def answer(
     library: Library,
     warehouse: Warehouse,
     name: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from datetime import UTC, datetime
@@ -46,6 +47,8 @@ def main(ctx: click.Context) -> None:
     \b
     Example: alsobought demo
     """
+    logging.getLogger("app").addHandler(logging.NullHandler())  # a failure is one sentence; `serve` opens a log
+    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it raises what it logs
     ctx.obj = from_environment()
 
 
@@ -67,7 +70,7 @@ def demo(settings: Settings, dataset: str) -> None:
     # A fresh process: the engine that loaded the data does not survive the fork of the web server.
     os.environ["ALSOBOUGHT_DATA"] = settings.data
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "app.cli", "serve", "--demo"])
+    os.execv(sys.executable, [sys.executable, "-m", "app.cli", "serve", "--demo"])  # noqa: S606
 
 
 def _demo_settings(settings: Settings, dataset: str) -> Settings:
@@ -104,7 +107,11 @@ def migrate() -> None:
 @migrate.command("up")
 @click.pass_obj
 def migrate_up(settings: Settings) -> None:
-    """Apply the migrations that are pending."""
+    """Apply the migrations that are pending.
+
+    \b
+    Example: alsobought migrate up
+    """
     from app import migrate as migrations
     from app.warehouse import open_warehouse
 
@@ -122,7 +129,11 @@ def migrate_up(settings: Settings) -> None:
 @migrate.command("status")
 @click.pass_obj
 def migrate_status(settings: Settings) -> None:
-    """Show which migrations are applied, pending or edited since. Exit status 1 if any is edited."""
+    """Show which migrations are applied, pending or edited since. Exit status 1 if any is edited.
+
+    \b
+    Example: alsobought migrate status
+    """
     from app import migrate as migrations
     from app.warehouse import open_warehouse
 
@@ -140,7 +151,7 @@ def migrate_status(settings: Settings) -> None:
 
 @main.command()
 @click.argument("kind", type=click.Choice(["events", "items"]))
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
 @click.pass_obj
 def load(settings: Settings, kind: str, files: tuple[Path, ...]) -> None:
     """Load files of events or items, one JSON object per line.
@@ -157,16 +168,14 @@ def load(settings: Settings, kind: str, files: tuple[Path, ...]) -> None:
     from app.progress import progress_bar
     from app.shop import open_shop
 
-    for file in files:
-        if not file.is_file():
-            raise Unusable(f"there is no file {file}")
+    lines = {file: count_lines(file) for file in files}
     types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
     rules = Rules(utc_now(), types, settings.max_event_bytes)
     shop = open_shop(settings)
     refused = 0
     try:
         for file in files:
-            with progress_bar(err, file.name, count_lines(file)) as told:
+            with progress_bar(err, file.name, lines[file]) as told:
                 report = load_file(kind, file, shop.writer, rules, told)
             refused += len(report.rejected)
             for rejected in report.rejected[:20]:
@@ -196,14 +205,18 @@ def pipe() -> None:
 @pipe.command("ls")
 @click.pass_obj
 def pipe_ls(settings: Settings) -> None:
-    """Every pipe with its sentence."""
+    """Every pipe with its sentence.
+
+    \b
+    Example: alsobought pipe ls
+    """
     from app.pipes.header import read_header
 
     table = Table(box=None, show_header=False)
     for path in sorted((settings.home_folder / "pipes").glob("*.sql")):
         try:
             sentence = read_header(path.read_text()).sentence
-        except PipeFault as fault:
+        except (PipeFault, UnicodeDecodeError) as fault:
             sentence = f"[red]{_escaped(str(fault))}[/]"
         table.add_row(f"[bold]{path.stem}[/]", sentence)
     out.print(table)

@@ -11,7 +11,7 @@
     ├── NotStored               503 not_stored        the warehouse refused the write
     ├── TooSlow                 504 too_slow          a limit of the read-only connection was hit
     ├── PipeFault               a fault in a pipe's file, with its line; for the analyst, never for the caller
-    ├── WarehouseFault          the warehouse cannot be opened or does not answer
+    ├── WarehouseFault          503 warehouse_fault   the warehouse cannot be opened or does not answer
     ├── MigrationFault          a migration is missing, edited or failed
     └── Unusable                a setting, a file or a port that a command cannot work with
 
@@ -94,7 +94,7 @@ class PipeFault(AlsoboughtError):
 
 
 class WarehouseFault(AlsoboughtError):
-    code = "warehouse_fault"
+    status, code = 503, "warehouse_fault"
 
 
 class MigrationFault(AlsoboughtError):

@@ -6,6 +6,7 @@ A line without event_id is known by its place in the file's contents, so that lo
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from app.errors import Unusable
+from app.errors import Busy, NotStored, Unusable
 from app.events import Event, Item, Rejected, Rules, read_events, read_items
 from app.ingest import Stored, Submission, Writer
 
@@ -41,7 +42,15 @@ class Stream:
         """Raises NotStored if an earlier batch failed."""
         while len(self._under_way) >= AT_ONCE:
             self._settle()
-        self._under_way.append((self._writer.submit(submission), len(submission.rows)))
+        while True:
+            try:
+                self._under_way.append((self._writer.submit(submission), len(submission.rows)))
+                return
+            except Busy:
+                if not self._under_way:
+                    time.sleep(0.1)  # others keep the writer busy
+                else:
+                    self._settle()
 
     def finish(self) -> Report:
         while self._under_way:
@@ -50,7 +59,11 @@ class Stream:
 
     def _settle(self) -> None:
         future, rows = self._under_way.popleft()
-        stored = future.result()
+        try:
+            stored = future.result()
+        except NotStored as error:
+            again = "Make room or mend it, then load the same again: what is stored already counts once"
+            raise NotStored(f"the warehouse refused a batch: {error.__cause__}", again) from error
         self.report.stored += stored.rows
         self.report.repeats += stored.repeats
         self._told(rows)
@@ -66,7 +79,7 @@ def load_file(kind: str, path: Path, writer: Writer, rules: Rules, told: Callabl
         with path.open("rb") as file:
             return _load_lines(kind, file, source, writer, rules, told)
     except OSError as error:
-        raise Unusable(f"{path} cannot be read: {(error.strerror or '').lower()}") from error
+        raise _unreadable(path, error) from error
 
 
 def _load_lines(
@@ -95,9 +108,16 @@ def _chunks(lines: Iterable[bytes], size: int) -> Iterator[tuple[list[int], list
 
 
 def count_lines(path: Path) -> int:
-    """How many lines a file has, for the progress bar."""
-    with path.open("rb") as file:
-        return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    """How many lines a file has, for the progress bar. Raises Unusable if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> Unusable:
+    return Unusable(f"{path} cannot be read: {(error.strerror or '').lower()}")
 
 
 def _digest(path: Path) -> str:

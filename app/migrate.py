@@ -126,4 +126,4 @@ def _apply(warehouse: Warehouse, migration: Migration) -> None:
     except Exception as error:
         raise MigrationFault(f"{migration.name} failed: {error}") from error
     row = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
-    warehouse.insert("migrations", msgspec.json.encode(row), columns="(version, name, checksum)")
+    warehouse.insert("migrations", msgspec.json.encode(row), columns=("version", "name", "checksum"))

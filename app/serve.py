@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from app.errors import AlsoboughtError, Unusable
 from app.settings import Settings
 from app.warehouse import folder_of, refuse_if_held
 
-log = logging.getLogger(__name__)
+NOT_LOADED = 4  # gunicorn's own word for "the application does not load": it stops instead of trying again
 
 
 def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -> None:
@@ -23,6 +24,10 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -
     from gunicorn.app.base import BaseApplication
 
     refuse_if_occupied(settings)
+    spoken = logging.StreamHandler()
+    spoken.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.getLogger("app").addHandler(spoken)
+    logging.getLogger("gunicorn.error").addFilter(_is_news)
 
     class Service(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
@@ -49,9 +54,15 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -
             except AlsoboughtError as error:
                 sys.stderr.write(f"alsobought: {error}\n")
                 sys.stderr.flush()
-                sys.exit(4)  # gunicorn's own word for "the application does not load": it stops instead of trying again
+                sys.exit(NOT_LOADED)
 
     Service().run()
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what gunicorn adds when the worker has already said in one sentence why it does not load."""
+    text = record.getMessage()
+    return not re.search(f"exited with code {NOT_LOADED}\\b|^Shutting down: Master|^Reason: App failed to load", text)
 
 
 def url(settings: Settings) -> str:

@@ -35,7 +35,9 @@ _SENTENCES: list[str] = []
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     home: str = setting(str(HOME), "Folder that holds pipes/, sql/ and migrations/.")
     data: str = setting("data", "Folder of the embedded warehouse.")
-    dsn: str = setting("", "chdb:///folder or http(s)://user:password@host:port; empty: the embedded one in `data`.")
+    dsn: Annotated[str, Meta(pattern=r"^($|chdb://|https?://)")] = setting(
+        "", "chdb:///folder or http(s)://user:password@host:port; empty: the embedded one in `data`."
+    )
     database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = setting("alsobought", "Name of the database.")
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")

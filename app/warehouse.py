@@ -10,7 +10,7 @@ import fcntl
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,18 +22,18 @@ from app.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
 from app.settings import Settings
 
 # Everything a replay leans on; defaults moved between versions, so each is pinned. One batch is one block, hence the sizes.
-WRITE_SETTINGS = {
+WRITE_SETTINGS: dict[str, Any] = {
     "async_insert": 0,
     "max_insert_threads": 1,
     "parallel_view_processing": 0,
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "materialized_views_ignore_errors": 0,
-    "optimize_on_insert": 1,
+    "optimize_on_insert": 0,  # parts are summed when they merge; summing each batch took a third of the time
     "max_insert_block_size": 100_000_000,
     "min_insert_block_size_rows": 100_000_000,
     "min_insert_block_size_bytes": 10_000_000_000,
     "input_format_parallel_parsing": 0,
-    "date_time_input_format": "'best_effort'",
+    "date_time_input_format": "best_effort",
 }
 READ_SETTINGS = {"output_format_json_quote_64bit_integers": 0, "date_time_output_format": "iso"}
 LIMIT_CODES = {158, 159, 160, 241, 307, 396}  # rows, time, time, memory, bytes, result rows
@@ -103,6 +103,8 @@ class Warehouse:
         self._readers: list[Any] = []
         self._lock = threading.Lock()
         self._write = self._connect({"output_format_json_quote_64bit_integers": 0})
+        # The driver searches the whole text of a command, data and all: batches go to the engine directly.
+        self._embedded_insert = self._connect_engine() if self.embedded else None
 
     @property
     def embedded(self) -> bool:
@@ -116,30 +118,46 @@ class Warehouse:
                 return get_client(dsn=self.dsn, chdb_options=dict(settings))
             return get_client(dsn=self.dsn, settings=dict(settings))
         except Exception as error:
+            address = re.sub(r"//.*@", "//", self.dsn)  # a password is for nobody's log
             raise WarehouseFault(
-                f"the warehouse {self.dsn} does not open: {_first_line(error)}",
+                f"the warehouse {address} does not open: {_first_line(error)}",
                 "Is its address right, and is it running?",
             ) from error
+
+    def _connect_engine(self) -> Any:
+        import chdb
+
+        folder = folder_of(self.dsn)
+        connect: Callable[[str], Any] = chdb.connect
+        return connect(str(folder.resolve()) if folder else ":memory:")
 
     def command(self, sql: str) -> None:
         """One statement that changes something."""
         with _our_errors(WarehouseFault):
             self._write.command(sql)
 
-    def insert(self, table: str, lines: bytes, token: str = "", columns: str = "") -> None:
+    def insert(self, table: str, lines: bytes, token: str = "", columns: Sequence[str] = ()) -> None:
         """One block of rows, as JSON lines. Returns once it and everything the views made of it survives kill -9.
 
         The text carries the data: the streaming insert of chDB commits the block and skips views that hold a sub-query,
         and an insert from a file leaves the file behind when killed.
         """
-        sql = f"insert into {self.database}.{table} {columns} {_write_clause(token)} format JSONEachRow\n"
+        settings = _write_settings(token)
         with _our_errors(NotStored):
-            self._write.command(sql, data=lines.decode())
+            if self._embedded_insert:
+                named = f"({', '.join(columns)})" if columns else ""
+                into = f"insert into {self.database}.{table} {named} {_clause(settings)} format JSONEachRow\n"
+                self._embedded_insert.query(into + lines.decode(), "Null")
+            else:
+                full = f"{self.database}.{table}"
+                self._write.raw_insert(full, columns or None, lines, settings=settings, fmt="JSONEachRow")
 
     def insert_select(self, table: str, select: str, token: str) -> None:
         """One block of rows that the database has already, with the token it was first stored under."""
         with _our_errors(NotStored):
-            self._write.command(f"insert into {self.database}.{table} {select} {_write_clause(token)}, max_threads = 1")
+            self._write.command(
+                f"insert into {self.database}.{table} {select} {_clause(_write_settings(token))}, max_threads = 1"
+            )
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         """A read on this thread's read-only connection.
@@ -165,7 +183,8 @@ class Warehouse:
         lines = b"".join(msgspec.json.encode(dict(zip(names, row, strict=True))) + b"\n" for row in data)
         structure = ", ".join(f"`{column.name}` Nullable({column.type})" for column in meta)
         structure = re.sub(r"Nullable\(((?:Array|Map|Tuple|Nullable)\(.*?\))\)(?=,|$)", r"\1", structure)
-        sql = "select * from format(JSONEachRow, {structure:String}, {lines:String}) settings date_time_input_format = 'best_effort'"
+        sql = "select * from format(JSONEachRow, {structure:String}, {lines:String})"
+        sql += " settings date_time_input_format = 'best_effort'"
         with _our_errors(WarehouseFault):
             given = {"structure": structure, "lines": lines.decode()}
             answer: bytes = self._write.raw_query(sql, parameters=given, fmt="Parquet")
@@ -199,8 +218,9 @@ class Warehouse:
 
     def close(self) -> None:
         with self._lock:
-            for client in [*self._readers, self._write]:
-                client.close()
+            for client in [*self._readers, self._write, self._embedded_insert]:
+                if client:
+                    client.close()
             self._readers.clear()
 
 
@@ -223,12 +243,12 @@ def open_warehouse(settings: Settings, *, create: bool = True) -> Warehouse:
 def folder_of(dsn: str) -> Path | None:
     """The folder of an embedded warehouse; None for a server or for `:memory:`."""
     path = dsn.removeprefix("chdb://")
-    return None if path == dsn or path == ":memory:" or not path else Path(path)
+    return None if path in (dsn, ":memory:", "") else Path(path)
 
 
 def _claim(folder: Path, create: bool) -> None:
     if not create and not folder.exists():
-        raise WarehouseFault(f"there is no warehouse in {folder}", "`alsobought migrate` makes one")
+        raise WarehouseFault(f"there is no warehouse in {folder}", "`alsobought migrate up` makes one")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -263,9 +283,13 @@ def held_by(folder: Path) -> str:
     return ""
 
 
-def _write_clause(token: str) -> str:
-    settings = WRITE_SETTINGS | ({"insert_deduplication_token": f"'{token}'"} if token else {})
-    return "settings " + ", ".join(f"{key} = {value}" for key, value in settings.items())
+def _write_settings(token: str) -> dict[str, Any]:
+    return WRITE_SETTINGS | ({"insert_deduplication_token": token} if token else {})
+
+
+def _clause(settings: Mapping[str, Any]) -> str:
+    """`settings a = 1, b = 'text'`"""
+    return "settings " + ", ".join(f"{key} = {value!r}" for key, value in settings.items())
 
 
 @contextmanager
@@ -289,6 +313,8 @@ def _code(message: str) -> int:
 
 def _first_line(error: Exception) -> str:
     text = str(error).strip().split("\n", 1)[0]
+    if found := re.search(r"\[Errno -?\d+\] ([\w ]+)", text):  # of many words around it by the HTTP client
+        return found[1].lower()
     return text.partition("DB::Exception: ")[2] or text or type(error).__name__
 
 

@@ -1,6 +1,6 @@
 -- What this person may want next: products that go with what they bought, carted and viewed lately, with
 -- the reason.
--- Products they already bought are left out.
+-- Products they already bought or dislike are left out.
 --
 -- :user_id   String                the person; a guest's session_id works too
 -- :limit     UInt16 = 10 (1..100)  how many
@@ -16,7 +16,7 @@ with
             cityHash64(item_id) as item_key,
             sum(events * {{ signal("event_type") }}) as signals,
             max(last_seq) as newest,
-            countIf(event_type = 'purchase') as purchases
+            sumIf(events, event_type in ('purchase', 'dislike')) as finished
         from user_items
         where user_id = {{ user_id }}
         group by item_key
@@ -45,7 +45,7 @@ with
                 having times > 0
             ) as pairs
         inner join interests on interests.item_key = pairs.item_key
-        where other_item_key not in (select item_key from touched where purchases > 0)
+        where other_item_key not in (select item_key from touched where finished > 0)
         group by other_item_key
     )
 select

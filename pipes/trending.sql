@@ -6,10 +6,11 @@
 -- :hours     UInt16 = 24 (1..168)  how many hours count as now
 -- :limit     UInt16 = 10 (1..100)  how many items
 -- :category  String?               only items of this category, or below it
+-- :user_id   String?               leave out what this person bought or dislikes
 --
 -- @cache 500ms
 {% from 'catalogue.sql' import item, in_category, available %}
-{% from 'signals.sql' import signal %}
+{% from 'signals.sql' import finished_keys, signal %}
 with
     (select hour from item_hours where hour <= {{ now }} order by hour desc limit 1) as newest,
     counted as (
@@ -51,6 +52,7 @@ with
         where
             {{ available("item_key") }}
             {% if category %} and {{ in_category("item_key", category) }} {% endif %}
+            {% if user_id %} and item_key not in {{ finished_keys(user_id) }} {% endif %}
     )
 select
     {{ item("item_id", "item_key") }} as item_id,

@@ -18,8 +18,8 @@ from flask.testing import FlaskClient
 from app.settings import HOME
 from app.shop import Shop
 from app.web.factory import create_app
+from tests.web import AWKWARD
 
-AWKWARD = "a'b\"c\\d\te{f}%g&h=é🍵\nz"
 TYPES = """-- Every kind of value.
 --
 -- :name    String = 'x'    a text
@@ -53,7 +53,15 @@ limit 1
 def client(make_shared_shop: Callable[..., Shop]) -> FlaskClient:
     """The endpoints of a shop that sells tea and a mug together, and a lamp alone. For tests that only read."""
     client = create_app(make_shared_shop()).test_client()
-    bought = [("tea", "o1"), ("mug", "o1"), ("tea", "o2"), ("mug", "o2"), ("lamp", "o3"), (AWKWARD, "o4"), ("cup", "o4")]
+    bought = [
+        ("tea", "o1"),
+        ("mug", "o1"),
+        ("tea", "o2"),
+        ("mug", "o2"),
+        ("lamp", "o3"),
+        (AWKWARD, "o4"),
+        ("cup", "o4"),
+    ]
     events = [{"event_type": "purchase", "user_id": "u", "item_id": item, "order_id": order} for item, order in bought]
     assert client.post("/events", json=events).status_code == 202
     return client
@@ -140,7 +148,9 @@ def test_get_and_post_are_the_same_question(client: FlaskClient) -> None:
     posted = json.loads(client.post("/pipes/also_bought", json={"item_id": ["tea", "lamp"], "limit": 3}).text)
     mixed = json.loads(client.post("/pipes/also_bought?item_id=tea&limit=3", json={"item_id": "lamp"}).text)
     nothing = json.loads(client.post("/pipes/also_bought?item_id=tea&item_id=lamp&limit=3").text)
-    null = json.loads(client.post("/pipes/also_bought?limit=3", json={"item_id": ["tea", "lamp"], "category": None}).text)
+    null = json.loads(
+        client.post("/pipes/also_bought?limit=3", json={"item_id": ["tea", "lamp"], "category": None}).text
+    )
     for same in (posted, mixed, nothing, null):
         assert (same["data"], same["meta"]) == (asked["data"], asked["meta"])
     assert {row["item_id"] for row in asked["data"]} == {"tea"}
@@ -311,7 +321,16 @@ def test_all_faults_of_the_parameters_are_told_at_once(client: FlaskClient) -> N
 
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"[]", b"1", b"nonsense", b"\xff", b'{"limit": 1e400}', b'{"a":' * 50_000, b'{"limit": %s}' % (b"9" * 5_000)],
+    [
+        b"{",
+        b"[]",
+        b"1",
+        b"nonsense",
+        b"\xff",
+        b'{"limit": 1e400}',
+        b'{"a":' * 50_000,
+        b'{"limit": %s}' % (b"9" * 5_000),
+    ],
 )
 def test_a_body_that_is_no_object_is_the_callers_fault(client: FlaskClient, body: bytes) -> None:
     got = client.post("/pipes/trending", data=body)

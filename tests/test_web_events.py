@@ -1,68 +1,33 @@
-"""What POST /events and POST /items take, refuse and promise: the good is stored once, the bad is told with its place."""
+"""What POST /events takes and refuses: the good is stored as it was sent, the bad is told with its place and its field."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from typing import Any
 
-import msgspec
 import pytest
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
-from app.counts import wrong_rows
-from app.errors import NotStored
-from app.ingest import Writer
-from app.shop import Shop, open_shop
-from app.warehouse import Warehouse
+from app.shop import Shop
 from app.web.factory import create_app
-
-VIEW = {"event_type": "view", "user_id": "u", "item_id": "tea"}
+from tests.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
 
 
 @pytest.fixture(scope="module")
 def filled(make_shared_shop: Callable[..., Shop]) -> Shop:
-    return make_shared_shop(max_event_bytes=1_000, max_body_bytes=100_000)
+    return make_shared_shop(max_event_bytes=2_000, max_body_bytes=100_000)
 
 
 @pytest.fixture
 def shop(filled: Shop) -> Shop:
-    """The shop of this module, emptied. Events of up to 1,000 bytes, bodies of up to 100,000."""
-    tables = "select name from system.tables where database = {database:String} and engine like '%MergeTree'"
-    for (table,) in filled.warehouse.trusted_rows(tables, {"database": filled.warehouse.database}).data:
-        filled.warehouse.command(f"truncate table {filled.warehouse.database}.{table}")
-    filled.warehouse.command(f"system reload dictionary {filled.warehouse.database}.catalogue")
-    filled.kept.clear()
-    return filled
+    """The shop of this module, emptied. Events of up to 2,000 bytes, bodies of up to 100,000."""
+    return emptied(filled)
 
 
 @pytest.fixture
 def client(shop: Shop) -> FlaskClient:
     return create_app(shop).test_client()
-
-
-def stored(shop: Shop, columns: str = "item_id") -> list[Any]:
-    """These columns of the events in the warehouse, in the order they came; one column as plain values."""
-    rows = shop.warehouse.trusted_rows(f"select {columns} from {shop.warehouse.database}.events order by seq").data
-    return [row[0] for row in rows] if "," not in columns else rows
-
-
-def wrong(shop: Shop) -> dict[str, int]:
-    """The count tables that are not what the events say."""
-    checks = shop.settings.home_folder / "sql" / "checks"
-    return {name: rows for name, rows in wrong_rows(shop.warehouse, checks) if rows}
-
-
-def error_of(got: TestResponse) -> dict[str, Any]:
-    error: dict[str, Any] = json.loads(got.text)["error"]
-    return error
-
-
-def problems(got: TestResponse) -> list[tuple[int, str]]:
-    return [(one["index"], one["problem"]) for one in json.loads(got.text)["rejected"]]
 
 
 # Bodies
@@ -93,15 +58,14 @@ def test_an_object_an_array_and_lines_are_all_taken(
 
 
 def test_an_event_is_stored_as_it_was_sent(client: FlaskClient, shop: Shop) -> None:
-    awkward = "a'b\"c\\d\te{f}%🍵\nz"
     event = {
-        "event_id": f"e{awkward}",
+        "event_id": f"e{AWKWARD}",
         "event_type": "purchase",
-        "user_id": f"u{awkward}",
-        "session_id": f"s{awkward}",
-        "item_id": f"i{awkward}",
-        "category": f"c{awkward}",
-        "order_id": f"o{awkward}",
+        "user_id": f"u{AWKWARD}",
+        "session_id": f"s{AWKWARD}",
+        "item_id": f"i{AWKWARD}",
+        "category": f"c{AWKWARD}",
+        "order_id": f"o{AWKWARD}",
         "order_size": 2**31 - 1,
         "quantity": 0,
         "price": 1e12,
@@ -111,7 +75,7 @@ def test_an_event_is_stored_as_it_was_sent(client: FlaskClient, shop: Shop) -> N
     assert client.post("/events", json=event).status_code == 202
     columns = "event_id, user_id, session_id, item_id, category, order_id, order_size, quantity, price, timestamp"
     (row,) = stored(shop, f"{columns}, properties")
-    assert row[:6] == [f"{letter}{awkward}" for letter in "eusico"]
+    assert row[:6] == [f"{letter}{AWKWARD}" for letter in "eusico"]
     assert row[6:10] == [2**31 - 1, 0, 1e12, "2026-01-01 01:30:00.125"]
     assert json.loads(row[10]) == event["properties"]
 
@@ -158,17 +122,20 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown field": ({"colour": "red"}, "colour: not a field of this object; put your own fields under properties"),
     "negative": ({"quantity": -1}, "quantity: expected `int` >= 0"),
     "wraps": ({"order_size": 2**40}, "order_size: expected `int` <= 2147483647"),
-    "wraps far": ({"order_size": 2**70}, "order_size: integer value out of range"),
+    "wraps far": ({"order_size": 10**400}, "order_size: expected `int` <= 2147483647"),
     "negative price": ({"price": -0.01}, "price: expected `float` >= 0.0"),
     "huge price": ({"price": 1e13}, "price: expected `float` <= 1000000000000.0"),
     "no time": ({"timestamp": "yesterday"}, "timestamp: invalid RFC3339 encoded datetime"),
     "milliseconds": ({"timestamp": 1767268800000}, "timestamp: expected `datetime`, got `int`"),
     "too old": ({"timestamp": "1970-12-31T23:59:59Z"}, "timestamp: 1970-12-31 is before 1971"),
-    "too far ahead": ({"timestamp": "2026-01-02T12:00:01Z"}, "timestamp: 2026-01-02T12:00:01Z is more than a day ahead"),
+    "too far ahead": (
+        {"timestamp": "2026-01-02T12:00:01Z"},
+        "timestamp: 2026-01-02T12:00:01Z is more than a day ahead",
+    ),
     "ahead by its zone": ({"timestamp": "2026-01-02T12:00:00-01:00"}, "timestamp: "),
     "NUL": ({"user_id": "a\0b"}, "user_id: holds a NUL character"),
     "NUL in an order": ({"order_id": "\0"}, "order_id: holds a NUL character"),
-    "too large": ({"properties": {"text": "x" * 1_000}}, "1,078 bytes; at most 1,000 are accepted"),
+    "too large": ({"properties": {"text": "x" * 2_000}}, "2,084 bytes; at most 2,000 are accepted"),
 }
 
 
@@ -180,7 +147,7 @@ def test_a_bad_event_is_told_by_place_and_field_and_its_neighbours_are_stored(
     got = client.post("/events", json=[VIEW, VIEW | change, VIEW | {"item_id": "mug"}])
     assert got.status_code == 202
     assert json.loads(got.text)["accepted"] == 2
-    ((index, told),) = problems(got)
+    ((index, told),) = refused(got)
     assert index == 1
     assert told.startswith(problem)
     assert stored(shop) == ["tea", "mug"]
@@ -192,7 +159,7 @@ def test_what_json_has_no_word_for_is_refused_and_its_neighbours_are_stored(
 ) -> None:
     bad = json.dumps(VIEW)[:-1] + ", " + raw[1:]
     got = client.post("/events", data=f"{json.dumps(VIEW)}\n{bad}\n{json.dumps(VIEW)}")
-    assert [index for index, _ in problems(got)] == [1]
+    assert [index for index, _ in refused(got)] == [1]
     assert stored(shop) == ["tea", "tea"]
 
 
@@ -207,16 +174,25 @@ def test_the_edges_of_every_range_are_accepted(client: FlaskClient, shop: Shop) 
         {"properties": {}},
     ]
     got = client.post("/events", json=[VIEW | edge for edge in edges])
-    assert (json.loads(got.text)["accepted"], problems(got)) == (len(edges), [])
+    assert (json.loads(got.text)["accepted"], refused(got)) == (len(edges), [])
     assert stored(shop, "timestamp, quantity")[2:4] == [["1971-01-01 00:00:00.000", 1], ["2026-01-02 12:00:00.000", 1]]
     assert wrong(shop) == {}
 
 
 def test_among_many_faults_each_is_told_with_its_place(client: FlaskClient, shop: Shop) -> None:
-    lines = [json.dumps(VIEW), "nonsense", json.dumps(VIEW), "{", '"text"', json.dumps(VIEW), "[]", b"\xff".decode("latin1")]
+    lines = [
+        json.dumps(VIEW),
+        "nonsense",
+        json.dumps(VIEW),
+        "{",
+        '"text"',
+        json.dumps(VIEW),
+        "[]",
+        b"\xff".decode("latin1"),
+    ]
     got = client.post("/events", data="\n".join(lines).encode("latin1"))
     assert got.status_code == 202
-    assert [index for index, _ in problems(got)] == [1, 3, 4, 6, 7]
+    assert [index for index, _ in refused(got)] == [1, 3, 4, 6, 7]
     assert len(stored(shop)) == 3
 
 
@@ -258,7 +234,7 @@ def test_an_event_nested_beyond_reason_is_refused_alone(make_shop: Callable[...,
     shop = make_shop()
     deep = json.dumps(VIEW)[:-1] + ', "properties": ' + '{"a":' * 9_000 + "1" + "}" * 9_001
     got = create_app(shop).test_client().post("/events", data=f"{json.dumps(VIEW)}\n{deep}")
-    assert [index for index, _ in problems(got)] == [1]
+    assert [index for index, _ in refused(got)] == [1]
     assert stored(shop) == ["tea"]
 
 
@@ -274,24 +250,3 @@ def test_more_event_types_come_from_a_setting(make_shop: Callable[..., Shop]) ->
     client = create_app(make_shop(event_types="rent, give_back")).test_client()
     assert client.post("/events", json=VIEW | {"event_type": "give_back"}).status_code == 202
     assert client.post("/events", json=VIEW | {"event_type": "giveback"}).status_code == 400
-
-
-# Once
-
-
-def test_the_same_event_id_counts_once_however_it_comes_again(client: FlaskClient, shop: Shop) -> None:
-    event = VIEW | {"event_id": "e1"}
-    assert [json.loads(client.post("/events", json=events).text)["repeats"] for events in ([event, event], event)] == [1, 1]
-    assert stored(shop, "event_id") == ["e1"]
-
-    shop.writer.stop()
-    again = Writer(shop.warehouse, shop.settings, shop.clock)
-    again.start()
-    try:
-        other = shop.__class__(shop.settings, shop.warehouse, again, shop.library, shop.clock, shop.kept)
-        got = create_app(other).test_client().post("/events", json=[event, VIEW | {"event_id": "e2"}])
-        assert (json.loads(got.text)["accepted"], json.loads(got.text)["repeats"]) == (2, 1)
-    finally:
-        again.stop()
-    assert stored(shop, "event_id") == ["e1", "e2"]
-    assert wrong(shop) == {}

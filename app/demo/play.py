@@ -53,7 +53,7 @@ def prepare(settings: Settings, dataset: str, console: Console) -> Played:
     shop = open_shop(settings)
     try:
         _write(note, played)
-        rows = (_load_journey if dataset == "journey" else _load_toyshop)(shop, played, console)
+        rows = _load_journey(shop, played.weeks, console) if dataset == "journey" else _load_toyshop(shop, console)
     finally:
         shop.close()
     played.complete = True
@@ -62,7 +62,7 @@ def prepare(settings: Settings, dataset: str, console: Console) -> Played:
     return played
 
 
-def _load_journey(shop: Shop, played: Played, console: Console) -> int:
+def _load_journey(shop: Shop, weeks: int, console: Console) -> int:
     with console.status("Reading the Complete Journey"):
         total = journey.size()
         items = list(journey.items())
@@ -73,7 +73,7 @@ def _load_journey(shop: Shop, played: Played, console: Console) -> int:
         told(first)
         size = shop.settings.batch_rows
         for at in range(first, total, size):
-            rows = journey.events(played.weeks, at, size)
+            rows = journey.events(weeks, at, size)
             stream.send(Submission(rows, "journey", range(at, at + len(rows))))
         stream.finish()
     return total
@@ -85,7 +85,7 @@ def _resume_at(shop: Shop, source: str) -> int:
     return int(shop.warehouse.trusted_rows(sql, {"source": source}).data[0][0])
 
 
-def _load_toyshop(shop: Shop, played: Played, console: Console) -> int:
+def _load_toyshop(shop: Shop, console: Console) -> int:
     until = utc_now()
     objects = list(toyshop.history(until))
     items, _ = read_items([msgspec.json.encode(item) for item in toyshop.items()], shop.settings.max_event_bytes)
@@ -120,7 +120,11 @@ def announce(settings: Settings, console: Console) -> Callable[[str], None]:
 
     def ready(url: str) -> None:
         example = f"{url}/pipes/also_bought?item_id={quote(played.example_item if played else '')}&limit=3"
-        console.print(f"\n  Open     [bold]{url}[/]\n  Try      curl '{example}'\n  Stop     Ctrl-C\n", highlight=False)
+        console.print(
+            f"\n  Open     [bold]{url}[/]\n  Try      curl '{example}'\n  Stop     Ctrl-C\n",
+            highlight=False,
+            soft_wrap=True,
+        )
         if played and played.dataset == "toyshop":
             threading.Thread(target=_live, args=(url,), name="live", daemon=True).start()
 

@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass, field, replace
 
 from app.errors import PipeFault
-from app.pipes.parameters import TYPES, Parameter
+from app.pipes.parameters import INTEGERS, TYPES, Parameter
 
 PARAMETER = re.compile(
     r":(?P<name>[a-z][a-z0-9_]*)\s+"
@@ -71,6 +71,8 @@ def read_header(text: str) -> Header:
             tag, _, rest = content[1:].partition(" ")
             if tag not in ("key", "cache", "fallback"):
                 raise PipeFault(f"@{tag} is not known", "There are @key, @cache and @fallback", number)
+            if tag in tags:
+                raise PipeFault(f"@{tag} stands twice", line=number)
             tags[tag] = (rest.strip(), number)
             latest = ""
         elif latest and content and line.startswith("   "):
@@ -102,6 +104,8 @@ def _tagged(sentence: str, parameters: dict[str, Parameter], tags: dict[str, tup
         name = key.split()[0] if key else ""
         if name not in parameters:
             raise PipeFault(f"@key {name} is not a parameter", f"There are {', '.join(parameters)}", key_line)
+        if parameters[name].optional:
+            raise PipeFault(f"@key {name} may be left out", "Take the ? away: rows are told apart by it", key_line)
         parameters[name] = replace(parameters[name], repeated=True)
         key = name
     cache, cache_line = tags.get("cache", ("", 0))
@@ -160,11 +164,15 @@ def _parameter(content: str, line: int) -> Parameter:
 
 
 def _ranged(parameter: Parameter, text: str | None) -> Parameter:
-    """`1..100` is a range, `a, b, c` a set of values."""
+    """`1..100` is a range, `a, b, c` a set of values. A range lies within its type: the engine wraps what does not."""
     if not text:
         return parameter
     low, dots, high = text.partition("..")
     if dots:
-        number = float if parameter.type == "Float64" else int
-        return replace(parameter, minimum=number(low), maximum=number(high))
+        if parameter.type not in ("Float64", *INTEGERS):
+            raise ValueError(f"({text}) is a range of numbers, and this is a {parameter.type}")
+        minimum, maximum = parameter.read(low.strip()), parameter.read(high.strip())
+        if minimum > maximum:
+            raise ValueError(f"({text}) holds no number")
+        return replace(parameter, minimum=minimum, maximum=maximum)
     return replace(parameter, choices=tuple(parameter.read(choice.strip()) for choice in text.split(",")))

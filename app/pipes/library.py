@@ -1,4 +1,4 @@
-"""The folder of pipes, kept up to date: a saved file is the next request's text, a broken one leaves the last good text.
+"""The folder of pipes, kept up to date: a saved file is the next request's text, a broken one leaves the last good one.
 
 Nothing watches the folder: a request compares modification times, which costs microseconds.
 """
@@ -13,13 +13,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-from app.errors import NoSuchPipe, PipeBroken, PipeFault
+from app.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
 from app.pipes.check import check, tables_of
 from app.pipes.header import Header, read_header
 from app.pipes.parameters import Parameter
-from app.pipes.template import CLOCK, environment, render
+from app.pipes.template import CLOCK, Templates, environment, files, render
 
 Described = list[tuple[str, str]]
 """Columns of an answer: name and ClickHouse type."""
@@ -37,7 +35,8 @@ class Pipe:
     version: str
     columns: Described
     tables: list[str]
-    _jinja: ImmutableSandboxedEnvironment = field(repr=False)
+    _jinja: Templates = field(repr=False)
+    _own_tables: Collection[str] = field(repr=False)
     _rendered: dict[frozenset[str], str] = field(default_factory=dict, repr=False)
 
     @property
@@ -45,10 +44,15 @@ class Pipe:
         return self.header.parameters
 
     def sql(self, given: Collection[str]) -> str:
-        """The text where these parameters were given; made once for each choice of them."""
+        """The text where these parameters were given; made and checked once for each choice of them.
+
+        Raises PipeFault for a choice that was not tried at load.
+        """
         names = frozenset(given)
         if names not in self._rendered:
-            self._rendered[names] = render(self.text, self.parameters, names, self._jinja)
+            sql = render(self.text, self.parameters, names, self._jinja)
+            check(sql, self._own_tables)
+            self._rendered[names] = sql
         return self._rendered[names]
 
 
@@ -71,7 +75,7 @@ class Library:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        return sorted(path.stem for path in self.folder.glob("*.sql"))
+        return [path.stem for path in files(self.folder) if path.stem.isidentifier()]
 
     def __getitem__(self, name: str) -> Pipe:
         """Raises NoSuchPipe, or PipeBroken for a pipe that never had a good text."""
@@ -101,29 +105,33 @@ class Library:
 
     def _stamp(self, path: Path) -> tuple[int, ...]:
         try:
-            files = [path, *sorted(self.macros.glob("*.sql"))]
-            return tuple(chain.from_iterable((at.st_mtime_ns, at.st_size) for at in (file.stat() for file in files)))
-        except FileNotFoundError:
+            stats = (file.stat() for file in (path, *files(self.macros)))
+            return tuple(chain.from_iterable((at.st_mtime_ns, at.st_size) for at in stats))
+        except OSError:  # not there, or a name that is too long for a file
             return ()
 
     def _read(self, path: Path, stamp: tuple[int, ...], last_good: Pipe | None) -> Entry:
         try:
-            return Entry(stamp, self._checked(path.stem, path.read_text()))
-        except UnicodeDecodeError:
-            fault = PipeFault("the file is not UTF-8 text")
+            return Entry(stamp, self._checked(path.stem, path.read_text("utf-8-sig")))
         except PipeFault as error:
             fault = error
+        except AlsoboughtError:
+            raise  # the warehouse's trouble, not the text's
+        except UnicodeDecodeError:
+            fault = PipeFault("the file, or one of the macros, is not UTF-8 text")
+        except Exception as error:  # whatever a strange text makes its readers raise: the last good one goes on serving
+            fault = PipeFault(f"cannot be read: {error or type(error).__name__}")
         return Entry(stamp, last_good, fault)
 
     def _checked(self, name: str, text: str) -> Pipe:
         """Tries a text with no, each and all optional parameters. Raises PipeFault."""
         header = read_header(text)
         jinja = environment(self.macros)
-        pipe = Pipe(name, header, text, self._version(text), [], [], jinja)
+        tables = self._tables()
+        pipe = Pipe(name, header, text, self._version(text), [], [], jinja, tables)
         always = {p.name for p in header.parameters if not p.optional}
         optional = [p.name for p in header.parameters if p.optional]
         samples = {p.name: p.sample() for p in (*header.parameters, CLOCK)}
-        tables = self._tables()
         columns: Described = []
         read: set[str] = set()
         used: set[str] = set()
@@ -139,7 +147,7 @@ class Library:
                 raise PipeFault(f"with {', '.join(extra)} the columns are others", "An answer has one shape")
             columns = found
         self._agree(header, columns, used)
-        return Pipe(name, header, text, pipe.version, columns, sorted(read), jinja, pipe._rendered)
+        return Pipe(name, header, text, pipe.version, columns, sorted(read), jinja, tables, pipe._rendered)
 
     def _agree(self, header: Header, columns: Described, used: set[str]) -> None:
         """The header and the text speak of the same things."""
@@ -154,6 +162,6 @@ class Library:
     def _version(self, text: str) -> str:
         """A short hash of the text and of all macros."""
         digest = hashlib.sha256(text.encode())
-        for macro in sorted(self.macros.glob("*.sql")):
+        for macro in files(self.macros):
             digest.update(macro.read_bytes())
         return digest.hexdigest()[:12]

@@ -17,8 +17,10 @@ from app.errors import BadParameters, Detail
 
 INTEGERS = {f"{sign}Int{bits}": (bits, bool(sign)) for sign in ("U", "") for bits in (8, 16, 32, 64)}
 TYPES = ("String", *INTEGERS, "Float64", "Bool", "Date", "DateTime")
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|inf", re.ASCII)
 MAX_LENGTH = 1000  # characters of a String
 MAX_VALUES = 1000  # values of a repeated parameter
+MAX_UNKNOWN = 20  # names that are told of, if none of them is a parameter
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ def values(parameters: Sequence[Parameter], given: Mapping[str, Sequence[Any]]) 
     `given` holds the values of every name, as text or as JSON. Raises BadParameters that tells all faults at once.
     """
     known = {parameter.name: parameter for parameter in parameters}
-    faults = [Detail(name, _unknown(name, list(known))) for name in given if name not in known]
+    unknown = [name for name in given if name not in known]
+    faults = [Detail(_cut(name), _unknown(name, list(known))) for name in unknown[:MAX_UNKNOWN]]
     bound: dict[str, Any] = {}
     for parameter in parameters:
         try:
@@ -124,15 +127,22 @@ def _bind(parameter: Parameter, texts: Sequence[Any]) -> Any:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(_cut(name), known, n=1)
     if near:
         return f"not a parameter of this pipe; did you mean {near[0]}?"
     return f"not a parameter of this pipe; it takes {', '.join(known) or 'none'}"
 
 
 def _shown(text: Any) -> str:
-    shown = repr(text)
-    return shown if len(shown) <= 60 else f"{shown[:57]}…"
+    if isinstance(text, int) and abs(text) > 10**60:  # Python refuses to write out the very large ones
+        return "a number of so many digits"
+    return _cut(repr(text))
+
+
+def _cut(text: str) -> str:
+    """Short enough to be said back, and certain to be Unicode."""
+    short = text if len(text) <= 60 else f"{text[:57]}…"
+    return short.encode(errors="replace").decode()
 
 
 def _number(value: Any) -> str:
@@ -166,6 +176,8 @@ def _float(text: Any, _: Parameter) -> float:
     try:
         if isinstance(text, bool) or not isinstance(text, (int, float, str)):
             raise ValueError
+        if isinstance(text, str) and not NUMBER.fullmatch(text):
+            raise ValueError  # Python would take 1_000, spaces and the digits of other scripts
         value = float(text)
     except (ValueError, OverflowError):
         raise ValueError(f"{_shown(text)} is not a number") from None

@@ -1,24 +1,34 @@
-"""Text of a pipe → SQL with ClickHouse parameters. Values travel beside the text: there is no way to write an injection.
+"""Text of a pipe → SQL with ClickHouse parameters. Values travel beside the text: no injection can be written.
 
 `{{ x }}` becomes `{x:Type}`. A parameter has no text of its own: whatever would take it (`~`, a filter, an attribute)
-is an error at load. `{% if x %}` means "was given".
+is an error at load. `{% if x %}` means "was given". Of Jinja there are printing, if and macros, nothing that repeats: a
+text can neither hang nor fill the memory.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
+from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.errors import PipeFault
 from app.pipes.parameters import Parameter
 
 CLOCK = Parameter("now", "DateTime", "the time of the request")
+PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*):[^{}]+\}")
 MAX_TEXT = 200_000
+MAX_WORK = 1_000_000  # characters printed and macros called, again and again, on the way to one text
+ALLOWED = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.If, nodes.CondExpr),
+    *(nodes.Not, nodes.And, nodes.Or, nodes.Macro, nodes.FromImport, nodes.Call, nodes.Keyword),
+)
+INSTEAD = "A template prints {{ parameters }}, literals and macros, and leaves lines out with {% if %}"
 
 
 class Placeholder:
@@ -36,56 +46,109 @@ class Placeholder:
     def _refuse(self, *_: Any) -> NoReturn:
         raise PipeFault("a parameter can only be printed whole, as {{ name }}", "Let the SQL calculate with it")
 
-    __str__ = __repr__ = __format__ = __html__ = __iter__ = __len__ = __getitem__ = __contains__ = _refuse
-    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __add__ = __radd__ = __mul__ = __mod__ = _refuse
-    __call__ = __sub__ = __truediv__ = _refuse
-    __hash__ = None  # type: ignore[assignment]
+    __str__ = __repr__ = __format__ = __iter__ = __len__ = __getitem__ = __eq__ = __hash__ = _refuse
 
 
-def _printed(value: Any) -> Any:
-    """What `{{ … }}` may print: parameters as placeholders, text and numbers that the files hold."""
-    if isinstance(value, Placeholder):
-        return object.__getattribute__(value, "_sql")
-    if isinstance(value, jinja2.Undefined) or (isinstance(value, (str, int, float)) and not isinstance(value, bool)):
-        return value
-    raise PipeFault(f"{{{{ … }}}} cannot print a {type(value).__name__}", "Print parameters, literals and macros")
+class _Compiler(CodeGenerator):
+    """Refuses, before anything of it runs, what a pipe has no use for: loops, filters, attributes, arithmetic."""
+
+    def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:  # noqa: N802 - Jinja's name
+        for part in node.find_all(nodes.Node):
+            if not isinstance(part, ALLOWED):
+                self.fail(f"{_in_words(part)} does not belong in a pipe", part.lineno)
+        super().visit_Template(node, frame)
 
 
-def environment(macros: Path) -> ImmutableSandboxedEnvironment:
-    """The Jinja of pipes: macros from one folder, no filters, no functions."""
-    made = ImmutableSandboxedEnvironment(
-        loader=jinja2.FileSystemLoader(macros),
+def _in_words(node: nodes.Node) -> str:
+    name = type(node).__name__.lower()
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+class Templates(ImmutableSandboxedEnvironment):
+    """The Jinja of pipes. It counts what a rendering prints and calls, since macros of macros of macros grow fast."""
+
+    code_generator_class = _Compiler
+    work = 0
+
+    def call(self, context: Any, function: Any, /, *args: Any, **named: Any) -> Any:
+        self.spend(10)
+        return super().call(context, function, *args, **named)
+
+    def spend(self, work: int) -> None:
+        self.work += work
+        if self.work > MAX_WORK:
+            raise PipeFault("the macros never come to an end", "Do they call each other?")
+
+    def printed(self, value: Any) -> Any:
+        """What `{{ … }}` may print: parameters as placeholders, text and numbers that the files hold."""
+        if isinstance(value, Placeholder):
+            return object.__getattribute__(value, "_sql")
+        if isinstance(value, jinja2.Undefined) or (
+            isinstance(value, (str, int, float)) and not isinstance(value, bool)
+        ):
+            self.spend(len(value) if isinstance(value, str) else 1)
+            return value
+        raise PipeFault(f"{{{{ … }}}} cannot print a {type(value).__name__}", INSTEAD)
+
+
+def environment(macros: Path) -> Templates:
+    """Jinja with the macros of one folder as they are now: a pipe keeps the ones it was checked with.
+
+    Raises UnicodeDecodeError, OSError.
+    """
+    texts = {path.name: path.read_text("utf-8") for path in files(macros)}
+    made = Templates(
+        loader=jinja2.FunctionLoader(lambda name: (texts[name], str(macros / name), None) if name in texts else None),
         undefined=jinja2.StrictUndefined,
-        finalize=_printed,
         autoescape=False,
         keep_trailing_newline=True,
     )
+    made.finalize = made.printed
     made.filters.clear()
     made.globals.clear()
     return made
 
 
-def render(
-    text: str, parameters: Sequence[Parameter], given: Collection[str], jinja: ImmutableSandboxedEnvironment
-) -> str:
-    """The SQL of a pipe where these parameters were given.
+def files(folder: Path) -> list[Path]:
+    """The SQL files of a folder, sorted; not what an editor leaves beside them while it writes (`.#name.sql`)."""
+    return sorted(path for path in folder.glob("*.sql") if not path.name.startswith("."))
+
+
+def render(text: str, parameters: Sequence[Parameter], given: Collection[str], jinja: Templates) -> str:
+    """The SQL of a pipe where these parameters were given; its lines keep the numbers they have in the file.
 
     Raises PipeFault with the line.
     """
     if len(text) > MAX_TEXT:
         raise PipeFault(f"{len(text):,} characters; at most {MAX_TEXT:,}")
     names: dict[str, Any] = {p.name: Placeholder(p, p.name in given) for p in (*parameters, CLOCK)}
+    jinja.work = 0
     try:
-        return jinja.from_string(_body(text)).render(names).strip()
+        sql = jinja.from_string(_body(text)).render(names).rstrip()
     except PipeFault as fault:
         raise PipeFault(fault.message, fault.hint, fault.line or _line_of(fault)) from fault
     except jinja2.TemplateSyntaxError as error:
-        raise PipeFault(error.message or "the template cannot be read", line=error.lineno) from error
+        message = error.message or "the template cannot be read"
+        if error.name:  # a macro's file
+            raise PipeFault(f"{error.name}, line {error.lineno}: {message}", INSTEAD) from error
+        raise PipeFault(message, INSTEAD, error.lineno) from error
+    except jinja2.TemplateNotFound as error:
+        raise PipeFault(f"no macros called {error.name}", "They are files in sql/macros/", _line_of(error)) from error
     except jinja2.UndefinedError as error:
-        known = ", ".join(names)
-        raise PipeFault(str(error.message), f"There are {known}", _line_of(error)) from error
-    except (jinja2.TemplateError, TypeError, ValueError, RecursionError, MemoryError) as error:
-        raise PipeFault(str(error) or type(error).__name__, line=_line_of(error)) from error
+        raise PipeFault(str(error.message), f"There are {', '.join(names)}", _line_of(error)) from error
+    except (jinja2.TemplateError, TypeError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise PipeFault(str(error) or type(error).__name__, INSTEAD, _line_of(error)) from error
+    _only_printed_parameters(sql, names.values())
+    return sql
+
+
+def _only_printed_parameters(sql: str, printed: Iterable[Placeholder]) -> None:
+    """A `{name:Identifier}` written by hand would let a request name a column."""
+    own = {object.__getattribute__(placeholder, "_sql") for placeholder in printed}
+    for found in PLACEHOLDER.finditer(sql):
+        if found[0] not in own:
+            line = sql.count("\n", 0, found.start()) + 1
+            raise PipeFault(f"{found[0]} is written by hand", f"Declare it and write {{{{ {found[1]} }}}}", line)
 
 
 def _body(text: str) -> str:
@@ -114,4 +177,4 @@ def placeholders(sql: str) -> set[str]:
     >>> sorted(placeholders("select {a:String}, {b:Array(UInt8)}"))
     ['a', 'b']
     """
-    return set(re.findall(r"\{([a-z][a-z0-9_]*):[^{}]+\}", sql))
+    return {found[1] for found in PLACEHOLDER.finditer(sql)}

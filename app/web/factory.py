@@ -21,6 +21,10 @@ from app.web.metrics import Metrics
 log = logging.getLogger(__name__)
 
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "bad_request"}
+OUR_WORDS = {  # the engine's own words stay in the log
+    "too_slow": "the answer was stopped by a limit",
+    "warehouse_fault": "the warehouse does not answer",
+}
 PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 
 
@@ -76,12 +80,12 @@ def _respond(status: int, body: dict[str, object]) -> Response:
 
 def _our_error(error: AlsoboughtError) -> Response:
     if error.status >= 500:
-        log.warning("%s %s: %s", request.method, request.path, error, exc_info=error.status == 500)
+        log.warning("%s: %s", _asked(), error, exc_info=error.status == 500)
     if error.status == 500:
         return _unexpected(error)
     message, hint = error.message, error.hint
-    if error.code == "too_slow":  # the engine's words stay in the log
-        message = "the answer was stopped by a limit"
+    if error.code in OUR_WORDS:
+        message, hint = OUR_WORDS[error.code], "The log has more under this request_id"
     return _respond(error.status, error_body(error.code, message, hint, error.details))
 
 
@@ -98,8 +102,13 @@ def _http_error(error: HTTPException) -> Response:
     )
 
 
+def _asked() -> str:
+    """The request as the log names it."""
+    return f"{request.method} {request.path} ({g.get('request_id', '')})"
+
+
 def _unexpected(error: Exception) -> Response:
     if not isinstance(error, AlsoboughtError):
-        log.exception("%s %s failed", request.method, request.path)
+        log.exception("%s failed", _asked())
     body = error_body("internal", "something went wrong on our side", "The log has it under this request_id")
     return _respond(500, body)

@@ -50,16 +50,41 @@ TAKEN = {
 }
 
 
+PIPES = {
+    "type": "object",
+    "required": ["pipes", "request_id"],
+    "properties": {
+        "pipes": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "ready", "sentence", "parameters", "columns", "version"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "ready": {"type": "boolean"},
+                    "sentence": {"type": "string"},
+                    "parameters": {"type": "array", "items": {"type": "object"}},
+                    "columns": {"type": "array", "items": {"type": "object"}},
+                    "version": {"type": "string"},
+                },
+            },
+        },
+        "request_id": {"type": "string"},
+    },
+}
+
+
 def describe_api(pipes: Sequence[Pipe]) -> dict[str, Any]:
     """The whole document."""
-    paths: dict[str, Any] = {f"/pipes/{pipe.name}": {"get": _operation(pipe)} for pipe in pipes}
+    paths: dict[str, Any] = {f"/pipes/{pipe.name}": {"get": _operation(pipe), "post": _posted(pipe)} for pipe in pipes}
+    paths["/pipes"] = {"get": _list()}
     paths["/events"] = {"post": _intake("events", "Store what happened.")}
     paths["/items"] = {"post": _intake("items", "Store or replace products of the catalogue.")}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Alsobought", "version": "0.1.0", "description": "Recommendations that are SQL files."},
         "paths": paths,
-        "components": {"schemas": {"Error": ERROR, "Taken": TAKEN}},
+        "components": {"schemas": {"Error": ERROR, "Taken": TAKEN, "Pipes": PIPES}},
     }
 
 
@@ -85,22 +110,41 @@ def _operation(pipe: Pipe) -> dict[str, Any]:
     return {
         "operationId": pipe.name,
         "summary": pipe.header.sentence,
+        "description": "The same rows in another format: append .csv, .ndjson or .parquet to the path.",
         "parameters": [_parameter(parameter) for parameter in pipe.parameters],
         "responses": {"200": _response("The rows.", body), **_errors("400", "503", "504")},
     }
 
 
+def _posted(pipe: Pipe) -> dict[str, Any]:
+    """The same question with the parameters as a JSON object."""
+    properties = {p.name: _schema(p) | {"description": p.description} for p in pipe.parameters}
+    body = {"type": "object", "properties": properties, "required": [p.name for p in pipe.parameters if p.required]}
+    operation = {name: value for name, value in _operation(pipe).items() if name != "parameters"}
+    return operation | {
+        "operationId": f"post_{pipe.name}",
+        "requestBody": {"required": bool(body["required"]), "content": {"application/json": {"schema": body}}},
+    }
+
+
+def _list() -> dict[str, Any]:
+    listed = _response("The pipes.", {"$ref": "#/components/schemas/Pipes"})
+    return {"operationId": "list_pipes", "summary": "Every pipe with its parameters.", "responses": {"200": listed}}
+
+
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    schema = _value_schema(parameter)
-    if parameter.repeated:
-        schema = {"type": "array", "items": schema}
     return {
         "name": parameter.name,
         "in": "query",
         "required": parameter.required,
         "description": parameter.description,
-        "schema": schema,
+        "schema": _schema(parameter),
     }
+
+
+def _schema(parameter: Parameter) -> dict[str, Any]:
+    schema = _value_schema(parameter)
+    return {"type": "array", "items": schema} if parameter.repeated else schema
 
 
 def _value_schema(parameter: Parameter) -> dict[str, Any]:
@@ -128,7 +172,7 @@ def column_schema(kind: str, nullable: bool = False) -> dict[str, Any]:
     if found := re.fullmatch(r"(?:Nullable|LowCardinality)\((.+)\)", kind):
         return column_schema(found[1], nullable or kind.startswith("Nullable"))
     if found := re.fullmatch(r"Array\((.+)\)", kind):
-        return {"type": "array", "items": column_schema(found[1])}
+        return {"type": ["array", "null"] if nullable else "array", "items": column_schema(found[1])}
     types = ["string"]
     if re.match(r"U?Int(64|128|256)", kind):
         types = ["integer", "string"]

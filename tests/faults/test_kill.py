@@ -27,10 +27,10 @@ def _killed_while_writing(folder: Path, seed: int, seconds: float) -> list[str]:
     assert child.stdout.readline() == "ready\n"
     time.sleep(seconds)
     child.kill()
-    acknowledged = [line for line in child.stdout.read().split("\n")[:-1]]
+    whole_lines = child.stdout.read().split("\n")[:-1]
     child.wait()
     child.stdout.close()
-    return " ".join(acknowledged).split()
+    return " ".join(whole_lines).split()
 
 
 def test_what_was_acknowledged_is_there_once_and_every_table_is_right_after_kills(tmp_path: Path) -> None:

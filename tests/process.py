@@ -1,0 +1,93 @@
+"""Commands in processes of their own, for tests."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from app.settings import HOME
+
+# What root may do beyond others (read and write whatever the modes say) is laid down for good.
+WEAK = """
+import ctypes, os, sys
+for capability in (1, 2):
+    ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "app.cli", *sys.argv[1:]])
+"""
+
+
+# No file may grow beyond this: writing fails as on a full disk.
+LIMITED = """
+import os, resource, sys
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+os.execv(sys.executable, [sys.executable, "-m", "app.cli", *sys.argv[1:]])
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    status: int | None
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """`run("migrate", "up")` is `alsobought migrate up` with these settings and no others."""
+
+    settings: dict[str, str] = field(default_factory=dict)
+    start: tuple[str, ...] = ("-m", "app.cli")
+
+    def at(self, home: Path) -> Run:
+        """The same with another project folder."""
+        return replace(self, settings={**self.settings, "ALSOBOUGHT_HOME": str(home)})
+
+    def __call__(self, *words: object, **settings: str) -> Ran:
+        return self._run(self.start, words, settings)
+
+    def weak(self, *words: object, **settings: str) -> Ran:
+        """The same for a user whom the modes of files stop."""
+        return self._run(("-c", WEAK), words, settings)
+
+    def limited(self, size: int) -> Run:
+        """The same where no file grows beyond this many bytes."""
+        return replace(self, start=("-c", LIMITED, str(size)))
+
+    def python(self, text: str) -> str:
+        """What a program prints that ends well."""
+        ran = self._run(("-c", textwrap.dedent(text)), (), {})
+        assert ran.status == 0, ran.err
+        return ran.out
+
+    def environment(self, settings: dict[str, str]) -> dict[str, str]:
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("ALSOBOUGHT_")}
+        return {**outside, "PYTHONPATH": str(HOME), "COLUMNS": "200", **self.settings, **settings}
+
+    def _run(self, start: tuple[str, ...], words: tuple[object, ...], settings: dict[str, str]) -> Ran:
+        done = subprocess.run(
+            [sys.executable, *start, *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env=self.environment(settings),
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def running(data: Path, **settings: str) -> Run:
+    """Commands on this folder, with a port that nobody has."""
+    return Run({"ALSOBOUGHT_DATA": str(data), "ALSOBOUGHT_PORT": str(free_port()), **settings})
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port

@@ -1,0 +1,364 @@
+"""The command line, each command in a process of its own: what it does, and the one sentence it says where it cannot."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from app.cli import main
+from app.settings import HOME
+from tests.process import Ran, Run, running
+
+VIEW = {"event_type": "view", "user_id": "u", "item_id": "tea"}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """`run("migrate", "up")`: a command on a folder of this test's own."""
+    return running(tmp_path / "data")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A copy of the project's SQL, to be spoilt."""
+    home = tmp_path / "home"
+    for folder in ("pipes", "sql", "migrations", "tests/pipes"):
+        shutil.copytree(HOME / folder, home / folder)
+    return home
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Commands on a folder that holds ten orders of tea and a mug. For tests that only read."""
+    folder = tmp_path_factory.mktemp("loaded")
+    line = {"event_type": "purchase", "user_id": "u"}
+    write(
+        folder / "e.ndjson",
+        *(line | {"item_id": item, "order_id": f"o{n}"} for n in range(10) for item in ("tea", "mug")),
+    )
+    run = running(folder / "data")
+    assert run("load", "events", folder / "e.ndjson").status == 0
+    return run
+
+
+def write(path: Path, *lines: object) -> Path:
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return path
+
+
+def told(ran: Ran, *parts: str) -> None:
+    """The command ended with exactly one sentence on standard error, which says all of this."""
+    assert ran.status not in (0, None)
+    said = [line for line in ran.err.splitlines() if not line.startswith("big.ndjson ━")]  # how far a load came
+    assert len(said) == 1, ran.err
+    assert said[0].startswith("alsobought: ")
+    for part in parts:
+        assert part in ran.err
+    assert "Traceback" not in ran.err
+
+
+# Help
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    waiting: list[tuple[tuple[str, ...], click.Command]] = [((), main)]
+    while waiting:
+        words, command = waiting.pop()
+        yield words
+        if isinstance(command, click.Group):
+            waiting += [((*words, name), one) for name, one in command.commands.items()]
+
+
+@pytest.mark.parametrize("words", sorted(commands()), ids=" ".join)
+def test_the_help_of_every_command_ends_with_an_example_of_it(words: tuple[str, ...], run: Run) -> None:
+    ran = run(*words, "--help")
+    assert ran.status == 0
+    (example,) = re.findall(r"^  Example: .*$", ran.out, re.MULTILINE)
+    assert " ".join(["alsobought", *words]) in example
+
+
+# Migrations
+
+
+def test_migrations_are_applied_once_and_their_status_is_shown(run: Run) -> None:
+    names = sorted(path.stem for path in (HOME / "migrations").glob("*.sql"))
+    ran = run("migrate", "up")
+    assert (ran.status, ran.err) == (0, "")
+    assert re.findall(r"^applied (\S+)$", ran.out, re.MULTILINE) == names
+    ran = run("migrate", "up")
+    assert (ran.status, ran.out) == (0, "Nothing to do: every migration is applied.\n")
+    ran = run("migrate", "status")
+    assert (ran.status, ran.out.split()) == (0, [word for name in names for word in ("applied", name)])
+
+
+def test_a_new_migration_is_pending_and_an_edited_one_is_an_error(run: Run, home: Path) -> None:
+    run = run.at(home)
+    assert run("migrate", "up").status == 0
+    last = sorted((home / "migrations").glob("*.sql"))[-1]
+    extra = home / "migrations" / f"{int(last.stem[:4]) + 1:04}_extra.sql"
+    extra.write_text("-- A reason.\ncreate table {{ database }}.extra (x UInt8) engine = MergeTree order by x\n")
+    ran = run("migrate", "status")
+    assert (ran.status, ran.out.splitlines()[-1].split()) == (0, ["pending", extra.stem])
+    assert run("migrate", "up").out == f"applied {extra.stem}\n1 applied\n"
+
+    last.write_text(last.read_text() + "-- one more word\n")
+    ran = run("migrate", "status")
+    assert ran.status == 1
+    assert re.search(rf"^edited +{last.stem}$", ran.out, re.MULTILINE)
+    told(run("migrate", "up"), last.stem, "was edited after it was applied", "Put it back")
+    told(run("load", "events", write(home / "e.ndjson", VIEW)), last.stem, "Put it back")
+
+
+def test_a_migration_that_fails_says_which_and_keeps_those_before(run: Run, home: Path) -> None:
+    run = run.at(home)
+    last = sorted((home / "migrations").glob("*.sql"))[-1]
+    good = last.read_text()
+    last.write_text("-- A reason.\ncreate table {{ database }}.broken (x Nonsense) engine = MergeTree order by x\n")
+    told(run("migrate", "up"), f"{last.stem} failed", "Nonsense")
+    assert re.findall(r"^pending +(\S+)$", run("migrate", "status").out, re.MULTILINE) == [last.stem]
+    last.write_text(good)
+    assert run("migrate", "up").out.splitlines()[-1] == "1 applied"
+
+
+# Load
+
+
+def test_bad_lines_are_told_with_their_number_and_the_good_ones_are_stored_once(run: Run, tmp_path: Path) -> None:
+    lines = [VIEW, "", "nonsense", VIEW | {"event_type": "buy"}, VIEW | {"item_id": "mug"}, VIEW | {"quantity": -1}]
+    file = write(tmp_path / "e.ndjson", *lines)
+    ran = run("load", "events", file)
+    assert ran.status == 1
+    faults = [line for line in ran.err.splitlines() if line.startswith(str(file))]
+    assert [line.removeprefix(f"{file}:").split(":")[0] for line in faults] == ["3", "4", "6"]
+    assert "'buy' is not one of" in faults[1]
+    assert "quantity: expected" in faults[2]
+    assert "Traceback" not in ran.err
+    assert ran.out == f"{file}: 2 events stored, 0 known already, 3 refused\n"
+    assert run("load", "events", file).out == f"{file}: 0 events stored, 2 known already, 3 refused\n"
+    rows = json.loads(run("pipe", "run", "recently_viewed", "user_id=u").out)
+    assert [row["item_id"] for row in rows] == ["mug", "tea"]
+
+
+def test_good_files_are_loaded_and_show_in_answers(run: Run, tmp_path: Path) -> None:
+    items = write(tmp_path / "items.ndjson", {"item_id": "tea", "title": "Green [tea]", "category": "Kitchen"})
+    one, other = write(tmp_path / "1.ndjson", VIEW), write(tmp_path / "2.ndjson", VIEW | {"user_id": "v"})
+    assert run("load", "items", items).out == f"{items}: 1 items stored, 0 known already, 0 refused\n"
+    ran = run("load", "events", one, other)
+    assert (ran.status, ran.out.count(": 1 events stored, 0 known already, 0 refused")) == (0, 2)
+    (row,) = json.loads(run("pipe", "run", "recently_viewed", "user_id=v").out)
+    assert (row["title"], row["category"]) == ("Green [tea]", "Kitchen")
+
+
+def test_a_file_that_cannot_be_read_is_told_and_nothing_is_loaded(run: Run, tmp_path: Path) -> None:
+    good = write(tmp_path / "good.ndjson", VIEW)
+    told(run("load", "events", good, tmp_path / "missing.ndjson"), "missing.ndjson cannot be read: no such file")
+    told(run("load", "events", good, tmp_path), "cannot be read: is a directory")
+    secret = write(tmp_path / "secret.ndjson", VIEW)
+    secret.chmod(0)
+    told(run.weak("load", "events", good, secret), "secret.ndjson cannot be read: permission denied")
+    assert not (tmp_path / "data").exists()
+
+
+# Pipes
+
+
+def test_pipes_are_listed_with_their_sentences(run: Run) -> None:
+    ran = run("pipe", "ls")
+    assert ran.status == 0
+    for path in (HOME / "pipes").glob("*.sql"):
+        words = path.read_text().removeprefix("-- ").split()[:4]
+        assert re.search(rf"^ *{path.stem} +{re.escape(' '.join(words))}", ran.out, re.MULTILINE)
+
+
+def test_a_pipe_is_asked_with_its_parameters(loaded: Run) -> None:
+    ran = loaded("pipe", "run", "also_bought", "item_id=tea", "item_id=mug", "limit=1")
+    assert (ran.status, ran.err) == (0, "")
+    rows = json.loads(ran.out)
+    assert [(row["item_id"], row["other_item_id"], row["baskets"]) for row in rows] == [
+        ("mug", "tea", 10),
+        ("tea", "mug", 10),
+    ]
+
+
+def test_a_question_that_cannot_be_asked_is_one_sentence(loaded: Run) -> None:
+    told(loaded("pipe", "run", "alsobought"), "no pipe called 'alsobought'", "also_bought")
+    told(
+        loaded("pipe", "run", "also_bought", "limit=0", "x=1"),
+        "item_id: missing",
+        "limit: '0' is not between",
+        "x: not a",
+    )
+    told(loaded("pipe", "run", "also_bought", "tea"), "'tea' is not a parameter", "name=value")
+
+
+def test_a_broken_pipe_is_told_with_its_line_and_the_others_go_on(loaded: Run, home: Path) -> None:
+    run = loaded.at(home)
+    (home / "pipes" / "broken.sql").write_text("-- Broken.\nselect item_id\nfrom itms\norder by item_id\nlimit 1\n")
+    (home / "pipes" / "headless.sql").write_text("select 1\n")
+    (home / "pipes" / "latin.sql").write_bytes(b"-- Caf\xe9.\nselect 1\n")
+    ran = run("pipe", "check")
+    assert ran.status == 1
+    assert "there is no table itms" in ran.out
+    assert "pipes/headless.sql:1: the first line should say" in ran.out
+    assert re.search("^pipes/latin.sql: .*not UTF-8", ran.out, re.MULTILINE)
+    assert {"also_bought", "trending"} <= set(re.findall(r"^ok (\S+)$", ran.out, re.MULTILINE))
+    assert run("pipe", "check", "also_bought").out == "ok also_bought\n"
+    assert run("pipe", "check", "broken").status == 1
+    ran = run("pipe", "ls")
+    assert (ran.status, ran.err) == (0, "")
+    assert re.search(r"^ *headless +the first line should say", ran.out, re.MULTILINE)
+    assert re.search(r"^ *also_bought +\S+ \S+", ran.out, re.MULTILINE)
+    told(run("pipe", "run", "broken"), "the pipe broken is broken")
+    assert run("pipe", "run", "trending").status == 0
+
+
+def test_the_line_of_a_fault_is_shown(run: Run, home: Path) -> None:
+    spoilt = "-- A table that lacks.\n\nselect\n    sleep(3) as nap\nfrom items\norder by nap\nlimit 1\n"
+    (home / "pipes" / "broken.sql").write_text(spoilt)
+    ran = run.at(home)("pipe", "check", "broken")
+    assert ran.status == 1
+    assert ran.out.startswith("pipes/broken.sql:4: the function sleep is not allowed")
+
+
+def test_cases_are_run_and_a_failing_one_is_told(run: Run, home: Path) -> None:
+    (home / "pipes" / "viewed.sql").write_text(
+        "-- Users.\nselect user_id, count() as views from events group by user_id order by user_id limit 10\n"
+    )
+    cases = "- it: counts the views\n  given: [{event_type: view, item_id: tea}]\n  answer: [{user_id: someone, views: 1}]\n"
+    file = home / "tests" / "pipes" / "viewed.yaml"
+    file.write_text(cases)
+    ran = run.at(home)("pipe", "test", "viewed")
+    assert (ran.status, ran.out) == (0, "ok viewed counts the views\n1 passed, 0 failed\n")
+    file.write_text(cases + cases.replace("views: 1", "views: 2").replace("counts", "doubles"))
+    ran = run.at(home)("pipe", "test", "viewed")
+    assert ran.status == 1
+    assert "ok viewed counts the views\nfailed viewed doubles the views\n" in ran.out
+    assert ran.out.endswith("1 passed, 1 failed\n")
+    told(run.at(home)("pipe", "test", "nothing"), "nothing.yaml cannot be read")
+
+
+# Check
+
+
+def test_check_passes_and_finds_a_planted_wrong_count(run: Run, tmp_path: Path) -> None:
+    assert run("load", "events", write(tmp_path / "e.ndjson", VIEW, VIEW | {"event_type": "click"})).status == 0
+    checks = sorted(path.stem for path in (HOME / "sql" / "checks").glob("*.sql"))
+    ran = run("check")
+    assert (ran.status, ran.err) == (0, "")
+    assert re.findall(r"^ok +(\S+)$", ran.out, re.MULTILINE) == checks
+    run.python(
+        """
+        from app.settings import from_environment
+        from app.warehouse import open_warehouse
+        warehouse = open_warehouse(from_environment())
+        warehouse.command("insert into alsobought.item_hours values ('2026-01-01 10:00:00', 'view', 1, '', 1)")
+        warehouse.close()
+        """
+    )
+    ran = run("check")
+    assert ran.status == 1
+    assert re.findall(r"^wrong +(\S+): 1 rows$", ran.out, re.MULTILINE) == ["item_hours"]
+    assert sorted([*re.findall(r"^ok +(\S+)$", ran.out, re.MULTILINE), "item_hours"]) == checks
+
+
+# Where a command cannot work
+
+
+def test_wrong_settings_are_all_told_at_once(run: Run) -> None:
+    wrong = {"PORT": "99999", "THREADS": "many", "NONSENSE": "1", "DATABASE": "a b", "DSN": "clickhouse"}
+    ran = run("migrate", "status", **{f"ALSOBOUGHT_{name}": value for name, value in wrong.items()})
+    told(ran, "ALSOBOUGHT_NONSENSE is not a setting", *(f"ALSOBOUGHT_{name}=" for name in wrong if name != "NONSENSE"))
+    told(run("pipe", "check", ALSOBOUGHT_HOME="/nowhere"), "no migrations in /nowhere", "ALSOBOUGHT_HOME")
+
+
+NEEDS_THE_FOLDER: list[tuple[str, ...]] = [
+    ("migrate", "up"),
+    ("migrate", "status"),
+    ("load", "events", os.devnull),
+    ("pipe", "run", "trending"),
+    ("check",),
+    ("serve",),
+    ("demo", "--dataset", "toyshop"),
+]
+
+
+@pytest.mark.parametrize("words", NEEDS_THE_FOLDER, ids=" ".join)
+def test_a_folder_that_is_a_file_is_one_sentence(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    file = write(tmp_path / "file", "text")
+    told(run(*words, ALSOBOUGHT_DATA=str(file)), str(file), "cannot be written", "ALSOBOUGHT_DATA")
+    assert file.read_text() == "text\n"
+
+
+@pytest.mark.parametrize("words", NEEDS_THE_FOLDER, ids=" ".join)
+def test_a_folder_that_cannot_be_written_is_one_sentence(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    tmp_path.chmod(0o555)
+    try:
+        ran = run.weak(*words, ALSOBOUGHT_DATA=str(tmp_path / "data"))
+    finally:
+        tmp_path.chmod(0o755)
+    reads = words[0] in ("check", "pipe") or words[-1] == "status"
+    told(ran, str(tmp_path), "there is no warehouse" if reads else "cannot be written: Permission denied")
+
+
+@pytest.mark.parametrize("words", [("check",), ("pipe", "run", "trending"), ("migrate", "status")], ids=" ".join)
+def test_a_command_that_reads_says_how_to_make_what_is_missing(
+    run: Run, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    told(run(*words), f"there is no warehouse in {tmp_path / 'data'}", "alsobought migrate up")
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_server_that_is_not_there_is_one_sentence_without_its_password(run: Run) -> None:
+    for words in (("migrate", "up"), ("serve",)):
+        ran = run(*words, ALSOBOUGHT_DSN="http://user:hush@127.0.0.1:1")
+        told(ran, "http://127.0.0.1:1 does not open: connection refused")
+        assert "hush" not in ran.err
+
+
+@pytest.fixture(params=["disk", "limit"])
+def little_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
+    """Commands on a folder with little room: a real disk of 40 MB where we may mount one, and files of 1 MB at most.
+
+    Without the right to mount, both are the latter: a write that fails, but with another word of the system.
+    """
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    run = running(disk / "data", ALSOBOUGHT_BATCH_ROWS="5000")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "none", str(disk)]
+    if request.param == "limit" or subprocess.run(mount, check=False, capture_output=True).returncode:
+        yield run.limited(1_000_000)
+        return
+    try:
+        yield run
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_full_disk_is_one_sentence_and_loading_again_stores_each_event_once(little_room: Run, tmp_path: Path) -> None:
+    big = tmp_path / "big.ndjson"
+    with big.open("w") as file:
+        for number in range(60_000):
+            text = os.urandom(500).hex()
+            file.write(json.dumps(VIEW | {"item_id": f"i{number % 50}", "properties": {"text": text}}) + "\n")
+    ran = little_room("load", "events", big)
+    told(ran, "the warehouse refused a batch: ", "load the same again")
+    assert re.search("space|too large", ran.err)
+
+    shutil.copytree(tmp_path / "disk" / "data", tmp_path / "moved", symlinks=True)
+    roomy = running(tmp_path / "moved", ALSOBOUGHT_BATCH_ROWS="5000")
+    assert roomy("check").status == 0
+    ran = roomy("load", "events", big)
+    found = re.search(r": ([\d,]+) events stored, ([\d,]+) known already, 0 refused$", ran.out, re.MULTILINE)
+    assert found
+    fresh, known = (int(number.replace(",", "")) for number in found.groups())
+    assert fresh + known == 60_000
+    assert fresh > 0
+    assert roomy("check").status == 0

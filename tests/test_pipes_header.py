@@ -1,0 +1,192 @@
+"""The header of a pipe reads as it is documented, and a mistake in it is told with its line."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from app.errors import PipeFault
+from app.pipes.header import Fallback, Header, read_header
+from app.pipes.parameters import Parameter
+
+
+def header(*lines: str) -> Header:
+    """The header whose first line is a sentence and whose others are these."""
+    return read_header("-- Best first.\n" + "\n".join(f"-- {line}" for line in lines) + "\nselect 1")
+
+
+def parameter(line: str) -> Parameter:
+    return header(line).parameters[0]
+
+
+def test_the_whole_of_a_header_is_read() -> None:
+    read = read_header(
+        "-- Products bought in the same basket\n"
+        "-- as this one, best first.\n"
+        "--\n"
+        "-- :item_id   String                the product on the page;\n"
+        "--                                  repeat it\n"
+        "-- :limit     UInt16 = 10 (1..100)  how many\n"
+        "--\n"
+        "-- @key item_id            one answer for several\n"
+        "-- @cache 60s item_id      until an event\n"
+        "-- @fallback trending  item_id as other_item_id, title as name\n"
+        "select 1\n"
+    )
+    assert read == Header(
+        "Products bought in the same basket as this one, best first.",
+        (
+            Parameter("item_id", "String", "the product on the page; repeat it", repeated=True),
+            Parameter("limit", "UInt16", "how many", default=10, minimum=1, maximum=100),
+        ),
+        key="item_id",
+        cache_seconds=60.0,
+        cache_until="item_id",
+        fallback=Fallback("trending", {"item_id": "other_item_id", "title": "name"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        (":a String  x", Parameter("a", "String", "x")),
+        (":a  Int8  x  y", Parameter("a", "Int8", "x  y")),
+        (":a String?  x", Parameter("a", "String", "x", optional=True)),
+        (":a Array(UInt8)  x", Parameter("a", "UInt8", "x", repeated=True)),
+        (":a Array(String)?  x", Parameter("a", "String", "x", optional=True, repeated=True)),
+        (":a UInt8 = 5  x", Parameter("a", "UInt8", "x", default=5)),
+        (":a Int8 = -5 (-7..7)  x", Parameter("a", "Int8", "x", default=-5, minimum=-7, maximum=7)),
+        (":a Float64 = .5 (0..1e3)  x", Parameter("a", "Float64", "x", default=0.5, minimum=0, maximum=1000)),
+        (":a UInt64 (0..18446744073709551615)  x", Parameter("a", "UInt64", "x", minimum=0, maximum=2**64 - 1)),
+        (":a String = ''  x", Parameter("a", "String", "x", default="")),
+        (":a String = 'a b'  x", Parameter("a", "String", "x", default="a b")),
+        (":a String = a (a, b)  x", Parameter("a", "String", "x", default="a", choices=("a", "b"))),
+        (":a UInt8 (1, 2)  x", Parameter("a", "UInt8", "x", choices=(1, 2))),
+        (":a Bool = true  x", Parameter("a", "Bool", "x", default=True)),
+        (":a Date = 2020-02-29  x", Parameter("a", "Date", "x", default=date(2020, 2, 29))),
+        (
+            ":a DateTime = 2020-01-01T12:00:00Z  x",
+            Parameter("a", "DateTime", "x", default=datetime(2020, 1, 1, 12, tzinfo=UTC)),
+        ),
+    ],
+)
+def test_a_line_is_a_parameter(line: str, read: Parameter) -> None:
+    assert parameter(line) == read
+
+
+@pytest.mark.parametrize(
+    ("line", "required", "sql_type"),
+    [
+        (":a String  x", True, "String"),
+        (":a String?  x", False, "String"),
+        (":a String = b  x", False, "String"),
+        (":a Array(UInt8)  x", True, "Array(UInt8)"),
+        (":a DateTime  x", True, "DateTime64(3, 'UTC')"),
+    ],
+)
+def test_a_parameter_knows_its_type_and_whether_it_may_be_left_out(line: str, required: bool, sql_type: str) -> None:
+    assert (parameter(line).required, parameter(line).sql_type) == (required, sql_type)
+
+
+@pytest.mark.parametrize(("line", "seconds"), [("@cache 2s", 2.0), ("@cache 500ms", 0.5), ("@cache 1.5s", 1.5)])
+def test_a_cache_takes_seconds_and_milliseconds(line: str, seconds: float) -> None:
+    assert header(line).cache_seconds == seconds
+
+
+def test_what_follows_the_parameters_is_no_part_of_the_sentence() -> None:
+    assert header(":a String  x", "", "Notes for the next author.").sentence == "Best first."
+
+
+def test_a_parameter_of_the_key_takes_several_values() -> None:
+    assert header(":a String  x", "@key a").parameters[0].repeated
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "says"),
+    [
+        ([":a String"], 2, "needs a description"),
+        ([":a String x"], 2, "is not a parameter"),
+        ([":A String  x"], 2, "is not a parameter"),
+        ([":a.b String  x"], 2, "is not a parameter"),
+        ([":a Array(Array(String))  x"], 2, "is not a parameter"),
+        ([":a string  x"], 2, "has the type string.*There are String"),
+        ([":a Decimal  x"], 2, "has the type Decimal"),
+        ([":now DateTime  x"], 2, "is the clock"),
+        ([":a String  x", ":a UInt8  y"], 3, "stands twice"),
+        (["", ":a UInt8 = 300  x"], 3, "'300' is not between 0 and 255"),
+        ([":a UInt16 = 10 (1..70000)  x"], 2, "'70000' is not between 0 and 65535"),
+        ([":a UInt8 = 9 (1..5)  x"], 2, "'9' is not between 1 and 5"),
+        ([":a UInt8 (5..1)  x"], 2, "holds no number"),
+        ([":a UInt8 (1..)  x"], 2, "'' is not a whole number"),
+        ([":a UInt8 (a..b)  x"], 2, "'a' is not a whole number"),
+        ([":a Float64 (nan..1)  x"], 2, "'nan' is not a finite number"),
+        ([":a String (1..5)  x"], 2, "is a range of numbers"),
+        ([":a Date (1..5)  x"], 2, "is a range of numbers"),
+        ([":a Bool (0..1)  x"], 2, "is a range of numbers"),
+        ([":a String = c (a, b)  x"], 2, "'c' is not one of a, b"),
+        ([":a Int8 (1, 300)  x"], 2, "'300' is not between"),
+        ([":a Date = 2020-13-01  x"], 2, "is not a date"),
+        ([":a Bool = maybe  x"], 2, "is not true or false"),
+        ([":a Float64 = nan  x"], 2, "is not a finite number"),
+        (["@nope x"], 2, "@nope is not known.*@key, @cache and @fallback"),
+        (["@cache 2s", "@cache 3s"], 3, "@cache stands twice"),
+        ([":a String  x", "@key b"], 3, "@key b is not a parameter"),
+        ([":a String?  x", "@key a"], 3, "@key a may be left out"),
+        (["@key"], 2, "is not a parameter"),
+        (["@cache"], 2, "is not a time"),
+        (["@cache 5"], 2, "is not a time.*500ms or 2s"),
+        (["@cache 5m"], 2, "is not a time"),
+        (["@cache -1s"], 2, "is not a time"),
+        ([":a String  x", "@cache 5s a"], 3, "item_id or user_id"),
+        (["@cache 5s item_id"], 2, "item_id or user_id"),
+        (["@fallback"], 2, "names the pipe"),
+        (["@fallback ../x"], 2, "names the pipe"),
+        (["@fallback a b"], 2, "`column as column`"),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(lines: list[str], line: int, says: str) -> None:
+    with pytest.raises(PipeFault, match=says) as raised:
+        header(*lines)
+    assert raised.value.line == line
+
+
+@pytest.mark.parametrize("text", ["", "select 1", "\n-- Best first.\nselect 1", "--\nselect 1", "-- :a String  x"])
+def test_a_pipe_without_a_sentence_is_refused(text: str) -> None:
+    with pytest.raises(PipeFault, match="what the pipe answers") as raised:
+        read_header(text)
+    assert raised.value.line == 1
+
+
+@pytest.mark.parametrize(
+    "line", [":a" + " " * 50_000, ":a String" + " " * 50_000 + "(", ":a String = " + "'" * 50_000, "@key " * 10_000]
+)
+def test_a_strange_line_takes_no_time(line: str) -> None:
+    started = time.perf_counter()
+    with suppress(PipeFault):
+        header(line)
+    assert time.perf_counter() - started < 1
+
+
+def sampled(line: str) -> Any:
+    return parameter(line).sample()
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (":a String  x", ""),
+        (":a UInt8  x", 0),
+        (":a UInt8 (5..9)  x", 5),
+        (":a String (b, c)  x", "b"),
+        (":a UInt8 = 7  x", 7),
+        (":a Array(UInt8)  x", [0]),
+        (":a Array(UInt8) = 3  x", [3]),
+        (":a Date  x", date(2020, 1, 1)),
+    ],
+)
+def test_a_pipe_is_tried_with_a_value_that_its_parameter_would_take(line: str, value: Any) -> None:
+    assert sampled(line) == value

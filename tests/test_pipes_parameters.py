@@ -1,0 +1,224 @@
+"""What a request may bind: the right values come through as they are, and every other one is refused with its name."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from app.errors import BadParameters
+from app.pipes.parameters import Parameter, values
+from app.shop import Shop
+
+
+def one(kind: str, value: Any, **more: Any) -> Any:
+    """What a parameter of this type makes of one value."""
+    return values([Parameter("a", kind, "x", **more)], {"a": [value]})["a"]
+
+
+def problems(parameters: list[Parameter], given: dict[str, list[Any]]) -> dict[str, str]:
+    with pytest.raises(BadParameters) as raised:
+        values(parameters, given)
+    return {detail.param: detail.problem for detail in raised.value.details}
+
+
+def problem(kind: str, value: Any, **more: Any) -> str:
+    return problems([Parameter("a", kind, "x", **more)], {"a": [value]})["a"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "read"),
+    [
+        ("String", "", ""),
+        ("String", "0", "0"),
+        ("String", "'; drop table events --", "'; drop table events --"),
+        ("UInt8", "255", 255),
+        ("UInt8", "+5", 5),
+        ("UInt8", 0, 0),
+        ("Int8", "-128", -128),
+        ("UInt16", "65535", 65535),
+        ("Int32", -(2**31), -(2**31)),
+        ("UInt64", "18446744073709551615", 2**64 - 1),
+        ("Int64", "-9223372036854775808", -(2**63)),
+        ("Float64", "1e308", 1e308),
+        ("Float64", ".5", 0.5),
+        ("Float64", "-5.", -5.0),
+        ("Float64", 5, 5.0),
+        ("Bool", "TRUE", True),
+        ("Bool", "0", False),
+        ("Bool", True, True),
+        ("Date", "2026-02-28", date(2026, 2, 28)),
+        ("DateTime", "2026-01-01T12:00:00Z", datetime(2026, 1, 1, 12, tzinfo=UTC)),
+        ("DateTime", "2026-01-01T12:00", datetime(2026, 1, 1, 12, tzinfo=UTC)),
+        (
+            "DateTime",
+            "2026-01-01T12:00:00+05:00",
+            datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5))),
+        ),
+    ],
+)
+def test_a_good_value_comes_through(kind: str, given: Any, read: Any) -> None:
+    assert one(kind, given) == read
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "says"),
+    [
+        ("UInt16", "70000", "'70000' is not between 0 and 65535"),
+        ("UInt16", 70000, "70000 is not between 0 and 65535"),
+        ("UInt8", "256", "between 0 and 255"),
+        ("UInt8", "-1", "between 0 and 255"),
+        ("Int8", "128", "between -128 and 127"),
+        ("Int64", "9223372036854775808", "between -9223372036854775808 and 9223372036854775807"),
+        ("UInt64", "18446744073709551616", "between 0 and 18446744073709551615"),
+        ("UInt64", 10**30, "is not between"),
+        ("UInt8", "1e2", "is not a whole number"),
+        ("UInt8", "5.0", "is not a whole number"),
+        ("UInt8", 5.0, "is not a whole number"),
+        ("UInt8", True, "is not a whole number"),
+        ("UInt8", "", "is not a whole number"),
+        ("UInt8", " 5", "is not a whole number"),
+        ("UInt8", "1_0", "is not a whole number"),
+        ("UInt8", "٣", "is not a whole number"),
+        ("UInt8", "5\n", "is not a whole number"),
+        ("UInt8", [1], "is not a whole number"),
+        ("UInt8", {}, "is not a whole number"),
+        ("Float64", "nan", "is not a finite number"),
+        ("Float64", "inf", "is not a finite number"),
+        ("Float64", "1e400", "is not a finite number"),
+        ("Float64", float("nan"), "is not a finite number"),
+        ("Float64", "1_0", "is not a number"),
+        ("Float64", " 5", "is not a number"),
+        ("Float64", "٣", "is not a number"),
+        ("Float64", "", "is not a number"),
+        ("Float64", True, "is not a number"),
+        ("Bool", "yes", "is not true or false"),
+        ("Bool", 2, "is not true or false"),
+        ("Date", "2026-02-30", "is not a date like"),
+        ("Date", "1969-12-31", "between 1970 and 2100"),
+        ("Date", 20260101, "is not a date like"),
+        ("DateTime", "yesterday", "is not a time like"),
+        ("DateTime", "9999-01-01", "between 1971 and 2100"),
+        ("DateTime", "0001-01-01T00:00:00+14:00", "between 1971 and 2100"),
+        ("DateTime", 5, "is not a time like"),
+        ("String", "a\0b", "NUL"),
+        ("String", "\ud800", "not valid Unicode"),
+        ("String", 5, "is not a text"),
+        ("String", None, "is not a text"),
+        ("String", ["a"], "is not a text"),
+    ],
+)
+def test_a_bad_value_is_refused_with_what_would_have_worked(kind: str, given: Any, says: str) -> None:
+    said = problem(kind, given)
+    assert says in said
+    assert len(said) < 200
+
+
+def test_enormous_values_are_refused_briefly() -> None:
+    assert problem("String", "x" * 1_000_000) == "1,000,000 characters; at most 1,000"
+    for kind in ("UInt64", "Float64", "Bool", "Date", "DateTime"):
+        for value in ("9" * 1_000_000, 10**5000, -(10**5000)):
+            assert len(problem(kind, value)) < 200
+
+
+def test_a_text_may_be_a_thousand_characters_of_any_script() -> None:
+    assert one("String", "x" * 1000) == "x" * 1000
+    assert one("String", "🧉" * 1000) == "🧉" * 1000
+
+
+def test_a_range_and_a_set_of_values_are_kept() -> None:
+    assert problem("UInt8", "11", minimum=1, maximum=10) == "'11' is not between 1 and 10"
+    assert problem("Float64", "-0.1", minimum=0.0, maximum=1.0) == "'-0.1' is not between 0 and 1"
+    assert problem("String", "c", choices=("a", "b")) == "'c' is not one of a, b"
+    assert one("UInt8", "10", minimum=1, maximum=10) == 10
+    assert one("String", "b", choices=("a", "b")) == "b"
+
+
+def test_what_is_left_out_is_its_default_or_not_bound() -> None:
+    parameters = [Parameter("a", "UInt8", "x", default=0), Parameter("b", "String", "x", optional=True)]
+    assert values(parameters, {}) == {"a": 0}
+    assert values(parameters, {"a": [], "b": []}) == {"a": 0}
+
+
+def test_what_must_be_given_is_asked_for_by_its_description() -> None:
+    assert problems([Parameter("a", "String", "the product on the page")], {}) == {
+        "a": "missing; the product on the page"
+    }
+
+
+def test_a_repeated_parameter_takes_many_values_and_no_commas() -> None:
+    repeated = Parameter("a", "String", "x", repeated=True)
+    assert values([repeated], {"a": ["b", "c,d"]}) == {"a": ["b", "c,d"]}
+    assert values([Parameter("a", "UInt8", "x", repeated=True, default=5)], {}) == {"a": [5]}
+    assert problems([repeated], {"a": ["b"] * 1001}) == {"a": "1001 values; at most 1000"}
+    assert "missing" in problems([repeated], {"a": []})["a"]
+
+
+def test_one_value_is_what_the_others_take() -> None:
+    assert "given 2 times" in problems([Parameter("a", "UInt8", "x")], {"a": ["1", "2"]})["a"]
+
+
+def test_all_faults_are_told_at_once() -> None:
+    parameters = [
+        Parameter("item_id", "String", "the product"),
+        Parameter("limit", "UInt16", "x", default=10),
+        Parameter("since", "Date", "x", optional=True),
+    ]
+    found = problems(parameters, {"limit": ["x"], "since": ["y"], "limt": ["5"], "zebra": ["5"]})
+    assert set(found) == {"item_id", "limit", "since", "limt", "zebra"}
+    assert found["limt"] == "not a parameter of this pipe; did you mean limit?"
+    assert found["zebra"] == "not a parameter of this pipe; it takes item_id, limit, since"
+
+
+def test_the_clock_cannot_be_given() -> None:
+    assert set(problems([], {"now": ["2020-01-01"]})) == {"now"}
+
+
+def test_strange_names_are_told_of_briefly() -> None:
+    found = problems([Parameter("a", "UInt8", "x", optional=True)], {"\ud800": ["1"], "x" * 1_000_000: ["1"]})
+    assert [len(name.encode()) < 70 for name in found] == [True, True]
+    many: dict[str, list[Any]] = {f"name{number}": ["1"] for number in range(50_000)}
+    assert len(problems([Parameter("a", "UInt8", "x", optional=True)], many)) == 20
+
+
+HOSTILE = [
+    *("'", "''", "\\", "\\'", "\\\\", "\\N", "\\n", "\\x27", "\\0", '"', "`", "\t", "\n", "\r", "\b", "\x01", "\x1b"),
+    *(
+        "']",
+        "[]",
+        "{a:String}",
+        "{{ a }}",
+        "%s",
+        "%(now)s",
+        "--",
+        "/*",
+        ";",
+        "NULL",
+        "\u2028",
+        "\ufeff",
+        "\u2018\u2019",
+        "😀",
+    ),
+    "', file('/etc/passwd')) --",
+]
+
+
+def test_values_reach_the_engine_as_they_were_given(shop: Shop) -> None:
+    parameters = [Parameter("a", "String", "x"), Parameter("b", "String", "x", repeated=True)]
+    for value in HOSTILE:
+        bound = values(parameters, {"a": [value], "b": [value, "end"]})
+        assert shop.warehouse.rows("select {a:String}, {b:Array(String)}", bound).data == [[value, [value, "end"]]]
+
+
+def test_a_time_reaches_the_engine_in_utc(shop: Shop) -> None:
+    parameter = Parameter("a", "DateTime", "x")
+    bound = values([parameter], {"a": ["2026-01-31T12:00:00+05:00"]})
+    rows = shop.warehouse.rows(f"select {{a:{parameter.sql_type}}}", bound)
+    assert rows.data == [["2026-01-31T07:00:00.000Z"]]
+
+
+def test_the_largest_and_smallest_numbers_reach_the_engine(shop: Shop) -> None:
+    for kind, low, high in (("UInt64", 0, 2**64 - 1), ("Int64", -(2**63), 2**63 - 1), ("UInt8", 0, 255)):
+        bound = values([Parameter("a", kind, "x", repeated=True)], {"a": [str(low), str(high)]})
+        assert shop.warehouse.rows(f"select {{a:Array({kind})}}", bound).data == [[[low, high]]]
