@@ -121,18 +121,20 @@ class Writer:
         self._lock = threading.Lock()
         self._seq = self.epoch = 0
         self._unfinished: Batch | None = None
-        self._items_changed = self._ids_unknown = False
+        self._items_changed = False
+        self._seen: set[str] = set()
         self._catalogue_read = 0.0
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
         """Heals what a crash tore, takes a new epoch, and begins to write."""
         heal(self.warehouse)
-        sql = f"select max(seq), toString(max(ingested_at)) from {self.warehouse.database}.events"
-        newest_seq, newest = self.warehouse.trusted_rows(sql).data[0]
+        database = self.warehouse.database
+        sql = f"select max(seq), toString(max(ingested_at)), (select max(version) from {database}.items) from {database}.events"
+        newest_seq, newest, newest_version = self.warehouse.trusted_rows(sql).data[0]
         if newest_seq:
             self.as_of = datetime.fromisoformat(newest).replace(tzinfo=UTC)
-        self._seq = int(newest_seq)
+        self._seq = max(int(newest_seq), int(newest_version))
         self.epoch = self._next_seq()
         self._read_catalogue()
         self._thread.start()
@@ -154,6 +156,10 @@ class Writer:
             self._waiting += len(submission.rows)
         self._queue.put(submission)
         return submission.done
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
@@ -190,11 +196,9 @@ class Writer:
     def _answer(self, together: list[Submission], *, idle: bool) -> None:
         """Stores submissions and tells their callers. Whatever goes wrong, the thread lives and they are told."""
         try:
-            if self._unfinished:
-                self._finish(self._unfinished)
+            self._settle()
             results = [self._store_items(together[0])] if together[0].of_items else self._store_events(together)
-            if self._ids_unknown and (idle or time.monotonic() - self._catalogue_read > CATALOGUE_SECONDS):
-                self._read_catalogue()
+            self._learn(idle=idle)
         except Exception as error:
             log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
             refusal = NotStored("the events may not have been stored", "Send them again with the same event_id")
@@ -285,6 +289,14 @@ class Writer:
         """Microseconds that never fall behind what was given before."""
         return max(self._seq + 1, int(self.clock().timestamp() * 1_000_000))
 
+    def _settle(self) -> None:
+        """Deals with a batch that failed: once `events` has it, the views must get it; before that it may be forgotten."""
+        if self._unfinished:
+            sql = f"select count() from {self.warehouse.database}.events where batch = {self._unfinished.rows[0].batch}"
+            if self.warehouse.trusted_rows(sql).data[0][0]:
+                self._finish(self._unfinished)
+            self._unfinished = None
+
     def _finish(self, batch: Batch) -> None:
         """Stores a batch, and keeps it as unfinished while that fails: nothing overtakes it, and its token never changes."""
         self._unfinished = batch
@@ -299,7 +311,7 @@ class Writer:
         self._unfinished = None
         self.as_of = batch.ingested_at
         self.on_stored(batch.rows)
-        self._ids_unknown = self._ids_unknown or self._new_items({row.item_id for row in batch.rows})
+        self._seen.update(row.item_id for row in batch.rows)
 
     # Items and the catalogue
 
@@ -311,11 +323,21 @@ class Writer:
             fields = msgspec.structs.asdict(item)
             rows.append(ItemRow(**fields, version=self._seq, updated_at=now))
         self.warehouse.insert("items", _encode_lines(rows))
-        self._items_changed = self._ids_unknown = True
+        self._items_changed = True
         return Stored(len(rows), 0, now)
 
-    def _new_items(self, items: set[str]) -> bool:
-        """Whether the catalogue has to learn an id."""
+    def _learn(self, *, idle: bool) -> None:
+        """Reloads the catalogue if items changed or an id is new to it; while events keep coming, not all the time."""
+        if not idle and time.monotonic() - self._catalogue_read < CATALOGUE_SECONDS:
+            return
+        try:
+            if self._items_changed or (self._seen and self._any_unknown(self._seen)):
+                self._read_catalogue()
+            self._seen.clear()
+        except AlsoboughtError as error:  # what was stored is stored: names come with the next batch
+            log.warning("the catalogue was not reloaded: %s", error)
+
+    def _any_unknown(self, items: Iterable[str]) -> bool:
         sql = (
             f"select count() from ({LISTED % 'items'})"
             f" where not dictHas('{self.warehouse.database}.catalogue', cityHash64(listed))"
@@ -324,7 +346,7 @@ class Writer:
 
     def _read_catalogue(self) -> None:
         self.warehouse.command(f"system reload dictionary {self.warehouse.database}.catalogue")
-        self._items_changed = self._ids_unknown = False
+        self._items_changed = False
         self._catalogue_read = time.monotonic()
         self.on_catalogue()
 

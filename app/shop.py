@@ -15,7 +15,7 @@ from app.pipes.library import Library
 from app.settings import Settings
 from app.warehouse import Warehouse, open_warehouse
 
-ORDERS = 100_000
+ORDERS = 20_000
 
 
 @dataclass(frozen=True)

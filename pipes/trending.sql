@@ -7,9 +7,10 @@
 -- :limit     UInt16 = 10 (1..100)  how many items
 -- :category  String?               only items of this category, or below it
 -- :user_id   String?               leave out what this person bought or dislikes
+-- :item_id   Array(String)?        leave out these items; repeat it
 --
 -- @cache 500ms
-{% from 'catalogue.sql' import item, in_category, available %}
+{% from 'catalogue.sql' import item, in_category, available, keys_of %}
 {% from 'signals.sql' import finished_keys, signal %}
 with
     (select hour from item_hours where hour <= {{ now }} order by hour desc limit 1) as newest,
@@ -52,6 +53,7 @@ with
         where
             {{ available("item_key") }}
             {% if category %} and {{ in_category("item_key", category) }} {% endif %}
+            {% if item_id %} and item_key not in {{ keys_of(item_id) }} {% endif %}
             {% if user_id %} and item_key not in {{ finished_keys(user_id) }} {% endif %}
     )
 select

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
@@ -21,12 +22,19 @@ os.execv(sys.executable, [sys.executable, "-m", "app.cli", *sys.argv[1:]])
 """
 
 
-# No file may grow beyond this: writing fails as on a full disk.
-LIMITED = """
-import os, resource, sys
-limit = int(sys.argv.pop(1))
-resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-os.execv(sys.executable, [sys.executable, "-m", "app.cli", *sys.argv[1:]])
+# A warehouse that refuses every batch of events after so many.
+REFUSING = """
+import sys
+from app import cli, warehouse
+from app.errors import NotStored
+insert, left = warehouse.Warehouse.insert, [int(sys.argv.pop(1))]
+def refuse(self, table, *given, **named):
+    left[0] -= table == "events"
+    if left[0] < 0:
+        raise NotStored("Cannot reserve 14.62 MiB, not enough space. (NOT_ENOUGH_SPACE)")
+    insert(self, table, *given, **named)
+warehouse.Warehouse.insert = refuse
+cli.main()
 """
 
 
@@ -55,9 +63,9 @@ class Run:
         """The same for a user whom the modes of files stop."""
         return self._run(("-c", WEAK), words, settings)
 
-    def limited(self, size: int) -> Run:
-        """The same where no file grows beyond this many bytes."""
-        return replace(self, start=("-c", LIMITED, str(size)))
+    def refusing(self, after: int) -> Run:
+        """The same on a warehouse that refuses events after so many batches."""
+        return replace(self, start=("-c", REFUSING, str(after)))
 
     def python(self, text: str) -> str:
         """What a program prints that ends well."""
@@ -91,3 +99,19 @@ def free_port() -> int:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
+
+
+def write(path: Path, *lines: object) -> Path:
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
+    return path
+
+
+def told(ran: Ran, *parts: str) -> None:
+    """The command ended with exactly one sentence on standard error, which says all of this."""
+    assert ran.status not in (0, None)
+    said = [line for line in ran.err.splitlines() if not line.startswith("big.ndjson ━")]  # how far a load came
+    assert len(said) == 1, ran.err
+    assert said[0].startswith("alsobought: ")
+    for part in parts:
+        assert part in ran.err
+    assert "Traceback" not in ran.err

@@ -1,12 +1,10 @@
-"""The command line, each command in a process of its own: what it does, and the one sentence it says where it cannot."""
+"""The command line, each command in a process of its own: what it does and what it says."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +13,8 @@ import pytest
 
 from app.cli import main
 from app.settings import HOME
-from tests.process import Ran, Run, running
-
-VIEW = {"event_type": "view", "user_id": "u", "item_id": "tea"}
+from tests.process import Run, running, told, write
+from tests.web import VIEW
 
 
 @pytest.fixture
@@ -47,22 +44,6 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Run:
     run = running(folder / "data")
     assert run("load", "events", folder / "e.ndjson").status == 0
     return run
-
-
-def write(path: Path, *lines: object) -> Path:
-    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
-    return path
-
-
-def told(ran: Ran, *parts: str) -> None:
-    """The command ended with exactly one sentence on standard error, which says all of this."""
-    assert ran.status not in (0, None)
-    said = [line for line in ran.err.splitlines() if not line.startswith("big.ndjson ━")]  # how far a load came
-    assert len(said) == 1, ran.err
-    assert said[0].startswith("alsobought: ")
-    for part in parts:
-        assert part in ran.err
-    assert "Traceback" not in ran.err
 
 
 # Help
@@ -267,98 +248,3 @@ def test_check_passes_and_finds_a_planted_wrong_count(run: Run, tmp_path: Path) 
     assert ran.status == 1
     assert re.findall(r"^wrong +(\S+): 1 rows$", ran.out, re.MULTILINE) == ["item_hours"]
     assert sorted([*re.findall(r"^ok +(\S+)$", ran.out, re.MULTILINE), "item_hours"]) == checks
-
-
-# Where a command cannot work
-
-
-def test_wrong_settings_are_all_told_at_once(run: Run) -> None:
-    wrong = {"PORT": "99999", "THREADS": "many", "NONSENSE": "1", "DATABASE": "a b", "DSN": "clickhouse"}
-    ran = run("migrate", "status", **{f"ALSOBOUGHT_{name}": value for name, value in wrong.items()})
-    told(ran, "ALSOBOUGHT_NONSENSE is not a setting", *(f"ALSOBOUGHT_{name}=" for name in wrong if name != "NONSENSE"))
-    told(run("pipe", "check", ALSOBOUGHT_HOME="/nowhere"), "no migrations in /nowhere", "ALSOBOUGHT_HOME")
-
-
-NEEDS_THE_FOLDER: list[tuple[str, ...]] = [
-    ("migrate", "up"),
-    ("migrate", "status"),
-    ("load", "events", os.devnull),
-    ("pipe", "run", "trending"),
-    ("check",),
-    ("serve",),
-    ("demo", "--dataset", "toyshop"),
-]
-
-
-@pytest.mark.parametrize("words", NEEDS_THE_FOLDER, ids=" ".join)
-def test_a_folder_that_is_a_file_is_one_sentence(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
-    file = write(tmp_path / "file", "text")
-    told(run(*words, ALSOBOUGHT_DATA=str(file)), str(file), "cannot be written", "ALSOBOUGHT_DATA")
-    assert file.read_text() == "text\n"
-
-
-@pytest.mark.parametrize("words", NEEDS_THE_FOLDER, ids=" ".join)
-def test_a_folder_that_cannot_be_written_is_one_sentence(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
-    tmp_path.chmod(0o555)
-    try:
-        ran = run.weak(*words, ALSOBOUGHT_DATA=str(tmp_path / "data"))
-    finally:
-        tmp_path.chmod(0o755)
-    reads = words[0] in ("check", "pipe") or words[-1] == "status"
-    told(ran, str(tmp_path), "there is no warehouse" if reads else "cannot be written: Permission denied")
-
-
-@pytest.mark.parametrize("words", [("check",), ("pipe", "run", "trending"), ("migrate", "status")], ids=" ".join)
-def test_a_command_that_reads_says_how_to_make_what_is_missing(
-    run: Run, tmp_path: Path, words: tuple[str, ...]
-) -> None:
-    told(run(*words), f"there is no warehouse in {tmp_path / 'data'}", "alsobought migrate up")
-    assert not (tmp_path / "data").exists()
-
-
-def test_a_server_that_is_not_there_is_one_sentence_without_its_password(run: Run) -> None:
-    for words in (("migrate", "up"), ("serve",)):
-        ran = run(*words, ALSOBOUGHT_DSN="http://user:hush@127.0.0.1:1")
-        told(ran, "http://127.0.0.1:1 does not open: connection refused")
-        assert "hush" not in ran.err
-
-
-@pytest.fixture(params=["disk", "limit"])
-def little_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
-    """Commands on a folder with little room: a real disk of 40 MB where we may mount one, and files of 1 MB at most.
-
-    Without the right to mount, both are the latter: a write that fails, but with another word of the system.
-    """
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    run = running(disk / "data", ALSOBOUGHT_BATCH_ROWS="5000")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "none", str(disk)]
-    if request.param == "limit" or subprocess.run(mount, check=False, capture_output=True).returncode:
-        yield run.limited(1_000_000)
-        return
-    try:
-        yield run
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
-
-
-def test_a_full_disk_is_one_sentence_and_loading_again_stores_each_event_once(little_room: Run, tmp_path: Path) -> None:
-    big = tmp_path / "big.ndjson"
-    with big.open("w") as file:
-        for number in range(60_000):
-            text = os.urandom(500).hex()
-            file.write(json.dumps(VIEW | {"item_id": f"i{number % 50}", "properties": {"text": text}}) + "\n")
-    ran = little_room("load", "events", big)
-    told(ran, "the warehouse refused a batch: ", "load the same again")
-    assert re.search("space|too large", ran.err)
-
-    shutil.copytree(tmp_path / "disk" / "data", tmp_path / "moved", symlinks=True)
-    roomy = running(tmp_path / "moved", ALSOBOUGHT_BATCH_ROWS="5000")
-    assert roomy("check").status == 0
-    ran = roomy("load", "events", big)
-    found = re.search(r": ([\d,]+) events stored, ([\d,]+) known already, 0 refused$", ran.out, re.MULTILINE)
-    assert found
-    fresh, known = (int(number.replace(",", "")) for number in found.groups())
-    assert fresh + known == 60_000
-    assert fresh > 0
-    assert roomy("check").status == 0

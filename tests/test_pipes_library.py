@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ import pytest
 from app.answers import answer, describer
 from app.errors import NoSuchPipe, PipeBroken, WarehouseFault
 from app.pipes.library import Described, Library
-from app.settings import HOME
-from app.shop import Shop
+from app.settings import HOME, Settings
+from app.shop import open_shop
+from app.warehouse import Warehouse
 
 TITLES = """
 -- Titles, in their order.
@@ -33,6 +35,7 @@ order by item_id
 limit {{ limit }}
 """.lstrip()
 SAME = "{%- macro same(column, value) -%} {{ column }} = {{ value }} {%- endmacro -%}"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _seconds = count(1_000_000_000)
 
 Save = Callable[[str, str], None]
@@ -54,9 +57,17 @@ def save(tmp_path: Path) -> Save:
     return write
 
 
+@pytest.fixture(scope="module")
+def warehouse() -> Iterator[Warehouse]:
+    """One for all tests of this module: they only ask it about texts."""
+    shop = open_shop(Settings(dsn="chdb://:memory:", database="test_library"))
+    yield shop.warehouse
+    shop.close()
+
+
 @pytest.fixture
-def library(shop: Shop, save: Save, tmp_path: Path) -> Library:
-    return Library(tmp_path / "pipes", tmp_path / "macros", shop.warehouse.tables, describer(shop.warehouse))
+def library(warehouse: Warehouse, save: Save, tmp_path: Path) -> Library:
+    return Library(tmp_path / "pipes", tmp_path / "macros", warehouse.tables, describer(warehouse))
 
 
 def fault(library: Library, name: str) -> str:
@@ -76,8 +87,8 @@ def test_a_pipe_knows_its_columns_tables_and_parameters(library: Library, save: 
     assert "brand" not in pipe.sql(["limit"])
 
 
-def test_every_pipe_of_the_project_is_good(shop: Shop) -> None:
-    library = Library(HOME / "pipes", HOME / "sql" / "macros", shop.warehouse.tables, describer(shop.warehouse))
+def test_every_pipe_of_the_project_is_good(warehouse: Warehouse) -> None:
+    library = Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.tables, describer(warehouse))
     assert {name: library.entry(name).fault for name in library.names()} == dict.fromkeys(library.names())
     assert library.names()
 
@@ -189,8 +200,8 @@ def test_a_choice_of_parameters_that_load_did_not_try_is_checked_when_it_comes(l
 BROKEN = {
     "no header": ("select 1", "1: the first line"),
     "a bad header": (TITLES.replace("(1..100)", "(1..70000)"), "3: :limit: '70000' is not between"),
-    "a bad template": (TITLES.replace("{{ limit }}", "{{ limit|upper }}"), "12: a filter"),
-    "an unknown name": (TITLES.replace("{{ limit }}", "{{ limt }}"), "12: 'limt' is undefined"),
+    "a bad template": (TITLES.replace("{{ limit }}", "{{ limit|upper }}"), "13: a filter"),
+    "an unknown name": (TITLES.replace("{{ limit }}", "{{ limt }}"), "13: 'limt' is undefined"),
     "a function that reads files": (TITLES.replace("title\n", "file(title) as title\n"), "7: the function file"),
     "a column that is not there": (TITLES.replace("title\n", "titel\n"), "titel"),
     "a parameter that is never used": (TITLES.replace("limit {{ limit }}", "limit 10"), ":limit is declared and never"),
@@ -198,7 +209,10 @@ BROKEN = {
         TITLES.replace("title\n", "title {% if brand %}, brand {% endif %}\n"),
         "with brand the",
     ),
-    "a key that is no column": (TITLES.replace("{% from", "-- @key limit\n{% from"), "@key limit is not a column"),
+    "a key that is no column": (
+        "-- T.\n-- :a String  x\n-- @key a\nselect item_id from items where title in {{ a }} order by 1 limit 9",
+        "@key a is not a column",
+    ),
     "a fallback that is no pipe": (
         TITLES.replace("{% from", "-- @fallback nope\n{% from"),
         "@fallback nope is not a pipe",
@@ -210,7 +224,7 @@ BROKEN = {
         TITLES.replace("title = {{ words }}", "title = file({{ words }})"),
         "the function file is not allowed",
     ),
-    "a tower of ifs": (TITLES + "{% if brand %}" * 300 + "{% endif %}" * 300, "indentation"),
+    "a tower of ifs": (TITLES + "{% if brand %}" * 300 + "{% endif %}" * 300, "nested too deeply"),
     "nothing at all": ("", "1: the first line"),
 }
 
@@ -238,15 +252,17 @@ def test_a_file_of_another_editor_is_read_as_it_is_meant(library: Library, tmp_p
     assert library["titles"].header.sentence == "Titles, in their order."
 
 
-def test_trouble_of_the_warehouse_is_not_remembered_as_a_fault(shop: Shop, save: Save, tmp_path: Path) -> None:
+def test_trouble_of_the_warehouse_is_not_remembered_as_a_fault(
+    warehouse: Warehouse, save: Save, tmp_path: Path
+) -> None:
     answers = [False]
 
     def tables() -> frozenset[str]:
         if not answers[0]:
             raise WarehouseFault("gone")
-        return shop.warehouse.tables()
+        return warehouse.tables()
 
-    library = Library(tmp_path / "pipes", tmp_path / "macros", tables, describer(shop.warehouse))
+    library = Library(tmp_path / "pipes", tmp_path / "macros", tables, describer(warehouse))
     save("pipes/titles.sql", TITLES)
     with pytest.raises(WarehouseFault):
         library["titles"]
@@ -254,9 +270,9 @@ def test_trouble_of_the_warehouse_is_not_remembered_as_a_fault(shop: Shop, save:
     assert library["titles"]
 
 
-def test_the_old_text_serves_while_somebody_reads_the_new_one(shop: Shop, save: Save, tmp_path: Path) -> None:
+def test_the_old_text_serves_while_somebody_reads_the_new_one(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
     reading, go_on = threading.Event(), threading.Event()
-    describe = describer(shop.warehouse)
+    describe = describer(warehouse)
 
     def slowly(sql: str, parameters: Mapping[str, Any]) -> Described:
         if "brand, title" in sql:
@@ -264,7 +280,7 @@ def test_the_old_text_serves_while_somebody_reads_the_new_one(shop: Shop, save: 
             go_on.wait(10)
         return describe(sql, parameters)
 
-    library = Library(tmp_path / "pipes", tmp_path / "macros", shop.warehouse.tables, slowly)
+    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.tables, slowly)
     save("pipes/titles.sql", TITLES)
     old = library["titles"]
     save("pipes/titles.sql", TITLES.replace("title\n", "brand, title\n"))
@@ -277,7 +293,9 @@ def test_the_old_text_serves_while_somebody_reads_the_new_one(shop: Shop, save: 
     assert library["titles"].version != old.version
 
 
-def test_a_fallback_answers_in_the_columns_of_the_pipe_that_was_asked(shop: Shop, library: Library, save: Save) -> None:
+def test_a_fallback_answers_in_the_columns_of_the_pipe_that_was_asked(
+    warehouse: Warehouse, library: Library, save: Save
+) -> None:
     save(
         "pipes/always.sql",
         "-- One.\n-- :limit UInt8 = 5  x\nselect 'tea' as found, {{ limit }} as n order by n limit 1\n",
@@ -287,12 +305,12 @@ def test_a_fallback_answers_in_the_columns_of_the_pipe_that_was_asked(shop: Shop
         "-- None.\n-- :item_id String  x\n-- :limit UInt8 = 5  x\n-- @key item_id\n-- @fallback always  found as other\n"
         "select item_id, 'x' as other, 1.5 as score from items where item_id in {{ item_id }} order by 1 limit {{ limit }}\n",
     )
-    found = answer(library, shop.warehouse, "never", {"item_id": ["a", "b"], "limit": ["3"]}, shop.clock())
+    found = answer(library, warehouse, "never", {"item_id": ["a", "b"], "limit": ["3"]}, NOON)
     assert found.fallback == "always"
     assert found.data == [["a", "tea", None], ["b", "tea", None]]
 
 
-def test_pipes_that_fall_back_on_each_other_come_to_an_end(shop: Shop, library: Library, save: Save) -> None:
+def test_pipes_that_fall_back_on_each_other_come_to_an_end(warehouse: Warehouse, library: Library, save: Save) -> None:
     for name, other in (("a", "b"), ("b", "a")):
         save(f"pipes/{name}.sql", f"-- None.\n-- @fallback {other}\nselect item_id from items order by 1 limit 1\n")
-    assert answer(library, shop.warehouse, "a", {}, shop.clock()).data == []
+    assert answer(library, warehouse, "a", {}, NOON).data == []

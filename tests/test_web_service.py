@@ -1,4 +1,4 @@
-"""Around the pipes: what errors never show, browsers of other origins, kept answers, the watchers, OpenAPI, the page."""
+"""Around the pipes: what errors never show, browsers of other origins, the watchers, OpenAPI, the page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urljoin
 
@@ -20,7 +19,7 @@ from app.pipes.library import Pipe
 from app.settings import HOME
 from app.shop import Shop
 from app.web.factory import create_app
-from tests.web import VIEW, emptied, error_of
+from tests.web import VIEW, buy, emptied, error_of
 
 ENGINE = "Code: 60. DB::Exception: Unknown table expression identifier 'secret' in scope select 1. (UNKNOWN_TABLE)"
 ORIGIN = {"Origin": "https://shop.example"}
@@ -40,11 +39,6 @@ def shop(filled: Shop) -> Shop:
 @pytest.fixture
 def client(shop: Shop) -> FlaskClient:
     return create_app(shop).test_client()
-
-
-def buy(client: FlaskClient, order: str, *items: str, user: str = "u") -> None:
-    line = {"event_type": "purchase", "user_id": user, "order_id": order}
-    assert client.post("/events?wait=true", json=[line | {"item_id": item} for item in items]).status_code == 200
 
 
 # Errors of ours
@@ -116,7 +110,7 @@ def test_a_pipe_that_takes_too_long_is_stopped_with_504(make_shop: Callable[...,
 
 def test_no_other_origin_may_call_unless_a_setting_says_so(client: FlaskClient) -> None:
     for got in (client.get("/pipes", headers=ORIGIN), client.options("/events", headers=ORIGIN)):
-        assert not [name for name in got.headers.keys() if name.lower().startswith("access-control")]
+        assert not [name for name in dict(got.headers) if name.lower().startswith("access-control")]
 
 
 @pytest.fixture(scope="module")
@@ -150,89 +144,6 @@ def test_a_listed_origin_may_read_answers_and_errors(open_to_two: FlaskClient) -
 def test_an_origin_that_is_not_listed_may_not_read(open_to_two: FlaskClient, origin: str) -> None:
     got = open_to_two.get("/pipes/trending", headers={"Origin": origin})
     assert "Access-Control-Allow-Origin" not in got.headers
-
-
-# Kept answers
-
-
-def partners(client: FlaskClient, item: str, **headers: str) -> list[str]:
-    got = client.get(f"/pipes/also_bought?item_id={item}", headers=headers)
-    body = json.loads(got.text)
-    return [] if body["pipe"]["fallback"] else sorted(row["other_item_id"] for row in body["data"])
-
-
-def for_you(client: FlaskClient, user: str, **headers: str) -> set[str]:
-    body = json.loads(client.get(f"/pipes/for_you?user_id={user}", headers=headers).text)
-    return set() if body["pipe"]["fallback"] else {row["item_id"] for row in body["data"]}
-
-
-def know(client: FlaskClient, *items: str) -> None:
-    """Before an answer is kept: an id that was never seen drops all that is kept."""
-    client.post("/events?wait=true", json=[VIEW | {"user_id": "first", "item_id": item} for item in items])
-
-
-def forget_all_pairs(shop: Shop) -> None:
-    """Behind the back of whoever keeps answers: an answer that still has pairs was kept."""
-    shop.warehouse.command(f"truncate table {shop.warehouse.database}.co_baskets")
-
-
-def test_an_event_refreshes_what_goes_with_its_items_and_leaves_the_rest_kept(client: FlaskClient, shop: Shop) -> None:
-    know(client, "tea", "mug", "lamp", "bulb", "honey")
-    buy(client, "o1", "tea", "mug")
-    buy(client, "o2", "lamp", "bulb")
-    assert (partners(client, "tea"), partners(client, "lamp")) == (["mug"], ["bulb"])
-    forget_all_pairs(shop)
-    assert (partners(client, "tea"), partners(client, "lamp")) == (["mug"], ["bulb"])
-    buy(client, "o3", "tea", "honey")
-    assert partners(client, "tea") == ["honey"]
-    assert partners(client, "lamp") == ["bulb"]
-
-
-def test_a_late_line_of_an_order_refreshes_what_goes_with_its_earlier_lines(client: FlaskClient) -> None:
-    buy(client, "o1", "tea", "mug")
-    assert partners(client, "tea") == ["mug"]
-    buy(client, "o1", "spoon")
-    assert partners(client, "tea") == ["mug", "spoon"]
-
-
-def test_an_event_refreshes_its_person_and_leaves_the_others_kept(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.cache.time", SimpleNamespace(monotonic=lambda: 0.0))  # nothing grows old
-    know(client, "tea", "mug", "lamp", "bulb", "shade")
-    buy(client, "o1", "tea", "mug", user="someone")
-    buy(client, "o2", "lamp", "bulb", user="someone")
-    for user in ("ada", "bob"):
-        client.post("/events", json=VIEW | {"user_id": user})
-        assert for_you(client, user) == {"mug"}
-    forget_all_pairs(shop)
-    buy(client, "o3", "lamp", "shade", user="someone")
-    client.post("/events", json=VIEW | {"user_id": "ada", "item_id": "lamp"})
-    assert for_you(client, "ada") == {"shade"}
-    assert for_you(client, "bob") == {"mug"}
-
-
-def test_no_cache_passes_over_what_was_kept(client: FlaskClient, shop: Shop) -> None:
-    buy(client, "o1", "tea", "mug")
-    assert partners(client, "tea") == ["mug"]
-    forget_all_pairs(shop)
-    assert partners(client, "tea") == ["mug"]
-    assert partners(client, "tea", **{"Cache-Control": "no-cache"}) == []
-    assert partners(client, "tea") == [], "and what it found is what is kept now"
-
-
-def test_a_kept_answer_has_the_request_id_of_its_own_request(client: FlaskClient) -> None:
-    ids = [
-        json.loads(client.get("/pipes/trending", headers={"X-Request-Id": one}).text)["request_id"]
-        for one in ("a", "b")
-    ]
-    assert ids == ["a", "b"]
-
-
-def test_other_parameters_are_another_answer(client: FlaskClient) -> None:
-    buy(client, "o1", "tea", "mug", "spoon")
-    rows = [json.loads(client.get(f"/pipes/also_bought?item_id=tea&limit={n}").text)["rows"] for n in (2, 1, 2)]
-    assert rows == [2, 1, 2]
 
 
 # The watchers
@@ -350,7 +261,7 @@ def test_answers_and_errors_are_what_openapi_says(client: FlaskClient, shop: Sho
     for pipe in pipes_of(shop):
         operation = document["paths"][f"/pipes/{pipe.name}"]["get"]
         ask = {one.name: some[one.name] for one in pipe.parameters if one.required}
-        for given in (ask, {name: "unknown" for name in ask}):
+        for given in (ask, dict.fromkeys(ask, "unknown")):
             got = client.get(f"/pipes/{pipe.name}", query_string=given)
             body = json.loads(got.text)
             valid(document, schema_of(operation, "200"), body)

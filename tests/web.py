@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.counts import wrong_rows
@@ -44,3 +45,9 @@ def error_of(got: TestResponse) -> dict[str, Any]:
 def refused(got: TestResponse) -> list[tuple[int, str]]:
     """Place and problem of every object that was not taken."""
     return [(one["index"], one["problem"]) for one in json.loads(got.text)["rejected"]]
+
+
+def buy(client: FlaskClient, order: str, *items: str, user: str = "u") -> None:
+    """A line of the order for each item."""
+    line = {"event_type": "purchase", "user_id": user, "order_id": order}
+    assert client.post("/events?wait=true", json=[line | {"item_id": item} for item in items]).status_code == 200

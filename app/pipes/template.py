@@ -136,7 +136,9 @@ def render(text: str, parameters: Sequence[Parameter], given: Collection[str], j
         raise PipeFault(f"no macros called {error.name}", "They are files in sql/macros/", _line_of(error)) from error
     except jinja2.UndefinedError as error:
         raise PipeFault(str(error.message), f"There are {', '.join(names)}", _line_of(error)) from error
-    except (jinja2.TemplateError, TypeError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
+    except (RecursionError, SyntaxError) as error:  # Python's own limits on what Jinja makes of the text
+        raise PipeFault("nested too deeply, or macros that call each other", line=_line_of(error)) from error
+    except (jinja2.TemplateError, TypeError, ValueError, MemoryError) as error:
         raise PipeFault(str(error) or type(error).__name__, INSTEAD, _line_of(error)) from error
     _only_printed_parameters(sql, names.values())
     return sql

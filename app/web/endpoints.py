@@ -13,7 +13,7 @@ import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
 from app.answers import Answer, answer
-from app.errors import AlsoboughtError, BadEvents, BadRequest, Busy, Detail, NoSuchPipe
+from app.errors import AlsoboughtError, BadEvents, BadRequest, Busy, Detail, NoSuchPipe, WarehouseFault
 from app.events import STANDARD_TYPES, Event, Item, Rejected, Rules, read_events, read_items, split
 from app.ingest import Submission
 from app.pipes.library import Entry
@@ -200,6 +200,8 @@ def readyz() -> Response:
     """200 when the warehouse answers. A broken pipe is no reason to send everybody away: `GET /pipes` shows it."""
     shop = _shop()
     shop.warehouse.value("select 1")
+    if not shop.writer.alive:
+        raise WarehouseFault("the writer has stopped", "Start the service again")
     return _json({"status": "ready", "as_of": _as_of(), "waiting": shop.writer.waiting})
 
 

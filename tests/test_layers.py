@@ -1,0 +1,103 @@
+"""The architecture is the order of this list: a module imports what stands below it, never what stands above."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.settings import HOME
+
+LAYERS = [
+    ["app.cli"],  # the hand
+    ["app.demo.play"],
+    ["app.demo.journey", "app.demo.toyshop"],
+    ["app.cases", "app.serve"],
+    ["app.web.factory"],  # the face
+    ["app.web.endpoints"],
+    ["app.web.metrics", "app.web.openapi"],
+    ["app.shop"],  # a running shop, and files into it
+    ["app.load"],
+    ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
+    ["app.warehouse"],  # the door
+    ["app.pipes.library"],  # the thought
+    ["app.pipes.check"],
+    ["app.pipes.template", "app.pipes.header"],
+    ["app.pipes.parameters"],
+    ["app.events", "app.cache", "app.settings", "app.progress"],
+    ["app.errors"],
+]
+PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}
+ENGINES = ("chdb", "clickhouse_connect")
+PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.template", "app.pipes.check", "app.errors"]
+
+
+def path_of(module: str) -> Path:
+    return HOME / (module.replace(".", "/") + ".py")
+
+
+def modules() -> list[str]:
+    """Everything under app/ but the packages' own files, which only say what they are for."""
+    paths = sorted((HOME / "app").rglob("*.py"))
+    return [".".join(p.relative_to(HOME).with_suffix("").parts) for p in paths if p.name != "__init__.py"]
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imports(nodes: ast.AST) -> Iterator[str]:
+    """What is imported anywhere in it, also inside functions, as far as it is a module of ours or another's."""
+    for node in ast.walk(nodes):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module
+            for name in node.names:
+                inner = f"{node.module}.{name.name}"
+                yield inner if inner in PLACE else node.module
+
+
+def test_every_module_has_its_place_and_every_place_its_module() -> None:
+    assert sorted(PLACE) == modules()
+    assert len(PLACE) == sum(map(len, LAYERS)), "a module stands in one place"
+
+
+@pytest.mark.parametrize("module", modules())
+def test_imports_point_down(module: str) -> None:
+    ours = {name for name in imports(tree(path_of(module))) if name.split(".")[0] == "app"}
+    assert {name for name in ours if name not in PLACE} == set()
+    assert {name for name in ours if PLACE[name] <= PLACE[module]} == set()
+
+
+def test_packages_say_what_they_are_for_and_nothing_else() -> None:
+    for path in (HOME / "app").rglob("__init__.py"):
+        assert ast.get_docstring(tree(path)), path
+        assert len(tree(path).body) == 1, path
+
+
+@pytest.mark.parametrize("module", modules())
+def test_no_module_imports_the_engine_at_the_top(module: str) -> None:
+    """It does not survive the fork of the web server, and a command that needs none starts in a fifth of the time."""
+
+    def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                yield child
+                yield from outside_functions(child)
+
+    for node in outside_functions(tree(path_of(module))):
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            assert not [name for name in imports(node) if name.split(".")[0] in ENGINES], f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_the_thought_knows_no_network_no_web_and_no_clock(module: str) -> None:
+    outside = {name.split(".")[0] for name in imports(tree(path_of(module)))}
+    assert outside & {"flask", "socket", "urllib", "threading", "time", "os", "subprocess", *ENGINES} == set()
+    for node in ast.walk(tree(path_of(module))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            assert node.func.attr not in ("now", "utcnow", "today"), f"line {node.lineno} asks the clock"

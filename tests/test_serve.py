@@ -1,0 +1,207 @@
+"""`alsobought serve` for real: a process on a port, asked over HTTP, stopped by a signal, started again."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.settings import HOME
+from tests.process import Run, running
+from tests.web import VIEW
+
+
+@dataclass(frozen=True)
+class Service:
+    """A served shop."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def ask(self, path: str, body: object = None) -> tuple[int, Any]:
+        """Status and body of a GET, or of a POST of this JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", data), timeout=30) as got:
+                return got.status, json.loads(got.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    def stop(self) -> float:
+        """Seconds until the process has ended after SIGTERM."""
+        started = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        return time.monotonic() - started
+
+
+@contextmanager
+def serving(run: Run) -> Iterator[Service]:
+    """A service that answers; killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**run.environment({}), "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout
+    assert process.stderr
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("alsobought serves on http://"), line + process.stderr.read()
+        yield Service(process, line.split()[-1])
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+        process.stdout.close()
+        process.stderr.close()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return running(tmp_path / "data")
+
+
+def viewed(service: Service, user: str = "u") -> list[str]:
+    status, body = service.ask(f"/pipes/recently_viewed?user_id={user}")
+    assert status == 200
+    return [row["item_id"] for row in body["data"]]
+
+
+def test_what_was_posted_is_there_after_a_restart(run: Run) -> None:
+    with serving(run) as service:
+        assert service.ask("/readyz")[0] == 200
+        assert service.ask("/events", [VIEW, VIEW | {"item_id": "mug", "event_id": "e1"}])[0] == 202
+        assert viewed(service) == ["mug", "tea"]
+        as_of = service.ask("/pipes/recently_viewed?user_id=u")[1]["as_of"]
+        assert service.stop() < 10
+        assert service.process.returncode == 0
+        assert service.process.stderr
+        assert service.process.stderr.read() == ""
+    with serving(run) as service:
+        assert viewed(service) == ["mug", "tea"]
+        assert service.ask("/pipes/recently_viewed?user_id=u")[1]["as_of"] == as_of
+        assert service.ask("/events", VIEW | {"item_id": "mug", "event_id": "e1"})[1]["repeats"] == 1
+        assert service.ask("/events", VIEW | {"item_id": "cup"})[0] == 202
+        assert viewed(service) == ["cup", "mug", "tea"]
+    assert run("check").status == 0
+
+
+def test_stopping_loses_nothing_that_was_accepted(run: Run) -> None:
+    accepted: list[str] = []
+    refused: list[str] = []
+
+    def post(service: Service, thread: int) -> None:
+        for number in range(100_000):
+            event_id = f"{thread}-{number}"
+            try:
+                status, _ = service.ask("/events", VIEW | {"event_id": event_id, "user_id": f"u{thread}"})
+            except (OSError, http.client.HTTPException):  # it is gone
+                refused.append(event_id)
+                return
+            if status == 202:
+                accepted.append(event_id)
+
+    with serving(run) as service:
+        threads = [threading.Thread(target=post, args=(service, number)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        while len(accepted) < 40:
+            time.sleep(0.01)
+        assert service.stop() < 15
+        for thread in threads:
+            thread.join(30)
+            assert not thread.is_alive()
+    assert len(refused) == 4
+    stored = run.python(
+        """
+        from app.settings import from_environment
+        from app.warehouse import open_warehouse
+        warehouse = open_warehouse(from_environment(), create=False)
+        for (event_id,) in warehouse.trusted_rows("select event_id from alsobought.events").data:
+            print(event_id)
+        warehouse.close()
+        """
+    ).split()
+    assert set(accepted) - set(stored) == set()
+    assert len(stored) == len(set(stored))
+    assert run("check").status == 0
+
+
+def test_a_saved_pipe_is_the_next_answer_and_a_broken_one_leaves_the_others(run: Run, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    for folder in ("pipes", "sql", "migrations"):
+        shutil.copytree(HOME / folder, home / folder)
+    (home / "pipes" / "broken.sql").write_text("-- Broken.\nselect item_id from itms order by item_id limit 1\n")
+    text = "-- Views.\nselect count() as views from events where event_type = 'view' order by views limit 1\n"
+    pipe = home / "pipes" / "views.sql"
+    pipe.write_text(text)
+    with serving(run.at(home)) as service:
+        assert service.ask("/events", VIEW)[0] == 202
+        assert service.ask("/pipes/broken")[0] == 503
+        assert service.ask("/pipes/views")[1]["data"] == [{"views": 1}]
+
+        pipe.write_text(text.replace("as views", "+ 100 as views"))
+        assert service.ask("/pipes/views")[1]["data"] == [{"views": 101}]
+        good = service.ask("/pipes/views")[1]["pipe"]["version"]
+
+        pipe.write_text(text.replace("from events", "from evnts"))
+        status, body = service.ask("/pipes/views")
+        assert (status, body["data"], body["pipe"]["version"]) == (200, [{"views": 101}], good)
+
+        (home / "pipes" / "broken.sql").write_text(text)
+        assert service.ask("/pipes/broken")[1]["data"] == [{"views": 1}]
+
+        (home / "pipes" / "brand_new.sql").write_text(text)
+        assert service.ask("/pipes/brand_new")[1]["data"] == [{"views": 1}]
+        assert "/pipes/brand_new" in service.ask("/openapi.json")[1]["paths"]
+
+        pipe.unlink()
+        assert service.ask("/pipes/views")[0] == 404
+        assert viewed(service) == ["tea"]
+
+
+def test_a_folder_that_is_served_is_told_to_every_other_command(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "e.ndjson"
+    file.write_text(json.dumps(VIEW))
+    with serving(run) as service:
+        elsewhere = running(tmp_path / "data")
+        for words in (("check",), ("load", "events", file), ("migrate", "up"), ("pipe", "run", "trending"), ("serve",)):
+            ran = elsewhere(*words)
+            assert ran.status == 1
+            assert ran.err.count("\n") == 1
+            assert ran.err.startswith(f"alsobought: the folder {tmp_path / 'data'} is in use by process ")
+        assert service.ask("/healthz")[0] == 200
+    assert run("check").status == 0
+
+
+def test_an_occupied_port_is_one_sentence_that_names_another(run: Run) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for words in (("serve",), ("demo", "--dataset", "toyshop")):
+            ran = run(*words, ALSOBOUGHT_PORT=str(port))
+            assert ran.status == 1
+            assert ran.err == (
+                f"alsobought: port {port} on 127.0.0.1 cannot be used: address already in use."
+                f" Set ALSOBOUGHT_PORT, for example ALSOBOUGHT_PORT={port + 1}\n"
+            )

@@ -1,0 +1,84 @@
+"""Settings come from the environment once, each has a sentence, and whatever is wrong is told together."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from app.errors import Unusable
+from app.settings import HOME, Settings, from_environment, more_event_types, origins, sentences
+
+
+def test_without_variables_everything_has_its_default() -> None:
+    assert from_environment({"PATH": "/bin", "HOME": "/root"}) == Settings()
+    assert Settings().home_folder == HOME
+    assert (HOME / "pipes").is_dir()
+
+
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
+def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
+    default = getattr(Settings(), name)
+    given = "chdb:///elsewhere" if name == "dsn" else f"{default}7" if isinstance(default, str) else str(default + 1)
+    settings = from_environment({f"ALSOBOUGHT_{name.upper()}": given})
+    read = getattr(settings, name)
+    assert str(read) == given
+    assert type(read) is type(default)
+    assert msgspec.structs.replace(settings, **{name: default}) == Settings()
+    assert re.fullmatch(r"(?:[A-Z]|chdb:).{10,}[^ ][.]", sentences()[name])
+
+
+def test_every_sentence_belongs_to_its_setting() -> None:
+    assert list(sentences()) == list(Settings.__struct_fields__)
+    assert sentences()["port"] == "Port to listen on."
+    assert sentences()["query_rows"] == "Rows one pipe may read."
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("PORT", "http"),
+        ("PORT", ""),
+        ("THREADS", "0"),
+        ("THREADS", "1.5"),
+        ("BATCH_SECONDS", "0"),
+        ("BATCH_SECONDS", "-1"),
+        ("BATCH_SECONDS", "soon"),
+        ("DATABASE", ""),
+        ("DATABASE", "a b"),
+        ("DATABASE", "a; drop table t"),
+        ("DSN", "localhost:8123"),
+        ("PROT", "8080"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_variable(name: str, value: str) -> None:
+    with pytest.raises(Unusable, match=f"^ALSOBOUGHT_{name}"):
+        from_environment({f"ALSOBOUGHT_{name}": value})
+
+
+def test_all_faults_are_told_at_once() -> None:
+    with pytest.raises(Unusable) as raised:
+        from_environment({"ALSOBOUGHT_PORT": "x", "ALSOBOUGHT_THREADS": "-1", "ALSOBOUGHT_NONSENSE": "1"})
+    assert re.findall(r"ALSOBOUGHT_\w+", str(raised.value)) == [
+        "ALSOBOUGHT_NONSENSE",
+        "ALSOBOUGHT_PORT",
+        "ALSOBOUGHT_THREADS",
+    ]
+
+
+def test_the_folder_is_the_warehouse_unless_a_dsn_says_otherwise(tmp_path: Path) -> None:
+    assert Settings(data=str(tmp_path)).warehouse_dsn == f"chdb://{tmp_path}"
+    assert Settings(data="~/shop").data_folder == Path.home() / "shop"
+    assert Settings(data="shop").data_folder.is_absolute()
+    assert Settings(data=str(tmp_path), dsn="http://db:8123").warehouse_dsn == "http://db:8123"
+
+
+def test_lists_are_comma_separated() -> None:
+    settings = Settings(cors=" https://a.example,https://b.example , ", event_types="rent")
+    assert origins(settings) == ["https://a.example", "https://b.example"]
+    assert more_event_types(settings) == ["rent"]
+    assert (origins(Settings()), more_event_types(Settings())) == ([], [])

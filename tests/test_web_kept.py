@@ -1,0 +1,110 @@
+"""Kept answers over HTTP: an event makes fresh exactly what it touched, and whoever asks for fresh gets fresh."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from flask.testing import FlaskClient
+
+from app.shop import Shop
+from app.web.factory import create_app
+from tests.web import VIEW, buy, emptied
+
+
+@pytest.fixture(scope="module")
+def filled(make_shared_shop: Callable[..., Shop]) -> Shop:
+    return make_shared_shop()
+
+
+@pytest.fixture
+def shop(filled: Shop) -> Shop:
+    """The shop of this module, emptied."""
+    return emptied(filled)
+
+
+@pytest.fixture
+def client(shop: Shop) -> FlaskClient:
+    return create_app(shop).test_client()
+
+
+def partners(client: FlaskClient, item: str, **headers: str) -> list[str]:
+    got = client.get(f"/pipes/also_bought?item_id={item}", headers=headers)
+    body = json.loads(got.text)
+    return [] if body["pipe"]["fallback"] else sorted(row["other_item_id"] for row in body["data"])
+
+
+def for_you(client: FlaskClient, user: str, **headers: str) -> set[str]:
+    body = json.loads(client.get(f"/pipes/for_you?user_id={user}", headers=headers).text)
+    return set() if body["pipe"]["fallback"] else {row["item_id"] for row in body["data"]}
+
+
+def know(client: FlaskClient, *items: str) -> None:
+    """Before an answer is kept: an id that was never seen drops all that is kept."""
+    client.post("/events?wait=true", json=[VIEW | {"user_id": "first", "item_id": item} for item in items])
+
+
+def forget_all_pairs(shop: Shop) -> None:
+    """Behind the back of whoever keeps answers: an answer that still has pairs was kept."""
+    shop.warehouse.command(f"truncate table {shop.warehouse.database}.co_baskets")
+
+
+def test_an_event_refreshes_what_goes_with_its_items_and_leaves_the_rest_kept(client: FlaskClient, shop: Shop) -> None:
+    know(client, "tea", "mug", "lamp", "bulb", "honey")
+    buy(client, "o1", "tea", "mug")
+    buy(client, "o2", "lamp", "bulb")
+    assert (partners(client, "tea"), partners(client, "lamp")) == (["mug"], ["bulb"])
+    forget_all_pairs(shop)
+    assert (partners(client, "tea"), partners(client, "lamp")) == (["mug"], ["bulb"])
+    buy(client, "o3", "tea", "honey")
+    assert partners(client, "tea") == ["honey"]
+    assert partners(client, "lamp") == ["bulb"]
+
+
+def test_a_late_line_of_an_order_refreshes_what_goes_with_its_earlier_lines(client: FlaskClient) -> None:
+    buy(client, "o1", "tea", "mug")
+    assert partners(client, "tea") == ["mug"]
+    buy(client, "o1", "spoon")
+    assert partners(client, "tea") == ["mug", "spoon"]
+
+
+def test_an_event_refreshes_its_person_and_leaves_the_others_kept(
+    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.cache.time", SimpleNamespace(monotonic=lambda: 0.0))  # nothing grows old
+    know(client, "tea", "mug", "lamp", "bulb", "shade")
+    buy(client, "o1", "tea", "mug", user="someone")
+    buy(client, "o2", "lamp", "bulb", user="someone")
+    for user in ("ada", "bob"):
+        client.post("/events", json=VIEW | {"user_id": user})
+        assert for_you(client, user) == {"mug"}
+    forget_all_pairs(shop)
+    buy(client, "o3", "lamp", "shade", user="someone")
+    client.post("/events", json=VIEW | {"user_id": "ada", "item_id": "lamp"})
+    assert for_you(client, "ada") == {"shade"}
+    assert for_you(client, "bob") == {"mug"}
+
+
+def test_no_cache_passes_over_what_was_kept(client: FlaskClient, shop: Shop) -> None:
+    buy(client, "o1", "tea", "mug")
+    assert partners(client, "tea") == ["mug"]
+    forget_all_pairs(shop)
+    assert partners(client, "tea") == ["mug"]
+    assert partners(client, "tea", **{"Cache-Control": "no-cache"}) == []
+    assert partners(client, "tea") == [], "and what it found is what is kept now"
+
+
+def test_a_kept_answer_has_the_request_id_of_its_own_request(client: FlaskClient) -> None:
+    ids = [
+        json.loads(client.get("/pipes/trending", headers={"X-Request-Id": one}).text)["request_id"]
+        for one in ("a", "b")
+    ]
+    assert ids == ["a", "b"]
+
+
+def test_other_parameters_are_another_answer(client: FlaskClient) -> None:
+    buy(client, "o1", "tea", "mug", "spoon")
+    rows = [json.loads(client.get(f"/pipes/also_bought?item_id=tea&limit={n}").text)["rows"] for n in (2, 1, 2)]
+    assert rows == [2, 1, 2]
