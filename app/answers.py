@@ -15,6 +15,7 @@ from app.cache import Cache
 from app.errors import AlsoboughtError
 from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
+from app.pipes.template import placeholders
 from app.settings import Settings
 from app.warehouse import Column, Rows, Statistics, Warehouse
 
@@ -86,7 +87,10 @@ def answer(
         return found
     touches = kept.touches
     found = _answer(library, warehouse, pipe, bound, now)
-    kept.put(key, found, pipe.header.cache_seconds, _touched_by(pipe, bound), touches)
+    headers = [pipe.header, *([library[found.fallback].header] if found.fallback else [])]
+    seconds = min(header.cache_seconds for header in headers)
+    if seconds:
+        kept.put(key, found, seconds, _touched_by(pipe, bound), touches)
     return found
 
 
@@ -102,7 +106,7 @@ def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[s
     found = Answer(pipe, None, [Column(*column) for column in pipe.columns], rows.data, rows.statistics)
     seen = {pipe.name}
     fallback = pipe.header.fallback
-    while not found.data and fallback and fallback.pipe not in seen:
+    while (missing := _without_rows(found, bound)) and fallback and fallback.pipe not in seen:
         seen.add(fallback.pipe)
         try:
             other = library[fallback.pipe]
@@ -110,8 +114,8 @@ def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[s
             rows = _run(warehouse, other, {**_defaults(other), **accepted}, now)
         except AlsoboughtError:
             break  # the answer is empty, and that is true; a broken fallback is its own pipe's error
-        data = _in_shape(pipe, rows, fallback.renamed, bound)
-        found = replace(found, fallback=fallback.pipe, data=data) if data else found
+        data = _in_shape(pipe, rows, fallback.renamed, missing)
+        found = replace(found, fallback=fallback.pipe, data=found.data + data) if data else found
         fallback = other.header.fallback
     return found
 
@@ -121,15 +125,27 @@ def _defaults(pipe: Pipe) -> dict[str, Any]:
 
 
 def _run(warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Rows:
-    return warehouse.rows(pipe.sql(bound), {**bound, "now": now})
+    sql = pipe.sql(bound)
+    mentioned = placeholders(sql)  # a text that mentions none must get none: the driver would look for % in it
+    return warehouse.rows(sql, {name: value for name, value in {**bound, "now": now}.items() if name in mentioned})
 
 
-def _in_shape(pipe: Pipe, rows: Rows, renamed: Mapping[str, str], bound: Mapping[str, Any]) -> list[list[Any]]:
-    """Rows of a fallback in the columns of the pipe that was asked; what they do not have is null, the key is what was asked."""
+def _without_rows(found: Answer, bound: Mapping[str, Any]) -> list[Any]:
+    """The values of the key that have no rows yet; [None] for an empty answer of a pipe without a key."""
+    key = found.pipe.header.key
+    if not key:
+        return [] if found.data else [None]
+    place = [column.name for column in found.meta].index(key)
+    answered = {row[place] for row in found.data}
+    return [value for value in dict.fromkeys(bound[key]) if value not in answered]
+
+
+def _in_shape(pipe: Pipe, rows: Rows, renamed: Mapping[str, str], keys: Sequence[Any]) -> list[list[Any]]:
+    """Rows of a fallback for these keys, in the columns of the pipe that was asked; what they do not have is null."""
     places = {renamed.get(column.name, column.name): place for place, column in enumerate(rows.meta)}
     key = pipe.header.key
     return [
         [value if name == key else row[places[name]] if name in places else None for name, _ in pipe.columns]
-        for value in (bound[key] if key else [None])
+        for value in keys
         for row in rows.data
     ]

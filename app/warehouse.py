@@ -102,9 +102,7 @@ class Warehouse:
         self._local = threading.local()
         self._readers: list[Any] = []
         self._lock = threading.Lock()
-        self._write = self._connect({"output_format_json_quote_64bit_integers": 0})
-        # The driver searches the whole text of a command, data and all: batches go to the engine directly.
-        self._embedded_insert = self._connect_engine() if self.embedded else None
+        self._open_write()
 
     @property
     def embedded(self) -> bool:
@@ -124,6 +122,23 @@ class Warehouse:
                 "Is its address right, and is it running?",
             ) from error
 
+    def _open_write(self) -> None:
+        self._write = self._connect({"output_format_json_quote_64bit_integers": 0})
+        # The driver searches the whole text of a command, data and all: batches go to the engine directly.
+        self._embedded_insert = self._connect_engine() if self.embedded else None
+
+    @contextmanager
+    def _renewed_on_error(self) -> Iterator[None]:
+        """New connections after an error, for the reason that `_forget_reader` gives."""
+        try:
+            yield
+        except Exception:
+            old = (self._write, self._embedded_insert)
+            self._open_write()
+            for client in filter(None, old):
+                client.close()
+            raise
+
     def _connect_engine(self) -> Any:
         import chdb
 
@@ -133,7 +148,7 @@ class Warehouse:
 
     def command(self, sql: str) -> None:
         """One statement that changes something."""
-        with _our_errors(WarehouseFault):
+        with _our_errors(WarehouseFault), self._renewed_on_error():
             self._write.command(sql)
 
     def insert(self, table: str, lines: bytes, token: str = "", columns: Sequence[str] = ()) -> None:
@@ -143,7 +158,7 @@ class Warehouse:
         and an insert from a file leaves the file behind when killed.
         """
         settings = _write_settings(token)
-        with _our_errors(NotStored):
+        with _our_errors(NotStored), self._renewed_on_error():
             if self._embedded_insert:
                 named = f"({', '.join(columns)})" if columns else ""
                 into = f"insert into {self.database}.{table} {named} {_clause(settings)} format JSONEachRow\n"
@@ -154,7 +169,7 @@ class Warehouse:
 
     def insert_select(self, table: str, select: str, token: str) -> None:
         """One block of rows that the database has already, with the token it was first stored under."""
-        with _our_errors(NotStored):
+        with _our_errors(NotStored), self._renewed_on_error():
             self._write.command(
                 f"insert into {self.database}.{table} {select} {_clause(_write_settings(token))}, max_threads = 1"
             )
@@ -169,12 +184,16 @@ class Warehouse:
     def raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
         """The same, as the bytes of a ClickHouse format."""
         with _our_errors(WarehouseFault):
-            answer: bytes = self._reader().raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
+            try:
+                answer: bytes = self._reader().raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
+            except Exception:
+                self._forget_reader()
+                raise
             return answer
 
     def trusted_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         """A read of our own on the writer's connection: no limits, and it sees what was just written."""
-        with _our_errors(WarehouseFault):
+        with _our_errors(WarehouseFault), self._renewed_on_error():
             return _decode_rows(self._write.raw_query(sql, parameters=dict(parameters or {}), fmt="JSONCompact"))
 
     def to_parquet(self, meta: Sequence[Column], data: Sequence[Sequence[Any]]) -> bytes:
@@ -185,7 +204,7 @@ class Warehouse:
         structure = re.sub(r"Nullable\(((?:Array|Map|Tuple|Nullable)\(.*?\))\)(?=,|$)", r"\1", structure)
         sql = "select * from format(JSONEachRow, {structure:String}, {lines:String})"
         sql += " settings date_time_input_format = 'best_effort'"
-        with _our_errors(WarehouseFault):
+        with _our_errors(WarehouseFault), self._renewed_on_error():
             given = {"structure": structure, "lines": lines.decode()}
             answer: bytes = self._write.raw_query(sql, parameters=given, fmt="Parquet")
             return answer
@@ -215,6 +234,14 @@ class Warehouse:
                 self._readers.append(client)
             self._local.client = client
         return client
+
+    def _forget_reader(self) -> None:
+        """After an error chDB may put what it had begun to print in front of the connection's next answer: take a new one."""
+        client = self._local.__dict__.pop("client", None)
+        if client:
+            with self._lock:
+                self._readers.remove(client)
+            client.close()
 
     def close(self) -> None:
         with self._lock:

@@ -1,7 +1,7 @@
 -- What rises: items with more going on in the last hours than they usually have, the greatest surprise first.
--- An item that never had anything going on can trend at once. The hours end with the newest event, so that
--- a quiet shop
--- still has an answer. Events are weighted: a purchase says more than a view.
+-- An item that never had anything going on can trend at once. The hours end with the newest event, so that a
+-- quiet shop has an answer too. What is usual is the four weeks before, or as long as there was anything.
+-- Events are weighted: a purchase says more than a view.
 --
 -- :hours     UInt16 = 24 (1..168)  how many hours count as now
 -- :limit     UInt16 = 10 (1..100)  how many items
@@ -14,6 +14,14 @@
 {% from 'signals.sql' import finished_keys, signal %}
 with
     (select hour from item_hours where hour <= {{ now }} order by hour desc limit 1) as newest,
+    (
+        select hour
+        from item_hours
+        where hour > newest - toIntervalHour({{ hours }}) - toIntervalDay(28)
+        order by hour
+        limit 1
+    ) as oldest,
+    greatest({{ hours }}, dateDiff('hour', oldest, newest) + 1 - {{ hours }}) as hours_before,
     counted as (
         select
             item_key,
@@ -31,10 +39,10 @@ with
         select
             item_key,
             sumIf(counted_events, is_recent) as happened,
-            sumIf(counted_events, not is_recent) * {{ hours }} / (28 * 24) as expected,
+            sumIf(counted_events, not is_recent) * {{ hours }} / hours_before as expected,
             greatest(0, sumIf(weighted, is_recent)) as recent,
             {# Half an event is always within the usual, so that a first event is no sensation. #}
-            greatest(0.5, sumIf(weighted, not is_recent) * {{ hours }} / (28 * 24)) as normal
+            greatest(0.5, sumIf(weighted, not is_recent) * {{ hours }} / hours_before) as normal
         from counted
         group by item_key
         having happened > 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
@@ -23,6 +24,8 @@ Described = list[tuple[str, str]]
 """Columns of an answer: name and ClickHouse type."""
 Describe = Callable[[str, Mapping[str, Any]], Described]
 """Asks the engine for the columns of a SELECT; raises any of our errors where it would not run."""
+
+RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,11 @@ class Entry:
     stamp: tuple[int, ...] = ()
     pipe: Pipe | None = None
     fault: PipeFault | None = None
+    read_at: float = field(default_factory=time.monotonic)
+
+    def holds(self, stamp: tuple[int, ...]) -> bool:
+        """Whether the file need not be read again. A fault may be cured from outside: by another pipe, by a new table."""
+        return self.stamp == stamp and (self.fault is None or time.monotonic() - self.read_at < RETRY_SECONDS)
 
 
 class Library:
@@ -91,13 +99,13 @@ class Library:
         if not stamp:
             raise NoSuchPipe(f"no pipe called {name!r}", f"There are {', '.join(self.names())}")
         entry = self._entries.get(name)
-        if entry and entry.stamp == stamp:
+        if entry and entry.holds(stamp):
             return entry
         if not self._lock.acquire(blocking=entry is None or entry.pipe is None):
             return entry or Entry()  # somebody else is reading the new text: the old one serves meanwhile
         try:
             known = self._entries.get(name)
-            if known is None or known.stamp != stamp:
+            if known is None or not known.holds(stamp):
                 self._entries[name] = self._read(path, stamp, known.pipe if known else None)
             return self._entries[name]
         finally:
