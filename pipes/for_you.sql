@@ -1,6 +1,5 @@
--- What this person may want next: products that go with what they bought, carted and viewed lately, with
--- the reason.
--- Products they already bought or dislike are left out.
+-- What this person may want next: products that go with what they bought, carted and viewed lately, and why.
+-- Products of the categories they like come first; those they already bought or dislike are left out.
 --
 -- :user_id   String                the person; a guest's session_id works too
 -- :limit     UInt16 = 10 (1..100)  how many
@@ -47,6 +46,23 @@ with
         inner join interests on interests.item_key = pairs.item_key
         where other_item_key not in (select item_key from touched where finished > 0)
         group by other_item_key
+    ),
+    tastes as (
+        select category as liked_category, sum(events * {{ signal("event_type") }}) as liking
+        from user_categories
+        where user_id = {{ user_id }} and liked_category != ''
+        group by liked_category
+        having liking > 0
+    ),
+    shares as (select liked_category, liking / sum(liking) over () as share from tastes),
+    ranked as (
+        {# A category that has all of a person's interest counts twice. #}
+        select other_item_key, because_key, total * (1 + shares.share) as strength
+        from candidates
+        left join shares on shares.liked_category = {{ item("category", "candidates.other_item_key") }}
+        where
+            {{ available("other_item_key") }}
+            {% if category %} and {{ in_category("other_item_key", category) }} {% endif %}
     )
 select
     {{ item("item_id", "other_item_key") }} as item_id,
@@ -54,10 +70,7 @@ select
     {{ item("category", "other_item_key") }} as category,
     {{ item("item_id", "because_key") }} as because_item_id,
     {{ item("title", "because_key") }} as because_title,
-    round(total, 6) as score
-from candidates
-where
-    {{ available("other_item_key") }}
-    {% if category %} and {{ in_category("other_item_key", category) }} {% endif %}
-order by total desc, other_item_key
+    round(strength, 6) as score
+from ranked
+order by strength desc, other_item_key
 limit {{ limit }}

@@ -69,6 +69,7 @@ def test_an_error_of_ours_shows_nothing_of_the_inside_and_the_log_has_it(
     def fail(*_: object) -> None:
         raise error
 
+    assert client.get("/pipes/active_users").status_code == 200
     monkeypatch.setattr(shop.warehouse, "rows", fail)
     got = client.get("/pipes/active_users?limit=7", headers={"X-Request-Id": "asked"})
     body = json.loads(got.text)

@@ -133,11 +133,12 @@ def test_more_than_the_queue_holds_is_taken_by_an_idle_writer(client: FlaskClien
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_batch_the_warehouse_refused_is_stored_later_under_its_token_and_once(
+def test_events_the_warehouse_refused_are_stored_once_when_they_are_sent_again(
     client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
+    """It may refuse before it has a batch, or after: then `events` has it and the batch is repeated under its token."""
     insert = shop.warehouse.insert
-    tokens = []
+    tokens: list[str] = []
 
     def refuse(table: str, lines: bytes, token: str = "") -> None:
         tokens.append(token)
@@ -145,25 +146,28 @@ def test_a_batch_the_warehouse_refused_is_stored_later_under_its_token_and_once(
             insert(table, lines, token)
         raise NotStored("Code: 243. DB::Exception: cannot reserve 1.00 MiB")
 
-    order = {"event_type": "purchase", "user_id": "u", "order_id": "o", "event_id": "e1", "item_id": "tea"}
-    monkeypatch.setattr(shop.warehouse, "insert", refuse)
-    got = client.post("/events", json=[order, order | {"event_id": "e2", "item_id": "mug"}])
-    assert (got.status_code, error_of(got)["code"]) == (503, "not_stored")
-    assert got.headers["Retry-After"]
-    got = client.post("/events", json=VIEW | {"event_id": "e3"})
-    assert got.status_code == 503
-    assert len(tokens) > 2
-    assert len(set(tokens)) == 1, "nothing overtakes a batch that may have been stored"
-    assert tokens[0]
-
-    def note(table: str, lines: bytes, token: str = "") -> None:
+    def accept(table: str, lines: bytes, token: str = "") -> None:
         tokens.append(token)
         insert(table, lines, token)
 
-    monkeypatch.setattr(shop.warehouse, "insert", note)
-    got = client.post("/events", json=[order, VIEW | {"event_id": "e3"}])
-    assert (json.loads(got.text)["accepted"], json.loads(got.text)["repeats"]) == (2, 1)
-    assert tokens[-2] == tokens[0] != tokens[-1]
+    line = {"event_type": "purchase", "user_id": "u", "order_id": "o"}
+    order = [line | {"event_id": "e1", "item_id": "tea"}, line | {"event_id": "e2", "item_id": "mug"}]
+    view = VIEW | {"event_id": "e3"}
+    monkeypatch.setattr(shop.warehouse, "insert", refuse)
+    for body in (order, view):
+        got = client.post("/events", json=body)
+        assert (got.status_code, error_of(got)["code"]) == (503, "not_stored")
+        assert got.headers["Retry-After"]
+        assert "DB::" not in got.text
+    refused_tokens = list(dict.fromkeys(tokens))
+    assert len(tokens) > len(refused_tokens), "a refused batch is tried again with its own token"
+    assert len(refused_tokens) == (1 if when == "after" else 2), "nothing overtakes a batch that the warehouse has"
+
+    tokens.clear()
+    monkeypatch.setattr(shop.warehouse, "insert", accept)
+    got = client.post("/events", json=[*order, view])
+    assert (json.loads(got.text)["accepted"], json.loads(got.text)["repeats"]) == (3, 2 if when == "after" else 0)
+    assert (refused_tokens[0] in tokens) == (when == "after")
     assert stored(shop, "event_id") == ["e1", "e2", "e3"]
     assert wrong(shop) == {}
 
