@@ -11,14 +11,11 @@ from typing import Any
 
 import click
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
-from app.errors import AlsoboughtError, PipeFault, Unusable
+from app.cli_pipes import pipe
+from app.errors import AlsoboughtError
+from app.progress import err, escaped, out, progress_bar
 from app.settings import Settings, from_environment, more_event_types
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 
 class Commands(click.Group):
@@ -28,14 +25,10 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except AlsoboughtError as error:
-            err.print(f"[red]alsobought:[/] {_escaped(str(error))}", soft_wrap=True)
+            err.print(f"[red]alsobought:[/] {escaped(str(error))}", soft_wrap=True)
             ctx.exit(1)
         except BrokenPipeError:
             ctx.exit(0)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -165,7 +158,6 @@ def load(settings: Settings, kind: str, files: tuple[Path, ...]) -> None:
     from app.events import STANDARD_TYPES, Rules
     from app.ingest import utc_now
     from app.load import count_lines, load_file
-    from app.progress import progress_bar
     from app.shop import open_shop
 
     lines = {file: count_lines(file) for file in files}
@@ -179,7 +171,7 @@ def load(settings: Settings, kind: str, files: tuple[Path, ...]) -> None:
                 report = load_file(kind, file, shop.writer, rules, told)
             refused += len(report.rejected)
             for rejected in report.rejected[:20]:
-                err.print(f"{file}:{rejected.index}: {_escaped(rejected.problem)}", soft_wrap=True)
+                err.print(f"{file}:{rejected.index}: {escaped(rejected.problem)}", soft_wrap=True)
             if len(report.rejected) > 20:
                 err.print(f"{file}: {len(report.rejected) - 20:,} more lines were refused")
             out.print(
@@ -190,126 +182,6 @@ def load(settings: Settings, kind: str, files: tuple[Path, ...]) -> None:
     finally:
         shop.close()
     if refused:
-        sys.exit(1)
-
-
-@main.group()
-def pipe() -> None:
-    """List, run, check and test the pipes.
-
-    \b
-    Example: alsobought pipe run also_bought item_id=green-tea
-    """
-
-
-@pipe.command("ls")
-@click.pass_obj
-def pipe_ls(settings: Settings) -> None:
-    """Every pipe with its sentence.
-
-    \b
-    Example: alsobought pipe ls
-    """
-    from app.pipes.header import read_header
-
-    table = Table(box=None, show_header=False)
-    for path in sorted((settings.home_folder / "pipes").glob("*.sql")):
-        try:
-            sentence = read_header(path.read_text()).sentence
-        except (PipeFault, UnicodeDecodeError) as fault:
-            sentence = f"[red]{_escaped(str(fault))}[/]"
-        table.add_row(f"[bold]{path.stem}[/]", sentence)
-    out.print(table)
-
-
-@pipe.command("run")
-@click.argument("name")
-@click.argument("parameters", nargs=-1)
-@click.pass_obj
-def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...]) -> None:
-    """Ask a pipe: a table on a terminal, JSON in a pipe. Repeat a parameter to give several values.
-
-    \b
-    Example: alsobought pipe run also_bought item_id=green-tea limit=3
-    """
-    from app.answers import answer, open_library
-    from app.ingest import utc_now
-    from app.warehouse import open_warehouse
-
-    given: dict[str, list[str]] = {}
-    for parameter in parameters:
-        key, equals, value = parameter.partition("=")
-        if not equals:
-            raise Unusable(f"{parameter!r} is not a parameter", "Write it as name=value")
-        given.setdefault(key, []).append(value)
-    warehouse = open_warehouse(settings, create=False)
-    try:
-        found = answer(open_library(settings, warehouse), warehouse, name, given, utc_now())
-    finally:
-        warehouse.close()
-    if not out.is_terminal:
-        click.echo(msgspec.json.format(msgspec.json.encode(found.dicts()), indent=2))
-        return
-    table = Table(*(column.name for column in found.meta))
-    for row in found.dicts():
-        table.add_row(*(_escaped(str(value)) for value in row.values()))
-    out.print(table)
-    by = f", answered by {found.fallback}" if found.fallback else ""
-    out.print(f"{len(found.data)} rows in {found.statistics.elapsed * 1000:.1f} ms{by}")
-
-
-@pipe.command("check")
-@click.argument("names", nargs=-1)
-@click.pass_obj
-def pipe_check(settings: Settings, names: tuple[str, ...]) -> None:
-    """Check pipes against an empty warehouse in memory: file, line, fault. Exit status 1 if any is broken.
-
-    \b
-    Example: alsobought pipe check also_bought
-    """
-    from app.answers import open_library
-    from app.shop import open_shop
-
-    shop = open_shop(msgspec.structs.replace(settings, dsn="chdb://:memory:", database="checked"))
-    try:
-        library = open_library(settings, shop.warehouse)
-        broken = 0
-        for name in names or library.names():
-            fault = library.entry(name).fault
-            broken += fault is not None
-            where = f"pipes/{name}.sql" + (f":{fault.line}" if fault and fault.line else "")
-            out.print(f"[red]{where}[/]: {_escaped(str(fault))}" if fault else f"[green]ok[/] {name}", soft_wrap=True)
-    finally:
-        shop.close()
-    if broken:
-        sys.exit(1)
-
-
-@pipe.command("test")
-@click.argument("names", nargs=-1)
-@click.pass_obj
-def pipe_test(settings: Settings, names: tuple[str, ...]) -> None:
-    """Run the cases in tests/pipes/ on a warehouse in memory. Exit status 1 if any fails.
-
-    \b
-    Example: alsobought pipe test also_bought
-    """
-    from app.cases import bench, cases_of
-
-    folder = settings.home_folder / "tests" / "pipes"
-    paths = [folder / f"{name}.yaml" for name in names] if names else sorted(folder.glob("*.yaml"))
-    failed = passed = 0
-    with bench(settings) as workbench:
-        for path in paths:
-            for case in cases_of(path):
-                problem = workbench.run(path.stem, case)
-                failed, passed = failed + bool(problem), passed + (not problem)
-                mark = "[red]failed[/]" if problem else "[green]ok[/]"
-                out.print(f"{mark} {path.stem} {_escaped(case.it)}", soft_wrap=True)
-                if problem:
-                    out.print(f"   {_escaped(problem)}", soft_wrap=True)
-    out.print(f"{passed} passed, {failed} failed")
-    if failed:
         sys.exit(1)
 
 
@@ -337,6 +209,8 @@ def check(settings: Settings) -> None:
     if total:
         sys.exit(1)
 
+
+main.add_command(pipe)
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,7 @@
-"""The progress bar of everything that takes longer than two seconds. On a terminal it moves, elsewhere it is silent."""
+"""What commands print: two consoles, and a bar for everything that takes longer than two seconds.
+
+Colours and movement are for terminals; elsewhere the text is plain.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,14 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def escaped(text: str) -> str:
+    """Text that rich prints as it is."""
+    return text.replace("[", r"\[")
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from app.errors import AlsoboughtError, Unusable
+from app.folder import folder_of, refuse_if_held
 from app.settings import Settings
-from app.warehouse import folder_of, refuse_if_held
 
 NOT_LOADED = 4  # gunicorn's own word for "the application does not load": it stops instead of trying again
 

@@ -6,19 +6,17 @@ before a warehouse is opened, and a web server opens its warehouse in the worker
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from app.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
+from app.folder import claim, folder_of
 from app.settings import Settings
 
 # Everything a replay leans on; defaults moved between versions, so each is pinned. One batch is one block, hence the sizes.
@@ -259,55 +257,12 @@ def open_warehouse(settings: Settings, *, create: bool = True) -> Warehouse:
     if settings.warehouse_dsn.startswith("chdb://"):
         folder = folder_of(settings.warehouse_dsn)
         if folder:
-            _claim(folder, create)
+            claim(folder, create)
     limits = Limits(settings.query_seconds, settings.query_memory, settings.query_rows)
     warehouse = Warehouse(settings.warehouse_dsn, settings.database, limits)
     if create:
         warehouse.command(f"create database if not exists {settings.database}")
     return warehouse
-
-
-def folder_of(dsn: str) -> Path | None:
-    """The folder of an embedded warehouse; None for a server or for `:memory:`."""
-    path = dsn.removeprefix("chdb://")
-    return None if path in (dsn, ":memory:", "") else Path(path)
-
-
-def _claim(folder: Path, create: bool) -> None:
-    if not create and not folder.exists():
-        raise WarehouseFault(f"there is no warehouse in {folder}", "`alsobought migrate up` makes one")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.write_text("")
-        probe.unlink()
-    except OSError as error:
-        raise WarehouseFault(
-            f"the folder {folder} cannot be written: {error.strerror}", "Set ALSOBOUGHT_DATA"
-        ) from error
-    refuse_if_held(folder)
-
-
-def refuse_if_held(folder: Path) -> None:
-    """Raises WarehouseFault if another process has this folder open."""
-    if holder := held_by(folder):
-        raise WarehouseFault(
-            f"the folder {folder} is in use by process {holder}", "Stop it, or name another folder in ALSOBOUGHT_DATA"
-        )
-
-
-def held_by(folder: Path) -> str:
-    """The process id of the one that has this folder open, or an empty string. Asks the engine's own lock."""
-    status = folder / "status"
-    if not status.exists():
-        return ""
-    with status.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            first = file.readline().decode(errors="replace")
-            return first.removeprefix("PID:").strip() or "unknown"
-    return ""
 
 
 def _write_settings(token: str) -> dict[str, Any]:
@@ -343,9 +298,3 @@ def _first_line(error: Exception) -> str:
     if found := re.search(r"\[Errno -?\d+\] ([\w ]+)", text):  # of many words around it by the HTTP client
         return found[1].lower()
     return text.partition("DB::Exception: ")[2] or text or type(error).__name__
-
-
-def free_bytes(folder: Path) -> int:
-    """Bytes left on the disk of a folder."""
-    stat = os.statvfs(folder)
-    return stat.f_bavail * stat.f_frsize

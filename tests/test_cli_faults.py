@@ -75,14 +75,14 @@ def test_a_server_that_is_not_there_is_one_sentence_without_its_password(run: Ru
 
 @pytest.fixture(params=["disk", "refusal"])
 def little_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
-    """Commands on a folder that fills up: on a disk of 24 MB, and with the engine's refusal after three batches.
+    """Commands on a folder that fills up: on a disk of 20 MB, and with the engine's refusal after three batches.
 
     The second is a simulation, for machines where nobody may mount; there, both are that.
     """
     disk = tmp_path / "disk"
     disk.mkdir()
-    run = running(disk / "data", ALSOBOUGHT_BATCH_ROWS="5000")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "none", str(disk)]
+    run = running(disk / "data", ALSOBOUGHT_BATCH_ROWS="2000")
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "none", str(disk)]
     if request.param == "refusal" or subprocess.run(mount, check=False, capture_output=True).returncode:
         yield run.refusing(after=3)
         return
@@ -95,21 +95,21 @@ def little_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]
 def test_a_full_disk_is_one_sentence_and_loading_again_stores_each_event_once(little_room: Run, tmp_path: Path) -> None:
     big = tmp_path / "big.ndjson"
     with big.open("w") as file:
-        for number in range(30_000):
-            text = os.urandom(500).hex()
+        for number in range(12_000):
+            text = os.urandom(1_000).hex()
             file.write(json.dumps(VIEW | {"item_id": f"i{number % 50}", "properties": {"text": text}}) + "\n")
     ran = little_room("load", "events", big)
     told(ran, "the warehouse refused a batch: ", "load the same again")
     assert "not enough space" in ran.err
 
     shutil.copytree(tmp_path / "disk" / "data", tmp_path / "moved", symlinks=True)
-    roomy = running(tmp_path / "moved", ALSOBOUGHT_BATCH_ROWS="5000")
+    roomy = running(tmp_path / "moved", ALSOBOUGHT_BATCH_ROWS="2000")
     assert roomy("check").status == 0
     ran = roomy("load", "events", big)
     found = re.search(r": ([\d,]+) events stored, ([\d,]+) known already, 0 refused$", ran.out, re.MULTILINE)
     assert found
     fresh, known = (int(number.replace(",", "")) for number in found.groups())
-    assert fresh + known == 30_000
+    assert fresh + known == 12_000
     assert fresh > 0
     assert known > 0
     assert roomy("check").status == 0

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from app.counts import wrong_rows
 from app.events import Event
-from app.ingest import Submission, Writer, heal
+from app.heal import heal
+from app.ingest import Submission, Writer
 from app.settings import HOME
 from app.shop import Shop
 from tests.fold import Happened, fold, tables

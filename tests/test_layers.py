@@ -12,6 +12,7 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
+    ["app.cli_pipes"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases", "app.serve"],
@@ -21,7 +22,9 @@ LAYERS = [
     ["app.shop"],  # a running shop, and files into it
     ["app.load"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
+    ["app.heal"],
     ["app.warehouse"],  # the door
+    ["app.folder"],
     ["app.pipes.library"],  # the thought
     ["app.pipes.check"],
     ["app.pipes.template", "app.pipes.header"],

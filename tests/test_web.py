@@ -144,16 +144,16 @@ def test_the_version_follows_the_text(types: FlaskClient, home: Path) -> None:
 
 
 def test_get_and_post_are_the_same_question(client: FlaskClient) -> None:
-    asked = body_of(client, "/pipes/also_bought?item_id=tea&item_id=lamp&limit=3")
-    posted = json.loads(client.post("/pipes/also_bought", json={"item_id": ["tea", "lamp"], "limit": 3}).text)
-    mixed = json.loads(client.post("/pipes/also_bought?item_id=tea&limit=3", json={"item_id": "lamp"}).text)
-    nothing = json.loads(client.post("/pipes/also_bought?item_id=tea&item_id=lamp&limit=3").text)
+    asked = body_of(client, "/pipes/also_bought?item_id=tea&item_id=cup&limit=3")
+    posted = json.loads(client.post("/pipes/also_bought", json={"item_id": ["tea", "cup"], "limit": 3}).text)
+    mixed = json.loads(client.post("/pipes/also_bought?item_id=tea&limit=3", json={"item_id": "cup"}).text)
+    nothing = json.loads(client.post("/pipes/also_bought?item_id=tea&item_id=cup&limit=3").text)
     null = json.loads(
-        client.post("/pipes/also_bought?limit=3", json={"item_id": ["tea", "lamp"], "category": None}).text
+        client.post("/pipes/also_bought?limit=3", json={"item_id": ["tea", "cup"], "category": None}).text
     )
     for same in (posted, mixed, nothing, null):
         assert (same["data"], same["meta"]) == (asked["data"], asked["meta"])
-    assert {row["item_id"] for row in asked["data"]} == {"tea"}
+    assert {row["item_id"] for row in asked["data"]} == {"tea", "cup"}
 
 
 def test_values_arrive_as_they_were_sent(types: FlaskClient) -> None:
@@ -201,7 +201,7 @@ def test_an_empty_shelf_is_filled_by_the_fallback_in_the_same_columns(client: Fl
 
 
 def test_csv_ndjson_parquet_and_json_hold_the_same_rows(client: FlaskClient) -> None:
-    ask = "item_id=tea&item_id=cup&item_id=nothing"
+    ask = "item_id=tea&item_id=cup"
     rows = body_of(client, f"/pipes/also_bought?{ask}")["data"]
     assert [row["other_item_id"] for row in rows] == [AWKWARD, "mug"]
     assert body_of(client, f"/pipes/also_bought.json?{ask}")["data"] == rows

@@ -64,6 +64,7 @@ def test_an_event_refreshes_what_goes_with_its_items_and_leaves_the_rest_kept(cl
 
 
 def test_a_late_line_of_an_order_refreshes_what_goes_with_its_earlier_lines(client: FlaskClient) -> None:
+    know(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug")
     assert partners(client, "tea") == ["mug"]
     buy(client, "o1", "spoon")

@@ -53,7 +53,7 @@ def shows_nothing_of_the_inside(text: str) -> bool:
     ("error", "status", "code"),
     [
         (RuntimeError("the secret is in /app/x.py"), 500, "internal"),
-        (WarehouseFault(ENGINE), 500, "internal"),
+        (WarehouseFault(ENGINE), 503, "warehouse_fault"),
         (TooSlow(f"stopped by a limit: {ENGINE}", "Ask for less"), 504, "too_slow"),
     ],
 )

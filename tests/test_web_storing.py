@@ -13,7 +13,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.errors import NotStored
-from app.ingest import Writer
+from app.events import Event, Item
+from app.ingest import Submission, Writer
 from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
@@ -229,6 +230,17 @@ def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskC
     client.post("/events", json=VIEW)
     assert stored(shop, "category") == ["", "Kitchen/Tea", "Gifts", "", "Sale"]
     assert wrong(shop) == {}
+
+
+def test_events_right_behind_an_item_get_its_category(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.ingest.CATALOGUE_SECONDS", 60.0)  # no other reason to read the catalogue again
+    held = Held(shop, monkeypatch)
+    shop.writer.submit(Submission([Item(item_id="tea", category="Kitchen/Tea")]))
+    assert held.reached.wait(30)
+    behind = shop.writer.submit(Submission([Event(event_type="view", user_id="u", item_id="tea")]))
+    held.go.set()
+    assert behind.result(30).rows == 1
+    assert stored(shop, "category") == ["Kitchen/Tea"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,51 @@
+"""The folder of an embedded warehouse: one process holds it, and a second one is told so in a sentence."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+from app.errors import WarehouseFault
+
+
+def folder_of(dsn: str) -> Path | None:
+    """The folder of an embedded warehouse; None for a server or for `:memory:`."""
+    path = dsn.removeprefix("chdb://")
+    return None if path in (dsn, ":memory:", "") else Path(path)
+
+
+def claim(folder: Path, create: bool) -> None:
+    if not create and not folder.exists():
+        raise WarehouseFault(f"there is no warehouse in {folder}", "`alsobought migrate up` makes one")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise WarehouseFault(
+            f"the folder {folder} cannot be written: {error.strerror}", "Set ALSOBOUGHT_DATA"
+        ) from error
+    refuse_if_held(folder)
+
+
+def refuse_if_held(folder: Path) -> None:
+    """Raises WarehouseFault if another process has this folder open."""
+    if holder := held_by(folder):
+        raise WarehouseFault(
+            f"the folder {folder} is in use by process {holder}", "Stop it, or name another folder in ALSOBOUGHT_DATA"
+        )
+
+
+def held_by(folder: Path) -> str:
+    """The process id of the one that has this folder open, or an empty string. Asks the engine's own lock."""
+    status = folder / "status"
+    if not status.exists():
+        return ""
+    with status.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            first = file.readline().decode(errors="replace")
+            return first.removeprefix("PID:").strip() or "unknown"
+    return ""

@@ -1,0 +1,79 @@
+"""After a crash: every view is brought up to the last batch in `events`.
+
+An insert commits `events` first and the views after it, so that a kill in between leaves some views behind. The batch is
+stored again, from `events` itself, with the token it was first stored under.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from app.warehouse import Warehouse
+
+
+def batch_token(source: str, partition: int, first: int, last: int, epoch: int) -> str:
+    """What the database recognises a repeated batch by.
+
+    >>> batch_token("post", 0, 17, 19, 5)
+    'post:0:17-19:5'
+    """
+    return f"{source}:{partition}:{first}-{last}:{epoch}"
+
+
+def heal(warehouse: Warehouse) -> list[str]:
+    """Brings every view up to the last batch in `events`; returns the tables whose memory had to be cleared.
+
+    A table that was killed between its deduplication record and its part would refuse the batch for ever: its memory is
+    cleared. Then the last batch is stored again with its token: `events` and the tables that have it drop it, the others
+    take it. Only the embedded warehouse keeps these records where we can read them.
+    """
+    if not warehouse.embedded:
+        return []
+    database = warehouse.database
+    last = warehouse.trusted_rows(
+        "select any(source), any(partition), argMin(offset, seq), argMax(offset, seq), any(epoch), batch, count()"
+        f" from {database}.events where batch = (select max(batch) from {database}.events) group by batch"
+    ).data
+    torn = [table for table in _fed_tables(warehouse) if _record_without_part(warehouse, table)]
+    for table in torn:
+        warehouse.command(f"alter table {database}.{table} modify setting non_replicated_deduplication_window = 0")
+        warehouse.command(f"alter table {database}.{table} modify setting non_replicated_deduplication_window = 1000")
+    if last:
+        source, partition, first_offset, last_offset, epoch, batch, _ = last[0]
+        select = f"select * from {database}.events where batch = {batch} order by seq"
+        token = batch_token(source, partition, first_offset, last_offset, epoch)
+        warehouse.insert_select("events", select, token)
+    return torn
+
+
+def _fed_tables(warehouse: Warehouse) -> list[str]:
+    """The tables that views of `events` write to; a view is named for its table."""
+    sql = "select name from system.tables where database = {database:String} and engine = 'MaterializedView'"
+    views = warehouse.trusted_rows(sql, {"database": warehouse.database}).data
+    return sorted(row[0].removesuffix("_mv") for row in views)
+
+
+def _record_without_part(warehouse: Warehouse, table: str) -> bool:
+    """Whether the newest deduplication record of a table names a part that is not there, merged or not."""
+    given = {"database": warehouse.database, "table": table}
+    where = "database = {database:String} and name = {table:String}"
+    folder = warehouse.trusted_rows(f"select data_paths[1] from system.tables where {where}", given).data[0][0]
+    records = [
+        line.split("\t")
+        for path in sorted(Path(folder, "deduplication_logs").glob("*.txt"), key=_number)
+        for line in path.read_text(errors="replace").splitlines()
+    ]
+    added = [record[1] for record in records if len(record) == 3 and record[0] == "1"]
+    if not added:
+        return False
+    block = int(added[-1].split("_")[1])
+    sql = (
+        "select count() from system.parts where database = {database:String} and table = {table:String} and active"
+        " and {block:Int64} between min_block_number and max_block_number"
+    )
+    return not warehouse.trusted_rows(sql, {**given, "block": block}).data[0][0]
+
+
+def _number(path: Path) -> int:
+    digits = path.stem.rpartition("_")[2]
+    return int(digits) if digits.isdigit() else 0
