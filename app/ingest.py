@@ -2,7 +2,7 @@
 
 An insert with views is not atomic. So `events` is the write-ahead log of the views: a batch carries its number and the
 writer's epoch, is stored as one block under one token, and is repeated with that token until it went through. After a
-crash `heal` stores the last batch again, from `events` itself, so that the views that missed it get it (see design).
+crash `heal` stores the last batch again, from `events` itself, so that the views that missed it get it.
 """
 
 from __future__ import annotations
