@@ -235,12 +235,14 @@ def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskC
 def test_events_right_behind_an_item_get_its_category(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.ingest.CATALOGUE_SECONDS", 60.0)  # no other reason to read the catalogue again
     held = Held(shop, monkeypatch)
-    shop.writer.submit(Submission([Item(item_id="tea", category="Kitchen/Tea")]))
+    view = Event(event_type="view", user_id="u", item_id="tea")
+    shop.writer.submit(Submission([view]))
     assert held.reached.wait(30)
-    behind = shop.writer.submit(Submission([Event(event_type="view", user_id="u", item_id="tea")]))
+    shop.writer.submit(Submission([Item(item_id="tea", category="Kitchen/Tea")]))
+    behind = shop.writer.submit(Submission([view]))
     held.go.set()
     assert behind.result(30).rows == 1
-    assert stored(shop, "category") == ["Kitchen/Tea"]
+    assert stored(shop, "category") == ["", "Kitchen/Tea"]
 
 
 @pytest.mark.parametrize(
