@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from pathlib import Path
 
-from app.errors import WarehouseFault
+from app.errors import NotStored, WarehouseFault
 
 
 def folder_of(dsn: str) -> Path | None:
@@ -27,6 +28,20 @@ def claim(folder: Path, create: bool) -> None:
             f"the folder {folder} cannot be written: {error.strerror}", "Set ALSOBOUGHT_DATA"
         ) from error
     refuse_if_held(folder)
+
+
+def refuse_if_full(folder: Path, size: int, min_free: int) -> None:
+    """Raises NotStored if a batch of this many bytes could fill the disk.
+
+    What a disk that fills up during an insert does to the engine is worse than an error: it may say OK and lose the part.
+    """
+    stat = os.statvfs(folder)
+    free, needed = stat.f_bavail * stat.f_frsize, min_free + 2 * size
+    if free < needed:
+        raise NotStored(
+            f"not enough space: the disk of {folder} has {free / 1e6:,.0f} MB left and {needed / 1e6:,.0f} MB are wanted",
+            "Make room, or set ALSOBOUGHT_MIN_FREE_BYTES",
+        )
 
 
 def refuse_if_held(folder: Path) -> None:

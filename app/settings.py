@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batch_rows: Positive = setting(50_000, "A batch of the writer closes at this many events.")
     batch_seconds: Seconds = setting(0.02, "Or this long after its first event.")
     queue_rows: Positive = setting(200_000, "Events that may wait for the writer before callers are told to come back.")
+    min_free_bytes: Positive = setting(268_435_456, "Nothing is stored when the disk has less than this left.")
     repeat_days: Positive = setting(7, "How long the same event_id is recognised as a repeat.")
     query_seconds: Seconds = setting(5.0, "A pipe that takes longer is stopped.")
     query_memory: Positive = setting(2_000_000_000, "Memory one pipe may use, in bytes.")

@@ -11,12 +11,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from app.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
-from app.folder import claim, folder_of
+from app.folder import claim, folder_of, refuse_if_full
 from app.settings import Settings
 
 # Everything a replay leans on; defaults moved between versions, so each is pinned. One batch is one block, hence the sizes.
@@ -95,8 +96,8 @@ class Limits:
 class Warehouse:
     """An open database. `write` is for one thread, the writer's; every reading thread gets a connection of its own."""
 
-    def __init__(self, dsn: str, database: str, limits: Limits) -> None:
-        self.dsn, self.database, self.limits = dsn, database, limits
+    def __init__(self, dsn: str, database: str, limits: Limits, min_free: int) -> None:
+        self.dsn, self.database, self.limits, self._min_free = dsn, database, limits, min_free
         self._local = threading.local()
         self._readers: list[Any] = []
         self._lock = threading.Lock()
@@ -140,9 +141,12 @@ class Warehouse:
     def _connect_engine(self) -> Any:
         import chdb
 
-        folder = folder_of(self.dsn)
         connect: Callable[[str], Any] = chdb.connect
-        return connect(str(folder.resolve()) if folder else ":memory:")
+        return connect(str(self._folder.resolve()) if self._folder else ":memory:")
+
+    @property
+    def _folder(self) -> Path | None:
+        return folder_of(self.dsn) if self.embedded else None
 
     def command(self, sql: str) -> None:
         """One statement that changes something."""
@@ -156,6 +160,8 @@ class Warehouse:
         and an insert from a file leaves the file behind when killed.
         """
         settings = _write_settings(token)
+        if folder := self._folder:
+            refuse_if_full(folder, len(lines), self._min_free)
         with _our_errors(NotStored), self._renewed_on_error():
             if self._embedded_insert:
                 named = f"({', '.join(columns)})" if columns else ""
@@ -202,10 +208,14 @@ class Warehouse:
         structure = re.sub(r"Nullable\(((?:Array|Map|Tuple|Nullable)\(.*?\))\)(?=,|$)", r"\1", structure)
         sql = "select * from format(JSONEachRow, {structure:String}, {lines:String})"
         sql += " settings date_time_input_format = 'best_effort'"
-        with _our_errors(WarehouseFault), self._renewed_on_error():
-            given = {"structure": structure, "lines": lines.decode()}
-            answer: bytes = self._write.raw_query(sql, parameters=given, fmt="Parquet")
-            return answer
+        with _our_errors(WarehouseFault):
+            client = self._connect({})  # read-only connections may not use format()
+            try:
+                given = {"structure": structure, "lines": lines.decode()}
+                answer: bytes = client.raw_query(sql, parameters=given, fmt="Parquet")
+                return answer
+            finally:
+                client.close()
 
     def value(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """The first column of the first row, or None."""
@@ -259,7 +269,7 @@ def open_warehouse(settings: Settings, *, create: bool = True) -> Warehouse:
         if folder:
             claim(folder, create)
     limits = Limits(settings.query_seconds, settings.query_memory, settings.query_rows)
-    warehouse = Warehouse(settings.warehouse_dsn, settings.database, limits)
+    warehouse = Warehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes)
     if create:
         warehouse.command(f"create database if not exists {settings.database}")
     return warehouse

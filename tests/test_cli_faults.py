@@ -81,7 +81,7 @@ def little_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]
     """
     disk = tmp_path / "disk"
     disk.mkdir()
-    run = running(disk / "data", ALSOBOUGHT_BATCH_ROWS="2000")
+    run = running(disk / "data", ALSOBOUGHT_BATCH_ROWS="2000", ALSOBOUGHT_MIN_FREE_BYTES="2000000")
     mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "none", str(disk)]
     if request.param == "refusal" or subprocess.run(mount, check=False, capture_output=True).returncode:
         yield run.refusing(after=3)
