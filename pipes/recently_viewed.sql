@@ -2,6 +2,8 @@
 --
 -- :user_id  String                the person; a guest's session_id works too
 -- :limit    UInt16 = 10 (1..100)  how many items
+--
+-- @cache 60s user_id
 {% from 'catalogue.sql' import item %}
 with
     seen as (
