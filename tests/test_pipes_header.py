@@ -190,3 +190,8 @@ def sampled(line: str) -> Any:
 )
 def test_a_pipe_is_tried_with_a_value_that_its_parameter_would_take(line: str, value: Any) -> None:
     assert sampled(line) == value
+
+
+def test_lists_show_the_first_sentence_and_the_page_shows_all() -> None:
+    read = read_header("-- Best first. Then the rest,\n-- e.g. those.\nselect 1")
+    assert (read.sentence, read.prose) == ("Best first.", "Best first. Then the rest, e.g. those.")

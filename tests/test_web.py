@@ -257,7 +257,15 @@ def test_the_list_says_all_that_a_form_needs(types: FlaskClient, home: Path) -> 
     (home / "pipes" / "broken.sql").write_text("-- Nothing.\nselect 1 from nowhere order by 1 limit 1\n")
     body = body_of(types, "/pipes")
     broken, pipe = body["pipes"]
-    assert broken == {"name": "broken", "ready": False, "sentence": "", "parameters": [], "columns": [], "version": ""}
+    assert broken == {
+        "name": "broken",
+        "ready": False,
+        "sentence": "",
+        "description": "",
+        "parameters": [],
+        "columns": [],
+        "version": "",
+    }
     assert (pipe["name"], pipe["ready"], pipe["sentence"]) == ("types", True, "Every kind of value.")
     assert {"name": "wide", "type": "UInt64"} in pipe["columns"]
     assert pipe["parameters"][2] == {

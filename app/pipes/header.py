@@ -42,12 +42,17 @@ class Fallback:
 
 @dataclass(frozen=True)
 class Header:
-    sentence: str
+    prose: str
     parameters: tuple[Parameter, ...] = ()
     key: str = ""
     cache_seconds: float = 0.0
     cache_until: str = ""
     fallback: Fallback | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The first sentence of the prose: what lists show."""
+        return re.split(r"(?<=[.!?]) ", self.prose, maxsplit=1)[0]
 
 
 def read_header(text: str) -> Header:
@@ -82,10 +87,10 @@ def read_header(text: str) -> Header:
             latest = ""
             if not parameters and not tags:
                 prose.append(content)
-    sentence = " ".join(" ".join(prose).split())
-    if not sentence:
+    told = " ".join(" ".join(prose).split())
+    if not told:
         raise PipeFault("the first line should say in a comment what the pipe answers", "-- Products … best first.", 1)
-    return _tagged(sentence, parameters, tags)
+    return _tagged(told, parameters, tags)
 
 
 def _comment(text: str) -> list[str]:
@@ -98,7 +103,7 @@ def _comment(text: str) -> list[str]:
     return lines
 
 
-def _tagged(sentence: str, parameters: dict[str, Parameter], tags: dict[str, tuple[str, int]]) -> Header:
+def _tagged(prose: str, parameters: dict[str, Parameter], tags: dict[str, tuple[str, int]]) -> Header:
     key, key_line = tags.get("key", ("", 0))
     if key_line:
         name = key.split()[0] if key else ""
@@ -118,7 +123,7 @@ def _tagged(sentence: str, parameters: dict[str, Parameter], tags: dict[str, tup
         )
     fallback, fallback_line = tags.get("fallback", ("", 0))
     return Header(
-        sentence,
+        prose,
         tuple(parameters.values()),
         key,
         float(seconds[1]) / (1000 if seconds[2] == "ms" else 1) if seconds else 0.0,

@@ -57,11 +57,13 @@ def list_pipes() -> Response:
 def _described(name: str, entry: Entry) -> dict[str, Any]:
     """A pipe as the list shows it; of a broken one only that it is."""
     if entry.pipe is None:
-        return {"name": name, "ready": False, "sentence": "", "parameters": [], "columns": [], "version": ""}
+        nothing = {"sentence": "", "description": "", "parameters": [], "columns": [], "version": ""}
+        return {"name": name, "ready": False, **nothing}
     return {
         "name": name,
         "ready": True,
         "sentence": entry.pipe.header.sentence,
+        "description": entry.pipe.header.prose,
         "parameters": [
             {
                 "name": p.name,

@@ -58,11 +58,12 @@ PIPES = {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["name", "ready", "sentence", "parameters", "columns", "version"],
+                "required": ["name", "ready", "sentence", "description", "parameters", "columns", "version"],
                 "properties": {
                     "name": {"type": "string"},
                     "ready": {"type": "boolean"},
                     "sentence": {"type": "string"},
+                    "description": {"type": "string"},
                     "parameters": {"type": "array", "items": {"type": "object"}},
                     "columns": {"type": "array", "items": {"type": "object"}},
                     "version": {"type": "string"},
@@ -110,7 +111,7 @@ def _operation(pipe: Pipe) -> dict[str, Any]:
     return {
         "operationId": pipe.name,
         "summary": pipe.header.sentence,
-        "description": "The same rows in another format: append .csv, .ndjson or .parquet to the path.",
+        "description": f"{pipe.header.prose} Other formats: append .csv, .ndjson or .parquet to the path.",
         "parameters": [_parameter(parameter) for parameter in pipe.parameters],
         "responses": {"200": _response("The rows.", body), **_errors("400", "503", "504")},
     }

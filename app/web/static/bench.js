@@ -35,8 +35,7 @@ export function startBench(section, pipes, shop) {
     const links = new Map();
     const items = ordered.map((pipe) => {
         const broken = pipe.ready === false;
-        const inside = [h("span.name", {}, pipe.name), h("span.quiet", {}, broken ? "not available just now" : pipe.sentence),
-            pipe.problem ? h("span.quiet.wrong", {}, pipe.problem) : null];
+        const inside = [h("span.name", {}, pipe.name), h("span.quiet", {}, broken ? "not available just now" : pipe.sentence)];
         const link = broken ? h("span.pipe.off", {}, ...inside) : h("a.pipe", { href: hashOf(pipe.name, []) }, ...inside);
         links.set(pipe.name, link);
         return h("li", {}, link);
@@ -83,7 +82,7 @@ export function startBench(section, pipes, shop) {
             if (name === pipe.name) link.setAttribute("aria-current", "true");
             else link.removeAttribute("aria-current");
         }
-        detail.replaceChildren(h("h3", { tabIndex: -1 }, pipe.name), h("p.lead", {}, pipe.sentence),
+        detail.replaceChildren(h("h3", { tabIndex: -1 }, pipe.name), h("p.lead", {}, pipe.description),
             form.root, current.command, current.status, current.answer);
     }
 
