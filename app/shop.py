@@ -66,14 +66,17 @@ class Orders(OrderedDict[tuple[str, str], set[str]]):
 def touched(rows: Iterable[Row], orders: Orders) -> set[tuple[str, str]]:
     """What a batch makes out of date: its users, its items, and the other items of its orders."""
     things: set[tuple[str, str]] = set()
+    grown = set()
     for row in rows:
         things.add(("user_id", row.user_id))
         things.add(("item_id", row.item_id))
         if row.order_id and row.event_type == "purchase":
-            order = orders.setdefault((row.user_id, row.order_id), set())
-            orders.move_to_end((row.user_id, row.order_id))
-            order.add(row.item_id)
-            things.update(("item_id", item) for item in order)
+            order = (row.user_id, row.order_id)
+            orders.setdefault(order, set()).add(row.item_id)
+            orders.move_to_end(order)
+            grown.add(order)
+    for order in grown:
+        things.update(("item_id", item) for item in orders[order])
     while len(orders) > ORDERS:
         orders.popitem(last=False)
     return things

@@ -1,5 +1,6 @@
 -- Feeds co_baskets: every order of the block is its last 100 earlier items followed by its fresh ones, in order of first
--- appearance, and each fresh item is paired with its 100 predecessors.
+-- appearance, and each fresh item is paired with its 100 predecessors: for each distance from 1 to 100, the walk beside
+-- itself moved by that distance. So an order of n lines costs 100 n, not n * n, in time and memory.
 -- `events` is the block here, wherever it stands; order_items may or may not hold the block already, so that "earlier"
 -- is decided by seq. No GROUP BY over the pairs: the table sums them anyway, and that was a third of the time.
 create materialized view {{ database }}.co_baskets_mv to {{ database }}.co_baskets as
@@ -35,7 +36,9 @@ with
         select
             fresh.added as fresh_lines,
             arrayMap(line -> line.2, arraySlice(arraySort(history.firsts), -100)) as before,
-            arrayConcat(before, arrayMap(line -> line.2, fresh_lines)) as walk
+            length(before) as known,
+            arrayConcat(before, arrayMap(line -> line.2, fresh_lines)) as walk,
+            length(walk) as size
         from fresh
         left join (
             select order_key, groupArray((seq_of_first, item_key)) as firsts from earlier group by order_key
@@ -43,13 +46,12 @@ with
     ),
     steps as (
         select
-            line.2 as later_key,
-            line.3 as line_month,
-            line.4 as line_weight,
-            length(before) + nth as at,
-            arraySlice(walk, greatest(1, toInt64(at) - 100), least(at - 1, 100)) as predecessors
+            arrayJoin(range(1, least(100, size - 1) + 1)) as distance,
+            greatest(distance, known) + 1 as start,
+            arraySlice(fresh_lines, start - known) as later_lines,
+            arraySlice(walk, start - distance, size - start + 1) as predecessors
         from orders
-        array join fresh_lines as line, arrayEnumerate(fresh_lines) as nth
+        where size > 1
     )
 select
     pair.1 as item_key,
@@ -58,6 +60,7 @@ select
     toInt64(1) as baskets,
     line_weight as weight
 from (
-    select arrayJoin([(later_key, predecessor), (predecessor, later_key)]) as pair, line_month, line_weight
-    from (select later_key, line_month, line_weight, arrayJoin(predecessors) as predecessor from steps)
+    select arrayJoin([(line.2, predecessor), (predecessor, line.2)]) as pair, line.3 as line_month, line.4 as line_weight
+    from steps
+    array join later_lines as line, predecessors as predecessor
 )
