@@ -85,6 +85,7 @@ class Bench:
             if table != "migrations":
                 warehouse.command(f"truncate table {warehouse.database}.{table}")
         warehouse.command(f"system reload dictionary {warehouse.database}.catalogue")
+        self._shop.kept.clear()
 
 
 @contextmanager
