@@ -13,7 +13,7 @@ import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
 from app.answers import Answer, answer
-from app.errors import AlsoboughtError, BadEvents, BadRequest, Busy, Detail, NoSuchPipe, WarehouseFault
+from app.errors import AlsoboughtError, BadEvents, BadRequest, Busy, Detail, NoSuchPipe, TooLarge, WarehouseFault
 from app.events import STANDARD_TYPES, Event, Item, Rejected, Rules, read_events, read_items, split
 from app.ingest import Submission
 from app.pipes.library import Entry
@@ -109,15 +109,25 @@ def ask(name: str) -> Response:
 def _given() -> dict[str, list[Any]]:
     """The parameters of a request, each with all its values: the query string, and a JSON object in a POST."""
     given: dict[str, list[Any]] = dict(request.args.lists())
-    if request.method == "POST" and request.get_data():
+    if request.method == "POST" and _body():
         try:
-            body = msgspec.json.decode(request.get_data(), type=dict[str, Any])
+            body = msgspec.json.decode(_body(), type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise BadRequest("the body is not a JSON object", 'Send {"item_id": "…", "limit": 10}') from error
         for name, value in body.items():
             if value is not None:
                 given.setdefault(name, []).extend(value if isinstance(value, list) else [value])
     return given
+
+
+def _body() -> bytes:
+    """The whole body: a part of one is never taken for it, since the rest would be lost without a word."""
+    body, limit = request.get_data(), _shop().settings.max_body_bytes
+    if request.content_length is None and len(body) >= limit:  # a chunked body is cut at the limit
+        raise TooLarge(f"the body is larger than {limit:,} bytes", "Send it in parts")
+    if request.content_length is not None and len(body) < request.content_length:
+        raise BadRequest("the body broke off", "Send all of it again")
+    return body
 
 
 def _in_format(found: Answer, fmt: str) -> bytes:
@@ -156,13 +166,13 @@ def _as_of() -> str | None:
 def post_events() -> Response:
     settings, now = _shop().settings, _shop().clock()
     types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
-    good, bad = read_events(split(request.get_data()), Rules(now, types, settings.max_event_bytes))
+    good, bad = read_events(split(_body()), Rules(now, types, settings.max_event_bytes))
     return _take(good, bad, "event")
 
 
 @blueprint.route("/items", methods=["POST"])
 def post_items() -> Response:
-    good, bad = read_items(split(request.get_data()), _shop().settings.max_event_bytes)
+    good, bad = read_items(split(_body()), _shop().settings.max_event_bytes)
     return _take(good, bad, "item")
 
 
