@@ -68,7 +68,7 @@ class Bench:
 
     def run(self, pipe: str, case: Case) -> str:
         """An empty string, or what is different."""
-        self._empty()
+        empty(self._shop)
         self.now = case.now if case.now.tzinfo else case.now.replace(tzinfo=UTC)
         client = create_app(self._shop).test_client()
         given = case.given if isinstance(case.given, Given) else Given(events=case.given)
@@ -78,14 +78,16 @@ class Bench:
         got = client.post(f"/pipes/{pipe}", data=msgspec.json.encode(case.ask))
         return _compare(case, got.status_code, msgspec.json.decode(got.data))
 
-    def _empty(self) -> None:
-        warehouse = self._shop.warehouse
-        sql = "select name from system.tables where database = {database:String} and engine like '%MergeTree'"
-        for (table,) in warehouse.trusted_rows(sql, {"database": warehouse.database}).data:
-            if table != "migrations":
-                warehouse.command(f"truncate table {warehouse.database}.{table}")
-        warehouse.command(f"system reload dictionary {warehouse.database}.catalogue")
-        self._shop.kept.clear()
+
+def empty(shop: Shop) -> None:
+    """Takes every row and every kept answer out of a shop: half a second cheaper than a new one."""
+    warehouse = shop.warehouse
+    sql = "select name from system.tables where database = {database:String} and engine like '%MergeTree'"
+    for (table,) in warehouse.trusted_rows(sql, {"database": warehouse.database}).data:
+        if table != "migrations":
+            warehouse.command(f"truncate table {warehouse.database}.{table}")
+    warehouse.command(f"system reload dictionary {warehouse.database}.catalogue")
+    shop.kept.clear()
 
 
 @contextmanager

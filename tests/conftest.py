@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from flask.testing import FlaskClient
 
 from app.settings import Settings
 from app.shop import Shop, open_shop
+from app.web.factory import create_app
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _numbers = itertools.count()
@@ -61,3 +63,9 @@ def make_shared_shop() -> Iterator[Callable[..., Shop]]:
 def shop(make_shop: Callable[..., Shop]) -> Shop:
     """A shop in memory, empty, its clock at noon of 2026-01-01."""
     return make_shop()
+
+
+@pytest.fixture
+def client(shop: Shop) -> FlaskClient:
+    """The endpoints of the test's shop, whichever shop that is."""
+    return create_app(shop).test_client()

@@ -25,11 +25,6 @@ def shop(filled: Shop) -> Shop:
     return emptied(filled)
 
 
-@pytest.fixture
-def client(shop: Shop) -> FlaskClient:
-    return create_app(shop).test_client()
-
-
 # Bodies
 
 

@@ -10,7 +10,6 @@ import pytest
 from flask.testing import FlaskClient
 
 from app.shop import Shop
-from app.web.factory import create_app
 from tests.web import VIEW, buy, emptied
 
 
@@ -23,11 +22,6 @@ def filled(make_shared_shop: Callable[..., Shop]) -> Shop:
 def shop(filled: Shop) -> Shop:
     """The shop of this module, emptied."""
     return emptied(filled)
-
-
-@pytest.fixture
-def client(shop: Shop) -> FlaskClient:
-    return create_app(shop).test_client()
 
 
 def partners(client: FlaskClient, item: str, **headers: str) -> list[str]:

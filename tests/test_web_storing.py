@@ -31,11 +31,6 @@ def shop(filled: Shop) -> Shop:
     return emptied(filled)
 
 
-@pytest.fixture
-def client(shop: Shop) -> FlaskClient:
-    return create_app(shop).test_client()
-
-
 def test_the_same_event_id_counts_once_however_it_comes_again(make_shop: Callable[..., Shop]) -> None:
     shop = make_shop()
     client = create_app(shop).test_client()

@@ -8,6 +8,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.cases import empty
 from app.counts import wrong_rows
 from app.shop import Shop
 
@@ -16,12 +17,8 @@ AWKWARD = "a'b\"c\\d\te{f}%g&h=é🍵\nz"
 
 
 def emptied(shop: Shop) -> Shop:
-    """The shop without its rows: half a second cheaper than a new one."""
-    tables = "select name from system.tables where database = {database:String} and engine like '%MergeTree'"
-    for (table,) in shop.warehouse.trusted_rows(tables, {"database": shop.warehouse.database}).data:
-        shop.warehouse.command(f"truncate table {shop.warehouse.database}.{table}")
-    shop.warehouse.command(f"system reload dictionary {shop.warehouse.database}.catalogue")
-    shop.kept.clear()
+    """The shop without its rows."""
+    empty(shop)
     return shop
 
 

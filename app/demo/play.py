@@ -24,8 +24,6 @@ from app.progress import progress_bar
 from app.settings import Settings
 from app.shop import Shop, open_shop
 
-DATASETS = ("journey", "toyshop")
-
 
 class Played(msgspec.Struct):
     """What demo.json holds."""
