@@ -19,7 +19,11 @@ def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:
     paths = sorted(folder.glob("*.sql"))
     if not paths:
         raise Unusable(f"there are no checks in {folder}")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701
+    )
     for path in paths:
-        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
-        sql = environment.from_string(path.read_text()).render(database=warehouse.database)
+        sql = environment.get_template(path.name).render(database=warehouse.database)
         yield path.stem, int(warehouse.trusted_rows(f"select count() from (\n{sql}\n)").data[0][0])

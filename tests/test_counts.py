@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.cases import empty
 from app.counts import wrong_rows
 from app.events import Event
 from app.heal import heal
 from app.ingest import Submission, Writer
 from app.settings import HOME
 from app.shop import Shop
-from tests.fold import Happened, fold, tables
+from tests.fold import ALL, Happened, fold, tables
 
 CHECKS = HOME / "sql" / "checks"
 START = datetime(2025, 11, 30, 22, 30, tzinfo=UTC)
@@ -23,12 +26,15 @@ START = datetime(2025, 11, 30, 22, 30, tzinfo=UTC)
 events = st.builds(
     Event,
     event_id=st.integers(0, 60).map("e{}".format),
-    event_type=st.sampled_from(["purchase", "purchase", "purchase", "view", "like", "remove_from_cart"]),
+    event_type=st.sampled_from(["purchase", "purchase", "purchase", "view", "view", "like"]),
     user_id=st.sampled_from(["ada", "bruno"]),
     item_id=st.sampled_from("abcdef"),
     category=st.sampled_from(["", "Kitchen", "Kitchen/Tea"]),
     order_id=st.sampled_from(["", "o1", "o2"]),
     order_size=st.integers(0, 12),
+    session_id=st.sampled_from(["", "s1", "s2"]),
+    quantity=st.integers(0, 3),
+    price=st.sampled_from([0.0, 1.25, 10.0001]),
     timestamp=st.integers(0, 300).map(lambda minutes: START + timedelta(minutes=minutes)),
 )
 after = st.sampled_from(["nothing", "nothing", "merge", "restart", "replay"])
@@ -43,13 +49,11 @@ def emptied() -> Iterator[Callable[[], Shop]]:
 
     shop = open_shop(Settings(dsn="chdb://:memory:", database="counts", batch_seconds=0.001))
 
-    def empty() -> Shop:
-        for table in ("events", "item_ids", "order_items", "co_baskets", "user_items", "item_hours", "user_categories"):
-            shop.warehouse.command(f"truncate table counts.{table}")
-        shop.warehouse.command("truncate table counts.ingest_batches")
+    def emptied() -> Shop:
+        empty(shop)
         return shop
 
-    yield empty
+    yield emptied
     shop.writer.stop()
     shop.warehouse.command("drop database counts")
     shop.warehouse.close()
@@ -75,8 +79,8 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
         elif then == "replay":
             heal(shop.warehouse)
         elif then == "merge":
-            shop.warehouse.command("optimize table counts.co_baskets final")
-            shop.warehouse.command("optimize table counts.user_items final")
+            for table in ("co_baskets", "co_purchases", "co_views", "item_totals", "user_items", "session_items"):
+                shop.warehouse.command(f"optimize table counts.{table} final")
     writer.stop()
     assert tables(shop.warehouse) == fold([_happened(event) for event in stored.values()])
     assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
@@ -92,6 +96,9 @@ def _happened(event: Event) -> Happened:
         event.category,
         event.order_id,
         event.order_size,
+        event.session_id,
+        event.quantity,
+        Decimal(str(event.price)),
     )
 
 
@@ -99,33 +106,64 @@ def _checked() -> list[str]:
     return sorted(path.stem for path in CHECKS.glob("*.sql"))
 
 
-def _order(lines: int, user: str = "ada", order: str = "o") -> list[Event]:
+def _order(lines: int, user: str = "ada", order: str = "o", kind: str = "purchase") -> list[Event]:
+    """One event for each of so many items, in one order and one session."""
     return [
         Event(
-            event_id=f"{user}-{order}-{nth}",
-            event_type="purchase",
+            event_id=f"{user}-{order}-{kind}-{nth}",
+            event_type=kind,
             user_id=user,
             item_id=f"i{nth}",
             order_id=order,
+            session_id="s",
             timestamp=START,
         )
         for nth in range(lines)
     ]
 
 
-@pytest.mark.parametrize("size", [1, 7, 64, 260])
-def test_an_order_pairs_neighbours_up_to_rank_100_wherever_it_is_cut(shop: Shop, size: int) -> None:
-    lines = _order(260)
-    for at in range(0, 260, size * 13 if size == 1 else size):
-        shop.writer.submit(Submission(lines[at : at + (size * 13 if size == 1 else size)])).result()
-    assert tables(shop.warehouse)["co_baskets"] == fold([_happened(event) for event in lines])["co_baskets"]
-    assert dict(wrong_rows(shop.warehouse, CHECKS))["co_baskets"] == 0
+@pytest.mark.parametrize("sizes", [[13], [7], [64, 1], [260]])
+def test_pairs_reach_as_far_as_their_table_says_wherever_the_stream_is_cut(shop: Shop, sizes: list[int]) -> None:
+    lines = [event for pair in zip(_order(260), _order(260, kind="view"), strict=True) for event in pair]
+    cuts = itertools.cycle(sizes)
+    at = 0
+    while at < len(lines):
+        size = next(cuts)
+        shop.writer.submit(Submission(lines[at : at + size])).result()
+        at += size
+    assert tables(shop.warehouse) == fold([_happened(event) for event in lines])
+    assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
 
 
-def test_an_order_of_5000_lines_makes_at_most_200_pairs_a_line(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("table", "counted", "reach"), [("co_baskets", "baskets", 100), ("co_purchases", "buyers", 20)]
+)
+def test_a_group_of_5000_items_makes_at_most_twice_its_reach_of_pairs_an_item(
+    shop: Shop, table: str, counted: str, reach: int
+) -> None:
     shop.writer.submit(Submission(_order(5000))).result()
-    pairs = shop.warehouse.value(f"select sum(baskets) from {shop.settings.database}.co_baskets")
-    assert pairs == 2 * (100 * 5000 - 100 * 101 // 2)
+    pairs = shop.warehouse.value(f"select sum({counted}) from {shop.settings.database}.{table}")
+    assert pairs == 2 * (reach * 5000 - reach * (reach + 1) // 2)
+
+
+# The toy data that public examples of these scores use: distinct groups count, whatever is bought twice.
+TOY = {"u1": "ABCBBB", "u2": "ABD", "u3": "AB", "u4": "ACAA", "u5": "BCD", "u6": "A", "u7": "CE", "u8": "DE"}
+
+
+def test_groups_with_both_items_groups_with_one_and_all_groups_are_what_scores_are_made_of(shop: Shop) -> None:
+    bought = [
+        Event(event_type="purchase", user_id=user, item_id=item, order_id=f"o-{user}", timestamp=START)
+        for user, items in TOY.items()
+        for item in items
+    ]
+    for at in range(0, len(bought), 5):
+        shop.writer.submit(Submission(bought[at : at + 5])).result()
+    found = tables(shop.warehouse)
+    month = START.date().replace(day=1)
+    for pairs in ("co_purchases", "co_baskets"):
+        assert {other: found[pairs]["A", other, month][0] for other in "BCD"} == {"B": 3, "C": 2, "D": 1}
+    members = {item: found["item_totals"][item, month] for item in [ALL, *"ABCDE"]}
+    assert members == {ALL: [8, 8, 0]} | {item: [n, n, 0] for item, n in zip("ABCDE", (5, 4, 4, 3, 2), strict=True)}
 
 
 def test_two_users_with_the_same_order_id_have_two_orders(shop: Shop) -> None:
@@ -138,5 +176,7 @@ def test_a_check_finds_a_wrong_count(shop: Shop) -> None:
     database = shop.settings.database
     shop.warehouse.command(f"insert into {database}.co_baskets select * from {database}.co_baskets limit 1")
     shop.warehouse.command(f"insert into {database}.user_categories values ('ada', 'Tea', 'view', 1)")
-    found = dict(wrong_rows(shop.warehouse, CHECKS))
-    assert (found["co_baskets"], found["user_categories"], found["item_hours"]) == (1, 1, 0)
+    shop.warehouse.command(f"insert into {database}.item_totals values (1, '2026-01-01', 1, 0, -1)")
+    shop.warehouse.command(f"insert into {database}.daily_popularity values ('2026-01-01', 'view', 1, 0, 0, 0, 0.01)")
+    found = {table: wrong for table, wrong in wrong_rows(shop.warehouse, CHECKS) if wrong}
+    assert found == {"co_baskets": 1, "user_categories": 1, "item_totals": 2, "daily_popularity": 1}

@@ -1,0 +1,12 @@
+-- In how many sessions both items were viewed, both ways round, by the month of the later first view of the two.
+-- A session's items are ranked by first view; a pair counts once per session if the ranks are at most 20 apart.
+-- Signed sums that merge in the background: read with sum(sessions) ... group by, and having above 0.
+create table {{ database }}.co_views (
+    item_key UInt64,
+    other_item_key UInt64,
+    month Date,
+    sessions Int64
+)
+engine = {{ engine('SummingMergeTree', '(sessions)') }}
+order by (item_key, other_item_key, month)
+settings {{ window }}

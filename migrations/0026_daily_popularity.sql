@@ -1,0 +1,15 @@
+-- How often each item was seen, carted, bought … on each day, in what quantity, and the revenue: quantity times price.
+-- orders counts an order once per item, on the day of its first line with the item. item_key 0 stands for all items.
+-- Signed sums that merge in the background: read with sum(...) ... group by.
+create table {{ database }}.daily_popularity (
+    day Date,
+    event_type LowCardinality(String),
+    item_key UInt64,
+    events Int64,
+    orders Int64,
+    quantity Int64,
+    revenue Decimal(38, 4)
+)
+engine = {{ engine('SummingMergeTree', '(events, orders, quantity, revenue)') }}
+order by (day, event_type, item_key)
+settings {{ window }}
