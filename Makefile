@@ -10,7 +10,7 @@ demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
 
 test: .venv/.test
-	$(BIN)/python -m pytest $(ARGS)
+	@for engine in $$($(BIN)/python -m tests.engines); do $(BIN)/python -m pytest --engine $$engine $(ARGS) || exit 1; done
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,17 +60,17 @@ def cases_of(path: Path) -> list[Case]:
 
 
 class Bench:
-    """A shop in memory that is emptied between cases."""
+    """A shop that is emptied between cases; `opened` gets the clock that the cases set."""
 
-    def __init__(self, shop: Shop) -> None:
-        self._shop = shop
+    def __init__(self, opened: Callable[[Callable[[], datetime]], Shop]) -> None:
         self.now = NOON
+        self.shop = opened(lambda: self.now)
 
     def run(self, pipe: str, case: Case) -> str:
         """An empty string, or what is different."""
-        empty(self._shop)
+        empty(self.shop)
         self.now = case.now if case.now.tzinfo else case.now.replace(tzinfo=UTC)
-        client = create_app(self._shop).test_client()
+        client = create_app(self.shop).test_client()
         given = case.given if isinstance(case.given, Given) else Given(events=case.given)
         for path, objects in (("/items", given.items), ("/events", [{"user_id": "someone"} | e for e in given.events])):
             if objects and (problem := _post(client, path, objects)):
@@ -94,13 +94,11 @@ def empty(shop: Shop) -> None:
 def bench(settings: Settings) -> Iterator[Bench]:
     """A bench over the pipes of these settings, on a warehouse in memory with a name of its own."""
     settings = msgspec.structs.replace(settings, dsn="chdb://:memory:", database="cases", batch_seconds=0.001)
-    made: list[Bench] = []
-    shop = open_shop(settings, clock=lambda: made[0].now if made else NOON)
-    made.append(Bench(shop))
+    opened = Bench(lambda clock: open_shop(settings, clock))
     try:
-        yield made[0]
+        yield opened
     finally:
-        shop.close()
+        opened.shop.close()
 
 
 def _post(client: FlaskClient, path: str, objects: list[dict[str, Any]]) -> str:

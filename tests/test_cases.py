@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from app.cases import Bench, Case, bench, cases_of
+from app.cases import Bench, Case, cases_of
 from app.errors import Unusable
-from app.settings import HOME, Settings
+from app.settings import HOME
+from tests.engines import Engine, drop
 
 FILES = sorted((HOME / "tests" / "pipes").glob("*.yaml"))
 CASES = [pytest.param(path.stem, case, id=f"{path.stem} {case.it}") for path in FILES for case in cases_of(path)]
@@ -17,9 +18,10 @@ PIPES = sorted(path.stem for path in (HOME / "pipes").glob("*.sql"))
 
 
 @pytest.fixture(scope="session")
-def a_bench() -> Iterator[Bench]:
-    with bench(Settings()) as opened:
-        yield opened
+def a_bench(on: Engine) -> Iterator[Bench]:
+    opened = Bench(lambda clock: on.shop(clock, database="cases"))
+    yield opened
+    drop(opened.shop)
 
 
 @pytest.mark.parametrize(("pipe", "case"), CASES)

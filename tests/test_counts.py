@@ -18,6 +18,7 @@ from app.heal import heal
 from app.ingest import Submission, Writer
 from app.settings import HOME
 from app.shop import Shop
+from tests.engines import Engine, drop
 from tests.fold import ALL, Happened, fold, tables
 
 CHECKS = HOME / "sql" / "checks"
@@ -42,21 +43,16 @@ batches = st.lists(st.tuples(st.lists(events, min_size=1, max_size=12), after), 
 
 
 @pytest.fixture(scope="module")
-def emptied() -> Iterator[Callable[[], Shop]]:
+def emptied(on: Engine) -> Iterator[Callable[[], Shop]]:
     """The same shop again and again, empty each time."""
-    from app.settings import Settings
-    from app.shop import open_shop
-
-    shop = open_shop(Settings(dsn="chdb://:memory:", database="counts", batch_seconds=0.001))
+    shop = on.shop(database="counts")
 
     def emptied() -> Shop:
         empty(shop)
         return shop
 
     yield emptied
-    shop.writer.stop()
-    shop.warehouse.command("drop database counts")
-    shop.warehouse.close()
+    drop(shop)
 
 
 @given(batches=batches)

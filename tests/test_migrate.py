@@ -1,4 +1,4 @@
-"""Migrations: numbered files, each done or not done, forward only. On warehouses in memory."""
+"""Migrations: numbered files, each done or not done, forward only."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ import pytest
 
 from app.errors import MigrationFault
 from app.migrate import migrations, status, up
-from app.settings import HOME, Settings
+from app.settings import HOME
 from app.warehouse import Warehouse, open_warehouse
+from tests.engines import Engine
 
 _numbers = itertools.count()
 
 
 @pytest.fixture
-def warehouse() -> Iterator[Warehouse]:
-    """An empty database in memory."""
-    warehouse = open_warehouse(Settings(dsn="chdb://:memory:", database=f"migrated_{next(_numbers)}"))
+def warehouse(on: Engine) -> Iterator[Warehouse]:
+    """An empty database."""
+    warehouse = open_warehouse(on.settings(database=f"migrated_{next(_numbers)}"))
     yield warehouse
     warehouse.command(f"drop database {warehouse.database}")
     warehouse.close()

@@ -15,9 +15,9 @@ import pytest
 from app.answers import answer, describer
 from app.errors import NoSuchPipe, PipeBroken, WarehouseFault
 from app.pipes.library import Described, Library
-from app.settings import HOME, Settings
-from app.shop import open_shop
+from app.settings import HOME
 from app.warehouse import Warehouse
+from tests.engines import Engine, drop
 
 TITLES = """
 -- Titles, in their order.
@@ -58,11 +58,11 @@ def save(tmp_path: Path) -> Save:
 
 
 @pytest.fixture(scope="module")
-def warehouse() -> Iterator[Warehouse]:
+def warehouse(on: Engine) -> Iterator[Warehouse]:
     """One for all tests of this module: they only ask it about texts."""
-    shop = open_shop(Settings(dsn="chdb://:memory:", database="test_library"))
+    shop = on.shop(database="test_library")
     yield shop.warehouse
-    shop.close()
+    drop(shop)
 
 
 @pytest.fixture

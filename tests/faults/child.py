@@ -1,5 +1,5 @@
-"""The process that gets killed: `write FOLDER SEED` stores small batches for ever and prints each event_id once it is acknowledged;
-`verify FOLDER` heals, then prints what is stored and which tables are wrong."""
+"""The process that gets killed: `write DSN SEED` stores small batches for ever and prints each event_id once it is acknowledged;
+`verify DSN` heals, then prints what is stored and which tables are wrong."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from app.settings import HOME, Settings
 from app.shop import open_shop
 
 
-def write(folder: str, seed: int) -> None:
+def write(dsn: str, seed: int) -> None:
     rng = random.Random(seed)
-    shop = open_shop(Settings(data=folder, batch_seconds=0.001))
+    shop = open_shop(Settings(dsn=dsn, batch_seconds=0.001))
     print("ready", flush=True)  # noqa: T201
     number = 0
     while True:
@@ -39,8 +39,8 @@ def write(folder: str, seed: int) -> None:
         print(" ".join(event.event_id for event in batch), flush=True)  # noqa: T201
 
 
-def verify(folder: str) -> None:
-    shop = open_shop(Settings(data=folder))
+def verify(dsn: str) -> None:
+    shop = open_shop(Settings(dsn=dsn))
     rows = shop.warehouse.trusted_rows("select event_id, count() from alsobought.events group by event_id").data
     wrong = dict(wrong_rows(shop.warehouse, HOME / "sql" / "checks"))
     shop.close()

@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from app.settings import HOME
+from app.settings import HOME, Settings
+from tests.engines import front, migrated
 
 KILLS = int(os.environ.get("KILLS", "8"))
 
@@ -20,9 +21,9 @@ def _child(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HOME)
 
 
-def _killed_while_writing(folder: Path, seed: int, seconds: float) -> list[str]:
+def _killed_while_writing(dsn: str, seed: int, seconds: float) -> list[str]:
     """The event_ids that were acknowledged before the kill."""
-    child = _child("write", str(folder), str(seed))
+    child = _child("write", dsn, str(seed))
     assert child.stdout
     assert child.stdout.readline() == "ready\n"
     time.sleep(seconds)
@@ -34,12 +35,22 @@ def _killed_while_writing(folder: Path, seed: int, seconds: float) -> list[str]:
 
 
 def test_what_was_acknowledged_is_there_once_and_every_table_is_right_after_kills(tmp_path: Path) -> None:
+    _kill_and_verify(f"chdb://{tmp_path}/shop", KILLS)
+
+
+def test_the_same_holds_for_a_writer_that_is_killed_while_its_server_lives() -> None:
+    with front() as dsn:
+        migrated(Settings(dsn=dsn))
+        _kill_and_verify(dsn, KILLS // 2)
+
+
+def _kill_and_verify(dsn: str, kills: int) -> None:
     rng = random.Random(5)
     acknowledged: list[str] = []
-    for seed in range(KILLS):
-        acknowledged += _killed_while_writing(tmp_path / "shop", seed, rng.uniform(0.1, 1.2))
-    assert len(acknowledged) > KILLS
-    verify = _child("verify", str(tmp_path / "shop"))
+    for seed in range(kills):
+        acknowledged += _killed_while_writing(dsn, seed, rng.uniform(0.1, 1.2))
+    assert len(acknowledged) > kills
+    verify = _child("verify", dsn)
     found = json.loads(verify.communicate()[0])
     assert verify.returncode == 0
     assert set(acknowledged) <= found["stored"].keys()

@@ -1,0 +1,111 @@
+"""Which engine the tests run on, by `pytest --engine …`; `python -m tests.engines` prints those that can be had here.
+
+embedded   chDB in the process of the tests
+http       the HTTP client, against ClickHouse's interface over chDB in a process of its own (tests/clickhouse_http.py)
+server     the HTTP client, against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app import migrate
+from app.ingest import utc_now
+from app.settings import HOME, Settings
+from app.shop import Shop, open_shop
+from app.warehouse import open_warehouse
+from tests.process import free_port
+
+NAMES = ("embedded", "http", "server")
+GIVEN = os.environ.get("ALSOBOUGHT_TEST_CLICKHOUSE", "")
+IMAGE = "clickhouse/clickhouse-server:26.9"
+
+
+@dataclass(frozen=True)
+class Engine:
+    dsn: str
+
+    def settings(self, **given: Any) -> Settings:
+        return Settings(**{"dsn": self.dsn, "batch_seconds": 0.001, **given})
+
+    def shop(self, clock: Callable[[], datetime] = utc_now, **given: Any) -> Shop:
+        """An open shop; on a server its database is migrated first, as an engineer would."""
+        settings = self.settings(**given)
+        if not settings.dsn.startswith("chdb:"):
+            migrated(settings)
+        return open_shop(settings, clock)
+
+
+def migrated(settings: Settings) -> None:
+    """Makes the database of these settings, or brings it up to date."""
+    warehouse = open_warehouse(settings)
+    list(migrate.up(warehouse, settings.home_folder / "migrations"))
+    warehouse.close()
+
+
+def drop(shop: Shop) -> None:
+    """Ends a shop and takes its database away."""
+    shop.writer.stop()
+    shop.warehouse.command(f"drop database {shop.settings.database}")
+    shop.warehouse.close()
+
+
+@contextmanager
+def engine(name: str) -> Iterator[Engine]:
+    """The engine of that name, running."""
+    if name == "embedded":
+        yield Engine("chdb://:memory:")
+    elif name == "http":
+        with front() as dsn:
+            yield Engine(dsn)
+    elif GIVEN:
+        yield Engine(GIVEN)
+    else:
+        from testcontainers.clickhouse import ClickHouseContainer
+
+        with ClickHouseContainer(IMAGE, port=8123) as server:
+            host, port = server.get_container_host_ip(), server.get_exposed_port(8123)
+            yield Engine(f"http://{server.username}:{server.password}@{host}:{port}")
+
+
+@contextmanager
+def front() -> Iterator[str]:
+    """The DSN of ClickHouse's interface over an empty warehouse, in a process of its own."""
+    port = free_port()
+    command = [sys.executable, "-m", "tests.clickhouse_http", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HOME)
+    try:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def why_not(name: str) -> str:
+    """An empty string, or why this engine cannot be had here."""
+    if name != "server" or GIVEN:
+        return ""
+    import docker
+
+    try:
+        docker.from_env(timeout=5).ping()
+    except docker.errors.DockerException:
+        return "Docker does not answer and ALSOBOUGHT_TEST_CLICKHOUSE is not set"
+    return ""
+
+
+if __name__ == "__main__":
+    for one in NAMES:
+        if reason := why_not(one):
+            sys.stderr.write(f"The tests do not run on {one}: {reason}.\n")
+        else:
+            print(one)  # noqa: T201
