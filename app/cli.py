@@ -106,9 +106,9 @@ def migrate_up(settings: Settings) -> None:
     Example: alsobought migrate up
     """
     from app import migrate as migrations
-    from app.warehouse import open_warehouse
+    from app.visitor import reach_warehouse
 
-    warehouse = open_warehouse(settings)
+    warehouse = reach_warehouse(settings)
     try:
         done = 0
         for migration in migrations.up(warehouse, settings.home_folder / "migrations"):
@@ -128,9 +128,9 @@ def migrate_status(settings: Settings) -> None:
     Example: alsobought migrate status
     """
     from app import migrate as migrations
-    from app.warehouse import open_warehouse
+    from app.visitor import reach_warehouse
 
-    warehouse = open_warehouse(settings, create=False)
+    warehouse = reach_warehouse(settings, create=False)
     try:
         steps = migrations.status(warehouse, settings.home_folder / "migrations")
     finally:
@@ -158,12 +158,12 @@ def load(settings: Settings, kind: str, files: tuple[Path, ...]) -> None:
     from app.events import STANDARD_TYPES, Rules
     from app.ingest import utc_now
     from app.load import count_lines, load_file
-    from app.shop import open_shop
+    from app.visitor import reach_shop
 
     lines = {file: count_lines(file) for file in files}
     types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
     rules = Rules(utc_now(), types, settings.max_event_bytes)
-    shop = open_shop(settings)
+    shop = reach_shop(settings)
     refused = 0
     try:
         for file in files:
@@ -194,9 +194,9 @@ def check(settings: Settings) -> None:
     Example: alsobought check
     """
     from app.counts import wrong_rows
-    from app.warehouse import open_warehouse
+    from app.visitor import reach_warehouse
 
-    warehouse = open_warehouse(settings, create=False)
+    warehouse = reach_warehouse(settings, create=False)
     try:
         started = datetime.now(UTC)
         total = 0

@@ -54,7 +54,7 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...]) -> None
     """
     from app.answers import answer, open_library
     from app.ingest import utc_now
-    from app.warehouse import open_warehouse
+    from app.visitor import reach_warehouse
 
     given: dict[str, list[str]] = {}
     for parameter in parameters:
@@ -62,7 +62,7 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...]) -> None
         if not equals:
             raise Unusable(f"{parameter!r} is not a parameter", "Write it as name=value")
         given.setdefault(key, []).append(value)
-    warehouse = open_warehouse(settings, create=False)
+    warehouse = reach_warehouse(settings, create=False)
     try:
         found = answer(open_library(settings, warehouse), warehouse, name, given, utc_now())
     finally:

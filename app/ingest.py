@@ -87,6 +87,7 @@ class Submission:
     rows: Sequence[Event] | Sequence[Item]
     source: str = "post"
     offsets: Sequence[int] | None = None
+    after: Future[Stored] | None = None
     done: Future[Stored] = field(default_factory=Future)
 
     @property

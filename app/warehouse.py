@@ -103,6 +103,10 @@ class Warehouse:
         self._lock = threading.Lock()
         self._open_write()
 
+    def another(self) -> Warehouse:
+        """The same one by other connections, for another thread that writes."""
+        return Warehouse(self.dsn, self.database, self.limits, self._min_free)
+
     @property
     def embedded(self) -> bool:
         return self.dsn.startswith("chdb:")
@@ -197,8 +201,13 @@ class Warehouse:
 
     def trusted_rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
         """A read of our own on the writer's connection: no limits, and it sees what was just written."""
+        return _decode_rows(self.trusted_raw(sql, parameters, "JSONCompact"))
+
+    def trusted_raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
+        """The same, as the bytes of a ClickHouse format."""
         with _our_errors(WarehouseFault), self._renewed_on_error():
-            return _decode_rows(self._write.raw_query(sql, parameters=dict(parameters or {}), fmt="JSONCompact"))
+            answer: bytes = self._write.raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
+            return answer
 
     def to_parquet(self, meta: Sequence[Column], data: Sequence[Sequence[Any]]) -> bytes:
         """Rows as a Parquet file, made by the engine from its own types."""

@@ -16,9 +16,11 @@ LAYERS = [
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases", "app.serve"],
+    ["app.visitor"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
     ["app.web.endpoints"],
     ["app.web.metrics", "app.web.openapi"],
+    ["app.holder"],  # others may ask
     ["app.shop"],  # a running shop, and files into it
     ["app.load"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
@@ -30,6 +32,7 @@ LAYERS = [
     ["app.pipes.template", "app.pipes.header"],
     ["app.pipes.parameters"],
     ["app.events", "app.cache", "app.settings", "app.progress"],
+    ["app.line"],
     ["app.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}

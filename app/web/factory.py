@@ -13,6 +13,8 @@ from flask_cors import CORS
 from werkzeug.exceptions import HTTPException
 
 from app.errors import AlsoboughtError
+from app.folder import folder_of
+from app.holder import Holder
 from app.settings import Settings, origins
 from app.shop import Shop, open_shop
 from app.web.endpoints import blueprint
@@ -49,6 +51,8 @@ def served_app(settings: Settings) -> Flask:
     """The application and the shop under it, closed when the process ends."""
     shop = open_shop(settings)
     atexit.register(shop.close)
+    if shop.warehouse.embedded and (folder := folder_of(shop.warehouse.dsn)):
+        atexit.register(Holder(folder, shop.writer, shop.warehouse.another).close)
     return create_app(shop)
 
 
