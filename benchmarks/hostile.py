@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
 from app.counts import wrong_rows
 from app.events import Event
 from app.ingest import Submission
@@ -30,7 +32,8 @@ def events(count: int, given: Fields, kind: str = "purchase", first: int = 0) ->
     """So many events, each field by its number."""
     fields = {"user_id": "u{}".format, "item_id": "i{}".format, **given}
     numbers = range(first, first + count)
-    return [Event(event_type=kind, timestamp=NOON, **{name: of(n) for name, of in fields.items()}) for n in numbers]
+    rows = [{"event_type": kind, "timestamp": NOON, **{name: of(n) for name, of in fields.items()}} for n in numbers]
+    return msgspec.convert(rows, list[Event])
 
 
 def always(text: str) -> Callable[[int], str]:
