@@ -91,8 +91,9 @@ def migrate_status(settings: Settings, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode([_facts(step) for step in steps]), indent=2))
     else:
+        width = max(len(step.migration.name) for step in steps)
         for step in steps:
-            out.print(_line(step), soft_wrap=True)
+            out.print(_line(step, width), soft_wrap=True)
     if any(step.state in ("edited", "failed") for step in steps):
         sys.exit(1)
 
@@ -145,7 +146,7 @@ def _show_plan(settings: Settings) -> None:
     for one in planned:
         click.echo(f"-- {one.migration.file}\n" + (f"-- Note: {one.note}.\n" if one.note else ""), nl=False)
         for statement in one.statements:
-            click.echo(f"{statement.rstrip()}\n;")
+            click.echo(f"{statement}\n;")
         click.echo()
     if planned:
         click.echo(f"-- {len(planned)} to apply")
@@ -183,10 +184,10 @@ def _facts(step: Step) -> dict[str, object]:
     }
 
 
-def _line(step: Step) -> str:
+def _line(step: Step, width: int) -> str:
     colour, entry = COLOURS[step.state], step.entry
-    line = f"[{colour}]{step.state:8}[/] {step.migration.name}"
+    state = f"[{colour}]{step.state:8}[/]"
     if entry is None:
-        return line
+        return f"{state} {step.migration.name}"
     took = "" if entry.seconds is None else f" in {entry.seconds:.3f} s"
-    return f"{line:40} {entry.applied_at}{took}{escaped(f': {entry.error}') if entry.error else ''}"
+    return f"{state} {step.migration.name:{width}}  {entry.applied_at}{took}{escaped(f': {entry.error}') if entry.error else ''}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.errors import MigrationFault
+from app.errors import MigrationFault, WarehouseFault
 from app.migrate import plan, status, up
 from app.migrations import journal, lock
 from app.settings import Settings
@@ -219,7 +219,7 @@ def test_a_plan_is_what_up_runs_and_changes_nothing(warehouse: Warehouse, folder
     assert [one.migration.name for one in planned] == ["0001_one", "0002_two"]
     assert planned[1].statements == [
         f"-- A reason.\n-- More.\nalter table {warehouse.database}.one add column if not exists y UInt8,"
-        " drop column if exists z;"
+        " drop column if exists z"
     ]
     assert list(up(warehouse, folder)) == planned
     assert list(plan(warehouse, folder, warehouse.database)) == []
@@ -251,3 +251,21 @@ def test_a_server_s_run_holds_the_lock_while_it_runs(
     write(folder, 3, "three", "create table {{ database }}.three (x Nonsense) engine = MergeTree order by x")
     assert "Nonsense" in reasons(warehouse, folder)
     assert lock.holder(warehouse) is None
+
+
+def test_a_connection_that_breaks_leaves_it_open_whether_the_statement_was_carried_out(
+    warehouse: Warehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, command = up(warehouse, folder), warehouse.command
+    next(run)
+
+    def broken(sql: str) -> None:
+        command(sql)
+        raise WarehouseFault("connection reset by peer") from ConnectionResetError()
+
+    monkeypatch.setattr(warehouse, "command", broken)
+    with pytest.raises(MigrationFault, match="0002_two failed: connection reset by peer"):
+        next(run)
+    monkeypatch.undo()
+    assert states(warehouse, folder) == {"0001_one": "applied", "0002_two": "started"}
+    assert applied(warehouse, folder) == ["0002_two"]

@@ -43,7 +43,7 @@ def warehouse() -> Iterator[Warehouse]:
 @pytest.mark.parametrize("migration", FOUND, ids=lambda migration: migration.name)
 def test_every_migration_renders_as_it_is_kept(migration: Migration) -> None:
     path = GOLDEN / f"{migration.name}.sql"
-    text = HEAD + "".join(f"\n{sql.strip()}\n;\n" for sql in rendered(migration))
+    text = HEAD + "".join(f"\n{sql}\n;\n" for sql in rendered(migration))
     if os.environ.get("GOLDEN") == "write":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

@@ -114,7 +114,10 @@ def test_a_verb_that_cannot_be_repeated_is_refused_with_the_reason(tmp_path: Pat
     ],
 )
 def test_a_semicolon_or_a_verb_in_quotes_or_comments_is_text(text: str) -> None:
-    assert "if not exists shop." in repeatable(read_statement(f"-- Why; because.\n{text}", "shop"))
+    again = repeatable(read_statement(f"-- Why; because.\n{text}", "shop"))
+    assert again.startswith("-- Why; because.\ncreate ")
+    assert "if not exists shop." in again
+    assert again.endswith(("order by x", "from shop.events", "lifetime(0)"))
 
 
 @pytest.mark.parametrize(

@@ -42,9 +42,7 @@ def _create(statement: Statement, database: str, cluster: str, tables: Collectio
     elif here.kind == "materialized view":
         yield edited(sql, [Edit(place, place, everywhere), *_locals(here, database, tables)])
     elif here.kind == "dictionary":  # its query may ask a Distributed table inside another's IN
-        yield edited(sql, [Edit(place, place, everywhere)]).rstrip() + (
-            "\nsettings(distributed_product_mode = 'global')\n"
-        )
+        yield edited(sql, [Edit(place, place, everywhere)]) + "\nsettings(distributed_product_mode = 'global')"
     else:
         yield edited(sql, [Edit(place, place, everywhere)])
 

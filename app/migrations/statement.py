@@ -62,7 +62,10 @@ class Command:
 
 @dataclass(frozen=True)
 class Statement:
-    """`create table shop.items (…)`: verb `create`, kind `table`, name `items`. `at` is the place of `items` in `tokens`."""
+    """`create table shop.items (…)`: verb `create`, kind `table`, name `items`. `at` is the place of `items` in `tokens`.
+
+    `sql` begins with the reason and ends with the last word: no semicolon, no comment behind it.
+    """
 
     sql: str
     verb: str
@@ -133,7 +136,7 @@ def read_statement(sql: str, database: str) -> Statement:
     commands = tuple(_commands(words, at + 1)) if words[0] == "alter" else ()
     if words[0] == "create":
         _refuse_rows(words, kind, at)
-    return Statement(sql, words[0], kind, tokens[at].text, at, guarded, tokens, commands)
+    return Statement(sql[: tokens[-1].end + 1], words[0], kind, tokens[at].text, at, guarded, tokens, commands)
 
 
 def repeatable(statement: Statement) -> str:
