@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from app.errors import Unusable
+from app.failpoints import VARIABLE as FAILPOINT
 
 PREFIX = "ALSOBOUGHT_"
 HOME = Path(__file__).resolve().parent.parent
@@ -39,6 +40,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "", "chdb:///folder or http(s)://user:password@host:port; empty: the embedded one in `data`."
     )
     database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = setting("alsobought", "Name of the database.")
+    cluster: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$")] = setting(
+        "", "Name of the cluster that migrations run on; empty: one node. Untested: no cluster has run it."
+    )
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
     threads: Positive = setting(8, "Requests answered at the same time.")
@@ -90,7 +94,11 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
 
     Raises Unusable that names every wrong or unknown variable.
     """
-    given = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
+    given = {
+        key[len(PREFIX) :].lower(): value
+        for key, value in environ.items()
+        if key.startswith(PREFIX) and key != FAILPOINT
+    }
     faults = []
     for name in [name for name in given if name not in Settings.__struct_fields__]:
         faults.append(f"{PREFIX}{name.upper()} is not a setting")
