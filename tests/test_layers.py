@@ -12,7 +12,8 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
-    ["app.cli_pipes"],
+    ["app.cli_pipes", "app.cli_doctor"],
+    ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases", "app.serve"],
@@ -29,6 +30,7 @@ LAYERS = [
     ["app.pipes.check"],
     ["app.pipes.template", "app.pipes.header"],
     ["app.pipes.parameters"],
+    ["app.examination"],
     ["app.events", "app.cache", "app.settings", "app.progress"],
     ["app.errors"],
 ]
