@@ -1,10 +1,12 @@
-# make demo | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
+# make install | make demo | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
 PYTHON ?= python3
 DATASET ?= journey
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: install demo test lint format clean
 .DEFAULT_GOAL := demo
+
+install: .venv/.test
 
 demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
