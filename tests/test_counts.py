@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.cases import empty
 from app.counts import wrong_rows
 from app.events import Event
 from app.heal import heal
@@ -43,13 +44,11 @@ def emptied() -> Iterator[Callable[[], Shop]]:
 
     shop = open_shop(Settings(dsn="chdb://:memory:", database="counts", batch_seconds=0.001))
 
-    def empty() -> Shop:
-        for table in ("events", "item_ids", "order_items", "co_baskets", "user_items", "item_hours", "user_categories"):
-            shop.warehouse.command(f"truncate table counts.{table}")
-        shop.warehouse.command("truncate table counts.ingest_batches")
+    def emptied() -> Shop:
+        empty(shop)
         return shop
 
-    yield empty
+    yield emptied
     shop.writer.stop()
     shop.warehouse.command("drop database counts")
     shop.warehouse.close()

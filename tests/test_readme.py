@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -59,7 +61,8 @@ def test_the_count_table_of_the_readme_is_made_counts_and_is_checked(tmp_path: P
     for folder in ("pipes", "sql", "migrations", "tests/pipes"):
         shutil.copytree(HOME / folder, home / folder)
     line = {"event_type": "purchase", "user_id": "ada", "item_id": "tea", "quantity": 3, "price": 2.5}
-    write(orders, line, line | {"item_id": "mug"}, line)
+    largest = line | {"item_id": "jet", "quantity": 2**31 - 1, "price": 1e12}
+    write(orders, line, line | {"item_id": "mug"}, line, largest)
     section = re.split(r"^## ", README.partition("## Your own count table\n")[2], maxsplit=1, flags=re.M)[0]
     preparing, proving = (_commands(block) for block in re.findall(r"```console\n(.*?)```", section, re.S))
     names = [words[-1] for words in preparing if words[:3] == ["alsobought", "migrate", "new"]]
@@ -68,6 +71,9 @@ def test_the_count_table_of_the_readme_is_made_counts_and_is_checked(tmp_path: P
     for path, text in files:
         number = len(list((home / "migrations").glob("*.sql"))) + 1  # what `migrate new` would give
         (home / path.replace("NNNN", f"{number:04}")).write_text(text)
+
+    sqlfmt = [sys.executable, "-m", "sqlfmt", "--check", "--config", str(HOME / "pyproject.toml")]
+    subprocess.run([*sqlfmt, home / "pipes"], check=True, capture_output=True)
 
     run = running(tmp_path / "data").at(home)
     said = {}
@@ -78,6 +84,7 @@ def test_the_count_table_of_the_readme_is_made_counts_and_is_checked(tmp_path: P
     assert said["pipe check"] == "ok best_sellers\n"
     assert said["pipe test"].endswith("1 passed, 0 failed\n")
     assert [(row["item_id"], row["units"], row["revenue"]) for row in msgspec.json.decode(said["pipe run"])] == [
+        ("jet", 2**31 - 1, (2**31 - 1) * 10**12),
         ("tea", 6, 15.0),
         ("mug", 3, 7.5),
     ]
