@@ -1,4 +1,4 @@
-"""The command line: `alsobought demo | serve | migrate | load | pipe | check`."""
+"""The command line: `alsobought demo | serve | migrate | load | pipe | check | doctor`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import click
 import msgspec
 
+from app.cli_doctor import doctor
 from app.cli_migrate import migrate
 from app.cli_pipes import pipe
 from app.errors import AlsoboughtError
@@ -43,7 +44,8 @@ def main(ctx: click.Context) -> None:
     """
     logging.getLogger("app").addHandler(logging.NullHandler())  # a failure is one sentence; `serve` opens a log
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it raises what it logs
-    ctx.obj = from_environment()
+    if ctx.invoked_subcommand != "doctor":  # who tells what is wrong with them
+        ctx.obj = from_environment()
 
 
 @main.command()
@@ -159,6 +161,7 @@ def check(settings: Settings) -> None:
 
 main.add_command(migrate)
 main.add_command(pipe)
+main.add_command(doctor)
 
 if __name__ == "__main__":
     main()

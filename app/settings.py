@@ -6,6 +6,7 @@ All faults are told at once. Functions receive what they need; nothing else read
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -94,6 +95,14 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
 
     Raises Unusable that names every wrong or unknown variable.
     """
+    settings, faults = read_settings(environ)
+    if faults:
+        raise Unusable("; ".join(faults), "The README lists the settings with their defaults")
+    return settings
+
+
+def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """The settings, with the default for each that cannot be read, and what is wrong with those."""
     given = {
         key[len(PREFIX) :].lower(): value
         for key, value in environ.items()
@@ -107,7 +116,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         try:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError as error:
-            faults.append(f"{PREFIX}{name.upper()}={value!r}: {str(error).split(' - at')[0]}")
-    if faults:
-        raise Unusable("; ".join(faults), "The README lists the settings with their defaults")
-    return msgspec.convert(given, Settings, strict=False)
+            shown = re.sub(r"//.*@", "//", value)  # a password is for nobody's log
+            faults.append(f"{PREFIX}{name.upper()}={shown!r}: {str(error).split(' - at')[0]}")
+            del given[name]
+    return msgspec.convert(given, Settings, strict=False), faults

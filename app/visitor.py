@@ -160,6 +160,14 @@ def reach_warehouse(settings: Settings, *, create: bool = True, must_exist: bool
     return open_warehouse(settings, create=create, must_exist=must_exist)
 
 
+def answers(settings: Settings) -> bool:
+    """Whether a process holds the folder of these settings and can be asked."""
+    visitor = _visitor(settings)
+    if visitor:
+        visitor.close()
+    return visitor is not None
+
+
 def reach_shop(settings: Settings) -> Shop | AskedShop:
     """The same with a writer. Raises WarehouseFault, MigrationFault."""
     visitor = _visitor(settings)

@@ -12,7 +12,8 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
-    ["app.cli_migrate", "app.cli_pipes"],
+    ["app.cli_doctor", "app.cli_migrate", "app.cli_pipes"],
+    ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases", "app.serve"],
@@ -33,6 +34,7 @@ LAYERS = [
     ["app.pipes.parameters"],
     ["app.migrations.cluster", "app.migrations.files"],
     ["app.migrations.statement"],
+    ["app.examination"],
     ["app.events", "app.cache", "app.settings", "app.progress"],
     ["app.line"],
     ["app.failpoints"],
