@@ -1,16 +1,22 @@
-# make demo | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
+# make install | make demo | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
 PYTHON ?= python3
 DATASET ?= journey
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: install demo test test-server lint format clean
 .DEFAULT_GOAL := demo
+
+install: .venv/.test
 
 demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
 
 test: .venv/.test
 	@for engine in $$($(BIN)/python -m tests.engines); do $(BIN)/python -m pytest --engine $$engine $(ARGS) || exit 1; done
+
+# Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers.
+test-server: .venv/.test
+	$(BIN)/python -m pytest --engine server $(ARGS)
 
 lint: .venv/.test
 	$(BIN)/ruff check .

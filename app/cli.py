@@ -1,4 +1,4 @@
-"""The command line: `alsobought demo | serve | migrate | load | pipe | check`."""
+"""The command line: `alsobought demo | serve | migrate | load | pipe | check | doctor`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Any
 import click
 import msgspec
 
+from app.cli_doctor import doctor
+from app.cli_migrate import migrate
 from app.cli_pipes import pipe
 from app.errors import AlsoboughtError
 from app.progress import err, escaped, out, progress_bar
@@ -42,7 +44,8 @@ def main(ctx: click.Context) -> None:
     """
     logging.getLogger("app").addHandler(logging.NullHandler())  # a failure is one sentence; `serve` opens a log
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it raises what it logs
-    ctx.obj = from_environment()
+    if ctx.invoked_subcommand != "doctor":  # who tells what is wrong with them
+        ctx.obj = from_environment()
 
 
 @main.command()
@@ -86,60 +89,6 @@ def serve(settings: Settings, demo: bool) -> None:
         out.print(f"alsobought serves on {url}")
 
     service.serve(settings, announce(settings, out) if demo else ready)
-
-
-@main.group()
-def migrate() -> None:
-    """Bring the database up to date.
-
-    \b
-    Example: alsobought migrate up
-    """
-
-
-@migrate.command("up")
-@click.pass_obj
-def migrate_up(settings: Settings) -> None:
-    """Apply the migrations that are pending.
-
-    \b
-    Example: alsobought migrate up
-    """
-    from app import migrate as migrations
-    from app.visitor import reach_warehouse
-
-    warehouse = reach_warehouse(settings)
-    try:
-        done = 0
-        for migration in migrations.up(warehouse, settings.home_folder / "migrations"):
-            out.print(f"[green]applied[/] {migration.name}")
-            done += 1
-        out.print(f"{done} applied" if done else "Nothing to do: every migration is applied.")
-    finally:
-        warehouse.close()
-
-
-@migrate.command("status")
-@click.pass_obj
-def migrate_status(settings: Settings) -> None:
-    """Show which migrations are applied, pending or edited since. Exit status 1 if any is edited.
-
-    \b
-    Example: alsobought migrate status
-    """
-    from app import migrate as migrations
-    from app.visitor import reach_warehouse
-
-    warehouse = reach_warehouse(settings, create=False)
-    try:
-        steps = migrations.status(warehouse, settings.home_folder / "migrations")
-    finally:
-        warehouse.close()
-    colours = {"applied": "green", "pending": "yellow", "edited": "red"}
-    for step in steps:
-        out.print(f"[{colours[step.state]}]{step.state:8}[/] {step.migration.name}")
-    if any(step.state == "edited" for step in steps):
-        sys.exit(1)
 
 
 @main.command()
@@ -210,7 +159,9 @@ def check(settings: Settings) -> None:
         sys.exit(1)
 
 
+main.add_command(migrate)
 main.add_command(pipe)
+main.add_command(doctor)
 
 if __name__ == "__main__":
     main()

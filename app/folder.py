@@ -15,9 +15,21 @@ def folder_of(dsn: str) -> Path | None:
     return None if path in (dsn, ":memory:", "") else Path(path)
 
 
+def holds_warehouse(folder: Path) -> bool:
+    return (folder / "metadata").is_dir()
+
+
+def how_to_have_one(folder: Path) -> str:
+    """What to do where there is no warehouse: the demos keep theirs one folder further down."""
+    below = sorted(path.name for path in folder.glob("*") if holds_warehouse(path))
+    if below:
+        return f"There is one in {' and in '.join(below)} below it: set ALSOBOUGHT_DATA={folder / below[0]}"
+    return "`alsobought migrate up` makes one"
+
+
 def claim(folder: Path, create: bool) -> None:
-    if not create and not folder.exists():
-        raise WarehouseFault(f"there is no warehouse in {folder}", "`alsobought migrate up` makes one")
+    if not create and not holds_warehouse(folder) and not folder.is_file():
+        raise WarehouseFault(f"there is no warehouse in {folder}", how_to_have_one(folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"

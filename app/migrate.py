@@ -1,129 +1,167 @@
-"""migrations/ → the database: numbered files of one statement and a reason, each done or not done, forward only.
+"""migrations/ → the database: what is pending runs in order, each file done or not done, forward only.
 
-The journal is the table `migrations`. An applied file that was edited afterwards is an error: the database would not know.
+`started` is written before a statement and `applied` after it, so a run killed at any point goes on where it was: every
+statement may run twice (app/migrations/statement.py sees to that).
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import jinja2
 import msgspec
 
-from app.errors import MigrationFault
-from app.warehouse import Warehouse
-
-JOURNAL = """create table if not exists {database}.migrations (
-    version UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') default now64(3)
-) engine = MergeTree order by version"""
-
-
-@dataclass(frozen=True)
-class Migration:
-    version: int
-    name: str
-    text: str
-
-    @property
-    def checksum(self) -> str:
-        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
-
-    def statement(self, database: str) -> str:
-        """The SQL as it runs: names, engine and window filled in."""
-        environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
-        try:
-            return environment.from_string(self.text).render(
-                database=database, engine=engine, window="non_replicated_deduplication_window = 1000"
-            )
-        except jinja2.TemplateError as error:
-            raise MigrationFault(f"{self.name} does not render: {error}") from error
-
-
-def engine(name: str, arguments: str = "") -> str:
-    """The engine clause of one node.
-
-    >>> engine("SummingMergeTree", "(baskets, weight)")
-    'SummingMergeTree((baskets, weight))'
-    """
-    return f"{name}({arguments})"
+from app.errors import AlsoboughtError, MigrationFault, TooSlow
+from app.failpoints import reach
+from app.folder import folder_of
+from app.migrations import journal, lock
+from app.migrations.cluster import create_database, on_cluster
+from app.migrations.files import Migration, migrations, tables
+from app.migrations.journal import Entry
+from app.migrations.schema import DATABASE, schema
+from app.migrations.statement import Statement, read_statement, repeatable
+from app.settings import Settings
+from app.warehouse import Warehouse, open_warehouse
 
 
 @dataclass(frozen=True)
 class Step:
-    """A migration and where it stands: `applied`, `pending` or `edited`."""
+    """A migration and where it stands: `applied`, `pending`, `started` (a run was killed), `failed`, or `edited` since."""
 
     migration: Migration
     state: str
+    entry: Entry | None = None
 
 
-def migrations(folder: Path) -> list[Migration]:
-    """All files, in order.
+@dataclass(frozen=True)
+class Planned:
+    """What `up` runs for one file, in order, and what there is to know before; `migration` has the reason."""
 
-    Raises MigrationFault for a name that is not NNNN_name.sql, a gap, or a number used twice.
-    """
-    found = []
-    for path in sorted(folder.glob("*.sql")):
-        if not (match := re.fullmatch(r"(\d{4})_[a-z0-9_]+", path.stem)):
-            raise MigrationFault(f"{path.name} is not named like 0001_events.sql")
-        found.append(Migration(int(match[1]), path.stem, path.read_text()))
-    if not found:
-        raise MigrationFault(f"there are no migrations in {folder}", "Set ALSOBOUGHT_HOME to the project's folder")
-    for expected, migration in enumerate(found, start=1):
-        if migration.version != expected:
-            raise MigrationFault(f"{migration.name} should have the number {expected:04}", "Numbers follow one another")
-    return found
+    migration: Migration
+    statements: list[str]
+    note: str
 
 
-def status(warehouse: Warehouse, folder: Path) -> list[Step]:
-    """Every file with its state; a database without a journal has applied none."""
-    applied: dict[int, str] = {}
-    if "migrations" in warehouse.tables():
-        journal = f"select version, any(checksum) from {warehouse.database}.migrations group by version"
-        applied = {row[0]: row[1] for row in warehouse.rows(journal).data}
-    steps = []
-    for migration in migrations(folder):
-        checksum = applied.pop(migration.version, None)
-        state = "pending" if checksum is None else "applied" if checksum == migration.checksum else "edited"
-        steps.append(Step(migration, state))
-    if applied:
+def status(warehouse: Warehouse | None, folder: Path) -> list[Step]:
+    """Every file with its state; where there is no database or no journal, all are pending. Changes nothing."""
+    found = migrations(folder)
+    entries = journal.latest(warehouse) if warehouse else {}
+    if entries and (ahead := max(entries)) > len(found):
         raise MigrationFault(
-            f"the database has migration {max(applied):04}, and {folder} ends at {len(steps):04}", "Use the newer files"
+            f"the database has migration {ahead:04}, and {folder} ends at {len(found):04}",
+            "Use the files of the version that migrated it: `git pull`, or name its folder in ALSOBOUGHT_HOME",
         )
-    return steps
+    return [_step(migration, entries.get(migration.version)) for migration in found]
 
 
-def up(warehouse: Warehouse, folder: Path) -> Iterator[Migration]:
-    """Applies what is pending, yielding each migration once it is done.
+def _step(migration: Migration, entry: Entry | None) -> Step:
+    if entry is None:
+        return Step(migration, "pending")
+    edited = entry.state == "applied" and entry.checksum != migration.checksum
+    return Step(migration, "edited" if edited else entry.state, entry)
+
+
+def plan(warehouse: Warehouse | None, folder: Path, database: str, cluster: str = "") -> Iterator[Planned]:
+    """What `up` would do now. Raises what it would raise before it does anything."""
+    steps = _usable(warehouse, folder)
+    names = tables([step.migration for step in steps])
+    for step in steps:
+        if step.state != "applied":
+            shape = step.migration.statement(database)
+            statements = on_cluster(shape, database, cluster, names) if cluster else [repeatable(shape)]
+            yield Planned(step.migration, statements, _note(warehouse, shape))
+
+
+def up(warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: bool = False) -> Iterator[Planned]:
+    """Applies what is pending, yielding each once it is done.
 
     Raises MigrationFault at the first that fails; those before it stay applied.
     """
+    with lock.held(warehouse, break_lock=break_lock) if lock.needed(warehouse) else nullcontext():
+        planned = list(plan(warehouse, folder, warehouse.database, cluster))
+        if not planned:
+            return
+        if cluster:
+            warehouse.command(create_database(warehouse.database, cluster))
+        entries = journal.open_journal(warehouse)
+        reach("migrate.journal")
+        for one in planned:
+            _apply(warehouse, entries, one)
+            yield one
+
+
+def _usable(warehouse: Warehouse | None, folder: Path) -> list[Step]:
+    """The steps, if none of them stands in the way."""
     steps = status(warehouse, folder)
     for step in steps:
         if step.state == "edited":
-            raise MigrationFault(
-                f"{step.migration.name} was edited after it was applied",
-                "Put it back, and write a new migration instead",
-            )
-    warehouse.command(JOURNAL.format(database=warehouse.database))
-    for step in steps:
-        if step.state == "pending":
-            _apply(warehouse, step.migration)
-            yield step.migration
+            raise MigrationFault(f"{step.migration.name} was edited after it was applied", _put_back(warehouse, step))
+        if warehouse and step.state == "started" and step.entry and step.entry.checksum != step.migration.checksum:
+            _refuse_if_perhaps_done(warehouse, step, step.entry)
+    return steps
 
 
-def _apply(warehouse: Warehouse, migration: Migration) -> None:
-    sql = migration.statement(warehouse.database)
-    # A run killed between a statement and its line in the journal left the object behind: the statement is then repeatable.
-    repeatable = re.sub(
-        r"^create (table|materialized view|dictionary) (?!if not exists)", r"create \1 if not exists ", sql, flags=re.M
-    )
+def _put_back(warehouse: Warehouse | None, step: Step) -> str:
+    folder = folder_of(warehouse.dsn) if warehouse and warehouse.embedded else None
+    again = f"; or, if all that it holds can be loaded again, delete {folder}" if folder else ""
+    return f"Put it back with `git checkout {step.migration.file}`, and write a new migration instead{again}"
+
+
+def _refuse_if_perhaps_done(warehouse: Warehouse, step: Step, entry: Entry) -> None:
+    """A run was killed at the old text of this file: only what is not there, or still there, shows that nothing was done."""
+    old = read_statement(entry.sql, warehouse.database)
+    there = old.name in journal.objects(warehouse)
+    if there if old.verb == "create" else not there if old.verb == "drop" else True:
+        undo = f"`drop {old.kind.split()[-1]} {warehouse.database}.{old.name}`" if old.verb == "create" else ""
+        raise MigrationFault(
+            f"{step.migration.name} was edited after a run was killed at it, and its old text may have been carried out",
+            f"Put it back with `git checkout {step.migration.file}`" + (f", or {undo} first" if undo else ""),
+        )
+
+
+def _note(warehouse: Warehouse | None, shape: Statement) -> str:
+    """For a new view on events: that it does not know those that are there."""
+    is_view = (shape.verb, shape.kind) == ("create", "materialized view") and "events" in shape.words
+    if not (warehouse and is_view and "events" in journal.objects(warehouse)):
+        return ""
+    older = int(warehouse.trusted_rows(f"select count() from {warehouse.database}.events").data[0][0])
+    return f"{shape.name} counts from now on only: {older:,} events are older" if older else ""
+
+
+def _apply(warehouse: Warehouse, entries: Iterator[int], planned: Planned) -> None:
+    migration = planned.migration
+    journal.write(warehouse, next(entries), migration, "started", sql=migration.statement(warehouse.database).sql)
+    reach("migrate.started")
+    began = time.monotonic()
     try:
-        warehouse.command(repeatable)
-    except Exception as error:
+        for statement in planned.statements:
+            warehouse.command(statement)
+            reach("migrate.ran")
+    except AlsoboughtError as error:
+        if _refused(error):
+            with suppress(AlsoboughtError):  # the first error is the one to tell
+                journal.write(warehouse, next(entries), migration, "failed", error=error.message)
         raise MigrationFault(f"{migration.name} failed: {error}") from error
-    row = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
-    warehouse.insert("migrations", msgspec.json.encode(row), columns=("version", "name", "checksum"))
+    journal.write(warehouse, next(entries), migration, "applied", seconds=round(time.monotonic() - began, 3))
+    reach("migrate.applied")
+
+
+def _refused(error: AlsoboughtError) -> bool:
+    """True if the engine said no; a connection that broke leaves it open whether the statement was carried out."""
+    return "DB::Exception" in str(error.__cause__) and not isinstance(error, TooSlow)
+
+
+def replayed_schema(settings: Settings) -> dict[str, str]:
+    """{file of sql/schema/: its text}, from all migrations applied in memory."""
+    memory = msgspec.structs.replace(settings, dsn="chdb://:memory:", database=DATABASE)
+    warehouse = open_warehouse(memory)
+    try:
+        folder = settings.home_folder / "migrations"
+        list(up(warehouse, folder))
+        return schema(warehouse, migrations(folder))
+    finally:
+        warehouse.command(f"drop database {DATABASE}")
+        warehouse.close()

@@ -72,12 +72,13 @@ def url(settings: Settings) -> str:
 
 def refuse_if_occupied(settings: Settings) -> None:
     """Raises Unusable for an occupied port, WarehouseFault for a folder that another process holds."""
-    _port_is_free(settings)
+    refuse_if_port_is_taken(settings)
     if settings.warehouse_dsn.startswith("chdb:") and (folder := folder_of(settings.warehouse_dsn)):
         refuse_if_held(folder)
 
 
-def _port_is_free(settings: Settings) -> None:
+def refuse_if_port_is_taken(settings: Settings) -> None:
+    """Raises Unusable."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

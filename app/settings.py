@@ -6,6 +6,7 @@ All faults are told at once. Functions receive what they need; nothing else read
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from app.errors import Unusable
+from app.failpoints import VARIABLE as FAILPOINT
 
 PREFIX = "ALSOBOUGHT_"
 HOME = Path(__file__).resolve().parent.parent
@@ -39,6 +41,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "", "chdb:///folder or http(s)://user:password@host:port; empty: the embedded one in `data`."
     )
     database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = setting("alsobought", "Name of the database.")
+    cluster: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$")] = setting(
+        "", "Name of the cluster that migrations run on; empty: one node. Untested: no cluster has run it."
+    )
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
     threads: Positive = setting(8, "Requests answered at the same time.")
@@ -90,7 +95,19 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
 
     Raises Unusable that names every wrong or unknown variable.
     """
-    given = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
+    settings, faults = read_settings(environ)
+    if faults:
+        raise Unusable("; ".join(faults), "The README lists the settings with their defaults")
+    return settings
+
+
+def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
+    """The settings, with the default for each that cannot be read, and what is wrong with those."""
+    given = {
+        key[len(PREFIX) :].lower(): value
+        for key, value in environ.items()
+        if key.startswith(PREFIX) and key != FAILPOINT
+    }
     faults = []
     for name in [name for name in given if name not in Settings.__struct_fields__]:
         faults.append(f"{PREFIX}{name.upper()} is not a setting")
@@ -99,7 +116,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
         try:
             msgspec.convert({name: value}, Settings, strict=False)
         except msgspec.ValidationError as error:
-            faults.append(f"{PREFIX}{name.upper()}={value!r}: {str(error).split(' - at')[0]}")
-    if faults:
-        raise Unusable("; ".join(faults), "The README lists the settings with their defaults")
-    return msgspec.convert(given, Settings, strict=False)
+            shown = re.sub(r"//.*@", "//", value)  # a password is for nobody's log
+            faults.append(f"{PREFIX}{name.upper()}={shown!r}: {str(error).split(' - at')[0]}")
+            del given[name]
+    return msgspec.convert(given, Settings, strict=False), faults

@@ -41,8 +41,7 @@ def open_shop(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Sh
     warehouse = open_warehouse(settings)
     try:
         if warehouse.embedded:
-            for _ in migrate.up(warehouse, settings.home_folder / "migrations"):
-                pass
+            list(migrate.up(warehouse, settings.home_folder / "migrations"))
         elif pending := [
             s for s in migrate.status(warehouse, settings.home_folder / "migrations") if s.state != "applied"
         ]:

@@ -32,8 +32,12 @@ class Visitor:
 
     def __init__(self, folder: Path) -> None:
         connection = socket.socket(socket.AF_UNIX)
-        with address(folder) as path:
-            connection.connect(path)
+        try:
+            with address(folder) as path:
+                connection.connect(path)
+        except OSError:
+            connection.close()
+            raise
         self._line = Line(connection)
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -99,6 +103,10 @@ class AskedWarehouse(Warehouse):
     def insert(self, table: str, lines: bytes, token: str = "", columns: Sequence[str] = ()) -> None:
         self._visitor.ask("insert", table, lines, token, columns)
 
+    @property
+    def shared(self) -> bool:
+        return True
+
     def close(self) -> None:
         self._visitor.close()
 
@@ -141,13 +149,23 @@ class AskedShop:
         self.warehouse.close()
 
 
-def reach_warehouse(settings: Settings, *, create: bool = True) -> Warehouse:
+def reach_warehouse(settings: Settings, *, create: bool = True, must_exist: bool = True) -> Warehouse:
     """The warehouse of these settings: our own, or that of the process that holds the folder.
 
     Raises WarehouseFault as `open_warehouse` does, and if the holder is of another version.
     """
     visitor = _visitor(settings)
-    return AskedWarehouse(visitor, settings) if visitor else open_warehouse(settings, create=create)
+    if visitor:
+        return AskedWarehouse(visitor, settings)
+    return open_warehouse(settings, create=create, must_exist=must_exist)
+
+
+def answers(settings: Settings) -> bool:
+    """Whether a process holds the folder of these settings and can be asked."""
+    visitor = _visitor(settings)
+    if visitor:
+        visitor.close()
+    return visitor is not None
 
 
 def reach_shop(settings: Settings) -> Shop | AskedShop:

@@ -152,6 +152,11 @@ class Warehouse:
     def _folder(self) -> Path | None:
         return folder_of(self.dsn) if self.embedded else None
 
+    @property
+    def shared(self) -> bool:
+        """Whether other processes may change it at the same time."""
+        return not self.embedded
+
     def command(self, sql: str) -> None:
         """One statement that changes something."""
         with _our_errors(WarehouseFault), self._renewed_on_error():
@@ -268,10 +273,11 @@ class Warehouse:
             self._readers.clear()
 
 
-def open_warehouse(settings: Settings, *, create: bool = True) -> Warehouse:
-    """The warehouse of these settings, its folder made if need be.
+def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool = True) -> Warehouse:
+    """The warehouse of these settings, its folder and database made if need be and `create` says so.
 
-    Raises WarehouseFault if another process holds the folder or it cannot be written.
+    Raises WarehouseFault if another process holds the folder or it cannot be written, or if there is no database, unless
+    `must_exist` is false.
     """
     if settings.warehouse_dsn.startswith("chdb://"):
         folder = folder_of(settings.warehouse_dsn)
@@ -281,7 +287,20 @@ def open_warehouse(settings: Settings, *, create: bool = True) -> Warehouse:
     warehouse = Warehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes)
     if create:
         warehouse.command(f"create database if not exists {settings.database}")
+    elif must_exist:
+        _refuse_without_database(warehouse)
     return warehouse
+
+
+def _refuse_without_database(warehouse: Warehouse) -> None:
+    sql = "select count() from system.databases where name = {database:String}"
+    if not int(warehouse.trusted_rows(sql, {"database": warehouse.database}).data[0][0]):
+        where = folder_of(warehouse.dsn) or re.sub(r"//.*@", "//", warehouse.dsn)
+        warehouse.close()
+        raise WarehouseFault(
+            f"there is no database {warehouse.database} in {where}",
+            "`alsobought migrate up` makes it, or name another in ALSOBOUGHT_DATABASE",
+        )
 
 
 def _write_settings(token: str) -> dict[str, Any]:

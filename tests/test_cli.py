@@ -66,49 +66,6 @@ def test_the_help_of_every_command_ends_with_an_example_of_it(words: tuple[str, 
     assert " ".join(["alsobought", *words]) in example
 
 
-# Migrations
-
-
-def test_migrations_are_applied_once_and_their_status_is_shown(run: Run) -> None:
-    names = sorted(path.stem for path in (HOME / "migrations").glob("*.sql"))
-    ran = run("migrate", "up")
-    assert (ran.status, ran.err) == (0, "")
-    assert re.findall(r"^applied (\S+)$", ran.out, re.MULTILINE) == names
-    ran = run("migrate", "up")
-    assert (ran.status, ran.out) == (0, "Nothing to do: every migration is applied.\n")
-    ran = run("migrate", "status")
-    assert (ran.status, ran.out.split()) == (0, [word for name in names for word in ("applied", name)])
-
-
-def test_a_new_migration_is_pending_and_an_edited_one_is_an_error(run: Run, home: Path) -> None:
-    run = run.at(home)
-    assert run("migrate", "up").status == 0
-    last = sorted((home / "migrations").glob("*.sql"))[-1]
-    extra = home / "migrations" / f"{int(last.stem[:4]) + 1:04}_extra.sql"
-    extra.write_text("-- A reason.\ncreate table {{ database }}.extra (x UInt8) engine = MergeTree order by x\n")
-    ran = run("migrate", "status")
-    assert (ran.status, ran.out.splitlines()[-1].split()) == (0, ["pending", extra.stem])
-    assert run("migrate", "up").out == f"applied {extra.stem}\n1 applied\n"
-
-    last.write_text(last.read_text() + "-- one more word\n")
-    ran = run("migrate", "status")
-    assert ran.status == 1
-    assert re.search(rf"^edited +{last.stem}$", ran.out, re.MULTILINE)
-    told(run("migrate", "up"), last.stem, "was edited after it was applied", "Put it back")
-    told(run("load", "events", write(home / "e.ndjson", VIEW)), last.stem, "Put it back")
-
-
-def test_a_migration_that_fails_says_which_and_keeps_those_before(run: Run, home: Path) -> None:
-    run = run.at(home)
-    last = sorted((home / "migrations").glob("*.sql"))[-1]
-    good = last.read_text()
-    last.write_text("-- A reason.\ncreate table {{ database }}.broken (x Nonsense) engine = MergeTree order by x\n")
-    told(run("migrate", "up"), f"{last.stem} failed", "Nonsense")
-    assert re.findall(r"^pending +(\S+)$", run("migrate", "status").out, re.MULTILINE) == [last.stem]
-    last.write_text(good)
-    assert run("migrate", "up").out.splitlines()[-1] == "1 applied"
-
-
 # Load
 
 

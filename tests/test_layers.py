@@ -12,7 +12,8 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
-    ["app.cli_pipes"],
+    ["app.cli_doctor", "app.cli_migrate", "app.cli_pipes"],
+    ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases", "app.serve"],
@@ -24,20 +25,25 @@ LAYERS = [
     ["app.shop"],  # a running shop, and files into it
     ["app.load"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
-    ["app.heal"],
+    ["app.heal", "app.migrations.draft", "app.migrations.journal", "app.migrations.lock", "app.migrations.schema"],
     ["app.warehouse"],  # the door
     ["app.folder"],
     ["app.pipes.library"],  # the thought
     ["app.pipes.check"],
     ["app.pipes.template", "app.pipes.header"],
     ["app.pipes.parameters"],
+    ["app.migrations.cluster", "app.migrations.files"],
+    ["app.migrations.statement"],
+    ["app.examination"],
     ["app.events", "app.cache", "app.settings", "app.progress"],
     ["app.line"],
+    ["app.failpoints"],
     ["app.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}
 ENGINES = ("chdb", "clickhouse_connect")
 PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.template", "app.pipes.check", "app.errors"]
+PURE += ["app.migrations.cluster", "app.migrations.files", "app.migrations.statement"]
 
 
 def path_of(module: str) -> Path:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import msgspec
 
 from app import errors
 from app.cases import bench, cases_of
+from app.cli import main
 from app.settings import HOME, PREFIX, Settings, sentences
+from tests.process import running, write
 
 README = (HOME / "README.md").read_text()
 
@@ -47,6 +53,87 @@ def test_the_pipe_of_the_readme_passes_the_case_of_the_readme(tmp_path: Path) ->
     (tmp_path / "loved.yaml").write_text(_block("yaml"))
     with bench(msgspec.structs.replace(Settings(), home=str(tmp_path))) as workbench:
         assert [workbench.run("loved", case) for case in cases_of(tmp_path / "loved.yaml")] == [""]
+
+
+def test_the_count_table_of_the_readme_is_made_counts_and_is_checked(tmp_path: Path) -> None:
+    """The section's own commands and files, in a copy of the project and a data folder of its own."""
+    home, orders = tmp_path / "home", tmp_path / "orders.ndjson"
+    for folder in ("pipes", "sql", "migrations", "tests/pipes"):
+        shutil.copytree(HOME / folder, home / folder)
+    line = {"event_type": "purchase", "user_id": "ada", "item_id": "tea", "quantity": 3, "price": 2.5}
+    largest = line | {"item_id": "jet", "quantity": 2**31 - 1, "price": 1e12}
+    write(orders, line, line | {"item_id": "mug"}, line, largest)
+    section = re.split(r"^## ", README.partition("## Your own count table\n")[2], maxsplit=1, flags=re.M)[0]
+    preparing, proving = (_commands(block) for block in re.findall(r"```console\n(.*?)```", section, re.S))
+    files = re.findall(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", section, re.S)
+    run = running(tmp_path / "data").at(home)
+    (new,) = [words[1:] for words in preparing if words[:3] == ["alsobought", "migrate", "new"]]
+    made = [str(Path(path).relative_to(home)) for path in run(*new).out.splitlines()]
+    assert [re.sub(r"\d{4}", "NNNN", path) for path in made] == [path for path, _ in files[:3]]
+    for place, (path, text) in enumerate(files):
+        (home / (made[place] if place < len(made) else path)).write_text(text)
+
+    sqlfmt = [sys.executable, "-m", "sqlfmt", "--check", "--config", str(HOME / "pyproject.toml")]
+    subprocess.run([*sqlfmt, home / "pipes"], check=True, capture_output=True)
+
+    said = {}
+    for words in proving:
+        ran = run(*(str(orders) if word == orders.name else word for word in words[1:]))
+        assert (words[0], ran.status) == ("alsobought", 0), ran
+        said[" ".join(words[1:3])] = ran.out
+    assert said["pipe check"] == "ok best_sellers\n"
+    assert said["pipe test"].endswith("1 passed, 0 failed\n")
+    assert [(row["item_id"], row["units"], row["revenue"]) for row in msgspec.json.decode(said["pipe run"])] == [
+        ("jet", 2**31 - 1, (2**31 - 1) * 10**12),
+        ("tea", 6, 15.0),
+        ("mug", 3, 7.5),
+    ]
+    assert re.search(r"^ok +item_sales$", said["check"], re.M)
+
+    run.python(
+        """
+        from app.settings import from_environment
+        from app.warehouse import open_warehouse
+        warehouse = open_warehouse(from_environment())
+        warehouse.command("insert into alsobought.item_sales values ('tea', today(), 1, 1, 1)")
+        warehouse.close()
+        """
+    )
+    assert re.search(r"^wrong item_sales: 1 rows$", run("check").out, re.M)
+
+
+def _commands(block: str) -> list[list[str]]:
+    """`$ alsobought check    # why` as its words."""
+    return [shlex.split(line[2:], comments=True) for line in block.splitlines() if line.startswith("$ ")]
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    blocks = "".join(re.findall(r"```console\n(.*?)```", README, re.S))
+    asked = [words for words in _commands(blocks) if "alsobought" in words]
+    assert asked
+    for words in asked:
+        command: click.Command = main
+        for word in words[words.index("alsobought") + 1 :]:
+            if not isinstance(command, click.Group):
+                break
+            command = command.commands[word]
+    (listed,) = re.findall(r"`(alsobought demo \|[^`]*)`", README)
+    for group in listed.removeprefix("alsobought ").split("|"):
+        command = main
+        for word in group.split():
+            assert isinstance(command, click.Group)
+            command = command.commands[word]
+
+
+def test_the_map_of_the_folders_names_every_module() -> None:
+    block = README.partition("## Where things are")[2].split("```")[1]
+    modules = {path.stem for path in (HOME / "app").glob("*.py")} | {
+        path.parent.name for path in (HOME / "app").glob("*/__init__.py")
+    }
+    for module in modules - {"__init__", "progress"}:
+        assert re.search(rf"\b{module.split('_')[0]}\b", block), module
+    for folder in re.findall(r"^(\w[\w/]*)/ ", block, re.M):
+        assert (HOME / folder).is_dir()
 
 
 def _block(language: str) -> str:

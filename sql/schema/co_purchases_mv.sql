@@ -1,0 +1,104 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0019_co_purchases_mv
+-- Feeds co_purchases, the way co_baskets_mv walks an order: a person's last 20 earlier items, then the fresh ones, paired
+-- with their 20 predecessors. What was bought earlier is in user_items, which may or may not hold the block already.
+
+CREATE MATERIALIZED VIEW co_purchases_mv TO co_purchases
+(
+    `item_key` UInt64,
+    `other_item_key` UInt64,
+    `month` Date,
+    `buyers` Int64
+)
+AS WITH
+    earlier AS
+    (
+        SELECT
+            user_id AS buyer,
+            cityHash64(item_id) AS item_key,
+            min(first_seq) AS seq_of_first
+        FROM user_items
+        WHERE (event_type = 'purchase') AND (user_id IN (
+            SELECT user_id
+            FROM events
+            WHERE event_type = 'purchase'
+        ))
+        GROUP BY
+            buyer,
+            item_key
+        HAVING seq_of_first < (
+            SELECT min(seq)
+            FROM events
+        )
+    ),
+    lines AS
+    (
+        SELECT
+            user_id AS buyer,
+            cityHash64(item_id) AS item_key,
+            min(seq) AS seq_of_first,
+            toStartOfMonth(toDate(argMin(timestamp, seq))) AS line_month
+        FROM events
+        WHERE event_type = 'purchase'
+        GROUP BY
+            buyer,
+            item_key
+    ),
+    fresh AS
+    (
+        SELECT
+            buyer,
+            arraySort(groupArray((seq_of_first, item_key, line_month))) AS added
+        FROM lines
+        WHERE (buyer, item_key) NOT IN (
+            SELECT
+                buyer,
+                item_key
+            FROM earlier
+        )
+        GROUP BY buyer
+    ),
+    walks AS
+    (
+        SELECT
+            fresh.added AS fresh_lines,
+            arrayMap(line -> (line.2), arrayReverse(history.latest)) AS before,
+            length(before) AS known,
+            arrayConcat(before, arrayMap(line -> (line.2), fresh_lines)) AS walk,
+            length(walk) AS size
+        FROM fresh
+        LEFT JOIN
+        (
+            SELECT
+                buyer,
+                groupArraySorted(20)((-toInt64(seq_of_first), item_key)) AS latest
+            FROM earlier
+            GROUP BY buyer
+        ) AS history ON fresh.buyer = history.buyer
+    ),
+    steps AS
+    (
+        SELECT
+            arrayJoin(range(1, least(20, size - 1) + 1)) AS distance,
+            greatest(distance, known) + 1 AS start,
+            arraySlice(fresh_lines, start - known) AS later_lines,
+            arraySlice(walk, start - distance, (size - start) + 1) AS predecessors
+        FROM walks
+        WHERE size > 1
+    )
+SELECT
+    pair.1 AS item_key,
+    pair.2 AS other_item_key,
+    line_month AS month,
+    toInt64(1) AS buyers
+FROM
+(
+    SELECT
+        arrayJoin([(line.2, predecessor), (predecessor, line.2)]) AS pair,
+        line.3 AS line_month
+    FROM steps
+    ARRAY JOIN
+        later_lines AS line,
+        predecessors AS predecessor
+)

@@ -1,0 +1,104 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0023_co_views_mv
+-- Feeds co_views, the way co_baskets_mv walks an order: a session's last 20 earlier items, then the fresh ones, paired with
+-- their 20 predecessors. What was viewed earlier is in session_items, which may or may not hold the block already.
+
+CREATE MATERIALIZED VIEW co_views_mv TO co_views
+(
+    `item_key` UInt64,
+    `other_item_key` UInt64,
+    `month` Date,
+    `sessions` Int64
+)
+AS WITH
+    earlier AS
+    (
+        SELECT
+            session_key,
+            item_key,
+            min(first_seq) AS seq_of_first
+        FROM session_items
+        WHERE session_key IN (
+            SELECT cityHash64(user_id, session_id)
+            FROM events
+            WHERE (event_type = 'view') AND (session_id != '')
+        )
+        GROUP BY
+            session_key,
+            item_key
+        HAVING seq_of_first < (
+            SELECT min(seq)
+            FROM events
+        )
+    ),
+    lines AS
+    (
+        SELECT
+            cityHash64(user_id, session_id) AS session_key,
+            cityHash64(item_id) AS item_key,
+            min(seq) AS seq_of_first,
+            toStartOfMonth(toDate(argMin(timestamp, seq))) AS line_month
+        FROM events
+        WHERE (event_type = 'view') AND (session_id != '')
+        GROUP BY
+            session_key,
+            item_key
+    ),
+    fresh AS
+    (
+        SELECT
+            session_key,
+            arraySort(groupArray((seq_of_first, item_key, line_month))) AS added
+        FROM lines
+        WHERE (session_key, item_key) NOT IN (
+            SELECT
+                session_key,
+                item_key
+            FROM earlier
+        )
+        GROUP BY session_key
+    ),
+    walks AS
+    (
+        SELECT
+            fresh.added AS fresh_lines,
+            arrayMap(line -> (line.2), arrayReverse(history.latest)) AS before,
+            length(before) AS known,
+            arrayConcat(before, arrayMap(line -> (line.2), fresh_lines)) AS walk,
+            length(walk) AS size
+        FROM fresh
+        LEFT JOIN
+        (
+            SELECT
+                session_key,
+                groupArraySorted(20)((-toInt64(seq_of_first), item_key)) AS latest
+            FROM earlier
+            GROUP BY session_key
+        ) AS history ON fresh.session_key = history.session_key
+    ),
+    steps AS
+    (
+        SELECT
+            arrayJoin(range(1, least(20, size - 1) + 1)) AS distance,
+            greatest(distance, known) + 1 AS start,
+            arraySlice(fresh_lines, start - known) AS later_lines,
+            arraySlice(walk, start - distance, (size - start) + 1) AS predecessors
+        FROM walks
+        WHERE size > 1
+    )
+SELECT
+    pair.1 AS item_key,
+    pair.2 AS other_item_key,
+    line_month AS month,
+    toInt64(1) AS sessions
+FROM
+(
+    SELECT
+        arrayJoin([(line.2, predecessor), (predecessor, line.2)]) AS pair,
+        line.3 AS line_month
+    FROM steps
+    ARRAY JOIN
+        later_lines AS line,
+        predecessors AS predecessor
+)

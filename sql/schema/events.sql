@@ -1,0 +1,34 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0004_events
+-- What happened, one row each, and the write-ahead log of every view below: batch and epoch say which insert brought a row.
+-- seq orders the events of one user across all sources; nothing is ever ordered by time or offset.
+-- by_event_id finds the few rows that repeat an event_id; category is stamped on the way in, from the event or else from the catalogue, so that every count is a function of this table.
+
+CREATE TABLE events
+(
+    `event_id` String,
+    `event_type` LowCardinality(String),
+    `user_id` String,
+    `session_id` String,
+    `item_id` String,
+    `category` String DEFAULT dictGetOrDefault('catalogue', 'category', cityHash64(item_id), ''),
+    `order_id` String,
+    `order_size` UInt32,
+    `quantity` UInt32,
+    `price` Decimal(18, 4),
+    `timestamp` DateTime64(3, 'UTC'),
+    `properties` String,
+    `source` LowCardinality(String),
+    `partition` UInt32,
+    `offset` UInt64,
+    `batch` UInt64,
+    `epoch` UInt64,
+    `ingested_at` DateTime64(3, 'UTC'),
+    `seq` UInt64,
+    INDEX by_event_id event_id TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX by_ingested_at ingested_at TYPE minmax GRANULARITY 1
+)
+ENGINE = MergeTree
+ORDER BY (user_id, seq)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192

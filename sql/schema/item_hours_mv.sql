@@ -1,0 +1,25 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0013_item_hours_mv
+-- Feeds item_hours.
+
+CREATE MATERIALIZED VIEW item_hours_mv TO item_hours
+(
+    `hour` DateTime('UTC'),
+    `event_type` LowCardinality(String),
+    `item_key` UInt64,
+    `category` String,
+    `events` Int64
+)
+AS SELECT
+    toStartOfHour(toDateTime(timestamp, 'UTC')) AS hour,
+    event_type,
+    cityHash64(item_id) AS item_key,
+    category,
+    toInt64(count()) AS events
+FROM events
+GROUP BY
+    hour,
+    event_type,
+    item_key,
+    category

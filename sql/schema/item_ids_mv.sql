@@ -1,0 +1,14 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0005_item_ids_mv
+-- Feeds item_ids from the events.
+
+CREATE MATERIALIZED VIEW item_ids_mv TO item_ids
+(
+    `item_key` UInt64,
+    `item_id` String
+)
+AS SELECT DISTINCT
+    cityHash64(item_id) AS item_key,
+    item_id
+FROM events

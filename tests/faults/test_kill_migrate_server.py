@@ -1,0 +1,70 @@
+"""Migrations over HTTP, where a killed run leaves its lock behind. The server is a stand-in: tests/clickhouse_http.py."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import pytest
+
+from app.settings import HOME
+from tests.engines import front
+from tests.process import Run, running, told, write
+
+NUMBER = len(list((HOME / "migrations").glob("*.sql")))
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    """The address of one."""
+    with front() as dsn:
+        yield dsn
+
+
+def asked(address: str, sql: str) -> list[str]:
+    with urlopen(Request(address, sql.encode(), {"Content-Type": "text/plain"})) as answer:
+        lines: list[str] = answer.read().decode().splitlines()
+        return lines
+
+
+@pytest.fixture
+def run(server: str, tmp_path: Path) -> Run:
+    return running(tmp_path, ALSOBOUGHT_DSN=server)
+
+
+def test_a_killed_run_leaves_its_lock_and_the_next_takes_it_over(run: Run, server: str) -> None:
+    for point in ("migrate.started:3", "migrate.ran", "migrate.applied:4"):
+        assert run("migrate", "up", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
+        assert asked(server, "exists table alsobought.migrating") == ["1"]
+    assert run("migrate", "up").status == 0
+    assert asked(server, "exists table alsobought.migrating") == ["0"]
+    states = [step["state"] for step in json.loads(run("migrate", "status", "--json").out)]
+    assert states == ["applied"] * NUMBER
+
+
+def test_of_two_runs_at_once_each_finishes_or_is_told_and_nothing_is_applied_twice(run: Run, server: str) -> None:
+    with ThreadPoolExecutor() as pool:
+        ends = list(pool.map(lambda _: run("migrate", "up"), range(3)))
+    assert 0 in [end.status for end in ends]
+    for end in ends:
+        if end.status:
+            told(end, "the database is being migrated by process", "--break-lock")
+    assert asked(server, "select count(), uniq(version) from alsobought.migrations where state = 'applied'") == [
+        f"{NUMBER}\t{NUMBER}"
+    ]
+
+
+def test_a_lock_from_elsewhere_stays_until_it_is_broken(run: Run, server: str) -> None:
+    holder = json.dumps({"host": "db7", "pid": 12, "since": "2026-01-01T00:00:00Z", "token": "a"})
+    asked(server, "create database alsobought")
+    asked(server, f"create table alsobought.migrating (x UInt8) engine = Memory comment '{holder}'")
+    told(run("migrate", "up"), "by process 12 on db7 since 2026-01-01T00:00:00Z")
+    assert run("migrate", "up", "--break-lock").out.endswith(f"{NUMBER} applied\n")
+
+
+def test_a_server_whose_migrations_are_pending_is_not_loaded_into(run: Run, tmp_path: Path) -> None:
+    told(run("load", "events", write(tmp_path / "e.ndjson")), "migrations are not applied", "alsobought migrate up")
