@@ -18,9 +18,9 @@ LAYERS = [
     ["app.cases", "app.serve"],
     ["app.web.factory"],  # the face
     ["app.web.endpoints"],
-    ["app.web.metrics", "app.web.openapi"],
+    ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker"],
     ["app.shop"],  # a running shop, and files into it
-    ["app.load"],
+    ["app.load", "app.touched"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
     ["app.heal"],
     ["app.warehouse"],  # the door
