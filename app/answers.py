@@ -90,7 +90,7 @@ def answer(
     headers = [pipe.header, *([library[found.fallback].header] if found.fallback else [])]
     seconds = min(header.cache_seconds for header in headers)
     if seconds:
-        kept.put(key, found, seconds, _touched_by(pipe, bound), touches)
+        kept.put(key, found, seconds, _touched_by(pipe, bound), touches, len(found.data))
     return found
 
 

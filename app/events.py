@@ -112,7 +112,24 @@ def _is_object(text: bytes) -> bool:
     return True
 
 
-_decode_event = msgspec.json.Decoder(Event).decode
+def _decode_event(raw: bytes) -> Event:
+    """A time is RFC 3339 as a rule, which is quick; other forms of ISO 8601 (a date, no seconds) are tried when it is not."""
+    try:
+        return _decode_rfc3339(raw)
+    except msgspec.ValidationError as error:
+        if "`$.timestamp`" not in str(error):
+            raise
+    given = msgspec.json.decode(raw)
+    try:
+        given["timestamp"] = datetime.fromisoformat(given["timestamp"])
+    except (TypeError, ValueError):
+        text = msgspec.json.encode(given["timestamp"]).decode()
+        shown = text if len(text) <= 60 else f"{text[:57]}…"
+        raise msgspec.ValidationError(f"{shown} is not a time like 2026-01-31T12:00:00Z - at `$.timestamp`") from None
+    return msgspec.convert(given, Event)
+
+
+_decode_rfc3339 = msgspec.json.Decoder(Event).decode
 _decode_item = msgspec.json.Decoder(Item).decode
 
 
@@ -121,7 +138,7 @@ def read_events(objects: Iterator[bytes] | Sequence[bytes], rules: Rules) -> tup
     good: list[Event] = []
     bad: list[Rejected] = []
     for index, raw in enumerate(objects):
-        event = _read(raw, _decode_event, rules.max_bytes)
+        event = _read(raw, _decode_event, rules.max_bytes, "properties")
         problem = event if isinstance(event, str) else fault(event, rules)
         if problem:
             bad.append(Rejected(index, problem))
@@ -135,7 +152,7 @@ def read_items(objects: Iterator[bytes] | Sequence[bytes], max_bytes: int) -> tu
     good: list[Item] = []
     bad: list[Rejected] = []
     for index, raw in enumerate(objects):
-        item = _read(raw, _decode_item, max_bytes)
+        item = _read(raw, _decode_item, max_bytes, "attributes")
         if isinstance(item, str):
             bad.append(Rejected(index, item))
         elif "\0" in item.item_id:
@@ -145,19 +162,19 @@ def read_items(objects: Iterator[bytes] | Sequence[bytes], max_bytes: int) -> tu
     return good, bad
 
 
-def _read(raw: bytes, decode: Any, max_bytes: int) -> Any:
-    """The decoded object, or the sentence that says what is wrong with it."""
+def _read(raw: bytes, decode: Any, max_bytes: int, own: str) -> Any:
+    """The decoded object, or the sentence that says what is wrong with it. `own` is the field for whatever has no other."""
     if len(raw) > max_bytes:
         return f"{len(raw):,} bytes; at most {max_bytes:,} are accepted"
     try:
         return decode(raw)
     except msgspec.ValidationError as error:
-        return sentence(str(error))
+        return sentence(str(error), own)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"not JSON: {error}"
 
 
-def sentence(error: str) -> str:
+def sentence(error: str, own: str = "properties") -> str:
     """msgspec's message with the field first.
 
     >>> sentence('Expected `str`, got `int` - at `$.user_id`')
@@ -170,7 +187,7 @@ def sentence(error: str) -> str:
     if found := re.fullmatch(r"Object missing required field `(.+?)`.*", error):
         return f"{found[1]}: missing"
     if found := re.fullmatch(r"Object contains unknown field `(.+?)`.*", error):
-        return f"{found[1]}: not a field of this object; put your own fields under properties"
+        return f"{found[1]}: not a field of this object; put your own fields under {own}"
     problem, _, path = error.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
     problem = problem[:1].lower() + problem[1:]

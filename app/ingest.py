@@ -173,7 +173,11 @@ class Writer:
         held: Submission | None = None
         while first := held or self._queue.get():
             together = [first]
-            held = None if first.of_items else self._gather(together)
+            try:
+                held = None if first.of_items else self._gather(together)
+            except Exception:  # what is together already is a batch
+                log.exception("a batch closed early")
+                held = None
             self._answer(together, idle=held is None and self._queue.empty())
 
     def _gather(self, together: list[Submission]) -> Submission | None:

@@ -23,19 +23,23 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -
     """
     from gunicorn.app.base import BaseApplication
 
+    from app.web import worker
+
     refuse_if_occupied(settings)
     spoken = logging.StreamHandler()
     spoken.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.getLogger("app").addHandler(spoken)
     logging.getLogger("gunicorn.error").addFilter(_is_news)
+    logging.getLogger("gunicorn.error").addFilter(worker.is_news)
 
     class Service(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             options: dict[str, Any] = {
-                "bind": f"{settings.host}:{settings.port}",
+                "bind": f"{_host(settings)}:{settings.port}",
                 "workers": 1,
                 "threads": settings.threads,
-                "worker_class": "gthread",
+                "worker_class": worker.Worker,
+                "limit_request_line": 0,  # the worker has a limit for the whole head
                 "timeout": 0,  # a worker that heals or merges is not dead
                 "graceful_timeout": 10,
                 "loglevel": "warning",
@@ -66,8 +70,18 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def url(settings: Settings) -> str:
-    host = "127.0.0.1" if settings.host in ("", "0.0.0.0") else settings.host  # noqa: S104
-    return f"http://{host}:{settings.port}"
+    """An address at which a browser on this machine finds the service.
+
+    >>> url(Settings(host="::1")), url(Settings(host="0.0.0.0"))
+    ('http://[::1]:8080', 'http://127.0.0.1:8080')
+    """
+    anywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+    return f"http://{anywhere.get(settings.host) or _host(settings)}:{settings.port}"
+
+
+def _host(settings: Settings) -> str:
+    """The host as it stands before a port: an IPv6 address in brackets."""
+    return f"[{settings.host}]" if ":" in settings.host else settings.host
 
 
 def refuse_if_occupied(settings: Settings) -> None:

@@ -75,6 +75,7 @@ class Visitor:
                     answer.set_result(reply.value)
         with self._lock:
             self._ended = True
+        self._line.close()
         for answer in self._waiting.values():
             answer.set_exception(_gone())
 

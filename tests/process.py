@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from app.settings import HOME
 
@@ -115,3 +122,59 @@ def told(ran: Ran, *parts: str) -> None:
     for part in parts:
         assert part in ran.err
     assert "Traceback" not in ran.err
+
+
+@dataclass(frozen=True)
+class Service:
+    """A served shop."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def ask(self, path: str, body: object = None) -> tuple[int, Any]:
+        """Status and body of a GET, or of a POST of this JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", data), timeout=30) as got:
+                return got.status, json.loads(got.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    def stop(self) -> float:
+        """Seconds until the process has ended after SIGTERM."""
+        started = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        return time.monotonic() - started
+
+
+@contextmanager
+def started(run: Run) -> Iterator[subprocess.Popen[str]]:
+    """`alsobought serve`, which may or may not come to answer; ended at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**run.environment({}), "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+        for stream in filter(None, (process.stdout, process.stderr)):
+            stream.close()
+
+
+@contextmanager
+def serving(run: Run) -> Iterator[Service]:
+    """A service that answers."""
+    with started(run) as process:
+        assert process.stdout
+        assert process.stderr
+        line = process.stdout.readline()
+        assert line.startswith("alsobought serves on http://"), line + process.stderr.read()
+        yield Service(process, line.split()[-1])

@@ -180,7 +180,7 @@ def test_cases_are_run_and_a_failing_one_is_told(run: Run, home: Path) -> None:
     assert ran.status == 1
     assert "ok viewed counts the views\nfailed viewed doubles the views\n" in ran.out
     assert ran.out.endswith("1 passed, 1 failed\n")
-    told(run.at(home)("pipe", "test", "nothing"), "nothing.yaml cannot be read")
+    told(run.at(home)("pipe", "test", "nothing"), "no cases of nothing in ", "There are active_users, ")
 
 
 # Check

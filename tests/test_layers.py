@@ -20,10 +20,10 @@ LAYERS = [
     ["app.visitor"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
     ["app.web.endpoints"],
-    ["app.web.metrics", "app.web.openapi"],
+    ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker"],
     ["app.holder"],  # others may ask
     ["app.shop"],  # a running shop, and files into it
-    ["app.load"],
+    ["app.load", "app.touched"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
     ["app.heal", "app.migrations.draft", "app.migrations.journal", "app.migrations.lock", "app.migrations.schema"],
     ["app.warehouse"],  # the door

@@ -21,8 +21,7 @@ from app.ingest import Submission
 from app.line import SOCKET
 from app.shop import Shop
 from app.visitor import AskedWarehouse, AskedWriter, Visitor
-from tests.process import Run, running, told, write
-from tests.test_serve import Service, serving
+from tests.process import Run, Service, running, serving, told, write
 from tests.web import VIEW
 
 
