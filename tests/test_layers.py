@@ -29,7 +29,7 @@ LAYERS = [
     ["app.pipes.check"],
     ["app.pipes.template", "app.pipes.header"],
     ["app.pipes.parameters"],
-    ["app.events", "app.cache", "app.settings", "app.progress"],
+    ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
     ["app.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}
