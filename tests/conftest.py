@@ -40,6 +40,8 @@ def _shops() -> Iterator[Callable[..., Shop]]:
 
     yield make
     for shop in made:
+        if shop.recorder:
+            shop.recorder.stop()
         shop.writer.stop()
         shop.warehouse.command(f"drop database {shop.settings.database}")
         shop.warehouse.close()

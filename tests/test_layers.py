@@ -20,7 +20,7 @@ LAYERS = [
     ["app.web.endpoints"],
     ["app.web.metrics", "app.web.openapi"],
     ["app.shop"],  # a running shop, and files into it
-    ["app.load"],
+    ["app.load", "app.recorder"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
     ["app.heal"],
     ["app.warehouse"],  # the door

@@ -21,6 +21,7 @@ from app.shop import Shop
 from app.web.factory import create_app
 from tests.process import Run, running
 from tests.test_serve import serving
+from tests.web import VIEW
 
 log = logging.getLogger("app.somewhere")
 Opened = Callable[..., io.StringIO]
@@ -51,7 +52,7 @@ def opened() -> Iterator[Opened]:
 
 @pytest.fixture(scope="module")
 def client(make_shared_shop: Callable[..., Shop]) -> FlaskClient:
-    return create_app(make_shared_shop()).test_client()
+    return create_app(make_shared_shop(record_requests=False)).test_client()
 
 
 def lines(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -207,3 +208,25 @@ def test_everything_a_service_logs_is_json_also_what_gunicorn_says(run: Run) -> 
     assert {"app.access", "gunicorn.error"} <= {one["logger"] for one in found}
     assert [one["path"] for one in found if one["logger"] == "app.access"] == ["/pipes/trending"]
     assert all(one["time"] and one["level"] and one["message"] for one in found)
+
+
+def test_what_was_asked_is_in_the_table_once_the_service_has_stopped(run: Run) -> None:
+    with serving(run) as service:
+        assert service.ask("/events?wait=true", VIEW)[0] == 200
+        for number in range(3):
+            assert service.ask(f"/pipes/recently_viewed?user_id=u&limit={number + 1}")[0] == 200
+        service.stop()
+        assert service.process.returncode == 0
+    stored = run.python(
+        """
+        from app.settings import from_environment
+        from app.warehouse import open_warehouse
+        warehouse = open_warehouse(from_environment(), create=False)
+        for row in warehouse.trusted_rows("select parameters, item_ids from alsobought.requests order by time").data:
+            print(*row)
+        warehouse.close()
+        """
+    )
+    expected = [f"""{{"user_id":["u"],"limit":["{number}"]}} ['tea']""" for number in (1, 2, 3)]
+    assert stored.splitlines() == expected
+    assert run("check").status == 0

@@ -21,7 +21,7 @@ def test_without_variables_everything_has_its_default() -> None:
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
 def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
     default = getattr(Settings(), name)
-    chosen = {"dsn": "chdb:///elsewhere", "log": "json", "log_level": "error"}
+    chosen = {"dsn": "chdb:///elsewhere", "record_requests": "False", "log": "json", "log_level": "error"}
     given = chosen.get(name) or (f"{default}7" if isinstance(default, str) else str(default + 1))
     settings = from_environment({f"ALSOBOUGHT_{name.upper()}": given})
     read = getattr(settings, name)

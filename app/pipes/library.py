@@ -111,6 +111,11 @@ class Library:
         finally:
             self._lock.release()
 
+    def version(self, name: str) -> str:
+        """The version of a pipe as it was last read, empty if it never had a good text."""
+        entry = self._entries.get(name)
+        return entry.pipe.version if entry and entry.pipe else ""
+
     def _stamp(self, path: Path) -> tuple[int, ...]:
         try:
             stats = (file.stat() for file in (path, *files(self.macros)))
