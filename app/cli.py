@@ -43,7 +43,8 @@ def main(ctx: click.Context) -> None:
     Example: alsobought demo
     """
     logging.getLogger("app").addHandler(logging.NullHandler())  # a failure is one sentence; `serve` opens a log
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it raises what it logs
+    for driver in ("clickhouse_connect", "urllib3.connectionpool"):
+        logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log
     if ctx.invoked_subcommand != "doctor":  # who tells what is wrong with them
         ctx.obj = from_environment()
 

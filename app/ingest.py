@@ -95,6 +95,14 @@ class Submission:
         return bool(self.rows) and isinstance(self.rows[0], Item)
 
 
+@dataclass
+class Errand:
+    """Something else that writes, done by the writer between two batches, so that nothing else ever writes."""
+
+    do: Callable[[], object]
+    done: Future[None] = field(default_factory=Future)
+
+
 @dataclass(frozen=True)
 class Batch:
     """One block: its token, and its rows, also as JSON lines."""
@@ -117,7 +125,7 @@ class Writer:
         self.on_stored: Callable[[Iterable[Row]], None] = lambda _: None
         self.on_catalogue: Callable[[], None] = lambda: None
         self.as_of: datetime | None = None
-        self._queue: queue.Queue[Submission | None] = queue.Queue()
+        self._queue: queue.Queue[Submission | Errand | None] = queue.Queue()
         self._waiting = 0
         self._lock = threading.Lock()
         self._seq = self.epoch = 0
@@ -158,30 +166,56 @@ class Writer:
         self._queue.put(submission)
         return submission.done
 
+    def run(self, errand: Errand) -> Future[None]:
+        """The future raises what the errand raised, NotStored if the writer has stopped."""
+        if not self.alive:
+            errand.done.set_exception(NotStored("the writer has stopped"))
+        else:
+            self._queue.put(errand)
+        return errand.done
+
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
-        """Rows in the queue."""
+        """Events and items in the queue."""
         return self._waiting
 
     # The thread
 
     def _run(self) -> None:
-        held: Submission | None = None
+        held: Submission | Errand | None = None
         while first := held or self._queue.get():
-            together = [first]
-            try:
-                held = None if first.of_items else self._gather(together)
-            except Exception:  # what is together already is a batch
-                log.exception("a batch closed early")
-                held = None
-            self._answer(together, idle=held is None and self._queue.empty())
+            held = None
+            if isinstance(first, Errand):
+                self._do(first)
+            else:
+                held = self._take(first)
 
-    def _gather(self, together: list[Submission]) -> Submission | None:
-        """Adds what belongs to the same batch; returns the first submission that does not."""
+    def _do(self, errand: Errand) -> None:
+        try:
+            self._learn(idle=self._queue.empty())  # the batch before it may have left this to the next
+            errand.do()
+        except Exception as error:
+            errand.done.set_exception(error)
+        else:
+            errand.done.set_result(None)
+
+    def _take(self, first: Submission) -> Submission | Errand | None:
+        """Stores a submission and what can be stored with it; returns what came next and cannot."""
+        together = [first]
+        held = None
+        try:
+            held = None if first.of_items else self._gather(together)
+        except Exception:  # what is together already is a batch
+            log.exception("a batch closed early")
+        self._answer(together, idle=held is None and self._queue.empty())
+        return held
+
+    def _gather(self, together: list[Submission]) -> Submission | Errand | None:
+        """Adds what belongs to the same batch; returns the first that does not."""
         rows = len(together[0].rows)
         closes = time.monotonic() + self.settings.batch_seconds
         while rows < self.settings.batch_rows:
@@ -192,6 +226,8 @@ class Writer:
             if more is None:
                 self._queue.put(None)
                 return None
+            if isinstance(more, Errand):
+                return more
             rows += len(more.rows)
             if more.of_items or more.source != together[0].source or rows > self.settings.batch_rows:
                 return more

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.errors import AlsoboughtError, Unusable
 from app.folder import folder_of, refuse_if_held
+from app.logs import open_log
 from app.settings import Settings
 
 NOT_LOADED = 4  # gunicorn's own word for "the application does not load": it stops instead of trying again
@@ -22,15 +23,20 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -
     Raises Unusable for an occupied port, WarehouseFault for a folder that another process holds.
     """
     from gunicorn.app.base import BaseApplication
+    from gunicorn.glogging import Logger
 
     from app.web import worker
 
     refuse_if_occupied(settings)
-    spoken = logging.StreamHandler()
-    spoken.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger("app").addHandler(spoken)
+    open_log(settings.log, settings.log_level)
     logging.getLogger("gunicorn.error").addFilter(_is_news)
     logging.getLogger("gunicorn.error").addFilter(worker.is_news)
+
+    class OurLog(Logger):  # type: ignore[misc]
+        def setup(self, cfg: Any) -> None:
+            super().setup(cfg)
+            self.error_log.handlers.clear()
+            self.error_log.propagate = True
 
     class Service(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
@@ -43,6 +49,7 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -
                 "timeout": 0,  # a worker that heals or merges is not dead
                 "graceful_timeout": 10,
                 "loglevel": "warning",
+                "logger_class": OurLog,
                 "keepalive": 30,
             }
             if when_ready:

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -58,6 +58,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_rows: Positive = setting(200_000, "Events that may wait for the writer before callers are told to come back.")
     min_free_bytes: Positive = setting(268_435_456, "Nothing is stored when the disk has less than this left.")
     repeat_days: Days = setting(7, "How long the same event_id is recognised as a repeat.")
+    record_requests: bool = setting(True, "Whether requests to pipes are kept in the table requests, for 90 days.")
+    log: Literal["auto", "json", "text"] = setting(
+        "auto", "How the log is written: json, text, or auto: text on a terminal and json elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", "The least that is logged: debug, info, warning or error. With debug also a line for each request."
+    )
     query_seconds: Seconds = setting(5.0, "A pipe that takes longer is stopped.")
     query_memory: Positive = setting(2_000_000_000, "Memory one pipe may use, in bytes.")
     query_rows: Positive = setting(100_000_000, "Rows one pipe may read.")

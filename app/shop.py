@@ -11,6 +11,7 @@ from app.answers import Answers, open_library
 from app.errors import MigrationFault
 from app.ingest import Writer, utc_now
 from app.pipes.library import Library
+from app.recorder import Recorder
 from app.settings import Settings
 from app.touched import Touching
 from app.warehouse import Warehouse, open_warehouse
@@ -24,9 +25,12 @@ class Shop:
     library: Library
     clock: Callable[[], datetime]
     kept: Answers
+    recorder: Recorder | None
 
     def close(self) -> None:
         """Stores what is waiting and lets the folder go."""
+        if self.recorder:
+            self.recorder.stop()
         self.writer.stop()
         self.warehouse.close()
 
@@ -49,7 +53,10 @@ def open_shop(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Sh
         writer.on_stored = Touching(warehouse, kept)
         writer.on_catalogue = kept.clear
         writer.start()
-        return Shop(settings, warehouse, writer, open_library(settings, warehouse), clock, kept)
+        recorder = Recorder(writer) if settings.record_requests else None
+        if recorder:
+            recorder.start()
+        return Shop(settings, warehouse, writer, open_library(settings, warehouse), clock, kept, recorder)
     except BaseException:
         warehouse.close()
         raise

@@ -6,6 +6,7 @@ before a warehouse is opened, and a web server opens its warehouse in the worker
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ import msgspec
 from app.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
 from app.folder import claim, folder_of, refuse_if_full, release
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 # Everything a replay leans on; defaults moved between versions, so each is pinned. One batch is one block, hence the sizes.
 WRITE_SETTINGS: dict[str, Any] = {
@@ -206,7 +209,8 @@ class Warehouse:
         with _our_errors(WarehouseFault):
             try:
                 answer: bytes = self._reader().raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
-            except Exception:
+            except Exception as error:
+                log.warning("a query failed, its connection is closed: %s", _first_line(error))
                 self._forget_reader()
                 raise
             return answer

@@ -53,6 +53,8 @@ def migrated(settings: Settings) -> None:
 
 def drop(shop: Shop) -> None:
     """Ends a shop and takes its database away."""
+    if shop.recorder:
+        shop.recorder.stop()
     shop.writer.stop()
     shop.warehouse.command(f"drop database {shop.settings.database}")
     shop.warehouse.close()

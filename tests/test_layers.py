@@ -23,7 +23,7 @@ LAYERS = [
     ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker"],
     ["app.holder"],  # others may ask
     ["app.shop"],  # a running shop, and files into it
-    ["app.load", "app.touched"],
+    ["app.load", "app.touched", "app.recorder"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
     ["app.heal", "app.migrations.draft", "app.migrations.journal", "app.migrations.lock", "app.migrations.schema"],
     ["app.warehouse"],  # the door
@@ -35,7 +35,7 @@ LAYERS = [
     ["app.migrations.cluster", "app.migrations.files"],
     ["app.migrations.statement"],
     ["app.examination"],
-    ["app.events", "app.cache", "app.settings", "app.progress"],
+    ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
     ["app.line"],
     ["app.failpoints"],
     ["app.errors"],

@@ -122,6 +122,11 @@ class Library:
             serving = "its last good text answers" if entry.pipe else "it does not answer"
             log.warning("pipes/%s.sql%s: %s; %s", name, f":{fault.line}" if fault.line else "", fault, serving)
 
+    def version(self, name: str) -> str:
+        """The version of a pipe as it was last read, empty if it never had a good text."""
+        entry = self._entries.get(name)
+        return entry.pipe.version if entry and entry.pipe else ""
+
     def _stamp(self, path: Path) -> tuple[int, ...]:
         try:
             stats = (file.stat() for file in (path, *files(self.macros)))

@@ -29,6 +29,7 @@ from app.errors import (
 from app.events import STANDARD_TYPES, Event, Item, Rejected, Rules, read_events, read_items, split
 from app.ingest import Submission
 from app.pipes.library import Entry
+from app.recorder import Asked, parameters
 from app.settings import more_event_types
 from app.shop import Shop
 from app.web.metrics import Metrics
@@ -122,17 +123,21 @@ def ask(name: str) -> Response:
         raise NoSuchPipe(f"no format called {fmt!r}", f"There are {', '.join(FORMATS)}")
     given = _given()
     fresh = bool(request.cache_control.no_cache)
-    started = time.perf_counter()
-    status = 500
+    now, started = shop.clock(), time.perf_counter()
+    found, status, code = None, 500, "internal"
     try:
-        found = answer(shop.library, shop.warehouse, name, given, shop.clock(), shop.kept, fresh=fresh)
-        status = 200
+        found = answer(shop.library, shop.warehouse, name, given, now, shop.kept, fresh=fresh)
+        status, code = 200, ""
     except AlsoboughtError as error:
-        status = error.status
+        status, code = error.status, error.code
         raise
     finally:
+        seconds = time.perf_counter() - started
         known = status not in (404, 500)
-        _metrics().answered(name if known else "", status, time.perf_counter() - started)
+        _metrics().answered(name if known else "", status, seconds)
+        if shop.recorder and status != 404:
+            version = found.pipe.version if found else shop.library.version(name)
+            shop.recorder.note(Asked(now, g.request_id, name, version, parameters(given), status, code, seconds, found))
     return Response(_in_format(found, fmt), mimetype=FORMATS[fmt])
 
 

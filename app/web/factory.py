@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import re
+import time
 import uuid
 
 import msgspec
@@ -15,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from app.errors import AlsoboughtError, Detail, shape
 from app.folder import folder_of
 from app.holder import Holder
+from app.logs import log_access, request_id
 from app.settings import Settings, origins
 from app.shop import Shop, open_shop
 from app.web.endpoints import blueprint
@@ -44,6 +46,7 @@ def create_app(shop: Shop) -> Flask:
         CORS(app, origins=allowed, expose_headers=["X-Request-Id", "Retry-After"], max_age=600)
     app.before_request(_name_request)
     app.after_request(_finish)
+    app.teardown_request(_forget_request)
     app.register_error_handler(AlsoboughtError, _our_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
@@ -62,6 +65,12 @@ def served_app(settings: Settings) -> Flask:
 def _name_request() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", given) else uuid.uuid4().hex[:16]
+    g.started = time.perf_counter()
+    request_id.set(g.request_id)
+
+
+def _forget_request(_: BaseException | None) -> None:
+    request_id.set("")  # the thread goes on to other things
 
 
 def _finish(response: Response) -> Response:
@@ -69,6 +78,7 @@ def _finish(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     if response.mimetype == "text/html":
         response.headers["Content-Security-Policy"] = PAGE_POLICY
+    log_access(request.method, request.path, response.status_code, g.started)
     return response
 
 
@@ -114,7 +124,7 @@ def _http_error(error: HTTPException) -> Response:
 
 def _asked() -> str:
     """The request as the log names it."""
-    return f"{request.method} {request.path} ({g.get('request_id', '')})"
+    return f"{request.method} {request.path}"
 
 
 def _unexpected(error: Exception) -> Response:
