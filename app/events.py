@@ -6,7 +6,7 @@ A text is cut into objects first, so that one bad object never costs its neighbo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -116,12 +116,14 @@ _decode_event = msgspec.json.Decoder(Event).decode
 _decode_item = msgspec.json.Decoder(Item).decode
 
 
-def read_events(objects: Iterator[bytes] | Sequence[bytes], rules: Rules) -> tuple[list[Event], list[Rejected]]:
-    """The good events, and the refused objects with their reasons."""
+def read_events(
+    objects: Iterable[Any], rules: Rules, decode: Callable[[Any], Any] | None = None
+) -> tuple[list[Event], list[Rejected]]:
+    """The good events, and the refused objects with their reasons. `decode` reads what is not an object of ours in JSON."""
     good: list[Event] = []
     bad: list[Rejected] = []
     for index, raw in enumerate(objects):
-        event = _read(raw, _decode_event, rules.max_bytes)
+        event = _read(raw, decode or _decode_event, rules.max_bytes)
         problem = event if isinstance(event, str) else fault(event, rules)
         if problem:
             bad.append(Rejected(index, problem))
@@ -130,12 +132,14 @@ def read_events(objects: Iterator[bytes] | Sequence[bytes], rules: Rules) -> tup
     return good, bad
 
 
-def read_items(objects: Iterator[bytes] | Sequence[bytes], max_bytes: int) -> tuple[list[Item], list[Rejected]]:
+def read_items(
+    objects: Iterable[Any], max_bytes: int, decode: Callable[[Any], Any] | None = None
+) -> tuple[list[Item], list[Rejected]]:
     """The good items, and the refused objects with their reasons."""
     good: list[Item] = []
     bad: list[Rejected] = []
     for index, raw in enumerate(objects):
-        item = _read(raw, _decode_item, max_bytes)
+        item = _read(raw, decode or _decode_item, max_bytes)
         if isinstance(item, str):
             bad.append(Rejected(index, item))
         elif "\0" in item.item_id:
@@ -145,9 +149,9 @@ def read_items(objects: Iterator[bytes] | Sequence[bytes], max_bytes: int) -> tu
     return good, bad
 
 
-def _read(raw: bytes, decode: Any, max_bytes: int) -> Any:
+def _read(raw: Any, decode: Callable[[Any], Any], max_bytes: int) -> Any:
     """The decoded object, or the sentence that says what is wrong with it."""
-    if len(raw) > max_bytes:
+    if isinstance(raw, bytes) and len(raw) > max_bytes:
         return f"{len(raw):,} bytes; at most {max_bytes:,} are accepted"
     try:
         return decode(raw)
@@ -155,6 +159,8 @@ def _read(raw: bytes, decode: Any, max_bytes: int) -> Any:
         return sentence(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"not JSON: {error}"
+    except ValueError as error:  # a sentence of the one who decodes
+        return str(error)
 
 
 def sentence(error: str) -> str:

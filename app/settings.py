@@ -1,6 +1,6 @@
 """Every setting, with its default and a sentence, read once from the environment (`ALSOBOUGHT_…`).
 
-All faults are told at once. Functions receive what they need; nothing else reads the environment.
+All faults are told at once. Functions receive what they need; nothing else reads the environment, but for the tests' failpoints.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from app.errors import Unusable
+from app.failpoints import VARIABLE as FAILPOINT
 
 PREFIX = "ALSOBOUGHT_"
 HOME = Path(__file__).resolve().parent.parent
@@ -90,7 +91,8 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
 
     Raises Unusable that names every wrong or unknown variable.
     """
-    given = {key[len(PREFIX) :].lower(): value for key, value in environ.items() if key.startswith(PREFIX)}
+    ours = {key: value for key, value in environ.items() if key.startswith(PREFIX) and key != FAILPOINT}
+    given = {key[len(PREFIX) :].lower(): value for key, value in ours.items()}
     faults = []
     for name in [name for name in given if name not in Settings.__struct_fields__]:
         faults.append(f"{PREFIX}{name.upper()} is not a setting")

@@ -12,7 +12,7 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
-    ["app.cli_pipes"],
+    ["app.cli_load", "app.cli_pipes"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases", "app.serve"],
@@ -21,8 +21,10 @@ LAYERS = [
     ["app.web.metrics", "app.web.openapi"],
     ["app.shop"],  # a running shop, and files into it
     ["app.load"],
+    ["app.refusals", "app.columns"],
+    ["app.files"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
-    ["app.heal"],
+    ["app.heal", "app.ledger"],
     ["app.warehouse"],  # the door
     ["app.folder"],
     ["app.pipes.library"],  # the thought
@@ -30,6 +32,7 @@ LAYERS = [
     ["app.pipes.template", "app.pipes.header"],
     ["app.pipes.parameters"],
     ["app.events", "app.cache", "app.settings", "app.progress"],
+    ["app.failpoints"],
     ["app.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}
