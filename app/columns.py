@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from app.files import Broken, Row
 KINDS: Mapping[str, type[Event] | type[Item]] = {"events": Event, "items": Item}
 REST = {"events": "properties", "items": "attributes"}  # where columns go that are not ours
 EPOCHS = {"s": 1, "ms": 1000}
+ENDS_OF_NUMBERS = tuple("0123456789.")
 TRUE_FALSE = {"t": True, "yes": True, "y": True, "f": False, "no": False, "n": False}
 
 
@@ -48,6 +50,7 @@ class Columns:
         return self == Columns()
 
 
+@cache
 def fields_of(kind: str) -> dict[str, inspect.Type]:
     info: Any = inspect.type_info(KINDS[kind])
     return {one.name: one.type for one in info.fields}
@@ -78,32 +81,39 @@ class Converter:
         if both := sorted({*columns.mapped} & {*columns.constants}):
             raise Unusable(f"{both[0]} is both mapped and set", "Say --map or --set, not both")
         self._targets = targets(self._fields, columns)
+        times = partial(moment, epoch=columns.epoch)
+        self._loose = {name: times if name == "timestamp" else CELLS[type(one)] for name, one in self._fields.items()}
+        self._strict = {"timestamp": lambda value: times(value) if isinstance(value, (int, float)) else value}
+        if not columns.epoch:
+            self._strict.clear()
         self._constants = self._checked_constants(kind)
 
     def __call__(self, row: Row) -> Any:
+        if isinstance(row, dict):
+            if (size := _size(row)) > self._rules.max_bytes:
+                raise Refused(f"{size:,} bytes; at most {self._rules.max_bytes:,} are accepted")
+            return msgspec.convert(self._fielded(row, self._loose), self._kind, strict=False)
         if isinstance(row, Broken):
             raise Refused(row.problem)
-        if isinstance(row, bytes):
-            return self._from_json(row)
-        size = sum(len(value) for value in row.values() if isinstance(value, (str, bytes)))
-        if size > self._rules.max_bytes:
-            raise Refused(f"{size:,} bytes; at most {self._rules.max_bytes:,} are accepted")
-        given = {name: value for name, value in row.items() if not _empty(value)}
-        return msgspec.convert(self._fielded(given, self._loose), self._kind, strict=False)
-
-    def _from_json(self, row: bytes) -> Any:
         given = msgspec.json.decode(row)
         if not isinstance(given, dict):
             raise Refused("not an object")
         return msgspec.convert(self._fielded(given, self._strict), self._kind)
 
-    def _fielded(self, given: dict[str, Any], convert: Callable[[str, Any], Any]) -> dict[str, Any]:
+    def _fielded(self, given: dict[str, Any], convert: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+        """The fields of a row. `convert` says what is done with the values of a field; cells of its kind may be empty."""
         fields = dict(self._constants)
         rest = {}
+        loose = convert is self._loose
         for name, value in given.items():
+            if loose and (value == "" or value is None or value != value):  # noqa: PLR0124 - NaN
+                continue
             if ours := self._targets.get(name):
                 for target in ours:
-                    fields[target] = convert(target, value)
+                    try:
+                        fields[target] = convert[target](value) if target in convert else value
+                    except Refused as problem:
+                        raise Refused(f"{target}: {problem}") from problem
             elif name not in self._columns.dropped:
                 rest[name] = value
         if rest:
@@ -120,33 +130,11 @@ class Converter:
         plain: dict[str, Any] = msgspec.to_builtins(rest, enc_hook=str)
         return {**(own or {}), **plain}
 
-    def _strict(self, name: str, value: Any) -> Any:
-        if self._columns.epoch and name == "timestamp" and isinstance(value, (int, float)):
-            return moment(value, self._columns.epoch)
-        return value
-
-    def _loose(self, name: str, value: Any) -> Any:
-        kind = self._fields[name]
-        try:
-            if isinstance(kind, inspect.StrType):
-                return text_of(value)
-            if isinstance(kind, (inspect.IntType, inspect.FloatType)):
-                return number_of(value)
-            if isinstance(kind, inspect.BoolType):
-                return TRUE_FALSE.get(value.strip().lower(), value.strip()) if isinstance(value, str) else value
-            if isinstance(kind, inspect.DateTimeType):
-                return moment(value, self._columns.epoch)
-            return msgspec.json.decode(value) if isinstance(value, (str, bytes)) else value
-        except Refused as problem:
-            raise Refused(f"{name}: {problem}") from problem
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
-            raise Refused(f"{name}: not JSON: {problem}") from problem
-
     def _checked_constants(self, kind: str) -> dict[str, Any]:
         constants = {}
         for name, value in self._columns.constants.items():
             try:
-                constants[name] = self._loose(name, value)
+                constants[name] = self._loose[name](value)
                 sample = {"event_type": min(self._rules.event_types), "user_id": "u"} if kind == "events" else {}
                 one = msgspec.convert({**sample, "item_id": "i", name: constants[name]}, self._kind, strict=False)
                 problem = fault(one, self._rules) if isinstance(one, Event) else ""
@@ -197,16 +185,21 @@ def _strange(name: str, kind: str, strange: list[str], columns: Columns) -> tupl
     return f"{name}: {', '.join(map(repr, strange))} {many} of {kind}", hint
 
 
-def _empty(value: Any) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+def _size(row: dict[str, Any]) -> int:
+    try:
+        return sum(map(len, row.values()))
+    except TypeError:  # of Parquet
+        return sum(len(value) for value in row.values() if isinstance(value, (str, bytes)))
 
 
 def text_of(value: Any) -> Any:
-    """An id as text: 17 and 17.0 are "17", since a column with gaps comes as fractions.
+    """An id as text: 17 and 17.0 are "17", since a column of whole numbers with gaps comes as fractions.
 
     >>> text_of(17.0), text_of(True), text_of("a")
     ('17', 'true', 'a')
     """
+    if isinstance(value, str):
+        return value
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (float, Decimal)) and math.isfinite(value) and value == int(value):
@@ -229,12 +222,25 @@ def number_of(value: Any) -> Any:
     """
     if isinstance(value, str):
         value = value.strip()
-        if not re.match(r"[-+.]?\d", value):
+        if value[-1:] not in ENDS_OF_NUMBERS:  # nan, inf
             raise Refused(f"{value[:100]!r} is not a number")
         return value
     if isinstance(value, (float, Decimal)) and not math.isfinite(value):
         raise Refused(f"{value} is not a number")
     return float(value) if isinstance(value, Decimal) else value
+
+
+def true_or_false(value: Any) -> Any:
+    """Also t and f, as PostgreSQL writes them, and yes and no; msgspec knows the other words."""
+    return TRUE_FALSE.get(value.strip().lower(), value.strip()) if isinstance(value, str) else value
+
+
+def object_of(value: Any) -> Any:
+    """An object, from its JSON if it is text."""
+    try:
+        return msgspec.json.decode(value) if isinstance(value, (str, bytes)) else value
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise Refused(f"not JSON: {problem}") from problem
 
 
 def moment(value: Any, epoch: str = "") -> datetime:
@@ -245,6 +251,12 @@ def moment(value: Any, epoch: str = "") -> datetime:
     >>> moment("1767225600000", "ms")
     datetime.datetime(2026, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
     """
+    if isinstance(value, str) and value[4:5] == "-":
+        try:
+            found = datetime.fromisoformat(value)
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
+        except ValueError:
+            pass  # said below, if it is a fault
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, date):
@@ -263,3 +275,13 @@ def moment(value: Any, epoch: str = "") -> datetime:
     except ValueError as error:
         raise Refused(f"{text[:100]!r} is not a time like 2026-01-31T12:00:00Z") from error
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+CELLS: Mapping[type[inspect.Type], Callable[[Any], Any]] = {
+    inspect.StrType: text_of,
+    inspect.IntType: number_of,
+    inspect.FloatType: number_of,
+    inspect.BoolType: true_or_false,
+    inspect.DateTimeType: moment,
+    inspect.DictType: object_of,
+}
