@@ -15,22 +15,21 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Protocol, cast
 
 import msgspec
 
 from app.errors import AlsoboughtError, Busy, NotStored
 from app.events import Event, Item
+from app.failpoints import reach
 from app.heal import batch_token, heal
+from app.ledger import LISTED, known_ids, known_offsets
 from app.settings import Settings
 from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-MANY_IDS = 1000  # from here on a scan is quicker than asking the index of event_ids for each
-# Many values travel as one text, divided by a character that no id holds: an array of 50,000 takes seconds to parse.
-LISTED = "select arrayJoin(splitByChar('\\0', {%s:String})) as listed"
 CATALOGUE_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
 
 
@@ -82,7 +81,11 @@ class Stored:
 
 @dataclass
 class Submission:
-    """Rows that arrived together. `offsets` are their places in the source; a direct post has none."""
+    """Rows that arrived together. `offsets` are their places in the source, rising; a direct post has none.
+
+    `after` is the future of the one before it: if that was not stored, this one is not either, for a source with a gap
+    could not be gone on with behind its last offset.
+    """
 
     rows: Sequence[Event] | Sequence[Item]
     source: str = "post"
@@ -115,6 +118,15 @@ class Batch:
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class Intake(Protocol):
+    """What takes rows: the writer, or what stands for it in another process."""
+
+    warehouse: Warehouse
+    settings: Settings
+
+    def submit(self, submission: Submission) -> Future[Stored]: ...
 
 
 class Writer:
@@ -194,6 +206,21 @@ class Writer:
             else:
                 held = self._take(first)
 
+    def _refused_with_the_one_before(self, submission: Submission) -> bool:
+        """The one before it is answered, or stands in the same batch."""
+        before = submission.after
+        if before is None or not before.done() or before.exception() is None:
+            return False
+        self._refuse(submission, before.exception())
+        with self._lock:
+            self._waiting -= len(submission.rows)
+        return True
+
+    def _refuse(self, submission: Submission, error: BaseException | None) -> None:
+        refusal = NotStored("the events may not have been stored", "Send them again with the same event_id")
+        refusal.__cause__ = error
+        submission.done.set_exception(refusal)
+
     def _do(self, errand: Errand) -> None:
         try:
             self._learn(idle=self._queue.empty())  # the batch before it may have left this to the next
@@ -211,7 +238,8 @@ class Writer:
             held = None if first.of_items else self._gather(together)
         except Exception:  # what is together already is a batch
             log.exception("a batch closed early")
-        self._answer(together, idle=held is None and self._queue.empty())
+        if fit := [submission for submission in together if not self._refused_with_the_one_before(submission)]:
+            self._answer(fit, idle=held is None and self._queue.empty())
         return held
 
     def _gather(self, together: list[Submission]) -> Submission | Errand | None:
@@ -242,10 +270,8 @@ class Writer:
             self._learn(idle=idle)
         except Exception as error:
             log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
-            refusal = NotStored("the events may not have been stored", "Send them again with the same event_id")
-            refusal.__cause__ = error
             for submission in together:
-                submission.done.set_exception(refusal)
+                self._refuse(submission, error)
         else:
             for submission, stored in zip(together, results, strict=True):
                 submission.done.set_result(stored)
@@ -259,7 +285,7 @@ class Writer:
         if self._items_changed:  # events behind new items are stamped with their categories
             self._read_catalogue()
         now = self.clock()
-        known = self._known_ids(together, now)
+        known, known_places = self._known(together, now)
         rows: list[Row] = []
         counts = []
         batch = self._next_seq()
@@ -269,7 +295,7 @@ class Writer:
             for place, event in enumerate(cast(Sequence[Event], submission.rows)):
                 offset = submission.offsets[place] if submission.offsets is not None else None
                 row = self._row(event, submission.source, offset, batch, now)
-                if row.event_id in known:
+                if row.event_id in known or offset in known_places:
                     continue
                 known.add(row.event_id)
                 rows.append(row)
@@ -307,24 +333,21 @@ class Writer:
             properties=properties,
         )
 
-    def _known_ids(self, together: list[Submission], now: datetime) -> set[str]:
-        """Which of these event_ids were stored within the horizon."""
-        ids = []
+    def _known(self, together: list[Submission], now: datetime) -> tuple[set[str], set[int]]:
+        """The event_ids among these that were stored within the horizon, and the offsets that were ever stored."""
+        ids = [
+            event.event_id
+            for submission in together
+            for event in cast(Sequence[Event], submission.rows)
+            if event.event_id
+        ]
+        offsets: set[int] = set()
         for submission in together:
-            for place, event in enumerate(cast(Sequence[Event], submission.rows)):
-                if event.event_id or submission.offsets is not None:
-                    ids.append(event.event_id or f"{submission.source}:{submission.offsets[place]}")  # type: ignore[index]
-        if not ids:
-            return set()
-        sql = (
-            f"select event_id from {self.warehouse.database}.events"
-            f" where event_id in ({LISTED % 'ids'}) and ingested_at > {{since:DateTime64(3, 'UTC')}}"
-        )
-        if len(ids) > MANY_IDS:
-            sql += " settings use_skip_indexes = 0"
-        since = now - timedelta(days=self.settings.repeat_days)
-        found = self.warehouse.trusted_rows(sql, {"ids": "\0".join(ids), "since": since})
-        return {row[0] for row in found.data}
+            if submission.offsets is not None:
+                offsets |= known_offsets(
+                    self.warehouse, submission.source, submission.offsets[0], submission.offsets[-1]
+                )
+        return known_ids(self.warehouse, ids, now - timedelta(days=self.settings.repeat_days)), offsets
 
     def _next_seq(self) -> int:
         """Microseconds that never fall behind what was given before."""
@@ -343,7 +366,9 @@ class Writer:
         self._unfinished = batch
         for attempt in range(1, ATTEMPTS + 1):
             try:
+                reach("ingest.before_insert")
                 self.warehouse.insert("events", batch.lines, batch.token)
+                reach("ingest.after_insert")
                 break
             except AlsoboughtError:
                 if attempt == ATTEMPTS:

@@ -1,6 +1,6 @@
 """Every setting, with its default and a sentence, read once from the environment (`ALSOBOUGHT_…`).
 
-All faults are told at once. Functions receive what they need; nothing else reads the environment.
+All faults are told at once. Functions receive what they need; nothing else reads the environment, but for the tests' failpoints.
 """
 
 from __future__ import annotations

@@ -58,6 +58,7 @@ class Run:
 
     settings: dict[str, str] = field(default_factory=dict)
     start: tuple[str, ...] = ("-m", "app.cli")
+    folder: Path | None = None  # where it runs
 
     def at(self, home: Path) -> Run:
         """The same with another project folder."""
@@ -65,6 +66,10 @@ class Run:
 
     def __call__(self, *words: object, **settings: str) -> Ran:
         return self._run(self.start, words, settings)
+
+    def fed(self, text: str, *words: object, **settings: str) -> Ran:
+        """The same with this text on standard input."""
+        return self._run(self.start, words, settings, text)
 
     def weak(self, *words: object, **settings: str) -> Ran:
         """The same for a user whom the modes of files stop."""
@@ -84,21 +89,25 @@ class Run:
         outside = {name: value for name, value in os.environ.items() if not name.startswith("ALSOBOUGHT_")}
         return {**outside, "PYTHONPATH": str(HOME), "COLUMNS": "200", **self.settings, **settings}
 
-    def _run(self, start: tuple[str, ...], words: tuple[object, ...], settings: dict[str, str]) -> Ran:
+    def _run(
+        self, start: tuple[str, ...], words: tuple[object, ...], settings: dict[str, str], given: str | None = None
+    ) -> Ran:
         done = subprocess.run(
             [sys.executable, *start, *map(str, words)],
             capture_output=True,
             text=True,
+            input=given,
             timeout=60,
             check=False,
             env=self.environment(settings),
+            cwd=self.folder,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def running(data: Path, **settings: str) -> Run:
     """Commands on this folder, with a port that nobody has."""
-    return Run({"ALSOBOUGHT_DATA": str(data), "ALSOBOUGHT_PORT": str(free_port()), **settings})
+    return Run({"ALSOBOUGHT_DATA": str(data), "ALSOBOUGHT_PORT": str(free_port()), **settings}, folder=data.parent)
 
 
 def free_port() -> int:

@@ -12,7 +12,7 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
-    ["app.cli_doctor", "app.cli_migrate", "app.cli_pipes"],
+    ["app.cli_doctor", "app.cli_load", "app.cli_migrate", "app.cli_pipes"],
     ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
@@ -24,8 +24,17 @@ LAYERS = [
     ["app.holder"],  # others may ask
     ["app.shop"],  # a running shop, and files into it
     ["app.load", "app.touched", "app.recorder"],
+    ["app.refusals", "app.columns"],
+    ["app.files"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
-    ["app.heal", "app.migrations.draft", "app.migrations.journal", "app.migrations.lock", "app.migrations.schema"],
+    [
+        "app.heal",
+        "app.ledger",
+        "app.migrations.draft",
+        "app.migrations.journal",
+        "app.migrations.lock",
+        "app.migrations.schema",
+    ],
     ["app.warehouse"],  # the door
     ["app.folder"],
     ["app.pipes.library"],  # the thought

@@ -19,6 +19,7 @@ from rich.console import Console
 from app.demo import journey, toyshop
 from app.events import Rules, read_events, read_items
 from app.ingest import Submission, utc_now
+from app.ledger import resume_at
 from app.load import Stream
 from app.progress import progress_bar
 from app.settings import Settings
@@ -67,7 +68,7 @@ def _load_journey(shop: Shop, weeks: int, console: Console) -> int:
     with progress_bar(console, "Loading the year", total) as told:
         shop.writer.submit(Submission(items)).result()
         stream = Stream(shop.writer, told)
-        first = _resume_at(shop, "journey")
+        first = resume_at(shop.warehouse, "journey")
         told(first)
         size = shop.settings.batch_rows
         for at in range(first, total, size):
@@ -75,12 +76,6 @@ def _load_journey(shop: Shop, weeks: int, console: Console) -> int:
             stream.send(Submission(rows, "journey", range(at, at + len(rows))))
         stream.finish()
     return total
-
-
-def _resume_at(shop: Shop, source: str) -> int:
-    """The offset after the last that the warehouse has of a source."""
-    sql = f"select max(last_offset + 1) from {shop.settings.database}.ingest_batches where source = {{source:String}}"
-    return int(shop.warehouse.trusted_rows(sql, {"source": source}).data[0][0])
 
 
 def _load_toyshop(shop: Shop, console: Console) -> int:
