@@ -80,14 +80,16 @@ class Bench:
 
 
 def empty(shop: Shop) -> None:
-    """Takes every row and every kept answer out of a shop: half a second cheaper than a new one."""
+    """Takes every row and every kept answer out of a shop: a second cheaper than a new one."""
     if shop.recorder:
         shop.recorder.flush()
     warehouse = shop.warehouse
-    sql = "select name from system.tables where database = {database:String} and engine like '%MergeTree'"
+    sql = (
+        "select name from system.tables"
+        " where database = {database:String} and engine like '%MergeTree' and total_rows > 0 and name != 'migrations'"
+    )
     for (table,) in warehouse.trusted_rows(sql, {"database": warehouse.database}).data:
-        if table != "migrations":
-            warehouse.command(f"truncate table {warehouse.database}.{table}")
+        warehouse.command(f"truncate table {warehouse.database}.{table}")
     warehouse.command(f"system reload dictionary {warehouse.database}.catalogue")
     shop.kept.clear()
 

@@ -1,4 +1,4 @@
-"""Shops for tests, each in a database of its own, on the engine that `--engine` names.
+"""Shops for tests, each in an empty database, on the engine that `--engine` names.
 
 The process of the tests has at most one embedded warehouse, in memory. Whatever needs a folder runs in a process of its own
 (`alsobought …`).
@@ -6,7 +6,6 @@ The process of the tests has at most one embedded warehouse, in memory. Whatever
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,10 +16,9 @@ from flask.testing import FlaskClient
 
 from app.shop import Shop
 from app.web.factory import create_app
-from tests.engines import NAMES, Engine, drop, engine, why_not
+from tests.engines import NAMES, Engine, engine, why_not
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-_numbers = itertools.count()
 _ON_ENGINES = pytest.StashKey[dict[str, int]]()
 
 
@@ -71,13 +69,13 @@ def _shops(on: Engine) -> Iterator[Callable[..., Shop]]:
     made: list[Shop] = []
 
     def make(clock: Callable[[], datetime] = lambda: NOON, **settings: object) -> Shop:
-        shop = on.shop(clock, **{"database": f"test_{next(_numbers)}", **settings})
+        shop = on.borrowed(clock, **settings)
         made.append(shop)
         return shop
 
     yield make
     for shop in made:
-        drop(shop)
+        on.give_back(shop)
 
 
 @pytest.fixture

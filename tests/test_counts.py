@@ -45,7 +45,7 @@ batches = st.lists(st.tuples(st.lists(events, min_size=1, max_size=12), after), 
 @pytest.fixture(scope="module")
 def emptied(on: Engine) -> Iterator[Callable[[], Shop]]:
     """The same shop again and again, empty each time."""
-    shop = on.shop(database="counts")
+    shop = on.shop("counts")
 
     def emptied() -> Shop:
         empty(shop)
@@ -76,7 +76,7 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
             heal(shop.warehouse)
         elif then == "merge":
             for table in ("co_baskets", "co_purchases", "co_views", "item_totals", "user_items", "session_items"):
-                shop.warehouse.command(f"optimize table counts.{table} final")
+                shop.warehouse.command(f"optimize table {shop.settings.database}.{table} final")
     writer.stop()
     assert tables(shop.warehouse) == fold([_happened(event) for event in stored.values()])
     assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)

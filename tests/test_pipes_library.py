@@ -60,7 +60,7 @@ def save(tmp_path: Path) -> Save:
 @pytest.fixture(scope="module")
 def warehouse(on: Engine) -> Iterator[Warehouse]:
     """One for all tests of this module: they only ask it about texts."""
-    shop = on.shop(database="test_library")
+    shop = on.shop("library")
     yield shop.warehouse
     drop(shop)
 

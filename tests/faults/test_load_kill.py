@@ -62,7 +62,7 @@ def run(tmp_path: Path) -> Run:
 def _is_exact(run: Run, source: str, rejected: Path) -> None:
     assert run.folder
     verify = subprocess.run(
-        [sys.executable, "-m", "tests.faults.child", "verify", str(run.folder / "shop")],
+        [sys.executable, "-m", "tests.faults.child", "verify", f"chdb://{run.folder / 'shop'}"],
         check=True,
         stdout=subprocess.PIPE,
         cwd=HOME,
