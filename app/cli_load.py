@@ -14,7 +14,7 @@ from app.columns import EPOCHS, Columns
 from app.errors import Unusable
 from app.events import STANDARD_TYPES, Rules
 from app.files import FORMATS, STDIN, Layout, Rows, name_of, opened
-from app.ingest import utc_now
+from app.intake import utc_now
 from app.load import Report, Task, judge, load_file, try_file
 from app.progress import err, escaped, out, progress_bar
 from app.refusals import Refusals

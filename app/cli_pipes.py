@@ -53,7 +53,7 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...]) -> None
     Example: alsobought pipe run also_bought item_id=green-tea limit=3
     """
     from app.answers import answer, open_library
-    from app.ingest import utc_now
+    from app.intake import utc_now
     from app.visitor import reach_warehouse
 
     given: dict[str, list[str]] = {}

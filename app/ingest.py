@@ -13,97 +13,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol, cast
+from typing import cast
 
 import msgspec
 
+from app.catalogue import Catalogue
 from app.errors import AlsoboughtError, Busy, NotStored
 from app.events import Event, Item
 from app.failpoints import reach
 from app.heal import batch_token, heal
-from app.ledger import LISTED, known_ids, known_offsets
+from app.intake import Errand, ItemRow, Row, Stored, Submission, utc_now
+from app.ledger import known_ids, known_offsets
 from app.settings import Settings
 from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-CATALOGUE_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
-
-
-class Row(msgspec.Struct, omit_defaults=True):
-    """An event as `events` stores it. Omitted fields take the column's default: that is how category is stamped."""
-
-    event_id: str
-    event_type: str
-    user_id: str
-    item_id: str
-    timestamp: datetime
-    source: str
-    partition: int
-    offset: int
-    batch: int
-    epoch: int
-    ingested_at: datetime
-    seq: int
-    quantity: int
-    session_id: str = ""
-    category: str = ""
-    order_id: str = ""
-    order_size: int = 0
-    price: float = 0.0
-    properties: str = ""
-
-
-class ItemRow(msgspec.Struct):
-    item_id: str
-    title: str
-    category: str
-    brand: str
-    price: float
-    available: bool
-    image: str
-    attributes: dict[str, str]
-    version: int
-    updated_at: datetime
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What became of a submission: rows stored, repeats dropped, and the ingest time from which answers show them."""
-
-    rows: int
-    repeats: int
-    as_of: datetime
-
-
-@dataclass
-class Submission:
-    """Rows that arrived together. `offsets` are their places in the source, rising; a direct post has none.
-
-    `after` is the future of the one before it: if that was not stored, this one is not either, for a source with a gap
-    could not be gone on with behind its last offset.
-    """
-
-    rows: Sequence[Event] | Sequence[Item]
-    source: str = "post"
-    offsets: Sequence[int] | None = None
-    after: Future[Stored] | None = None
-    done: Future[Stored] = field(default_factory=Future)
-
-    @property
-    def of_items(self) -> bool:
-        return bool(self.rows) and isinstance(self.rows[0], Item)
-
-
-@dataclass
-class Errand:
-    """Something else that writes, done by the writer between two batches, so that nothing else ever writes."""
-
-    do: Callable[[], object]
-    done: Future[None] = field(default_factory=Future)
 
 
 @dataclass(frozen=True)
@@ -116,40 +44,31 @@ class Batch:
     ingested_at: datetime
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-class Intake(Protocol):
-    """What takes rows: the writer, or what stands for it in another process."""
-
-    warehouse: Warehouse
-    settings: Settings
-
-    def submit(self, submission: Submission) -> Future[Stored]: ...
-
-
 class Writer:
     """Start it once per warehouse; `submit` from any thread."""
 
     def __init__(self, warehouse: Warehouse, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
         self.on_stored: Callable[[Iterable[Row]], None] = lambda _: None
-        self.on_catalogue: Callable[[], None] = lambda: None
+        self.catalogue = Catalogue(warehouse)
         self.as_of: datetime | None = None
         self._queue: queue.Queue[Submission | Errand | None] = queue.Queue()
         self._waiting = 0
         self._lock = threading.Lock()
         self._seq = self.epoch = 0
+        self._torn = True
         self._unfinished: Batch | None = None
-        self._items_changed = False
-        self._seen: set[str] = set()
-        self._catalogue_read = 0.0
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
-        """Heals what a crash tore, takes a new epoch, and begins to write."""
-        heal(self.warehouse)
+        """Heals what a crash tore, takes a new epoch, and begins to write.
+
+        On a full disk there is nothing to heal with: answers are given all the same, and it is tried before the next batch.
+        """
+        try:
+            self._heal()
+        except NotStored as error:
+            log.warning("what a crash tore is not healed yet: %s", error)
         database = self.warehouse.database
         sql = f"select max(seq), toString(max(ingested_at)), (select max(version) from {database}.items) from {database}.events"
         newest_seq, newest, newest_version = self.warehouse.trusted_rows(sql).data[0]
@@ -157,7 +76,7 @@ class Writer:
             self.as_of = datetime.fromisoformat(newest).replace(tzinfo=UTC)
         self._seq = max(int(newest_seq), int(newest_version))
         self.epoch = self._next_seq()
-        self._read_catalogue()
+        self.catalogue.read()
         self._thread.start()
 
     def stop(self) -> None:
@@ -223,7 +142,7 @@ class Writer:
 
     def _do(self, errand: Errand) -> None:
         try:
-            self._learn(idle=self._queue.empty())  # the batch before it may have left this to the next
+            self.catalogue.learn(idle=self._queue.empty())  # the batch before it may have left this to the next
             errand.do()
         except Exception as error:
             errand.done.set_exception(error)
@@ -267,7 +186,7 @@ class Writer:
         try:
             self._settle()
             results = [self._store_items(together[0])] if together[0].of_items else self._store_events(together)
-            self._learn(idle=idle)
+            self.catalogue.learn(idle=idle)
         except Exception as error:
             log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
             for submission in together:
@@ -282,8 +201,8 @@ class Writer:
     # Events
 
     def _store_events(self, together: list[Submission]) -> list[Stored]:
-        if self._items_changed:  # events behind new items are stamped with their categories
-            self._read_catalogue()
+        if self.catalogue.items_changed:  # events behind new items are stamped with their categories
+            self.catalogue.read()
         now = self.clock()
         known, known_places = self._known(together, now)
         rows: list[Row] = []
@@ -353,8 +272,14 @@ class Writer:
         """Microseconds that never fall behind what was given before."""
         return max(self._seq + 1, int(self.clock().timestamp() * 1_000_000))
 
+    def _heal(self) -> None:
+        if self._torn:
+            heal(self.warehouse)
+            self._torn = False
+
     def _settle(self) -> None:
         """Deals with a batch that failed: once `events` has it, the views must get it; before that it may be forgotten."""
+        self._heal()
         if self._unfinished:
             sql = f"select count() from {self.warehouse.database}.events where batch = {self._unfinished.rows[0].batch}"
             if self.warehouse.trusted_rows(sql).data[0][0]:
@@ -377,9 +302,9 @@ class Writer:
         self._unfinished = None
         self.as_of = batch.ingested_at
         self.on_stored(batch.rows)
-        self._seen.update(row.item_id for row in batch.rows)
+        self.catalogue.seen.update(row.item_id for row in batch.rows)
 
-    # Items and the catalogue
+    # Items
 
     def _store_items(self, submission: Submission) -> Stored:
         now = self.clock()
@@ -389,32 +314,8 @@ class Writer:
             fields = msgspec.structs.asdict(item)
             rows.append(ItemRow(**fields, version=self._seq, updated_at=now))
         self.warehouse.insert("items", _encode_lines(rows))
-        self._items_changed = True
+        self.catalogue.items_changed = True
         return Stored(len(rows), 0, now)
-
-    def _learn(self, *, idle: bool) -> None:
-        """Reloads the catalogue if items changed or an id is new to it; while events keep coming, not all the time."""
-        if not idle and time.monotonic() - self._catalogue_read < CATALOGUE_SECONDS:
-            return
-        try:
-            if self._items_changed or (self._seen and self._any_unknown(self._seen)):
-                self._read_catalogue()
-            self._seen.clear()
-        except AlsoboughtError as error:  # what was stored is stored: names come with the next batch
-            log.warning("the catalogue was not reloaded: %s", error)
-
-    def _any_unknown(self, items: Iterable[str]) -> bool:
-        sql = (
-            f"select count() from ({LISTED % 'items'})"
-            f" where not dictHas('{self.warehouse.database}.catalogue', cityHash64(listed))"
-        )
-        return bool(self.warehouse.trusted_rows(sql, {"items": "\0".join(items)}).data[0][0])
-
-    def _read_catalogue(self) -> None:
-        self.warehouse.command(f"system reload dictionary {self.warehouse.database}.catalogue")
-        self._items_changed = False
-        self._catalogue_read = time.monotonic()
-        self.on_catalogue()
 
 
 _encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines

@@ -25,7 +25,7 @@ from app.errors import Busy, NotStored, Unusable
 from app.events import Event, Item, Rules
 from app.failpoints import reach
 from app.files import STDIN, Layout, Row, Rows, digest, opened
-from app.ingest import Intake, Stored, Submission
+from app.intake import Intake, Stored, Submission
 from app.refusals import Refusals
 
 AT_ONCE = 3  # batches on their way: one is stored while the next is read

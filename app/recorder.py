@@ -17,7 +17,8 @@ from typing import Any
 import msgspec
 
 from app.answers import Answer
-from app.ingest import Errand, Writer
+from app.ingest import Writer
+from app.intake import Errand
 
 log = logging.getLogger(__name__)
 

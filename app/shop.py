@@ -9,7 +9,8 @@ from datetime import datetime
 from app import migrate
 from app.answers import Answers, open_library
 from app.errors import MigrationFault
-from app.ingest import Writer, utc_now
+from app.ingest import Writer
+from app.intake import utc_now
 from app.pipes.library import Library
 from app.recorder import Recorder
 from app.settings import Settings
@@ -51,7 +52,7 @@ def open_shop(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Sh
         writer = Writer(warehouse, settings, clock)
         kept: Answers = Answers()
         writer.on_stored = Touching(warehouse, kept)
-        writer.on_catalogue = kept.clear
+        writer.catalogue.on_read = kept.clear
         writer.start()
         recorder = Recorder(writer) if settings.record_requests else None
         if recorder:

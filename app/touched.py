@@ -12,7 +12,7 @@ from typing import Any
 
 from app.cache import Cache
 from app.errors import AlsoboughtError
-from app.ingest import Row
+from app.intake import Row
 from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)

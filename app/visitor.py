@@ -20,7 +20,7 @@ import msgspec
 
 from app.errors import WarehouseFault
 from app.folder import folder_of, held_by
-from app.ingest import Stored, Submission
+from app.intake import Stored, Submission
 from app.line import SOCKET, Call, Line, Reply, Rows, address, error_of
 from app.settings import Settings
 from app.shop import Shop, open_shop

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from app.answers import Answer, answer
 from app.events import Event
-from app.ingest import Submission, utc_now
+from app.intake import Submission, utc_now
 from app.logs import log_access, open_log, request_id
 from app.recorder import BATCH_ROWS, Asked, Recorder, parameters, row
 from app.settings import Settings

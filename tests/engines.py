@@ -22,7 +22,7 @@ from typing import Any
 from app import migrate
 from app.cases import empty
 from app.errors import AlsoboughtError
-from app.ingest import utc_now
+from app.intake import utc_now
 from app.settings import HOME, Settings
 from app.shop import Shop, open_shop
 from app.warehouse import open_warehouse

@@ -20,7 +20,7 @@ import pytest
 
 from app.counts import wrong_rows
 from app.demo import journey, toyshop
-from app.ingest import Submission
+from app.intake import Submission
 from app.settings import HOME
 from app.shop import Shop
 from tests.process import free_port

@@ -35,6 +35,7 @@ LAYERS = [
         "app.migrations.lock",
         "app.migrations.schema",
     ],
+    ["app.intake", "app.ledger"],
     ["app.warehouse"],  # the door
     ["app.folder"],
     ["app.pipes.library"],  # the thought

@@ -16,7 +16,7 @@ from app.counts import wrong_rows
 from app.errors import NotStored
 from app.events import Event, Rules
 from app.files import Rows
-from app.ingest import Stored, Submission
+from app.intake import Stored, Submission
 from app.ledger import known_offsets, resume_at
 from app.load import Report, Stream, Task, load_file
 from app.refusals import Refusals

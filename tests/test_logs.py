@@ -32,9 +32,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opened]:
+def opened() -> Iterator[Opened]:
     """`opened("json")`: a log in this form; what is written to it so far."""
-    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # those of the tests report what no report can hold
     handlers: list[logging.Handler] = []
     ours, level = logging.getLogger("app"), logging.getLogger("app").level
 

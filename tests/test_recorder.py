@@ -19,7 +19,7 @@ from app.answers import answer
 from app.cases import Case, bench
 from app.errors import NotStored
 from app.events import Event, Item
-from app.ingest import Errand, Submission, utc_now
+from app.intake import Errand, Submission, utc_now
 from app.recorder import MAX_PARAMETERS, Asked
 from app.settings import Settings
 from app.shop import Shop

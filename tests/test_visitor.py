@@ -17,7 +17,7 @@ from app.errors import NotStored, TooSlow, WarehouseFault
 from app.events import Event
 from app.folder import held_by
 from app.holder import Holder
-from app.ingest import Submission
+from app.intake import Submission
 from app.line import SOCKET
 from app.shop import Shop
 from app.visitor import AskedWarehouse, AskedWriter, Visitor

@@ -15,7 +15,8 @@ from flask.testing import FlaskClient
 
 from app.errors import NotStored
 from app.events import Event, Item
-from app.ingest import Submission, Writer
+from app.ingest import Writer
+from app.intake import Submission
 from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from app.demo import journey, toyshop
 from app.events import Rules, read_events, read_items
-from app.ingest import Submission, utc_now
+from app.intake import Submission, utc_now
 from app.ledger import resume_at
 from app.load import Stream
 from app.progress import progress_bar

@@ -27,7 +27,7 @@ from app.errors import (
     WarehouseFault,
 )
 from app.events import STANDARD_TYPES, Event, Item, Rejected, Rules, read_events, read_items, split
-from app.ingest import Submission
+from app.intake import Submission
 from app.pipes.library import Entry
 from app.recorder import Asked, parameters
 from app.settings import more_event_types

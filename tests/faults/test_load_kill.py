@@ -77,26 +77,28 @@ def _is_exact(run: Run, source: str, rejected: Path) -> None:
     assert [line["given"]["item_id"] for line in lines] == [f"i{number % 60}" for number in sorted(REFUSED)]
 
 
-@pytest.mark.parametrize(
-    ("name", "point"),
-    [
-        ("e.ndjson", "load.begun"),
-        ("e.ndjson", "load.refused"),
-        ("e.ndjson", "load.refused:6"),
-        ("e.ndjson", "load.submitted:4"),
-        ("e.ndjson", "load.stored"),
-        ("e.ndjson", "load.stored:4"),
-        ("e.ndjson", "load.finished"),
-        ("e.ndjson", "load.noted"),
-        ("e.ndjson", "ingest.before_insert"),
-        ("e.ndjson", "ingest.before_insert:4"),
-        ("e.ndjson", "ingest.after_insert"),
-        ("e.ndjson", "ingest.after_insert:4"),
-        ("e.json", "ingest.after_insert:5"),
-        ("e.csv.gz", "ingest.after_insert:5"),
-        ("e.parquet", "ingest.after_insert:5"),
-    ],
-)
+FEW = [
+    ("e.ndjson", "load.refused:6"),
+    ("e.ndjson", "load.submitted:4"),
+    ("e.ndjson", "load.noted"),
+    ("e.csv.gz", "ingest.after_insert:5"),
+]
+MORE = [
+    ("e.ndjson", "load.begun"),
+    ("e.ndjson", "load.refused"),
+    ("e.ndjson", "load.stored"),
+    ("e.ndjson", "load.stored:4"),
+    ("e.ndjson", "load.finished"),
+    ("e.ndjson", "ingest.before_insert"),
+    ("e.ndjson", "ingest.before_insert:4"),
+    ("e.ndjson", "ingest.after_insert"),
+    ("e.ndjson", "ingest.after_insert:4"),
+    ("e.json", "ingest.after_insert:5"),
+    ("e.parquet", "ingest.after_insert:5"),
+]
+
+
+@pytest.mark.parametrize(("name", "point"), [*FEW, *(pytest.param(*one, marks=pytest.mark.thorough) for one in MORE)])
 def test_a_load_killed_at_any_step_goes_on_where_it_was(run: Run, tmp_path: Path, name: str, point: str) -> None:
     file, rejected = _write(tmp_path / name), tmp_path / f"{name}.rejected.ndjson"
     assert run("load", "events", file, ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
@@ -108,6 +110,7 @@ def test_a_load_killed_at_any_step_goes_on_where_it_was(run: Run, tmp_path: Path
     _is_exact(run, f"load:{digest(file)}", rejected)
 
 
+@pytest.mark.thorough
 def test_kill_after_kill_a_load_comes_to_its_end(run: Run, tmp_path: Path) -> None:
     file = _write(tmp_path / "e.ndjson")
     ends = [run("load", "events", file, ALSOBOUGHT_FAILPOINT="ingest.after_insert:3").status for _ in range(6)]
