@@ -29,7 +29,7 @@ LAYERS = [
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
     [
         "app.heal",
-        "app.ledger",
+        "app.catalogue",
         "app.migrations.draft",
         "app.migrations.journal",
         "app.migrations.lock",
