@@ -117,6 +117,18 @@ def test_a_second_start_uses_what_it_kept(demo: Demo, folder: Path) -> None:
         again.stop()
 
 
+def test_a_data_set_that_was_loaded_into_other_tables_is_loaded_again(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    Demo(folder).stop()
+    note = folder / "toyshop.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"migrations": 17}))
+    again = Demo(folder)
+    assert again.stop() == 0
+    assert "loaded again" in again.said
+    assert "Loaded" in again.said
+    assert json.loads(note.read_text())["migrations"] > 17
+
+
 def test_the_year_is_the_one_of_the_protocol() -> None:
     lines = journey._lines()
     counts = [len(pc.unique(lines[column])) for column in ("household_id", "product_id", "basket_id")]
