@@ -1,9 +1,10 @@
 # make install | make demo | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
 PYTHON ?= python3
 DATASET ?= journey
+WORKERS ?= auto
 BIN := .venv/bin
 
-.PHONY: install demo test test-server lint format clean
+.PHONY: install demo test test-server faults lint format clean
 .DEFAULT_GOAL := demo
 
 install: .venv/.test
@@ -12,7 +13,11 @@ demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
 
 test: .venv/.test
-	@for engine in $$($(BIN)/python -m tests.engines); do $(BIN)/python -m pytest --engine $$engine $(ARGS) || exit 1; done
+	@for engine in $$($(BIN)/python -m tests.engines); do $(BIN)/python -m pytest -n $(WORKERS) --engine $$engine $(ARGS) || exit 1; done
+
+# Every fault at every step, and kills at random moments.
+faults: .venv/.test
+	KILLS=30 $(BIN)/python -m pytest -m "thorough or not thorough" tests/faults $(ARGS)
 
 # Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers.
 test-server: .venv/.test

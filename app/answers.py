@@ -24,13 +24,17 @@ SAFE_INTEGER = 2**53
 
 @dataclass(frozen=True)
 class Answer:
-    """What a pipe says: columns, rows as lists in their order, and which pipe said it (`fallback`, else None)."""
+    """What a pipe says: columns, rows as lists in their order, and which pipe said it (`fallback`, else None).
+
+    `kept`: it was said before, and `statistics` are of that time.
+    """
 
     pipe: Pipe
     fallback: str | None
     meta: list[Column]
     data: list[list[Any]]
     statistics: Statistics
+    kept: bool = False
 
     def dicts(self) -> list[dict[str, Any]]:
         """The rows as JSON shows them: integers beyond 2^53 are strings, since JavaScript would round them."""
@@ -90,7 +94,7 @@ def answer(
     headers = [pipe.header, *([library[found.fallback].header] if found.fallback else [])]
     seconds = min(header.cache_seconds for header in headers)
     if seconds:
-        kept.put(key, found, seconds, _touched_by(pipe, bound), touches)
+        kept.put(key, replace(found, kept=True), seconds, _touched_by(pipe, bound), touches, len(found.data))
     return found
 
 

@@ -80,12 +80,16 @@ class Bench:
 
 
 def empty(shop: Shop) -> None:
-    """Takes every row and every kept answer out of a shop: half a second cheaper than a new one."""
+    """Takes every row and every kept answer out of a shop: a second cheaper than a new one."""
+    if shop.recorder:
+        shop.recorder.flush()
     warehouse = shop.warehouse
-    sql = "select name from system.tables where database = {database:String} and engine like '%MergeTree'"
+    sql = (
+        "select name from system.tables"
+        " where database = {database:String} and engine like '%MergeTree' and total_rows > 0 and name != 'migrations'"
+    )
     for (table,) in warehouse.trusted_rows(sql, {"database": warehouse.database}).data:
-        if table != "migrations":
-            warehouse.command(f"truncate table {warehouse.database}.{table}")
+        warehouse.command(f"truncate table {warehouse.database}.{table}")
     warehouse.command(f"system reload dictionary {warehouse.database}.catalogue")
     shop.kept.clear()
 
@@ -93,7 +97,9 @@ def empty(shop: Shop) -> None:
 @contextmanager
 def bench(settings: Settings) -> Iterator[Bench]:
     """A bench over the pipes of these settings, on a warehouse in memory with a name of its own."""
-    settings = msgspec.structs.replace(settings, dsn="chdb://:memory:", database="cases", batch_seconds=0.001)
+    settings = msgspec.structs.replace(
+        settings, dsn="chdb://:memory:", database="cases", batch_seconds=0.001, record_requests=False
+    )
     opened = Bench(lambda clock: open_shop(settings, clock))
     try:
         yield opened

@@ -6,18 +6,18 @@ import logging
 import os
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
 from app.cli_doctor import doctor
+from app.cli_load import load
 from app.cli_migrate import migrate
 from app.cli_pipes import pipe
 from app.errors import AlsoboughtError
-from app.progress import err, escaped, out, progress_bar
-from app.settings import Settings, from_environment, more_event_types
+from app.progress import err, escaped, out
+from app.settings import Settings, from_environment
 
 
 class Commands(click.Group):
@@ -43,7 +43,8 @@ def main(ctx: click.Context) -> None:
     Example: alsobought demo
     """
     logging.getLogger("app").addHandler(logging.NullHandler())  # a failure is one sentence; `serve` opens a log
-    logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it raises what it logs
+    for driver in ("clickhouse_connect", "urllib3.connectionpool"):
+        logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log
     if ctx.invoked_subcommand != "doctor":  # who tells what is wrong with them
         ctx.obj = from_environment()
 
@@ -92,49 +93,6 @@ def serve(settings: Settings, demo: bool) -> None:
 
 
 @main.command()
-@click.argument("kind", type=click.Choice(["events", "items"]))
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False))
-@click.pass_obj
-def load(settings: Settings, kind: str, files: tuple[Path, ...]) -> None:
-    """Load files of events or items, one JSON object per line.
-
-    Lines that cannot be accepted are told with their number, and the exit status is 1; all others are stored. Loading
-    the same file again changes nothing.
-
-    \b
-    Example: alsobought load events 2026-01.ndjson 2026-02.ndjson
-    """
-    from app.events import STANDARD_TYPES, Rules
-    from app.ingest import utc_now
-    from app.load import count_lines, load_file
-    from app.visitor import reach_shop
-
-    lines = {file: count_lines(file) for file in files}
-    types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
-    rules = Rules(utc_now(), types, settings.max_event_bytes)
-    shop = reach_shop(settings)
-    refused = 0
-    try:
-        for file in files:
-            with progress_bar(err, file.name, lines[file]) as told:
-                report = load_file(kind, file, shop.writer, rules, told)
-            refused += len(report.rejected)
-            for rejected in report.rejected[:20]:
-                err.print(f"{file}:{rejected.index}: {escaped(rejected.problem)}", soft_wrap=True)
-            if len(report.rejected) > 20:
-                err.print(f"{file}: {len(report.rejected) - 20:,} more lines were refused")
-            out.print(
-                f"{file}: {report.stored:,} {kind} stored, {report.repeats:,} known already,"
-                f" {len(report.rejected):,} refused",
-                soft_wrap=True,
-            )
-    finally:
-        shop.close()
-    if refused:
-        sys.exit(1)
-
-
-@main.command()
 @click.pass_obj
 def check(settings: Settings) -> None:
     """Compare every count table with a recompute from the events. Exit status 1 if any row is wrong.
@@ -160,6 +118,7 @@ def check(settings: Settings) -> None:
 
 
 main.add_command(migrate)
+main.add_command(load)
 main.add_command(pipe)
 main.add_command(doctor)
 

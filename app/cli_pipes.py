@@ -53,7 +53,7 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...]) -> None
     Example: alsobought pipe run also_bought item_id=green-tea limit=3
     """
     from app.answers import answer, open_library
-    from app.ingest import utc_now
+    from app.intake import utc_now
     from app.visitor import reach_warehouse
 
     given: dict[str, list[str]] = {}
@@ -117,7 +117,10 @@ def pipe_test(settings: Settings, names: tuple[str, ...]) -> None:
     from app.cases import bench, cases_of
 
     folder = settings.home_folder / "tests" / "pipes"
-    paths = [folder / f"{name}.yaml" for name in names] if names else sorted(folder.glob("*.yaml"))
+    known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    if missing := [name for name in names if name not in known]:
+        raise Unusable(f"no cases of {', '.join(missing)} in {folder}", f"There are {', '.join(known) or 'none'}")
+    paths = [known[name] for name in names or known]
     failed = passed = 0
     with bench(settings) as workbench:
         for path in paths:

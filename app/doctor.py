@@ -21,7 +21,7 @@ from app.answers import open_library
 from app.errors import Unusable
 from app.examination import Finding, apart, in_own_process
 from app.folder import folder_of, held_by, holds_warehouse, how_to_have_one
-from app.ingest import utc_now
+from app.intake import utc_now
 from app.migrations.files import migrations
 from app.pipes.library import Library
 from app.serve import refuse_if_port_is_taken, url

@@ -3,7 +3,8 @@
     AlsoboughtError             500 internal
     ├── BadRequest              400 bad_request       the body or the path cannot be read
     ├── BadParameters           400 bad_parameters    one detail per parameter
-    ├── BadEvents               400 bad_events        nothing in the request could be accepted
+    ├── BadEvents               400 bad_events        no event of the request could be accepted
+    ├── BadItems                400 bad_items         no item of the request could be accepted
     ├── TooLarge                413 too_large
     ├── NoSuchPipe              404 no_such_pipe
     ├── PipeBroken              503 pipe_broken       a pipe that never had a good text
@@ -20,6 +21,7 @@ A message says what happened, a hint says what would have worked.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -29,6 +31,12 @@ class Detail:
 
     param: str
     problem: str
+
+
+def shape(code: str, message: str, hint: str, details: Sequence[Detail], request_id: str) -> dict[str, object]:
+    """The one shape of every error that a caller sees."""
+    error = {"code": code, "message": message, "hint": hint, "details": details}
+    return {"error": error, "request_id": request_id}
 
 
 class AlsoboughtError(Exception):
@@ -57,6 +65,10 @@ class BadParameters(AlsoboughtError):
 
 class BadEvents(AlsoboughtError):
     status, code = 400, "bad_events"
+
+
+class BadItems(AlsoboughtError):
+    status, code = 400, "bad_items"
 
 
 class TooLarge(AlsoboughtError):

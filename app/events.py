@@ -6,7 +6,7 @@ A text is cut into objects first, so that one bad object never costs its neighbo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -112,16 +112,35 @@ def _is_object(text: bytes) -> bool:
     return True
 
 
-_decode_event = msgspec.json.Decoder(Event).decode
+def _decode_event(raw: bytes) -> Event:
+    """A time is RFC 3339 as a rule, which is quick; other forms of ISO 8601 (a date, no seconds) are tried when it is not."""
+    try:
+        return _decode_rfc3339(raw)
+    except msgspec.ValidationError as error:
+        if "`$.timestamp`" not in str(error):
+            raise
+    given = msgspec.json.decode(raw)
+    try:
+        given["timestamp"] = datetime.fromisoformat(given["timestamp"])
+    except (TypeError, ValueError):
+        text = msgspec.json.encode(given["timestamp"]).decode()
+        shown = text if len(text) <= 60 else f"{text[:57]}…"
+        raise msgspec.ValidationError(f"{shown} is not a time like 2026-01-31T12:00:00Z - at `$.timestamp`") from None
+    return msgspec.convert(given, Event)
+
+
+_decode_rfc3339 = msgspec.json.Decoder(Event).decode
 _decode_item = msgspec.json.Decoder(Item).decode
 
 
-def read_events(objects: Iterator[bytes] | Sequence[bytes], rules: Rules) -> tuple[list[Event], list[Rejected]]:
-    """The good events, and the refused objects with their reasons."""
+def read_events(
+    objects: Iterable[Any], rules: Rules, decode: Callable[[Any], Any] | None = None
+) -> tuple[list[Event], list[Rejected]]:
+    """The good events, and the refused objects with their reasons. `decode` reads what is not an object of ours in JSON."""
     good: list[Event] = []
     bad: list[Rejected] = []
     for index, raw in enumerate(objects):
-        event = _read(raw, _decode_event, rules.max_bytes)
+        event = _read(raw, decode or _decode_event, rules.max_bytes, "properties")
         problem = event if isinstance(event, str) else fault(event, rules)
         if problem:
             bad.append(Rejected(index, problem))
@@ -130,12 +149,14 @@ def read_events(objects: Iterator[bytes] | Sequence[bytes], rules: Rules) -> tup
     return good, bad
 
 
-def read_items(objects: Iterator[bytes] | Sequence[bytes], max_bytes: int) -> tuple[list[Item], list[Rejected]]:
+def read_items(
+    objects: Iterable[Any], max_bytes: int, decode: Callable[[Any], Any] | None = None
+) -> tuple[list[Item], list[Rejected]]:
     """The good items, and the refused objects with their reasons."""
     good: list[Item] = []
     bad: list[Rejected] = []
     for index, raw in enumerate(objects):
-        item = _read(raw, _decode_item, max_bytes)
+        item = _read(raw, decode or _decode_item, max_bytes, "attributes")
         if isinstance(item, str):
             bad.append(Rejected(index, item))
         elif "\0" in item.item_id:
@@ -145,19 +166,21 @@ def read_items(objects: Iterator[bytes] | Sequence[bytes], max_bytes: int) -> tu
     return good, bad
 
 
-def _read(raw: bytes, decode: Any, max_bytes: int) -> Any:
-    """The decoded object, or the sentence that says what is wrong with it."""
-    if len(raw) > max_bytes:
+def _read(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str) -> Any:
+    """The decoded object, or the sentence that says what is wrong with it. `own` is the field for whatever has no other."""
+    if isinstance(raw, bytes) and len(raw) > max_bytes:
         return f"{len(raw):,} bytes; at most {max_bytes:,} are accepted"
     try:
         return decode(raw)
     except msgspec.ValidationError as error:
-        return sentence(str(error))
+        return sentence(str(error), own)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"not JSON: {error}"
+    except ValueError as error:  # a sentence of the one who decodes
+        return str(error)
 
 
-def sentence(error: str) -> str:
+def sentence(error: str, own: str = "properties") -> str:
     """msgspec's message with the field first.
 
     >>> sentence('Expected `str`, got `int` - at `$.user_id`')
@@ -170,7 +193,7 @@ def sentence(error: str) -> str:
     if found := re.fullmatch(r"Object missing required field `(.+?)`.*", error):
         return f"{found[1]}: missing"
     if found := re.fullmatch(r"Object contains unknown field `(.+?)`.*", error):
-        return f"{found[1]}: not a field of this object; put your own fields under properties"
+        return f"{found[1]}: not a field of this object; put your own fields under {own}"
     problem, _, path = error.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
     problem = problem[:1].lower() + problem[1:]

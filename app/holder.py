@@ -21,7 +21,8 @@ import msgspec
 
 from app.errors import AlsoboughtError, Busy, NotStored, WarehouseFault
 from app.events import Event, Item
-from app.ingest import Stored, Submission, Writer
+from app.ingest import Writer
+from app.intake import Stored, Submission
 from app.line import SOCKET, Call, Line, Reply, Rows, address, fault_of
 from app.warehouse import Warehouse
 

@@ -13,86 +13,25 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import msgspec
 
+from app.catalogue import Catalogue
 from app.errors import AlsoboughtError, Busy, NotStored
 from app.events import Event, Item
+from app.failpoints import reach
 from app.heal import batch_token, heal
+from app.intake import Errand, ItemRow, Row, Stored, Submission, utc_now
+from app.ledger import known_ids, known_offsets
 from app.settings import Settings
 from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-MANY_IDS = 1000  # from here on a scan is quicker than asking the index of event_ids for each
-# Many values travel as one text, divided by a character that no id holds: an array of 50,000 takes seconds to parse.
-LISTED = "select arrayJoin(splitByChar('\\0', {%s:String})) as listed"
-CATALOGUE_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
-
-
-class Row(msgspec.Struct, omit_defaults=True):
-    """An event as `events` stores it. Omitted fields take the column's default: that is how category is stamped."""
-
-    event_id: str
-    event_type: str
-    user_id: str
-    item_id: str
-    timestamp: datetime
-    source: str
-    partition: int
-    offset: int
-    batch: int
-    epoch: int
-    ingested_at: datetime
-    seq: int
-    quantity: int
-    session_id: str = ""
-    category: str = ""
-    order_id: str = ""
-    order_size: int = 0
-    price: float = 0.0
-    properties: str = ""
-
-
-class ItemRow(msgspec.Struct):
-    item_id: str
-    title: str
-    category: str
-    brand: str
-    price: float
-    available: bool
-    image: str
-    attributes: dict[str, str]
-    version: int
-    updated_at: datetime
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What became of a submission: rows stored, repeats dropped, and the ingest time from which answers show them."""
-
-    rows: int
-    repeats: int
-    as_of: datetime
-
-
-@dataclass
-class Submission:
-    """Rows that arrived together. `offsets` are their places in the source; a direct post has none."""
-
-    rows: Sequence[Event] | Sequence[Item]
-    source: str = "post"
-    offsets: Sequence[int] | None = None
-    after: Future[Stored] | None = None
-    done: Future[Stored] = field(default_factory=Future)
-
-    @property
-    def of_items(self) -> bool:
-        return bool(self.rows) and isinstance(self.rows[0], Item)
 
 
 @dataclass(frozen=True)
@@ -105,31 +44,31 @@ class Batch:
     ingested_at: datetime
 
 
-def utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Writer:
     """Start it once per warehouse; `submit` from any thread."""
 
     def __init__(self, warehouse: Warehouse, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
         self.on_stored: Callable[[Iterable[Row]], None] = lambda _: None
-        self.on_catalogue: Callable[[], None] = lambda: None
+        self.catalogue = Catalogue(warehouse)
         self.as_of: datetime | None = None
-        self._queue: queue.Queue[Submission | None] = queue.Queue()
+        self._queue: queue.Queue[Submission | Errand | None] = queue.Queue()
         self._waiting = 0
         self._lock = threading.Lock()
         self._seq = self.epoch = 0
+        self._torn = True
         self._unfinished: Batch | None = None
-        self._items_changed = False
-        self._seen: set[str] = set()
-        self._catalogue_read = 0.0
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
-        """Heals what a crash tore, takes a new epoch, and begins to write."""
-        heal(self.warehouse)
+        """Heals what a crash tore, takes a new epoch, and begins to write.
+
+        On a full disk there is nothing to heal with: answers are given all the same, and it is tried before the next batch.
+        """
+        try:
+            self._heal()
+        except NotStored as error:
+            log.warning("what a crash tore is not healed yet: %s", error)
         database = self.warehouse.database
         sql = f"select max(seq), toString(max(ingested_at)), (select max(version) from {database}.items) from {database}.events"
         newest_seq, newest, newest_version = self.warehouse.trusted_rows(sql).data[0]
@@ -137,7 +76,7 @@ class Writer:
             self.as_of = datetime.fromisoformat(newest).replace(tzinfo=UTC)
         self._seq = max(int(newest_seq), int(newest_version))
         self.epoch = self._next_seq()
-        self._read_catalogue()
+        self.catalogue.read()
         self._thread.start()
 
     def stop(self) -> None:
@@ -158,26 +97,72 @@ class Writer:
         self._queue.put(submission)
         return submission.done
 
+    def run(self, errand: Errand) -> Future[None]:
+        """The future raises what the errand raised, NotStored if the writer has stopped."""
+        if not self.alive:
+            errand.done.set_exception(NotStored("the writer has stopped"))
+        else:
+            self._queue.put(errand)
+        return errand.done
+
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
     @property
     def waiting(self) -> int:
-        """Rows in the queue."""
+        """Events and items in the queue."""
         return self._waiting
 
     # The thread
 
     def _run(self) -> None:
-        held: Submission | None = None
+        held: Submission | Errand | None = None
         while first := held or self._queue.get():
-            together = [first]
-            held = None if first.of_items else self._gather(together)
-            self._answer(together, idle=held is None and self._queue.empty())
+            held = None
+            if isinstance(first, Errand):
+                self._do(first)
+            else:
+                held = self._take(first)
 
-    def _gather(self, together: list[Submission]) -> Submission | None:
-        """Adds what belongs to the same batch; returns the first submission that does not."""
+    def _refused_with_the_one_before(self, submission: Submission) -> bool:
+        """The one before it is answered, or stands in the same batch."""
+        before = submission.after
+        if before is None or not before.done() or before.exception() is None:
+            return False
+        self._refuse(submission, before.exception())
+        with self._lock:
+            self._waiting -= len(submission.rows)
+        return True
+
+    def _refuse(self, submission: Submission, error: BaseException | None) -> None:
+        refusal = NotStored("the events may not have been stored", "Send them again with the same event_id")
+        refusal.__cause__ = error
+        submission.done.set_exception(refusal)
+
+    def _do(self, errand: Errand) -> None:
+        try:
+            self.catalogue.learn(idle=self._queue.empty())  # the batch before it may have left this to the next
+            errand.do()
+        except Exception as error:
+            errand.done.set_exception(error)
+        else:
+            errand.done.set_result(None)
+
+    def _take(self, first: Submission) -> Submission | Errand | None:
+        """Stores a submission and what can be stored with it; returns what came next and cannot."""
+        together = [first]
+        held = None
+        try:
+            held = None if first.of_items else self._gather(together)
+        except Exception:  # what is together already is a batch
+            log.exception("a batch closed early")
+        if fit := [submission for submission in together if not self._refused_with_the_one_before(submission)]:
+            self._answer(fit, idle=held is None and self._queue.empty())
+        return held
+
+    def _gather(self, together: list[Submission]) -> Submission | Errand | None:
+        """Adds what belongs to the same batch; returns the first that does not."""
         rows = len(together[0].rows)
         closes = time.monotonic() + self.settings.batch_seconds
         while rows < self.settings.batch_rows:
@@ -188,6 +173,8 @@ class Writer:
             if more is None:
                 self._queue.put(None)
                 return None
+            if isinstance(more, Errand):
+                return more
             rows += len(more.rows)
             if more.of_items or more.source != together[0].source or rows > self.settings.batch_rows:
                 return more
@@ -199,13 +186,11 @@ class Writer:
         try:
             self._settle()
             results = [self._store_items(together[0])] if together[0].of_items else self._store_events(together)
-            self._learn(idle=idle)
+            self.catalogue.learn(idle=idle)
         except Exception as error:
             log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
-            refusal = NotStored("the events may not have been stored", "Send them again with the same event_id")
-            refusal.__cause__ = error
             for submission in together:
-                submission.done.set_exception(refusal)
+                self._refuse(submission, error)
         else:
             for submission, stored in zip(together, results, strict=True):
                 submission.done.set_result(stored)
@@ -216,10 +201,10 @@ class Writer:
     # Events
 
     def _store_events(self, together: list[Submission]) -> list[Stored]:
-        if self._items_changed:  # events behind new items are stamped with their categories
-            self._read_catalogue()
+        if self.catalogue.items_changed:  # events behind new items are stamped with their categories
+            self.catalogue.read()
         now = self.clock()
-        known = self._known_ids(together, now)
+        known, known_places = self._known(together, now)
         rows: list[Row] = []
         counts = []
         batch = self._next_seq()
@@ -229,7 +214,7 @@ class Writer:
             for place, event in enumerate(cast(Sequence[Event], submission.rows)):
                 offset = submission.offsets[place] if submission.offsets is not None else None
                 row = self._row(event, submission.source, offset, batch, now)
-                if row.event_id in known:
+                if row.event_id in known or offset in known_places:
                     continue
                 known.add(row.event_id)
                 rows.append(row)
@@ -267,31 +252,34 @@ class Writer:
             properties=properties,
         )
 
-    def _known_ids(self, together: list[Submission], now: datetime) -> set[str]:
-        """Which of these event_ids were stored within the horizon."""
-        ids = []
+    def _known(self, together: list[Submission], now: datetime) -> tuple[set[str], set[int]]:
+        """The event_ids among these that were stored within the horizon, and the offsets that were ever stored."""
+        ids = [
+            event.event_id
+            for submission in together
+            for event in cast(Sequence[Event], submission.rows)
+            if event.event_id
+        ]
+        offsets: set[int] = set()
         for submission in together:
-            for place, event in enumerate(cast(Sequence[Event], submission.rows)):
-                if event.event_id or submission.offsets is not None:
-                    ids.append(event.event_id or f"{submission.source}:{submission.offsets[place]}")  # type: ignore[index]
-        if not ids:
-            return set()
-        sql = (
-            f"select event_id from {self.warehouse.database}.events"
-            f" where event_id in ({LISTED % 'ids'}) and ingested_at > {{since:DateTime64(3, 'UTC')}}"
-        )
-        if len(ids) > MANY_IDS:
-            sql += " settings use_skip_indexes = 0"
-        since = now - timedelta(days=self.settings.repeat_days)
-        found = self.warehouse.trusted_rows(sql, {"ids": "\0".join(ids), "since": since})
-        return {row[0] for row in found.data}
+            if submission.offsets is not None:
+                offsets |= known_offsets(
+                    self.warehouse, submission.source, submission.offsets[0], submission.offsets[-1]
+                )
+        return known_ids(self.warehouse, ids, now - timedelta(days=self.settings.repeat_days)), offsets
 
     def _next_seq(self) -> int:
         """Microseconds that never fall behind what was given before."""
         return max(self._seq + 1, int(self.clock().timestamp() * 1_000_000))
 
+    def _heal(self) -> None:
+        if self._torn:
+            heal(self.warehouse)
+            self._torn = False
+
     def _settle(self) -> None:
         """Deals with a batch that failed: once `events` has it, the views must get it; before that it may be forgotten."""
+        self._heal()
         if self._unfinished:
             sql = f"select count() from {self.warehouse.database}.events where batch = {self._unfinished.rows[0].batch}"
             if self.warehouse.trusted_rows(sql).data[0][0]:
@@ -303,7 +291,9 @@ class Writer:
         self._unfinished = batch
         for attempt in range(1, ATTEMPTS + 1):
             try:
+                reach("ingest.before_insert")
                 self.warehouse.insert("events", batch.lines, batch.token)
+                reach("ingest.after_insert")
                 break
             except AlsoboughtError:
                 if attempt == ATTEMPTS:
@@ -312,9 +302,9 @@ class Writer:
         self._unfinished = None
         self.as_of = batch.ingested_at
         self.on_stored(batch.rows)
-        self._seen.update(row.item_id for row in batch.rows)
+        self.catalogue.seen.update(row.item_id for row in batch.rows)
 
-    # Items and the catalogue
+    # Items
 
     def _store_items(self, submission: Submission) -> Stored:
         now = self.clock()
@@ -324,32 +314,8 @@ class Writer:
             fields = msgspec.structs.asdict(item)
             rows.append(ItemRow(**fields, version=self._seq, updated_at=now))
         self.warehouse.insert("items", _encode_lines(rows))
-        self._items_changed = True
+        self.catalogue.items_changed = True
         return Stored(len(rows), 0, now)
-
-    def _learn(self, *, idle: bool) -> None:
-        """Reloads the catalogue if items changed or an id is new to it; while events keep coming, not all the time."""
-        if not idle and time.monotonic() - self._catalogue_read < CATALOGUE_SECONDS:
-            return
-        try:
-            if self._items_changed or (self._seen and self._any_unknown(self._seen)):
-                self._read_catalogue()
-            self._seen.clear()
-        except AlsoboughtError as error:  # what was stored is stored: names come with the next batch
-            log.warning("the catalogue was not reloaded: %s", error)
-
-    def _any_unknown(self, items: Iterable[str]) -> bool:
-        sql = (
-            f"select count() from ({LISTED % 'items'})"
-            f" where not dictHas('{self.warehouse.database}.catalogue', cityHash64(listed))"
-        )
-        return bool(self.warehouse.trusted_rows(sql, {"items": "\0".join(items)}).data[0][0])
-
-    def _read_catalogue(self) -> None:
-        self.warehouse.command(f"system reload dictionary {self.warehouse.database}.catalogue")
-        self._items_changed = False
-        self._catalogue_read = time.monotonic()
-        self.on_catalogue()
 
 
 _encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines

@@ -11,6 +11,7 @@ from typing import Any
 
 from app.errors import AlsoboughtError, Unusable
 from app.folder import folder_of, refuse_if_held
+from app.logs import open_log
 from app.settings import Settings
 
 NOT_LOADED = 4  # gunicorn's own word for "the application does not load": it stops instead of trying again
@@ -22,23 +23,33 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -
     Raises Unusable for an occupied port, WarehouseFault for a folder that another process holds.
     """
     from gunicorn.app.base import BaseApplication
+    from gunicorn.glogging import Logger
+
+    from app.web import worker
 
     refuse_if_occupied(settings)
-    spoken = logging.StreamHandler()
-    spoken.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.getLogger("app").addHandler(spoken)
+    open_log(settings.log, settings.log_level)
     logging.getLogger("gunicorn.error").addFilter(_is_news)
+    logging.getLogger("gunicorn.error").addFilter(worker.is_news)
+
+    class OurLog(Logger):  # type: ignore[misc]
+        def setup(self, cfg: Any) -> None:
+            super().setup(cfg)
+            self.error_log.handlers.clear()
+            self.error_log.propagate = True
 
     class Service(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             options: dict[str, Any] = {
-                "bind": f"{settings.host}:{settings.port}",
+                "bind": f"{_host(settings)}:{settings.port}",
                 "workers": 1,
                 "threads": settings.threads,
-                "worker_class": "gthread",
+                "worker_class": worker.Worker,
+                "limit_request_line": 0,  # the worker has a limit for the whole head
                 "timeout": 0,  # a worker that heals or merges is not dead
                 "graceful_timeout": 10,
                 "loglevel": "warning",
+                "logger_class": OurLog,
                 "keepalive": 30,
             }
             if when_ready:
@@ -66,8 +77,18 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 def url(settings: Settings) -> str:
-    host = "127.0.0.1" if settings.host in ("", "0.0.0.0") else settings.host  # noqa: S104
-    return f"http://{host}:{settings.port}"
+    """An address at which a browser on this machine finds the service.
+
+    >>> url(Settings(host="::1")), url(Settings(host="0.0.0.0"))
+    ('http://[::1]:8080', 'http://127.0.0.1:8080')
+    """
+    anywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+    return f"http://{anywhere.get(settings.host) or _host(settings)}:{settings.port}"
+
+
+def _host(settings: Settings) -> str:
+    """The host as it stands before a port: an IPv6 address in brackets."""
+    return f"[{settings.host}]" if ":" in settings.host else settings.host
 
 
 def refuse_if_occupied(settings: Settings) -> None:

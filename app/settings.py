@@ -1,6 +1,6 @@
 """Every setting, with its default and a sentence, read once from the environment (`ALSOBOUGHT_…`).
 
-All faults are told at once. Functions receive what they need; nothing else reads the environment.
+All faults are told at once. Functions receive what they need; nothing else reads the environment, but for the tests' failpoints.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -21,8 +21,10 @@ PREFIX = "ALSOBOUGHT_"
 HOME = Path(__file__).resolve().parent.parent
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
-Positive = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0)]
+Positive = Annotated[int, Meta(ge=1, le=2**53)]
+Days = Annotated[int, Meta(ge=1, le=3650)]
+Threads = Annotated[int, Meta(ge=1, le=1000)]
+Seconds = Annotated[float, Meta(gt=0, le=60)]
 
 
 def setting(default: Any, sentence: str) -> Any:
@@ -46,7 +48,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
-    threads: Positive = setting(8, "Requests answered at the same time.")
+    threads: Threads = setting(8, "Requests answered at the same time.")
     cors: str = setting("", "Origins of browsers that may call, comma-separated; * for all; empty: none.")
     event_types: str = setting("", "More event types than the standard ones, comma-separated.")
     max_event_bytes: Positive = setting(65_536, "Largest event or item accepted, in bytes.")
@@ -55,7 +57,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batch_seconds: Seconds = setting(0.02, "Or this long after its first event.")
     queue_rows: Positive = setting(200_000, "Events that may wait for the writer before callers are told to come back.")
     min_free_bytes: Positive = setting(268_435_456, "Nothing is stored when the disk has less than this left.")
-    repeat_days: Positive = setting(7, "How long the same event_id is recognised as a repeat.")
+    repeat_days: Days = setting(7, "How long the same event_id is recognised as a repeat.")
+    record_requests: bool = setting(True, "Whether requests to pipes are kept in the table requests, for 90 days.")
+    log: Literal["auto", "json", "text"] = setting(
+        "auto", "How the log is written: json, text, or auto: text on a terminal and json elsewhere."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = setting(
+        "info", "The least that is logged: debug, info, warning or error. With debug also a line for each request."
+    )
     query_seconds: Seconds = setting(5.0, "A pipe that takes longer is stopped.")
     query_memory: Positive = setting(2_000_000_000, "Memory one pipe may use, in bytes.")
     query_rows: Positive = setting(100_000_000, "Rows one pipe may read.")
@@ -103,11 +112,12 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """The settings, with the default for each that cannot be read, and what is wrong with those."""
-    given = {
-        key[len(PREFIX) :].lower(): value
+    ours = {
+        key[len(PREFIX) :].lower(): value.strip()
         for key, value in environ.items()
         if key.startswith(PREFIX) and key != FAILPOINT
     }
+    given = {name: value for name, value in ours.items() if value}  # set to nothing is not set
     faults = []
     for name in [name for name in given if name not in Settings.__struct_fields__]:
         faults.append(f"{PREFIX}{name.upper()} is not a setting")

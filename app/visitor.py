@@ -20,7 +20,7 @@ import msgspec
 
 from app.errors import WarehouseFault
 from app.folder import folder_of, held_by
-from app.ingest import Stored, Submission
+from app.intake import Stored, Submission
 from app.line import SOCKET, Call, Line, Reply, Rows, address, error_of
 from app.settings import Settings
 from app.shop import Shop, open_shop
@@ -75,6 +75,7 @@ class Visitor:
                     answer.set_result(reply.value)
         with self._lock:
             self._ended = True
+        self._line.close()
         for answer in self._waiting.values():
             answer.set_exception(_gone())
 
@@ -114,8 +115,8 @@ class AskedWarehouse(Warehouse):
 class AskedWriter:
     """The writer of the holder."""
 
-    def __init__(self, visitor: Visitor, settings: Settings) -> None:
-        self.settings, self._visitor = settings, visitor
+    def __init__(self, visitor: Visitor, warehouse: Warehouse, settings: Settings) -> None:
+        self.settings, self.warehouse, self._visitor = settings, warehouse, visitor
         self._latest: tuple[int, Future[Stored] | None] = (0, None)
 
     def submit(self, submission: Submission) -> Future[Stored]:
@@ -173,7 +174,8 @@ def reach_shop(settings: Settings) -> Shop | AskedShop:
     visitor = _visitor(settings)
     if not visitor:
         return open_shop(settings)
-    return AskedShop(settings, AskedWarehouse(visitor, settings), AskedWriter(visitor, settings))
+    warehouse = AskedWarehouse(visitor, settings)
+    return AskedShop(settings, warehouse, AskedWriter(visitor, warehouse, settings))
 
 
 def _visitor(settings: Settings) -> Visitor | None:

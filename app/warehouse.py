@@ -6,6 +6,7 @@ before a warehouse is opened, and a web server opens its warehouse in the worker
 
 from __future__ import annotations
 
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,8 +18,10 @@ from typing import Any
 import msgspec
 
 from app.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
-from app.folder import claim, folder_of, refuse_if_full
+from app.folder import claim, folder_of, refuse_if_full, release
 from app.settings import Settings
+
+log = logging.getLogger(__name__)
 
 # Everything a replay leans on; defaults moved between versions, so each is pinned. One batch is one block, hence the sizes.
 WRITE_SETTINGS: dict[str, Any] = {
@@ -62,13 +65,16 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 def plain_type(name: str) -> str:
-    """The type of the values, without how a table merges them.
+    """The type of the values, without how a table merges or stores them.
 
     >>> plain_type("SimpleAggregateFunction(max, DateTime64(3, 'UTC'))")
     "DateTime64(3, 'UTC')"
+    >>> plain_type("Array(LowCardinality(Nullable(String)))")
+    'Array(Nullable(String))'
     """
     found = re.fullmatch(r"SimpleAggregateFunction\(\w+, (.+)\)", name)
-    return found[1] if found else name
+    plain = found[1] if found else name
+    return re.sub(r"LowCardinality\((Nullable\([^()]+(?:\(\d+\))?\)|[^()]+(?:\(\d+\))?)\)", r"\1", plain)
 
 
 _decode_rows = msgspec.json.Decoder(Rows).decode
@@ -100,12 +106,15 @@ class Warehouse:
         self.dsn, self.database, self.limits, self._min_free = dsn, database, limits, min_free
         self._local = threading.local()
         self._readers: list[Any] = []
+        self._holds_folder = True
         self._lock = threading.Lock()
         self._open_write()
 
     def another(self) -> Warehouse:
-        """The same one by other connections, for another thread that writes."""
-        return Warehouse(self.dsn, self.database, self.limits, self._min_free)
+        """The same one by other connections, for another thread that writes; the folder stays this one's."""
+        other = Warehouse(self.dsn, self.database, self.limits, self._min_free)
+        other._holds_folder = False
+        return other
 
     @property
     def embedded(self) -> bool:
@@ -115,8 +124,9 @@ class Warehouse:
         from clickhouse_connect import get_client
 
         try:
-            if self.embedded:
-                return get_client(dsn=self.dsn, chdb_options=dict(settings))
+            if self.embedded:  # the folder as a path: in a dsn, # and % would mean something
+                path = str(self._folder) if self._folder else ":memory:"
+                return get_client(interface="chdb", path=path, chdb_options=dict(settings))
             return get_client(dsn=self.dsn, settings=dict(settings))
         except Exception as error:
             address = re.sub(r"//.*@", "//", self.dsn)  # a password is for nobody's log
@@ -199,7 +209,8 @@ class Warehouse:
         with _our_errors(WarehouseFault):
             try:
                 answer: bytes = self._reader().raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
-            except Exception:
+            except Exception as error:
+                log.warning("a query failed, its connection is closed: %s", _first_line(error))
                 self._forget_reader()
                 raise
             return answer
@@ -271,6 +282,8 @@ class Warehouse:
                 if client:
                     client.close()
             self._readers.clear()
+        if self._holds_folder and (folder := self._folder):
+            release(folder)
 
 
 def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool = True) -> Warehouse:

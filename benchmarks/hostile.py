@@ -19,7 +19,7 @@ import msgspec
 
 from app.counts import wrong_rows
 from app.events import Event
-from app.ingest import Submission
+from app.intake import Submission
 from app.settings import Settings
 from app.shop import Shop, open_shop
 

@@ -1,4 +1,4 @@
-"""Shops for tests, each in a database of its own, on the engine that `--engine` names.
+"""Shops for tests, each in an empty database, on the engine that `--engine` names.
 
 The process of the tests has at most one embedded warehouse, in memory. Whatever needs a folder runs in a process of its own
 (`alsobought …`).
@@ -6,9 +6,8 @@ The process of the tests has at most one embedded warehouse, in memory. Whatever
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -17,11 +16,9 @@ from flask.testing import FlaskClient
 
 from app.shop import Shop
 from app.web.factory import create_app
-from tests.engines import NAMES, Engine, drop, engine, why_not
+from tests.engines import NAMES, Engine, engine, why_not
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-_numbers = itertools.count()
-_ON_ENGINES = pytest.StashKey[dict[str, int]]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,26 +28,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Elsewhere than embedded only what uses an engine runs again, and not what is about the embedded one."""
     name = config.getoption("engine")
-    using = [item for item in items if "on" in getattr(item, "fixturenames", ())]
-    wanted = using if name == "embedded" else [item for item in using if not item.get_closest_marker("embedded")]
-    config.stash[_ON_ENGINES] = {
-        "here": len(wanted),
-        "embedded": len(using) - len(wanted),
-        "no": len(items) - len(using),
-    }
-    if name != "embedded":
-        if reason := why_not(name):
-            raise pytest.UsageError(f"no tests on {name}: {reason}")
-        config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
-        items[:] = wanted
+    if name == "embedded":
+        return
+    if reason := why_not(name):
+        raise pytest.UsageError(f"no tests on {name}: {reason}")
+    wanted = [item for item in items if _uses_engine(item) and not item.get_closest_marker("embedded")]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+    items[:] = wanted
+
+
+def _uses_engine(item: pytest.Item) -> bool:
+    return "on" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test logged reaches the report as text that every pipe can carry: some log halves of characters on purpose."""
+    report = yield
+    report.sections = [(name, text.encode(errors="replace").decode()) for name, text in report.sections]
+    if report.when == "call" and _uses_engine(item):
+        report.user_properties.append(("engine", item.config.getoption("engine")))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    ran, name = config.stash[_ON_ENGINES], config.getoption("engine")
-    line = f"{ran['here']} tests on the engine {name}"
-    if name != "embedded":
-        line += f"; {ran['embedded']} are about the embedded one, {ran['no']} need none or start their own"
-    terminalreporter.write_line(line)
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    ran = sum(("engine", config.getoption("engine")) in getattr(report, "user_properties", ()) for report in reports)
+    terminalreporter.write_line(
+        f"{ran} tests on the engine {config.getoption('engine')}; the others need none, or start their own"
+    )
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -71,13 +77,13 @@ def _shops(on: Engine) -> Iterator[Callable[..., Shop]]:
     made: list[Shop] = []
 
     def make(clock: Callable[[], datetime] = lambda: NOON, **settings: object) -> Shop:
-        shop = on.shop(clock, **{"database": f"test_{next(_numbers)}", **settings})
+        shop = on.borrowed(clock, **settings)
         made.append(shop)
         return shop
 
     yield make
     for shop in made:
-        drop(shop)
+        on.give_back(shop)
 
 
 @pytest.fixture

@@ -7,18 +7,22 @@ server     the HTTP client, against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUS
 
 from __future__ import annotations
 
+import itertools
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from app import migrate
-from app.ingest import utc_now
+from app.cases import empty
+from app.errors import AlsoboughtError
+from app.intake import utc_now
 from app.settings import HOME, Settings
 from app.shop import Shop, open_shop
 from app.warehouse import open_warehouse
@@ -26,22 +30,44 @@ from tests.process import free_port
 
 NAMES = ("embedded", "http", "server")
 GIVEN = os.environ.get("ALSOBOUGHT_TEST_CLICKHOUSE", "")
+TABLES = {"migrations"} | {path.stem for path in (HOME / "sql" / "schema").glob("*.sql")}
 IMAGE = "clickhouse/clickhouse-server:26.9"
 
 
 @dataclass(frozen=True)
 class Engine:
+    """`databases` are migrated and empty: a test that needs one takes it and gives it back, since migrating takes a second."""
+
     dsn: str
+    databases: list[str] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+    session: str = field(default_factory=lambda: f"s{secrets.token_hex(3)}")  # a server may have those of others
 
-    def settings(self, **given: Any) -> Settings:
-        return Settings(**{"dsn": self.dsn, "batch_seconds": 0.001, **given})
+    def settings(self, database: str, **given: Any) -> Settings:
+        return Settings(**{"dsn": self.dsn, "database": f"{self.session}_{database}", "batch_seconds": 0.001, **given})
 
-    def shop(self, clock: Callable[[], datetime] = utc_now, **given: Any) -> Shop:
+    def shop(self, database: str, clock: Callable[[], datetime] = utc_now, **given: Any) -> Shop:
         """An open shop; on a server its database is migrated first, as an engineer would."""
-        settings = self.settings(**given)
+        settings = self.settings(database, **given)
         if not settings.dsn.startswith("chdb:"):
             migrated(settings)
         return open_shop(settings, clock)
+
+    def borrowed(self, clock: Callable[[], datetime], **given: Any) -> Shop:
+        """A shop on one of the databases, for `give_back`."""
+        name = self.databases.pop() if self.databases else f"lent_{next(self.numbers)}"
+        return self.shop(name, clock, **given)
+
+    def give_back(self, shop: Shop) -> None:
+        """Ends a shop and keeps its database, unless the test changed the tables or broke the warehouse."""
+        stop(shop)
+        try:
+            empty(shop)
+            if shop.warehouse.tables() == TABLES:
+                self.databases.append(shop.settings.database.removeprefix(f"{self.session}_"))
+        except AlsoboughtError:
+            pass
+        shop.warehouse.close()
 
 
 def migrated(settings: Settings) -> None:
@@ -51,9 +77,15 @@ def migrated(settings: Settings) -> None:
     warehouse.close()
 
 
+def stop(shop: Shop) -> None:
+    if shop.recorder:
+        shop.recorder.stop()
+    shop.writer.stop()
+
+
 def drop(shop: Shop) -> None:
     """Ends a shop and takes its database away."""
-    shop.writer.stop()
+    stop(shop)
     shop.warehouse.command(f"drop database {shop.settings.database}")
     shop.warehouse.close()
 
@@ -67,7 +99,12 @@ def engine(name: str) -> Iterator[Engine]:
         with front() as dsn:
             yield Engine(dsn)
     elif GIVEN:
-        yield Engine(GIVEN)
+        given = Engine(GIVEN)
+        yield given
+        warehouse = open_warehouse(given.settings("last"))
+        for database in [*given.databases, "last"]:
+            warehouse.command(f"drop database {given.session}_{database}")
+        warehouse.close()
     else:
         from testcontainers.clickhouse import ClickHouseContainer
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import textwrap
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from app.settings import HOME
 
@@ -51,6 +58,7 @@ class Run:
 
     settings: dict[str, str] = field(default_factory=dict)
     start: tuple[str, ...] = ("-m", "app.cli")
+    folder: Path | None = None  # where it runs
 
     def at(self, home: Path) -> Run:
         """The same with another project folder."""
@@ -58,6 +66,10 @@ class Run:
 
     def __call__(self, *words: object, **settings: str) -> Ran:
         return self._run(self.start, words, settings)
+
+    def fed(self, text: str, *words: object, **settings: str) -> Ran:
+        """The same with this text on standard input."""
+        return self._run(self.start, words, settings, text)
 
     def weak(self, *words: object, **settings: str) -> Ran:
         """The same for a user whom the modes of files stop."""
@@ -77,21 +89,25 @@ class Run:
         outside = {name: value for name, value in os.environ.items() if not name.startswith("ALSOBOUGHT_")}
         return {**outside, "PYTHONPATH": str(HOME), "COLUMNS": "200", **self.settings, **settings}
 
-    def _run(self, start: tuple[str, ...], words: tuple[object, ...], settings: dict[str, str]) -> Ran:
+    def _run(
+        self, start: tuple[str, ...], words: tuple[object, ...], settings: dict[str, str], given: str | None = None
+    ) -> Ran:
         done = subprocess.run(
             [sys.executable, *start, *map(str, words)],
             capture_output=True,
             text=True,
+            input=given,
             timeout=60,
             check=False,
             env=self.environment(settings),
+            cwd=self.folder,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
 
 def running(data: Path, **settings: str) -> Run:
     """Commands on this folder, with a port that nobody has."""
-    return Run({"ALSOBOUGHT_DATA": str(data), "ALSOBOUGHT_PORT": str(free_port()), **settings})
+    return Run({"ALSOBOUGHT_DATA": str(data), "ALSOBOUGHT_PORT": str(free_port()), **settings}, folder=data.parent)
 
 
 def free_port() -> int:
@@ -115,3 +131,59 @@ def told(ran: Ran, *parts: str) -> None:
     for part in parts:
         assert part in ran.err
     assert "Traceback" not in ran.err
+
+
+@dataclass(frozen=True)
+class Service:
+    """A served shop."""
+
+    process: subprocess.Popen[str]
+    url: str
+
+    def ask(self, path: str, body: object = None) -> tuple[int, Any]:
+        """Status and body of a GET, or of a POST of this JSON."""
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", data), timeout=30) as got:
+                return got.status, json.loads(got.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+
+    def stop(self) -> float:
+        """Seconds until the process has ended after SIGTERM."""
+        started = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+        return time.monotonic() - started
+
+
+@contextmanager
+def started(run: Run) -> Iterator[subprocess.Popen[str]]:
+    """`alsobought serve`, which may or may not come to answer; ended at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "serve"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**run.environment({}), "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(30)
+        for stream in filter(None, (process.stdout, process.stderr)):
+            stream.close()
+
+
+@contextmanager
+def serving(run: Run) -> Iterator[Service]:
+    """A service that answers."""
+    with started(run) as process:
+        assert process.stdout
+        assert process.stderr
+        line = process.stdout.readline()
+        assert line.startswith("alsobought serves on http://"), line + process.stderr.read()
+        yield Service(process, line.split()[-1])

@@ -105,6 +105,36 @@ def test_the_least_recently_used_goes_first() -> None:
     assert [cache.get(key) for key in "abc"] == [1, None, 3]
 
 
+def test_all_answers_together_have_a_bounded_number_of_rows() -> None:
+    cache: Cache[int] = Cache(rows=100)
+    for number in range(20):
+        cache.put(number, number, 60, [TEA], cache.touches, rows=10)
+    assert [number for number in range(20) if cache.get(number) is not None] == list(range(10, 20))
+    cache.put("empty", 0, 60, [TEA], cache.touches, rows=0)
+    cache.touch([TEA])
+    for number in range(10):
+        cache.put(number, number, 60, [TEA], cache.touches, rows=10)
+    assert len(cache) == 10, "what was dropped counts no more"
+
+
+def test_a_long_answer_is_not_kept_and_pushes_nothing_out() -> None:
+    cache: Cache[int] = Cache()
+    cache.put("short", 1, 60, [], cache.touches, rows=1_000)
+    cache.put("long", 2, 60, [], cache.touches, rows=1_001)
+    assert (cache.get("short"), cache.get("long")) == (1, None)
+
+
+def test_what_is_out_of_date_and_never_asked_for_again_does_not_stay(now: list[float]) -> None:
+    cache: Cache[int] = Cache()
+    for number in range(100):
+        cache.put(number, number, 1, [("item_id", str(number))], cache.touches, rows=10)
+    now[0] += 60
+    cache.put("new", 1, 60, [TEA], cache.touches)
+    assert len(cache) == 1
+    assert list(cache._waiting_for) == [TEA]
+    assert cache._rows == 1
+
+
 def test_nothing_of_a_dropped_value_stays_in_memory(now: list[float]) -> None:
     cache: Cache[int] = Cache(size=10)
     for number in range(1000):

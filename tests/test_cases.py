@@ -19,7 +19,7 @@ PIPES = sorted(path.stem for path in (HOME / "pipes").glob("*.sql"))
 
 @pytest.fixture(scope="session")
 def a_bench(on: Engine) -> Iterator[Bench]:
-    opened = Bench(lambda clock: on.shop(clock, database="cases"))
+    opened = Bench(lambda clock: on.shop("cases", clock))
     yield opened
     drop(opened.shop)
 

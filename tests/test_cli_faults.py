@@ -29,6 +29,24 @@ def test_wrong_settings_are_all_told_at_once(run: Run) -> None:
     told(run("pipe", "check", ALSOBOUGHT_HOME="/nowhere"), "no migrations in /nowhere", "ALSOBOUGHT_HOME")
 
 
+def test_cases_that_do_not_exist_are_told_with_those_that_do(run: Run) -> None:
+    told(run("pipe", "test", "nope", "trending"), "no cases of nope in ", "There are active_users, also_bought, ")
+
+
+@pytest.mark.parametrize("name", ["a b", "a#b", "100%", "a%20b", "tee-é"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    events = write(tmp_path / "e.ndjson", VIEW)
+    run = running(tmp_path / name)
+    assert run("load", "events", events).status == 0
+    assert "1 known already" in run("load", "events", events).out
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["e.ndjson", name])
+
+
+def test_a_folder_with_a_question_mark_is_one_sentence(tmp_path: Path) -> None:
+    told(running(tmp_path / "a?b")("migrate", "up"), "a?b has a ? in its name", "ALSOBOUGHT_DATA")
+    assert list(tmp_path.iterdir()) == []
+
+
 NEEDS_THE_FOLDER: list[tuple[str, ...]] = [
     ("migrate", "up"),
     ("migrate", "status"),

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from app.cases import empty
 from app.counts import wrong_rows
+from app.errors import NotStored
 from app.events import Event
 from app.heal import heal
-from app.ingest import Submission, Writer
+from app.ingest import Writer
+from app.intake import Submission
 from app.settings import HOME
 from app.shop import Shop
 from tests.engines import Engine, drop
@@ -45,7 +47,7 @@ batches = st.lists(st.tuples(st.lists(events, min_size=1, max_size=12), after), 
 @pytest.fixture(scope="module")
 def emptied(on: Engine) -> Iterator[Callable[[], Shop]]:
     """The same shop again and again, empty each time."""
-    shop = on.shop(database="counts")
+    shop = on.shop("counts")
 
     def emptied() -> Shop:
         empty(shop)
@@ -76,7 +78,7 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
             heal(shop.warehouse)
         elif then == "merge":
             for table in ("co_baskets", "co_purchases", "co_views", "item_totals", "user_items", "session_items"):
-                shop.warehouse.command(f"optimize table counts.{table} final")
+                shop.warehouse.command(f"optimize table {shop.settings.database}.{table} final")
     writer.stop()
     assert tables(shop.warehouse) == fold([_happened(event) for event in stored.values()])
     assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
@@ -176,3 +178,26 @@ def test_a_check_finds_a_wrong_count(shop: Shop) -> None:
     shop.warehouse.command(f"insert into {database}.daily_popularity values ('2026-01-01', 'view', 1, 0, 0, 0, 0.01)")
     found = {table: wrong for table, wrong in wrong_rows(shop.warehouse, CHECKS) if wrong}
     assert found == {"co_baskets": 1, "user_categories": 1, "item_totals": 2, "daily_popularity": 1}
+
+
+def test_a_disk_that_is_full_at_the_start_stops_no_answer_and_what_was_torn_is_healed_before_the_next_batch(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.writer.submit(Submission(_order(2))).result()
+    shop.writer.stop()
+    shop.warehouse.command(f"truncate table {shop.settings.database}.co_baskets")  # as if the view had missed the batch
+    refusal = NotStored("Cannot reserve 1.00 MiB, not enough space")
+
+    def refuse(*_: object) -> None:
+        raise refusal
+
+    with monkeypatch.context() as full:
+        full.setattr(type(shop.warehouse), "insert_select", refuse)
+        writer = Writer(shop.warehouse, shop.settings)
+        writer.start()
+        with pytest.raises(NotStored):
+            writer.submit(Submission(_order(1, "bruno"))).result()
+    assert shop.warehouse.value(f"select sum(baskets) from {shop.settings.database}.co_baskets") == 0
+    writer.submit(Submission(_order(1, "bruno"))).result()
+    writer.stop()
+    assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)

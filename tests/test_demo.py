@@ -20,7 +20,7 @@ import pytest
 
 from app.counts import wrong_rows
 from app.demo import journey, toyshop
-from app.ingest import Submission
+from app.intake import Submission
 from app.settings import HOME
 from app.shop import Shop
 from tests.process import free_port
@@ -115,6 +115,18 @@ def test_a_second_start_uses_what_it_kept(demo: Demo, folder: Path) -> None:
         assert again.ask("/pipes/active_users?limit=1")["data"][0]["events"] >= events["events"]
     finally:
         again.stop()
+
+
+def test_a_data_set_that_was_loaded_into_other_tables_is_loaded_again(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    Demo(folder).stop()
+    note = folder / "toyshop.json"
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"migrations": 17}))
+    again = Demo(folder)
+    assert again.stop() == 0
+    assert "loaded again" in again.said
+    assert "Loaded" in again.said
+    assert json.loads(note.read_text())["migrations"] > 17
 
 
 def test_the_year_is_the_one_of_the_protocol() -> None:

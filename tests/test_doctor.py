@@ -14,10 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from app import examination
+from app import doctor, examination
 from app.doctor import examine
 from app.examination import Finding, apart, in_own_process
+from app.folder import HOLDER
 from app.settings import HOME, Settings
+from app.shop import Shop
+from app.warehouse import WRITE_SETTINGS
 from tests.process import Ran, running, write
 from tests.web import VIEW
 
@@ -61,7 +64,7 @@ def states(ran: Ran) -> dict[str, set[str]]:
 
 
 def everything_in(folder: Path) -> list[tuple[str, int, int]]:
-    paths = sorted(path for path in folder.rglob("*"))
+    paths = sorted(path for path in folder.rglob("*") if path.name != HOLDER)  # which says who looked last
     return [(str(path), (at := path.lstat()).st_size, at.st_mtime_ns) for path in paths]
 
 
@@ -214,6 +217,21 @@ def test_a_damaged_folder_is_a_fault_and_not_a_crash(data: Path) -> None:
     assert ran.status == 1
     broken = [one["found"] for one in json.loads(ran.out) if one["matter"] == "parts" and one["state"] == "fault"]
     assert any("of events could not be read" in one for one in broken)
+
+
+def test_a_setting_of_the_inserts_that_the_engine_does_not_know_is_a_fault(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WRITE_SETTINGS, "no_such_setting", 1)
+    (found,) = apart("writing", lambda _: doctor._writing(shop.warehouse), shop.settings)
+    assert found.state == "fault"
+    assert "no_such_setting" in found.found
+
+
+def test_merges_that_lag_behind_are_a_warning(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "MANY_PARTS", 0)
+    (found,) = apart("parts", lambda _: doctor._parts(shop.warehouse), shop.settings)
+    assert (found.state, found.found.startswith("migrations has the most")) == ("warning", True)
 
 
 # Apart from each other

@@ -12,7 +12,7 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
-    ["app.cli_doctor", "app.cli_migrate", "app.cli_pipes"],
+    ["app.cli_doctor", "app.cli_load", "app.cli_migrate", "app.cli_pipes"],
     ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
@@ -20,12 +20,22 @@ LAYERS = [
     ["app.visitor"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
     ["app.web.endpoints"],
-    ["app.web.metrics", "app.web.openapi"],
+    ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker"],
     ["app.holder"],  # others may ask
     ["app.shop"],  # a running shop, and files into it
-    ["app.load"],
+    ["app.load", "app.touched", "app.recorder"],
+    ["app.refusals", "app.columns"],
+    ["app.files"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
-    ["app.heal", "app.migrations.draft", "app.migrations.journal", "app.migrations.lock", "app.migrations.schema"],
+    [
+        "app.heal",
+        "app.catalogue",
+        "app.migrations.draft",
+        "app.migrations.journal",
+        "app.migrations.lock",
+        "app.migrations.schema",
+    ],
+    ["app.intake", "app.ledger"],
     ["app.warehouse"],  # the door
     ["app.folder"],
     ["app.pipes.library"],  # the thought
@@ -35,7 +45,7 @@ LAYERS = [
     ["app.migrations.cluster", "app.migrations.files"],
     ["app.migrations.statement"],
     ["app.examination"],
-    ["app.events", "app.cache", "app.settings", "app.progress"],
+    ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
     ["app.line"],
     ["app.failpoints"],
     ["app.errors"],

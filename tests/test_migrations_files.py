@@ -51,7 +51,7 @@ def test_a_folder_without_migrations_is_an_error(tmp_path: Path) -> None:
     assert "there are no migrations" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{{ nonsense }}", "{% if %}", "{{ engine( }}"])
+@pytest.mark.parametrize("text", ["{{ nonsense }}", "{% if %}", "{{ engine( }}", "{{ engine() }}", "{{ 1 / 0 }}"])
 def test_a_template_that_does_not_render_says_which_file(tmp_path: Path, text: str) -> None:
     assert "0001_one does not render" in refusal(file(tmp_path, "0001_one", f"-- Why.\n{text}"))
 
@@ -95,6 +95,28 @@ def test_a_template_that_does_not_render_says_which_file(tmp_path: Path, text: s
 )
 def test_a_file_that_could_do_harm_is_refused_with_what_to_do(tmp_path: Path, text: str, problem: str) -> None:
     assert f"0001_one {problem}" in refusal(file(tmp_path, "0001_one", text)) or problem in refusal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sql", "problem"),
+    [
+        ("create view {{ database }}.one as select 1", "0002_two creates one, as 0001_one does. Use another name"),
+        ("drop table {{ database }}.on", "0002_two would drop on, which no migration before it creates"),
+        (
+            "alter table {{ database }}.on drop column x",
+            "0002_two would alter on, which no migration before it creates",
+        ),
+    ],
+)
+def test_a_name_that_is_taken_or_unknown_is_told_before_anything_runs(tmp_path: Path, sql: str, problem: str) -> None:
+    file(tmp_path, "0001_one", f"-- Why.\n{CREATE}")
+    assert refusal(file(tmp_path, "0002_two", f"-- Why.\n{sql}")) == problem
+
+
+def test_a_name_that_was_dropped_may_be_used_again(tmp_path: Path) -> None:
+    for name, sql in (("0001_one", CREATE), ("0002_two", "drop table {{ database }}.one"), ("0003_three", CREATE)):
+        file(tmp_path, name, f"-- Why.\n{sql}")
+    assert [migration.shape.verb for migration in migrations(tmp_path)] == ["create", "drop", "create"]
 
 
 @pytest.mark.parametrize("verb", REFUSED)

@@ -60,7 +60,7 @@ def save(tmp_path: Path) -> Save:
 @pytest.fixture(scope="module")
 def warehouse(on: Engine) -> Iterator[Warehouse]:
     """One for all tests of this module: they only ask it about texts."""
-    shop = on.shop(database="test_library")
+    shop = on.shop("library")
     yield shop.warehouse
     drop(shop)
 
@@ -111,6 +111,27 @@ def test_a_broken_file_leaves_the_last_good_text(library: Library, save: Save) -
     save("pipes/titles.sql", TITLES + "-- better\n")
     assert library["titles"].version != good.version
     assert library.entry("titles").fault is None
+
+
+def test_the_log_has_each_fault_of_a_file_once(
+    library: Library, save: Save, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.pipes.library.RETRY_SECONDS", 0.0)  # it is read again with each request
+    save("pipes/titles.sql", TITLES)
+    assert library["titles"]
+    assert caplog.messages == []
+    for table in ("itmes", "itms"):
+        save("pipes/titles.sql", TITLES.replace("from items", f"from {table}"))
+        for _ in range(3):
+            assert library["titles"]
+    first, second = caplog.messages
+    assert first.startswith("pipes/titles.sql:")
+    assert "there is no table itmes" in first
+    assert "its last good text answers" in first
+    assert "there is no table itms" in second
+    save("pipes/never.sql", TITLES.replace("from items", "from secrets"))
+    assert library.entry("never").pipe is None
+    assert "it does not answer" in caplog.messages[2]
 
 
 def test_a_pipe_that_never_was_good_says_so_and_no_more(library: Library, save: Save) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -16,6 +17,8 @@ from app import errors
 from app.cases import bench, cases_of
 from app.cli import main
 from app.settings import HOME, PREFIX, Settings, sentences
+from app.shop import open_shop
+from app.web.factory import create_app
 from tests.process import running, write
 
 README = (HOME / "README.md").read_text()
@@ -26,7 +29,8 @@ def settings_table() -> str:
     defaults = Settings()
     lines = ["| variable | default | |", "|---|---|---|"]
     for name, sentence in sentences().items():
-        default = "" if name == "home" else str(getattr(defaults, name))
+        value = getattr(defaults, name)
+        default = "" if name == "home" else str(value).lower() if isinstance(value, bool) else str(value)
         lines.append(f"| `{PREFIX}{name.upper()}` | {f'`{default}`' if default else ''} | {sentence} |")
     return "\n".join(lines)
 
@@ -136,7 +140,29 @@ def test_the_map_of_the_folders_names_every_module() -> None:
         assert (HOME / folder).is_dir()
 
 
-def _block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", README, re.S)
-    assert found
-    return found[1]
+def test_the_pipe_of_the_readme_that_reads_requests_answers(tmp_path: Path) -> None:
+    for folder in ("pipes", "sql", "migrations"):
+        shutil.copytree(HOME / folder, tmp_path / folder)
+    (tmp_path / "pipes" / "asked.sql").write_text(_block("sql", "from requests"))
+    settings = Settings(home=str(tmp_path), dsn="chdb://:memory:", database="readme")
+    shop = open_shop(settings)
+    try:
+        client = create_app(shop).test_client()
+        for path in ("trending", "trending", "also_bought?item_id=tea"):
+            assert client.get(f"/pipes/{path}").status_code == 200
+        assert shop.recorder
+        shop.recorder.flush()
+        rows = json.loads(client.get("/pipes/asked").text)["data"]
+        assert [(row["name"], row["requests"], row["from_fallback"]) for row in rows] == [
+            ("also_bought", 1, 0),
+            ("trending", 2, 0),
+        ]
+        assert all(0 < row["p99_seconds"] < 10 for row in rows)
+    finally:
+        shop.close()
+
+
+def _block(language: str, holding: str = "") -> str:
+    """The first block of this language that holds this text."""
+    blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", README, re.S)
+    return next(block for block in blocks if holding in block)

@@ -3,76 +3,19 @@
 from __future__ import annotations
 
 import http.client
-import json
+import re
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app.settings import HOME
-from tests.process import Run, running
+from tests.process import Run, Service, running, serving, started
 from tests.web import VIEW
-
-
-@dataclass(frozen=True)
-class Service:
-    """A served shop."""
-
-    process: subprocess.Popen[str]
-    url: str
-
-    def ask(self, path: str, body: object = None) -> tuple[int, Any]:
-        """Status and body of a GET, or of a POST of this JSON."""
-        data = None if body is None else json.dumps(body).encode()
-        try:
-            with urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", data), timeout=30) as got:
-                return got.status, json.loads(got.read())
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.loads(error.read())
-
-    def stop(self) -> float:
-        """Seconds until the process has ended after SIGTERM."""
-        started = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
-        return time.monotonic() - started
-
-
-@contextmanager
-def serving(run: Run) -> Iterator[Service]:
-    """A service that answers; killed at the end if it still runs."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**run.environment({}), "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout
-    assert process.stderr
-    try:
-        line = process.stdout.readline()
-        assert line.startswith("alsobought serves on http://"), line + process.stderr.read()
-        yield Service(process, line.split()[-1])
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(30)
-        process.stdout.close()
-        process.stderr.close()
 
 
 @pytest.fixture
@@ -179,18 +122,28 @@ def test_a_saved_pipe_is_the_next_answer_and_a_broken_one_leaves_the_others(run:
         assert viewed(service) == ["tea"]
 
 
-def test_a_folder_that_is_served_is_told_to_every_other_command(run: Run, tmp_path: Path) -> None:
-    file = tmp_path / "e.ndjson"
-    file.write_text(json.dumps(VIEW))
+def test_a_folder_that_is_served_is_told_to_another_service(run: Run, tmp_path: Path) -> None:
     with serving(run) as service:
-        elsewhere = running(tmp_path / "data")
-        for words in (("check",), ("load", "events", file), ("migrate", "up"), ("pipe", "run", "trending"), ("serve",)):
-            ran = elsewhere(*words)
-            assert ran.status == 1
-            assert ran.err.count("\n") == 1
-            assert ran.err.startswith(f"alsobought: the folder {tmp_path / 'data'} is in use by process ")
+        ran = running(tmp_path / "data")("serve")
+        assert ran.status == 1
+        assert ran.err.count("\n") == 1
+        assert ran.err.startswith(f"alsobought: the folder {tmp_path / 'data'} is in use by process ")
         assert service.ask("/healthz")[0] == 200
     assert run("check").status == 0
+
+
+def test_of_services_started_at_once_one_serves_and_the_others_say_who(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        processes = [stack.enter_context(started(running(tmp_path / "data"))) for _ in range(3)]
+        said = [process.stdout.readline() for process in processes if process.stdout]
+        assert len([line for line in said if line.startswith("alsobought serves on ")]) == 1
+        for process in [process for process, line in zip(processes, said, strict=True) if not line]:
+            assert process.wait(30) != 0
+            assert process.stderr
+            sentence = process.stderr.read()
+            assert re.fullmatch(
+                rf"alsobought: the folder {tmp_path / 'data'} is in use by process \d+[.] Stop it, .*\n", sentence
+            ), sentence
 
 
 def test_an_occupied_port_is_one_sentence_that_names_another(run: Run) -> None:

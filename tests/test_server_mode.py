@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines import front
-from tests.process import Run, running, told, write
-from tests.test_serve import serving
+from tests.process import Run, running, serving, told, write
 from tests.web import VIEW
 
 

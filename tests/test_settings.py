@@ -19,9 +19,16 @@ def test_without_variables_everything_has_its_default() -> None:
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
+def test_a_variable_set_to_nothing_is_not_set(name: str) -> None:
+    for nothing in ("", " "):
+        assert from_environment({f"ALSOBOUGHT_{name.upper()}": nothing}) == Settings()
+
+
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
 def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
     default = getattr(Settings(), name)
-    given = "chdb:///elsewhere" if name == "dsn" else f"{default}7" if isinstance(default, str) else str(default + 1)
+    chosen = {"dsn": "chdb:///elsewhere", "record_requests": "False", "log": "json", "log_level": "error"}
+    given = chosen.get(name) or (f"{default}7" if isinstance(default, str) else str(default + 1))
     settings = from_environment({f"ALSOBOUGHT_{name.upper()}": given})
     read = getattr(settings, name)
     assert str(read) == given
@@ -42,13 +49,17 @@ def test_every_sentence_belongs_to_its_setting() -> None:
         ("PORT", "0"),
         ("PORT", "65536"),
         ("PORT", "http"),
-        ("PORT", ""),
         ("THREADS", "0"),
         ("THREADS", "1.5"),
         ("BATCH_SECONDS", "0"),
         ("BATCH_SECONDS", "-1"),
         ("BATCH_SECONDS", "soon"),
-        ("DATABASE", ""),
+        ("BATCH_SECONDS", "inf"),
+        ("BATCH_SECONDS", "1e300"),
+        ("BATCH_SECONDS", "nan"),
+        ("QUERY_SECONDS", "inf"),
+        ("REPEAT_DAYS", "1000000000"),
+        ("QUEUE_ROWS", "99999999999999999999"),
         ("DATABASE", "a b"),
         ("DATABASE", "a; drop table t"),
         ("DSN", "localhost:8123"),

@@ -17,12 +17,11 @@ from app.errors import NotStored, TooSlow, WarehouseFault
 from app.events import Event
 from app.folder import held_by
 from app.holder import Holder
-from app.ingest import Submission
+from app.intake import Submission
 from app.line import SOCKET
 from app.shop import Shop
 from app.visitor import AskedWarehouse, AskedWriter, Visitor
-from tests.process import Run, running, told, write
-from tests.test_serve import Service, serving
+from tests.process import Run, Service, running, serving, told, write
 from tests.web import VIEW
 
 
@@ -113,7 +112,7 @@ def test_errors_keep_their_kind_their_words_and_their_hint(shop: Shop, visitor: 
 
 
 def test_rows_are_stored_in_the_order_they_were_handed_over(shop: Shop, visitor: Visitor) -> None:
-    writer = AskedWriter(visitor, shop.settings)
+    writer = AskedWriter(visitor, AskedWarehouse(visitor, shop.settings), shop.settings)
     futures = [
         writer.submit(Submission([Event(event_type="view", user_id="u", item_id=f"i{n}") for _ in range(3)]))
         for n in range(40)
@@ -127,7 +126,7 @@ def test_rows_are_stored_in_the_order_they_were_handed_over(shop: Shop, visitor:
 def test_what_was_to_be_stored_behind_a_failure_is_not(
     shop: Shop, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = AskedWriter(visitor, shop.settings)
+    writer = AskedWriter(visitor, AskedWarehouse(visitor, shop.settings), shop.settings)
     insert, gate = type(shop.warehouse).insert, threading.Event()
 
     def refuse(self: object, table: str, lines: bytes, *more: object, **named: object) -> None:

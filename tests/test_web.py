@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from flask.testing import FlaskClient
 
+from app.pipes.library import Library
 from app.settings import HOME
 from app.shop import Shop
 from app.web.factory import create_app
@@ -232,6 +233,23 @@ def test_parquet_keeps_the_types_and_the_wide_integers(types: FlaskClient) -> No
     assert table["wides"].to_pylist() == [[1, 18446744073709551615]]
 
 
+def test_low_cardinality_columns_are_plain_ones_in_every_format(types: FlaskClient, home: Path) -> None:
+    text = "select event_type as low, [event_type] as several from events order by low limit 1"
+    (home / "pipes" / "low.sql").write_text(f"-- Low.\n{text}\n")
+    body = body_of(types, "/pipes/low")
+    assert [column["type"] for column in body["meta"]] == ["String", "Array(String)"]
+    got = types.get("/pipes/low.parquet")
+    assert got.status_code == 200
+    assert pq.read_table(io.BytesIO(got.data)).column_names == ["low", "several"]
+
+
+@pytest.mark.parametrize("name", ["a\rb", "\r", "a\r\nb", "\n", '"\r"', ","])
+def test_a_value_of_a_csv_comes_back_whatever_ends_lines(types: FlaskClient, name: str) -> None:
+    got = types.get("/pipes/types.csv", query_string={"name": name})
+    (row,) = csv.DictReader(io.StringIO(got.text, newline=""))
+    assert row["text"] == name
+
+
 def test_an_answer_without_rows_is_readable_in_every_format(types: FlaskClient, home: Path) -> None:
     (home / "pipes" / "goods.sql").write_text("-- Goods.\nselect item_id, price from items order by item_id limit 9\n")
     body = body_of(types, "/pipes/goods")
@@ -260,13 +278,19 @@ def test_the_list_says_all_that_a_form_needs(types: FlaskClient, home: Path) -> 
     assert broken == {
         "name": "broken",
         "ready": False,
+        "stale": False,
         "sentence": "",
         "description": "",
         "parameters": [],
         "columns": [],
         "version": "",
     }
-    assert (pipe["name"], pipe["ready"], pipe["sentence"]) == ("types", True, "Every kind of value.")
+    assert (pipe["name"], pipe["ready"], pipe["stale"], pipe["sentence"]) == (
+        "types",
+        True,
+        False,
+        "Every kind of value.",
+    )
     assert {"name": "wide", "type": "UInt64"} in pipe["columns"]
     assert pipe["parameters"][2] == {
         "name": "small",
@@ -279,6 +303,26 @@ def test_the_list_says_all_that_a_form_needs(types: FlaskClient, home: Path) -> 
         "choices": None,
         "description": "a byte",
     }
+
+
+def test_the_list_says_of_a_pipe_that_broke_that_its_last_good_text_answers(types: FlaskClient, home: Path) -> None:
+    assert [pipe["stale"] for pipe in body_of(types, "/pipes")["pipes"]] == [False]
+    (home / "pipes" / "types.sql").write_text(TYPES.replace("as text", "as text from nowhere"))
+    got = types.get("/pipes")
+    (pipe,) = json.loads(got.text)["pipes"]
+    assert (pipe["ready"], pipe["stale"]) == (True, True)
+    assert "nowhere" not in got.text
+    assert body_of(types, "/pipes/types")["rows"] == 1
+
+
+@pytest.mark.parametrize("path", ["/pipes", "/openapi.json"])
+def test_a_file_that_goes_away_while_pipes_are_listed_is_left_out(
+    types: FlaskClient, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(Library, "names", lambda _: ["gone", "types"])
+    body = body_of(types, path)
+    assert "gone" not in json.dumps(body)
+    assert "types" in json.dumps(body)
 
 
 # Errors
@@ -319,6 +363,30 @@ def test_every_error_has_the_one_shape(client: FlaskClient, method: str, path: s
     assert body["error"]["code"] == code
     assert body["error"]["message"]
     assert body["request_id"] == got.headers["X-Request-Id"] == "asked"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "works"),
+    [
+        ("GET", "/events", "POST"),
+        ("GET", "/items", "POST"),
+        ("POST", "/pipes", "GET"),
+        ("PUT", "/pipes/trending", "GET or POST"),
+    ],
+)
+def test_a_method_that_does_not_work_is_told_which_ones_do(
+    client: FlaskClient, method: str, path: str, works: str
+) -> None:
+    got = client.open(path, method=method)
+    assert got.status_code == 405
+    assert json.loads(got.text)["error"]["hint"] == f"What works is {works}"
+    assert set(works.split(" or ")) <= set(got.headers["Allow"].split(", "))
+
+
+@pytest.mark.parametrize(("value", "shown"), [(True, "true is"), (None, "null is"), ([True, "a"], '[true,"a"] is')])
+def test_a_value_is_said_back_as_json_has_it(client: FlaskClient, value: object, shown: str) -> None:
+    (detail,) = json.loads(client.post("/pipes/also_bought", json={"item_id": [value]}).text)["error"]["details"]
+    assert detail["problem"].startswith(shown)
 
 
 def test_all_faults_of_the_parameters_are_told_at_once(client: FlaskClient) -> None:

@@ -9,7 +9,10 @@ from types import SimpleNamespace
 import pytest
 from flask.testing import FlaskClient
 
+from app.errors import WarehouseFault
 from app.shop import Shop
+from app.touched import Touching
+from app.web.factory import create_app
 from tests.web import VIEW, buy, emptied
 
 
@@ -61,6 +64,75 @@ def test_a_late_line_of_an_order_refreshes_what_goes_with_its_earlier_lines(clie
     know(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug")
     assert partners(client, "tea") == ["mug"]
+    buy(client, "o1", "spoon")
+    assert partners(client, "tea") == ["mug", "spoon"]
+
+
+def restarted(shop: Shop) -> FlaskClient:
+    """The endpoints of the same warehouse after a restart: nothing is remembered or kept."""
+    shop.kept.clear()
+    shop.writer.on_stored = Touching(shop.warehouse, shop.kept)
+    return create_app(shop).test_client()
+
+
+def test_after_a_restart_a_late_line_refreshes_what_goes_with_the_earlier_lines(
+    client: FlaskClient, shop: Shop
+) -> None:
+    know(client, "tea", "mug", "spoon", "cup")
+    buy(client, "o1", "tea", "mug")
+    client = restarted(shop)
+    assert (partners(client, "tea"), partners(client, "mug")) == (["mug"], ["tea"])
+    buy(client, "o1", "spoon")
+    assert (partners(client, "tea"), partners(client, "mug")) == (["mug", "spoon"], ["spoon", "tea"])
+    buy(client, "o1", "cup")
+    assert (partners(client, "tea"), partners(client, "spoon")) == (["cup", "mug", "spoon"], ["cup", "mug", "tea"])
+
+
+def test_an_order_that_grew_while_nothing_was_kept_is_known_whole_later(client: FlaskClient, shop: Shop) -> None:
+    know(client, "tea", "mug", "spoon", "cup")
+    buy(client, "o1", "tea", "mug")
+    client = restarted(shop)
+    buy(client, "o1", "spoon")
+    assert partners(client, "tea") == ["mug", "spoon"]
+    buy(client, "o1", "cup")
+    assert partners(client, "tea") == ["cup", "mug", "spoon"]
+
+
+def test_many_orders_later_a_late_line_still_refreshes_the_earlier_lines(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.touched.ORDERS", 2)
+    know(client, "tea", "mug", "spoon")
+    buy(client, "o1", "tea", "mug")
+    for order in ("o2", "o3", "o4"):
+        buy(client, order, "cup")
+    assert partners(client, "tea") == ["mug"]
+    buy(client, "o1", "spoon")
+    assert partners(client, "tea") == ["mug", "spoon"]
+
+
+def test_the_same_order_id_of_another_person_is_another_order(client: FlaskClient, shop: Shop) -> None:
+    know(client, "tea", "mug", "spoon")
+    buy(client, "o1", "tea", "mug", user="ada")
+    client = restarted(shop)
+    assert partners(client, "tea") == ["mug"]
+    forget_all_pairs(shop)
+    buy(client, "o1", "spoon", user="bob")
+    assert partners(client, "tea") == ["mug"], "nothing touched it"
+
+
+def test_orders_that_cannot_be_read_cost_the_kept_answers_and_not_the_batch(
+    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know(client, "tea", "mug", "spoon")
+    buy(client, "o1", "tea", "mug")
+    client = restarted(shop)
+    assert partners(client, "tea") == ["mug"]
+
+    def fail(*_: object) -> None:
+        raise WarehouseFault("no")
+
+    monkeypatch.setattr(Touching, "_ask", fail)
     buy(client, "o1", "spoon")
     assert partners(client, "tea") == ["mug", "spoon"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +15,8 @@ from flask.testing import FlaskClient
 
 from app.errors import NotStored
 from app.events import Event, Item
-from app.ingest import Submission, Writer
+from app.ingest import Writer
+from app.intake import Submission
 from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
@@ -123,6 +125,47 @@ def test_a_full_queue_sends_callers_away_until_it_has_room(
     assert stored(shop) == ["tea"] * 4
 
 
+def test_posts_that_wait_for_a_stuck_writer_leave_threads_for_readers(
+    make_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make_shop(threads=4)
+    app = create_app(shop)
+    held = Held(shop, monkeypatch)
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(app.test_client().post, "/events", json=VIEW) for _ in range(2)]
+        try:
+            assert held.reached.wait(30)
+            while shop.writer.waiting < 2:
+                time.sleep(0.01)
+            for path, seconds in (("/events", 3.0), ("/items", 0.5), ("/events", 0.5)):
+                started = time.monotonic()
+                got = app.test_client().post(path, json=VIEW)
+                assert (got.status_code, error_of(got)["code"]) == (503, "busy")
+                assert int(got.headers["Retry-After"]) >= 1
+                assert time.monotonic() - started < seconds, "only the first waits for a place"
+            assert app.test_client().get("/pipes/trending").status_code == 200
+        finally:
+            held.go.set()
+        assert [one.result().status_code for one in waiting] == [202, 202]
+    assert app.test_client().post("/events", json=VIEW).status_code == 202
+    assert stored(shop) == ["tea"] * 3, "nothing of a refused post is stored"
+
+
+def test_with_one_thread_one_post_is_taken(make_shop: Callable[..., Shop]) -> None:
+    assert create_app(make_shop(threads=1)).test_client().post("/events", json=VIEW).status_code == 202
+
+
+def test_the_writer_lives_when_a_batch_cannot_be_gathered(
+    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OverflowError("timeout value is too large")
+
+    monkeypatch.setattr(shop.writer, "_gather", fail)
+    assert [client.post("/events", json=VIEW).status_code for _ in range(2)] == [202, 202]
+    assert stored(shop) == ["tea", "tea"]
+
+
 def test_more_than_the_queue_holds_is_taken_by_an_idle_writer(client: FlaskClient, shop: Shop) -> None:
     assert client.post("/events", json=[VIEW] * 10).status_code == 202
     assert len(stored(shop)) == 10
@@ -228,7 +271,7 @@ def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskC
 
 
 def test_events_right_behind_an_item_get_its_category(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.ingest.CATALOGUE_SECONDS", 60.0)  # no other reason to read the catalogue again
+    monkeypatch.setattr("app.catalogue.SECONDS", 60.0)  # no other reason to read the catalogue again
     held = Held(shop, monkeypatch)
     view = Event(event_type="view", user_id="u", item_id="tea")
     shop.writer.submit(Submission([view]))
@@ -248,7 +291,7 @@ def test_events_right_behind_an_item_get_its_category(shop: Shop, monkeypatch: p
         ({"price": -1}, "price: expected `float` >= 0.0"),
         ({"available": "yes"}, "available: expected `bool`, got `str`"),
         ({"attributes": {"size": 4}}, "attributes[...]: expected `str`, got `int`"),
-        ({"titel": "Tea"}, "titel: not a field of this object"),
+        ({"titel": "Tea"}, "titel: not a field of this object; put your own fields under attributes"),
         ({"title": "x" * 70_000}, "70,031 bytes; at most 65,536 are accepted"),
     ],
 )
@@ -266,6 +309,6 @@ def test_a_bad_item_is_told_by_place_and_field_and_its_neighbours_are_stored(
 
 def test_with_no_good_item_it_is_400(client: FlaskClient) -> None:
     got = client.post("/items", json={"title": "Tea"})
-    assert (got.status_code, error_of(got)["code"]) == (400, "bad_events")
+    assert (got.status_code, error_of(got)["code"]) == (400, "bad_items")
     assert error_of(got)["message"] == "no item could be accepted: item_id: missing"
     assert error_of(client.post("/items"))["code"] == "bad_request"

@@ -5,6 +5,7 @@ What is loaded and how far times were moved stands in demo.json, beside the ware
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 import urllib.request
@@ -18,8 +19,10 @@ from rich.console import Console
 
 from app.demo import journey, toyshop
 from app.events import Rules, read_events, read_items
-from app.ingest import Submission, utc_now
+from app.intake import Submission, utc_now
+from app.ledger import resume_at
 from app.load import Stream
+from app.migrations.files import migrations
 from app.progress import progress_bar
 from app.settings import Settings
 from app.shop import Shop, open_shop
@@ -31,6 +34,7 @@ class Played(msgspec.Struct):
     dataset: str
     weeks: int = 0
     complete: bool = False
+    migrations: int = 0
     example_item: str = ""
 
 
@@ -41,13 +45,18 @@ def prepare(settings: Settings, dataset: str, console: Console) -> Played:
     """
     note = _note(settings)
     played = _read(note)
+    tables = len(migrations(settings.home_folder / "migrations"))
+    if played and played.migrations != tables:  # a view counts from the moment it exists
+        console.print("There are other tables since the data set was loaded: it is loaded again.")
+        shutil.rmtree(settings.data_folder)
+        played = None
     if played and played.dataset == dataset and played.complete:
         return played
     started = time.monotonic()
     if not played:
         weeks = journey.weeks_until(utc_now().date()) if dataset == "journey" else 0
         example = journey.EXAMPLE_ITEM if dataset == "journey" else next(iter(toyshop.COMPANIONS))
-        played = Played(dataset, weeks, example_item=example)
+        played = Played(dataset, weeks, migrations=tables, example_item=example)
     shop = open_shop(settings)
     try:
         _write(note, played)
@@ -67,7 +76,7 @@ def _load_journey(shop: Shop, weeks: int, console: Console) -> int:
     with progress_bar(console, "Loading the year", total) as told:
         shop.writer.submit(Submission(items)).result()
         stream = Stream(shop.writer, told)
-        first = _resume_at(shop, "journey")
+        first = resume_at(shop.warehouse, "journey")
         told(first)
         size = shop.settings.batch_rows
         for at in range(first, total, size):
@@ -75,12 +84,6 @@ def _load_journey(shop: Shop, weeks: int, console: Console) -> int:
             stream.send(Submission(rows, "journey", range(at, at + len(rows))))
         stream.finish()
     return total
-
-
-def _resume_at(shop: Shop, source: str) -> int:
-    """The offset after the last that the warehouse has of a source."""
-    sql = f"select max(last_offset + 1) from {shop.settings.database}.ingest_batches where source = {{source:String}}"
-    return int(shop.warehouse.trusted_rows(sql, {"source": source}).data[0][0])
 
 
 def _load_toyshop(shop: Shop, console: Console) -> int:

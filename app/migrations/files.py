@@ -50,10 +50,10 @@ class Migration:
         """The SQL for one node: names, engine and window filled in."""
         try:
             return _statement(self.text, database)
-        except jinja2.TemplateError as error:
-            raise MigrationFault(f"{self.name} does not render: {error}") from error
         except MigrationFault as fault:
             raise MigrationFault(f"{self.name} {fault.message}", fault.hint) from fault
+        except Exception as error:  # an expression in a template may raise whatever it likes
+            raise MigrationFault(f"{self.name} does not render: {error}") from error
 
 
 @cache
@@ -90,6 +90,7 @@ def migrations(folder: Path) -> list[Migration]:
                 f"{migration.name} is not written yet", f"Put its reason where `-- {UNWRITTEN}` stands"
             )
         _ = migration.shape
+    _refuse_clashes(found)
     return found
 
 
@@ -106,6 +107,21 @@ def _read(path: Path) -> Migration:
         return Migration(int(match[1]), path.stem, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise MigrationFault(f"{path.name} cannot be read as text", "Save it as UTF-8") from error
+
+
+def _refuse_clashes(found: Sequence[Migration]) -> None:
+    """`if not exists` would pass over a name that is taken without a word, `if exists` over one that is misspelt."""
+    made: dict[str, str] = {}
+    for migration in found:
+        verb, name = migration.shape.verb, migration.shape.name
+        if verb == "create" and name in made:
+            raise MigrationFault(f"{migration.name} creates {name}, as {made[name]} does", "Use another name")
+        if verb != "create" and name not in made:
+            raise MigrationFault(f"{migration.name} would {verb} {name}, which no migration before it creates")
+        if verb == "create":
+            made[name] = migration.name
+        elif verb == "drop":
+            del made[name]
 
 
 def _refuse_gaps(found: Sequence[Migration]) -> None:

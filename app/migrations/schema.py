@@ -24,7 +24,7 @@ def schema(warehouse: Warehouse, found: Sequence[Migration]) -> dict[str, str]:
             f"-- {line}".rstrip() + "\n" for line in migration.reason.split("\n")
         )
         if shape.verb == "drop":
-            reasons.pop(shape.name, None)
+            del reasons[shape.name]
         else:
             reasons[shape.name] = reasons.get(shape.name, "") + reason
     return {f"{name}.sql": f"{HEAD}{reason}\n{_created(warehouse, name)}\n" for name, reason in reasons.items()}

@@ -6,6 +6,7 @@ Nothing watches the folder: a request compares modification times, which costs m
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -19,6 +20,8 @@ from app.pipes.check import check, tables_of
 from app.pipes.header import Header, read_header
 from app.pipes.parameters import Parameter
 from app.pipes.template import CLOCK, Templates, environment, files, render
+
+log = logging.getLogger(__name__)
 
 Described = list[tuple[str, str]]
 """Columns of an answer: name and ClickHouse type."""
@@ -106,10 +109,23 @@ class Library:
         try:
             known = self._entries.get(name)
             if known is None or not known.holds(stamp):
-                self._entries[name] = self._read(path, stamp, known.pipe if known else None)
+                entry = self._entries[name] = self._read(path, stamp, known.pipe if known else None)
+                self._tell(name, entry, known)
             return self._entries[name]
         finally:
             self._lock.release()
+
+    def _tell(self, name: str, entry: Entry, before: Entry | None) -> None:
+        """The log has the fault of a file once, although a broken one is read again and again."""
+        fault = entry.fault
+        if fault and not (before and before.fault and before.stamp == entry.stamp and str(before.fault) == str(fault)):
+            serving = "its last good text answers" if entry.pipe else "it does not answer"
+            log.warning("pipes/%s.sql%s: %s; %s", name, f":{fault.line}" if fault.line else "", fault, serving)
+
+    def version(self, name: str) -> str:
+        """The version of a pipe as it was last read, empty if it never had a good text."""
+        entry = self._entries.get(name)
+        return entry.pipe.version if entry and entry.pipe else ""
 
     def _stamp(self, path: Path) -> tuple[int, ...]:
         try:

@@ -13,6 +13,8 @@ from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any
 
+import msgspec
+
 from app.errors import BadParameters, Detail
 
 INTEGERS = {f"{sign}Int{bits}": (bits, bool(sign)) for sign in ("U", "") for bits in (8, 16, 32, 64)}
@@ -134,6 +136,9 @@ def _unknown(name: str, known: list[str]) -> str:
 
 
 def _shown(text: Any) -> str:
+    """A value as its sender wrote it: true, not True."""
+    if text is None or isinstance(text, (bool, list, dict)):
+        return _cut(msgspec.json.encode(text).decode())
     if isinstance(text, int) and abs(text) > 10**60:  # Python refuses to write out the very large ones
         return "a number of so many digits"
     return _cut(repr(text))

@@ -6,21 +6,35 @@ import concurrent.futures
 import csv
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.answers import Answer, answer
-from app.errors import AlsoboughtError, BadEvents, BadRequest, Busy, Detail, NoSuchPipe, TooLarge, WarehouseFault
+from app.errors import (
+    AlsoboughtError,
+    BadEvents,
+    BadItems,
+    BadRequest,
+    Busy,
+    Detail,
+    NoSuchPipe,
+    TooLarge,
+    WarehouseFault,
+)
 from app.events import STANDARD_TYPES, Event, Item, Rejected, Rules, read_events, read_items, split
-from app.ingest import Submission
+from app.intake import Submission
 from app.pipes.library import Entry
+from app.recorder import Asked, parameters
 from app.settings import more_event_types
 from app.shop import Shop
 from app.web.metrics import Metrics
 from app.web.openapi import describe_api
+from app.web.places import Places
 
 blueprint = Blueprint("shop", __name__)
 FORMATS = {
@@ -30,6 +44,11 @@ FORMATS = {
     "parquet": "application/vnd.apache.parquet",
 }
 STORE_SECONDS = 30.0
+TOLD = 100  # refused objects that an answer lists
+AGAIN = {
+    "event": "Send them again with the same event_id; without one they may count twice",
+    "item": "Send them again",
+}
 
 
 def _shop() -> Shop:
@@ -38,6 +57,10 @@ def _shop() -> Shop:
 
 def _metrics() -> Metrics:
     return cast(Metrics, current_app.extensions["metrics"])
+
+
+def _places() -> Places:
+    return cast(Places, current_app.extensions["places"])
 
 
 def _json(body: Any, status: int = 200) -> Response:
@@ -49,19 +72,27 @@ def _json(body: Any, status: int = 200) -> Response:
 
 @blueprint.route("/pipes")
 def list_pipes() -> Response:
-    library = _shop().library
-    listed = [_described(name, library.entry(name)) for name in library.names()]
+    listed = [_described(name, entry) for name, entry in _entries()]
     return _json({"pipes": listed, "request_id": g.request_id})
 
 
+def _entries() -> Iterator[tuple[str, Entry]]:
+    """Every pipe but those whose file goes away in this moment."""
+    library = _shop().library
+    for name in library.names():
+        with suppress(NoSuchPipe):
+            yield name, library.entry(name)
+
+
 def _described(name: str, entry: Entry) -> dict[str, Any]:
-    """A pipe as the list shows it; of a broken one only that it is."""
+    """A pipe as the list shows it. `stale`: its file is broken and its last good text answers."""
     if entry.pipe is None:
         nothing = {"sentence": "", "description": "", "parameters": [], "columns": [], "version": ""}
-        return {"name": name, "ready": False, **nothing}
+        return {"name": name, "ready": False, "stale": False, **nothing}
     return {
         "name": name,
         "ready": True,
+        "stale": entry.fault is not None,
         "sentence": entry.pipe.header.sentence,
         "description": entry.pipe.header.prose,
         "parameters": [
@@ -92,17 +123,21 @@ def ask(name: str) -> Response:
         raise NoSuchPipe(f"no format called {fmt!r}", f"There are {', '.join(FORMATS)}")
     given = _given()
     fresh = bool(request.cache_control.no_cache)
-    started = time.perf_counter()
-    status = 500
+    now, started = shop.clock(), time.perf_counter()
+    found, status, code = None, 500, "internal"
     try:
-        found = answer(shop.library, shop.warehouse, name, given, shop.clock(), shop.kept, fresh=fresh)
-        status = 200
+        found = answer(shop.library, shop.warehouse, name, given, now, shop.kept, fresh=fresh)
+        status, code = 200, ""
     except AlsoboughtError as error:
-        status = error.status
+        status, code = error.status, error.code
         raise
     finally:
+        seconds = time.perf_counter() - started
         known = status not in (404, 500)
-        _metrics().answered(name if known else "", status, time.perf_counter() - started)
+        _metrics().answered(name if known else "", status, seconds)
+        if shop.recorder and status != 404:
+            version = found.pipe.version if found else shop.library.version(name)
+            shop.recorder.note(Asked(now, g.request_id, name, version, parameters(given), status, code, seconds, found))
     return Response(_in_format(found, fmt), mimetype=FORMATS[fmt])
 
 
@@ -122,7 +157,15 @@ def _given() -> dict[str, list[Any]]:
 
 def _body() -> bytes:
     """The whole body: a part of one is never taken for it, since the rest would be lost without a word."""
-    body, limit = request.get_data(), _shop().settings.max_body_bytes
+    limit = _shop().settings.max_body_bytes
+    try:
+        body = request.get_data()
+    except RequestEntityTooLarge:
+        raise
+    except Exception as error:  # the server reads the connection here, and has errors of its own for it
+        raise BadRequest(
+            "the body broke off, or its chunks are not as HTTP wants them", "Send all of it again"
+        ) from error
     if request.content_length is None and len(body) >= limit:  # a chunked body is cut at the limit
         raise TooLarge(f"the body is larger than {limit:,} bytes", "Send it in parts")
     if request.content_length is not None and len(body) < request.content_length:
@@ -135,11 +178,7 @@ def _in_format(found: Answer, fmt: str) -> bytes:
     if fmt == "ndjson":
         return msgspec.json.Encoder().encode_lines(rows)
     if fmt == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, [column.name for column in found.meta], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue().encode()
+        return _csv([column.name for column in found.meta], rows)
     if fmt == "parquet":
         return _shop().warehouse.to_parquet(found.meta, found.data)
     body = {
@@ -154,6 +193,17 @@ def _in_format(found: Answer, fmt: str) -> bytes:
     return msgspec.json.encode(body)
 
 
+def _csv(names: list[str], rows: list[dict[str, Any]]) -> bytes:
+    """Python leaves a lone carriage return unquoted where lines end with a newline; readers take it for the end of a row."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    quoting = csv.DictWriter(text, names, lineterminator="\n", quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    for row in rows:
+        (quoting if any("\r" in str(value) for value in row.values()) else writer).writerow(row)
+    return text.getvalue().encode()
+
+
 def _as_of() -> str | None:
     as_of = _shop().writer.as_of
     return as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z") if as_of else None
@@ -165,32 +215,42 @@ def _as_of() -> str | None:
 @blueprint.route("/events", methods=["POST"])
 def post_events() -> Response:
     settings, now = _shop().settings, _shop().clock()
-    types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
-    good, bad = read_events(split(_body()), Rules(now, types, settings.max_event_bytes))
-    return _take(good, bad, "event")
+    rules = Rules(now, frozenset(STANDARD_TYPES).union(more_event_types(settings)), settings.max_event_bytes)
+    with _places().one():
+        return _take(*read_events(split(_body()), rules), BadEvents)
 
 
 @blueprint.route("/items", methods=["POST"])
 def post_items() -> Response:
-    good, bad = read_items(split(_body()), _shop().settings.max_event_bytes)
-    return _take(good, bad, "item")
+    with _places().one():
+        return _take(*read_items(split(_body()), _shop().settings.max_event_bytes), BadItems)
 
 
-def _take(good: list[Event] | list[Item], bad: list[Rejected], kind: str) -> Response:
+def _take(
+    good: Sequence[Event] | Sequence[Item], bad: list[Rejected], refusal: type[BadEvents] | type[BadItems]
+) -> Response:
     """Stores the good ones and tells of the bad ones: 202 once they are durable, 200 with ?wait=true once they are visible."""
+    kind = "item" if refusal is BadItems else "event"
     _metrics().rejected(kind, len(bad))
     if not good:
-        details = tuple(Detail(f"[{r.index}]", r.problem) for r in bad[:100])
         if not bad:
             raise BadRequest("the body is empty", f"Send one {kind}, an array of them, or one per line")
-        raise BadEvents(f"no {kind} could be accepted: {bad[0].problem}", details=details)
+        details = tuple(Detail(f"[{r.index}]", r.problem) for r in bad[:TOLD])
+        of = f" of {len(bad):,}" if len(bad) > 1 else ""
+        raise refusal(f"no {kind}{of} could be accepted: {bad[0].problem}", details=details)
     try:
         stored = _shop().writer.submit(Submission(good)).result(STORE_SECONDS)
     except concurrent.futures.TimeoutError:
-        raise Busy(f"the {kind}s are not stored yet", "Send them again with the same event_id") from None
+        raise Busy(f"the {kind}s are not stored yet", AGAIN[kind]) from None
     _metrics().accepted(kind, stored.rows, stored.repeats)
     wait = request.args.get("wait", "false").lower() in ("true", "1")
-    body = {"accepted": len(good), "rejected": bad, "repeats": stored.repeats, "request_id": g.request_id}
+    body = {
+        "accepted": len(good),
+        "rejected": bad[:TOLD],
+        "rejected_total": len(bad),
+        "repeats": stored.repeats,
+        "request_id": g.request_id,
+    }
     return _json(body, 200 if wait else 202)
 
 
@@ -225,6 +285,4 @@ def metrics() -> Response:
 
 @blueprint.route("/openapi.json")
 def openapi() -> Response:
-    library = _shop().library
-    entries: Mapping[str, Entry] = {name: library.entry(name) for name in library.names()}
-    return _json(describe_api([entry.pipe for entry in entries.values() if entry.pipe]))
+    return _json(describe_api([entry.pipe for _, entry in _entries() if entry.pipe]))

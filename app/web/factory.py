@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import re
+import time
 import uuid
 
 import msgspec
@@ -12,20 +13,23 @@ from flask import Flask, Response, g, request
 from flask_cors import CORS
 from werkzeug.exceptions import HTTPException
 
-from app.errors import AlsoboughtError
+from app.errors import AlsoboughtError, Detail, shape
 from app.folder import folder_of
 from app.holder import Holder
+from app.logs import log_access, request_id
 from app.settings import Settings, origins
 from app.shop import Shop, open_shop
 from app.web.endpoints import blueprint
 from app.web.metrics import Metrics
+from app.web.places import Places
 
 log = logging.getLogger(__name__)
 
 CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "bad_request"}
+IN_THE_LOG = "The log has more under this request_id"
 OUR_WORDS = {  # the engine's own words stay in the log
-    "too_slow": "the answer was stopped by a limit",
-    "warehouse_fault": "the warehouse does not answer",
+    "too_slow": ("the answer was stopped by a limit", f"Ask for less: fewer values, a smaller limit. {IN_THE_LOG}"),
+    "warehouse_fault": ("the warehouse does not answer", IN_THE_LOG),
 }
 PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 
@@ -36,11 +40,13 @@ def create_app(shop: Shop) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = shop.settings.max_body_bytes
     app.extensions["shop"] = shop
     app.extensions["metrics"] = Metrics(shop)
+    app.extensions["places"] = Places(shop.settings.threads)
     app.register_blueprint(blueprint)
     if allowed := origins(shop.settings):
         CORS(app, origins=allowed, expose_headers=["X-Request-Id", "Retry-After"], max_age=600)
     app.before_request(_name_request)
     app.after_request(_finish)
+    app.teardown_request(_forget_request)
     app.register_error_handler(AlsoboughtError, _our_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
@@ -59,6 +65,12 @@ def served_app(settings: Settings) -> Flask:
 def _name_request() -> None:
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", given) else uuid.uuid4().hex[:16]
+    g.started = time.perf_counter()
+    request_id.set(g.request_id)
+
+
+def _forget_request(_: BaseException | None) -> None:
+    request_id.set("")  # the thread goes on to other things
 
 
 def _finish(response: Response) -> Response:
@@ -66,13 +78,12 @@ def _finish(response: Response) -> Response:
     response.headers["X-Content-Type-Options"] = "nosniff"
     if response.mimetype == "text/html":
         response.headers["Content-Security-Policy"] = PAGE_POLICY
+    log_access(request.method, request.path, response.status_code, g.started)
     return response
 
 
-def error_body(code: str, message: str, hint: str = "", details: tuple[object, ...] = ()) -> dict[str, object]:
-    """The one shape of every error."""
-    error = {"code": code, "message": message, "hint": hint, "details": details}
-    return {"error": error, "request_id": g.get("request_id", "")}
+def error_body(code: str, message: str, hint: str = "", details: tuple[Detail, ...] = ()) -> dict[str, object]:
+    return shape(code, message, hint, details, g.get("request_id", ""))
 
 
 def _respond(status: int, body: dict[str, object]) -> Response:
@@ -89,7 +100,7 @@ def _our_error(error: AlsoboughtError) -> Response:
         return _unexpected(error)
     message, hint = error.message, error.hint
     if error.code in OUR_WORDS:
-        message, hint = OUR_WORDS[error.code], "The log has more under this request_id"
+        message, hint = OUR_WORDS[error.code]
     return _respond(error.status, error_body(error.code, message, hint, error.details))
 
 
@@ -98,17 +109,22 @@ def _http_error(error: HTTPException) -> Response:
     if status == 413:
         limit = request.max_content_length or 0
         return _respond(413, error_body("too_large", f"the body is larger than {limit:,} bytes", "Send it in parts"))
-    hints = {404: "GET /pipes lists the pipes; /openapi.json describes everything", 405: "Try GET or POST"}
+    methods = sorted(getattr(error, "valid_methods", None) or ())
+    hints = {
+        404: "GET /pipes lists the pipes; /openapi.json describes everything",
+        405: f"What works is {' or '.join(method for method in methods if method not in ('HEAD', 'OPTIONS'))}",
+    }
     message = {404: f"there is nothing at {request.path}", 405: f"{request.method} does not work here"}.get(status, "")
-    return _respond(
-        status,
-        error_body(CODES.get(status, "bad_request"), message or (error.name or "").lower(), hints.get(status, "")),
-    )
+    body = error_body(CODES.get(status, "bad_request"), message or (error.name or "").lower(), hints.get(status, ""))
+    response = _respond(status, body)
+    if methods:
+        response.headers["Allow"] = ", ".join(methods)
+    return response
 
 
 def _asked() -> str:
     """The request as the log names it."""
-    return f"{request.method} {request.path} ({g.get('request_id', '')})"
+    return f"{request.method} {request.path}"
 
 
 def _unexpected(error: Exception) -> Response:

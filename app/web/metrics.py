@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
+    from app.recorder import Recorder
     from app.shop import Shop
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -31,6 +35,8 @@ class Metrics:
         waiting.set_function(lambda: shop.writer.waiting)
         as_of = Gauge("alsobought_as_of_seconds", "Ingest time of the newest visible event.", registry=registry)
         as_of.set_function(lambda: shop.writer.as_of.timestamp() if shop.writer.as_of else 0)
+        if shop.recorder:
+            registry.register(_Dropped(shop.recorder))
 
     def answered(self, pipe: str, status: int, seconds: float) -> None:
         """`pipe` is empty for a name that does not exist: callers must not make labels."""
@@ -46,3 +52,14 @@ class Metrics:
 
     def page(self) -> tuple[bytes, str]:
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+
+class _Dropped(Collector):
+    """A count that the recorder keeps itself."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        sentence = "Requests that are missing in the table requests: no room, or not stored."
+        yield CounterMetricFamily("alsobought_requests_dropped", sentence, value=self._recorder.dropped)

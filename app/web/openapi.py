@@ -34,12 +34,14 @@ ERROR = {
 }
 TAKEN = {
     "type": "object",
-    "required": ["accepted", "rejected", "repeats", "request_id"],
+    "required": ["accepted", "rejected", "rejected_total", "repeats", "request_id"],
     "properties": {
         "accepted": {"type": "integer"},
         "repeats": {"type": "integer"},
+        "rejected_total": {"type": "integer"},
         "rejected": {
             "type": "array",
+            "description": "The first hundred of those that were refused.",
             "items": {
                 "type": "object",
                 "properties": {"index": {"type": "integer"}, "problem": {"type": "string"}},
@@ -58,10 +60,11 @@ PIPES = {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["name", "ready", "sentence", "description", "parameters", "columns", "version"],
+                "required": ["name", "ready", "stale", "sentence", "description", "parameters", "columns", "version"],
                 "properties": {
                     "name": {"type": "string"},
                     "ready": {"type": "boolean"},
+                    "stale": {"type": "boolean"},
                     "sentence": {"type": "string"},
                     "description": {"type": "string"},
                     "parameters": {"type": "array", "items": {"type": "object"}},

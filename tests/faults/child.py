@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from app.counts import wrong_rows
 from app.events import Event
-from app.ingest import Submission
+from app.intake import Submission
 from app.settings import HOME, Settings
 from app.shop import open_shop
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from app.settings import HOME, Settings
 from tests.engines import front, migrated
 
-KILLS = int(os.environ.get("KILLS", "8"))
+KILLS = int(os.environ.get("KILLS", "6"))
 
 
 def _child(*arguments: str) -> subprocess.Popen[str]:

@@ -58,6 +58,7 @@ def finished(run: Run, number: int) -> str:
     return run.python(SCHEMA)
 
 
+@pytest.mark.thorough
 def test_after_a_kill_at_every_step_of_every_kind_the_schema_is_that_of_a_clean_run(home: Path, tmp_path: Path) -> None:
     run = running(tmp_path / "killed").at(home)
     killed(run, "migrate.journal")

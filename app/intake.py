@@ -1,0 +1,101 @@
+"""What the writer takes: events and items with where they came from, and what it stores of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from app.events import Event, Item
+from app.settings import Settings
+from app.warehouse import Warehouse
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Row(msgspec.Struct, omit_defaults=True):
+    """An event as `events` stores it. Omitted fields take the column's default: that is how category is stamped."""
+
+    event_id: str
+    event_type: str
+    user_id: str
+    item_id: str
+    timestamp: datetime
+    source: str
+    partition: int
+    offset: int
+    batch: int
+    epoch: int
+    ingested_at: datetime
+    seq: int
+    quantity: int
+    session_id: str = ""
+    category: str = ""
+    order_id: str = ""
+    order_size: int = 0
+    price: float = 0.0
+    properties: str = ""
+
+
+class ItemRow(msgspec.Struct):
+    item_id: str
+    title: str
+    category: str
+    brand: str
+    price: float
+    available: bool
+    image: str
+    attributes: dict[str, str]
+    version: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of a submission: rows stored, repeats dropped, and the ingest time from which answers show them."""
+
+    rows: int
+    repeats: int
+    as_of: datetime
+
+
+@dataclass
+class Submission:
+    """Rows that arrived together. `offsets` are their places in the source, rising; a direct post has none.
+
+    `after` is the future of the one before it: if that was not stored, this one is not either, for a source with a gap
+    could not be gone on with behind its last offset.
+    """
+
+    rows: Sequence[Event] | Sequence[Item]
+    source: str = "post"
+    offsets: Sequence[int] | None = None
+    after: Future[Stored] | None = None
+    done: Future[Stored] = field(default_factory=Future)
+
+    @property
+    def of_items(self) -> bool:
+        return bool(self.rows) and isinstance(self.rows[0], Item)
+
+
+@dataclass
+class Errand:
+    """Something else that writes, done by the writer between two batches, so that nothing else ever writes."""
+
+    do: Callable[[], object]
+    done: Future[None] = field(default_factory=Future)
+
+
+class Intake(Protocol):
+    """What takes rows: the writer, or what stands for it in another process."""
+
+    warehouse: Warehouse
+    settings: Settings
+
+    def submit(self, submission: Submission) -> Future[Stored]: ...

@@ -1,0 +1,126 @@
+"""kill -9 of a load at every step: loaded again it goes on, and what is stored and what was refused is exactly the file's."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from app.files import digest
+from app.settings import HOME
+from tests.process import Run, running
+
+ROWS = 1_000
+NOTHING_STORED = ("load.begun", "load.refused", "ingest.before_insert")
+REFUSED = {1, 50, *range(301, 401), 777, 998, 999, 1000}  # also a whole batch, and the end
+
+
+def rows() -> list[dict[str, Any]]:
+    return [
+        {
+            "event_type": "purchase" if number % 3 else "view",
+            "user_id": "" if number in REFUSED else f"u{number % 20}",
+            "item_id": f"i{number % 60}",
+            "order_id": f"o{number % 30}",
+            "timestamp": f"1999-01-{1 + number % 28:02}T12:00:00Z",
+        }
+        for number in range(1, ROWS + 1)
+    ]
+
+
+def _write(path: Path) -> Path:
+    text = "".join(json.dumps(row) + "\n" for row in rows())
+    if path.suffix == ".ndjson":
+        path.write_text(text)
+    elif path.suffix == ".json":
+        path.write_text(json.dumps(rows()))
+    elif path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows()), path, row_group_size=150)
+    else:
+        with gzip.open(path, "wt", newline="") as file:
+            lines = csv.DictWriter(file, list(rows()[0]))
+            lines.writeheader()
+            lines.writerows(rows())
+    return path
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return running(tmp_path / "shop", ALSOBOUGHT_BATCH_ROWS="100")
+
+
+def _is_exact(run: Run, source: str, rejected: Path) -> None:
+    assert run.folder
+    verify = subprocess.run(
+        [sys.executable, "-m", "tests.faults.child", "verify", f"chdb://{run.folder / 'shop'}"],
+        check=True,
+        stdout=subprocess.PIPE,
+        cwd=HOME,
+    )
+    found = json.loads(verify.stdout)
+    good = set(range(1, ROWS + 1)) - REFUSED
+    assert found["stored"] == {f"{source}:{number}": 1 for number in good}
+    assert found["wrong"] == dict.fromkeys(found["wrong"], 0)
+    lines = [json.loads(line) for line in rejected.read_text().splitlines()]
+    assert [line["row"] for line in lines] == sorted(REFUSED)
+    assert {line["problem"] for line in lines} == {"user_id: missing; a guest needs a session_id instead"}
+    assert [line["given"]["item_id"] for line in lines] == [f"i{number % 60}" for number in sorted(REFUSED)]
+
+
+FEW = [
+    ("e.ndjson", "load.refused:6"),
+    ("e.ndjson", "load.submitted:4"),
+    ("e.ndjson", "load.noted"),
+    ("e.csv.gz", "ingest.after_insert:5"),
+]
+MORE = [
+    ("e.ndjson", "load.begun"),
+    ("e.ndjson", "load.refused"),
+    ("e.ndjson", "load.stored"),
+    ("e.ndjson", "load.stored:4"),
+    ("e.ndjson", "load.finished"),
+    ("e.ndjson", "ingest.before_insert"),
+    ("e.ndjson", "ingest.before_insert:4"),
+    ("e.ndjson", "ingest.after_insert"),
+    ("e.ndjson", "ingest.after_insert:4"),
+    ("e.json", "ingest.after_insert:5"),
+    ("e.parquet", "ingest.after_insert:5"),
+]
+
+
+@pytest.mark.parametrize(("name", "point"), [*FEW, *(pytest.param(*one, marks=pytest.mark.thorough) for one in MORE)])
+def test_a_load_killed_at_any_step_goes_on_where_it_was(run: Run, tmp_path: Path, name: str, point: str) -> None:
+    file, rejected = _write(tmp_path / name), tmp_path / f"{name}.rejected.ndjson"
+    assert run("load", "events", file, ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
+    ran = run("load", "events", file)
+    assert ran.status == 1
+    stored, known = map(int, re.findall(r"(\d+) (?:events stored|known already)", ran.out))
+    assert stored + known == ROWS - len(REFUSED)
+    assert (known == 0) == (point in NOTHING_STORED)
+    _is_exact(run, f"load:{digest(file)}", rejected)
+
+
+@pytest.mark.thorough
+def test_kill_after_kill_a_load_comes_to_its_end(run: Run, tmp_path: Path) -> None:
+    file = _write(tmp_path / "e.ndjson")
+    ends = [run("load", "events", file, ALSOBOUGHT_FAILPOINT="ingest.after_insert:3").status for _ in range(6)]
+    assert ends == [-signal.SIGKILL] * 3 + [1] * 3
+    _is_exact(run, f"load:{digest(file)}", tmp_path / "e.ndjson.rejected.ndjson")
+
+
+def test_standard_input_with_a_name_goes_on_too(run: Run, tmp_path: Path) -> None:
+    text = _write(tmp_path / "e.ndjson").read_text()
+    words = ("load", "events", "-", "--source", "log")
+    assert run.fed(text, *words, ALSOBOUGHT_FAILPOINT="load.stored:3").status == -signal.SIGKILL
+    assert run.fed(text, *words).status == 1
+    _is_exact(run, "load:log", tmp_path / "stdin.rejected.ndjson")

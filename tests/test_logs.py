@@ -1,0 +1,231 @@
+"""The log: JSON for machines, text for people, and every record of a request carries its id."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import socket
+import warnings
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from app.logs import open_log, request_id
+from app.shop import Shop
+from app.web.factory import create_app
+from tests.process import Run, running, serving
+from tests.web import VIEW
+
+log = logging.getLogger("app.somewhere")
+Opened = Callable[..., io.StringIO]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def opened() -> Iterator[Opened]:
+    """`opened("json")`: a log in this form; what is written to it so far."""
+    handlers: list[logging.Handler] = []
+    ours, level = logging.getLogger("app"), logging.getLogger("app").level
+
+    def open_one(form: str, level: str = "info", stream: io.StringIO | None = None) -> io.StringIO:
+        stream = stream or io.StringIO()
+        handlers.append(open_log(form, level, stream))
+        return stream
+
+    yield open_one
+    for handler in handlers:
+        logging.getLogger().removeHandler(handler)
+    ours.setLevel(level)
+    logging.captureWarnings(False)
+
+
+@pytest.fixture(scope="module")
+def client(make_shared_shop: Callable[..., Shop]) -> FlaskClient:
+    return create_app(make_shared_shop(record_requests=False)).test_client()
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+# Lines
+
+
+def test_a_record_is_one_line_of_json(opened: Opened) -> None:
+    stream = opened("json")
+    log.warning("%s is\nfull: %s\u2028", "the disk", "é\ud800")
+    line, end = stream.getvalue().split("\n")
+    found = json.loads(line)
+    assert end == ""
+    assert datetime.now(UTC) - datetime.fromisoformat(found.pop("time")) < timedelta(seconds=10)
+    assert found == {"level": "warning", "logger": "app.somewhere", "message": "the disk is\nfull: é?\u2028"}
+
+
+def test_an_exception_is_text_inside_the_line(opened: Opened) -> None:
+    stream = opened("json")
+    try:
+        raise ValueError("no\ngood \udfff")
+    except ValueError:
+        log.exception("it broke")
+    (found,) = lines(stream)
+    assert found["level"] == "error"
+    assert found["exception"].startswith("Traceback")
+    assert found["exception"].endswith("ValueError: no\ngood ?")
+
+
+def test_on_a_terminal_it_is_a_line_to_read_and_no_message_looks_like_two(opened: Opened) -> None:
+    stream = opened("auto", stream=Terminal())
+    log.warning("a\nb\x1b[31m\u2028c")
+    token = request_id.set("one")
+    log.info("d")
+    request_id.reset(token)
+    first, second = stream.getvalue().splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING app\.somewhere: a\\nb\\x1b\[31m\\u2028c", first)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d INFO app\.somewhere: d \[one\]", second)
+
+
+@pytest.mark.parametrize(
+    ("form", "terminal", "is_json"), [("auto", False, True), ("json", True, True), ("text", False, False)]
+)
+def test_a_setting_decides_unless_it_is_left_to_the_stream(
+    opened: Opened, form: str, terminal: bool, is_json: bool
+) -> None:
+    stream = opened(form, stream=Terminal() if terminal else io.StringIO())
+    log.warning("x")
+    assert stream.getvalue().startswith("{") == is_json
+
+
+@pytest.mark.parametrize(
+    ("level", "told"), [("debug", ["d", "i", "w", "e"]), ("info", ["i", "w", "e"]), ("error", ["e"])]
+)
+def test_less_than_the_level_is_left_out(opened: Opened, level: str, told: list[str]) -> None:
+    stream = opened("json", level)
+    for say in (log.debug, log.info, log.warning, log.error):
+        say(say.__name__[0])
+    logging.getLogger("other").info("theirs is told from warnings on")
+    assert [one["message"] for one in lines(stream)] == told
+
+
+def test_warnings_of_python_are_lines_too(opened: Opened) -> None:
+    stream = opened("json")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(False)
+        logging.captureWarnings(True)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    (found,) = lines(stream)
+    assert (found["level"], found["logger"]) == ("warning", "py.warnings")
+
+
+# Requests
+
+
+def test_a_warning_of_the_warehouse_carries_the_id_of_its_request(
+    client: FlaskClient, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = opened("json")
+    assert client.get("/pipes/trending").status_code == 200
+    warehouse = client.application.extensions["shop"].warehouse
+    reader = warehouse._reader()
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("Code: 999. DB::Exception: it is tired")
+
+    monkeypatch.setattr(reader, "raw_query", fail)
+    assert client.get("/pipes/trending?limit=3", headers={"X-Request-Id": "one"}).status_code == 503
+    assert [(one["level"], one["logger"], one["request_id"]) for one in lines(stream)] == [
+        ("warning", "app.warehouse", "one"),
+        ("warning", "app.web.factory", "one"),
+    ]
+    assert "it is tired" in lines(stream)[0]["message"]
+    assert client.get("/pipes/trending?limit=4").status_code == 200, "on a new connection"
+
+
+def test_what_is_logged_after_a_request_does_not_carry_its_id(client: FlaskClient, opened: Opened) -> None:
+    stream = opened("json")
+    assert client.get("/healthz", headers={"X-Request-Id": "one"}).status_code == 200
+    log.info("later")
+    assert "request_id" not in lines(stream)[0]
+
+
+def test_at_debug_each_request_is_a_line_without_what_it_asked_for(client: FlaskClient, opened: Opened) -> None:
+    stream = opened("json", "debug")
+    client.get("/pipes/recently_viewed?user_id=ada", headers={"X-Request-Id": "one"})
+    client.get("/no%0Awhere?user_id=ada")
+    client.post("/events", data=b"")
+    found = [one for one in lines(stream) if one["logger"] == "app.access"]
+    assert [(one["method"], one["path"], one["status"]) for one in found] == [
+        ("GET", "/pipes/recently_viewed", 200),
+        ("GET", "/no\nwhere", 404),
+        ("POST", "/events", 400),
+    ]
+    assert found[0]["request_id"] == "one"
+    assert 0 < found[0]["ms"] < 10_000
+    assert "ada" not in stream.getvalue()
+
+
+def test_at_info_a_good_request_is_no_line(client: FlaskClient, opened: Opened) -> None:
+    stream = opened("json")
+    assert client.get("/pipes/trending").status_code == 200
+    assert stream.getvalue() == ""
+
+
+# The service
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return running(tmp_path / "data", ALSOBOUGHT_LOG_LEVEL="debug")
+
+
+def garbage(url: str) -> None:
+    """What gunicorn itself complains of."""
+    host, port = url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"this is no HTTP\r\n\r\n")
+        while connection.recv(1000):
+            pass
+
+
+def test_everything_a_service_logs_is_json_also_what_gunicorn_says(run: Run) -> None:
+    with serving(run) as service:
+        assert service.ask("/pipes/trending?user_id=ada")[0] == 200
+        garbage(service.url)
+        service.stop()
+        assert service.process.stderr
+        found = [json.loads(line) for line in service.process.stderr.read().splitlines()]
+    assert {"app.access", "gunicorn.error"} <= {one["logger"] for one in found}
+    assert [one["path"] for one in found if one["logger"] == "app.access"] == ["/pipes/trending"]
+    assert all(one["time"] and one["level"] and one["message"] for one in found)
+
+
+def test_what_was_asked_is_in_the_table_once_the_service_has_stopped(run: Run) -> None:
+    with serving(run) as service:
+        assert service.ask("/events?wait=true", VIEW)[0] == 200
+        for number in range(3):
+            assert service.ask(f"/pipes/recently_viewed?user_id=u&limit={number + 1}")[0] == 200
+        service.stop()
+        assert service.process.returncode == 0
+    stored = run.python(
+        """
+        from app.settings import from_environment
+        from app.warehouse import open_warehouse
+        warehouse = open_warehouse(from_environment(), create=False)
+        for row in warehouse.trusted_rows("select parameters, item_ids from alsobought.requests order by time").data:
+            print(*row)
+        warehouse.close()
+        """
+    )
+    expected = [f"""{{"user_id":["u"],"limit":["{number}"]}} ['tea']""" for number in (1, 2, 3)]
+    assert stored.splitlines() == expected
+    assert run("check").status == 0
