@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -58,7 +59,11 @@ def emptied(on: Engine) -> Iterator[Callable[[], Shop]]:
 
 
 @given(batches=batches)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=int(os.environ.get("EXAMPLES", "25")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 def test_every_count_table_equals_a_recompute_whatever_the_batches(
     emptied: Callable[[], Shop], batches: list[tuple[list[Event], str]]
 ) -> None:
@@ -169,7 +174,9 @@ def test_two_users_with_the_same_order_id_have_two_orders(shop: Shop) -> None:
     assert tables(shop.warehouse)["co_baskets"] == {}
 
 
-def test_a_check_finds_a_wrong_count(shop: Shop) -> None:
+@pytest.mark.parametrize("share", [200_000, 1])
+def test_a_check_finds_a_wrong_count(shop: Shop, monkeypatch: pytest.MonkeyPatch, share: int) -> None:
+    monkeypatch.setattr("app.counts.SHARE", share)
     shop.writer.submit(Submission(_order(3))).result()
     database = shop.settings.database
     shop.warehouse.command(f"insert into {database}.co_baskets select * from {database}.co_baskets limit 1")
