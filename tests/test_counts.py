@@ -181,10 +181,11 @@ def test_a_check_finds_a_wrong_count(shop: Shop, monkeypatch: pytest.MonkeyPatch
     database = shop.settings.database
     shop.warehouse.command(f"insert into {database}.co_baskets select * from {database}.co_baskets limit 1")
     shop.warehouse.command(f"insert into {database}.user_categories values ('ada', 'Tea', 'view', 1)")
+    shop.warehouse.command(f"insert into {database}.buyer_items values (1, 1, 1)")
     shop.warehouse.command(f"insert into {database}.item_totals values (1, '2026-01-01', 1, 0, -1)")
     shop.warehouse.command(f"insert into {database}.daily_popularity values ('2026-01-01', 'view', 1, 0, 0, 0, 0.01)")
     found = {table: wrong for table, wrong in wrong_rows(shop.warehouse, CHECKS) if wrong}
-    assert found == {"co_baskets": 1, "user_categories": 1, "item_totals": 2, "daily_popularity": 1}
+    assert found == {"co_baskets": 1, "user_categories": 1, "item_totals": 2, "daily_popularity": 1, "buyer_items": 1}
 
 
 def test_a_disk_that_is_full_at_the_start_stops_no_answer_and_what_was_torn_is_healed_before_the_next_batch(
