@@ -17,7 +17,7 @@ test: .venv/.test
 
 # Every fault at every step, and kills at random moments.
 faults: .venv/.test
-	KILLS=30 $(BIN)/python -m pytest -m "thorough or not thorough" tests/faults $(ARGS)
+	KILLS=30 EXAMPLES=100 $(BIN)/python -m pytest -m "thorough or not thorough" tests/faults tests/test_counts.py $(ARGS)
 
 # Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers.
 test-server: .venv/.test

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from app.folder import folder_of
 from app.warehouse import Warehouse
+
+GOOD_END = ".ended"
 
 
 def batch_token(source: str, partition: int, first: int, last: int, epoch: int) -> str:
@@ -44,6 +47,30 @@ def heal(warehouse: Warehouse) -> list[str]:
         token = batch_token(source, partition, first_offset, last_offset, epoch)
         warehouse.insert_select("events", select, token)
     return torn
+
+
+def note_good_end(warehouse: Warehouse) -> None:
+    """Says in the folder that the last batch went through whole, so that the next start need not store it again."""
+    if folder := _folder(warehouse):
+        (folder / GOOD_END).write_text(str(_last_batch(warehouse)))
+
+
+def ended_well(warehouse: Warehouse) -> bool:
+    """Whether the last batch is known to be whole. Asking takes the note away: the next end may be another."""
+    folder = _folder(warehouse)
+    if not folder or not (folder / GOOD_END).exists():
+        return False
+    noted = (folder / GOOD_END).read_text()
+    (folder / GOOD_END).unlink()
+    return noted == str(_last_batch(warehouse))
+
+
+def _folder(warehouse: Warehouse) -> Path | None:
+    return folder_of(warehouse.dsn) if warehouse.embedded else None
+
+
+def _last_batch(warehouse: Warehouse) -> int:
+    return int(warehouse.trusted_rows(f"select max(batch) from {warehouse.database}.events").data[0][0])
 
 
 def _fed_tables(warehouse: Warehouse) -> list[str]:

@@ -23,7 +23,7 @@ from app.catalogue import Catalogue
 from app.errors import AlsoboughtError, Busy, NotStored
 from app.events import Event, Item
 from app.failpoints import reach
-from app.heal import batch_token, heal
+from app.heal import batch_token, ended_well, heal, note_good_end
 from app.intake import Errand, ItemRow, Row, Stored, Submission, utc_now
 from app.ledger import known_ids, known_offsets
 from app.settings import Settings
@@ -84,6 +84,8 @@ class Writer:
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
+            if not self._torn and not self._unfinished:
+                note_good_end(self.warehouse)
 
     def submit(self, submission: Submission) -> Future[Stored]:
         """Raises Busy when too much is waiting; the future raises NotStored when the warehouse refuses."""
@@ -274,7 +276,8 @@ class Writer:
 
     def _heal(self) -> None:
         if self._torn:
-            heal(self.warehouse)
+            if not ended_well(self.warehouse):
+                heal(self.warehouse)
             self._torn = False
 
     def _settle(self) -> None:

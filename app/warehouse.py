@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 WRITE_SETTINGS: dict[str, Any] = {
     "async_insert": 0,
     "max_insert_threads": 1,
-    "parallel_view_processing": 0,
+    "parallel_view_processing": 1,  # a quarter faster; right because views tell earlier from later by seq, in any order
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "materialized_views_ignore_errors": 0,
     "optimize_on_insert": 0,  # parts are summed when they merge; summing each batch took a third of the time

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0018_co_purchases
+-- 0020_co_purchases
 -- How many people bought both items, both ways round, by the month of the later first purchase of the two.
 -- A person's items are ranked by first purchase; a pair counts once per person if the ranks are at most 20 apart.
 -- Signed sums that merge in the background: read with sum(buyers) ... group by, and having above 0.

@@ -1,8 +1,9 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0019_co_purchases_mv
--- Feeds co_purchases, the way co_baskets_mv walks an order: a person's last 20 earlier items, then the fresh ones, paired
--- with their 20 predecessors. What was bought earlier is in user_items, which may or may not hold the block already.
+-- 0021_co_purchases_mv
+-- Feeds co_purchases, the way co_baskets_mv walks an order: a person's last 20 earlier items, then the fresh ones, paired with
+-- their 20 predecessors. What was bought earlier is in buyer_items, which may or may not hold the block already. It is
+-- asked twice: for the items of the block, which is cheap, and for the latest of each group.
 
 CREATE MATERIALIZED VIEW co_purchases_mv TO co_purchases
 (
@@ -12,52 +13,42 @@ CREATE MATERIALIZED VIEW co_purchases_mv TO co_purchases
     `buyers` Int64
 )
 AS WITH
-    earlier AS
-    (
-        SELECT
-            user_id AS buyer,
-            cityHash64(item_id) AS item_key,
-            min(first_seq) AS seq_of_first
-        FROM user_items
-        WHERE (event_type = 'purchase') AND (user_id IN (
-            SELECT user_id
-            FROM events
-            WHERE event_type = 'purchase'
-        ))
-        GROUP BY
-            buyer,
-            item_key
-        HAVING seq_of_first < (
-            SELECT min(seq)
-            FROM events
-        )
-    ),
     lines AS
     (
         SELECT
-            user_id AS buyer,
+            cityHash64(user_id) AS group_key,
             cityHash64(item_id) AS item_key,
             min(seq) AS seq_of_first,
             toStartOfMonth(toDate(argMin(timestamp, seq))) AS line_month
         FROM events
         WHERE event_type = 'purchase'
         GROUP BY
-            buyer,
+            group_key,
             item_key
     ),
     fresh AS
     (
         SELECT
-            buyer,
+            group_key,
             arraySort(groupArray((seq_of_first, item_key, line_month))) AS added
         FROM lines
-        WHERE (buyer, item_key) NOT IN (
+        WHERE (group_key, item_key) NOT IN (
             SELECT
-                buyer,
+                buyer_key,
                 item_key
-            FROM earlier
+            FROM buyer_items
+            WHERE ((buyer_key, item_key) IN (
+                SELECT
+                    cityHash64(user_id),
+                    cityHash64(item_id)
+                FROM events
+                WHERE event_type = 'purchase'
+            )) AND (first_seq < (
+                SELECT min(seq)
+                FROM events
+            ))
         )
-        GROUP BY buyer
+        GROUP BY group_key
     ),
     walks AS
     (
@@ -71,11 +62,30 @@ AS WITH
         LEFT JOIN
         (
             SELECT
-                buyer,
+                group_key,
                 groupArraySorted(20)((-toInt64(seq_of_first), item_key)) AS latest
-            FROM earlier
-            GROUP BY buyer
-        ) AS history ON fresh.buyer = history.buyer
+            FROM
+            (
+                SELECT
+                    buyer_key AS group_key,
+                    item_key,
+                    min(first_seq) AS seq_of_first
+                FROM buyer_items
+                WHERE buyer_key IN (
+                    SELECT cityHash64(user_id)
+                    FROM events
+                    WHERE event_type = 'purchase'
+                )
+                GROUP BY
+                    group_key,
+                    item_key
+                HAVING seq_of_first < (
+                    SELECT min(seq)
+                    FROM events
+                )
+            )
+            GROUP BY group_key
+        ) AS history ON fresh.group_key = history.group_key
     ),
     steps AS
     (

@@ -1,8 +1,9 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0023_co_views_mv
+-- 0025_co_views_mv
 -- Feeds co_views, the way co_baskets_mv walks an order: a session's last 20 earlier items, then the fresh ones, paired with
--- their 20 predecessors. What was viewed earlier is in session_items, which may or may not hold the block already.
+-- their 20 predecessors. What was viewed earlier is in session_items, which may or may not hold the block already. It is
+-- asked twice: for the items of the block, which is cheap, and for the latest of each group.
 
 CREATE MATERIALIZED VIEW co_views_mv TO co_views
 (
@@ -12,52 +13,42 @@ CREATE MATERIALIZED VIEW co_views_mv TO co_views
     `sessions` Int64
 )
 AS WITH
-    earlier AS
-    (
-        SELECT
-            session_key,
-            item_key,
-            min(first_seq) AS seq_of_first
-        FROM session_items
-        WHERE session_key IN (
-            SELECT cityHash64(user_id, session_id)
-            FROM events
-            WHERE (event_type = 'view') AND (session_id != '')
-        )
-        GROUP BY
-            session_key,
-            item_key
-        HAVING seq_of_first < (
-            SELECT min(seq)
-            FROM events
-        )
-    ),
     lines AS
     (
         SELECT
-            cityHash64(user_id, session_id) AS session_key,
+            cityHash64(user_id, session_id) AS group_key,
             cityHash64(item_id) AS item_key,
             min(seq) AS seq_of_first,
             toStartOfMonth(toDate(argMin(timestamp, seq))) AS line_month
         FROM events
         WHERE (event_type = 'view') AND (session_id != '')
         GROUP BY
-            session_key,
+            group_key,
             item_key
     ),
     fresh AS
     (
         SELECT
-            session_key,
+            group_key,
             arraySort(groupArray((seq_of_first, item_key, line_month))) AS added
         FROM lines
-        WHERE (session_key, item_key) NOT IN (
+        WHERE (group_key, item_key) NOT IN (
             SELECT
                 session_key,
                 item_key
-            FROM earlier
+            FROM session_items
+            WHERE ((session_key, item_key) IN (
+                SELECT
+                    cityHash64(user_id, session_id),
+                    cityHash64(item_id)
+                FROM events
+                WHERE (event_type = 'view') AND (session_id != '')
+            )) AND (first_seq < (
+                SELECT min(seq)
+                FROM events
+            ))
         )
-        GROUP BY session_key
+        GROUP BY group_key
     ),
     walks AS
     (
@@ -71,11 +62,30 @@ AS WITH
         LEFT JOIN
         (
             SELECT
-                session_key,
+                group_key,
                 groupArraySorted(20)((-toInt64(seq_of_first), item_key)) AS latest
-            FROM earlier
-            GROUP BY session_key
-        ) AS history ON fresh.session_key = history.session_key
+            FROM
+            (
+                SELECT
+                    session_key AS group_key,
+                    item_key,
+                    min(first_seq) AS seq_of_first
+                FROM session_items
+                WHERE session_key IN (
+                    SELECT cityHash64(user_id, session_id)
+                    FROM events
+                    WHERE (event_type = 'view') AND (session_id != '')
+                )
+                GROUP BY
+                    group_key,
+                    item_key
+                HAVING seq_of_first < (
+                    SELECT min(seq)
+                    FROM events
+                )
+            )
+            GROUP BY group_key
+        ) AS history ON fresh.group_key = history.group_key
     ),
     steps AS
     (

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0026_daily_popularity
+-- 0028_daily_popularity
 -- How often each item was seen, carted, bought … on each day, in what quantity, and the revenue: quantity times price.
 -- orders counts an order once per item, on the day of its first line with the item. item_key 0 stands for all items.
 -- Signed sums that merge in the background: read with sum(...) ... group by.

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0027_daily_popularity_mv
+-- 0029_daily_popularity_mv
 -- Feeds daily_popularity. An order that had a line with the item before this block does not count again: order_items knows.
 -- The source has a name of its own, since an alias would win over its column.
 
@@ -15,24 +15,21 @@ CREATE MATERIALIZED VIEW daily_popularity_mv TO daily_popularity
     `revenue` Decimal(38, 4)
 )
 AS WITH
+    (
+        SELECT min(seq)
+        FROM events
+    ) AS begin,
     earlier AS
     (
         SELECT
             order_key,
-            item_key AS member_key
+            arrayJoin([item_key, 0]) AS member_key
         FROM order_items
-        WHERE order_key IN (
+        WHERE (first_seq < begin) AND (order_key IN (
             SELECT cityHash64(user_id, order_id)
             FROM events
             WHERE (event_type = 'purchase') AND (order_id != '')
-        )
-        GROUP BY
-            order_key,
-            member_key
-        HAVING min(first_seq) < (
-            SELECT min(seq)
-            FROM events
-        )
+        ))
     ),
     firsts AS
     (
@@ -59,7 +56,7 @@ SELECT
         WHERE (order_key, member_key) NOT IN (
             SELECT
                 order_key,
-                arrayJoin([member_key, 0])
+                member_key
             FROM earlier
         )
     ))) AS orders,

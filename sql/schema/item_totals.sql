@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0024_item_totals
+-- 0026_item_totals
 -- In how many orders an item stands, how many people bought it, in how many sessions it was viewed: what pair counts are
 -- divided by. Each order, person and session counts in the month of its first line with the item.
 -- item_key 0 stands for all items: how many orders, buyers and sessions there are at all.

@@ -1,8 +1,8 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0025_item_totals_mv
+-- 0027_item_totals_mv
 -- Feeds item_totals: an item counts for an order, a person or a session with its first line there. Whether there was an
--- earlier one is decided by seq, from the histories that the pair views use.
+-- earlier one is decided by seq, from the histories that the pair views use. member_key 0 stands for all items of a group.
 
 CREATE MATERIALIZED VIEW item_totals_mv TO item_totals
 (
@@ -13,62 +13,10 @@ CREATE MATERIALIZED VIEW item_totals_mv TO item_totals
     `sessions` Int64
 )
 AS WITH
-    earlier AS
     (
-        SELECT
-            'order' AS kind,
-            order_key AS group_key,
-            item_key AS member_key
-        FROM order_items
-        WHERE order_key IN (
-            SELECT cityHash64(user_id, order_id)
-            FROM events
-            WHERE (event_type = 'purchase') AND (order_id != '')
-        )
-        GROUP BY
-            group_key,
-            member_key
-        HAVING min(first_seq) < (
-            SELECT min(seq)
-            FROM events
-        )
-        UNION ALL
-        SELECT
-            'buyer' AS kind,
-            cityHash64(user_id) AS group_key,
-            cityHash64(item_id) AS member_key
-        FROM user_items
-        WHERE (event_type = 'purchase') AND (user_id IN (
-            SELECT user_id
-            FROM events
-            WHERE event_type = 'purchase'
-        ))
-        GROUP BY
-            group_key,
-            member_key
-        HAVING min(first_seq) < (
-            SELECT min(seq)
-            FROM events
-        )
-        UNION ALL
-        SELECT
-            'session' AS kind,
-            session_key AS group_key,
-            item_key AS member_key
-        FROM session_items
-        WHERE session_key IN (
-            SELECT cityHash64(user_id, session_id)
-            FROM events
-            WHERE (event_type = 'view') AND (session_id != '')
-        )
-        GROUP BY
-            group_key,
-            member_key
-        HAVING min(first_seq) < (
-            SELECT min(seq)
-            FROM events
-        )
-    ),
+        SELECT min(seq)
+        FROM events
+    ) AS begin,
     lines AS
     (
         SELECT
@@ -94,10 +42,79 @@ SELECT
 FROM lines
 WHERE (kind, group_key, member_key) NOT IN (
     SELECT
-        kind,
-        group_key,
-        arrayJoin([member_key, 0])
-    FROM earlier
+        'order',
+        order_key,
+        item_key
+    FROM order_items
+    WHERE (first_seq < begin) AND ((order_key, item_key) IN (
+        SELECT
+            cityHash64(user_id, order_id),
+            cityHash64(item_id)
+        FROM events
+        WHERE (event_type = 'purchase') AND (order_id != '')
+    ))
+    UNION ALL
+    SELECT
+        'order',
+        order_key,
+        0
+    FROM order_items
+    WHERE (first_seq < begin) AND (order_key IN (
+        SELECT cityHash64(user_id, order_id)
+        FROM events
+        WHERE (event_type = 'purchase') AND (order_id != '')
+    ))
+    GROUP BY order_key
+    UNION ALL
+    SELECT
+        'buyer',
+        buyer_key,
+        item_key
+    FROM buyer_items
+    WHERE (first_seq < begin) AND ((buyer_key, item_key) IN (
+        SELECT
+            cityHash64(user_id),
+            cityHash64(item_id)
+        FROM events
+        WHERE event_type = 'purchase'
+    ))
+    UNION ALL
+    SELECT
+        'buyer',
+        buyer_key,
+        0
+    FROM buyer_items
+    WHERE (first_seq < begin) AND (buyer_key IN (
+        SELECT cityHash64(user_id)
+        FROM events
+        WHERE event_type = 'purchase'
+    ))
+    GROUP BY buyer_key
+    UNION ALL
+    SELECT
+        'session',
+        session_key,
+        item_key
+    FROM session_items
+    WHERE (first_seq < begin) AND ((session_key, item_key) IN (
+        SELECT
+            cityHash64(user_id, session_id),
+            cityHash64(item_id)
+        FROM events
+        WHERE (event_type = 'view') AND (session_id != '')
+    ))
+    UNION ALL
+    SELECT
+        'session',
+        session_key,
+        0
+    FROM session_items
+    WHERE (first_seq < begin) AND (session_key IN (
+        SELECT cityHash64(user_id, session_id)
+        FROM events
+        WHERE (event_type = 'view') AND (session_id != '')
+    ))
+    GROUP BY session_key
 )
 GROUP BY
     item_key,

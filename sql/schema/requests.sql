@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0028_requests
+-- 0030_requests
 -- Requests to pipes, one row each: what was asked, what was shown and what it cost. Not made from events; the service
 -- writes it in batches, so the requests of the last second are missing after a crash.
 -- `time` is the clock the pipe was given. `parameters` is a JSON object, each name with the list of its values, just as

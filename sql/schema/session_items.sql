@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0020_session_items
+-- 0022_session_items
 -- Which items a session viewed and the seq of each one's first view: the history that co_views_mv continues.
 -- Read it with min(first_seq) ... group by session_key, item_key.
 

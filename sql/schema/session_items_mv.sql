@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0021_session_items_mv
+-- 0023_session_items_mv
 -- Feeds session_items. A session belongs to its user: two users may use the same session_id.
 
 CREATE MATERIALIZED VIEW session_items_mv TO session_items

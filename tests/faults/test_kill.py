@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from app.heal import GOOD_END
 from app.settings import HOME, Settings
 from tests.engines import front, migrated
 
@@ -42,6 +43,16 @@ def test_the_same_holds_for_a_writer_that_is_killed_while_its_server_lives() -> 
     with front() as dsn:
         migrated(Settings(dsn=dsn))
         _kill_and_verify(dsn, KILLS // 2)
+
+
+def test_a_good_end_is_noted_so_that_the_next_start_need_not_heal_and_a_kill_leaves_no_note(tmp_path: Path) -> None:
+    folder, dsn = tmp_path / "shop", f"chdb://{tmp_path}/shop"
+    _killed_while_writing(dsn, 1, 0.3)
+    assert not (folder / GOOD_END).exists()
+    assert _child("verify", dsn).communicate()[0]
+    assert int((folder / GOOD_END).read_text()) > 0
+    _killed_while_writing(dsn, 2, 0.3)
+    assert not (folder / GOOD_END).exists()
 
 
 def _kill_and_verify(dsn: str, kills: int) -> None:

@@ -1,7 +1,7 @@
 {#- Pairs of a table that are not what the events say: rows of item_key, other_item_key, month and by how much.
     Written another way than the views, on purpose: ranks and neighbours by window functions.
     table, counted: what is checked, and its column; group_key: what makes a group, of which events; most: how far apart two ranks
-    may be; weight: what the later line adds to the column weight. Items are split into shares to bound memory. -#}
+    may be; weight: what the later line adds to the column weight. Items are split into shares to bound memory; a small shop has one. -#}
 {%- macro wrong_pairs(table, counted, group_key, events, most, weight="0", summed="0") -%}
 with
     ranked as (
@@ -28,12 +28,12 @@ with
     )
 select *
 from (
-{% for share in range(8) %}
+{% for share in range(shares) %}
     select item_key, other_item_key, month, sum(times) as difference, sum(total) as weight_difference
     from (
         select item_key, other_item_key, month, {{ counted }} as times, toInt64({{ summed }}) as total
         from {{ database }}.{{ table }}
-        where item_key % 8 = {{ share }}
+        where item_key % {{ shares }} = {{ share }}
         union all
         select
             item_key,
@@ -43,7 +43,7 @@ from (
             -if(nth > neighbour.2, line_weight, neighbour.4) as total
         from beside
         array join neighbours as neighbour
-        where item_key % 8 = {{ share }} and neighbour.2 != nth
+        where item_key % {{ shares }} = {{ share }} and neighbour.2 != nth
     )
     group by item_key, other_item_key, month
     having difference != 0 or weight_difference != 0

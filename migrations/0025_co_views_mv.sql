@@ -1,32 +1,30 @@
 -- Feeds co_views, the way co_baskets_mv walks an order: a session's last 20 earlier items, then the fresh ones, paired with
--- their 20 predecessors. What was viewed earlier is in session_items, which may or may not hold the block already.
+-- their 20 predecessors. What was viewed earlier is in session_items, which may or may not hold the block already. It is
+-- asked twice: for the items of the block, which is cheap, and for the latest of each group.
 create materialized view {{ database }}.co_views_mv to {{ database }}.co_views as
 with
-    earlier as (
-        select session_key, item_key, min(first_seq) as seq_of_first
-        from {{ database }}.session_items
-        where session_key in (
-            select cityHash64(user_id, session_id) from {{ database }}.events
-            where event_type = 'view' and session_id != ''
-        )
-        group by session_key, item_key
-        having seq_of_first < (select min(seq) from {{ database }}.events)
-    ),
     lines as (
         select
-            cityHash64(user_id, session_id) as session_key,
+            cityHash64(user_id, session_id) as group_key,
             cityHash64(item_id) as item_key,
             min(seq) as seq_of_first,
             toStartOfMonth(toDate(argMin(timestamp, seq))) as line_month
         from {{ database }}.events
         where event_type = 'view' and session_id != ''
-        group by session_key, item_key
+        group by group_key, item_key
     ),
     fresh as (
-        select session_key, arraySort(groupArray((seq_of_first, item_key, line_month))) as added
+        select group_key, arraySort(groupArray((seq_of_first, item_key, line_month))) as added
         from lines
-        where (session_key, item_key) not in (select session_key, item_key from earlier)
-        group by session_key
+        where (group_key, item_key) not in (
+            select session_key, item_key
+            from {{ database }}.session_items
+            where (session_key, item_key) in (
+                select cityHash64(user_id, session_id), cityHash64(item_id) from {{ database }}.events where event_type = 'view' and session_id != ''
+            )
+            and first_seq < (select min(seq) from {{ database }}.events)
+        )
+        group by group_key
     ),
     walks as (
         select
@@ -37,10 +35,16 @@ with
             length(walk) as size
         from fresh
         left join (
-            select session_key, groupArraySorted(20)((-toInt64(seq_of_first), item_key)) as latest
-            from earlier
-            group by session_key
-        ) as history on fresh.session_key = history.session_key
+            select group_key, groupArraySorted(20)((-toInt64(seq_of_first), item_key)) as latest
+            from (
+                select session_key as group_key, item_key, min(first_seq) as seq_of_first
+                from {{ database }}.session_items
+                where session_key in (select cityHash64(user_id, session_id) from {{ database }}.events where event_type = 'view' and session_id != '')
+                group by group_key, item_key
+                having seq_of_first < (select min(seq) from {{ database }}.events)
+            )
+            group by group_key
+        ) as history on fresh.group_key = history.group_key
     ),
     steps as (
         select

@@ -1,0 +1,11 @@
+-- Which items a person bought and the seq of each one's first purchase: the history that co_purchases_mv continues. Numbers
+-- instead of the texts of user_items: a batch reads all that its buyers ever bought.
+-- Read it with min(first_seq) ... group by buyer_key, item_key.
+create table {{ database }}.buyer_items (
+    buyer_key UInt64,
+    item_key UInt64,
+    first_seq SimpleAggregateFunction(min, UInt64)
+)
+engine = {{ engine('AggregatingMergeTree') }}
+order by (buyer_key, item_key)
+settings {{ window }}
