@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from app.cli_doctor import doctor
+from app.cli_ingest import ingest
 from app.cli_load import load
 from app.cli_migrate import migrate
 from app.cli_pipes import pipe
@@ -119,6 +120,7 @@ def check(settings: Settings) -> None:
 
 main.add_command(migrate)
 main.add_command(load)
+main.add_command(ingest)
 main.add_command(pipe)
 main.add_command(doctor)
 

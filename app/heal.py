@@ -33,7 +33,7 @@ def heal(warehouse: Warehouse) -> list[str]:
     """
     database = warehouse.database
     last = warehouse.trusted_rows(
-        "select any(source), any(partition), argMin(offset, seq), argMax(offset, seq), any(epoch), batch, count()"
+        "select any(source), argMin(partition, seq), argMin(offset, seq), argMax(offset, seq), any(epoch), batch, count()"
         f" from {database}.events where batch = (select max(batch) from {database}.events) group by batch"
     ).data
     fed = _fed_tables(warehouse) if warehouse.embedded else []

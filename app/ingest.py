@@ -206,7 +206,7 @@ class Writer:
         if self.catalogue.items_changed:  # events behind new items are stamped with their categories
             self.catalogue.read()
         now = self.clock()
-        known, known_places = self._known(together, now)
+        known, stored_before = self._known(together, now)
         rows: list[Row] = []
         counts = []
         batch = self._next_seq()
@@ -215,8 +215,8 @@ class Writer:
             before = len(rows)
             for place, event in enumerate(cast(Sequence[Event], submission.rows)):
                 offset = submission.offsets[place] if submission.offsets is not None else None
-                row = self._row(event, submission.source, offset, batch, now)
-                if row.event_id in known or offset in known_places:
+                row = self._row(event, submission, offset, batch, now)
+                if row.event_id in known or (submission.source, submission.partition, offset) in stored_before:
                     continue
                 known.add(row.event_id)
                 rows.append(row)
@@ -227,19 +227,19 @@ class Writer:
             self._finish(Batch(token, _encode_lines(rows), rows, now))
         return [Stored(stored, repeats, now) for stored, repeats in counts]
 
-    def _row(self, event: Event, source: str, offset: int | None, batch: int, now: datetime) -> Row:
+    def _row(self, event: Event, submission: Submission, offset: int | None, batch: int, now: datetime) -> Row:
         seq = self._seq = self._seq + 1
         place = seq if offset is None else offset
         timestamp = event.timestamp if isinstance(event.timestamp, datetime) else now
         properties = "" if event.properties is msgspec.UNSET else msgspec.json.encode(event.properties).decode()
         return Row(
-            event_id=event.event_id or f"{source}:{place}",
+            event_id=event.event_id or _own_id(submission, place),
             event_type=event.event_type,
             user_id=event.user_id or event.session_id,
             item_id=event.item_id,
             timestamp=timestamp,
-            source=source,
-            partition=0,
+            source=submission.source,
+            partition=submission.partition,
             offset=place,
             batch=batch,
             epoch=self.epoch,
@@ -254,21 +254,20 @@ class Writer:
             properties=properties,
         )
 
-    def _known(self, together: list[Submission], now: datetime) -> tuple[set[str], set[int]]:
-        """The event_ids among these that were stored within the horizon, and the offsets that were ever stored."""
+    def _known(self, together: list[Submission], now: datetime) -> tuple[set[str], set[tuple[str, int, int]]]:
+        """The event_ids among these that were stored within the horizon, and the places that were ever stored."""
         ids = [
             event.event_id
             for submission in together
             for event in cast(Sequence[Event], submission.rows)
             if event.event_id
         ]
-        offsets: set[int] = set()
-        for submission in together:
-            if submission.offsets is not None:
-                offsets |= known_offsets(
-                    self.warehouse, submission.source, submission.offsets[0], submission.offsets[-1]
-                )
-        return known_ids(self.warehouse, ids, now - timedelta(days=self.settings.repeat_days)), offsets
+        places: set[tuple[str, int, int]] = set()
+        for one in together:
+            if one.offsets is not None:
+                stored = known_offsets(self.warehouse, one.source, one.partition, one.offsets[0], one.offsets[-1])
+                places.update((one.source, one.partition, offset) for offset in stored)
+        return known_ids(self.warehouse, ids, now - timedelta(days=self.settings.repeat_days)), places
 
     def _next_seq(self) -> int:
         """Microseconds that never fall behind what was given before."""
@@ -319,6 +318,12 @@ class Writer:
         self.warehouse.insert("items", _encode_lines(rows))
         self.catalogue.items_changed = True
         return Stored(len(rows), 0, now)
+
+
+def _own_id(submission: Submission, place: int) -> str:
+    """The event_id of an event that has none: where it was."""
+    part = f"{submission.partition}:" if submission.partition else ""
+    return f"{submission.source}:{part}{place}"
 
 
 _encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines

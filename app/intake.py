@@ -67,7 +67,7 @@ class Stored:
 
 @dataclass
 class Submission:
-    """Rows that arrived together. `offsets` are their places in the source, rising; a direct post has none.
+    """Rows that arrived together. `offsets` are their places in a partition of the source, rising; a direct post has none.
 
     `after` is the future of the one before it: if that was not stored, this one is not either, for a source with a gap
     could not be gone on with behind its last offset.
@@ -77,6 +77,7 @@ class Submission:
     source: str = "post"
     offsets: Sequence[int] | None = None
     after: Future[Stored] | None = None
+    partition: int = 0
     done: Future[Stored] = field(default_factory=Future)
 
     @property

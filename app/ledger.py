@@ -27,13 +27,14 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool = False
 
 
-def resume_at(warehouse: Warehouse, source: str, since: int = 0) -> int:
-    """The offset after the last that is stored of a source, by the batches from `since` on; 0 if none is."""
+def resume_at(warehouse: Warehouse, source: str, since: int = 0, partition: int = 0) -> int:
+    """The offset after the last that is stored of a partition, by the batches from `since` on; 0 if none is."""
     sql = (
-        f"select max(last_offset + 1) from {warehouse.database}.ingest_batches"
-        " where source = {source:String} and batch >= {since:UInt64}"
+        f"select if(count() = 0, 0, max(last_offset) + 1) from {warehouse.database}.ingest_batches"
+        " where source = {source:String} and partition = {partition:UInt32} and batch >= {since:UInt64}"
     )
-    return int(warehouse.trusted_rows(sql, {"source": source, "since": since}).data[0][0])
+    given = {"source": source, "since": since, "partition": partition}
+    return int(warehouse.trusted_rows(sql, given).data[0][0])
 
 
 def next_batch(warehouse: Warehouse, source: str) -> int:
@@ -52,18 +53,18 @@ def events_before(warehouse: Warehouse, source: str, offset: int | None = None) 
     return int(warehouse.trusted_rows(sql, {"source": source}).data[0][0])
 
 
-def known_offsets(warehouse: Warehouse, source: str, first: int, last: int) -> set[int]:
-    """The offsets of a source in this range that are stored, however long ago. Reads events only if the ledger has such."""
-    given = {"source": source, "first": first, "last": last}
+def known_offsets(warehouse: Warehouse, source: str, partition: int, first: int, last: int) -> set[int]:
+    """The offsets of a partition in this range that are stored, however long ago. Reads events only if the ledger has such."""
+    given = {"source": source, "partition": partition, "first": first, "last": last}
     overlap = (
         f"select count() from {warehouse.database}.ingest_batches where source = {{source:String}}"
-        " and first_offset <= {last:UInt64} and last_offset >= {first:UInt64}"
+        " and partition = {partition:UInt32} and first_offset <= {last:UInt64} and last_offset >= {first:UInt64}"
     )
     if not warehouse.trusted_rows(overlap, given).data[0][0]:
         return set()
     sql = (
         f"select offset from {warehouse.database}.events where source = {{source:String}}"
-        " and offset between {first:UInt64} and {last:UInt64}"
+        " and partition = {partition:UInt32} and offset between {first:UInt64} and {last:UInt64}"
     )
     return {row[0] for row in warehouse.trusted_rows(sql, given).data}
 

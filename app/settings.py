@@ -49,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
     threads: Threads = setting(8, "Requests answered at the same time.")
+    kafka: str = setting("", "Kafka's bootstrap servers, comma-separated; empty: none.")
     cors: str = setting("", "Origins of browsers that may call, comma-separated; * for all; empty: none.")
     event_types: str = setting("", "More event types than the standard ones, comma-separated.")
     max_event_bytes: Positive = setting(65_536, "Largest event or item accepted, in bytes.")

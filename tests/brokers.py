@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -161,10 +161,8 @@ def main() -> None:
         return
     with broker(int(sys.argv[1]) if len(sys.argv) > 1 else 9092) as running:
         print(f"{running.kind} listens on {running.address}; Ctrl-C stops it and forgets everything", flush=True)  # noqa: T201
-        try:
+        with suppress(KeyboardInterrupt):
             signal.pause()
-        except KeyboardInterrupt:
-            pass
 
 
 if __name__ == "__main__":

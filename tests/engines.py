@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -137,12 +138,10 @@ def why_not(name: str) -> str:
 
 @cache
 def docker_answers() -> bool:
-    import docker
-
-    try:
-        return bool(docker.from_env(timeout=5).ping())
-    except docker.errors.DockerException:
-        return False
+    return (
+        bool(shutil.which("docker"))
+        and not subprocess.run(("docker", "info"), capture_output=True, check=False).returncode
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
-    ["app.cli_doctor", "app.cli_load", "app.cli_migrate", "app.cli_pipes"],
+    ["app.cli_doctor", "app.cli_ingest", "app.cli_load", "app.cli_migrate", "app.cli_pipes"],
     ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
@@ -21,7 +21,7 @@ LAYERS = [
     ["app.web.factory"],  # the face
     ["app.web.endpoints"],
     ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker"],
-    ["app.holder"],  # others may ask
+    ["app.holder", "app.stream"],  # others may ask; Kafka is read
     ["app.shop"],  # a running shop, and files into it
     ["app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
@@ -44,9 +44,9 @@ LAYERS = [
     ["app.pipes.parameters"],
     ["app.migrations.cluster", "app.migrations.files"],
     ["app.migrations.statement"],
-    ["app.examination"],
+    ["app.examination", "app.segment"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
-    ["app.line"],
+    ["app.line", "app.kafka"],
     ["app.failpoints"],
     ["app.errors"],
 ]

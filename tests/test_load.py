@@ -117,9 +117,9 @@ def test_offsets_are_known_however_long_ago_they_were_stored(make_shop: Callable
 def test_known_offsets_are_those_of_the_events_not_the_range_of_the_ledger(shop: Shop) -> None:
     rows = submission(0)
     shop.writer.submit(Submission(rows.rows[:3], "file", [2, 5, 9])).result()
-    assert known_offsets(shop.warehouse, "file", 0, 5) == {2, 5}
-    assert known_offsets(shop.warehouse, "file", 10, 20) == set()
-    assert known_offsets(shop.warehouse, "other", 0, 20) == set()
+    assert known_offsets(shop.warehouse, "file", 0, 0, 5) == {2, 5}
+    assert known_offsets(shop.warehouse, "file", 0, 10, 20) == set()
+    assert known_offsets(shop.warehouse, "other", 0, 0, 20) == set()
     assert shop.writer.submit(rows).result().rows == 7
     assert sorted(stored(shop, "offset")) == list(range(10))
 

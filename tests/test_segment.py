@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -62,10 +62,10 @@ def test_a_list_that_was_viewed_is_an_impression_for_each_product() -> None:
 
 
 def test_a_guest_is_known_by_the_device_and_a_session_by_its_own_id() -> None:
-    (guest,) = told("Product Viewed", TEA, userId=None)
-    assert (guest.user_id, guest.session_id) == ("", "device-7")  # type: ignore[union-attr]
-    (visit,) = told("Product Viewed", TEA, context={"sessionId": 1_700_000_000})
-    assert (visit.user_id, visit.session_id) == ("ada", "1700000000")  # type: ignore[union-attr]
+    (guest,) = cast(list[Event], told("Product Viewed", TEA, userId=None))
+    assert (guest.user_id, guest.session_id) == ("", "device-7")
+    (visit,) = cast(list[Event], told("Product Viewed", TEA, context={"sessionId": 1_700_000_000}))
+    assert (visit.user_id, visit.session_id) == ("ada", "1700000000")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from app.holder import Holder
 from app.logs import log_access, request_id
 from app.settings import Settings, origins
 from app.shop import Shop, open_shop
+from app.stream import Stream
 from app.web.endpoints import blueprint
 from app.web.metrics import Metrics
 from app.web.places import Places
@@ -59,6 +60,10 @@ def served_app(settings: Settings) -> Flask:
     atexit.register(shop.close)
     if shop.warehouse.embedded and (folder := folder_of(shop.warehouse.dsn)):
         atexit.register(Holder(folder, shop.writer, shop.warehouse.another).close)
+    if shop.warehouse.embedded and settings.kafka:
+        stream = Stream(shop.writer, settings)
+        stream.start()
+        atexit.register(stream.stop)
     return create_app(shop)
 
 
