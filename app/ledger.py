@@ -30,7 +30,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 def resume_at(warehouse: Warehouse, source: str, since: int = 0) -> int:
     """The offset after the last that is stored of a source, by the batches from `since` on; 0 if none is."""
     sql = (
-        f"select max(last_offset + 1) from {warehouse.database}.ingest_batches"
+        f"select if(count() = 0, 0, max(last_offset) + 1) from {warehouse.database}.ingest_batches"  # max(x + 1) of none is 1
         " where source = {source:String} and batch >= {since:UInt64}"
     )
     return int(warehouse.trusted_rows(sql, {"source": source, "since": since}).data[0][0])
