@@ -100,13 +100,14 @@ class Limits:
 
 
 class Warehouse:
-    """An open database. `write` is for one thread, the writer's; every reading thread gets a connection of its own."""
+    """An open database. What writes goes one at a time over one connection; every reading thread gets a connection of its own."""
 
     def __init__(self, dsn: str, database: str, limits: Limits, min_free: int) -> None:
         self.dsn, self.database, self.limits, self._min_free = dsn, database, limits, min_free
         self._local = threading.local()
         self._readers: list[Any] = []
         self._holds_folder = True
+        self._writing = threading.RLock()
         self._lock = threading.Lock()
         self._open_write()
 
@@ -142,15 +143,16 @@ class Warehouse:
 
     @contextmanager
     def _renewed_on_error(self) -> Iterator[None]:
-        """New connections after an error, for the reason that `_forget_reader` gives."""
-        try:
-            yield
-        except Exception:
-            old = (self._write, self._embedded_insert)
-            self._open_write()
-            for client in filter(None, old):
-                client.close()
-            raise
+        """The connection for writing, for one at a time; a new one after an error, for the reason that `_forget_reader` gives."""
+        with self._writing:
+            try:
+                yield
+            except Exception:
+                old = (self._write, self._embedded_insert)
+                self._open_write()
+                for client in filter(None, old):
+                    client.close()
+                raise
 
     def _connect_engine(self) -> Any:
         import chdb
