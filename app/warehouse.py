@@ -126,7 +126,7 @@ class Warehouse:
 
         try:
             if self.embedded:  # the folder as a path: in a dsn, # and % would mean something
-                path = str(self._folder) if self._folder else ":memory:"
+                path = str(self.folder) if self.folder else ":memory:"
                 return get_client(interface="chdb", path=path, chdb_options=dict(settings))
             return get_client(dsn=self.dsn, settings=dict(settings))
         except Exception as error:
@@ -158,10 +158,11 @@ class Warehouse:
         import chdb
 
         connect: Callable[[str], Any] = chdb.connect
-        return connect(str(self._folder.resolve()) if self._folder else ":memory:")
+        return connect(str(self.folder.resolve()) if self.folder else ":memory:")
 
     @property
-    def _folder(self) -> Path | None:
+    def folder(self) -> Path | None:
+        """Of an embedded warehouse; None for a server or for memory."""
         return folder_of(self.dsn) if self.embedded else None
 
     @property
@@ -181,7 +182,7 @@ class Warehouse:
         and an insert from a file leaves the file behind when killed.
         """
         settings = _write_settings(token)
-        if folder := self._folder:
+        if folder := self.folder:
             refuse_if_full(folder, len(lines), self._min_free)
         with _our_errors(NotStored), self._renewed_on_error():
             if self._embedded_insert:
@@ -284,7 +285,7 @@ class Warehouse:
                 if client:
                     client.close()
             self._readers.clear()
-        if self._holds_folder and (folder := self._folder):
+        if self._holds_folder and (folder := self.folder):
             release(folder)
 
 
