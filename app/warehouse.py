@@ -163,7 +163,7 @@ class Warehouse:
     @property
     def folder(self) -> Path | None:
         """Of an embedded warehouse; None for a server or for memory."""
-        return folder_of(self.dsn) if self.embedded else None
+        return folder_of(self.dsn)
 
     @property
     def shared(self) -> bool:
@@ -295,10 +295,8 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
     Raises WarehouseFault if another process holds the folder or it cannot be written, or if there is no database, unless
     `must_exist` is false.
     """
-    if settings.warehouse_dsn.startswith("chdb://"):
-        folder = folder_of(settings.warehouse_dsn)
-        if folder:
-            claim(folder, create)
+    if folder := folder_of(settings.warehouse_dsn):
+        claim(folder, create)
     limits = Limits(settings.query_seconds, settings.query_memory, settings.query_rows)
     warehouse = Warehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes)
     if create:
