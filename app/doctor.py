@@ -12,7 +12,6 @@ import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 
@@ -94,7 +93,7 @@ def _ask(settings: Settings, path: str) -> dict[str, object] | None:
 
 
 def _disk(settings: Settings) -> Iterator[Finding]:
-    folder = _folder(settings)
+    folder = folder_of(settings.warehouse_dsn)
     if folder is None:
         return
     there = next(path for path in (folder, *folder.parents) if path.exists())
@@ -113,16 +112,11 @@ def _disk(settings: Settings) -> Iterator[Finding]:
         yield Finding("disk", "ok", left)
 
 
-def _folder(settings: Settings) -> Path | None:
-    """Of an embedded warehouse; None for a server or for memory."""
-    return folder_of(settings.warehouse_dsn) if settings.warehouse_dsn.startswith("chdb:") else None
-
-
 # With the engine
 
 
 def _inside(settings: Settings) -> Iterator[Finding]:
-    folder = _folder(settings)
+    folder = folder_of(settings.warehouse_dsn)
     holder = held_by(folder) if folder else ""
     if holder and not answers(settings):
         yield Finding(

@@ -6,9 +6,9 @@ stored again, from `events` itself, with the token it was first stored under.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from app.folder import folder_of
 from app.warehouse import Warehouse
 
 GOOD_END = ".ended"
@@ -50,23 +50,23 @@ def heal(warehouse: Warehouse) -> list[str]:
 
 
 def note_good_end(warehouse: Warehouse) -> None:
-    """Says in the folder that the last batch went through whole, so that the next start need not store it again."""
-    if folder := _folder(warehouse):
-        (folder / GOOD_END).write_text(str(_last_batch(warehouse)))
+    """Says in the folder that the last batch went through whole, so that the next start need not store it again.
+
+    A disk with no room for the note is no reason to end badly: without it the next start heals.
+    """
+    if folder := warehouse.folder:
+        with suppress(OSError):
+            (folder / GOOD_END).write_text(str(_last_batch(warehouse)))
 
 
 def ended_well(warehouse: Warehouse) -> bool:
     """Whether the last batch is known to be whole. Asking takes the note away: the next end may be another."""
-    folder = _folder(warehouse)
+    folder = warehouse.folder
     if not folder or not (folder / GOOD_END).exists():
         return False
     noted = (folder / GOOD_END).read_text()
     (folder / GOOD_END).unlink()
     return noted == str(_last_batch(warehouse))
-
-
-def _folder(warehouse: Warehouse) -> Path | None:
-    return folder_of(warehouse.dsn) if warehouse.embedded else None
 
 
 def _last_batch(warehouse: Warehouse) -> int:

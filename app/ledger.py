@@ -30,7 +30,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 def resume_at(warehouse: Warehouse, source: str, since: int = 0, partition: int = 0) -> int:
     """The offset after the last that is stored of a partition, by the batches from `since` on; 0 if none is."""
     sql = (
-        f"select if(count() = 0, 0, max(last_offset) + 1) from {warehouse.database}.ingest_batches"
+        f"select if(count() = 0, 0, max(last_offset) + 1) from {warehouse.database}.ingest_batches"  # max(x + 1) of none is 1
         " where source = {source:String} and partition = {partition:UInt32} and batch >= {since:UInt64}"
     )
     given = {"source": source, "since": since, "partition": partition}

@@ -16,7 +16,6 @@ import msgspec
 
 from app.errors import AlsoboughtError, MigrationFault, TooSlow
 from app.failpoints import reach
-from app.folder import folder_of
 from app.migrations import journal, lock
 from app.migrations.cluster import create_database, on_cluster
 from app.migrations.files import Migration, migrations, tables
@@ -105,7 +104,7 @@ def _usable(warehouse: Warehouse | None, folder: Path) -> list[Step]:
 
 
 def _put_back(warehouse: Warehouse | None, step: Step) -> str:
-    folder = folder_of(warehouse.dsn) if warehouse and warehouse.embedded else None
+    folder = warehouse.folder if warehouse else None
     again = f"; or, if all that it holds can be loaded again, delete {folder}" if folder else ""
     return f"Put it back with `git checkout {step.migration.file}`, and write a new migration instead{again}"
 

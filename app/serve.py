@@ -94,7 +94,7 @@ def _host(settings: Settings) -> str:
 def refuse_if_occupied(settings: Settings) -> None:
     """Raises Unusable for an occupied port, WarehouseFault for a folder that another process holds."""
     refuse_if_port_is_taken(settings)
-    if settings.warehouse_dsn.startswith("chdb:") and (folder := folder_of(settings.warehouse_dsn)):
+    if folder := folder_of(settings.warehouse_dsn):
         refuse_if_held(folder)
 
 

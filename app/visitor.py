@@ -180,7 +180,7 @@ def reach_shop(settings: Settings) -> Shop | AskedShop:
 
 def _visitor(settings: Settings) -> Visitor | None:
     """A connection to the process that holds the folder; None if none does, or one that does not answer, such as a load."""
-    folder = folder_of(settings.warehouse_dsn) if settings.warehouse_dsn.startswith("chdb://") else None
+    folder = folder_of(settings.warehouse_dsn)
     if folder is None or not held_by(folder) or not (folder / SOCKET).exists():
         return None
     try:

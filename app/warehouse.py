@@ -100,13 +100,14 @@ class Limits:
 
 
 class Warehouse:
-    """An open database. `write` is for one thread, the writer's; every reading thread gets a connection of its own."""
+    """An open database. What writes goes one at a time over one connection; every reading thread gets a connection of its own."""
 
     def __init__(self, dsn: str, database: str, limits: Limits, min_free: int) -> None:
         self.dsn, self.database, self.limits, self._min_free = dsn, database, limits, min_free
         self._local = threading.local()
         self._readers: list[Any] = []
         self._holds_folder = True
+        self._writing = threading.RLock()
         self._lock = threading.Lock()
         self._open_write()
 
@@ -125,7 +126,7 @@ class Warehouse:
 
         try:
             if self.embedded:  # the folder as a path: in a dsn, # and % would mean something
-                path = str(self._folder) if self._folder else ":memory:"
+                path = str(self.folder) if self.folder else ":memory:"
                 return get_client(interface="chdb", path=path, chdb_options=dict(settings))
             return get_client(dsn=self.dsn, settings=dict(settings))
         except Exception as error:
@@ -142,25 +143,27 @@ class Warehouse:
 
     @contextmanager
     def _renewed_on_error(self) -> Iterator[None]:
-        """New connections after an error, for the reason that `_forget_reader` gives."""
-        try:
-            yield
-        except Exception:
-            old = (self._write, self._embedded_insert)
-            self._open_write()
-            for client in filter(None, old):
-                client.close()
-            raise
+        """The connection for writing, for one at a time; a new one after an error, for the reason that `_forget_reader` gives."""
+        with self._writing:
+            try:
+                yield
+            except Exception:
+                old = (self._write, self._embedded_insert)
+                self._open_write()
+                for client in filter(None, old):
+                    client.close()
+                raise
 
     def _connect_engine(self) -> Any:
         import chdb
 
         connect: Callable[[str], Any] = chdb.connect
-        return connect(str(self._folder.resolve()) if self._folder else ":memory:")
+        return connect(str(self.folder.resolve()) if self.folder else ":memory:")
 
     @property
-    def _folder(self) -> Path | None:
-        return folder_of(self.dsn) if self.embedded else None
+    def folder(self) -> Path | None:
+        """Of an embedded warehouse; None for a server or for memory."""
+        return folder_of(self.dsn)
 
     @property
     def shared(self) -> bool:
@@ -179,7 +182,7 @@ class Warehouse:
         and an insert from a file leaves the file behind when killed.
         """
         settings = _write_settings(token)
-        if folder := self._folder:
+        if folder := self.folder:
             refuse_if_full(folder, len(lines), self._min_free)
         with _our_errors(NotStored), self._renewed_on_error():
             if self._embedded_insert:
@@ -282,7 +285,7 @@ class Warehouse:
                 if client:
                     client.close()
             self._readers.clear()
-        if self._holds_folder and (folder := self._folder):
+        if self._holds_folder and (folder := self.folder):
             release(folder)
 
 
@@ -292,10 +295,8 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
     Raises WarehouseFault if another process holds the folder or it cannot be written, or if there is no database, unless
     `must_exist` is false.
     """
-    if settings.warehouse_dsn.startswith("chdb://"):
-        folder = folder_of(settings.warehouse_dsn)
-        if folder:
-            claim(folder, create)
+    if folder := folder_of(settings.warehouse_dsn):
+        claim(folder, create)
     limits = Limits(settings.query_seconds, settings.query_memory, settings.query_rows)
     warehouse = Warehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes)
     if create:

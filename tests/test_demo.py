@@ -21,6 +21,7 @@ import pytest
 from app.counts import wrong_rows
 from app.demo import journey, toyshop
 from app.intake import Submission
+from app.ledger import resume_at
 from app.settings import HOME
 from app.shop import Shop
 from tests.process import free_port
@@ -140,6 +141,10 @@ def test_the_year_ends_this_week_and_keeps_its_weekdays() -> None:
         moved = journey.last_time(journey.weeks_until(today)).date()
         assert 0 <= (today - moved).days < 7
         assert moved.weekday() == journey.LAST_DAY.weekday()
+
+
+def test_a_load_that_begins_begins_with_the_first_event(shop: Shop) -> None:
+    assert resume_at(shop.warehouse, "journey") == 0
 
 
 def test_two_weeks_of_the_year_are_counted_exactly(shop: Shop) -> None:

@@ -71,6 +71,7 @@ def test_nothing_of_a_source_is_stored_behind_a_batch_that_failed(
         stream.finish()
     shop.writer.submit(submission(0, "other")).result()
     assert resume_at(shop.warehouse, "file") == 20
+    assert resume_at(shop.warehouse, "another") == 0
 
     refusing(shop, "nothing")
     for first in range(resume_at(shop.warehouse, "file"), 50, 10):

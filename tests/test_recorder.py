@@ -50,7 +50,8 @@ def recorded(shop: Shop, columns: str, *, flush: bool = True) -> list[Any]:
     if flush and shop.recorder:
         shop.recorder.flush()
     sql = f"select {columns} from {shop.warehouse.database}.requests order by time, request_id"
-    rows = shop.warehouse.trusted_rows(sql).data
+    read = shop.warehouse.trusted_rows if flush else shop.warehouse.rows  # else the writer may be at its connection
+    rows = read(sql).data
     return rows if "," in columns else [row[0] for row in rows]
 
 

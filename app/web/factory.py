@@ -14,7 +14,6 @@ from flask_cors import CORS
 from werkzeug.exceptions import HTTPException
 
 from app.errors import AlsoboughtError, Detail, shape
-from app.folder import folder_of
 from app.holder import Holder
 from app.logs import log_access, request_id
 from app.settings import Settings, origins
@@ -58,7 +57,7 @@ def served_app(settings: Settings) -> Flask:
     """The application and the shop under it, closed when the process ends."""
     shop = open_shop(settings)
     atexit.register(shop.close)
-    if shop.warehouse.embedded and (folder := folder_of(shop.warehouse.dsn)):
+    if folder := shop.warehouse.folder:
         atexit.register(Holder(folder, shop.writer, shop.warehouse.another).close)
     if shop.warehouse.embedded and settings.kafka:
         stream = Stream(shop.writer, settings)
