@@ -37,6 +37,14 @@ def resume_at(warehouse: Warehouse, source: str, since: int = 0, partition: int 
     return int(warehouse.trusted_rows(sql, given).data[0][0])
 
 
+def read_to(warehouse: Warehouse, source: str, partition: int) -> int:
+    """The offset at which reading a partition of Kafka goes on: all before it is stored, known or a dead letter; 0 at first."""
+    sql = f"select max(next_offset) from {warehouse.database}.ingest_ranges"
+    sql += " where source = {source:String} and partition = {partition:UInt32}"
+    noted = int(warehouse.trusted_rows(sql, {"source": source, "partition": partition}).data[0][0])
+    return max(noted, resume_at(warehouse, source, partition=partition))
+
+
 def next_batch(warehouse: Warehouse, source: str) -> int:
     """A number that every batch of a source to come has at least, and none that is stored."""
     sql = f"select max(batch) + 1 from {warehouse.database}.ingest_batches where source = {{source:String}}"

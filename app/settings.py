@@ -25,6 +25,7 @@ Positive = Annotated[int, Meta(ge=1, le=2**53)]
 Days = Annotated[int, Meta(ge=1, le=3650)]
 Threads = Annotated[int, Meta(ge=1, le=1000)]
 Seconds = Annotated[float, Meta(gt=0, le=60)]
+Share = Annotated[float, Meta(gt=0, le=1)]
 
 
 def setting(default: Any, sentence: str) -> Any:
@@ -50,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Port = setting(8080, "Port to listen on.")
     threads: Threads = setting(8, "Requests answered at the same time.")
     kafka: str = setting("", "Kafka's bootstrap servers, comma-separated; empty: none.")
+    kafka_group: str = setting("alsobought", "The ingesters of one warehouse share this consumer group.")
+    bad_share: Share = setting(0.5, "Reading from Kafka stands still when more than this share of messages is refused.")
     cors: str = setting("", "Origins of browsers that may call, comma-separated; * for all; empty: none.")
     event_types: str = setting("", "More event types than the standard ones, comma-separated.")
     max_event_bytes: Positive = setting(65_536, "Largest event or item accepted, in bytes.")

@@ -1,0 +1,17 @@
+-- What was read of Kafka, in ranges of offsets that follow each other: where reading goes on, and proof that nothing was left out.
+-- messages = stored + repeats + refused: those with an event in `events` (an item in `items`), those whose events were all
+-- known by their event_id, and those in `dead_letters`. After a crash a range may overlap the one before it.
+create table {{ database }}.ingest_ranges (
+    source LowCardinality(String),
+    partition UInt32,
+    first_offset UInt64,
+    next_offset UInt64,
+    messages UInt64,
+    stored UInt64,
+    repeats UInt64,
+    refused UInt64,
+    noted_at DateTime64(3, 'UTC')
+)
+engine = {{ engine('ReplacingMergeTree', 'noted_at') }}
+order by (source, partition, first_offset, next_offset)
+settings {{ window }}
