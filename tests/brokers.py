@@ -150,7 +150,14 @@ def fetch() -> None:
     if not (FETCHED / "libs").is_dir() and "KAFKA_HOME" not in os.environ:
         draft = FETCHED / "draft"
         shutil.rmtree(draft, ignore_errors=True)
-        command = ("mvn", "-q", "-B", "-f", str(HOME / "tests" / "kafka" / "pom.xml"), "dependency:copy-dependencies")
+        command = (
+            "mvn",
+            "-q",
+            "-B",
+            "-f",
+            str(HOME / "tests" / "kafka_jars" / "pom.xml"),
+            "dependency:copy-dependencies",
+        )
         subprocess.run((*command, f"-DoutputDirectory={draft}"), check=True)
         draft.rename(FETCHED / "libs")
 
