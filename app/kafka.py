@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from confluent_kafka.cimpl import NewTopic
 
 from app.errors import WarehouseFault
@@ -107,6 +107,20 @@ def _make_missing(client: Any, settings: Settings) -> int:
 
 Place = tuple[str, int]
 """A topic's name and one of its partitions."""
+
+
+def bounds(settings: Settings, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
+    """Of each place the first offset that Kafka still has, and the one that the next message gets. Raises KafkaAway."""
+    wanted = [TopicPartition(topic, number) for topic, number in places]
+    with answering(settings.kafka):
+        client = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
+        found: list[dict[Place, int]] = []
+        for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
+            told = client.list_offsets(dict.fromkeys(wanted, spec), request_timeout=ANSWER_SECONDS)
+            found.append(
+                {(one.topic, one.partition): future.result(ANSWER_SECONDS).offset for one, future in told.items()}
+            )
+    return {place: (found[0][place], found[1][place]) for place in found[0]}
 
 
 def reader(settings: Settings, at: Mapping[Place, int]) -> Consumer:

@@ -28,7 +28,7 @@ from app.events import STANDARD_TYPES, Rules
 from app.failpoints import reach
 from app.ingest import Writer
 from app.intake import Errand, Stored
-from app.kafka import KafkaAway, Lease, Place, Topic, answering, reader, topics
+from app.kafka import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
 from app.ledger import read_to
 from app.settings import Settings, more_event_types
 
@@ -148,7 +148,6 @@ class Stream:
             answering(self._settings.kafka),
             closing(reader(self._settings, at)) as consumer,
         ):
-            _within_the_log(consumer, at)
             try:
                 while not self._stopped.is_set() and self._may_read():
                     messages = _good(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
@@ -170,11 +169,26 @@ class Stream:
                     self._note(before, consumer)
 
     def _beginnings(self, found: dict[str, Topic]) -> dict[Place, int]:
-        return {
+        """Where the warehouse is, or where the log begins, if that is later.
+
+        Raises StandStill if a log ends before what was read of it.
+        """
+        at = {
             (topic.name, number): read_to(self._writer.warehouse, topic.source, number)
             for topic in found.values()
             for number in range(topic.partitions)
         }
+        for place, (first, end) in bounds(self._settings, at).items():
+            name = f"{place[0]}/{place[1]}"
+            if at[place] > end:
+                raise StandStill(
+                    f"{name} ends at {end:,} and was read to {at[place]:,}: its log has lost messages",
+                    "Delete the topic and make it again: it is then read from its start",
+                )
+            if 0 < at[place] < first:
+                log.error("%d messages of %s were deleted in Kafka before they were read", first - at[place], name)
+            at[place] = max(at[place], first)
+        return at
 
     def _rules(self, now: Any) -> Rules:
         types = frozenset(STANDARD_TYPES).union(more_event_types(self._settings))
@@ -263,32 +277,6 @@ class Stream:
                 return future.result(1.0)
             except NotYet:
                 self._may_read()
-
-
-def _within_the_log(consumer: Consumer, at: dict[Place, int]) -> None:
-    """Puts the beginnings to where the log begins, if that is later.
-
-    Raises StandStill if a log ends before what was read of it.
-    """
-    moved = []
-    for (topic, number), offset in at.items():
-        marks = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10.0)
-        if marks is None:
-            raise KafkaAway(f"Kafka does not say how long {topic}/{number} is")
-        first, end = marks
-        if offset > end:
-            raise StandStill(
-                f"{topic}/{number} ends at {end:,} and was read to {offset:,}: its log has lost messages",
-                "Delete the topic and make it again: it is then read from its start",
-            )
-        if offset < first:
-            if offset:
-                lost = first - offset
-                log.error("%d messages of %s/%d were deleted in Kafka before they were read", lost, topic, number)
-            at[topic, number] = first
-            moved.append(TopicPartition(topic, number, first))
-    if moved:
-        consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in at.items()])
 
 
 def _good(messages: Sequence[Any]) -> list[Any]:

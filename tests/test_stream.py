@@ -100,7 +100,7 @@ def test_what_was_read_but_not_noted_is_read_again_and_counts_once(shop: Shop, t
     topics.send(*({**VIEW, "user_id": f"r{n}"} for n in range(50)), b"bad")
     for expected in (51, 1):  # what is in `events` is known all the same: the dead letter comes again
         with stream(shop) as reading:
-            until(lambda: reading.done.messages >= expected)
+            until(lambda expected=expected: reading.done.messages >= expected)  # type: ignore[misc]
         shop.warehouse.command(f"truncate table {shop.settings.database}.ingest_ranges")
     assert values(shop, "select count() from {db}.events") == [[50]]
     assert values(shop, "select count() from {db}.dead_letters final") == [[1]]
