@@ -111,6 +111,11 @@ class Writer:
         return self._thread.is_alive()
 
     @property
+    def torn(self) -> bool:
+        """Whether views may lack the last batch, or another process writes: the next batch begins with mending that."""
+        return self._torn
+
+    @property
     def waiting(self) -> int:
         """Events and items in the queue."""
         return self._waiting
@@ -287,7 +292,7 @@ class Writer:
             self.epoch = self._next_seq()
             claim(self.warehouse, self.epoch, self.clock())
         if not ended_well(self.warehouse):
-            heal(self.warehouse)
+            heal(self.warehouse, self.epoch if self.warehouse.shared else None)
         self._read_newest()
         self._torn = False
         if self._in_hand and self.as_of:  # a batch that failed may be there all the same
@@ -336,7 +341,7 @@ class Writer:
         sql += " and ingested_at = {now:DateTime64(3, 'UTC')}"
         if self.warehouse.trusted_rows(sql, {"now": batch.ingested_at}).data[0][0] != len(batch.rows):
             raise NotStored("the database took a batch for one it has")
-        heal(self.warehouse)
+        heal(self.warehouse, self.epoch if self.warehouse.shared else None)
 
     def _insert(self, table: str, lines: bytes, token: str) -> None:
         """Raises TurnLost if another writer took over before."""
