@@ -16,9 +16,9 @@ from werkzeug.exceptions import HTTPException
 from app.errors import AlsoboughtError, Detail, shape
 from app.holder import Holder
 from app.logs import log_access, request_id
+from app.reading import Reading
 from app.settings import Settings, origins
 from app.shop import Shop, open_shop
-from app.stream import Stream
 from app.web.endpoints import blueprint
 from app.web.metrics import Metrics
 from app.web.places import Places
@@ -54,15 +54,19 @@ def create_app(shop: Shop) -> Flask:
 
 
 def served_app(settings: Settings) -> Flask:
-    """The application and the shop under it, closed when the process ends."""
-    shop = open_shop(settings)
+    """The application and the shop under it, closed when the process ends.
+
+    With Kafka in front of a server `alsobought ingest` is who writes: this process follows.
+    """
+    shop = open_shop(settings, writes=settings.warehouse_dsn.startswith("chdb:") or not settings.kafka)
     atexit.register(shop.close)
+    shop.sight.start()
     if folder := shop.warehouse.folder:
         atexit.register(Holder(folder, shop.writer, shop.warehouse.another).close)
     if shop.warehouse.embedded and settings.kafka:
-        stream = Stream(shop.writer, settings)
-        stream.start()
-        atexit.register(stream.stop)
+        reading = Reading(shop.writer, settings)
+        reading.start()
+        atexit.register(reading.stop)
     return create_app(shop)
 
 
