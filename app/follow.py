@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -19,7 +19,6 @@ import msgspec
 from app.answers import Answers
 from app.errors import AlsoboughtError
 from app.ingest import Writer
-from app.intake import Row
 from app.touched import Touching
 from app.warehouse import Warehouse
 
@@ -30,13 +29,9 @@ MANY = 20_000  # events; when more are new at once, all kept answers go
 
 
 class Sight(Protocol):
-    """`through` is a batch: what it and those before it brought is in every answer from now on."""
-
     @property
-    def as_of(self) -> datetime | None: ...
-
-    @property
-    def through(self) -> int: ...
+    def as_of(self) -> datetime | None:
+        """The ingest time of the newest event that answers may show."""
 
     @property
     def alive(self) -> bool: ...
@@ -44,21 +39,16 @@ class Sight(Protocol):
     def start(self) -> None: ...
 
     def look(self) -> None:
-        """Afterwards no kept answer is older than what went through all views before."""
+        """Afterwards no kept answer is older than what all views had before."""
 
     def stop(self) -> None: ...
 
 
 class OwnSight:
-    """Of the process that writes: its writer tells of each batch when all views have it."""
+    """Of the process that writes: its writer touches the kept answers when all views have a batch."""
 
-    def __init__(self, writer: Writer, touching: Touching) -> None:
-        self._writer, self._touching = writer, touching
-        self.through = 0
-
-    def stored(self, rows: Iterable[Row]) -> None:
-        self._touching(rows)
-        self.through = max((row.batch for row in rows), default=self.through)
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
 
     @property
     def as_of(self) -> datetime | None:
@@ -104,8 +94,8 @@ class Follower:
         self._catalogue: tuple[str, float, int] | None = None
         self._looking, self._stopped = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
+        self._settled = True
         self.as_of: datetime | None = None
-        self.through = 0
 
     @property
     def alive(self) -> bool:
@@ -142,21 +132,17 @@ class Follower:
             news = self._ask()
             if news.newest > self._newest:
                 self._see(news)
-            elif again or (self.through < self._newest and not news.inserts):
+            elif again or not (self._settled or news.inserts):
                 self._touch(self._latest)
-                if not news.inserts:
-                    self.through = self._newest
+                self._settled = self._settled or not news.inserts
             if news.catalogue != self._catalogue:
                 self._kept.clear()
                 self._catalogue = news.catalogue
 
     def _see(self, news: News) -> None:
-        """The one writer begins a batch when the one before is through."""
         rows = self._rows(news) if news.rows <= MANY else None
-        before = self._newest
         self._touch(None if rows is None or self._latest is None else [*self._latest, *rows])
-        self._latest, self._newest, self.as_of = rows, news.newest, news.last_at
-        self.through = before
+        self._latest, self._newest, self._settled, self.as_of = rows, news.newest, False, news.last_at
 
     def _touch(self, rows: Sequence[Happened] | None) -> None:
         if rows is None:
@@ -205,28 +191,19 @@ class Follower:
         return msgspec.convert(self._warehouse.rows(sql, given).dicts(), list[Happened])
 
 
-def covered(warehouse: Warehouse, place: tuple[str, int], offset: int, since: int) -> tuple[bool, int]:
-    """Whether reading is known to have passed an offset of Kafka, and the batch after `since` that did pass it, 0 if none.
+def has_passed(warehouse: Warehouse, source: str, partition: int, offset: int) -> bool:
+    """Whether an offset of Kafka is known to be read, by the ranges, which are noted when all views have their batch.
 
-    `ledger.read_to` on a reader's connection, for a caller who waits and asks all the time. A range is noted when its batch
-    went through all views, a batch is there before.
+    On a reader's connection, for a caller who asks all the time; `ledger.read_to` knows a batch before all views have it.
     """
-    where = "source = {source:String} and partition = {partition:UInt32}"
     sql = f"""
-        select
-            (
-                select max(next_offset) from (
-                    select next_offset from {warehouse.database}.ingest_ranges
-                    where {where} and first_offset <= {{offset:UInt64}}
-                    order by first_offset desc
-                    limit 10
-                )
-            ) > {{offset:UInt64}},
-            (
-                select min(batch) from {warehouse.database}.ingest_batches
-                where {where} and batch > {{since:UInt64}} and last_offset >= {{offset:UInt64}}
-            )
+        select max(next_offset) > {{offset:UInt64}}
+        from (
+            select next_offset
+            from {warehouse.database}.ingest_ranges
+            where source = {{source:String}} and partition = {{partition:UInt32}} and first_offset <= {{offset:UInt64}}
+            order by first_offset desc
+            limit 10
+        )
     """
-    given = {"source": place[0], "partition": place[1], "offset": offset, "since": since}
-    noted, batch = warehouse.rows(sql, given).data[0]
-    return bool(noted), int(batch or 0)
+    return bool(warehouse.value(sql, {"source": source, "partition": partition, "offset": offset}))

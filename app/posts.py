@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import concurrent.futures
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from app.errors import AlsoboughtError, Busy, Detail, TooLarge
 from app.events import Event, Item
-from app.follow import Sight, covered
+from app.follow import Sight, has_passed
 from app.ingest import Writer
 from app.intake import Submission
-from app.kafka import EVENTS, ITEMS
-from app.producer import Log, Place
+from app.settings import Settings
 from app.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from app.producer import Log, Place
+
+log = logging.getLogger(__name__)
 
 STORE_SECONDS = 30.0
 POLL_SECONDS = 0.02
@@ -74,41 +79,37 @@ class Logged:
     """Into the log. An event has its time from here, so that whoever reads the log again gets the same."""
 
     def __init__(
-        self, log: Log, warehouse: Warehouse, sight: Sight, clock: Callable[[], datetime], max_bytes: int
+        self, log: Log, warehouse: Warehouse, sight: Sight, clock: Callable[[], datetime], settings: Settings
     ) -> None:
         self._log, self._warehouse, self._sight = log, warehouse, sight
-        self._clock, self._max_bytes = clock, max_bytes
+        self._clock, self._settings = clock, settings
 
     def take(self, rows: Rows, *, wait: bool) -> Taken:
-        now, since = self._clock(), self._sight.through
+        now, most = self._clock(), self._settings.max_event_bytes
         messages = [message(row, now) for row in rows]
-        if long := [place for place, (_, body) in enumerate(messages) if len(body) > self._max_bytes]:
-            problem = f"as the log has it, it is longer than {self._max_bytes:,} bytes"
-            details = tuple(Detail(rows[place].item_id, problem) for place in long)
-            raise TooLarge(f"{len(long)} of {len(rows)} would be too large in the log", "Send less in each", details)
-        places = self._log.append(ITEMS if kind_of(rows) == "item" else EVENTS, messages)
-        return Taken(len(rows), None, visible=wait and self._wait(places, since))
+        if long := [place for place, (_, body) in enumerate(messages) if len(body) > most]:
+            details = tuple(Detail(rows[place].item_id, f"longer than {most:,} bytes in the log") for place in long)
+            raise TooLarge(
+                f"{len(long):,} of {len(rows):,} would be too large in the log", "Send less in each", details
+            )
+        of_items = kind_of(rows) == "item"
+        places = self._log.append(self._settings.items_topic if of_items else self._settings.events_topic, messages)
+        return Taken(len(rows), None, visible=wait and self._wait(places))
 
-    def _wait(self, places: Mapping[Place, int], since: int) -> bool:
+    def _wait(self, places: Mapping[Place, int]) -> bool:
         """Until answers show what is at these offsets; False if that takes too long. While the warehouse is away it waits."""
-        left = {place: offset for place, offset in places.items() if offset >= 0}
-        ends, seen = time.monotonic() + STORE_SECONDS, len(left) == len(places)
-        while seen and time.monotonic() < ends:
+        left = dict(places)
+        ends = time.monotonic() + STORE_SECONDS
+        while time.monotonic() < ends and min(left.values(), default=0) >= 0:
             try:
-                left = {place: offset for place, offset in left.items() if not self._visible(place, offset, since)}
-            except AlsoboughtError:
-                pass
-            else:
+                left = {place: at for place, at in left.items() if not has_passed(self._warehouse, *place, at)}
                 if not left:
+                    self._sight.look()
                     return True
+            except AlsoboughtError as error:
+                log.warning("whether it is visible cannot be asked: %s", error)
             time.sleep(POLL_SECONDS)
         return False
-
-    def _visible(self, place: Place, offset: int, since: int) -> bool:
-        noted, batch = covered(self._warehouse, place, offset, since)
-        if noted:
-            self._sight.look()
-        return noted or 0 < batch <= self._sight.through
 
     @property
     def waiting(self) -> int:

@@ -13,8 +13,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from confluent_kafka import KafkaError, KafkaException, Producer
+
 from app.errors import Busy, NotStored, TooLarge, WarehouseFault
 from app.kafka import Topic, topics
+from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +58,13 @@ class Request:
 class Log:
     """`append` from any thread. Nothing of Kafka is touched before the first."""
 
-    def __init__(self, servers: str, most_waiting: int, max_bytes: int = 65_536) -> None:
-        self._servers, self._most = servers, most_waiting
-        self._settings = {**PRODUCER, "bootstrap.servers": servers, "message.max.bytes": max(1_000_000, 2 * max_bytes)}
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._configuration = {
+            **PRODUCER,
+            "bootstrap.servers": settings.kafka,
+            "message.max.bytes": max(1_000_000, 2 * settings.max_event_bytes),
+        }
         self._producer: Any = None
         self._broken = False
         self._topics: dict[str, Topic] | None = None
@@ -79,7 +86,7 @@ class Log:
         """
         request = Request(self._there(topic).source, len(messages))
         with self._lock:
-            if self._waiting and self._waiting + len(messages) > self._most:
+            if self._waiting and self._waiting + len(messages) > self._settings.queue_rows:
                 raise Busy("too much waits for Kafka", "Send the same again in a second: nothing of it is in the log")
             self._waiting += len(messages)
         self._hand_over(topic, messages, request)
@@ -108,14 +115,12 @@ class Log:
             self._looked.wait(FIRST_SECONDS)
         found = self._topics
         if found is None:
-            said = self._fault or f"Kafka at {self._servers} does not answer"
+            said = self._fault or f"Kafka at {self._settings.kafka} does not answer"
             raise NotStored(said, "Send the same again in a second: nothing of it is in the log")
         return found[topic]
 
     def _hand_over(self, topic: str, messages: Sequence[tuple[str, bytes]], request: Request) -> None:
         """To librdkafka, which has its own limit, of bytes."""
-        from confluent_kafka import KafkaException
-
         told, handed = partial(self._told, request), 0
         try:
             for key, value in messages:
@@ -129,11 +134,11 @@ class Log:
             raise self._refusal([error.args[0]], len(messages)) from error
 
     def _refusal(self, errors: Sequence[Any], of: int) -> NotStored | TooLarge:
-        from confluent_kafka import KafkaError
-
         first = errors[0]
         if first.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-            return TooLarge("one of them is larger than Kafka takes", "Send it in parts, or raise max.message.bytes")
+            return TooLarge(
+                "one of them is larger than Kafka takes", f"Leave it out: the others may be in the log. {AGAIN}"
+            )
         self._lose()
         log.warning("%d of %d messages are not in the log: %s", len(errors), of, first.str())
         return NotStored(f"{len(errors):,} of {of:,} may not be in the log: Kafka does not answer", AGAIN)
@@ -173,7 +178,7 @@ class Log:
         """Once Kafka is found, so is the incarnation of its topics: they may have been made anew."""
         if self._producer is None or self._broken:
             self._renew()
-        looking = _Looking(self._servers)
+        looking = _Looking(self._settings)
         while not self._stopped.is_set() and not looking.done.is_set():
             self._producer.poll(POLL_SECONDS)  # what was under way is still answered
         if looking.fault and not self._fault:
@@ -187,10 +192,8 @@ class Log:
 
     def _renew(self) -> None:
         """A producer that lost count of what it sent is of no more use: its messages are refused, another takes over."""
-        from confluent_kafka import Producer
-
         broken, self._broken = self._producer, False
-        self._producer = Producer({**self._settings, "error_cb": self._heard})
+        self._producer = Producer({**self._configuration, "error_cb": self._heard})
         if broken:
             broken.purge()
             broken.poll(0)
@@ -205,8 +208,8 @@ class Log:
 class _Looking:
     """Asking Kafka for its topics, which may take a while."""
 
-    def __init__(self, servers: str) -> None:
-        self._servers = servers
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self.done = threading.Event()
         self.found: dict[str, Topic] | None = None
         self.fault = ""
@@ -214,7 +217,7 @@ class _Looking:
 
     def _look(self) -> None:
         try:
-            self.found = topics(self._servers)
+            self.found = topics(self._settings)
         except WarehouseFault as error:
             self.fault = error.message
         except Exception as error:

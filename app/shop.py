@@ -14,7 +14,6 @@ from app.ingest import Writer
 from app.intake import utc_now
 from app.pipes.library import Library
 from app.posts import Direct, Logged, Posts
-from app.producer import Log
 from app.recorder import AtOnce, Recorder
 from app.settings import Settings
 from app.touched import Touching
@@ -73,16 +72,17 @@ def open_shop(settings: Settings, clock: Callable[[], datetime] = utc_now, *, wr
         kept: Answers = Answers()
         sight: Sight
         if writes:
-            own = sight = OwnSight(writer, Touching(warehouse, kept))
-            writer.on_stored = own.stored
+            sight = OwnSight(writer)
+            writer.on_stored = Touching(warehouse, kept)
             writer.catalogue.on_read = kept.clear
             writer.start()
         else:
             sight = Follower(warehouse, kept)
         posts: Posts = Direct(writer)
         if settings.kafka:
-            log = Log(settings.kafka, settings.queue_rows, settings.max_event_bytes)
-            posts = Logged(log, warehouse, sight, clock, settings.max_event_bytes)
+            from app.producer import Log  # not needed without Kafka
+
+            posts = Logged(Log(settings), warehouse, sight, clock, settings)
         recorder = Recorder(writer if writes else AtOnce(warehouse)) if settings.record_requests else None
         if recorder:
             recorder.start()

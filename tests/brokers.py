@@ -97,13 +97,13 @@ class Broker:
 
 
 @contextmanager
-def broker(port: int = 0) -> Iterator[Broker]:
-    """The best broker that can be had, on this port or on a free one."""
+def broker(port: int = 0, *, ours: bool = False) -> Iterator[Broker]:
+    """The best broker that can be had, on this port or on a free one; one whose process is `ours` can be stopped and frozen."""
     port = port or free_port()
     with tempfile.TemporaryDirectory() as folder:
-        if GIVEN:
+        if GIVEN and not ours:
             found = Broker("given", GIVEN)
-        elif docker_answers():
+        elif docker_answers() and not ours:
             with _container() as found:
                 found.start()
                 yield found
@@ -150,7 +150,14 @@ def fetch() -> None:
     if not (FETCHED / "libs").is_dir() and "KAFKA_HOME" not in os.environ:
         draft = FETCHED / "draft"
         shutil.rmtree(draft, ignore_errors=True)
-        command = ("mvn", "-q", "-B", "-f", str(HOME / "tests" / "kafka" / "pom.xml"), "dependency:copy-dependencies")
+        command = (
+            "mvn",
+            "-q",
+            "-B",
+            "-f",
+            str(HOME / "tests" / "kafka_jars" / "pom.xml"),
+            "dependency:copy-dependencies",
+        )
         subprocess.run((*command, f"-DoutputDirectory={draft}"), check=True)
         draft.rename(FETCHED / "libs")
 

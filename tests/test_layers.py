@@ -21,8 +21,7 @@ LAYERS = [
     ["app.web.factory"],  # the face
     ["app.web.endpoints"],
     ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker"],
-    ["app.holder", "app.reading"],  # others may ask; Kafka is read
-    ["app.stream"],
+    ["app.holder", "app.stream"],  # others may ask; Kafka is read
     ["app.shop"],  # a running shop, and files into it
     ["app.posts"],
     ["app.follow", "app.producer"],

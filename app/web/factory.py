@@ -16,7 +16,6 @@ from werkzeug.exceptions import HTTPException
 from app.errors import AlsoboughtError, Detail, shape
 from app.holder import Holder
 from app.logs import log_access, request_id
-from app.reading import Reading
 from app.settings import Settings, origins
 from app.shop import Shop, open_shop
 from app.web.endpoints import blueprint
@@ -64,9 +63,11 @@ def served_app(settings: Settings) -> Flask:
     if folder := shop.warehouse.folder:
         atexit.register(Holder(folder, shop.writer, shop.warehouse.another).close)
     if shop.warehouse.embedded and settings.kafka:
-        reading = Reading(shop.writer, settings)
-        reading.start()
-        atexit.register(reading.stop)
+        from app.stream import Stream  # not needed without Kafka
+
+        stream = Stream(shop.writer, settings)
+        stream.start()
+        atexit.register(stream.stop)
     return create_app(shop)
 
 
