@@ -212,14 +212,12 @@ class Writer:
         batch = self._next_seq()
         self._seq = batch - 1
         for submission in together:
-            before, held = len(rows), set[int | None]()
-            for place, event in enumerate(cast(Sequence[Event], submission.rows)):
-                offset = submission.offsets[place] if submission.offsets is not None else None
-                row = self._row(event, submission, offset, batch, now)
-                if (submission.partition, offset) in stored_before:
-                    held.add(offset)
+            before, held = len(rows), set[int]()
+            for row in self._rows(submission, batch, now):
+                if (row.partition, row.offset) in stored_before:
+                    held.add(row.offset)
                 elif row.event_id not in known:
-                    held.add(offset)
+                    held.add(row.offset)
                     known.add(row.event_id)
                     rows.append(row)
             stored = len(rows) - before
@@ -230,32 +228,37 @@ class Writer:
             self._finish(Batch(token, _encode_lines(rows), rows, now))
         return results
 
-    def _row(self, event: Event, submission: Submission, offset: int | None, batch: int, now: datetime) -> Row:
-        seq = self._seq = self._seq + 1
-        place = seq if offset is None else offset
-        timestamp = event.timestamp if isinstance(event.timestamp, datetime) else now
-        properties = "" if event.properties is msgspec.UNSET else msgspec.json.encode(event.properties).decode()
-        return Row(
-            event_id=event.event_id or _own_id(submission, place),
-            event_type=event.event_type,
-            user_id=event.user_id or event.session_id,
-            item_id=event.item_id,
-            timestamp=timestamp,
-            source=submission.source,
-            partition=submission.partition,
-            offset=place,
-            batch=batch,
-            epoch=self.epoch,
-            ingested_at=now,
-            seq=seq,
-            quantity=event.quantity,
-            session_id=event.session_id,
-            category=event.category,
-            order_id=event.order_id,
-            order_size=event.order_size,
-            price=event.price,
-            properties=properties,
-        )
+    def _rows(self, submission: Submission, batch: int, now: datetime) -> list[Row]:
+        """Made without names and calls, which would take twice the time: half of what a batch costs in Python is here."""
+        events = cast(Sequence[Event], submission.rows)
+        source, partition, epoch, unset = submission.source, submission.partition, self.epoch, msgspec.UNSET
+        seqs = range(self._seq + 1, self._seq + 1 + len(events))
+        self._seq += len(events)
+        offsets = submission.offsets if submission.offsets is not None else seqs
+        return [
+            Row(
+                event.event_id or _own_id(submission, offset),
+                event.event_type,
+                event.user_id or event.session_id,
+                event.item_id,
+                now if event.timestamp is unset else event.timestamp,
+                source,
+                partition,
+                offset,
+                batch,
+                epoch,
+                now,
+                seq,
+                event.quantity,
+                event.session_id,
+                event.category,
+                event.order_id,
+                event.order_size,
+                event.price,
+                "" if event.properties is unset else msgspec.json.encode(event.properties).decode(),
+            )
+            for event, offset, seq in zip(events, offsets, seqs, strict=True)
+        ]
 
     def _known(self, together: list[Submission], now: datetime) -> tuple[set[str], set[tuple[int, int]]]:
         """The event_ids among these that were stored within the horizon, and the places (of the one source) that ever were."""

@@ -22,6 +22,7 @@ LAYERS = [
     ["app.web.endpoints"],
     ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker"],
     ["app.holder", "app.stream"],  # others may ask; Kafka is read
+    ["app.chunk"],
     ["app.shop"],  # a running shop, and files into it
     ["app.posts"],
     ["app.follow", "app.producer"],
@@ -31,6 +32,7 @@ LAYERS = [
     ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
     [
         "app.heal",
+        "app.turns",
         "app.catalogue",
         "app.migrations.draft",
         "app.migrations.journal",
@@ -46,9 +48,10 @@ LAYERS = [
     ["app.pipes.parameters"],
     ["app.migrations.cluster", "app.migrations.files"],
     ["app.migrations.statement"],
-    ["app.examination", "app.segment"],
+    ["app.messages"],
+    ["app.examination", "app.kafka", "app.segment"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
-    ["app.line", "app.kafka"],
+    ["app.line"],
     ["app.failpoints"],
     ["app.errors"],
 ]
