@@ -167,6 +167,19 @@ def test_a_full_queue_sends_callers_away_until_kafka_answers(client: FlaskClient
     assert 'alsobought_rows_total{kind="event",outcome="refused"} 2.0' in page
 
 
+def test_of_a_request_that_fits_in_part_it_is_not_said_that_nothing_is_in_the_log(
+    make_shop: Callable[..., Shop], topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make_shop(**topics.settings)
+    monkeypatch.setitem(shop.posts._log._configuration, "queue.buffering.max.kbytes", 1)  # type: ignore[attr-defined]
+    client = create_app(shop).test_client()
+    got = client.post("/events", json=[VIEW | {"properties": {"text": "x" * 400}}] * 5)
+    assert (got.status_code, error_of(got)["code"]) == (503, "busy")
+    assert "same event_id" in error_of(got)["hint"]
+    until(lambda: shop.waiting == 0)
+    assert 0 < len(logged(topics)) < 5
+
+
 def test_while_kafka_says_nothing_it_is_503_and_sent_again_it_counts_once(
     client: FlaskClient, shop: Shop, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,6 +274,7 @@ def test_a_service_starts_without_kafka_and_takes_posts_when_it_comes(tmp_path: 
             until(lambda: service.ask("/events", VIEW)[0] == 202, 60)
             assert service.ask("/events?wait=true", VIEW | {"item_id": "mug"})[0] == 200
             assert service.ask("/pipes/recently_viewed?user_id=u")[1]["data"][0]["item_id"] == "mug"
+            service.stop()
 
 
 @pytest.mark.thorough
