@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
 import time
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHOW_SECONDS, LOG_SECONDS = 0.5, 10.0
+SHOW_SECONDS, LOG_SECONDS, LEAVE_SECONDS = 0.5, 10.0, 15.0
 
 
 @click.command()
@@ -48,7 +49,7 @@ def ingest(settings: Settings) -> None:
     try:
         stream = Stream(shop.writer, settings)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stream.stop())
+            signal.signal(number, lambda *_: _leave(stream))
         out.print(f"alsobought reads from {settings.kafka}")
         with told(stream):
             stream.run()
@@ -56,6 +57,14 @@ def ingest(settings: Settings) -> None:
         shop.close()
     done = stream.done
     out.print(f"{done.stored:,} messages stored, {done.repeats:,} known already, {done.refused:,} refused")
+
+
+def _leave(stream: Stream) -> None:
+    """After what is on its way. If the warehouse does not answer, without it: a process may die here at any moment."""
+    stream.stop()
+    timer = threading.Timer(LEAVE_SECONDS, os._exit, (1,))
+    timer.daemon = True
+    timer.start()
 
 
 @contextmanager

@@ -185,8 +185,7 @@ class Writer:
     def _answer(self, together: list[Submission], *, idle: bool) -> None:
         """Stores submissions and tells their callers. Whatever goes wrong, the thread lives and they are told."""
         try:
-            if not together[0].of_items:
-                self._begin()
+            self._begin()
             results = [self._store_items(together[0])] if together[0].of_items else self._store_events(together)
             self.catalogue.learn(idle=idle)
         except Exception as error:
@@ -311,7 +310,7 @@ class Writer:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 reach("ingest.before_insert")
-                self._insert(batch)
+                self._insert("events", batch.lines, batch.token)
                 reach("ingest.after_insert")
                 if attempt > 1:
                     self._look_after(batch)
@@ -339,12 +338,17 @@ class Writer:
             raise NotStored("the database took a batch for one it has")
         heal(self.warehouse)
 
-    def _insert(self, batch: Batch) -> None:
-        if self.warehouse.shared:
-            self.warehouse.insert_in_turn("events", batch.lines, batch.token, self.epoch)
+    def _insert(self, table: str, lines: bytes, token: str) -> None:
+        """Raises TurnLost if another writer took over before."""
+        if not self.warehouse.shared:
+            self.warehouse.insert(table, lines, token)
+            return
+        try:
+            self.warehouse.insert_in_turn(table, lines, token, self.epoch)
             confirm(self.warehouse, self.epoch)
-        else:
-            self.warehouse.insert("events", batch.lines, batch.token)
+        except TurnLost:
+            self._torn = True
+            raise
 
     # Items
 
@@ -355,7 +359,7 @@ class Writer:
             self._seq = self._next_seq()
             fields = msgspec.structs.asdict(item)
             rows.append(ItemRow(**fields, version=self._seq, updated_at=now))
-        self.warehouse.insert("items", _encode_lines(rows))
+        self._insert("items", _encode_lines(rows), "")
         self.catalogue.items_changed = True
         return Stored(len(rows), 0, now)
 

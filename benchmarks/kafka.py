@@ -13,7 +13,6 @@ import argparse
 import random
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -54,7 +53,7 @@ def events(number: int, kinds: dict[str, int]) -> Iterator[bytes]:
         yield msgspec.json.encode(event)
 
 
-def from_kafka(shop: Shop, topics: Topics, number: int) -> float:
+def from_kafka(shop: Shop, number: int) -> float:
     """Events a second, from the first message to the last one noted."""
     stream = Stream(shop.writer, shop.settings)
     began = time.monotonic()
@@ -94,9 +93,11 @@ def main() -> None:
             topics.send(*events(count, kinds))
             with TemporaryDirectory() as folder:
                 shop = open_shop(Settings(data=folder, **topics.settings))  # type: ignore[arg-type]
-                rate = from_kafka(shop, topics, count)
+                rate = from_kafka(shop, count)
                 ceiling = directly(shop)
-                out.print(f"{name}: {rate:,.0f} events/s from {kafka.kind}, {ceiling:,.0f}/s directly: {rate / ceiling:.0%}")
+                out.print(
+                    f"{name}: {rate:,.0f} events/s from {kafka.kind}, {ceiling:,.0f}/s directly: {rate / ceiling:.0%}"
+                )
                 shop.close()
 
 

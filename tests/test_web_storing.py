@@ -16,7 +16,7 @@ from flask.testing import FlaskClient
 
 from app.errors import NotStored
 from app.events import Event, Item
-from app.ingest import Batch, Writer
+from app.ingest import Writer
 from app.intake import Submission
 from app.posts import Direct
 from app.shop import Shop
@@ -182,10 +182,10 @@ def test_events_the_warehouse_refused_are_stored_once_when_they_are_sent_again(
     insert = shop.writer._insert
     tokens: list[str] = []
 
-    def refuse(batch: Batch) -> None:
-        tokens.append(batch.token)
+    def refuse(table: str, lines: bytes, token: str) -> None:
+        tokens.append(token)
         if when == "after":
-            insert(batch)
+            insert(table, lines, token)
         raise NotStored("Code: 243. DB::Exception: cannot reserve 1.00 MiB")
 
     line = {"event_type": "purchase", "user_id": "u", "order_id": "o"}
@@ -212,7 +212,7 @@ def test_a_token_without_its_rows_is_not_taken_for_a_stored_batch(
     """The first insert fails and leaves its token behind; with it the next says OK and stores nothing."""
     insert, batches = shop.writer._insert, itertools.count()
 
-    def forget(batch: Batch) -> None:
+    def forget(*_: object) -> None:
         if not next(batches):
             raise NotStored("Code: 243. DB::Exception: cannot reserve 1.00 MiB")
 
