@@ -24,6 +24,8 @@ LAYERS = [
     ["app.holder", "app.stream"],  # others may ask; Kafka is read
     ["app.chunk"],
     ["app.shop"],  # a running shop, and files into it
+    ["app.posts"],
+    ["app.follow", "app.producer"],
     ["app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files"],

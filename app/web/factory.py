@@ -53,9 +53,13 @@ def create_app(shop: Shop) -> Flask:
 
 
 def served_app(settings: Settings) -> Flask:
-    """The application and the shop under it, closed when the process ends."""
-    shop = open_shop(settings)
+    """The application and the shop under it, closed when the process ends.
+
+    With Kafka in front of a server `alsobought ingest` is who writes: this process follows.
+    """
+    shop = open_shop(settings, writes=settings.warehouse_dsn.startswith("chdb:") or not settings.kafka)
     atexit.register(shop.close)
+    shop.sight.start()
     if folder := shop.warehouse.folder:
         atexit.register(Holder(folder, shop.writer, shop.warehouse.another).close)
     if shop.warehouse.embedded and settings.kafka:

@@ -31,10 +31,10 @@ class Metrics:
         self._taken = Counter(
             "alsobought_rows", "Events and items by what became of them.", ["kind", "outcome"], registry=registry
         )
-        waiting = Gauge("alsobought_waiting_rows", "Rows that wait for the writer.", registry=registry)
-        waiting.set_function(lambda: shop.writer.waiting)
+        waiting = Gauge("alsobought_waiting_rows", "Rows that wait for Kafka or for the writer.", registry=registry)
+        waiting.set_function(lambda: shop.waiting)
         as_of = Gauge("alsobought_as_of_seconds", "Ingest time of the newest visible event.", registry=registry)
-        as_of.set_function(lambda: shop.writer.as_of.timestamp() if shop.writer.as_of else 0)
+        as_of.set_function(lambda: shop.sight.as_of.timestamp() if shop.sight.as_of else 0)
         if shop.recorder:
             registry.register(_Dropped(shop.recorder))
 
@@ -49,6 +49,10 @@ class Metrics:
 
     def rejected(self, kind: str, rows: int) -> None:
         self._taken.labels(kind, "rejected").inc(rows)
+
+    def refused(self, kind: str, rows: int) -> None:
+        """They were good, and the writer or the log did not take them."""
+        self._taken.labels(kind, "refused").inc(rows)
 
     def page(self) -> tuple[bytes, str]:
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
