@@ -77,3 +77,48 @@ def consumer(servers: str) -> Any:
             "log_level": 0,
         }
     )
+
+
+@dataclass(frozen=True)
+class Log:
+    """What Kafka holds of one partition: offsets from `first` to before `end`."""
+
+    partition: int
+    first: int
+    end: int
+
+
+def logs(servers: str) -> dict[Topic, list[Log]]:
+    """The partitions of those of our topics that there are. Makes nothing, joins no group.
+
+    Raises WarehouseFault if Kafka does not answer.
+    """
+    from confluent_kafka import KafkaException, TopicCollection, TopicPartition
+    from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+    client = AdminClient({"bootstrap.servers": servers, "log_level": 0})
+    ends: Any = OffsetSpec
+    try:
+        there = client.list_topics(timeout=ANSWER_SECONDS).topics
+        names = [name for name in PARTITIONS if name in there]
+        described = client.describe_topics(TopicCollection(names)) if names else {}
+        ids = {name: str(future.result(ANSWER_SECONDS).topic_id) for name, future in described.items()}
+        parts = [TopicPartition(name, number) for name in names for number in sorted(there[name].partitions)]
+        bounds = []
+        for spec in (ends.earliest(), ends.latest()) if parts else ():
+            asked = client.list_offsets(dict.fromkeys(parts, spec), request_timeout=ANSWER_SECONDS)
+            bounds.append({(of.topic, of.partition): f.result(ANSWER_SECONDS).offset for of, f in asked.items()})
+        return {
+            Topic(name, ids[name]): [
+                Log(part.partition, *(bound[name, part.partition] for bound in bounds))
+                for part in parts
+                if part.topic == name
+            ]
+            for name in names
+        }
+    except (KafkaException, TimeoutError) as error:
+        why = error.args[0].str() if isinstance(error, KafkaException) else "no answer in time"
+        raise WarehouseFault(
+            f"Kafka at {servers} does not answer: {why}",
+            "Is ALSOBOUGHT_KAFKA right, and is it running?",
+        ) from error

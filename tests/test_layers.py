@@ -26,7 +26,7 @@ LAYERS = [
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files"],
-    ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
+    ["app.ingest", "app.answers", "app.migrate", "app.counts", "app.lag"],  # what is done with the warehouse
     [
         "app.heal",
         "app.catalogue",
