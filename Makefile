@@ -1,10 +1,10 @@
-# make install | make demo | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
+# make install | make demo | make kafka | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
 PYTHON ?= python3
 DATASET ?= journey
 WORKERS ?= auto
 BIN := .venv/bin
 
-.PHONY: install demo test test-server faults lint format clean
+.PHONY: install demo kafka test test-server faults lint format clean
 .DEFAULT_GOAL := demo
 
 install: .venv/.test
@@ -14,6 +14,10 @@ demo: .venv/.demo
 
 test: .venv/.test
 	@for engine in $$($(BIN)/python -m tests.engines); do $(BIN)/python -m pytest -n $(WORKERS) --engine $$engine $(ARGS) || exit 1; done
+
+# A Kafka broker on 127.0.0.1:9092 until Ctrl-C. Apache Kafka comes from Maven Central the first time (Java 17 and Maven).
+kafka: .venv/.test
+	@$(BIN)/python -m tests.brokers
 
 # Every fault at every step, and kills at random moments.
 faults: .venv/.test

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -18,7 +21,9 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from app.stream import Stream
 
-TELL_SECONDS = 10.0
+log = logging.getLogger(__name__)
+
+SHOW_SECONDS, LOG_SECONDS = 0.5, 10.0
 
 
 @click.command()
@@ -31,7 +36,8 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     The topics are events and items, made if they are missing. It goes on where the warehouse is. An embedded warehouse that
     `serve` holds is fed by `serve` itself, if ALSOBOUGHT_KAFKA is set there.
 
-    --status works beside it, and without Kafka as far as the warehouse knows; its exit status is 1 if anything was left out.
+    --status works beside a running `serve`, and without Kafka as far as the warehouse knows; its exit status is 1 if
+    anything was left out.
 
     \b
     Example: ALSOBOUGHT_KAFKA=127.0.0.1:9092 alsobought ingest
@@ -40,6 +46,7 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     if status:
         _status(settings, as_json=as_json)
         return
+    from app.kafka import topics
     from app.logs import open_log
     from app.shop import open_shop
     from app.stream import Stream
@@ -47,20 +54,19 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     if not settings.kafka:
         raise Unusable("there is no Kafka to read from", "Set ALSOBOUGHT_KAFKA, for example to 127.0.0.1:9092")
     open_log(settings.log, settings.log_level)
+    topics(settings)
     shop = open_shop(settings)
     try:
         stream = Stream(shop.writer, settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stream.stop())
-        ended = threading.Event()
-        threading.Thread(target=_tell, args=(stream, ended), name="teller", daemon=True).start()
         out.print(f"alsobought reads from {settings.kafka}")
-        stream.run()
-        ended.set()
+        with told(stream):
+            stream.run()
     finally:
         shop.close()
     done = stream.done
-    out.print(f"{done.stored:,} events stored, {done.repeats:,} known already, {done.refused:,} refused")
+    out.print(f"{done.stored:,} messages stored, {done.repeats:,} known already, {done.refused:,} refused")
 
 
 def _status(settings: Settings, *, as_json: bool) -> None:
@@ -80,11 +86,41 @@ def _status(settings: Settings, *, as_json: bool) -> None:
         sys.exit(1)
 
 
-def _tell(stream: Stream, ended: threading.Event) -> None:
-    """How far it is, now and then, on a terminal."""
+@contextmanager
+def told(stream: Stream) -> Iterator[None]:
+    """Tells meanwhile how far it is: a line that moves on a terminal, else a line in the log now and then."""
+    ended = threading.Event()
+    teller = threading.Thread(
+        target=_show if err.is_terminal else _log, args=(stream, ended), name="teller", daemon=True
+    )
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
+def _show(stream: Stream, ended: threading.Event) -> None:
     before, at = 0, time.monotonic()
-    while err.is_terminal and not ended.wait(TELL_SECONDS):
-        now = time.monotonic()
-        rate = (stream.done.messages - before) / (now - at)
-        before, at = stream.done.messages, now
-        err.print(f"{stream.done.messages:,} messages, {rate:,.0f}/s, {stream.done.refused:,} refused")
+    with err.status("waiting for the first message") as line:
+        while not ended.wait(SHOW_SECONDS):
+            now = time.monotonic()
+            line.update(_sentence(stream, (stream.done.messages - before) / (now - at)))
+            before, at = stream.done.messages, now
+
+
+def _log(stream: Stream, ended: threading.Event) -> None:
+    before = 0
+    while not ended.wait(LOG_SECONDS):
+        if stream.done.messages != before:
+            log.info(_sentence(stream, (stream.done.messages - before) / LOG_SECONDS))
+            before = stream.done.messages
+
+
+def _sentence(stream: Stream, rate: float) -> str:
+    if not stream.reading:
+        return "standing by: another process reads"
+    done = stream.done
+    text = f"{done.messages:,} messages, {rate:,.0f} a second, {done.repeats:,} known already, {done.refused:,} refused"
+    return f"{text}; waiting: {stream.trouble}" if stream.trouble else text

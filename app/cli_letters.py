@@ -185,7 +185,7 @@ def letters_replay(settings: Settings, places: tuple[str, ...], reason: str, eve
                 if shop:
                     _add(total, replay(shop.writer, page, rules, tell))
                 else:
-                    good, bad = read_again(page, rules)
+                    good, bad = read_again(page, rules, settings.items_topic)
                     for letter, problem in bad:
                         tell(letter, problem)
                     could = Replayed(

@@ -14,13 +14,13 @@ from app.warehouse import Warehouse
 GOOD_END = ".ended"
 
 
-def batch_token(source: str, partition: int, first: int, last: int, epoch: int) -> str:
+def batch_token(source: str, partition: int, first: int, last: int, batch: int, epoch: int) -> str:
     """What the database recognises a repeated batch by.
 
-    >>> batch_token("post", 0, 17, 19, 5)
-    'post:0:17-19:5'
+    >>> batch_token("post", 0, 17, 19, 16, 5)
+    'post:0:17-19:16:5'
     """
-    return f"{source}:{partition}:{first}-{last}:{epoch}"
+    return f"{source}:{partition}:{first}-{last}:{batch}:{epoch}"
 
 
 def heal(warehouse: Warehouse) -> list[str]:
@@ -44,7 +44,7 @@ def heal(warehouse: Warehouse) -> list[str]:
     if last:
         source, partition, first_offset, last_offset, epoch, batch, _ = last[0]
         select = f"select * from {database}.events where batch = {batch} order by seq"
-        token = batch_token(source, partition, first_offset, last_offset, epoch)
+        token = batch_token(source, partition, first_offset, last_offset, batch, epoch)
         warehouse.insert_select("events", select, token)
     return torn
 

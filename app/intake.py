@@ -58,11 +58,15 @@ class ItemRow(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Stored:
-    """What became of a submission: rows stored, repeats dropped, and the ingest time from which answers show them."""
+    """What became of a submission: rows stored, repeats dropped, and the ingest time from which answers show them.
+
+    `places` counts its offsets that the source has now, by this submission or since before.
+    """
 
     rows: int
     repeats: int
     as_of: datetime
+    places: int = 0
 
 
 @dataclass

@@ -15,13 +15,18 @@ from rich.table import Table
 
 from app.errors import WarehouseFault
 from app.intake import utc_now
-from app.kafka import Log, Topic, logs
+from app.kafka import Place, Topic, bounds, topics
 from app.progress import ago, escaped, out
 from app.settings import Settings
 from app.warehouse import Warehouse
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ALARMS = 20  # of each kind
+
+Logs = Mapping[Place, tuple[int, int]]
+"""Of each place where Kafka's log begins and ends."""
+Reached = Mapping[tuple[str, int], int]
+"""Of each source and partition the offset at which reading goes on."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -102,11 +107,12 @@ def status(warehouse: Warehouse, settings: Settings, clock: Callable[[], datetim
     parts, why, alarms = _newest(reached), "ALSOBOUGHT_KAFKA is not set", []
     if settings.kafka:
         try:
-            found = logs(settings.kafka)
-            parts, why = _compared(found, reached), ""
-            alarms = _strange(found, reached)
-        except WarehouseFault as fault:
-            why = fault.message
+            known = topics(settings, make=False)
+            places = [(topic.name, number) for topic in known.values() for number in range(topic.partitions)]
+            logs = bounds(settings, places)
+            parts, alarms, why = _compared(known, logs, reached), _strange(known, logs, reached), ""
+        except (WarehouseFault, TimeoutError) as fault:
+            why = str(fault) or f"Kafka at {settings.kafka} does not answer in time"
     newest = _newest_event(warehouse)
     return Status(
         partitions=parts,
@@ -124,7 +130,10 @@ def status(warehouse: Warehouse, settings: Settings, clock: Callable[[], datetim
 
 
 def gaps(warehouse: Warehouse) -> list[Gap]:
-    """The offsets between ranges that nobody read; before the first range there may be some that Kafka had forgotten."""
+    """The offsets between ranges that nobody read; before the first range there may be some that Kafka had forgotten.
+
+    A kill between storing and noting leaves a hole that is none: the warehouse went on behind the last batch it had.
+    """
     sql = f"""
         select source, partition, read_to as first_offset, begins as next_offset
         from (
@@ -137,7 +146,10 @@ def gaps(warehouse: Warehouse) -> list[Gap]:
                 ) as read_to
             from {warehouse.database}.ingest_ranges
         )
-        where nth > 1 and begins > read_to
+        where nth > 1 and begins > read_to and (source, partition, begins) not in (
+            select source, partition, last_offset + 1 from {warehouse.database}.ingest_batches
+            where startsWith(source, 'kafka:')
+        )
         order by source, partition, begins
     """
     return msgspec.convert(warehouse.trusted_rows(sql).dicts(), list[Gap])
@@ -170,7 +182,7 @@ def read_so_far(warehouse: Warehouse) -> dict[tuple[str, int], int]:
     return {(row[0], int(row[1])): int(row[2]) for row in warehouse.trusted_rows(sql).data}
 
 
-def _newest(reached: Mapping[tuple[str, int], int]) -> list[Part]:
+def _newest(reached: Reached) -> list[Part]:
     """What is known without Kafka: of each topic the incarnation that was read last."""
     newest = {_topic(source): source for source, _ in reached}
     return [
@@ -180,28 +192,25 @@ def _newest(reached: Mapping[tuple[str, int], int]) -> list[Part]:
     ]
 
 
-def _compared(found: Mapping[Topic, Sequence[Log]], reached: Mapping[tuple[str, int], int]) -> list[Part]:
+def _compared(known: Mapping[str, Topic], logs: Logs, reached: Reached) -> list[Part]:
     parts = []
-    for topic, partitions in found.items():
-        for one in partitions:
-            read_to = reached.get((topic.source, one.partition), 0)
-            lag = max(0, one.end - max(read_to, one.first))
-            parts.append(Part(topic.source, topic.name, one.partition, read_to, one.end, lag))
+    for (name, partition), (first, end) in sorted(logs.items()):
+        source = known[name].source
+        read_to = reached.get((source, partition), 0)
+        parts.append(Part(source, name, partition, read_to, end, max(0, end - max(read_to, first))))
     return parts
 
 
-def _strange(found: Mapping[Topic, Sequence[Log]], reached: Mapping[tuple[str, int], int]) -> list[str]:
+def _strange(known: Mapping[str, Topic], logs: Logs, reached: Reached) -> list[str]:
     """Where Kafka and the warehouse cannot both be right."""
     alarms = []
-    for topic, partitions in found.items():
-        for one in partitions:
-            read_to = reached.get((topic.source, one.partition), 0)
-            place = f"{topic.name}/{one.partition}"
-            if 0 < read_to < one.first:
-                lost = f"{one.first - read_to:,} offsets from {read_to} on left Kafka before they were read"
-                alarms.append(f"{place}: {lost}")
-            if read_to > one.end:
-                alarms.append(f"{place}: Kafka's log ends at {one.end}, before {read_to}, where reading is")
+    for (name, partition), (first, end) in sorted(logs.items()):
+        read_to = reached.get((known[name].source, partition), 0)
+        if 0 < read_to < first:
+            lost = f"{first - read_to:,} offsets from {read_to} on left Kafka before they were read"
+            alarms.append(f"{name}/{partition}: {lost}")
+        if read_to > end:
+            alarms.append(f"{name}/{partition}: Kafka's log ends at {end}, before {read_to}, where reading is")
     return alarms
 
 

@@ -22,7 +22,6 @@ from app.errors import Busy, Unusable
 from app.events import Event, Item, Rules
 from app.failpoints import reach
 from app.intake import Intake, Stored, Submission
-from app.kafka import ITEMS
 from app.ledger import LISTED
 from app.messages import DeadLetter, events_of_message, items_of_message
 from app.warehouse import Warehouse
@@ -187,13 +186,15 @@ def pages(warehouse: Warehouse, which: Which, wanted: Sequence[Place]) -> Iterat
         wanted = wanted[count:]
 
 
-def read_again(letters: Iterable[Letter], rules: Rules) -> tuple[list[Mended], list[tuple[Letter, str]]]:
+def read_again(
+    letters: Iterable[Letter], rules: Rules, items_topic: str
+) -> tuple[list[Mended], list[tuple[Letter, str]]]:
     """What can be read by these rules, for each partition by rising offset, and what cannot, with the reason of today."""
     good: dict[tuple[str, int], Mended] = defaultdict(Mended)
     bad = []
     for letter in sorted(letters, key=lambda one: (one.source, one.partition, one.offset)):
         found: Sequence[Event] | Sequence[Item] | str
-        if letter.topic == ITEMS:
+        if letter.topic == items_topic:
             found = items_of_message(letter.message, rules.max_bytes)
         else:
             found = events_of_message(letter.message, rules)
@@ -213,12 +214,13 @@ def replay(intake: Intake, letters: Sequence[Letter], rules: Rules, tell: Callab
     A crash between the two leaves letters that are stored and not marked: the next replay finds them known.
     Raises NotStored if the warehouse refuses; nothing of a partition that was refused is marked.
     """
-    good, bad = read_again(letters, rules)
+    items_topic = intake.settings.items_topic
+    good, bad = read_again(letters, rules, items_topic)
     for letter, reason in bad:
         tell(letter, reason)
     done = Replayed(refused=len(bad))
     for mended in good:
-        items = mended.letters[0].topic == ITEMS
+        items = mended.letters[0].topic == items_topic
         overtaken = _overtaken(intake.warehouse, mended) if items else set()
         rows = [row for row in mended.rows if not items or row.item_id not in overtaken]
         submission = Submission(

@@ -25,6 +25,7 @@ Positive = Annotated[int, Meta(ge=1, le=2**53)]
 Days = Annotated[int, Meta(ge=1, le=3650)]
 Threads = Annotated[int, Meta(ge=1, le=1000)]
 Seconds = Annotated[float, Meta(gt=0, le=60)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Share = Annotated[float, Meta(gt=0, le=1)]
 
 
@@ -51,7 +52,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Port = setting(8080, "Port to listen on.")
     threads: Threads = setting(8, "Requests answered at the same time.")
     kafka: str = setting("", "Kafka's bootstrap servers, comma-separated; empty: none.")
-    kafka_group: str = setting("alsobought", "The ingesters of one warehouse share this consumer group.")
+    kafka_group: Name = setting("alsobought", "The ingesters of one warehouse share this consumer group.")
+    events_topic: Name = setting("events", "Topic of the events.")
+    items_topic: Name = setting("items", "Topic of the items.")
     bad_share: Share = setting(0.5, "Reading from Kafka stands still when more than this share of messages is refused.")
     cors: str = setting("", "Origins of browsers that may call, comma-separated; * for all; empty: none.")
     event_types: str = setting("", "More event types than the standard ones, comma-separated.")

@@ -1,52 +1,68 @@
-"""Kafka → the writer: messages are read, stored in the order of their partition, and only then told to Kafka.
+"""Kafka → the writer: messages are read, stored in the order of their partition, and only then noted as read.
 
-A batch of `events` says which offsets it holds, so the warehouse itself knows where to go on. A message that cannot be stored
-is a dead letter, which is stored before the good ones beside it: read again after a crash, it is there once. While the
-warehouse is away the consumer pauses and stays in its group.
+Where reading goes on is told by the warehouse, so a message counts once whatever dies in between. Whatever goes wrong, what is
+in memory is dropped, and after a pause reading begins again at what the warehouse has. A message that cannot be stored is a
+dead letter, stored before its offset is noted; where most are, reading stands still: a mistake in what the shop sends must
+not drain the topic into the dead letters.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections import defaultdict
-from collections.abc import Sequence
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from app.chunk import Part, parts
 from app.errors import AlsoboughtError, Busy
-from app.events import STANDARD_TYPES, Event, Rules, fault, read_events, read_items
+from app.events import STANDARD_TYPES, Rules
+from app.failpoints import reach
 from app.ingest import Writer
-from app.intake import Errand, Stored, Submission
-from app.kafka import ITEMS, Topic, consumer, topics
-from app.ledger import resume_at
-from app.segment import events_of, looks_like_track
+from app.intake import Errand, Stored
+from app.kafka import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
+from app.ledger import read_to
 from app.settings import Settings, more_event_types
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 AGAIN_SECONDS = 1.0
+LOOK_SECONDS = 10.0  # how often the topics are looked at: they may have got partitions, or be others by now
+PIECE_ROWS, PIECE_BYTES = 1000, 16_000_000
+JUDGED = 1000  # so many messages back the share of bad ones is taken
+LEAST_JUDGED = 100
 
 
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that was refused, as `dead_letters` stores it."""
+class StandStill(AlsoboughtError):
+    """Reading on would do harm; somebody has to look."""
+
+
+class Range(msgspec.Struct, frozen=True):
+    """A row of `ingest_ranges`."""
 
     source: str
     partition: int
-    offset: int
-    reason: str
-    body: str
-    seen_at: datetime
+    first_offset: int
+    next_offset: int
+    messages: int
+    stored: int
+    repeats: int
+    refused: int
+    noted_at: Any
 
 
 @dataclass
 class Done:
-    """What became of the messages so far."""
+    """What became of the messages since the start."""
 
     messages: int = 0
     stored: int = 0
@@ -54,136 +70,233 @@ class Done:
     refused: int = 0
 
 
+@dataclass
+class Handed:
+    """Parts on their way: the dead letters of all, and the rows of each."""
+
+    parts: Sequence[Part]
+    letters: Future[None] | None
+    stored: Sequence[Future[Stored] | None]
+
+
 class Stream:
     """Reads both topics until it is stopped: `run` here, or `start` on a thread of its own."""
 
     def __init__(self, writer: Writer, settings: Settings) -> None:
         self._writer, self._settings = writer, settings
-        self._warehouse = writer.warehouse.another()  # the writer's connection is for its thread
-        self._topics = topics(settings.kafka)
-        self._consumer = consumer(settings.kafka)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self.run, name="kafka", daemon=True)
+        self._lease: Lease | None = None
+        self._judged: deque[tuple[int, int]] = deque()
         self.done = Done()
+        self.trouble: AlsoboughtError | None = None
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Asks it to leave after the batch under way, and waits if it has a thread of its own."""
+        """Asks it to leave after what is on its way, and waits if it has a thread of its own."""
         self._stopped.set()
-        if self._thread.is_alive():
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
+    @property
+    def reading(self) -> bool:
+        """Whether it is this process that reads: of several on one server one does."""
+        return self._lease is None or self._lease.held
+
     def run(self) -> None:
-        """Raises WarehouseFault if Kafka does not answer at the start."""
-        self._consumer.subscribe(list(self._topics), on_assign=self._go_on)
+        """Until it is stopped. An embedded warehouse has nobody to share with."""
+        if not self._writer.warehouse.embedded:
+            self._lease = Lease(self._settings)
         try:
             while not self._stopped.is_set():
-                messages = self._consumer.consume(self._settings.batch_rows, POLL_SECONDS)
-                if messages and self._store(messages):
-                    self._consumer.commit(asynchronous=True)
+                with self._pause_on_trouble():
+                    if self._may_read(POLL_SECONDS):
+                        self._read()
         finally:
-            self._consumer.close()
-            self._warehouse.close()
+            if self._lease:
+                self._lease.close()
 
-    def _go_on(self, reader: Any, partitions: list[Any]) -> None:
-        """Where the warehouse says, whatever Kafka remembers."""
-        for partition in partitions:
-            topic = self._topics[partition.topic]
-            if topic.name != ITEMS:  # items may come again: the newest wins
-                partition.offset = resume_at(self._warehouse, topic.source, partition=partition.partition)
-        reader.incremental_assign(partitions)
+    @contextmanager
+    def _pause_on_trouble(self) -> Iterator[None]:
+        try:
+            yield
+        except AlsoboughtError as error:
+            if str(error) != str(self.trouble):
+                (log.error if isinstance(error, StandStill) else log.warning)("reading from Kafka waits: %s", error)
+            self.trouble = error
+        except Exception as error:
+            log.exception("reading from Kafka broke off")
+            self.trouble = AlsoboughtError(f"reading broke off: {type(error).__name__}", "The log has more")
+        else:
+            return
+        until = time.monotonic() + AGAIN_SECONDS
+        while time.monotonic() < until and not self._stopped.wait(POLL_SECONDS):
+            self._may_read()
 
-    def _store(self, messages: Sequence[Any]) -> bool:
-        """Stores messages, however long the warehouse is away; False if it was told to stop meanwhile."""
-        parts: dict[tuple[str, int], list[Any]] = defaultdict(list)
-        for message in messages:
-            if message.error():
-                log.warning("Kafka: %s", message.error().str())
-            else:
-                parts[message.topic(), message.partition()].append(message)
-        return all(self._store_part(self._topics[topic], number, part) for (topic, number), part in parts.items())
+    def _may_read(self, seconds: float = 0.0) -> bool:
+        return self._lease is None or self._lease.ask(seconds)
 
-    def _store_part(self, topic: Topic, partition: int, messages: Sequence[Any]) -> bool:
-        now = self._writer.clock()
-        submission, dead = read_messages(topic, partition, messages, self._rules(now), now)
-        while True:
+    def _read(self) -> None:
+        """From where the warehouse is, until we are to stop, the lease is lost, or the topics are others."""
+        found = topics(self._settings)
+        at = self._beginnings(found)
+        before: Handed | None = None
+        looked = time.monotonic()
+        with (
+            answering(self._settings.kafka),
+            closing(reader(self._settings, at)) as consumer,
+        ):
             try:
-                if dead:
-                    self._writer.run(Errand(lambda: _bury(self._writer, dead))).result()
-                stored = self._submit(submission).result() if submission.rows else Stored(0, 0, now)
-                break
-            except AlsoboughtError as error:
-                log.warning("%s partition %d waits for the warehouse: %s", topic.name, partition, error)
-                submission.done = Future()
-                if not self._wait():
-                    return False
-        self.done.messages += len(messages)
-        self.done.stored += stored.rows
-        self.done.repeats += stored.repeats
-        self.done.refused += len(dead)
-        return True
+                while not self._stopped.is_set() and self._may_read():
+                    messages = _good(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
+                    now = self._writer.clock()
+                    read = parts(messages, found, at, self._rules(now), now)
+                    self._judge(read)
+                    at.update({part.place: part.next_offset for part in read})
+                    handed, before = before, None
+                    if handed:
+                        self._note(handed, consumer)
+                    before = self._hand(read) if read else None
+                    if time.monotonic() - looked > LOOK_SECONDS:
+                        looked = time.monotonic()
+                        if topics(self._settings) != found:
+                            log.info("the topics of Kafka have changed")
+                            return
+            finally:
+                if before:
+                    self._note(before, consumer)
 
-    def _submit(self, submission: Submission) -> Future[Stored]:
-        while True:
-            try:
-                return self._writer.submit(submission)
-            except Busy:
-                self._stopped.wait(POLL_SECONDS)
+    def _beginnings(self, found: dict[str, Topic]) -> dict[Place, int]:
+        """Where the warehouse is, or where the log begins, if that is later.
 
-    def _wait(self) -> bool:
-        """A moment in which the group still hears from us; False if it is time to leave."""
-        assigned = self._consumer.assignment()
-        self._consumer.pause(assigned)
-        self._consumer.poll(0)
-        stopped = self._stopped.wait(AGAIN_SECONDS)
-        self._consumer.resume(assigned)
-        return not stopped
+        Raises StandStill if a log ends before what was read of it.
+        """
+        at = {
+            (topic.name, number): read_to(self._writer.warehouse, topic.source, number)
+            for topic in found.values()
+            for number in range(topic.partitions)
+        }
+        for place, (first, end) in bounds(self._settings, at).items():
+            name = f"{place[0]}/{place[1]}"
+            if at[place] > end:
+                raise StandStill(
+                    f"{name} ends at {end:,} and was read to {at[place]:,}: its log has lost messages",
+                    "Delete the topic and make it again: it is then read from its start",
+                )
+            if 0 < at[place] < first:
+                log.error("%d messages of %s were deleted in Kafka before they were read", first - at[place], name)
+            at[place] = max(at[place], first)
+        return at
 
-    def _rules(self, now: datetime) -> Rules:
+    def _rules(self, now: Any) -> Rules:
         types = frozenset(STANDARD_TYPES).union(more_event_types(self._settings))
         return Rules(now, types, self._settings.max_event_bytes)
 
+    def _judge(self, read: Sequence[Part]) -> None:
+        """Raises StandStill if, with these, more than the permitted share of the latest messages is bad."""
+        if not read:
+            return
+        new = (sum(part.messages for part in read), sum(len(part.dead) for part in read))
+        latest = [new]
+        for earlier in reversed(self._judged):
+            if sum(messages for messages, _ in latest) >= JUDGED:
+                break
+            latest.append(earlier)
+        messages, bad = (sum(column) for column in zip(*latest, strict=True))
+        if messages >= LEAST_JUDGED and bad > messages * self._settings.bad_share:
+            reason = next(letter.reason for part in read for letter in part.dead) if new[1] else "see dead_letters"
+            raise StandStill(
+                f"{bad:,} of the latest {messages:,} messages are bad, the last ones because of: {reason}",
+                "Mend what sends them or reads them, or set ALSOBOUGHT_BAD_SHARE=1 to make dead letters of them",
+            )
+        self._judged = deque(reversed(latest))
 
-def read_messages(
-    topic: Topic, partition: int, messages: Sequence[Any], rules: Rules, now: datetime
-) -> tuple[Submission, list[DeadLetter]]:
-    """What is to be stored of the messages of one partition, and the dead letters among them."""
-    rows: list[Any] = []
-    offsets: list[int] = []
-    dead: list[DeadLetter] = []
+    def _hand(self, read: Sequence[Part]) -> Handed:
+        """To the writer, the dead letters first."""
+        dead = [letter for part in read for letter in part.dead]
+        letters = self._writer.run(Errand(lambda: self._insert("dead_letters", dead))) if dead else None
+        return Handed(read, letters, [self._submit(part) for part in read])
+
+    def _submit(self, part: Part) -> Future[Stored] | None:
+        while part.submission.rows:
+            try:
+                return self._writer.submit(part.submission)
+            except Busy:
+                self._stopped.wait(POLL_SECONDS)
+                self._may_read()
+        return None
+
+    def _note(self, handed: Handed, consumer: Consumer) -> None:
+        """Once all is stored: that it was read, in the warehouse and then to Kafka. Raises what kept it from being stored."""
+        if handed.letters:
+            self._result(handed.letters)
+        reach("stream.stored")
+        ranges = []
+        for part, future in zip(handed.parts, handed.stored, strict=True):
+            places = self._stored_of(part, self._result(future) if future else None)
+            repeats = part.messages - len(part.dead) - places
+            offsets = (part.first_offset, part.next_offset)
+            now = self._writer.clock()
+            counts = (part.messages, places, repeats, len(part.dead))
+            ranges.append(Range(part.topic.source, part.partition, *offsets, *counts, now))
+        self._result(self._writer.run(Errand(lambda: self._insert("ingest_ranges", ranges))))
+        reach("stream.noted")
+        for one in ranges:
+            self.done.messages += one.messages
+            self.done.stored += one.stored
+            self.done.repeats += one.repeats
+            self.done.refused += one.refused
+        self.trouble = None
+        _commit(consumer, handed.parts)
+        reach("stream.committed")
+
+    @staticmethod
+    def _stored_of(part: Part, stored: Stored | None) -> int:
+        """Messages of a part that are in the warehouse now. An item that comes again is stored again."""
+        if part.topic.of_items:
+            return part.messages - len(part.dead)
+        return stored.places if stored else 0
+
+    def _insert(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
+        """In pieces that memory has room for: a dead letter may be a megabyte."""
+        lines: list[bytes] = []
+        for row in rows:
+            lines.append(msgspec.json.encode(row))
+            if len(lines) == PIECE_ROWS or sum(map(len, lines)) > PIECE_BYTES:
+                self._writer.warehouse.insert(table, b"\n".join(lines))
+                lines.clear()
+        if lines:
+            self._writer.warehouse.insert(table, b"\n".join(lines))
+
+    def _result(self, future: Future[Any]) -> Any:
+        """Of something the writer does. Meanwhile the group hears from us."""
+        while True:
+            try:
+                return future.result(1.0)
+            except NotYet:
+                self._may_read()
+
+
+def _good(messages: Sequence[Any]) -> list[Any]:
+    """The messages among what a consumer brings. Raises KafkaAway for an error that does not pass by itself."""
+    passing = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._PARTITION_EOF, KafkaError._TIMED_OUT)
+    good = []
     for message in messages:
-        body, offset = message.value() or b"", message.offset()
-        found = _items(body, rules) if topic.name == ITEMS else _events(body, rules)
-        if isinstance(found, str):
-            shown = body.decode("utf-8", "backslashreplace")
-            dead.append(DeadLetter(topic.source, partition, offset, found, shown, now))
+        if error := message.error():
+            if error.code() not in passing:
+                raise KafkaAway(f"Kafka: {error.str()}")
+            log.debug("Kafka: %s", error.str())
         else:
-            rows += found
-            offsets += [offset] * len(found)
-    return Submission(rows, topic.source, None if topic.name == ITEMS else offsets, partition=partition), dead
+            good.append(message)
+    return good
 
 
-def _events(body: bytes, rules: Rules) -> Sequence[Event] | str:
-    """The events of one message, ours or a track call; or why there are none."""
-    good, bad = read_events([body], rules)
-    if not bad:
-        return good
-    if looks_like_track(body) and len(body) <= rules.max_bytes:
-        found = events_of(body)
-        if isinstance(found, str):
-            return found
-        problems = [problem for event in found if (problem := fault(event, rules))]
-        return problems[0] if problems else found
-    return bad[0].problem
-
-
-def _items(body: bytes, rules: Rules) -> Any:
-    good, bad = read_items([body], rules.max_bytes)
-    return bad[0].problem if bad else good
-
-
-def _bury(writer: Writer, dead: Sequence[DeadLetter]) -> None:
-    """Twice is once: a dead letter is known by its offset."""
-    writer.warehouse.insert("dead_letters", msgspec.json.Encoder().encode_lines(dead))
+def _commit(consumer: Consumer, read: Sequence[Part]) -> None:
+    """For displays of lag, so without waiting for an answer."""
+    try:
+        offsets = [TopicPartition(part.topic.name, part.partition, part.next_offset) for part in read]
+        consumer.commit(offsets=offsets, asynchronous=True)
+    except KafkaException as error:
+        log.debug("Kafka does not take note of how far we are: %s", error)

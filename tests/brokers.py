@@ -146,13 +146,17 @@ def _tansu(port: int) -> Broker:
 
 
 def fetch() -> None:
-    """Apache Kafka from Maven Central into .kafka/, unless it is there."""
-    if not (FETCHED / "libs").is_dir() and "KAFKA_HOME" not in os.environ:
-        draft = FETCHED / "draft"
-        shutil.rmtree(draft, ignore_errors=True)
-        command = ("mvn", "-q", "-B", "-f", str(HOME / "tests" / "kafka" / "pom.xml"), "dependency:copy-dependencies")
-        subprocess.run((*command, f"-DoutputDirectory={draft}"), check=True)
-        draft.rename(FETCHED / "libs")
+    """Apache Kafka from Maven Central into .kafka/, unless it is there or cannot run here."""
+    if (FETCHED / "libs").is_dir() or "KAFKA_HOME" in os.environ or GIVEN:
+        return
+    if missing := [name for name in ("java", "mvn") if not shutil.which(name)]:
+        print(f"No {' and no '.join(missing)}: tansu stands in for Apache Kafka; it forgets all when it stops")  # noqa: T201
+        return
+    draft = FETCHED / "draft"
+    shutil.rmtree(draft, ignore_errors=True)
+    command = ("mvn", "-q", "-B", "-f", str(HOME / "tests" / "kafka_jars" / "pom.xml"), "dependency:copy-dependencies")
+    subprocess.run((*command, f"-DoutputDirectory={draft}"), check=True)
+    draft.rename(FETCHED / "libs")
 
 
 def main() -> None:

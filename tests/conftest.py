@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 
 from app.shop import Shop
 from app.web.factory import create_app
+from tests.brokers import Broker, broker
 from tests.engines import NAMES, Engine, engine, why_not
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -110,3 +111,10 @@ def shop(make_shop: Callable[..., Shop]) -> Shop:
 def client(shop: Shop) -> FlaskClient:
     """The endpoints of the test's shop, whichever shop that is."""
     return create_app(shop).test_client()
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Broker]:
+    """One broker for all tests; those that stop one start their own."""
+    with broker() as running:
+        yield running

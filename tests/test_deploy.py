@@ -29,8 +29,6 @@ from app.settings import HOME, PREFIX, Settings, read_settings
 from app.shop import Shop
 from tests.process import free_port, running
 
-COMING = {"ALSOBOUGHT_KAFKA"}, {"ingest"}  # a setting and a command that only the profile kafka may speak of
-
 
 class Health(msgspec.Struct, forbid_unknown_fields=True):
     test: list[str] = []
@@ -119,15 +117,12 @@ def test_kafka_and_the_consumer_start_only_when_asked_for() -> None:
 @pytest.mark.parametrize("name", of_ours())
 def test_a_service_of_ours_is_given_settings_and_a_command_that_exist(name: str) -> None:
     service = COMPOSE.services[name]
-    coming_settings, coming_commands = COMING if service.profiles else (set(), set())
-    given = {key: value for key, value in service.environment.items() if key not in coming_settings}
-    _, faults = read_settings({**image_settings(), **given})
+    _, faults = read_settings({**image_settings(), **service.environment})
     assert faults == []
     command: click.Command = main
     for word in service.command:
-        if word not in coming_commands:
-            assert isinstance(command, click.Group)
-            command = command.commands[word]
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
 
 
 @pytest.mark.parametrize("password", ["alsobought", "other"])

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from app.events import Event
 from app.intake import Submission
-from app.kafka import Topic, logs, topics
+from app.kafka import topics as known_topics
 from app.lag import Gap, Status, disagreements, gaps, read_so_far, status
 from app.ledger import read_to
+from app.settings import Settings
 from app.shop import Shop
-from tests.brokers import Broker, broker
+from tests.brokers import Broker
 from tests.conftest import NOON
+from tests.kafka import Topics
 from tests.process import Run, running, serving, told
 
 SOURCE = "kafka:events:new"
@@ -38,9 +39,9 @@ def note(shop: Shop, *ranges: dict[str, Any]) -> None:
     shop.warehouse.insert("ingest_ranges", msgspec.json.Encoder().encode_lines(ranges))
 
 
-def found(shop: Shop, after: timedelta = timedelta(0), **settings: Any) -> Status:
+def found(shop: Shop, after: timedelta = timedelta(0), settings: Mapping[str, Any] | None = None) -> Status:
     """The status some time after noon."""
-    return status(shop.warehouse, msgspec.structs.replace(shop.settings, **settings), lambda: NOON + after)
+    return status(shop.warehouse, msgspec.structs.replace(shop.settings, **(settings or {})), lambda: NOON + after)
 
 
 # What the warehouse knows
@@ -65,6 +66,17 @@ def test_offsets_that_nobody_read_between_two_ranges_are_a_gap(shop: Shop) -> No
     assert found(shop).alarms[0] == "events/0: 2 offsets from 10 on were left out"
     note(shop, read(10, 12), read(21, 30), read(8, 11, partition=3), read(0, 16, "kafka:items:new"))
     assert gaps(shop.warehouse) == [], "read after all"
+
+
+def test_what_a_kill_kept_from_being_noted_is_no_gap(shop: Shop) -> None:
+    """Reading goes on behind the last batch that is stored; a replay of what was read before says nothing of it."""
+    events = [Event(event_type="view", user_id="u", item_id="tea")] * 2
+    note(shop, read(0, 10), read(20, 30), read(40, 50))
+    shop.writer.submit(Submission(events, SOURCE, [12, 19])).result()
+    assert gaps(shop.warehouse) == [Gap(SOURCE, 0, 30, 40)]
+    shop.writer.submit(Submission(events, SOURCE, [5, 45])).result()
+    shop.writer.submit(Submission(events, SOURCE, [32, 39], partition=1)).result()
+    assert gaps(shop.warehouse) == [Gap(SOURCE, 0, 30, 40)]
 
 
 def test_a_range_that_does_not_add_up_is_told(shop: Shop) -> None:
@@ -131,7 +143,7 @@ def test_without_kafka_the_warehouse_says_what_it_knows(shop: Shop) -> None:
         shop, read(0, 10), read(0, 4, "kafka:items:new"), read(30, 40, "kafka:events:old", noted_at=NOON - timedelta(1))
     )
     for kafka, why in (("", "ALSOBOUGHT_KAFKA is not set"), (NOWHERE, NOWHERE)):
-        now = found(shop, kafka=kafka)
+        now = found(shop, settings={"kafka": kafka})
         assert [(part.source, part.read_to, part.lag) for part in now.partitions] == [
             (SOURCE, 10, None),
             ("kafka:items:new", 4, None),
@@ -144,77 +156,70 @@ def test_without_kafka_the_warehouse_says_what_it_knows(shop: Shop) -> None:
 # What Kafka knows
 
 
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[Broker]:
-    with broker() as running:
-        yield running
+@pytest.fixture
+def topics(kafka: Broker) -> Topics:
+    return Topics(kafka)
 
 
-@contextmanager
-def fresh(kafka: Broker) -> Iterator[dict[str, Topic]]:
-    """Both topics, empty."""
-    client = AdminClient({"bootstrap.servers": kafka.address, "log_level": 0})
-    try:
-        yield topics(kafka.address)
-    finally:
-        for future in client.delete_topics(["events", "items"]).values():
-            future.result(10)
-        while {"events", "items"} & set(client.list_topics(timeout=10).topics):
-            pass
+def source_of(topics: Topics) -> str:
+    """What the events of these topics are called, once they are made."""
+    topics.make()
+    settings = Settings(**topics.settings)  # type: ignore[arg-type]
+    return known_topics(settings, make=False)[settings.events_topic].source
 
 
-def produce(kafka: Broker, *parts: int) -> None:
-    """A message to each of these partitions of `events`."""
-    producer = Producer({"bootstrap.servers": kafka.address})
-    for part in parts:
-        producer.produce("events", b"{}", partition=part)
-    assert producer.flush(30) == 0
+def send(topics: Topics, *partitions: int) -> None:
+    """A message to each of these partitions of the events."""
+    for partition in partitions:
+        topics.send(b"{}", partition=partition)
 
 
-def test_asking_makes_no_topics(kafka: Broker, shop: Shop) -> None:
-    assert logs(kafka.address) == {}
-    now = found(shop, kafka=kafka.address)
-    assert (now.partitions, now.lag, now.without_kafka) == ([], 0, "")
-    assert logs(kafka.address) == {}
+def test_asking_makes_no_topics(topics: Topics, shop: Shop) -> None:
+    for _ in range(2):
+        now = found(shop, settings=topics.settings)
+        assert (now.partitions, now.lag) == ([], None)
+        assert "Unknown topic" in now.without_kafka
+    client = AdminClient({"bootstrap.servers": topics.broker.address})
+    assert topics.settings["events_topic"] not in client.list_topics(timeout=10).topics
 
 
-def test_lag_is_what_waits_between_where_reading_is_and_the_end(kafka: Broker, shop: Shop) -> None:
-    with fresh(kafka) as known:
-        source = known["events"].source
-        produce(kafka, *[0] * 10, *[4] * 3)
-        note(shop, read(0, 10, source, noted_at=NOON - timedelta(1)), read(0, 1, source, 4), read(0, 99))
-        now = found(shop, kafka=kafka.address)
-        assert {(part.topic, part.partition): (part.read_to, part.end, part.lag) for part in now.partitions} == {
-            ("events", 0): (10, 10, 0),
-            ("events", 1): (0, 0, 0),
-            ("events", 2): (0, 0, 0),
-            ("events", 3): (0, 0, 0),
-            ("events", 4): (1, 3, 2),
-            ("events", 5): (0, 0, 0),
-            ("items", 0): (0, 0, 0),
-        }
-        assert (now.lag, now.alarms) == (2, [])
+def test_lag_is_what_waits_between_where_reading_is_and_the_end(topics: Topics, shop: Shop) -> None:
+    source = source_of(topics)
+    send(topics, *[0] * 10, *[4] * 3)
+    note(shop, read(0, 10, source, noted_at=NOON - timedelta(1)), read(0, 1, source, 4), read(0, 99))
+    now = found(shop, settings=topics.settings)
+    assert {(part.topic, part.partition): (part.read_to, part.end, part.lag) for part in now.partitions} == {
+        (f"{topics.name}.events", 0): (10, 10, 0),
+        (f"{topics.name}.events", 1): (0, 0, 0),
+        (f"{topics.name}.events", 2): (0, 0, 0),
+        (f"{topics.name}.events", 3): (0, 0, 0),
+        (f"{topics.name}.events", 4): (1, 3, 2),
+        (f"{topics.name}.events", 5): (0, 0, 0),
+        (f"{topics.name}.items", 0): (0, 0, 0),
+    }
+    assert (now.lag, now.alarms, now.without_kafka) == (2, [], "")
 
 
-def test_messages_that_left_kafka_before_they_were_read_are_told(kafka: Broker, shop: Shop) -> None:
-    with fresh(kafka) as known:
-        source = known["events"].source
-        produce(kafka, *[0] * 10, *[1] * 10, *[2] * 10)
-        client = AdminClient({"bootstrap.servers": kafka.address, "log_level": 0})
-        for future in client.delete_records([TopicPartition("events", part, 6) for part in (0, 1, 2)]).values():
-            future.result(10)
-        note(shop, read(0, 4, source), read(0, 6, source, 1))  # nothing of partition 2: reading begins where Kafka does
-        now = found(shop, kafka=kafka.address)
-        assert [part.lag for part in now.partitions[:3]] == [4, 4, 4]
-        assert now.alarms == ["events/0: 2 offsets from 4 on left Kafka before they were read"]
+def test_messages_that_left_kafka_before_they_were_read_are_told(topics: Topics, shop: Shop) -> None:
+    source = source_of(topics)
+    send(topics, *[0] * 10, *[1] * 10, *[2] * 10)
+    client = AdminClient({"bootstrap.servers": topics.broker.address})
+    gone = [TopicPartition(f"{topics.name}.events", part, 6) for part in (0, 1, 2)]
+    for future in client.delete_records(gone).values():
+        future.result(10)
+    note(shop, read(0, 4, source), read(0, 6, source, 1))  # nothing of partition 2: reading begins where Kafka does
+    now = found(shop, settings=topics.settings)
+    assert [part.lag for part in now.partitions[:3]] == [4, 4, 4]
+    assert now.alarms == [f"{topics.name}.events/0: 2 offsets from 4 on left Kafka before they were read"]
 
 
-def test_a_log_that_ends_before_what_was_read_is_told(kafka: Broker, shop: Shop) -> None:
-    with fresh(kafka) as known:
-        produce(kafka, 0, 0)
-        note(shop, read(0, 5, known["events"].source))
-        now = found(shop, kafka=kafka.address)
-        assert (now.lag, now.alarms) == (0, ["events/0: Kafka's log ends at 2, before 5, where reading is"])
+def test_a_log_that_ends_before_what_was_read_is_told(topics: Topics, shop: Shop) -> None:
+    source = source_of(topics)
+    send(topics, 0, 0)
+    note(shop, read(0, 5, source))
+    now = found(shop, settings=topics.settings)
+    assert now.lag == 0
+    assert now.alarms == [f"{topics.name}.events/0: Kafka's log ends at 2, before 5, where reading is"]
 
 
 # The command

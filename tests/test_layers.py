@@ -22,6 +22,7 @@ LAYERS = [
     ["app.web.endpoints"],
     ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker"],
     ["app.holder", "app.stream"],  # others may ask; Kafka is read
+    ["app.chunk"],
     ["app.shop"],  # a running shop, and files into it
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
@@ -29,6 +30,7 @@ LAYERS = [
     ["app.ingest", "app.answers", "app.migrate", "app.counts", "app.lag"],  # what is done with the warehouse
     [
         "app.heal",
+        "app.turns",
         "app.catalogue",
         "app.migrations.draft",
         "app.migrations.journal",
@@ -44,10 +46,10 @@ LAYERS = [
     ["app.pipes.parameters"],
     ["app.migrations.cluster", "app.migrations.files"],
     ["app.migrations.statement"],
-    ["app.examination", "app.messages"],
-    ["app.segment"],
+    ["app.messages"],
+    ["app.examination", "app.kafka", "app.segment"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
-    ["app.line", "app.kafka"],
+    ["app.line"],
     ["app.failpoints"],
     ["app.errors"],
 ]

@@ -19,6 +19,7 @@ from app.errors import NotStored, Unusable
 from app.events import Item, Rules
 from app.intake import Submission
 from app.kafka import Topic
+from app.lag import gaps, read_so_far
 from app.letters import (
     Replayed,
     Which,
@@ -32,8 +33,11 @@ from app.letters import (
 from app.messages import DeadLetter, events_of_message
 from app.settings import Settings
 from app.shop import Shop
+from app.stream import Stream
+from tests.brokers import Broker
 from tests.conftest import NOON
 from tests.engines import front, migrated
+from tests.kafka import Topics, until
 from tests.process import Run, running, serving, told
 from tests.web import AWKWARD, stored, wrong
 
@@ -272,6 +276,34 @@ def test_an_item_goes_in_unless_a_newer_one_did(shop: Shop) -> None:
         f"select item_id, argMax(title, version) from {shop.settings.database}.items group by item_id order by item_id"
     )
     assert shop.warehouse.trusted_rows(sql).data == [["mug", "only"], ["pot", "new"], ["tea", "newest"]]
+
+
+def test_what_the_stream_refused_counts_once_it_can_be_read(make_shop: Callable[..., Shop], kafka: Broker) -> None:
+    topics = Topics(kafka)
+    shop = make_shop(**topics.settings)
+    topics.make()
+    topics.send(*({"event_type": "view", "user_id": f"u{n}", "item_id": "tea"} for n in range(20)))
+    topics.send(BUY, BUY | {"user_id": "other"}, b"\xff")
+    topics.send({"item_id": 7}, items=True)
+    stream = Stream(shop.writer, shop.settings)
+    stream.start()
+    until(lambda: stream.done.messages == 24)
+    stream.stop()
+    before = read_so_far(shop.warehouse)
+    done, said = replayed(shop)
+    assert (done.taken, done.stored, done.refused) == (2, 2, 2)
+    assert {place.partition("/")[0] for place, _ in said} == {f"{topics.name}.events", f"{topics.name}.items"}
+    again = Stream(shop.writer, shop.settings)
+    again.start()
+    topics.send({"event_type": "view", "user_id": "last", "item_id": "tea"})
+    until(lambda: again.done.messages == 1)
+    again.stop()
+    assert len(stored(shop)) == 23
+    assert sum(read_so_far(shop.warehouse).values()) == sum(before.values()) + 1, (
+        "a replay does not move where reading is"
+    )
+    assert gaps(shop.warehouse) == []
+    assert wrong(shop) == {}
 
 
 # The commands, on a folder and through the HTTP client

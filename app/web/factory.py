@@ -18,7 +18,6 @@ from app.holder import Holder
 from app.logs import log_access, request_id
 from app.settings import Settings, origins
 from app.shop import Shop, open_shop
-from app.stream import Stream
 from app.web.endpoints import blueprint
 from app.web.metrics import Metrics
 from app.web.places import Places
@@ -60,6 +59,8 @@ def served_app(settings: Settings) -> Flask:
     if folder := shop.warehouse.folder:
         atexit.register(Holder(folder, shop.writer, shop.warehouse.another).close)
     if shop.warehouse.embedded and settings.kafka:
+        from app.stream import Stream  # not needed without Kafka
+
         stream = Stream(shop.writer, settings)
         stream.start()
         atexit.register(stream.stop)

@@ -1,0 +1,103 @@
+"""What was read of Kafka at once, part by part: what is to be stored of it, and the dead letters among it. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from app.events import Event, Item, Rules, read_events
+from app.intake import Submission
+from app.kafka import Place, Topic
+from app.messages import DeadLetter, events_of_message, items_of_message
+
+
+class Message(Protocol):
+    """What of a message of Kafka's client is asked here."""
+
+    def topic(self) -> str: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def value(self) -> bytes | None: ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """Messages of one partition that follow each other: offsets from `first_offset` to below `next_offset`."""
+
+    topic: Topic
+    partition: int
+    first_offset: int
+    next_offset: int
+    messages: int
+    submission: Submission
+    dead: Sequence[DeadLetter]
+
+    @property
+    def place(self) -> Place:
+        return self.topic.name, self.partition
+
+
+def parts(
+    messages: Iterable[Message], topics: Mapping[str, Topic], at: Mapping[Place, int], rules: Rules, now: datetime
+) -> list[Part]:
+    """The messages by partition, items first. `at` says where each partition was read to before."""
+    by_place: dict[Place, list[Message]] = defaultdict(list)
+    for message in messages:
+        by_place[message.topic(), message.partition()].append(message)
+    ordered = sorted(by_place.items(), key=lambda entry: (not topics[entry[0][0]].of_items, entry[0]))
+    return [_part(topics[place[0]], place[1], at[place], found, rules, now) for place, found in ordered]
+
+
+def _part(topic: Topic, partition: int, first: int, messages: Sequence[Message], rules: Rules, now: datetime) -> Part:
+    bodies = [message.value() or b"" for message in messages]
+    offsets = [message.offset() for message in messages]
+    of_items = topic.of_items
+    rows, places, refused = _read_items(bodies, offsets, rules) if of_items else _read_events(bodies, offsets, rules)
+    dead = [
+        DeadLetter.of(topic, partition, offset, reason, body, now)
+        for offset, body in zip(offsets, bodies, strict=True)
+        if (reason := refused.get(offset))
+    ]
+    submission = Submission(rows, topic.source, None if of_items else places, partition=partition)
+    return Part(topic, partition, first, offsets[-1] + 1, len(messages), submission, dead)
+
+
+Read = tuple[Sequence[Any], list[int], dict[int, str]]
+"""Rows, the offset of each, and why the messages at other offsets were refused."""
+
+
+def _read_events(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules) -> Read:
+    """Nearly all are events of ours: those are read at once, and only the others one by one."""
+    good, bad = read_events(bodies, rules)
+    if not bad:
+        return good, list(offsets), {}
+    others = {one.index for one in bad}
+    ours = iter(good)
+    rows: list[Event] = []
+    places: list[int] = []
+    refused: dict[int, str] = {}
+    for index, offset in enumerate(offsets):
+        found = events_of_message(bodies[index], rules) if index in others else [next(ours)]
+        if isinstance(found, str):
+            refused[offset] = found
+        else:
+            rows += found
+            places += [offset] * len(found)
+    return rows, places, refused
+
+
+def _read_items(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules) -> Read:
+    rows: list[Item] = []
+    places: list[int] = []
+    refused: dict[int, str] = {}
+    for body, offset in zip(bodies, offsets, strict=True):
+        found = items_of_message(body, rules.max_bytes)
+        if isinstance(found, str):
+            refused[offset] = found
+        else:
+            rows += found
+            places += [offset] * len(found)
+    return rows, places, refused

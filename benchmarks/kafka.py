@@ -1,0 +1,104 @@
+"""How fast events come from Kafka through all views, next to the same rows inserted directly.
+
+    .venv/bin/python -m benchmarks.kafka
+
+A broker of its own, an embedded warehouse on disk, everything on this machine. Mixed: 65 % view, 15 % click, 13 % add_to_cart,
+7 % purchase, in sessions of 10. Then purchases only. The ceiling is the same rows as JSON lines, inserted into an empty
+database in batches as large as the reader's, without Kafka and without looking for repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from app import migrate
+from app.progress import out
+from app.settings import Settings
+from app.shop import Shop, open_shop
+from app.stream import Stream
+from tests.brokers import broker
+from tests.kafka import Topics, until
+
+MIXED = {"view": 65, "click": 15, "add_to_cart": 13, "purchase": 7}
+ITEMS, SESSION, ORDER = 20_000, 10, 3
+
+
+def events(number: int, kinds: dict[str, int]) -> Iterator[bytes]:
+    """Events as a shop sends them; popular items are asked for more often."""
+    rng = random.Random(7)
+    kind_of = rng.choices(list(kinds), list(kinds.values()), k=number)
+    user = session = ""
+    for n, kind in enumerate(kind_of):
+        if n % SESSION == 0:
+            user, session = f"u{rng.randrange(number // 50)}", f"s{n}"
+        event: dict[str, Any] = {
+            "event_id": f"e{n}",
+            "event_type": kind,
+            "user_id": user,
+            "session_id": session,
+            "item_id": f"i{int(ITEMS * rng.random() ** 2)}",
+            "category": f"c{rng.randrange(40)}",
+            "timestamp": f"2026-01-{1 + n * 28 // number:02d}T12:{n % 60:02d}:00Z",
+        }
+        if kind == "purchase":
+            order = f"o{n // (ORDER if len(kinds) == 1 else SESSION)}"
+            event |= {"order_id": order, "price": 4.5, "quantity": 1}
+        yield msgspec.json.encode(event)
+
+
+def from_kafka(shop: Shop, topics: Topics, number: int) -> float:
+    """Events a second, from the first message to the last one noted."""
+    stream = Stream(shop.writer, shop.settings)
+    began = time.monotonic()
+    stream.start()
+    until(lambda: stream.done.stored >= number, 600, 0.01)
+    seconds = time.monotonic() - began
+    stream.stop()
+    return number / seconds
+
+
+def directly(shop: Shop) -> float:
+    """Events a second of the same rows in the same batches, into an empty database beside."""
+    full, empty = shop.warehouse, shop.warehouse.another()
+    empty.database = "ceiling"
+    empty.command("create database ceiling")
+    list(migrate.up(empty, shop.settings.home_folder / "migrations"))
+    seconds, rows = 0.0, 0
+    sql = f"select batch, count() from {full.database}.events group by batch order by batch"
+    for batch, count in full.trusted_rows(sql).data:
+        lines = full.trusted_raw(f"select * from {full.database}.events where batch = {batch}", None, "JSONEachRow")
+        began = time.monotonic()
+        empty.insert("events", lines, f"batch {batch}")
+        seconds += time.monotonic() - began
+        rows += count
+    empty.close()
+    return rows / seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=500_000)
+    number = parser.parse_args().events
+    with broker() as kafka:
+        for name, kinds, count in (("mixed", MIXED, number), ("purchases", {"purchase": 1}, number // 3)):
+            topics = Topics(kafka)
+            topics.make()
+            topics.send(*events(count, kinds))
+            with TemporaryDirectory() as folder:
+                shop = open_shop(Settings(data=folder, **topics.settings))  # type: ignore[arg-type]
+                rate = from_kafka(shop, topics, count)
+                ceiling = directly(shop)
+                out.print(f"{name}: {rate:,.0f} events/s from {kafka.kind}, {ceiling:,.0f}/s directly: {rate / ceiling:.0%}")
+                shop.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,22 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0033_ingest_ranges
+-- What was read of Kafka, in ranges of offsets that follow each other: where reading goes on, and proof that nothing was left out.
+-- messages = stored + repeats + refused: those with an event in `events` (an item in `items`), those whose events were all
+-- known by their event_id, and those in `dead_letters`. After a crash a range may overlap the one before it.
+
+CREATE TABLE ingest_ranges
+(
+    `source` LowCardinality(String),
+    `partition` UInt32,
+    `first_offset` UInt64,
+    `next_offset` UInt64,
+    `messages` UInt64,
+    `stored` UInt64,
+    `repeats` UInt64,
+    `refused` UInt64,
+    `noted_at` DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(noted_at)
+ORDER BY (source, partition, first_offset, next_offset)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192
