@@ -1,32 +1,40 @@
-"""Now and then, while the service runs: do the counts add up, and was nothing of Kafka left out?
+"""While the service runs: is anything of Kafka left out, how far is reading, and do the counts add up?
 
-Cheap, and done by the writer between two batches, when every count must be right. What is found is logged as an error, and
-`/metrics` has the number: alarms are made of those.
+`status` is renewed a few times a minute, and `/metrics` shows it. Whether the counts add up is asked by the writer between two
+batches, when they must; that is cheap, and rarely done. What is wrong is logged as an error, once.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from app.counts import wrong_sums
 from app.errors import AlsoboughtError
 from app.ingest import Writer
 from app.intake import Errand
-from app.lag import disagreements, gaps
+from app.lag import Status, status
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 600.0
+STATUS_SECONDS, SUMS_SECONDS = 15.0, 600.0
 
 
 class Watch:
-    """`look` once, or `start` a thread that looks again and again."""
+    """`look` at once, or `start` a thread that looks again and again."""
 
     def __init__(self, writer: Writer) -> None:
-        self._writer, self._stopped = writer, threading.Event()
+        self._writer, self._settings = writer, writer.settings
+        self._warehouse = writer.warehouse.another()
+        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
-        self.wrong: list[str] = []
+        self._sums: list[str] = []
+        self.status: Status | None = None
+
+    @property
+    def alarms(self) -> list[str]:
+        return [*self._sums, *(self.status.alarms if self.status else [])]
 
     def start(self) -> None:
         self._thread.start()
@@ -35,28 +43,29 @@ class Watch:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._warehouse.close()
 
-    def look(self) -> None:
+    def look(self, *, at_sums: bool = True) -> None:
         """Raises what keeps the warehouse from answering."""
-        self._writer.run(Errand(self._look)).result()
+        before = self.alarms
+        if self._settings.kafka:
+            self.status = status(self._warehouse, self._settings, self._writer.clock)
+        if at_sums and self._writer.alive:
+            self._writer.run(Errand(self._add_up)).result()
+        for alarm in self.alarms:
+            if alarm not in before:
+                log.error("%s; `alsobought ingest --status` and `alsobought check` tell more", alarm)
 
     def _run(self) -> None:
-        while not self._stopped.wait(EVERY_SECONDS):
+        summed = time.monotonic()
+        while not self._stopped.wait(STATUS_SECONDS):
+            due = time.monotonic() - summed > SUMS_SECONDS
+            summed = time.monotonic() if due else summed
             try:
-                self.look()
+                self.look(at_sums=due)
             except AlsoboughtError as error:
-                log.warning("whether the counts are right could not be asked: %s", error)
+                log.warning("whether all is right could not be asked: %s", error)
 
-    def _look(self) -> None:
-        warehouse, home = self._writer.warehouse, self._writer.settings.home_folder
-        if self._writer.torn:  # what failed last is mended before the next batch
-            return
-        wrong = [
-            *wrong_sums(warehouse, home / "sql" / "sums.sql"),
-            *map(str, gaps(warehouse)),
-            *map(str, disagreements(warehouse)),
-        ]
-        for sentence in wrong:
-            if sentence not in self.wrong:
-                log.error("%s; `alsobought check` tells more", sentence)
-        self.wrong = wrong
+    def _add_up(self) -> None:
+        if not self._writer.torn:  # else the views may lack a batch, which they get before the next
+            self._sums = wrong_sums(self._writer.warehouse, self._settings.home_folder / "sql" / "sums.sql")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
+from app.line import SOCKET
 from app.shop import Shop
 from app.stream import Stream
 from tests.brokers import Broker
@@ -173,7 +175,8 @@ def test_killed_while_it_reads_the_ingester_loses_and_doubles_nothing(topics: To
         del lines[:7_500]
         assert _ingest(run, ALSOBOUGHT_FAILPOINT=point).wait(60) == -signal.SIGKILL
     ingester = _ingest(run)
-    until(lambda: '"lag": 0' in run("ingest", "--status", "--json").out, 60, 2)
+    until(lambda: (tmp_path / "data" / SOCKET).exists())
+    until(lambda: json.loads(run("ingest", "--status", "--json").out)["lag"] == 0, 60, 1)
     ingester.terminate()
     assert ingester.wait(30) == 0
     assert run("check").status == 0
