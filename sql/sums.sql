@@ -11,7 +11,7 @@ from (
     select 'daily_popularity' as name, sum(events) as found from {{ database }}.daily_popularity where item_key = 0
     union all
     select 'ingest_batches' as name, toInt64(sum(events)) as found from {{ database }}.ingest_batches final
-)
-cross join (select toInt64(count()) as expected from {{ database }}.events)
+) as sums
+cross join (select toInt64(count()) as expected from {{ database }}.events) as base
 where found != expected
 order by name

@@ -175,7 +175,7 @@ def test_killed_while_it_reads_the_ingester_loses_and_doubles_nothing(topics: To
         del lines[:7_500]
         assert _ingest(run, ALSOBOUGHT_FAILPOINT=point).wait(60) == -signal.SIGKILL
     ingester = _ingest(run)
-    until(lambda: (tmp_path / "data" / SOCKET).exists())
+    until((tmp_path / "data" / SOCKET).exists)
     until(lambda: json.loads(run("ingest", "--status", "--json").out)["lag"] == 0, 60, 1)
     ingester.terminate()
     assert ingester.wait(30) == 0
