@@ -29,12 +29,13 @@ from app.heal import batch_token, ended_well, heal, note_good_end
 from app.intake import Errand, ItemRow, Row, Stored, Submission, utc_now
 from app.ledger import known_ids, known_offsets
 from app.settings import Settings
-from app.turns import TurnLost, claim, confirm, newest_epoch
+from app.turns import TurnLost, claim, confirm
 from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
+TURNS_SECONDS = 20.0  # so long a batch tries to get its turn
 
 
 @dataclass(frozen=True)
@@ -190,8 +191,7 @@ class Writer:
     def _answer(self, together: list[Submission], *, idle: bool) -> None:
         """Stores submissions and tells their callers. Whatever goes wrong, the thread lives and they are told."""
         try:
-            self.begin()
-            results = [self._store_items(together[0])] if together[0].of_items else self._store_events(together)
+            results = self._store(together)
             self.catalogue.learn(idle=idle)
         except Exception as error:
             log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
@@ -204,9 +204,29 @@ class Writer:
             with self._lock:
                 self._waiting -= sum(len(submission.rows) for submission in together)
 
+    def _store(self, together: list[Submission]) -> list[Stored]:
+        """Stores them in our turn; if it is lost meanwhile, in the next."""
+        until = time.monotonic() + TURNS_SECONDS
+        made: tuple[Batch | None, list[Stored]] = (None, [])
+        while True:
+            try:
+                self.begin()
+                if together[0].of_items:
+                    return [self._store_items(together[0])]
+                if made[0] and self._has(made[0]):  # it was stored before the turn was lost
+                    return made[1]
+                made = self._make_batch(together)
+                if made[0]:
+                    self._finish(made[0])
+                return made[1]
+            except TurnLost:
+                if time.monotonic() > until:
+                    raise
+
     # Events
 
-    def _store_events(self, together: list[Submission]) -> list[Stored]:
+    def _make_batch(self, together: list[Submission]) -> tuple[Batch | None, list[Stored]]:
+        """The batch, if anything in it is new, and what will have become of each submission."""
         if self.catalogue.items_changed:  # events behind new items are stamped with their categories
             self.catalogue.read()
         now = self.clock()
@@ -226,11 +246,11 @@ class Writer:
                     rows.append(row)
             stored = len(rows) - before
             results.append(Stored(stored, len(submission.rows) - stored, now, len(held)))
-        if rows:
-            first, last = rows[0], rows[-1]
-            token = batch_token(first.source, first.partition, first.offset, last.offset, batch, self.epoch)
-            self._finish(Batch(token, _encode_lines(rows), rows, now))
-        return results
+        if not rows:
+            return None, results
+        first, last = rows[0], rows[-1]
+        token = batch_token(first.source, first.partition, first.offset, last.offset, batch, self.epoch)
+        return Batch(token, _encode_lines(rows), rows, now), results
 
     def _rows(self, submission: Submission, batch: int, now: datetime) -> list[Row]:
         """Made without names and calls, which would take twice the time: half of what a batch costs in Python is here."""
@@ -291,9 +311,7 @@ class Writer:
         if not self._torn:
             return
         if self.warehouse.shared:
-            self._seq = max(self._seq, newest_epoch(self.warehouse))
-            self.epoch = self._next_seq()
-            claim(self.warehouse, self.epoch, self.clock())
+            self.epoch = self._seq = claim(self.warehouse, self._next_seq())
         if not ended_well(self.warehouse):
             heal(self.warehouse, self.epoch if self.warehouse.shared else None)
         self._read_newest()
@@ -340,11 +358,17 @@ class Writer:
 
     def _look_after(self, batch: Batch) -> None:
         """An insert that failed may have left its token behind without its rows: then the next one says OK and stores nothing."""
-        sql = f"select count() from {self.warehouse.database}.events where batch = {batch.rows[0].batch}"
-        sql += " and ingested_at = {now:DateTime64(3, 'UTC')}"
-        if self.warehouse.trusted_rows(sql, {"now": batch.ingested_at}).data[0][0] != len(batch.rows):
+        if not self._has(batch):
             raise NotStored("the database took a batch for one it has")
         heal(self.warehouse, self.epoch if self.warehouse.shared else None)
+
+    def _has(self, batch: Batch) -> bool:
+        """Whether `events` holds it."""
+        first = batch.rows[0]
+        sql = f"select count() from {self.warehouse.database}.events where batch = {first.batch} and epoch = {first.epoch}"
+        sql += " and ingested_at = {now:DateTime64(3, 'UTC')}"
+        found = self.warehouse.trusted_rows(sql, {"now": batch.ingested_at}).data[0][0]
+        return int(found) == len(batch.rows)
 
     def _insert(self, table: str, lines: bytes, token: str) -> None:
         """Raises TurnLost if another writer took over before."""

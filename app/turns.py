@@ -2,40 +2,41 @@
 
 What a reader would guess wrong: a lock would not do. A process may be stopped between asking for the lock and storing, and
 wake when another has gone on without it. So every insert asks again, in the same statement, whether its epoch is still the
-newest (`Warehouse.insert_in_turn`), and a claim waits until the inserts that asked before it have ended.
+newest (`Warehouse.insert_in_turn`), and a claim waits until the inserts that asked before it have ended. Before that it waits
+until the claim before is a second old, so that of two who have much to store each gets on.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import socket
 import time
-from datetime import datetime
 
 import msgspec
 
 from app.errors import NotStored
 from app.warehouse import Warehouse
 
+TURN_SECONDS = 1.0
 WAIT_SECONDS = 60.0
 PAUSE_SECONDS = 0.02
+SPREAD = 1_000_000  # two who claim at the same moment must not get the same epoch
 
 
 class TurnLost(NotStored):
     """Another writer took over; what was in hand may be stored or not."""
 
 
-def newest_epoch(warehouse: Warehouse) -> int:
-    """0 if nobody ever claimed."""
-    return int(warehouse.trusted_rows(f"select max(epoch) from {warehouse.database}.writers").data[0][0])
-
-
-def claim(warehouse: Warehouse, epoch: int, now: datetime) -> None:
-    """Makes this epoch the one that may store. It must be above the newest.
+def claim(warehouse: Warehouse, above: int) -> int:
+    """A new epoch, above this number and all others, that may store from now on.
 
     Raises TurnLost if another claims at the same moment, NotStored if an insert from before does not end.
     """
-    row = {"epoch": epoch, "holder": f"{socket.gethostname()}:{os.getpid()}", "claimed_at": now}
+    _let_finish(warehouse)
+    newest = warehouse.trusted_rows(f"select max(epoch) from {warehouse.database}.writers").data[0][0]
+    epoch = max(above, int(newest)) + random.randint(1, SPREAD)
+    row = {"epoch": epoch, "holder": f"{socket.gethostname()}:{os.getpid()}"}
     warehouse.insert("writers", msgspec.json.encode(row))
     until = time.monotonic() + WAIT_SECONDS
     while _inserts_under_way(warehouse):
@@ -43,12 +44,22 @@ def claim(warehouse: Warehouse, epoch: int, now: datetime) -> None:
             raise NotStored("an insert of the writer before does not end", "Look at system.processes")
         time.sleep(PAUSE_SECONDS)
     confirm(warehouse, epoch)
+    return epoch
 
 
 def confirm(warehouse: Warehouse, epoch: int) -> None:
-    """Raises TurnLost if this epoch is not the newest any more."""
-    if newest_epoch(warehouse) > epoch:
+    """Raises TurnLost if this epoch is not the newest any more, or another claimed the same."""
+    sql = f"select max(epoch), countIf(epoch = {epoch:d}) from {warehouse.database}.writers"
+    newest, claims = map(int, warehouse.trusted_rows(sql).data[0])
+    if newest > epoch or claims > 1:
         raise TurnLost("another writer took over", "What was not stored may be sent again")
+
+
+def _let_finish(warehouse: Warehouse) -> None:
+    """Waits until the newest claim is old enough, by the clock of the server."""
+    sql = f"select {TURN_SECONDS} - dateDiff('ms', max(claimed_at), now64(3)) / 1000 from {warehouse.database}.writers"
+    left = float(warehouse.trusted_rows(sql).data[0][0])
+    time.sleep(min(TURN_SECONDS, max(0.0, left)) + random.uniform(0, PAUSE_SECONDS))
 
 
 def _inserts_under_way(warehouse: Warehouse) -> bool:

@@ -3,7 +3,7 @@
 create table {{ database }}.writers (
     epoch UInt64,
     holder String,
-    claimed_at DateTime64(3, 'UTC')
+    claimed_at DateTime64(3, 'UTC') default now64(3)
 )
 engine = {{ engine('MergeTree') }}
 order by epoch

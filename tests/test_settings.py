@@ -27,7 +27,13 @@ def test_a_variable_set_to_nothing_is_not_set(name: str) -> None:
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
 def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
     default = getattr(Settings(), name)
-    chosen = {"dsn": "chdb:///elsewhere", "record_requests": "False", "log": "json", "log_level": "error"}
+    chosen = {
+        "dsn": "chdb:///elsewhere",
+        "record_requests": "False",
+        "log": "json",
+        "log_level": "error",
+        "bad_share": "0.25",
+    }
     given = chosen.get(name) or (f"{default}7" if isinstance(default, str) else str(default + 1))
     settings = from_environment({f"ALSOBOUGHT_{name.upper()}": given})
     read = getattr(settings, name)

@@ -88,7 +88,9 @@ class _Watched(Collector):
         yield GaugeMetricFamily("alsobought_dead_letters", "Not replayed yet.", value=found.dead_letters)
         batch = "Events of Kafka in a batch, on average in the last hour."
         yield GaugeMetricFamily("alsobought_kafka_events_per_batch", batch, value=found.events_per_batch)
-        messages = CounterMetricFamily("alsobought_kafka_messages", "Messages read, by what became of them.", labels=["outcome"])
+        messages = CounterMetricFamily(
+            "alsobought_kafka_messages", "Messages read, by what became of them.", labels=["outcome"]
+        )
         for outcome in ("stored", "repeats", "refused"):
             messages.add_metric([outcome], getattr(found.ever, outcome))
         yield messages

@@ -8,7 +8,7 @@ CREATE TABLE writers
 (
     `epoch` UInt64,
     `holder` String,
-    `claimed_at` DateTime64(3, 'UTC')
+    `claimed_at` DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = MergeTree
 ORDER BY epoch

@@ -5,7 +5,7 @@
 create table if not exists shop.writers_local on cluster 'shards' (
     epoch UInt64,
     holder String,
-    claimed_at DateTime64(3, 'UTC')
+    claimed_at DateTime64(3, 'UTC') default now64(3)
 )
 engine = ReplicatedMergeTree('/clickhouse/tables/{shard}/shop/writers_local', '{replica}')
 order by epoch
