@@ -47,14 +47,14 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Shop, str], None]:
     """`refusing(shop, "i20")`: batches that begin with this item are refused, until it is called with another."""
 
     def refuse(shop: Shop, item: str) -> None:
-        insert = type(shop.warehouse).insert
+        insert = type(shop.writer)._insert
 
-        def maybe(table: str, lines: bytes, token: str = "", **named: Any) -> None:
+        def maybe(table: str, lines: bytes, token: str) -> None:
             if table == "events" and f'"item_id":"{item}"'.encode() in lines:
                 raise NotStored("no room")
-            insert(shop.warehouse, table, lines, token, **named)
+            insert(shop.writer, table, lines, token)
 
-        monkeypatch.setattr(shop.warehouse, "insert", maybe)
+        monkeypatch.setattr(shop.writer, "_insert", maybe)
 
     return refuse
 

@@ -99,14 +99,14 @@ class Held:
 
     def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.go = threading.Event(), threading.Event()
-        insert = shop.warehouse.insert
+        insert = shop.writer._insert
 
         def wait(*arguments: Any, **named: Any) -> None:
             self.reached.set()
             assert self.go.wait(30)
             insert(*arguments, **named)
 
-        monkeypatch.setattr(shop.warehouse, "insert", wait)
+        monkeypatch.setattr(shop.writer, "_insert", wait)
 
 
 def test_a_full_queue_sends_callers_away_until_it_has_room(
@@ -229,7 +229,7 @@ def test_items_the_warehouse_refused_are_told_as_not_stored(
     def refuse(*_: object) -> None:
         raise NotStored("DB::Exception: no")
 
-    monkeypatch.setattr(shop.warehouse, "insert", refuse)
+    monkeypatch.setattr(shop.writer, "_insert", refuse)
     got = client.post("/items", json={"item_id": "tea"})
     assert (got.status_code, error_of(got)["code"]) == (503, "not_stored")
     assert "DB::" not in got.text
