@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+from app.failpoints import reach
 from app.warehouse import Warehouse
 
 GOOD_END = ".ended"
@@ -40,7 +41,9 @@ def heal(warehouse: Warehouse) -> list[str]:
     torn = [table for table in fed if _record_without_part(warehouse, table)]
     for table in torn:
         warehouse.command(f"alter table {database}.{table} modify setting non_replicated_deduplication_window = 0")
+        reach("heal.cleared")
         warehouse.command(f"alter table {database}.{table} modify setting non_replicated_deduplication_window = 1000")
+    reach("heal.before_insert")
     if last:
         source, partition, first_offset, last_offset, epoch, batch, _ = last[0]
         select = f"select * from {database}.events where batch = {batch} order by seq"

@@ -269,6 +269,7 @@ class Stream:
                 lines.clear()
         if lines:
             self._writer.warehouse.insert(table, b"\n".join(lines))
+        reach(f"stream.{table}")
 
     def _result(self, future: Future[Any]) -> Any:
         """Of something the writer does. Meanwhile the group hears from us."""
