@@ -238,7 +238,7 @@ def rig(topics: Topics, folder: Path, dsn: str = "", **settings: str) -> Iterato
     topics.make()
     made = Rig(topics, folder, dsn or f"chdb://{folder}/shop")
     made.settings = {f"ALSOBOUGHT_{name.upper()}": value for name, value in settings.items()}
-    if dsn:
+    if made.dsn.startswith("http"):
         migrated(made.ours)
     with ExitStack() as stack:
         try:

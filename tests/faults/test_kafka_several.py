@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -129,13 +130,13 @@ def _event(number: int) -> Event:
 
 
 def _submit(shop: Shop, events: list[Event], tries: int = 50) -> None:
-    """As a client would: what may not be stored is sent again."""
+    """As a client would: what may not be stored is sent again, after a moment."""
     for _ in range(tries):
         try:
             shop.writer.submit(Submission(events)).result()
             return
         except NotStored:
-            continue
+            time.sleep(random.uniform(0, 0.5))
     raise AssertionError("never stored")
 
 
