@@ -1,4 +1,4 @@
-"""The command line: `alsobought demo | serve | migrate | load | pipe | check | doctor`."""
+"""The command line: `alsobought demo | serve | migrate | load | ingest | dead-letters | pipe | check | doctor`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import msgspec
 
 from app.cli_doctor import doctor
 from app.cli_ingest import ingest
+from app.cli_letters import dead_letters
 from app.cli_load import load
 from app.cli_migrate import migrate
 from app.cli_pipes import pipe
@@ -121,6 +122,7 @@ def check(settings: Settings) -> None:
 main.add_command(migrate)
 main.add_command(load)
 main.add_command(ingest)
+main.add_command(dead_letters)
 main.add_command(pipe)
 main.add_command(doctor)
 

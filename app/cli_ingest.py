@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from app.errors import Unusable
 from app.progress import err, out
 from app.settings import Settings
 
 if TYPE_CHECKING:
+    from app.shop import Shop
     from app.stream import Stream
 
 log = logging.getLogger(__name__)
@@ -26,16 +29,25 @@ SHOW_SECONDS, LOG_SECONDS, LEAVE_SECONDS = 0.5, 10.0, 15.0
 
 
 @click.command()
+@click.option("--status", is_flag=True, help="Only say how far reading is, and whether anything was left out.")
+@click.option("--json", "as_json", is_flag=True, help="The status as JSON.")
 @click.pass_obj
-def ingest(settings: Settings) -> None:
+def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     """Read events and items from Kafka until it is stopped; each event counts once, whatever dies on the way.
 
     The topics are events and items, made if they are missing. It goes on where the warehouse is. An embedded warehouse that
     `serve` holds is fed by `serve` itself, if ALSOBOUGHT_KAFKA is set there.
 
+    --status works beside a running `serve` or `ingest`, and without Kafka as far as the warehouse knows; its exit status is 1 if
+    anything was left out.
+
     \b
     Example: ALSOBOUGHT_KAFKA=127.0.0.1:9092 alsobought ingest
+             ALSOBOUGHT_KAFKA=127.0.0.1:9092 alsobought ingest --status
     """
+    if status:
+        _status(settings, as_json=as_json)
+        return
     from app.kafka import topics
     from app.logs import open_log
     from app.shop import open_shop
@@ -51,12 +63,29 @@ def ingest(settings: Settings) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _leave(stream))
         out.print(f"alsobought reads from {settings.kafka}")
-        with told(stream):
+        with watched(shop), told(stream):
             stream.run()
     finally:
         shop.close()
     done = stream.done
     out.print(f"{done.stored:,} messages stored, {done.repeats:,} known already, {done.refused:,} refused")
+
+
+@contextmanager
+def watched(shop: Shop) -> Iterator[None]:
+    """Meanwhile other commands may ask about an embedded warehouse, and what is wrong is logged."""
+    from app.holder import Holder
+    from app.watch import Watch
+
+    holder = Holder(folder, shop.writer, shop.warehouse.another) if (folder := shop.warehouse.folder) else None
+    watch = Watch(shop.writer)
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.stop()
+        if holder:
+            holder.close()
 
 
 def _leave(stream: Stream) -> None:
@@ -65,6 +94,23 @@ def _leave(stream: Stream) -> None:
     timer = threading.Timer(LEAVE_SECONDS, os._exit, (1,))
     timer.daemon = True
     timer.start()
+
+
+def _status(settings: Settings, *, as_json: bool) -> None:
+    from app.lag import show, status
+    from app.visitor import reach_warehouse
+
+    warehouse = reach_warehouse(settings, create=False)
+    try:
+        found = status(warehouse, settings)
+    finally:
+        warehouse.close()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+    else:
+        show(found)
+    if found.alarms:
+        sys.exit(1)
 
 
 @contextmanager

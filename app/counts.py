@@ -31,3 +31,12 @@ def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:
     for path in paths:
         sql = environment.get_template(path.name).render(database=warehouse.database, shares=shares)
         yield path.stem, int(warehouse.trusted_rows(f"select count() from (\n{sql}\n)").data[0][0])
+
+
+def wrong_sums(warehouse: Warehouse, path: Path) -> list[str]:
+    """A sentence for each count table that does not add up to the number of events. Only while nothing writes."""
+    sql = path.read_text().replace("{{ database }}", warehouse.database)
+    return [
+        f"{name} counts {found:,} events and there are {expected:,}"
+        for name, found, expected in warehouse.trusted_rows(sql).data
+    ]

@@ -23,6 +23,7 @@ from app.folder import folder_of, held_by, holds_warehouse, how_to_have_one
 from app.intake import utc_now
 from app.migrations.files import migrations
 from app.pipes.library import Library
+from app.progress import ago
 from app.serve import refuse_if_port_is_taken, url
 from app.settings import PREFIX, Settings, read_settings
 from app.shop import open_shop
@@ -246,8 +247,4 @@ def _parts(warehouse: Warehouse) -> Iterator[Finding]:
 
 def _ago(time: str) -> str:
     """`2026-01-01T12:00:00Z` as the time that has passed."""
-    seconds = max(0.0, (utc_now() - datetime.fromisoformat(time)).total_seconds())
-    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds // size:,.0f} {unit} ago"
-    return f"{seconds:.0f} s ago"
+    return ago((utc_now() - datetime.fromisoformat(time)).total_seconds())

@@ -13,6 +13,7 @@ from app.failpoints import reach
 from app.warehouse import Warehouse
 
 GOOD_END = ".ended"
+WINDOW = "non_replicated_deduplication_window"
 
 
 def batch_token(source: str, partition: int, first: int, last: int, batch: int, epoch: int) -> str:
@@ -24,12 +25,12 @@ def batch_token(source: str, partition: int, first: int, last: int, batch: int, 
     return f"{source}:{partition}:{first}-{last}:{batch}:{epoch}"
 
 
-def heal(warehouse: Warehouse) -> list[str]:
+def heal(warehouse: Warehouse, epoch: int | None = None) -> list[str]:
     """Brings every view up to the last batch in `events`; returns the tables whose memory had to be cleared.
 
     A table that was killed between its deduplication record and its part would refuse the batch for ever: its memory is
     cleared. Then the last batch is stored again with its token: `events` and the tables that have it drop it, the others
-    take it. A server keeps these records where we cannot read them: there a table that was killed in that moment stays
+    take it. With an epoch this is done only if it is the newest: a writer that slept may wake here, too. A server keeps these records where we cannot read them: there a table that was killed in that moment stays
     behind by one batch, and `alsobought check` tells.
     """
     database = warehouse.database
@@ -40,14 +41,17 @@ def heal(warehouse: Warehouse) -> list[str]:
     fed = _fed_tables(warehouse) if warehouse.embedded else []
     torn = [table for table in fed if _record_without_part(warehouse, table)]
     for table in torn:
-        warehouse.command(f"alter table {database}.{table} modify setting non_replicated_deduplication_window = 0")
+        warehouse.command(f"alter table {database}.{table} modify setting {WINDOW} = 0")
         reach("heal.cleared")
-        warehouse.command(f"alter table {database}.{table} modify setting non_replicated_deduplication_window = 1000")
+    for table in fed:
+        if _forgets(warehouse, table):  # cleared, now or by a heal that was killed here
+            warehouse.command(f"alter table {database}.{table} modify setting {WINDOW} = 1000")
     reach("heal.before_insert")
     if last:
-        source, partition, first_offset, last_offset, epoch, batch, _ = last[0]
-        select = f"select * from {database}.events where batch = {batch} order by seq"
-        token = batch_token(source, partition, first_offset, last_offset, batch, epoch)
+        source, partition, first_offset, last_offset, stored_by, batch, _ = last[0]
+        newest = "" if epoch is None else f" and (select max(epoch) from {database}.writers) <= {epoch:d}"
+        select = f"select * from {database}.events where batch = {batch}{newest} order by seq"
+        token = batch_token(source, partition, first_offset, last_offset, batch, stored_by)
         warehouse.insert_select("events", select, token)
     return torn
 
@@ -81,6 +85,12 @@ def _fed_tables(warehouse: Warehouse) -> list[str]:
     sql = "select name from system.tables where database = {database:String} and engine = 'MaterializedView'"
     views = warehouse.trusted_rows(sql, {"database": warehouse.database}).data
     return sorted(row[0].removesuffix("_mv") for row in views)
+
+
+def _forgets(warehouse: Warehouse, table: str) -> bool:
+    sql = "select engine_full from system.tables where database = {database:String} and name = {table:String}"
+    found = warehouse.trusted_rows(sql, {"database": warehouse.database, "table": table}).data
+    return f"{WINDOW} = 0" in found[0][0]
 
 
 def _record_without_part(warehouse: Warehouse, table: str) -> bool:

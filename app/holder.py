@@ -106,7 +106,7 @@ class _Visit:
         kind: Any = list[Item] if rows.of_items else list[Event]
         decoded = msgspec.msgpack.decode(rows.encoded, type=kind)
         after = None if rows.after is None else self._submitted.get(rows.after)
-        submission = Submission(decoded, rows.source, rows.offsets, after)
+        submission = Submission(decoded, rows.source, rows.offsets, after, rows.partition)
         self._submitted = {number: submission.done}  # only the latest can be waited for
         submission.done.add_done_callback(lambda done: self._tell(number, done))
         while True:

@@ -71,7 +71,7 @@ class Writer:
         """
         if self.warehouse.embedded or not self.settings.kafka:
             try:
-                self._begin()
+                self.begin()
             except NotStored as error:
                 log.warning("what a crash tore is not healed yet: %s", error)
         self._read_newest()
@@ -109,6 +109,11 @@ class Writer:
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def torn(self) -> bool:
+        """Whether views may lack the last batch, or another process writes: the next batch begins with mending that."""
+        return self._torn
 
     @property
     def waiting(self) -> int:
@@ -185,7 +190,7 @@ class Writer:
     def _answer(self, together: list[Submission], *, idle: bool) -> None:
         """Stores submissions and tells their callers. Whatever goes wrong, the thread lives and they are told."""
         try:
-            self._begin()
+            self.begin()
             results = [self._store_items(together[0])] if together[0].of_items else self._store_events(together)
             self.catalogue.learn(idle=idle)
         except Exception as error:
@@ -236,7 +241,7 @@ class Writer:
         offsets = submission.offsets if submission.offsets is not None else seqs
         return [
             Row(
-                event.event_id or _own_id(submission, offset),
+                event.event_id or _own_id(source, partition, offsets, nth),
                 event.event_type,
                 event.user_id or event.session_id,
                 event.item_id,
@@ -256,7 +261,7 @@ class Writer:
                 event.price,
                 "" if event.properties is unset else msgspec.json.encode(event.properties).decode(),
             )
-            for event, offset, seq in zip(events, offsets, seqs, strict=True)
+            for nth, (event, offset, seq) in enumerate(zip(events, offsets, seqs, strict=True))
         ]
 
     def _known(self, together: list[Submission], now: datetime) -> tuple[set[str], set[tuple[int, int]]]:
@@ -278,8 +283,11 @@ class Writer:
         """Microseconds that never fall behind what was given before."""
         return max(self._seq + 1, int(self.clock().timestamp() * 1_000_000))
 
-    def _begin(self) -> None:
-        """At the start, and after a failure: a new epoch, all views brought up to the last batch, and what came before known."""
+    def begin(self) -> None:
+        """At the start, and after a failure: a new epoch, all views brought up to the last batch, and what came before known.
+
+        From the writer's thread, or before it runs.
+        """
         if not self._torn:
             return
         if self.warehouse.shared:
@@ -287,7 +295,7 @@ class Writer:
             self.epoch = self._next_seq()
             claim(self.warehouse, self.epoch, self.clock())
         if not ended_well(self.warehouse):
-            heal(self.warehouse)
+            heal(self.warehouse, self.epoch if self.warehouse.shared else None)
         self._read_newest()
         self._torn = False
         if self._in_hand and self.as_of:  # a batch that failed may be there all the same
@@ -336,7 +344,7 @@ class Writer:
         sql += " and ingested_at = {now:DateTime64(3, 'UTC')}"
         if self.warehouse.trusted_rows(sql, {"now": batch.ingested_at}).data[0][0] != len(batch.rows):
             raise NotStored("the database took a batch for one it has")
-        heal(self.warehouse)
+        heal(self.warehouse, self.epoch if self.warehouse.shared else None)
 
     def _insert(self, table: str, lines: bytes, token: str) -> None:
         """Raises TurnLost if another writer took over before."""
@@ -364,10 +372,17 @@ class Writer:
         return Stored(len(rows), 0, now)
 
 
-def _own_id(submission: Submission, place: int) -> str:
-    """The event_id of an event that has none: where it was."""
-    part = f"{submission.partition}:" if submission.partition else ""
-    return f"{submission.source}:{part}{place}"
+def _own_id(source: str, partition: int, offsets: Sequence[int], nth: int) -> str:
+    """The event_id of an event that has none: where it was. Several events of one message are told apart by their number.
+
+    >>> [_own_id("kafka:events:x", 3, [7, 8, 8, 8], nth) for nth in range(3)]
+    ['kafka:events:x:3:7', 'kafka:events:x:3:8', 'kafka:events:x:3:8:1']
+    """
+    offset, first = offsets[nth], nth
+    while first and offsets[first - 1] == offset:
+        first -= 1
+    part, number = f"{partition}:" if partition else "", f":{nth - first}" if nth > first else ""
+    return f"{source}:{part}{offset}{number}"
 
 
 _encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines

@@ -27,22 +27,23 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool = False
 
 
-def resume_at(warehouse: Warehouse, source: str, since: int = 0, partition: int = 0) -> int:
-    """The offset after the last that is stored of a partition, by the batches from `since` on; 0 if none is."""
+def resume_at(warehouse: Warehouse, source: str, since: int = 0) -> int:
+    """The offset after the last that is stored of a source, by the batches from `since` on; 0 if none is."""
     sql = (
         f"select if(count() = 0, 0, max(last_offset) + 1) from {warehouse.database}.ingest_batches"  # max(x + 1) of none is 1
-        " where source = {source:String} and partition = {partition:UInt32} and batch >= {since:UInt64}"
+        " where source = {source:String} and batch >= {since:UInt64}"
     )
-    given = {"source": source, "since": since, "partition": partition}
-    return int(warehouse.trusted_rows(sql, given).data[0][0])
+    return int(warehouse.trusted_rows(sql, {"source": source, "since": since}).data[0][0])
 
 
 def read_to(warehouse: Warehouse, source: str, partition: int) -> int:
-    """The offset at which reading a partition of Kafka goes on: all before it is stored, known or a dead letter; 0 at first."""
+    """The offset at which reading a partition of Kafka goes on; 0 at first.
+
+    Told by the ranges alone: what was stored and not yet noted is read again, and known by its place.
+    """
     sql = f"select max(next_offset) from {warehouse.database}.ingest_ranges"
     sql += " where source = {source:String} and partition = {partition:UInt32}"
-    noted = int(warehouse.trusted_rows(sql, {"source": source, "partition": partition}).data[0][0])
-    return max(noted, resume_at(warehouse, source, partition=partition))
+    return int(warehouse.trusted_rows(sql, {"source": source, "partition": partition}).data[0][0])
 
 
 def next_batch(warehouse: Warehouse, source: str) -> int:

@@ -52,6 +52,7 @@ class Rows(msgspec.Struct):
     source: str
     offsets: list[int] | None
     after: int | None
+    partition: int = 0
 
 
 def fault_of(error: AlsoboughtError) -> Fault:

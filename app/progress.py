@@ -28,6 +28,18 @@ def escaped(text: str) -> str:
     return text.replace("[", r"\[")
 
 
+def ago(seconds: float) -> str:
+    """How long ago that is.
+
+    >>> ago(0.4), ago(130), ago(3600 * 5), ago(86_400 * 30)
+    ('0 s ago', '2 minutes ago', '5 hours ago', '30 days ago')
+    """
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size:,.0f} {unit} ago"
+    return f"{max(0.0, seconds):.0f} s ago"
+
+
 @contextmanager
 def progress_bar(
     console: Console, title: str, total: int | None, unit: str = "rows"

@@ -11,14 +11,15 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from app.answers import Answer
-from app.ingest import Writer
 from app.intake import Errand
+from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -63,10 +64,31 @@ class Row(msgspec.Struct):
     kept: bool
 
 
+class Errands(Protocol):
+    """What does an errand: the writer, or `AtOnce`."""
+
+    @property
+    def warehouse(self) -> Warehouse: ...
+
+    def run(self, errand: Errand) -> Future[None]: ...
+
+
+class AtOnce:
+    """Does errands in the caller's thread, where another process stores the events."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self.warehouse = warehouse
+
+    def run(self, errand: Errand) -> Future[None]:
+        errand.do()
+        errand.done.set_result(None)
+        return errand.done
+
+
 class Recorder:
     """One per running shop; `note` from any thread."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Errands) -> None:
         self._writer = writer
         self._waiting: deque[Asked] = deque()
         self._wake, self._stopped = threading.Event(), False

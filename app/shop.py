@@ -9,10 +9,12 @@ from datetime import datetime
 from app import migrate
 from app.answers import Answers, open_library
 from app.errors import MigrationFault
+from app.follow import Follower, OwnSight, Sight
 from app.ingest import Writer
 from app.intake import utc_now
 from app.pipes.library import Library
-from app.recorder import Recorder
+from app.posts import Direct, Logged, Posts
+from app.recorder import AtOnce, Recorder
 from app.settings import Settings
 from app.touched import Touching
 from app.warehouse import Warehouse, open_warehouse
@@ -20,24 +22,41 @@ from app.warehouse import Warehouse, open_warehouse
 
 @dataclass(frozen=True)
 class Shop:
+    """`sight` is how far the answers have come; `posts` takes what callers send."""
+
     settings: Settings
     warehouse: Warehouse
     writer: Writer
     library: Library
     clock: Callable[[], datetime]
     kept: Answers
+    sight: Sight
+    posts: Posts
     recorder: Recorder | None
 
-    def close(self) -> None:
-        """Stores what is waiting and lets the folder go."""
+    @property
+    def waiting(self) -> int:
+        """Events and items that wait for Kafka or for the writer."""
+        return self.posts.waiting + self.writer.waiting
+
+    def stop(self) -> None:
+        """Stores what is waiting."""
+        self.posts.close()
         if self.recorder:
             self.recorder.stop()
+        self.sight.stop()
         self.writer.stop()
+
+    def close(self) -> None:
+        """The same, and lets the folder go."""
+        self.stop()
         self.warehouse.close()
 
 
-def open_shop(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Shop:
+def open_shop(settings: Settings, clock: Callable[[], datetime] = utc_now, *, writes: bool = True) -> Shop:
     """Opens everything. An embedded warehouse is migrated on the way: nobody else could, while we hold it.
+
+    Unless it `writes`, the writer never starts: another process stores the events, and this one follows it.
 
     Raises WarehouseFault, MigrationFault.
     """
@@ -51,13 +70,24 @@ def open_shop(settings: Settings, clock: Callable[[], datetime] = utc_now) -> Sh
             raise MigrationFault(f"{len(pending)} migrations are not applied", "Run `alsobought migrate up`")
         writer = Writer(warehouse, settings, clock)
         kept: Answers = Answers()
-        writer.on_stored = Touching(warehouse, kept)
-        writer.catalogue.on_read = kept.clear
-        writer.start()
-        recorder = Recorder(writer) if settings.record_requests else None
+        sight: Sight
+        if writes:
+            sight = OwnSight(writer)
+            writer.on_stored = Touching(warehouse, kept)
+            writer.catalogue.on_read = kept.clear
+            writer.start()
+        else:
+            sight = Follower(warehouse, kept)
+        posts: Posts = Direct(writer)
+        if settings.kafka:
+            from app.producer import Log  # not needed without Kafka
+
+            posts = Logged(Log(settings), warehouse, sight, clock, settings)
+        recorder = Recorder(writer if writes else AtOnce(warehouse)) if settings.record_requests else None
         if recorder:
             recorder.start()
-        return Shop(settings, warehouse, writer, open_library(settings, warehouse), clock, kept, recorder)
+        library = open_library(settings, warehouse)
+        return Shop(settings, warehouse, writer, library, clock, kept, sight, posts, recorder)
     except BaseException:
         warehouse.close()
         raise

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import closing, contextmanager
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 AGAIN_SECONDS = 1.0
+NOTE_SECONDS = 0.5  # so often at most it is noted what was read, while more and more comes
+RANGE_SECONDS = 60.0  # so long a range grows
 LOOK_SECONDS = 10.0  # how often the topics are looked at: they may have got partitions, or be others by now
 PIECE_ROWS, PIECE_BYTES = 1000, 16_000_000
 JUDGED = 1000  # so many messages back the share of bad ones is taken
@@ -59,6 +61,20 @@ class Range(msgspec.Struct, frozen=True):
     refused: int
     noted_at: Any
 
+    def and_then(self, other: Range) -> Range:
+        """Both as one: the other begins where this ends, or behind offsets that hold no message."""
+        return Range(
+            self.source,
+            self.partition,
+            self.first_offset,
+            other.next_offset,
+            self.messages + other.messages,
+            self.stored + other.stored,
+            self.repeats + other.repeats,
+            self.refused + other.refused,
+            other.noted_at,
+        )
+
 
 @dataclass
 class Done:
@@ -68,6 +84,12 @@ class Done:
     stored: int = 0
     repeats: int = 0
     refused: int = 0
+
+    def add(self, read: Range) -> None:
+        self.messages += read.messages
+        self.stored += read.stored
+        self.repeats += read.repeats
+        self.refused += read.refused
 
 
 @dataclass
@@ -87,6 +109,9 @@ class Stream:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self.run, name="kafka", daemon=True)
         self._lease: Lease | None = None
+        self._ranges: dict[Place, Range] = {}
+        self._unnoted: set[Place] = set()
+        self._begun_at = self._noted_at = 0.0
         self._judged: deque[tuple[int, int]] = deque()
         self.done = Done()
         self.trouble: AlsoboughtError | None = None
@@ -140,33 +165,33 @@ class Stream:
 
     def _read(self) -> None:
         """From where the warehouse is, until we are to stop, the lease is lost, or the topics are others."""
+        self._result(self._writer.run(Errand(self._writer.begin)))  # views may lack a batch of a process that died
         found = topics(self._settings)
         at = self._beginnings(found)
-        before: Handed | None = None
+        self._ranges, self._unnoted = {}, set()
+        self._begun_at = self._noted_at = time.monotonic()
+        handed: Handed | None = None
         looked = time.monotonic()
-        with (
-            answering(self._settings.kafka),
-            closing(reader(self._settings, at)) as consumer,
-        ):
-            try:
-                while not self._stopped.is_set() and self._may_read():
-                    messages = _good(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
-                    now = self._writer.clock()
-                    read = parts(messages, found, at, self._rules(now), now)
-                    self._judge(read)
-                    at.update({part.place: part.next_offset for part in read})
-                    handed, before = before, None
-                    if handed:
-                        self._note(handed, consumer)
-                    before = self._hand(read) if read else None
-                    if time.monotonic() - looked > LOOK_SECONDS:
-                        looked = time.monotonic()
-                        if topics(self._settings) != found:
-                            log.info("the topics of Kafka have changed")
-                            return
-            finally:
-                if before:
-                    self._note(before, consumer)
+        with answering(self._settings.kafka), closing(reader(self._settings, at)) as consumer:
+            while not self._stopped.is_set() and self._may_read():
+                messages = _good(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
+                now = self._writer.clock()
+                read = parts(messages, found, at, self._rules(now), now)
+                self._judge(read)
+                at.update({part.place: part.next_offset for part in read})
+                if handed:
+                    self._settle(handed)
+                if not read or time.monotonic() - self._noted_at > NOTE_SECONDS:
+                    self._note(consumer)
+                handed = self._hand(read) if read else None
+                if time.monotonic() - looked > LOOK_SECONDS:
+                    looked = time.monotonic()
+                    if topics(self._settings) != found:
+                        log.info("the topics of Kafka have changed")
+                        break
+            if handed:
+                self._settle(handed)
+            self._note(consumer)
 
     def _beginnings(self, found: dict[str, Topic]) -> dict[Place, int]:
         """Where the warehouse is, or where the log begins, if that is later.
@@ -228,29 +253,44 @@ class Stream:
                 self._may_read()
         return None
 
-    def _note(self, handed: Handed, consumer: Consumer) -> None:
-        """Once all is stored: that it was read, in the warehouse and then to Kafka. Raises what kept it from being stored."""
+    def _settle(self, handed: Handed) -> None:
+        """Waits until all of it is stored. Raises what kept it from being stored."""
         if handed.letters:
             self._result(handed.letters)
+        results = [self._result(future) if future else None for future in handed.stored]
         reach("stream.stored")
-        ranges = []
-        for part, future in zip(handed.parts, handed.stored, strict=True):
-            places = self._stored_of(part, self._result(future) if future else None)
-            repeats = part.messages - len(part.dead) - places
-            offsets = (part.first_offset, part.next_offset)
-            now = self._writer.clock()
-            counts = (part.messages, places, repeats, len(part.dead))
-            ranges.append(Range(part.topic.source, part.partition, *offsets, *counts, now))
-        self._result(self._writer.run(Errand(lambda: self._insert("ingest_ranges", ranges))))
-        reach("stream.noted")
-        for one in ranges:
-            self.done.messages += one.messages
-            self.done.stored += one.stored
-            self.done.repeats += one.repeats
-            self.done.refused += one.refused
+        for part, result in zip(handed.parts, results, strict=True):
+            places = self._stored_of(part, result)
+            refused = len(part.dead)
+            read = Range(
+                part.topic.source,
+                part.partition,
+                part.first_offset,
+                part.next_offset,
+                part.messages,
+                places,
+                part.messages - refused - places,
+                refused,
+                self._writer.clock(),
+            )
+            before = self._ranges.get(part.place)
+            self._ranges[part.place] = before.and_then(read) if before else read
+            self._unnoted.add(part.place)
+            self.done.add(read)
         self.trouble = None
-        _commit(consumer, handed.parts)
-        reach("stream.committed")
+
+    def _note(self, consumer: Consumer) -> None:
+        """What is stored was read: so in the warehouse, and then to Kafka. A range grows for a while under its first offset."""
+        now = self._noted_at = time.monotonic()
+        if self._unnoted:
+            changed = [self._ranges[place] for place in self._unnoted]
+            self._result(self._writer.run(Errand(lambda: self._insert("ingest_ranges", changed))))
+            reach("stream.noted")
+            _commit(consumer, {place: self._ranges[place].next_offset for place in self._unnoted})
+            reach("stream.committed")
+            self._unnoted.clear()
+        if now - self._begun_at > RANGE_SECONDS:
+            self._ranges, self._begun_at = {}, now
 
     @staticmethod
     def _stored_of(part: Part, stored: Stored | None) -> int:
@@ -294,10 +334,10 @@ def _good(messages: Sequence[Any]) -> list[Any]:
     return good
 
 
-def _commit(consumer: Consumer, read: Sequence[Part]) -> None:
+def _commit(consumer: Consumer, read: Mapping[Place, int]) -> None:
     """For displays of lag, so without waiting for an answer."""
     try:
-        offsets = [TopicPartition(part.topic.name, part.partition, part.next_offset) for part in read]
+        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in read.items()]
         consumer.commit(offsets=offsets, asynchronous=True)
     except KafkaException as error:
         log.debug("Kafka does not take note of how far we are: %s", error)

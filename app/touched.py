@@ -8,11 +8,10 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from app.cache import Cache
 from app.errors import AlsoboughtError
-from app.intake import Row
 from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -22,14 +21,23 @@ Order = tuple[str, str]
 """An order belongs to its user: two users may use the same order_id."""
 
 
+class Happened(Protocol):
+    """What counts of a stored event here."""
+
+    user_id: str
+    item_id: str
+    order_id: str
+    event_type: str
+
+
 class Touching:
-    """For one thread, the writer's: `touching(rows)` once they are stored."""
+    """For one thread at a time, the writer's or the follower's: `touching(rows)` once they are stored."""
 
     def __init__(self, warehouse: Warehouse, kept: Cache[Any]) -> None:
         self._warehouse, self._kept = warehouse, kept
         self._orders: OrderedDict[Order, set[str]] = OrderedDict()
 
-    def __call__(self, rows: Iterable[Row]) -> None:
+    def __call__(self, rows: Iterable[Happened]) -> None:
         things: set[tuple[str, str]] = set()
         grown: dict[Order, set[str]] = {}
         for row in rows:

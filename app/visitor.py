@@ -124,7 +124,7 @@ class AskedWriter:
         after = number if before is not None and submission.after is before else None
         encoded = msgspec.msgpack.encode(submission.rows)
         offsets = None if submission.offsets is None else list(submission.offsets)
-        rows = Rows(submission.of_items, encoded, submission.source, offsets, after)
+        rows = Rows(submission.of_items, encoded, submission.source, offsets, after, submission.partition)
         number, answer = self._visitor.call("submit", rows)
         answer.add_done_callback(lambda told: _pass_on(told, submission.done))
         self._latest = (number, submission.done)

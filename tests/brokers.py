@@ -97,13 +97,13 @@ class Broker:
 
 
 @contextmanager
-def broker(port: int = 0) -> Iterator[Broker]:
-    """The best broker that can be had, on this port or on a free one."""
+def broker(port: int = 0, *, ours: bool = False) -> Iterator[Broker]:
+    """The best broker that can be had, on this port or on a free one; one whose process is `ours` can be stopped and frozen."""
     port = port or free_port()
     with tempfile.TemporaryDirectory() as folder:
-        if GIVEN:
+        if GIVEN and not ours:
             found = Broker("given", GIVEN)
-        elif docker_answers():
+        elif docker_answers() and not ours:
             with _container() as found:
                 found.start()
                 yield found

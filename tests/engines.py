@@ -61,7 +61,7 @@ class Engine:
 
     def give_back(self, shop: Shop) -> None:
         """Ends a shop and keeps its database, unless the test changed the tables or broke the warehouse."""
-        stop(shop)
+        shop.stop()
         try:
             empty(shop)
             if shop.warehouse.tables() == TABLES:
@@ -78,15 +78,9 @@ def migrated(settings: Settings) -> None:
     warehouse.close()
 
 
-def stop(shop: Shop) -> None:
-    if shop.recorder:
-        shop.recorder.stop()
-    shop.writer.stop()
-
-
 def drop(shop: Shop) -> None:
     """Ends a shop and takes its database away."""
-    stop(shop)
+    shop.stop()
     shop.warehouse.command(f"drop database {shop.settings.database}")
     shop.warehouse.close()
 

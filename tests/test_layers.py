@@ -12,7 +12,7 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
-    ["app.cli_doctor", "app.cli_ingest", "app.cli_load", "app.cli_migrate", "app.cli_pipes"],
+    ["app.cli_doctor", "app.cli_ingest", "app.cli_letters", "app.cli_load", "app.cli_migrate", "app.cli_pipes"],
     ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
@@ -24,10 +24,13 @@ LAYERS = [
     ["app.holder", "app.stream"],  # others may ask; Kafka is read
     ["app.chunk"],
     ["app.shop"],  # a running shop, and files into it
-    ["app.load", "app.touched", "app.recorder"],
+    ["app.posts"],
+    ["app.follow", "app.producer"],
+    ["app.watch"],
+    ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files"],
-    ["app.ingest", "app.answers", "app.migrate", "app.counts"],  # what is done with the warehouse
+    ["app.ingest", "app.answers", "app.migrate", "app.counts", "app.lag"],  # what is done with the warehouse
     [
         "app.heal",
         "app.turns",

@@ -18,6 +18,7 @@ from app.errors import NotStored
 from app.events import Event, Item
 from app.ingest import Writer
 from app.intake import Submission
+from app.posts import Direct
 from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
@@ -42,13 +43,14 @@ def test_the_same_event_id_counts_once_however_it_comes_again(make_shop: Callabl
     assert stored(shop, "event_id") == ["e1"]
 
     shop.writer.stop()
-    restarted = replace(shop, writer=Writer(shop.warehouse, shop.settings, shop.clock))
-    restarted.writer.start()
+    writer = Writer(shop.warehouse, shop.settings, shop.clock)
+    restarted = replace(shop, writer=writer, posts=Direct(writer))
+    writer.start()
     try:
         got = create_app(restarted).test_client().post("/events", json=[event, VIEW | {"event_id": "e2"}])
         assert (json.loads(got.text)["accepted"], json.loads(got.text)["repeats"]) == (2, 1)
     finally:
-        restarted.writer.stop()
+        writer.stop()
     assert stored(shop, "event_id") == ["e1", "e2"]
     assert wrong(shop) == {}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 import csv
 import io
 import time
@@ -20,15 +19,14 @@ from app.errors import (
     BadEvents,
     BadItems,
     BadRequest,
-    Busy,
     Detail,
     NoSuchPipe,
     TooLarge,
     WarehouseFault,
 )
 from app.events import STANDARD_TYPES, Event, Item, Rejected, Rules, read_events, read_items, split
-from app.intake import Submission
 from app.pipes.library import Entry
+from app.posts import Taken
 from app.recorder import Asked, parameters
 from app.settings import more_event_types
 from app.shop import Shop
@@ -43,12 +41,8 @@ FORMATS = {
     "ndjson": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
 }
-STORE_SECONDS = 30.0
 TOLD = 100  # refused objects that an answer lists
-AGAIN = {
-    "event": "Send them again with the same event_id; without one they may count twice",
-    "item": "Send them again",
-}
+NOT_YET = "The log has them and they will be stored: do not send them again"
 
 
 def _shop() -> Shop:
@@ -205,7 +199,7 @@ def _csv(names: list[str], rows: list[dict[str, Any]]) -> bytes:
 
 
 def _as_of() -> str | None:
-    as_of = _shop().writer.as_of
+    as_of = _shop().sight.as_of
     return as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z") if as_of else None
 
 
@@ -238,20 +232,24 @@ def _take(
         details = tuple(Detail(f"[{r.index}]", r.problem) for r in bad[:TOLD])
         of = f" of {len(bad):,}" if len(bad) > 1 else ""
         raise refusal(f"no {kind}{of} could be accepted: {bad[0].problem}", details=details)
-    try:
-        stored = _shop().writer.submit(Submission(good)).result(STORE_SECONDS)
-    except concurrent.futures.TimeoutError:
-        raise Busy(f"the {kind}s are not stored yet", AGAIN[kind]) from None
-    _metrics().accepted(kind, stored.rows, stored.repeats)
     wait = request.args.get("wait", "false").lower() in ("true", "1")
-    body = {
-        "accepted": len(good),
-        "rejected": bad[:TOLD],
-        "rejected_total": len(bad),
-        "repeats": stored.repeats,
-        "request_id": g.request_id,
-    }
-    return _json(body, 200 if wait else 202)
+    try:
+        taken = _shop().posts.take(good, wait=wait)
+    except AlsoboughtError:
+        _metrics().refused(kind, len(good))
+        raise
+    _metrics().accepted(kind, taken.rows, taken.repeats or 0)
+    return _json(_told(taken, len(good), bad, wait), 200 if wait and taken.visible else 202)
+
+
+def _told(taken: Taken, accepted: int, bad: list[Rejected], wait: bool) -> dict[str, Any]:
+    """How many are repeats is known only where the writer is asked; `visible` stands for a wait that was too short."""
+    body: dict[str, Any] = {"accepted": accepted, "rejected": bad[:TOLD], "rejected_total": len(bad)}
+    if taken.repeats is not None:
+        body["repeats"] = taken.repeats
+    if wait and not taken.visible:
+        body |= {"visible": False, "hint": NOT_YET}
+    return body | {"request_id": g.request_id}
 
 
 # The page and the watchers
@@ -272,9 +270,9 @@ def readyz() -> Response:
     """200 when the warehouse answers. A broken pipe is no reason to send everybody away: `GET /pipes` shows it."""
     shop = _shop()
     shop.warehouse.value("select 1")
-    if not shop.writer.alive:
-        raise WarehouseFault("the writer has stopped", "Start the service again")
-    return _json({"status": "ready", "as_of": _as_of(), "waiting": shop.writer.waiting})
+    if not shop.sight.alive:
+        raise WarehouseFault("the thread for new events has stopped", "Start the service again")
+    return _json({"status": "ready", "as_of": _as_of(), "waiting": shop.waiting})
 
 
 @blueprint.route("/metrics")

@@ -18,6 +18,7 @@ from app.holder import Holder
 from app.logs import log_access, request_id
 from app.settings import Settings, origins
 from app.shop import Shop, open_shop
+from app.watch import Watch
 from app.web.endpoints import blueprint
 from app.web.metrics import Metrics
 from app.web.places import Places
@@ -33,12 +34,12 @@ OUR_WORDS = {  # the engine's own words stay in the log
 PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 
 
-def create_app(shop: Shop) -> Flask:
-    """The application on a running shop; closing the shop is the caller's."""
+def create_app(shop: Shop, watch: Watch | None = None) -> Flask:
+    """The application on a running shop; closing the shop and its watch is the caller's."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = shop.settings.max_body_bytes
     app.extensions["shop"] = shop
-    app.extensions["metrics"] = Metrics(shop)
+    app.extensions["metrics"] = Metrics(shop, watch)
     app.extensions["places"] = Places(shop.settings.threads)
     app.register_blueprint(blueprint)
     if allowed := origins(shop.settings):
@@ -53,9 +54,13 @@ def create_app(shop: Shop) -> Flask:
 
 
 def served_app(settings: Settings) -> Flask:
-    """The application and the shop under it, closed when the process ends."""
-    shop = open_shop(settings)
+    """The application and the shop under it, closed when the process ends.
+
+    With Kafka in front of a server `alsobought ingest` is who writes: this process follows.
+    """
+    shop = open_shop(settings, writes=settings.warehouse_dsn.startswith("chdb:") or not settings.kafka)
     atexit.register(shop.close)
+    shop.sight.start()
     if folder := shop.warehouse.folder:
         atexit.register(Holder(folder, shop.writer, shop.warehouse.another).close)
     if shop.warehouse.embedded and settings.kafka:
@@ -64,7 +69,10 @@ def served_app(settings: Settings) -> Flask:
         stream = Stream(shop.writer, settings)
         stream.start()
         atexit.register(stream.stop)
-    return create_app(shop)
+    watch = Watch(shop.writer)
+    watch.start()
+    atexit.register(watch.stop)
+    return create_app(shop, watch)
 
 
 def _name_request() -> None:

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from app.recorder import Recorder
     from app.shop import Shop
+    from app.watch import Watch
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
@@ -20,7 +21,7 @@ BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 class Metrics:
     """One registry per application, so that tests can have many."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, watch: Watch | None = None) -> None:
         registry = self._registry = CollectorRegistry()
         self._requests = Counter(
             "alsobought_pipe_requests", "Requests to pipes.", ["pipe", "status"], registry=registry
@@ -31,12 +32,14 @@ class Metrics:
         self._taken = Counter(
             "alsobought_rows", "Events and items by what became of them.", ["kind", "outcome"], registry=registry
         )
-        waiting = Gauge("alsobought_waiting_rows", "Rows that wait for the writer.", registry=registry)
-        waiting.set_function(lambda: shop.writer.waiting)
+        waiting = Gauge("alsobought_waiting_rows", "Rows that wait for Kafka or for the writer.", registry=registry)
+        waiting.set_function(lambda: shop.waiting)
         as_of = Gauge("alsobought_as_of_seconds", "Ingest time of the newest visible event.", registry=registry)
-        as_of.set_function(lambda: shop.writer.as_of.timestamp() if shop.writer.as_of else 0)
+        as_of.set_function(lambda: shop.sight.as_of.timestamp() if shop.sight.as_of else 0)
         if shop.recorder:
             registry.register(_Dropped(shop.recorder))
+        if watch:
+            registry.register(_Watched(watch))
 
     def answered(self, pipe: str, status: int, seconds: float) -> None:
         """`pipe` is empty for a name that does not exist: callers must not make labels."""
@@ -49,6 +52,10 @@ class Metrics:
 
     def rejected(self, kind: str, rows: int) -> None:
         self._taken.labels(kind, "rejected").inc(rows)
+
+    def refused(self, kind: str, rows: int) -> None:
+        """They were good, and the writer or the log did not take them."""
+        self._taken.labels(kind, "refused").inc(rows)
 
     def page(self) -> tuple[bytes, str]:
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
@@ -63,3 +70,30 @@ class _Dropped(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         sentence = "Requests that are missing in the table requests: no room, or not stored."
         yield CounterMetricFamily("alsobought_requests_dropped", sentence, value=self._recorder.dropped)
+
+
+class _Watched(Collector):
+    """What was seen last of Kafka, and what is wrong."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch = watch
+
+    def collect(self) -> Iterator[Metric]:
+        found = self._watch.status
+        yield GaugeMetricFamily(
+            "alsobought_alarms", "Counts that do not add up, offsets left out.", value=len(self._watch.alarms)
+        )
+        if found is None:
+            return
+        yield GaugeMetricFamily("alsobought_dead_letters", "Not replayed yet.", value=found.dead_letters)
+        batch = "Events of Kafka in a batch, on average in the last hour."
+        yield GaugeMetricFamily("alsobought_kafka_events_per_batch", batch, value=found.events_per_batch)
+        messages = CounterMetricFamily("alsobought_kafka_messages", "Read in the last 30 days.", labels=["outcome"])
+        for outcome in ("stored", "repeats", "refused"):
+            messages.add_metric([outcome], getattr(found.ever, outcome))
+        yield messages
+        lag = GaugeMetricFamily("alsobought_kafka_lag", "Messages not read yet.", labels=["topic", "partition"])
+        for part in found.partitions:
+            if part.lag is not None:
+                lag.add_metric([part.topic, str(part.partition)], part.lag)
+        yield lag

@@ -34,10 +34,13 @@ ERROR = {
 }
 TAKEN = {
     "type": "object",
-    "required": ["accepted", "rejected", "rejected_total", "repeats", "request_id"],
+    "required": ["accepted", "rejected", "rejected_total", "request_id"],
     "properties": {
         "accepted": {"type": "integer"},
-        "repeats": {"type": "integer"},
+        "repeats": {
+            "type": "integer",
+            "description": "Accepted events that were stored before. Not there with Kafka: it is not known yet.",
+        },
         "rejected_total": {"type": "integer"},
         "rejected": {
             "type": "array",
@@ -47,6 +50,11 @@ TAKEN = {
                 "properties": {"index": {"type": "integer"}, "problem": {"type": "string"}},
             },
         },
+        "visible": {
+            "type": "boolean",
+            "description": "Only with ?wait=true, and false: they are in Kafka's log, and recommendations do not see them yet.",
+        },
+        "hint": {"type": "string", "description": "What to do then: nothing, and not to send them again."},
         "request_id": {"type": "string"},
     },
 }
@@ -200,7 +208,7 @@ def _intake(what: str, sentence: str) -> dict[str, Any]:
             {
                 "name": "wait",
                 "in": "query",
-                "description": "true: answer 200 when the recommendations see them",
+                "description": "true: answer 200 when the recommendations see them; 202 if that takes longer than 30 seconds",
                 "schema": {"type": "boolean", "default": False},
             }
         ],

@@ -3,7 +3,9 @@
 -- 0033_ingest_ranges
 -- What was read of Kafka, in ranges of offsets that follow each other: where reading goes on, and proof that nothing was left out.
 -- messages = stored + repeats + refused: those with an event in `events` (an item in `items`), those whose events were all
--- known by their event_id, and those in `dead_letters`. After a crash a range may overlap the one before it.
+-- known by their event_id, and those in `dead_letters`. A range grows for a minute under its first offset: read it with FINAL.
+-- After a crash it may overlap the one before. A partition where nothing came for a month is read from the start of its log:
+-- what is stored of it is known.
 
 CREATE TABLE ingest_ranges
 (
@@ -17,6 +19,7 @@ CREATE TABLE ingest_ranges
     `refused` UInt64,
     `noted_at` DateTime64(3, 'UTC')
 )
-ENGINE = ReplacingMergeTree(noted_at)
-ORDER BY (source, partition, first_offset, next_offset)
+ENGINE = ReplacingMergeTree(next_offset)
+ORDER BY (source, partition, first_offset)
+TTL toDateTime(noted_at) + toIntervalDay(30)
 SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192

@@ -2,7 +2,9 @@
 
 -- What was read of Kafka, in ranges of offsets that follow each other: where reading goes on, and proof that nothing was left out.
 -- messages = stored + repeats + refused: those with an event in `events` (an item in `items`), those whose events were all
--- known by their event_id, and those in `dead_letters`. After a crash a range may overlap the one before it.
+-- known by their event_id, and those in `dead_letters`. A range grows for a minute under its first offset: read it with FINAL.
+-- After a crash it may overlap the one before. A partition where nothing came for a month is read from the start of its log:
+-- what is stored of it is known.
 create table if not exists shop.ingest_ranges_local on cluster 'shards' (
     source LowCardinality(String),
     partition UInt32,
@@ -14,8 +16,9 @@ create table if not exists shop.ingest_ranges_local on cluster 'shards' (
     refused UInt64,
     noted_at DateTime64(3, 'UTC')
 )
-engine = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/shop/ingest_ranges_local', '{replica}', noted_at)
-order by (source, partition, first_offset, next_offset)
+engine = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/shop/ingest_ranges_local', '{replica}', next_offset)
+order by (source, partition, first_offset)
+ttl toDateTime(noted_at) + interval 30 day
 settings replicated_deduplication_window = 1000
 ;
 

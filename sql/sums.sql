@@ -1,0 +1,17 @@
+-- What the count tables add up to and what they must: quick, so that a running service may ask it now and then.
+-- `alsobought check` compares row by row. One line for each table of which every event is a part.
+select name, found, expected
+from (
+    select 'user_items' as name, sum(events) as found from {{ database }}.user_items
+    union all
+    select 'item_hours' as name, sum(events) as found from {{ database }}.item_hours
+    union all
+    select 'user_categories' as name, sum(events) as found from {{ database }}.user_categories
+    union all
+    select 'daily_popularity' as name, sum(events) as found from {{ database }}.daily_popularity where item_key = 0
+    union all
+    select 'ingest_batches' as name, toInt64(sum(events)) as found from {{ database }}.ingest_batches final
+)
+cross join (select toInt64(count()) as expected from {{ database }}.events)
+where found != expected
+order by name
