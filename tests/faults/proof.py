@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from base64 import b64decode
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -20,7 +21,7 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from app.counts import wrong_rows
-from app.kafka import bounds, topics
+from app.kafka import KafkaAway, Place, bounds, topics
 from app.settings import HOME, Settings
 from app.warehouse import Warehouse, open_warehouse
 from tests.fold import Happened, fold, tables
@@ -60,10 +61,23 @@ class Found(msgspec.Struct):
             self.wrong.append(f"{text}: {len(examples)}, such as {sorted(examples)[:3]}")
 
 
+def answered(ask: Callable[[], dict[Place, tuple[int, int]]]) -> dict[Place, tuple[int, int]]:
+    """Asked again for a while: a broker that just made a topic, or just came back, may not know yet who leads."""
+    until = time.monotonic() + 30
+    while True:
+        try:
+            return ask()
+        except KafkaAway:
+            if time.monotonic() > until:
+                raise
+        time.sleep(0.1)
+
+
 def read_log(settings: Settings) -> Log:
     """Everything that the topic of the events holds now."""
     topic = topics(settings, make=False)[settings.events_topic]
-    found = bounds(settings, [(topic.name, number) for number in range(topic.partitions)])
+    places = [(topic.name, number) for number in range(topic.partitions)]
+    found = answered(lambda: bounds(settings, places))
     limits = {place[1]: limit for place, limit in found.items()}
     missing = {number for number, (first, end) in limits.items() if first < end}
     consumer = Consumer({"bootstrap.servers": settings.kafka, "group.id": "proof", "enable.auto.commit": False})

@@ -26,12 +26,13 @@ from urllib.request import Request, urlopen
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from app.kafka import bounds, topics
+from app.kafka import EVENT_PARTITIONS as PARTITIONS
+from app.kafka import bounds
 from app.settings import HOME, Settings
 from app.warehouse import open_warehouse
 from tests.engines import migrated
 from tests.faults.mixed import Message, mixed
-from tests.faults.proof import Found, Log, proof, read_log
+from tests.faults.proof import Found, Log, answered, proof, read_log
 from tests.kafka import Topics
 from tests.process import free_port
 
@@ -162,13 +163,12 @@ class Rig:
         return time.monotonic() - began
 
     def read(self) -> int:
-        """Messages of the events' topic that are noted as read."""
+        """Messages of the events' topic that are noted as read; -1 if the broker does not tell."""
         name = self.ours.events_topic
-        ends = self.ends()
         asking = Consumer({"bootstrap.servers": self.ours.kafka, "group.id": self.ours.kafka_group, "log_level": 0})
         try:
             with suppress(KafkaException):
-                told = asking.committed([TopicPartition(name, number) for number in ends], timeout=5)
+                told = asking.committed([TopicPartition(name, number) for number in range(PARTITIONS)], timeout=5)
                 return sum(max(0, one.offset) for one in told)
             return -1
         finally:
@@ -176,14 +176,13 @@ class Rig:
 
     def ends(self) -> dict[int, int]:
         """{partition: the offset that its next message gets}"""
-        topic = topics(self.ours, make=False)[self.ours.events_topic]
-        found = bounds(self.ours, [(topic.name, number) for number in range(topic.partitions)])
-        return {place[1]: end for place, (_, end) in found.items()}
+        places = [(self.ours.events_topic, number) for number in range(PARTITIONS)]
+        return {place[1]: end for place, (_, end) in answered(lambda: bounds(self.ours, places)).items()}
 
     def drained(self, seconds: float = PATIENCE) -> float:
         """Seconds until an event that is sent now to each partition is noted as read, and so all that came before."""
         began = time.monotonic()
-        for number in self.ends():
+        for number in range(PARTITIONS):
             event = {"event_type": "view", "user_id": f"last{number}", "item_id": "last", "category": "Garden"}
             at = {"timestamp": "2025-12-24T12:00:00+00:00", "event_id": f"last{next(self.numbers)}"}
             self.topics.send({**event, **at}, partition=number)

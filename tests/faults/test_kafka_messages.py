@@ -12,9 +12,9 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
+from app.intake import utc_now
 from app.shop import Shop
 from tests.brokers import Broker
-from tests.conftest import NOON
 from tests.faults.inside import prove, read_all, reading, sent
 from tests.faults.mixed import START, mixed
 from tests.faults.proof import proof, read_log
@@ -41,7 +41,7 @@ def value(shop: Shop, sql: str) -> Any:
 
 @pytest.mark.parametrize("ids", [True, False], ids=["with event_id", "without"])
 def test_repeats_reordering_and_poison_at_1_percent_each(make_shop: MakeShop, topics: Topics, ids: bool) -> None:
-    shop = make_shop(**topics.settings, batch_rows=700)
+    shop = make_shop(utc_now, **topics.settings, batch_rows=700)
     sent(topics, mixed(7, ids=ids, repeated=0.01, reordered=0.01, poison=0.01), 6000)
     prove("repeats, reordering and poison, 1 % each", shop, 1, read_all(shop))
     messages, repeats, refused = (
@@ -53,7 +53,7 @@ def test_repeats_reordering_and_poison_at_1_percent_each(make_shop: MakeShop, to
 
 
 def test_dead_letters_that_cannot_be_stored_are_not_lost(make_shop: MakeShop, topics: Topics) -> None:
-    shop = make_shop(**topics.settings, batch_rows=200)
+    shop = make_shop(utc_now, **topics.settings, batch_rows=200)
     stream = mixed(8, poison=0.05)
     sent(topics, stream, 500)
     read_all(shop)
@@ -66,7 +66,7 @@ def test_dead_letters_that_cannot_be_stored_are_not_lost(make_shop: MakeShop, to
 
 
 def test_poison_only_makes_reading_stand_still_until_a_setting_is_mended(make_shop: MakeShop, topics: Topics) -> None:
-    shop = make_shop(**topics.settings)
+    shop = make_shop(utc_now, **topics.settings)
     stream = mixed(9)
     sent(topics, stream, 300)
     read_all(shop)
@@ -85,7 +85,7 @@ def test_poison_only_makes_reading_stand_still_until_a_setting_is_mended(make_sh
 
 
 def test_poison_only_becomes_dead_letters_where_that_is_wanted(make_shop: MakeShop, topics: Topics) -> None:
-    shop = make_shop(**topics.settings, bad_share=1.0)
+    shop = make_shop(utc_now, **topics.settings, bad_share=1.0)
     sent(topics, mixed(10), 300)
     topics.send(*[b"no event"] * 1500)
     sent(topics, mixed(11), 300)
@@ -96,7 +96,7 @@ def test_poison_only_becomes_dead_letters_where_that_is_wanted(make_shop: MakeSh
 @pytest.mark.parametrize("ids", [True, False], ids=["with event_id", "without"])
 def test_batches_that_come_again_count_once(make_shop: MakeShop, topics: Topics, ids: bool) -> None:
     """Both that Kafka is rewound and that the warehouse forgot what it noted; the ledger stays."""
-    shop = make_shop(**topics.settings, batch_rows=20)
+    shop = make_shop(utc_now, **topics.settings, batch_rows=20)
     sent(topics, mixed(12, ids=ids, poison=0.01), 20 * (100 if THOROUGH else 20))
     read_all(shop)
     before = value(shop, "select count() from {db}.events")
@@ -117,7 +117,7 @@ def test_what_comes_again_after_the_database_has_forgotten_its_tokens_counts_onc
     make_shop: MakeShop, topics: Topics, ids: bool
 ) -> None:
     """A window of three batches stands for the thousand of the tables; `thorough` has the thousand."""
-    shop = make_shop(**topics.settings, batch_rows=30)
+    shop = make_shop(utc_now, **topics.settings, batch_rows=30)
     tables = [row[0] for row in shop.warehouse.trusted_rows(WINDOWS, {"database": shop.settings.database}).data]
     for table in tables:
         command(shop, f"alter table {{db}}.{table} modify setting non_replicated_deduplication_window = 3")
@@ -138,7 +138,7 @@ WINDOWS = (
 
 @pytest.mark.thorough
 def test_an_outage_of_more_batches_than_the_window_holds(make_shop: MakeShop, topics: Topics) -> None:
-    shop = make_shop(**topics.settings, batch_rows=1)
+    shop = make_shop(utc_now, **topics.settings, batch_rows=1)
     sent(topics, mixed(15), 1100)
     read_all(shop, 600)
     assert value(shop, "select count() from {db}.ingest_batches final") > 1000
@@ -148,7 +148,7 @@ def test_an_outage_of_more_batches_than_the_window_holds(make_shop: MakeShop, to
 
 @pytest.mark.parametrize("hours", [[0, -5, 3], [0, 48, -1]], ids=["back", "ahead"])
 def test_a_clock_that_jumps_changes_no_count(make_shop: MakeShop, topics: Topics, hours: list[int]) -> None:
-    now = [NOON]
+    now = [utc_now()]
     shop = make_shop(lambda: now[0], **topics.settings, batch_rows=300)
     stream = mixed(16, repeated=0.01, poison=0.01)
     seconds = 0.0
@@ -159,11 +159,24 @@ def test_a_clock_that_jumps_changes_no_count(make_shop: MakeShop, topics: Topics
     prove("the clock jumps", shop, len(hours), seconds)
 
 
+def test_repeats_that_come_again_after_the_ranges_are_forgotten_count_once(
+    make_shop: MakeShop, topics: Topics
+) -> None:
+    """The ranges of a quiet partition are kept for a month, an event_id for a week: a log that is kept longer is read again."""
+    now = [utc_now() - timedelta(days=29)]
+    shop = make_shop(lambda: now[0], **topics.settings)
+    sent(topics, mixed(23, repeated=0.05), 500)
+    read_all(shop)
+    now[0] += timedelta(days=29)
+    command(shop, "truncate table {db}.ingest_ranges")
+    prove("a log is read again after a month", shop, 1, read_all(shop))
+
+
 def test_a_topic_that_gets_more_partitions_is_read_whole(
     make_shop: MakeShop, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.stream.LOOK_SECONDS", 0.5)
-    shop = make_shop(**topics.settings)
+    shop = make_shop(utc_now, **topics.settings)
     name = topics.settings["events_topic"]
     stream = mixed(17)
     with reading(shop):
@@ -177,14 +190,14 @@ def test_a_topic_that_gets_more_partitions_is_read_whole(
 
 
 def test_a_log_that_ends_before_what_was_read_makes_reading_stand_still(make_shop: MakeShop, topics: Topics) -> None:
-    shop = make_shop(**topics.settings)
+    shop = make_shop(utc_now, **topics.settings)
     sent(topics, mixed(18), 300)
     read_all(shop)
     log = read_log(shop.settings)
     end = log.bounds[0][1]
     command(
         shop,
-        f"insert into {{db}}.ingest_ranges values ('{log.source}', 0, {end}, {end + 50}, 50, 50, 0, 0, '2026-01-01')",
+        f"insert into {{db}}.ingest_ranges values ('{log.source}', 0, {end}, {end + 50}, 50, 50, 0, 0, now())",
     )
     with reading(shop) as one:
         until(lambda: one.trouble and "its log has lost messages" in str(one.trouble))
@@ -197,7 +210,7 @@ def test_a_log_that_ends_before_what_was_read_makes_reading_stand_still(make_sho
 def test_messages_that_were_deleted_before_they_were_read_are_a_gap_that_shows(
     make_shop: MakeShop, topics: Topics, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shop = make_shop(**topics.settings)
+    shop = make_shop(utc_now, **topics.settings)
     sent(topics, mixed(20), 600)
     read_all(shop)
     read = read_log(shop.settings)
@@ -223,7 +236,7 @@ def test_messages_that_were_deleted_before_they_were_read_are_a_gap_that_shows(
 
 @pytest.mark.parametrize("count", [100_000 if THOROUGH else 5_000])
 def test_one_user_with_very_many_purchases(make_shop: MakeShop, topics: Topics, count: int) -> None:
-    shop = make_shop(**topics.settings)
+    shop = make_shop(utc_now, **topics.settings)
     at = {"timestamp": START.isoformat(), "category": "Garden", "quantity": 1, "price": 1.5}
     topics.send(
         *(
