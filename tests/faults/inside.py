@@ -1,4 +1,4 @@
-"""The same faults in the process of the test, where a clock can be set and a table renamed: a shop that reads Kafka, and its proof."""
+"""A shop of the test's own process that reads Kafka, and its proof: for faults that need its clock or its tables."""
 
 from __future__ import annotations
 
@@ -47,7 +47,12 @@ def read_all(shop: Shop, seconds: float = 30.0) -> float:
     with reading(shop) as one:
         began = time.monotonic()
         while not done():
-            assert time.monotonic() < began + seconds, (one.trouble, one.done, shop.warehouse.rows(sql).data, log.bounds)
+            assert time.monotonic() < began + seconds, (
+                one.trouble,
+                one.done,
+                shop.warehouse.rows(sql).data,
+                log.bounds,
+            )
             time.sleep(0.02)
         return time.monotonic() - began
 

@@ -77,15 +77,14 @@ def _event(rng: random.Random, name: str, session: int, number: int, *, ids: boo
 
 def _poison(rng: random.Random, number: int) -> Message:
     event: dict[str, Any] = {"event_type": "view", "user_id": f"p{number}", "item_id": "i1", "event_id": f"p{number}"}
-    return rng.choice(
-        [
-            b"\xff\xfe no text",
-            b'{"event_type": "view", "user_id"',
-            b"",
-            event | {"event_type": "stare"},
-            event | {"user_id": ""},
-            event | {"quantity": -1},
-            event | {"timestamp": "2999-01-01T00:00:00Z"},
-            event | {"colour": "red"},
-        ]
-    )
+    kinds: list[Message] = [
+        b"\xff\xfe no text",
+        b'{"event_type": "view", "user_id"',
+        b"",
+        event | {"event_type": "stare"},
+        event | {"user_id": ""},
+        event | {"quantity": -1},
+        event | {"timestamp": "2999-01-01T00:00:00Z"},
+        event | {"colour": "red"},
+    ]
+    return rng.choice(kinds)

@@ -87,7 +87,7 @@ def read_log(settings: Settings) -> Log:
         while missing:
             for message in consumer.consume(10_000, 1.0):
                 assert not message.error(), message.error()
-                number, offset = message.partition(), message.offset()
+                number, offset = message.partition() or 0, message.offset() or 0
                 if offset < limits[number][1]:
                     messages.append(Logged(number, offset, message.value() or b""))
                 if offset == limits[number][1] - 1:
@@ -210,7 +210,9 @@ def _compare_ranges(log: Log, warehouse: Warehouse, found: Found) -> None:
         if source != log.source:
             continue
         if messages != told:
-            found.wrong.append(f"a range of partition {partition} at {first} has {messages} messages and tells of {told}")
+            found.wrong.append(
+                f"a range of partition {partition} at {first} has {messages} messages and tells of {told}"
+            )
         if first > at.setdefault(partition, log.bounds[partition][0]):
             gaps.append((partition, at[partition], first))
         at[partition] = max(at[partition], after)

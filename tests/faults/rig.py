@@ -162,6 +162,11 @@ class Rig:
             time.sleep(0.05)
         return time.monotonic() - began
 
+    def more(self, messages: int) -> None:
+        """Waits until so many messages more are noted as read."""
+        wanted = max(0, self.read()) + messages
+        self.wait(lambda: self.read() >= wanted)
+
     def read(self) -> int:
         """Messages of the events' topic that are noted as read; -1 if the broker does not tell."""
         name = self.ours.events_topic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -45,7 +46,8 @@ def test_repeats_reordering_and_poison_at_1_percent_each(make_shop: MakeShop, to
     sent(topics, mixed(7, ids=ids, repeated=0.01, reordered=0.01, poison=0.01), 6000)
     prove("repeats, reordering and poison, 1 % each", shop, 1, read_all(shop))
     messages, repeats, refused = (
-        value(shop, f"select sum({what}) from {{db}}.ingest_ranges final") for what in ("messages", "repeats", "refused")
+        value(shop, f"select sum({what}) from {{db}}.ingest_ranges final")
+        for what in ("messages", "repeats", "refused")
     )
     assert messages == 6000
     assert refused > 30
@@ -60,7 +62,7 @@ def test_dead_letters_that_cannot_be_stored_are_not_lost(make_shop: MakeShop, to
     command(shop, "rename table {db}.dead_letters to {db}.away")
     sent(topics, stream, 1500)
     with reading(shop) as one:
-        until(lambda: one.trouble and "dead_letters" in str(one.trouble))
+        until(lambda: "dead_letters" in str(one.trouble))
     command(shop, "rename table {db}.away to {db}.dead_letters")
     prove("dead_letters cannot be written for a while", shop, 1, read_all(shop))
 
@@ -70,10 +72,12 @@ def test_poison_only_makes_reading_stand_still_until_a_setting_is_mended(make_sh
     stream = mixed(9)
     sent(topics, stream, 300)
     read_all(shop)
-    topics.send(*[{**event, "event_type": "visit"} for _, event in zip(range(1500), stream) if isinstance(event, dict)])
+    topics.send(
+        *({**event, "event_type": "visit"} for event in itertools.islice(stream, 1500) if isinstance(event, dict))
+    )
     sent(topics, stream, 300)
     with reading(shop) as one:
-        until(lambda: one.trouble and "visit" in str(one.trouble))
+        until(lambda: "visit" in str(one.trouble))
     assert value(shop, "select count() from {db}.dead_letters final") < 500
     shop.writer.settings = msgspec.structs.replace(shop.settings, event_types="visit")
     with reading(shop) as one:
@@ -159,9 +163,7 @@ def test_a_clock_that_jumps_changes_no_count(make_shop: MakeShop, topics: Topics
     prove("the clock jumps", shop, len(hours), seconds)
 
 
-def test_repeats_that_come_again_after_the_ranges_are_forgotten_count_once(
-    make_shop: MakeShop, topics: Topics
-) -> None:
+def test_repeats_that_come_again_after_the_ranges_are_forgotten_count_once(make_shop: MakeShop, topics: Topics) -> None:
     """The ranges of a quiet partition are kept for a month, an event_id for a week: a log that is kept longer is read again."""
     now = [utc_now() - timedelta(days=29)]
     shop = make_shop(lambda: now[0], **topics.settings)
@@ -200,7 +202,7 @@ def test_a_log_that_ends_before_what_was_read_makes_reading_stand_still(make_sho
         f"insert into {{db}}.ingest_ranges values ('{log.source}', 0, {end}, {end + 50}, 50, 50, 0, 0, now())",
     )
     with reading(shop) as one:
-        until(lambda: one.trouble and "its log has lost messages" in str(one.trouble))
+        until(lambda: "its log has lost messages" in str(one.trouble))
         sent(topics, mixed(19), 100)
         assert value(shop, "select count() from {db}.events") == 300
     command(shop, f"alter table {{db}}.ingest_ranges delete where first_offset = {end} settings mutations_sync = 1")
@@ -250,5 +252,5 @@ def test_one_user_with_very_many_purchases(make_shop: MakeShop, topics: Topics, 
 
 def test_times_of_day_are_those_of_the_messages() -> None:
     """The stream of these tests spans two months, so that counts by month are tried, too."""
-    times = {datetime.fromisoformat(one["timestamp"]).month for _, one in zip(range(5000), mixed()) if isinstance(one, dict)}
-    assert times == {11, 12}
+    first = itertools.islice(mixed(), 5000)
+    assert {datetime.fromisoformat(one["timestamp"]).month for one in first if isinstance(one, dict)} == {11, 12}

@@ -60,7 +60,7 @@ def test_three_ingesters_of_which_one_dies_one_is_stopped_and_one_comes(
         assert second.stop() == 0
         _other(rig, second)
         rig.ingester()
-        rig.wait(lambda at=rig.read(): rig.read() > at + 500)  # type: ignore[misc]
+        rig.more(500)
     users = "the same users on all partitions" if spread else "three ingesters, one killed, one stopped, one added"
     rig.settle(users, 3, after_kill)
 
@@ -79,9 +79,9 @@ def test_an_ingester_that_slept_while_another_took_over_stores_nothing_twice(
         assert sleeper
         sleeper.freeze()
         seconds = _other(rig, sleeper)
-        rig.wait(lambda at=rig.read(): rig.read() > at + 500)  # type: ignore[misc]
+        rig.more(500)
         sleeper.thaw()
-        rig.wait(lambda at=rig.read(): rig.read() > at + 500)  # type: ignore[misc]
+        rig.more(500)
     rig.settle("an ingester stopped for longer than its session, and woken", 1, seconds)
 
 
@@ -177,7 +177,9 @@ def test_two_writers_that_write_at_once_store_everything_once(shops: Callable[[s
 def test_a_claim_waits_for_an_insert_that_is_under_way(shops: Callable[[str], list[Shop]]) -> None:
     shop, other = shops("waits")
     _submit(shop, [_event(0)])
-    sql = f"insert into {shop.settings.database}.events select * from {shop.settings.database}.events where sleep(2) != 0"
+    sql = (
+        f"insert into {shop.settings.database}.events select * from {shop.settings.database}.events where sleep(2) != 0"
+    )
     slow = threading.Thread(target=lambda: shop.warehouse.another().command(sql))
     slow.start()
     processes = "select count() from system.processes where query like 'insert into waits.events select%'"

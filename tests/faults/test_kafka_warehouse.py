@@ -21,7 +21,11 @@ from tests.faults.rig import THOROUGH, Rig
 
 MakeRig = Callable[..., Rig]
 AWAY_SECONDS = 60.0 if THOROUGH else 5.0
-VIEWS = ("item_hours", "co_baskets", "ingest_batches", "item_ids", "buyer_items", "co_views") if THOROUGH else ("co_baskets",)
+VIEWS = (
+    ("item_hours", "co_baskets", "ingest_batches", "item_ids", "buyer_items", "co_views")
+    if THOROUGH
+    else ("co_baskets",)
+)
 
 
 @pytest.mark.parametrize("cuts", [1, 2, 7])
