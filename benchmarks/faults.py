@@ -2,8 +2,8 @@
 
     .venv/bin/python -m benchmarks.faults [--thorough]
 
-Runs tests/faults/test_kafka_*.py, which prove every row after every fault, and writes faults.md. About ten minutes; with
---thorough about an hour.
+Runs tests/faults/test_kafka_*.py, which prove every row after every fault, and writes faults.md. Five minutes or so;
+with --thorough about an hour.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TESTS = HERE.parent / "tests" / "faults"
 
 def run(thorough: bool, results: Path) -> int:
     """The exit status of the tests."""
-    words = ["-m", "pytest", "-q", "-n", "0", *map(str, sorted(TESTS.glob("test_kafka_*.py")))]
+    words = ["-m", "pytest", "-q", "-n", "auto", *map(str, sorted(TESTS.glob("test_kafka_*.py")))]
     environment = {**os.environ, "FAULTS_RESULTS": str(results)}
     if thorough:
         words += ["-m", "thorough or not thorough"]
@@ -62,8 +62,8 @@ def main() -> None:
         [
             "# Faults on the way from Kafka",
             "",
-            f"`python -m benchmarks.faults{' --thorough' if thorough else ''}`, {datetime.now(UTC):%Y-%m-%d}, 2 cores,"
-            f" Python {platform.python_version()}; the tests {'passed' if status == 0 else 'did not all pass'}.",
+            f"`python -m benchmarks.faults{' --thorough' if thorough else ''}`, {datetime.now(UTC):%Y-%m-%d}, 2 cores, two tests"
+            f" at a time, Python {platform.python_version()}; the tests {'passed' if status == 0 else 'did not all pass'}.",
             "",
             "After each fault everything that Kafka has is read back and compared with `events`, field by field; the count",
             "tables with what those events give in plain Python; `dead_letters` with the poison; `ingest_ranges` with the log:",

@@ -25,8 +25,9 @@ def own() -> Iterator[Broker]:
         yield running
 
 
-@pytest.fixture(params=["embedded", "server"])
+@pytest.fixture
 def on_own(request: pytest.FixtureRequest, own: Broker, tmp_path: Path) -> Iterator[Rig]:
+    """On a folder or on a server, as the test says."""
     dsn = request.getfixturevalue("server") if request.param == "server" else ""
     with rig(Topics(own), tmp_path, dsn) as made:
         made.stream = mixed(51, ids=False, poison=0.01)
@@ -40,6 +41,7 @@ def _again(own: Broker, end: Callable[[], None]) -> None:
     own.start()
 
 
+@pytest.mark.parametrize("on_own", ["embedded", pytest.param("server", marks=pytest.mark.thorough)], indirect=True)
 def test_a_broker_that_is_stopped_and_started_again(on_own: Rig, own: Broker) -> None:
     on_own.ingester()
     with on_own.flowing():
@@ -48,6 +50,7 @@ def test_a_broker_that_is_stopped_and_started_again(on_own: Rig, own: Broker) ->
     on_own.settle("the broker is stopped and started")
 
 
+@pytest.mark.parametrize("on_own", [pytest.param("embedded", marks=pytest.mark.thorough), "server"], indirect=True)
 def test_a_broker_that_is_killed_and_started_again(on_own: Rig, own: Broker) -> None:
     on_own.ingester()
     with on_own.flowing():

@@ -17,7 +17,7 @@ from tests.faults.rig import Rig
 from tests.process import Run
 
 KILLS = int(os.environ.get("KILLS", "4"))
-FEW = ["ingest.before_insert:3", "ingest.after_insert:3", "stream.dead_letters", "stream.stored:3", "stream.noted:3"]
+FEW = ["ingest.before_insert:3", "ingest.after_insert:3", "stream.dead_letters", "stream.stored:3", "stream.noted:2"]
 MORE = ["ingest.before_insert", "ingest.after_insert", "stream.stored", "stream.noted", "stream.committed:2"]
 
 

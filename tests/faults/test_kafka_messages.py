@@ -23,6 +23,7 @@ from tests.faults.rig import THOROUGH, record
 from tests.kafka import Topics, until
 
 MakeShop = Callable[..., Shop]
+pytestmark = pytest.mark.embedded  # what a server does with the same is tried in the other files
 
 
 @pytest.fixture
@@ -97,7 +98,9 @@ def test_poison_only_becomes_dead_letters_where_that_is_wanted(make_shop: MakeSh
     assert value(shop, "select count() from {db}.dead_letters final") == 1500
 
 
-@pytest.mark.parametrize("ids", [True, False], ids=["with event_id", "without"])
+@pytest.mark.parametrize(
+    "ids", [True, pytest.param(False, marks=pytest.mark.thorough)], ids=["with event_id", "without"]
+)
 def test_batches_that_come_again_count_once(make_shop: MakeShop, topics: Topics, ids: bool) -> None:
     """Both that Kafka is rewound and that the warehouse forgot what it noted; the ledger stays."""
     shop = make_shop(utc_now, **topics.settings, batch_rows=20)
@@ -116,7 +119,9 @@ def test_batches_that_come_again_count_once(make_shop: MakeShop, topics: Topics,
     assert value(shop, "select count() from {db}.events") == before + 100
 
 
-@pytest.mark.parametrize("ids", [True, False], ids=["with event_id", "without"])
+@pytest.mark.parametrize(
+    "ids", [pytest.param(True, marks=pytest.mark.thorough), False], ids=["with event_id", "without"]
+)
 def test_what_comes_again_after_the_database_has_forgotten_its_tokens_counts_once(
     make_shop: MakeShop, topics: Topics, ids: bool
 ) -> None:
@@ -150,7 +155,9 @@ def test_an_outage_of_more_batches_than_the_window_holds(make_shop: MakeShop, to
     prove("an outage longer than the deduplication window", shop, 1, read_all(shop, 600))
 
 
-@pytest.mark.parametrize("hours", [[0, -5, 3], [0, 48, -1]], ids=["back", "ahead"])
+@pytest.mark.parametrize(
+    "hours", [[0, -5, 3], pytest.param([0, 48, -1], marks=pytest.mark.thorough)], ids=["back", "ahead"]
+)
 def test_a_clock_that_jumps_changes_no_count(make_shop: MakeShop, topics: Topics, hours: list[int]) -> None:
     now = [utc_now()]
     shop = make_shop(lambda: now[0], **topics.settings, batch_rows=300)

@@ -41,7 +41,9 @@ def _other(rig: Rig, than: Ingester) -> float:
     return rig.wait(lambda: _holder(rig) not in (None, than), 30)
 
 
-@pytest.mark.parametrize("spread", [False, True], ids=["by user", "wrong key"])
+@pytest.mark.parametrize(
+    "spread", [False, pytest.param(True, marks=pytest.mark.thorough)], ids=["by user", "wrong key"]
+)
 def test_three_ingesters_of_which_one_dies_one_is_stopped_and_one_comes(
     make_rig: MakeRig, server: str, spread: bool
 ) -> None:

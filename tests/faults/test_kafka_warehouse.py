@@ -28,7 +28,9 @@ VIEWS = (
 )
 
 
-@pytest.mark.parametrize("cuts", [1, 2, 7])
+@pytest.mark.parametrize(
+    "cuts", [pytest.param(1, marks=pytest.mark.thorough), pytest.param(2, marks=pytest.mark.thorough), 7]
+)
 def test_an_insert_whose_reply_is_cut_counts_once(make_rig: MakeRig, server: str, cuts: int) -> None:
     """Once is the writer's own repeat, twice its second, and seven times are more than it repeats: reading begins again."""
     rig = make_rig(server)
@@ -41,7 +43,14 @@ def test_an_insert_whose_reply_is_cut_counts_once(make_rig: MakeRig, server: str
         assert between.cut == cuts
 
 
-@pytest.mark.parametrize("table", ["dead_letters", "ingest_ranges", "writers"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        "ingest_ranges",
+        pytest.param("dead_letters", marks=pytest.mark.thorough),
+        pytest.param("writers", marks=pytest.mark.thorough),
+    ],
+)
 def test_what_else_is_written_counts_once_when_its_reply_is_cut(make_rig: MakeRig, server: str, table: str) -> None:
     rig = make_rig(server)
     rig.stream = mixed(32, ids=False, poison=0.02)
