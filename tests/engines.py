@@ -111,13 +111,20 @@ def engine(name: str) -> Iterator[Engine]:
 @contextmanager
 def front() -> Iterator[str]:
     """The DSN of ClickHouse's interface over an empty warehouse, in a process of its own."""
+    with front_process() as (_, dsn):
+        yield dsn
+
+
+@contextmanager
+def front_process() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The same with its process, for tests that stop it. A killed one loses everything: it is in memory."""
     port = free_port()
     command = [sys.executable, "-m", "tests.clickhouse_http", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HOME)
     try:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
-        yield f"http://127.0.0.1:{port}"
+        yield process, f"http://127.0.0.1:{port}"
     finally:
         process.kill()
         process.communicate()

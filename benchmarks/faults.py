@@ -1,0 +1,89 @@
+"""Every fault of the way from Kafka to the count tables: how often it was tried, what was lost, what was doubled.
+
+    .venv/bin/python -m benchmarks.faults [--thorough]
+
+Runs tests/faults/test_kafka_*.py, which prove every row after every fault, and writes faults.md. Five minutes or so;
+with --thorough about an hour.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+TESTS = HERE.parent / "tests" / "faults"
+
+
+def run(thorough: bool, results: Path) -> int:
+    """The exit status of the tests."""
+    words = ["-m", "pytest", "-q", "-n", "auto", *map(str, sorted(TESTS.glob("test_kafka_*.py")))]
+    environment = {**os.environ, "FAULTS_RESULTS": str(results)}
+    if thorough:
+        words += ["-m", "thorough or not thorough"]
+        environment["KILLS"] = "30"
+    return subprocess.run([sys.executable, *words], env=environment, check=False, cwd=HERE.parent).returncode
+
+
+def table(results: Path) -> list[str]:
+    by_fault: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in results.read_text().splitlines():
+        one = json.loads(line)
+        by_fault[one["fault"]].append(one)
+    lines = [
+        "| fault | times | events lost | events doubled | wrong otherwise | recovery, median s | at most s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for fault, ones in sorted(by_fault.items()):
+        sums = [sum(one[name] for one in ones) for name in ("tries", "lost", "doubled")]
+        others = sum(one["wrong"] for one in ones if not one["lost"] + one["doubled"])
+        seconds = [one["seconds"] for one in ones]
+        cells = [fault, *sums, others, f"{median(seconds):.1f}", f"{max(seconds):.1f}"]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return lines
+
+
+def main() -> None:
+    thorough = "--thorough" in sys.argv[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results.jsonl"
+        status = run(thorough, results)
+        lines = table(results)
+    text = "\n".join(
+        [
+            "# Faults on the way from Kafka",
+            "",
+            f"`python -m benchmarks.faults{' --thorough' if thorough else ''}`, {datetime.now(UTC):%Y-%m-%d}, 2 cores, two tests"
+            f" at a time, Python {platform.python_version()}; the tests {'passed' if status == 0 else 'did not all pass'}.",
+            "",
+            "After each fault everything that Kafka has is read back and compared with `events`, field by field; the count",
+            "tables with what those events give in plain Python; `dead_letters` with the poison; `ingest_ranges` with the log:",
+            "no gap. What was wrong without a lost or doubled event counts as another fault.",
+            "",
+            "Recovery is the time from the end of the fault until an event that is sent then to each partition is noted as read,",
+            "and all before it. After a kill it includes the start of the next process; where another process takes over it is the",
+            "time until that one writes.",
+            "",
+            "The server is ClickHouse's interface over chDB in a process of its own. Its memory is its disk, so kill -9 of it",
+            "cannot be tried there: it was stopped with SIGSTOP, and cut off by a proxy. kill -9 of the process that holds a",
+            "warehouse is tried embedded.",
+            "",
+            *lines,
+            "",
+        ]
+    )
+    (HERE / "faults.md").write_text(text)
+    sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
