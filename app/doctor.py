@@ -238,7 +238,9 @@ def _kafka(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
         advice = "`alsobought dead-letters ls` shows them"
         yield Finding("kafka", "warning", f"{found.dead_letters:,} messages could not be stored", advice)
     if found.lag is not None and not found.alarms:
-        waiting = f"{found.lag:,} messages wait at {settings.kafka}" if found.lag else f"all of {settings.kafka} is read"
+        waiting = (
+            f"{found.lag:,} messages wait at {settings.kafka}" if found.lag else f"all of {settings.kafka} is read"
+        )
         yield Finding("kafka", "ok", waiting)
 
 

@@ -29,6 +29,7 @@ from app.failpoints import reach
 from app.ingest import Writer
 from app.intake import Errand, Stored
 from app.kafka import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
+from app.lag import Range
 from app.ledger import read_to
 from app.settings import Settings, more_event_types
 
@@ -46,34 +47,6 @@ LEAST_JUDGED = 100
 
 class StandStill(AlsoboughtError):
     """Reading on would do harm; somebody has to look."""
-
-
-class Range(msgspec.Struct, frozen=True):
-    """A row of `ingest_ranges`."""
-
-    source: str
-    partition: int
-    first_offset: int
-    next_offset: int
-    messages: int
-    stored: int
-    repeats: int
-    refused: int
-    noted_at: Any
-
-    def and_then(self, other: Range) -> Range:
-        """Both as one: the other begins where this ends, or behind offsets that hold no message."""
-        return Range(
-            self.source,
-            self.partition,
-            self.first_offset,
-            other.next_offset,
-            self.messages + other.messages,
-            self.stored + other.stored,
-            self.repeats + other.repeats,
-            self.refused + other.refused,
-            other.noted_at,
-        )
 
 
 @dataclass
