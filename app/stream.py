@@ -150,12 +150,14 @@ class Stream:
                 messages = _good(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
                 now = self._writer.clock()
                 read = parts(messages, found, at, self._rules(now), now)
-                self._judge(read)
-                at.update({part.place: part.next_offset for part in read})
                 if handed:
                     self._settle(handed)
-                if not read or time.monotonic() - self._noted_at > NOTE_SECONDS:
+                too_bad = self._judge(read)
+                if too_bad or not read or time.monotonic() - self._noted_at > NOTE_SECONDS:
                     self._note(consumer)
+                if too_bad:
+                    raise too_bad
+                at.update({part.place: part.next_offset for part in read})
                 handed = self._hand(read) if read else None
                 if time.monotonic() - looked > LOOK_SECONDS:
                     looked = time.monotonic()
@@ -192,10 +194,10 @@ class Stream:
         types = frozenset(STANDARD_TYPES).union(more_event_types(self._settings))
         return Rules(now, types, self._settings.max_event_bytes)
 
-    def _judge(self, read: Sequence[Part]) -> None:
-        """Raises StandStill if, with these, more than the permitted share of the latest messages is bad."""
+    def _judge(self, read: Sequence[Part]) -> StandStill | None:
+        """What to raise if, with these, more than the permitted share of the latest messages is bad."""
         if not read:
-            return
+            return None
         new = (sum(part.messages for part in read), sum(len(part.dead) for part in read))
         latest = [new]
         for earlier in reversed(self._judged):
@@ -205,11 +207,12 @@ class Stream:
         messages, bad = (sum(column) for column in zip(*latest, strict=True))
         if messages >= LEAST_JUDGED and bad > messages * self._settings.bad_share:
             reason = next(letter.reason for part in read for letter in part.dead) if new[1] else "see dead_letters"
-            raise StandStill(
+            return StandStill(
                 f"{bad:,} of the latest {messages:,} messages are bad, the last ones because of: {reason}",
                 "Mend what sends them or reads them, or set ALSOBOUGHT_BAD_SHARE=1 to make dead letters of them",
             )
         self._judged = deque(reversed(latest))
+        return None
 
     def _hand(self, read: Sequence[Part]) -> Handed:
         """To the writer, the dead letters first."""
