@@ -146,6 +146,7 @@ class Stream:
         handed: Handed | None = None
         looked = time.monotonic()
         with answering(self._settings.kafka), closing(reader(self._settings, at)) as consumer:
+            _commit(consumer, at)  # a process that died may not have come to it
             while not self._stopped.is_set() and self._may_read():
                 messages = _good(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
                 now = self._writer.clock()
