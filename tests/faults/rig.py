@@ -63,7 +63,8 @@ class Ingester:
         assert status == -signal.SIGKILL, self.said
 
     def kill(self) -> None:
-        self.process.kill()
+        """With its children: of `serve` it is the worker that holds the warehouse."""
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
     def freeze(self) -> None:
@@ -146,6 +147,7 @@ class Rig:
             stdout=file,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         self.ingesters.append(Ingester(process, path, file))
         return self.ingesters[-1]
