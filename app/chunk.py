@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from app.events import Event, Item, Rules, read_events
+from app.events import Rules, read_events
 from app.intake import Submission
 from app.kafka import Place, Topic
 from app.messages import DeadLetter, events_of_message, items_of_message
@@ -54,50 +54,38 @@ def parts(
 def _part(topic: Topic, partition: int, first: int, messages: Sequence[Message], rules: Rules, now: datetime) -> Part:
     bodies = [message.value() or b"" for message in messages]
     offsets = [message.offset() for message in messages]
-    of_items = topic.of_items
-    rows, places, refused = _read_items(bodies, offsets, rules) if of_items else _read_events(bodies, offsets, rules)
+    rows, places, refused = _rows(bodies, offsets, topic.of_items, rules)
     dead = [
         DeadLetter.of(topic, partition, offset, reason, body, now)
         for offset, body in zip(offsets, bodies, strict=True)
         if (reason := refused.get(offset))
     ]
-    submission = Submission(rows, topic.source, None if of_items else places, partition=partition)
+    submission = Submission(rows, topic.source, None if topic.of_items else places, partition=partition)
     return Part(topic, partition, first, offsets[-1] + 1, len(messages), submission, dead)
 
 
-Read = tuple[Sequence[Any], list[int], dict[int, str]]
-"""Rows, the offset of each, and why the messages at other offsets were refused."""
-
-
-def _read_events(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules) -> Read:
-    """Nearly all are events of ours: those are read at once, and only the others one by one."""
-    good, bad = read_events(bodies, rules)
-    if not bad:
-        return good, list(offsets), {}
-    others = {one.index for one in bad}
-    ours = iter(good)
-    rows: list[Event] = []
+def _rows(
+    bodies: Sequence[bytes], offsets: Sequence[int], of_items: bool, rules: Rules
+) -> tuple[Sequence[Any], list[int], dict[int, str]]:
+    """Rows, the offset of each, and why the messages at other offsets were refused."""
+    found: list[Any] = []
+    if of_items:
+        found = [items_of_message(body, rules.max_bytes) for body in bodies]
+    else:  # nearly all are events of ours: those are read at once, and only the others one by one
+        good, bad = read_events(bodies, rules)
+        if not bad:
+            return good, list(offsets), {}
+        others, ours = {one.index for one in bad}, iter(good)
+        found = [
+            events_of_message(body, rules) if index in others else [next(ours)] for index, body in enumerate(bodies)
+        ]
+    rows: list[Any] = []
     places: list[int] = []
     refused: dict[int, str] = {}
-    for index, offset in enumerate(offsets):
-        found = events_of_message(bodies[index], rules) if index in others else [next(ours)]
-        if isinstance(found, str):
-            refused[offset] = found
+    for offset, told in zip(offsets, found, strict=True):
+        if isinstance(told, str):
+            refused[offset] = told
         else:
-            rows += found
-            places += [offset] * len(found)
-    return rows, places, refused
-
-
-def _read_items(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules) -> Read:
-    rows: list[Item] = []
-    places: list[int] = []
-    refused: dict[int, str] = {}
-    for body, offset in zip(bodies, offsets, strict=True):
-        found = items_of_message(body, rules.max_bytes)
-        if isinstance(found, str):
-            refused[offset] = found
-        else:
-            rows += found
-            places += [offset] * len(found)
+            rows += told
+            places += [offset] * len(told)
     return rows, places, refused

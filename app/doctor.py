@@ -21,6 +21,7 @@ from app.errors import Unusable
 from app.examination import Finding, apart, in_own_process
 from app.folder import folder_of, held_by, holds_warehouse, how_to_have_one
 from app.intake import utc_now
+from app.lag import status
 from app.migrations.files import migrations
 from app.pipes.library import Library
 from app.progress import ago
@@ -141,6 +142,7 @@ def _inside(settings: Settings) -> Iterator[Finding]:
             yield from apart("pipes", lambda _: _pipes(open_library(settings, warehouse)), settings)
             yield from apart("events", lambda _: _events(warehouse), settings)
             yield from apart("catalogue", lambda _: _catalogue(warehouse), settings)
+            yield from apart("kafka", lambda _: _kafka(warehouse, settings), settings)
         yield from apart("parts", lambda _: _parts(warehouse), settings)
     finally:
         warehouse.close()
@@ -221,6 +223,25 @@ def _catalogue(warehouse: Warehouse) -> Iterator[Finding]:
     """Whether the dictionary loads: on a server that is one more log-in, and each event that is stored needs it."""
     warehouse.trusted_rows(f"select dictGetOrDefault('{warehouse.database}.catalogue', 'title', toUInt64(0), '')")
     yield Finding("catalogue", "ok", "the dictionary loads")
+
+
+def _kafka(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
+    """How reading stands, if Kafka is to be read."""
+    if not settings.kafka:
+        return
+    found = status(warehouse, settings)
+    if found.without_kafka:
+        yield Finding("kafka", "fault", found.without_kafka)
+    for alarm in found.alarms:
+        yield Finding("kafka", "fault", alarm, "`alsobought ingest --status` tells more")
+    if found.dead_letters:
+        advice = "`alsobought dead-letters ls` shows them"
+        yield Finding("kafka", "warning", f"{found.dead_letters:,} messages could not be stored", advice)
+    if found.lag is not None and not found.alarms:
+        waiting = (
+            f"{found.lag:,} messages wait at {settings.kafka}" if found.lag else f"all of {settings.kafka} is read"
+        )
+        yield Finding("kafka", "ok", waiting)
 
 
 def _parts(warehouse: Warehouse) -> Iterator[Finding]:

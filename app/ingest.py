@@ -75,7 +75,8 @@ class Writer:
                 self.begin()
             except NotStored as error:
                 log.warning("what a crash tore is not healed yet: %s", error)
-        self._read_newest()
+        if self._torn:
+            self._read_newest()
         self.catalogue.read()
         self._thread.start()
 

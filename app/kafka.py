@@ -58,6 +58,10 @@ def answering(servers: str) -> Iterator[None]:
     try:
         yield
     except KafkaException as error:
+        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise KafkaAway(
+                f"Kafka at {servers} lacks a topic", "Who reads them or posts to them makes them"
+            ) from error
         raise KafkaAway(
             f"Kafka at {servers} does not answer: {error.args[0].str()}",
             "Is ALSOBOUGHT_KAFKA right, and is it running?",

@@ -54,7 +54,7 @@ class Gap(msgspec.Struct, frozen=True):
 
 
 class Range(msgspec.Struct, frozen=True):
-    """A range of which not every message was accounted for."""
+    """A row of `ingest_ranges`: what became of the messages from `first_offset` to before `next_offset`."""
 
     source: str
     partition: int
@@ -64,8 +64,21 @@ class Range(msgspec.Struct, frozen=True):
     stored: int
     repeats: int
     refused: int
+    noted_at: datetime | None = None
+
+    def and_then(self, other: Range) -> Range:
+        """Both as one: the other begins where this ends."""
+        return msgspec.structs.replace(
+            other,
+            first_offset=self.first_offset,
+            messages=self.messages + other.messages,
+            stored=self.stored + other.stored,
+            repeats=self.repeats + other.repeats,
+            refused=self.refused + other.refused,
+        )
 
     def __str__(self) -> str:
+        """What is wrong with one that does not add up."""
         told = f"{self.stored:,} stored, {self.repeats:,} known and {self.refused:,} refused are not {self.messages:,} messages"
         if self.messages > self.next_offset - self.first_offset:
             told = f"{self.messages:,} messages are more than there are offsets"

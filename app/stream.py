@@ -29,6 +29,7 @@ from app.failpoints import reach
 from app.ingest import Writer
 from app.intake import Errand, Stored
 from app.kafka import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
+from app.lag import Range
 from app.ledger import read_to
 from app.settings import Settings, more_event_types
 
@@ -46,34 +47,6 @@ LEAST_JUDGED = 100
 
 class StandStill(AlsoboughtError):
     """Reading on would do harm; somebody has to look."""
-
-
-class Range(msgspec.Struct, frozen=True):
-    """A row of `ingest_ranges`."""
-
-    source: str
-    partition: int
-    first_offset: int
-    next_offset: int
-    messages: int
-    stored: int
-    repeats: int
-    refused: int
-    noted_at: Any
-
-    def and_then(self, other: Range) -> Range:
-        """Both as one: the other begins where this ends, or behind offsets that hold no message."""
-        return Range(
-            self.source,
-            self.partition,
-            self.first_offset,
-            other.next_offset,
-            self.messages + other.messages,
-            self.stored + other.stored,
-            self.repeats + other.repeats,
-            self.refused + other.refused,
-            other.noted_at,
-        )
 
 
 @dataclass
@@ -177,12 +150,14 @@ class Stream:
                 messages = _good(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
                 now = self._writer.clock()
                 read = parts(messages, found, at, self._rules(now), now)
-                self._judge(read)
-                at.update({part.place: part.next_offset for part in read})
                 if handed:
                     self._settle(handed)
-                if not read or time.monotonic() - self._noted_at > NOTE_SECONDS:
+                too_bad = self._judge(read)
+                if too_bad or not read or time.monotonic() - self._noted_at > NOTE_SECONDS:
                     self._note(consumer)
+                if too_bad:
+                    raise too_bad
+                at.update({part.place: part.next_offset for part in read})
                 handed = self._hand(read) if read else None
                 if time.monotonic() - looked > LOOK_SECONDS:
                     looked = time.monotonic()
@@ -219,10 +194,10 @@ class Stream:
         types = frozenset(STANDARD_TYPES).union(more_event_types(self._settings))
         return Rules(now, types, self._settings.max_event_bytes)
 
-    def _judge(self, read: Sequence[Part]) -> None:
-        """Raises StandStill if, with these, more than the permitted share of the latest messages is bad."""
+    def _judge(self, read: Sequence[Part]) -> StandStill | None:
+        """What to raise if, with these, more than the permitted share of the latest messages is bad."""
         if not read:
-            return
+            return None
         new = (sum(part.messages for part in read), sum(len(part.dead) for part in read))
         latest = [new]
         for earlier in reversed(self._judged):
@@ -232,11 +207,12 @@ class Stream:
         messages, bad = (sum(column) for column in zip(*latest, strict=True))
         if messages >= LEAST_JUDGED and bad > messages * self._settings.bad_share:
             reason = next(letter.reason for part in read for letter in part.dead) if new[1] else "see dead_letters"
-            raise StandStill(
+            return StandStill(
                 f"{bad:,} of the latest {messages:,} messages are bad, the last ones because of: {reason}",
                 "Mend what sends them or reads them, or set ALSOBOUGHT_BAD_SHARE=1 to make dead letters of them",
             )
         self._judged = deque(reversed(latest))
+        return None
 
     def _hand(self, read: Sequence[Part]) -> Handed:
         """To the writer, the dead letters first."""

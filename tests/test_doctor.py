@@ -21,6 +21,8 @@ from app.folder import HOLDER
 from app.settings import HOME, Settings
 from app.shop import Shop
 from app.warehouse import WRITE_SETTINGS
+from tests.brokers import Broker
+from tests.kafka import Topics
 from tests.process import Ran, running, write
 from tests.web import VIEW
 
@@ -198,6 +200,23 @@ def test_a_server_that_is_not_there_is_a_fault_without_its_password(tmp_path: Pa
     assert "hush" not in ran.out
     assert "disk" not in found
     assert found["pipes"][0].state == "ok"
+
+
+def test_kafka_is_asked_for_its_topics_and_the_warehouse_for_what_it_read(data: Path, kafka: Broker) -> None:
+    topics = Topics(kafka)
+    run = running(data, **topics.environment)
+
+    def said() -> list[list[str]]:
+        return [line.split(maxsplit=2) for line in run("doctor").out.splitlines() if " kafka " in line]
+
+    assert "lacks a topic" in said()[0][2]
+    topics.make()
+    assert said() == [["ok", "kafka", f"all of {kafka.address} is read"]]
+    topics.send(VIEW)
+    assert said() == [["ok", "kafka", f"1 messages wait at {kafka.address}"]]
+    away = running(data, ALSOBOUGHT_KAFKA="127.0.0.1:1")("doctor")
+    assert away.status == 1
+    assert "Kafka at 127.0.0.1:1 does not answer" in away.out
 
 
 def test_a_damaged_folder_is_a_fault_and_not_a_crash(data: Path) -> None:
