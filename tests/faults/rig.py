@@ -161,7 +161,7 @@ class Rig:
         began = time.monotonic()
         while not found():
             assert time.monotonic() < began + seconds, self.said
-            time.sleep(0.05)
+            time.sleep(0.2)
         return time.monotonic() - began
 
     def more(self, messages: int) -> None:
