@@ -170,7 +170,7 @@ class Rig:
         self.wait(lambda: self.read() >= wanted)
 
     def read(self) -> int:
-        """Messages of the events' topic that are noted as read: on a server in its ranges, else in Kafka; -1 if it does not tell."""
+        """Messages of the events' topic that are noted as read: in the ranges of a server, else in Kafka; -1 if that is away."""
         if self.dsn.startswith("http"):
             ranges = f"{{db}}.ingest_ranges where source like 'kafka:{self.ours.events_topic}:%' group by partition"
             return int(self.ask(f"select sum(next) from (select max(next_offset) as next from {ranges})"))
