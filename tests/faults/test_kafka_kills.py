@@ -53,6 +53,15 @@ def test_killed_at_every_step_the_ingester_loses_and_doubles_nothing(
     _killed_at_each(_poisoned(make_rig(server if place == "server" else "")), [*FEW, *MORE])
 
 
+def test_killed_before_kafka_is_told_the_next_tells_it(make_rig: Callable[..., Rig]) -> None:
+    """Nothing more comes: who looks at Kafka's own displays of lag must not see one for ever."""
+    rig = make_rig()
+    rig.flow(500)
+    rig.ingester("stream.noted").killed()
+    rig.ingester()
+    rig.wait(lambda: rig.committed() == 500, 20)
+
+
 @pytest.mark.parametrize("words", ["ingest", "serve"])
 def test_killed_at_random_moments_under_load_the_one_with_the_folder_loses_nothing(
     make_rig: Callable[..., Rig], words: str
