@@ -1,37 +1,47 @@
-"""How fast events come from Kafka through all views, next to the same rows inserted directly.
+"""How fast events come from Kafka through all views, next to the same rows inserted directly; and how soon one is visible.
 
     .venv/bin/python -m benchmarks.kafka
 
 A broker of its own, an embedded warehouse on disk, everything on this machine. Mixed: 65 % view, 15 % click, 13 % add_to_cart,
 7 % purchase, in sessions of 10. Then purchases only. The ceiling is the same rows as JSON lines, inserted into an empty
-database in batches as large as the reader's, without Kafka and without looking for repeats.
+database in batches as large as the reader's, without Kafka and without looking for repeats. Then a service is asked for an event
+again and again from the moment Kafka has it, while others flow.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import os
 import random
+import threading
 import time
 from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from statistics import quantiles
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+from confluent_kafka import Producer
 
 from app import migrate
 from app.progress import out
 from app.settings import Settings
 from app.shop import Shop, open_shop
 from app.stream import Stream
-from tests.brokers import broker
+from tests.brokers import Broker, broker
 from tests.kafka import Topics, until
+from tests.process import running, serving
 
 MIXED = {"view": 65, "click": 15, "add_to_cart": 13, "purchase": 7}
 ITEMS, SESSION, ORDER = 20_000, 10, 3
+FLOW, PROBES = 500, 110
 
 
-def events(number: int, kinds: dict[str, int]) -> Iterator[bytes]:
-    """Events as a shop sends them; popular items are asked for more often."""
+def events(number: int, kinds: dict[str, int], name: str = "") -> Iterator[bytes]:
+    """Events as a shop sends them; popular items are asked for more often. `name` makes their ids others."""
     rng = random.Random(7)
     kind_of = rng.choices(list(kinds), list(kinds.values()), k=number)
     user = session = ""
@@ -39,7 +49,7 @@ def events(number: int, kinds: dict[str, int]) -> Iterator[bytes]:
         if n % SESSION == 0:
             user, session = f"u{rng.randrange(number // 50)}", f"s{n}"
         event: dict[str, Any] = {
-            "event_id": f"e{n}",
+            "event_id": f"{name}{n}",
             "event_type": kind,
             "user_id": user,
             "session_id": session,
@@ -82,23 +92,62 @@ def directly(shop: Shop) -> float:
     return rows / seconds
 
 
+def seen(kafka: Broker) -> list[float]:
+    """Seconds until `recently_viewed` shows an event, from the moment that Kafka has it."""
+    topics = Topics(kafka)
+    topics.make()
+    stop = threading.Event()
+
+    producer = Producer({"bootstrap.servers": kafka.address, "acks": "all", "linger.ms": 0})
+
+    def flow() -> None:
+        for second in itertools.count():
+            topics.send(*events(FLOW, MIXED, f"{second}-"))
+            if stop.wait(0.5):  # the other half of a second went into sending
+                return
+
+    with TemporaryDirectory() as folder, serving(running(Path(folder) / "data", **topics.environment)) as service:
+        flowing = threading.Thread(target=flow)
+        flowing.start()
+        times = []
+        for n in range(PROBES):
+            probe = {"event_type": "view", "user_id": f"probe{n}", "item_id": "probe"}
+            producer.produce(topics.settings["events_topic"], msgspec.json.encode(probe), key=f"probe{n}")
+            while len(producer):
+                producer.poll(0.001)
+            path = f"/pipes/recently_viewed?user_id=probe{n}"
+            times.append(until(lambda path=path: bool(service.ask(path)[1]["data"]), every=0.005))  # type: ignore[misc]
+        stop.set()
+        flowing.join()
+        service.stop()
+    return times[10:]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=500_000)
     number = parser.parse_args().events
+    lines = ["| | from Kafka, events/s | directly | of it |", "|---|---|---|---|"]
     with broker() as kafka:
-        for name, kinds, count in (("mixed", MIXED, number), ("purchases", {"purchase": 1}, number // 3)):
+        for name, kinds, count in (("mixed", MIXED, number), ("purchases only", {"purchase": 1}, number // 3)):
             topics = Topics(kafka)
             topics.make()
             topics.send(*events(count, kinds))
             with TemporaryDirectory() as folder:
                 shop = open_shop(Settings(data=folder, **topics.settings))  # type: ignore[arg-type]
-                rate = from_kafka(shop, count)
-                ceiling = directly(shop)
-                out.print(
-                    f"{name}: {rate:,.0f} events/s from {kafka.kind}, {ceiling:,.0f}/s directly: {rate / ceiling:.0%}"
-                )
+                rate, ceiling = from_kafka(shop, count), directly(shop)
                 shop.close()
+            lines.append(f"| {name}, {count:,} | **{rate:,.0f}** | {ceiling:,.0f} | {rate / ceiling:.0%} |")
+            out.print(lines[-1])
+        times = quantiles(seen(kafka), n=100)
+    lines += [
+        "",
+        f"An event that Kafka has is visible after {times[49]:.2f} s at the median and {times[98]:.2f} s at the 99th",
+        f"percentile, while about {FLOW:,} events a second flow in.",
+    ]
+    out.print("\n".join(lines[-2:]))
+    head = f"`python -m benchmarks.kafka`, {date.today()}, {os.cpu_count()} cores, {kafka.kind} on the same machine, all views."
+    (Path(__file__).parent / "kafka.md").write_text("\n".join(["# From Kafka", "", head, "", *lines]) + "\n")
 
 
 if __name__ == "__main__":

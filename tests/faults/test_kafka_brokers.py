@@ -51,6 +51,7 @@ def test_a_broker_that_is_stopped_and_started_again(on_own: Rig, own: Broker) ->
 
 
 @pytest.mark.parametrize("on_own", [pytest.param("embedded", marks=pytest.mark.thorough), "server"], indirect=True)
+@pytest.mark.thorough
 def test_a_broker_that_is_killed_and_started_again(on_own: Rig, own: Broker) -> None:
     on_own.ingester()
     with on_own.flowing():
@@ -60,6 +61,7 @@ def test_a_broker_that_is_killed_and_started_again(on_own: Rig, own: Broker) -> 
 
 
 @pytest.mark.parametrize("on_own", ["server"], indirect=True)
+@pytest.mark.thorough
 def test_a_broker_that_does_not_answer_for_a_while(on_own: Rig, own: Broker) -> None:
     for _ in range(2):
         on_own.ingester()
@@ -71,6 +73,7 @@ def test_a_broker_that_does_not_answer_for_a_while(on_own: Rig, own: Broker) -> 
 
 
 @pytest.mark.parametrize("on_own", ["embedded"], indirect=True)
+@pytest.mark.thorough
 def test_a_broker_that_answers_in_fits_and_starts(on_own: Rig, own: Broker) -> None:
     one = on_own.ingester()
     with on_own.flowing():

@@ -39,6 +39,7 @@ def test_killed_at_any_step_the_ingester_loses_and_doubles_nothing_embedded(make
     _killed_at_each(_poisoned(make_rig()), FEW)
 
 
+@pytest.mark.thorough
 def test_killed_at_any_step_the_ingester_loses_and_doubles_nothing_on_a_server(
     make_rig: Callable[..., Rig], server: str
 ) -> None:
@@ -63,6 +64,7 @@ def test_killed_before_kafka_is_told_the_next_tells_it(make_rig: Callable[..., R
 
 
 @pytest.mark.parametrize("words", ["ingest", "serve"])
+@pytest.mark.thorough
 def test_killed_at_random_moments_under_load_the_one_with_the_folder_loses_nothing(
     make_rig: Callable[..., Rig], words: str
 ) -> None:
@@ -79,6 +81,7 @@ def test_killed_at_random_moments_under_load_the_one_with_the_folder_loses_nothi
     rig.settle(f"kill -9 of `{words}` at random moments, embedded", kills)
 
 
+@pytest.mark.thorough
 def test_killed_at_random_moments_under_load_the_ingester_of_a_server_loses_nothing(
     make_rig: Callable[..., Rig], server: str
 ) -> None:
@@ -123,6 +126,7 @@ TABLES = sorted(path.stem.removesuffix("_mv") for path in (HOME / "sql" / "schem
 @pytest.mark.parametrize(
     "tables", [["co_baskets", "item_hours", "events"], pytest.param([*TABLES, "events"], marks=pytest.mark.thorough)]
 )
+@pytest.mark.thorough
 def test_killed_when_a_table_has_noted_an_insert_it_gets_it_all_the_same(
     make_rig: Callable[..., Rig], tables: list[str]
 ) -> None:

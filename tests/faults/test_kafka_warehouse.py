@@ -28,9 +28,8 @@ VIEWS = (
 )
 
 
-@pytest.mark.parametrize(
-    "cuts", [pytest.param(1, marks=pytest.mark.thorough), pytest.param(2, marks=pytest.mark.thorough), 7]
-)
+@pytest.mark.parametrize("cuts", [1, 2, 7])
+@pytest.mark.thorough
 def test_an_insert_whose_reply_is_cut_counts_once(make_rig: MakeRig, server: str, cuts: int) -> None:
     """Once is the writer's own repeat, twice its second, and seven times are more than it repeats: reading begins again."""
     rig = make_rig(server)
@@ -47,10 +46,11 @@ def test_an_insert_whose_reply_is_cut_counts_once(make_rig: MakeRig, server: str
     "table",
     [
         "ingest_ranges",
-        pytest.param("dead_letters", marks=pytest.mark.thorough),
-        pytest.param("writers", marks=pytest.mark.thorough),
+        "dead_letters",
+        "writers",
     ],
 )
+@pytest.mark.thorough
 def test_what_else_is_written_counts_once_when_its_reply_is_cut(make_rig: MakeRig, server: str, table: str) -> None:
     rig = make_rig(server)
     rig.stream = mixed(32, ids=False, poison=0.02)
@@ -62,6 +62,7 @@ def test_what_else_is_written_counts_once_when_its_reply_is_cut(make_rig: MakeRi
         assert between.cut == 2
 
 
+@pytest.mark.thorough
 def test_a_server_that_refuses_connections_for_a_while_loses_nothing(make_rig: MakeRig, server: str) -> None:
     rig = make_rig(server)
     rig.stream = mixed(33, poison=0.01)
@@ -112,6 +113,7 @@ def test_a_view_that_fails_until_it_is_mended_gets_what_it_missed(make_rig: Make
     rig.settle("a view fails, and is mended")
 
 
+@pytest.mark.thorough
 def test_a_view_that_fails_while_the_ingester_is_killed_gets_what_it_missed(make_rig: MakeRig, server: str) -> None:
     rig = make_rig(server)
     rig.stream = mixed(36, ids=False)
@@ -138,6 +140,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.thorough
 def test_a_disk_that_is_full_for_a_while_loses_nothing(make_rig: MakeRig, small_disk: Path) -> None:
     rig = make_rig(f"chdb://{small_disk}/shop", min_free_bytes="30000000")
     rig.stream = mixed(37, poison=0.01)
