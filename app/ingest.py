@@ -29,7 +29,7 @@ from app.heal import batch_token, ended_well, heal, note_good_end
 from app.intake import Errand, ItemRow, Row, Stored, Submission, utc_now
 from app.ledger import known_ids, known_offsets
 from app.settings import Settings
-from app.turns import TurnLost, claim, confirm
+from app.turns import TurnLost, claim, confirm, note_stored
 from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class Writer:
         self._waiting = 0
         self._lock = threading.Lock()
         self._seq = self.epoch = 0
-        self._torn = True
+        self._torn, self._first_of_turn = True, False
         self._in_hand: list[Row] = []
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -211,7 +211,7 @@ class Writer:
         made: tuple[Batch | None, list[Stored]] = (None, [])
         while True:
             try:
-                self.begin()
+                self._take_turn()
                 if together[0].of_items:
                     return [self._store_items(together[0])]
                 if made[0] and self._has(made[0]):  # it was stored before the turn was lost
@@ -305,14 +305,17 @@ class Writer:
         return max(self._seq + 1, int(self.clock().timestamp() * 1_000_000))
 
     def begin(self) -> None:
-        """At the start, and after a failure: a new epoch, all views brought up to the last batch, and what came before known.
+        """Brings all views up to the last batch, with nothing to store yet. From the writer's thread, or before it runs."""
+        self._take_turn()
+        self._note_turn()
 
-        From the writer's thread, or before it runs.
-        """
+    def _take_turn(self) -> None:
+        """At the start, and after a failure: a new epoch, all views brought up to the last batch, and what came before known."""
         if not self._torn:
             return
         if self.warehouse.shared:
             self.epoch = self._seq = claim(self.warehouse, self._next_seq())
+            self._first_of_turn = True
         if not ended_well(self.warehouse):
             heal(self.warehouse, self.epoch if self.warehouse.shared else None)
         self._read_newest()
@@ -363,6 +366,12 @@ class Writer:
             raise NotStored("the database took a batch for one it has")
         heal(self.warehouse, self.epoch if self.warehouse.shared else None)
 
+    def _note_turn(self) -> None:
+        """Once a turn: that others may have theirs."""
+        if self._first_of_turn:
+            note_stored(self.warehouse, self.epoch)
+            self._first_of_turn = False
+
     def _has(self, batch: Batch) -> bool:
         """Whether `events` holds it."""
         first = batch.rows[0]
@@ -379,6 +388,7 @@ class Writer:
         try:
             self.warehouse.insert_in_turn(table, lines, token, self.epoch)
             confirm(self.warehouse, self.epoch)
+            self._note_turn()
         except TurnLost:
             self._torn = True
             raise

@@ -3,7 +3,7 @@
 What a reader would guess wrong: a lock would not do. A process may be stopped between asking for the lock and storing, and
 wake when another has gone on without it. So every insert asks again, in the same statement, whether its epoch is still the
 newest (`Warehouse.insert_in_turn`), and a claim waits until the inserts that asked before it have ended. Before that it waits
-until the claim before is a second old, so that of two who have much to store each gets on.
+until the turn before has lasted a second and brought a batch, so that of two who have much to store each gets on.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from app.errors import NotStored
 from app.warehouse import Warehouse
 
 TURN_SECONDS = 1.0
+IDLE_SECONDS = 5.0  # a turn that brought nothing for so long is over
 WAIT_SECONDS = 60.0
 PAUSE_SECONDS = 0.02
 SPREAD = 1_000_000  # two who claim at the same moment must not get the same epoch
@@ -36,8 +37,7 @@ def claim(warehouse: Warehouse, above: int) -> int:
     _let_finish(warehouse)
     newest = warehouse.trusted_rows(f"select max(epoch) from {warehouse.database}.writers").data[0][0]
     epoch = max(above, int(newest)) + random.randint(1, SPREAD)
-    row = {"epoch": epoch, "holder": f"{socket.gethostname()}:{os.getpid()}"}
-    warehouse.insert("writers", msgspec.json.encode(row))
+    _write(warehouse, epoch, stored=False)
     until = time.monotonic() + WAIT_SECONDS
     while _inserts_under_way(warehouse):
         if time.monotonic() > until:
@@ -49,17 +49,35 @@ def claim(warehouse: Warehouse, above: int) -> int:
 
 def confirm(warehouse: Warehouse, epoch: int) -> None:
     """Raises TurnLost if this epoch is not the newest any more, or another claimed the same."""
-    sql = f"select max(epoch), countIf(epoch = {epoch:d}) from {warehouse.database}.writers"
+    sql = f"select max(epoch), countIf(epoch = {epoch:d} and not stored) from {warehouse.database}.writers"
     newest, claims = map(int, warehouse.trusted_rows(sql).data[0])
     if newest > epoch or claims > 1:
         raise TurnLost("another writer took over", "What was not stored may be sent again")
 
 
+def note_stored(warehouse: Warehouse, epoch: int) -> None:
+    """That this turn has brought its first batch."""
+    _write(warehouse, epoch, stored=True)
+
+
+def _write(warehouse: Warehouse, epoch: int, *, stored: bool) -> None:
+    row = {"epoch": epoch, "holder": f"{socket.gethostname()}:{os.getpid()}", "stored": stored}
+    warehouse.insert("writers", msgspec.json.encode(row))
+
+
 def _let_finish(warehouse: Warehouse) -> None:
-    """Waits until the newest claim is old enough, by the clock of the server."""
-    sql = f"select {TURN_SECONDS} - dateDiff('ms', max(claimed_at), now64(3)) / 1000 from {warehouse.database}.writers"
-    left = float(warehouse.trusted_rows(sql).data[0][0])
-    time.sleep(min(TURN_SECONDS, max(0.0, left)) + random.uniform(0, PAUSE_SECONDS))
+    """Waits until the newest turn has had its time, by the clock of the server."""
+    sql = f"""
+        with (select max(epoch) from {warehouse.database}.writers) as newest
+        select dateDiff('ms', minIf(noted_at, epoch = newest), now64(3)) / 1000, countIf(epoch = newest and stored)
+        from {warehouse.database}.writers
+    """
+    until = time.monotonic() + IDLE_SECONDS
+    while time.monotonic() < until:
+        seconds, stored = warehouse.trusted_rows(sql).data[0]
+        if seconds > IDLE_SECONDS or (stored and seconds > TURN_SECONDS):
+            break
+        time.sleep(random.uniform(PAUSE_SECONDS, 2 * PAUSE_SECONDS))
 
 
 def _inserts_under_way(warehouse: Warehouse) -> bool:

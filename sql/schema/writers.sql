@@ -2,13 +2,14 @@
 --
 -- 0034_writers
 -- Who may store events on a server: the newest epoch. Every insert asks, so that a writer that was held up and wakes after
--- another took over stores nothing. An embedded warehouse has one writer by nature and no row here.
+-- another took over stores nothing. A second row, `stored`, follows a claim with its first batch. An embedded warehouse has one writer by nature and no row here.
 
 CREATE TABLE writers
 (
     `epoch` UInt64,
     `holder` String,
-    `claimed_at` DateTime64(3, 'UTC') DEFAULT now64(3)
+    `stored` Bool,
+    `noted_at` DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = MergeTree
 ORDER BY epoch

@@ -1,11 +1,12 @@
 -- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
 
 -- Who may store events on a server: the newest epoch. Every insert asks, so that a writer that was held up and wakes after
--- another took over stores nothing. An embedded warehouse has one writer by nature and no row here.
+-- another took over stores nothing. A second row, `stored`, follows a claim with its first batch. An embedded warehouse has one writer by nature and no row here.
 create table if not exists shop.writers_local on cluster 'shards' (
     epoch UInt64,
     holder String,
-    claimed_at DateTime64(3, 'UTC') default now64(3)
+    stored Bool,
+    noted_at DateTime64(3, 'UTC') default now64(3)
 )
 engine = ReplicatedMergeTree('/clickhouse/tables/{shard}/shop/writers_local', '{replica}')
 order by epoch
