@@ -127,15 +127,15 @@ def test_what_was_to_be_stored_behind_a_failure_is_not(
     shop: Shop, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = AskedWriter(visitor, AskedWarehouse(visitor, shop.settings), shop.settings)
-    insert, gate = type(shop.warehouse).insert, threading.Event()
+    insert, gate = shop.writer._insert, threading.Event()
 
-    def refuse(self: object, table: str, lines: bytes, *more: object, **named: object) -> None:
+    def refuse(table: str, lines: bytes, token: str) -> None:
         gate.wait(10)
         if b"bad" in lines:
             raise NotStored("no room")
-        insert(self, table, lines, *more, **named)  # type: ignore[arg-type]
+        insert(table, lines, token)
 
-    monkeypatch.setattr(type(shop.warehouse), "insert", refuse)
+    monkeypatch.setattr(shop.writer, "_insert", refuse)
     before: Future[object] | None = None
     futures = []
     for offset, item in enumerate(("good", "bad", "good", "good")):
