@@ -36,7 +36,7 @@ Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Money = Annotated[float, Meta(ge=0, le=1e12)]
 
 
-class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """One thing that a person did with an item. Times are UTC; a guest has a session and no user."""
 
     event_type: Id
