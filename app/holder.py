@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -19,10 +18,10 @@ from typing import Any
 
 import msgspec
 
-from app.errors import AlsoboughtError, Busy, NotStored, WarehouseFault
+from app.errors import AlsoboughtError, NotStored, WarehouseFault
 from app.events import Event, Item
 from app.ingest import Writer
-from app.intake import Stored, Submission
+from app.intake import Stored, Submission, submit_when_there_is_room
 from app.line import SOCKET, Call, Line, Reply, Rows, address, fault_of
 from app.warehouse import Warehouse
 
@@ -109,12 +108,7 @@ class _Visit:
         submission = Submission(decoded, rows.source, rows.offsets, after, rows.partition)
         self._submitted = {number: submission.done}  # only the latest can be waited for
         submission.done.add_done_callback(lambda done: self._tell(number, done))
-        while True:
-            try:
-                self._writer.submit(submission)
-                return
-            except Busy:
-                time.sleep(0.1)
+        submit_when_there_is_room(self._writer, submission)
 
     def _tell(self, number: int, done: Future[Stored]) -> None:
         error = done.exception()

@@ -317,7 +317,7 @@ class Writer:
             self.epoch = self._seq = claim(self.warehouse, self._next_seq())
             self._first_of_turn = True
         if not ended_well(self.warehouse):
-            heal(self.warehouse, self.epoch if self.warehouse.shared else None)
+            self._heal()
         self._read_newest()
         self._torn = False
         if self._in_hand and self.as_of:  # a batch that failed may be there all the same
@@ -364,6 +364,9 @@ class Writer:
         """An insert that failed may have left its token behind without its rows: then the next one says OK and stores nothing."""
         if not self._has(batch):
             raise NotStored("the database took a batch for one it has")
+        self._heal()
+
+    def _heal(self) -> None:
         heal(self.warehouse, self.epoch if self.warehouse.shared else None)
 
     def _note_turn(self) -> None:

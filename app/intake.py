@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -10,9 +11,12 @@ from typing import Protocol
 
 import msgspec
 
+from app.errors import Busy
 from app.events import Event, Item
 from app.settings import Settings
 from app.warehouse import Warehouse
+
+BUSY_SECONDS = 0.1
 
 
 def utc_now() -> datetime:
@@ -104,3 +108,12 @@ class Intake(Protocol):
     settings: Settings
 
     def submit(self, submission: Submission) -> Future[Stored]: ...
+
+
+def submit_when_there_is_room(intake: Intake, submission: Submission) -> Future[Stored]:
+    """However long the writer is behind."""
+    while True:
+        try:
+            return intake.submit(submission)
+        except Busy:
+            time.sleep(BUSY_SECONDS)

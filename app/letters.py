@@ -8,27 +8,24 @@ is stored at its own place in Kafka, which the writer stores once, so that a rep
 from __future__ import annotations
 
 import re
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from app.errors import Busy, Unusable
+from app.errors import Unusable
 from app.events import Event, Item, Rules
 from app.failpoints import reach
-from app.intake import Intake, Stored, Submission
+from app.intake import Intake, Submission, submit_when_there_is_room
 from app.ledger import LISTED
 from app.messages import DeadLetter, events_of_message, items_of_message
 from app.warehouse import Warehouse
 
 PAGE_LETTERS = 1_000
 PAGE_BYTES = 32_000_000
-BUSY_SECONDS = 0.1
 KIND = r"replaceRegexpAll(replaceRegexpAll(reason, 'is not one of .*', 'is not one of …'), '\\b\\d[\\w:.,+-]*', '…')"
 
 
@@ -229,7 +226,7 @@ def replay(intake: Intake, letters: Sequence[Letter], rules: Rules, tell: Callab
             None if items else mended.offsets,
             partition=mended.letters[0].partition,
         )
-        stored = _submit(intake, submission).result() if rows else None
+        stored = submit_when_there_is_room(intake, submission).result() if rows else None
         reach("letters.stored")
         _mark(intake.warehouse, mended.letters, rules.now)
         done.taken += len(mended.letters)
@@ -238,14 +235,6 @@ def replay(intake: Intake, letters: Sequence[Letter], rules: Rules, tell: Callab
             done.stored += stored.rows
             done.repeats += stored.repeats
     return done
-
-
-def _submit(intake: Intake, submission: Submission) -> Future[Stored]:
-    while True:
-        try:
-            return intake.submit(submission)
-        except Busy:
-            time.sleep(BUSY_SECONDS)
 
 
 def _overtaken(warehouse: Warehouse, mended: Mended) -> set[str]:

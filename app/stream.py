@@ -279,11 +279,13 @@ class Stream:
     def _insert(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
         """In pieces that memory has room for: a dead letter may be a megabyte."""
         lines: list[bytes] = []
+        size = 0
         for row in rows:
             lines.append(msgspec.json.encode(row))
-            if len(lines) == PIECE_ROWS or sum(map(len, lines)) > PIECE_BYTES:
+            size += len(lines[-1])
+            if len(lines) == PIECE_ROWS or size > PIECE_BYTES:
                 self._writer.warehouse.insert(table, b"\n".join(lines))
-                lines.clear()
+                lines, size = [], 0
         if lines:
             self._writer.warehouse.insert(table, b"\n".join(lines))
         reach(f"stream.{table}")

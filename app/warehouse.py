@@ -202,17 +202,13 @@ class Warehouse:
         structure = self._structure(table).replace("\\", "\\\\").replace("'", "\\'")
         select = f"select * from format(JSONEachRow, '{structure}', '{data}')"
         condition = f"where (select max(epoch) from {self.database}.writers) <= {epoch:d}"
-        settings = _write_settings(token) | {
-            "max_query_size": len(data) + 1_000_000,
-            "max_threads": 1,
-            "max_parser_depth": 10_000,
-        }
+        settings = {"max_query_size": len(data) + 1_000_000, "max_threads": 1, "max_parser_depth": 10_000}
         with _our_errors(NotStored), self._renewed_on_error():
             into = f"insert into {self.database}.{table} {_clause(_write_settings(token))}"
             self._write.raw_query(f"{into} {select} {condition}", settings=settings)
 
     def _structure(self, table: str) -> str:
-        """The columns of a table with their defaults, as `format` takes them."""
+        """The columns of a table with their defaults, as `format` takes them. Asked for each batch: a migration may change them."""
         sql = (
             "select name, type, default_expression from system.columns"
             " where database = {database:String} and table = {table:String} order by position"
