@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from app.failpoints import reach
+from app.rewrites import settled_batch
 from app.warehouse import Warehouse
 
 GOOD_END = ".ended"
@@ -30,7 +31,8 @@ def heal(warehouse: Warehouse, epoch: int | None = None) -> list[str]:
 
     A table that was killed between its deduplication record and its part would refuse the batch for ever: its memory is
     cleared. Then the last batch is stored again with its token: `events` and the tables that have it drop it, the others
-    take it. With an epoch this is done only if it is the newest: a writer that slept may wake here, too.
+    take it. With an epoch this is done only if it is the newest: a writer that slept may wake here, too. Not so if stored
+    rows were changed since (`app/rewrites.py`): that was done when all views had the batch.
 
     A server keeps these records where we cannot read them: there a table that was killed in that moment stays behind by one
     batch, and `alsobought check` tells.
@@ -49,7 +51,7 @@ def heal(warehouse: Warehouse, epoch: int | None = None) -> list[str]:
         if _forgets(warehouse, table):  # cleared, now or by a heal that was killed here
             warehouse.command(f"alter table {database}.{table} modify setting {WINDOW} = 1000")
     reach("heal.before_insert")
-    if last:
+    if last and last[0][5] > settled_batch(warehouse):
         source, partition, first_offset, last_offset, stored_by, batch, _ = last[0]
         newest = "" if epoch is None else f" and (select max(epoch) from {database}.writers) <= {epoch:d}"
         select = f"select * from {database}.events where batch = {batch}{newest} order by seq"

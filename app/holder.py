@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from app.errands import do
 from app.errors import AlsoboughtError, NotStored, WarehouseFault
 from app.events import Event, Item
 from app.ingest import Writer
@@ -96,6 +97,8 @@ class _Visit:
     def _value(self, call: Call) -> Any:
         if call.method == "hello":
             return version("alsobought")
+        if call.method == "do":
+            return do(self._writer, *call.arguments)
         if call.method not in METHODS:
             raise WarehouseFault(f"the running process does not know {call.method!r}", "Start it again")
         return getattr(self._warehouse, call.method)(*call.arguments)

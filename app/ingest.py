@@ -9,15 +9,16 @@ On a server another process may write, too: the writer takes its turn (`app/turn
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -28,6 +29,9 @@ from app.failpoints import reach
 from app.heal import batch_token, ended_well, heal, note_good_end
 from app.intake import Errand, ItemRow, Row, Stored, Submission, utc_now
 from app.ledger import known_ids, known_offsets
+from app.people import Known, People
+from app.retention import keep
+from app.rewrite_users import finish_rewrites
 from app.settings import Settings
 from app.turns import TurnLost, claim, confirm, note_stored
 from app.warehouse import Warehouse
@@ -54,7 +58,8 @@ class Writer:
     def __init__(self, warehouse: Warehouse, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
         self.on_stored: Callable[[Iterable[Row]], None] = lambda _: None
-        self.catalogue = Catalogue(warehouse)
+        self.on_rewritten: Callable[[], None] = lambda: None
+        self.catalogue, self.people = Catalogue(warehouse), People(warehouse)
         self.as_of: datetime | None = None
         self._queue: queue.Queue[Submission | Errand | None] = queue.Queue()
         self._waiting = 0
@@ -100,8 +105,8 @@ class Writer:
         self._queue.put(submission)
         return submission.done
 
-    def run(self, errand: Errand) -> Future[None]:
-        """The future raises what the errand raised, NotStored if the writer has stopped."""
+    def run(self, errand: Errand) -> Future[Any]:
+        """The future has what the errand returned or raises what it raised, NotStored if the writer has stopped."""
         if not self.alive:
             errand.done.set_exception(NotStored("the writer has stopped"))
         else:
@@ -150,12 +155,20 @@ class Writer:
 
     def _do(self, errand: Errand) -> None:
         try:
+            if errand.whole:
+                self._make_whole()
             self.catalogue.learn(idle=self._queue.empty())  # the batch before it may have left this to the next
-            errand.do()
+            result = errand.do()
         except Exception as error:
+            self._torn = self._torn or errand.whole  # what it began is ended before the next batch
             errand.done.set_exception(error)
         else:
-            errand.done.set_result(None)
+            errand.done.set_result(result)
+
+    def _make_whole(self) -> None:
+        """A turn of our own, all views have what `events` has, and so they have until the next batch."""
+        self._torn = self._torn or self.warehouse.shared
+        self._take_turn()
 
     def _take(self, first: Submission) -> Submission | Errand | None:
         """Stores a submission and what can be stored with it; returns what came next and cannot."""
@@ -232,16 +245,18 @@ class Writer:
             self.catalogue.read()
         now = self.clock()
         known, stored_before = self._known(together, now)
+        people = self._people(together)
         rows: list[Row] = []
         results = []
-        batch = self._next_seq()
+        batch = self.next_seq()
         self._seq = batch - 1
         for submission in together:
             before, held = len(rows), set[int]()
-            for row in self._rows(submission, batch, now):
+            made = self._rows(submission, batch, now, people.accounts)
+            for row, forgotten in zip(made, _of_before(submission, people.forgotten, now), strict=False):
                 if (row.partition, row.offset) in stored_before:
                     held.add(row.offset)
-                elif row.event_id not in known:
+                elif not forgotten and row.event_id not in known:
                     held.add(row.offset)
                     known.add(row.event_id)
                     rows.append(row)
@@ -253,7 +268,15 @@ class Writer:
         token = batch_token(first.source, first.partition, first.offset, last.offset, batch, self.epoch)
         return Batch(token, _encode_lines(rows), rows, now), results
 
-    def _rows(self, submission: Submission, batch: int, now: datetime) -> list[Row]:
+    def _people(self, together: list[Submission]) -> Known:
+        """What is known of the users of these events."""
+        if not self.people.any:
+            return Known()
+        return self.people.among(
+            {_user_of(event) for submission in together for event in cast(Sequence[Event], submission.rows)}
+        )
+
+    def _rows(self, submission: Submission, batch: int, now: datetime, accounts: Mapping[str, str]) -> list[Row]:
         """Made without names and calls, which would take twice the time: half of what a batch costs in Python is here."""
         events = cast(Sequence[Event], submission.rows)
         source, partition, epoch, unset = submission.source, submission.partition, self.epoch, msgspec.UNSET
@@ -264,7 +287,7 @@ class Writer:
             Row(
                 event.event_id or _own_id(source, partition, offsets, nth),
                 event.event_type,
-                event.user_id or event.session_id,
+                accounts.get(event.user_id or event.session_id) or event.user_id or event.session_id,
                 event.item_id,
                 now if event.timestamp is unset else event.timestamp,
                 source,
@@ -300,7 +323,7 @@ class Writer:
                 places.update((one.partition, offset) for offset in stored)
         return known_ids(self.warehouse, ids, now - timedelta(days=self.settings.repeat_days)), places
 
-    def _next_seq(self) -> int:
+    def next_seq(self) -> int:
         """Microseconds that never fall behind what was given before."""
         return max(self._seq + 1, int(self.clock().timestamp() * 1_000_000))
 
@@ -314,11 +337,14 @@ class Writer:
         if not self._torn:
             return
         if self.warehouse.shared:
-            self.epoch = self._seq = claim(self.warehouse, self._next_seq())
+            self.epoch = self._seq = claim(self.warehouse, self.next_seq())
             self._first_of_turn = True
         if not ended_well(self.warehouse):
             self._heal()
+        if finish_rewrites(self.warehouse):
+            self.on_rewritten()
         self._read_newest()
+        keep(self.warehouse, self.settings, self.clock(), self.next_seq())
         self._torn = False
         if self._in_hand and self.as_of:  # a batch that failed may be there all the same
             self._tell_of_batch(self.as_of)
@@ -326,13 +352,21 @@ class Writer:
     def _read_newest(self) -> None:
         """The newest seq and ingest time, ours or another's. An embedded writer takes its epoch from them."""
         database = self.warehouse.database
-        sql = f"select max(seq), toString(max(ingested_at)), (select max(version) from {database}.items) from {database}.events"
-        newest_seq, newest, newest_version = self.warehouse.trusted_rows(sql).data[0]
+        sql = f"""
+            select
+                max(seq),
+                toString(max(ingested_at)),
+                (select max(version) from {database}.items),
+                (select max(id) from {database}.rewrites)
+            from {database}.events
+        """
+        newest_seq, newest, *others = self.warehouse.trusted_rows(sql).data[0]
         if newest_seq:
             self.as_of = datetime.fromisoformat(newest).replace(tzinfo=UTC)
-        self._seq = max(self._seq, int(newest_seq), int(newest_version))
+        self._seq = max(self._seq, int(newest_seq), *map(int, others))
+        self.people.read()
         if not self.warehouse.shared:
-            self.epoch = self._next_seq()
+            self.epoch = self.next_seq()
 
     def _finish(self, batch: Batch) -> None:
         """Stores a batch. If that fails, nothing else is stored until all views have what `events` has."""
@@ -402,12 +436,28 @@ class Writer:
         now = self.clock()
         rows = []
         for item in cast(Sequence[Item], submission.rows):
-            self._seq = self._next_seq()
+            self._seq = self.next_seq()
             fields = msgspec.structs.asdict(item)
             rows.append(ItemRow(**fields, version=self._seq, updated_at=now))
         self._insert("items", _encode_lines(rows), "")
         self.catalogue.items_changed = True
         return Stored(len(rows), 0, now)
+
+
+def _user_of(event: Event) -> str:
+    return event.user_id or event.session_id
+
+
+def _of_before(submission: Submission, forgotten: Mapping[str, datetime], now: datetime) -> Iterable[bool]:
+    """Of each event whether its user was forgotten after it happened, or after Kafka had it."""
+    if not forgotten:
+        return itertools.repeat(False)
+    events = cast(Sequence[Event], submission.rows)
+    return [
+        (at := forgotten.get(_user_of(event))) is not None
+        and min(now if event.timestamp is msgspec.UNSET else event.timestamp, sent or now) <= at
+        for event, sent in zip(events, submission.sent or itertools.repeat(None), strict=False)
+    ]
 
 
 def _own_id(source: str, partition: int, offsets: Sequence[int], nth: int) -> str:

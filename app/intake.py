@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -78,7 +78,7 @@ class Submission:
     """Rows that arrived together. `offsets` are their places in a partition of the source, rising; a direct post has none.
 
     `after` is the future of the one before it: if that was not stored, this one is not either, for a source with a gap
-    could not be gone on with behind its last offset.
+    could not be gone on with behind its last offset. `sent` says since when Kafka has each.
     """
 
     rows: Sequence[Event] | Sequence[Item]
@@ -86,6 +86,7 @@ class Submission:
     offsets: Sequence[int] | None = None
     after: Future[Stored] | None = None
     partition: int = 0
+    sent: Sequence[datetime] | None = None
     done: Future[Stored] = field(default_factory=Future)
 
     @property
@@ -95,10 +96,14 @@ class Submission:
 
 @dataclass
 class Errand:
-    """Something else that writes, done by the writer between two batches, so that nothing else ever writes."""
+    """Something else that writes, done by the writer between two batches, so that nothing else ever writes.
+
+    `whole` is for what needs all views to have every batch, and no other writer: they get it first.
+    """
 
     do: Callable[[], object]
-    done: Future[None] = field(default_factory=Future)
+    whole: bool = False
+    done: Future[Any] = field(default_factory=Future)
 
 
 class Intake(Protocol):

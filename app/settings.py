@@ -65,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_rows: Positive = setting(200_000, "Events that may wait for the writer before callers are told to come back.")
     min_free_bytes: Positive = setting(268_435_456, "Nothing is stored when the disk has less than this left.")
     repeat_days: Days = setting(7, "How long the same event_id is recognised as a repeat.")
+    events_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
+        0, "Raw events are deleted this many days after they were stored, counts stay; 0: never. More than repeat_days."
+    )
     record_requests: bool = setting(True, "Whether requests to pipes are kept in the table requests, for 90 days.")
     log: Literal["auto", "json", "text"] = setting(
         "auto", "How the log is written: json, text, or auto: text on a terminal and json elsewhere."

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from app import migrate
 from app.answers import Answers, open_library
+from app.errands import do
 from app.errors import MigrationFault
 from app.follow import Follower, OwnSight, Sight
 from app.ingest import Writer
@@ -33,6 +35,10 @@ class Shop:
     sight: Sight
     posts: Posts
     recorder: Recorder | None
+
+    def do(self, errand: str, *arguments: Any) -> Any:
+        """What the writer does between two batches (`app/errands.py`), and what that returns."""
+        return do(self.writer, errand, *arguments)
 
     @property
     def waiting(self) -> int:
@@ -74,7 +80,7 @@ def open_shop(settings: Settings, clock: Callable[[], datetime] = utc_now, *, wr
         if writes:
             sight = OwnSight(writer)
             writer.on_stored = Touching(warehouse, kept)
-            writer.catalogue.on_read = kept.clear
+            writer.catalogue.on_read = writer.on_rewritten = kept.clear
             writer.start()
         else:
             sight = Follower(warehouse, kept)

@@ -16,6 +16,7 @@ import time
 import msgspec
 
 from app.errors import NotStored
+from app.rewrites import under_way
 from app.warehouse import Warehouse
 
 TURN_SECONDS = 1.0
@@ -66,12 +67,14 @@ def _write(warehouse: Warehouse, epoch: int, *, stored: bool) -> None:
 
 
 def _let_finish(warehouse: Warehouse) -> None:
-    """Waits until the newest turn has had its time, by the clock of the server."""
+    """Waits until the newest turn has had its time, by the clock of the server, and stored rows are not being changed."""
     sql = f"""
         with (select max(epoch) from {warehouse.database}.writers) as newest
         select dateDiff('ms', minIf(noted_at, epoch = newest), now64(3)) / 1000, countIf(epoch = newest and stored)
         from {warehouse.database}.writers
     """
+    while under_way(warehouse):
+        time.sleep(PAUSE_SECONDS)
     until = time.monotonic() + IDLE_SECONDS
     while time.monotonic() < until:
         seconds, stored = warehouse.trusted_rows(sql).data[0]

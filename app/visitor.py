@@ -104,6 +104,9 @@ class AskedWarehouse(Warehouse):
     def insert(self, table: str, lines: bytes, token: str = "", columns: Sequence[str] = ()) -> None:
         self._visitor.ask("insert", table, lines, token, columns)
 
+    def ask(self, method: str, *arguments: Any) -> Any:
+        return self._visitor.ask(method, *arguments)
+
     @property
     def shared(self) -> bool:
         return True
@@ -145,6 +148,9 @@ class AskedShop:
     settings: Settings
     warehouse: AskedWarehouse
     writer: AskedWriter
+
+    def do(self, errand: str, *arguments: Any) -> Any:
+        return self.warehouse.ask("do", errand, *arguments)
 
     def close(self) -> None:
         self.warehouse.close()

@@ -198,9 +198,8 @@ class Warehouse:
 
         The server has the whole text before it begins to ask, so that a sender who sleeps half-way holds nothing up.
         """
-        data = lines.decode().replace("\\", "\\\\").replace("'", "\\'")
-        structure = self._structure(table).replace("\\", "\\\\").replace("'", "\\'")
-        select = f"select * from format(JSONEachRow, '{structure}', '{data}')"
+        data = quoted(lines.decode())
+        select = f"select * from format(JSONEachRow, {quoted(self._structure(table))}, {data})"
         condition = f"where (select max(epoch) from {self.database}.writers) <= {epoch:d}"
         settings = {"max_query_size": len(data) + 1_000_000, "max_threads": 1, "max_parser_depth": 10_000}
         with _our_errors(NotStored), self._renewed_on_error():
@@ -338,6 +337,20 @@ def _refuse_without_database(warehouse: Warehouse) -> None:
             f"there is no database {warehouse.database} in {where}",
             "`alsobought migrate up` makes it, or name another in ALSOBOUGHT_DATABASE",
         )
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of SQL, for statements of our own.
+
+    >>> print(quoted("it's a \\\\"))
+    'it\\'s a \\\\'
+    """
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def one_block() -> str:
+    """The settings of an INSERT … SELECT whose rows become one part, whatever was inserted before."""
+    return _clause(WRITE_SETTINGS | {"insert_deduplicate": 0})
 
 
 def _write_settings(token: str) -> dict[str, Any]:

@@ -26,21 +26,27 @@ LAYERS = [
     ["app.shop"],  # a running shop, and files into it
     ["app.posts"],
     ["app.follow", "app.producer"],
-    ["app.watch"],
+    ["app.watch", "app.errands"],
+    ["app.users"],
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts", "app.lag"],  # what is done with the warehouse
+    ["app.rewrite_users"],
+    ["app.scratch"],
     [
         "app.heal",
         "app.turns",
+        "app.people",
+        "app.retention",
+        "app.views",
         "app.catalogue",
         "app.migrations.draft",
         "app.migrations.journal",
         "app.migrations.lock",
         "app.migrations.schema",
     ],
-    ["app.intake", "app.ledger"],
+    ["app.intake", "app.ledger", "app.rewrites"],
     ["app.warehouse"],  # the door
     ["app.folder"],
     ["app.pipes.library"],  # the thought

@@ -1,0 +1,20 @@
+"""What the writer does for a command or a request between two batches, by name: here, or in the process that holds the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from app import users
+from app.ingest import Writer
+from app.intake import Errand
+
+ERRANDS: dict[str, Callable[..., Any]] = {
+    "forget": users.forget,
+    "merge": users.merge,
+}
+
+
+def do(writer: Writer, name: str, *arguments: Any) -> Any:
+    """What the errand returns: numbers, texts, lists and mappings. Raises what it raises, NotStored if the writer has stopped."""
+    return writer.run(Errand(lambda: ERRANDS[name](writer, *arguments), whole=True)).result()

@@ -1,0 +1,42 @@
+"""A database of its own for what is needed for a while: the SQL of views and checks finds its tables there by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from app.views import CountTable
+from app.warehouse import Warehouse
+
+
+class Scratch:
+    """The database `<ours>_<name>`, empty when it is opened, gone when it is dropped or opened again."""
+
+    def __init__(self, warehouse: Warehouse, name: str) -> None:
+        self.warehouse, self.name = warehouse, f"{warehouse.database}_{name}"
+        self.drop()
+        warehouse.command(f"create database {self.name}")
+
+    def drop(self) -> None:
+        self.warehouse.command(f"drop database if exists {self.name} sync")
+
+    def events(self, select: str) -> None:
+        """The events that views are pointed at."""
+        self.warehouse.command(f"create table {self.name}.events engine = Memory as {select}")
+
+    def histories(self, tables: Iterable[CountTable], before: int) -> None:
+        """What each count table knows of these events' users, orders and sessions from before the oldest that is kept.
+
+        Nothing where no event ever expired: the events say all.
+        """
+        ours = self.warehouse.database
+        for table in tables:
+            self.warehouse.command(f"create table {self.name}.{table.name} engine = Memory as {ours}.{table.name}")
+            if before and "first_seq" in table.values and (owner := table.owner):
+                owners = f"select {owner} from ({table.over(f'{self.name}.events', self.name)})"
+                known = f"select * from {ours}.{table.name} where {owner} in ({owners})"
+                named = f"select {table.columns} from ({known}) where first_seq < {before:d}"
+                self.warehouse.command(f"insert into {self.name}.{table.name} ({table.columns}) {named}")
+
+    def view(self, table: CountTable) -> str:
+        """The SELECT of a table's view over the events in here."""
+        return table.over(f"{self.name}.events", self.name)

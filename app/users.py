@@ -1,0 +1,88 @@
+"""Forget a user, merge a guest into an account, and say what was done. For the writer's thread (`app/errands.py`)."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from app.errors import Unusable
+from app.ingest import Writer
+from app.people import accounts_of
+from app.retention import horizon
+from app.rewrite_users import Part, Wanted, rewrite_users
+from app.warehouse import Warehouse
+
+
+class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+    """Proof that a user was forgotten. `user_key` is cityHash64 of the user_id: it does not tell the name.
+
+    `not_seen` says what could not be looked at. `checksum` seals all the rest: SHA-256 of its JSON.
+    """
+
+    user_key: str
+    forgotten_at: str
+    seconds: float
+    tables: list[Part]
+    not_seen: str
+    checksum: str = ""
+
+    def sealed(self) -> Receipt:
+        plain = msgspec.json.encode(msgspec.structs.replace(self, checksum=""))
+        return msgspec.structs.replace(self, checksum=hashlib.sha256(plain).hexdigest())
+
+
+def forget(writer: Writer, user_id: str) -> dict[str, Any]:
+    """Takes a user out of every table; the fields of a Receipt. Doing it again is no fault: nothing is found then."""
+    now = writer.clock()
+    wanted = Wanted([user_id], "", now, horizon(writer.warehouse, writer.settings, now))
+    key = key_of(writer.warehouse, user_id)
+    parts = _rewrite(writer, wanted)
+    receipt = Receipt(
+        user_key=key,
+        forgotten_at=f"{now:%Y-%m-%dT%H:%M:%S.%fZ}",
+        seconds=round((writer.clock() - now).total_seconds(), 3),
+        tables=parts,
+        not_seen=_not_seen(wanted.horizon),
+    )
+    fields: dict[str, Any] = msgspec.to_builtins(receipt.sealed())
+    return fields
+
+
+def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
+    """Makes everything of a guest the account's, also what comes later. Doing it again changes nothing.
+
+    Raises Unusable if both are the same, or were merged the other way round.
+    """
+    warehouse, now = writer.warehouse, writer.clock()
+    accounts = accounts_of(warehouse, [guest_id, user_id])
+    account = accounts.get(user_id, user_id)
+    if guest_id == account:
+        known = "is" if guest_id == user_id else "was merged into"
+        raise Unusable(f"{user_id!r} {known} {guest_id!r}", "Name a guest and another user")
+    if accounts.get(guest_id, account) != account:
+        raise Unusable(f"{guest_id!r} was merged into {accounts[guest_id]!r}", "Merge that one")
+    parts = _rewrite(writer, Wanted([guest_id], account, now, horizon(warehouse, writer.settings, now)))
+    events = next(part for part in parts if part.table == "events")
+    return {"user_id": account, "events": events.rows_before}
+
+
+def _rewrite(writer: Writer, wanted: Wanted) -> list[Part]:
+    parts = rewrite_users(writer.warehouse, writer.next_seq(), wanted)
+    writer.people.read()
+    writer.on_rewritten()
+    return parts
+
+
+def _not_seen(horizon: int) -> str:
+    if not horizon:
+        return ""
+    since = datetime.fromtimestamp(horizon / 1_000_000, UTC)
+    return f"events stored before {since:%Y-%m-%d %H:%M} UTC have expired; what they added to shared counts stays, without a name"
+
+
+def key_of(warehouse: Warehouse, user_id: str) -> str:
+    """The key that receipts and `forgotten_users` have for a user."""
+    return str(warehouse.trusted_rows("select toString(cityHash64({user:String}))", {"user": user_id}).data[0][0])
