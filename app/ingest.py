@@ -453,11 +453,10 @@ def _of_before(submission: Submission, forgotten: Mapping[str, datetime], now: d
     if not forgotten:
         return itertools.repeat(False)
     events = cast(Sequence[Event], submission.rows)
-    return [
-        (at := forgotten.get(_user_of(event))) is not None
-        and min(now if event.timestamp is msgspec.UNSET else event.timestamp, sent or now) <= at
-        for event, sent in zip(events, submission.sent or itertools.repeat(None), strict=False)
-    ]
+    happened = (now if event.timestamp is msgspec.UNSET else event.timestamp for event in events)
+    since = map(min, happened, submission.sent) if submission.sent else happened
+    ends = (forgotten.get(_user_of(event)) for event in events)
+    return [end is not None and at <= end for at, end in zip(since, ends, strict=True)]
 
 
 def _own_id(source: str, partition: int, offsets: Sequence[int], nth: int) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from app.cases import empty
@@ -53,6 +53,7 @@ steps = st.lists(
     max_examples=int(os.environ.get("EXAMPLES", "20")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.explicit, Phase.generate],
 )
 def test_users_who_go_or_become_another_leave_the_tables_as_if_they_had_never_been_or_always_been(
     emptied: Callable[[], Shop], steps: list[list[Event] | tuple[str, ...]]
