@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 import msgspec
 
+from app.cli_check import check
 from app.cli_doctor import doctor
 from app.cli_ingest import ingest
 from app.cli_letters import dead_letters
@@ -94,36 +94,12 @@ def serve(settings: Settings, demo: bool) -> None:
     service.serve(settings, announce(settings, out) if demo else ready)
 
 
-@main.command()
-@click.pass_obj
-def check(settings: Settings) -> None:
-    """Compare every count table with a recompute from the events. Exit status 1 if any row is wrong.
-
-    \b
-    Example: alsobought check
-    """
-    from app.counts import wrong_rows
-    from app.visitor import reach_warehouse
-
-    warehouse = reach_warehouse(settings, create=False)
-    try:
-        started = datetime.now(UTC)
-        total = 0
-        for name, wrong in wrong_rows(warehouse, settings.home_folder / "sql" / "checks"):
-            total += wrong
-            out.print(f"[green]ok[/]    {name}" if not wrong else f"[red]wrong[/] {name}: {wrong:,} rows")
-        out.print(f"{(datetime.now(UTC) - started).total_seconds():.1f} s")
-    finally:
-        warehouse.close()
-    if total:
-        sys.exit(1)
-
-
 main.add_command(migrate)
 main.add_command(load)
 main.add_command(ingest)
 main.add_command(dead_letters)
 main.add_command(pipe)
+main.add_command(check)
 main.add_command(doctor)
 
 if __name__ == "__main__":

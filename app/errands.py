@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app import users
+from app import freeze, users
 from app.ingest import Writer
 from app.intake import Errand
 
 ERRANDS: dict[str, Callable[..., Any]] = {
     "forget": users.forget,
     "merge": users.merge,
+    "freeze": freeze.freeze,
 }
 
 

@@ -19,6 +19,18 @@ class Scratch:
     def drop(self) -> None:
         self.warehouse.command(f"drop database if exists {self.name} sync")
 
+    def clone(self, table: str) -> None:
+        """One of our tables as it is now. Its files are not copied: both have them until one drops them."""
+        ours = f"{self.warehouse.database}.{table}"
+        self.warehouse.command(f"create table {self.name}.{table} as {ours}")
+        self.warehouse.command(f"alter table {self.name}.{table} attach partition tuple() from {ours}")
+
+    def keep_events(self, since: int) -> None:
+        """Of the cloned events only those from this seq on."""
+        self.warehouse.command(f"rename table {self.name}.events to {self.name}.all_events")
+        kept = f"select * from {self.name}.all_events where seq >= {since:d}"
+        self.warehouse.command(f"create view {self.name}.events as {kept}")
+
     def events(self, select: str) -> None:
         """The events that views are pointed at."""
         self.warehouse.command(f"create table {self.name}.events engine = Memory as {select}")

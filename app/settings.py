@@ -68,6 +68,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
         0, "Raw events are deleted this many days after they were stored, counts stay; 0: never. More than repeat_days."
     )
+    check_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = setting(
+        3600, "A running service compares 1 % of the rows of every count table with the events this often; 0: never."
+    )
     record_requests: bool = setting(True, "Whether requests to pipes are kept in the table requests, for 90 days.")
     log: Literal["auto", "json", "text"] = setting(
         "auto", "How the log is written: json, text, or auto: text on a terminal and json elsewhere."

@@ -59,14 +59,17 @@ class Shop:
         self.warehouse.close()
 
 
-def open_shop(settings: Settings, clock: Callable[[], datetime] = utc_now, *, writes: bool = True) -> Shop:
+def open_shop(
+    settings: Settings, clock: Callable[[], datetime] = utc_now, *, writes: bool = True, create: bool = True
+) -> Shop:
     """Opens everything. An embedded warehouse is migrated on the way: nobody else could, while we hold it.
 
-    Unless it `writes`, the writer never starts: another process stores the events, and this one follows it.
+    Unless it `writes`, the writer never starts: another process stores the events, and this one follows it. Unless it may
+    `create` one, there must be a warehouse.
 
     Raises WarehouseFault, MigrationFault.
     """
-    warehouse = open_warehouse(settings)
+    warehouse = open_warehouse(settings, create=create)
     try:
         if warehouse.embedded:
             list(migrate.up(warehouse, settings.home_folder / "migrations"))

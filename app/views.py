@@ -67,6 +67,18 @@ class CountTable:
         """The key that is a time, or an empty string."""
         return next((key for key in self.keys if self.types[key].startswith("Date")), "")
 
+    @cached_property
+    def sampled(self) -> tuple[str, ...]:
+        """The keys that a sample picks rows by: the owner, for whole users; else the first hash, as items have."""
+        hashes = (key for key in self.keys if self.types[key] == "UInt64")
+        picked = self.owner or next(hashes, "")
+        return (picked,) if picked else self.keys
+
+    @property
+    def summed(self) -> list[str]:
+        """The values that are sums."""
+        return [name for name, how in self.values.items() if how == "sum"]
+
     def over(self, events: str, histories: str) -> str:
         """The view's SELECT over other events: a table or (select …) for `events`, a database for the histories.
 

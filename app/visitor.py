@@ -175,11 +175,11 @@ def answers(settings: Settings) -> bool:
     return visitor is not None
 
 
-def reach_shop(settings: Settings) -> Shop | AskedShop:
+def reach_shop(settings: Settings, *, create: bool = True) -> Shop | AskedShop:
     """The same with a writer. Raises WarehouseFault, MigrationFault."""
     visitor = _visitor(settings)
     if not visitor:
-        return open_shop(settings)
+        return open_shop(settings, create=create)
     warehouse = AskedWarehouse(visitor, settings)
     return AskedShop(settings, warehouse, AskedWriter(visitor, warehouse, settings))
 

@@ -12,7 +12,15 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
-    ["app.cli_doctor", "app.cli_ingest", "app.cli_letters", "app.cli_load", "app.cli_migrate", "app.cli_pipes"],
+    [
+        "app.cli_check",
+        "app.cli_doctor",
+        "app.cli_ingest",
+        "app.cli_letters",
+        "app.cli_load",
+        "app.cli_migrate",
+        "app.cli_pipes",
+    ],
     ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
@@ -26,14 +34,16 @@ LAYERS = [
     ["app.shop"],  # a running shop, and files into it
     ["app.posts"],
     ["app.follow", "app.producer"],
-    ["app.watch", "app.errands"],
-    ["app.users"],
+    ["app.watch"],
+    ["app.errands", "app.check"],
+    ["app.users", "app.freeze"],
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts", "app.lag"],  # what is done with the warehouse
     ["app.rewrite_users"],
-    ["app.scratch"],
+    ["app.scratch", "app.compare"],
+    ["app.expired"],
     [
         "app.heal",
         "app.turns",

@@ -92,7 +92,7 @@ def test_the_count_table_of_the_readme_is_made_counts_and_is_checked(tmp_path: P
         ("tea", 6, 15.0),
         ("mug", 3, 7.5),
     ]
-    assert re.search(r"^ok +item_sales$", said["check"], re.M)
+    assert re.search(r"^ok +item_sales +3 rows$", said["check"], re.M)
 
     run.python(
         """
@@ -103,7 +103,7 @@ def test_the_count_table_of_the_readme_is_made_counts_and_is_checked(tmp_path: P
         warehouse.close()
         """
     )
-    assert re.search(r"^wrong item_sales: 1 rows$", run("check").out, re.M)
+    assert re.search(r"^wrong +item_sales +3 rows, 1 of them wrong$", run("check").out, re.M)
 
 
 def _commands(block: str) -> list[list[str]]:

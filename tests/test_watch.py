@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -65,3 +66,35 @@ def test_offsets_that_nobody_read_are_an_alarm_in_the_metrics_too(make_shop: Cal
     assert "alsobought_alarms 1.0" in page
     assert 'alsobought_kafka_messages_total{outcome="stored"} 25.0' in page
     assert "alsobought_dead_letters 0.0" in page
+
+
+def test_a_sample_that_is_wrong_is_an_alarm_once_and_in_the_metrics_until_it_is_right(
+    shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.watch.SAMPLE", "40%")
+    purchases(shop, 50)
+    row = f"{shop.settings.database}.user_categories"
+    alarm = "rows of user_categories are not what the events say"
+    with watching(shop) as watch:
+        watch.look(at_sums=False, at_rows=True)
+        assert watch.alarms == []
+        for ghost in range(30):  # of so many a sample has some
+            shop.warehouse.command(f"insert into {row} values ('ghost{ghost}', '', 'view', 1), ('u1', '', 'view', 0)")
+        for _ in range(3):
+            watch.look(at_sums=False, at_rows=True)
+            assert watch.alarms == [alarm]
+        page = create_app(shop, watch).test_client().get("/metrics").text
+        assert "alsobought_alarms 1.0" in page
+        assert 'alsobought_check_wrong_rows{table="item_hours"} 0.0' in page
+        assert not re.search(r'alsobought_check_wrong_rows{table="user_categories"} 0.0', page)
+        assert re.search(r'alsobought_check_rows{table="user_categories"} [1-9]', page)
+        assert re.search(r"^alsobought_check_time_seconds 1\.\d+e\+09$", page, re.MULTILINE)
+        assert re.search(r"^alsobought_check_seconds \d", page, re.MULTILINE)
+        shop.warehouse.command(
+            f"alter table {row} delete where startsWith(user_id, 'ghost') settings mutations_sync = 2"
+        )
+        watch.look(at_sums=False, at_rows=True)
+        assert watch.alarms == []
+    assert [record.getMessage().partition(";")[0] for record in caplog.records if record.levelname == "ERROR"] == [
+        alarm
+    ]

@@ -83,6 +83,7 @@ class _Watched(Collector):
         yield GaugeMetricFamily(
             "alsobought_alarms", "Counts that do not add up, offsets left out.", value=len(self._watch.alarms)
         )
+        yield from self._checked()
         if found is None:
             return
         yield GaugeMetricFamily("alsobought_dead_letters", "Not replayed yet.", value=found.dead_letters)
@@ -99,3 +100,22 @@ class _Watched(Collector):
             if part.lag is not None:
                 lag.add_metric([part.topic, str(part.partition)], part.lag)
         yield lag
+
+    def _checked(self) -> Iterator[Metric]:
+        found = self._watch.checked
+        if found is None:
+            return
+        at, took = found.checked_at.timestamp(), found.seconds
+        yield GaugeMetricFamily(
+            "alsobought_check_time_seconds", "When a sample of the counts was compared last.", value=at
+        )
+        yield GaugeMetricFamily("alsobought_check_seconds", "How long that took.", value=took)
+        rows = GaugeMetricFamily("alsobought_check_rows", "Rows of the sample that were compared.", labels=["table"])
+        wrong = GaugeMetricFamily(
+            "alsobought_check_wrong_rows", "Those of them that are not what the events say.", labels=["table"]
+        )
+        for table in found.tables:
+            rows.add_metric([table.table], table.rows)
+            wrong.add_metric([table.table], table.wrong)
+        yield rows
+        yield wrong

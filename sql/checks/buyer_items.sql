@@ -1,3 +1,4 @@
--- Items of buyers whose first purchase is not where the events have it.
-{% from 'macros/firsts.sql' import wrong_firsts with context %}
-{{ wrong_firsts('buyer_items', 'buyer_key', 'cityHash64(user_id)', "event_type = 'purchase'") }}
+-- Every purchase of an item by a person: the first of them counts.
+select cityHash64(user_id) as buyer_key, cityHash64(item_id) as item_key, seq as first_seq
+from {{ database }}.events
+where event_type = 'purchase'

@@ -1,3 +1,3 @@
--- Pairs whose number of buyers is not what the events say.
-{% from 'macros/pairs.sql' import wrong_pairs with context %}
-{{ wrong_pairs('co_purchases', 'buyers', 'cityHash64(user_id)', "event_type = 'purchase'", 20) }}
+-- Pairs of items by buyer.
+{% from 'macros/pairs.sql' import pairs with context %}
+{{ pairs('buyers', 'buyer_items', 'buyer_key', 'cityHash64(user_id)', "event_type = 'purchase'", 20) }}

@@ -1,5 +1,10 @@
--- Pairs whose number of sessions is not what the events say.
-{% from 'macros/pairs.sql' import wrong_pairs with context %}
-{{ wrong_pairs(
-    'co_views', 'sessions', 'cityHash64(user_id, session_id)', "event_type = 'view' and session_id != ''", 20
+-- Pairs of items by session.
+{% from 'macros/pairs.sql' import pairs with context %}
+{{ pairs(
+    'sessions',
+    'session_items',
+    'session_key',
+    'cityHash64(user_id, session_id)',
+    "event_type = 'view' and session_id != ''",
+    20
 ) }}

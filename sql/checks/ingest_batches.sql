@@ -1,12 +1,12 @@
--- Batches of which the ledger does not say, partition by partition, what the events say.
-select batch, source, partition, groupUniqArray(facts) as versions, groupUniqArray(side) as sides
-from (
-    select batch, source, partition, 'table' as side, (first_offset, last_offset, events) as facts
-    from {{ database }}.ingest_batches final
-    union all
-    select batch, source, partition, 'events' as side, (min(offset), max(offset), count()) as facts
-    from {{ database }}.events
-    group by batch, source, partition
-)
-group by batch, source, partition
-having length(versions) != 1 or length(sides) != 2
+-- Batches, partition by partition, as the events have them.
+select
+    batch,
+    epoch,
+    source,
+    partition,
+    min(offset) as first_offset,
+    max(offset) as last_offset,
+    count() as events,
+    max(ingested_at) as ingested_at
+from {{ database }}.events
+group by batch, epoch, source, partition

@@ -1,25 +1,17 @@
--- Items whose number of orders, buyers or sessions in a month is not what the events say.
+-- Every order, person and session of an item, and of all items (item_key 0), in the month of its first line.
+{% from 'macros/members.sql' import members with context %}
 {% set groups = {
-    'orders': ('user_id, order_id', "event_type = 'purchase' and order_id != ''"),
-    'buyers': ('user_id', "event_type = 'purchase'"),
-    'sessions': ('user_id, session_id', "event_type = 'view' and session_id != ''"),
+    'orders': ('user_id, order_id', "event_type = 'purchase' and order_id != ''", 'order_items', 'order_key'),
+    'buyers': ('user_id', "event_type = 'purchase'", 'buyer_items', 'buyer_key'),
+    'sessions': ('user_id, session_id', "event_type = 'view' and session_id != ''", 'session_items', 'session_key'),
 } %}
-select item_key, month, kind, sum(counted) as difference
+{% for kind, group in groups.items() %}
+select
+    item_key,
+    toStartOfMonth(toDate(timestamp)) as month,
+    {% for column in groups %}{{ 1 if column == kind else 0 }} as {{ column }}{{ ", " if not loop.last }}{% endfor %}
 from (
-{% for kind, (group_columns, condition) in groups.items() %}
-    select item_key, month, '{{ kind }}' as kind, {{ kind }} as counted
-    from {{ database }}.item_totals
-    union all
-    select item_key, toStartOfMonth(toDate(timestamp)) as month, '{{ kind }}' as kind, toInt64(-1) as counted
-    from (
-        select arrayJoin([cityHash64(item_id), 0]) as item_key, timestamp
-        from {{ database }}.events
-        where {{ condition }}
-        order by seq
-        limit 1 by item_key, {{ group_columns }}
-    )
-    {% if not loop.last %} union all {% endif %}
-{% endfor %}
+{{ members(*group) }}
 )
-group by item_key, month, kind
-having difference != 0
+{% if not loop.last %} union all {% endif %}
+{% endfor %}

@@ -1,5 +1,4 @@
--- Lines of orders whose first purchase is not where the events have it.
-{% from 'macros/firsts.sql' import wrong_firsts with context %}
-{{ wrong_firsts(
-    'order_items', 'order_key', 'cityHash64(user_id, order_id)', "event_type = 'purchase' and order_id != ''"
-) }}
+-- Every purchase of an item in an order: the first of them counts.
+select cityHash64(user_id, order_id) as order_key, cityHash64(item_id) as item_key, seq as first_seq
+from {{ database }}.events
+where event_type = 'purchase' and order_id != ''

@@ -1,5 +1,4 @@
--- Items of sessions whose first view is not where the events have it.
-{% from 'macros/firsts.sql' import wrong_firsts with context %}
-{{ wrong_firsts(
-    'session_items', 'session_key', 'cityHash64(user_id, session_id)', "event_type = 'view' and session_id != ''"
-) }}
+-- Every view of an item in a session: the first of them counts.
+select cityHash64(user_id, session_id) as session_key, cityHash64(item_id) as item_key, seq as first_seq
+from {{ database }}.events
+where event_type = 'view' and session_id != ''

@@ -1,53 +1,65 @@
-{#- Pairs of a table that are not what the events say: rows of item_key, other_item_key, month and by how much.
+{#- Pairs of items that stand near each other in a group: rows of item_key, other_item_key, month, `counted` = 1, and the weight.
     Written another way than the views, on purpose: ranks and neighbours by window functions.
-    table, counted: what is checked, and its column; group_key: what makes a group, of which events; most: how far apart two ranks
-    may be; weight: what the later line adds to the column weight. Items are split into shares to bound memory; a small shop has one. -#}
-{%- macro wrong_pairs(table, counted, group_key, events, most, weight="0", summed="0") -%}
+    counted: the column of the table; history, its key: where members from before `since` are; group_key: what makes a group, of
+    which events; reach: how far apart two ranks may be; weight: what the later line adds to the column weight.
+    Of a few items it looks at the groups that hold one, since ranks need whole groups, and at the neighbours of those items. -#}
+{%- macro pairs(counted, history, history_key, group_key, events, reach, weight="") -%}
 with
-    ranked as (
+    {% if since %}
+    earlier as (
+        select {{ history_key }} as group_key, item_key, min(first_seq) as first_line
+        from {{ database }}.{{ history }}
+        where first_seq < {{ since }}
+        group by group_key, item_key
+    ),
+    {% endif %}
+    lines as (
         select
             {{ group_key }} as group_key,
             cityHash64(item_id) as item_key,
-            row_number() over (partition by group_key order by min(seq)) as nth,
+            min(seq) as first_line,
             toStartOfMonth(toDate(argMin(timestamp, seq))) as line_month,
-            toInt64({{ weight }}) as line_weight
+            {{ "toInt64(" ~ weight ~ ")" if weight else "0" }} as line_weight
         from {{ database }}.events
         where {{ events }}
+        {% if few %}
+            and group_key in (
+                select {{ group_key }} from {{ database }}.events where {{ events }} and {{ picks("cityHash64(item_id)") }}
+                {% if since %} union distinct select group_key from earlier where {{ picks("item_key") }} {% endif %}
+            )
+        {% endif %}
+        {% if since %} and (group_key, item_key) not in (select group_key, item_key from earlier) {% endif %}
         group by group_key, item_key
+        {% if since %}
+        union all
+        select group_key, item_key, first_line, toDate(0) as line_month, 0 as line_weight  -- no month that is compared
+        from earlier
+        {% endif %}
+    ),
+    ranked as (
+        select *, row_number() over (partition by group_key order by first_line) as nth
+        from lines
     ),
     beside as (
         select
             item_key,
-            nth,
             line_month,
             line_weight,
-            groupArray((item_key, nth, line_month, line_weight)) over (
-                partition by group_key order by nth rows between {{ most }} preceding and {{ most }} following
-            ) as neighbours
+            least(nth, {{ reach + 1 }}) as own_place,
+            groupArray(item_key) over near as near_items,
+            groupArray(line_month) over near as near_months,
+            {{ "groupArray(line_weight) over near" if weight else "near_months" }} as near_weights
         from ranked
+        window near as (partition by group_key order by nth rows between {{ reach }} preceding and {{ reach }} following)
     )
-select *
-from (
-{% for share in range(shares) %}
-    select item_key, other_item_key, month, sum(times) as difference, sum(total) as weight_difference
-    from (
-        select item_key, other_item_key, month, {{ counted }} as times, toInt64({{ summed }}) as total
-        from {{ database }}.{{ table }}
-        where item_key % {{ shares }} = {{ share }}
-        union all
-        select
-            item_key,
-            neighbour.1 as other_item_key,
-            if(nth > neighbour.2, line_month, neighbour.3) as month,
-            toInt64(-1) as times,
-            -if(nth > neighbour.2, line_weight, neighbour.4) as total
-        from beside
-        array join neighbours as neighbour
-        where item_key % {{ shares }} = {{ share }} and neighbour.2 != nth
-    )
-    group by item_key, other_item_key, month
-    having difference != 0 or weight_difference != 0
-    {% if not loop.last %} union all {% endif %}
-{% endfor %}
-)
+select
+    item_key,
+    other_item_key,
+    if(place < own_place, line_month, near_month) as month,
+    1 as {{ counted }}
+    {% if weight %}, if(place < own_place, line_weight, near_weight) as weight {% endif %}
+from (select * from beside where {{ picks("item_key") }})
+array join
+    near_items as other_item_key, near_months as near_month, near_weights as near_weight, arrayEnumerate(near_items) as place
+where place != own_place
 {%- endmacro -%}
