@@ -248,7 +248,7 @@ class Writer:
         people = self._people(together)
         rows: list[Row] = []
         results = []
-        batch = self.next_seq()
+        batch = self._next_seq()
         self._seq = batch - 1
         for submission in together:
             before, held = len(rows), set[int]()
@@ -323,9 +323,14 @@ class Writer:
                 places.update((one.partition, offset) for offset in stored)
         return known_ids(self.warehouse, ids, now - timedelta(days=self.settings.repeat_days)), places
 
-    def next_seq(self) -> int:
+    def _next_seq(self) -> int:
         """Microseconds that never fall behind what was given before."""
         return max(self._seq + 1, int(self.clock().timestamp() * 1_000_000))
+
+    def take_seq(self) -> int:
+        """A number above every seq so far, and below those to come."""
+        self._seq = self._next_seq()
+        return self._seq
 
     def begin(self) -> None:
         """Brings all views up to the last batch, with nothing to store yet. From the writer's thread, or before it runs."""
@@ -337,14 +342,14 @@ class Writer:
         if not self._torn:
             return
         if self.warehouse.shared:
-            self.epoch = self._seq = claim(self.warehouse, self.next_seq())
+            self.epoch = self._seq = claim(self.warehouse, self._next_seq())
             self._first_of_turn = True
         if not ended_well(self.warehouse):
             self._heal()
         if finish_rewrites(self.warehouse):
             self.on_rewritten()
         self._read_newest()
-        keep(self.warehouse, self.settings, self.clock(), self.next_seq())
+        keep(self.warehouse, self.settings, self.clock(), self.take_seq())
         self._torn = False
         if self._in_hand and self.as_of:  # a batch that failed may be there all the same
             self._tell_of_batch(self.as_of)
@@ -366,7 +371,7 @@ class Writer:
         self._seq = max(self._seq, int(newest_seq), *map(int, others))
         self.people.read()
         if not self.warehouse.shared:
-            self.epoch = self.next_seq()
+            self.epoch = self._next_seq()
 
     def _finish(self, batch: Batch) -> None:
         """Stores a batch. If that fails, nothing else is stored until all views have what `events` has."""
@@ -436,9 +441,8 @@ class Writer:
         now = self.clock()
         rows = []
         for item in cast(Sequence[Item], submission.rows):
-            self._seq = self.next_seq()
             fields = msgspec.structs.asdict(item)
-            rows.append(ItemRow(**fields, version=self._seq, updated_at=now))
+            rows.append(ItemRow(**fields, version=self.take_seq(), updated_at=now))
         self._insert("items", _encode_lines(rows), "")
         self.catalogue.items_changed = True
         return Stored(len(rows), 0, now)

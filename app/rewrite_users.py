@@ -173,10 +173,13 @@ class _Change:
 
     def _rename(self, table: CountTable) -> None:
         if self._wanted.into:
-            renamed = f"{quoted(self._wanted.into)} as user_id"
-            theirs = f"select * from {self._database}.{table.name} where {self.theirs('user_id')}"
-            self._insert_once(table, f"select {table.columns} from (select * replace ({renamed}) from ({theirs}))")
+            self._insert_once(table, f"select {table.columns} from ({self._renamed(table.name)})")
         self.delete(table.name, self.theirs("user_id"))
+
+    def _renamed(self, table: str) -> str:
+        """Their rows of a table under their new name. In two steps: the new name would win over the column in a condition."""
+        theirs = f"select * from {self._database}.{table} where {self.theirs('user_id')}"
+        return f"select * replace ({quoted(self._wanted.into)} as user_id) from ({theirs})"
 
     def _difference(self, table: CountTable) -> str:
         """What signed counts gain by what is said of the events now, and lose by what was."""
@@ -223,8 +226,7 @@ class _Change:
             return
         events, moved = f"{self._database}.events", f"{self._after.name}.moved"
         self._warehouse.command(f"create table {moved} as {events}")
-        renamed = f"select * replace ({quoted(self._wanted.into)} as user_id) from {events}"
-        self._warehouse.command(f"insert into {moved} {renamed} where {self.theirs('user_id')} {one_block()}")
+        self._warehouse.command(f"insert into {moved} {self._renamed('events')} {one_block()}")
         self._warehouse.command(f"alter table {events} attach partition tuple() from {moved}")
 
     def delete_traces(self) -> None:

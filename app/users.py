@@ -35,8 +35,13 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def forget(writer: Writer, user_id: str) -> dict[str, Any]:
-    """Takes a user out of every table; the fields of a Receipt. Doing it again is no fault: nothing is found then."""
+    """Takes a user out of every table, with all guests that were merged into it; the fields of a Receipt.
+
+    Doing it again is no fault: nothing is found then. Raises Unusable for a guest that is part of an account.
+    """
     now = writer.clock()
+    if account := accounts_of(writer.warehouse, [user_id]).get(user_id):
+        raise Unusable(f"{user_id!r} was merged into {account!r}", "Forget that one: it is the same person")
     wanted = Wanted([user_id], "", now, horizon(writer.warehouse, writer.settings, now))
     key = key_of(writer.warehouse, user_id)
     parts = _rewrite(writer, wanted)
@@ -70,7 +75,7 @@ def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
 
 
 def _rewrite(writer: Writer, wanted: Wanted) -> list[Part]:
-    parts = rewrite_users(writer.warehouse, writer.next_seq(), wanted)
+    parts = rewrite_users(writer.warehouse, writer.take_seq(), wanted)
     writer.people.read()
     writer.on_rewritten()
     return parts

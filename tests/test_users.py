@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from app.cases import empty
 from app.counts import wrong_rows
+from app.errors import Unusable
 from app.events import Event
 from app.intake import Submission
 from app.shop import Shop
@@ -72,6 +73,9 @@ def test_users_who_go_or_become_another_leave_the_tables_as_if_they_had_never_be
             kept += [
                 msgspec.structs.replace(event, user_id=account[event.user_id]) for event in rows if event not in late
             ]
+        elif step[0] == "forget" and account[step[1]] != step[1]:
+            with pytest.raises(Unusable, match="was merged into 'bruno'. Forget that one"):
+                shop.do("forget", step[1])
         elif step[0] == "forget":
             user = step[1]
             shop.do("forget", user)
