@@ -114,6 +114,11 @@ class Writer:
         return errand.done
 
     @property
+    def started(self) -> bool:
+        """Whether it ever was."""
+        return self._thread.ident is not None
+
+    @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
@@ -452,13 +457,17 @@ def _user_of(event: Event) -> str:
     return event.user_id or event.session_id
 
 
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def _of_before(submission: Submission, forgotten: Mapping[str, datetime], now: datetime) -> Iterable[bool]:
     """Of each event whether its user was forgotten after it happened, or after Kafka had it."""
     if not forgotten:
         return itertools.repeat(False)
     events = cast(Sequence[Event], submission.rows)
-    happened = (now if event.timestamp is msgspec.UNSET else event.timestamp for event in events)
-    since = map(min, happened, submission.sent) if submission.sent else happened
+    happened = (_aware(now if event.timestamp is msgspec.UNSET else event.timestamp) for event in events)
+    since = map(min, happened, submission.sent()) if submission.sent else happened
     ends = (forgotten.get(_user_of(event)) for event in events)
     return [end is not None and at <= end for at, end in zip(since, ends, strict=True)]
 

@@ -25,6 +25,12 @@ from app.views import CountTable, count_tables
 from app.warehouse import Warehouse, one_block, quoted
 
 KEYS = 10_000  # named in one statement
+GIVEN = "JSONExtractKeysAndValues(parameters, 'Array(String)')"
+NAMES_USER = f"arrayExists(given -> given.1 = 'user_id' and has(given.2, {{0}}), {GIVEN})"
+"""Of a recorded request whether it asked for this user."""
+NAMED = ("user_id", "userId", "anonymousId", "session_id")
+OF_USER = "{0} in (" + ", ".join(f"JSONExtractString(body, '{name}')" for name in NAMED) + ")"
+"""Of a dead letter whether it is this user's, as far as it can be read."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -230,12 +236,10 @@ class _Change:
         self._warehouse.command(f"alter table {events} attach partition tuple() from {moved}")
 
     def delete_traces(self) -> None:
-        """What speaks of them elsewhere: the requests that named them, and dead letters."""
+        """What speaks of them elsewhere: the requests that asked for them, and dead letters."""
         for user in self._wanted.users:
-            named = "arrayExists(given -> has(given.2, {0}), JSONExtractKeysAndValues(parameters, 'Array(String)'))"
-            self.delete("requests", named.format(quoted(user)))
-            body = msgspec.json.encode(user).decode()
-            self.delete("dead_letters", f"position(body, {quoted(body)}) > 0")
+            self.delete("requests", NAMES_USER.format(quoted(user)))
+            self.delete("dead_letters", OF_USER.format(quoted(user)))
 
     def delete(self, table: str, condition: str) -> None:
         self._warehouse.command(

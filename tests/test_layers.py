@@ -12,7 +12,15 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
-    ["app.cli_doctor", "app.cli_ingest", "app.cli_letters", "app.cli_load", "app.cli_migrate", "app.cli_pipes"],
+    [
+        "app.cli_doctor",
+        "app.cli_ingest",
+        "app.cli_letters",
+        "app.cli_load",
+        "app.cli_migrate",
+        "app.cli_pipes",
+        "app.cli_users",
+    ],
     ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
@@ -27,7 +35,7 @@ LAYERS = [
     ["app.posts"],
     ["app.follow", "app.producer"],
     ["app.watch", "app.errands"],
-    ["app.users"],
+    ["app.users", "app.export"],
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files"],

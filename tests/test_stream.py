@@ -6,8 +6,10 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
+from app.intake import utc_now
 from app.line import SOCKET
 from app.shop import Shop
 from app.stream import Stream
@@ -205,3 +208,22 @@ def test_without_kafka_or_with_one_that_is_away_it_says_so(tmp_path: Path) -> No
     told(running(tmp_path / "data")("ingest"), "no Kafka to read from", "ALSOBOUGHT_KAFKA")
     away = running(tmp_path / "data", ALSOBOUGHT_KAFKA="127.0.0.1:1")("ingest")
     told(away, "127.0.0.1:1", "ALSOBOUGHT_KAFKA")
+
+
+def test_events_of_a_forgotten_user_that_are_still_in_kafka_do_not_bring_the_user_back(
+    make_shop: Callable[..., Shop], topics: Topics
+) -> None:
+    shop = make_shop(utc_now, **topics.settings)
+    topics.make()
+    ahead = (utc_now() + timedelta(hours=20)).isoformat()
+    topics.send(
+        {**VIEW, "user_id": "ada"}, {**VIEW, "user_id": "ada", "timestamp": ahead}, {**VIEW, "user_id": "bruno"}
+    )
+    assert shop.do("forget", "ada")["tables"][0]["rows_before"] == 0
+    time.sleep(0.01)
+    with stream(shop) as reading:
+        topics.send({**VIEW, "user_id": "ada", "item_id": "mug"})
+        until(lambda: reading.done.messages >= 4)
+    assert sorted(values(shop, "select user_id, item_id from {db}.events")) == [["ada", "mug"], ["bruno", "tea"]]
+    assert ranges(shop) == [4, 2, 2, 0]
+    assert wrong(shop) == {}
