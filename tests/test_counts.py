@@ -60,7 +60,7 @@ def emptied(on: Engine) -> Iterator[Callable[[], Shop]]:
 
 @given(batches=batches)
 @settings(
-    max_examples=int(os.environ.get("EXAMPLES", "8")),
+    max_examples=int(os.environ.get("EXAMPLES", "7")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -126,7 +126,13 @@ def _order(lines: int, user: str = "ada", order: str = "o", kind: str = "purchas
 
 
 @pytest.mark.parametrize(
-    "sizes", [[260], [64, 1], *(pytest.param([size], marks=pytest.mark.thorough) for size in (7, 13))]
+    "sizes",
+    [
+        [260],
+        pytest.param([64, 1], marks=pytest.mark.embedded),
+        pytest.param([7], marks=pytest.mark.thorough),
+        pytest.param([13], marks=pytest.mark.thorough),
+    ],
 )
 def test_pairs_reach_as_far_as_their_table_says_wherever_the_stream_is_cut(shop: Shop, sizes: list[int]) -> None:
     lines = [event for pair in zip(_order(260), _order(260, kind="view"), strict=True) for event in pair]
