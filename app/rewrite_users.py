@@ -43,9 +43,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What a table had of the users before, and has now. In a table of counts it is the rows that they had a part in.
+    """How many rows of a table the users had, or had a part in, and have; `checksum` is of what they alone would make of it.
 
-    `checksum` is of the rows that the users alone made: what was taken out.
+    From rows that many share their part is taken out. That nothing is left of it there `check` proves.
     """
 
     table: str
@@ -90,10 +90,11 @@ def _carry_out(
     reach("rewrite.noted")
     parts = [change.events()]
     for table in tables if parts[0].rows_before else [table for table in tables if table.names_users]:
-        before = None if wanted.into else change.rows(table)
+        share = None if wanted.into else change.share(table)
         change.rewrite(table)
-        if before:
-            parts.append(Part(table.name, before[0], change.rows(table)[0], before[1]))
+        if share:
+            after = change.left(table) if table.owner else 0
+            parts.append(msgspec.structs.replace(share, rows_after=after))
         reach(f"rewrite.{table.name}")
     change.move_events()
     reach("rewrite.moved")
@@ -153,17 +154,17 @@ class _Change:
         count, checksum = self._warehouse.trusted_rows(f"{sql} where {self.theirs('user_id')}").data[0]
         return Part("events", int(count), 0, str(checksum))
 
-    def rows(self, table: CountTable) -> tuple[int, str]:
-        """The rows of a table that they have, or have a part in, and the checksum of what they alone would make."""
-        keys, view = ", ".join(table.keys), self._before.view(table)
-        counted = " or ".join(f"sum({value}) != 0" for value in table.values) if table.sums else "1"
-        there = f"select {keys} from {self._database}.{table.name} where ({keys}) in (select {keys} from ({view}))"
-        sql = (
-            f"select (select count() from ({there} group by {keys} having {counted})),"
-            f" hex(groupBitXor(cityHash64({table.columns}))) from ({view})"
-        )
+    def share(self, table: CountTable) -> Part:
+        """What a table has of them before."""
+        sql = f"select count(), hex(groupBitXor(cityHash64(*))) from {self._before.made(table)}"
         count, checksum = self._warehouse.trusted_rows(sql).data[0]
-        return int(count), str(checksum)
+        return Part(table.name, int(count), 0, str(checksum))
+
+    def left(self, table: CountTable) -> int:
+        """The rows that are still there of them in a table of rows that are theirs alone."""
+        theirs = f"select {table.owner} from {self._before.made(table)}"
+        sql = f"select count() from {self._database}.{table.name} where {table.owner} in ({theirs})"
+        return int(self._warehouse.trusted_rows(sql).data[0][0])
 
     def rewrite(self, table: CountTable) -> None:
         """One table as if they had never been, or had always been the other."""
@@ -192,8 +193,7 @@ class _Change:
         keys = ", ".join(table.keys)
         lost = ", ".join(f"-{value} as {value}" for value in table.values)
         both = (
-            f"select {table.columns} from ({self._after.view(table)})"
-            f" union all select {keys}, {lost} from ({self._before.view(table)})"
+            f"select * from {self._after.made(table)} union all select {keys}, {lost} from {self._before.made(table)}"
         )
         sums = ", ".join(f"sum(one.{value}) as {value}" for value in table.values)
         changed = " or ".join(f"{value} != 0" for value in table.values)
@@ -202,10 +202,8 @@ class _Change:
     def _write_again(self, table: CountTable) -> None:
         """Rows of one owner each: those of the owners that will be are added, those of owners that are no more go."""
         owner = table.owner
-        self._insert_once(table, f"select {table.columns} from ({self._after.view(table)})")
-        gone = (
-            f"select {owner} from ({self._before.view(table)}) except select {owner} from ({self._after.view(table)})"
-        )
+        self._insert_once(table, f"select * from {self._after.made(table)}")
+        gone = f"select {owner} from {self._before.made(table)} except select {owner} from {self._after.made(table)}"
         self._delete_keys(table, (owner,), f"select distinct {owner} from ({gone})")
 
     def _make_again(self, table: CountTable) -> None:
@@ -213,7 +211,7 @@ class _Change:
         if table.name in self._done or self._same(table):
             return
         keys = ", ".join(table.keys)
-        theirs = f"select distinct {keys} from ({self._before.view(table)})"
+        theirs = f"select distinct {keys} from {self._before.made(table)}"
         self._delete_keys(table, table.keys, theirs)
         others = f"select * from {self._database}.events where user_id not in ({self._all})"
         left = table.over(f"({others} union all select * from {self._after.name}.events)", self._after.name)
@@ -222,7 +220,7 @@ class _Change:
     def _same(self, table: CountTable) -> bool:
         if not self._wanted.into:
             return False
-        before, after = (f"select {table.columns} from ({one.view(table)})" for one in (self._before, self._after))
+        before, after = (f"select * from {one.made(table)}" for one in (self._before, self._after))
         sql = f"select count() from (({before} except {after}) union all ({after} except {before}))"
         return not self._warehouse.trusted_rows(sql).data[0][0]
 
