@@ -160,20 +160,30 @@ class Writer:
 
     def _do(self, errand: Errand) -> None:
         try:
-            if errand.whole:
-                self._make_whole()
             self.catalogue.learn(idle=self._queue.empty())  # the batch before it may have left this to the next
-            result = errand.do()
+            result = self._do_whole(errand) if errand.whole else errand.do()
         except Exception as error:
             self._torn = self._torn or errand.whole  # what it began is ended before the next batch
             errand.done.set_exception(error)
         else:
             errand.done.set_result(result)
 
-    def _make_whole(self) -> None:
-        """A turn of our own, all views have what `events` has, and so they have until the next batch."""
-        self._torn = self._torn or self.warehouse.shared
-        self._take_turn()
+    def _do_whole(self, errand: Errand) -> object:
+        """In a turn of our own, when all views have what `events` has."""
+        until = time.monotonic() + TURNS_SECONDS
+        while True:
+            self._torn = self._torn or self.warehouse.shared
+            try:
+                self._take_turn()
+                return errand.do()
+            except TurnLost:
+                if time.monotonic() > until:
+                    raise
+
+    def confirm(self) -> None:
+        """Raises TurnLost if another writer took over."""
+        if self.warehouse.shared:
+            confirm(self.warehouse, self.epoch)
 
     def _take(self, first: Submission) -> Submission | Errand | None:
         """Stores a submission and what can be stored with it; returns what came next and cannot."""

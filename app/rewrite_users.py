@@ -11,13 +11,15 @@ table whether it was done. A crash is made good by the next writer, before it st
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from app import rewrites
+from app.errors import AlsoboughtError
 from app.failpoints import reach
 from app.rewrites import Rewrite
 from app.scratch import Scratch
@@ -54,16 +56,24 @@ class Part(msgspec.Struct, frozen=True):
     checksum: str
 
 
-def rewrite_users(warehouse: Warehouse, identity: int, wanted: Wanted) -> list[Part]:
+def rewrite_users(warehouse: Warehouse, identity: int, wanted: Wanted, confirm: Callable[[], None]) -> list[Part]:
     """Only while nothing is stored and all views have every batch. `identity` is above every seq so far.
+
+    Raises what `confirm` does if the turn is not ours any more: then nothing was changed.
 
     Returns what `events` had of them, and for a forgotten user what every count table had.
     """
     kind = "merge" if wanted.into else "forget"
     about = msgspec.json.encode(wanted).decode()
     tables = count_tables(warehouse)
-    rewrite = rewrites.begin(warehouse, identity, kind, about, ["events", *(table.name for table in tables)])
-    return _carry_out(warehouse, rewrite, wanted, tables, frozenset())
+    names = ["events", *(table.name for table in tables)]
+    rewrite = rewrites.begin(warehouse, identity, kind, about, names, confirm)
+    try:
+        return _carry_out(warehouse, rewrite, wanted, tables, frozenset())
+    except BaseException:
+        with suppress(AlsoboughtError):
+            rewrites.let_go(warehouse, rewrite)
+        raise
 
 
 def finish_rewrites(warehouse: Warehouse) -> int:

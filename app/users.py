@@ -107,7 +107,7 @@ def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
 
 
 def _rewrite(writer: Writer, wanted: Wanted) -> list[Part]:
-    parts = rewrite_users(writer.warehouse, writer.take_seq(), wanted)
+    parts = rewrite_users(writer.warehouse, writer.take_seq(), wanted, writer.confirm)
     writer.people.read()
     writer.on_rewritten()
     return parts

@@ -217,3 +217,23 @@ def test_a_writer_that_slept_while_it_healed_stores_nothing_twice(
         asleep.setattr(sleeper.warehouse, "insert_select", sleeps)
         sleeper.writer.submit(Submission([_event(7)])).result()
     _is_right(other, 8)
+
+
+def test_what_one_process_merges_and_forgets_the_others_know(shops: Callable[[str], list[Shop]]) -> None:
+    """Also a process that only follows, which starts a writer for it; and while another stores all the time."""
+    one, other = shops("people")
+    follower = open_shop(one.settings, writes=False)
+    try:
+        for number in range(10):
+            _submit(one, [_event(number)])
+        with ThreadPoolExecutor() as pool:
+            storing = pool.submit(lambda: [_submit(other, [_event(number)]) for number in range(10, 40)])
+            assert follower.do("merge", "u1", "u2")["user_id"] == "u2"
+            one.do("forget", "u3")
+            storing.result()
+    finally:
+        follower.close()
+    rows = one.warehouse.trusted_rows("select user_id, event_id from people.events order by seq").dicts()
+    expected = {f"e{number}": {1: "u2"}.get(number % 5, f"u{number % 5}") for number in range(40) if number % 5 != 3}
+    assert {row["event_id"]: row["user_id"] for row in rows} == expected
+    assert {table: wrong for table, wrong in wrong_rows(one.warehouse, HOME / "sql" / "checks") if wrong} == {}
