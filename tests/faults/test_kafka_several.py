@@ -227,10 +227,12 @@ def test_what_one_process_merges_and_forgets_the_others_know(shops: Callable[[st
         for number in range(10):
             _submit(one, [_event(number)])
         with ThreadPoolExecutor() as pool:
-            storing = pool.submit(lambda: [_submit(other, [_event(number)]) for number in range(10, 40)])
-            assert follower.do("merge", "u1", "u2")["user_id"] == "u2"
-            one.do("forget", "u3")
-            storing.result()
+            merging = pool.submit(follower.do, "merge", "u1", "u2")
+            forgetting = pool.submit(one.do, "forget", "u3")
+            for number in range(10, 40):
+                _submit(other, [_event(number)])
+            assert merging.result()["user_id"] == "u2"
+            forgetting.result()
     finally:
         follower.close()
     rows = one.warehouse.trusted_rows("select user_id, event_id from people.events order by seq").dicts()
