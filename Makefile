@@ -13,15 +13,17 @@ demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
 
 test: .venv/.test
-	@for engine in $$($(BIN)/python -m tests.engines); do $(BIN)/python -m pytest -n $(WORKERS) --engine $$engine $(ARGS) || exit 1; done
+	@for engine in $$($(BIN)/python -m tests.engines); do $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --engine $$engine $(ARGS) || exit 1; done
 
 # A Kafka broker on 127.0.0.1:9092 until Ctrl-C. Apache Kafka comes from Maven Central the first time (Java 17 and Maven).
 kafka: .venv/.test
 	@$(BIN)/python -m tests.brokers
 
-# Every fault at every step, and kills at random moments.
+# Every fault at every step, and kills at random moments; then what is marked thorough elsewhere.
+MORE := tests/faults tests/test_counts.py
 faults: .venv/.test
-	KILLS=30 EXAMPLES=100 $(BIN)/python -m pytest -m "thorough or not thorough" tests/faults tests/test_counts.py $(ARGS)
+	KILLS=30 EXAMPLES=100 $(BIN)/python -m pytest -m "thorough or not thorough" $(MORE) $(ARGS)
+	$(BIN)/python -m pytest -m thorough $(MORE:%=--ignore=%) $(ARGS)
 
 # Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers.
 test-server: .venv/.test

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from app.events import Rules, read_events
@@ -21,6 +21,7 @@ class Message(Protocol):
     def partition(self) -> int: ...
     def offset(self) -> int: ...
     def value(self) -> bytes | None: ...
+    def timestamp(self) -> tuple[int, int]: ...
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,20 @@ def _part(topic: Topic, partition: int, first: int, messages: Sequence[Message],
         for offset, body in zip(offsets, bodies, strict=True)
         if (reason := refused.get(offset))
     ]
-    submission = Submission(rows, topic.source, None if topic.of_items else places, partition=partition)
+    submission = Submission(
+        rows,
+        topic.source,
+        None if topic.of_items else places,
+        partition=partition,
+        sent=lambda: _sent(messages, places),
+    )
     return Part(topic, partition, first, offsets[-1] + 1, len(messages), submission, dead)
+
+
+def _sent(messages: Sequence[Message], places: Sequence[int]) -> list[datetime]:
+    """Since when Kafka has the message at each of these offsets."""
+    times = {one.offset(): datetime.fromtimestamp(one.timestamp()[1] / 1000, UTC) for one in messages}
+    return [times[place] for place in places]
 
 
 def _rows(

@@ -30,8 +30,9 @@ FIRST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=1)
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
 
-Id = Annotated[str, Meta(min_length=1, max_length=256)]
-OptionalId = Annotated[str, Meta(max_length=256)]
+ID_LENGTH = 256
+Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
+OptionalId = Annotated[str, Meta(max_length=ID_LENGTH)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Money = Annotated[float, Meta(ge=0, le=1e12)]
 
@@ -193,7 +194,7 @@ def sentence(error: str, own: str = "properties") -> str:
     if found := re.fullmatch(r"Object missing required field `(.+?)`.*", error):
         return f"{found[1]}: missing"
     if found := re.fullmatch(r"Object contains unknown field `(.+?)`.*", error):
-        return f"{found[1]}: not a field of this object; put your own fields under {own}"
+        return f"{found[1]}: not a field of this object" + (f"; put your own fields under {own}" if own else "")
     problem, _, path = error.partition(" - at `$")
     field = path.rstrip("`").lstrip(".")
     problem = problem[:1].lower() + problem[1:]

@@ -73,13 +73,17 @@ class Happened(msgspec.Struct):
 
 
 class News(msgspec.Struct):
-    """The batches that are new together, and what the server does: inserts of events under way, loads of the catalogue."""
+    """The batches that are new together, and what the server does: inserts of events under way, loads of the catalogue.
+
+    `rewritten` is the newest change of stored rows that is done (`app/rewrites.py`).
+    """
 
     newest: int
     rows: int
     first_at: datetime
     last_at: datetime
     inserts: int
+    rewritten: int
     catalogue: tuple[str, float, int]
 
 
@@ -92,6 +96,7 @@ class Follower:
         self._newest = 0
         self._latest: Sequence[Happened] | None = ()
         self._catalogue: tuple[str, float, int] | None = None
+        self._rewritten = 0
         self._looking, self._stopped = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._settled = True
@@ -135,9 +140,9 @@ class Follower:
             elif again or not (self._settled or news.inserts):
                 self._touch(self._latest)
                 self._settled = self._settled or not news.inserts
-            if news.catalogue != self._catalogue:
+            if (news.catalogue, news.rewritten) != (self._catalogue, self._rewritten):
                 self._kept.clear()
-                self._catalogue = news.catalogue
+                self._catalogue, self._rewritten = news.catalogue, news.rewritten
 
     def _see(self, news: News) -> None:
         rows = self._rows(news) if news.rows <= MANY else None
@@ -163,6 +168,7 @@ class Follower:
                     select count() from system.processes
                     where query_kind = 'Insert' and match(left(query, 300), {{insert:String}})
                 ) as inserts,
+                (select max(id * done) from {database}.rewrites) as rewritten,
                 (
                     select any((toString(last_successful_update_time), loading_duration, last_successful_update_time < now()))
                     from system.dictionaries

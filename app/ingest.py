@@ -114,6 +114,11 @@ class Writer:
         return errand.done
 
     @property
+    def started(self) -> bool:
+        """Whether it ever was."""
+        return self._thread.ident is not None
+
+    @property
     def alive(self) -> bool:
         return self._thread.is_alive()
 
@@ -155,20 +160,30 @@ class Writer:
 
     def _do(self, errand: Errand) -> None:
         try:
-            if errand.whole:
-                self._make_whole()
             self.catalogue.learn(idle=self._queue.empty())  # the batch before it may have left this to the next
-            result = errand.do()
+            result = self._do_whole(errand) if errand.whole else errand.do()
         except Exception as error:
             self._torn = self._torn or errand.whole  # what it began is ended before the next batch
             errand.done.set_exception(error)
         else:
             errand.done.set_result(result)
 
-    def _make_whole(self) -> None:
-        """A turn of our own, all views have what `events` has, and so they have until the next batch."""
-        self._torn = self._torn or self.warehouse.shared
-        self._take_turn()
+    def _do_whole(self, errand: Errand) -> object:
+        """In a turn of our own, when all views have what `events` has."""
+        until = time.monotonic() + TURNS_SECONDS
+        while True:
+            self._torn = self._torn or self.warehouse.shared
+            try:
+                self._take_turn()
+                return errand.do()
+            except TurnLost:
+                if time.monotonic() > until:
+                    raise
+
+    def confirm(self) -> None:
+        """Raises TurnLost if another writer took over."""
+        if self.warehouse.shared:
+            confirm(self.warehouse, self.epoch)
 
     def _take(self, first: Submission) -> Submission | Errand | None:
         """Stores a submission and what can be stored with it; returns what came next and cannot."""
@@ -248,7 +263,7 @@ class Writer:
         people = self._people(together)
         rows: list[Row] = []
         results = []
-        batch = self.next_seq()
+        batch = self._next_seq()
         self._seq = batch - 1
         for submission in together:
             before, held = len(rows), set[int]()
@@ -323,9 +338,14 @@ class Writer:
                 places.update((one.partition, offset) for offset in stored)
         return known_ids(self.warehouse, ids, now - timedelta(days=self.settings.repeat_days)), places
 
-    def next_seq(self) -> int:
+    def _next_seq(self) -> int:
         """Microseconds that never fall behind what was given before."""
         return max(self._seq + 1, int(self.clock().timestamp() * 1_000_000))
+
+    def take_seq(self) -> int:
+        """A number above every seq so far, and below those to come."""
+        self._seq = self._next_seq()
+        return self._seq
 
     def begin(self) -> None:
         """Brings all views up to the last batch, with nothing to store yet. From the writer's thread, or before it runs."""
@@ -337,14 +357,14 @@ class Writer:
         if not self._torn:
             return
         if self.warehouse.shared:
-            self.epoch = self._seq = claim(self.warehouse, self.next_seq())
+            self.epoch = self._seq = claim(self.warehouse, self._next_seq())
             self._first_of_turn = True
         if not ended_well(self.warehouse):
             self._heal()
         if finish_rewrites(self.warehouse):
             self.on_rewritten()
         self._read_newest()
-        keep(self.warehouse, self.settings, self.clock(), self.next_seq())
+        keep(self.warehouse, self.settings, self.clock(), self.take_seq())
         self._torn = False
         if self._in_hand and self.as_of:  # a batch that failed may be there all the same
             self._tell_of_batch(self.as_of)
@@ -366,7 +386,7 @@ class Writer:
         self._seq = max(self._seq, int(newest_seq), *map(int, others))
         self.people.read()
         if not self.warehouse.shared:
-            self.epoch = self.next_seq()
+            self.epoch = self._next_seq()
 
     def _finish(self, batch: Batch) -> None:
         """Stores a batch. If that fails, nothing else is stored until all views have what `events` has."""
@@ -436,9 +456,8 @@ class Writer:
         now = self.clock()
         rows = []
         for item in cast(Sequence[Item], submission.rows):
-            self._seq = self.next_seq()
             fields = msgspec.structs.asdict(item)
-            rows.append(ItemRow(**fields, version=self._seq, updated_at=now))
+            rows.append(ItemRow(**fields, version=self.take_seq(), updated_at=now))
         self._insert("items", _encode_lines(rows), "")
         self.catalogue.items_changed = True
         return Stored(len(rows), 0, now)
@@ -448,13 +467,17 @@ def _user_of(event: Event) -> str:
     return event.user_id or event.session_id
 
 
+def _aware(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def _of_before(submission: Submission, forgotten: Mapping[str, datetime], now: datetime) -> Iterable[bool]:
     """Of each event whether its user was forgotten after it happened, or after Kafka had it."""
     if not forgotten:
         return itertools.repeat(False)
     events = cast(Sequence[Event], submission.rows)
-    happened = (now if event.timestamp is msgspec.UNSET else event.timestamp for event in events)
-    since = map(min, happened, submission.sent) if submission.sent else happened
+    happened = (_aware(now if event.timestamp is msgspec.UNSET else event.timestamp) for event in events)
+    since = map(min, happened, submission.sent()) if submission.sent else happened
     ends = (forgotten.get(_user_of(event)) for event in events)
     return [end is not None and at <= end for at, end in zip(since, ends, strict=True)]
 

@@ -78,7 +78,7 @@ class Submission:
     """Rows that arrived together. `offsets` are their places in a partition of the source, rising; a direct post has none.
 
     `after` is the future of the one before it: if that was not stored, this one is not either, for a source with a gap
-    could not be gone on with behind its last offset. `sent` says since when Kafka has each.
+    could not be gone on with behind its last offset. `sent` tells since when Kafka has each.
     """
 
     rows: Sequence[Event] | Sequence[Item]
@@ -86,7 +86,7 @@ class Submission:
     offsets: Sequence[int] | None = None
     after: Future[Stored] | None = None
     partition: int = 0
-    sent: Sequence[datetime] | None = None
+    sent: Callable[[], Sequence[datetime]] | None = None
     done: Future[Stored] = field(default_factory=Future)
 
     @property

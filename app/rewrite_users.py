@@ -11,13 +11,15 @@ table whether it was done. A crash is made good by the next writer, before it st
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from app import rewrites
+from app.errors import AlsoboughtError
 from app.failpoints import reach
 from app.rewrites import Rewrite
 from app.scratch import Scratch
@@ -25,6 +27,12 @@ from app.views import CountTable, count_tables
 from app.warehouse import Warehouse, one_block, quoted
 
 KEYS = 10_000  # named in one statement
+GIVEN = "JSONExtractKeysAndValues(parameters, 'Array(String)')"
+NAMES_USER = f"arrayExists(given -> given.1 = 'user_id' and has(given.2, {{0}}), {GIVEN})"
+"""Of a recorded request whether it asked for this user."""
+NAMED = ("user_id", "userId", "anonymousId", "session_id")
+OF_USER = "{0} in (" + ", ".join(f"JSONExtractString(body, '{name}')" for name in NAMED) + ")"
+"""Of a dead letter whether it is this user's, as far as it can be read."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -37,9 +45,9 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What a table had of the users before, and has now. In a table of counts it is the rows that they had a part in.
+    """How many rows of a table the users had, or had a part in, and have; `checksum` is of what they alone would make of it.
 
-    `checksum` is of the rows that the users alone made: what was taken out.
+    From rows that many share their part is taken out. That nothing is left of it there `check` proves.
     """
 
     table: str
@@ -48,16 +56,24 @@ class Part(msgspec.Struct, frozen=True):
     checksum: str
 
 
-def rewrite_users(warehouse: Warehouse, identity: int, wanted: Wanted) -> list[Part]:
+def rewrite_users(warehouse: Warehouse, identity: int, wanted: Wanted, confirm: Callable[[], None]) -> list[Part]:
     """Only while nothing is stored and all views have every batch. `identity` is above every seq so far.
+
+    Raises what `confirm` does if the turn is not ours any more: then nothing was changed.
 
     Returns what `events` had of them, and for a forgotten user what every count table had.
     """
     kind = "merge" if wanted.into else "forget"
     about = msgspec.json.encode(wanted).decode()
     tables = count_tables(warehouse)
-    rewrite = rewrites.begin(warehouse, identity, kind, about, ["events", *(table.name for table in tables)])
-    return _carry_out(warehouse, rewrite, wanted, tables, frozenset())
+    names = ["events", *(table.name for table in tables)]
+    rewrite = rewrites.begin(warehouse, identity, kind, about, names, confirm)
+    try:
+        return _carry_out(warehouse, rewrite, wanted, tables, frozenset())
+    except BaseException:
+        with suppress(AlsoboughtError):
+            rewrites.let_go(warehouse, rewrite)
+        raise
 
 
 def finish_rewrites(warehouse: Warehouse) -> int:
@@ -84,10 +100,11 @@ def _carry_out(
     reach("rewrite.noted")
     parts = [change.events()]
     for table in tables if parts[0].rows_before else [table for table in tables if table.names_users]:
-        before = None if wanted.into else change.rows(table)
+        share = None if wanted.into else change.share(table)
         change.rewrite(table)
-        if before:
-            parts.append(Part(table.name, before[0], change.rows(table)[0], before[1]))
+        if share:
+            after = change.left(table) if table.owner else 0
+            parts.append(msgspec.structs.replace(share, rows_after=after))
         reach(f"rewrite.{table.name}")
     change.move_events()
     reach("rewrite.moved")
@@ -147,17 +164,17 @@ class _Change:
         count, checksum = self._warehouse.trusted_rows(f"{sql} where {self.theirs('user_id')}").data[0]
         return Part("events", int(count), 0, str(checksum))
 
-    def rows(self, table: CountTable) -> tuple[int, str]:
-        """The rows of a table that they have, or have a part in, and the checksum of what they alone would make."""
-        keys, view = ", ".join(table.keys), self._before.view(table)
-        counted = " or ".join(f"sum({value}) != 0" for value in table.values) if table.sums else "1"
-        there = f"select {keys} from {self._database}.{table.name} where ({keys}) in (select {keys} from ({view}))"
-        sql = (
-            f"select (select count() from ({there} group by {keys} having {counted})),"
-            f" hex(groupBitXor(cityHash64({table.columns}))) from ({view})"
-        )
+    def share(self, table: CountTable) -> Part:
+        """What a table has of them before."""
+        sql = f"select count(), hex(groupBitXor(cityHash64(*))) from {self._before.made(table)}"
         count, checksum = self._warehouse.trusted_rows(sql).data[0]
-        return int(count), str(checksum)
+        return Part(table.name, int(count), 0, str(checksum))
+
+    def left(self, table: CountTable) -> int:
+        """The rows that are still there of them in a table of rows that are theirs alone."""
+        theirs = f"select {table.owner} from {self._before.made(table)}"
+        sql = f"select count() from {self._database}.{table.name} where {table.owner} in ({theirs})"
+        return int(self._warehouse.trusted_rows(sql).data[0][0])
 
     def rewrite(self, table: CountTable) -> None:
         """One table as if they had never been, or had always been the other."""
@@ -173,18 +190,20 @@ class _Change:
 
     def _rename(self, table: CountTable) -> None:
         if self._wanted.into:
-            renamed = f"{quoted(self._wanted.into)} as user_id"
-            theirs = f"select * from {self._database}.{table.name} where {self.theirs('user_id')}"
-            self._insert_once(table, f"select {table.columns} from (select * replace ({renamed}) from ({theirs}))")
+            self._insert_once(table, f"select {table.columns} from ({self._renamed(table.name)})")
         self.delete(table.name, self.theirs("user_id"))
+
+    def _renamed(self, table: str) -> str:
+        """Their rows of a table under their new name. In two steps: the new name would win over the column in a condition."""
+        theirs = f"select * from {self._database}.{table} where {self.theirs('user_id')}"
+        return f"select * replace ({quoted(self._wanted.into)} as user_id) from ({theirs})"
 
     def _difference(self, table: CountTable) -> str:
         """What signed counts gain by what is said of the events now, and lose by what was."""
         keys = ", ".join(table.keys)
         lost = ", ".join(f"-{value} as {value}" for value in table.values)
         both = (
-            f"select {table.columns} from ({self._after.view(table)})"
-            f" union all select {keys}, {lost} from ({self._before.view(table)})"
+            f"select * from {self._after.made(table)} union all select {keys}, {lost} from {self._before.made(table)}"
         )
         sums = ", ".join(f"sum(one.{value}) as {value}" for value in table.values)
         changed = " or ".join(f"{value} != 0" for value in table.values)
@@ -193,10 +212,8 @@ class _Change:
     def _write_again(self, table: CountTable) -> None:
         """Rows of one owner each: those of the owners that will be are added, those of owners that are no more go."""
         owner = table.owner
-        self._insert_once(table, f"select {table.columns} from ({self._after.view(table)})")
-        gone = (
-            f"select {owner} from ({self._before.view(table)}) except select {owner} from ({self._after.view(table)})"
-        )
+        self._insert_once(table, f"select * from {self._after.made(table)}")
+        gone = f"select {owner} from {self._before.made(table)} except select {owner} from {self._after.made(table)}"
         self._delete_keys(table, (owner,), f"select distinct {owner} from ({gone})")
 
     def _make_again(self, table: CountTable) -> None:
@@ -204,7 +221,7 @@ class _Change:
         if table.name in self._done or self._same(table):
             return
         keys = ", ".join(table.keys)
-        theirs = f"select distinct {keys} from ({self._before.view(table)})"
+        theirs = f"select distinct {keys} from {self._before.made(table)}"
         self._delete_keys(table, table.keys, theirs)
         others = f"select * from {self._database}.events where user_id not in ({self._all})"
         left = table.over(f"({others} union all select * from {self._after.name}.events)", self._after.name)
@@ -213,7 +230,7 @@ class _Change:
     def _same(self, table: CountTable) -> bool:
         if not self._wanted.into:
             return False
-        before, after = (f"select {table.columns} from ({one.view(table)})" for one in (self._before, self._after))
+        before, after = (f"select * from {one.made(table)}" for one in (self._before, self._after))
         sql = f"select count() from (({before} except {after}) union all ({after} except {before}))"
         return not self._warehouse.trusted_rows(sql).data[0][0]
 
@@ -223,17 +240,14 @@ class _Change:
             return
         events, moved = f"{self._database}.events", f"{self._after.name}.moved"
         self._warehouse.command(f"create table {moved} as {events}")
-        renamed = f"select * replace ({quoted(self._wanted.into)} as user_id) from {events}"
-        self._warehouse.command(f"insert into {moved} {renamed} where {self.theirs('user_id')} {one_block()}")
+        self._warehouse.command(f"insert into {moved} {self._renamed('events')} {one_block()}")
         self._warehouse.command(f"alter table {events} attach partition tuple() from {moved}")
 
     def delete_traces(self) -> None:
-        """What speaks of them elsewhere: the requests that named them, and dead letters."""
+        """What speaks of them elsewhere: the requests that asked for them, and dead letters."""
         for user in self._wanted.users:
-            named = "arrayExists(given -> has(given.2, {0}), JSONExtractKeysAndValues(parameters, 'Array(String)'))"
-            self.delete("requests", named.format(quoted(user)))
-            body = msgspec.json.encode(user).decode()
-            self.delete("dead_letters", f"position(body, {quoted(body)}) > 0")
+            self.delete("requests", NAMES_USER.format(quoted(user)))
+            self.delete("dead_letters", OF_USER.format(quoted(user)))
 
     def delete(self, table: str, condition: str) -> None:
         self._warehouse.command(

@@ -6,12 +6,13 @@ know its token. So the journal says up to which batch that holds, and `heal` ask
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from app.warehouse import Warehouse
 
+MANY = 1_000_000  # more words than any rewrite says
 HELD_SECONDS = 60  # so long after its last word a rewrite keeps other writers of a server waiting
 
 
@@ -37,12 +38,28 @@ def newest_blocks(warehouse: Warehouse, tables: Iterable[str]) -> dict[str, int]
     return {table: int(found.get(table, 0)) for table in tables}
 
 
-def begin(warehouse: Warehouse, identity: int, kind: str, about: str, tables: Iterable[str]) -> Rewrite:
-    """Writes down what is about to be done. Only while nothing is stored and all views have every batch."""
+def begin(
+    warehouse: Warehouse, identity: int, kind: str, about: str, tables: Iterable[str], confirm: Callable[[], None]
+) -> Rewrite:
+    """Writes down what is about to be done. Only while nothing is stored and all views have every batch.
+
+    `confirm` raises TurnLost if another writer claimed the turn before it could see this: then nothing is begun.
+    """
     batch = int(warehouse.trusted_rows(f"select max(batch) from {warehouse.database}.events").data[0][0])
     rewrite = Rewrite(identity, kind, about, batch, newest_blocks(warehouse, tables))
     _write(warehouse, rewrite)
+    try:
+        confirm()
+    except BaseException:
+        end(warehouse, rewrite)
+        raise
     return rewrite
+
+
+def let_go(warehouse: Warehouse, rewrite: Rewrite) -> None:
+    """It went wrong half-way: the next writer need not wait for us, and ends it."""
+    later = msgspec.structs.replace(rewrite, version=rewrite.version + MANY)
+    _write(warehouse, later, noted_at=0)
 
 
 def note(warehouse: Warehouse, identity: int, kind: str, marks: dict[str, int]) -> None:
@@ -84,5 +101,5 @@ def under_way(warehouse: Warehouse) -> bool:
     return bool(warehouse.trusted_rows(f"{sql} where not done").data[0][0])
 
 
-def _write(warehouse: Warehouse, rewrite: Rewrite) -> None:
-    warehouse.insert("rewrites", msgspec.json.encode(rewrite))
+def _write(warehouse: Warehouse, rewrite: Rewrite, **more: int) -> None:
+    warehouse.insert("rewrites", msgspec.json.encode({**msgspec.structs.asdict(rewrite), **more}))

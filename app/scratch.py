@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from app.views import CountTable
 from app.warehouse import Warehouse
 
+MADE = "_made"
+
 
 class Scratch:
     """The database `<ours>_<name>`, empty when it is opened, gone when it is dropped or opened again."""
@@ -52,3 +54,10 @@ class Scratch:
     def view(self, table: CountTable) -> str:
         """The SELECT of a table's view over the events in here."""
         return table.over(f"{self.name}.events", self.name)
+
+    def made(self, table: CountTable) -> str:
+        """The table of what that gives, made when it is first asked for."""
+        name = f"{self.name}.{table.name}{MADE}"
+        create = f"create table if not exists {name} engine = Memory"
+        self.warehouse.command(f"{create} as select {table.columns} from ({self.view(table)})")
+        return name

@@ -66,7 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     min_free_bytes: Positive = setting(268_435_456, "Nothing is stored when the disk has less than this left.")
     repeat_days: Days = setting(7, "How long the same event_id is recognised as a repeat.")
     events_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
-        0, "Raw events are deleted this many days after they were stored, counts stay; 0: never. More than repeat_days."
+        0,
+        "Raw events are deleted this many days after they were stored, counts stay; 0: never. More than `repeat_days`.",
     )
     check_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = setting(
         3600, "A running service compares 1 % of the rows of every count table with the events this often; 0: never."
@@ -142,4 +143,11 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
             shown = re.sub(r"//.*@", "//", value)  # a password is for nobody's log
             faults.append(f"{PREFIX}{name.upper()}={shown!r}: {str(error).split(' - at')[0]}")
             del given[name]
-    return msgspec.convert(given, Settings, strict=False), faults
+    settings = msgspec.convert(given, Settings, strict=False)
+    if 0 < settings.events_days <= settings.repeat_days:
+        faults.append(
+            f"{PREFIX}EVENTS_DAYS={settings.events_days} is not more than {PREFIX}REPEAT_DAYS={settings.repeat_days}:"
+            " an event that has expired could not be recognised when it comes again"
+        )
+        settings = msgspec.structs.replace(settings, events_days=0)
+    return settings, faults

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,8 @@ from app.settings import Settings
 from app.touched import Touching
 from app.warehouse import Warehouse, open_warehouse
 
+_starting = threading.Lock()
+
 
 @dataclass(frozen=True)
 class Shop:
@@ -37,7 +40,13 @@ class Shop:
     recorder: Recorder | None
 
     def do(self, errand: str, *arguments: Any) -> Any:
-        """What the writer does between two batches (`app/errands.py`), and what that returns."""
+        """What the writer does between two batches (`app/errands.py`), and what that returns.
+
+        Where another process stores the events, the writer of this one starts for it, and takes its turn.
+        """
+        with _starting:
+            if not self.writer.started:
+                self.writer.start()
         return do(self.writer, errand, *arguments)
 
     @property
@@ -79,11 +88,12 @@ def open_shop(
             raise MigrationFault(f"{len(pending)} migrations are not applied", "Run `alsobought migrate up`")
         writer = Writer(warehouse, settings, clock)
         kept: Answers = Answers()
+        writer.on_rewritten = kept.clear
         sight: Sight
         if writes:
             sight = OwnSight(writer)
             writer.on_stored = Touching(warehouse, kept)
-            writer.catalogue.on_read = writer.on_rewritten = kept.clear
+            writer.catalogue.on_read = kept.clear
             writer.start()
         else:
             sight = Follower(warehouse, kept)

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
 AGAIN_SECONDS = 1.0
+COMMIT_SECONDS = 5.0  # so often Kafka is told again how far we are: it may have missed it
 NOTE_SECONDS = 0.5  # so often at most it is noted what was read, while more and more comes
 RANGE_SECONDS = 60.0  # so long a range grows
 LOOK_SECONDS = 10.0  # how often the topics are looked at: they may have got partitions, or be others by now
@@ -84,7 +85,7 @@ class Stream:
         self._lease: Lease | None = None
         self._ranges: dict[Place, Range] = {}
         self._unnoted: set[Place] = set()
-        self._begun_at = self._noted_at = 0.0
+        self._begun_at = self._noted_at = self._committed_at = 0.0
         self._judged: deque[tuple[int, int]] = deque()
         self.done = Done()
         self.trouble: AlsoboughtError | None = None
@@ -263,9 +264,12 @@ class Stream:
             changed = [self._ranges[place] for place in self._unnoted]
             self._result(self._writer.run(Errand(lambda: self._insert("ingest_ranges", changed))))
             reach("stream.noted")
-            _commit(consumer, {place: self._ranges[place].next_offset for place in self._unnoted})
-            reach("stream.committed")
             self._unnoted.clear()
+            self._committed_at = 0.0
+        if self._ranges and now - self._committed_at > COMMIT_SECONDS:
+            _commit(consumer, {place: read.next_offset for place, read in self._ranges.items()})
+            self._committed_at = now
+            reach("stream.committed")
         if now - self._begun_at > RANGE_SECONDS:
             self._ranges, self._begun_at = {}, now
 

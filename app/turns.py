@@ -33,6 +33,9 @@ class TurnLost(NotStored):
 def claim(warehouse: Warehouse, above: int) -> int:
     """A new epoch, above this number and all others, that may store from now on.
 
+    Whoever changes stored rows (`app/rewrites.py`) says so first and then asks whether the turn is still theirs; who claims does
+    it the other way round, and waits: so one of the two always sees the other.
+
     Raises TurnLost if another claims at the same moment, NotStored if an insert from before does not end.
     """
     _let_finish(warehouse)
@@ -43,6 +46,8 @@ def claim(warehouse: Warehouse, above: int) -> int:
     while _inserts_under_way(warehouse):
         if time.monotonic() > until:
             raise NotStored("an insert of the writer before does not end", "Look at system.processes")
+        time.sleep(PAUSE_SECONDS)
+    while under_way(warehouse):
         time.sleep(PAUSE_SECONDS)
     confirm(warehouse, epoch)
     return epoch
@@ -67,14 +72,12 @@ def _write(warehouse: Warehouse, epoch: int, *, stored: bool) -> None:
 
 
 def _let_finish(warehouse: Warehouse) -> None:
-    """Waits until the newest turn has had its time, by the clock of the server, and stored rows are not being changed."""
+    """Waits until the newest turn has had its time, by the clock of the server."""
     sql = f"""
         with (select max(epoch) from {warehouse.database}.writers) as newest
         select dateDiff('ms', minIf(noted_at, epoch = newest), now64(3)) / 1000, countIf(epoch = newest and stored)
         from {warehouse.database}.writers
     """
-    while under_way(warehouse):
-        time.sleep(PAUSE_SECONDS)
     until = time.monotonic() + IDLE_SECONDS
     while time.monotonic() < until:
         seconds, stored = warehouse.trusted_rows(sql).data[0]

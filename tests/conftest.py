@@ -7,9 +7,11 @@ The process of the tests has at most one embedded warehouse, in memory. Whatever
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
@@ -18,6 +20,7 @@ from app.shop import Shop
 from app.web.factory import create_app
 from tests.brokers import Broker, broker
 from tests.engines import NAMES, Engine, engine, why_not
+from tests.process import Run, running
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -69,8 +72,8 @@ def _no_settings_from_outside() -> None:
 @pytest.fixture(scope="session")
 def on(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """The engine that the tests run on."""
-    with engine(request.config.getoption("engine")) as running:
-        yield running
+    with engine(request.config.getoption("engine")) as started:
+        yield started
 
 
 @contextmanager
@@ -115,6 +118,30 @@ def client(shop: Shop) -> FlaskClient:
 
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Broker]:
-    """One broker for all tests; those that stop one start their own."""
-    with broker() as running:
-        yield running
+    """One broker for all tests of a process."""
+    with broker() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def own_kafka(kafka: Broker) -> Iterator[Broker]:
+    """One that may be frozen, and stopped if it is started again: the same, if its process is ours."""
+    if kafka.command:
+        yield kafka
+    else:
+        with broker(ours=True) as started:
+            yield started
+
+
+@pytest.fixture(scope="session")
+def migrated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder as `alsobought migrate up` leaves it, to be copied: a copy is a tenth of the work."""
+    folder = tmp_path_factory.mktemp("migrated") / "data"
+    assert running(folder)("migrate", "up").status == 0
+    return folder
+
+
+@pytest.fixture
+def run_migrated(migrated_folder: Path, tmp_path: Path) -> Run:
+    """Commands on a folder of this test's own that is migrated."""
+    return running(shutil.copytree(migrated_folder, tmp_path / "data", symlinks=True))

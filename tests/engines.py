@@ -56,8 +56,9 @@ class Engine:
 
     def borrowed(self, clock: Callable[[], datetime], **given: Any) -> Shop:
         """A shop on one of the databases, for `give_back`."""
-        name = self.databases.pop() if self.databases else f"lent_{next(self.numbers)}"
-        return self.shop(name, clock, **given)
+        if self.databases:
+            return open_shop(self.settings(self.databases.pop(), **given), clock)
+        return self.shop(f"lent_{next(self.numbers)}", clock, **given)
 
     def give_back(self, shop: Shop) -> None:
         """Ends a shop and keeps its database, unless the test changed the tables or broke the warehouse."""
@@ -89,7 +90,15 @@ def drop(shop: Shop) -> None:
 def engine(name: str) -> Iterator[Engine]:
     """The engine of that name, running."""
     if name == "embedded":
-        yield Engine("chdb://:memory:")
+        import chdb
+
+        memory = Engine("chdb://:memory:")
+        connect: Callable[[str], Any] = chdb.connect
+        kept = connect(":memory:")  # the memory lives as long as one connection does
+        try:
+            yield memory
+        finally:
+            kept.close()
     elif name == "http":
         with front() as dsn:
             yield Engine(dsn)

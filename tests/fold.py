@@ -159,14 +159,15 @@ def tables(warehouse: Warehouse) -> dict[str, dict[Any, Any]]:
         "item_totals": {
             (ids[row[0]], date.fromisoformat(row[1])): row[2:]
             for row in rows(
-                "select item_key, month, sum(orders), sum(buyers), sum(sessions) from {database}.item_totals group by all"
+                "select item_key, month, sum(orders) as o, sum(buyers) as b, sum(sessions) as s from {database}.item_totals"
+                " group by all having o != 0 or b != 0 or s != 0"
             )
         },
         "daily_popularity": {
             (date.fromisoformat(row[0]), row[1], ids[row[2]]): [*row[3:6], Decimal(str(row[6]))]
             for row in rows(
-                "select day, event_type, item_key, sum(events), sum(orders), sum(quantity), sum(revenue)"
-                " from {database}.daily_popularity group by all"
+                "select day, event_type, item_key, sum(events) as n, sum(orders), sum(quantity), sum(revenue)"
+                " from {database}.daily_popularity group by all having n != 0"
             )
         },
     }

@@ -45,6 +45,15 @@ cli.main()
 """
 
 
+# Little patience with a Kafka that is away, and with callers who pause.
+HASTY = """
+from app import cli, kafka
+from app.web import worker
+kafka.ANSWER_SECONDS, worker.GATHER_SECONDS, worker.PAUSE_SECONDS = 1.0, 4.0, 2
+cli.main()
+"""
+
+
 @dataclass(frozen=True)
 class Ran:
     status: int | None
@@ -78,6 +87,10 @@ class Run:
     def refusing(self, after: int) -> Run:
         """The same on a warehouse that refuses events after so many batches."""
         return replace(self, start=("-c", REFUSING, str(after)))
+
+    def hasty(self) -> Run:
+        """The same with little patience with a Kafka that is away, and with callers who pause."""
+        return replace(self, start=("-c", HASTY))
 
     def python(self, text: str) -> str:
         """What a program prints that ends well."""
@@ -162,7 +175,7 @@ class Service:
 def started(run: Run) -> Iterator[subprocess.Popen[str]]:
     """`alsobought serve`, which may or may not come to answer; ended at the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "serve"],
+        [sys.executable, *run.start, "serve"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -68,6 +68,7 @@ WRONG = {
 }
 
 
+@pytest.mark.embedded  # what is compared is the answer's rows, wherever they came from
 @pytest.mark.parametrize("case", WRONG.values(), ids=WRONG)
 def test_a_wrong_answer_is_noticed(a_bench: Bench, case: Case) -> None:
     assert a_bench.run("recently_viewed", case)

@@ -107,7 +107,7 @@ def test_simulated_shoppers_move_the_newest_visible_event(demo: Demo) -> None:
         time.sleep(0.2)
 
 
-def test_a_second_start_uses_what_it_kept(demo: Demo, folder: Path) -> None:
+def test_a_second_start_uses_what_it_kept_and_one_on_other_tables_loads_again(demo: Demo, folder: Path) -> None:
     events = demo.ask("/pipes/active_users?limit=1")["data"][0]
     assert demo.stop() == 0
     again = Demo(folder)
@@ -117,10 +117,6 @@ def test_a_second_start_uses_what_it_kept(demo: Demo, folder: Path) -> None:
     finally:
         again.stop()
 
-
-def test_a_data_set_that_was_loaded_into_other_tables_is_loaded_again(tmp_path: Path) -> None:
-    folder = tmp_path / "data"
-    Demo(folder).stop()
     note = folder / "toyshop.json"
     note.write_text(json.dumps(json.loads(note.read_text()) | {"migrations": 17}))
     again = Demo(folder)
@@ -147,6 +143,7 @@ def test_a_load_that_begins_begins_with_the_first_event(shop: Shop) -> None:
     assert resume_at(shop.warehouse, "journey") == 0
 
 
+@pytest.mark.embedded  # that counts are right on a server many others say
 def test_two_weeks_of_the_year_are_counted_exactly(shop: Shop) -> None:
     for at in range(0, 50_000, 12_500):
         rows = journey.events(400, at, 12_500)

@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from app import doctor, examination
@@ -49,6 +50,18 @@ def home(tmp_path: Path) -> Path:
     for folder in ("pipes", "sql", "migrations"):
         shutil.copytree(HOME / folder, tmp_path / "home" / folder)
     return tmp_path / "home"
+
+
+@pytest.fixture
+def outside(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Finding]]:
+    """`outside(data, PORT="80")`: what is found without the engine, by matter."""
+    monkeypatch.setattr(doctor, "in_own_process", lambda *_: ())
+
+    def outside(data: Path, **settings: object) -> dict[str, Finding]:
+        given = {f"ALSOBOUGHT_{name}": str(value) for name, value in settings.items()}
+        return {one.matter: one for one in examine({**running(data).settings, **given})}
+
+    return outside
 
 
 def findings(ran: Ran) -> dict[str, list[Finding]]:
@@ -101,8 +114,8 @@ def test_where_there_is_no_warehouse_none_is_made_and_the_pipes_are_checked_all_
 
 
 def test_the_folder_of_a_demo_is_pointed_at(data: Path) -> None:
-    found = findings(running(data.parent)("doctor", "--json"))
-    assert found["warehouse"][0].advice.endswith(f"set ALSOBOUGHT_DATA={data}")
+    (found,) = apart("warehouse", doctor._inside, Settings(data=str(data.parent)))
+    assert found.advice.endswith(f"set ALSOBOUGHT_DATA={data}")
     ran = running(data.parent)("check")
     assert ran.status == 1
     assert f"set ALSOBOUGHT_DATA={data}" in ran.err
@@ -133,44 +146,44 @@ def test_pending_and_edited_migrations_are_told(data: Path, home: Path) -> None:
     last = sorted((home / "migrations").glob("*.sql"))[-1]
     extra = home / "migrations" / f"{int(last.stem[:4]) + 1:04}_extra.sql"
     extra.write_text("-- A reason.\ncreate table {{ database }}.extra (x UInt8) engine = MergeTree order by x\n")
-    run = running(data).at(home)
-    (pending,) = findings(run("doctor", "--json"))["migrations"]
+    last.write_text(last.read_text() + "-- one more word\n")
+    ran = running(data).at(home)("doctor", "--json")
+    assert ran.status == 1
+    edited, pending = findings(ran)["migrations"]
+    assert edited.state == "fault"
+    assert last.stem in edited.found
     assert (pending.state, pending.advice) == ("warning", "Run `alsobought migrate up`")
     assert extra.stem in pending.found
-    assert [line.split()[0] for line in run("migrate", "status").out.splitlines()[-1:]] == ["pending"]
-
-    last.write_text(last.read_text() + "-- one more word\n")
-    ran = run("doctor", "--json")
-    assert ran.status == 1
-    assert last.stem in findings(ran)["migrations"][0].found
 
 
 def test_a_broken_pipe_is_told_with_its_line(data: Path, home: Path) -> None:
     (home / "pipes" / "broken.sql").write_text("-- Broken.\n\nselect\n    sleep(3) as nap\nfrom items\nlimit 1\n")
-    for folder in (data, data.parent / "none"):
-        ran = running(folder).at(home)("doctor", "--json")
-        assert ran.status == 1
-        assert findings(ran)["pipes"][0].found.startswith("pipes/broken.sql:4: the function sleep is not allowed")
+    ran = running(data).at(home)("doctor", "--json")
+    assert ran.status == 1
+    (without,) = apart("pipes", doctor._pipes_in_memory, Settings(home=str(home)))
+    for found in (findings(ran)["pipes"][0], without):
+        assert found.found.startswith("pipes/broken.sql:4: the function sleep is not allowed")
 
 
-def test_a_disk_that_is_nearly_full_and_one_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+def test_a_disk_that_is_nearly_full_and_one_that_cannot_be_written_are_told(
+    tmp_path: Path, outside: Callable[..., dict[str, Finding]]
+) -> None:
     free = shutil.disk_usage(tmp_path).free
-    run = running(tmp_path / "data")
-    assert states(run("doctor", "--json", ALSOBOUGHT_MIN_FREE_BYTES=str(2 * free)))["disk"] == {"fault"}
-    assert states(run("doctor", "--json", ALSOBOUGHT_MIN_FREE_BYTES=str(free // 2)))["disk"] == {"warning"}
+    assert outside(tmp_path / "data", MIN_FREE_BYTES=2 * free)["disk"].state == "fault"
+    assert outside(tmp_path / "data", MIN_FREE_BYTES=free // 2)["disk"].state == "warning"
     tmp_path.chmod(0o555)
     try:
-        found = findings(run.weak("doctor", "--json"))
+        found = findings(running(tmp_path / "data").weak("doctor", "--json"))
     finally:
         tmp_path.chmod(0o755)
     assert (found["disk"][0].state, found["disk"][0].advice) == ("fault", "Set ALSOBOUGHT_DATA")
 
 
-def test_a_port_that_another_program_has_is_told(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")  # a command ends with what it asked
+def test_a_port_that_another_program_has_is_told(tmp_path: Path, outside: Callable[..., dict[str, Finding]]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        ran = running(tmp_path / "data")("doctor", "--json", ALSOBOUGHT_PORT=str(other.getsockname()[1]))
-    (port,) = findings(ran)["port"]
-    assert (ran.status, port.state) == (1, "fault")
+        port = outside(tmp_path / "data", PORT=other.getsockname()[1])["port"]
+    assert port.state == "fault"
     assert "address already in use" in port.found
 
 
@@ -192,31 +205,40 @@ def test_a_service_that_runs_is_known_by_its_answer_and_its_folder_is_left_alone
     assert found["pipes"][0].state == "ok"
 
 
-def test_a_server_that_is_not_there_is_a_fault_without_its_password(tmp_path: Path) -> None:
-    ran = running(tmp_path / "data")("doctor", "--json", ALSOBOUGHT_DSN="http://user:hush@127.0.0.1:1")
-    assert ran.status == 1
-    found = findings(ran)
-    assert found["warehouse"][0].found == "the warehouse http://127.0.0.1:1 does not open: connection refused"
-    assert "hush" not in ran.out
-    assert "disk" not in found
-    assert found["pipes"][0].state == "ok"
+def test_a_server_that_is_not_there_is_a_fault_without_its_password(
+    tmp_path: Path, outside: Callable[..., dict[str, Finding]]
+) -> None:
+    dsn = "http://user:hush@127.0.0.1:1"
+    (found,) = apart("warehouse", doctor._inside, Settings(dsn=dsn))
+    assert found.found == "the warehouse http://127.0.0.1:1 does not open: connection refused"
+    there = outside(tmp_path / "data", DSN=dsn)
+    assert "hush" not in repr((found, there))
+    assert "disk" not in there
 
 
-def test_kafka_is_asked_for_its_topics_and_the_warehouse_for_what_it_read(data: Path, kafka: Broker) -> None:
+@pytest.mark.embedded
+def test_kafka_is_asked_for_its_topics_and_the_warehouse_for_what_it_read(
+    data: Path, kafka: Broker, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     topics = Topics(kafka)
-    run = running(data, **topics.environment)
 
-    def said() -> list[list[str]]:
-        return [line.split(maxsplit=2) for line in run("doctor").out.splitlines() if " kafka " in line]
+    def said(**settings: str) -> tuple[str, str]:
+        ours = msgspec.structs.replace(shop.settings, **settings)
+        (found,) = apart("kafka", lambda _: doctor._kafka(shop.warehouse, ours), ours)
+        return found.state, found.found
 
-    assert "lacks a topic" in said()[0][2]
+    assert "lacks a topic" in said(**topics.settings)[1]
     topics.make()
-    assert said() == [["ok", "kafka", f"all of {kafka.address} is read"]]
+    assert said(**topics.settings) == ("ok", f"all of {kafka.address} is read")
     topics.send(VIEW)
-    assert said() == [["ok", "kafka", f"1 messages wait at {kafka.address}"]]
-    away = running(data, ALSOBOUGHT_KAFKA="127.0.0.1:1")("doctor")
-    assert away.status == 1
-    assert "Kafka at 127.0.0.1:1 does not answer" in away.out
+    lines = running(data, **topics.environment)("doctor").out.splitlines()
+    assert [line.split(maxsplit=2) for line in lines if " kafka " in line] == [
+        ["ok", "kafka", f"1 messages wait at {kafka.address}"]
+    ]
+    monkeypatch.setattr("app.kafka.ANSWER_SECONDS", 0.5)
+    state, found = said(kafka="127.0.0.1:1")
+    assert state == "fault"
+    assert "Kafka at 127.0.0.1:1 does not answer" in found
 
 
 def test_a_damaged_folder_is_a_fault_and_not_a_crash(data: Path) -> None:

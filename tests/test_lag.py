@@ -131,7 +131,8 @@ def test_all_partitions_at_once_are_what_the_ledger_says_of_each(shop: Shop) -> 
         assert read_to(shop.warehouse, source, partition) == offset
 
 
-def test_without_kafka_the_warehouse_says_what_it_knows(shop: Shop) -> None:
+def test_without_kafka_the_warehouse_says_what_it_knows(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.kafka.ANSWER_SECONDS", 0.5)
     note(
         shop, read(0, 10), read(0, 4, "kafka:items:new"), read(30, 40, "kafka:events:old", noted_at=NOON - timedelta(1))
     )
@@ -219,10 +220,8 @@ def test_a_log_that_ends_before_what_was_read_is_told(topics: Topics, shop: Shop
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    run = running(tmp_path / "data")
-    assert run("migrate", "up").status == 0
-    return run
+def run(run_migrated: Run) -> Run:
+    return run_migrated
 
 
 def put(run: Run, *ranges: dict[str, Any]) -> None:
@@ -256,7 +255,7 @@ def test_the_status_is_told_alone_and_beside_a_running_service(run: Run) -> None
 
 def test_what_was_left_out_is_told_and_ends_with_status_1(run: Run) -> None:
     put(run, read(0, 5), read(7, 9))
-    ran = run("ingest", "--status", ALSOBOUGHT_KAFKA=NOWHERE)
+    ran = run.hasty()("ingest", "--status", ALSOBOUGHT_KAFKA=NOWHERE)
     assert ran.status == 1
     assert ran.out.endswith("fault events/0: 2 offsets from 5 on were left out\n")
     assert f"Kafka at {NOWHERE} does not answer" in ran.out

@@ -228,4 +228,3 @@ def test_what_was_asked_is_in_the_table_once_the_service_has_stopped(run: Run) -
     )
     expected = [f"""{{"user_id":["u"],"limit":["{number}"]}} ['tea']""" for number in (1, 2, 3)]
     assert stored.splitlines() == expected
-    assert run("check").status == 0

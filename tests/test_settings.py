@@ -33,6 +33,7 @@ def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
         "log": "json",
         "log_level": "error",
         "bad_share": "0.25",
+        "events_days": "365",
     }
     given = chosen.get(name) or (f"{default}7" if isinstance(default, str) else str(default + 1))
     settings = from_environment({f"ALSOBOUGHT_{name.upper()}": given})
@@ -41,6 +42,11 @@ def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
     assert type(read) is type(default)
     assert msgspec.structs.replace(settings, **{name: default}) == Settings()
     assert re.fullmatch(r"(?:[A-Z]|chdb:).{10,}[^ ][.]", sentences()[name])
+
+
+def test_events_must_outlive_what_recognises_their_repeats() -> None:
+    with pytest.raises(Unusable, match="ALSOBOUGHT_EVENTS_DAYS=7 is not more than ALSOBOUGHT_REPEAT_DAYS=7"):
+        from_environment({"ALSOBOUGHT_EVENTS_DAYS": "7"})
 
 
 def test_every_sentence_belongs_to_its_setting() -> None:

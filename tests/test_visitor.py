@@ -37,6 +37,8 @@ def service(run: Run) -> Iterator[Service]:
 
 
 def test_commands_answer_beside_the_service_as_they_do_alone(run: Run, service: Service, tmp_path: Path) -> None:
+    socket = Path(run.settings["ALSOBOUGHT_DATA"]) / SOCKET
+    assert socket.stat().st_mode & 0o777 == 0o600, "it is the owner's alone"
     lines = [{**VIEW, "item_id": item, "timestamp": "2026-01-01T12:00:00Z"} for item in ("tea", "pot")]
     loaded = run("load", "events", write(tmp_path / "two.ndjson", *lines))
     assert "2 events stored" in loaded.out
@@ -45,31 +47,24 @@ def test_commands_answer_beside_the_service_as_they_do_alone(run: Run, service: 
     assert run("check").status == 0
     assert [row["item_id"] for row in service.ask("/pipes/recently_viewed?user_id=u")[1]["data"]] == ["pot", "tea"]
     service.stop()
+    assert not socket.exists()
     for words, there in beside.items():
         alone = run(*words)
         assert (there.status, there.out, there.err) == (alone.status, alone.out, alone.err)
     assert [row["item_id"] for row in json.loads(beside[asked].out)] == ["pot", "tea"]
 
 
-def test_what_is_loaded_beside_the_service_drops_its_kept_answers(run: Run, service: Service, tmp_path: Path) -> None:
+def test_what_is_loaded_beside_the_service_drops_its_kept_answers_and_a_fault_is_the_same_sentence(
+    run: Run, service: Service, tmp_path: Path
+) -> None:
     path = "/pipes/also_bought?item_id=tea"
     order = {"event_type": "purchase", "user_id": "u", "order_id": "o"}
     service.ask("/events?wait=true", [order | {"item_id": "tea"}, order | {"item_id": "pot"}])
     assert len(service.ask(path)[1]["data"]) == 1
     run("load", "events", write(tmp_path / "more.ndjson", order | {"item_id": "mug"}))
     assert len(service.ask(path)[1]["data"]) == 2
-
-
-def test_a_fault_beside_the_service_is_the_same_sentence(run: Run, service: Service) -> None:
     told(run("pipe", "run", "also_bought"), "item_id")
     told(run("pipe", "run", "also_bough", "item_id=tea"), "also_bought")
-
-
-def test_the_socket_is_the_owners_alone_and_goes_with_the_service(run: Run, service: Service) -> None:
-    socket = Path(run.settings["ALSOBOUGHT_DATA"]) / SOCKET
-    assert socket.stat().st_mode & 0o777 == 0o600
-    service.stop()
-    assert not socket.exists()
 
 
 def test_a_socket_that_a_kill_left_behind_disturbs_nobody(run: Run) -> None:

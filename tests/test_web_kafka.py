@@ -31,16 +31,9 @@ from tests.process import free_port, running, serving
 from tests.web import VIEW, buy, error_of, refused, stored
 
 
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[Broker]:
-    """One that may be frozen."""
-    with broker(ours=True) as running:
-        yield running
-
-
 @pytest.fixture
-def topics(kafka: Broker) -> Topics:
-    return Topics(kafka)
+def topics(own_kafka: Broker) -> Topics:
+    return Topics(own_kafka)
 
 
 @pytest.fixture

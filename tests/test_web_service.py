@@ -213,7 +213,7 @@ def test_every_pipe_and_parameter_is_in_openapi(client: FlaskClient, shop: Shop)
     document = json.loads(client.get("/openapi.json").text)
     assert document["openapi"] == "3.1.0"
     pipes = [f"/pipes/{pipe.name}" for pipe in pipes_of(shop)]
-    assert sorted(document["paths"]) == sorted(["/events", "/items", "/pipes", *pipes])
+    assert sorted(document["paths"]) == sorted(["/events", "/items", "/users/merge", "/pipes", *pipes])
     for pipe in pipes_of(shop):
         operation = document["paths"][f"/pipes/{pipe.name}"]["get"]
         assert operation["summary"] == pipe.header.sentence

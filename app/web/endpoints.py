@@ -24,7 +24,7 @@ from app.errors import (
     TooLarge,
     WarehouseFault,
 )
-from app.events import STANDARD_TYPES, Event, Item, Rejected, Rules, read_events, read_items, split
+from app.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, sentence, split
 from app.pipes.library import Entry
 from app.posts import Taken
 from app.recorder import Asked, parameters
@@ -250,6 +250,29 @@ def _told(taken: Taken, accepted: int, bad: list[Rejected], wait: bool) -> dict[
     if wait and not taken.visible:
         body |= {"visible": False, "hint": NOT_YET}
     return body | {"request_id": g.request_id}
+
+
+# Users
+
+
+class Merge(msgspec.Struct, forbid_unknown_fields=True):
+    guest_id: Id
+    user_id: Id
+
+
+@blueprint.route("/users/merge", methods=["POST"])
+def merge_users() -> Response:
+    """What the guest did is the account's from here on, and what the guest does. Doing it again changes nothing."""
+    try:
+        wanted = msgspec.json.decode(_body(), type=Merge)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(sentence(str(error), ""), 'Send {"guest_id": "…", "user_id": "…"}') from error
+    for name, value in (("guest_id", wanted.guest_id), ("user_id", wanted.user_id)):
+        if "\0" in value:
+            raise BadRequest(f"{name}: holds a NUL character", "Send it as events have it")
+    with _places().one():
+        done = _shop().do("merge", wanted.guest_id, wanted.user_id)
+    return _json({"guest_id": wanted.guest_id, **done, "request_id": g.request_id})
 
 
 # The page and the watchers

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from app.events import ID_LENGTH
 from app.pipes.library import Pipe
 from app.pipes.parameters import INTEGERS, Parameter
 
@@ -86,17 +87,30 @@ PIPES = {
 }
 
 
+MERGED = {
+    "type": "object",
+    "required": ["guest_id", "user_id", "events", "request_id"],
+    "properties": {
+        "guest_id": {"type": "string"},
+        "user_id": {"type": "string", "description": "The account, also if the one that was named is part of another."},
+        "events": {"type": "integer", "description": "How many events changed hands."},
+        "request_id": {"type": "string"},
+    },
+}
+
+
 def describe_api(pipes: Sequence[Pipe]) -> dict[str, Any]:
     """The whole document."""
     paths: dict[str, Any] = {f"/pipes/{pipe.name}": {"get": _operation(pipe), "post": _posted(pipe)} for pipe in pipes}
     paths["/pipes"] = {"get": _list()}
     paths["/events"] = {"post": _intake("events", "Store what happened.")}
     paths["/items"] = {"post": _intake("items", "Store or replace products of the catalogue.")}
+    paths["/users/merge"] = {"post": _merge()}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Alsobought", "version": "0.1.0", "description": "Recommendations that are SQL files."},
         "paths": paths,
-        "components": {"schemas": {"Error": ERROR, "Taken": TAKEN, "Pipes": PIPES}},
+        "components": {"schemas": {"Error": ERROR, "Taken": TAKEN, "Pipes": PIPES, "Merged": MERGED}},
     }
 
 
@@ -222,6 +236,29 @@ def _intake(what: str, sentence: str) -> dict[str, Any]:
         "responses": {
             "200": _response("Stored and visible.", {"$ref": "#/components/schemas/Taken"}),
             "202": _response("Stored.", {"$ref": "#/components/schemas/Taken"}),
+            **_errors("400", "413", "503"),
+        },
+    }
+
+
+def _merge() -> dict[str, Any]:
+    ids = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH}
+    wanted = {
+        "type": "object",
+        "required": ["guest_id", "user_id"],
+        "additionalProperties": False,
+        "properties": {
+            "guest_id": ids | {"description": "Whose events they were: a guest's session_id, or another user_id."},
+            "user_id": ids | {"description": "The account."},
+        },
+    }
+    return {
+        "operationId": "merge_users",
+        "summary": "Make what a guest did, and does later, an account's.",
+        "description": "Every count is then as if there had always been one user. Doing it again changes nothing.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": wanted}}},
+        "responses": {
+            "200": _response("Done and visible.", {"$ref": "#/components/schemas/Merged"}),
             **_errors("400", "413", "503"),
         },
     }

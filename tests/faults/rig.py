@@ -124,7 +124,7 @@ class Rig:
         over = threading.Event()
 
         def run() -> None:
-            while not over.wait(0.05):
+            while not over.wait(0.5):
                 self.flow(count, **how)
 
         thread = threading.Thread(target=run, daemon=True)

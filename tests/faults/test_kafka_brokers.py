@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import Broker, broker
+from tests.brokers import Broker
 from tests.faults.mixed import mixed
 from tests.faults.rig import THOROUGH, Rig, rig
 from tests.kafka import Topics
@@ -16,70 +16,61 @@ from tests.kafka import Topics
 FROZEN_SECONDS = 45.0 if THOROUGH else 8.0  # longer than the session of an ingester
 
 
-@pytest.fixture(scope="module")
-def own() -> Iterator[Broker]:
-    """A broker that only these tests use."""
-    with broker() as running:
-        if running.kind == "given":
-            pytest.skip("a broker that others use is left alone")
-        yield running
-
-
 @pytest.fixture
-def on_own(request: pytest.FixtureRequest, own: Broker, tmp_path: Path) -> Iterator[Rig]:
+def on_own(request: pytest.FixtureRequest, own_kafka: Broker, tmp_path: Path) -> Iterator[Rig]:
     """On a folder or on a server, as the test says."""
     dsn = request.getfixturevalue("server") if request.param == "server" else ""
-    with rig(Topics(own), tmp_path, dsn) as made:
+    with rig(Topics(own_kafka), tmp_path, dsn) as made:
         made.stream = mixed(51, ids=False, poison=0.01)
         yield made
 
 
-def _again(own: Broker, end: Callable[[], None]) -> None:
-    if not own.keeps:
-        pytest.skip(f"{own.kind} forgets everything when it is stopped")
+def _again(own_kafka: Broker, end: Callable[[], None]) -> None:
+    if not own_kafka.keeps:
+        pytest.skip(f"{own_kafka.kind} forgets everything when it is stopped")
     end()
-    own.start()
+    own_kafka.start()
 
 
 @pytest.mark.parametrize("on_own", ["embedded", pytest.param("server", marks=pytest.mark.thorough)], indirect=True)
-def test_a_broker_that_is_stopped_and_started_again(on_own: Rig, own: Broker) -> None:
+def test_a_broker_that_is_stopped_and_started_again(on_own: Rig, own_kafka: Broker) -> None:
     on_own.ingester()
     with on_own.flowing():
         on_own.wait(lambda: on_own.read() > 500)
-        _again(own, own.stop)
+        _again(own_kafka, own_kafka.stop)
     on_own.settle("the broker is stopped and started")
 
 
 @pytest.mark.parametrize("on_own", [pytest.param("embedded", marks=pytest.mark.thorough), "server"], indirect=True)
 @pytest.mark.thorough
-def test_a_broker_that_is_killed_and_started_again(on_own: Rig, own: Broker) -> None:
+def test_a_broker_that_is_killed_and_started_again(on_own: Rig, own_kafka: Broker) -> None:
     on_own.ingester()
     with on_own.flowing():
         on_own.wait(lambda: on_own.read() > 500)
-        _again(own, own.kill)
+        _again(own_kafka, own_kafka.kill)
     on_own.settle("the broker is killed and started")
 
 
 @pytest.mark.parametrize("on_own", ["server"], indirect=True)
 @pytest.mark.thorough
-def test_a_broker_that_does_not_answer_for_a_while(on_own: Rig, own: Broker) -> None:
+def test_a_broker_that_does_not_answer_for_a_while(on_own: Rig, own_kafka: Broker) -> None:
     for _ in range(2):
         on_own.ingester()
     with on_own.flowing():
         on_own.wait(lambda: on_own.read() > 500)
-        with own.frozen():
+        with own_kafka.frozen():
             time.sleep(FROZEN_SECONDS)
     on_own.settle(f"the broker does not answer for {FROZEN_SECONDS:.0f} s")
 
 
 @pytest.mark.parametrize("on_own", ["embedded"], indirect=True)
 @pytest.mark.thorough
-def test_a_broker_that_answers_in_fits_and_starts(on_own: Rig, own: Broker) -> None:
+def test_a_broker_that_answers_in_fits_and_starts(on_own: Rig, own_kafka: Broker) -> None:
     one = on_own.ingester()
     with on_own.flowing():
         on_own.wait(lambda: on_own.read() > 200)
         for _ in range(60 if THOROUGH else 8):
-            with own.frozen():
+            with own_kafka.frozen():
                 time.sleep(0.4)
             time.sleep(0.1)
     assert one.runs

@@ -27,6 +27,7 @@ from tests.faults.rig import THOROUGH, Ingester, Rig
 from tests.fold import Happened, fold, tables
 
 MakeRig = Callable[..., Rig]
+TURNS = 24 if THOROUGH else 8
 
 
 def _holder(rig: Rig) -> Ingester | None:
@@ -67,6 +68,7 @@ def test_three_ingesters_of_which_one_dies_one_is_stopped_and_one_comes(
     rig.settle(users, 3, after_kill)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("nth", range(5 if THOROUGH else 1))
 def test_an_ingester_that_slept_while_another_took_over_stores_nothing_twice(
     make_rig: MakeRig, server: str, nth: int
@@ -87,6 +89,7 @@ def test_an_ingester_that_slept_while_another_took_over_stores_nothing_twice(
     rig.settle("an ingester stopped for longer than its session, and woken", 1, seconds)
 
 
+@pytest.mark.thorough
 def test_a_second_ingester_on_a_folder_is_refused_and_the_first_goes_on(make_rig: MakeRig) -> None:
     rig = make_rig()
     rig.flow(500)
@@ -160,21 +163,21 @@ def _happened(row: dict[str, Any]) -> Happened:
 
 def test_two_writers_that_take_turns_store_everything_once(shops: Callable[[str], list[Shop]]) -> None:
     both = shops("turns")
-    for number in range(16):
+    for number in range(TURNS):
         _submit(both[number % 2], [_event(number)])
-    _is_right(both[0], 16)
+    _is_right(both[0], TURNS)
 
 
 def test_two_writers_that_write_at_once_store_everything_once(shops: Callable[[str], list[Shop]]) -> None:
     both = shops("at_once")
 
     def store(which: int) -> None:
-        for number in range(which, 24, 2):
+        for number in range(which, TURNS, 2):
             _submit(both[which], [_event(number)])
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(store, range(2)))
-    _is_right(both[1], 24)
+    _is_right(both[1], TURNS)
 
 
 def test_a_claim_waits_for_an_insert_that_is_under_way(shops: Callable[[str], list[Shop]]) -> None:
@@ -214,3 +217,25 @@ def test_a_writer_that_slept_while_it_healed_stores_nothing_twice(
         asleep.setattr(sleeper.warehouse, "insert_select", sleeps)
         sleeper.writer.submit(Submission([_event(7)])).result()
     _is_right(other, 8)
+
+
+def test_what_one_process_merges_and_forgets_the_others_know(shops: Callable[[str], list[Shop]]) -> None:
+    """Also a process that only follows, which starts a writer for it; and while another stores all the time."""
+    one, other = shops("people")
+    follower = open_shop(one.settings, writes=False)
+    try:
+        for number in range(10):
+            _submit(one, [_event(number)])
+        with ThreadPoolExecutor() as pool:
+            merging = pool.submit(follower.do, "merge", "u1", "u2")
+            forgetting = pool.submit(one.do, "forget", "u3")
+            for number in range(10, 40):
+                _submit(other, [_event(number)])
+            assert merging.result()["user_id"] == "u2"
+            forgetting.result()
+    finally:
+        follower.close()
+    rows = one.warehouse.trusted_rows("select user_id, event_id from people.events order by seq").dicts()
+    expected = {f"e{number}": {1: "u2"}.get(number % 5, f"u{number % 5}") for number in range(40) if number % 5 != 3}
+    assert {row["event_id"]: row["user_id"] for row in rows} == expected
+    assert {table: wrong for table, wrong in wrong_rows(one.warehouse, HOME / "sql" / "checks") if wrong} == {}

@@ -20,7 +20,7 @@ from tests.faults.proxy import proxy
 from tests.faults.rig import THOROUGH, Rig
 
 MakeRig = Callable[..., Rig]
-AWAY_SECONDS = 60.0 if THOROUGH else 5.0
+AWAY_SECONDS = 60.0 if THOROUGH else 3.0
 VIEWS = (
     ("item_hours", "co_baskets", "ingest_batches", "item_ids", "buyer_items", "co_views")
     if THOROUGH

@@ -37,7 +37,7 @@ def run(server: str, tmp_path: Path) -> Run:
 
 
 def test_a_killed_run_leaves_its_lock_and_the_next_takes_it_over(run: Run, server: str) -> None:
-    for point in ("migrate.started:3", "migrate.ran", "migrate.applied:4"):
+    for point in ("migrate.started:3", "migrate.applied:4"):
         assert run("migrate", "up", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
         assert asked(server, "exists table alsobought.migrating") == ["1"]
     assert run("migrate", "up").status == 0

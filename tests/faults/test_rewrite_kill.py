@@ -1,0 +1,86 @@
+"""kill -9 while a user is forgotten or merged, at every step, and again while the next start ends it: every table is right."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.failpoints import VARIABLE
+from app.settings import HOME
+
+TABLES = sorted(path.stem for path in (HOME / "sql" / "checks").glob("*.sql"))
+POINTS = ["begun", "noted", *TABLES, "moved", "deleted", "ended"]
+FEW = {"forget": ["co_baskets", "deleted"], "merge": ["order_items", "moved"]}
+CHILD = """
+import json, random, sys
+from datetime import UTC, datetime
+from app.counts import wrong_rows
+from app.events import Event
+from app.intake import Submission
+from app.settings import HOME, Settings
+from app.shop import open_shop
+
+dsn, seed, change = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
+shop = open_shop(Settings(dsn=dsn, batch_seconds=0.001))
+if seed:
+    rng = random.Random(seed)
+    rows = [
+        Event(
+            event_id=f"{seed}-{number}",
+            event_type=rng.choice(["purchase", "purchase", "view"]),
+            user_id=rng.choice([f"guest{seed}", "bruno", "cleo"]),
+            item_id=f"i{rng.randrange(20)}",
+            order_id=f"o{rng.randrange(5)}",
+            session_id=f"s{rng.randrange(3)}",
+            timestamp=datetime.now(UTC),
+        )
+        for number in range(120)
+    ]
+    shop.writer.submit(Submission(rows[:70])).result()
+    shop.writer.submit(Submission(rows[70:])).result()
+if change:
+    shop.do(*change)
+users = dict(shop.warehouse.trusted_rows("select user_id, count() from alsobought.events group by user_id").data)
+wrong = {table: rows for table, rows in wrong_rows(shop.warehouse, HOME / "sql" / "checks") if rows}
+left = shop.warehouse.trusted_rows("select count() from alsobought.rewrites final where not done or about != ''").data[0][0]
+shop.close()
+print(json.dumps({"users": users, "wrong": wrong, "left": left}))
+"""
+
+
+def child(dsn: str, seed: int, change: list[str], point: str = "") -> dict[str, Any]:
+    """What it found at its end; nothing if it was killed."""
+    environment = {**os.environ, VARIABLE: point} if point else dict(os.environ)
+    command = [sys.executable, "-c", CHILD, dsn, str(seed), json.dumps(change)]
+    ran = subprocess.run(command, cwd=HOME, env=environment, capture_output=True, text=True, check=False)
+    assert ran.returncode in ((-9,) if point and change else (0, -9) if point else (0,)), ran.stderr[-2000:]
+    found: dict[str, Any] = json.loads(ran.stdout) if ran.returncode == 0 else {}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "points"),
+    [
+        ("forget", FEW["forget"]),
+        ("merge", FEW["merge"]),
+        pytest.param("forget", POINTS, marks=pytest.mark.thorough, id="forget-all"),
+        pytest.param("merge", POINTS, marks=pytest.mark.thorough, id="merge-all"),
+    ],
+)
+def test_killed_at_any_step_a_rewrite_is_ended_by_the_next_start(tmp_path: Path, kind: str, points: list[str]) -> None:
+    dsn = f"chdb://{tmp_path}/shop"
+    events = 0
+    for seed, point in enumerate(points, 1):
+        change = [kind, f"guest{seed}", *(["bruno"] if kind == "merge" else [])]
+        child(dsn, seed, change, f"rewrite.{point}")
+        child(dsn, 0, [], f"rewrite.{point}")  # the start that ends it is killed there, too, if it comes there
+        found = child(dsn, 0, [])
+        events += 120
+        assert (found["wrong"], found["left"], sorted(found["users"])) == ({}, 0, ["bruno", "cleo"]), point
+        assert (sum(found["users"].values()) == events) == (kind == "merge"), point
