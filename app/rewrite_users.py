@@ -217,8 +217,11 @@ class _Change:
         self._delete_keys(table, (owner,), f"select distinct {owner} from ({gone})")
 
     def _make_again(self, table: CountTable) -> None:
-        """Rows that many users share and that cannot be subtracted from: each is made again of the events that are left."""
-        if table.name in self._done or self._same(table):
+        """Rows that many users share and that cannot be subtracted from: each is made again of the events that are left.
+
+        Where events have expired only those that say of which batch they are: others may stand for events that are gone.
+        """
+        if table.name in self._done or self._same(table) or (self._wanted.horizon and "batch" not in table.keys):
             return
         keys = ", ".join(table.keys)
         theirs = f"select distinct {keys} from {self._before.made(table)}"

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from app.cases import empty
+from app.check import check
 from app.counts import wrong_rows
 from app.errors import Unusable
 from app.events import Event
@@ -290,9 +291,11 @@ def test_what_expired_is_not_seen_and_what_is_left_is_taken_out_exactly(make_sho
         "what ada bought since is gone, and only that"
     )
     assert {key[0] for key in tables(shop.warehouse)["user_items"]} == {"bruno"}
+    assert check(shop.warehouse.another(), shop.do, CHECKS).wrong == []
     shop.do("merge", "bruno", "cleo")
     again = {tuple(sorted(key[:2])): value[0] for key, value in tables(shop.warehouse)["co_baskets"].items()}
     assert again.keys() <= pairs.keys()
+    assert check(shop.warehouse.another(), shop.do, CHECKS).wrong == []
     assert {key[0] for key in tables(shop.warehouse)["user_items"]} == {"cleo"}
 
 
