@@ -1,4 +1,4 @@
-"""The command line: `alsobought demo | serve | migrate | load | ingest | dead-letters | pipe | check | doctor`."""
+"""The command line: `alsobought demo | serve | migrate | load | ingest | dead-letters | pipe | check | rebuild | doctor`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from app.cli_letters import dead_letters
 from app.cli_load import load
 from app.cli_migrate import migrate
 from app.cli_pipes import pipe
+from app.cli_rebuild import rebuild
 from app.errors import AlsoboughtError
 from app.progress import err, escaped, out
 from app.settings import Settings, from_environment
@@ -124,6 +125,7 @@ main.add_command(load)
 main.add_command(ingest)
 main.add_command(dead_letters)
 main.add_command(pipe)
+main.add_command(rebuild)
 main.add_command(doctor)
 
 if __name__ == "__main__":

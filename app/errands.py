@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app import users
+from app import rebuild, users
 from app.ingest import Writer
 from app.intake import Errand
 
 ERRANDS: dict[str, Callable[..., Any]] = {
     "forget": users.forget,
     "merge": users.merge,
+    "plan a rebuild": rebuild.plan,
+    "begin a rebuild": rebuild.begin,
+    "end a rebuild": rebuild.exchange,
 }
 
 

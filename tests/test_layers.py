@@ -13,6 +13,7 @@ from app.settings import HOME
 LAYERS = [
     ["app.cli"],  # the hand
     ["app.cli_doctor", "app.cli_ingest", "app.cli_letters", "app.cli_load", "app.cli_migrate", "app.cli_pipes"],
+    ["app.cli_rebuild"],
     ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
@@ -27,12 +28,13 @@ LAYERS = [
     ["app.posts"],
     ["app.follow", "app.producer"],
     ["app.watch", "app.errands"],
-    ["app.users"],
+    ["app.users", "app.rebuild"],
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files"],
     ["app.ingest", "app.answers", "app.migrate", "app.counts", "app.lag"],  # what is done with the warehouse
-    ["app.rewrite_users"],
+    ["app.rewrite_users", "app.fill"],
+    ["app.buckets", "app.shadow"],
     ["app.scratch"],
     [
         "app.heal",
