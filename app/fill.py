@@ -100,7 +100,7 @@ class Filling:
         if state.since:
             since = f"timestamp >= toDateTime64({quoted(f'{state.since} 00:00:00')}, 3, 'UTC')"
             of_late = f"select user_id from {self._events} where {condition} and {since}"
-            condition = f"{condition} and user_id in ({of_late})" if not piece.earlier else condition
+            condition = f"{condition} and user_id in ({of_late})"
         self._scratch.other_events(f"{self._of_events()} where {condition}")
         self._scratch.other_histories(self._histories, state.horizon)
         if piece.earlier:

@@ -20,13 +20,14 @@ import msgspec
 
 from app import rewrites
 from app.buckets import first_after, start_of
-from app.errors import Unusable
+from app.errors import Unusable, WarehouseFault
 from app.failpoints import reach
 from app.fill import ADDING, Filling
 from app.ingest import Writer
 from app.retention import horizon
 from app.settings import Settings
-from app.shadow import RATE, Shadows, State, definition
+from app.shadow import PART, RATE, Shadows, State, definition
+from app.turns import confirm
 from app.views import CountTable, count_tables
 from app.warehouse import Warehouse
 
@@ -34,6 +35,7 @@ TIMES = 5  # it begins anew, at most
 SPARE = timedelta(hours=23)  # so much longer than the margin of retention it may take
 AHEAD = timedelta(days=1)  # so far an event's time may be ahead of when it was stored
 FEW = 5_000  # events are left to the writer
+MANY = 10_000  # events tell how fast it goes
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -87,8 +89,12 @@ def rebuild(shop: Doer, wanted: Wanted, bar: Bar) -> Rebuilt:
                 state = _fill(shop, shadows, state, told)
         except InTheWay:
             continue
-        seconds = time.monotonic() - began
-        pace = int((state.events - went_on) / seconds) or 1
+        except WarehouseFault:
+            if newest_change(shop.warehouse) == state.rewritten:  # else it was taken away by that (`discard`)
+                raise
+            continue
+        read, seconds = state.events - went_on, time.monotonic() - began
+        pace = int(read / seconds) if read >= MANY else 0
         if shop.do("end a rebuild", wanted.table, shadows.claim, pace):
             shadows.forget(wanted.table)
             reach("rebuild.dropped")
@@ -116,7 +122,7 @@ def _fill(shop: Doer, shadows: Shadows, state: State, told: Callable[[int], obje
     table = next((table for table in tables if table.name == state.table), None)
     if table is None or definition(table) != state.definition:
         raise InTheWay
-    filling = Filling(shadows, table, tables, shop.settings.batch_rows, "rebuild_part")
+    filling = Filling(shadows, table, tables, shop.settings.batch_rows, PART)
     try:
         state = filling.fill(state, go_on)
         told(state.events - done)
@@ -243,18 +249,22 @@ def exchange(writer: Writer, name: str, claim: str, pace: int) -> bool:
         return False
     if state.rewritten != newest_change(warehouse):
         return False
+    rewrite = rewrites.begin(warehouse, writer.next_seq(), "rebuild", "", [name])
+    if warehouse.shared:  # whoever claims a turn from now on waits until this has ended
+        confirm(warehouse, writer.epoch)
+    reach("rebuild.journal")
     filling = Filling(shadows, table, tables, settings.batch_rows, "rebuild_rest")
     try:
         filling.catch_up(state, shadows.note)
     finally:
         filling.close()
+    _refuse_without_claim(shadows, name)
     reach("rebuild.whole")
-    rewrite = rewrites.begin(warehouse, writer.next_seq(), "rebuild", "", [name])
-    reach("rebuild.journal")
     warehouse.command(f"exchange tables {warehouse.database}.{name} and {shadows.of(name)}")
     reach("rebuild.exchanged")
     rewrites.end(warehouse, rewrite)
-    rewrites.note(warehouse, rewrite.id + 1, RATE, {name: pace})
+    if pace:
+        rewrites.note(warehouse, rewrite.id + 1, RATE, {name: pace})
     writer.catalogue.read()
     writer.on_rewritten()
     return True

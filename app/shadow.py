@@ -16,6 +16,7 @@ from app.warehouse import Warehouse, one_block, quoted
 
 USUAL_RATE = 30_000  # events a second, where no rebuild was ever made
 RATE = "rebuild_rate"
+PART = "rebuild_part"  # where the command has the events at hand
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -83,13 +84,13 @@ class Shadows:
         command(f"create table if not exists {self.name}._claims ({columns}) engine = MergeTree order by number")
         newest = f"(select max(number) + 1 from {self.name}._claims)"
         command(f"insert into {self.name}._claims select {newest}, {quoted(self.claim)} {one_block()}")
-        for table in self._tables() - {"_claims"}:  # detaching waits for what is going in
+        for table in self.tables() - {"_claims"}:  # detaching waits for what is going in
             command(f"detach table {self.name}.{table} sync")
             command(f"attach table {self.name}.{table}")
 
     def has_claim(self) -> bool:
         """Whether no other command has begun since."""
-        if "_claims" not in self._tables():
+        if "_claims" not in self.tables():
             return False
         return bool(self.warehouse.trusted_rows(f"select {self.is_ours}").data[0][0])
 
@@ -133,7 +134,7 @@ class Shadows:
 
     def close(self) -> None:
         """Takes the database away, unless another table is being made."""
-        if not self._tables() - {"_claims", "_steps"}:
+        if not self.tables() - {"_claims", "_steps"}:
             self.warehouse.command(f"drop database if exists {self.name} sync")
 
     def of(self, table: str) -> str:
@@ -154,13 +155,28 @@ class Shadows:
         found = self.warehouse.trusted_rows(sql, {"database": database, "table": table}).data
         return str(found[0][0]) if found else ""
 
-    def _tables(self) -> set[str]:
+    def tables(self) -> set[str]:
         sql = "select name from system.tables where database = {database:String}"
         return {row[0] for row in self.warehouse.trusted_rows(sql, {"database": self.name}).data}
 
 
-def rate(warehouse: Warehouse, table: str) -> int:
-    """Events a second of the latest rebuild of a table, else of the latest of any, else what is usual; 0 for the last."""
+def discard(warehouse: Warehouse) -> None:
+    """Takes away what is being made, and the events at hand for it: users in them are gone, or others, now."""
+    shadows = Shadows(warehouse, "")
+    for table in shadows.tables() - {"_claims", "_steps"}:
+        warehouse.command(f"drop table if exists {shadows.name}.{table} sync")
+    if "_steps" in shadows.tables():
+        warehouse.command(f"truncate table {shadows.name}._steps")
+    warehouse.command(f"drop database if exists {warehouse.database}_{PART} sync")
+
+
+def seconds_of(warehouse: Warehouse, table: str, events: int) -> int:
+    """How long a rebuild will take, about: as the latest of this table did, or of any."""
+    return max(1, round(events / (_rate(warehouse, table) or USUAL_RATE)))
+
+
+def _rate(warehouse: Warehouse, table: str) -> int:
+    """Events a second, 0 if there was no rebuild yet."""
     sql = f"select marks from {warehouse.database}.rewrites where kind = {{kind:String}} order by id desc limit 100"
     found = [row[0] for row in warehouse.trusted_rows(sql, {"kind": RATE}).data]
     of_table = [marks[table] for marks in found if table in marks]
