@@ -223,6 +223,8 @@ def test_users_who_are_forgotten_or_merged_meanwhile_are_so_in_the_new_table(
     store(live, events)
     after(place, 1, lambda: live.do(*change))
     rebuilt(live, "co_purchases", "user_items")
+    for name in ("daily_popularity", "item_totals"):  # counts of nothing go when parts merge
+        live.warehouse.command(f"optimize table {live.settings.database}.{name} final")
     if change[0] == "forget":
         is_right(live, [event for event in events if event.user_id != "u1"])
     else:
