@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from app import rewrites
-from app.buckets import first_after, start_of
+from app.buckets import first_after, literal, start_of
 from app.errors import Unusable, WarehouseFault
 from app.failpoints import reach
 from app.fill import ADDING, Filling
@@ -204,7 +204,8 @@ def begin(writer: Writer, given: dict[str, Any], claim: str) -> dict[str, Any]:
     shadows.take()
     state = shadows.newest(wanted.table)
     if not (state and _holds(writer, shadows, state, table, wanted)):
-        uuid = shadows.make(table, with_clone=bool(wanted.since or wanted.horizon))
+        later = f"{table.bucket} >= {literal(table, wanted.since)}" if wanted.since else ""
+        uuid = shadows.make(table, but=later, with_clone=bool(wanted.horizon and not wanted.since))
         reach("rebuild.made")
         sql = f"select max(seq), countIf(seq >= {wanted.horizon:d}) from {warehouse.database}.events"
         until, total = map(int, warehouse.trusted_rows(sql).data[0])
@@ -228,7 +229,8 @@ def begin(writer: Writer, given: dict[str, Any], claim: str) -> dict[str, Any]:
 def _holds(writer: Writer, shadows: Shadows, state: State, table: CountTable, wanted: Wanted) -> bool:
     oldest = horizon(writer.warehouse, writer.settings, writer.clock())
     return (
-        state.definition == definition(table)
+        state.kept  # before that there is nothing to go on with
+        and state.definition == definition(table)
         and state.asked == wanted.asked
         and state.rewritten == newest_change(writer.warehouse)
         and state.uuid == shadows.uuid(shadows.name, table.name)  # not so once they were exchanged

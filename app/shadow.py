@@ -8,12 +8,15 @@ not end what the engine was asked to do: the next command waits for that, and ta
 from __future__ import annotations
 
 import hashlib
+import time
 
 import msgspec
 
+from app.errors import WarehouseFault
 from app.views import CountTable
 from app.warehouse import Warehouse, one_block, quoted
 
+PAUSE_SECONDS = 0.1
 USUAL_RATE = 30_000  # events a second, where no rebuild was ever made
 RATE = "rebuild_rate"
 PART = "rebuild_part"  # where the command has the events at hand
@@ -103,15 +106,32 @@ class Shadows:
         state = msgspec.json.decode(found[0][0], type=State)
         return state.there() if state.to and self.block(table) > state.block else state
 
-    def make(self, table: CountTable, *, with_clone: bool) -> str:
-        """An empty one, and if need be the rows of the table in service as they are now; returns its uuid."""
+    def make(self, table: CountTable, *, but: str = "", with_clone: bool = False) -> str:
+        """An empty one, or the rows of the table in service as they are now `but` some; perhaps a clone. Returns its uuid."""
         self.forget(table.name)
         ours, shadow, clone = f"{self.warehouse.database}.{table.name}", self.of(table.name), self.clone(table.name)
         self.warehouse.command(f"create table {shadow} as {ours}")
-        if with_clone:  # by hard links: no row is copied
+        if but:  # by hard links: no row is copied; what is inserted later is not deleted
+            self.warehouse.command(f"alter table {shadow} attach partition tuple() from {ours}")
+            self.warehouse.command(f"alter table {shadow} delete where {but} settings mutations_sync = 0")
+        if with_clone:
             self.warehouse.command(f"create table {clone} as {ours}")
             self.warehouse.command(f"alter table {clone} attach partition tuple() from {ours}")
         return self.uuid(self.name, table.name)
+
+    def wait_for_deletes(self, table: str) -> None:
+        """Raises WarehouseFault if they fail."""
+        sql = (
+            "select countIf(not is_done), max(latest_fail_reason) from system.mutations"
+            " where database = {database:String} and table = {table:String}"
+        )
+        while True:
+            left, reason = self.warehouse.trusted_rows(sql, {"database": self.name, "table": table}).data[0]
+            if reason:
+                raise WarehouseFault(f"what {table} keeps cannot be told from the rest: {reason}")
+            if not left:
+                return
+            time.sleep(PAUSE_SECONDS)
 
     def note(self, state: State) -> None:
         """Nothing if the claim is another's."""
