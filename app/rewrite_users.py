@@ -223,8 +223,9 @@ class _Change:
             return
         events, moved = f"{self._database}.events", f"{self._after.name}.moved"
         self._warehouse.command(f"create table {moved} as {events}")
-        renamed = f"select * replace ({quoted(self._wanted.into)} as user_id) from {events}"
-        self._warehouse.command(f"insert into {moved} {renamed} where {self.theirs('user_id')} {one_block()}")
+        theirs = f"select * from {events} where {self.theirs('user_id')}"  # beside the new name, where would read that
+        renamed = f"select * replace ({quoted(self._wanted.into)} as user_id) from ({theirs})"
+        self._warehouse.command(f"insert into {moved} {renamed} {one_block()}")
         self._warehouse.command(f"alter table {events} attach partition tuple() from {moved}")
 
     def delete_traces(self) -> None:
