@@ -17,6 +17,7 @@ from app.cli_letters import dead_letters
 from app.cli_load import load
 from app.cli_migrate import migrate
 from app.cli_pipes import pipe
+from app.cli_rebuild import rebuild
 from app.cli_users import export, forget
 from app.errors import AlsoboughtError
 from app.progress import err, escaped, out
@@ -101,6 +102,7 @@ main.add_command(ingest)
 main.add_command(dead_letters)
 main.add_command(pipe)
 main.add_command(check)
+main.add_command(rebuild)
 main.add_command(forget)
 main.add_command(export)
 main.add_command(doctor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app import freeze, users
+from app import freeze, rebuild, users
 from app.ingest import Writer
 from app.intake import Errand
 
@@ -13,6 +13,9 @@ ERRANDS: dict[str, Callable[..., Any]] = {
     "forget": users.forget,
     "merge": users.merge,
     "freeze": freeze.freeze,
+    "plan a rebuild": rebuild.plan,
+    "begin a rebuild": rebuild.begin,
+    "end a rebuild": rebuild.exchange,
 }
 
 

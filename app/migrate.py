@@ -23,6 +23,8 @@ from app.migrations.journal import Entry
 from app.migrations.schema import DATABASE, schema
 from app.migrations.statement import Statement, read_statement, repeatable
 from app.settings import Settings
+from app.shadow import seconds_of
+from app.views import VIEW
 from app.warehouse import Warehouse, open_warehouse
 
 
@@ -122,12 +124,18 @@ def _refuse_if_perhaps_done(warehouse: Warehouse, step: Step, entry: Entry) -> N
 
 
 def _note(warehouse: Warehouse | None, shape: Statement) -> str:
-    """For a new view on events: that it does not know those that are there."""
+    """For a new view on events, or a new text of one: that it does not know those that are there, and what makes it."""
     is_view = (shape.verb, shape.kind) == ("create", "materialized view") and "events" in shape.words
-    if not (warehouse and is_view and "events" in journal.objects(warehouse)):
+    there = journal.objects(warehouse) if warehouse and is_view else ()
+    if not warehouse or "events" not in there:
         return ""
     older = int(warehouse.trusted_rows(f"select count() from {warehouse.database}.events").data[0][0])
-    return f"{shape.name} counts from now on only: {older:,} events are older" if older else ""
+    if not older:
+        return ""
+    table = shape.name.removesuffix(VIEW)
+    seconds = seconds_of(warehouse, table, older) if "rewrites" in there else 0
+    then = f"; `alsobought rebuild {table}` counts them" + (f", in about {seconds:,} s" if seconds else "")
+    return f"{shape.name} counts from now on only: {older:,} events are older{then}"
 
 
 def _apply(warehouse: Warehouse, entries: Iterator[int], planned: Planned) -> None:

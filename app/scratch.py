@@ -37,14 +37,31 @@ class Scratch:
         """The events that views are pointed at."""
         self.warehouse.command(f"create table {self.name}.events engine = Memory as {select}")
 
+    def other_events(self, select: str) -> None:
+        """Others in their place, of the same columns."""
+        self.warehouse.command(f"truncate table {self.name}.events")
+        self.warehouse.command(f"insert into {self.name}.events {select}")
+
     def histories(self, tables: Iterable[CountTable], before: int) -> None:
         """What each count table knows of these events' users, orders and sessions from before the oldest that is kept.
 
         Nothing where no event ever expired: the events say all.
         """
-        ours = self.warehouse.database
+        ours, tables = self.warehouse.database, list(tables)
         for table in tables:
             self.warehouse.command(f"create table {self.name}.{table.name} engine = Memory as {ours}.{table.name}")
+        self._recall(tables, before)
+
+    def other_histories(self, tables: Iterable[CountTable], before: int) -> None:
+        """The same for the events that are in here now."""
+        tables = list(tables)
+        for table in tables:
+            self.warehouse.command(f"truncate table {self.name}.{table.name}")
+        self._recall(tables, before)
+
+    def _recall(self, tables: Iterable[CountTable], before: int) -> None:
+        ours = self.warehouse.database
+        for table in tables:
             if before and "first_seq" in table.values and (owner := table.owner):
                 owners = f"select {owner} from ({table.over(f'{self.name}.events', self.name)})"
                 known = f"select * from {ours}.{table.name} where {owner} in ({owners})"

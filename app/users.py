@@ -13,6 +13,7 @@ from app.ingest import Writer
 from app.people import accounts_of
 from app.retention import horizon
 from app.rewrite_users import Part, Wanted, rewrite_users
+from app.shadow import discard
 from app.views import count_tables
 from app.warehouse import Warehouse
 
@@ -108,6 +109,7 @@ def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
 
 def _rewrite(writer: Writer, wanted: Wanted) -> list[Part]:
     parts = rewrite_users(writer.warehouse, writer.take_seq(), wanted, writer.confirm)
+    discard(writer.warehouse)
     writer.people.read()
     writer.on_rewritten()
     return parts

@@ -236,7 +236,7 @@ def test_a_new_view_says_how_many_events_it_does_not_know(warehouse: Warehouse, 
     assert planned.note == ""
     warehouse.command(f"insert into {warehouse.database}.events select 1 from numbers(1234)")
     (planned,) = plan(warehouse, folder, warehouse.database)
-    assert planned.note == "v counts from now on only: 1,234 events are older"
+    assert planned.note == "v counts from now on only: 1,234 events are older; `alsobought rebuild v` counts them"
 
 
 def test_a_server_s_run_holds_the_lock_while_it_runs(

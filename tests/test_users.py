@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -24,6 +25,8 @@ from app.export import export
 from app.heal import heal
 from app.ingest import Writer
 from app.intake import Submission, utc_now
+from app.rebuild import Wanted as Rebuilding
+from app.rebuild import rebuild
 from app.retention import MARGIN, horizon, keep
 from app.shop import Shop
 from app.users import Receipt, Verified, verify
@@ -55,7 +58,9 @@ steps = st.lists(
         st.sampled_from(
             [("forget", "ada"), ("forget", "bruno"), ("merge", "ada", "bruno"), ("again",), ("restart",), ("replay",)]
         ),
-        st.just(("optimize",)),
+        st.sampled_from(
+            [("optimize",), ("rebuild", "co_baskets"), ("rebuild", "item_totals"), ("rebuild", "order_items")]
+        ),
     ),
     min_size=2,
     max_size=7,
@@ -103,6 +108,9 @@ def test_after_every_step_every_table_is_that_of_the_users_who_are_left_under_th
                 shop = _restarted(shop)
             case ("replay",):
                 heal(shop.warehouse)
+            case ("rebuild", str(table)):
+                (wanted,) = msgspec.convert(shop.do("plan a rebuild", [table], ""), list[Rebuilding])
+                rebuild(shop, wanted, lambda *_: nullcontext(lambda _: None))
             case ("optimize",):
                 for table in _checked():
                     shop.warehouse.command(f"optimize table {shop.settings.database}.{table} final")

@@ -1,0 +1,120 @@
+"""kill -9 of a rebuild at every step: the old table is in service, the next run ends it, and nothing is counted twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.settings import HOME
+from tests.process import Run, running, serving, write
+
+ROWS = 400
+SPOIL = """
+from app.settings import from_environment
+from app.warehouse import open_warehouse
+warehouse = open_warehouse(from_environment())
+warehouse.command("insert into alsobought.{0} select * from alsobought.{0} settings insert_deduplicate = 0")
+warehouse.close()
+"""
+IN_SERVICE = """
+from app.settings import from_environment
+from app.warehouse import open_warehouse
+warehouse = open_warehouse(from_environment())
+print(warehouse.trusted_rows("select sum(baskets) from alsobought.co_baskets").data[0][0])
+warehouse.close()
+"""
+# Each point, whether the new table was in service by then, and whether the next run goes on where it was.
+POINTS = [
+    ("rebuild.made", False, False),
+    ("rebuild.begun", False, False),
+    ("rebuild.kept", False, False),
+    ("rebuild.noted", False, False),
+    ("rebuild.noted:3", False, True),
+    ("rebuild.filled", False, True),
+    ("rebuild.filled:3", False, True),
+    ("rebuild.journal", False, True),
+    ("rebuild.whole", False, True),
+    ("rebuild.exchanged", True, False),
+    ("rebuild.dropped", True, False),
+]
+THOROUGH = ("rebuild.made", "rebuild.begun", "rebuild.kept", "rebuild.noted", "rebuild.filled", "rebuild.dropped")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = running(tmp_path / "shop", ALSOBOUGHT_BATCH_ROWS="100")
+    rows = [
+        {
+            "event_id": f"n{number}",
+            "event_type": "purchase" if number % 3 else "view",
+            "user_id": f"u{number // 9 % 20}",
+            "item_id": f"i{number * 7 % 60}",
+            "order_id": f"o{number // 9}",
+            "timestamp": f"1999-01-{1 + number % 28:02}T12:00:00Z",
+        }
+        for number in range(ROWS)
+    ]
+    assert run("load", "events", write(tmp_path / "e.ndjson", *rows)).status == 0
+    return run
+
+
+def wrong(run: Run) -> dict[str, int]:
+    """After the start of a writer, which heals."""
+    folder = run.settings["ALSOBOUGHT_DATA"]
+    verify = [sys.executable, "-m", "tests.faults.child", "verify", f"chdb://{folder}"]
+    found = json.loads(subprocess.run(verify, check=True, stdout=subprocess.PIPE, cwd=HOME).stdout)
+    assert found["stored"] == {f"n{number}": 1 for number in range(ROWS)}
+    return {table: rows for table, rows in found["wrong"].items() if rows}
+
+
+def went_on(out: str) -> int:
+    found = re.search(r"([\d,]+) of them before it was interrupted", out)
+    return int(found[1].replace(",", "")) if found else 0
+
+
+@pytest.mark.parametrize(
+    ("point", "new", "goes_on"),
+    [pytest.param(*one, marks=pytest.mark.thorough if one[0] in THOROUGH else ()) for one in POINTS],
+)
+def test_a_rebuild_killed_at_any_step_leaves_a_whole_table_and_goes_on(
+    run: Run, point: str, new: bool, goes_on: bool
+) -> None:
+    right = run.python(IN_SERVICE)
+    run.python(SPOIL.format("co_baskets"))
+    spoilt = run.python(IN_SERVICE)
+    assert int(spoilt) == 2 * int(right)
+    assert run("rebuild", "co_baskets", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
+    assert run.python(IN_SERVICE) == (right if new else spoilt)
+    assert wrong(run).keys() == (set() if new else {"co_baskets"})
+    ran = run("rebuild", "co_baskets")
+    assert ran.status == 0, ran
+    assert (went_on(ran.out) > 0) == goes_on
+    assert wrong(run) == {}
+    assert run.python(IN_SERVICE) == right
+
+
+def test_kill_after_kill_a_rebuild_comes_to_its_end(run: Run) -> None:
+    run.python(SPOIL.format("user_items"))
+    ends = [run("rebuild", "user_items", ALSOBOUGHT_FAILPOINT="rebuild.filled:2").status for _ in range(3)]
+    assert ends == [-signal.SIGKILL] * 2 + [0]
+    assert wrong(run) == {}
+
+
+@pytest.mark.parametrize("point", ["rebuild.noted:3", pytest.param("rebuild.filled:2", marks=pytest.mark.thorough)])
+def test_a_command_killed_beside_a_running_shop_is_gone_on_with_while_events_come(run: Run, point: str) -> None:
+    run.python(SPOIL.format("co_baskets"))
+    order = {"event_type": "purchase", "user_id": "u1", "order_id": "new"}
+    with serving(run) as service:
+        assert run("rebuild", "co_baskets", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
+        assert service.ask("/events?wait=true", [order | {"item_id": item} for item in ("i1", "i2")])[0] == 200
+        ran = run("rebuild", "co_baskets")
+        assert (ran.status, went_on(ran.out) > 0) == (0, True), ran
+        assert run("check").status == 0
+        assert service.ask("/events?wait=true", [order | {"item_id": "i3"}])[0] == 200
+        assert run("check").status == 0
