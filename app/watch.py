@@ -19,6 +19,7 @@ from app.errors import AlsoboughtError
 from app.ingest import Writer
 from app.intake import Errand
 from app.lag import Status, status
+from app.retention import horizon
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +96,10 @@ class Watch:
             raise _Stopped
 
     def _add_up(self) -> None:
-        if not self._writer.torn:  # else the views may lack a batch, which they get before the next
-            self._sums = wrong_sums(self._writer.warehouse, self._settings.home_folder / "sql" / "sums.sql")
+        """Not while views may lack a batch, which they get before the next, and not where they count what has expired."""
+        writer = self._writer
+        if not writer.torn and not horizon(writer.warehouse, self._settings, writer.clock()):
+            self._sums = wrong_sums(writer.warehouse, self._settings.home_folder / "sql" / "sums.sql")
 
 
 class _Due:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.events import Event
-from app.intake import Submission
+from app.intake import Submission, utc_now
 from app.shop import Shop
 from app.watch import Watch
 from app.web.factory import create_app
@@ -98,3 +98,14 @@ def test_a_sample_that_is_wrong_is_an_alarm_once_and_in_the_metrics_until_it_is_
     assert [record.getMessage().partition(";")[0] for record in caplog.records if record.levelname == "ERROR"] == [
         alarm
     ]
+
+
+def test_where_events_expire_counts_of_more_than_there_are_is_no_alarm(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop(utc_now, events_days=30)
+    purchases(shop, 10)
+    shop.warehouse.command(
+        f"alter table {shop.settings.database}.events delete where item_id != '' settings mutations_sync = 2"
+    )
+    with watching(shop) as watch:
+        watch.look()
+        assert watch.alarms == []

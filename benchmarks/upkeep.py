@@ -1,0 +1,144 @@
+"""The year checked, rebuilt and forgotten from: seconds, and the largest memory of the process.
+
+    .venv/bin/python -m benchmarks.upkeep [FOLDER]
+
+FOLDER is a data folder of the year, which is copied; without one the year is loaded first. Writes upkeep.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+from rich.console import Console
+
+HERE = Path(__file__).resolve().parent
+USERS = 5
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--measure"]:
+        json.dump(MEASURES[sys.argv[2]](Path(sys.argv[3])), sys.stdout)
+        return
+    given = Path(sys.argv[1]) if sys.argv[1:] else None
+    lines = ["| what | seconds | largest memory, MB | |", "|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as folder:
+        year = Path(folder) / "year"
+        if given:
+            shutil.copytree(given, year, ignore=shutil.ignore_patterns(".holder", "*.sock", "status"))
+        else:
+            _run("load", year)
+        for name in [name for name in MEASURES if name != "load"]:
+            lines += [f"| {' | '.join(map(str, row))} |" for row in _run(name, year)]
+    text = [
+        "# Check, rebuild, forget",
+        "",
+        f"`python -m benchmarks.upkeep`, {datetime.now(UTC):%Y-%m-%d}, 2 cores, Python {platform.python_version()};",
+        "the year of the Complete Journey, 1,443,245 purchases; each line in a process of its own.",
+        "",
+        *lines,
+        "",
+    ]
+    (HERE / "upkeep.md").write_text("\n".join(text))
+    print("\n".join(lines))
+
+
+def _run(name: str, folder: Path) -> list[list[Any]]:
+    """A process of its own: the memory is its own, too."""
+    command = [sys.executable, "-m", "benchmarks.upkeep", "--measure", name, str(folder)]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=HERE.parent)
+    rows: list[list[Any]] = json.loads(ran.stdout)
+    return rows
+
+
+def _memory() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
+
+
+def _open(folder: Path) -> Any:
+    from app.settings import Settings
+    from app.shop import open_shop
+
+    return open_shop(Settings(data=str(folder)))
+
+
+def _load(folder: Path) -> list[list[Any]]:
+    from app.demo.play import prepare
+    from app.settings import Settings
+
+    prepare(Settings(data=str(folder)), "journey", Console(stderr=True))
+    return []
+
+
+def _check(folder: Path, sample: str = "") -> list[list[Any]]:
+    from app.check import check, sample_of
+
+    shop = _open(folder)
+    checks = shop.settings.home_folder / "sql" / "checks"
+    found = check(shop.warehouse.another(), shop.do, checks, *([sample_of(sample)] if sample else []))
+    rows = sum(table.rows for table in found.tables)
+    shop.close()
+    title = f"check --sample {sample}" if sample else "check"
+    return [[title, f"{found.seconds:.1f}", _memory(), f"{rows:,} rows compared, {len(found.wrong)} tables wrong"]]
+
+
+def _rebuild(folder: Path) -> list[list[Any]]:
+    from app.rebuild import Wanted, rebuild
+
+    shop = _open(folder)
+    (wanted,) = msgspec.convert(shop.do("plan a rebuild", ["co_baskets"], ""), list[Wanted])
+    done = rebuild(shop, wanted, lambda *_: nullcontext(lambda _: None))
+    shop.close()
+    return [["rebuild of co_baskets", f"{done.seconds:.1f}", _memory(), f"from {done.events:,} events"]]
+
+
+def _forget(folder: Path) -> list[list[Any]]:
+    shop = _open(folder)
+    sql = "select user_id, count() from alsobought.events group by user_id order by count() desc, user_id"
+    users = shop.warehouse.trusted_rows(sql).data
+    middle = users[len(users) // 2 :][: 2 * USERS + 1]
+    forgotten = [_seconds(partial(shop.do, "forget", user[0])) for user in middle[:USERS]]
+    heaviest = _seconds(lambda: shop.do("forget", users[0][0]))
+    merged = [_seconds(partial(shop.do, "merge", user[0], "account")) for user in middle[USERS : 2 * USERS]]
+    nobody = _seconds(lambda: shop.do("merge", "a new guest", "account"))
+    shop.close()
+    return [
+        ["forget a user, median of 5", f"{median(forgotten):.2f}", _memory(), f"{middle[0][1]:,} purchases"],
+        ["forget the heaviest user", f"{heaviest:.2f}", _memory(), f"{users[0][1]:,} purchases"],
+        ["merge a user into an account, median of 5", f"{median(merged):.2f}", _memory(), "which grows each time"],
+        ["merge a guest without events", f"{nobody:.2f}", _memory(), ""],
+    ]
+
+
+def _seconds(do: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    do()
+    return time.perf_counter() - began
+
+
+MEASURES: dict[str, Callable[[Path], list[list[Any]]]] = {
+    "load": _load,
+    "check": _check,
+    "sample": lambda folder: _check(folder, "1%"),
+    "rebuild": _rebuild,
+    "forget": _forget,
+}
+
+if __name__ == "__main__":
+    os.environ.pop("ALSOBOUGHT_DATA", None)
+    main()
