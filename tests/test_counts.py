@@ -67,7 +67,7 @@ def emptied(on: Engine) -> Iterator[Callable[[], Shop]]:
 
 @given(batches=batches)
 @settings(
-    max_examples=int(os.environ.get("EXAMPLES", "7")),
+    max_examples=int(os.environ.get("EXAMPLES", "5")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

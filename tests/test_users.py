@@ -69,7 +69,7 @@ steps = st.lists(
 
 @given(steps=steps)
 @settings(
-    max_examples=int(os.environ.get("EXAMPLES", "8")),
+    max_examples=int(os.environ.get("EXAMPLES", "4")),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each example takes seconds
