@@ -20,7 +20,7 @@ kafka: .venv/.test
 	@$(BIN)/python -m tests.brokers
 
 # Every fault at every step, and kills at random moments; then what is marked thorough elsewhere.
-MORE := tests/faults tests/test_counts.py
+MORE := tests/faults tests/test_counts.py tests/test_users.py
 faults: .venv/.test
 	KILLS=30 EXAMPLES=100 $(BIN)/python -m pytest -m "thorough or not thorough" $(MORE) $(ARGS)
 	$(BIN)/python -m pytest -m thorough $(MORE:%=--ignore=%) $(ARGS)

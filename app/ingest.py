@@ -175,7 +175,10 @@ class Writer:
             self._torn = self._torn or self.warehouse.shared
             try:
                 self._take_turn()
-                return errand.do()
+                result = errand.do()
+                if self.warehouse.shared:
+                    self._note_turn()
+                return result
             except TurnLost:
                 if time.monotonic() > until:
                     raise
