@@ -40,7 +40,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         year = Path(folder) / "year"
         if given:
-            shutil.copytree(given, year, ignore=shutil.ignore_patterns(".holder", "*.sock", "status"))
+            shutil.copytree(given, year, symlinks=True, ignore=shutil.ignore_patterns(".holder", "*.sock", "status"))
         else:
             _run("load", year)
         for name in [name for name in MEASURES if name != "load"]:
