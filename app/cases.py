@@ -23,6 +23,7 @@ import msgspec
 from flask.testing import FlaskClient
 
 from app.errors import Unusable
+from app.events import in_utc
 from app.settings import Settings
 from app.shop import Shop, open_shop
 from app.web.factory import create_app
@@ -69,7 +70,7 @@ class Bench:
     def run(self, pipe: str, case: Case) -> str:
         """An empty string, or what is different."""
         empty(self.shop)
-        self.now = case.now if case.now.tzinfo else case.now.replace(tzinfo=UTC)
+        self.now = in_utc(case.now)
         client = create_app(self.shop).test_client()
         given = case.given if isinstance(case.given, Given) else Given(events=case.given)
         for path, objects in (("/items", given.items), ("/events", [{"user_id": "someone"} | e for e in given.events])):

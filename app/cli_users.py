@@ -43,12 +43,9 @@ def forget(settings: Settings, user_id: str | None, dry_run: bool, verify: Path 
 
 
 def _forget(settings: Settings, user_id: str) -> None:
-    from app.folder import folder_of, refuse_if_none
     from app.visitor import reach_shop
 
-    if folder := folder_of(settings.warehouse_dsn):
-        refuse_if_none(folder)  # nobody is forgotten by making an empty warehouse
-    shop = reach_shop(settings)
+    shop = reach_shop(settings, create=False)  # nobody is forgotten by making an empty warehouse
     try:
         with err.status("Taking them out of every table …"):
             receipt = shop.do("forget", user_id)

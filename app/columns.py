@@ -20,7 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from app.errors import Unusable
-from app.events import Event, Item, Rejected, Rules, fault, read_events, read_items
+from app.events import Event, Item, Rejected, Rules, fault, in_utc, read_events, read_items
 from app.files import Broken, Row
 
 KINDS: Mapping[str, type[Event] | type[Item]] = {"events": Event, "items": Item}
@@ -254,11 +254,11 @@ def moment(value: Any, epoch: str = "") -> datetime:
     if isinstance(value, str) and value[4:5] == "-":
         try:
             found = datetime.fromisoformat(value)
-            return found if found.tzinfo else found.replace(tzinfo=UTC)
+            return in_utc(found)
         except ValueError:
             pass  # said below, if it is a fault
     if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=UTC)
+        return in_utc(value)
     if isinstance(value, date):
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     text = str(value).strip()
@@ -274,7 +274,7 @@ def moment(value: Any, epoch: str = "") -> datetime:
         found = datetime.fromisoformat(re.sub(r" ?UTC$", "+00:00", text))
     except ValueError as error:
         raise Refused(f"{text[:100]!r} is not a time like 2026-01-31T12:00:00Z") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return in_utc(found)
 
 
 CELLS: Mapping[type[inspect.Type], Callable[[Any], Any]] = {

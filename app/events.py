@@ -27,7 +27,7 @@ STANDARD_TYPES = (
     "dislike",
 )
 FIRST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
-AHEAD = timedelta(days=1)
+AHEAD = timedelta(days=1)  # an event may be stored so long before its time
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
 
 ID_LENGTH = 256
@@ -201,6 +201,11 @@ def sentence(error: str, own: str = "properties") -> str:
     return f"{field}: {problem}" if field else problem
 
 
+def in_utc(time: datetime) -> datetime:
+    """A time that names no zone is one in UTC."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
 def fault(event: Event, rules: Rules) -> str:
     """What is wrong with a well-formed event, or an empty string."""
     if event.event_type not in rules.event_types:
@@ -208,7 +213,7 @@ def fault(event: Event, rules: Rules) -> str:
     if not event.user_id and not event.session_id:
         return "user_id: missing; a guest needs a session_id instead"
     if isinstance(event.timestamp, datetime):
-        at = event.timestamp if event.timestamp.tzinfo else event.timestamp.replace(tzinfo=UTC)
+        at = in_utc(event.timestamp)
         if at < FIRST_TIME:
             return f"timestamp: {at:%Y-%m-%d} is before 1971"
         if at > rules.now + AHEAD:

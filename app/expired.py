@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
+from app.events import AHEAD
+from app.retention import stored_at
 from app.views import CountTable
 
-AHEAD = timedelta(days=1)  # an event may be stored so long before its time
 FIRST_SEEN = "user_items"  # of a user, the first_seq of every event
 
 
@@ -36,7 +37,7 @@ def sure(table: CountTable, database: str, horizon: int) -> Sure:  # noqa: PLR09
     """Of a table in this database, with this horizon; 0 if none ever expired."""
     if not horizon:
         return Sure()
-    since = datetime.fromtimestamp(horizon / 1_000_000, UTC)
+    since = stored_at(horizon)
     if "first_seq" in table.values:
         return Sure(merged=f"not _table_there or _table_first_seq >= {horizon:d}", since=since)
     if table.bucket:

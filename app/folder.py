@@ -35,12 +35,6 @@ def how_to_have_one(folder: Path) -> str:
     return "`alsobought migrate up` makes one"
 
 
-def refuse_if_none(folder: Path) -> None:
-    """Raises WarehouseFault if there is no warehouse in this folder."""
-    if not holds_warehouse(folder) and not folder.is_file():
-        raise WarehouseFault(f"there is no warehouse in {folder}", how_to_have_one(folder))
-
-
 def claim(folder: Path, create: bool) -> None:
     """Raises WarehouseFault unless this process may open the folder; makes it if `create`."""
     if "?" in str(folder):
@@ -48,8 +42,8 @@ def claim(folder: Path, create: bool) -> None:
             f"the folder {folder} has a ? in its name, where the engine expects options",
             "Name another in ALSOBOUGHT_DATA",
         )
-    if not create:
-        refuse_if_none(folder)
+    if not create and not holds_warehouse(folder) and not folder.is_file():
+        raise WarehouseFault(f"there is no warehouse in {folder}", how_to_have_one(folder))
     if folder in _held:
         return
     try:

@@ -12,7 +12,7 @@ from app.errors import Busy
 from app.ingest import Writer
 from app.retention import horizon
 from app.scratch import Scratch
-from app.turns import TurnLost, confirm
+from app.turns import TurnLost
 from app.views import count_tables
 from app.warehouse import Warehouse
 
@@ -33,8 +33,7 @@ def freeze(writer: Writer, name: str) -> dict[str, Any]:
             scratch.clone(table)
         if since:
             scratch.keep_events(since)
-        if warehouse.shared:
-            confirm(warehouse, writer.epoch)
+        writer.confirm()
     except TurnLost as error:
         scratch.drop()
         raise Busy("another process stored events meanwhile", "Check again") from error

@@ -24,7 +24,7 @@ import msgspec
 
 from app.catalogue import Catalogue
 from app.errors import AlsoboughtError, Busy, NotStored
-from app.events import Event, Item
+from app.events import Event, Item, in_utc
 from app.failpoints import reach
 from app.heal import batch_token, ended_well, heal, note_good_end
 from app.intake import Errand, ItemRow, Row, Stored, Submission, utc_now
@@ -470,16 +470,12 @@ def _user_of(event: Event) -> str:
     return event.user_id or event.session_id
 
 
-def _aware(time: datetime) -> datetime:
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
 def _of_before(submission: Submission, forgotten: Mapping[str, datetime], now: datetime) -> Iterable[bool]:
     """Of each event whether its user was forgotten after it happened, or after Kafka had it."""
     if not forgotten:
         return itertools.repeat(False)
     events = cast(Sequence[Event], submission.rows)
-    happened = (_aware(now if event.timestamp is msgspec.UNSET else event.timestamp) for event in events)
+    happened = (in_utc(now if event.timestamp is msgspec.UNSET else event.timestamp) for event in events)
     since = map(min, happened, submission.sent()) if submission.sent else happened
     ends = (forgotten.get(_user_of(event)) for event in events)
     return [end is not None and at <= end for at, end in zip(since, ends, strict=True)]

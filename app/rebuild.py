@@ -21,10 +21,11 @@ import msgspec
 from app import rewrites
 from app.buckets import first_after, literal, start_of
 from app.errors import AlsoboughtError, Unusable, WarehouseFault
+from app.events import AHEAD
 from app.failpoints import reach
 from app.fill import ADDING, Filling
 from app.ingest import Writer
-from app.retention import horizon
+from app.retention import horizon, stored_at
 from app.settings import Settings
 from app.shadow import PART, RATE, Shadows, State, definition
 from app.views import CountTable, count_tables
@@ -32,7 +33,6 @@ from app.warehouse import Warehouse
 
 TIMES = 5  # it begins anew, at most
 SPARE = timedelta(hours=23)  # so much longer than the margin of retention it may take
-AHEAD = timedelta(days=1)  # so far an event's time may be ahead of when it was stored
 FEW = 5_000  # events are left to the writer
 MANY = 10_000  # events tell how fast it goes
 
@@ -118,7 +118,7 @@ def _fill(shop: Doer, shadows: Shadows, state: State, told: Callable[[int], obje
         shadows.note(state)
 
     tables = count_tables(warehouse)
-    table = next((table for table in tables if table.name == state.table), None)
+    table = _named(tables, state.table)
     if table is None or definition(table) != state.definition:
         raise InTheWay
     filling = Filling(shadows, table, tables, shop.settings.batch_rows, PART)
@@ -134,6 +134,10 @@ def _fill(shop: Doer, shadows: Shadows, state: State, told: Callable[[int], obje
     finally:
         filling.close()
     return state
+
+
+def _named(tables: Sequence[CountTable], name: str) -> CountTable | None:
+    return next((table for table in tables if table.name == name), None)
 
 
 def _refuse_without_claim(shadows: Shadows, table: str) -> None:
@@ -182,7 +186,7 @@ def _wanted(warehouse: Warehouse, table: CountTable, asked: str, oldest: int) ->
     if not oldest:
         return Wanted(table.name, asked, asked)
     if table.bucket and table.engine in ADDING:
-        seen = datetime.fromtimestamp(oldest / 1_000_000, UTC) + AHEAD
+        seen = stored_at(oldest) + AHEAD
         certain = first_after(warehouse, table, seen.date())
         return Wanted(table.name, asked, str(max(since or certain, certain)), oldest)
     if "first_seq" in table.values and table.engine in ADDING:
@@ -196,7 +200,7 @@ def _wanted(warehouse: Warehouse, table: CountTable, asked: str, oldest: int) ->
 def begin(writer: Writer, given: dict[str, Any], claim: str) -> dict[str, Any]:
     """Where to go on: at what an earlier command left behind if that still holds, else at the beginning."""
     wanted, warehouse = msgspec.convert(given, Wanted), writer.warehouse
-    table = next((table for table in count_tables(warehouse) if table.name == wanted.table), None)
+    table = _named(count_tables(warehouse), wanted.table)
     if table is None:
         raise Unusable(f"there is no count table called {wanted.table!r} any more")
     shadows = Shadows(warehouse, claim)
@@ -244,7 +248,7 @@ def exchange(writer: Writer, name: str, claim: str, pace: int) -> bool:
     shadows = Shadows(warehouse, claim)
     _refuse_without_claim(shadows, name)
     tables = count_tables(warehouse)
-    table = next((table for table in tables if table.name == name), None)
+    table = _named(tables, name)
     state = shadows.newest(name)
     if not state or not state.at.filled or not table or definition(table) != state.definition:
         return False

@@ -7,7 +7,7 @@ events again must know from which seq on all of them are there: the horizon.
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from app import rewrites
 from app.settings import Settings
@@ -22,6 +22,15 @@ def horizon(warehouse: Warehouse, settings: Settings, now: datetime) -> int:
     sql = f"select max(marks['horizon']) from {warehouse.database}.rewrites where kind = {{kind:String}}"
     before = int(warehouse.trusted_rows(sql, {"kind": KIND}).data[0][0])
     return max(before, _begins(settings.events_days, now))
+
+
+def stored_at(seq: int) -> datetime:
+    """When the event of a seq was stored: the clock that gives them counts microseconds.
+
+    >>> stored_at(1_767_268_800_000_000)
+    datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.timezone.utc)
+    """
+    return datetime.fromtimestamp(seq / 1_000_000, UTC)
 
 
 def keep(warehouse: Warehouse, settings: Settings, now: datetime, identity: int) -> bool:

@@ -28,13 +28,16 @@ class Rewrite(msgspec.Struct, frozen=True):
     version: int = 0
 
 
-def newest_blocks(warehouse: Warehouse, tables: Iterable[str]) -> dict[str, int]:
-    """The number of the newest block of each table, 0 for an empty one. Every insert and every attached part has a higher one."""
+def newest_blocks(warehouse: Warehouse, tables: Iterable[str], database: str = "") -> dict[str, int]:
+    """The number of the newest block of each of these tables, of ours or of another database; 0 for an empty one.
+
+    Every insert and every attached part has a higher one.
+    """
     sql = (
         "select table, max(max_block_number) from system.parts"
         " where active and database = {database:String} group by table"
     )
-    found = dict(warehouse.trusted_rows(sql, {"database": warehouse.database}).data)
+    found = dict(warehouse.trusted_rows(sql, {"database": database or warehouse.database}).data)
     return {table: int(found.get(table, 0)) for table in tables}
 
 

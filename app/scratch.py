@@ -10,6 +10,12 @@ from app.warehouse import Warehouse
 MADE = "_made"
 
 
+def clone_table(warehouse: Warehouse, table: str, clone: str) -> None:
+    """A table as it is now, under another name. Its files are not copied: both have them until one drops them."""
+    warehouse.command(f"create table {clone} as {table}")
+    warehouse.command(f"alter table {clone} attach partition tuple() from {table}")
+
+
 class Scratch:
     """The database `<ours>_<name>`, empty when it is opened, gone when it is dropped or opened again."""
 
@@ -22,10 +28,8 @@ class Scratch:
         self.warehouse.command(f"drop database if exists {self.name} sync")
 
     def clone(self, table: str) -> None:
-        """One of our tables as it is now. Its files are not copied: both have them until one drops them."""
-        ours = f"{self.warehouse.database}.{table}"
-        self.warehouse.command(f"create table {self.name}.{table} as {ours}")
-        self.warehouse.command(f"alter table {self.name}.{table} attach partition tuple() from {ours}")
+        """One of our tables as it is now."""
+        clone_table(self.warehouse, f"{self.warehouse.database}.{table}", f"{self.name}.{table}")
 
     def keep_events(self, since: int) -> None:
         """Of the cloned events only those from this seq on."""

@@ -13,6 +13,8 @@ import time
 import msgspec
 
 from app.errors import WarehouseFault
+from app.rewrites import newest_blocks
+from app.scratch import clone_table
 from app.views import CountTable
 from app.warehouse import Warehouse, one_block, quoted
 
@@ -110,13 +112,13 @@ class Shadows:
         """An empty one, or the rows of the table in service as they are now `but` some; perhaps a clone. Returns its uuid."""
         self.forget(table.name)
         ours, shadow, clone = f"{self.warehouse.database}.{table.name}", self.of(table.name), self.clone(table.name)
-        self.warehouse.command(f"create table {shadow} as {ours}")
-        if but:  # by hard links: no row is copied; what is inserted later is not deleted
-            self.warehouse.command(f"alter table {shadow} attach partition tuple() from {ours}")
+        if but:  # no row is copied; what is inserted later is not deleted
+            clone_table(self.warehouse, ours, shadow)
             self.warehouse.command(f"alter table {shadow} delete where {but} settings mutations_sync = 0")
+        else:
+            self.warehouse.command(f"create table {shadow} as {ours}")
         if with_clone:
-            self.warehouse.command(f"create table {clone} as {ours}")
-            self.warehouse.command(f"alter table {clone} attach partition tuple() from {ours}")
+            clone_table(self.warehouse, ours, clone)
         return self.uuid(self.name, table.name)
 
     def wait_for_deletes(self, table: str) -> None:
@@ -166,9 +168,7 @@ class Shadows:
 
     def block(self, table: str) -> int:
         """The number of the newest block."""
-        of_table = "active and database = {database:String} and table = {table:String}"
-        sql = f"select max(max_block_number) from system.parts where {of_table}"
-        return int(self.warehouse.trusted_rows(sql, {"database": self.name, "table": table}).data[0][0])
+        return newest_blocks(self.warehouse, [table], self.name)[table]
 
     def uuid(self, database: str, table: str) -> str:
         sql = "select toString(uuid) from system.tables where database = {database:String} and name = {table:String}"

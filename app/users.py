@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from app.errors import BadRequest, Unusable
 from app.ingest import Writer
 from app.people import accounts_of
-from app.retention import horizon
+from app.retention import horizon, stored_at
 from app.rewrite_users import Part, Wanted, rewrite_users
 from app.shadow import discard
 from app.views import count_tables
@@ -118,8 +117,8 @@ def _rewrite(writer: Writer, wanted: Wanted) -> list[Part]:
 def _not_seen(horizon: int) -> str:
     if not horizon:
         return ""
-    since = datetime.fromtimestamp(horizon / 1_000_000, UTC)
-    return f"events stored before {since:%Y-%m-%d %H:%M} UTC have expired; what they added to shared counts stays, without a name"
+    since = f"{stored_at(horizon):%Y-%m-%d %H:%M} UTC"
+    return f"events stored before {since} have expired; what they added to shared counts stays, without a name"
 
 
 def key_of(warehouse: Warehouse, user_id: str) -> str:

@@ -6,10 +6,9 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 import pytest
@@ -18,16 +17,14 @@ from hypothesis import strategies as st
 
 from app.cases import empty
 from app.counts import wrong_rows
-from app.errands import do
 from app.errors import NotStored
 from app.events import Event
 from app.heal import heal
 from app.ingest import Writer
 from app.intake import Submission
-from app.rebuild import Wanted, rebuild
-from app.settings import HOME, Settings
+from app.rebuild import Rebuilt, Wanted, rebuild
+from app.settings import HOME
 from app.shop import Shop
-from app.warehouse import Warehouse
 from tests.engines import Engine, drop
 from tests.fold import ALL, Happened, fold, tables
 
@@ -100,20 +97,14 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
 
 def _rebuild(shop: Shop, writer: Writer, name: str) -> None:
     """One table made again by this writer, in pieces of a few events, after rows went missing."""
-    doer = Doer(msgspec.structs.replace(shop.settings, batch_rows=5), shop.warehouse, writer)
     shop.warehouse.command(f"truncate table {shop.settings.database}.{name}")
-    (wanted,) = msgspec.convert(doer.do("plan a rebuild", [name], ""), list[Wanted])
-    rebuild(doer, wanted, lambda *_: nullcontext(lambda _: None))
+    rebuilt(replace(shop, settings=msgspec.structs.replace(shop.settings, batch_rows=5), writer=writer), name)
 
 
-@dataclass(frozen=True)
-class Doer:
-    settings: Settings
-    warehouse: Warehouse
-    writer: Writer
-
-    def do(self, errand: str, *arguments: Any) -> Any:
-        return do(self.writer, errand, *arguments)
+def rebuilt(shop: Shop, *names: str, since: str = "") -> list[Rebuilt]:
+    """These tables made again, as the command does it."""
+    wanted = msgspec.convert(shop.do("plan a rebuild", names, since), list[Wanted])
+    return [rebuild(shop, one, lambda *_: nullcontext(lambda _: None)) for one in wanted]
 
 
 def _happened(event: Event) -> Happened:

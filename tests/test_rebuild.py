@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -16,11 +15,11 @@ from app.counts import wrong_rows
 from app.errors import Unusable, WarehouseFault
 from app.events import Event
 from app.intake import Submission, utc_now
-from app.rebuild import Rebuilt, Wanted, rebuild
+from app.rebuild import Rebuilt
 from app.shop import Shop
 from app.views import count_tables
 from tests.fold import fold, tables
-from tests.test_counts import CHECKS, _checked, _happened, _order
+from tests.test_counts import CHECKS, _checked, _happened, _order, rebuilt
 
 COUNTED = sorted(path.stem for path in CHECKS.glob("*.sql"))
 DAY = datetime(2025, 11, 20, 22, 30, tzinfo=UTC)
@@ -29,16 +28,6 @@ DAY = datetime(2025, 11, 20, 22, 30, tzinfo=UTC)
 def few(values: list[str], *these: str) -> list[Any]:
     """These of them; `make faults` has the others, too."""
     return [pytest.param(value, marks=() if value in these else pytest.mark.thorough) for value in values]
-
-
-@contextmanager
-def _no_bar(_title: str, _total: int) -> Iterator[Callable[[int], object]]:
-    yield lambda _: None
-
-
-def rebuilt(shop: Shop, *names: str, since: str = "") -> list[Rebuilt]:
-    wanted = msgspec.convert(shop.do("plan a rebuild", names, since), list[Wanted])
-    return [rebuild(shop, one, _no_bar) for one in wanted]
 
 
 def happenings(first: int, count: int, **given: Any) -> list[Event]:
@@ -274,8 +263,7 @@ def test_since_a_day_only_what_was_counted_from_then_on_is_made_again(live: Shop
     spoil(live, name)
     spoilt = tables(live.warehouse)[name]
     late = [msgspec.structs.replace(event, timestamp=DAY) for event in happenings(200, 10)]
-    (wanted,) = msgspec.convert(live.do("plan a rebuild", [name], "2025-12-01"), list[Wanted])
-    rebuild(live, wanted, _no_bar)
+    rebuilt(live, name, since="2025-12-01")
     made = tables(live.warehouse)[name]
     assert {key: value for key, value in made.items() if _since(key)} == {k: v for k, v in right.items() if _since(k)}
     assert {key: value for key, value in made.items() if not _since(key)} == {

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from app.errors import AlsoboughtError, MigrationFault, WarehouseFault
-from app.warehouse import Warehouse
+from app.warehouse import Warehouse, quoted
 
 LOCK = "migrating"
 
@@ -67,9 +67,9 @@ def holder(warehouse: Warehouse, table: str = LOCK) -> Holder | None:
 
 def _create(warehouse: Warehouse, table: str, mine: Holder) -> bool:
     """False if it exists."""
-    comment = msgspec.json.encode(mine).decode().replace("\\", "\\\\").replace("'", "\\'")
+    comment = quoted(msgspec.json.encode(mine).decode())
     try:
-        warehouse.command(f"create table {warehouse.database}.{table} (x UInt8) engine = Memory comment '{comment}'")
+        warehouse.command(f"create table {warehouse.database}.{table} (x UInt8) engine = Memory comment {comment}")
     except WarehouseFault as fault:
         if "TABLE_ALREADY_EXISTS" in f"{fault} {fault.__cause__}":
             return False
