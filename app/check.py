@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import msgspec
 
 from app.compare import SLOTS, Checks, Comparison, Slots
 from app.errors import Unusable
-from app.views import CountTable, count_tables
+from app.views import count_tables, named
 from app.warehouse import Warehouse
 
 
@@ -56,7 +55,8 @@ def check(
     Raises Unusable for a table that is none, Busy if another check is under way.
     """
     began, started = datetime.now(UTC), time.monotonic()
-    tables = _wanted(count_tables(warehouse), only)
+    tables = count_tables(warehouse)
+    tables = named(tables, only) if only else tables
     with _frozen(warehouse, do, name) as frozen:
         checks = Checks(warehouse, frozen["database"], folder, frozen["horizon"])
         plan = [(table, checks.steps(table, slots)) for table in tables]
@@ -78,16 +78,6 @@ def _counter(total: int, told: Told) -> Callable[[], None]:
     steps = iter(range(1, total + 1))
     told(0, total)
     return lambda: told(next(steps), total)
-
-
-def _wanted(tables: Sequence[CountTable], only: Sequence[str]) -> list[CountTable]:
-    names = [table.name for table in tables]
-    for name in only:
-        if name not in names:
-            near = get_close_matches(name, names, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(names))}"
-            raise Unusable(f"there is no count table {name!r}", hint)
-    return [table for table in tables if not only or table.name in only]
 
 
 def sample_of(text: str) -> Slots:

@@ -36,7 +36,7 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     from app.rebuild import rebuild as rebuild_table
     from app.visitor import reach_shop
 
-    shop = reach_shop(settings)
+    shop = reach_shop(settings, create=False)
     try:
         asked = f"{since:%Y-%m-%d}" if since else ""
         for wanted in msgspec.convert(shop.do("plan a rebuild", tables, asked), list[Wanted]):

@@ -28,7 +28,7 @@ from app.ingest import Writer
 from app.retention import horizon, stored_at
 from app.settings import Settings
 from app.shadow import PART, RATE, Shadows, State, definition
-from app.views import CountTable, count_tables
+from app.views import CountTable, count_tables, named
 from app.warehouse import Warehouse
 
 TIMES = 5  # it begins anew, at most
@@ -167,15 +167,11 @@ def plan(writer: Writer, names: Sequence[str], asked: str) -> list[dict[str, Any
 
     Raises Unusable for the first of which it cannot.
     """
-    tables = count_tables(writer.warehouse)
-    known = {table.name for table in tables}
-    for name in names:
-        if name not in known:
-            raise Unusable(f"there is no count table called {name!r}", f"There are {', '.join(sorted(known))}")
+    tables = named(count_tables(writer.warehouse), names)
     now = writer.clock()
     oldest = horizon(writer.warehouse, writer.settings, now)
     oldest += int(SPARE.total_seconds() * 1_000_000) if oldest else 0
-    found = [_wanted(writer.warehouse, table, asked, oldest) for table in tables if table.name in names]
+    found = [_wanted(writer.warehouse, table, asked, oldest) for table in tables]
     return [msgspec.to_builtins(wanted) for wanted in found]
 
 

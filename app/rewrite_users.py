@@ -22,11 +22,12 @@ from app import rewrites
 from app.errors import AlsoboughtError
 from app.failpoints import reach
 from app.rewrites import Rewrite
-from app.scratch import Scratch
+from app.scratch import Scratch, drop_scratch
 from app.views import CountTable, count_tables
 from app.warehouse import Warehouse, one_block, quoted
 
 KEYS = 10_000  # named in one statement
+BEFORE, AFTER = "before", "after"  # the scratch databases
 GIVEN = "JSONExtractKeysAndValues(parameters, 'Array(String)')"
 NAMES_USER = f"arrayExists(given -> given.1 = 'user_id' and has(given.2, {{0}}), {GIVEN})"
 """Of a recorded request whether it asked for this user."""
@@ -99,6 +100,10 @@ def _carry_out(
     change.note_people()
     reach("rewrite.noted")
     parts = [change.events()]
+    if wanted.into and not parts[0].rows_before and not change.names_them():
+        change.end()
+        return parts
+    change.take_events()
     for table in tables if parts[0].rows_before else [table for table in tables if table.names_users]:
         share = None if wanted.into else change.share(table)
         change.rewrite(table)
@@ -124,14 +129,21 @@ class _Change:
         self, warehouse: Warehouse, rewrite: Rewrite, wanted: Wanted, tables: Sequence[CountTable], done: Set[str]
     ) -> None:
         self._warehouse, self._wanted, self._database = warehouse, wanted, warehouse.database
-        self._rewrite, self._done = rewrite, done
-        self._before, self._after = Scratch(warehouse, "before"), Scratch(warehouse, "after")
-        into = [wanted.into] if wanted.into else []
-        self._all = _listed([*wanted.users, *into])
+        self._rewrite, self._done, self._tables = rewrite, done, tables
+        self._all = _listed([*wanted.users, *([wanted.into] if wanted.into else [])])
+
+    def names_them(self) -> bool:
+        """Whether a count table names those who go: it may know them from events that have expired."""
+        return any(self._has(table.name, self.theirs("user_id")) for table in self._tables if table.names_users)
+
+    def take_events(self) -> None:
+        """Their events into the two scratch databases."""
+        warehouse, wanted, tables = self._warehouse, self._wanted, self._tables
+        self._before, self._after = Scratch(warehouse, BEFORE), Scratch(warehouse, AFTER)
         kept = f"seq >= {wanted.horizon:d}"
         self._before.events(f"select * from {self._database}.events where user_id in ({self._all}) and {kept}")
         becomes = f"select * replace ({quoted(wanted.into)} as user_id) from {self._before.name}.events"
-        self._after.events(becomes + ("" if into else " limit 0"))
+        self._after.events(becomes + ("" if wanted.into else " limit 0"))
         read = {name for table in tables for name in table.reads}
         histories = [table for table in tables if table.name in read]
         self._before.histories(histories, wanted.horizon)
@@ -139,8 +151,7 @@ class _Change:
 
     def end(self) -> None:
         rewrites.end(self._warehouse, self._rewrite)
-        self._before.drop()
-        self._after.drop()
+        drop_scratch(self._warehouse, BEFORE, AFTER)
 
     def theirs(self, column: str) -> str:
         """The condition that a row is of those who go."""
@@ -254,11 +265,14 @@ class _Change:
 
     def delete(self, table: str, condition: str) -> None:
         """A delete goes through all parts of a table, so that it is asked first whether there is anything."""
-        if not self._warehouse.trusted_rows(f"select 1 from {self._database}.{table} where {condition} limit 1").data:
-            return
-        self._warehouse.command(
-            f"alter table {self._database}.{table} delete where {condition} settings mutations_sync = 2"
-        )
+        if self._has(table, condition):
+            self._warehouse.command(
+                f"alter table {self._database}.{table} delete where {condition} settings mutations_sync = 2"
+            )
+
+    def _has(self, table: str, condition: str) -> bool:
+        sql = f"select 1 from {self._database}.{table} where {condition} limit 1"
+        return bool(self._warehouse.trusted_rows(sql).data)
 
     def _delete_keys(self, table: CountTable, keys: Sequence[str], select: str) -> None:
         """Names them one by one: a delete that a crash leaves behind goes on by itself, when no scratch table is left."""

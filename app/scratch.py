@@ -16,12 +16,18 @@ def clone_table(warehouse: Warehouse, table: str, clone: str) -> None:
     warehouse.command(f"alter table {clone} attach partition tuple() from {table}")
 
 
+def drop_scratch(warehouse: Warehouse, *names: str) -> None:
+    """Drops scratch databases, also those that an earlier process left."""
+    for name in names:
+        warehouse.command(f"drop database if exists {warehouse.database}_{name} sync")
+
+
 class Scratch:
     """The database `<ours>_<name>`, empty when it is opened, gone when it is dropped or opened again."""
 
     def __init__(self, warehouse: Warehouse, name: str) -> None:
         self.warehouse, self.name = warehouse, f"{warehouse.database}_{name}"
-        self.drop()
+        drop_scratch(warehouse, name)
         warehouse.command(f"create database {self.name}")
 
     def drop(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from graphlib import TopologicalSorter
 
@@ -16,6 +17,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from app.errors import Unusable
 from app.warehouse import Warehouse
 
 VIEW = "_mv"
@@ -110,6 +112,17 @@ def count_tables(warehouse: Warehouse) -> list[CountTable]:
     }
     order = TopologicalSorter({name: sorted(table.reads) for name, table in tables.items()})
     return [tables[name] for name in order.static_order()]
+
+
+def named(tables: Sequence[CountTable], names: Sequence[str]) -> list[CountTable]:
+    """Those of these names, in the order of `tables`. Raises Unusable for a name that is none's."""
+    known = [table.name for table in tables]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(known))}"
+            raise Unusable(f"there is no count table {name!r}", hint)
+    return [table for table in tables if table.name in names]
 
 
 def _table(
