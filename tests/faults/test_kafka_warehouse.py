@@ -22,7 +22,7 @@ from tests.faults.rig import THOROUGH, Rig
 MakeRig = Callable[..., Rig]
 AWAY_SECONDS = 60.0 if THOROUGH else 3.0
 VIEWS = (
-    ("item_hours", "co_baskets", "ingest_batches", "item_ids", "buyer_items", "co_views")
+    ("item_hours", "co_baskets", "ingest_batches", "user_items", "buyer_items", "co_views")
     if THOROUGH
     else ("co_baskets",)
 )
