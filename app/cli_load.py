@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,11 +16,12 @@ from app.errors import Unusable
 from app.events import STANDARD_TYPES, Rules
 from app.files import FORMATS, STDIN, Layout, Rows, name_of, opened
 from app.intake import utc_now
-from app.load import Report, Task, judge, load_file, try_file
 from app.progress import err, escaped, out, progress_bar
 from app.refusals import Refusals
 from app.settings import Settings, more_event_types
-from app.visitor import reach_shop
+
+if TYPE_CHECKING:
+    from app.load import Report, Task
 
 
 def _pairs(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001
@@ -86,6 +88,8 @@ def load(
              zcat log.gz | alsobought load events - --format csv --epoch ms --source log
              alsobought load items products.csv --keep-rest --dry-run
     """
+    from app.load import Task
+
     columns = Columns(mapped, constants, frozenset(drop), keep_rest, epoch or "")
     _refuse_what_does_not_fit(files, source, rejected)
     tasks = [
@@ -109,6 +113,9 @@ def _beside(file: Path) -> Path:
 
 
 def _load_all(settings: Settings, tasks: list[Task], *, dry_run: bool, force: bool, keep: bool) -> None:
+    from app.load import judge, load_file, try_file
+    from app.visitor import reach_shop
+
     types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
     rules = Rules(utc_now(), types, settings.max_event_bytes)
     refused = 0

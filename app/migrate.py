@@ -48,8 +48,9 @@ class Planned:
 
 def status(warehouse: Warehouse | None, folder: Path) -> list[Step]:
     """Every file with its state; where there is no database or no journal, all are pending. Changes nothing."""
-    found = migrations(folder)
     entries = journal.latest(warehouse) if warehouse else {}
+    done = {version: entry.checksum for version, entry in entries.items() if entry.state == "applied"}
+    found = migrations(folder, done)
     if entries and (ahead := max(entries)) > len(found):
         raise MigrationFault(
             f"the database has migration {ahead:04}, and {folder} ends at {len(found):04}",
@@ -68,6 +69,8 @@ def _step(migration: Migration, entry: Entry | None) -> Step:
 def plan(warehouse: Warehouse | None, folder: Path, database: str, cluster: str = "") -> Iterator[Planned]:
     """What `up` would do now. Raises what it would raise before it does anything."""
     steps = _usable(warehouse, folder)
+    if all(step.state == "applied" for step in steps):
+        return
     names = tables([step.migration for step in steps])
     for step in steps:
         if step.state != "applied":

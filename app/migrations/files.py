@@ -1,13 +1,13 @@
 """The files of migrations/: NNNN_name.sql, a comment with the reason, one statement. Forward only.
 
-All are checked when they are read, also those that were applied long ago: nothing has run yet when a fault is told.
+Where any is new or edited, all are checked when they are read: nothing has run yet when a fault is told.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -73,8 +73,11 @@ def engine(name: str, arguments: str = "") -> str:
     return f"{name}({arguments})"
 
 
-def migrations(folder: Path) -> list[Migration]:
+def migrations(folder: Path, applied: Mapping[int, str] | None = None) -> list[Migration]:
     """All files, in order, each with a reason and one repeatable statement.
+
+    `applied`, the checksums by version: if that is all of them, as almost always, none is looked at again; it takes a third of
+    the time of a short command.
 
     Raises MigrationFault for the first that is not, for a gap, and for a number used twice.
     """
@@ -82,6 +85,8 @@ def migrations(folder: Path) -> list[Migration]:
     if not found:
         raise MigrationFault(f"there are no migrations in {folder}", "Set ALSOBOUGHT_HOME to the project's folder")
     _refuse_gaps(found)
+    if applied == {migration.version: migration.checksum for migration in found}:
+        return found
     for migration in found:
         if not migration.reason:
             raise MigrationFault(f"{migration.name} gives no reason", "Begin it with a comment that says why")
