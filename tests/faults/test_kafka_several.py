@@ -28,6 +28,7 @@ from tests.fold import Happened, fold, tables
 
 MakeRig = Callable[..., Rig]
 TURNS = 24 if THOROUGH else 8
+STORED = 40 if THOROUGH else 18
 
 
 def _holder(rig: Rig) -> Ingester | None:
@@ -229,13 +230,15 @@ def test_what_one_process_merges_and_forgets_the_others_know(shops: Callable[[st
         with ThreadPoolExecutor() as pool:
             merging = pool.submit(follower.do, "merge", "u1", "u2")
             forgetting = pool.submit(one.do, "forget", "u3")
-            for number in range(10, 40):
+            for number in range(10, STORED):
                 _submit(other, [_event(number)])
             assert merging.result()["user_id"] == "u2"
             forgetting.result()
     finally:
         follower.close()
     rows = one.warehouse.trusted_rows("select user_id, event_id from people.events order by seq").dicts()
-    expected = {f"e{number}": {1: "u2"}.get(number % 5, f"u{number % 5}") for number in range(40) if number % 5 != 3}
+    expected = {
+        f"e{number}": {1: "u2"}.get(number % 5, f"u{number % 5}") for number in range(STORED) if number % 5 != 3
+    }
     assert {row["event_id"]: row["user_id"] for row in rows} == expected
     assert {table: wrong for table, wrong in wrong_rows(one.warehouse, HOME / "sql" / "checks") if wrong} == {}
