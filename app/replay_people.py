@@ -10,6 +10,7 @@ from typing import Any
 from app.replay_requests import Request
 
 PEOPLE = frozenset({"user", "session", "guest", "person", "customer", "shopper", "visitor", "buyer", "email"})
+CUT = 57  # characters of a value that `app/pipes/parameters.py` says back
 
 
 def names_a_person(name: str) -> bool:
@@ -42,8 +43,10 @@ class People:
         }
 
     def error(self, request: Request, text: str) -> str:
-        """An error repeats the value it is about, in quotes."""
+        """An error repeats the value it is about, in quotes, and cuts a long one."""
         for name, values in request.parameters.items():
-            for value in values:
-                text = text.replace(repr(value), self.shown(name, repr(value)))
+            for value in values if names_a_person(name) and not self._named else ():
+                for said in (repr(value), repr(value)[:CUT]):
+                    if said in text:
+                        text = text.replace(said, self.shown(name, str(value)))
         return text
