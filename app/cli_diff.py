@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import tempfile
 import time
@@ -119,7 +118,7 @@ def diff(
 @contextmanager
 def _texts(settings: Settings, revision: str, folder: Path | None) -> Iterator[tuple[Path, Path, str]]:
     """Folders with the old and the new text and what the old one is called. Copies: nobody edits them meanwhile."""
-    from app.revision import FOLDERS, check_out
+    from app.revision import check_out, copy
 
     with tempfile.TemporaryDirectory(prefix="alsobought-") as made:
         old, new = Path(made, "old"), Path(made, "new")
@@ -128,10 +127,8 @@ def _texts(settings: Settings, revision: str, folder: Path | None) -> Iterator[t
             label = revision if revision.startswith(hashed) else f"{revision} ({hashed})"
         else:
             label = str(folder)
-        for home, copy in ((settings.home_folder, new), (folder, old)):
-            for part in FOLDERS if home else ():
-                if home and (home / part).is_dir():
-                    shutil.copytree(home / part, copy / part)
+            copy(folder, old)
+        copy(settings.home_folder, new)
         yield old, new, label
 
 

@@ -13,11 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from app.answers import Answer, answer, describer
+from app.answers import Answer, answer, open_library
 from app.errors import AlsoboughtError, NoSuchPipe, Unusable, WarehouseFault
 from app.pipes.library import Library, Pipe
 from app.recorder import SHOWN
 from app.replay_requests import Request
+from app.settings import Settings
 from app.warehouse import Rows, Warehouse
 
 TRIES = 3  # of a pair that something was stored under
@@ -90,7 +91,7 @@ class Pair:
 
 def side(label: str, folder: Path, warehouse: Warehouse, name: str) -> Side:
     """The pipe of that name in a folder with pipes/ and sql/macros/. Raises Unusable if there is none."""
-    library = Library(folder / "pipes", folder / "sql" / "macros", warehouse.tables, describer(warehouse))
+    library = open_library(Settings(home=str(folder)), warehouse)
     try:
         entry = library.entry(name)
     except NoSuchPipe as error:

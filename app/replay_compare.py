@@ -20,12 +20,12 @@ from app.replay_report import (
     Failed,
     Item,
     Place,
-    Ratio,
     Report,
     Spread,
     Text,
     Thresholds,
     missed,
+    ratio,
 )
 
 EXAMPLES = 5
@@ -140,7 +140,7 @@ def _spread(compared: Sequence[Pair], cost: Callable[[Cost], float]) -> Spread |
         return None
     weights = [pair.request.times for pair in compared]
     old, new = ([cost(said.cost) for said in side] for side in zip(*((p.old, p.new) for p in compared), strict=True))
-    median, p95 = (Ratio(quantile(old, weights, share), quantile(new, weights, share)) for share in (0.5, 0.95))
+    median, p95 = (ratio(quantile(old, weights, share), quantile(new, weights, share)) for share in (0.5, 0.95))
     return Spread(median, p95)
 
 

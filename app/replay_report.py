@@ -13,26 +13,27 @@ import msgspec
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """A number on either side, and new / old; no ratio where only the old one is 0."""
+    """A number on either side, and new / old: None where only the old one is 0."""
 
     old: float
     new: float
-
-    @property
-    def ratio(self) -> float | None:
-        return self.new / self.old if self.old else 1.0 if not self.new else None
+    ratio: float | None
 
     @property
     def said(self) -> str:
         """As words.
 
-        >>> Ratio(2, 3).said, Ratio(0, 3).said
+        >>> ratio(2, 3).said, ratio(0, 3).said
         ('1.50 times', 'from 0')
         """
         return "from 0" if self.ratio is None else f"{self.ratio:.2f} times"
 
     def over(self, limit: float | None) -> bool:
         return limit is not None and (self.ratio is None or self.ratio > limit)
+
+
+def ratio(old: float, new: float) -> Ratio:
+    return Ratio(old, new, new / old if old else 1.0 if not new else None)
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -155,9 +156,9 @@ def missed(made: Report, thresholds: Thresholds) -> list[str]:
         found.append(f"the mean overlap is {made.lists.rank_biased:.3f}, under {thresholds.min_overlap:g}")
     if made.seconds and made.seconds.median.over(thresholds.max_slower):
         found.append(f"the median time is {made.seconds.median.said}, over {thresholds.max_slower:g}")
-    for name, ratio in (("median", made.rows_read.median), ("p95", made.rows_read.p95)) if made.rows_read else ():
-        if ratio.over(thresholds.max_rows_read):
-            found.append(f"the {name} of rows read is {ratio.said}, over {thresholds.max_rows_read:g}")
+    for name, read in (("median", made.rows_read.median), ("p95", made.rows_read.p95)) if made.rows_read else ():
+        if read.over(thresholds.max_rows_read):
+            found.append(f"the {name} of rows read is {read.said}, over {thresholds.max_rows_read:g}")
     if made.lists and thresholds.max_empty is not None and made.new.empty > thresholds.max_empty:
         found.append(f"{made.new.empty:.1%} of the answers are empty, over {thresholds.max_empty:.1%}")
     return found

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import shutil
 import subprocess
 from pathlib import Path
 
 from app.errors import Unusable
+from app.pipes.template import files
 
 FOLDERS = ("pipes", "sql/macros")
 ELSE = "--base-folder names a folder with the old pipes/ and sql/macros/"
+
+
+def copy(home: Path, into: Path) -> None:
+    """The same of the files as they are now, so that nobody edits them while they are read."""
+    for folder in FOLDERS:
+        for path in files(home / folder):
+            (into / folder).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, into / folder)
 
 
 def check_out(home: Path, revision: str, into: Path) -> str:
@@ -23,19 +34,25 @@ def check_out(home: Path, revision: str, into: Path) -> str:
         hint="A branch, a tag or a hash works; a shallow clone may lack it: `git fetch --unshallow`",
     )
     hashed = commit.decode().strip()
-    listed = _git(home, "ls-tree", "-r", "-z", "--name-only", hashed, "--", *FOLDERS)
-    for name in filter(None, listed.decode().split("\0")):
+    listed = _git(home, "ls-tree", "-r", "-z", hashed, "--", *FOLDERS).decode(errors="surrogateescape")
+    blobs = {}
+    for kind, name in (line.split("\t", 1) for line in listed.split("\0") if line):
+        if name.endswith(".sql") and str(Path(name).parent) in FOLDERS:
+            blobs[name] = kind.split()[2]
+    printed = io.BytesIO(_git(home, "cat-file", "--batch", given="\n".join(blobs.values())))
+    for name in blobs:
+        size = int(printed.readline().split()[2])
         path = into / name
-        if path.suffix == ".sql" and str(path.parent.relative_to(into)) in FOLDERS:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(_git(home, "cat-file", "blob", f"{hashed}:./{name}"))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(printed.read(size))
+        printed.readline()
     return _git(home, "rev-parse", "--short", hashed).decode().strip()
 
 
-def _git(home: Path, *words: str, fault: str = "", hint: str = "") -> bytes:
-    """What git prints. `fault` is what it means when git refuses."""
+def _git(home: Path, *words: str, given: str = "", fault: str = "", hint: str = "") -> bytes:
+    """What git prints, with this on its input. `fault` is what it means when git refuses."""
     try:
-        ran = subprocess.run(["git", "-C", str(home), *words], capture_output=True, check=False)  # noqa: S603, S607
+        ran = subprocess.run(["git", "-C", str(home), *words], input=given.encode(), capture_output=True, check=False)  # noqa: S603, S607
     except OSError as error:
         raise Unusable("there is no git on this machine", ELSE) from error
     if ran.returncode:

@@ -16,7 +16,7 @@ from app.replay import Pair, Side, replay, side, unknown
 from app.replay_compare import report
 from app.replay_markdown import markdown
 from app.replay_people import People
-from app.replay_report import Report, Thresholds, missed
+from app.replay_report import Report, Thresholds, missed, ratio
 from app.replay_requests import Request, read_requests, recorded, write_requests
 from app.shop import Shop
 from app.warehouse import Rows, Warehouse
@@ -192,8 +192,7 @@ def test_each_threshold_fails_by_its_own_number(shop: Shop, sides: Sides) -> Non
     assert (made.new.fallback, made.new.empty) == (1, 0)
     made = msgspec.structs.replace(made, new=msgspec.structs.replace(made.new, empty=0.25))
     assert made.seconds
-    slow = msgspec.structs.replace(made.seconds.median, old=1.0, new=1.6)
-    read = msgspec.structs.replace(made.seconds.median, old=0.0, new=5.0)
+    slow, read = ratio(1.0, 1.6), ratio(0.0, 5.0)
     made = msgspec.structs.replace(
         made,
         seconds=msgspec.structs.replace(made.seconds, median=slow),
