@@ -144,7 +144,7 @@ def missed(made: Report, thresholds: Thresholds) -> list[str]:
     """A sentence for each threshold that is missed."""
     found = []
     if made.new.failed.alone:
-        found.append(f"{made.new.failed.alone} requests fail that the old text answers: {made.new.failed.first}")
+        found.append(f"new errors: {made.new.failed.alone:,}, the first: {made.new.failed.first}")
     columns = made.columns
     if not thresholds.allow_columns:
         found += [f"the column {name} is gone" for name in columns.removed]

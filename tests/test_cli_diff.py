@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from app import cli_diff
 from app.cli import main
 from app.settings import HOME, read_settings
 from app.visitor import reach_warehouse
@@ -142,7 +144,7 @@ def test_columns_and_broken_texts_fail(diff: Diff, home: Path) -> None:
     change(home, "pipes/also_bought.sql", "times as orders", "nonsense as orders")
     ran = diff("also_bought", "--markdown")
     assert ran.exit_code == 1
-    assert "* **fails**: `2 requests fail that the old text answers: pipes/also_bought.sql: " in ran.stdout
+    assert "* **fails**: `new errors: 2, the first: pipes/also_bought.sql: " in ran.stdout
 
 
 def test_a_file_carries_the_requests_of_nobody_by_name(diff: Diff, tmp_path: Path) -> None:
@@ -179,6 +181,25 @@ def test_what_cannot_be_compared_is_one_sentence(diff: Diff, home: Path, tmp_pat
     outside = shutil.copytree(home, tmp_path / "outside")
     alone = served.at(outside)("pipe", "diff", "also_bought")
     told(alone, f"{outside} is in no git repository", "--base-folder")
+
+
+def test_a_bar_comes_only_once_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+
+    @contextmanager
+    def bar(*_: object) -> Iterator[Callable[[int], None]]:
+        yield steps.append
+
+    monkeypatch.setattr(cli_diff, "progress_bar", bar)
+    with ExitStack() as stack:
+        told = cli_diff._bar(stack, 4)
+        told(1)
+        told(1)
+        assert steps == []
+        monkeypatch.setattr(cli_diff, "BAR_AFTER", -1)
+        told(1)
+        told(1)
+    assert steps == [3, 1]
 
 
 def test_the_workflow_of_the_guide_runs_this_command_with_options_it_has() -> None:

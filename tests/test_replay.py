@@ -168,11 +168,11 @@ def test_errors_fail_only_where_the_old_text_had_none(shop: Shop, sides: Sides) 
     pairs = asked(shop, both, ADA, Request({"user_id": ["ada"], "limit": ["7"]}), Request({"limit": [3]}))
     made = compared(both, pairs)
     assert (made.old.failed.requests, made.new.failed.requests, made.new.failed.alone, made.compared) == (1, 2, 1, 1)
-    assert made.missed == ["1 requests fail that the old text answers: limit: '7' is not between 1 and 5"]
+    assert made.missed == ["new errors: 1, the first: limit: '7' is not between 1 and 5"]
     both = sides_again(both, shop, SEEN + "select")
     made = compared(both, asked(shop, both, ADA), min_overlap=0.5)
     assert "pipes/seen.sql:13" in made.new.failed.first
-    assert made.missed == [f"1 requests fail that the old text answers: {made.new.failed.first}"]
+    assert made.missed == [f"new errors: 1, the first: {made.new.failed.first}"]
     assert "❌" in markdown(made)
 
 
