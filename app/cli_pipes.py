@@ -8,6 +8,7 @@ import click
 import msgspec
 from rich.table import Table
 
+from app.cli_diff import diff
 from app.errors import PipeFault, Unusable
 from app.progress import escaped, out
 from app.settings import Settings
@@ -20,6 +21,9 @@ def pipe() -> None:
     \b
     Example: alsobought pipe run also_bought item_id=green-tea
     """
+
+
+pipe.add_command(diff)
 
 
 @pipe.command("ls")

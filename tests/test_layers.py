@@ -23,10 +23,14 @@ LAYERS = [
         "app.cli_rebuild",
         "app.cli_users",
     ],
+    ["app.cli_diff"],
     ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases", "app.serve"],
+    ["app.replay_compare"],
+    ["app.replay", "app.replay_people"],
+    ["app.replay_requests", "app.revision"],
     ["app.visitor"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
     ["app.web.endpoints"],
@@ -69,14 +73,18 @@ LAYERS = [
     ["app.migrations.statement"],
     ["app.messages"],
     ["app.examination", "app.kafka", "app.segment"],
+    ["app.replay_shown", "app.replay_markdown"],
+    ["app.replay_words"],
+    ["app.replay_report"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
     ["app.line"],
-    ["app.failpoints"],
+    ["app.failpoints", "app.overlap"],
     ["app.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}
 ENGINES = ("chdb", "clickhouse_connect")
 PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.template", "app.pipes.check", "app.errors"]
+PURE += ["app.overlap", "app.replay_report", "app.replay_words", "app.replay_markdown"]
 PURE += ["app.migrations.cluster", "app.migrations.files", "app.migrations.statement"]
 
 
