@@ -18,7 +18,7 @@ from app.progress import err, escaped, out, progress_bar
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.replay_requests import Request
+    from app.replay.requests import Request
 
 BAR_AFTER = 2.0  # seconds
 SHARE = click.FloatRange(0, 1)
@@ -77,12 +77,12 @@ def diff(
              alsobought pipe diff also_bought --from requests.ndjson --min-overlap 0.8 --markdown
     """
     from app.intake import utc_now
-    from app.replay import replay, side
-    from app.replay_compare import report
-    from app.replay_markdown import markdown
-    from app.replay_report import Thresholds
-    from app.replay_requests import read_requests, recorded
-    from app.replay_shown import show
+    from app.replay.ask import replay, side
+    from app.replay.compare import report
+    from app.replay.markdown import markdown
+    from app.replay.report import Thresholds
+    from app.replay.requests import read_requests, recorded
+    from app.replay.shown import show
     from app.visitor import reach_warehouse
 
     if base is not None and base_folder is not None:
@@ -118,7 +118,7 @@ def diff(
 @contextmanager
 def _texts(settings: Settings, revision: str, folder: Path | None) -> Iterator[tuple[Path, Path, str]]:
     """Folders with the old and the new text and what the old one is called. Copies: nobody edits them meanwhile."""
-    from app.revision import check_out, copy
+    from app.replay.revision import check_out, copy
 
     with tempfile.TemporaryDirectory(prefix="alsobought-") as made:
         old, new = Path(made, "old"), Path(made, "new")
@@ -133,8 +133,8 @@ def _texts(settings: Settings, revision: str, folder: Path | None) -> Iterator[t
 
 
 def _save(path: Path, requests: list[Request], with_users: bool) -> None:
-    from app.replay_people import names_a_person
-    from app.replay_requests import write_requests
+    from app.replay.people import names_a_person
+    from app.replay.requests import write_requests
 
     kept = [one for one in requests if with_users or not any(map(names_a_person, one.parameters))]
     if kept:

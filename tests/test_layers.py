@@ -28,9 +28,9 @@ LAYERS = [
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases", "app.serve"],
-    ["app.replay_compare"],
-    ["app.replay", "app.replay_people"],
-    ["app.replay_requests", "app.revision"],
+    ["app.replay.compare"],
+    ["app.replay.ask", "app.replay.people"],
+    ["app.replay.requests", "app.replay.revision"],
     ["app.visitor"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
     ["app.web.endpoints"],
@@ -73,18 +73,18 @@ LAYERS = [
     ["app.migrations.statement"],
     ["app.messages"],
     ["app.examination", "app.kafka", "app.segment"],
-    ["app.replay_shown", "app.replay_markdown"],
-    ["app.replay_words"],
-    ["app.replay_report"],
+    ["app.replay.shown", "app.replay.markdown"],
+    ["app.replay.words"],
+    ["app.replay.report"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
     ["app.line"],
-    ["app.failpoints", "app.overlap"],
+    ["app.failpoints", "app.replay.overlap"],
     ["app.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}
 ENGINES = ("chdb", "clickhouse_connect")
 PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.template", "app.pipes.check", "app.errors"]
-PURE += ["app.overlap", "app.replay_report", "app.replay_words", "app.replay_markdown"]
+PURE += ["app.replay.overlap", "app.replay.report", "app.replay.words", "app.replay.markdown"]
 PURE += ["app.migrations.cluster", "app.migrations.files", "app.migrations.statement"]
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.overlap import jaccard, mean, quantile, rank_biased_overlap
+from app.replay.overlap import jaccard, mean, quantile, rank_biased_overlap
 
 LISTS = st.lists(st.sampled_from("abcdefghij"), unique=True)
 

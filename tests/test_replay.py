@@ -12,12 +12,12 @@ from flask.testing import FlaskClient
 
 from app.errors import Unusable
 from app.intake import utc_now
-from app.replay import Pair, Side, replay, side, unknown
-from app.replay_compare import report
-from app.replay_markdown import markdown
-from app.replay_people import People
-from app.replay_report import Report, Thresholds, missed, ratio
-from app.replay_requests import Request, read_requests, recorded, write_requests
+from app.replay.ask import Pair, Side, replay, side, unknown
+from app.replay.compare import report
+from app.replay.markdown import markdown
+from app.replay.people import People
+from app.replay.report import Report, Thresholds, missed, ratio
+from app.replay.requests import Request, read_requests, recorded, write_requests
 from app.shop import Shop
 from app.warehouse import Rows, Warehouse
 from app.web.factory import create_app

@@ -17,7 +17,7 @@ from app.answers import Answer, answer, open_library
 from app.errors import AlsoboughtError, NoSuchPipe, Unusable, WarehouseFault
 from app.pipes.library import Library, Pipe
 from app.recorder import SHOWN
-from app.replay_requests import Request
+from app.replay.requests import Request
 from app.settings import Settings
 from app.warehouse import Rows, Warehouse
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app import replay_words as words
-from app.replay_report import Example, Place, Report
+from app.replay import words
+from app.replay.report import Example, Place, Report
 
 BAR = 24
 COLOURS = ("green", "green", "yellow", "red")

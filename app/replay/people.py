@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.replay_requests import Request
+from app.replay.requests import Request
 
 PEOPLE = frozenset({"user", "session", "guest", "person", "customer", "shopper", "visitor", "buyer", "email"})
 CUT = 57  # characters of a value that `app/pipes/parameters.py` says back

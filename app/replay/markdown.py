@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from app import replay_words as words
-from app.replay_report import Example, Item, Place, Report
+from app.replay import words
+from app.replay.report import Example, Item, Place, Report
 
 
 def markdown(made: Report) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from app.overlap import jaccard, mean, quantile, rank_biased_overlap
-from app.replay import Cost, Pair, Said, Side, unknown
-from app.replay_people import People
-from app.replay_report import (
+from app.replay.ask import Cost, Pair, Said, Side, unknown
+from app.replay.overlap import jaccard, mean, quantile, rank_biased_overlap
+from app.replay.people import People
+from app.replay.report import (
     Alike,
     Columns,
     Example,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from app.replay_report import Item, Place, Report, Spread
+from app.replay.report import Item, Place, Report, Spread
 
 LONGEST = 60  # characters of a value
 ITEMS = 8  # that only one text shows

@@ -1,0 +1,1 @@
+"""Recorded requests asked of two texts of a pipe, and what changes."""
