@@ -125,7 +125,7 @@ def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[s
 
 
 def _defaults(pipe: Pipe) -> dict[str, Any]:
-    return {p.name: [p.default] if p.repeated else p.default for p in pipe.parameters if p.default is not None}
+    return {p.name: p.assumed for p in pipe.parameters if p.default is not None}
 
 
 def _run(warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Rows:

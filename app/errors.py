@@ -21,7 +21,8 @@ A message says what happened, a hint says what would have worked.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -96,13 +97,27 @@ class TooSlow(AlsoboughtError):
 
 
 class PipeFault(AlsoboughtError):
-    """A fault in a pipe's text. `line` counts from 1; 0 means the file as a whole."""
+    """A fault in a pipe's text. `line` counts from 1; 0 means the file as a whole. `others`: further ones of the text."""
 
     code = "pipe_fault"
 
     def __init__(self, message: str, hint: str = "", line: int = 0) -> None:
         super().__init__(message, hint)
         self.line = line
+        self.others: tuple[PipeFault, ...] = ()
+
+    @property
+    def all(self) -> tuple[PipeFault, ...]:
+        return (self, *self.others)
+
+    @classmethod
+    def together(cls, faults: Iterable[PipeFault]) -> PipeFault:
+        """Several faults of one text as one, that of the first line: each once, in the order of their lines."""
+        told = {(one.line, one.message): one for fault in faults for one in fault.all}
+        first, *others = sorted(told.values(), key=lambda one: one.line or sys.maxsize)
+        found = cls(first.message, first.hint, first.line)
+        found.others = tuple(others)
+        return found
 
 
 class WarehouseFault(AlsoboughtError):

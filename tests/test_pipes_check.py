@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
+import sqlglot
+from sqlglot import exp
 
 from app.errors import PipeFault
 from app.pipes.check import check, tables_of
+from app.pipes.columns import hidden_columns
+from app.pipes.scopes import scopes
 from app.shop import Shop
 
 TABLES = {"items", "events", "user_items", "item_hours", "catalogue"}
@@ -136,6 +140,16 @@ HOSTILE = {
     "a union that only limits its end": "select 1 as a union all select 2 as a order by a limit 1",
     "no limit": "select 1 order by 1",
     "no order": "select 1 limit 1",
+    "an order that leaves equal rows in any order": "select item_id, title from items order by title limit 10",
+    "an order by half of a group": "select brand, title, count() as n from items group by brand, title order by n, brand"
+    " limit 10",
+    "an order by a key that comes first": "select item_id, title from items order by item_id, price limit 10",
+    "an order by less than an array join makes": "select item_id, a from items array join [1] as a order by a limit 9",
+    "an order by less than arrayJoin makes": "select brand, arrayJoin([1, 2]) as a from items group by brand order by brand"
+    " limit 9",
+    "an order by one of two that no table has": "select arrayJoin([1, 1]) as a, 2 as b order by b limit 9",
+    "an order by a number beyond the columns": "select item_id from items order by 99999999999999999999 limit 10",
+    "a value of a with in place of a table": "with (select 1) as a select 1 from a order by 1 limit 1",
     "a limit for each only": "select item_id from items order by 1 limit 10 by item_id",
     "a limit inside only": "select * from (select 1 order by 1 limit 1)",
 }
@@ -160,6 +174,20 @@ GOOD = {
     "a case": "select case when 1 > 0 then 'a' else 'b' end as a order by a limit 10",
     "an interval": "select toDateTime('2026-01-01 00:00:00') - interval 1 day as a order by a limit 10",
     "a quantile": "select quantile(0.5)(price) as a from items order by a limit 10",
+    "an order by all": "select title, brand from items order by all limit 10",
+    "an order by a group": "select brand, count() as n from items group by brand order by n desc, brand limit 10",
+    "an order by a group of a with": "with a as (select title as t, brand as b, count() as n, max(price) as p from items"
+    " group by title, brand) select b, t, n, p from a where n > 1 order by n desc, t, b limit 10",
+    "an order by a group that is calculated": "select lower(title) as a, count() as n, max(price) as p from items"
+    " group by lower(title) order by n, a limit 10",
+    "an order by a row number": "select title, price, row_number() over (order by item_id) as n from items order by n limit 9",
+    "an order by what is distinct": "select distinct title, brand from items order by brand, title limit 10",
+    "an order of one row": "select max(price) as p, count() as n from items order by n limit 10",
+    "an order by the first of each": "select title, b from (select title, brand as b, price from items order by item_id"
+    " limit 1 by b) order by b limit 10",
+    "an order by a tuple": "select title, item_id from items order by (title, item_id) limit 10",
+    "a key by another name": "select title, item_id as found from items order by title, found limit 10",
+    "a key by its place": "select title, item_id from items order by 1, 2 limit 10",
     "limit by": "select item_id from (select item_id from items limit 1 by brand) order by item_id limit 10",
     "a parameter": "select item_id from items where item_id = {a:String} order by item_id limit {b:UInt16}",
     "an array of parameters": "select arrayJoin({c:Array(String)}) as a order by a limit 10",
@@ -201,7 +229,13 @@ def test_the_engine_runs_what_passes(shop: Shop) -> None:
         ("select 1\n" + END + ";", 2, "';' cannot be read here. A pipe is one statement"),
         ("select 1,\n'{a:String}'" + END, 2, "stands inside quotes"),
         ("/* a\nb */ select\n\u200b1" + END, 3, "cannot be read here"),
-        ("select 1\nfrom items\nwhere order by", 3, "cannot be read"),
+        ("select 1\nfrom items\nwhere order by", 3, "cannot be read: something is missing in WHERE"),
+        ("select 1\nfrom\n  itmes" + END, 3, "there is no table itmes. Did you mean items?"),
+        ("select 1\nfrom items\norder by\n title limit 1", 4, "leaves equal rows in any order"),
+        ("select\n cuont()" + END, 2, "the function cuont is not allowed in a pipe. Did you mean count?"),
+        ("select 1 from items /* a\nb */\n", 2, "the last SELECT has no LIMIT"),
+        ("select 1" + END + "\nsettings max_threads = 1", 2, "SETTINGS does not belong in a pipe"),
+        ("drop\ntable events", 0, "a pipe is a SELECT, not DROP"),
     ],
 )
 def test_a_fault_is_told_with_its_line(sql: str, line: int, says: str) -> None:
@@ -212,8 +246,94 @@ def test_a_fault_is_told_with_its_line(sql: str, line: int, says: str) -> None:
 
 
 def test_a_missing_table_is_told_with_those_there_are() -> None:
-    with pytest.raises(PipeFault, match=r"there is no table itms\. There are catalogue, events"):
-        check("select 1 from itms" + END, TABLES)
+    with pytest.raises(PipeFault, match=r"there is no table secrets\. There are catalogue, events"):
+        check("select 1 from secrets" + END, TABLES)
+
+
+def test_all_faults_of_a_text_are_told_at_once() -> None:
+    with pytest.raises(PipeFault) as raised:
+        check("select\n file('a'),\n nwo() from secrets,\n itmes order by 1", TABLES)
+    assert [(fault.line, fault.message) for fault in raised.value.all] == [
+        (2, "the function file is not allowed in a pipe"),
+        (3, "the function nwo is not allowed in a pipe"),
+        (3, "there is no table secrets"),
+        (4, "there is no table itmes"),
+        (4, "the last SELECT has no LIMIT"),
+        (4, "the last ORDER BY leaves equal rows in any order"),
+    ]
+
+
+SCHEMA = {
+    "items": ["item_id", "title", "brand", "price"],
+    "user_items": ["user_id", "item_id", "events"],
+    "item_hours": ["hour", "item_key", "events"],
+}
+HIDES = {
+    "in where": ("select sum(events) as events from user_items where events > 0", "user_items", "WHERE"),
+    "in prewhere": ("select lower(title) as title from items prewhere title = 'a'", "items", "PREWHERE"),
+    "in group by": ("select toDate(hour) as hour, count() from item_hours group by hour", "item_hours", "GROUP BY"),
+    "in a join": ("select a.price + 1 as brand from items as a join user_items as b on brand = b.user_id", "a", "JOIN"),
+    "in a with": ("with toDate(1) as hour select count() from item_hours where hour > 5", "item_hours", "WHERE"),
+    "in a sub-query": (
+        "select 1 from (select sum(events) as events from user_items where events > 0)",
+        "user_items",
+        "W",
+    ),
+    "of a with": (
+        "with a as (select item_id, title as t from items) select lower(t) as t from a where t = 'b'",
+        "a",
+        "WHERE",
+    ),
+    "of another column": ("select title as brand from items where brand = 'a'", "items", "WHERE"),
+    "of a star": ("select lower(title) as title from (select * from items) as a where title = ''", "a", "WHERE"),
+}
+PERHAPS = {
+    "in having": "select user_id, sum(events) as events from user_items group by user_id having events > 0",
+    "in another expression": "select sum(events) as events, events / 2 as half from user_items",
+}
+HARMLESS = {
+    "itself": "select item_id as item_id from items where item_id = 'a'",
+    "itself with its table": "select i.item_id as item_id from items as i where item_id = 'a' group by item_id",
+    "only in its own expression": "select sum(events) as events from user_items where user_items.events > 0",
+    "only in order by": "select round(price) as price from items order by price",
+    "another name": "select sum(events) as happened from user_items where events > 0 group by item_id",
+    "of another select": "select 1 from (select lower(title) as title from items) as a where title = ''",
+    "an argument": "select lower(title) as title from items where arrayExists(title -> title = 'a', [brand])",
+    "one more select inside": "select lower(title) as title from items where item_id in (select title from items)",
+}
+
+
+@pytest.mark.parametrize(("sql", "table", "clause"), HIDES.values(), ids=HIDES)
+def test_an_alias_that_hides_a_column_is_a_fault(sql: str, table: str, clause: str) -> None:
+    (found,) = hidden_columns(scopes(check_only(sql), SCHEMA))
+    assert found.certain
+    assert f"is a column of {table} and" in found.message
+    assert f"and {clause}" in found.message
+
+
+@pytest.mark.parametrize("sql", PERHAPS.values(), ids=PERHAPS)
+def test_an_alias_that_may_be_meant_is_a_warning(sql: str) -> None:
+    assert [found.certain for found in hidden_columns(scopes(check_only(sql), SCHEMA))] == [False]
+
+
+@pytest.mark.parametrize("sql", HARMLESS.values(), ids=HARMLESS)
+def test_an_alias_that_hides_nothing_is_fine(sql: str) -> None:
+    assert list(hidden_columns(scopes(check_only(sql), SCHEMA))) == []
+
+
+def check_only(sql: str) -> exp.Expr:
+    """The tree of a text that need not be a whole pipe."""
+    return sqlglot.parse_one(sql, dialect="clickhouse")
+
+
+def test_an_alias_does_win_in_the_engine(shop: Shop) -> None:
+    """Otherwise the rule would be a superstition."""
+    sql = "select {} as a from (select 1 as a, 2 as b) where a = 2"
+    assert shop.warehouse.rows(sql.format("b")).data == [[2]]
+    assert shop.warehouse.rows(
+        "select toStartOfYear(d) as d, count() as n from (select arrayJoin([toDate('2024-01-01'),"
+        " toDate('2024-02-01')]) as d) group by d"
+    ).data == [["2024-01-01", 2]]
 
 
 def test_the_tables_of_a_text_are_known() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import count
@@ -17,6 +19,7 @@ from app.errors import NoSuchPipe, PipeBroken, WarehouseFault
 from app.pipes.library import Described, Library
 from app.settings import HOME
 from app.warehouse import Warehouse
+from app.web.openapi import describe_api
 from tests.engines import Engine, drop
 
 TITLES = """
@@ -89,7 +92,8 @@ def test_a_pipe_knows_its_columns_tables_and_parameters(library: Library, save: 
 
 def test_every_pipe_of_the_project_is_good(warehouse: Warehouse) -> None:
     library = Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.tables, describer(warehouse))
-    assert {name: library.entry(name).fault for name in library.names()} == dict.fromkeys(library.names())
+    found = {name: (*library.entry(name).faults, *library.entry(name).warnings) for name in library.names()}
+    assert found == dict.fromkeys(library.names(), ())
     assert library.names()
 
 
@@ -222,28 +226,64 @@ BROKEN = {
     "no header": ("select 1", "1: the first line"),
     "a bad header": (TITLES.replace("(1..100)", "(1..70000)"), "3: :limit: '70000' is not between"),
     "a bad template": (TITLES.replace("{{ limit }}", "{{ limit|upper }}"), "13: a filter"),
-    "an unknown name": (TITLES.replace("{{ limit }}", "{{ limt }}"), "13: 'limt' is undefined"),
+    "an unknown name": (TITLES.replace("{{ limit }}", "{{ limt }}"), "13: 'limt' is undefined. Did you mean limit?"),
     "a function that reads files": (TITLES.replace("title\n", "file(title) as title\n"), "7: the function file"),
-    "a column that is not there": (TITLES.replace("title\n", "titel\n"), "titel"),
-    "a parameter that is never used": (TITLES.replace("limit {{ limit }}", "limit 10"), ":limit is declared and never"),
+    "a column that is not there": (
+        TITLES.replace("title\n", "titel\n"),
+        "7: there is no column titel. Did you mean title?",
+    ),
+    "a column that nothing is like": (
+        TITLES.replace("title\n", "zzz\n"),
+        "7: there is no column zzz. There are attributes",
+    ),
+    "a parameter without its braces": (
+        TITLES.replace("1 = 1", "price > limit"),
+        "9: there is no column limit. Write {{ limit }} for the parameter",
+    ),
+    "a column of a table that is not read": (
+        TITLES.replace("title\n", "i.title\n"),
+        "7: there is no column i.title. The tables here are called items",
+    ),
+    "a column neither grouped nor summed": (
+        TITLES.replace("order by", "group by item_id order by"),
+        "7: title is neither in GROUP BY nor inside an aggregate",
+    ),
+    "types that do not fit": (TITLES.replace("1 = 1", "title = 5"), "9: values of types that do not fit together"),
+    "an operator of other types": (TITLES.replace("title\n", "title + 1 as n\n"), "7: + does not take an argument of"),
+    "an attribute that is not there": (
+        TITLES.replace("title\n", "dictGet('catalogue', 'titel', 1) as t\n"),
+        "7: the dictionary has no attribute titel",
+    ),
+    "an alias over a column": (
+        TITLES.replace("title\n", "lower(title) as title\n"),
+        "7: title is a column of items and here the name of an expression too, and WHERE",
+    ),
+    "a parameter that is never used": (
+        TITLES.replace("limit {{ limit }}", "limit 10"),
+        "3: :limit is declared and never",
+    ),
     "columns that come and go": (
         TITLES.replace("title\n", "title {% if brand %}, brand {% endif %}\n"),
-        "with brand the",
+        "7: with brand the",
     ),
     "a key that is no column": (
         "-- T.\n-- :a String  x\n-- @key a\nselect item_id from items where title in {{ a }} order by 1 limit 9",
-        "@key a is not a column",
+        "3: @key a is not a column",
     ),
     "a fallback that is no pipe": (
         TITLES.replace("{% from", "-- @fallback nope\n{% from"),
-        "@fallback nope is not a pipe",
+        "6: @fallback nope is not a pipe",
     ),
     "a cache without a time": (TITLES.replace("{% from", "-- @cache soon\n{% from"), "6: @cache soon"),
     "a cache of something else": (TITLES.replace("{% from", "-- @cache 5s brand\n{% from"), "6: @cache … brand"),
-    "an error in one case only": (TITLES.replace("title = {{ words }}", "titel = {{ words }}"), "titel"),
+    "an error in one case only": (
+        TITLES.replace("title = {{ words }}", "titel = {{ words }}"),
+        "11: there is no column titel",
+    ),
+    "a control character": (TITLES.replace("item_id,", "item_id,\x02"), "7: '\\x02' cannot be read here"),
     "a read of a file in one case only": (
         TITLES.replace("title = {{ words }}", "title = file({{ words }})"),
-        "the function file is not allowed",
+        "11: the function file is not allowed",
     ),
     "a tower of ifs": (TITLES + "{% if brand %}" * 300 + "{% endif %}" * 300, "nested too deeply"),
     "nothing at all": ("", "1: the first line"),
@@ -256,6 +296,115 @@ def test_a_fault_is_found_at_load(library: Library, save: Save, text: str, says:
     with pytest.raises(PipeBroken):
         library["titles"]
     assert says in fault(library, "titles")
+
+
+LINES = """
+{%- macro tall(column) -%}
+(
+    {{ column }} = ''
+    or {{ column }} = titel
+)
+{%- endmacro -%}
+""".lstrip()
+
+
+def test_the_line_of_a_fault_is_the_files_whatever_stands_above_it(library: Library, save: Save) -> None:
+    """A macro of several lines, lines that are left out, and comments: none of them moves the lines below."""
+    save("macros/tall.sql", LINES.replace("titel", "'a'"))
+    text = TITLES.replace("{% from", "{% from 'tall.sql' import tall %}\n{% from").replace(
+        "where 1 = 1", "{# a comment\n of two lines #}\nwhere {{ tall('title') }} and {{ tall('brand') }}"
+    )
+    above = text.replace("limit {{ limit }}", "{% if brand %}\n\n \n{% endif %}\nlimit {{ limit }} + prise")
+    save("pipes/titles.sql", above)
+    number = above.splitlines().index("limit {{ limit }} + prise") + 1
+    assert fault(library, "titles") == f"{number}: there is no column prise. Did you mean price?"
+
+
+def test_a_fault_in_a_macro_names_its_line_and_the_line_that_uses_it(library: Library, save: Save) -> None:
+    save("macros/tall.sql", LINES)
+    save(
+        "pipes/titles.sql",
+        TITLES.replace("'m.sql' import same", "'tall.sql' import tall").replace(
+            '{{ same("brand", brand) }}', "{{ tall('brand') }} and title = {{ brand }}"
+        ),
+    )
+    assert fault(library, "titles") == "10: tall.sql, line 4: there is no column titel. Did you mean title?"
+    save("macros/tall.sql", LINES.replace("titel", "{{ nope }}"))
+    assert fault(library, "titles").startswith("10: tall.sql, line 4: 'nope' is undefined")
+
+
+def test_all_faults_of_a_text_are_told(library: Library, save: Save, caplog: pytest.LogCaptureFixture) -> None:
+    text = TITLES.replace("item_id, title", "itm_id, titel").replace("title = {{ words }}", "nope = {{ words }}")
+    save("pipes/titles.sql", text.replace("by item_id", "by title"))
+    entry = library.entry("titles")
+    assert [(one.line, one.message) for one in entry.faults] == [
+        (12, "the last ORDER BY leaves equal rows in any order")
+    ]
+    save("pipes/titles.sql", text)
+    found = [(one.line, one.message) for one in library.entry("titles").faults]
+    assert found == [
+        (7, "there is no column itm_id"),
+        (7, "there is no column titel"),
+        (11, "there is no column nope"),
+    ]
+    told = [message.partition(" ")[0] for message in caplog.messages if message.startswith("pipes/")]
+    assert told == [f"pipes/titles.sql:{line}:" for line in (12, 7, 7, 11)]
+
+
+def test_a_warning_stops_nothing(library: Library, save: Save) -> None:
+    save(
+        "pipes/busy.sql",
+        "-- Busy.\nwith a as (select user_id as person, sum(events) as events from user_items group by person\n"
+        "having events > 0),\nb as (select person, events from a\nlimit 2 by events)\n"
+        "select person as user_id, events from b order by events, user_id limit 5\n",
+    )
+    entry = library.entry("busy")
+    assert entry.faults == ()
+    assert [(warning.line, warning.message.partition(" ")[0]) for warning in entry.warnings] == [
+        (2, "events"),
+        (5, "LIMIT"),
+    ]
+    assert all(warning.hint for warning in entry.warnings)
+    assert library["busy"].columns
+
+
+def test_a_draft_is_checked_and_not_saved(library: Library, save: Save) -> None:
+    save("pipes/titles.sql", TITLES)
+    served = library["titles"]
+    better = library.draft("titles", TITLES.replace("title\n", "title, brand\n").replace("\n", "\r\n"))
+    assert better.pipe
+    assert better.pipe.columns[2] == ("brand", "String")
+    broken = library.draft("titles", TITLES.replace("title\n", "titel\n"))
+    assert broken.pipe is None
+    assert [str(one) for one in broken.faults] == ["there is no column titel. Did you mean title?"]
+    assert library["titles"] is served
+    assert library.draft("new_one", TITLES.replace("{% from", "-- @fallback new_one\n{% from")).pipe
+    assert library.names() == ["titles"]
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "1a", "a.sql", "a" * 300 + "-"])
+def test_a_draft_needs_a_name(library: Library, save: Save, name: str) -> None:
+    assert "cannot be the name of a pipe" in str(library.draft(name, TITLES).fault)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\0", "\ud800", "-- \udfff\nselect 1", "x" * 10_000_000, "\x02(\x03" * 9, "-- a" * 40_000]
+)
+def test_whatever_is_drafted_is_a_fault_at_once(library: Library, save: Save, text: str) -> None:
+    started = time.perf_counter()
+    entry = library.draft("a", text)
+    assert (entry.pipe, bool(entry.fault)) == (None, True)
+    assert len(str(entry.fault)) < 300
+    assert time.perf_counter() - started < 3
+
+
+def test_a_large_file_is_refused_without_being_read_whole(library: Library, tmp_path: Path) -> None:
+    for folder, says in (("pipes", "titles.sql has more than 800,000 bytes"), ("macros", "large.sql has more than")):
+        (tmp_path / "pipes" / "titles.sql").write_text(TITLES)
+        path = tmp_path / folder / ("titles.sql" if folder == "pipes" else "large.sql")
+        with path.open("wb") as file:
+            file.truncate(50_000_000_000)  # a hole: nothing could hold it
+        assert says in fault(library, "titles")
 
 
 def test_a_file_that_is_not_text_is_a_fault(library: Library, save: Save, tmp_path: Path) -> None:
@@ -335,3 +484,83 @@ def test_pipes_that_fall_back_on_each_other_come_to_an_end(warehouse: Warehouse,
     for name, other in (("a", "b"), ("b", "a")):
         save(f"pipes/{name}.sql", f"-- None.\n-- @fallback {other}\nselect item_id from items order by 1 limit 1\n")
     assert answer(library, warehouse, "a", {}, NOON).data == []
+
+
+def test_requests_are_answered_while_the_file_is_saved_broken_and_mended(
+    warehouse: Warehouse, library: Library, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.pipes.library.RETRY_SECONDS", 0.0)
+    texts = [
+        TITLES,
+        TITLES.replace("title\n", "title, brand\n"),
+        TITLES.replace("from items", "from itmes"),
+        "",
+        TITLES.replace("title\n", "titel\n"),
+        TITLES[: len(TITLES) // 2],  # half of it is written
+    ]
+    wide = {2: ["item_id", "title"], 3: ["item_id", "title", "brand"]}
+    save("pipes/titles.sql", TITLES)
+    library["titles"]
+    wrong: list[object] = []
+    asked, stop = count(), threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                found = answer(library, warehouse, "titles", {"limit": ["3"]}, NOON)
+                names = [column.name for column in found.meta]
+                if names != wide.get(len(names)):
+                    wrong.append(names)
+            except Exception as error:
+                wrong.append(error)
+            next(asked)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(30):
+        save("pipes/titles.sql", texts[number % len(texts)])
+        time.sleep(0.03)
+    save("pipes/titles.sql", texts[1])
+    deadline = time.monotonic() + 20
+    while len(library["titles"].columns) != 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert next(asked) > 50
+    assert library.entry("titles").fault is None
+    assert len(library["titles"].columns) == 3
+
+
+PAGE = (HOME / "docs" / "pipes.md").read_text()
+EXAMPLES = re.findall(r"((?:<!-- [^\n]* -->\n)*)```sql\n(.*?)```", PAGE, re.S)
+
+
+@pytest.mark.parametrize(("told", "text"), EXAMPLES)
+def test_the_page_about_the_language_tells_the_truth(warehouse: Warehouse, told: str, text: str) -> None:
+    library = Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.tables, describer(warehouse))
+    entry = library.draft("example", text)
+    assert len(EXAMPLES) == PAGE.count("```sql")
+    wanted = re.findall(r"<!-- (.*) -->", told)
+    found = [f"{one.line}: {one}" for one in (*entry.faults, *entry.warnings)]
+    assert len(found) == len(wanted)
+    assert [one[: len(start)] for one, start in zip(found, wanted, strict=True)] == wanted
+    assert bool(entry.pipe) == (not wanted)
+
+
+def test_what_a_header_says_is_in_the_description_of_the_endpoint(library: Library, save: Save) -> None:
+    save(
+        "pipes/facts.sql",
+        "-- Facts.\n-- :code String = abc (3..12, /[a-z]+/)  x\n-- :name String = a (/(?i)a+/)  x\n"
+        "-- :day Date = 2020-01-01 (2020-01-01..2030-12-31)  x\n-- :many Array(UInt8) = [1, 2] (1..5)  x\n"
+        "select {{ code }} as a, {{ name }} as b, {{ day }} as c, {{ many }} as d order by a limit 1\n",
+    )
+    (path,) = [path for name, path in describe_api([library["facts"]])["paths"].items() if name == "/pipes/facts"]
+    code, name, day, many = [parameter["schema"] for parameter in path["get"]["parameters"]]
+    assert code == {"type": "string", "minLength": 3, "maxLength": 12, "pattern": "^(?:[a-z]+)$", "default": "abc"}
+    assert (name["description"], "pattern" in name) == ("Matches the RE2 pattern (?i)a+", False)
+    assert (day["format"], day["description"]) == ("date", "From 2020-01-01 to 2030-12-31.")
+    assert "minimum" not in day
+    assert many == {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 5}, "default": [1, 2]}

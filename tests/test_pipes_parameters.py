@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from app.errors import BadParameters
+from app.pipes.declaration import declared
 from app.pipes.parameters import Parameter, values
 from app.shop import Shop
 
@@ -150,9 +152,149 @@ def test_what_must_be_given_is_asked_for_by_its_description() -> None:
 def test_a_repeated_parameter_takes_many_values_and_no_commas() -> None:
     repeated = Parameter("a", "String", "x", repeated=True)
     assert values([repeated], {"a": ["b", "c,d"]}) == {"a": ["b", "c,d"]}
-    assert values([Parameter("a", "UInt8", "x", repeated=True, default=5)], {}) == {"a": [5]}
+    assert values([Parameter("a", "UInt8", "x", repeated=True, default=(5,))], {}) == {"a": [5]}
     assert problems([repeated], {"a": ["b"] * 1001}) == {"a": "1001 values; at most 1000"}
     assert "missing" in problems([repeated], {"a": []})["a"]
+
+
+def test_values_with_commas_between_them_are_several() -> None:
+    numbers = Parameter("a", "UInt8", "x", repeated=True, separated=True, maximum=9)
+    assert values([numbers], {"a": ["1,2,3"]}) == {"a": [1, 2, 3]}
+    assert values([numbers], {"a": ["1", "2"]}) == {"a": [1, 2]}
+    assert values([numbers], {"a": [1]}) == {"a": [1]}
+    assert problems([numbers], {"a": ["1,2,30"]}) == {"a": "'30' is not between 0 and 9"}
+    assert problems([numbers], {"a": ["1,2", "3"]})["a"].startswith("'1,2' is not a whole number")
+    assert problems([numbers], {"a": ["1,"]})["a"].startswith("'' is not a whole number")
+    assert problems([numbers], {"a": ["1," * 1_000_000]}) == {"a": "1000001 values; at most 1000"}
+    assert problems([numbers], {"a": [["1,2"]]})["a"].startswith('["1,2"] is not a whole number')
+
+
+def test_a_comma_within_a_value_has_a_backslash_or_the_value_is_repeated() -> None:
+    texts = Parameter("a", "String", "x", repeated=True, separated=True)
+    assert values([texts], {"a": ["b\\,c,d\\"]}) == {"a": ["b,c", "d\\"]}
+    assert values([texts], {"a": ["b,c", "d"]}) == {"a": ["b,c", "d"]}
+
+
+def test_lengths_are_counted_in_characters() -> None:
+    three: dict[str, Any] = {"min_length": 3, "max_length": 3}
+    assert one("String", "🧉🧉🧉", **three) == "🧉🧉🧉"
+    assert problem("String", "ab", **three) == "'ab' has 2 characters; it takes 3"
+    assert problem("String", "a" * 900, min_length=1, max_length=5) == (
+        f"'{'a' * 56}… has 900 characters; it takes between 1 and 5"
+    )
+
+
+def test_a_pattern_holds_for_the_whole_value() -> None:
+    sku: dict[str, Any] = {"pattern": r"[A-Z]{2}\d+"}
+    assert one("String", "AB12", **sku) == "AB12"
+    for bad in ("AB12 ", "xAB12", "AB12\n", "AB", "AB١", "ab12", ""):
+        assert "does not match /[A-Z]{2}\\d+/" in problem("String", bad, **sku)
+    many = Parameter("a", "String", "x", repeated=True, separated=True, **sku)
+    assert values([many], {"a": ["AB1,CD2"]}) == {"a": ["AB1", "CD2"]}
+    assert "'cd' does not match" in problems([many], {"a": ["AB1,cd"]})["a"]
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+b", "(a|aa)+b", "(.*)*b", "(a?){200}b", "^(([a-z])+.)+[A-Z]([a-z])+$"])
+def test_no_value_makes_a_pattern_slow(pattern: str) -> None:
+    """These take Python's own patterns longer than the universe has been there."""
+    started = time.process_time()
+    for value in ("a" * 1000, "a" * 999 + "!", "aA" * 500, "é" * 1000):
+        problem("String", value, pattern=pattern)
+    assert time.process_time() - started < 1
+
+
+def test_days_and_times_keep_to_their_range() -> None:
+    days: dict[str, Any] = {"minimum": date(2020, 1, 1), "maximum": date(2030, 12, 31)}
+    assert one("Date", "2030-12-31", **days) == date(2030, 12, 31)
+    assert problem("Date", "2031-01-01", **days) == "'2031-01-01' is not between 2020-01-01 and 2030-12-31"
+    times: dict[str, Any] = {"minimum": datetime(2020, 1, 1, tzinfo=UTC), "maximum": datetime(2020, 1, 2, tzinfo=UTC)}
+    assert one("DateTime", "2020-01-02T01:00:00+05:00", **times).hour == 1
+    assert problem("DateTime", "2020-01-02T00:00:01", **times) == (
+        "'2020-01-02T00:00:01' is not between 2020-01-01T00:00:00Z and 2020-01-02T00:00:00Z"
+    )
+
+
+def test_a_value_that_is_none_of_a_set_is_told_the_nearest() -> None:
+    assert problem("String", "newst", choices=("best", "newest")) == (
+        "'newst' is not one of best, newest; did you mean newest?"
+    )
+
+
+STRANGE: list[Any] = [
+    *(
+        "'",
+        "\0",
+        "x" * 1_000_000,
+        "🧉",
+        "\ud800",
+        "a\udfffb",
+        "-1",
+        "NaN",
+        "nan",
+        "Infinity",
+        "1e999",
+        "0x10",
+        "--1",
+        "",
+    ),
+    *(
+        -1,
+        2**64,
+        -(2**64),
+        10**5000,
+        1.5,
+        float("nan"),
+        float("inf"),
+        True,
+        None,
+        [],
+        [[]],
+        [["a", ["b"]]],
+        {},
+        {"a": 1},
+    ),
+    *(
+        "2026-02-30",
+        "9999-12-31T23:59:59+14:00",
+        "0001-01-01",
+        "2026-01-31T25:00",
+        "١",
+        "1,2,3",
+        ",",
+        "\\,",
+        "%s",
+        "\r\n",
+    ),
+]
+KINDS = [
+    ":a String  x",
+    ":a String (1..3, /[a-z]+|🧉/)  x",
+    ":a String (b, c)  x",
+    ":a UInt64  x",
+    ":a Int8 (-5..5)  x",
+    ":a Float64 (0..1)  x",
+    ":a Bool  x",
+    ":a Date (2020-01-01..2030-12-31)  x",
+    ":a DateTime (2020-01-01..2030-12-31)  x",
+    ":a Array(String) (/.*/)  x",
+    ":a Array(UInt8) = [1]  x",
+    ":a Array(Date)  x",
+]
+
+
+@pytest.mark.parametrize("line", KINDS)
+def test_whatever_comes_is_a_value_of_the_type_or_a_short_refusal(shop: Shop, line: str) -> None:
+    parameter = declared(line, 1)
+    bound = []
+    for value in STRANGE:
+        for given in ([value], [value, value]):
+            try:
+                bound.append(values([parameter], {"a": given})["a"])
+            except BadParameters as error:
+                assert error.status == 400
+                assert 0 < len(str(error).encode()) < 500
+    for value in bound[:10]:
+        shop.warehouse.rows(f"select {{a:{parameter.sql_type}}}", {"a": value})
 
 
 def test_one_value_is_what_the_others_take() -> None:

@@ -8,16 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from app.errors import PipeFault
+from app.pipes.columns import place_of
+from app.pipes.order import tells_apart
+from app.pipes.places import Places
 from app.pipes.template import placeholders
 
-FUNCTIONS = frozenset(
-    """
+WRITTEN = """
     abs any anyLast argMax argMin array arrayAll arrayAvg arrayConcat arrayCount arrayCumSum arrayDistinct
     arrayElement arrayEnumerate arrayExists arrayFilter arrayFirst arrayFirstIndex arrayFlatten arrayIntersect
     arrayJoin arrayLast arrayMap arrayMax arrayMin arrayPopBack arrayPopFront arrayProduct arrayPushBack
@@ -43,8 +46,8 @@ FUNCTIONS = frozenset(
     uniqExact upper upperUTF8 varPop varSamp vectorSum xxHash64 addDays addHours addMinutes addMonths addSeconds
     addWeeks subtractDays subtractHours subtractMinutes subtractMonths subtractSeconds subtractWeeks
     exponentialTimeDecayedAvg exponentialTimeDecayedCount exponentialTimeDecayedSum
-    """.lower().split()
-)
+    """.split()  # noqa: SIM905 - words are easier to read than a list of 300 strings
+FUNCTIONS = {name.lower(): name for name in WRITTEN}
 # Words that may stand before "(" without being functions.
 WORDS = frozenset(
     """
@@ -82,39 +85,63 @@ LEXEME = re.compile(
 class Lexeme:
     kind: str
     text: str
-    line: int
+    at: int  # its first character in the text
 
 
-def check(sql: str, tables: Collection[str]) -> exp.Expression:
+class _Text:
+    """A rendered text, and the faults found in it so far."""
+
+    def __init__(self, sql: str, tables: Collection[str], places: Places) -> None:
+        self.sql, self.tables, self.places = sql, tables, places
+        self.faults: list[PipeFault] = []
+
+    def fault(self, at: int, message: str, hint: str = "") -> PipeFault:
+        return self.places.fault(self.sql, at, message, hint)
+
+    def note(self, at: int, message: str, hint: str = "") -> None:
+        self.faults.append(self.fault(at, message, hint))
+
+
+def check(sql: str, tables: Collection[str], places: Places = Places()) -> exp.Select:  # noqa: B008 - frozen
     """The parsed text, if it may run.
 
-    Raises PipeFault that names what is not allowed and, where it can be told, the line.
+    Raises PipeFault that names what is not allowed and, where it can be told, the line; `others` has the further ones.
     """
-    lexemes = _lexemes(sql)
+    text = _Text(sql, tables, places)
+    lexemes = _lexemes(text)
     code = [lexeme for lexeme in lexemes if lexeme.kind not in ("space", "comment")]
-    _only_listed_functions(code)
-    _only_own_dictionaries(code, tables)
-    tree = _one_select("".join(_without_comment(lexeme) for lexeme in lexemes))
-    _only_own_tables(tree, tables)
+    _only_listed_functions(text, code)
+    _only_own_dictionaries(text, code)
+    try:
+        tree = _one_select(text, "".join(_without_comment(lexeme) for lexeme in lexemes))
+    except PipeFault as fault:
+        raise PipeFault.together([*text.faults, fault]) from fault
+    _only_own_tables(text, tree)
     for select in tree.find_all(exp.Select):
         for clause in ("settings", "format", "into", "locks"):
             if select.args.get(clause):
-                raise PipeFault(f"{clause.upper()} does not belong in a pipe", "Leave it out: the service sets it")
-    _ordered_and_limited(tree)
+                text.note(_word(code, clause), f"{clause.upper()} does not belong in a pipe", "The service sets it")
+    _ordered_and_limited(text, tree)
+    if text.faults:
+        raise PipeFault.together(text.faults)
     return tree
 
 
-def _lexemes(sql: str) -> list[Lexeme]:
+def _word(code: list[Lexeme], word: str) -> int:
+    return next((lexeme.at for lexeme in code if lexeme.text.lower() == word), 0)
+
+
+def _lexemes(text: _Text) -> list[Lexeme]:
     found: list[Lexeme] = []
-    place, line = 0, 1
+    place, sql = 0, text.sql
     while place < len(sql):
         match = LEXEME.match(sql, place)
         if not match:
-            raise PipeFault(f"{sql[place]!r} cannot be read here", _HINTS.get(sql[place], ""), line)
-        lexeme = Lexeme(match.lastgroup or "", match[0], line)
-        _nothing_hidden(lexeme)
+            raise text.fault(place, f"{sql[place]!r} cannot be read here", _HINTS.get(sql[place], ""))
+        lexeme = Lexeme(match.lastgroup or "", match[0], place)
+        _nothing_hidden(text, lexeme)
         found.append(lexeme)
-        place, line = match.end(), line + match[0].count("\n")
+        place = match.end()
     return found
 
 
@@ -125,20 +152,19 @@ _HINTS = {
 }
 
 
-def _nothing_hidden(lexeme: Lexeme) -> None:
+def _nothing_hidden(text: _Text, lexeme: Lexeme) -> None:
     if lexeme.kind in ("string", "comment") and (found := placeholders(lexeme.text)):
-        raise PipeFault(
-            f"{{{{ {min(found)} }}}} stands inside quotes or a comment", "Take the quotes away", lexeme.line
-        )
+        raise text.fault(lexeme.at, f"{{{{ {min(found)} }}}} stands inside quotes or a comment", "Take the quotes away")
     if lexeme.kind == "comment" and "/*" in lexeme.text[2:]:
-        raise PipeFault("a comment stands inside a comment", line=lexeme.line)
+        raise text.fault(lexeme.at, "a comment stands inside a comment", "Leave one of them out")
 
 
 def _without_comment(lexeme: Lexeme) -> str:
-    return " " + "\n" * lexeme.text.count("\n") if lexeme.kind == "comment" else lexeme.text
+    """Characters keep their places: the parser tells them."""
+    return re.sub(r"[^\n]", " ", lexeme.text) if lexeme.kind == "comment" else lexeme.text
 
 
-def _only_listed_functions(code: list[Lexeme]) -> None:
+def _only_listed_functions(text: _Text, code: list[Lexeme]) -> None:
     nothing = Lexeme("", "", 0)
     for before, name, after in zip([nothing, *code], code, [*code[1:], nothing], strict=False):
         word = name.text.strip('"`').lower()
@@ -146,69 +172,106 @@ def _only_listed_functions(code: list[Lexeme]) -> None:
             continue
         hint = "Use {{ now }}: the clock is a parameter" if word in CLOCKS else ""
         if after.text == "(" and word not in FUNCTIONS:
-            raise PipeFault(f"the function {name.text} is not allowed in a pipe", hint, name.line)
-        if word in BARE and name.kind == "word" and before.text != ".":
-            raise PipeFault(f"{name.text} is not allowed in a pipe", hint, name.line)
+            near = get_close_matches(word, FUNCTIONS, n=1, cutoff=0.75)
+            meant = f"Did you mean {FUNCTIONS[near[0]]}?" if near and word not in SERVER else ""
+            text.note(name.at, f"the function {name.text} is not allowed in a pipe", hint or meant)
+        elif word in BARE and name.kind == "word" and before.text != ".":
+            text.note(name.at, f"{name.text} is not allowed in a pipe", hint)
 
 
-def _only_own_dictionaries(code: list[Lexeme], tables: Collection[str]) -> None:
+def _only_own_dictionaries(text: _Text, code: list[Lexeme]) -> None:
     for name, bracket, first in zip(code, code[1:], code[2:], strict=False):
-        if bracket.text == "(" and name.text.strip('"`').lower() in DICTIONARIES and first.text[1:-1] not in tables:
-            raise PipeFault(
-                f"{name.text} of {first.text}", "Name one of the project's dictionaries: 'catalogue'", name.line
-            )
+        word = name.text.strip('"`').lower()
+        if bracket.text == "(" and word in DICTIONARIES and first.text[1:-1] not in text.tables:
+            hint = "Name one of the project's dictionaries: 'catalogue'"
+            text.note(name.at, f"{name.text} of {first.text}", hint)
 
 
-def _one_select(sql: str) -> exp.Expression:
+def _one_select(text: _Text, sql: str) -> exp.Select:
     try:
         trees = sqlglot.parse(sql, dialect="clickhouse", error_level=sqlglot.ErrorLevel.RAISE)
-    except (SqlglotError, RecursionError) as error:
-        raise PipeFault(f"the SQL cannot be read: {_plain(error)}", line=_error_line(error)) from error
+    except RecursionError as error:
+        raise PipeFault("nested too deeply", "Name the inner parts in a WITH") from error
+    except SqlglotError as error:
+        line, column = _error_place(error)
+        at = sum(len(one) + 1 for one in sql.split("\n")[: line - 1]) + column
+        hint = "Look at this line and the end of the one before it" if line else ""
+        fault = text.fault(at, f"the SQL cannot be read: {_plain(error)}", hint)
+        raise fault if line else PipeFault(fault.message) from error
     if len(trees) != 1 or trees[0] is None:
-        raise PipeFault("a pipe is one statement", "Take the semicolon away")
+        raise PipeFault("there is no SELECT in it", "select … from … order by … limit {{ limit }}")
     tree = trees[0]
     if isinstance(tree, exp.SetOperation):  # the engine would order and limit its last part only
         raise PipeFault("a pipe ends in one SELECT", "Put the union into a sub-query and select from it")
     if not isinstance(tree, exp.Select):
-        raise PipeFault(f"a pipe is a SELECT, not {tree.key.upper()}")
+        raise PipeFault(f"a pipe is a SELECT, not {sql.split(maxsplit=1)[0].upper()}", "It only reads")
     return tree
 
 
-def _only_own_tables(tree: exp.Expression, tables: Collection[str]) -> None:
-    named = {cte.alias for cte in tree.find_all(exp.CTE)}
+def _only_own_tables(text: _Text, tree: exp.Expression) -> None:
+    named = _named(tree)
     for table in tree.find_all(exp.Table):
+        at = place_of(table)
+        written = table.sql(dialect="clickhouse")
         if not isinstance(table.this, exp.Identifier):
-            raise PipeFault(f"{table.sql(dialect='clickhouse')} is a table function", "Read the project's tables")
-        if table.args.get("db") or table.args.get("catalog"):
-            raise PipeFault(
-                f"{table.sql(dialect='clickhouse')}: leave the database out", "Write the table's name alone"
-            )
-        if table.name not in named and table.name not in tables:
-            raise PipeFault(f"there is no table {table.name}", f"There are {', '.join(sorted(tables))}")
+            text.note(at, f"{written} is a table function", "Read the project's tables")
+        elif table.args.get("db") or table.args.get("catalog"):
+            text.note(at, f"{written}: leave the database out", "Write the table's name alone")
+        elif table.name not in named and table.name not in text.tables:
+            near = get_close_matches(table.name, [*text.tables, *named], n=1, cutoff=0.7)
+            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(_readable(text.tables))}"
+            if table.name in {cte.alias for cte in tree.find_all(exp.CTE)}:
+                hint = "It is one value: write its name where the value goes"
+            text.note(at, f"there is no table {table.name}", hint)
     for listed in tree.find_all(exp.In):  # `x in system.one` reads a table that looks like a column
         for side in (listed.args.get("field"), *listed.expressions):
             if isinstance(column := side and side.unnest(), exp.Column) and column.table:
-                raise PipeFault(f"in {column.sql(dialect='clickhouse')}", "Write a sub-query: in (select … from …)")
+                said = f"in {column.sql(dialect='clickhouse')}"
+                text.note(place_of(column), said, "Write a sub-query: in (select … from …)")
 
 
-def _ordered_and_limited(tree: exp.Expression) -> None:
+def _ordered_and_limited(text: _Text, tree: exp.Select) -> None:
     limit = tree.args.get("limit")
+    end = len(text.sql.rstrip())
     if not limit or limit.expressions:  # LIMIT … BY holds back some rows of each group, not the answer
-        raise PipeFault("the last SELECT has no LIMIT", "End it with: limit {{ limit }}")
-    if not tree.args.get("order"):
-        raise PipeFault("the last SELECT has no ORDER BY", "An answer is repeatable: order by score desc, item_id")
+        text.note(end, "the last SELECT has no LIMIT", "End it with: limit {{ limit }}")
+    order = tree.args.get("order")
+    if not order:
+        text.note(end, "the last SELECT has no ORDER BY", "An answer is repeatable: order by score desc, item_id")
+    elif not tells_apart(tree):
+        text.note(
+            place_of(order.expressions[-1]) or end,
+            "the last ORDER BY leaves equal rows in any order",
+            "End it with what tells rows apart, a key of the answer: order by score desc, item_id",
+        )
 
 
-def tables_of(tree: exp.Expression) -> list[str]:
+def tables_of(tree: exp.Expr) -> list[str]:
     """The tables a checked text reads, sorted."""
-    named = {cte.alias for cte in tree.find_all(exp.CTE)}
+    named = _named(tree)
     return sorted({table.name for table in tree.find_all(exp.Table) if table.name not in named})
 
 
+def _readable(tables: Collection[str]) -> list[str]:
+    """The tables that a pipe would read; not the views that feed them."""
+    return sorted(name for name in tables if not name.endswith("_mv"))
+
+
+def _named(tree: exp.Expr) -> set[str]:
+    """The sub-queries that a WITH names; what it names as one value is no table."""
+    return {cte.alias for cte in tree.find_all(exp.CTE) if not cte.args.get("scalar")}
+
+
 def _plain(error: Exception) -> str:
-    return str(error).split("\n", 1)[0].replace("\x1b[4m", "").replace("\x1b[0m", "")
+    """What sqlglot says, without its colours, its place and its classes."""
+    first = str(error).split("\n", 1)[0].replace("\x1b[4m", "").replace("\x1b[0m", "")
+    if missing := re.search(r"Required keyword: .* missing for <class '[\w.]*\.(\w+)'>", first):
+        return f"something is missing in {missing[1].upper()}"
+    return re.sub(r"\.? Line \d+, Col: \d+\.*$", "", first)
 
 
-def _error_line(error: Exception) -> int:
-    errors = getattr(error, "errors", None) or [{}]
-    return int(errors[0].get("line") or 0)
+def _error_place(error: Exception) -> tuple[int, int]:
+    """Line, from 1, and column, from 0, of what the parser could not read; line 0 if it does not say."""
+    told = (getattr(error, "errors", None) or [{}])[0]
+    line, end, word = told.get("line") or 0, told.get("col") or 0, told.get("highlight") or ""
+    return int(line), max(0, int(end) - len(word))

@@ -10,25 +10,23 @@
     -- @cache 60s item_id      an answer may be this old, unless an event touches the item
     -- @fallback trending  item_id as other_item_id
 
-`:name Type[?] [= default] [(range or set)]`, two or more spaces, description; a line indented further continues it.
+What one of these lines may say: app/pipes/declaration.py. A text that follows a parameter's line continues its description.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from app.errors import PipeFault
-from app.pipes.parameters import INTEGERS, TYPES, Parameter
+from app.pipes.declaration import declared
+from app.pipes.kinds import shown_plain
+from app.pipes.parameters import Parameter
 
-PARAMETER = re.compile(
-    r":(?P<name>[a-z][a-z0-9_]*)\s+"
-    r"(?P<type>Array\(\w+\)|\w+)(?P<optional>\?)?"
-    r"(?:\s*=\s*(?P<default>'[^']*'|[^\s(]+))?"
-    r"(?:\s*\((?P<range>[^)]*)\))?"
-    r"(?:\s{2,}(?P<description>.*))?"
-)
-
+MAX_PARAMETERS = 50
+MAX_FAULTS = 20  # of one header that are told
+TAGS = ("key", "cache", "fallback")
 TOUCHED = ("item_id", "user_id")  # what an event is about
 
 
@@ -42,12 +40,15 @@ class Fallback:
 
 @dataclass(frozen=True)
 class Header:
+    """`lines` tells where each ":parameter" and "@tag" stands."""
+
     prose: str
     parameters: tuple[Parameter, ...] = ()
     key: str = ""
     cache_seconds: float = 0.0
     cache_until: str = ""
     fallback: Fallback | None = None
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def sentence(self) -> str:
@@ -55,55 +56,87 @@ class Header:
         return re.split(r"(?<=[.!?]) ", self.prose, maxsplit=1)[0]
 
 
+class _Reading:
+    """A header while its lines are read: what was found, and every fault."""
+
+    def __init__(self) -> None:
+        self.prose: list[str] = []
+        self.parameters: dict[str, Parameter] = {}
+        self.tags: dict[str, tuple[str, int]] = {}
+        self.lines: dict[str, int] = {}
+        self.faults: list[PipeFault] = []
+        self._latest = ""
+
+    def line(self, content: str, number: int) -> None:
+        try:
+            if content.startswith(":"):
+                self._latest = ""
+                self._parameter(content, number)
+            elif content.startswith("@"):
+                self._latest = ""
+                self._tag(content, number)
+            elif content and self._latest:
+                known = self.parameters[self._latest]
+                self.parameters[self._latest] = replace(known, description=f"{known.description} {content}")
+            else:
+                self._latest = ""
+                if not self.lines:
+                    self.prose.append(content)
+        except PipeFault as fault:
+            self.faults.append(fault)
+
+    def _parameter(self, content: str, number: int) -> None:
+        name = re.match(r":(\w*)", content)
+        self.lines.setdefault(name[0] if name else ":", number)
+        if len(self.parameters) == MAX_PARAMETERS:
+            raise PipeFault(f"more than {MAX_PARAMETERS} parameters", "Make two pipes of it", number)
+        parameter = declared(content, number)
+        if parameter.name in self.parameters:
+            raise PipeFault(f":{parameter.name} stands twice", "Take one of the lines out", number)
+        self.parameters[parameter.name] = parameter
+        self._latest = parameter.name
+
+    def _tag(self, content: str, number: int) -> None:
+        tag, _, rest = content[1:].partition(" ")
+        if tag not in TAGS:
+            raise PipeFault(f"@{shown_plain(tag)} is not known", "There are @key, @cache and @fallback", number)
+        self.lines.setdefault(f"@{tag}", number)
+        if tag in self.tags:
+            raise PipeFault(f"@{tag} stands twice", "Take one of the lines out", number)
+        self.tags[tag] = (rest.strip(), number)
+
+
 def read_header(text: str) -> Header:
     """The header of a pipe's text.
 
-    Raises PipeFault with the line that cannot be read.
+    Raises PipeFault with the line that cannot be read, and `others` for further lines.
     """
-    prose: list[str] = []
-    parameters: dict[str, Parameter] = {}
-    tags: dict[str, tuple[str, int]] = {}
-    latest = ""
+    reading = _Reading()
     for number, line in enumerate(_comment(text), start=1):
-        content = line.strip()
-        if content.startswith(":"):
-            parameter = _parameter(content, number)
-            if parameter.name in parameters:
-                raise PipeFault(f":{parameter.name} stands twice", line=number)
-            parameters[parameter.name] = parameter
-            latest = parameter.name
-        elif content.startswith("@"):
-            tag, _, rest = content[1:].partition(" ")
-            if tag not in ("key", "cache", "fallback"):
-                raise PipeFault(f"@{tag} is not known", "There are @key, @cache and @fallback", number)
-            if tag in tags:
-                raise PipeFault(f"@{tag} stands twice", line=number)
-            tags[tag] = (rest.strip(), number)
-            latest = ""
-        elif latest and content and line.startswith("   "):
-            known = parameters[latest]
-            parameters[latest] = replace(known, description=f"{known.description} {content}")
-        else:
-            latest = ""
-            if not parameters and not tags:
-                prose.append(content)
-    told = " ".join(" ".join(prose).split())
+        reading.line(line.strip(), number)
+        if len(reading.faults) == MAX_FAULTS:
+            break
+    told = " ".join(" ".join(reading.prose).split())
     if not told:
-        raise PipeFault("the first line should say in a comment what the pipe answers", "-- Products … best first.", 1)
-    return _tagged(told, parameters, tags)
+        missing = "the first line should say in a comment what the pipe answers"
+        reading.faults.insert(0, PipeFault(missing, "-- Products … best first.", 1))
+    if reading.faults:
+        raise PipeFault.together(reading.faults)
+    return _tagged(told, reading)
 
 
 def _comment(text: str) -> list[str]:
     """The lines of the comment on top, without their dashes."""
     lines = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if not line.startswith("--"):
             break
         lines.append(line.removeprefix("--"))
     return lines
 
 
-def _tagged(prose: str, parameters: dict[str, Parameter], tags: dict[str, tuple[str, int]]) -> Header:
+def _tagged(prose: str, reading: _Reading) -> Header:
+    parameters, tags = reading.parameters, reading.tags
     key, key_line = tags.get("key", ("", 0))
     if key_line:
         name = key.split()[0] if key else ""
@@ -111,7 +144,7 @@ def _tagged(prose: str, parameters: dict[str, Parameter], tags: dict[str, tuple[
             raise PipeFault(f"@key {name} is not a parameter", f"There are {', '.join(parameters)}", key_line)
         if parameters[name].optional:
             raise PipeFault(f"@key {name} may be left out", "Take the ? away: rows are told apart by it", key_line)
-        parameters[name] = replace(parameters[name], repeated=True)
+        parameters[name] = _repeated(parameters[name])
         key = name
     cache, cache_line = tags.get("cache", ("", 0))
     seconds = re.match(r"(\d+(?:\.\d+)?)(ms|s)\b *(\w*)", cache)
@@ -124,12 +157,25 @@ def _tagged(prose: str, parameters: dict[str, Parameter], tags: dict[str, tuple[
     fallback, fallback_line = tags.get("fallback", ("", 0))
     return Header(
         prose,
-        tuple(parameters.values()),
+        tuple(_by_repeating(parameter) for parameter in parameters.values()),
         key,
         float(seconds[1]) / (1000 if seconds[2] == "ms" else 1) if seconds else 0.0,
         seconds[3] if seconds else "",
         _fallback(fallback, fallback_line) if fallback_line else None,
+        reading.lines,
     )
+
+
+def _by_repeating(parameter: Parameter) -> Parameter:
+    """What events are about is named by ids, which may hold commas: only repeating tells several of them apart."""
+    return replace(parameter, separated=False) if parameter.name in TOUCHED else parameter
+
+
+def _repeated(parameter: Parameter) -> Parameter:
+    """The parameter of a key takes several values, and they are ids, too."""
+    default = parameter.default
+    assumed = default if default is None or isinstance(default, tuple) else (default,)
+    return replace(parameter, repeated=True, separated=False, default=assumed)
 
 
 def _fallback(text: str, line: int) -> Fallback:
@@ -142,42 +188,3 @@ def _fallback(text: str, line: int) -> Fallback:
     if not pipe.isidentifier():
         raise PipeFault("@fallback names the pipe that answers when this one has no rows", line=line)
     return Fallback(pipe, renamed)
-
-
-def _parameter(content: str, line: int) -> Parameter:
-    found = PARAMETER.fullmatch(content)
-    if not found:
-        raise PipeFault(f"{content!r} is not a parameter", "Write `:name Type = default (1..100)  description`", line)
-    repeated = found["type"].startswith("Array(")
-    kind = found["type"][6:-1] if repeated else found["type"]
-    if kind not in TYPES:
-        raise PipeFault(
-            f":{found['name']} has the type {kind}", f"There are {', '.join(TYPES)} and Array of them", line
-        )
-    if found["name"] == "now":
-        raise PipeFault(":now is the clock and always there", "Use {{ now }} without declaring it", line)
-    if not found["description"]:
-        raise PipeFault(f":{found['name']} needs a description, two spaces after its type", line=line)
-    parameter = Parameter(found["name"], kind, found["description"], bool(found["optional"]), repeated)
-    try:
-        parameter = _ranged(parameter, found["range"])
-        if found["default"] is not None:
-            parameter = replace(parameter, default=parameter.read(found["default"].strip("'")))
-    except ValueError as error:
-        raise PipeFault(f":{parameter.name}: {error}", line=line) from error
-    return parameter
-
-
-def _ranged(parameter: Parameter, text: str | None) -> Parameter:
-    """`1..100` is a range, `a, b, c` a set of values. A range lies within its type: the engine wraps what does not."""
-    if not text:
-        return parameter
-    low, dots, high = text.partition("..")
-    if dots:
-        if parameter.type not in ("Float64", *INTEGERS):
-            raise ValueError(f"({text}) is a range of numbers, and this is a {parameter.type}")
-        minimum, maximum = parameter.read(low.strip()), parameter.read(high.strip())
-        if minimum > maximum:
-            raise ValueError(f"({text}) holds no number")
-        return replace(parameter, minimum=minimum, maximum=maximum)
-    return replace(parameter, choices=tuple(parameter.read(choice.strip()) for choice in text.split(",")))

@@ -9,24 +9,22 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from app.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
-from app.pipes.check import check, tables_of
+from app.pipes.check import check
 from app.pipes.header import Header, read_header
 from app.pipes.parameters import Parameter
-from app.pipes.template import CLOCK, Templates, environment, files, render
+from app.pipes.template import MAX_TEXT, Templates, environment, files, in_lines, read_text, render
+from app.pipes.trial import Describe, Described, Trial
+
+__all__ = ["Describe", "Described", "Entry", "Library", "Pipe"]
 
 log = logging.getLogger(__name__)
-
-Described = list[tuple[str, str]]
-"""Columns of an answer: name and ClickHouse type."""
-Describe = Callable[[str, Mapping[str, Any]], Described]
-"""Asks the engine for the columns of a SELECT; raises any of our errors where it would not run."""
 
 RETRY_SECONDS = 1.0
 
@@ -56,20 +54,29 @@ class Pipe:
         """
         names = frozenset(given)
         if names not in self._rendered:
-            sql = render(self.text, self.parameters, names, self._jinja)
-            check(sql, self._own_tables)
+            sql, places = render(self.text, self.parameters, names, self._jinja)
+            check(sql, self._own_tables, places)
             self._rendered[names] = sql
         return self._rendered[names]
 
 
 @dataclass
 class Entry:
-    """A file of the folder: the last good pipe made of it, and what is wrong with its present text."""
+    """A file of the folder: the last good pipe made of it, and what is wrong with its present text.
+
+    `warnings` are of a text that is good all the same.
+    """
 
     stamp: tuple[int, ...] = ()
     pipe: Pipe | None = None
     fault: PipeFault | None = None
+    warnings: tuple[PipeFault, ...] = ()
     read_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def faults(self) -> tuple[PipeFault, ...]:
+        """Everything that is wrong with the present text, in the order of its lines."""
+        return self.fault.all if self.fault else ()
 
     def holds(self, stamp: tuple[int, ...]) -> bool:
         """Whether the file need not be read again. A fault may be cured from outside: by another pipe, by a new table."""
@@ -115,12 +122,25 @@ class Library:
         finally:
             self._lock.release()
 
+    def draft(self, name: str, text: str) -> Entry:
+        """What the folder would say of this text under this name; nothing is saved, and what is served stays.
+
+        Its `pipe` is None where the text has a fault.
+        """
+        if not name.isidentifier():
+            fault = PipeFault("this cannot be the name of a pipe", "Letters, digits and _, no digit in front")
+            return Entry(fault=fault)
+        return self._judged(lambda: self._checked(name, in_lines(text.removeprefix("\ufeff"))))
+
     def _tell(self, name: str, entry: Entry, before: Entry | None) -> None:
-        """The log has the fault of a file once, although a broken one is read again and again."""
-        fault = entry.fault
-        if fault and not (before and before.fault and before.stamp == entry.stamp and str(before.fault) == str(fault)):
-            serving = "its last good text answers" if entry.pipe else "it does not answer"
-            log.warning("pipes/%s.sql%s: %s; %s", name, f":{fault.line}" if fault.line else "", fault, serving)
+        """The log has the faults of a file once, although a broken one is read again and again."""
+        told = set(map(_said, before.faults)) if before and before.stamp == entry.stamp else set()
+        serving = "its last good text answers" if entry.pipe else "it does not answer"
+        for fault in entry.faults:
+            if _said(fault) not in told:
+                log.warning("pipes/%s.sql%s; %s", name, _said(fault), serving)
+        for warning in entry.warnings:
+            log.info("pipes/%s.sql%s; it answers", name, _said(warning))
 
     def version(self, name: str) -> str:
         """The version of a pipe as it was last read, empty if it never had a good text."""
@@ -135,57 +155,68 @@ class Library:
             return ()
 
     def _read(self, path: Path, stamp: tuple[int, ...], last_good: Pipe | None) -> Entry:
+        entry = self._judged(lambda: self._checked(path.stem, read_text(path)))
+        return replace(entry, stamp=stamp, pipe=entry.pipe or last_good)
+
+    def _judged(self, checked: Callable[[], tuple[Pipe, tuple[PipeFault, ...]]]) -> Entry:
         try:
-            return Entry(stamp, self._checked(path.stem, path.read_text("utf-8-sig")))
+            pipe, warnings = checked()
+            return Entry(pipe=pipe, warnings=warnings)
         except PipeFault as error:
             fault = error
         except AlsoboughtError:
             raise  # the warehouse's trouble, not the text's
-        except UnicodeDecodeError:
-            fault = PipeFault("the file, or one of the macros, is not UTF-8 text")
+        except UnicodeError:
+            fault = PipeFault("the file, or one of the macros, is not UTF-8 text", "Save it as UTF-8")
+        except RecursionError:
+            fault = PipeFault("nested too deeply", "Name the inner parts in a WITH")
         except Exception as error:  # whatever a strange text makes its readers raise: the last good one goes on serving
+            log.debug("a pipe cannot be read", exc_info=error)
             fault = PipeFault(f"cannot be read: {error or type(error).__name__}")
-        return Entry(stamp, last_good, fault)
+        return Entry(fault=fault)
 
-    def _checked(self, name: str, text: str) -> Pipe:
-        """Tries a text with no, each and all optional parameters. Raises PipeFault."""
+    def _checked(self, name: str, text: str) -> tuple[Pipe, tuple[PipeFault, ...]]:
+        """Tries a text with no, each and all optional parameters: the pipe and its warnings. Raises PipeFault."""
+        if len(text) > MAX_TEXT:
+            raise PipeFault(f"{len(text):,} characters; at most {MAX_TEXT:,}", "Make two pipes of it")
         header = read_header(text)
         jinja = environment(self.macros)
         tables = self._tables()
-        pipe = Pipe(name, header, text, self._version(text), [], [], jinja, tables)
-        always = {p.name for p in header.parameters if not p.optional}
-        optional = [p.name for p in header.parameters if p.optional]
-        samples = {p.name: p.sample() for p in (*header.parameters, CLOCK)}
-        columns: Described = []
-        read: set[str] = set()
-        used: set[str] = set()
-        for extra in dict.fromkeys([(), *((one,) for one in optional), tuple(optional)]):
-            sql = pipe.sql(always.union(extra))
-            read.update(tables_of(check(sql, tables)))
-            used.update(p.name for p in header.parameters if f"{{{p.name}:" in sql)
-            try:
-                found = self._describe(sql, samples)
-            except Exception as error:
-                raise PipeFault(str(getattr(error, "message", error))) from error
-            if columns and found != columns:
-                raise PipeFault(f"with {', '.join(extra)} the columns are others", "An answer has one shape")
-            columns = found
-        self._agree(header, columns, used)
-        return Pipe(name, header, text, pipe.version, columns, sorted(read), jinja, tables, pipe._rendered)
+        trial = Trial(text, header, jinja, tables, self._describe)
+        trial.run()
+        self._agree(name, header, trial)
+        if trial.faults:
+            raise PipeFault.together(trial.faults)
+        version = _version(text, jinja)
+        pipe = Pipe(name, header, text, version, trial.columns, sorted(trial.read), jinja, tables, trial.rendered)
+        return pipe, (PipeFault.together(trial.warnings).all if trial.warnings else ())
 
-    def _agree(self, header: Header, columns: Described, used: set[str]) -> None:
-        """The header and the text speak of the same things."""
-        for parameter in header.parameters:
-            if parameter.name not in used:
-                raise PipeFault(f":{parameter.name} is declared and never used", "Use it or take the line out")
-        if header.key and header.key not in dict(columns):
-            raise PipeFault(f"@key {header.key} is not a column of the answer", "Rows are told apart by it")
-        if header.fallback and header.fallback.pipe not in self.names():
-            raise PipeFault(f"@fallback {header.fallback.pipe} is not a pipe", f"There are {', '.join(self.names())}")
+    def _agree(self, name: str, header: Header, trial: Trial) -> None:
+        """The header and the text speak of the same things. What a broken text does not say is not missed."""
 
-    def _version(self, text: str) -> str:
-        """A short hash of the text and of all macros."""
-        digest = hashlib.sha256(text.encode())
-        for macro in files(self.macros):
-            digest.update(macro.read_bytes())
-        return digest.hexdigest()[:12]
+        def fault(message: str, hint: str, tag: str) -> None:
+            trial.faults.append(PipeFault(message, hint, header.lines.get(tag, 0)))
+
+        whole = not trial.faults
+        for one in header.parameters if whole else ():
+            if one.name not in trial.used:
+                fault(f":{one.name} is declared and never used", "Use it or take the line out", f":{one.name}")
+        if whole and header.key and header.key not in dict(trial.columns):
+            fault(f"@key {header.key} is not a column of the answer", "Rows are told apart by it", "@key")
+        names = {*self.names(), name}
+        if header.fallback and header.fallback.pipe not in names:
+            near = get_close_matches(header.fallback.pipe, names, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(names - {name}))}"
+            fault(f"@fallback {header.fallback.pipe} is not a pipe", hint, "@fallback")
+
+
+def _said(fault: PipeFault) -> str:
+    return f"{f':{fault.line}' if fault.line else ''}: {fault}"
+
+
+def _version(text: str, jinja: Templates) -> str:
+    """A short hash of the text and of all macros."""
+    digest = hashlib.sha256(text.encode())
+    for macro in jinja.texts.values():
+        digest.update(macro.encode())
+    return digest.hexdigest()[:12]

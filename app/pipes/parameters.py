@@ -1,11 +1,10 @@
-"""The parameters of a pipe: their types, and the values of a request checked against them.
+"""The parameters of a pipe, and the values of a request checked against them.
 
 ClickHouse wraps 70000 into a UInt16 without a word, so that every range is checked here.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,30 +12,36 @@ from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any
 
-import msgspec
-
 from app.errors import BadParameters, Detail
+from app.pipes.kinds import INTEGERS, MAX_LENGTH, limits, pattern, read, said, shown, shown_plain
 
-INTEGERS = {f"{sign}Int{bits}": (bits, bool(sign)) for sign in ("U", "") for bits in (8, 16, 32, 64)}
-TYPES = ("String", *INTEGERS, "Float64", "Bool", "Date", "DateTime")
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|inf", re.ASCII)
-MAX_LENGTH = 1000  # characters of a String
+__all__ = ["INTEGERS", "MAX_LENGTH", "MAX_VALUES", "Parameter", "values"]
+
 MAX_VALUES = 1000  # values of a repeated parameter
 MAX_UNKNOWN = 20  # names that are told of, if none of them is a parameter
+COMMA = re.compile(r"(?<!\\),")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of a header. `default` is None where nothing is assumed; `repeated` ones take several values."""
+    """One line of a header. `default` is None where nothing is assumed.
+
+    A `repeated` one takes several values, and its default is a tuple. `separated`: they may also come as one text with
+    commas between them. Range, lengths (in characters), pattern and choices hold for each value.
+    """
 
     name: str
     type: str
     description: str
     optional: bool = False
     repeated: bool = False
+    separated: bool = False
     default: Any = None
-    minimum: float | None = None
-    maximum: float | None = None
+    minimum: Any = None
+    maximum: Any = None
+    min_length: int | None = None
+    max_length: int | None = None
+    pattern: str = ""
     choices: tuple[Any, ...] = ()
 
     @property
@@ -48,39 +53,52 @@ class Parameter:
         inner = "DateTime64(3, 'UTC')" if self.type == "DateTime" else self.type
         return f"Array({inner})" if self.repeated else inner
 
+    @property
+    def assumed(self) -> Any:
+        """What is bound where nothing was given: the default, as the engine takes it."""
+        return list(self.default) if isinstance(self.default, tuple) else self.default
+
     def read(self, text: Any) -> Any:
         """One value, from a query string or JSON.
 
         Raises ValueError with what would have worked.
         """
-        value = _READERS.get(self.type, _integer)(text, self)
+        value = read(self.type, text, self.bounds())
+        self._sized(value)
+        if self.pattern and not pattern(self.pattern).fullmatch(value):
+            raise ValueError(f"{shown(text)} does not match /{self.pattern}/")
         if self.choices and value not in self.choices:
-            raise ValueError(f"{_shown(text)} is not one of {', '.join(map(str, self.choices))}")
+            near = get_close_matches(value, self.choices, n=1) if isinstance(value, str) else []
+            meant = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"{shown(text)} is not one of {', '.join(map(said, self.choices))}{meant}")
         low, high = self.bounds()
         if (low is not None and value < low) or (high is not None and value > high):
-            raise ValueError(f"{_shown(text)} is not between {_number(low)} and {_number(high)}")
+            raise ValueError(f"{shown(text)} is not between {said(low)} and {said(high)}")
         return value
+
+    def _sized(self, value: Any) -> None:
+        if self.min_length is None or self.max_length is None or self.min_length <= len(value) <= self.max_length:
+            return
+        several = f"between {self.min_length} and {self.max_length:,}"
+        wanted = f"{self.max_length:,}" if self.min_length == self.max_length else several
+        raise ValueError(f"{shown(value)} has {len(value):,} characters; it takes {wanted}")
 
     def bounds(self) -> tuple[Any, Any]:
         """The smallest and largest value, from the header or else from the type; None where there is no bound."""
-        low: float | None = None
-        high: float | None = None
-        if self.type in INTEGERS:
-            bits, unsigned = INTEGERS[self.type]
-            low, high = (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        low, high = limits(self.type)
         return (low if self.minimum is None else self.minimum, high if self.maximum is None else self.maximum)
 
     def sample(self) -> Any:
-        """A value to try the text with at load."""
+        """A value to try the text with at load; it need not match a pattern, which the engine never sees."""
         if self.default is not None:
-            return [self.default] if self.repeated else self.default
-        value = (
-            self.choices[0]
-            if self.choices
-            else self.minimum
-            if self.minimum is not None
-            else _SAMPLES.get(self.type, 0)
-        )
+            return self.assumed
+        value = _SAMPLES.get(self.type, 0)
+        if self.choices:
+            value = self.choices[0]
+        elif self.minimum is not None:
+            value = self.minimum
+        elif self.min_length:
+            value = "x" * self.min_length
         return [value] if self.repeated else value
 
 
@@ -99,7 +117,7 @@ def values(parameters: Sequence[Parameter], given: Mapping[str, Sequence[Any]]) 
     """
     known = {parameter.name: parameter for parameter in parameters}
     unknown = [name for name in given if name not in known]
-    faults = [Detail(_cut(name), _unknown(name, list(known))) for name in unknown[:MAX_UNKNOWN]]
+    faults = [Detail(shown_plain(name), _unknown(name, list(known))) for name in unknown[:MAX_UNKNOWN]]
     bound: dict[str, Any] = {}
     for parameter in parameters:
         try:
@@ -118,104 +136,27 @@ def _bind(parameter: Parameter, texts: Sequence[Any]) -> Any:
     if not texts:
         if parameter.required:
             raise ValueError(f"missing; {parameter.description}")
-        return [parameter.default] if parameter.repeated and parameter.default is not None else parameter.default
+        return parameter.assumed
     if parameter.repeated:
-        if len(texts) > MAX_VALUES:
-            raise ValueError(f"{len(texts)} values; at most {MAX_VALUES}")
-        return [parameter.read(text) for text in texts]
+        return [parameter.read(text) for text in _several(parameter, texts)]
     if len(texts) > 1:
         raise ValueError(f"given {len(texts)} times; once is what it takes")
     return parameter.read(texts[0])
 
 
+def _several(parameter: Parameter, texts: Sequence[Any]) -> Sequence[Any]:
+    """The values, one text with commas taken apart; `\\,` is a comma within a value."""
+    number = len(texts)
+    split = parameter.separated and number == 1 and isinstance(texts[0], str)
+    if split:
+        number = texts[0].count(",") - texts[0].count("\\,") + 1
+    if number > MAX_VALUES:
+        raise ValueError(f"{number} values; at most {MAX_VALUES}")
+    return [text.replace("\\,", ",") for text in COMMA.split(texts[0])] if split else texts
+
+
 def _unknown(name: str, known: list[str]) -> str:
-    near = get_close_matches(_cut(name), known, n=1)
+    near = get_close_matches(shown_plain(name), known, n=1)
     if near:
         return f"not a parameter of this pipe; did you mean {near[0]}?"
     return f"not a parameter of this pipe; it takes {', '.join(known) or 'none'}"
-
-
-def _shown(text: Any) -> str:
-    """A value as its sender wrote it: true, not True."""
-    if text is None or isinstance(text, (bool, list, dict)):
-        return _cut(msgspec.json.encode(text).decode())
-    if isinstance(text, int) and abs(text) > 10**60:  # Python refuses to write out the very large ones
-        return "a number of so many digits"
-    return _cut(repr(text))
-
-
-def _cut(text: str) -> str:
-    """Short enough to be said back, and certain to be Unicode."""
-    short = text if len(text) <= 60 else f"{text[:57]}…"
-    return short.encode(errors="replace").decode()
-
-
-def _number(value: Any) -> str:
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _string(text: Any, _: Parameter) -> str:
-    if not isinstance(text, str):
-        raise ValueError(f"{_shown(text)} is not a text")
-    if len(text) > MAX_LENGTH:
-        raise ValueError(f"{len(text):,} characters; at most {MAX_LENGTH:,}")
-    if "\0" in text:
-        raise ValueError("holds a NUL character")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("is not valid Unicode") from None
-    return text
-
-
-def _integer(text: Any, parameter: Parameter) -> int:
-    if isinstance(text, int) and not isinstance(text, bool):
-        return text
-    if isinstance(text, str) and re.fullmatch(r"[+-]?[0-9]{1,20}", text):
-        return int(text)
-    low, high = parameter.bounds()
-    raise ValueError(f"{_shown(text)} is not a whole number between {_number(low)} and {_number(high)}")
-
-
-def _float(text: Any, _: Parameter) -> float:
-    try:
-        if isinstance(text, bool) or not isinstance(text, (int, float, str)):
-            raise ValueError
-        if isinstance(text, str) and not NUMBER.fullmatch(text):
-            raise ValueError  # Python would take 1_000, spaces and the digits of other scripts
-        value = float(text)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{_shown(text)} is not a number") from None
-    if not math.isfinite(value):
-        raise ValueError(f"{_shown(text)} is not a finite number")
-    return value
-
-
-def _bool(text: Any, _: Parameter) -> bool:
-    found = {"true": True, "1": True, "false": False, "0": False}.get(str(text).lower())
-    if found is None:
-        raise ValueError(f"{_shown(text)} is not true or false")
-    return found
-
-
-def _date(text: Any, _: Parameter) -> date:
-    try:
-        value = date.fromisoformat(text)
-    except (TypeError, ValueError):
-        raise ValueError(f"{_shown(text)} is not a date like 2026-01-31") from None
-    if not 1970 <= value.year <= 2100:
-        raise ValueError(f"{_shown(text)} is not between 1970 and 2100")
-    return value
-
-
-def _datetime(text: Any, _: Parameter) -> datetime:
-    try:
-        value = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        raise ValueError(f"{_shown(text)} is not a time like 2026-01-31T12:00:00Z") from None
-    if not 1970 < value.year <= 2100:
-        raise ValueError(f"{_shown(text)} is not between 1971 and 2100")
-    return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-_READERS: dict[str, Any] = {"String": _string, "Float64": _float, "Bool": _bool, "Date": _date, "DateTime": _datetime}

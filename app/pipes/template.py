@@ -8,7 +8,8 @@ text can neither hang nor fill the memory.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.errors import PipeFault
 from app.pipes.parameters import Parameter
+from app.pipes.places import Marks, Places, called, unmarked, without_marks
 
 CLOCK = Parameter("now", "DateTime", "the time of the request")
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*):[^{}]+\}")
@@ -69,10 +71,12 @@ class Templates(ImmutableSandboxedEnvironment):
 
     code_generator_class = _Compiler
     work = 0
+    texts: Mapping[str, str] = {}  # of the macros, by the names of their files
 
     def call(self, context: Any, function: Any, /, *args: Any, **named: Any) -> Any:
         self.spend(10)
-        return super().call(context, function, *args, **named)
+        result = super().call(context, function, *args, **named)
+        return called(result) if isinstance(result, str) else result
 
     def spend(self, work: int) -> None:
         self.work += work
@@ -94,19 +98,38 @@ class Templates(ImmutableSandboxedEnvironment):
 def environment(macros: Path) -> Templates:
     """Jinja with the macros of one folder as they are now: a pipe keeps the ones it was checked with.
 
-    Raises UnicodeDecodeError, OSError.
+    Raises UnicodeDecodeError, OSError, PipeFault for a macro that is too large.
     """
-    texts = {path.name: path.read_text("utf-8") for path in files(macros)}
+    texts = {path.name: without_marks(read_text(path), path.name) for path in files(macros)}
     made = Templates(
         loader=jinja2.FunctionLoader(lambda name: (texts[name], str(macros / name), None) if name in texts else None),
         undefined=jinja2.StrictUndefined,
         autoescape=False,
         keep_trailing_newline=True,
+        extensions=[Marks],
     )
+    made.texts = texts
     made.finalize = made.printed
     made.filters.clear()
     made.globals.clear()
     return made
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, lines ending as they do on Unix; no more of it is read than may be there.
+
+    Raises PipeFault, UnicodeDecodeError, OSError.
+    """
+    with path.open("rb") as file:
+        found = file.read(4 * MAX_TEXT + 1)
+    if len(found) > 4 * MAX_TEXT:
+        raise PipeFault(f"{path.name} has more than {4 * MAX_TEXT:,} bytes", f"At most {MAX_TEXT:,} characters")
+    return in_lines(found.decode("utf-8-sig"))
+
+
+def in_lines(text: str) -> str:
+    """The text with the ends of lines that Unix has."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def files(folder: Path) -> list[Path]:
@@ -114,8 +137,8 @@ def files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.sql") if not path.name.startswith("."))
 
 
-def render(text: str, parameters: Sequence[Parameter], given: Collection[str], jinja: Templates) -> str:
-    """The SQL of a pipe where these parameters were given; its lines keep the numbers they have in the file.
+def render(text: str, parameters: Sequence[Parameter], given: Collection[str], jinja: Templates) -> tuple[str, Places]:
+    """The SQL of a pipe where these parameters were given, and where in the files its characters came from.
 
     Raises PipeFault with the line.
     """
@@ -124,53 +147,88 @@ def render(text: str, parameters: Sequence[Parameter], given: Collection[str], j
     names: dict[str, Any] = {p.name: Placeholder(p, p.name in given) for p in (*parameters, CLOCK)}
     jinja.work = 0
     try:
-        sql = jinja.from_string(_body(text)).render(names).rstrip()
+        marked = jinja.from_string(_body(without_marks(text))).render(names)
     except PipeFault as fault:
-        raise PipeFault(fault.message, fault.hint, fault.line or _line_of(fault)) from fault
+        raise _located(fault, fault.message, fault.hint, fault.line) from fault
     except jinja2.TemplateSyntaxError as error:
         message = error.message or "the template cannot be read"
         if error.name:  # a macro's file
-            raise PipeFault(f"{error.name}, line {error.lineno}: {message}", INSTEAD) from error
+            message = f"{error.name}, line {error.lineno}: {message}"
+            raise PipeFault(message, INSTEAD, _lines_of(error)[0]) from error
         raise PipeFault(message, INSTEAD, error.lineno) from error
     except jinja2.TemplateNotFound as error:
-        raise PipeFault(f"no macros called {error.name}", "They are files in sql/macros/", _line_of(error)) from error
+        raise _located(error, f"no macros called {error.name}", _near(str(error.name or ""), jinja.texts)) from error
     except jinja2.UndefinedError as error:
-        raise PipeFault(str(error.message), f"There are {', '.join(names)}", _line_of(error)) from error
+        raise _unknown_name(error, [*names, *_imported(text)]) from error
     except (RecursionError, SyntaxError) as error:  # Python's own limits on what Jinja makes of the text
-        raise PipeFault("nested too deeply, or macros that call each other", line=_line_of(error)) from error
+        raise PipeFault("nested too deeply, or macros that call each other", line=_lines_of(error)[0]) from error
     except (jinja2.TemplateError, TypeError, ValueError, MemoryError) as error:
-        raise PipeFault(str(error) or type(error).__name__, INSTEAD, _line_of(error)) from error
-    _only_printed_parameters(sql, names.values())
-    return sql
+        raise _located(error, str(error) or type(error).__name__, INSTEAD) from error
+    sql, places = unmarked(marked)
+    sql = sql.rstrip()
+    _only_printed_parameters(sql, places, names.values())
+    return sql, places
 
 
-def _only_printed_parameters(sql: str, printed: Iterable[Placeholder]) -> None:
+def _unknown_name(error: jinja2.UndefinedError, names: Sequence[str]) -> PipeFault:
+    message = str(error.message)
+    if missing := re.match(r"parameter ('\w+') was not provided", message):
+        return _located(error, f"a macro is called without {missing[1]}", "Give it all that it takes")
+    wanted = re.match(r"'(\w+)' is undefined", message)
+    return _located(error, message, _near(wanted[1] if wanted else "", names))
+
+
+def _imported(text: str) -> list[str]:
+    """The macros that a text names, as it calls them."""
+    lists = re.findall(r"\{%-?\s*from\s+\S+\s+import\s+([^%]*?)-?%\}", text)
+    return [one.split()[-1] for names in lists for one in names.split(",") if one.strip()]
+
+
+def _near(wanted: str, names: Collection[str]) -> str:
+    """Did you mean …? There are …"""
+    near = get_close_matches(wanted, names, n=1)
+    return (f"Did you mean {near[0]}? " if near else "") + f"There are {', '.join(names) or 'none'}"
+
+
+def _located(error: BaseException, message: str, hint: str, line: int = 0) -> PipeFault:
+    """A fault that came up while a template ran: the line of the pipe, and in front the macro that it was in."""
+    own, macro = _lines_of(error)
+    return PipeFault(macro + message, hint, line or own)
+
+
+def _only_printed_parameters(sql: str, places: Places, printed: Iterable[Placeholder]) -> None:
     """A `{name:Identifier}` written by hand would let a request name a column."""
     own = {object.__getattribute__(placeholder, "_sql") for placeholder in printed}
     for found in PLACEHOLDER.finditer(sql):
         if found[0] not in own:
-            line = sql.count("\n", 0, found.start()) + 1
-            raise PipeFault(f"{found[0]} is written by hand", f"Declare it and write {{{{ {found[1]} }}}}", line)
+            hint = f"Declare it and write {{{{ {found[1]} }}}}"
+            raise places.fault(sql, found.start(), f"{found[0]} is written by hand", hint)
 
 
 def _body(text: str) -> str:
     """The text with an empty line for each line of its header, so that lines keep their numbers."""
-    lines = text.splitlines(keepends=True)
+    lines = text.split("\n")
     head = 0
     while head < len(lines) and lines[head].startswith("--"):
         head += 1
-    return "\n" * head + "".join(lines[head:])
+    return "\n" * head + "\n".join(lines[head:])
 
 
-def _line_of(error: BaseException) -> int:
-    """The line of the template that an error came from: Jinja gives compiled templates their own line numbers."""
-    line = 0
+def _lines_of(error: BaseException) -> tuple[int, str]:
+    """The line of the template that an error came from, and "name.sql, line 5: " if a macro's file raised it.
+
+    Jinja gives compiled templates their own line numbers.
+    """
+    line, macro = 0, ""
     trace = error.__traceback__
     while trace:
-        if trace.tb_frame.f_code.co_filename == "<template>":
-            line = trace.tb_lineno
+        name = trace.tb_frame.f_code.co_filename
+        if name == "<template>":
+            line, macro = trace.tb_lineno, ""
+        elif name.endswith(".sql"):
+            macro = f"{Path(name).name}, line {trace.tb_lineno}: "
         trace = trace.tb_next
-    return line
+    return line, macro
 
 
 def placeholders(sql: str) -> set[str]:

@@ -95,10 +95,13 @@ def _described(name: str, entry: Entry) -> dict[str, Any]:
                 "type": p.type,
                 "required": p.required,
                 "repeated": p.repeated,
-                "default": p.default,
+                "default": p.assumed,
                 "minimum": p.bounds()[0],
                 "maximum": p.bounds()[1],
                 "choices": p.choices or None,
+                "min_length": p.min_length,
+                "max_length": p.max_length,
+                "pattern": p.pattern or None,
                 "description": p.description,
             }
             for p in entry.pipe.parameters

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.events import ID_LENGTH
+from app.pipes.kinds import said
 from app.pipes.library import Pipe
-from app.pipes.parameters import INTEGERS, Parameter
+from app.pipes.parameters import INTEGERS, MAX_LENGTH, Parameter
 
 ERROR = {
     "type": "object",
@@ -98,6 +99,10 @@ MERGED = {
     },
 }
 
+RE2_ONLY = re.compile(
+    r"\(\?(?!:)|\\[ACQpPzaZ]|\[\[:"
+)  # what a browser's regular expressions do not know or read otherwise
+
 
 def describe_api(pipes: Sequence[Pipe]) -> dict[str, Any]:
     """The whole document."""
@@ -170,23 +175,39 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 def _schema(parameter: Parameter) -> dict[str, Any]:
     schema = _value_schema(parameter)
-    return {"type": "array", "items": schema} if parameter.repeated else schema
+    if parameter.repeated:
+        schema = {"type": "array", "items": schema}
+    return schema if parameter.default is None else schema | {"default": parameter.assumed}
 
 
 def _value_schema(parameter: Parameter) -> dict[str, Any]:
     low, high = parameter.bounds()
     formats = {"Date": "date", "DateTime": "date-time"}
     kind = {"Float64": "number", "Bool": "boolean", **dict.fromkeys(INTEGERS, "integer")}.get(parameter.type, "string")
+    numbers = kind in ("number", "integer")
+    longest = MAX_LENGTH if parameter.max_length is None else parameter.max_length
+    readable = parameter.pattern and not RE2_ONLY.search(parameter.pattern)
     schema: dict[str, Any] = {"type": kind}
     extras = {
         "format": formats.get(parameter.type),
-        "default": parameter.default,
-        "minimum": low,
-        "maximum": high,
+        "minimum": low if numbers else None,
+        "maximum": high if numbers else None,
         "enum": list(parameter.choices) or None,
-        "maxLength": 1000 if parameter.type == "String" else None,
+        "minLength": parameter.min_length,
+        "maxLength": longest if parameter.type == "String" else None,
+        "pattern": f"^(?:{parameter.pattern})$" if readable else None,
+        "description": _in_words(parameter) or None,
     }
     return schema | {name: value for name, value in extras.items() if value is not None}
+
+
+def _in_words(parameter: Parameter) -> str:
+    """What JSON Schema has no word for: a range of days, and a pattern that only RE2 can read."""
+    if parameter.minimum is not None and parameter.type in ("Date", "DateTime"):
+        return f"From {said(parameter.minimum)} to {said(parameter.maximum)}."
+    if parameter.pattern and RE2_ONLY.search(parameter.pattern):
+        return f"Matches the RE2 pattern {parameter.pattern}"
+    return ""
 
 
 def column_schema(kind: str, nullable: bool = False) -> dict[str, Any]:

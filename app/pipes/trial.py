@@ -1,0 +1,111 @@
+"""A text is tried before it serves: with no, each and all of its optional parameters it is rendered, checked, and described
+by the engine. Whatever is wrong is collected, so that one look tells all of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from sqlglot import exp
+
+from app.errors import AlsoboughtError, PipeFault, TooSlow
+from app.pipes.check import check, tables_of
+from app.pipes.columns import hidden_columns, place_of
+from app.pipes.engine import Asked, is_about_the_text, refused
+from app.pipes.header import Header
+from app.pipes.places import Places
+from app.pipes.scopes import Scope, scopes
+from app.pipes.template import CLOCK, Templates, render
+
+Described = list[tuple[str, str]]
+"""Columns of an answer: name and ClickHouse type."""
+Describe = Callable[[str, Mapping[str, Any]], Described]
+"""Asks the engine for the columns of a SELECT; raises any of our errors where it would not run."""
+
+
+class Trial:
+    """The finds of one text: faults, warnings, the columns of its answer, the tables and parameters it uses, and its SQL
+    for every choice of parameters that was tried.
+    """
+
+    def __init__(
+        self, text: str, header: Header, jinja: Templates, tables: Collection[str], describe: Describe
+    ) -> None:
+        self.text, self.header, self.jinja, self.tables = text, header, jinja, tables
+        self._describe = describe
+        self._samples = {p.name: p.sample() for p in (*header.parameters, CLOCK)}
+        self._schema: dict[str, list[str]] = {}
+        self.faults: list[PipeFault] = []
+        self.warnings: list[PipeFault] = []
+        self.columns: Described = []
+        self.read: set[str] = set()
+        self.used: set[str] = set()
+        self.rendered: dict[frozenset[str], str] = {}
+
+    def run(self) -> None:
+        """Raises only what is not the text's fault."""
+        optional = [p.name for p in self.header.parameters if p.optional]
+        always = frozenset(p.name for p in self.header.parameters if not p.optional)
+        for extra in dict.fromkeys([(), *((one,) for one in optional), tuple(optional)]):
+            try:
+                self._try(always.union(extra), extra)
+            except PipeFault as fault:
+                self.faults.append(fault)
+
+    def _try(self, given: frozenset[str], extra: tuple[str, ...]) -> None:
+        sql, places = render(self.text, self.header.parameters, given, self.jinja)
+        if sql in self.rendered.values():
+            self.rendered[given] = sql
+            return
+        tree = check(sql, self.tables, places)
+        tables = tables_of(tree)
+        self.read.update(tables)
+        self.used.update(p.name for p in self.header.parameters if f"{{{p.name}:" in sql)
+        found = scopes(tree, self._columns_of(tables))
+        if self._judge(sql, places, tree, found):
+            return  # what the engine says of it would be a consequence
+        try:
+            columns = self._describe(sql, self._samples)
+        except AlsoboughtError as error:
+            if not is_about_the_text(error.message) and not isinstance(error, (PipeFault, TooSlow)):
+                raise
+            raise refused(error.message, Asked(sql, places, tree, found, list(self._samples))) from error
+        if self.columns and columns != self.columns:
+            message = f"with {', '.join(extra)} the columns are others"
+            raise PipeFault(message, "An answer has one shape: give it all columns always", self._line_of_if(extra))
+        self.columns = columns
+        self.rendered[given] = sql
+
+    def _judge(self, sql: str, places: Places, tree: exp.Expr, found: list[Scope]) -> bool:
+        """Whether there is a fault in it; warnings are no obstacle."""
+        findings = list(hidden_columns(found))
+        for finding in findings:
+            fault = places.fault(sql, finding.at, finding.message, finding.hint)
+            (self.faults if finding.certain else self.warnings).append(fault)
+        for at in _unordered_limits(tree):
+            message = "LIMIT … BY without ORDER BY keeps any rows of each group"
+            self.warnings.append(places.fault(sql, at, message, "Order them first: order by score desc, item_key"))
+        return any(finding.certain for finding in findings)
+
+    def _columns_of(self, tables: Collection[str]) -> dict[str, list[str]]:
+        """The columns of these tables, from the engine; each is asked for once. What it cannot tell is left out."""
+        for table in tables:
+            if table not in self._schema:
+                with suppress(AlsoboughtError):
+                    self._schema[table] = [name for name, _ in self._describe(f"select * from `{table}`", {})]
+        return self._schema
+
+    def _line_of_if(self, names: tuple[str, ...]) -> int:
+        """Where a template first asks for one of these parameters."""
+        found = re.search(rf"\{{%-?\s*(?:el)?if\b[^%]*\b(?:{'|'.join(names)})\b", self.text) if names else None
+        return self.text.count("\n", 0, found.start()) + 1 if found else 0
+
+
+def _unordered_limits(tree: exp.Expr) -> Iterator[int]:
+    for select in tree.find_all(exp.Select):
+        limit = select.args.get("limit")
+        if limit and limit.expressions and not select.args.get("order"):
+            yield place_of(limit.expressions[0])
