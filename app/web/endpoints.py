@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, current_app, g, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.answers import Answer, answer
@@ -217,9 +217,13 @@ def _as_of() -> str | None:
 @blueprint.route("/events", methods=["POST"])
 def post_events() -> Response:
     settings, now = _shop().settings, _shop().clock()
-    rules = Rules(now, frozenset(STANDARD_TYPES).union(more_event_types(settings)), settings.max_event_bytes)
+    rules = Rules(now, _event_types(), settings.max_event_bytes)
     with _places().one():
         return _take(*read_events(split(_body()), rules), BadEvents)
+
+
+def _event_types() -> frozenset[str]:
+    return frozenset(STANDARD_TYPES).union(more_event_types(_shop().settings))
 
 
 @blueprint.route("/items", methods=["POST"])
@@ -314,4 +318,14 @@ def metrics() -> Response:
 
 @blueprint.route("/openapi.json")
 def openapi() -> Response:
-    return _json(describe_api([entry.pipe for _, entry in _entries() if entry.pipe]))
+    return _json(_described_api())
+
+
+@blueprint.route("/docs")
+def docs() -> str:
+    """The same document for people; a page without scripts, and with nothing from elsewhere."""
+    return render_template("docs.html", api=_described_api(), root=request.root_url.rstrip("/"))
+
+
+def _described_api() -> dict[str, Any]:
+    return describe_api([entry.pipe for _, entry in _entries() if entry.pipe], _event_types())
