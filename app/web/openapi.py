@@ -57,14 +57,15 @@ WRONG_LIMIT = Detail("limit", "'x' is not a whole number between 1 and 100")
 def describe_api(pipes: Sequence[Pipe], event_types: Collection[str] = STANDARD_TYPES) -> dict[str, Any]:
     """The whole document, for these pipes and for the event types that the shop takes."""
     named = {pipe.name: pipe for pipe in pipes}
-    ids, names = _unique_ids(named), _unique_names(named)
+    asking, names = _unique_ids(named, "", OWN_IDS), _unique_names(named)
+    posting = _unique_ids(named, "post_", [*OWN_IDS, *asking.values()])
     paths: dict[str, Any] = {}
     schemas: dict[str, Any] = {**FIXED, **_intake_schemas(event_types)}
     for pipe in pipes:
         name = names[pipe.name]
         paths[f"/pipes/{pipe.name}"] = {
-            "get": _asked(pipe, ids[pipe.name], name),
-            "post": _posted(pipe, ids[f"post_{pipe.name}"], name),
+            "get": _asked(pipe, asking[pipe.name], name),
+            "post": _posted(pipe, posting[pipe.name], name),
         }
         schemas |= {
             f"{name}Row": _row(pipe, named),
@@ -91,18 +92,18 @@ def describe_api(pipes: Sequence[Pipe], event_types: Collection[str] = STANDARD_
     }
 
 
-def _unique_ids(named: Mapping[str, Pipe]) -> dict[str, str]:
-    """The operations of the pipes: `also_bought` and `post_also_bought`, or longer where that is another's."""
+def _unique_ids(named: Collection[str], prefix: str, taken: Collection[str]) -> dict[str, str]:
+    """What the operations of the pipes are called: `also_bought`, `post_also_bought`, or longer where that is another's."""
     ids: dict[str, str] = {}
-    for wanted in [*named, *(f"post_{name}" for name in named)]:
-        name = wanted
-        while name in OWN_IDS or name in ids.values():
+    for pipe in named:
+        name = prefix + pipe
+        while name in taken or name in ids.values():
             name += "_pipe"
-        ids[wanted] = name
+        ids[pipe] = name
     return ids
 
 
-def _unique_names(named: Mapping[str, Pipe]) -> dict[str, str]:
+def _unique_names(named: Collection[str]) -> dict[str, str]:
     """also_bought → AlsoBought, as schemas are called."""
     names: dict[str, str] = {}
     for pipe in named:
@@ -134,7 +135,8 @@ def _asked(pipe: Pipe, operation: str, name: str) -> dict[str, Any]:
         "304": unchanged,
         **_faults("400", "404", "405", "406", "500", "503", "504"),
     }
-    return _pipe_operation(pipe, operation) | {"parameters": [*parameters, IF_NONE_MATCH], "responses": responses}
+    more = "Append .csv, .ndjson or .parquet to the path, or say so with Accept."
+    return _pipe_operation(pipe, operation, more) | {"parameters": [*parameters, IF_NONE_MATCH], "responses": responses}
 
 
 IF_NONE_MATCH = {
@@ -153,16 +155,16 @@ def _posted(pipe: Pipe, operation: str, name: str) -> dict[str, Any]:
         "200": _rows(name, "X-Request-Id", "Vary", "Content-Disposition"),
         **_faults("400", "404", "405", "406", "413", "500", "503", "504"),
     }
-    return _pipe_operation(pipe, operation) | {"requestBody": body, "responses": responses}
+    more = "The same question, its parameters as a JSON object."
+    return _pipe_operation(pipe, operation, more) | {"requestBody": body, "responses": responses}
 
 
-def _pipe_operation(pipe: Pipe, operation: str) -> dict[str, Any]:
-    prose = pipe.header.prose.rstrip()
+def _pipe_operation(pipe: Pipe, operation: str, more: str) -> dict[str, Any]:
     return {
         "operationId": operation,
         "tags": ["pipes"],
         "summary": pipe.header.sentence,
-        "description": f"{prose} For a browser: append .csv, .ndjson or .parquet to the path, and it wins over Accept.",
+        "description": f"{pipe.header.prose} {more}",
     }
 
 
@@ -198,9 +200,9 @@ def _row(pipe: Pipe, named: Mapping[str, Pipe]) -> dict[str, Any]:
         theirs = (
             {fallback.renamed.get(name, name): column_schema(kind) for name, kind in other.columns} if other else {}
         )
-        for name in columns:
-            if name != pipe.header.key:
-                columns[name] = either(columns[name], theirs.get(name, NULL))
+        columns |= {
+            name: either(kind, theirs.get(name, NULL)) for name, kind in columns.items() if name != pipe.header.key
+        }
         fallback = other.header.fallback if other else None
     return record(**columns) | {"description": pipe.header.sentence}
 
