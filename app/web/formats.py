@@ -41,7 +41,7 @@ def chosen(suffix: str, accept: MIMEAccept) -> str:
     if not accept:
         return "json"
     plain = MIMEAccept([(kind.partition(";")[0], quality) for kind, quality in accept if kind])
-    best = plain.best_match(FORMATS.values(), None if plain else FORMATS["json"])
+    best = plain.best_match(FORMATS.values()) if plain else FORMATS["json"]
     if best is None:
         there_is = ", ".join(FORMATS.values())
         raise NotAcceptable("no format that Accept asks for", f"There are {there_is}; or append .csv to the path")

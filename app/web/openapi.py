@@ -204,7 +204,7 @@ def _row(pipe: Pipe, named: Mapping[str, Pipe]) -> dict[str, Any]:
             name: either(kind, theirs.get(name, NULL)) for name, kind in columns.items() if name != pipe.header.key
         }
         fallback = other.header.fallback if other else None
-    return record(**columns) | {"description": pipe.header.sentence}
+    return record(pipe.header.sentence, **columns)
 
 
 def _question(pipe: Pipe) -> dict[str, Any]:

@@ -125,9 +125,9 @@ def value_schema(parameter: Parameter) -> dict[str, Any]:
     return {"type": kind} | {name: value for name, value in extras.items() if value is not None}
 
 
-def record(description: str = "", *, optional: Mapping[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+def record(about: str = "", optional: Mapping[str, Any] | None = None, /, **fields: Any) -> dict[str, Any]:
     """An object: these fields are always there, the optional ones sometimes."""
-    told = {"description": description} if description else {}
+    told = {"description": about} if about else {}
     return {
         "type": "object",
         **told,
@@ -192,11 +192,8 @@ FIXED: dict[str, dict[str, Any]] = {
     "Pipes": record(pipes=listing(ref("PipeDescription")), request_id="string"),
     "Refused": record(index={"type": "integer", "description": "Its place in the request, from 0."}, problem="string"),
     "Taken": record(
-        accepted="integer",
-        rejected=listing(ref("Refused")) | {"description": "The first hundred of those that were refused."},
-        rejected_total="integer",
-        request_id="string",
-        optional={
+        "",
+        {
             "repeats": {
                 "type": "integer",
                 "description": "Accepted events that were stored before. Not there with Kafka: it is not known yet.",
@@ -207,6 +204,10 @@ FIXED: dict[str, dict[str, Any]] = {
             },
             "hint": {"type": "string", "description": "What to do then: nothing, and not to send them again."},
         },
+        accepted="integer",
+        rejected=listing(ref("Refused")) | {"description": "The first hundred of those that were refused."},
+        rejected_total="integer",
+        request_id="string",
     ),
     "Merged": record(
         guest_id="string",

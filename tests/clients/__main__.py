@@ -46,7 +46,8 @@ def _own() -> bytes:
     settings = msgspec.structs.replace(Settings(), dsn="chdb://:memory:", record_requests=False)
     shop = open_shop(settings)
     try:
-        return create_app(shop).test_client().get("/openapi.json").data
+        document: bytes = create_app(shop).test_client().get("/openapi.json").data
+        return document
     finally:
         shop.close()
 
