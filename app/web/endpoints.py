@@ -131,7 +131,7 @@ def ask(name: str) -> Response:
 def _told_apart(response: Response) -> Response:
     """The same address has several formats, and a refusal depends on what was asked for, too."""
     if request.endpoint == "shop.ask":
-        response.vary.add("Accept")
+        response.headers.add("Vary", "Accept")
     return response
 
 
@@ -140,7 +140,7 @@ def _said(found: Answer, fmt: str) -> Response:
     if request.method == "POST":
         return Response(_in_format(found, fmt), mimetype=FORMATS[fmt], headers=saved_as(found, fmt))
     told = saved_as(found, fmt) | validity(found, fmt)
-    if request.if_none_match.contains_weak(tag(found, fmt)):
+    if "If-None-Match" in request.headers and request.if_none_match.contains_weak(tag(found, fmt)):
         return Response(status=304, mimetype=FORMATS[fmt], headers=told)
     return Response(_in_format(found, fmt), mimetype=FORMATS[fmt], headers=told)
 
