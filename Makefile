@@ -1,23 +1,27 @@
-# make install | make demo | make kafka | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
+# make install | make demo | make kafka | make clients | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
 PYTHON ?= python3
 DATASET ?= journey
 WORKERS ?= auto
 BIN := .venv/bin
 
-.PHONY: install demo kafka test test-server faults lint format clean
+.PHONY: install demo kafka clients test test-server faults lint format clean
 .DEFAULT_GOAL := demo
 
-install: .venv/.test
+install: .venv/.test .venv/.clients
 
 demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
 
-test: .venv/.test
+test: .venv/.test .venv/.clients
 	@for engine in $$($(BIN)/python -m tests.engines); do $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --engine $$engine $(ARGS) || exit 1; done
 
 # A Kafka broker on 127.0.0.1:9092 until Ctrl-C. Apache Kafka comes from Maven Central the first time (Java 17 and Maven).
 kafka: .venv/.test
 	@$(BIN)/python -m tests.brokers
+
+# Typed clients in build/clients, TypeScript and Python, of the pipes here, or of a service: make clients SHOP=http://… (Node and npm).
+clients: .venv/.test .venv/.clients
+	@$(BIN)/python -m tests.clients --to build/clients $(if $(SHOP),--shop $(SHOP))
 
 # Every fault at every step, and kills at random moments; then what is marked thorough elsewhere.
 MORE := tests/faults tests/test_counts.py tests/test_users.py
@@ -52,5 +56,10 @@ format: .venv/.test
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
+.venv/.clients: tests/clients/package-lock.json .venv/.demo
+	@command -v npm >/dev/null || { echo "The generated clients need Node and npm: apt-get install nodejs npm"; exit 1; }
+	@npm ci --silent --prefix tests/clients
+	@touch $@
+
 clean:
-	rm -rf .venv data build *.egg-info
+	rm -rf .venv data build *.egg-info tests/clients/node_modules

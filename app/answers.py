@@ -9,7 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
+from hashlib import blake2b
 from typing import Any
+
+import msgspec
 
 from app.cache import Cache
 from app.errors import AlsoboughtError
@@ -20,13 +24,15 @@ from app.settings import Settings
 from app.warehouse import Column, Rows, Statistics, Warehouse
 
 SAFE_INTEGER = 2**53
+WIDE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that may hold a larger one, somewhere within
 
 
 @dataclass(frozen=True)
 class Answer:
     """What a pipe says: columns, rows as lists in their order, and which pipe said it (`fallback`, else None).
 
-    `kept`: it was said before, and `statistics` are of that time.
+    `kept`: it was said before, and `statistics` are of that time. `seconds`: how long whoever got it may go on using it
+    unasked; 0 where an event may make it out of date.
     """
 
     pipe: Pipe
@@ -35,11 +41,18 @@ class Answer:
     data: list[list[Any]]
     statistics: Statistics
     kept: bool = False
+    seconds: float = 0.0
+
+    @cached_property
+    def digest(self) -> str:
+        """The same for answers that say the same: by the same text of the pipe, with the same rows."""
+        said = (self.pipe.name, self.pipe.version, self.fallback, self.meta, self.data)
+        return blake2b(msgspec.json.encode(said), digest_size=12).hexdigest()
 
     def dicts(self) -> list[dict[str, Any]]:
         """The rows as JSON shows them: integers beyond 2^53 are strings, since JavaScript would round them."""
         names = [column.name for column in self.meta]
-        wide = {column.name for column in self.meta if re.search(r"Int(64|128|256)", column.type)}
+        wide = {column.name for column in self.meta if WIDE.search(column.type)}
         rows = [dict(zip(names, row, strict=True)) for row in self.data]
         for row in rows if wide else ():
             row.update((name, _safe(row[name])) for name in wide)
@@ -49,7 +62,9 @@ class Answer:
 def _safe(value: Any) -> Any:
     if isinstance(value, int) and abs(value) > SAFE_INTEGER:
         return str(value)
-    return [_safe(one) for one in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [_safe(one) for one in value]
+    return {name: _safe(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def open_library(settings: Settings, warehouse: Warehouse) -> Library:
@@ -93,6 +108,8 @@ def answer(
     found = _answer(library, warehouse, pipe, bound, now)
     headers = [pipe.header, *([library[found.fallback].header] if found.fallback else [])]
     seconds = min(header.cache_seconds for header in headers)
+    if seconds and not any(header.cache_until for header in headers):
+        found = replace(found, seconds=seconds)
     if seconds:
         kept.put(key, replace(found, kept=True), seconds, _touched_by(pipe, bound), touches, len(found.data))
     return found

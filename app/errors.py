@@ -7,6 +7,7 @@
     ├── BadItems                400 bad_items         no item of the request could be accepted
     ├── TooLarge                413 too_large
     ├── NoSuchPipe              404 no_such_pipe
+    ├── NotAcceptable           406 not_acceptable    no format that the Accept header asks for
     ├── PipeBroken              503 pipe_broken       a pipe that never had a good text
     ├── Busy                    503 busy              try again: the writer's queue is full
     ├── NotStored               503 not_stored        the warehouse refused the write
@@ -78,6 +79,10 @@ class TooLarge(AlsoboughtError):
 
 class NoSuchPipe(AlsoboughtError):
     status, code = 404, "no_such_pipe"
+
+
+class NotAcceptable(AlsoboughtError):
+    status, code = 406, "not_acceptable"
 
 
 class PipeBroken(AlsoboughtError):

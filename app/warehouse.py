@@ -37,7 +37,11 @@ WRITE_SETTINGS: dict[str, Any] = {
     "input_format_parallel_parsing": 0,
     "date_time_input_format": "best_effort",
 }
-READ_SETTINGS = {"output_format_json_quote_64bit_integers": 0, "date_time_output_format": "iso"}
+READ_SETTINGS = {
+    "output_format_json_quote_64bit_integers": 0,
+    "date_time_output_format": "iso",
+    "print_pretty_type_names": 0,  # a type is one line
+}
 LIMIT_CODES = {158, 159, 160, 241, 307, 396}  # rows, time, time, memory, bytes, result rows
 
 
@@ -75,6 +79,15 @@ def plain_type(name: str) -> str:
     found = re.fullmatch(r"SimpleAggregateFunction\(\w+, (.+)\)", name)
     plain = found[1] if found else name
     return re.sub(r"LowCardinality\((Nullable\([^()]+(?:\(\d+\))?\)|[^()]+(?:\(\d+\))?)\)", r"\1", plain)
+
+
+def _or_null(name: str) -> str:
+    """The type whose values may be missing, too, where the engine has one: a fallback may leave a column out.
+
+    >>> _or_null("UInt8"), _or_null("Map(String, UInt8)")
+    ('Nullable(UInt8)', 'Map(String, UInt8)')
+    """
+    return name if re.match(r"Array|Map|Tuple|Nullable|Variant|Dynamic|JSON", name) else f"Nullable({name})"
 
 
 _decode_rows = msgspec.json.Decoder(Rows).decode
@@ -254,8 +267,7 @@ class Warehouse:
         """Rows as a Parquet file, made by the engine from its own types."""
         names = [column.name for column in meta]
         lines = b"".join(msgspec.json.encode(dict(zip(names, row, strict=True))) + b"\n" for row in data)
-        structure = ", ".join(f"`{column.name}` Nullable({column.type})" for column in meta)
-        structure = re.sub(r"Nullable\(((?:Array|Map|Tuple|Nullable)\(.*?\))\)(?=,|$)", r"\1", structure)
+        structure = ", ".join(f"`{column.name}` {_or_null(column.type)}" for column in meta)
         sql = "select * from format(JSONEachRow, {structure:String}, {lines:String})"
         sql += " settings date_time_input_format = 'best_effort'"
         with _our_errors(WarehouseFault):

@@ -34,7 +34,8 @@ LAYERS = [
     ["app.visitor"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
     ["app.web.endpoints"],
-    ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker"],
+    ["app.web.openapi"],
+    ["app.web.formats", "app.web.metrics", "app.web.places", "app.web.shapes", "app.web.worker"],
     ["app.holder", "app.stream"],  # others may ask; Kafka is read
     ["app.chunk"],
     ["app.shop"],  # a running shop, and files into it

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
-from flask import Blueprint, Response, current_app, g, request
+from flask import Blueprint, Response, current_app, g, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.answers import Answer, answer
@@ -30,17 +29,12 @@ from app.posts import Taken
 from app.recorder import Asked, parameters
 from app.settings import more_event_types
 from app.shop import Shop
+from app.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity
 from app.web.metrics import Metrics
 from app.web.openapi import describe_api
 from app.web.places import Places
 
 blueprint = Blueprint("shop", __name__)
-FORMATS = {
-    "json": "application/json",
-    "csv": "text/csv",
-    "ndjson": "application/x-ndjson",
-    "parquet": "application/vnd.apache.parquet",
-}
 TOLD = 100  # refused objects that an answer lists
 NOT_YET = "The log has them and they will be stored: do not send them again"
 
@@ -115,9 +109,7 @@ def _described(name: str, entry: Entry) -> dict[str, Any]:
 def ask(name: str) -> Response:
     shop = _shop()
     name, _, suffix = name.partition(".")
-    fmt = suffix or "json"
-    if fmt not in FORMATS:
-        raise NoSuchPipe(f"no format called {fmt!r}", f"There are {', '.join(FORMATS)}")
+    fmt = chosen(suffix, request.accept_mimetypes)
     given = _given()
     fresh = bool(request.cache_control.no_cache)
     now, started = shop.clock(), time.perf_counter()
@@ -135,7 +127,25 @@ def ask(name: str) -> Response:
         if shop.recorder and status != 404:
             version = found.pipe.version if found else shop.library.version(name)
             shop.recorder.note(Asked(now, g.request_id, name, version, parameters(given), status, code, seconds, found))
-    return Response(_in_format(found, fmt), mimetype=FORMATS[fmt])
+    return _said(found, fmt)
+
+
+@blueprint.after_request
+def _told_apart(response: Response) -> Response:
+    """The same address has several formats, and a refusal depends on what was asked for, too."""
+    if request.endpoint == "shop.ask":
+        response.headers.add("Vary", "Accept")
+    return response
+
+
+def _said(found: Answer, fmt: str) -> Response:
+    """The answer, or 304 to a caller who has it."""
+    if request.method == "POST":
+        return Response(_in_format(found, fmt), mimetype=FORMATS[fmt], headers=saved_as(found, fmt))
+    told = saved_as(found, fmt) | validity(found, fmt)
+    if "If-None-Match" in request.headers and request.if_none_match.contains_weak(tag(found, fmt)):
+        return Response(status=304, mimetype=FORMATS[fmt], headers=told)
+    return Response(_in_format(found, fmt), mimetype=FORMATS[fmt], headers=told)
 
 
 def _given() -> dict[str, list[Any]]:
@@ -144,12 +154,21 @@ def _given() -> dict[str, list[Any]]:
     if request.method == "POST" and _body():
         try:
             body = msgspec.json.decode(_body(), type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            json.loads(_body(), object_pairs_hook=_refuse_twice)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise BadRequest("the body is not a JSON object", 'Send {"item_id": "…", "limit": 10}') from error
         for name, value in body.items():
             if value is not None:
                 given.setdefault(name, []).extend(value if isinstance(value, list) else [value])
     return given
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
+    """Of two values under one name a reader of JSON takes the last without a word."""
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadRequest(f"{twice[:60]!r} stands twice in the body", "Several values are an array")
 
 
 def _body() -> bytes:
@@ -173,9 +192,9 @@ def _body() -> bytes:
 def _in_format(found: Answer, fmt: str) -> bytes:
     rows = found.dicts()
     if fmt == "ndjson":
-        return msgspec.json.Encoder().encode_lines(rows)
+        return to_ndjson(rows)
     if fmt == "csv":
-        return _csv([column.name for column in found.meta], rows)
+        return to_csv([column.name for column in found.meta], rows)
     if fmt == "parquet":
         return _shop().warehouse.to_parquet(found.meta, found.data)
     body = {
@@ -190,17 +209,6 @@ def _in_format(found: Answer, fmt: str) -> bytes:
     return msgspec.json.encode(body)
 
 
-def _csv(names: list[str], rows: list[dict[str, Any]]) -> bytes:
-    """Python leaves a lone carriage return unquoted where lines end with a newline; readers take it for the end of a row."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    quoting = csv.DictWriter(text, names, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    writer.writeheader()
-    for row in rows:
-        (quoting if any("\r" in str(value) for value in row.values()) else writer).writerow(row)
-    return text.getvalue().encode()
-
-
 def _as_of() -> str | None:
     as_of = _shop().sight.as_of
     return as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z") if as_of else None
@@ -212,9 +220,13 @@ def _as_of() -> str | None:
 @blueprint.route("/events", methods=["POST"])
 def post_events() -> Response:
     settings, now = _shop().settings, _shop().clock()
-    rules = Rules(now, frozenset(STANDARD_TYPES).union(more_event_types(settings)), settings.max_event_bytes)
+    rules = Rules(now, _event_types(), settings.max_event_bytes)
     with _places().one():
         return _take(*read_events(split(_body()), rules), BadEvents)
+
+
+def _event_types() -> frozenset[str]:
+    return frozenset(STANDARD_TYPES).union(more_event_types(_shop().settings))
 
 
 @blueprint.route("/items", methods=["POST"])
@@ -309,4 +321,14 @@ def metrics() -> Response:
 
 @blueprint.route("/openapi.json")
 def openapi() -> Response:
-    return _json(describe_api([entry.pipe for _, entry in _entries() if entry.pipe]))
+    return _json(_described_api())
+
+
+@blueprint.route("/docs")
+def docs() -> str:
+    """The same document for people; a page without scripts, and with nothing from elsewhere."""
+    return render_template("docs.html", api=_described_api(), root=request.root_url.rstrip("/"))
+
+
+def _described_api() -> dict[str, Any]:
+    return describe_api([entry.pipe for _, entry in _entries() if entry.pipe], _event_types())

@@ -31,6 +31,7 @@ OUR_WORDS = {  # the engine's own words stay in the log
     "too_slow": ("the answer was stopped by a limit", f"Ask for less: fewer values, a smaller limit. {IN_THE_LOG}"),
     "warehouse_fault": ("the warehouse does not answer", IN_THE_LOG),
 }
+EXPOSED = ["X-Request-Id", "Retry-After", "ETag", "Content-Disposition"]  # to scripts of other origins
 PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 
 
@@ -43,7 +44,7 @@ def create_app(shop: Shop, watch: Watch | None = None) -> Flask:
     app.extensions["places"] = Places(shop.settings.threads)
     app.register_blueprint(blueprint)
     if allowed := origins(shop.settings):
-        CORS(app, origins=allowed, expose_headers=["X-Request-Id", "Retry-After"], max_age=600)
+        CORS(app, origins=allowed, expose_headers=EXPOSED, max_age=600)
     app.before_request(_name_request)
     app.after_request(_finish)
     app.teardown_request(_forget_request)

@@ -1,0 +1,1 @@
+"""What makes typed clients of the endpoints, and programs that use them."""
