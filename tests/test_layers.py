@@ -61,6 +61,7 @@ LAYERS = [
     ["app.intake", "app.ledger", "app.rewrites"],
     ["app.warehouse"],  # the door
     ["app.folder"],
+    ["app.pipes.lineage"],
     ["app.pipes.library"],  # the thought
     ["app.pipes.check"],
     ["app.pipes.template", "app.pipes.header"],
