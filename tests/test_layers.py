@@ -12,6 +12,8 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
+    ["app.cli_pipes"],
+    ["app.cli_cases", "app.cli_files", "app.cli_show"],
     [
         "app.cli_check",
         "app.cli_doctor",
@@ -19,13 +21,13 @@ LAYERS = [
         "app.cli_letters",
         "app.cli_load",
         "app.cli_migrate",
-        "app.cli_pipes",
         "app.cli_rebuild",
         "app.cli_users",
     ],
     ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
+    ["app.cases_update", "app.pipe_files"],
     ["app.cases", "app.serve"],
     ["app.visitor"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
@@ -42,7 +44,14 @@ LAYERS = [
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files"],
-    ["app.ingest", "app.answers", "app.migrate", "app.counts", "app.lag"],  # what is done with the warehouse
+    [
+        "app.ingest",
+        "app.answers",
+        "app.explain",
+        "app.migrate",
+        "app.counts",
+        "app.lag",
+    ],  # what is done with the warehouse
     ["app.rewrite_users", "app.fill"],
     ["app.buckets", "app.shadow", "app.compare"],
     ["app.scratch", "app.expired"],
@@ -72,7 +81,7 @@ LAYERS = [
     ["app.examination", "app.kafka", "app.segment"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
     ["app.line"],
-    ["app.failpoints"],
+    ["app.expected", "app.failpoints"],
     ["app.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}
