@@ -80,7 +80,7 @@ class Outcome:
 
 def cases_of(path: Path) -> list[Case]:
     """The cases of a file, with the fixtures they name. Raises Unusable that says what cannot be read."""
-    cases = _read(path, list[Case], "See the other files for the shape of a case")
+    cases: list[Case] = _read(path, list[Case], "See the other files for the shape of a case")
     fixtures: dict[str, Given] = {}
     for case in cases:
         if case.answer is None and not case.error:

@@ -46,7 +46,9 @@ class Tried:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def pipe_test(settings: Settings, names: tuple[str, ...], update: bool, as_json: bool) -> None:
-    """Run the cases in tests/pipes/ on a warehouse in memory. Exit status 1 if any fails.
+    """Run the cases in tests/pipes/.
+
+    On a warehouse in memory. Exit status 1 if any fails.
 
     --update changes the `answer:` of failing cases and nothing else: read `git diff` before you believe it.
 

@@ -19,7 +19,9 @@ from app.settings import Settings
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
-    """Check pipes against an empty warehouse in memory: file, line, fault. Exit status 1 if any is broken.
+    """Find faults: file, line and what would work.
+
+    Against an empty warehouse in memory. Exit status 1 if any pipe is broken; a warning breaks none.
 
     \b
     Example: alsobought pipe check also_bought
@@ -65,7 +67,9 @@ def _print_findings(path: Path, told: dict[str, Any]) -> None:
 @click.option("--check", "only_check", is_flag=True, help="Change nothing; exit status 1 if a file would change.")
 @click.pass_obj
 def pipe_fmt(settings: Settings, names: tuple[str, ...], only_check: bool) -> None:
-    """Lay out pipes, or all pipes and macros, by sqlfmt. The header stays as it is.
+    """Lay out pipes, or all pipes and macros.
+
+    By sqlfmt; the header stays as it is.
 
     \b
     Example: alsobought pipe fmt also_bought
@@ -110,7 +114,9 @@ def pipe_fmt(settings: Settings, names: tuple[str, ...], only_check: bool) -> No
 @click.option("--like", default="", metavar="PIPE", help="Begin with a copy of this pipe and its cases.")
 @click.pass_obj
 def pipe_new(settings: Settings, name: str, like: str) -> None:
-    """Write a pipe and its cases that pass as they are, to be changed into your own.
+    """Begin a pipe and its cases.
+
+    They pass as they are, to be changed into your own.
 
     \b
     Example: alsobought pipe new most_liked --like trending

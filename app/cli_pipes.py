@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def pipe() -> None:
-    """List, show, run, explain, check, test, format and make pipes.
+    """Pipes: list, show, run, explain, check, test, lay out and begin them.
 
     \b
     Example: alsobought pipe run also_bought item_id=green-tea
@@ -72,7 +72,9 @@ def pipe_ls(settings: Settings, as_json: bool) -> None:
 @click.option("--sql", "as_sql", is_flag=True, help="The SQL with all parameters given, and nothing else.")
 @click.pass_obj
 def pipe_show(settings: Settings, name: str, as_json: bool, as_sql: bool) -> None:
-    """What a pipe answers, takes and reads: its parameters, columns, tables and macros.
+    """What a pipe takes, answers and reads.
+
+    Its parameters, its columns with the columns of tables that feed them, its macros and who shares them.
 
     \b
     Example: alsobought pipe show also_bought
@@ -101,7 +103,9 @@ FORMATS = ["table", "json", "ndjson", "csv"]
 @click.option("--format", "fmt", type=click.Choice(FORMATS), help="Else a table on a terminal, JSON in a pipe.")
 @click.pass_obj
 def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...], fmt: str | None) -> None:
-    """Ask a pipe. Repeat a parameter to give several values.
+    """Ask a pipe a question.
+
+    Repeat a parameter to give several values.
 
     \b
     Example: alsobought pipe run also_bought item_id=green-tea limit=3
@@ -127,7 +131,9 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...], fmt: st
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def pipe_explain(settings: Settings, name: str, parameters: tuple[str, ...], as_json: bool) -> None:
-    """What a question costs: rows, parts and granules of each table, by the engine's plan and by one run.
+    """What a question costs to answer.
+
+    Rows, parts and granules of each table by the engine's plan, and what one run took.
 
     \b
     Example: alsobought pipe explain also_bought item_id=green-tea
@@ -149,7 +155,7 @@ def pipe_explain(settings: Settings, name: str, parameters: tuple[str, ...], as_
     for read in found.tables:
         numbers = [f"{part.read:,} of {part.of:,}" if part else "" for part in (read.rows, read.parts, read.granules)]
         table.add_row(read.table, *numbers, _how(read))
-    out.print(table)
+    out.print(table if found.tables else "no table is read")
     out.print(_cost(found.statistics))
     for read in found.tables:
         if read.whole:

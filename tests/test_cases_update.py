@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.cases import Case
+from app.cases import Case, Rows
 from app.cases_update import answer_for, emptied, updated
 from app.errors import Unusable
 
@@ -30,7 +30,7 @@ TEXT = """\
 
 
 def test_an_answer_is_written_in_its_place_and_all_else_stays() -> None:
-    new = {
+    new: dict[int, Rows] = {
         0: [{"item_id": "pot", "at": "2026-01-01T00:00:00Z", "none": None, "score": 1e-05}],
         1: [{"item_id": "pot", "views": 3}],
         2: [{"item_id": "5", "tags": ["a, b", "[c]"]}],
@@ -56,7 +56,7 @@ def test_a_long_answer_has_a_line_for_each_row_and_lines_keep_their_ends() -> No
     rows = [{"item_id": f"item-number-{n}", "title": "t" * 20} for n in range(3)]
     written = updated("- it: x\r\n  answer: []\r\n- it: y\r\n  answer: []\r\n", {0: rows}, "x.yaml")
     assert written.startswith(
-        "- it: x\r\n  answer:\n    - {item_id: item-number-0, title: tttttttttttttttttttt}\n    - {"
+        "- it: x\r\n  answer:\r\n    - {item_id: item-number-0, title: tttttttttttttttttttt}\r\n    - {"
     )
     assert written.endswith("\r\n- it: y\r\n  answer: []\r\n")
 

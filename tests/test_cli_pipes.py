@@ -58,7 +58,7 @@ def test_a_pipe_can_begin_as_a_copy(run: Run, home: Path) -> None:
     assert run("pipe", "new", "hot", "--like", "trending").status == 0
     assert (home / "pipes" / "hot.sql").read_text() == (home / "pipes" / "trending.sql").read_text()
     assert (home / "tests/pipes/hot.yaml").read_text() == (home / "tests/pipes/trending.yaml").read_text()
-    with pytest.raises(Unusable, match="no pipe called 'nope'.*also_bought"):
+    with pytest.raises(Unusable, match=r"no pipe called 'nope'.*also_bought"):
         draft(home, "cold", "nope")
     assert not (home / "pipes" / "cold.sql").exists()
 

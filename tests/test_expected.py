@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.expected import difference
 
+Rows = list[dict[str, Any]]
 A, B = {"item_id": "a", "score": 0.5}, {"item_id": "b", "score": 0.25}
 
 
@@ -32,8 +35,8 @@ A, B = {"item_id": "a", "score": 0.5}, {"item_id": "b", "score": 0.25}
         ([{"score": None}], [{"score": 0}], {}, "row 1: score is 0, not null"),
     ],
 )
-def test_the_first_difference_is_said(wanted: list[dict[str, object]], got: list[dict[str, object]], options: dict[str, bool], says: str) -> None:  # fmt: skip  # noqa: E501
-    assert difference(wanted, got, **options) == says  # type: ignore[arg-type]
+def test_the_first_difference_is_said(wanted: Rows, got: Rows, options: dict[str, Any], says: str) -> None:
+    assert difference(wanted, got, **options) == says
 
 
 def test_a_row_that_fits_two_leaves_the_other_to_a_row_that_fits_only_that() -> None:
