@@ -32,7 +32,7 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
         entries = {name: library.entry(name) for name in names or library.names()}
     told = []
     for name, entry in entries.items():
-        faults = [("error", entry.fault)] if entry.fault else []
+        faults = [("error", one) for one in getattr(entry.fault, "all", [entry.fault] if entry.fault else [])]
         faults += [("warning", warning) for warning in getattr(entry, "warnings", ())]
         told.append({"pipe": name, "ok": entry.fault is None, "findings": [_finding(*fault) for fault in faults]})
         if not as_json:

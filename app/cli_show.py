@@ -71,12 +71,15 @@ def _cases(path: Path) -> int | None:
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
     low, high = parameter.minimum, parameter.maximum
+    lengths = [getattr(parameter, end, None) for end in ("min_length", "max_length")]
     return {
         "name": parameter.name,
         "type": f"Array({parameter.type})" if parameter.repeated else parameter.type,
         "required": parameter.required,
-        "default": parameter.default,
+        "default": list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default,
         "range": None if low is None and high is None else [low, high],
+        "lengths": lengths if any(lengths) else None,
+        "pattern": getattr(parameter, "pattern", ""),
         "choices": list(parameter.choices),
         "description": parameter.description,
     }
@@ -108,13 +111,18 @@ def _also(pipes: list[str]) -> str:
 
 
 def _assumed(parameter: dict[str, Any]) -> str:
+    """As the header says it: `= 10 (1..100)`."""
     words = ["required" if parameter["required"] else ""]
-    if parameter["default"] is not None:
-        words.append(f"= {parameter['default'] if parameter['default'] != '' else repr('')}")
-    if parameter["range"]:
-        words.append("({}..{})".format(*(_plain(end) for end in parameter["range"])))
-    if parameter["choices"]:
-        words.append(f"({', '.join(map(str, parameter['choices']))})")
+    default = parameter["default"]
+    if default is not None:
+        words.append(
+            f"= {', '.join(map(str, default)) if isinstance(default, list) else default}" if default != "" else "= ''"
+        )
+    limits = ["{}..{}".format(*map(_plain, ends)) for ends in (parameter["range"], parameter["lengths"]) if ends]
+    if parameter["pattern"]:
+        limits.append(f"/{parameter['pattern']}/")
+    if limits := limits + [str(choice) for choice in parameter["choices"]]:
+        words.append(f"({', '.join(limits)})")
     return " ".join(filter(None, words)) or "optional"
 
 
