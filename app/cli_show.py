@@ -112,8 +112,8 @@ def _also(pipes: list[str]) -> str:
 
 def _assumed(parameter: dict[str, Any]) -> str:
     """As the header says it: `= 10 (1..100)`."""
-    words = ["required" if parameter["required"] else ""]
     default = parameter["default"]
+    words = ["required" if parameter["required"] else "optional" if default is None else ""]
     if default is not None:
         words.append(
             f"= {', '.join(map(str, default)) if isinstance(default, list) else default}" if default != "" else "= ''"
@@ -123,7 +123,7 @@ def _assumed(parameter: dict[str, Any]) -> str:
         limits.append(f"/{parameter['pattern']}/")
     if limits := limits + [str(choice) for choice in parameter["choices"]]:
         words.append(f"({', '.join(limits)})")
-    return " ".join(filter(None, words)) or "optional"
+    return " ".join(filter(None, words))
 
 
 def _plain(number: Any) -> str:
