@@ -47,8 +47,8 @@ def main(ctx: click.Context) -> None:
     Example: alsobought demo
     """
     logging.getLogger("app").addHandler(logging.NullHandler())  # a failure is one sentence; `serve` opens a log
-    for driver in ("clickhouse_connect", "urllib3.connectionpool"):
-        logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log
+    for driver in ("clickhouse_connect", "urllib3.connectionpool", "sqlglot"):
+        logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log, or it does not matter
     if ctx.invoked_subcommand != "doctor":  # who tells what is wrong with them
         ctx.obj = from_environment()
 

@@ -1,140 +1,246 @@
-"""`alsobought pipe …`: list, run, check and test the pipes."""
+"""`alsobought pipe …`: what pipes there are, what one is, what it answers and what that costs."""
 
 from __future__ import annotations
 
-import sys
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 from rich.table import Table
 
+from app.cli_cases import pipe_test
 from app.cli_diff import diff
-from app.errors import PipeFault, Unusable
+from app.cli_files import pipe_check, pipe_fmt, pipe_new
+from app.errors import Unusable
 from app.progress import escaped, out
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.answers import Answer
+    from app.explain import TableRead
+    from app.warehouse import Warehouse
 
 
 @click.group()
 def pipe() -> None:
-    """List, run, check and test the pipes.
+    """Pipes: list, show, run, explain, check, test, lay out and begin them.
 
     \b
     Example: alsobought pipe run also_bought item_id=green-tea
     """
 
 
-pipe.add_command(diff)
+for command in (diff, pipe_check, pipe_fmt, pipe_new, pipe_test):
+    pipe.add_command(command)
 
 
 @pipe.command("ls")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def pipe_ls(settings: Settings) -> None:
-    """Every pipe with its sentence.
+def pipe_ls(settings: Settings, as_json: bool) -> None:
+    """Every pipe with its sentence and its state.
 
     \b
     Example: alsobought pipe ls
     """
-    from app.pipes.header import read_header
+    from app.cli_show import listed
+    from app.pipe_files import checking
 
-    table = Table(box=None, show_header=False)
-    for path in sorted((settings.home_folder / "pipes").glob("*.sql")):
-        try:
-            sentence = read_header(path.read_text()).sentence
-        except (PipeFault, UnicodeDecodeError) as fault:
-            sentence = f"[red]{escaped(str(fault))}[/]"
-        table.add_row(f"[bold]{path.stem}[/]", sentence)
+    with checking(settings) as (library, _):
+        rows = [listed(settings, library, name) for name in library.names()]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        out.print(f"no pipes in {escaped(str(settings.home_folder / 'pipes'))}; `alsobought pipe new NAME` makes one")
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for row in rows:
+        colour = {"ok": "green", "broken": "red"}.get(row["state"], "yellow")
+        asks = " ".join(row["parameters"])
+        told = escaped(row["fault"] or row["sentence"]) + (f" [dim]{escaped(asks)}[/]" if asks else "")
+        table.add_row(f"[bold]{row['pipe']}[/]", told, f"[{colour}]{row['state']}[/]")
     out.print(table)
+
+
+@pipe.command("show")
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--sql", "as_sql", is_flag=True, help="The SQL with all parameters given, and nothing else.")
+@click.pass_obj
+def pipe_show(settings: Settings, name: str, as_json: bool, as_sql: bool) -> None:
+    """What a pipe takes, answers and reads.
+
+    Its parameters, its columns with the columns of tables that feed them, its macros and who shares them.
+
+    \b
+    Example: alsobought pipe show also_bought
+    """
+    from app.cli_show import facts, printed
+    from app.pipe_files import checking
+
+    with checking(settings) as (library, warehouse):
+        found = library[name]
+        if as_sql:
+            click.echo(found.sql([parameter.name for parameter in found.parameters]))
+            return
+        told = facts(settings, library, warehouse, found)
+    if as_json:
+        print_json(told)
+    else:
+        printed(told)
+
+
+FORMATS = ["table", "json", "ndjson", "csv"]
 
 
 @pipe.command("run")
 @click.argument("name")
 @click.argument("parameters", nargs=-1)
+@click.option("--format", "fmt", type=click.Choice(FORMATS), help="Else a table on a terminal, JSON in a pipe.")
 @click.pass_obj
-def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...]) -> None:
-    """Ask a pipe: a table on a terminal, JSON in a pipe. Repeat a parameter to give several values.
+def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...], fmt: str | None) -> None:
+    """Ask a pipe a question.
+
+    Repeat a parameter to give several values.
 
     \b
     Example: alsobought pipe run also_bought item_id=green-tea limit=3
     """
     from app.answers import answer, open_library
     from app.intake import utc_now
-    from app.visitor import reach_warehouse
 
-    given: dict[str, list[str]] = {}
-    for parameter in parameters:
-        key, equals, value = parameter.partition("=")
-        if not equals:
-            raise Unusable(f"{parameter!r} is not a parameter", "Write it as name=value")
-        given.setdefault(key, []).append(value)
-    warehouse = reach_warehouse(settings, create=False)
-    try:
+    given = read_parameters(parameters)
+    with _reached(settings) as warehouse:
         found = answer(open_library(settings, warehouse), warehouse, name, given, utc_now())
-    finally:
-        warehouse.close()
-    if not out.is_terminal:
-        click.echo(msgspec.json.format(msgspec.json.encode(found.dicts()), indent=2))
-        return
-    table = Table(*(column.name for column in found.meta))
-    for row in found.dicts():
-        table.add_row(*(escaped(str(value)) for value in row.values()))
-    out.print(table)
-    by = f", answered by {found.fallback}" if found.fallback else ""
-    out.print(f"{len(found.data)} rows in {found.statistics.elapsed * 1000:.1f} ms{by}")
+    chosen = fmt or ("table" if out.is_terminal else "json")
+    if chosen == "table":
+        _print_answer(found)
+    elif chosen == "json":
+        print_json(found.dicts())
+    else:
+        click.echo(_lines(found, chosen), nl=False)
 
 
-@pipe.command("check")
-@click.argument("names", nargs=-1)
+@pipe.command("explain")
+@click.argument("name")
+@click.argument("parameters", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def pipe_check(settings: Settings, names: tuple[str, ...]) -> None:
-    """Check pipes against an empty warehouse in memory: file, line, fault. Exit status 1 if any is broken.
+def pipe_explain(settings: Settings, name: str, parameters: tuple[str, ...], as_json: bool) -> None:
+    """What a question costs to answer.
+
+    Rows, parts and granules of each table by the engine's plan, and what one run took.
 
     \b
-    Example: alsobought pipe check also_bought
+    Example: alsobought pipe explain also_bought item_id=green-tea
     """
     from app.answers import open_library
-    from app.shop import open_shop
+    from app.explain import explain
+    from app.intake import utc_now
 
-    shop = open_shop(msgspec.structs.replace(settings, dsn="chdb://:memory:", database="checked"))
+    given = read_parameters(parameters)
+    with _reached(settings) as warehouse:
+        found = explain(warehouse, open_library(settings, warehouse)[name], given, utc_now())
+    if as_json:
+        print_json(found)
+        return
+    table = Table("table", box=None, pad_edge=False, header_style="dim")
+    for title in ("rows", "parts", "granules"):
+        table.add_column(title, justify="right")
+    table.add_column("")
+    for read in found.tables:
+        numbers = [f"{part.read:,} of {part.of:,}" if part else "" for part in (read.rows, read.parts, read.granules)]
+        table.add_row(read.table, *numbers, _how(read))
+    out.print(table if found.tables else "no table is read")
+    out.print(_cost(found.statistics))
+    for read in found.tables:
+        if read.whole:
+            out.print(f"[yellow]{_why_whole(read.table, read.rows is None)}[/]", soft_wrap=True)
+
+
+def _how(read: TableRead) -> str:
+    if read.whole:
+        return "[yellow]read whole[/]"
+    keys = ", ".join(read.keys)
+    if read.granules and read.granules.read == read.granules.of > 1:
+        return f"looked for by {keys}, which left nothing out"
+    return f"found by {keys}"
+
+
+def _why_whole(table: str, dictionary: bool) -> str:
+    if dictionary:
+        return (
+            f"{table} is read whole, row by row: dictGet('{table}', …) asks for single rows, and costs next to nothing."
+        )
+    return f"{table} is read whole: no condition is on the columns it is sorted by (sql/schema/{table}.sql, ORDER BY)."
+
+
+def read_parameters(texts: Sequence[str]) -> dict[str, list[str]]:
+    """`["item_id=tea", "limit=3"]` as what a request gives. Raises Unusable."""
+    given: dict[str, list[str]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise Unusable(f"{text!r} is not a parameter", "Write it as name=value")
+        given.setdefault(key, []).append(value)
+    return given
+
+
+@contextmanager
+def _reached(settings: Settings) -> Iterator[Warehouse]:
+    from app.visitor import reach_warehouse
+
+    warehouse = reach_warehouse(settings, create=False)
     try:
-        library = open_library(settings, shop.warehouse)
-        broken = 0
-        for name in names or library.names():
-            fault = library.entry(name).fault
-            broken += fault is not None
-            where = f"pipes/{name}.sql" + (f":{fault.line}" if fault and fault.line else "")
-            out.print(f"[red]{where}[/]: {escaped(str(fault))}" if fault else f"[green]ok[/] {name}", soft_wrap=True)
+        yield warehouse
     finally:
-        shop.close()
-    if broken:
-        sys.exit(1)
+        warehouse.close()
 
 
-@pipe.command("test")
-@click.argument("names", nargs=-1)
-@click.pass_obj
-def pipe_test(settings: Settings, names: tuple[str, ...]) -> None:
-    """Run the cases in tests/pipes/ on a warehouse in memory. Exit status 1 if any fails.
+def print_json(value: Any) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
-    \b
-    Example: alsobought pipe test also_bought
-    """
-    from app.cases import bench, cases_of
 
-    folder = settings.home_folder / "tests" / "pipes"
-    known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-    if missing := [name for name in names if name not in known]:
-        raise Unusable(f"no cases of {', '.join(missing)} in {folder}", f"There are {', '.join(known) or 'none'}")
-    paths = [known[name] for name in names or known]
-    failed = passed = 0
-    with bench(settings) as workbench:
-        for path in paths:
-            for case in cases_of(path):
-                problem = workbench.run(path.stem, case)
-                failed, passed = failed + bool(problem), passed + (not problem)
-                mark = "[red]failed[/]" if problem else "[green]ok[/]"
-                out.print(f"{mark} {path.stem} {escaped(case.it)}", soft_wrap=True)
-                if problem:
-                    out.print(f"   {escaped(problem)}", soft_wrap=True)
-    out.print(f"{passed} passed, {failed} failed")
-    if failed:
-        sys.exit(1)
+def _print_answer(found: Answer) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in found.meta:
+        table.add_column(escaped(column.name), justify="right" if _is_number(column.type) else "left")
+    for row in found.dicts():
+        table.add_row(*("[dim]null[/]" if value is None else escaped(str(value)) for value in row.values()))
+    out.print(table)
+    count = f"{len(found.data)} row{'s' * (len(found.data) != 1)}"
+    out.print(f"[dim]{count}; {_cost(found.statistics)}[/]")
+    if found.fallback:
+        out.print(f"[yellow]{found.pipe.name} had no rows for all that was asked; {found.fallback} filled in.[/]")
+
+
+def _is_number(kind: str) -> bool:
+    return kind.removeprefix("Nullable(").startswith(("UInt", "Int", "Float", "Decimal"))
+
+
+def _cost(statistics: Any) -> str:
+    size = statistics.bytes_read
+    shown = (
+        f"{size:,} bytes"
+        if size < 10_000
+        else f"{size / 1e3:,.0f} kB"
+        if size < 10_000_000
+        else f"{size / 1e6:,.0f} MB"
+    )
+    return f"{statistics.elapsed * 1000:.1f} ms, {statistics.rows_read:,} rows and {shown} read"
+
+
+def _lines(found: Answer, fmt: str) -> str:
+    rows = found.dicts()
+    if fmt == "ndjson":
+        return msgspec.json.Encoder().encode_lines(rows).decode()
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [column.name for column in found.meta], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -12,6 +12,8 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
+    ["app.cli_pipes"],
+    ["app.cli_cases", "app.cli_files", "app.cli_show"],
     [
         "app.cli_check",
         "app.cli_doctor",
@@ -19,7 +21,6 @@ LAYERS = [
         "app.cli_letters",
         "app.cli_load",
         "app.cli_migrate",
-        "app.cli_pipes",
         "app.cli_rebuild",
         "app.cli_users",
     ],
@@ -27,6 +28,7 @@ LAYERS = [
     ["app.doctor"],
     ["app.demo.play"],
     ["app.demo.journey", "app.demo.toyshop"],
+    ["app.cases_update", "app.pipe_files"],
     ["app.cases", "app.serve"],
     ["app.replay.compare"],
     ["app.replay.ask", "app.replay.people"],
@@ -47,7 +49,14 @@ LAYERS = [
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files"],
-    ["app.ingest", "app.answers", "app.migrate", "app.counts", "app.lag"],  # what is done with the warehouse
+    [
+        "app.ingest",
+        "app.answers",
+        "app.explain",
+        "app.migrate",
+        "app.counts",
+        "app.lag",
+    ],  # what is done with the warehouse
     ["app.rewrite_users", "app.fill"],
     ["app.buckets", "app.shadow", "app.compare"],
     ["app.scratch", "app.expired"],
@@ -66,6 +75,7 @@ LAYERS = [
     ["app.intake", "app.ledger", "app.rewrites"],
     ["app.warehouse"],  # the door
     ["app.folder"],
+    ["app.pipes.lineage"],
     ["app.pipes.library"],  # the thought
     ["app.pipes.trial"],
     ["app.pipes.check", "app.pipes.engine"],
@@ -84,7 +94,7 @@ LAYERS = [
     ["app.replay.report"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
     ["app.line"],
-    ["app.failpoints", "app.replay.overlap"],
+    ["app.expected", "app.failpoints", "app.replay.overlap"],
     ["app.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}
