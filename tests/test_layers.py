@@ -29,8 +29,10 @@ LAYERS = [
     ["app.cases", "app.serve"],
     ["app.visitor"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
-    ["app.web.endpoints"],
-    ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker"],
+    ["app.web.editing"],
+    ["app.web.endpoints", "app.web.workbench"],
+    ["app.web.metrics", "app.web.openapi", "app.web.places", "app.web.worker", "app.web.guard"],
+    ["app.live"],
     ["app.holder", "app.stream"],  # others may ask; Kafka is read
     ["app.chunk"],
     ["app.shop"],  # a running shop, and files into it
@@ -61,7 +63,7 @@ LAYERS = [
     ["app.intake", "app.ledger", "app.rewrites"],
     ["app.warehouse"],  # the door
     ["app.folder"],
-    ["app.pipes.library"],  # the thought
+    ["app.pipes.library", "app.pipes.drafts"],  # the thought
     ["app.pipes.check"],
     ["app.pipes.template", "app.pipes.header"],
     ["app.pipes.parameters"],
@@ -69,6 +71,7 @@ LAYERS = [
     ["app.migrations.statement"],
     ["app.messages"],
     ["app.examination", "app.kafka", "app.segment"],
+    ["app.apart"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
     ["app.line"],
     ["app.failpoints"],

@@ -132,7 +132,9 @@ def ask(name: str) -> Response:
         if shop.recorder and status != 404:
             version = found.pipe.version if found else shop.library.version(name)
             shop.recorder.note(Asked(now, g.request_id, name, version, parameters(given), status, code, seconds, found))
-    return Response(_in_format(found, fmt), mimetype=FORMATS[fmt])
+    response = Response(_in_format(found, fmt), mimetype=FORMATS[fmt])
+    response.headers["Cache-Status"] = f"alsobought; {'hit' if found.kept else 'fwd=miss'}"
+    return response
 
 
 def _given() -> dict[str, list[Any]]:

@@ -1,0 +1,104 @@
+"""The editor's endpoints, which exist with `alsobought serve --edit` only: try a text, ask it, save it, run its cases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, request
+
+from app.answers import answer_by
+from app.apart import run_cases
+from app.errors import AlsoboughtError, BadRequest, NotSaved, PipeFault, TooLarge, Unusable
+from app.pipes.drafts import save
+from app.pipes.library import Library, Pipe
+from app.pipes.template import MAX_TEXT
+from app.web.guard import refuse_to_edit
+from app.web.workbench import findings, json_response, made_of, shop, told
+
+blueprint = Blueprint("editing", __name__, url_prefix="/workbench/pipes/<name>")
+MAX_BODY = 4 * MAX_TEXT  # bytes: the longest text, in the widest letters
+
+
+class Draft(msgspec.Struct, forbid_unknown_fields=True):
+    """A text that is not saved. `parameters` are those of a request to it; `based_on` is the hash of the text it replaces."""
+
+    text: str
+    parameters: dict[str, list[Any]] = {}
+    based_on: str = ""
+
+
+@blueprint.before_request
+def _refuse_others() -> None:
+    refuse_to_edit(shop().settings, request)
+
+
+@blueprint.route("/draft", methods=["POST"])
+def try_draft(name: str) -> Response:
+    """What is wrong with a text, and what would be made of it."""
+    pipe, fault = _tried(name, _draft(name).text)
+    return json_response(
+        {"findings": findings([fault] if fault else [], fault), "made": made_of(pipe) if pipe else None}
+    )
+
+
+@blueprint.route("/preview", methods=["POST"])
+def preview(name: str) -> Response:
+    """What a text would answer from the shop as it is."""
+    draft = _draft(name)
+    pipe = _sound(name, draft.text)
+    return json_response(told(answer_by(shop().library, shop().warehouse, pipe, draft.parameters, shop().clock())))
+
+
+@blueprint.route("/save", methods=["POST"])
+def save_draft(name: str) -> Response:
+    """Only a text that answers: a broken file would leave the service without one at its next start."""
+    draft = _draft(name)
+    _sound(name, draft.text)
+    source = save(shop().library.folder, name, draft.text, draft.based_on)
+    entry = shop().library.entry(name)
+    return json_response({"hash": source.hash, "answering": made_of(entry.pipe) if entry.pipe else None})
+
+
+@blueprint.route("/cases", methods=["POST"])
+def cases(name: str) -> Response:
+    """Of the text as it is saved."""
+    shop().library.entry(name)  # it must be a pipe
+    try:
+        return json_response({"cases": run_cases(shop().settings, name)})
+    except Unusable as error:
+        raise BadRequest(error.message, error.hint) from error
+
+
+def _draft(name: str) -> Draft:
+    shop().library.entry(name)  # it must be a pipe
+    if request.content_length is None or request.content_length > MAX_BODY:
+        raise TooLarge(f"a pipe has at most {MAX_TEXT:,} characters", "Send a length with it")
+    if request.mimetype != "application/json":
+        raise BadRequest("the body is not JSON", "Send it as application/json")
+    try:
+        return msgspec.json.decode(request.get_data(), type=Draft)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"the body cannot be read: {error}", 'Send {"text": "…"}') from error
+
+
+def _sound(name: str, text: str) -> Pipe:
+    """Raises NotSaved with the first thing that keeps the text from answering."""
+    pipe, fault = _tried(name, text)
+    if pipe is None:
+        where = f"line {fault.line}: " if fault and fault.line else ""
+        raise NotSaved(f"{where}{fault.message if fault else 'it does not answer'}", fault.hint if fault else "")
+    return pipe
+
+
+def _tried(name: str, text: str) -> tuple[Pipe | None, PipeFault | None]:
+    """The one place where a text is tried that is not saved."""
+    library: Library = shop().library
+    try:
+        return library._checked(name, text), None
+    except PipeFault as fault:
+        return None, fault
+    except AlsoboughtError:
+        raise  # the warehouse's trouble, not the text's
+    except Exception as error:  # whatever a strange text makes its readers raise
+        return None, PipeFault(f"cannot be read: {error or type(error).__name__}")
