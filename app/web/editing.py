@@ -11,8 +11,9 @@ from app.answers import answer_by
 from app.apart import run_cases
 from app.errors import AlsoboughtError, BadRequest, NotSaved, PipeFault, TooLarge, Unusable
 from app.pipes.drafts import save
-from app.pipes.library import Library, Pipe
+from app.pipes.library import Entry, Library, Pipe
 from app.pipes.template import MAX_TEXT
+from app.web.endpoints import described
 from app.web.guard import refuse_to_edit
 from app.web.workbench import findings, json_response, made_of, shop, told
 
@@ -37,9 +38,10 @@ def _refuse_others() -> None:
 def try_draft(name: str) -> Response:
     """What is wrong with a text, and what would be made of it."""
     pipe, fault = _tried(name, _draft(name).text)
-    return json_response(
-        {"findings": findings([fault] if fault else [], fault), "made": made_of(pipe) if pipe else None}
-    )
+    made = None
+    if pipe:
+        made = {**made_of(pipe), "parameters": described(name, Entry(pipe=pipe))["parameters"]}
+    return json_response({"findings": findings([fault] if fault else [], fault), "made": made})
 
 
 @blueprint.route("/preview", methods=["POST"])

@@ -66,7 +66,7 @@ def _json(body: Any, status: int = 200) -> Response:
 
 @blueprint.route("/pipes")
 def list_pipes() -> Response:
-    listed = [_described(name, entry) for name, entry in _entries()]
+    listed = [described(name, entry) for name, entry in _entries()]
     return _json({"pipes": listed, "request_id": g.request_id})
 
 
@@ -78,7 +78,7 @@ def _entries() -> Iterator[tuple[str, Entry]]:
             yield name, library.entry(name)
 
 
-def _described(name: str, entry: Entry) -> dict[str, Any]:
+def described(name: str, entry: Entry) -> dict[str, Any]:
     """A pipe as the list shows it. `stale`: its file is broken and its last good text answers."""
     if entry.pipe is None:
         nothing = {"sentence": "", "description": "", "parameters": [], "columns": [], "version": ""}
