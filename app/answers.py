@@ -65,6 +65,15 @@ def describer(warehouse: Warehouse) -> Describe:
     return describe
 
 
+def schema_of(warehouse: Warehouse) -> dict[str, list[str]]:
+    """{table or dictionary of the project: its columns in their order}"""
+    sql = (
+        "select table, groupArray(name) from (select table, name from system.columns"
+        " where database = {database:String} order by table, position) group by table"
+    )
+    return dict(warehouse.rows(sql, {"database": warehouse.database}).data)
+
+
 Answers = Cache[Answer]
 
 

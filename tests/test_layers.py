@@ -63,7 +63,8 @@ LAYERS = [
     ["app.intake", "app.ledger", "app.rewrites"],
     ["app.warehouse"],  # the door
     ["app.folder"],
-    ["app.pipes.library", "app.pipes.drafts"],  # the thought
+    ["app.pipes.lineage"],  # the thought
+    ["app.pipes.library", "app.pipes.drafts"],
     ["app.pipes.check"],
     ["app.pipes.template", "app.pipes.header"],
     ["app.pipes.parameters"],

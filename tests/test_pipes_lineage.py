@@ -1,0 +1,127 @@
+"""Which columns feed which: of the project's pipes, of awkward texts, and of one that nobody can follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app.answers import describer, schema_of
+from app.pipes.library import Library
+from app.pipes.lineage import Lineage, lineage, sharing
+from app.settings import HOME
+from app.warehouse import Warehouse
+from tests.engines import Engine, drop
+
+pytestmark = pytest.mark.embedded  # what is read is text
+
+Reads = Callable[[str], Lineage]
+
+
+@pytest.fixture(scope="module")
+def warehouse(on: Engine) -> Iterator[Warehouse]:
+    shop = on.shop("lineage")
+    yield shop.warehouse
+    drop(shop)
+
+
+@pytest.fixture(scope="module")
+def ours(warehouse: Warehouse) -> Library:
+    return Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.tables, describer(warehouse))
+
+
+@pytest.fixture
+def reads(warehouse: Warehouse, tmp_path: Path) -> Reads:
+    """The lineage of a text."""
+
+    def of(text: str) -> Lineage:
+        (tmp_path / "a.sql").write_text(text)
+        library = Library(tmp_path, HOME / "sql" / "macros", warehouse.tables, describer(warehouse))
+        return lineage(library["a"], schema_of(warehouse))
+
+    return of
+
+
+def test_the_columns_of_a_pipe_are_followed_to_its_tables_and_to_the_catalogue(
+    ours: Library, warehouse: Warehouse
+) -> None:
+    assert lineage(ours["also_bought"], schema_of(warehouse)) == Lineage(
+        tables={
+            "catalogue": ["available", "category", "item_id", "title"],
+            "co_baskets": ["baskets", "item_key", "month", "other_item_key", "weight"],
+        },
+        columns={
+            "item_id": ["catalogue.item_id", "co_baskets.item_key"],
+            "other_item_id": ["catalogue.item_id", "co_baskets.other_item_key"],
+            "title": ["catalogue.title", "co_baskets.other_item_key"],
+            "category": ["catalogue.category", "co_baskets.other_item_key"],
+            "baskets": ["co_baskets.baskets"],
+            "score": ["co_baskets.month", "co_baskets.weight"],
+        },
+        macros={"catalogue.sql": ["available", "in_category", "item", "keys_of"], "signals.sql": ["decay"]},
+    )
+
+
+def test_every_pipe_of_the_project_can_be_followed(ours: Library, warehouse: Warehouse) -> None:
+    schema = schema_of(warehouse)
+    for name in ours.names():
+        found = lineage(ours[name], schema)
+        assert found.followed, name
+        assert set(found.columns) == {column for column, _ in ours[name].columns}
+        assert set(ours[name].tables) <= set(found.tables)
+        counted = {"with_items"}  # count() is made of no column
+        assert {column for column, fed in found.columns.items() if not fed} <= counted, name
+
+
+def test_a_value_named_with_a_with_is_no_table(ours: Library, warehouse: Warehouse) -> None:
+    """`newest` and `hours_before` of trending are scalars."""
+    found = lineage(ours["trending"], schema_of(warehouse))
+    assert found.columns["usual"] == ["item_hours.events", "item_hours.hour"]
+    assert set(found.tables) == {"catalogue", "item_hours", "user_items"}
+
+
+def test_unions_joins_and_sub_queries_are_followed(reads: Reads) -> None:
+    found = reads(
+        "-- X.\n"
+        "with both as (select item_id as id, brand as word from items union all select item_id, event_type from events)\n"
+        "select id, word, (select max(day) from daily_popularity) as newest, purchases\n"
+        "from both inner join (select item_id as other, count() as purchases from events group by other) as n on n.other = id\n"
+        "order by id, word limit 5\n"
+    )
+    assert found.columns == {
+        "id": ["events.item_id", "items.item_id"],
+        "word": ["events.event_type", "items.brand"],
+        "newest": ["daily_popularity.day"],
+        "purchases": [],
+    }
+    assert found.tables == {
+        "daily_popularity": ["day"],
+        "events": ["event_type", "item_id"],
+        "items": ["brand", "item_id"],
+    }
+
+
+def test_what_only_an_optional_parameter_reads_is_read(reads: Reads) -> None:
+    found = reads(
+        "-- X.\n-- :brand String?  only this\n"
+        "select item_id from items where 1 {% if brand %} and brand = {{ brand }} {% endif %} order by item_id limit 5\n"
+    )
+    assert found.tables == {"items": ["brand", "item_id"]}
+    assert found.columns == {"item_id": ["items.item_id"]}
+
+
+def test_a_text_that_cannot_be_followed_still_has_its_tables(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.pipes.lineage.MAX_NODES", 10)
+    found = reads("-- X.\n{% from 'catalogue.sql' import item %}\nselect item_id, {{ item('title', 'cityHash64(item_id)') }} as t"
+                  " from items order by item_id limit 5\n")  # fmt: skip
+    assert found == Lineage(
+        {"catalogue": [], "items": []}, {"item_id": [], "t": []}, {"catalogue.sql": ["item"]}, followed=False
+    )
+
+
+def test_pipes_that_share_macros_are_named(ours: Library) -> None:
+    shared = sharing(ours, ours["also_bought"])
+    assert shared["signals.sql"] == ["for_you", "trending"]
+    assert "also_bought" not in shared["catalogue.sql"]
+    assert sharing(ours, ours["active_users"]) == {}
