@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from flask import Blueprint, Response, request
@@ -15,7 +15,7 @@ from app.pipes.library import Entry, Library, Pipe
 from app.pipes.template import MAX_TEXT
 from app.web.endpoints import described
 from app.web.guard import refuse_to_edit
-from app.web.workbench import findings, json_response, made_of, shop, told
+from app.web.workbench import findings, json_response, rules_of, shop, told
 
 blueprint = Blueprint("editing", __name__, url_prefix="/workbench/pipes/<name>")
 MAX_BODY = 4 * MAX_TEXT  # bytes: the longest text, in the widest letters
@@ -37,11 +37,11 @@ def _refuse_others() -> None:
 @blueprint.route("/draft", methods=["POST"])
 def try_draft(name: str) -> Response:
     """What is wrong with a text, and what would be made of it."""
-    pipe, fault = _tried(name, _draft(name).text)
+    entry = _tried(name, _draft(name).text)
     made = None
-    if pipe:
-        made = {**made_of(pipe), "parameters": described(name, Entry(pipe=pipe))["parameters"]}
-    return json_response({"findings": findings([fault] if fault else [], fault), "made": made})
+    if entry.pipe:
+        made = {**rules_of(entry.pipe), "parameters": described(name, entry)["parameters"]}
+    return json_response({"findings": findings(entry), "made": made})
 
 
 @blueprint.route("/preview", methods=["POST"])
@@ -59,7 +59,7 @@ def save_draft(name: str) -> Response:
     _sound(name, draft.text)
     source = save(shop().library.folder, name, draft.text, draft.based_on)
     entry = shop().library.entry(name)
-    return json_response({"hash": source.hash, "answering": made_of(entry.pipe) if entry.pipe else None})
+    return json_response({"hash": source.hash, "version": entry.pipe.version if entry.pipe else ""})
 
 
 @blueprint.route("/cases", methods=["POST"])
@@ -86,21 +86,23 @@ def _draft(name: str) -> Draft:
 
 def _sound(name: str, text: str) -> Pipe:
     """Raises NotSaved with the first thing that keeps the text from answering."""
-    pipe, fault = _tried(name, text)
-    if pipe is None:
-        where = f"line {fault.line}: " if fault and fault.line else ""
-        raise NotSaved(f"{where}{fault.message if fault else 'it does not answer'}", fault.hint if fault else "")
-    return pipe
+    entry = _tried(name, text)
+    if entry.pipe is None:
+        fault = entry.fault or PipeFault("it does not answer")
+        raise NotSaved(f"line {fault.line}: {fault.message}" if fault.line else fault.message, fault.hint)
+    return entry.pipe
 
 
-def _tried(name: str, text: str) -> tuple[Pipe | None, PipeFault | None]:
+def _tried(name: str, text: str) -> Entry:
     """The one place where a text is tried that is not saved."""
     library: Library = shop().library
+    if draft := getattr(library, "draft", None):
+        return cast(Entry, draft(name, text))
     try:
-        return library._checked(name, text), None
+        return Entry(pipe=library._checked(name, text))
     except PipeFault as fault:
-        return None, fault
+        return Entry(fault=fault)
     except AlsoboughtError:
         raise  # the warehouse's trouble, not the text's
     except Exception as error:  # whatever a strange text makes its readers raise
-        return None, PipeFault(f"cannot be read: {error or type(error).__name__}")
+        return Entry(fault=PipeFault(f"cannot be read: {error or type(error).__name__}"))

@@ -6,18 +6,16 @@ arriving events tell who does what.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, cast
 
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
-from app.answers import Answer
-from app.errors import PipeFault
+from app.answers import Answer, schema_of
 from app.live import Live
 from app.pipes.drafts import read_source
-from app.pipes.header import Header
-from app.pipes.library import Pipe
+from app.pipes.library import Entry, Pipe
+from app.pipes.lineage import lineage
 from app.pipes.parameters import values
 from app.pipes.template import CLOCK, placeholders
 from app.shop import Shop
@@ -55,14 +53,13 @@ def show_pipe(name: str) -> Response:
     _refuse_to_show()
     entry = shop().library.entry(name)
     source = read_source(shop().library.folder, name)
-    faults = [*([entry.fault] if entry.fault else []), *getattr(entry, "warnings", ())]
     return json_response(
         {
             "name": name,
             "file": f"pipes/{name}.sql",
             "text": source.text,
             "hash": source.hash,
-            "findings": findings(faults, entry.fault),
+            "findings": findings(entry),
             "answering": made_of(entry.pipe) if entry.pipe else None,
         }
     )
@@ -94,32 +91,31 @@ def _refuse_to_show() -> None:
     refuse_to_show(shop().settings, request, edit=editing())
 
 
-def findings(faults: Iterable[PipeFault], stopping: PipeFault | None) -> list[dict[str, Any]]:
+def findings(entry: Entry) -> list[dict[str, Any]]:
     """As an editor shows them: an error keeps the text from answering, a warning does not."""
+    errors = getattr(entry, "faults", (entry.fault,) if entry.fault else ())
+    told = [("error", fault) for fault in errors] + [("warning", fault) for fault in getattr(entry, "warnings", ())]
     return [
-        {
-            "line": fault.line,
-            "severity": "error" if fault is stopping else "warning",
-            "message": fault.message,
-            "hint": fault.hint,
-        }
-        for fault in faults
+        {"line": fault.line, "severity": severity, "message": fault.message, "hint": fault.hint}
+        for severity, fault in told
     ]
 
 
 def made_of(pipe: Pipe) -> dict[str, Any]:
     """What the checks found in a text."""
     return {
-        "version": pipe.version,
+        **rules_of(pipe),
         "tables": pipe.tables,
         "columns": [{"name": name, "type": kind} for name, kind in pipe.columns],
-        "lineage": None,
-        **_rules(pipe.header),
+        "lineage": lineage(pipe, schema_of(shop().warehouse)),
     }
 
 
-def _rules(header: Header) -> dict[str, Any]:
+def rules_of(pipe: Pipe) -> dict[str, Any]:
+    """What the header says of its answers."""
+    header = pipe.header
     return {
+        "version": pipe.version,
         "cache_seconds": header.cache_seconds,
         "cache_until": header.cache_until,
         "fallback": header.fallback.pipe if header.fallback else None,

@@ -66,25 +66,29 @@ export function showPipe(root, pipe, pairs, workbench) {
     const state = h("p.notice", { hidden: true });
     const mark = h("span");
 
-    /** What the list of pipes says of it. */
-    function refresh(now = pipe) {
+    function say(now) {
         const wrong = stateOf(now);
         mark.replaceChildren(stateMark(now));
         state.hidden = !wrong;
         if (wrong) state.replaceChildren(h("strong", {}, `${wrong[0]}: `), `${wrong[1]}.`);
+    }
+
+    /** The list of pipes was loaded again, and says this of it. */
+    function refresh(now) {
+        say(now ?? pipe);
         how?.refresh();
     }
+
+    say(pipe);
 
     const head = h("div.head", {}, h("a.back", { href: "#/pipes" }, "← Pipes"),
         h("h2", { tabIndex: -1 }, pipe.name), mark, workbench.edit ? edit : null);
     if (pipe.ready === false) {
         root.replaceChildren(head, state, h("p.note", {}, "It cannot be asked until its file is mended."), ...(how ? [how.root] : []));
-        refresh();
         return { leave: () => {}, refresh };
     }
 
     root.replaceChildren(head, state, h("p.lead", {}, pipe.description), h("p.quiet", {}, "…"));
-    refresh();
 
     async function build() {
         const mine = turn;
