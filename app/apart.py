@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import msgspec
 
@@ -20,12 +21,14 @@ _running = threading.Lock()
 
 
 class CaseResult(msgspec.Struct, frozen=True):
-    """`problem` is what is different, empty if nothing is."""
+    """`problem` is what is different, empty if nothing is; `expected` and `got` are rows, where rows are."""
 
     it: str
     ok: bool
     problem: str = ""
     milliseconds: float = 0.0
+    expected: list[dict[str, Any]] | None = None
+    got: list[dict[str, Any]] | None = None
 
 
 def run_cases(settings: Settings, name: str) -> list[CaseResult]:

@@ -91,8 +91,7 @@ def serve(settings: Settings, demo: bool, edit: bool) -> None:
     """Serve the pipes and take events over HTTP.
 
     \b
-    Example: ALSOBOUGHT_PORT=9000 alsobought serve
-    Example: alsobought serve --edit
+    Example: ALSOBOUGHT_PORT=9000 alsobought serve --edit
     """
     from app import serve as service
     from app.demo.play import announce

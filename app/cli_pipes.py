@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import click
 import msgspec
@@ -107,8 +108,9 @@ def pipe_check(settings: Settings, names: tuple[str, ...]) -> None:
 
 @pipe.command("test")
 @click.argument("names", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
-def pipe_test(settings: Settings, names: tuple[str, ...]) -> None:
+def pipe_test(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
     """Run the cases in tests/pipes/ on a warehouse in memory. Exit status 1 if any fails.
 
     \b
@@ -122,15 +124,26 @@ def pipe_test(settings: Settings, names: tuple[str, ...]) -> None:
         raise Unusable(f"no cases of {', '.join(missing)} in {folder}", f"There are {', '.join(known) or 'none'}")
     paths = [known[name] for name in names or known]
     failed = passed = 0
+    told = []
     with bench(settings) as workbench:
         for path in paths:
             for case in cases_of(path):
+                started = time.monotonic()
                 problem = workbench.run(path.stem, case)
+                took = round((time.monotonic() - started) * 1000)
+                told.append(
+                    {"pipe": path.stem, "it": case.it, "ok": not problem, "problem": problem, "milliseconds": took}
+                )
                 failed, passed = failed + bool(problem), passed + (not problem)
+                if as_json:
+                    continue
                 mark = "[red]failed[/]" if problem else "[green]ok[/]"
                 out.print(f"{mark} {path.stem} {escaped(case.it)}", soft_wrap=True)
                 if problem:
                     out.print(f"   {escaped(problem)}", soft_wrap=True)
-    out.print(f"{passed} passed, {failed} failed")
+    if as_json:
+        click.echo(msgspec.json.encode(told))
+    else:
+        out.print(f"{passed} passed, {failed} failed")
     if failed:
         sys.exit(1)

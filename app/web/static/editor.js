@@ -33,7 +33,16 @@ function casesView(cases, name) {
     h("span.quiet", {}, ` in ${duration(cases.reduce((sum, one) => sum + one.milliseconds, 0))}`)),
     h("ul.cases", {}, [...failed, ...cases.filter((one) => one.ok)].map((one) => h(`li.${one.ok ? "well" : "wrong"}`, {},
         h("span.sign", { "aria-hidden": "true" }, one.ok ? "✓" : "✗"), h("span", {}, h("span.hidden", {}, one.ok ? "passed: " : "failed: "), one.it,
-            one.problem ? h("pre", {}, one.problem) : null))))];
+            one.problem ? h("pre", {}, [one.problem, ...differing(one)].join("\n")) : null))))];
+}
+
+/** The rows of a case one below the other, with the columns that it names. */
+function differing({ expected, got }) {
+    if (!expected || !got) return [];
+    const names = [...new Set(expected.flatMap(Object.keys))];
+    const chosen = (row) => Object.fromEntries((names.length ? names : Object.keys(row)).map((name) => [name, row[name]]));
+    const lines = (title, rows) => [title, ...rows.slice(0, 8).map((row) => `  ${JSON.stringify(chosen(row))}`), ...(rows.length > 8 ? ["  …"] : [])];
+    return [...lines("expected", expected), ...lines("got", got)];
 }
 
 export function showEditor(root, pipe, pairs) {
