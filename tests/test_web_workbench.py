@@ -7,17 +7,21 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.errors import NotSaved
+from app.lag import Part, Status, Sums
 from app.pipes.drafts import read_source, save
 from app.settings import HOME
 from app.shop import Shop
+from app.watch import Watch
 from app.web.factory import create_app
+from tests.process import running, told
 from tests.web import VIEW, error_of
 
 pytestmark = pytest.mark.embedded
@@ -137,6 +141,33 @@ def test_the_newest_events_are_the_newest_of_many_batches(make_shop: Callable[..
     assert len(newest) == 30
 
 
+def test_what_waits_in_kafka_is_what_the_watch_saw(served: Shop) -> None:
+    none = Sums(0, 0, 0, 0, 0)
+    status = Status(
+        partitions=[Part("kafka:events:x", "events", 0, 7, 10, 3)],
+        lag=3,
+        without_kafka="",
+        events_per_second=0,
+        events_per_batch=0,
+        last_hour=none,
+        ever=none,
+        dead_letters=2,
+        newest_event=None,
+        seconds_since=None,
+        alarms=[],
+    )
+    watch = cast(Watch, SimpleNamespace(status=status, alarms=["offsets were left out"], checked=None))
+    found = body(create_app(served, watch).test_client().get("/workbench/live"))
+    assert (found["kafka"]["lag"], found["kafka"]["dead_letters"]) == (3, 2)
+    assert found["kafka"]["partitions"][0]["lag"] == 3
+    assert found["alarms"] == ["offsets were left out"]
+
+
+def test_an_answer_says_whether_it_was_kept(editor: FlaskClient) -> None:
+    path = "/pipes/also_bought?item_id=kept"
+    assert [editor.get(path).headers["Cache-Status"] for _ in range(2)] == ["alsobought; fwd=miss", "alsobought; hit"]
+
+
 # Who may look
 
 INSIDE = ["/workbench/pipes/also_bought", "/workbench/pipes/also_bought/sql?item_id=tea", "/workbench/live"]
@@ -180,6 +211,22 @@ def test_no_other_origin_ever_reads_the_workbench(served: Shop) -> None:
 
 
 # Editing
+
+
+def test_serve_edit_refuses_to_listen_to_the_world(tmp_path: Path) -> None:
+    run = running(tmp_path / "data")
+    for words in (("serve", "--edit"), ("demo", "--dataset", "toyshop", "--edit")):
+        told(run(*words, ALSOBOUGHT_HOST=EVERYWHERE), "--edit on 0.0.0.0", "ALSOBOUGHT_EDIT_HOSTS")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_host_that_is_named_for_editing_edits(make_shop: Callable[..., Shop], home: Path, people: Path) -> None:
+    shop = make_shop(home=str(home), host=EVERYWHERE, edit_hosts="Shop.example")
+    client = create_app(shop, edit=True).test_client()
+    there = {"Host": "shop.example", "Origin": "https://shop.example"}
+    assert body(client.get("/workbench", headers=there))["edit"] is True
+    assert body(change(client, "draft", {"text": GOOD}, **there))["findings"] == []
+    assert change(client, "draft", {"text": GOOD}, Host="other.example").status_code == 403
 
 
 def test_without_edit_there_is_nothing_that_edits(served: Shop, people: Path) -> None:

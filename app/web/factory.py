@@ -17,7 +17,7 @@ from app.errors import AlsoboughtError, Detail, shape
 from app.holder import Holder
 from app.live import Live
 from app.logs import log_access, request_id
-from app.settings import Settings, origins
+from app.settings import Settings, hosts_for_editing, origins
 from app.shop import Shop, open_shop
 from app.watch import Watch
 from app.web import editing, workbench
@@ -86,6 +86,8 @@ def served_app(settings: Settings, *, edit: bool = False) -> Flask:
     watch = Watch(shop.writer)
     watch.start()
     atexit.register(watch.stop)
+    if edit and (hosts := hosts_for_editing(settings)):
+        log.warning("whoever reaches this service as %s may change the pipes", " or ".join(hosts))
     return create_app(shop, watch, edit=edit)
 
 

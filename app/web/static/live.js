@@ -49,7 +49,7 @@ export function makeLive(section, workbench) {
     const perSecond = secondsChart();
     const trend = trendingChart();
     const trendNote = h("p.note", { hidden: true }, "Nothing yet: products appear as events arrive.");
-    const list = h("ol.events");
+    const list = h("ol.events", { tabIndex: 0, "aria-label": "Newest events" });
     const listNote = h("p.note", {}, "No events yet. Act as a shopper in the shop, or post some.");
     const pause = h("button.small", { type: "button", "aria-pressed": "false", onclick: () => turn(!paused) }, "Pause");
     const problem = h("div");
