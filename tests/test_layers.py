@@ -44,7 +44,14 @@ LAYERS = [
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files"],
-    ["app.ingest", "app.answers", "app.migrate", "app.counts", "app.lag"],  # what is done with the warehouse
+    [
+        "app.ingest",
+        "app.answers",
+        "app.explain",
+        "app.migrate",
+        "app.counts",
+        "app.lag",
+    ],  # what is done with the warehouse
     ["app.rewrite_users", "app.fill"],
     ["app.buckets", "app.shadow", "app.compare"],
     ["app.scratch", "app.expired"],

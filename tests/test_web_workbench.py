@@ -22,11 +22,12 @@ from app.shop import Shop
 from app.watch import Watch
 from app.web.factory import create_app
 from tests.process import running, told
-from tests.web import VIEW, error_of
+from tests.web import VIEW, buy, error_of
 
 pytestmark = pytest.mark.embedded
 GOOD = "-- Who is there.\nselect user_id\nfrom user_items\norder by user_id\nlimit 10\n"
 BROKEN = GOOD.replace("from user_items", "from user_itmes")
+ABOUT = "/workbench/pipes/also_bought"
 OURS = {"X-Workbench": "1"}
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens
 
@@ -101,6 +102,14 @@ def test_the_sql_of_a_request_is_shown_with_its_values(editor: FlaskClient) -> N
     assert error_of(editor.get("/workbench/pipes/also_bought/sql?limit=0"))["code"] == "bad_parameters"
 
 
+def test_the_plan_of_a_request_says_what_is_read(editor: FlaskClient) -> None:
+    buy(editor, "o1", "tea", "tin")
+    found = body(editor.get(f"{ABOUT}/plan?item_id=tea"))
+    (read,) = [one for one in found["tables"] if one["table"] == "co_baskets"]
+    assert (read["whole"], read["keys"], read["granules"]) == (False, ["item_key"], {"read": 1, "of": 1})
+    assert found["statistics"]["rows_read"] >= 1
+
+
 def test_a_broken_file_is_shown_with_its_fault_while_the_last_good_text_answers(
     editor: FlaskClient, people: Path
 ) -> None:
@@ -170,7 +179,7 @@ def test_an_answer_says_whether_it_was_kept(editor: FlaskClient) -> None:
 
 # Who may look
 
-INSIDE = ["/workbench/pipes/also_bought", "/workbench/pipes/also_bought/sql?item_id=tea", "/workbench/live"]
+INSIDE = [ABOUT, f"{ABOUT}/sql?item_id=tea", f"{ABOUT}/plan?item_id=tea", "/workbench/live"]
 
 
 def open_to(shop: Shop, **headers: str) -> set[int]:

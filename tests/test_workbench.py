@@ -147,6 +147,8 @@ def test_a_pipe_is_found_asked_and_read_in_three_shapes(open_page: Open) -> None
 
     expect(page.get_by_role("region", name="The query", exact=True)).to_contain_text("{item_id:Array(String)}")
     expect(page.get_by_role("region", name="Values bound to the query").get_by_role("cell", name="mug")).to_be_visible()
+    page.get_by_role("tab", name="Plan").click()
+    expect(page.get_by_role("region", name="What is read of each table")).to_contain_text("co_baskets")
     page.get_by_role("tab", name="Lineage").click()
     expect(page.get_by_role("img", name=re.compile("also_bought reads .*co_baskets"))).to_be_visible()
 

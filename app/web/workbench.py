@@ -12,6 +12,7 @@ import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
 from app.answers import Answer, schema_of
+from app.explain import explain
 from app.live import Live
 from app.pipes.drafts import read_source
 from app.pipes.library import Entry, Pipe
@@ -77,6 +78,14 @@ def show_sql(name: str) -> Response:
     given = {**bound, CLOCK.name: shop().clock()}
     listed = [{"name": n, "type": known[n].sql_type, "value": given[n]} for n in known if n in mentioned]
     return json_response({"sql": sql.strip("\n"), "values": listed, "version": pipe.version})
+
+
+@blueprint.route("/pipes/<name>/plan")
+def show_plan(name: str) -> Response:
+    """Which part of each table a request reads: by the engine's plan, and by running it. Takes the parameters of the pipe."""
+    _refuse_to_show()
+    found = explain(shop().warehouse, shop().library[name], dict(request.args.lists()), shop().clock())
+    return json_response({"tables": found.tables, "statistics": found.statistics})
 
 
 @blueprint.route("/live")

@@ -87,6 +87,7 @@ const ofPipe = (name, what = "") => `/pipes/${encodeURIComponent(name)}${what}`;
 export const loadWorkbench = () => fetchJson(atWorkbench(""));
 export const loadSource = (name) => fetchJson(atWorkbench(ofPipe(name)));
 export const loadSql = (name, pairs) => fetchJson(atWorkbench(ofPipe(name, "/sql"), pairs));
+export const loadPlan = (name, pairs) => fetchJson(atWorkbench(ofPipe(name, "/plan"), pairs));
 export const loadLive = () => fetchJson(atWorkbench("/live"));
 
 const change = (name, what, body = {}) => fetchJson(atWorkbench(ofPipe(name, what)), {

@@ -1,0 +1,107 @@
+"""What a question costs: which part of each table the engine reads for it, by its plan, and the truth of one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from app.pipes.library import Pipe
+from app.pipes.parameters import values
+from app.pipes.template import placeholders
+from app.warehouse import Statistics, Warehouse
+
+
+@dataclass(frozen=True)
+class Part:
+    """Read of how many."""
+
+    read: int
+    of: int
+
+
+@dataclass(frozen=True)
+class TableRead:
+    """One reading of a table. A granule is 8192 rows, the least that is read; `rows` is what the engine expects at most.
+
+    `keys` are the columns by which its index chose; `whole` says that nothing was left out, however large it grows.
+    `parts`, `granules` and `rows` are None where the table has no such thing: a dictionary.
+    """
+
+    table: str
+    whole: bool
+    keys: list[str] = field(default_factory=list)
+    parts: Part | None = None
+    granules: Part | None = None
+    rows: Part | None = None
+
+
+@dataclass(frozen=True)
+class Explained:
+    tables: list[TableRead]
+    statistics: Statistics
+
+
+def explain(warehouse: Warehouse, pipe: Pipe, given: Mapping[str, Sequence[Any]], now: Any) -> Explained:
+    """The plan of the pipe's one query, and what running it took; its fallback is not asked.
+
+    Raises BadParameters, TooSlow, WarehouseFault.
+    """
+    bound = values(pipe.parameters, given)
+    sql = pipe.sql(bound)
+    mentioned = placeholders(sql)
+    parameters = {name: value for name, value in {**bound, "now": now}.items() if name in mentioned}
+    plan = msgspec.json.decode(warehouse.rows(f"explain indexes = 1, json = 1\n{sql}", parameters).data[0][0])
+    estimated = {row[1]: row[3] for row in warehouse.rows(f"explain estimate\n{sql}", parameters).data}
+    total = dict(
+        warehouse.rows(
+            "select name, total_rows from system.tables where database = {database:String} and total_rows is not null",
+            {"database": warehouse.database},
+        ).data
+    )
+    tables = [_read(node, pipe.tables, estimated, total) for node in _nodes(plan) if _reads_table(node)]
+    return Explained(sorted(_once(tables), key=lambda read: read.table), warehouse.rows(sql, parameters).statistics)
+
+
+def _once(reads: Sequence[TableRead]) -> list[TableRead]:
+    """The same reading of a table stands in a plan once for every place that needs it."""
+    return [read for place, read in enumerate(reads) if read not in reads[:place]]
+
+
+def _nodes(plan: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(plan, dict):
+        if "Node Type" in plan:
+            yield plan
+        for inner in plan.values():
+            yield from _nodes(inner)
+    elif isinstance(plan, list):
+        for inner in plan:
+            yield from _nodes(inner)
+
+
+def _reads_table(node: Mapping[str, Any]) -> bool:
+    return node["Node Type"] == "ReadFromMergeTree" or node.get("Description") == "Dictionary"
+
+
+def _read(
+    node: Mapping[str, Any], tables: Sequence[str], estimated: Mapping[str, int], total: Mapping[str, int]
+) -> TableRead:
+    if node["Node Type"] != "ReadFromMergeTree":
+        return TableRead("catalogue" if "catalogue" in tables else "a dictionary", whole=True)
+    name = str(node["Description"]).rpartition(".")[2]
+    indexes = node.get("Indexes", [])
+    keys = list(
+        dict.fromkeys(key for index in indexes if index.get("Condition") != "true" for key in index.get("Keys", []))
+    )
+    first, last = (indexes[0], indexes[-1]) if indexes else ({}, {})
+    granules = Part(last.get("Selected Granules", 0), first.get("Initial Granules", 0)) if indexes else None
+    return TableRead(
+        name,
+        whole=not keys,
+        keys=keys,
+        parts=Part(last.get("Selected Parts", 0), first.get("Initial Parts", 0)) if indexes else None,
+        granules=granules,
+        rows=Part(estimated.get(name, 0), total.get(name, 0)),
+    )
