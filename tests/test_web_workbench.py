@@ -150,6 +150,19 @@ def test_the_newest_events_are_the_newest_of_many_batches(make_shop: Callable[..
     assert len(newest) == 30
 
 
+def test_what_is_trending_comes_along_and_is_no_request_to_a_pipe(make_shop: Callable[..., Shop]) -> None:
+    shop = make_shop()
+    client = create_app(shop).test_client()
+    client.post("/events?wait=true", json=[VIEW] * 3)
+    found = body(client.get("/workbench/live?pipe=trending&limit=8"))
+    assert [(row["item_id"], row["events"]) for row in found["answer"]["data"]] == [("tea", 3)]
+    for query in ("", "?pipe=nothing", "?pipe=trending&limit=0"):
+        assert "answer" not in body(client.get(f"/workbench/live{query}"))
+    assert shop.recorder
+    shop.recorder.flush()
+    assert shop.warehouse.trusted_rows(f"select count() from {shop.warehouse.database}.requests").data == [[0]]
+
+
 def test_what_waits_in_kafka_is_what_the_watch_saw(served: Shop) -> None:
     none = Sums(0, 0, 0, 0, 0)
     status = Status(

@@ -6,12 +6,14 @@ arriving events tell who does what.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
-from app.answers import Answer, schema_of
+from app.answers import Answer, answer, schema_of
+from app.errors import AlsoboughtError
 from app.explain import explain
 from app.live import Live
 from app.pipes.drafts import read_source
@@ -90,10 +92,15 @@ def show_plan(name: str) -> Response:
 
 @blueprint.route("/live")
 def show_live() -> Response:
-    """What is arriving."""
+    """What is arriving. With `pipe` also what that pipe answers to the other parameters; that is not recorded as a request."""
     _refuse_to_show()
     live: Live = current_app.extensions["live"]
-    return json_response(msgspec.to_builtins(live.look()))
+    body = msgspec.to_builtins(live.look())
+    given = dict(request.args.lists())
+    for name in given.pop("pipe", [])[:1]:
+        with suppress(AlsoboughtError):  # a broken pipe does not keep anything else from being seen
+            body["answer"] = told(answer(shop().library, shop().warehouse, name, given, shop().clock(), shop().kept))
+    return json_response(body)
 
 
 def _refuse_to_show() -> None:

@@ -56,15 +56,17 @@ export async function ask(pipe, pairs, { fresh = false } = {}) {
     return { ...body, roundTrip: performance.now() - started, kept: /; hit/.test(headers.get("Cache-Status") ?? "") };
 }
 
-/** Ask a pipe for what it can take of `wanted`: what it does not declare is left out, numbers stay in range. */
+/** What a pipe can take of `wanted`: what it does not declare is left out, numbers stay in range. */
+const pairsFor = (pipe, wanted) => pipe.parameters
+    .filter((one) => wanted[one.name] !== undefined)
+    .map((one) => [one.name, one.maximum === null || typeof wanted[one.name] !== "number"
+        ? wanted[one.name] : Math.min(wanted[one.name], one.maximum)]);
+
+/** Ask a pipe for what it can take of `wanted`. */
 export function askFor(name, wanted, options) {
     const pipe = readyPipe(name);
     if (!pipe) throw new ApiError("Not available just now.", { hint: `pipes/${name}.sql is missing or broken.` });
-    const pairs = pipe.parameters
-        .filter((one) => wanted[one.name] !== undefined)
-        .map((one) => [one.name, one.maximum === null || typeof wanted[one.name] !== "number"
-            ? wanted[one.name] : Math.min(wanted[one.name], one.maximum)]);
-    return ask(name, pairs, options);
+    return ask(name, pairsFor(pipe, wanted), options);
 }
 
 /** Post events and come back when the recommendations see them. */
@@ -88,7 +90,9 @@ export const loadWorkbench = () => fetchJson(atWorkbench(""));
 export const loadSource = (name) => fetchJson(atWorkbench(ofPipe(name)));
 export const loadSql = (name, pairs) => fetchJson(atWorkbench(ofPipe(name, "/sql"), pairs));
 export const loadPlan = (name, pairs) => fetchJson(atWorkbench(ofPipe(name, "/plan"), pairs));
-export const loadLive = () => fetchJson(atWorkbench("/live"));
+/** What arrives, and in `answer` what this pipe says, if there is such a pipe. */
+export const loadLive = (name, wanted) =>
+    fetchJson(atWorkbench("/live", readyPipe(name) ? [["pipe", name], ...pairsFor(readyPipe(name), wanted)] : []));
 
 const change = (name, what, body = {}) => fetchJson(atWorkbench(ofPipe(name, what)), {
     method: "POST",

@@ -1,5 +1,5 @@
 /* What arrives: the newest events, how many a second, what waits, and what is trending. Asked each second while it is looked at. */
-import { askFor, loadLive, readyPipe } from "./api.js";
+import { loadLive } from "./api.js";
 import { secondsChart, trendingChart } from "./chart.js";
 import { count, h, moment, problemBox } from "./dom.js";
 import { productOf } from "./products.js";
@@ -83,23 +83,22 @@ export function makeLive(section, workbench) {
         while (list.children.length > KEPT) list.lastChild.remove();
     }
 
-    async function showTrend() {
-        if (!readyPipe("trending")) return;
-        const { data } = await askFor("trending", { limit: TREND_ROWS });
-        const known = data.filter((row) => typeof row.events === "number");
+    function showTrend(answer) {
+        const known = (answer?.data ?? []).filter((row) => typeof row.events === "number");
         trendNote.hidden = Boolean(known.length);
         trend.show(known.map((row) => ({ ...productOf(row), events: row.events, usual: row.usual ?? 0 })));
     }
 
     async function look() {
         try {
-            const [found] = await Promise.all([loadLive(), showTrend()]);
+            const found = await loadLive("trending", { limit: TREND_ROWS });
             problem.replaceChildren();
             told.replaceChildren(...figures(found).map(([label, text, sentence]) =>
                 h("div", {}, h("dt", {}, label), h("dd", {}, text, sentence ? h("span.quiet", {}, sentence) : null))));
             perSecond.show(found.per_second);
             alarms.replaceChildren(...(found.alarms.length ? [h("div.notice.bad", { role: "alert" }, h("ul", {}, found.alarms.map((one) => h("li", {}, one))))] : []));
             showEvents(found.newest);
+            showTrend(found.answer);
         } catch (wrong) {
             problem.replaceChildren(problemBox(wrong));
         }

@@ -21,6 +21,7 @@ export function makePipes(section, workbench) {
     const title = section.querySelector(".title");
     let shown = null; // what is in `detail`
     let name = "";
+    let edited = false;
 
     function fill() {
         const last = (pipe) => FOR_PICKERS.indexOf(pipe.name);
@@ -42,8 +43,9 @@ export function makePipes(section, workbench) {
     });
 
     async function enter(route) {
-        const other = name !== route.name;
+        const other = name !== route.name || edited !== route.edit;
         name = route.name;
+        edited = route.edit;
         bench.classList.toggle("chosen", Boolean(name));
         bench.classList.toggle("editing", route.edit);
         title.classList.toggle("chosen", Boolean(name));
