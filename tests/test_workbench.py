@@ -242,6 +242,11 @@ def test_what_somebody_else_saved_is_shown_and_nothing_is_lost(open_page: Open, 
     expect(page.get_by_text("Saved. This text answers.")).to_be_visible()
     assert path.read_text() == mine
 
+    text.fill(GREETED)
+    text.press("Control+s")  # before anybody could have checked it
+    expect(page.get_by_text("Saved. This text answers.")).to_be_visible()
+    assert path.read_text() == GREETED
+
 
 def test_a_broken_file_is_told_in_the_list_while_its_last_good_text_answers(open_page: Open, home: Path) -> None:
     path = home / "pipes/greeted.sql"

@@ -39,17 +39,22 @@ async function copy(text, element) {
     return undefined;
 }
 
+function copyButton(word, text, element) {
+    const button = h("button.small", { type: "button", onclick: async () => {
+        button.textContent = await copy(text, element).then(() => "Copied", () => "Select and copy by hand");
+        setTimeout(() => { button.textContent = word; }, 2000);
+    } }, word);
+    return button;
+}
+
 /** The same request for a terminal. URLSearchParams has already written every quote as %27. */
 export function curl(pipe, pairs) {
-    const text = `curl '${address(pipe, pairs)}'`;
-    const code = h("code", {}, text);
-    const button = h("button.small", { type: "button", onclick: async () => {
-        button.textContent = await copy(text, code).then(() => "Copied", () => "Select and copy by hand");
-        setTimeout(() => { button.textContent = "Copy"; }, 2000);
-    } }, "Copy");
+    const url = h("span", {}, address(pipe, pairs));
+    const code = h("code", {}, "curl '", url, "'");
     const files = [".csv", ".ndjson", ".parquet"].map((suffix) =>
         h("a", { href: address(pipe, pairs, suffix), download: pipe + suffix }, suffix.slice(1)));
-    return h("div.curl", {}, code, button, h("p.quiet", {}, "Also as ", files.flatMap((link, at) => (at ? [", ", link] : [link]))));
+    return h("div.curl", {}, code, h("div.choice", {}, copyButton("Copy", code.textContent, code), copyButton("Copy URL", url.textContent, url)),
+        h("p.quiet", {}, "Also as ", files.flatMap((link, at) => (at ? [", ", link] : [link]))));
 }
 
 let view = "Products"; // the reader's choice outlives the answer

@@ -12,6 +12,7 @@ import { note, pipeHash } from "./route.js";
 import { codeBlock } from "./sql.js";
 
 const TYPING_PAUSE_MS = 250;
+const CHECKING = "Checking…";
 const drafts = new Map(); // name -> {text, basedOn}
 
 /** Asks before the page goes away with what was not saved. */
@@ -55,6 +56,8 @@ export function showEditor(root, pipe, pairs) {
     let shape = "";
     let form = null;
     let left = false;
+    let wanted = false; // a save that waits for the check
+    let saving = false;
 
     const help = h("p.quiet", { id: newId("help") }, "Checked as you type. Ctrl-S saves. Tab indents; Escape, then Tab leaves the text.");
     const code = makeCode({ label: `The file pipes/${name}.sql`, describedBy: help.id, onchange: changed, onsave: save });
@@ -85,6 +88,8 @@ export function showEditor(root, pipe, pairs) {
         else drafts.delete(name);
         dropButton.hidden = !dirty();
         saveButton.disabled = true;
+        wanted = false;
+        if (said.textContent !== CHECKING) say(CHECKING);
         clearTimeout(timer);
         timer = setTimeout(check, TYPING_PAUSE_MS);
     }
@@ -100,6 +105,7 @@ export function showEditor(root, pipe, pairs) {
             saveButton.disabled = !dirty() || errors > 0;
             say(errors ? `${errors === 1 ? "One fault" : `${errors} faults`}: the saved text goes on answering.`
                 : dirty() ? "No faults. Not saved yet." : "Saved. This text answers.", errors ? "wrong" : dirty() ? "" : "well");
+            if (wanted) save();
             if (made) await ask(made, mine);
             else preview.classList.add("old");
         } catch (problem) {
@@ -145,8 +151,16 @@ export function showEditor(root, pipe, pairs) {
     }
 
     async function save() {
-        if (saveButton.disabled) return;
+        if (saving) return;
+        if (saveButton.disabled) { // not checked yet, or faulty: only the first can still be saved
+            wanted = dirty() && !wanted;
+            clearTimeout(timer);
+            if (wanted) check();
+            return;
+        }
         const { text } = code;
+        wanted = false;
+        saving = true;
         saveButton.disabled = true;
         say("Saving…");
         try {
@@ -159,6 +173,8 @@ export function showEditor(root, pipe, pairs) {
             const now = problem.code === "not_saved" ? await loadSource(name).catch(() => null) : null;
             if (now && now.hash !== basedOn) differs(now);
             saveButton.disabled = false;
+        } finally {
+            saving = false;
         }
     }
 
