@@ -17,6 +17,7 @@ from app.settings import PREFIX, Settings
 log = logging.getLogger(__name__)
 
 SECONDS = 60.0
+PATIENCE = 20.0  # seconds
 _running = threading.Lock()
 
 
@@ -34,11 +35,12 @@ class CaseResult(msgspec.Struct, frozen=True):
 def run_cases(settings: Settings, name: str) -> list[CaseResult]:
     """What `alsobought pipe test NAME --json` says; nothing for a pipe without cases.
 
-    Raises Busy while others run, TooSlow after a minute, Unusable for a file that cannot be read.
+    One run at a time. Raises Busy where another does not come to an end, TooSlow after a minute, Unusable for a file that
+    cannot be read.
     """
     if not (settings.home_folder / "tests" / "pipes" / f"{name}.yaml").is_file():
         return []
-    if not _running.acquire(blocking=False):
+    if not _running.acquire(timeout=PATIENCE):
         raise Busy("the cases of another text are running", "Run them again in a second")
     try:
         ran = subprocess.run(  # noqa: S603

@@ -58,6 +58,7 @@ export function showEditor(root, pipe, pairs) {
     let left = false;
     let wanted = false; // a save that waits for the check
     let saving = false;
+    let runAgain = false;
 
     const help = h("p.quiet", { id: newId("help") }, "Checked as you type. Ctrl-S saves. Tab indents; Escape, then Tab leaves the text.");
     const code = makeCode({ label: `The file pipes/${name}.sql`, describedBy: help.id, onchange: changed, onsave: save });
@@ -191,9 +192,15 @@ export function showEditor(root, pipe, pairs) {
     }
 
     async function runThem() {
+        runAgain = casesButton.disabled; // they run, of a text that is not the newest any more
+        if (runAgain) return;
         casesButton.disabled = true;
         cases.replaceChildren(h("p.note", {}, "Running the cases…"));
-        const results = await runCases(name).then((got) => casesView(got.cases, name), (problem) => [problemBox(problem)]);
+        let results;
+        do {
+            runAgain = false;
+            results = await runCases(name).then((got) => casesView(got.cases, name), (problem) => [problemBox(problem)]);
+        } while (runAgain && !left);
         if (left) return;
         cases.replaceChildren(...results);
         casesButton.disabled = false;
