@@ -124,6 +124,16 @@ def answer(
     return found
 
 
+def answer_by(
+    library: Library, warehouse: Warehouse, pipe: Pipe, given: Mapping[str, Sequence[Any]], now: datetime
+) -> Answer:
+    """The answer of this text of a pipe, whether or not it is the saved one; never a kept one.
+
+    Raises BadParameters, TooSlow, WarehouseFault.
+    """
+    return _answer(library, warehouse, pipe, values(pipe.parameters, given), now)
+
+
 def _touched_by(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The things whose events make an answer out of date, as the writer names them."""
     name = pipe.header.cache_until

@@ -55,23 +55,26 @@ def main(ctx: click.Context) -> None:
 
 @main.command()
 @click.option("--dataset", type=click.Choice(["journey", "toyshop"]), default="journey", show_default=True)
+@click.option("--edit", is_flag=True, help="As of `serve`.")
 @click.pass_obj
-def demo(settings: Settings, dataset: str) -> None:
+def demo(settings: Settings, dataset: str, edit: bool) -> None:
     """Load a data set once, then serve it.
 
     \b
     Example: alsobought demo --dataset toyshop
     """
     from app.demo.play import prepare
-    from app.serve import refuse_if_occupied
+    from app.serve import refuse_if_anybody_could_edit, refuse_if_occupied
 
+    if edit:
+        refuse_if_anybody_could_edit(settings)
     settings = _demo_settings(settings, dataset)
     refuse_if_occupied(settings)
     prepare(settings, dataset, err)
     # A fresh process: the engine that loaded the data does not survive the fork of the web server.
     os.environ["ALSOBOUGHT_DATA"] = settings.data
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "app.cli", "serve", "--demo"])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "app.cli", "serve", "--demo", *["--edit"] * edit])  # noqa: S606
 
 
 def _demo_settings(settings: Settings, dataset: str) -> Settings:
@@ -80,12 +83,15 @@ def _demo_settings(settings: Settings, dataset: str) -> Settings:
 
 @main.command()
 @click.option("--demo", is_flag=True, hidden=True)
+@click.option(
+    "--edit", is_flag=True, help="Let the page change the files in pipes/. Only browsers on this machine may."
+)
 @click.pass_obj
-def serve(settings: Settings, demo: bool) -> None:
+def serve(settings: Settings, demo: bool, edit: bool) -> None:
     """Serve the pipes and take events over HTTP.
 
     \b
-    Example: ALSOBOUGHT_PORT=9000 alsobought serve
+    Example: ALSOBOUGHT_PORT=9000 alsobought serve --edit
     """
     from app import serve as service
     from app.demo.play import announce
@@ -93,7 +99,7 @@ def serve(settings: Settings, demo: bool) -> None:
     def ready(url: str) -> None:
         out.print(f"alsobought serves on {url}")
 
-    service.serve(settings, announce(settings, out) if demo else ready)
+    service.serve(settings, announce(settings, out) if demo else ready, edit=edit)
 
 
 main.add_command(migrate)

@@ -5,9 +5,11 @@
     ├── BadParameters           400 bad_parameters    one detail per parameter
     ├── BadEvents               400 bad_events        no event of the request could be accepted
     ├── BadItems                400 bad_items         no item of the request could be accepted
+    ├── NotAllowed              403 not_allowed       the workbench, for who may not
     ├── TooLarge                413 too_large
     ├── NoSuchPipe              404 no_such_pipe
     ├── NotAcceptable           406 not_acceptable    no format that the Accept header asks for
+    ├── NotSaved                409 not_saved         the text of a pipe: it changed meanwhile, or has a fault
     ├── PipeBroken              503 pipe_broken       a pipe that never had a good text
     ├── Busy                    503 busy              try again: the writer's queue is full
     ├── NotStored               503 not_stored        the warehouse refused the write
@@ -71,6 +73,14 @@ class BadEvents(AlsoboughtError):
 
 class BadItems(AlsoboughtError):
     status, code = 400, "bad_items"
+
+
+class NotAllowed(AlsoboughtError):
+    status, code = 403, "not_allowed"
+
+
+class NotSaved(AlsoboughtError):
+    status, code = 409, "not_saved"
 
 
 class TooLarge(AlsoboughtError):

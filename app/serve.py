@@ -12,21 +12,23 @@ from typing import Any
 from app.errors import AlsoboughtError, Unusable
 from app.folder import folder_of, refuse_if_held
 from app.logs import open_log
-from app.settings import Settings
+from app.settings import Settings, hosts_for_editing
 
 NOT_LOADED = 4  # gunicorn's own word for "the application does not load": it stops instead of trying again
 
 
-def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -> None:
+def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *, edit: bool = False) -> None:
     """Serves until it is stopped; `when_ready(url)` runs in the worker once it answers. Does not return.
 
-    Raises Unusable for an occupied port, WarehouseFault for a folder that another process holds.
+    Raises Unusable for an occupied port, and where anybody could edit; WarehouseFault for a folder that another process holds.
     """
     from gunicorn.app.base import BaseApplication
     from gunicorn.glogging import Logger
 
     from app.web import worker
 
+    if edit:
+        refuse_if_anybody_could_edit(settings)
     refuse_if_occupied(settings)
     open_log(settings.log, settings.log_level)
     logging.getLogger("gunicorn.error").addFilter(_is_news)
@@ -61,7 +63,7 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None) -
             from app.web.factory import served_app
 
             try:
-                return served_app(settings)
+                return served_app(settings, edit=edit)
             except AlsoboughtError as error:
                 sys.stderr.write(f"alsobought: {error}\n")
                 sys.stderr.flush()
@@ -89,6 +91,17 @@ def url(settings: Settings) -> str:
 def _host(settings: Settings) -> str:
     """The host as it stands before a port: an IPv6 address in brackets."""
     return f"[{settings.host}]" if ":" in settings.host else settings.host
+
+
+def refuse_if_anybody_could_edit(settings: Settings) -> None:
+    """Raises Unusable: who listens to more than this machine must say by which names browsers may come."""
+    from app.web.guard import is_loopback
+
+    if not is_loopback(settings.host) and not hosts_for_editing(settings):
+        raise Unusable(
+            f"--edit on {settings.host} would let everybody who reaches port {settings.port} change the pipes",
+            "Listen on 127.0.0.1 and come by `ssh -L`, or name the hosts that you trust all callers of in ALSOBOUGHT_EDIT_HOSTS",
+        )
 
 
 def refuse_if_occupied(settings: Settings) -> None:

@@ -57,6 +57,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     items_topic: Name = setting("items", "Topic of the items.")
     bad_share: Share = setting(0.5, "Reading from Kafka stands still when more than this share of messages is refused.")
     cors: str = setting("", "Origins of browsers that may call, comma-separated; * for all; empty: none.")
+    workbench: Literal["auto", "open", "closed"] = setting(
+        "auto",
+        "Whether the page shows SQL, lineage and arriving events: open, closed, or auto: to browsers on this machine only.",
+    )
+    edit_hosts: str = setting(
+        "", "Host names by which browsers may reach `serve --edit`, besides this machine's own; comma-separated."
+    )
     event_types: str = setting("", "More event types than the standard ones, comma-separated.")
     max_event_bytes: Positive = setting(65_536, "Largest event or item accepted, in bytes.")
     max_body_bytes: Positive = setting(16_777_216, "Largest request body accepted, in bytes.")
@@ -102,6 +109,10 @@ def _names(text: str) -> list[str]:
 
 def origins(settings: Settings) -> list[str]:
     return _names(settings.cors)
+
+
+def hosts_for_editing(settings: Settings) -> list[str]:
+    return [name.lower() for name in _names(settings.edit_hosts)]
 
 
 def more_event_types(settings: Settings) -> list[str]:

@@ -172,10 +172,10 @@ class Service:
 
 
 @contextmanager
-def started(run: Run) -> Iterator[subprocess.Popen[str]]:
-    """`alsobought serve`, which may or may not come to answer; ended at the end."""
+def started(run: Run, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """`alsobought serve` with these words behind it, which may or may not come to answer; ended at the end."""
     process = subprocess.Popen(
-        [sys.executable, *run.start, "serve"],
+        [sys.executable, *run.start, "serve", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -192,9 +192,9 @@ def started(run: Run) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def serving(run: Run) -> Iterator[Service]:
+def serving(run: Run, *words: str) -> Iterator[Service]:
     """A service that answers."""
-    with started(run) as process:
+    with started(run, *words) as process:
         assert process.stdout
         assert process.stderr
         line = process.stdout.readline()

@@ -35,9 +35,11 @@ LAYERS = [
     ["app.replay.requests", "app.replay.revision"],
     ["app.visitor"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
-    ["app.web.endpoints"],
+    ["app.web.editing"],
+    ["app.web.endpoints", "app.web.workbench"],
     ["app.web.openapi"],
-    ["app.web.formats", "app.web.metrics", "app.web.places", "app.web.shapes", "app.web.worker"],
+    ["app.web.formats", "app.web.guard", "app.web.metrics", "app.web.places", "app.web.shapes", "app.web.worker"],
+    ["app.live"],
     ["app.holder", "app.stream"],  # others may ask; Kafka is read
     ["app.chunk"],
     ["app.shop"],  # a running shop, and files into it
@@ -76,7 +78,7 @@ LAYERS = [
     ["app.warehouse"],  # the door
     ["app.folder"],
     ["app.pipes.lineage"],
-    ["app.pipes.library"],  # the thought
+    ["app.pipes.library", "app.pipes.drafts"],  # the thought
     ["app.pipes.trial"],
     ["app.pipes.check", "app.pipes.engine"],
     ["app.pipes.columns", "app.pipes.order"],
@@ -89,7 +91,7 @@ LAYERS = [
     ["app.migrations.statement"],
     ["app.messages"],
     ["app.examination", "app.kafka", "app.segment"],
-    ["app.replay.shown", "app.replay.markdown"],
+    ["app.apart", "app.replay.shown", "app.replay.markdown"],
     ["app.replay.words"],
     ["app.replay.report"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],

@@ -30,6 +30,7 @@ def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
     chosen = {
         "dsn": "chdb:///elsewhere",
         "record_requests": "False",
+        "workbench": "closed",
         "log": "json",
         "log_level": "error",
         "bad_share": "0.25",

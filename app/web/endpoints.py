@@ -60,7 +60,7 @@ def _json(body: Any, status: int = 200) -> Response:
 
 @blueprint.route("/pipes")
 def list_pipes() -> Response:
-    listed = [_described(name, entry) for name, entry in _entries()]
+    listed = [described(name, entry) for name, entry in _entries()]
     return _json({"pipes": listed, "request_id": g.request_id})
 
 
@@ -72,7 +72,7 @@ def _entries() -> Iterator[tuple[str, Entry]]:
             yield name, library.entry(name)
 
 
-def _described(name: str, entry: Entry) -> dict[str, Any]:
+def described(name: str, entry: Entry) -> dict[str, Any]:
     """A pipe as the list shows it. `stale`: its file is broken and its last good text answers."""
     if entry.pipe is None:
         nothing = {"sentence": "", "description": "", "parameters": [], "columns": [], "version": ""}
@@ -127,7 +127,9 @@ def ask(name: str) -> Response:
         if shop.recorder and status != 404:
             version = found.pipe.version if found else shop.library.version(name)
             shop.recorder.note(Asked(now, g.request_id, name, version, parameters(given), status, code, seconds, found))
-    return _said(found, fmt)
+    response = _said(found, fmt)
+    response.headers["Cache-Status"] = f"alsobought; {'hit' if found.kept else 'fwd=miss'}"
+    return response
 
 
 @blueprint.after_request

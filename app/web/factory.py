@@ -15,10 +15,12 @@ from werkzeug.exceptions import HTTPException
 
 from app.errors import AlsoboughtError, Detail, shape
 from app.holder import Holder
+from app.live import Live
 from app.logs import log_access, request_id
-from app.settings import Settings, origins
+from app.settings import Settings, hosts_for_editing, origins
 from app.shop import Shop, open_shop
 from app.watch import Watch
+from app.web import editing, workbench
 from app.web.endpoints import blueprint
 from app.web.metrics import Metrics
 from app.web.places import Places
@@ -32,19 +34,25 @@ OUR_WORDS = {  # the engine's own words stay in the log
     "warehouse_fault": ("the warehouse does not answer", IN_THE_LOG),
 }
 EXPOSED = ["X-Request-Id", "Retry-After", "ETag", "Content-Disposition"]  # to scripts of other origins
+NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # what browsers of listed origins may call
 PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 
 
-def create_app(shop: Shop, watch: Watch | None = None) -> Flask:
-    """The application on a running shop; closing the shop and its watch is the caller's."""
+def create_app(shop: Shop, watch: Watch | None = None, *, edit: bool = False) -> Flask:
+    """The application on a running shop; closing the shop and its watch is the caller's. With `edit` pipes can be changed."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = shop.settings.max_body_bytes
     app.extensions["shop"] = shop
     app.extensions["metrics"] = Metrics(shop, watch)
     app.extensions["places"] = Places(shop.settings.threads)
+    app.extensions["live"] = Live(shop, watch)
+    app.extensions["editing"] = edit
     app.register_blueprint(blueprint)
+    app.register_blueprint(workbench.blueprint)
+    if edit:
+        app.register_blueprint(editing.blueprint)
     if allowed := origins(shop.settings):
-        CORS(app, origins=allowed, expose_headers=EXPOSED, max_age=600)
+        CORS(app, resources=NOT_THE_WORKBENCH, origins=allowed, expose_headers=EXPOSED, max_age=600)
     app.before_request(_name_request)
     app.after_request(_finish)
     app.teardown_request(_forget_request)
@@ -54,7 +62,7 @@ def create_app(shop: Shop, watch: Watch | None = None) -> Flask:
     return app
 
 
-def served_app(settings: Settings) -> Flask:
+def served_app(settings: Settings, *, edit: bool = False) -> Flask:
     """The application and the shop under it, closed when the process ends.
 
     With Kafka in front of a server `alsobought ingest` is who writes: this process follows.
@@ -73,7 +81,9 @@ def served_app(settings: Settings) -> Flask:
     watch = Watch(shop.writer)
     watch.start()
     atexit.register(watch.stop)
-    return create_app(shop, watch)
+    if edit and (hosts := hosts_for_editing(settings)):
+        log.warning("whoever reaches this service as %s may change the pipes", " or ".join(hosts))
+    return create_app(shop, watch, edit=edit)
 
 
 def _name_request() -> None:

@@ -1,7 +1,8 @@
 /* A pipe's answer: how it was made, then the rows as products, as a table and as JSON. */
 import { address } from "./api.js";
-import { count, duration, h, isNumberType, moment, newId } from "./dom.js";
+import { bytes, count, duration, h, isNumberType, moment } from "./dom.js";
 import { facts, productOf, tile, titleOf } from "./products.js";
+import { tabs } from "./tabs.js";
 
 function cards({ data, meta }) {
     const askedFor = new Set(data.map((row) => row.item_id));
@@ -27,32 +28,8 @@ function table({ data, meta }) {
 }
 
 function json(answer) {
-    const { roundTrip, ...body } = answer;
+    const { roundTrip, kept, ...body } = answer;
     return h("pre.scroll", { tabIndex: 0, role: "region", "aria-label": "The answer as JSON" }, JSON.stringify(body, null, 2));
-}
-
-/** Tabs by the ARIA pattern: arrows move between them, one of them is in the tab order. */
-function tabs(views, first, onchoose = () => {}) {
-    const panel = h("div", { role: "tabpanel", id: newId("panel") });
-    const buttons = views.map(([name]) => h("button", { type: "button", role: "tab", id: newId("tab"),
-        "aria-controls": panel.id, onclick: () => { choose(name); onchoose(name); } }, name));
-    function choose(name) {
-        views.forEach(([other], at) => {
-            buttons[at].setAttribute("aria-selected", String(other === name));
-            buttons[at].tabIndex = other === name ? 0 : -1;
-            if (other === name) panel.setAttribute("aria-labelledby", buttons[at].id);
-        });
-        panel.replaceChildren(views.find(([other]) => other === name)[1]());
-    }
-    const bar = h("div.tabs", { role: "tablist", "aria-label": "Show the answer as", onkeydown: (event) => {
-        const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-        if (!step) return;
-        const next = buttons[(buttons.indexOf(document.activeElement) + step + buttons.length) % buttons.length];
-        next.focus();
-        next.click();
-    } }, buttons);
-    choose(first);
-    return [bar, panel];
 }
 
 async function copy(text, element) {
@@ -62,43 +39,51 @@ async function copy(text, element) {
     return undefined;
 }
 
+function copyButton(word, text, element) {
+    const button = h("button.small", { type: "button", onclick: async () => {
+        button.textContent = await copy(text, element).then(() => "Copied", () => "Select and copy by hand");
+        setTimeout(() => { button.textContent = word; }, 2000);
+    } }, word);
+    return button;
+}
+
 /** The same request for a terminal. URLSearchParams has already written every quote as %27. */
 export function curl(pipe, pairs) {
-    const text = `curl '${address(pipe, pairs)}'`;
-    const code = h("code", {}, text);
-    const button = h("button.small", { type: "button", onclick: async () => {
-        button.textContent = await copy(text, code).then(() => "Copied", () => "Select and copy by hand");
-        setTimeout(() => { button.textContent = "Copy"; }, 2000);
-    } }, "Copy");
+    const url = h("span", {}, address(pipe, pairs));
+    const code = h("code", {}, "curl '", url, "'");
     const files = [".csv", ".ndjson", ".parquet"].map((suffix) =>
         h("a", { href: address(pipe, pairs, suffix), download: pipe + suffix }, suffix.slice(1)));
-    return h("div.curl", {}, code, button, h("p.quiet", {}, "Also as ", files.flatMap((link, at) => (at ? [", ", link] : [link]))));
+    return h("div.curl", {}, code, h("div.choice", {}, copyButton("Copy", code.textContent, code), copyButton("Copy URL", url.textContent, url)),
+        h("p.quiet", {}, "Also as ", files.flatMap((link, at) => (at ? [", ", link] : [link]))));
 }
 
 let view = "Products"; // the reader's choice outlives the answer
 
-export function answerView(answer) {
-    const { rows, statistics = {}, pipe = {}, as_of: asOf } = answer;
-    const told = [
+/** What an answer cost, as [label, text] pairs. */
+function cost({ rows, statistics = {}, pipe = {}, as_of: asOf, kept, roundTrip }) {
+    const engine = duration((statistics.elapsed ?? 0) * 1000);
+    return [
         ["rows", count(rows)],
-        ["in the engine", duration((statistics.elapsed ?? 0) * 1000)],
-        ["round trip", duration(answer.roundTrip)],
+        kept ? ["kept answer, once", engine] : ["in the engine", engine],
+        ...(roundTrip === undefined ? [] : [["round trip", duration(roundTrip)]]),
         ["rows read", count(statistics.rows_read)],
+        ["read", bytes(statistics.bytes_read ?? 0)],
+        ...(kept === undefined ? [] : [["from the cache", kept ? "yes" : "no"]]),
         ["version", pipe.version ?? "–"],
-        ["events up to", asOf ? moment(asOf) : "none yet"],
+        ...(asOf === undefined ? [] : [["events up to", asOf ? moment(asOf) : "none yet"]]),
     ];
-    const parts = [h("dl.told", {}, told.map(([label, text]) => h("div", {}, h("dt", {}, label), h("dd", {}, text))))];
+}
+
+export function answerView(answer) {
+    const { pipe = {} } = answer;
+    const parts = [h("dl.told", {}, cost(answer).map(([label, text]) => h("div", {}, h("dt", {}, label), h("dd", {}, text))))];
     if (pipe.fallback) {
         parts.push(h("p.notice", {}, h("strong", {}, `${pipe.fallback} answered. `), `${pipe.name} had no rows for these parameters.`));
     }
-    if (!answer.data.length) {
-        parts.push(h("p.note", {}, "No rows. Try another value, or make some events in the shop above."));
-        parts.push(...tabs([["JSON", () => json(answer)]], "JSON"));
-        return parts;
-    }
+    if (!answer.data.length) parts.push(h("p.note", {}, "No rows. Try another value, or make some events in the shop."));
     const views = [["Table", () => table(answer)], ["JSON", () => json(answer)]];
-    if (answer.data.every((row) => productOf(row))) views.unshift(["Products", () => cards(answer)]);
-    const shown = views.some(([name]) => name === view) ? view : "Table";
-    parts.push(...tabs(views, shown, (name) => { view = name; }));
+    if (answer.data.length && answer.data.every((row) => productOf(row))) views.unshift(["Products", () => cards(answer)]);
+    const first = answer.data.length ? (views.some(([name]) => name === view) ? view : "Table") : "JSON";
+    parts.push(...tabs(views, first, { label: "Show the answer as", onchoose: (name) => { view = name; } }));
     return parts;
 }

@@ -15,6 +15,14 @@ export function h(tagAndClasses, properties = {}, ...children) {
     return element;
 }
 
+/** The same for the elements of a drawing; all properties are attributes. */
+export function svg(tag, attributes = {}, ...children) {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+    return element;
+}
+
 /** Words for screen readers only. */
 export const unseen = (text) => h("span.hidden", {}, text);
 
@@ -42,7 +50,14 @@ const isTimeType = (type = "") => /^((Nullable|LowCardinality)\()*DateTime/.test
 /** 1234.5 -> "1,235": a count of something. */
 export const count = (n) => whole.format(n ?? 0);
 
-/** 0.00412 s -> "4.1 ms" */
+/** 1536 -> "1.5 KB" */
+export function bytes(n) {
+    const steps = ["B", "KB", "MB", "GB"];
+    const step = Math.min(steps.length - 1, Math.floor(Math.log(Math.max(n, 1)) / Math.log(1000)));
+    return `${few.format(Number((n / 1000 ** step).toFixed(1)))} ${steps[step]}`;
+}
+
+/** 4.12 -> "4.1 ms" */
 export function duration(ms) {
     if (ms < 10) return `${ms.toFixed(1)} ms`;
     return ms < 10000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;

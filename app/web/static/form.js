@@ -14,10 +14,21 @@ function select(id, choices, parameter, value) {
     return { root: input, input, get value() { return input.value; }, settled: async () => {} };
 }
 
+/** A moment as the browser's field wants it, and back: both mean UTC. */
+const forField = (text) => {
+    const time = new Date(/(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
+    return Number.isNaN(time.getTime()) ? "" : time.toISOString().slice(0, 19);
+};
+
+function instant(id, parameter, value) {
+    const input = h("input", { id, type: "datetime-local", step: "1", value: value && forField(value) });
+    return { root: input, input, get value() { return input.value && `${input.value}Z`; }, settled: async () => {} };
+}
+
 function plain(id, parameter, value) {
     const type = parameter.type.replace(/^Array\((.*)\)$/, "$1"); // a repeated parameter has one field per value
     const number = isNumberType(type);
-    const day = /^(Nullable\()?Date(32)?\)?\??$/.test(type);
+    const day = /^Date/.test(type);
     const input = h("input", { id, type: number ? "number" : day ? "date" : "text", value,
         min: number ? parameter.minimum : null, max: number ? parameter.maximum : null,
         step: number ? (/Int/.test(type) ? "1" : "any") : null, autocomplete: "off",
@@ -25,32 +36,35 @@ function plain(id, parameter, value) {
     return { root: input, input, get value() { return input.value.trim(); }, settled: async () => {} };
 }
 
+const picked = (input) => input.dispatchEvent(new CustomEvent("pick", { bubbles: true }));
+
 /** One control for one value; an empty one means "not given". */
 function control(parameter, value) {
     const id = newId("p");
     if (parameter.choices?.length) return select(id, parameter.choices, parameter, value);
     if (/Bool/.test(parameter.type)) return select(id, ["true", "false"], parameter, value);
     if (namesAShopper(parameter.name)) {
-        const picker = shopperPicker({ id, clearable: true });
+        const picker = shopperPicker({ id, clearable: true, onchoose: () => picked(picker.input) });
         if (value) picker.show(shopperOption(value));
         return picker;
     }
     if (namesAProduct(parameter.name)) {
         const fromText = (text) => ({ value: text, label: text, hintLabel: `The id “${text}”` });
-        const picker = productPicker({ id, clearable: true, fromText });
+        const picker = productPicker({ id, clearable: true, fromText, onchoose: () => picked(picker.input) });
         if (value) {
             picker.show({ value, label: value });
             productById(value).then((product) => { if (picker.value === value) picker.show(productOption(product)); });
         }
         return picker;
     }
-    return plain(id, parameter, value);
+    return /DateTime/.test(parameter.type) ? instant(id, parameter, value) : plain(id, parameter, value);
 }
 
 function rangeText({ type, minimum, maximum, default: usual, choices }) {
     const range = minimum === null && maximum === null ? "" : maximum === null ? `from ${minimum}`
         : minimum === null ? `up to ${maximum}` : `${minimum} to ${maximum}`;
-    return [range, usual === null || usual === "" || choices || /Bool/.test(type) ? "" : `default ${usual}`].filter(Boolean).join(", ");
+    const zone = type.includes("DateTime") ? "UTC" : "";
+    return [zone, range, usual === null || usual === "" || choices || /Bool/.test(type) ? "" : `default ${usual}`].filter(Boolean).join(", ");
 }
 
 /** The field of one parameter: label, control or controls, description, and the place for its error. */
@@ -75,6 +89,7 @@ function field(parameter, values) {
                 controls.splice(controls.indexOf(one), 1);
                 row.remove();
                 controls.at(-1).input.focus();
+                picked(controls.at(-1).input);
             } }, "×"));
         }
         rows.append(row);
@@ -83,9 +98,10 @@ function field(parameter, values) {
 
     for (const value of values.length ? values : [""]) add(value);
     const name = [h("code", {}, parameter.name), parameter.required ? h("span.quiet", {}, " required") : null];
-    const more = many ? h("button.small", { type: "button", onclick: () => add().input.focus() }, "Add another") : null;
+    const more = many ? h("button.small.more", { type: "button", "aria-label": `Add another ${parameter.name}`, title: "Add another",
+        onclick: () => add().input.focus() }, "+") : null;
     const root = many
-        ? h("fieldset.field", {}, h("legend", {}, ...name), rows, hint, wrong, more)
+        ? h("fieldset.field", {}, h("legend", {}, ...name), h("div.many", {}, rows, more), hint, wrong)
         : h("div.field", {}, h("label", { htmlFor: controls[0].input.id }, ...name), rows, hint, wrong);
 
     function complain(text) {
@@ -100,18 +116,24 @@ function field(parameter, values) {
         focus: () => controls[0].input.focus() };
 }
 
-/** A form for the pipe, filled from [name, value] pairs. `onask` is called when it is sent. */
+/** A form for the pipe, filled from [name, value] pairs. `onask({changed})` when it is sent, or a value was changed. */
 export function makeForm(pipe, pairs, onask) {
     const fields = pipe.parameters.map((parameter) =>
         field(parameter, pairs.filter(([name]) => name === parameter.name).map(([, value]) => value)));
     const root = h("form.form", { noValidate: true, "aria-label": `Parameters of ${pipe.name}`,
+        onchange: async (event) => {
+            if (event.target.getAttribute("role") === "combobox") return; // a picker says when something was picked
+            await Promise.all(fields.map((one) => one.settled()));
+            onask({ changed: true });
+        },
+        onpick: () => onask({ changed: true }),
         onsubmit: async (event) => {
             event.preventDefault();
             await Promise.all(fields.map((one) => one.settled()));
             onask();
         } },
-        fields.length ? h("div.fields", {}, fields.map((one) => one.root)) : h("p.quiet", {}, "This pipe takes no parameters."),
-        h("button.main", { type: "submit" }, "Ask"));
+        fields.length ? null : h("p.quiet", {}, "This pipe takes no parameters."),
+        h("div.fields", {}, fields.map((one) => one.root), h("button.main.send", { type: "submit" }, "Ask")));
     return {
         root,
         pairs: () => fields.flatMap((one) => one.pairs()),

@@ -8,6 +8,7 @@ import { facts, lastCategory, productOf, tile } from "./products.js";
 
 export const SHELF_ROWS = 5;
 const MARK_MS = 6000;
+const LIGHT_MS = 1600;
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 function badge(mark) {
@@ -43,7 +44,15 @@ export function makeShelf({ pipe, title, about, empty }, { wanted, open }, ...to
     let subject = null;
     let turn = 0;
 
-    function fillRow(item, row, meta, product) {
+    /** A row that is new, rose, or says something else lights up for a moment. */
+    function light(item) {
+        if (calm.matches) return;
+        const colour = getComputedStyle(root).getPropertyValue("--glow");
+        item.animate([{ backgroundColor: colour }, { backgroundColor: colour, offset: 0.4 }, { backgroundColor: "transparent" }], { duration: LIGHT_MS });
+    }
+
+    function fillRow(item, row, meta, product, { same, marked }) {
+        const before = item.querySelector(".what")?.textContent;
         const more = facts(row, meta).slice(0, 2).map(([label, text]) => `${label} ${text}`);
         const mark = marks.get(product.id)?.mark;
         item.firstChild.replaceChildren(tile(product),
@@ -51,6 +60,8 @@ export function makeShelf({ pipe, title, about, empty }, { wanted, open }, ...to
                 h("span.quiet", {}, [lastCategory(product), ...more].filter(Boolean).join(" · "))),
             ...(mark ? [badge(mark)] : []));
         item.firstChild.onclick = () => open(product);
+        const other = before !== undefined && before !== item.querySelector(".what").textContent;
+        if (same && (other || (mark && !marked))) light(item);
     }
 
     function place(ids) {
@@ -82,13 +93,15 @@ export function makeShelf({ pipe, title, about, empty }, { wanted, open }, ...to
         const ids = [...rows.keys()].slice(0, SHELF_ROWS);
         const now = performance.now();
         for (const [id, { until }] of marks) if (!kept || until < now) marks.delete(id);
-        if (subject === about_) {
+        const same = subject === about_;
+        const told = [...marks.keys()];
+        if (same) {
             for (const [id, mark] of changes(order, ids)) marks.set(id, { mark, until: now + MARK_MS });
         }
         order = ids;
         subject = about_;
         const animate = place(ids);
-        for (const id of ids) fillRow(items.get(id), rows.get(id).row, answer.meta, rows.get(id).product);
+        for (const id of ids) fillRow(items.get(id), rows.get(id).row, answer.meta, rows.get(id).product, { same, marked: told.includes(id) });
         animate();
         const instead = answer.pipe?.fallback;
         words.textContent = [about_, instead ? `nothing yet, so ${instead}` : ""].filter(Boolean).join(" · ");

@@ -28,8 +28,18 @@ function randomId(prefix) {
     return prefix + [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Fill the section; returns the live state: `shopper`, `product`, and `filled`, settled when the shelves first are. */
-export async function startShop(section) {
+export function makeShop(section) {
+    let looked = true;
+    startShop(section, () => looked);
+    return {
+        enter: () => { looked = true; },
+        leave: () => { looked = false; },
+        filter: () => section.querySelectorAll("[role=combobox]")[1],
+    };
+}
+
+/** Fill the section; trending keeps up by itself while `looked()`. */
+async function startShop(section, looked) {
     const state = { shopper: "guest", product: null, cart: [], session: randomId("page-") };
     let actions = 0;
     let acting = 0; // actions still on their way
@@ -47,7 +57,7 @@ export async function startShop(section) {
     const card = h("div.product");
     const cart = h("div.cart", { hidden: true });
     const status = h("p.status", { role: "status" });
-    section.replaceChildren(section.querySelector("h2"), h("div.shop", {},
+    section.append(h("div.shop", {},
         h("div.counter", {},
             h("div.field", {}, h("label", { htmlFor: shopperField.input.id }, "Shopper"), shopperField.root),
             h("div.field", {}, h("label", { htmlFor: productField.input.id }, "Product"), productField.root),
@@ -153,7 +163,7 @@ export async function startShop(section) {
     trending.root.addEventListener("pointermove", () => { handMoved = performance.now(); });
     async function keepUp() {
         const idle = !acting && performance.now() - handMoved > HAND_MS;
-        const problem = live.checked && !document.hidden && idle ? await trending.refresh({ keepMarks: true }) : null;
+        const problem = live.checked && looked() && !document.hidden && idle ? await trending.refresh({ keepMarks: true }) : null;
         setTimeout(keepUp, problem ? 5 * LIVE_MS : LIVE_MS);
     }
 
@@ -163,7 +173,6 @@ export async function startShop(section) {
     shopperField.show({ value: state.shopper, label: state.shopper });
     if (products.length) show(products[0]);
     else card.replaceChildren(h("p.note", {}, "No products yet: load a catalogue, or run make demo."));
-    state.filled = refreshAll();
+    refreshAll();
     setTimeout(keepUp, LIVE_MS);
-    return state;
 }

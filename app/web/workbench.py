@@ -1,0 +1,149 @@
+"""What the page shows beyond the answers: a pipe's text, the SQL of one request, where its columns come from, what arrives.
+
+Open to browsers on this machine, unless a setting says otherwise (`app/web/guard.py`): SQL tells how a shop is run, and
+arriving events tell who does what.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, cast
+
+import msgspec
+from flask import Blueprint, Response, current_app, g, request
+
+from app.answers import Answer, answer, schema_of
+from app.errors import AlsoboughtError
+from app.explain import explain
+from app.live import Live
+from app.pipes.drafts import read_source
+from app.pipes.library import Entry, Pipe
+from app.pipes.lineage import lineage
+from app.pipes.parameters import values
+from app.pipes.template import CLOCK, placeholders
+from app.shop import Shop
+from app.web.guard import may_look, refuse_to_show
+
+blueprint = Blueprint("workbench", __name__, url_prefix="/workbench")
+
+
+def shop() -> Shop:
+    return cast(Shop, current_app.extensions["shop"])
+
+
+def editing() -> bool:
+    return bool(current_app.extensions["editing"])
+
+
+def json_response(body: dict[str, Any]) -> Response:
+    """Never kept by anybody: what it shows changes with a file."""
+    response = Response(msgspec.json.encode({**body, "request_id": g.request_id}, enc_hook=str))
+    response.mimetype = "application/json"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.route("")
+def what_it_may() -> Response:
+    """What of the workbench this browser gets."""
+    looks = may_look(shop().settings, request, edit=editing())
+    return json_response({"open": looks, "edit": looks and editing()})
+
+
+@blueprint.route("/pipes/<name>")
+def show_pipe(name: str) -> Response:
+    """The file of a pipe as it is now, and what was made of its last good text."""
+    _refuse_to_show()
+    entry = shop().library.entry(name)
+    source = read_source(shop().library.folder, name)
+    return json_response(
+        {
+            "name": name,
+            "file": f"pipes/{name}.sql",
+            "text": source.text,
+            "hash": source.hash,
+            "findings": findings(entry),
+            "answering": made_of(entry.pipe) if entry.pipe else None,
+        }
+    )
+
+
+@blueprint.route("/pipes/<name>/sql")
+def show_sql(name: str) -> Response:
+    """The one query of a request, with the values that are bound to it. Takes the parameters of the pipe."""
+    _refuse_to_show()
+    pipe = shop().library[name]
+    bound = values(pipe.parameters, dict(request.args.lists()))
+    sql = pipe.sql(bound)
+    mentioned = placeholders(sql)
+    known = {parameter.name: parameter for parameter in (*pipe.parameters, CLOCK)}
+    given = {**bound, CLOCK.name: shop().clock()}
+    listed = [{"name": n, "type": known[n].sql_type, "value": given[n]} for n in known if n in mentioned]
+    return json_response({"sql": sql.strip("\n"), "values": listed, "version": pipe.version})
+
+
+@blueprint.route("/pipes/<name>/plan")
+def show_plan(name: str) -> Response:
+    """Which part of each table a request reads: by the engine's plan, and by running it. Takes the parameters of the pipe."""
+    _refuse_to_show()
+    found = explain(shop().warehouse, shop().library[name], dict(request.args.lists()), shop().clock())
+    return json_response({"tables": found.tables, "statistics": found.statistics})
+
+
+@blueprint.route("/live")
+def show_live() -> Response:
+    """What is arriving. With `pipe` also what that pipe answers to the other parameters; that is not recorded as a request."""
+    _refuse_to_show()
+    live: Live = current_app.extensions["live"]
+    body = msgspec.to_builtins(live.look())
+    given = dict(request.args.lists())
+    for name in given.pop("pipe", [])[:1]:
+        with suppress(AlsoboughtError):  # a broken pipe does not keep anything else from being seen
+            body["answer"] = told(answer(shop().library, shop().warehouse, name, given, shop().clock(), shop().kept))
+    return json_response(body)
+
+
+def _refuse_to_show() -> None:
+    refuse_to_show(shop().settings, request, edit=editing())
+
+
+def findings(entry: Entry) -> list[dict[str, Any]]:
+    """As an editor shows them: an error keeps the text from answering, a warning does not."""
+    errors = getattr(entry, "faults", (entry.fault,) if entry.fault else ())
+    told = [("error", fault) for fault in errors] + [("warning", fault) for fault in getattr(entry, "warnings", ())]
+    return [
+        {"line": fault.line, "severity": severity, "message": fault.message, "hint": fault.hint}
+        for severity, fault in told
+    ]
+
+
+def made_of(pipe: Pipe) -> dict[str, Any]:
+    """What the checks found in a text."""
+    return {
+        **rules_of(pipe),
+        "tables": pipe.tables,
+        "columns": [{"name": name, "type": kind} for name, kind in pipe.columns],
+        "lineage": lineage(pipe, schema_of(shop().warehouse)),
+    }
+
+
+def rules_of(pipe: Pipe) -> dict[str, Any]:
+    """What the header says of its answers."""
+    header = pipe.header
+    return {
+        "version": pipe.version,
+        "cache_seconds": header.cache_seconds,
+        "cache_until": header.cache_until,
+        "fallback": header.fallback.pipe if header.fallback else None,
+    }
+
+
+def told(found: Answer) -> dict[str, Any]:
+    """An answer as the endpoints of pipes give it."""
+    return {
+        "meta": found.meta,
+        "data": found.dicts(),
+        "rows": len(found.data),
+        "statistics": found.statistics,
+        "pipe": {"name": found.pipe.name, "version": found.pipe.version, "fallback": found.fallback},
+    }
