@@ -32,8 +32,8 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
         entries = {name: library.entry(name) for name in names or library.names()}
     told = []
     for name, entry in entries.items():
-        faults = [("error", one) for one in getattr(entry.fault, "all", [entry.fault] if entry.fault else [])]
-        faults += [("warning", warning) for warning in getattr(entry, "warnings", ())]
+        faults = [("error", fault) for fault in entry.faults]
+        faults += [("warning", warning) for warning in entry.warnings]
         told.append({"pipe": name, "ok": entry.fault is None, "findings": [_finding(*fault) for fault in faults]})
         if not as_json:
             _print_findings(settings.home_folder / "pipes" / f"{name}.sql", told[-1])

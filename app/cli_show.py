@@ -22,7 +22,7 @@ from app.warehouse import Warehouse
 def listed(settings: Settings, library: Library, name: str) -> dict[str, Any]:
     """A line of `pipe ls`; a broken pipe has the sentence of its header, if that can be read."""
     entry = library.entry(name)
-    warnings = len(getattr(entry, "warnings", ()))
+    warnings = len(entry.warnings)
     try:
         header = read_header((settings.home_folder / "pipes" / f"{name}.sql").read_text("utf-8-sig"))
         sentence, parameters = header.sentence, [_short(parameter) for parameter in header.parameters]
@@ -71,7 +71,7 @@ def _cases(path: Path) -> int | None:
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
     low, high = parameter.minimum, parameter.maximum
-    lengths = [getattr(parameter, end, None) for end in ("min_length", "max_length")]
+    lengths = [parameter.min_length, parameter.max_length]
     return {
         "name": parameter.name,
         "type": f"Array({parameter.type})" if parameter.repeated else parameter.type,
@@ -79,7 +79,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "default": list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default,
         "range": None if low is None and high is None else [low, high],
         "lengths": lengths if any(lengths) else None,
-        "pattern": getattr(parameter, "pattern", ""),
+        "pattern": parameter.pattern,
         "choices": list(parameter.choices),
         "description": parameter.description,
     }

@@ -144,7 +144,7 @@ def test_columns_and_broken_texts_fail(diff: Diff, home: Path) -> None:
     change(home, "pipes/also_bought.sql", "times as orders", "nonsense as orders")
     ran = diff("also_bought", "--markdown")
     assert ran.exit_code == 1
-    assert "* **fails**: `new errors: 2, the first: pipes/also_bought.sql: " in ran.stdout
+    assert "* **fails**: `new errors: 2, the first: pipes/also_bought.sql:41: there is no column nonsense" in ran.stdout
 
 
 def test_a_file_carries_the_requests_of_nobody_by_name(diff: Diff, tmp_path: Path) -> None:

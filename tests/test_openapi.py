@@ -68,7 +68,7 @@ limit 1
 select toInt64(1) as whole, 'x' as missing, toDate('2020-01-01') as moment
 from events
 where item_id = 'no such thing'
-order by whole
+order by all
 limit 1
 """,
 }
@@ -118,6 +118,7 @@ def test_the_document_is_openapi(document: dict[str, Any]) -> None:
 
 def test_every_address_of_the_service_is_in_the_document(client: FlaskClient, document: dict[str, Any]) -> None:
     rules = {rule.rule for rule in client.application.url_map.iter_rules()}
+    rules = {rule for rule in rules if not rule.startswith("/workbench/")}  # for the page alone
     assert rules - set(document["paths"]) == {"/", "/docs", "/pipes/<path:name>", "/static/<path:filename>"}
 
 

@@ -558,7 +558,7 @@ def test_what_a_header_says_is_in_the_description_of_the_endpoint(library: Libra
         "select {{ code }} as a, {{ name }} as b, {{ day }} as c, {{ many }} as d order by a limit 1\n",
     )
     (path,) = [path for name, path in describe_api([library["facts"]])["paths"].items() if name == "/pipes/facts"]
-    code, name, day, many = [parameter["schema"] for parameter in path["get"]["parameters"]]
+    code, name, day, many = [one["schema"] for one in path["get"]["parameters"] if one.get("in") == "query"]
     assert code == {"type": "string", "minLength": 3, "maxLength": 12, "pattern": "^(?:[a-z]+)$", "default": "abc"}
     assert (name["description"], "pattern" in name) == ("Matches the RE2 pattern (?i)a+", False)
     assert (day["format"], day["description"]) == ("date", "From 2020-01-01 to 2030-12-31.")

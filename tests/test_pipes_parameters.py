@@ -10,7 +10,7 @@ import pytest
 
 from app.errors import BadParameters
 from app.pipes.declaration import declared
-from app.pipes.parameters import Parameter, values
+from app.pipes.parameters import Listed, Parameter, values
 from app.shop import Shop
 
 
@@ -364,3 +364,9 @@ def test_the_largest_and_smallest_numbers_reach_the_engine(shop: Shop) -> None:
     for kind, low, high in (("UInt64", 0, 2**64 - 1), ("Int64", -(2**63), 2**63 - 1), ("UInt8", 0, 255)):
         bound = values([Parameter("a", kind, "x", repeated=True)], {"a": [str(low), str(high)]})
         assert shop.warehouse.rows(f"select {{a:Array({kind})}}", bound).data == [[[low, high]]]
+
+
+def test_a_list_of_json_is_not_taken_apart_again() -> None:
+    words = Parameter("words", "String", "x", repeated=True, separated=True)
+    assert values([words], {"words": ["tea,mug"]}) == {"words": ["tea", "mug"]}
+    assert values([words], {"words": Listed(["tea,mug"])}) == {"words": ["tea,mug"]}

@@ -110,6 +110,10 @@ _SAMPLES: dict[str, Any] = {
 }
 
 
+class Listed(list[Any]):
+    """Values that came as a list of JSON: a comma within one is its own."""
+
+
 def values(parameters: Sequence[Parameter], given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """What a request binds: {name: value}, one entry for every parameter that was given or has a default.
 
@@ -147,7 +151,7 @@ def _bind(parameter: Parameter, texts: Sequence[Any]) -> Any:
 def _several(parameter: Parameter, texts: Sequence[Any]) -> Sequence[Any]:
     """The values, one text with commas taken apart; `\\,` is a comma within a value."""
     number = len(texts)
-    split = parameter.separated and number == 1 and isinstance(texts[0], str)
+    split = parameter.separated and number == 1 and isinstance(texts[0], str) and not isinstance(texts, Listed)
     if split:
         number = texts[0].count(",") - texts[0].count("\\,") + 1
     if number > MAX_VALUES:

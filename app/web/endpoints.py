@@ -25,6 +25,7 @@ from app.errors import (
 )
 from app.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, sentence, split
 from app.pipes.library import Entry
+from app.pipes.parameters import Listed
 from app.posts import Taken
 from app.recorder import Asked, parameters
 from app.settings import more_event_types
@@ -160,8 +161,10 @@ def _given() -> dict[str, list[Any]]:
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise BadRequest("the body is not a JSON object", 'Send {"item_id": "…", "limit": 10}') from error
         for name, value in body.items():
-            if value is not None:
-                given.setdefault(name, []).extend(value if isinstance(value, list) else [value])
+            if isinstance(value, list):
+                given[name] = Listed([*given.get(name, []), *value])
+            elif value is not None:
+                given.setdefault(name, []).append(value)
     return given
 
 

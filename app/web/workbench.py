@@ -109,8 +109,7 @@ def _refuse_to_show() -> None:
 
 def findings(entry: Entry) -> list[dict[str, Any]]:
     """As an editor shows them: an error keeps the text from answering, a warning does not."""
-    errors = getattr(entry, "faults", (entry.fault,) if entry.fault else ())
-    told = [("error", fault) for fault in errors] + [("warning", fault) for fault in getattr(entry, "warnings", ())]
+    told = [("error", fault) for fault in entry.faults] + [("warning", fault) for fault in entry.warnings]
     return [
         {"line": fault.line, "severity": severity, "message": fault.message, "hint": fault.hint}
         for severity, fault in told
