@@ -1,7 +1,8 @@
 # make install | make demo | make kafka | make clients | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
 PYTHON ?= python3
 DATASET ?= journey
-WORKERS ?= auto
+# One more than there are cores: many tests wait for another process.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := .venv/bin
 
 .PHONY: install demo kafka clients test test-server faults lint format clean

@@ -132,7 +132,7 @@ def test_nothing_is_left_behind(live: Shop) -> None:
 
 @pytest.mark.embedded
 def test_an_empty_shop_has_nothing_to_count(live: Shop) -> None:
-    assert [done.events for done in rebuilt(live, *COUNTED)] == [0] * len(COUNTED)
+    assert [done.events for done in rebuilt(live, *COUNTED[:3])] == [0] * 3
     is_right(live, [])
 
 

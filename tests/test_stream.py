@@ -166,6 +166,7 @@ def test_a_topic_deleted_and_made_again_with_the_same_offsets_is_another(shop: S
     assert values(shop, "select uniqExact(source) from {db}.events") == [[2]]
 
 
+@pytest.mark.thorough
 def test_killed_while_it_reads_the_ingester_loses_and_doubles_nothing(topics: Topics, tmp_path: Path) -> None:
     run = running(tmp_path / "data", **topics.environment, ALSOBOUGHT_BATCH_ROWS="1000")
     topics.make()

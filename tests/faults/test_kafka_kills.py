@@ -162,6 +162,7 @@ def _take_newest_part(rig: Rig, table: str) -> None:
     shutil.rmtree(_records(rig, table).parent / part)
 
 
+@pytest.mark.thorough
 def test_killed_while_it_heals_the_next_heals_to_the_end(make_rig: Callable[..., Rig], tmp_path: Path) -> None:
     rig = _poisoned(make_rig())
     rig.flow(500)

@@ -169,6 +169,7 @@ def test_two_writers_that_take_turns_store_everything_once(shops: Callable[[str]
     _is_right(both[0], TURNS)
 
 
+@pytest.mark.thorough
 def test_two_writers_that_write_at_once_store_everything_once(shops: Callable[[str], list[Shop]]) -> None:
     both = shops("at_once")
 
@@ -198,6 +199,7 @@ def test_a_claim_waits_for_an_insert_that_is_under_way(shops: Callable[[str], li
     _is_right(shop, 1)
 
 
+@pytest.mark.thorough
 def test_a_writer_that_slept_while_it_healed_stores_nothing_twice(
     shops: Callable[[str], list[Shop]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

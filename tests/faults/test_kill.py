@@ -42,6 +42,7 @@ def test_what_was_acknowledged_is_there_once_and_every_table_is_right_after_kill
     _kill_and_verify(f"chdb://{tmp_path}/shop", KILLS)
 
 
+@pytest.mark.thorough
 def test_the_same_holds_for_a_writer_that_is_killed_while_its_server_lives() -> None:
     with front() as dsn:
         migrated(Settings(dsn=dsn))

@@ -16,7 +16,7 @@ from app.settings import HOME
 
 TABLES = sorted(path.stem for path in (HOME / "sql" / "checks").glob("*.sql"))
 POINTS = ["begun", "noted", *TABLES, "moved", "deleted", "ended"]
-FEW = {"forget": ["co_baskets", "deleted"], "merge": ["order_items", "moved"]}
+FEW = {"forget": ["deleted"], "merge": ["order_items"]}
 CHILD = """
 import json, random, sys
 from datetime import UTC, datetime
