@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from app.cache import Cache
-from app.errors import AlsoboughtError
+from app.errors import AlsoboughtError, PipeBroken
 from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
 from app.pipes.template import placeholders
@@ -32,7 +32,7 @@ class Answer:
     """What a pipe says: columns, rows as lists in their order, and which pipe said it (`fallback`, else None).
 
     `kept`: it was said before, and `statistics` are of that time. `seconds`: how long whoever got it may go on using it
-    unasked; 0 where an event may make it out of date.
+    unasked; 0 where an event may make it out of date. `asked`: every pipe that had a say, also those without rows.
     """
 
     pipe: Pipe
@@ -42,6 +42,7 @@ class Answer:
     statistics: Statistics
     kept: bool = False
     seconds: float = 0.0
+    asked: tuple[Pipe, ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -110,12 +111,12 @@ def answer(
     bound = values(pipe.parameters, given)
     if kept is None or not pipe.header.cache_seconds:
         return _answer(library, warehouse, pipe, bound, now)
-    key = (pipe.name, pipe.version, repr(bound))
+    key = (pipe.name, *_versions(library, pipe), repr(bound))
     if not fresh and (found := kept.get(key)):
         return found
     touches = kept.touches
     found = _answer(library, warehouse, pipe, bound, now)
-    headers = [pipe.header, *([library[found.fallback].header] if found.fallback else [])]
+    headers = [one.header for one in found.asked]
     seconds = min(header.cache_seconds for header in headers)
     if seconds and not any(header.cache_until for header in headers):
         found = replace(found, seconds=seconds)
@@ -134,6 +135,18 @@ def answer_by(
     return _answer(library, warehouse, pipe, values(pipe.parameters, given), now)
 
 
+def _versions(library: Library, pipe: Pipe) -> list[str]:
+    """Of a pipe and of those that it falls back on, as their files are now."""
+    versions = {pipe.name: pipe.version}
+    while (fallback := pipe.header.fallback) and fallback.pipe not in versions:
+        try:
+            pipe = library[fallback.pipe]
+        except AlsoboughtError:
+            break
+        versions[pipe.name] = pipe.version
+    return list(versions.values())
+
+
 def _touched_by(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The things whose events make an answer out of date, as the writer names them."""
     name = pipe.header.cache_until
@@ -143,13 +156,16 @@ def _touched_by(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Answer:
     rows = _run(warehouse, pipe, bound, now)
-    found = Answer(pipe, None, [Column(*column) for column in pipe.columns], rows.data, rows.statistics)
-    seen = {pipe.name}
+    if [column.name for column in rows.meta] != [name for name, _ in pipe.columns]:
+        raise PipeBroken(f"the pipe {pipe.name} has other columns with these parameters", "Leave one of them out")
+    found = Answer(pipe, None, [Column(*column) for column in pipe.columns], rows.data, rows.statistics, asked=(pipe,))
     fallback = pipe.header.fallback
-    while (missing := _without_rows(found, bound)) and fallback and fallback.pipe not in seen:
-        seen.add(fallback.pipe)
+    while (missing := _without_rows(found, bound)) and fallback:
+        if fallback.pipe in [one.name for one in found.asked]:
+            break
         try:
             other = library[fallback.pipe]
+            found = replace(found, asked=(*found.asked, other))
             accepted = {p.name: bound[p.name] for p in other.parameters if p.name in bound}
             rows = _run(warehouse, other, {**_defaults(other), **accepted}, now)
         except AlsoboughtError:

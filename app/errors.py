@@ -5,7 +5,7 @@
     ├── BadParameters           400 bad_parameters    one detail per parameter
     ├── BadEvents               400 bad_events        no event of the request could be accepted
     ├── BadItems                400 bad_items         no item of the request could be accepted
-    ├── NotAllowed              403 not_allowed       the workbench, for who may not
+    ├── NotAllowed              403 not_allowed       the workbench, and posts of other sites' pages
     ├── TooLarge                413 too_large
     ├── NoSuchPipe              404 no_such_pipe
     ├── NotAcceptable           406 not_acceptable    no format that the Accept header asks for

@@ -56,7 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events_topic: Name = setting("events", "Topic of the events.")
     items_topic: Name = setting("items", "Topic of the items.")
     bad_share: Share = setting(0.5, "Reading from Kafka stands still when more than this share of messages is refused.")
-    cors: str = setting("", "Origins of browsers that may call, comma-separated; * for all; empty: none.")
+    cors: str = setting("", "Origins whose pages may call and post, comma-separated; * for all; empty: none.")
     workbench: Literal["auto", "open", "closed"] = setting(
         "auto",
         "Whether the page shows SQL, lineage and arriving events: open, closed, or auto: to browsers on this machine only.",

@@ -81,6 +81,15 @@ def plain_type(name: str) -> str:
     return re.sub(r"LowCardinality\((Nullable\([^()]+(?:\(\d+\))?\)|[^()]+(?:\(\d+\))?)\)", r"\1", plain)
 
 
+def _identifier(name: str) -> str:
+    """A name in quotes, whatever is in it.
+
+    >>> _identifier("a`b\\\\")
+    '`a\\\\`b\\\\\\\\`'
+    """
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
 def _or_null(name: str) -> str:
     """The type whose values may be missing, too, where the engine has one: a fallback may leave a column out.
 
@@ -264,14 +273,18 @@ class Warehouse:
             return answer
 
     def to_parquet(self, meta: Sequence[Column], data: Sequence[Sequence[Any]]) -> bytes:
-        """Rows as a Parquet file, made by the engine from its own types."""
+        """Rows as a Parquet file, made by the engine from its own types.
+
+        A name is part of a structure there, in which `default file(…)` would be evaluated: it must not end before its quote.
+        """
         names = [column.name for column in meta]
         lines = b"".join(msgspec.json.encode(dict(zip(names, row, strict=True))) + b"\n" for row in data)
-        structure = ", ".join(f"`{column.name}` {_or_null(column.type)}" for column in meta)
+        structure = ", ".join(f"{_identifier(column.name)} {_or_null(column.type)}" for column in meta)
         sql = "select * from format(JSONEachRow, {structure:String}, {lines:String})"
         sql += " settings date_time_input_format = 'best_effort'"
         with _our_errors(WarehouseFault):
-            client = self._connect({})  # read-only connections may not use format()
+            limits = {name: value for name, value in self.limits.settings().items() if name != "readonly"}
+            client = self._connect(limits)  # read-only connections may not use format()
             try:
                 given = {"structure": structure, "lines": lines.decode()}
                 answer: bytes = client.raw_query(sql, parameters=given, fmt="Parquet")

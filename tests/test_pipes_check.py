@@ -81,6 +81,10 @@ HOSTILE = {
     "a read of a file with a wide space": "select file\u3000('/etc/passwd')" + END,
     "a read of a file with a vertical tab": "select file\x0b('/etc/passwd')" + END,
     "a read of a file in where": f"select 1 from items where {FILE} = ''" + END,
+    "a dictionary of another database behind ours": "select dictGet('catalogue' = 'x' ? 'y' : 'other.d', 'title', 1)"
+    + END,
+    "a dictionary by a name": "with 'other.secret' as xcataloguex select dictGet(xcataloguex, 'title', 1)" + END,
+    "settings after a union inside": "select a from (select 1 as a union all select 2 settings max_threads = 1)" + END,
     "a read of a file in a lambda": f"select arrayMap(x -> {FILE}, [1])" + END,
     "a read of a file in a case": f"select case when 1 then {FILE} end" + END,
     "a read of a file in limit": f"select 1 order by 1 limit length({FILE})",

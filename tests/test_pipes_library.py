@@ -207,6 +207,27 @@ def test_a_broken_macro_leaves_the_last_good_text(library: Library, save: Save) 
     assert "brand = {brand:String}" in library["titles"].sql(["limit", "brand", "words"])
 
 
+def test_a_macro_that_is_renamed_is_noticed_and_one_that_leads_nowhere_takes_no_pipe_away(
+    library: Library, save: Save, tmp_path: Path
+) -> None:
+    save("pipes/titles.sql", TITLES)
+    good = library["titles"]
+    (tmp_path / "macros" / "m.sql").rename(tmp_path / "macros" / "n.sql")
+    assert "no macros called m.sql" in fault(library, "titles")
+    (tmp_path / "macros" / "nowhere.sql").symlink_to(tmp_path / "nothing")
+    assert library["titles"] is good
+    (tmp_path / "macros" / "nowhere.sql").unlink()
+    (tmp_path / "macros" / "n.sql").rename(tmp_path / "macros" / "m.sql")
+    assert library.entry("titles").fault is None
+
+
+@pytest.mark.parametrize("column", ["'x` String default now(), `y'", "round(1.5)", "'grün'", "`1st`"])
+def test_the_columns_of_an_answer_have_plain_names(library: Library, save: Save, column: str) -> None:
+    column = column.replace("`1st`", "1 as `1st`")
+    save("pipes/odd.sql", f"-- Odd.\nselect {column}, item_id from items order by item_id limit 1\n")
+    assert "a column is called" in fault(library, "odd")
+
+
 def test_a_choice_of_parameters_that_load_did_not_try_is_checked_when_it_comes(library: Library, save: Save) -> None:
     save(
         "pipes/sneaky.sql",
@@ -560,7 +581,12 @@ def test_what_a_header_says_is_in_the_description_of_the_endpoint(library: Libra
     (path,) = [path for name, path in describe_api([library["facts"]])["paths"].items() if name == "/pipes/facts"]
     code, name, day, many = [one["schema"] for one in path["get"]["parameters"] if one.get("in") == "query"]
     assert code == {"type": "string", "minLength": 3, "maxLength": 12, "pattern": "^(?:[a-z]+)$", "default": "abc"}
-    assert (name["description"], "pattern" in name) == ("Matches the RE2 pattern (?i)a+", False)
+    assert (name["description"], name["pattern"]) == ("Matches the RE2 pattern (?i)a+", r"^[^\u0000]*$")
     assert (day["format"], day["description"]) == ("date", "From 2020-01-01 to 2030-12-31.")
     assert "minimum" not in day
-    assert many == {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": 5}, "default": [1, 2]}
+    assert many == {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 1, "maximum": 5},
+        "maxItems": 1000,
+        "default": [1, 2],
+    }

@@ -87,7 +87,7 @@ def test_unions_joins_and_sub_queries_are_followed(reads: Reads) -> None:
         "with both as (select item_id as id, brand as word from items union all select item_id, event_type from events)\n"
         "select id, word, (select max(day) from daily_popularity) as newest, purchases\n"
         "from both inner join (select item_id as other, count() as purchases from events group by other) as n on n.other = id\n"
-        "order by id, word limit 5\n"
+        "order by all limit 5\n"
     )
     assert found.columns == {
         "id": ["events.item_id", "items.item_id"],

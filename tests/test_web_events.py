@@ -277,3 +277,14 @@ def test_of_many_refused_a_hundred_are_listed_and_all_are_counted(client: FlaskC
     error = error_of(client.post("/events", data="{}\n" * 300))
     assert error["message"].startswith("no event of 300 could be accepted")
     assert len(error["details"]) == 100
+
+
+def test_a_page_of_another_site_posts_nothing(make_shop: Callable[..., Shop]) -> None:
+    """Unless it is named; programs send no Origin."""
+    client = create_app(make_shop(cors="https://shop.example")).test_client()
+    merge = '{"guest_id": "g", "user_id": "u"}'
+    for origin, status in (("https://evil.example", 403), ("null", 403), ("https://shop.example", 200), ("", 200)):
+        headers = {"Origin": origin, "Content-Type": "text/plain"} if origin else {}
+        assert client.post("/users/merge", data=merge, headers=headers).status_code == status
+        assert client.post("/events?wait=true", json=VIEW, headers=headers).status_code == status
+        assert client.post("/items?wait=true", json={"item_id": "tea"}, headers=headers).status_code == status

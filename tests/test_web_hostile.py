@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -175,3 +176,10 @@ def test_a_name_that_is_none(client: FlaskClient, name: str) -> None:
 
 def test_nothing_of_it_was_done(shop: Shop) -> None:
     assert shop.warehouse.value(f"select count() from {shop.warehouse.database}.events") == 2
+
+
+def test_a_body_of_very_many_names_is_refused_in_a_moment(client: FlaskClient) -> None:
+    names = ",".join(f'"a{number}":1' for number in range(200_000))
+    started = time.monotonic()
+    got = client.post("/pipes/trending", data=f'{{{names},"z":1,"z":1}}')
+    assert (got.status_code, time.monotonic() - started < 5) == (400, True)

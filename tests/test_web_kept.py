@@ -171,6 +171,18 @@ def test_a_kept_answer_has_the_request_id_of_its_own_request(client: FlaskClient
     assert ids == ["a", "b"]
 
 
+def test_an_answer_of_a_pipe_and_its_fallbacks_is_kept_as_long_as_the_shortest_of_them_allows(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the fallback had no rows to give: it may have some soon."""
+    clock = [1000.0]
+    monkeypatch.setattr("app.cache.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    assert json.loads(client.get("/pipes/also_bought?item_id=tea").text)["rows"] == 0
+    client.post("/events?wait=true", json=VIEW | {"item_id": "lamp"})
+    clock[0] += 1
+    assert json.loads(client.get("/pipes/also_bought?item_id=tea").text)["pipe"]["fallback"] == "trending"
+
+
 def test_other_parameters_are_another_answer(client: FlaskClient) -> None:
     buy(client, "o1", "tea", "mug", "spoon")
     rows = [json.loads(client.get(f"/pipes/also_bought?item_id=tea&limit={n}").text)["rows"] for n in (2, 1, 2)]

@@ -215,6 +215,15 @@ def test_a_strange_name_or_a_proxy_is_not_this_machine(served: Shop) -> None:
     assert open_to(served, Host="localhost", X_Forwarded_For="203.0.113.9") == {403}
 
 
+def test_a_proxy_that_says_nothing_of_itself_is_not_this_machine(served: Shop) -> None:
+    """nginx as it comes: HTTP/1.0 and the address of the service as Host."""
+    client = create_app(served).test_client()
+    headers = {"Host": "127.0.0.1:8080"}
+    assert client.get("/workbench/live", headers=headers).status_code == 200
+    for environ in ({"SERVER_PROTOCOL": "HTTP/1.0"}, {"REMOTE_ADDR": "203.0.113.9"}):
+        assert client.get("/workbench/live", headers=headers, environ_overrides=environ).status_code == 403
+
+
 def test_who_listens_to_the_world_shows_nothing_unless_a_setting_says_so(make_shop: Callable[..., Shop]) -> None:
     assert open_to(make_shop(host=EVERYWHERE), Host="localhost") == {403}
     assert open_to(make_shop(host=EVERYWHERE, workbench="open"), Host="shop.example") == {200}

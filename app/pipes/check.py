@@ -117,7 +117,7 @@ def check(sql: str, tables: Collection[str], places: Places = Places()) -> exp.S
     except PipeFault as fault:
         raise PipeFault.together([*text.faults, fault]) from fault
     _only_own_tables(text, tree)
-    for select in tree.find_all(exp.Select):
+    for select in tree.find_all(exp.Query):
         for clause in ("settings", "format", "into", "locks"):
             if select.args.get(clause):
                 text.note(_word(code, clause), f"{clause.upper()} does not belong in a pipe", "The service sets it")
@@ -180,9 +180,10 @@ def _only_listed_functions(text: _Text, code: list[Lexeme]) -> None:
 
 
 def _only_own_dictionaries(text: _Text, code: list[Lexeme]) -> None:
-    for name, bracket, first in zip(code, code[1:], code[2:], strict=False):
+    for name, bracket, first, after in zip(code, code[1:], code[2:], code[3:], strict=False):
         word = name.text.strip('"`').lower()
-        if bracket.text == "(" and word in DICTIONARIES and first.text[1:-1] not in text.tables:
+        ours = first.kind == "string" and first.text[1:-1] in text.tables and after.text == ","
+        if bracket.text == "(" and word in DICTIONARIES and not ours:
             hint = "Name one of the project's dictionaries: 'catalogue'"
             text.note(name.at, f"{name.text} of {first.text}", hint)
 

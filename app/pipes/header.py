@@ -148,8 +148,8 @@ def _tagged(prose: str, reading: _Reading) -> Header:
         key = name
     cache, cache_line = tags.get("cache", ("", 0))
     seconds = re.match(r"(\d+(?:\.\d+)?)(ms|s)\b *(\w*)", cache)
-    if cache_line and not seconds:
-        raise PipeFault(f"@cache {cache} is not a time", "Write 500ms or 2s", cache_line)
+    if cache_line and not (seconds and len(seconds[1]) < 9):
+        raise PipeFault(f"@cache {cache[:40]} is not a time", "Write 500ms or 2s", cache_line)
     if seconds and seconds[3] and (seconds[3] not in TOUCHED or seconds[3] not in parameters):
         raise PipeFault(
             f"@cache … {seconds[3]}", f"A parameter that is an {' or '.join(TOUCHED)} can follow", cache_line

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from itertools import chain
 from pathlib import Path
 
 from app.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
@@ -26,6 +26,9 @@ __all__ = ["Describe", "Described", "Entry", "Library", "Pipe"]
 
 log = logging.getLogger(__name__)
 
+COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_ .]*")
+MAX_RENDERED = 256  # texts of a pipe that are kept, one for each choice of parameters
+Stamp = tuple[tuple[str | int, ...], ...]
 RETRY_SECONDS = 1.0
 
 
@@ -56,6 +59,8 @@ class Pipe:
         if names not in self._rendered:
             sql, places = render(self.text, self.parameters, names, self._jinja)
             check(sql, self._own_tables, places)
+            if len(self._rendered) >= MAX_RENDERED:
+                return sql
             self._rendered[names] = sql
         return self._rendered[names]
 
@@ -67,7 +72,7 @@ class Entry:
     `warnings` are of a text that is good all the same.
     """
 
-    stamp: tuple[int, ...] = ()
+    stamp: Stamp = ()
     pipe: Pipe | None = None
     fault: PipeFault | None = None
     warnings: tuple[PipeFault, ...] = ()
@@ -78,9 +83,14 @@ class Entry:
         """Everything that is wrong with the present text, in the order of its lines."""
         return self.fault.all if self.fault else ()
 
-    def holds(self, stamp: tuple[int, ...]) -> bool:
+    def holds(self, stamp: Stamp) -> bool:
         """Whether the file need not be read again. A fault may be cured from outside: by another pipe, by a new table."""
         return self.stamp == stamp and (self.fault is None or time.monotonic() - self.read_at < RETRY_SECONDS)
+
+
+def is_name(text: str) -> bool:
+    """Whether a pipe may be called so: it is a part of addresses and of the names of files."""
+    return text.isidentifier() and text.isascii()
 
 
 class Library:
@@ -93,7 +103,7 @@ class Library:
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        return [path.stem for path in files(self.folder) if path.stem.isidentifier()]
+        return [path.stem for path in files(self.folder) if is_name(path.stem)]
 
     def __getitem__(self, name: str) -> Pipe:
         """Raises NoSuchPipe, or PipeBroken for a pipe that never had a good text."""
@@ -105,7 +115,7 @@ class Library:
     def entry(self, name: str) -> Entry:
         """The pipe and its fault, read again if its file or a macro changed. Raises NoSuchPipe."""
         path = self.folder / f"{name}.sql"
-        stamp = self._stamp(path) if name.isidentifier() else ()
+        stamp = self._stamp(path) if is_name(name) else ()
         if not stamp:
             raise NoSuchPipe(f"no pipe called {name!r}", f"There are {', '.join(self.names())}")
         entry = self._entries.get(name)
@@ -127,7 +137,7 @@ class Library:
 
         Its `pipe` is None where the text has a fault.
         """
-        if not name.isidentifier():
+        if not is_name(name):
             fault = PipeFault("this cannot be the name of a pipe", "Letters, digits and _, no digit in front")
             return Entry(fault=fault)
         return self._judged(lambda: self._checked(name, in_lines(text.removeprefix("\ufeff"))))
@@ -147,14 +157,12 @@ class Library:
         entry = self._entries.get(name)
         return entry.pipe.version if entry and entry.pipe else ""
 
-    def _stamp(self, path: Path) -> tuple[int, ...]:
-        try:
-            stats = (file.stat() for file in (path, *files(self.macros)))
-            return tuple(chain.from_iterable((at.st_mtime_ns, at.st_size) for at in stats))
-        except OSError:  # not there, or a name that is too long for a file
-            return ()
+    def _stamp(self, path: Path) -> Stamp:
+        """Empty where the file is not there, or cannot be, with so long a name."""
+        own = _seen(path)
+        return (own, *map(_seen, files(self.macros))) if own else ()
 
-    def _read(self, path: Path, stamp: tuple[int, ...], last_good: Pipe | None) -> Entry:
+    def _read(self, path: Path, stamp: Stamp, last_good: Pipe | None) -> Entry:
         entry = self._judged(lambda: self._checked(path.stem, read_text(path)))
         return replace(entry, stamp=stamp, pipe=entry.pipe or last_good)
 
@@ -198,6 +206,9 @@ class Library:
             trial.faults.append(PipeFault(message, hint, header.lines.get(tag, 0)))
 
         whole = not trial.faults
+        for column, _ in trial.columns if whole else ():
+            if not COLUMN.fullmatch(column):
+                fault(f"a column is called {column[:60]!r}", "Name it: … as score; letters, digits and _", "")
         for one in header.parameters if whole else ():
             if one.name not in trial.used:
                 fault(f":{one.name} is declared and never used", "Use it or take the line out", f":{one.name}")
@@ -208,6 +219,15 @@ class Library:
             near = get_close_matches(header.fallback.pipe, names, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(names - {name}))}"
             fault(f"@fallback {header.fallback.pipe} is not a pipe", hint, "@fallback")
+
+
+def _seen(path: Path) -> tuple[str | int, ...]:
+    """What changes when a file is saved, replaced or renamed; empty for one that is not there."""
+    try:
+        at = path.stat()
+    except OSError:
+        return ()
+    return (path.name, at.st_ino, at.st_mtime_ns, at.st_size)
 
 
 def _said(fault: PipeFault) -> str:

@@ -31,6 +31,7 @@ from app.recorder import Asked, parameters
 from app.settings import more_event_types
 from app.shop import Shop
 from app.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity
+from app.web.guard import refuse_other_sites
 from app.web.metrics import Metrics
 from app.web.openapi import describe_api
 from app.web.places import Places
@@ -170,10 +171,11 @@ def _given() -> dict[str, list[Any]]:
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> None:
     """Of two values under one name a reader of JSON takes the last without a word."""
-    names = [name for name, _ in pairs]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadRequest(f"{twice[:60]!r} stands twice in the body", "Several values are an array")
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise BadRequest(f"{name[:60]!r} stands twice in the body", "Several values are an array")
+        seen.add(name)
 
 
 def _body() -> bytes:
@@ -224,6 +226,7 @@ def _as_of() -> str | None:
 
 @blueprint.route("/events", methods=["POST"])
 def post_events() -> Response:
+    refuse_other_sites(_shop().settings, request)
     settings, now = _shop().settings, _shop().clock()
     rules = Rules(now, _event_types(), settings.max_event_bytes)
     with _places().one():
@@ -236,6 +239,7 @@ def _event_types() -> frozenset[str]:
 
 @blueprint.route("/items", methods=["POST"])
 def post_items() -> Response:
+    refuse_other_sites(_shop().settings, request)
     with _places().one():
         return _take(*read_items(split(_body()), _shop().settings.max_event_bytes), BadItems)
 
@@ -283,6 +287,7 @@ class Merge(msgspec.Struct, forbid_unknown_fields=True):
 @blueprint.route("/users/merge", methods=["POST"])
 def merge_users() -> Response:
     """What the guest did is the account's from here on, and what the guest does. Doing it again changes nothing."""
+    refuse_other_sites(_shop().settings, request)
     try:
         wanted = msgspec.json.decode(_body(), type=Merge)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -12,10 +12,10 @@ import ipaddress
 from werkzeug import Request
 
 from app.errors import NotAllowed
-from app.settings import Settings, hosts_for_editing
+from app.settings import Settings, hosts_for_editing, origins
 
 HEADER = "X-Workbench"
-PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "Via")
+PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
 
 def is_loopback(host: str) -> bool:
@@ -60,12 +60,27 @@ def refuse_to_edit(settings: Settings, request: Request) -> None:
         raise NotAllowed("only the page of this service may edit", f"Programs send the header {HEADER}: 1")
 
 
+def refuse_other_sites(settings: Settings, request: Request) -> None:
+    """A page of another site can make a browser post here, and what is stored cannot be taken back. Raises NotAllowed."""
+    origin = request.headers.get("Origin", "")
+    allowed = origins(settings)
+    if not origin or origin.partition("://")[2] == request.host or origin in allowed or "*" in allowed:
+        return
+    raise NotAllowed(f"pages of {origin[:60]!r} may not post here", "Name it in ALSOBOUGHT_CORS")
+
+
 def _comes_by_name(settings: Settings, request: Request) -> bool:
     """Whether the browser asked for one of the names that are known to mean us."""
     host = _host(request)
     if host in hosts_for_editing(settings):
         return True
-    return is_loopback(host) and not any(name in request.headers for name in PASSED_ON)
+    passed_on = any(name in request.headers for name in PASSED_ON) or _is_old(request)
+    return is_loopback(host) and is_loopback(request.remote_addr or "") and not passed_on
+
+
+def _is_old(request: Request) -> bool:
+    """HTTP/1.0 is what proxies speak that say nothing of themselves; no browser does."""
+    return str(request.environ.get("SERVER_PROTOCOL")) == "HTTP/1.0"
 
 
 def _host(request: Request) -> str:

@@ -43,6 +43,12 @@ HEADERS: dict[str, dict[str, Any]] = {
 }
 FAULTS: dict[str, tuple[str, str, str, str]] = {
     "400": ("The request's fault.", "bad_request", "the body is not a JSON object", 'Send {"item_id": "…"}'),
+    "403": (
+        "A page of another site.",
+        "not_allowed",
+        "pages of 'https://…' may not post here",
+        "Name it in ALSOBOUGHT_CORS",
+    ),
     "404": ("Nothing is there.", "no_such_pipe", "no pipe called also_bougt", "Did you mean also_bought?"),
     "405": ("Another method works.", "method_not_allowed", "DELETE does not work here", "What works is GET or POST"),
     "406": ("No such format.", "not_acceptable", "no format that Accept asks for", "There are application/json, …"),
@@ -268,7 +274,7 @@ def _intake(what: str, schema: str, summary: str) -> dict[str, Any]:
     more = (
         " An event names a user_id or a session_id; Segment's track calls are taken, too." if schema == "Event" else ""
     )
-    operation = _operation(f"post_{what}", "intake", summary, "400", "413", "500", "503")
+    operation = _operation(f"post_{what}", "intake", summary, "400", "403", "413", "500", "503")
     operation["responses"] = {
         "200": _json("Stored and visible.", ref("Taken")),
         "202": _json("Stored.", ref("Taken")),
@@ -283,7 +289,7 @@ def _intake(what: str, schema: str, summary: str) -> dict[str, Any]:
 
 def _merge() -> dict[str, Any]:
     summary = "Make what a guest did, and does later, an account's."
-    operation = _operation("merge_users", "intake", summary, "400", "413", "500", "503", ok="Merged")
+    operation = _operation("merge_users", "intake", summary, "400", "403", "413", "500", "503", ok="Merged")
     return operation | {
         "description": "Every count is then as if there had always been one user. Doing it again changes nothing.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Merge")}}},
