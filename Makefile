@@ -5,7 +5,7 @@ DATASET ?= journey
 WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := .venv/bin
 
-.PHONY: install demo kafka clients test test-server faults lint format clean
+.PHONY: install demo kafka clients test test-http test-server faults lint format clean
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -13,8 +13,15 @@ install: .venv/.test .venv/.clients
 demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
 
+# On the engine in the process of the tests.
 test: .venv/.test .venv/.clients
-	@for engine in $$($(BIN)/python -m tests.engines); do $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --engine $$engine $(ARGS) || exit 1; done
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
+
+# What uses an engine again over HTTP: against ClickHouse's interface over chDB, and against ClickHouse where it can be had.
+test-http: .venv/.test
+	@for engine in $$($(BIN)/python -m tests.engines); do \
+		test $$engine = embedded || $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --engine $$engine $(ARGS) || exit 1; \
+	done
 
 # A Kafka broker on 127.0.0.1:9092 until Ctrl-C. Apache Kafka comes from Maven Central the first time (Java 17 and Maven).
 kafka: .venv/.test

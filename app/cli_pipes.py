@@ -42,28 +42,26 @@ for command in (diff, pipe_check, pipe_fmt, pipe_new, pipe_test):
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def pipe_ls(settings: Settings, as_json: bool) -> None:
-    """Every pipe with its sentence and its state.
+    """Every pipe with its sentence and what it takes; `pipe check` says whether it answers.
 
     \b
     Example: alsobought pipe ls
     """
     from app.cli_show import listed
-    from app.pipe_files import checking
 
-    with checking(settings) as (library, _):
-        rows = [listed(settings, library, name) for name in library.names()]
+    folder = settings.home_folder / "pipes"
+    rows = listed(folder)
     if as_json:
         print_json(rows)
         return
     if not rows:
-        out.print(f"no pipes in {escaped(str(settings.home_folder / 'pipes'))}; `alsobought pipe new NAME` makes one")
+        out.print(f"no pipes in {escaped(str(folder))}; `alsobought pipe new NAME` makes one")
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     for row in rows:
-        colour = {"ok": "green", "broken": "red"}.get(row["state"], "yellow")
         asks = " ".join(row["parameters"])
-        told = escaped(row["fault"] or row["sentence"]) + (f" [dim]{escaped(asks)}[/]" if asks else "")
-        table.add_row(f"[bold]{row['pipe']}[/]", told, f"[{colour}]{row['state']}[/]")
+        told = f"[red]{escaped(row['fault'])}[/]" if row["fault"] else escaped(row["sentence"])
+        table.add_row(f"[bold]{row['pipe']}[/]", told + (f" [dim]{escaped(asks)}[/]" if asks else ""))
     out.print(table)
 
 

@@ -11,26 +11,30 @@ from app.answers import schema_of
 from app.cases import cases_of
 from app.errors import PipeFault, Unusable
 from app.pipes.header import read_header
-from app.pipes.library import Library, Pipe
+from app.pipes.library import Library, Pipe, is_name
 from app.pipes.lineage import lineage, sharing
 from app.pipes.parameters import Parameter
+from app.pipes.template import files, read_text
 from app.progress import escaped, out
 from app.settings import Settings
 from app.warehouse import Warehouse
 
 
-def listed(settings: Settings, library: Library, name: str) -> dict[str, Any]:
-    """A line of `pipe ls`; a broken pipe has the sentence of its header, if that can be read."""
-    entry = library.entry(name)
-    warnings = len(entry.warnings)
-    try:
-        header = read_header((settings.home_folder / "pipes" / f"{name}.sql").read_text("utf-8-sig"))
-        sentence, parameters = header.sentence, [_short(parameter) for parameter in header.parameters]
-    except (PipeFault, UnicodeDecodeError, OSError):
-        sentence, parameters = "", []
-    state = "broken" if entry.fault else f"{warnings} warning{'s' * (warnings != 1)}" if warnings else "ok"
-    fault = str(entry.fault) if entry.fault else ""
-    return {"pipe": name, "sentence": sentence, "state": state, "fault": fault, "parameters": parameters}
+def listed(folder: Path) -> list[dict[str, Any]]:
+    """The lines of `pipe ls`, from the headers alone; `fault` where one cannot be read."""
+    rows = []
+    for path in files(folder):
+        if not is_name(path.stem):
+            continue
+        row: dict[str, Any] = {"pipe": path.stem, "sentence": "", "parameters": [], "fault": ""}
+        try:
+            header = read_header(read_text(path))
+        except (PipeFault, UnicodeDecodeError, OSError) as error:
+            row["fault"] = str(error)
+        else:
+            row |= {"sentence": header.sentence, "parameters": [_short(one) for one in header.parameters]}
+        rows.append(row)
+    return rows
 
 
 def _short(parameter: Parameter) -> str:

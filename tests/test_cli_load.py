@@ -181,6 +181,7 @@ def test_what_a_loaded_file_refused_is_stored_once_it_is_read_in_another_way(run
     assert not (tmp_path / "e.ndjson.rejected.ndjson").exists()
 
 
+@pytest.mark.thorough
 def test_a_file_is_the_same_file_gzipped(run: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "e.ndjson", VIEW, VIEW)
     (tmp_path / "e.ndjson.gz").write_bytes(gzip.compress(file.read_bytes()))
@@ -189,6 +190,7 @@ def test_a_file_is_the_same_file_gzipped(run: Run, tmp_path: Path) -> None:
     assert (ran.status, ran.out.endswith("0 events stored, 2 known already, 0 refused\n")) == (0, True)
 
 
+@pytest.mark.thorough
 def test_standard_input_is_loaded_and_without_a_name_each_time_anew(run: Run) -> None:
     text = json.dumps(VIEW) + "\n" + json.dumps(VIEW | {"event_id": "one"}) + "\n"
     assert run.fed(text, "load", "events", "-").out == "standard input: 2 events stored, 0 known already, 0 refused\n"

@@ -78,6 +78,7 @@ def test_the_plan_of_a_new_view_says_what_it_will_not_count(run: Run, home: Path
     assert run("migrate", "up").out == f"applied {table.stem}\napplied {view.stem} ({note})\n2 applied\n"
 
 
+@pytest.mark.thorough
 def test_an_edited_migration_is_an_error_that_says_what_to_do(
     run_migrated: Run, home: Path, last: Path, tmp_path: Path
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_migration_that_fails_says_which_and_keeps_those_before(run: Run, last
     assert run("migrate", "up").out.splitlines()[-1] == "1 applied"
 
 
+@pytest.mark.thorough
 def test_a_file_that_is_missing_or_no_migration_stops_everything(
     run: Run, home: Path, last: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +122,7 @@ def test_a_file_that_is_missing_or_no_migration_stops_everything(
     told(run("migrate", "status"), f"the database has migration {len(NAMES) - 1:04}", "git pull")
 
 
+@pytest.mark.thorough
 def test_a_folder_without_its_database_is_told_and_all_is_pending(run_migrated: Run, tmp_path: Path) -> None:
     run = run_migrated
     for words in (("check",), ("pipe", "run", "trending")):

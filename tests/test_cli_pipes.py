@@ -209,9 +209,9 @@ def test_a_failing_case_is_shown_as_two_tables_and_its_answer_can_be_written(
     cases.unlink()
 
 
-def test_the_list_has_the_state_of_each_pipe(author: Callable[..., Ran], home: Path) -> None:
-    (home / "pipes" / "spoilt.sql").write_text("-- Spoilt.\nselect item_id from itms order by item_id limit 1\n")
-    states = {row["pipe"]: row["state"] for row in json.loads(author("pipe", "ls", "--json").out)}
+def test_a_pipe_without_a_header_is_in_the_list_with_what_is_wrong(author: Callable[..., Ran], home: Path) -> None:
+    (home / "pipes" / "spoilt.sql").write_text("select item_id from items order by item_id limit 1\n")
+    listed = {row["pipe"]: row for row in json.loads(author("pipe", "ls", "--json").out)}
     (home / "pipes" / "spoilt.sql").unlink()
-    assert states["spoilt"] == "broken"
-    assert states["also_bought"] == "ok"
+    assert "the first line should say" in listed["spoilt"]["fault"]
+    assert (listed["also_bought"]["fault"], listed["also_bought"]["parameters"][0]) == ("", "item_id")

@@ -51,6 +51,7 @@ def test_a_user_is_exported_forgotten_and_proved_to_be_gone(run: Run, tmp_path: 
     assert "the receipt was changed" in changed.out
 
 
+@pytest.mark.thorough
 def test_beside_a_running_service_it_is_the_service_that_forgets(run: Run) -> None:
     with serving(run) as service:
         assert json.loads(run("forget", "ada").out)["tables"][0]["rows_before"] == 1

@@ -241,6 +241,7 @@ def test_kafka_is_asked_for_its_topics_and_the_warehouse_for_what_it_read(
     assert "Kafka at 127.0.0.1:1 does not answer" in found
 
 
+@pytest.mark.thorough
 def test_a_damaged_folder_is_a_fault_and_not_a_crash(data: Path) -> None:
     view = next(path for path in data.rglob("*.sql") if "MATERIALIZED VIEW" in path.read_text())
     good = view.read_text()

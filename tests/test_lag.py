@@ -237,6 +237,7 @@ def put(run: Run, *ranges: dict[str, Any]) -> None:
     )
 
 
+@pytest.mark.thorough
 def test_the_status_is_told_alone_and_beside_a_running_service(run: Run) -> None:
     ran = run("ingest", "--status")
     assert (ran.status, ran.err) == (0, "")

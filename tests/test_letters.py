@@ -416,6 +416,7 @@ def test_the_raw_bytes_are_what_kafka_had_and_nothing_else(run: Run) -> None:
     assert ran.stdout == bytes(range(256)) + b"\r\n"
 
 
+@pytest.mark.thorough
 def test_a_letter_does_nothing_to_the_terminal_that_shows_it(run: Run) -> None:
     evil = "\x1b]0;owned\x07[red]\x9b31m\u202e"
     letter = DeadLetter.of(EVENTS, 0, 1, f"{evil}: missing", f'{{"a": "{evil[5:]}"}}'.encode(), NOON)
@@ -444,6 +445,7 @@ def test_a_question_that_cannot_be_answered_is_one_sentence(run: Run) -> None:
     told(run("dead-letters", "replay", "events/0/1"), "no dead letter at events/0/1")
 
 
+@pytest.mark.thorough
 def test_killed_between_storing_and_marking_a_replay_is_run_again_and_counts_once(run: Run) -> None:
     bury(run, *(buy(offset, partition) for offset in range(5) for partition in (1, 4)))
     types = {"ALSOBOUGHT_EVENT_TYPES": "buy"}

@@ -131,6 +131,7 @@ def test_a_folder_that_is_served_is_told_to_another_service(run: Run, tmp_path: 
         assert service.ask("/healthz")[0] == 200
 
 
+@pytest.mark.thorough
 def test_of_services_started_at_once_one_serves_and_the_others_say_who(tmp_path: Path) -> None:
     with ExitStack() as stack:
         processes = [stack.enter_context(started(running(tmp_path / "data"))) for _ in range(3)]
