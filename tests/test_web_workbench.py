@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -346,6 +347,13 @@ def test_what_somebody_else_saved_is_not_overwritten(editor: FlaskClient, people
     assert "changed by somebody else" in error_of(got)["message"]
     assert people.read_text() == theirs
     assert change(editor, "save", {"text": GOOD + "\n"}).status_code == 409, "a save says what it is based on"
+
+
+def test_a_file_of_windows_is_edited_in_the_lines_that_the_library_reads(editor: FlaskClient, people: Path) -> None:
+    people.write_bytes(GOOD.replace("\n", "\r\n").encode())
+    shown = body(editor.get("/workbench/pipes/people"))
+    assert (shown["text"], shown["hash"]) == (GOOD, sha256(people.read_bytes()).hexdigest())
+    assert change(editor, "save", {"text": GOOD, "based_on": shown["hash"]}).status_code == 200
 
 
 def test_of_two_saves_at_once_one_wins(home: Path, people: Path) -> None:

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import NoSuchPipe, NotSaved
+from app.pipes.template import in_lines
 
 _saving = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file as it is: `hash` tells one text from another."""
+    """What a file says, in lines that end as the library reads them; `hash` is of its bytes and tells one from another."""
 
     text: str
     hash: str
@@ -35,7 +36,7 @@ def read_source(folder: Path, name: str) -> Source:
     except OSError as error:
         raise NotSaved(f"pipes/{name}.sql cannot be read: {_reason(error)}") from error
     try:
-        return Source(raw.decode("utf-8-sig"), hashlib.sha256(raw).hexdigest())
+        return Source(in_lines(raw.decode("utf-8-sig")), hashlib.sha256(raw).hexdigest())
     except UnicodeDecodeError as error:
         raise NotSaved(f"pipes/{name}.sql is not UTF-8 text", "Mend it with another editor") from error
 
