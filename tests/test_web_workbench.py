@@ -15,10 +15,11 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.errors import NotSaved
+from app.apart import run_cases
+from app.errors import NotSaved, Unusable
 from app.lag import Part, Status, Sums
 from app.pipes.drafts import read_source, save
-from app.settings import HOME
+from app.settings import HOME, Settings
 from app.shop import Shop
 from app.watch import Watch
 from app.web.factory import create_app
@@ -428,3 +429,13 @@ def test_a_strange_text_is_a_finding(editor: FlaskClient, text: str) -> None:
 
 def test_a_pipe_without_cases_has_none(editor: FlaskClient) -> None:
     assert body(change(editor, "cases", {}))["cases"] == []
+
+
+def test_cases_run_by_this_project_wherever_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "app.py").write_text("raise SystemExit('another project')")
+    cases = tmp_path / "home" / "tests" / "pipes" / "people.yaml"
+    cases.parent.mkdir(parents=True)
+    cases.write_text("- it: says nothing\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Unusable, match=r"people\.yaml: 'says nothing' says neither answer nor error"):
+        run_cases(Settings(home="home"), "people")
