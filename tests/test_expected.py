@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.expected import difference
 
 Rows = list[dict[str, Any]]
-NOON = datetime(2026, 1, 1, 12)  # noqa: DTZ001 - as YAML reads a time without a zone
+NOON = datetime(2026, 1, 1, 12)  # as YAML reads a time without a zone
 AT = 'row 1: at is "2026-01-01T12:00:01Z", not "2026-01-01T12:00:00"'
 A, B = {"item_id": "a", "score": 0.5}, {"item_id": "b", "score": 0.25}
 
@@ -36,7 +36,12 @@ A, B = {"item_id": "a", "score": 0.5}, {"item_id": "b", "score": 0.25}
         ([{"score": True}], [{"score": 1}], {}, "row 1: score is 1, not true"),
         ([{"score": 1}], [{"score": True}], {}, "row 1: score is true, not 1"),
         ([{"day": date(2026, 1, 1)}], [{"day": "2026-01-01"}], {}, ""),
-        ([{"day": [date(2026, 1, 1)]}], [{"day": ["2026-01-02"]}], {}, 'row 1: day is ["2026-01-02"], not ["2026-01-01"]'),
+        (
+            [{"day": [date(2026, 1, 1)]}],
+            [{"day": ["2026-01-02"]}],
+            {},
+            'row 1: day is ["2026-01-02"], not ["2026-01-01"]',
+        ),
         ([{"at": NOON}], [{"at": "2026-01-01T12:00:00.000Z"}], {}, ""),
         ([{"at": NOON.replace(tzinfo=UTC)}], [{"at": "2026-01-01 13:00:00+01:00"}], {}, ""),
         ([{"at": NOON}], [{"at": "2026-01-01T12:00:01Z"}], {}, AT),
