@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from app.heal import GOOD_END
 from app.settings import HOME, Settings
 from tests.engines import front, migrated
