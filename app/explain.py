@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from app.answers import bound_sql
 from app.pipes.library import Pipe
 from app.pipes.parameters import values
-from app.pipes.template import placeholders
 from app.warehouse import Statistics, Warehouse
 
 
@@ -46,15 +47,12 @@ class Explained:
     statistics: Statistics
 
 
-def explain(warehouse: Warehouse, pipe: Pipe, given: Mapping[str, Sequence[Any]], now: Any) -> Explained:
+def explain(warehouse: Warehouse, pipe: Pipe, given: Mapping[str, Sequence[Any]], now: datetime) -> Explained:
     """The plan of the pipe's one query, and what running it took; its fallback is not asked.
 
     Raises BadParameters, TooSlow, WarehouseFault.
     """
-    bound = values(pipe.parameters, given)
-    sql = pipe.sql(bound)
-    mentioned = placeholders(sql)
-    parameters = {name: value for name, value in {**bound, "now": now}.items() if name in mentioned}
+    sql, parameters = bound_sql(pipe, values(pipe.parameters, given), now)
     plan = msgspec.json.decode(warehouse.rows(f"explain indexes = 1, json = 1\n{sql}", parameters).data[0][0])
     estimated = {row[1]: row[3] for row in warehouse.rows(f"explain estimate\n{sql}", parameters).data}
     total = dict(
