@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from app.cases import Case, Rows
+from app.cases import Case, Outcome, Rows, cases_of
 from app.cases_update import answer_for, commented, emptied, updated
+from app.cli_cases import Tried, write_answers
 from app.errors import Unusable
+from app.progress import out
 
 TEXT = """\
 # On top.
@@ -100,3 +104,20 @@ def test_the_new_answer_names_the_columns_of_the_old_one_and_keeps_what_was_righ
 def test_a_case_that_would_expect_nothing_is_known() -> None:
     cases = {0: Case("x", answer=[{"item_id": "tea"}]), 1: Case("y", answer=[]), 2: Case("z", answer=[{}])}
     assert emptied(cases, {0: [], 1: [], 2: [{"item_id": "tea"}]}) == [0]
+
+
+def test_what_the_author_wrote_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cases, text = (
+        tmp_path / "x.yaml",
+        "- {it: is wrong, answer: [{a: 1}]}\n- {it: has a reason, answer: [{a: 1}, # why\n  {a: 2}]}\n",
+    )
+    cases.write_text(text)
+    wrong = Outcome("row 1", rows=[{"a": 5}], differs=True)
+    failed = [Tried(cases, number, case, wrong) for number, case in enumerate(cases_of(cases))]
+    still = write_answers(failed, {cases: b"- {it: is wrong, answer: []}\n- {it: has a reason, answer: []}\n"}, out)
+    assert (still, cases.read_text()) == (failed, text)
+    assert "not updated: x is wrong: x.yaml was changed while its cases ran" in capsys.readouterr().out
+    assert write_answers(failed, {cases: text.encode()}, out) == failed[1:]
+    assert cases.read_text() == text.replace("1}]", "5}]")
+    assert "not updated: x has a reason: there is a comment in its answer" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["x.yaml"]

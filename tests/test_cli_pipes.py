@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from app.cases import Outcome, cases_of
 from app.cli import main
-from app.cli_cases import Tried, write_answers
 from app.errors import Unusable
 from app.pipe_files import draft
 from app.progress import out
@@ -215,23 +213,6 @@ def test_a_failing_case_is_shown_as_two_tables_and_its_answer_can_be_written(
     assert "not updated: also_bought is refused" in ran.out
     assert cases.read_text() == before.replace("baskets: 7", "baskets: 1").replace("[{other_item_id: pot}]", "[]")
     cases.unlink()
-
-
-def test_what_the_author_wrote_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    cases, text = (
-        tmp_path / "x.yaml",
-        "- {it: is wrong, answer: [{a: 1}]}\n- {it: has a reason, answer: [{a: 1}, # why\n  {a: 2}]}\n",
-    )
-    cases.write_text(text)
-    wrong = Outcome("row 1", rows=[{"a": 5}], differs=True)
-    failed = [Tried(cases, number, case, wrong) for number, case in enumerate(cases_of(cases))]
-    still = write_answers(failed, {cases: b"- {it: is wrong, answer: []}\n- {it: has a reason, answer: []}\n"}, out)
-    assert (still, cases.read_text()) == (failed, text)
-    assert "not updated: x is wrong: x.yaml was changed while its cases ran" in capsys.readouterr().out
-    assert write_answers(failed, {cases: text.encode()}, out) == failed[1:]
-    assert cases.read_text() == text.replace("1}]", "5}]")
-    assert "not updated: x has a reason: there is a comment in its answer" in capsys.readouterr().out
-    assert [path.name for path in tmp_path.iterdir()] == ["x.yaml"]
 
 
 def test_the_list_has_the_state_of_each_pipe(author: Callable[..., Ran], home: Path) -> None:
