@@ -19,7 +19,7 @@ from app.cache import Cache
 from app.errors import AlsoboughtError, PipeBroken
 from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
-from app.pipes.template import placeholders
+from app.pipes.template import CLOCK, placeholders
 from app.settings import Settings
 from app.warehouse import Column, Rows, Statistics, Warehouse
 
@@ -180,10 +180,15 @@ def _defaults(pipe: Pipe) -> dict[str, Any]:
     return {p.name: p.assumed for p in pipe.parameters if p.default is not None}
 
 
-def _run(warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Rows:
+def bound_sql(pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> tuple[str, dict[str, Any]]:
+    """The pipe's one query for checked parameters, and the values that go with it: those that it mentions."""
     sql = pipe.sql(bound)
     mentioned = placeholders(sql)  # a text that mentions none must get none: the driver would look for % in it
-    return warehouse.rows(sql, {name: value for name, value in {**bound, "now": now}.items() if name in mentioned})
+    return sql, {name: value for name, value in {**bound, CLOCK.name: now}.items() if name in mentioned}
+
+
+def _run(warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Rows:
+    return warehouse.rows(*bound_sql(pipe, bound, now))
 
 
 def _without_rows(found: Answer, bound: Mapping[str, Any]) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from app.errors import Busy, TooSlow, Unusable
-from app.settings import PREFIX, Settings
+from app.settings import HOME, PREFIX, Settings
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ def run_cases(settings: Settings, name: str) -> list[CaseResult]:
             timeout=SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, f"{PREFIX}HOME": settings.home},
+            cwd=HOME,  # Python looks for modules there first, and who serves may stand in a folder with an app.py
+            env={**os.environ, f"{PREFIX}HOME": str(settings.home_folder)},
         )
     except subprocess.TimeoutExpired as error:
         raise TooSlow(f"the cases took longer than {SECONDS:.0f} s") from error

@@ -7,6 +7,7 @@ in its own way, and `git diff` would show more than answers.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -37,6 +38,21 @@ def updated(text: str, answers: Mapping[int, Rows], name: str) -> str:
     raise Unusable(f"{name}: its answers cannot be written in their places", "Write them without & and *, or by hand")
 
 
+def commented(text: str) -> set[int]:
+    """The cases, by their numbers from 0, with a comment inside their answer, that a new answer would take away."""
+    nodes: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+    ends = [(token.start_mark.index, token.end_mark.index) for token in yaml.scan(text, Loader=yaml.SafeLoader)]
+    gaps = [(end, start) for (_, end), (start, _) in pairwise(ends)]
+    comments = [end for end, start in gaps if "#" in text[end:start]]
+    found = set()
+    for number, case in enumerate(nodes.value):
+        for key, answer in case.value:
+            inside = range(answer.start_mark.index, _end(answer))
+            if key.value == "answer" and any(place in inside for place in comments):
+                found.add(number)
+    return found
+
+
 def _edited(text: str, key: yaml.Node, old: yaml.Node, rows: Rows, *, inside: bool) -> str:
     """One answer replaced; a comment between `answer:` and the first row stays."""
     gap = text[key.end_mark.index : old.start_mark.index]
@@ -52,10 +68,11 @@ def _edited(text: str, key: yaml.Node, old: yaml.Node, rows: Rows, *, inside: bo
 def answer_for(case: Case, rows: Rows) -> Rows:
     """The rows that came, with the columns that the case names, and its own values where they are the same.
 
-    A case that names none gets all columns.
+    A case that names none gets all columns. Without an order no row of the case is known to be one of these: each gets the
+    columns of all.
     """
-    wanted = case.answer or []
-    named = dict.fromkeys(name for row in wanted for name in row)
+    wanted = (case.answer or []) if case.ordered else []
+    named = dict.fromkeys(name for row in case.answer or [] for name in row)
     answer = []
     for place, row in enumerate(rows):
         want = wanted[place] if place < len(wanted) and wanted[place] else named

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,9 @@ def pipe_test(settings: Settings, names: tuple[str, ...], update: bool, as_json:
     known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if missing := [name for name in names if name not in known]:
         raise Unusable(f"no cases of {', '.join(missing)} in {folder}", f"There are {', '.join(known) or 'none'}")
-    files = {known[name]: cases_of(known[name]) for name in names or known}
+    paths = [known[name] for name in names or known]
+    texts = {path: _read(path) for path in paths}
+    files = {path: cases_of(path) for path in paths}
     started = time.monotonic()
     tried = list(_tried(settings, files, quiet=as_json))
     failed = [one for one in tried if one.outcome.problem]
@@ -71,7 +73,7 @@ def pipe_test(settings: Settings, names: tuple[str, ...], update: bool, as_json:
         seconds = time.monotonic() - started
         out.print(f"[dim]{seconds:.1f} s:[/] {len(tried) - len(failed)} passed, {len(failed)} failed")
     if update and failed:
-        failed = _update(failed, err if as_json else out)
+        failed = write_answers(failed, texts, err if as_json else out)
     if failed:
         sys.exit(1)
 
@@ -151,26 +153,45 @@ def _alike(one: Any, other: Any, case: Case) -> bool:
     return same(one, other, case.tolerance) or same(other, one, case.tolerance)
 
 
-def _update(failed: list[Tried], console: Any) -> list[Tried]:
-    """Writes what can be written, tells of it, and returns the cases that fail still."""
-    from app.cases_update import answer_for, emptied, updated
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Unusable(f"{path.name} cannot be read: {error.strerror}") from error
 
-    still = [one for one in failed if not one.updatable]
+
+def write_answers(failed: list[Tried], texts: Mapping[Path, bytes], console: Any) -> list[Tried]:
+    """Writes what can be written, tells of it, and returns the cases that fail still.
+
+    `texts` are the files as their cases were read.
+    """
+    from app.cases_update import answer_for, commented, emptied, updated
+    from app.pipes.drafts import replace_file
+
+    still = [(one, "its rows are not what differs") for one in failed if not one.updatable]
     for path in dict.fromkeys(one.path for one in failed if one.updatable):
+        text = texts[path].decode()
         ours = {one.number: one for one in failed if one.path == path and one.updatable}
+        kept = commented(text) & set(ours)
+        still += [(ours.pop(number), "there is a comment in its answer: write it by hand") for number in sorted(kept)]
+        if not ours:
+            continue
         answers = {number: answer_for(one.case, one.outcome.rows or []) for number, one in ours.items()}
-        text = path.read_bytes().decode()
-        path.write_bytes(updated(text, answers, path.name).encode())
+        written = updated(text, answers, path.name).encode()
+        if _read(path) != texts[path]:
+            still += [(one, f"{path.name} was changed while its cases ran: run it again") for one in ours.values()]
+            continue
+        try:
+            replace_file(path.resolve(), written)
+        except OSError as error:
+            raise Unusable(f"{path.name} cannot be written: {error.strerror}") from error
         console.print(f"[yellow]updated[/] {len(answers)} in {path.name}: look at `git diff`", soft_wrap=True)
         for number in emptied({n: one.case for n, one in ours.items()}, answers):
             console.print(f"[bold red]EMPTY NOW:[/] {path.stem} {escaped(ours[number].case.it)}", soft_wrap=True)
             console.print("   it expected rows, and none came: does the pipe still answer?", soft_wrap=True)
-    for one in still:
-        console.print(
-            f"[red]not updated:[/] {one.path.stem} {escaped(one.case.it)}: its rows are not what differs",
-            soft_wrap=True,
-        )
-    return still
+    for one, why in still:
+        console.print(f"[red]not updated:[/] {one.path.stem} {escaped(one.case.it)}: {why}", soft_wrap=True)
+    return [one for one, _ in still]
 
 
 @contextmanager

@@ -158,7 +158,7 @@ def pipe_explain(settings: Settings, name: str, parameters: tuple[str, ...], as_
     out.print(_cost(found.statistics))
     for read in found.tables:
         if read.whole:
-            out.print(f"[yellow]{_why_whole(read.table, read.rows is None)}[/]", soft_wrap=True)
+            out.print(f"[yellow]{_why_whole(read.table, read.granules is None)}[/]", soft_wrap=True)
 
 
 def _how(read: TableRead) -> str:

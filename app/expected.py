@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -38,7 +39,14 @@ def difference(
 
 
 def same(want: Any, got: Any, tolerance: float = TOLERANCE) -> bool:
-    """Whether a value is the one expected; fractions may differ by this share of themselves."""
+    """Whether a value is the one expected; fractions may differ by this share of themselves.
+
+    YAML makes a day or a moment of what looks like one, and JSON has texts for both. A moment without a zone is in UTC.
+    """
+    if isinstance(want, datetime):
+        return _moment(want) == _moment(got)
+    if isinstance(want, date):
+        return bool(want == got or want.isoformat() == got)
     if isinstance(want, bool) or isinstance(got, bool):
         return want is got
     if isinstance(want, float) and isinstance(got, (int, float)):
@@ -46,6 +54,14 @@ def same(want: Any, got: Any, tolerance: float = TOLERANCE) -> bool:
     if isinstance(want, list) and isinstance(got, list):
         return len(want) == len(got) and all(same(a, b, tolerance) for a, b in zip(want, got, strict=True))
     return bool(want == got)
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _row(want: Row, got: Row, exact: bool, tolerance: float) -> str:

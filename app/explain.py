@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from app.answers import bound_sql
 from app.pipes.library import Pipe
 from app.pipes.parameters import values
-from app.pipes.template import placeholders
 from app.warehouse import Statistics, Warehouse
 
 
@@ -27,7 +29,8 @@ class TableRead:
     """One reading of a table. A granule is 8192 rows, the least that is read; `rows` is what the engine expects at most.
 
     `keys` are the columns by which its index chose; `whole` says that nothing was left out, however large it grows.
-    `parts`, `granules` and `rows` are None where the table has no such thing: a dictionary.
+    `parts`, `granules` and `rows` are None where the table has no such thing: a dictionary. `rows` also where the table is
+    read more than once, since the engine expects them for all its readings together.
     """
 
     table: str
@@ -44,15 +47,12 @@ class Explained:
     statistics: Statistics
 
 
-def explain(warehouse: Warehouse, pipe: Pipe, given: Mapping[str, Sequence[Any]], now: Any) -> Explained:
+def explain(warehouse: Warehouse, pipe: Pipe, given: Mapping[str, Sequence[Any]], now: datetime) -> Explained:
     """The plan of the pipe's one query, and what running it took; its fallback is not asked.
 
     Raises BadParameters, TooSlow, WarehouseFault.
     """
-    bound = values(pipe.parameters, given)
-    sql = pipe.sql(bound)
-    mentioned = placeholders(sql)
-    parameters = {name: value for name, value in {**bound, "now": now}.items() if name in mentioned}
+    sql, parameters = bound_sql(pipe, values(pipe.parameters, given), now)
     plan = msgspec.json.decode(warehouse.rows(f"explain indexes = 1, json = 1\n{sql}", parameters).data[0][0])
     estimated = {row[1]: row[3] for row in warehouse.rows(f"explain estimate\n{sql}", parameters).data}
     total = dict(
@@ -61,7 +61,10 @@ def explain(warehouse: Warehouse, pipe: Pipe, given: Mapping[str, Sequence[Any]]
             {"database": warehouse.database},
         ).data
     )
-    tables = [_read(node, pipe.tables, estimated, total) for node in _nodes(plan) if _reads_table(node)]
+    nodes = [node for node in _nodes(plan) if _reads_table(node)]
+    often = Counter(map(_name, nodes))
+    rows = {name: Part(estimated.get(name, 0), total.get(name, 0)) for name, times in often.items() if times == 1}
+    tables = [_read(node, pipe.tables, rows.get(_name(node))) for node in nodes]
     return Explained(sorted(_once(tables), key=lambda read: read.table), warehouse.rows(sql, parameters).statistics)
 
 
@@ -85,12 +88,13 @@ def _reads_table(node: Mapping[str, Any]) -> bool:
     return node["Node Type"] == "ReadFromMergeTree" or node.get("Description") == "Dictionary"
 
 
-def _read(
-    node: Mapping[str, Any], tables: Sequence[str], estimated: Mapping[str, int], total: Mapping[str, int]
-) -> TableRead:
+def _name(node: Mapping[str, Any]) -> str:
+    return str(node["Description"]).rpartition(".")[2]
+
+
+def _read(node: Mapping[str, Any], tables: Sequence[str], rows: Part | None) -> TableRead:
     if node["Node Type"] != "ReadFromMergeTree":
         return TableRead("catalogue" if "catalogue" in tables else "a dictionary", whole=True)
-    name = str(node["Description"]).rpartition(".")[2]
     indexes = node.get("Indexes", [])
     keys = list(
         dict.fromkeys(key for index in indexes if index.get("Condition") != "true" for key in index.get("Keys", []))
@@ -98,10 +102,10 @@ def _read(
     first, last = (indexes[0], indexes[-1]) if indexes else ({}, {})
     granules = Part(last.get("Selected Granules", 0), first.get("Initial Granules", 0)) if indexes else None
     return TableRead(
-        name,
+        _name(node),
         whole=not keys,
         keys=keys,
         parts=Part(last.get("Selected Parts", 0), first.get("Initial Parts", 0)) if indexes else None,
         granules=granules,
-        rows=Part(estimated.get(name, 0), total.get(name, 0)),
+        rows=rows,
     )

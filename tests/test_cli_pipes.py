@@ -165,7 +165,13 @@ def test_what_a_question_reads_is_explained(run: Run, home: Path) -> None:
     assert re.search(r"^events +600 of 600 +1 of 1 +1 of 1 +read whole", explained, re.MULTILINE)
     assert "events is read whole: no condition is on the columns it is sorted by (sql/schema/events.sql" in explained
     facts = json.loads(run("pipe", "explain", "whole", "--json").out)
+    (home / "pipes" / "whole.sql").write_text(
+        "-- Twice.\nselect a.item_id as id from events a join events b on a.user_id = b.user_id\n"
+        "where b.quantity > 1 order by id limit 10\n"
+    )
+    twice = json.loads(run("pipe", "explain", "whole", "--json").out)["tables"]
     (home / "pipes" / "whole.sql").unlink()
+    assert {(one["table"], one["rows"], one["granules"]["of"]) for one in twice} == {("events", None, 1)}
     assert facts["tables"][0]["rows"] == {"read": 600, "of": 600}
     assert facts["statistics"]["rows_read"] == 600
     told(run("pipe", "explain", "also_bought"), "item_id: missing")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from app.expected import difference
 
 Rows = list[dict[str, Any]]
+NOON = datetime(2026, 1, 1, 12)  # as YAML reads a time without a zone
+AT = 'row 1: at is "2026-01-01T12:00:01Z", not "2026-01-01T12:00:00"'
 A, B = {"item_id": "a", "score": 0.5}, {"item_id": "b", "score": 0.25}
 
 
@@ -32,6 +35,18 @@ A, B = {"item_id": "a", "score": 0.5}, {"item_id": "b", "score": 0.25}
         ([{"titel": "x"}], [A], {}, "row 1: there is no column titel; there are item_id, score"),
         ([{"score": True}], [{"score": 1}], {}, "row 1: score is 1, not true"),
         ([{"score": 1}], [{"score": True}], {}, "row 1: score is true, not 1"),
+        ([{"day": date(2026, 1, 1)}], [{"day": "2026-01-01"}], {}, ""),
+        (
+            [{"day": [date(2026, 1, 1)]}],
+            [{"day": ["2026-01-02"]}],
+            {},
+            'row 1: day is ["2026-01-02"], not ["2026-01-01"]',
+        ),
+        ([{"at": NOON}], [{"at": "2026-01-01T12:00:00.000Z"}], {}, ""),
+        ([{"at": NOON.replace(tzinfo=UTC)}], [{"at": "2026-01-01 13:00:00+01:00"}], {}, ""),
+        ([{"at": NOON}], [{"at": "2026-01-01T12:00:01Z"}], {}, AT),
+        ([{"at": NOON}], [{"at": "noon"}], {}, AT.replace("2026-01-01T12:00:01Z", "noon")),
+        ([{"at": NOON}], [{"at": None}], {}, AT.replace('"2026-01-01T12:00:01Z"', "null")),
         ([{"score": None}], [{"score": 0}], {}, "row 1: score is 0, not null"),
     ],
 )

@@ -301,6 +301,10 @@ BROKEN = {
         TITLES.replace("title = {{ words }}", "titel = {{ words }}"),
         "11: there is no column titel",
     ),
+    "what only the engine cannot read, behind letters of two bytes": (
+        TITLES.replace("1 = 1", f"title = '{'ü' * 30}' and title rlike 'a'"),
+        "9: ClickHouse cannot read the SQL here",
+    ),
     "a control character": (TITLES.replace("item_id,", "item_id,\x02"), "7: '\\x02' cannot be read here"),
     "a read of a file in one case only": (
         TITLES.replace("title = {{ words }}", "title = file({{ words }})"),

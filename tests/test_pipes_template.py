@@ -57,6 +57,7 @@ def test_if_asks_whether_a_parameter_was_given(macros: Path) -> None:
     text = "{% if y %}{{ y }}{% else %}none{% endif %}"
     assert sql(text, macros, "x") == "none"
     assert sql(text, macros, "x", "y") == "{y:UInt8}"
+    assert sql("{% if now %}{{ now }}{% endif %}", macros) == "{now:DateTime64(3, 'UTC')}", "the clock is always there"
 
 
 def test_the_text_is_the_same_whatever_the_values_are(macros: Path) -> None:

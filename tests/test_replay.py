@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from app.intake import utc_now
 from app.replay.ask import Pair, Side, replay, side, unknown
 from app.replay.compare import report
 from app.replay.markdown import markdown
-from app.replay.people import People
+from app.replay.people import People, names_a_person
 from app.replay.report import Report, Thresholds, missed, ratio
 from app.replay.requests import Request, read_requests, recorded, write_requests
 from app.shop import Shop
@@ -161,6 +162,11 @@ def test_answers_for_several_keys_are_compared_list_by_list(shop: Shop, sides: S
     assert made.lists
     assert made.lists.rank_biased == 0.5
     assert [(one.key, one.old[0].item, one.new[0].item) for one in made.examples] == [("mug", "mug-view", "mug+view")]
+    old, new = both
+    assert old.pipe
+    by_person = replace(old, pipe=replace(old.pipe, header=replace(old.pipe.header, key="member_id")))
+    for turned in ((by_person, new), (new, by_person)):
+        assert compared(turned, [pair]).examples[0].key == "person 1"
 
 
 def test_errors_fail_only_where_the_old_text_had_none(shop: Shop, sides: Sides) -> None:
@@ -250,10 +256,29 @@ def test_nobody_is_named_unless_asked_for(shop: Shop, sides: Sides) -> None:
         assert "person 1" in shown
         assert "ada" not in shown
     assert "ada" in markdown(compared(both, pairs, named=True))
-    long = Request({"user_id": ["x" * 90]})
-    for request, cut in ((ADA, "'ada'"), (long, f"'{'x' * 56}…")):
-        assert "person 1" in People(False).error(request, f"user_id: {cut} is unknown")
-        assert cut.strip("'…") not in People(False).error(request, f"user_id: {cut} is unknown")
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "said"),
+    [
+        ("user_id", ["x" * 1001], "user_id: 1,001 characters; at most 1,000"),
+        ("user_ids", ["7,ada"], "limit: '7' is not a date; user_ids: 'ada' is not a whole number"),
+        ("user_ids", [["ada"]], """user_ids: ["ada"] is not a text"""),
+        ("viewer", ["ada"], "the engine does not read 'ada'"),
+    ],
+)
+def test_an_error_about_a_person_says_no_more_than_that(name: str, given: list[Any], said: str) -> None:
+    request = Request({name: given, "limit": ["7"]})
+    assert People(False).error(request, said) == f"a value of {name} is refused"
+    assert People(True).error(request, said) == said
+    for other in ("limit: '7' is not a date", f"pipes/seen.sql:3: there is no column {name}"):
+        assert People(False).error(request, other) == other
+
+
+def test_words_for_people_are_known_in_one_and_in_many() -> None:
+    theirs = "users shoppers userid userIds uid account_id member_id viewer viewers session_id emails"
+    assert [name for name in theirs.split() if not names_a_person(name)] == []
+    assert not any(map(names_a_person, ["item_id", "category", "limit", "words", "uses", "address", "paid"]))
 
 
 def test_markdown_shows_what_strangers_typed_as_they_typed_it(shop: Shop, sides: Sides) -> None:

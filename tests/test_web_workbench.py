@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -14,10 +15,11 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.errors import NotSaved
+from app.apart import run_cases
+from app.errors import NotSaved, Unusable
 from app.lag import Part, Status, Sums
 from app.pipes.drafts import read_source, save
-from app.settings import HOME
+from app.settings import HOME, Settings
 from app.shop import Shop
 from app.watch import Watch
 from app.web.factory import create_app
@@ -357,6 +359,13 @@ def test_what_somebody_else_saved_is_not_overwritten(editor: FlaskClient, people
     assert change(editor, "save", {"text": GOOD + "\n"}).status_code == 409, "a save says what it is based on"
 
 
+def test_a_file_of_windows_is_edited_in_the_lines_that_the_library_reads(editor: FlaskClient, people: Path) -> None:
+    people.write_bytes(GOOD.replace("\n", "\r\n").encode())
+    shown = body(editor.get("/workbench/pipes/people"))
+    assert (shown["text"], shown["hash"]) == (GOOD, sha256(people.read_bytes()).hexdigest())
+    assert change(editor, "save", {"text": GOOD, "based_on": shown["hash"]}).status_code == 200
+
+
 def test_of_two_saves_at_once_one_wins(home: Path, people: Path) -> None:
     seen = read_source(people.parent, "people").hash
 
@@ -429,3 +438,13 @@ def test_a_strange_text_is_a_finding(editor: FlaskClient, text: str) -> None:
 
 def test_a_pipe_without_cases_has_none(editor: FlaskClient) -> None:
     assert body(change(editor, "cases", {}))["cases"] == []
+
+
+def test_cases_run_by_this_project_wherever_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "app.py").write_text("raise SystemExit('another project')")
+    cases = tmp_path / "home" / "tests" / "pipes" / "people.yaml"
+    cases.parent.mkdir(parents=True)
+    cases.write_text("- it: says nothing\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(Unusable, match=r"people\.yaml: 'says nothing' says neither answer nor error"):
+        run_cases(Settings(home="home"), "people")

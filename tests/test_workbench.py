@@ -208,15 +208,17 @@ def test_a_fault_is_shown_at_its_line_and_a_mended_text_is_saved_and_tested(open
 
 
 def test_tab_indents_and_after_escape_leaves_the_text(open_page: Open, home: Path) -> None:
-    (home / "pipes/greeted.sql").write_text(GREETED)
+    pasted = GREETED.replace("how many", "how\N{LINE SEPARATOR}many")
+    (home / "pipes/greeted.sql").write_bytes(pasted.replace("\n", "\r\n").encode())
     page = open_page("#/pipes/greeted/edit")
     text = writing(page)
-    expect(text).to_have_value(GREETED)
+    expect(text).to_have_value(pasted)
+    expect(page.locator(".signature")).to_have_text([":user_id", ":limit", ":since", ":sorted"])
     text.press("Control+Home")
     page.keyboard.press("Tab")
-    expect(text).to_have_value(f"    {GREETED}")
+    expect(text).to_have_value(f"    {pasted}")
     page.keyboard.press("Control+z")
-    expect(text).to_have_value(GREETED)
+    expect(text).to_have_value(pasted)
     page.keyboard.press("Escape")
     page.keyboard.press("Tab")
     expect(text).not_to_be_focused()

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.errors import NoSuchPipe, NotSaved
+from app.pipes.template import in_lines
 
 _saving = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file as it is: `hash` tells one text from another."""
+    """What a file says, in lines that end as the library reads them; `hash` is of its bytes and tells one from another."""
 
     text: str
     hash: str
@@ -35,7 +36,7 @@ def read_source(folder: Path, name: str) -> Source:
     except OSError as error:
         raise NotSaved(f"pipes/{name}.sql cannot be read: {_reason(error)}") from error
     try:
-        return Source(raw.decode("utf-8-sig"), hashlib.sha256(raw).hexdigest())
+        return Source(in_lines(raw.decode("utf-8-sig")), hashlib.sha256(raw).hexdigest())
     except UnicodeDecodeError as error:
         raise NotSaved(f"pipes/{name}.sql is not UTF-8 text", "Mend it with another editor") from error
 
@@ -53,20 +54,26 @@ def save(folder: Path, name: str, text: str, based_on: str) -> Source:
             raise NotSaved(
                 f"pipes/{name}.sql was changed by somebody else", "Look at their text, then save yours again"
             )
-        draft = path.with_name(f".{name}.{os.getpid()}.draft")  # not *.sql: no library reads it
         try:
-            with draft.open("x", encoding="utf-8", newline="") as file:
-                draft.chmod(path.stat().st_mode & 0o777)
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
+            replace_file(path, text.encode())
         except OSError as error:
             raise NotSaved(f"pipes/{name}.sql cannot be written: {_reason(error)}") from error
-        finally:
-            with suppress(OSError):
-                draft.unlink()
         return read_source(folder, name)
+
+
+def replace_file(path: Path, raw: bytes) -> None:
+    """Writes a file that is there anew, whole or not at all. Raises OSError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # not *.sql: no library reads it
+    try:
+        with draft.open("xb") as file:
+            draft.chmod(path.stat().st_mode & 0o777)
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _path(folder: Path, name: str) -> Path:

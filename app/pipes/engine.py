@@ -173,11 +173,13 @@ def _unknown(said: str, asked: Asked) -> Iterator[PipeFault]:
 
 
 def _syntax(said: str, asked: Asked) -> PipeFault:
-    """The engine counts the line in front that asks it to describe the text."""
+    """The engine counts the line in front that asks it to describe the text, and within a line it counts bytes."""
     place = re.search(r"\(line (\d+), col (\d+)\)", said)
     hint = "Look at this line and the end of the one before it"
     if not place:
         return PipeFault("ClickHouse cannot read the SQL")
-    lines = asked.sql.split("\n")[: max(0, int(place[1]) - 2)]
-    at = min(sum(len(line) + 1 for line in lines) + int(place[2]) - 1, len(asked.sql))
+    lines = asked.sql.split("\n")
+    above = max(0, min(int(place[1]) - 2, len(lines) - 1))
+    before = lines[above].encode()[: int(place[2]) - 1].decode(errors="ignore")
+    at = sum(len(line) + 1 for line in lines[:above]) + len(before)
     return asked.fault(at, "ClickHouse cannot read the SQL here", hint)

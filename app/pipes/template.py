@@ -144,7 +144,8 @@ def render(text: str, parameters: Sequence[Parameter], given: Collection[str], j
     """
     if len(text) > MAX_TEXT:
         raise PipeFault(f"{len(text):,} characters; at most {MAX_TEXT:,}")
-    names: dict[str, Any] = {p.name: Placeholder(p, p.name in given) for p in (*parameters, CLOCK)}
+    names: dict[str, Any] = {p.name: Placeholder(p, p.name in given) for p in parameters}
+    names[CLOCK.name] = Placeholder(CLOCK, given=True)
     jinja.work = 0
     try:
         marked = jinja.from_string(_body(without_marks(text))).render(names)

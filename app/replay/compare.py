@@ -12,7 +12,7 @@ import msgspec
 
 from app.replay.ask import Cost, Pair, Said, Side, unknown
 from app.replay.overlap import jaccard, mean, quantile, rank_biased_overlap
-from app.replay.people import People
+from app.replay.people import People, names_a_person
 from app.replay.report import (
     Alike,
     Columns,
@@ -175,6 +175,7 @@ def _example(pair: Pair, by_key: Mapping[str, tuple[float, float]], old: Side, n
     key = min(by_key, key=lambda one: by_key[one])
     was, now = pair.old.lists.get(key, ()), pair.new.lists.get(key, ())
     titles = {**pair.old.titles, **pair.new.titles}
+    keyed_by = next(filter(names_a_person, (old.key, new.key)), new.key)
     places = {item: at for at, item in enumerate(was)}
     moved = {item: _moved(places.get(item), at) for at, item in enumerate(now)}
     return Example(
@@ -182,7 +183,7 @@ def _example(pair: Pair, by_key: Mapping[str, tuple[float, float]], old: Side, n
         times=pair.request.times,
         rank_biased=sum(both[0] for both in by_key.values()) / len(by_key),
         jaccard=sum(both[1] for both in by_key.values()) / len(by_key),
-        key=people.shown(new.key, key) if len(by_key) > 1 else "",
+        key=people.shown(keyed_by, key) if len(by_key) > 1 else "",
         old=[Place(people.shown(old.shown, one), titles.get(one, ""), "" if one in moved else "gone") for one in was],
         new=[Place(people.shown(new.shown, one), titles.get(one, ""), moved[one]) for one in now],
     )

@@ -5,21 +5,23 @@ Whatever stands in a parameter or a column that names a person becomes "person 1
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from app.replay.requests import Request
 
-PEOPLE = frozenset({"user", "session", "guest", "person", "customer", "shopper", "visitor", "buyer", "email"})
-CUT = 57  # characters of a value that `app/pipes/parameters.py` says back
+PEOPLE = {"user", "session", "guest", "person", "customer", "shopper", "visitor", "buyer", "email"}
+PEOPLE |= {"account", "member", "viewer", "uid"}
 
 
 def names_a_person(name: str) -> bool:
     """Whether a parameter or column tells who somebody is, as far as its name says so.
 
-    >>> names_a_person("user_id"), names_a_person("item_id")
-    (True, False)
+    >>> [names_a_person(name) for name in ("user_id", "userIds", "shoppers", "item_id")]
+    [True, True, True, False]
     """
-    return not PEOPLE.isdisjoint(name.lower().split("_"))
+    words = [word.removesuffix("s") for word in name.lower().split("_")]
+    return any(word in PEOPLE or word.removesuffix("id") in PEOPLE for word in words)
 
 
 class People:
@@ -31,22 +33,25 @@ class People:
 
     def shown(self, column: str, value: str) -> str:
         """The value as the report may show it."""
-        if self._named or not names_a_person(column):
+        if not self._hides(column):
             return value
         return self._numbers.setdefault(value, f"person {len(self._numbers) + 1}")
 
     def parameters(self, request: Request) -> dict[str, list[Any]]:
-        hidden = {name for name in request.parameters if not self._named and names_a_person(name)}
         return {
-            name: [self.shown(name, str(value)) for value in values] if name in hidden else list(values)
+            name: [self.shown(name, str(value)) for value in values] if self._hides(name) else list(values)
             for name, values in request.parameters.items()
         }
 
     def error(self, request: Request, text: str) -> str:
-        """An error repeats the value it is about, in quotes, and cuts a long one."""
-        for name, values in request.parameters.items():
-            for value in values if names_a_person(name) and not self._named else ():
-                for said in (repr(value), repr(value)[:CUT]):
-                    if said in text:
-                        text = text.replace(said, self.shown(name, str(value)))
-        return text
+        """The error, or only which parameters it is about: it repeats a value whole, cut or in pieces."""
+        refused = [
+            name
+            for name, values in request.parameters.items()
+            if self._hides(name)
+            and (re.search(rf"(^|; ){re.escape(name)}: ", text) or any(repr(value) in text for value in values))
+        ]
+        return "; ".join(f"a value of {name} is refused" for name in refused) or text
+
+    def _hides(self, name: str) -> bool:
+        return not self._named and names_a_person(name)

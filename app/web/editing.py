@@ -15,7 +15,8 @@ from app.pipes.library import Pipe
 from app.pipes.template import MAX_TEXT
 from app.web.endpoints import described
 from app.web.guard import refuse_to_edit
-from app.web.workbench import findings, json_response, rules_of, shop, told
+from app.web.reply import body_of, shop
+from app.web.workbench import findings, rules_of, shown
 
 blueprint = Blueprint("editing", __name__, url_prefix="/workbench/pipes/<name>")
 MAX_BODY = 4 * MAX_TEXT  # bytes: the longest text, in the widest letters
@@ -41,7 +42,7 @@ def try_draft(name: str) -> Response:
     made = None
     if entry.pipe:
         made = {**rules_of(entry.pipe), "parameters": described(name, entry)["parameters"]}
-    return json_response({"findings": findings(entry), "made": made})
+    return shown({"findings": findings(entry), "made": made})
 
 
 @blueprint.route("/preview", methods=["POST"])
@@ -49,7 +50,7 @@ def preview(name: str) -> Response:
     """What a text would answer from the shop as it is."""
     draft = _draft(name)
     pipe = _sound(name, draft.text)
-    return json_response(told(answer_by(shop().library, shop().warehouse, pipe, draft.parameters, shop().clock())))
+    return shown(body_of(answer_by(shop().library, shop().warehouse, pipe, draft.parameters, shop().clock())))
 
 
 @blueprint.route("/save", methods=["POST"])
@@ -59,7 +60,7 @@ def save_draft(name: str) -> Response:
     _sound(name, draft.text)
     source = save(shop().library.folder, name, draft.text, draft.based_on)
     entry = shop().library.entry(name)
-    return json_response({"hash": source.hash, "version": entry.pipe.version if entry.pipe else ""})
+    return shown({"hash": source.hash, "version": entry.pipe.version if entry.pipe else ""})
 
 
 @blueprint.route("/cases", methods=["POST"])
@@ -67,7 +68,7 @@ def cases(name: str) -> Response:
     """Of the text as it is saved."""
     shop().library.entry(name)  # it must be a pipe
     try:
-        return json_response({"cases": run_cases(shop().settings, name)})
+        return shown({"cases": run_cases(shop().settings, name)})
     except Unusable as error:
         raise BadRequest(error.message, error.hint) from error
 

@@ -29,20 +29,18 @@ from app.pipes.parameters import Listed
 from app.posts import Taken
 from app.recorder import Asked, parameters
 from app.settings import more_event_types
-from app.shop import Shop
 from app.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity
 from app.web.guard import refuse_other_sites
 from app.web.metrics import Metrics
 from app.web.openapi import describe_api
 from app.web.places import Places
+from app.web.reply import body_of
+from app.web.reply import json_response as _json
+from app.web.reply import shop as _shop
 
 blueprint = Blueprint("shop", __name__)
 TOLD = 100  # refused objects that an answer lists
 NOT_YET = "The log has them and they will be stored: do not send them again"
-
-
-def _shop() -> Shop:
-    return cast(Shop, current_app.extensions["shop"])
 
 
 def _metrics() -> Metrics:
@@ -51,10 +49,6 @@ def _metrics() -> Metrics:
 
 def _places() -> Places:
     return cast(Places, current_app.extensions["places"])
-
-
-def _json(body: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(body, enc_hook=str), status, mimetype="application/json")
 
 
 # Pipes
@@ -197,23 +191,13 @@ def _body() -> bytes:
 
 
 def _in_format(found: Answer, fmt: str) -> bytes:
-    rows = found.dicts()
     if fmt == "ndjson":
-        return to_ndjson(rows)
+        return to_ndjson(found.dicts())
     if fmt == "csv":
-        return to_csv([column.name for column in found.meta], rows)
+        return to_csv([column.name for column in found.meta], found.dicts())
     if fmt == "parquet":
         return _shop().warehouse.to_parquet(found.meta, found.data)
-    body = {
-        "meta": found.meta,
-        "data": rows,
-        "rows": len(rows),
-        "statistics": found.statistics,
-        "pipe": {"name": found.pipe.name, "version": found.pipe.version, "fallback": found.fallback},
-        "as_of": _as_of(),
-        "request_id": g.request_id,
-    }
-    return msgspec.json.encode(body)
+    return msgspec.json.encode(body_of(found) | {"as_of": _as_of(), "request_id": g.request_id})
 
 
 def _as_of() -> str | None:

@@ -7,12 +7,12 @@ arriving events tell who does what.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
-from app.answers import Answer, answer, schema_of
+from app.answers import answer, bound_sql, schema_of
 from app.errors import AlsoboughtError
 from app.explain import explain
 from app.live import Live
@@ -20,25 +20,20 @@ from app.pipes.drafts import read_source
 from app.pipes.library import Entry, Pipe
 from app.pipes.lineage import lineage
 from app.pipes.parameters import values
-from app.pipes.template import CLOCK, placeholders
-from app.shop import Shop
+from app.pipes.template import CLOCK
 from app.web.guard import may_look, refuse_to_show
+from app.web.reply import body_of, json_response, shop
 
 blueprint = Blueprint("workbench", __name__, url_prefix="/workbench")
-
-
-def shop() -> Shop:
-    return cast(Shop, current_app.extensions["shop"])
 
 
 def editing() -> bool:
     return bool(current_app.extensions["editing"])
 
 
-def json_response(body: dict[str, Any]) -> Response:
+def shown(body: dict[str, Any]) -> Response:
     """Never kept by anybody: what it shows changes with a file."""
-    response = Response(msgspec.json.encode({**body, "request_id": g.request_id}, enc_hook=str))
-    response.mimetype = "application/json"
+    response = json_response({**body, "request_id": g.request_id})
     response.headers["Cache-Control"] = "no-store"
     return response
 
@@ -47,7 +42,7 @@ def json_response(body: dict[str, Any]) -> Response:
 def what_it_may() -> Response:
     """What of the workbench this browser gets."""
     looks = may_look(shop().settings, request, edit=editing())
-    return json_response({"open": looks, "edit": looks and editing()})
+    return shown({"open": looks, "edit": looks and editing()})
 
 
 @blueprint.route("/pipes/<name>")
@@ -56,7 +51,7 @@ def show_pipe(name: str) -> Response:
     _refuse_to_show()
     entry = shop().library.entry(name)
     source = read_source(shop().library.folder, name)
-    return json_response(
+    return shown(
         {
             "name": name,
             "file": f"pipes/{name}.sql",
@@ -74,12 +69,10 @@ def show_sql(name: str) -> Response:
     _refuse_to_show()
     pipe = shop().library[name]
     bound = values(pipe.parameters, dict(request.args.lists()))
-    sql = pipe.sql(bound)
-    mentioned = placeholders(sql)
-    known = {parameter.name: parameter for parameter in (*pipe.parameters, CLOCK)}
-    given = {**bound, CLOCK.name: shop().clock()}
-    listed = [{"name": n, "type": known[n].sql_type, "value": given[n]} for n in known if n in mentioned]
-    return json_response({"sql": sql.strip("\n"), "values": listed, "version": pipe.version})
+    sql, given = bound_sql(pipe, bound, shop().clock())
+    types = {parameter.name: parameter.sql_type for parameter in (*pipe.parameters, CLOCK)}
+    listed = [{"name": name, "type": types[name], "value": given[name]} for name in types if name in given]
+    return shown({"sql": sql.strip("\n"), "values": listed, "version": pipe.version})
 
 
 @blueprint.route("/pipes/<name>/plan")
@@ -87,7 +80,7 @@ def show_plan(name: str) -> Response:
     """Which part of each table a request reads: by the engine's plan, and by running it. Takes the parameters of the pipe."""
     _refuse_to_show()
     found = explain(shop().warehouse, shop().library[name], dict(request.args.lists()), shop().clock())
-    return json_response({"tables": found.tables, "statistics": found.statistics})
+    return shown({"tables": found.tables, "statistics": found.statistics})
 
 
 @blueprint.route("/live")
@@ -99,8 +92,8 @@ def show_live() -> Response:
     given = dict(request.args.lists())
     for name in given.pop("pipe", [])[:1]:
         with suppress(AlsoboughtError):  # a broken pipe does not keep anything else from being seen
-            body["answer"] = told(answer(shop().library, shop().warehouse, name, given, shop().clock(), shop().kept))
-    return json_response(body)
+            body["answer"] = body_of(answer(shop().library, shop().warehouse, name, given, shop().clock(), shop().kept))
+    return shown(body)
 
 
 def _refuse_to_show() -> None:
@@ -134,15 +127,4 @@ def rules_of(pipe: Pipe) -> dict[str, Any]:
         "cache_seconds": header.cache_seconds,
         "cache_until": header.cache_until,
         "fallback": header.fallback.pipe if header.fallback else None,
-    }
-
-
-def told(found: Answer) -> dict[str, Any]:
-    """An answer as the endpoints of pipes give it."""
-    return {
-        "meta": found.meta,
-        "data": found.dicts(),
-        "rows": len(found.data),
-        "statistics": found.statistics,
-        "pipe": {"name": found.pipe.name, "version": found.pipe.version, "fallback": found.fallback},
     }

@@ -26,7 +26,7 @@ export function pieces(text) {
             found.push([next === "(" && !KEYWORDS.has(match[0].toLowerCase()) ? "function"
                 : KEYWORDS.has(match[0].toLowerCase()) ? "keyword" : "", match[0]]);
         } else if (kind === "comment" && /^-- *[:@]\w/.test(match[0])) {
-            const [, dashes, name, rest] = match[0].match(/^(-- *)([:@]\w+)(.*)$/);
+            const [, dashes, name, rest] = match[0].match(/^(-- *)([:@]\w+)([^]*)$/);
             found.push(["comment", dashes], ["signature", name], ["comment", rest]);
         } else {
             found.push([kind, match[0]]);
