@@ -1,8 +1,7 @@
 # make install | make demo | make kafka | make clients | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
 PYTHON ?= python3
 DATASET ?= journey
-# One more than there are cores: many tests wait for another process.
-WORKERS ?= $(shell expr $$(nproc) + 1)
+WORKERS ?= auto
 BIN := .venv/bin
 
 .PHONY: install demo kafka clients test test-http test-server faults lint format clean

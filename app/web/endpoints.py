@@ -325,4 +325,10 @@ def docs() -> str:
 
 
 def _described_api() -> dict[str, Any]:
-    return describe_api([entry.pipe for _, entry in _entries() if entry.pipe], _event_types())
+    """Made again when a pipe changes: it takes as long as many answers do."""
+    pipes = [entry.pipe for _, entry in _entries() if entry.pipe]
+    texts = tuple((pipe.name, pipe.version) for pipe in pipes)
+    made: tuple[Any, dict[str, Any]] = current_app.extensions.get("openapi", ((), {}))
+    if made[0] != texts:
+        made = current_app.extensions["openapi"] = (texts, describe_api(pipes, _event_types()))
+    return made[1]
