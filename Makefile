@@ -65,7 +65,7 @@ format: .venv/.test
 
 .venv/.clients: tests/clients/package-lock.json .venv/.demo
 	@command -v npm >/dev/null || { echo "The generated clients need Node and npm: apt-get install nodejs npm"; exit 1; }
-	@NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-$(wildcard /etc/ssl/certs/ca-certificates.crt)}" npm ci --loglevel=error --prefix tests/clients
+	@NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-$(wildcard /etc/ssl/certs/ca-certificates.crt)}" npm ci --loglevel=error --prefix tests/clients >/dev/null
 	@touch $@
 
 clean:

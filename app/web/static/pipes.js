@@ -7,6 +7,7 @@ import { pipeHash } from "./route.js";
 import { stateMark } from "./state.js";
 
 const FOR_PICKERS = ["find_items", "active_users"]; // listed last: they serve the fields of this page
+const LOOK_AGAIN_MS = 3000;
 
 export function makePipes(section, workbench) {
     const list = h("ul.pipes");
@@ -22,6 +23,7 @@ export function makePipes(section, workbench) {
     let shown = null; // what is in `detail`
     let name = "";
     let edited = false;
+    let again = 0;
 
     function fill() {
         const last = (pipe) => FOR_PICKERS.indexOf(pipe.name);
@@ -54,10 +56,19 @@ export function makePipes(section, workbench) {
         shown?.leave();
         shown = null;
         if (name) shown = show(route, other);
-        const before = name;
-        await loadPipes().catch(() => {}); // files are saved all the time
+        clearInterval(again);
+        again = setInterval(() => document.hidden || look(), LOOK_AGAIN_MS);
+        await look(true);
+    }
+
+    /** Files are saved all the time. When nobody asked, what has not changed is left alone: the focus may be in it. */
+    async function look(entered = false) {
+        const asked = name;
+        const before = JSON.stringify(knownPipes());
+        await loadPipes().catch(() => {});
+        if (!entered && JSON.stringify(knownPipes()) === before) return;
         fill();
-        if (name === before && shown?.refresh) shown.refresh(knownPipe(name));
+        if (name === asked && shown?.refresh) shown.refresh(knownPipe(name));
     }
 
     function show(route, other) {
@@ -76,5 +87,5 @@ export function makePipes(section, workbench) {
     }
 
     keepDraftsOnClose();
-    return { enter, leave: () => { shown?.leave(); shown = null; name = ""; }, filter: () => filter };
+    return { enter, leave: () => { clearInterval(again); shown?.leave(); shown = null; name = ""; }, filter: () => filter };
 }
