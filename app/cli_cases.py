@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 from rich.columns import Columns
 from rich.padding import Padding
 from rich.table import Table
 
 from app.errors import Unusable
 from app.expected import same
-from app.progress import err, escaped, out, progress_bar
+from app.progress import err, escaped, late_bar, out, print_json
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.cases import Case, Outcome
 
-PATIENCE = 2.0  # seconds without a bar
 SHOWN = 12  # rows of a table
 
 
@@ -68,7 +66,7 @@ def pipe_test(settings: Settings, names: tuple[str, ...], update: bool, as_json:
     tried = list(_tried(settings, files, quiet=as_json))
     failed = [one for one in tried if one.outcome.problem]
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode([_told(one) for one in tried]), indent=2))
+        print_json([_told(one) for one in tried])
     else:
         seconds = time.monotonic() - started
         out.print(f"[dim]{seconds:.1f} s:[/] {len(tried) - len(failed)} passed, {len(failed)} failed")
@@ -82,11 +80,12 @@ def _tried(settings: Settings, files: dict[Path, list[Case]], *, quiet: bool) ->
     from app.cases import bench
 
     total = sum(map(len, files.values()))
-    with _late_bar(total) if quiet else _no_bar() as done, bench(settings) as workbench:
+    bar = late_bar(err, "cases", total, "cases") if quiet else nullcontext(lambda _: None)
+    with bar as done, bench(settings) as workbench:
         for path, cases in files.items():
             for number, case in enumerate(cases):
                 one = Tried(path, number, case, workbench.outcome(path.stem, case))
-                done()
+                done(1)
                 if not quiet:
                     _print(one)
                 yield one
@@ -192,28 +191,3 @@ def write_answers(failed: list[Tried], texts: Mapping[Path, bytes], console: Any
     for one, why in still:
         console.print(f"[red]not updated:[/] {one.path.stem} {escaped(one.case.it)}: {why}", soft_wrap=True)
     return [one for one, _ in still]
-
-
-@contextmanager
-def _no_bar() -> Iterator[Callable[[], None]]:
-    yield lambda: None
-
-
-@contextmanager
-def _late_bar(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on standard error, once it takes longer than two seconds; only on a terminal."""
-    started = time.monotonic()
-    with ExitStack() as stack:
-        count = 0
-        advance: Callable[[int], None] | None = None
-
-        def done() -> None:
-            nonlocal count, advance
-            count += 1
-            if advance:
-                advance(1)
-            elif err.is_terminal and time.monotonic() - started > PATIENCE:
-                advance = stack.enter_context(progress_bar(err, "cases", total, "cases"))
-                advance(count)
-
-        yield done

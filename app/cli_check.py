@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 
-from app.progress import err, escaped, out, progress_bar
+from app.progress import err, escaped, out, print_json, progress_bar
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def check(settings: Settings, tables: tuple[str, ...], sample: str | None, as_js
     finally:
         shop.close()
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        print_json(found)
     else:
         _show(found)
     if found.wrong:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from app.errors import Unusable
-from app.progress import err, escaped, out, progress_bar
+from app.progress import err, escaped, late_bar, out, print_json
 from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.replay.requests import Request
 
-BAR_AFTER = 2.0  # seconds
 SHARE = click.FloatRange(0, 1)
 RATIO = click.FloatRange(0, min_open=True)
 FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -101,12 +98,12 @@ def diff(
         if save:
             _save(save, asked, with_users)
         clock = utc_now()
-        told = _bar(stack, len(asked)) if err.is_terminal else lambda _: None
+        told = stack.enter_context(late_bar(err, "Asking", len(asked), "requests"))
         pairs = replay(old, new, warehouse, name, asked, clock, told)
     thresholds = Thresholds(min_overlap, max_slower, max_rows_read, max_empty, allow_columns)
     made = report(name, old, new, pairs, clock, thresholds, with_users)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(made), indent=2))
+        print_json(made)
     elif as_markdown:
         click.echo(markdown(made), nl=False)
     else:
@@ -143,20 +140,3 @@ def _save(path: Path, requests: list[Request], with_users: bool) -> None:
     of = f"; {left:,} name a person and are left out, --with-users saves them" if left else ""
     saved = f"{len(kept):,} saved in {path}" if kept else f"{path} is not written"
     err.print(escaped(f"Requests: {saved}{of}"), soft_wrap=True)
-
-
-def _bar(stack: ExitStack, total: int) -> Callable[[int], None]:
-    """A bar that comes once it has taken so long that somebody wonders."""
-    started, done = time.monotonic(), 0
-    step: Callable[[int], None] | None = None
-
-    def told(more: int) -> None:
-        nonlocal done, step
-        done += more
-        if step:
-            step(more)
-        elif time.monotonic() - started > BAR_AFTER:
-            step = stack.enter_context(progress_bar(err, "Asking", total, "requests"))
-            step(done)
-
-    return told

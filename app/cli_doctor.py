@@ -6,9 +6,8 @@ import os
 import sys
 
 import click
-import msgspec
 
-from app.progress import escaped, out
+from app.progress import escaped, out, print_json
 
 COLOURS = {"ok": "green", "warning": "yellow", "fault": "red"}
 
@@ -32,6 +31,6 @@ def doctor(as_json: bool) -> None:
             told = escaped(f"{finding.matter:10} {finding.found}{advice}")
             out.print(f"[{colour}]{finding.state:7}[/] {told}", soft_wrap=True)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(findings), indent=2))
+        print_json(findings)
     if any(finding.state == "fault" for finding in findings):
         sys.exit(1)

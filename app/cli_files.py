@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
-from app.errors import PipeFault, Unusable
-from app.progress import escaped, out
+from app.errors import Unusable
+from app.progress import escaped, out, print_json
 from app.settings import Settings
 
 
@@ -32,19 +31,13 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
         entries = {name: library.entry(name) for name in names or library.names()}
     told = []
     for name, entry in entries.items():
-        faults = [("error", fault) for fault in entry.faults]
-        faults += [("warning", warning) for warning in entry.warnings]
-        told.append({"pipe": name, "ok": entry.fault is None, "findings": [_finding(*fault) for fault in faults]})
+        told.append({"pipe": name, "ok": entry.fault is None, "findings": entry.findings})
         if not as_json:
             _print_findings(settings.home_folder / "pipes" / f"{name}.sql", told[-1])
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(told), indent=2))
+        print_json(told)
     if any(entry.fault for entry in entries.values()):
         sys.exit(1)
-
-
-def _finding(severity: str, fault: PipeFault) -> dict[str, Any]:
-    return {"line": fault.line, "severity": severity, "message": fault.message, "hint": fault.hint}
 
 
 def _print_findings(path: Path, told: dict[str, Any]) -> None:

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from app.errors import Unusable
-from app.progress import err, out
+from app.progress import err, out, print_json
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def _status(settings: Settings, *, as_json: bool) -> None:
     finally:
         warehouse.close()
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2))
+        print_json(found)
     else:
         show(found)
     if found.alarms:

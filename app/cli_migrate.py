@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from app.errors import Unusable
-from app.progress import escaped, out
+from app.progress import escaped, out, print_json
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def migrate_status(settings: Settings, as_json: bool) -> None:
     finally:
         warehouse.close()
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode([_facts(step) for step in steps]), indent=2))
+        print_json([_facts(step) for step in steps])
     else:
         width = max(len(step.migration.name) for step in steps)
         for step in steps:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
-import msgspec
 from rich.table import Table
 
 from app.cli_cases import pipe_test
 from app.cli_diff import diff
 from app.cli_files import pipe_check, pipe_fmt, pipe_new
 from app.errors import Unusable
-from app.progress import escaped, out
+from app.progress import escaped, out, print_json
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -111,6 +108,7 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...], fmt: st
     """
     from app.answers import answer, open_library
     from app.intake import utc_now
+    from app.web.formats import to_csv, to_ndjson
 
     given = read_parameters(parameters)
     with _reached(settings) as warehouse:
@@ -120,8 +118,10 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...], fmt: st
         _print_answer(found)
     elif chosen == "json":
         print_json(found.dicts())
+    elif chosen == "ndjson":
+        click.echo(to_ndjson(found.dicts()), nl=False)
     else:
-        click.echo(_lines(found, chosen), nl=False)
+        click.echo(to_csv([column.name for column in found.meta], found.dicts()), nl=False)
 
 
 @pipe.command("explain")
@@ -200,10 +200,6 @@ def _reached(settings: Settings) -> Iterator[Warehouse]:
         warehouse.close()
 
 
-def print_json(value: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
 def _print_answer(found: Answer) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in found.meta:
@@ -231,14 +227,3 @@ def _cost(statistics: Any) -> str:
         else f"{size / 1e6:,.0f} MB"
     )
     return f"{statistics.elapsed * 1000:.1f} ms, {statistics.rows_read:,} rows and {shown} read"
-
-
-def _lines(found: Answer, fmt: str) -> str:
-    rows = found.dicts()
-    if fmt == "ndjson":
-        return msgspec.json.Encoder().encode_lines(rows).decode()
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [column.name for column in found.meta], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -80,7 +80,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "name": parameter.name,
         "type": f"Array({parameter.type})" if parameter.repeated else parameter.type,
         "required": parameter.required,
-        "default": list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default,
+        "default": parameter.assumed,
         "range": None if low is None and high is None else [low, high],
         "lengths": lengths if any(lengths) else None,
         "pattern": parameter.pattern,

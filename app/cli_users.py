@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from app.errors import Unusable
-from app.progress import err, escaped, out
+from app.progress import err, escaped, out, print_json
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _forget(settings: Settings, user_id: str) -> None:
             receipt = shop.do("forget", user_id)
     finally:
         shop.close()
-    click.echo(msgspec.json.format(msgspec.json.encode(receipt), indent=2))
+    print_json(receipt)
     events = receipt["tables"][0]["rows_before"]
     err.print(
         f"{events:,} events, and all that was made of them, are gone." if events else "Nothing was there of them."
@@ -123,7 +123,7 @@ def export(settings: Settings, user_id: str) -> None:
         tables = dict(exported(warehouse, user_id))
     finally:
         warehouse.close()
-    click.echo(msgspec.json.format(msgspec.json.encode({"user_id": user_id, **tables}), indent=2))
+    print_json({"user_id": user_id, **tables})
     if not any(tables.values()):
         err.print(f"Nothing is stored about {escaped(repr(user_id))}.")
         sys.exit(1)

@@ -27,6 +27,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,10 @@ class PipeFault(AlsoboughtError):
     @property
     def all(self) -> tuple[PipeFault, ...]:
         return (self, *self.others)
+
+    def finding(self, severity: str) -> dict[str, Any]:
+        """As editors and programs get it."""
+        return {"line": self.line, "severity": severity, "message": self.message, "hint": self.hint}
 
     @classmethod
     def together(cls, faults: Iterable[PipeFault]) -> PipeFault:

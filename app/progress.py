@@ -5,9 +5,13 @@ Colours and movement are for terminals; elsewhere the text is plain.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
+import click
+import msgspec
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,6 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+BAR_AFTER = 2.0  # seconds, until somebody wonders
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -26,6 +31,11 @@ err = Console(stderr=True, highlight=False)
 def escaped(text: str) -> str:
     """Text that rich prints as it is."""
     return text.replace("[", r"\[")
+
+
+def print_json(value: Any) -> None:
+    """On standard output, for programs and for people."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def ago(seconds: float) -> str:
@@ -50,3 +60,22 @@ def progress_bar(
     with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(title.replace("[", r"\["), total=total)
         yield lambda done: progress.advance(task, done)
+
+
+@contextmanager
+def late_bar(console: Console, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """The same, but the bar comes only on a terminal, and once it has taken so long that somebody wonders."""
+    started, done = time.monotonic(), 0
+    step: Callable[[int], None] | None = None
+    with ExitStack() as stack:
+
+        def told(more: int) -> None:
+            nonlocal done, step
+            done += more
+            if step:
+                step(more)
+            elif console.is_terminal and time.monotonic() - started > BAR_AFTER:
+                step = stack.enter_context(progress_bar(console, title, total, unit))
+                step(done)
+
+        yield told

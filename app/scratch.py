@@ -26,12 +26,12 @@ class Scratch:
     """The database `<ours>_<name>`, empty when it is opened, gone when it is dropped or opened again."""
 
     def __init__(self, warehouse: Warehouse, name: str) -> None:
-        self.warehouse, self.name = warehouse, f"{warehouse.database}_{name}"
-        drop_scratch(warehouse, name)
+        self.warehouse, self.name, self._short = warehouse, f"{warehouse.database}_{name}", name
+        self.drop()
         warehouse.command(f"create database {self.name}")
 
     def drop(self) -> None:
-        self.warehouse.command(f"drop database if exists {self.name} sync")
+        drop_scratch(self.warehouse, self._short)
 
     def clone(self, table: str) -> None:
         """One of our tables as it is now."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from rich.console import Console
 
-from app import cli_diff
+from app import progress
 from app.cli import main
 from app.settings import HOME, read_settings
 from app.visitor import reach_warehouse
@@ -190,13 +192,13 @@ def test_a_bar_comes_only_once_it_takes_long(monkeypatch: pytest.MonkeyPatch) ->
     def bar(*_: object) -> Iterator[Callable[[int], None]]:
         yield steps.append
 
-    monkeypatch.setattr(cli_diff, "progress_bar", bar)
-    with ExitStack() as stack:
-        told = cli_diff._bar(stack, 4)
+    monkeypatch.setattr(progress, "progress_bar", bar)
+    terminal = Console(force_terminal=True, file=io.StringIO())
+    with progress.late_bar(terminal, "Asking", 4, "requests") as told:
         told(1)
         told(1)
         assert steps == []
-        monkeypatch.setattr(cli_diff, "BAR_AFTER", -1)
+        monkeypatch.setattr(progress, "BAR_AFTER", -1)
         told(1)
         told(1)
     assert steps == [3, 1]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from app.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
 from app.pipes.check import check
@@ -82,6 +83,12 @@ class Entry:
     def faults(self) -> tuple[PipeFault, ...]:
         """Everything that is wrong with the present text, in the order of its lines."""
         return self.fault.all if self.fault else ()
+
+    @property
+    def findings(self) -> list[dict[str, Any]]:
+        """As editors show them: an error keeps the text from answering, a warning does not."""
+        errors = [fault.finding("error") for fault in self.faults]
+        return errors + [warning.finding("warning") for warning in self.warnings]
 
     def holds(self, stamp: Stamp) -> bool:
         """Whether the file need not be read again. A fault may be cured from outside: by another pipe, by a new table."""

@@ -16,7 +16,7 @@ from app.pipes.template import MAX_TEXT
 from app.web.endpoints import described
 from app.web.guard import refuse_to_edit
 from app.web.reply import body_of, shop
-from app.web.workbench import findings, rules_of, shown
+from app.web.workbench import rules_of, shown
 
 blueprint = Blueprint("editing", __name__, url_prefix="/workbench/pipes/<name>")
 MAX_BODY = 4 * MAX_TEXT  # bytes: the longest text, in the widest letters
@@ -42,7 +42,7 @@ def try_draft(name: str) -> Response:
     made = None
     if entry.pipe:
         made = {**rules_of(entry.pipe), "parameters": described(name, entry)["parameters"]}
-    return shown({"findings": findings(entry), "made": made})
+    return shown({"findings": entry.findings, "made": made})
 
 
 @blueprint.route("/preview", methods=["POST"])

@@ -17,7 +17,7 @@ from app.errors import AlsoboughtError
 from app.explain import explain
 from app.live import Live
 from app.pipes.drafts import read_source
-from app.pipes.library import Entry, Pipe
+from app.pipes.library import Pipe
 from app.pipes.lineage import lineage
 from app.pipes.parameters import values
 from app.pipes.template import CLOCK
@@ -57,7 +57,7 @@ def show_pipe(name: str) -> Response:
             "file": f"pipes/{name}.sql",
             "text": source.text,
             "hash": source.hash,
-            "findings": findings(entry),
+            "findings": entry.findings,
             "answering": made_of(entry.pipe) if entry.pipe else None,
         }
     )
@@ -98,15 +98,6 @@ def show_live() -> Response:
 
 def _refuse_to_show() -> None:
     refuse_to_show(shop().settings, request, edit=editing())
-
-
-def findings(entry: Entry) -> list[dict[str, Any]]:
-    """As an editor shows them: an error keeps the text from answering, a warning does not."""
-    told = [("error", fault) for fault in entry.faults] + [("warning", fault) for fault in entry.warnings]
-    return [
-        {"line": fault.line, "severity": severity, "message": fault.message, "hint": fault.hint}
-        for severity, fault in told
-    ]
 
 
 def made_of(pipe: Pipe) -> dict[str, Any]:
