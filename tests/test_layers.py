@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,6 +158,12 @@ def test_packages_say_what_they_are_for_and_nothing_else() -> None:
     for path in (HOME / "app").rglob("__init__.py"):
         assert ast.get_docstring(tree(path)), path
         assert len(tree(path).body) == 1, path
+
+
+def test_every_package_is_installed() -> None:
+    project = tomllib.loads((HOME / "pyproject.toml").read_text())
+    folders = {".".join(path.parent.relative_to(HOME).parts) for path in (HOME / "app").rglob("__init__.py")}
+    assert set(project["tool"]["setuptools"]["packages"]) == folders
 
 
 @pytest.mark.parametrize("module", modules())
