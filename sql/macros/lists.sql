@@ -1,4 +1,4 @@
-{%- from 'catalogue.sql' import available, in_category, item, keys_of -%}
+{%- from 'catalogue.sql' import available, in_category, item, keys_of, owner -%}
 {%- from 'ranking.sql' import explored, mmr, similarities, ways_into -%}
 {%- from 'rules.csv' import rules -%}
 {#- A column of the lines of sql/rules.csv that name an item and hold today for the pipe that was asked, as an array: the
@@ -45,24 +45,27 @@
         {% if brand %} and {{ item("brand", item_key) }} in {{ brand }} {% endif %}
     )
 {%- endmacro -%}
-{#- Whether an item is still to be offered to a person. leave_out says what is not: `bought`, what they bought or dislike;
+{#- Whether an item is still to be offered to a person: never what they offer themselves. leave_out says what is not: `bought`, what they bought or dislike;
     `seen`, also what they viewed, clicked or carted; `nothing`. -#}
 {%- macro new_to(item_key, user_id, leave_out) -%}
-    {{ item_key }} not in (
-        select cityHash64(item_id)
-        from user_items
-        where
-            user_id = {{ user_id }}
-            and (
-                ({{ leave_out }} != 'nothing' and event_type in ('purchase', 'dislike'))
-                or ({{ leave_out }} = 'seen' and event_type in ('view', 'click', 'add_to_cart'))
-            )
-        group by item_id
-        having sum(events) > 0
+    (
+        ({{ owner(item_key) }} = '' or {{ owner(item_key) }} != {{ user_id }})
+        and {{ item_key }} not in (
+            select cityHash64(item_id)
+            from user_items
+            where
+                user_id = {{ user_id }}
+                and (
+                    ({{ leave_out }} != 'nothing' and event_type in ('purchase', 'dislike'))
+                    or ({{ leave_out }} = 'seen' and event_type in ('view', 'click', 'add_to_cart'))
+                )
+            group by item_id
+            having sum(events) > 0
+        )
     )
 {%- endmacro -%}
 {#- The score of an item, times the factors of the boost rules that name it or a category that it is in. A score below zero is
-    divided by them: to boost is never to lose. The score is the name of a column, since it is written twice. -#}
+    divided by them: to boost is never to lose. -#}
 {%- macro boosted(item_key, score) -%}
     {{ score }}
     {% if rules(rule="boost") %}
