@@ -68,7 +68,9 @@ class Trial:
         if self._judge(sql, places, tree, found):
             return  # what the engine says of it would be a consequence
         try:
-            mentioned = placeholders(sql)  # as when it is asked: a driver with values would look for % in a text without any
+            mentioned = placeholders(
+                sql
+            )  # as when it is asked: a driver with values would look for % in a text without any
             columns = self._describe(sql, {name: self._samples[name] for name in self._samples if name in mentioned})
         except AlsoboughtError as error:
             if not is_about_the_text(error.message) and not isinstance(error, (PipeFault, TooSlow)):
