@@ -3,11 +3,12 @@
 -- The writer reloads it when items changed.
 create dictionary {{ database }}.owners (
     item_key UInt64,
-    owner String
+    owner String,
+    owner_key UInt64
 )
 primary key item_key
 source(clickhouse(query '
-    select cityHash64(item_id) as item_key, owner from {{ database }}.items final where owner != \'\'
+    select cityHash64(item_id) as item_key, owner, cityHash64(owner) as owner_key from {{ database }}.items final where owner != \'\'
 '))
 layout(hashed())
 lifetime(0)

@@ -45,8 +45,7 @@ with
     candidates as (
         select
             other_item_key,
-            argMax(pairs.item_key, (pairs.strength * interest, pairs.item_key)) as because_key,
-            argMax(pairs.times, (pairs.strength * interest, pairs.item_key)) as because_times,
+            argMax((pairs.item_key, pairs.times), (pairs.strength * interest, pairs.item_key)) as because,
             sum(pairs.strength * interest) as total
         from
             (
@@ -57,7 +56,6 @@ with
                 having times > 0
             ) as pairs
         inner join interests on interests.item_key = pairs.item_key
-        where {{ new_to("other_item_key", user_id, leave_out) }}
         group by other_item_key
     ),
     tastes as (
@@ -70,10 +68,16 @@ with
     shares as (select liked_category, liking / sum(liking) over () as share from tastes),
     weighed as (
         {# A category that has all of a person's interest counts twice. #}
-        select other_item_key, because_key, because_times, total * (1 + shares.share) as fit
+        select
+            other_item_key,
+            tupleElement(because, 1) as because_key,
+            tupleElement(because, 2) as because_times,
+            total * (1 + shares.share) as fit
         from candidates
         left join shares on shares.liked_category = {{ item("category", "candidates.other_item_key") }}
-        where {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
+        where
+            {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
+            and {{ new_to("other_item_key", user_id, leave_out) }}
     ),
     ranked as (
         select

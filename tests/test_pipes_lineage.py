@@ -51,7 +51,7 @@ def test_the_columns_of_a_pipe_are_followed_to_its_tables_and_to_the_catalogue(
         tables={
             "catalogue": ["available", "brand", "category", "item_id", "price", "title"],
             "co_baskets": ["baskets", "item_key", "month", "other_item_key", "weight"],
-            "owners": ["owner"],
+            "owners": ["owner_key"],
             "user_items": ["event_type", "events", "item_id", "user_id"],
         },
         columns={

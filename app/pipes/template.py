@@ -123,8 +123,11 @@ class _Module:
     """What a CSV file is to a template: a module with one function, called as the file is. It is read when that is called."""
 
     def __init__(self, jinja: Templates, name: str) -> None:
+        def ask(*columns: Any, **where: Any) -> Literals:
+            return jinja.csv(name)(*columns, **where)
+
         self.__name__ = name
-        setattr(self, name.removesuffix(".csv"), lambda *wanted, **where: jinja.csv(name)(*wanted, **where))
+        setattr(self, name.removesuffix(".csv"), ask)
 
     def _get_default_module(self, *_: Any) -> _Module:
         return self

@@ -49,7 +49,7 @@
     `seen`, also what they viewed, clicked or carted; `nothing`. -#}
 {%- macro new_to(item_key, user_id, leave_out) -%}
     (
-        ({{ owner(item_key) }} = '' or {{ owner(item_key) }} != {{ user_id }})
+        {{ owner("owner_key", item_key) }} != cityHash64({{ user_id }})
         and {{ item_key }} not in (
             select cityHash64(item_id)
             from user_items

@@ -8,11 +8,12 @@
 CREATE DICTIONARY owners
 (
     `item_key` UInt64,
-    `owner` String
+    `owner` String,
+    `owner_key` UInt64
 )
 PRIMARY KEY item_key
 SOURCE(CLICKHOUSE(QUERY '
-    select cityHash64(item_id) as item_key, owner from items final where owner != \'\'
+    select cityHash64(item_id) as item_key, owner, cityHash64(owner) as owner_key from items final where owner != \'\'
 '))
 LIFETIME(MIN 0 MAX 0)
 LAYOUT(HASHED())

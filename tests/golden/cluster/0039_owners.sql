@@ -5,11 +5,12 @@
 -- The writer reloads it when items changed.
 create dictionary if not exists shop.owners on cluster 'shards' (
     item_key UInt64,
-    owner String
+    owner String,
+    owner_key UInt64
 )
 primary key item_key
 source(clickhouse(query '
-    select cityHash64(item_id) as item_key, owner from shop.items final where owner != \'\'
+    select cityHash64(item_id) as item_key, owner, cityHash64(owner) as owner_key from shop.items final where owner != \'\'
 '))
 layout(hashed())
 lifetime(0)
