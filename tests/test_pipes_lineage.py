@@ -92,7 +92,7 @@ def test_a_value_named_with_a_with_is_no_table(ours: Library, warehouse: Warehou
     """`newest` and `hours_before` of trending are scalars."""
     found = lineage(ours["trending"], schema_of(warehouse))
     assert found.columns["usual"] == ["item_hours.events", "item_hours.hour"]
-    assert set(found.tables) == {"catalogue", "item_hours", "user_items"}
+    assert set(found.tables) == {"catalogue", "item_hours", "owners", "user_items"}
 
 
 def test_unions_joins_and_sub_queries_are_followed(reads: Reads) -> None:

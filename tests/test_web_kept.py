@@ -27,6 +27,12 @@ def shop(filled: Shop) -> Shop:
     return emptied(filled)
 
 
+@pytest.fixture
+def _nothing_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that trending fills is kept as short a while as trending is."""
+    monkeypatch.setattr("app.cache.time", SimpleNamespace(monotonic=lambda: 0.0))
+
+
 def partners(client: FlaskClient, item: str, **headers: str) -> list[str]:
     got = client.get(f"/pipes/also_bought?item_id={item}", headers=headers)
     body = json.loads(got.text)
@@ -48,6 +54,7 @@ def forget_all_pairs(shop: Shop) -> None:
     shop.warehouse.command(f"truncate table {shop.warehouse.database}.co_baskets")
 
 
+@pytest.mark.usefixtures("_nothing_grows_old")
 def test_an_event_refreshes_what_goes_with_its_items_and_leaves_the_rest_kept(client: FlaskClient, shop: Shop) -> None:
     know(client, "tea", "mug", "lamp", "bulb", "honey")
     buy(client, "o1", "tea", "mug")
@@ -111,6 +118,7 @@ def test_many_orders_later_a_late_line_still_refreshes_the_earlier_lines(
     assert partners(client, "tea") == ["mug", "spoon"]
 
 
+@pytest.mark.usefixtures("_nothing_grows_old")
 def test_the_same_order_id_of_another_person_is_another_order(client: FlaskClient, shop: Shop) -> None:
     know(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug", user="ada")
