@@ -20,6 +20,7 @@ from app.cache import Cache
 from app.errors import AlsoboughtError, PipeBroken
 from app.events import STANDARD_TYPES
 from app.pipes.filling import Filling, renamed
+from app.pipes.header import TOUCHED
 from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
 from app.pipes.template import ASKED, CLOCK, placeholders
@@ -153,10 +154,10 @@ def _versions(library: Library, pipe: Pipe) -> list[str]:
 
 
 def _touched_by(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The things whose events make an answer out of date, as the writer names them."""
-    name = pipe.header.cache_until
-    values_of = bound.get(name, []) if name else []
-    return [(name, value) for value in (values_of if isinstance(values_of, list) else [values_of])]
+    """The things whose events make an answer out of date, as the writer names them: items and people that were asked about."""
+    names = [name for name in TOUCHED if name in bound] if pipe.header.cache_until else []
+    values_of = {name: bound[name] if isinstance(bound[name], list) else [bound[name]] for name in names}
+    return [(name, value) for name in names for value in values_of[name]]
 
 
 def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Answer:

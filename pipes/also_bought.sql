@@ -2,8 +2,8 @@
 --
 -- :item_id    String                the product on the page; repeat it to ask for several at once
 -- :limit      UInt16 = 10 (1..100)  how many for each
--- :user_id    String?               for this person: without what they have
--- :leave_out  String = bought (nothing, bought, seen)  what the person has: bought or disliked; seen: also
+-- :user_id    String?               for this person: without what they offer, and what leave_out says
+-- :leave_out  String = nothing (nothing, bought, seen)  what the person has: bought or disliked; seen: also
 -- viewed, clicked, carted
 -- :exclude    Array(String)?        leave out these items; repeat it
 -- :category   String?               only products of this category, or below it

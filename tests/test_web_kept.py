@@ -195,3 +195,18 @@ def test_other_parameters_are_another_answer(client: FlaskClient) -> None:
     buy(client, "o1", "tea", "mug", "spoon")
     rows = [json.loads(client.get(f"/pipes/also_bought?item_id=tea&limit={n}").text)["rows"] for n in (2, 1, 2)]
     assert rows == [2, 1, 2]
+
+
+@pytest.mark.usefixtures("_nothing_grows_old")
+def test_what_goes_with_an_item_for_a_person_is_fresh_once_they_did_something(client: FlaskClient) -> None:
+    know(client, "tea", "mug", "pot")
+    for order, other in (("o1", "mug"), ("o2", "pot")):
+        buy(client, order, "tea", other, user="bob")
+    path = "/pipes/also_bought?item_id=tea&user_id=ada&leave_out=bought&limit=2"
+
+    def shown() -> set[str]:
+        return {row["other_item_id"] for row in json.loads(client.get(path).text)["data"]}
+
+    assert shown() == {"mug", "pot"}
+    buy(client, "o3", "mug", user="ada")
+    assert shown() == {"pot"}
