@@ -27,15 +27,21 @@ def shop(filled: Shop) -> Shop:
     return emptied(filled)
 
 
+@pytest.fixture
+def _nothing_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that trending fills is kept as short a while as trending is."""
+    monkeypatch.setattr("app.cache.time", SimpleNamespace(monotonic=lambda: 0.0))
+
+
 def partners(client: FlaskClient, item: str, **headers: str) -> list[str]:
     got = client.get(f"/pipes/also_bought?item_id={item}", headers=headers)
     body = json.loads(got.text)
-    return [] if body["pipe"]["fallback"] else sorted(row["other_item_id"] for row in body["data"])
+    return sorted(row["other_item_id"] for row in body["data"] if row["source"] == "also_bought")
 
 
 def for_you(client: FlaskClient, user: str, **headers: str) -> set[str]:
     body = json.loads(client.get(f"/pipes/for_you?user_id={user}", headers=headers).text)
-    return set() if body["pipe"]["fallback"] else {row["item_id"] for row in body["data"]}
+    return {row["item_id"] for row in body["data"] if row["source"] == "for_you"}
 
 
 def know(client: FlaskClient, *items: str) -> None:
@@ -48,6 +54,7 @@ def forget_all_pairs(shop: Shop) -> None:
     shop.warehouse.command(f"truncate table {shop.warehouse.database}.co_baskets")
 
 
+@pytest.mark.usefixtures("_nothing_grows_old")
 def test_an_event_refreshes_what_goes_with_its_items_and_leaves_the_rest_kept(client: FlaskClient, shop: Shop) -> None:
     know(client, "tea", "mug", "lamp", "bulb", "honey")
     buy(client, "o1", "tea", "mug")
@@ -111,6 +118,7 @@ def test_many_orders_later_a_late_line_still_refreshes_the_earlier_lines(
     assert partners(client, "tea") == ["mug", "spoon"]
 
 
+@pytest.mark.usefixtures("_nothing_grows_old")
 def test_the_same_order_id_of_another_person_is_another_order(client: FlaskClient, shop: Shop) -> None:
     know(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug", user="ada")
@@ -187,3 +195,18 @@ def test_other_parameters_are_another_answer(client: FlaskClient) -> None:
     buy(client, "o1", "tea", "mug", "spoon")
     rows = [json.loads(client.get(f"/pipes/also_bought?item_id=tea&limit={n}").text)["rows"] for n in (2, 1, 2)]
     assert rows == [2, 1, 2]
+
+
+@pytest.mark.usefixtures("_nothing_grows_old")
+def test_what_goes_with_an_item_for_a_person_is_fresh_once_they_did_something(client: FlaskClient) -> None:
+    know(client, "tea", "mug", "pot")
+    for order, other in (("o1", "mug"), ("o2", "pot")):
+        buy(client, order, "tea", other, user="bob")
+    path = "/pipes/also_bought?item_id=tea&user_id=ada&leave_out=bought&limit=2"
+
+    def shown() -> set[str]:
+        return {row["other_item_id"] for row in json.loads(client.get(path).text)["data"]}
+
+    assert shown() == {"mug", "pot"}
+    buy(client, "o3", "mug", user="ada")
+    assert shown() == {"pot"}

@@ -33,7 +33,7 @@ class Lineage:
 
     tables: {table or dictionary: its columns that are read, anywhere in the text}
     columns: {column of the answer: the "table.column" that its values are made of}; a mere count() is made of none
-    macros: {macro file: macros used}
+    macros: {macro file: macros used}, and the CSV files that they use
     """
 
     tables: dict[str, list[str]]
@@ -46,7 +46,8 @@ def lineage(pipe: Pipe, schema: Schema) -> Lineage:
     """The lineage of a pipe that passed every check. Raises nothing for a text that cannot be followed."""
     sql = pipe.sql([parameter.name for parameter in pipe.parameters])
     macros = _macros(pipe)
-    names = [name for name, _ in pipe.columns]
+    names = [name for name, _ in pipe.selected]
+    appended: dict[str, list[str]] = {name: [] for name, _ in pipe.columns[len(names) :]}
     tree = sqlglot.parse_one(sql, dialect="clickhouse")
     looked_up = {table for table, _ in _looked_up(tree)}
     try:
@@ -58,8 +59,10 @@ def lineage(pipe: Pipe, schema: Schema) -> Lineage:
         columns = {name: fed[name] for name in names}
     except Exception as error:  # of many kinds: what ClickHouse can say is more than any reader of it knows
         log.debug("the lineage of %s cannot be followed: %s", pipe.name, error)
-        return Lineage({t: [] for t in sorted({*pipe.tables, *looked_up})}, {n: [] for n in names}, macros, False)
-    return Lineage({table: sorted(tables[table]) for table in sorted(tables)}, columns, macros)
+        return Lineage(
+            {t: [] for t in sorted({*pipe.tables, *looked_up})}, {n: [] for n in names} | appended, macros, False
+        )
+    return Lineage({table: sorted(tables[table]) for table in sorted(tables)}, columns | appended, macros)
 
 
 def sharing(library: Library, pipe: Pipe) -> dict[str, list[str]]:
@@ -141,4 +144,6 @@ def _macros(pipe: Pipe) -> dict[str, list[str]]:
         if isinstance(each.template, nodes.Const):
             pairs = [(name, name) if isinstance(name, str) else name for name in each.names]
             found.setdefault(str(each.template.value), set()).update(name for name, here in pairs if here in called)
+    for name in pipe.csv_files:  # also through a macro
+        found[name] = {name.removesuffix(".csv")}
     return {name: sorted(found[name]) for name in sorted(found)}

@@ -11,6 +11,8 @@
         or startsWith({{ item("category", item_key) }}, concat({{ category }}, '/'))
     )
 {%- endmacro -%}
+{#- Whose offer an item is: owner, a user_id, empty for the shop's own; or owner_key, quicker to compare: cityHash64 of it, or 0. -#}
+{%- macro owner(attribute, item_key) -%} dictGet('owners', '{{ attribute }}', {{ item_key }}) {%- endmacro -%}
 {#- Whether an item can be bought now. An item that the catalogue does not know can. -#}
 {%- macro available(item_key) -%}
     dictGetOrDefault('catalogue', 'available', {{ item_key }}, true)

@@ -12,6 +12,7 @@ function cards({ data, meta }) {
         const told = [...(several ? [["for", titleOf(row.item_id)]] : []), ...facts(row, meta)];
         return h("li.card", {}, tile(product), h("div.what", {},
             h("p.name", {}, product.title), product.category ? h("p.quiet", {}, product.category) : null,
+            row.reason ? h("p.quiet", {}, row.reason) : null,
             h("dl.facts", {}, told.map(([label, text]) => h("div", {}, h("dt", {}, label), h("dd", {}, text))))));
     }));
 }
@@ -77,8 +78,11 @@ function cost({ rows, statistics = {}, pipe = {}, as_of: asOf, kept, roundTrip }
 export function answerView(answer) {
     const { pipe = {} } = answer;
     const parts = [h("dl.told", {}, cost(answer).map(([label, text]) => h("div", {}, h("dt", {}, label), h("dd", {}, text))))];
+    const others = [...new Set(answer.data.map((row) => row.source).filter((source) => source && source !== pipe.name))];
     if (pipe.fallback) {
         parts.push(h("p.notice", {}, h("strong", {}, `${pipe.fallback} answered. `), `${pipe.name} had no rows for these parameters.`));
+    } else if (others.length && answer.meta.at(-1)?.name === "source") {
+        parts.push(h("p.notice", {}, h("strong", {}, `${others.join(", ")} filled the list. `), `${pipe.name} had too few rows.`));
     }
     if (!answer.data.length) parts.push(h("p.note", {}, "No rows. Try another value, or make some events in the shop."));
     const views = [["Table", () => table(answer)], ["JSON", () => json(answer)]];

@@ -19,7 +19,7 @@ function valuesTable(values) {
 const rules = ({ version, cache_seconds: seconds, cache_until: until, fallback }) => [
     ["version", version],
     ["an answer is kept", seconds ? `${seconds} s${until ? ` or until an event touches its ${until}` : ""}` : "no"],
-    ["without rows", fallback ? `${fallback} answers` : "the answer is empty"],
+    ["too few rows", fallback ? `${fallback} fills the list` : "the list is short"],
 ];
 
 function findingsList(findings) {

@@ -73,7 +73,7 @@ export function tile(product) {
     return box;
 }
 
-const SHOWN_ELSEWHERE = new Set(["item_id", "other_item_id", "title", "category", "image"]);
+const SHOWN_ELSEWHERE = new Set(["item_id", "other_item_id", "title", "category", "image", "reason"]);
 
 /** What else a row says about its product, as [label, text] pairs in the order of the columns.
  *  `because_item_id` beside `because_title` is left out: people read the title. */

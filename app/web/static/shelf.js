@@ -53,7 +53,8 @@ export function makeShelf({ pipe, title, about, empty }, { wanted, open }, ...to
 
     function fillRow(item, row, meta, product, { same, marked }) {
         const before = item.querySelector(".what")?.textContent;
-        const more = facts(row, meta).slice(0, 2).map(([label, text]) => `${label} ${text}`);
+        const more = row.reason ? [row.reason] : facts(row, meta).slice(0, 2).map(([label, text]) => `${label} ${text}`);
+        if (row.source && row.source !== pipe) more.unshift(row.source);
         const mark = marks.get(product.id)?.mark;
         item.firstChild.replaceChildren(tile(product),
             h("span.what", {}, h("span.name", { title: product.title }, product.title),
