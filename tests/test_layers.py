@@ -59,9 +59,9 @@ LAYERS = [
     ["app.errands", "app.check"],
     ["app.users", "app.export", "app.freeze", "app.rebuild"],
     ["app.learning.registry"],  # what is computed now and then
-    ["app.learning.neighbours"],
+    ["app.learning.embeddings", "app.learning.neighbours"],
     ["app.learning.learned"],
-    ["app.learning.learner", "app.learning.ease"],
+    ["app.learning.learner", "app.learning.ease", "app.learning.factors"],
     ["app.learning.context"],
     ["app.learning.replacement"],
     ["app.letters", "app.load", "app.touched", "app.recorder"],
