@@ -12,37 +12,58 @@
 --
 -- @cache 60s item_id
 -- @fallback trending  item_id as other_item_id
-{% from 'attributes.sql' import traits %}
-{% from 'catalogue.sql' import item, keys_of %}
+{% from 'catalogue.sql' import item %}
 {% from 'lists.sql' import may_show %}
 with
     (
-        select arrayDistinct(arrayFlatten(groupArray({{ traits("title", "category", "brand") }})))
+        select (groupUniqArray(category), groupUniqArray(brand), arrayStringConcat(groupArray(title), ' '))
         from items final
         where item_id in {{ item_id }}
-    ) as wanted,
-    (select count() from items) as total,
-    shared as (
+    ) as asked,
+    {# Kitchen/Tea is in Kitchen, too. #}
+    arrayDistinct(
+        arrayFlatten(
+            arrayMap(
+                path -> arrayMap(
+                    depth
+                    -> concat(arrayStringConcat(arraySlice(splitByChar('/', path), 1, depth), '/'), '/'),
+                    arrayEnumerate(splitByChar('/', path))
+                ),
+                arrayFilter(path -> path != '', asked .1)
+            )
+        )
+    ) as wanted_levels,
+    arrayFilter(name -> name != '', asked .2) as wanted_brands,
+    arrayDistinct(tokens(lowerUTF8(asked .3))) as wanted_words,
+    (select count() from items final) as total,
+    like_it as (
         select
             cityHash64(item_id) as like_key,
-            arrayIntersect({{ traits("title", "category", "brand") }}, wanted) as common
+            arrayIntersect(tokens(lowerUTF8(title)), wanted_words) as words,
+            has(wanted_brands, brand) as of_brand,
+            arrayFilter(level -> startsWith(concat(category, '/'), level), wanted_levels) as levels,
+            arrayConcat(
+                arrayMap(word -> concat('word ', word), words),
+                levels,
+                if(of_brand, [concat('brand ', brand)], [])
+            ) as common
         from items final
         where item_id not in {{ item_id }} and notEmpty(common)
     ),
-    {# The weight of a trait is its inverse document frequency. #}
-    weights as (
-        select groupArray(trait) as known, groupArray(weight) as weighing
-        from (select arrayJoin(common) as trait, ln(1 + total / count()) as weight from shared group by trait)
-    ),
+    {# How much each says: its inverse document frequency. #}
+    (
+        select (groupArray(one), groupArray(weight))
+        from (select arrayJoin(common) as one, ln(1 + total / count()) as weight from like_it group by one)
+    ) as weights,
     best as (
         select
             like_key,
-            common,
-            arraySum(
-                trait -> transform(trait, (select known from weights), (select weighing from weights), 0.),
-                common
-            ) as strength
-        from shared
+            arraySort(words) as said,
+            of_brand,
+            levels,
+            notEmpty(levels) and has(asked .1, {{ item("category", "like_key") }}) as in_it,
+            arraySum(one -> transform(one, weights .1, weights .2, 0.), common) as strength
+        from like_it
         where {{ may_show("like_key", exclude, category, min_price, max_price, brand) }}
         order by strength desc, like_key
         limit {{ limit }}
@@ -52,7 +73,28 @@ select
     {{ item("title", "like_key") }} as title,
     {{ item("category", "like_key") }} as category,
     round(strength, 6) as score,
-    arrayStringConcat(common, ', ') as reason
+    arrayStringConcat(
+        arrayFilter(
+            part -> part != '',
+            [
+                multiIf(
+                    of_brand and in_it,
+                    'the same brand and category',
+                    of_brand and notEmpty(levels),
+                    'the same brand, a category near to it',
+                    of_brand,
+                    'the same brand',
+                    in_it,
+                    'the same category',
+                    notEmpty(levels),
+                    'a category near to it',
+                    ''
+                ),
+                if(empty(said), '', concat('also ', arrayStringConcat(arraySlice(said, 1, 3), ' and ')))
+            ]
+        ),
+        '; '
+    ) as reason
 from best
 order by strength desc, like_key
 limit {{ limit }}

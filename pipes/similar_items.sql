@@ -81,6 +81,7 @@ select
 from candidates
 where
     notEmpty(mean)
+    and distance < 1
     and near_key not in {{ keys_of(item_id) }}
     and {{ may_show("near_key", exclude, category, min_price, max_price, brand) }}
 order by score desc, near_key
