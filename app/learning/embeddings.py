@@ -196,7 +196,7 @@ def _bring(context: Context, table: Replacement) -> tuple[int, int]:
     dimensions = int(found[0][0])
     brought = f"{context.warehouse.database}.brought_embeddings final"
     table.command(
-        f"insert into {{table}} select item_key, embedding, '{BROUGHT}', version from {brought}"
+        f"insert into {{table}} select item_key, embedding, '{BROUGHT}', (select max(version) from {brought}) from {brought}"
         f" where length(embedding) = {dimensions:d}"
     )
     return dimensions, sum(int(items) for _, items in found[1:])
