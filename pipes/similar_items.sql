@@ -86,7 +86,7 @@ select
 from candidates
 where
     asked .1 > 0
-    and score > 0
+    and score >= 0.001
     and near_key not in {{ keys_of(item_id) }}
     and {{ may_show("near_key", exclude, category, min_price, max_price, brand) }}
 order by score desc, near_key
