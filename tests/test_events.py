@@ -209,7 +209,7 @@ def test_a_vector_of_an_item_must_point_somewhere_and_be_as_long_as_those_before
     assert [(one.index, one.problem) for one in bad] == [
         (1, "embedding: 3 numbers, and the items before it have 2"),
         (2, "embedding: its numbers are all 0, so that it points nowhere; leave it out"),
-        (3, "embedding[...]: expected `float`, got `str`"),
-        (4, "embedding[...]: expected `float` <= 1000000000.0"),
+        (3, "embedding[1]: expected `float`, got `str`"),
+        (4, "embedding[0]: expected `float` <= 1000000000.0"),
         (7, "embedding: expected `array` of length <= 4096"),
     ]
