@@ -58,10 +58,9 @@ with
     best as (
         select
             like_key,
-            arraySort(words) as said,
+            words,
             of_brand,
             levels,
-            notEmpty(levels) and has(asked .1, {{ item("category", "like_key") }}) as in_it,
             arraySum(one -> transform(one, weights .1, weights .2, 0.), common) as strength
         from like_it
         where {{ may_show("like_key", exclude, category, min_price, max_price, brand) }}
@@ -78,19 +77,23 @@ select
             part -> part != '',
             [
                 multiIf(
-                    of_brand and in_it,
+                    of_brand and has(asked .1, category),
                     'the same brand and category',
                     of_brand and notEmpty(levels),
                     'the same brand, a category near to it',
                     of_brand,
                     'the same brand',
-                    in_it,
+                    notEmpty(levels) and has(asked .1, category),
                     'the same category',
                     notEmpty(levels),
                     'a category near to it',
                     ''
                 ),
-                if(empty(said), '', concat('also ', arrayStringConcat(arraySlice(said, 1, 3), ' and ')))
+                if(
+                    empty(words),
+                    '',
+                    concat('also ', arrayStringConcat(arraySlice(arraySort(words), 1, 3), ' and '))
+                )
             ]
         ),
         '; '
