@@ -117,6 +117,8 @@ def test_a_run_that_fails_leaves_the_old_table_and_nothing_else(shop: Shop) -> N
         learn("neighbours", context_of(shop, exchange=fail), {"people": 2})
     assert (neighbours(shop), latest(shop.warehouse)) == (before, runs)
     assert tables_being_made(shop) == []
+    databases = shop.warehouse.trusted_rows("select name from system.databases").data
+    assert [replacement.database_of(shop.warehouse)] not in databases
 
 
 def tables_being_made(shop: Shop) -> list[list[str]]:
@@ -212,6 +214,13 @@ def test_titles_are_close_by_their_words(shop: Shop) -> None:
     assert ask(shop, "similar_items", item_id="a", limit=1)[0]["other_item_id"] == "b"
     found = ask(shop, "similar_items", item_id="d", limit=1)[0]
     assert (found["other_item_id"], found["reason"]) == ("c", "close to Iron pans in its words")
+
+
+def test_of_items_that_are_as_near_the_index_may_find_any(shop: Shop) -> None:
+    titles = ["Green tea"] * 60 + ["Iron pan"] * 60
+    items = [Item(item_id=f"i{place}", title=title) for place, title in enumerate(titles)]
+    shop.writer.submit(Submission(items)).result()
+    assert learn("embeddings", context_of(shop), {"from": "titles", "dimensions": 3}).quality["recall"] == 1
 
 
 def test_the_vectors_of_the_shop_are_indexed_and_newer_ones_take_their_place(shop: Shop) -> None:

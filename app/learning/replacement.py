@@ -66,7 +66,12 @@ class Replacement:
             raise Unusable("the same is being learnt by another command, which began later", "Wait for that one")
 
     def drop(self) -> None:
+        """Takes it away, and the database with the last one in it."""
         self.warehouse.command(f"drop table if exists {self.name} sync")
+        database = database_of(self.warehouse)
+        sql = "select count() from system.tables where database = {database:String}"
+        if not int(self.warehouse.trusted_rows(sql, {"database": database}).data[0][0]):
+            self.warehouse.command(f"drop database if exists {database} sync")
 
 
 def _refuse_cluster(warehouse: Warehouse, table: str) -> None:
