@@ -57,6 +57,7 @@ class ItemRow(msgspec.Struct):
     image: str
     owner: str
     attributes: dict[str, str]
+    embedding: list[float]
     version: int
     updated_at: datetime
 

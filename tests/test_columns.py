@@ -135,6 +135,18 @@ def test_the_rest_is_kept_beside_what_is_there() -> None:
     assert item == Item(item_id="7", available=False, attributes={"colour": "red", "weight": "2.5"})
 
 
+@pytest.mark.parametrize("cell", ["[0.5, -1]", [0.5, -1.0]], ids=["text", "list"])
+def test_a_vector_is_a_cell_of_json_or_a_list_of_parquet(cell: object) -> None:
+    assert read({"item_id": "tea", "embedding": cell}, "items") == Item(item_id="tea", embedding=[0.5, -1])
+
+
+@pytest.mark.parametrize("cell", ["[NaN]", [0.5, float("nan")], "0.5 1"])
+def test_what_is_no_vector_is_refused(cell: object) -> None:
+    problem = read({"item_id": "tea", "embedding": cell}, "items")
+    assert isinstance(problem, str)
+    assert problem.startswith("embedding: ")
+
+
 @pytest.mark.parametrize(
     ("columns", "problem"),
     [

@@ -6,6 +6,9 @@
 --
 -- 0038_items_owner
 -- Whose offer an item is, a user_id: nobody is offered their own. Empty for the shop's.
+--
+-- 0042_items_embedding
+-- A vector of the shop's own for an item, of its picture or its text; empty for none. It is served from brought_embeddings.
 
 CREATE TABLE items
 (
@@ -19,7 +22,8 @@ CREATE TABLE items
     `owner` String,
     `attributes` Map(String, String),
     `version` UInt64,
-    `updated_at` DateTime64(3, 'UTC')
+    `updated_at` DateTime64(3, 'UTC'),
+    `embedding` Array(Float32)
 )
 ENGINE = ReplacingMergeTree(version)
 ORDER BY item_id
