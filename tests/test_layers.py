@@ -12,6 +12,7 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
+    ["app.cli_evaluate"],
     ["app.cli_pipes"],
     ["app.cli_cases", "app.cli_files", "app.cli_show"],
     [
@@ -27,6 +28,12 @@ LAYERS = [
     ["app.cli_diff"],
     ["app.doctor"],
     ["app.demo.play"],
+    ["app.evaluation.shown"],
+    ["app.evaluation.run"],
+    ["app.evaluation.report"],
+    ["app.evaluation.replay"],
+    ["app.evaluation.sources"],
+    ["app.evaluation.shop_log"],
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases_update", "app.pipe_files"],
     ["app.cases", "app.serve"],
@@ -56,6 +63,7 @@ LAYERS = [
     ["app.watch"],
     ["app.errands", "app.check"],
     ["app.users", "app.export", "app.freeze", "app.rebuild"],
+    ["app.evaluation.ask"],
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files", "app.explain"],
@@ -101,6 +109,13 @@ LAYERS = [
     ["app.apart", "app.replay.shown", "app.replay.markdown"],
     ["app.replay.words"],
     ["app.replay.report"],
+    ["app.evaluation.bootstrap"],
+    ["app.evaluation.measures"],
+    [f"app.evaluation.baselines.{name}" for name in ("co_occurrence", "popular", "user_cf")],
+    ["app.evaluation.baselines.personal"],
+    ["app.evaluation.baselines.registry", "app.evaluation.baselines.scores"],
+    ["app.evaluation.tasks"],
+    ["app.evaluation.log"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
     ["app.line"],
     ["app.expected", "app.failpoints", "app.replay.overlap"],
