@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ LAYERS = [
         "app.cli_check",
         "app.cli_doctor",
         "app.cli_ingest",
+        "app.cli_learn",
         "app.cli_letters",
         "app.cli_load",
         "app.cli_migrate",
@@ -64,6 +66,12 @@ LAYERS = [
     ["app.errands", "app.check"],
     ["app.users", "app.export", "app.freeze", "app.rebuild"],
     ["app.evaluation.ask"],
+    ["app.learning.registry"],  # what is computed now and then
+    ["app.learning.neighbours"],
+    ["app.learning.learned"],
+    ["app.learning.learner", "app.learning.ease"],
+    ["app.learning.context"],
+    ["app.learning.replacement"],
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files", "app.explain"],
@@ -92,7 +100,7 @@ LAYERS = [
     ["app.intake", "app.ledger", "app.rewrites"],
     ["app.warehouse"],  # the door
     ["app.folder"],
-    ["app.pipes.lineage"],
+    ["app.pipes.lineage", "app.pipes.filling"],
     ["app.pipes.library", "app.pipes.drafts"],  # the thought
     ["app.pipes.trial"],
     ["app.pipes.check", "app.pipes.engine"],
@@ -113,6 +121,7 @@ LAYERS = [
     ["app.evaluation.measures"],
     [f"app.evaluation.baselines.{name}" for name in ("co_occurrence", "popular", "user_cf")],
     ["app.evaluation.baselines.personal"],
+    ["app.evaluation.baselines.matrices"],
     ["app.evaluation.baselines.registry", "app.evaluation.baselines.scores"],
     ["app.evaluation.tasks"],
     ["app.evaluation.log"],
@@ -125,7 +134,10 @@ PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer
 ENGINES = ("chdb", "clickhouse_connect")
 PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.template", "app.pipes.check", "app.errors"]
 PURE += ["app.replay.overlap", "app.replay.report", "app.replay.words", "app.replay.markdown"]
-PURE += [f"app.pipes.{name}" for name in ("columns", "declaration", "engine", "kinds", "order", "places", "scopes")]
+PURE += [
+    f"app.pipes.{name}"
+    for name in ("columns", "declaration", "engine", "filling", "kinds", "order", "places", "scopes")
+]
 PURE += ["app.migrations.cluster", "app.migrations.files", "app.migrations.statement"]
 
 
@@ -172,6 +184,12 @@ def test_packages_say_what_they_are_for_and_nothing_else() -> None:
     for path in (HOME / "app").rglob("__init__.py"):
         assert ast.get_docstring(tree(path)), path
         assert len(tree(path).body) == 1, path
+
+
+def test_every_package_is_installed() -> None:
+    project = tomllib.loads((HOME / "pyproject.toml").read_text())
+    folders = {".".join(path.parent.relative_to(HOME).parts) for path in (HOME / "app").rglob("__init__.py")}
+    assert set(project["tool"]["setuptools"]["packages"]) == folders
 
 
 @pytest.mark.parametrize("module", modules())

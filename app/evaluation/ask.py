@@ -15,8 +15,8 @@ from typing import Any
 from app.answers import Answer, answer
 from app.errors import Unusable
 from app.evaluation.tasks import ALSO_BOUGHT, NOVEL, Query
-from app.pipes.library import Library, Pipe
-from app.recorder import SHOWN
+from app.pipes.filling import SHOWN
+from app.pipes.library import SOURCE, Library, Pipe
 from app.warehouse import Warehouse
 
 TOGETHER = 64  # keys of one query
@@ -120,7 +120,7 @@ class _Asking:
         given = {**how.given, **more, **({how.by: list(subjects)} if how.by else {})}
         found = answer(self.library, self.warehouse, how.pipe.name, given, self.now)
         into.update({subject: [] for subject in subjects})
-        for key, item, filled in _rows(found, how.by if how.together else "", how.pipe.name):
+        for key, item, filled in _rows(found, how.by if how.together else ""):
             subject = key if how.together else subjects[0]
             into[subject].append(item)
             if filled:
@@ -138,17 +138,17 @@ class _Asking:
         return allowed[: how.length]
 
 
-def _rows(found: Answer, key: str, pipe: str) -> list[tuple[str, str, bool]]:
+def _rows(found: Answer, key: str) -> list[tuple[str, str, bool]]:
     """Of each row the value of the key, the item it shows, and whether another pipe than the asked one gave it."""
     names = [column.name for column in found.meta]
     shown = next(names.index(name) for name in SHOWN if name in names)
     keyed = names.index(key) if key else None
-    source = names.index("source") if "source" in names and found.fallback else None
+    source = names.index(SOURCE) if found.pipe.tells_source else None
     return [
         (
             str(row[keyed]) if keyed is not None else "",
             str(row[shown]),
-            row[source] != pipe if source is not None else found.fallback is not None,
+            source is not None and row[source] != found.pipe.name,
         )
         for row in found.data
         if row[shown] is not None

@@ -43,7 +43,9 @@ class System(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`people` ask the `questions`; `against` is the baseline whose distance each row tells."""
+    """`people` ask the `questions`; `learnt`: what was learnt for the pipes.
+
+    `against` is the baseline whose distance each row tells."""
 
     data: str
     task: str
@@ -55,6 +57,7 @@ class Report(msgspec.Struct, frozen=True):
     seed: int
     resamples: int
     parameters: Mapping[str, Sequence[str]]
+    learnt: Mapping[str, str]
     against: str
     systems: list[System]
 

@@ -9,13 +9,15 @@ from datetime import datetime
 
 import msgspec
 
-from app.errors import Unusable
+from app.errors import AlsoboughtError, Unusable
 from app.evaluation.ask import Form, ask, form
 from app.evaluation.baselines.registry import BASELINES, Baseline, baseline
 from app.evaluation.bootstrap import RESAMPLES
 from app.evaluation.replay import Progress, Replayed
 from app.evaluation.report import Report, Said, systems
 from app.evaluation.tasks import ALSO_BOUGHT, NEXT, Query, queries
+from app.learning.context import Context
+from app.learning.registry import filling, learn
 from app.pipes.library import Library, Pipe
 
 DEFAULT_BASELINE = "popularity"
@@ -91,6 +93,7 @@ def evaluate(plan: Plan, replay: Replayed, data: str, progress: Progress) -> Eva
             f" in the {split.days} days from {split.train_before:%Y-%m-%d} on",
             "Take an earlier --train-before or more --days",
         )
+    learnt = _learn([one.pipe for one in found.asked.values() if isinstance(one, Form)], replay, progress)
     said = [
         _ask(one, replay, asked, progress)
         if isinstance(one, Form)
@@ -108,6 +111,7 @@ def evaluate(plan: Plan, replay: Replayed, data: str, progress: Progress) -> Eva
         seed=plan.seed,
         resamples=RESAMPLES,
         parameters=plan.parameters,
+        learnt=learnt,
         against=found.against,
         systems=systems(said, asked, replay, plan.at, plan.seed, found.against),
     )
@@ -118,6 +122,34 @@ def _task(pipe: Pipe) -> str:
     """For a pipe that must be told an item also-bought, else next."""
     needed = {parameter.name for parameter in pipe.parameters if parameter.required}
     return ALSO_BOUGHT if "item_id" in needed else NEXT
+
+
+def _learn(pipes: Sequence[Pipe], replay: Replayed, progress: Progress) -> dict[str, str]:
+    """What these pipes read, and those they fall back on, and no view fills: of the events before the split.
+
+    Returns what each learner said of it, or why it could not learn: then its tables are empty, as they would be in the shop.
+    """
+    shop, now = replay.shop, replay.log.split.train_before
+    tables = {table for pipe in pipes for one in _chain(pipe, shop.library) for table in one.tables}
+    context = Context(shop.warehouse, shop.settings.home_folder, now, progress)
+    said = {}
+    for learner in filling(tables):
+        try:
+            said[learner.name] = learn(learner.name, context).line
+        except Unusable as error:
+            said[learner.name] = str(error)
+    return said
+
+
+def _chain(pipe: Pipe, library: Library) -> list[Pipe]:
+    """A pipe and those that fill its lists."""
+    found = [pipe]
+    while (fallback := found[-1].header.fallback) and fallback.pipe not in [one.name for one in found]:
+        try:
+            found.append(library[fallback.pipe])
+        except AlsoboughtError:
+            break  # it fills nothing
+    return found
 
 
 def _ask(how: Form, replay: Replayed, asked: Sequence[Query], progress: Progress) -> Said:

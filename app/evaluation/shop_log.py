@@ -24,7 +24,7 @@ PAGE = 200_000  # rows of an answer
 EVENT = (
     "event_type, user_id, session_id, item_id, category, order_id, order_size, quantity, price, timestamp, properties"
 )
-ITEM = "item_id, title, category, brand, price, available, image, attributes"
+ITEM = "item_id, title, category, brand, price, available, image, attributes, embedding"
 FORM = "settings date_time_output_format = 'iso', output_format_json_quote_decimals = 0"
 
 

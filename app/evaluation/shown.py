@@ -23,6 +23,8 @@ def show(made: Report, console: Console) -> None:
     if made.parameters:
         told = " ".join(f"{name}={value}" for name, values in made.parameters.items() for value in values)
         console.print(f"asked with {told}", style="dim", markup=False)
+    for name, line in made.learnt.items():
+        console.print(f"learnt {name}: {line}", style="dim", markup=False)
     for table in (_quality(made), _differences(made), _lists(made)):
         if table.rows:
             console.print()

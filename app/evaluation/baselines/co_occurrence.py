@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
-from app.evaluation.baselines.scores import TIE_BREAK, Floats, best, of_baskets, popularity, shown_rows, with_stranger
+from app.evaluation.baselines.matrices import of_baskets, with_stranger
+from app.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
 from app.evaluation.log import Purchases
 from app.evaluation.tasks import ALSO_BOUGHT, Query
 from app.events import Item

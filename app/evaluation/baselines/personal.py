@@ -11,16 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from app.evaluation.baselines.scores import (
-    TIE_BREAK,
-    Floats,
-    baskets_ago,
-    best,
-    of_users,
-    popularity,
-    user_rows,
-    with_stranger,
-)
+from app.evaluation.baselines.matrices import of_users, with_stranger
+from app.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
 from app.evaluation.log import Purchases
 from app.evaluation.tasks import NEXT, NOVEL, WINDOW, Query
 from app.events import Item

@@ -1,19 +1,16 @@
-"""What baselines share: purchases as sparse matrices, and the best items of a row of scores."""
+"""What baselines share: popularity, the age of baskets, and the best items of a row of scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from app.evaluation.log import Integers, Names, Purchases
 from app.evaluation.tasks import Query
 
 Floats = npt.NDArray[np.float64]
-Matrix = Any  # a scipy.sparse.csr_matrix; scipy says nothing about its types
 ROWS = 256  # questions that are scored at once: each has a score for every item
 RECENT_DAYS = 28
 TIE_BREAK = 1e-9
@@ -26,23 +23,6 @@ def popularity(past: Purchases, days: float = RECENT_DAYS) -> Floats:
     return np.bincount(recent.item, minlength=len(past.names.items)) / max(1, baskets)
 
 
-def matrix(rows: Integers, columns: Integers, values: Floats, shape: tuple[int, int]) -> Matrix:
-    """Equal places are added up."""
-    return sparse.csr_matrix((values, (rows, columns)), shape=shape)
-
-
-def of_users(past: Purchases, values: Floats) -> Matrix:
-    """users x items of these values, one for each of `past.lines`."""
-    return matrix(past.lines.user, past.lines.item, values, (len(past.names.users), len(past.names.items)))
-
-
-def of_baskets(past: Purchases, values: Floats | None = None) -> Matrix:
-    """baskets x items, 1 in each place or these values."""
-    lines = past.lines
-    given = np.ones(len(lines)) if values is None else values
-    return matrix(lines.basket, lines.item, given, (len(past.names.baskets), len(past.names.items)))
-
-
 def baskets_ago(past: Purchases) -> Floats:
     """Of each of `past.lines` how many baskets its user has begun since: 0 in the latest. Of two at once the one named later is."""
     lines, count = past.lines, len(past.names.baskets)
@@ -53,17 +33,6 @@ def baskets_ago(past: Purchases) -> Floats:
     ago = np.zeros(count)
     ago[baskets[order]] = last - np.arange(len(order))
     return ago[lines.basket]
-
-
-def shares(scores: Matrix) -> Matrix:
-    """Rows that sum to one."""
-    return sparse.diags(1 / np.maximum(np.asarray(scores.sum(axis=1)).ravel(), 1e-12)) @ scores
-
-
-def unit(scores: Matrix) -> Matrix:
-    """Rows of length one."""
-    lengths = np.sqrt(np.asarray(scores.multiply(scores).sum(axis=1)).ravel())
-    return sparse.diags(1 / np.maximum(lengths, 1e-12)) @ scores
 
 
 def best(
@@ -105,8 +74,3 @@ def user_rows(queries: Sequence[Query], names: Names) -> Integers:
 def shown_rows(queries: Sequence[Query], names: Names) -> Integers:
     """The same of the items shown."""
     return np.asarray([names.item_places.get(query.shown, len(names.items)) for query in queries], dtype=np.int64)
-
-
-def with_stranger(scores: Matrix) -> Matrix:
-    """One more row, of nothing."""
-    return sparse.vstack([scores, sparse.csr_matrix((1, scores.shape[1]))], format="csr")

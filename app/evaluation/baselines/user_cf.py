@@ -10,20 +10,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from app.evaluation.baselines.matrices import matrix, of_users, shares, unit, with_stranger
 from app.evaluation.baselines.personal import RAREST, USER_TASKS
-from app.evaluation.baselines.scores import (
-    TIE_BREAK,
-    Floats,
-    baskets_ago,
-    best,
-    matrix,
-    of_users,
-    popularity,
-    shares,
-    unit,
-    user_rows,
-    with_stranger,
-)
+from app.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
 from app.evaluation.log import Purchases
 from app.evaluation.tasks import NOVEL, Query
 from app.events import Item
