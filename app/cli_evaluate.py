@@ -29,7 +29,7 @@ def _day(ctx: click.Context, option: click.Parameter, given: datetime | None) ->
 
 
 @click.command()
-@click.argument("pipes", nargs=-1, metavar="PIPE...")
+@click.argument("pipes", nargs=-1, metavar="[PIPE...]")
 @click.option(
     "--train-before",
     type=click.DateTime(["%Y-%m-%d"]),
@@ -80,7 +80,7 @@ def evaluate(
     """
     from app.evaluation.run import Plan
 
-    if not pipes:
+    if not pipes and not baselines:
         raise click.UsageError("Name a pipe, such as for_you; `alsobought pipe ls` lists them")
     plan = Plan(pipes, task or "", train_before, days, at, users, seed, baselines, read_parameters(given))
     found = _evaluated(settings, plan, dataset, keep)
@@ -104,12 +104,12 @@ def _evaluated(settings: Settings, plan: Plan, dataset: str | None, keep: Path |
     from app.evaluation.run import systems_of
     from app.evaluation.sources import opened
 
-    def ready(library: Library) -> object:
-        return systems_of(plan, library)
+    def asks(library: Library) -> bool:
+        return bool(systems_of(plan, library).pipes)
 
     with opened(settings, dataset) as source:
         split = source.split(plan.train_before, plan.days)
-        with replayed(settings, source, split, keep, ready, _progress) as replay:
+        with replayed(settings, source, split, keep, asks, _progress) as replay:
             return run(plan, replay, source.name, _progress)
 
 

@@ -188,7 +188,7 @@ def quiet(title: str, total: int, unit: str) -> Any:
 @pytest.fixture(scope="module")
 def replay(home: Path, on: Engine) -> Iterator[Replayed]:
     settings = Settings(home=str(home), batch_seconds=0.001)
-    with replayed(settings, source_of(EVENTS), SPLIT, None, lambda _: None, quiet) as made:
+    with replayed(settings, source_of(EVENTS), SPLIT, None, lambda _: True, quiet) as made:
         yield made
 
 

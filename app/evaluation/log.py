@@ -166,6 +166,15 @@ def milliseconds(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
 
 
+def moment(milliseconds_since: int) -> datetime:
+    """The same back again.
+
+    >>> moment(86400000).isoformat()
+    '1970-01-02T00:00:00+00:00'
+    """
+    return datetime.fromtimestamp(milliseconds_since / 1000, UTC)
+
+
 def day(text: datetime) -> datetime:
     """Midnight in UTC, of a date that names no zone."""
     return text.replace(tzinfo=UTC)

@@ -49,10 +49,11 @@ def replayed(
     source: Source,
     split: Split,
     keep: Path | None,
-    ready: Callable[[Library], object],
+    asks: Callable[[Library], bool],
     progress: Progress,
 ) -> Iterator[Replayed]:
-    """The shop as it was at the split. `ready` looks at its pipes before anything takes long; `keep` is a folder for it.
+    """The shop as it was at the split; `keep` is a folder for it. `asks` looks at its pipes before anything takes long, and
+    says whether any is asked: else nothing is stored.
 
     Raises WarehouseFault, MigrationFault, NotStored.
     """
@@ -63,9 +64,9 @@ def replayed(
         shutil.rmtree(folder)  # of a run that was killed
     shop = open_shop(_settings(settings, folder), lambda: split.train_before)
     try:
-        ready(shop.library)
-        log, items = _fill(shop, source, split, progress, stored=kept)
-        if folder:
+        needed = asks(shop.library) and not kept
+        log, items = _fill(shop, source, split, progress, store=needed)
+        if folder and needed:
             (folder / WHOLE).touch()
         yield Replayed(shop, log, items)
     finally:
@@ -75,17 +76,16 @@ def replayed(
         shop.close()
 
 
-def _fill(shop: Shop, source: Source, split: Split, progress: Progress, *, stored: bool) -> tuple[Log, dict[str, Item]]:
-    """Reads the log once, for the writer and for the columns; for these alone where all is stored."""
+def _fill(shop: Shop, source: Source, split: Split, progress: Progress, *, store: bool) -> tuple[Log, dict[str, Item]]:
+    """Reads the log once, for the writer and for the columns; for these alone where nothing is to be stored."""
     collector, stream = Collector(split), Stream(shop.writer)
     items = source.items()
-    if not stored:
+    if store:
         stream.send(Submission(items, SOURCE))
-    title = "Reading the log" if stored else "Replaying the log"
-    with progress(title, source.size(split.end), "events") as told:
+    with progress("Replaying the log" if store else "Reading the log", source.size(split.end), "events") as told:
         for batch in source.batches(split.end):
             collector.add(batch)
-            if not stored:
+            if store:
                 stream.send(Submission(_before(batch, split), SOURCE))
             told(len(batch))
         stream.finish()

@@ -26,7 +26,7 @@ TOGETHER = 512  # questions of a baseline
 
 @dataclass(frozen=True)
 class Plan:
-    """What to evaluate. An empty `task` is the one that fits the first pipe; without baselines it is `popularity` alone.
+    """What to evaluate. An empty `task` is the one that fits the first pipe; no baselines are `popularity` alone; no pipes, none.
 
     A baseline may be a pipe. `parameters` go to the pipes that take them.
     """
@@ -59,10 +59,14 @@ class Systems:
     against: str
     asked: Mapping[str, Form | Baseline]
 
+    @property
+    def pipes(self) -> list[Pipe]:
+        return [one.pipe for one in self.asked.values() if isinstance(one, Form)]
+
 
 def systems_of(plan: Plan, library: Library) -> Systems:
     """Raises Unusable, NoSuchPipe, PipeBroken for whatever cannot be asked."""
-    task = plan.task or _task(library[plan.pipes[0]])
+    task = plan.task or (_task(library[plan.pipes[0]]) if plan.pipes else NEXT)
     baselines = list(plan.baselines) or [DEFAULT_BASELINE]
     asked: dict[str, Form | Baseline] = {}
     for name in [*plan.pipes, *baselines]:
@@ -73,11 +77,12 @@ def systems_of(plan: Plan, library: Library) -> Systems:
         else:
             there = ", ".join([*BASELINES, *library.names()])
             raise Unusable(f"there is no baseline and no pipe called {name!r}", f"There are {there}")
-    pipes = [one.pipe for one in asked.values() if isinstance(one, Form)]
-    known = {parameter.name for pipe in pipes for parameter in pipe.parameters}
+    found = Systems(task, baselines[0], asked)
+    known = {parameter.name for pipe in found.pipes for parameter in pipe.parameters}
     if unknown := [name for name in plan.parameters if name not in known]:
-        raise Unusable(f"no asked pipe has the parameter {unknown[0]}", f"There are {', '.join(sorted(known))}")
-    return Systems(task, baselines[0], asked)
+        there = ", ".join(sorted(known)) or "none"
+        raise Unusable(f"no asked pipe has the parameter {unknown[0]}", f"There are {there}")
+    return found
 
 
 def evaluate(plan: Plan, replay: Replayed, data: str, progress: Progress) -> Evaluation:
@@ -93,7 +98,7 @@ def evaluate(plan: Plan, replay: Replayed, data: str, progress: Progress) -> Eva
             f" in the {split.days} days from {split.train_before:%Y-%m-%d} on",
             "Take an earlier --train-before or more --days",
         )
-    learnt = _learn([one.pipe for one in found.asked.values() if isinstance(one, Form)], replay, progress)
+    learnt = _learn(found.pipes, replay, progress)
     said = [
         _ask(one, replay, asked, progress)
         if isinstance(one, Form)

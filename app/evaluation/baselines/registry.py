@@ -31,6 +31,10 @@ BASELINES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "co-occurrence": ("co_occurrence", "CoOccurrence", {}),
     "co-occurrence-weighted": ("co_occurrence", "CoOccurrence", {"weighted": True}),
     "user-cf": ("user_cf", "UserCF", {}),
+    "ease": ("ease", "Ease", {}),
+    "als": ("als", "Als", {}),
+    "swing": ("swing", "Swing", {}),
+    "lightgbm": ("lightgbm_rank", "LightGBM", {}),
 }
 
 

@@ -38,6 +38,16 @@ class UserCF:
         return best(queries, k, self.past, self._scores)
 
     def _scores(self, queries: Sequence[Query]) -> Floats:
+        theirs = self.of_neighbours(queries)
+        return theirs if self._alone else self.own(queries) + self._blend * theirs
+
+    def own(self, queries: Sequence[Query]) -> Floats:
+        """Each one's decayed shares, what is popular a little higher."""
+        shares: Floats = self.shares[user_rows(queries, self.names)].toarray()
+        return shares * np.maximum(self.popular, RAREST) ** POPULAR
+
+    def of_neighbours(self, queries: Sequence[Query]) -> Floats:
+        """The mean of the neighbours' shares, by nearness."""
         users = user_rows(queries, self.names)
         near: Floats = (self.roots[users] @ self.roots.T).toarray()
         near[np.arange(len(users)), users] = 0
@@ -46,10 +56,5 @@ class UserCF:
         rows = np.repeat(np.arange(len(users)), count)
         weights = near[rows, nearest.ravel()] ** self._power
         sums = np.maximum(np.bincount(rows, weights, minlength=len(users)), 1e-12)
-        theirs: Floats = (
-            matrix(rows, nearest.ravel(), weights / sums[rows], near.shape) @ self.shares
-        ).toarray() + TIE_BREAK * self.popular
-        if self._alone:
-            return theirs
-        own: Floats = self.shares[users].toarray()
-        return own * np.maximum(self.popular, RAREST) ** POPULAR + self._blend * theirs
+        mean = matrix(rows, nearest.ravel(), weights / sums[rows], near.shape)
+        return (mean @ self.shares).toarray() + TIE_BREAK * self.popular  # type: ignore[no-any-return]
