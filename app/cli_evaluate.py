@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +47,7 @@ def _day(ctx: click.Context, option: click.Parameter, given: datetime | None) ->
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of everything that is drawn.")
 @click.option("--at", type=click.IntRange(1, 100), default=10, show_default=True, help="How long the lists are.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the replayed warehouse in here.")
+@click.option("--gate", "gates", multiple=True, type=click.Path(dir_okay=False, path_type=Path), help="Check floors.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write every question and list there.")
 @click.pass_obj
@@ -62,6 +64,7 @@ def evaluate(
     seed: int,
     at: int,
     keep: Path | None,
+    gates: tuple[Path, ...],
     as_json: bool,
     save: Path | None,
 ) -> None:
@@ -72,14 +75,22 @@ def evaluate(
     of which one item is shown. docs/evaluate.md says what each number means.
 
     --keep FOLDER makes the next run on the same events and tables much faster. --save FILE writes one JSON object a line. With
-    several pipes there is one table.
+    several pipes there is one table; without a pipe the baselines alone are measured.
+
+    --gate FILE, repeated, measures what the file says instead and fails under its floors: exit status 1.
 
     \b
     Example: alsobought evaluate for_you trending --days 14
              alsobought evaluate also_bought --dataset journey --train-before 2017-11-06 --baseline co-occurrence
+             alsobought evaluate --gate tests/quality/also_bought.yaml
     """
     from app.evaluation.run import Plan
 
+    if gates:
+        if pipes or baselines:
+            raise click.UsageError("A gate names its pipe: give --gate, or pipes and baselines")
+        _check(settings, gates, as_json)
+        return
     if not pipes and not baselines:
         raise click.UsageError("Name a pipe, such as for_you; `alsobought pipe ls` lists them")
     plan = Plan(pipes, task or "", train_before, days, at, users, seed, baselines, read_parameters(given))
@@ -111,6 +122,20 @@ def _evaluated(settings: Settings, plan: Plan, dataset: str | None, keep: Path |
         split = source.split(plan.train_before, plan.days)
         with replayed(settings, source, split, keep, asks, _progress) as replay:
             return run(plan, replay, source.name, _progress)
+
+
+def _check(settings: Settings, paths: Sequence[Path], as_json: bool) -> None:
+    from app.evaluation.gates import measured, read_gates
+
+    passed = list(measured(settings, read_gates(paths), _progress))
+    if as_json:
+        print_json(passed)
+    else:
+        from app.evaluation.shown import show_gates
+
+        show_gates(passed, out)
+    if not all(one.ok for one in passed):
+        sys.exit(1)
 
 
 def _save(path: Path, found: Evaluation) -> None:

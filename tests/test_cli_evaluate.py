@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from click.testing import CliRunner
 from app.cli import main
 from app.demo import journey
 from app.errors import Unusable
+from app.evaluation.gates import read_gates
 from app.evaluation.sources import Source, opened
-from app.settings import Settings
+from app.events import Event, Rules, read_events
+from app.settings import HOME, Settings
+from tests.engines import Engine
 from tests.process import Run, running, serving, told
 
 DAYS = 28
@@ -77,17 +82,23 @@ def orders() -> list[dict[str, Any]]:
 
 @pytest.mark.embedded
 def test_the_shops_own_log_is_measured_beside_a_running_service_and_alone(
-    tmp_path: Path, orders: list[dict[str, Any]]
+    on: Engine, tmp_path: Path, orders: list[dict[str, Any]]
 ) -> None:
     run = running(tmp_path / "data")
-    words = ("evaluate", "also_bought", "--days", DAYS, "--baseline", "co-occurrence", "--json")
+    words = ["evaluate", "also_bought", "--days", str(DAYS), "--baseline", "co-occurrence", "--json"]
+
+    def evaluated(*more: str) -> dict[str, Any]:
+        """In this process, whose one warehouse is in memory: so the log must be read by another."""
+        ran = CliRunner().invoke(main, [*words, *more], env=run.settings)
+        assert ran.exit_code == 0, ran.output
+        made: dict[str, Any] = json.loads(ran.output)
+        return made
+
     with serving(run) as service:
         assert service.ask("/items?wait=true", [{"item_id": "tea", "category": "A"}])[0] == 200
         assert service.ask("/events?wait=true", orders)[0] == 200
-        beside = run(*words, "--save", tmp_path / "lists.ndjson")
-        assert beside.status == 0, beside.err
+        made = evaluated("--save", str(tmp_path / "lists.ndjson"))
         assert service.ask("/pipes/also_bought?item_id=tea")[1]["rows"] == 5
-    made = json.loads(beside.out)
     assert made["train_before"] == "2026-01-30T00:00:00Z"
     assert (made["questions"], made["people"], made["against"]) == (4, 4, "co-occurrence")
     pipe, baseline = made["systems"]
@@ -96,7 +107,7 @@ def test_the_shops_own_log_is_measured_beside_a_running_service_and_alone(
     lines = [json.loads(line) for line in (tmp_path / "lists.ndjson").read_text().splitlines()]
     assert {line["user"] for line in lines} == {"u0", "u1", "u2", "u3"}
     assert all(set(line["truth"]) <= set(line["lists"]["also_bought"]) for line in lines)
-    alone = json.loads(run(*words).out)
+    alone = evaluated()
     for one in (made, alone):
         for system in one["systems"]:
             for name in ("seconds", "p50_milliseconds", "p99_milliseconds"):
@@ -108,3 +119,59 @@ def test_the_shops_own_log_is_measured_beside_a_running_service_and_alone(
 def test_a_shop_without_events_and_one_that_is_not_there_say_so(run_migrated: Run, tmp_path: Path) -> None:
     told(run_migrated("evaluate", "for_you"), "there are no events to evaluate on", "--dataset")
     told(running(tmp_path / "none")("evaluate", "for_you"), "there is no warehouse in", "migrate up")
+
+
+# Gates
+
+GATE = """
+pipe: also_bought
+train_before: 2026-02-01
+task: also-bought
+set: {limit: 5}
+floor: {recall: %s, ndcg: %s}
+"""
+
+
+@pytest.mark.embedded
+def test_a_pipe_under_its_floor_fails(
+    on: Engine, tmp_path: Path, orders: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events, _ = read_events([json.dumps(order).encode() for order in orders], Rules(datetime.now(UTC)))
+
+    def batches(before: datetime) -> Iterator[list[Event]]:
+        yield [event for event in events if event.timestamp < before]  # type: ignore[operator]
+
+    source = Source("a log", "log", datetime(2026, 3, 1, tzinfo=UTC), list, batches, lambda _: len(events))
+    monkeypatch.setattr("app.evaluation.gates.opened", lambda *_: nullcontext(source))
+    reached, missed = tmp_path / "reached.yaml", tmp_path / "missed.yaml"
+    reached.write_text(GATE % (1.0, 0.5))
+    missed.write_text(GATE % (1.0, 1.0))
+    ran = CliRunner().invoke(main, ["evaluate", "--gate", str(reached)])
+    assert (ran.exit_code, ran.output.split()[4:6]) == (0, ["ok", "reached"])
+    ran = CliRunner().invoke(main, ["evaluate", "--gate", str(reached), "--gate", str(missed), "--json"])
+    assert ran.exit_code == 1
+    assert [one["name"] for one in json.loads(ran.output)] == ["reached", "missed"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("pipe: for_you\n", "missing required field `floor`"),
+        ("pipe: for_you\nfloor: {recal: 0.1}\n", "unknown field `recal`"),
+        ("pipe: for_you\nfloor: {recall: 7}\n", "<= 1"),
+    ],
+)
+def test_a_gate_that_cannot_be_read_is_told(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "gate.yaml").write_text(text)
+    ran = CliRunner().invoke(main, ["evaluate", "--gate", str(tmp_path / "gate.yaml")])
+    assert ran.exit_code == 1
+    assert says in " ".join(ran.output.split())
+
+
+def test_the_gates_of_the_project_can_be_read() -> None:
+    gates = read_gates(sorted((HOME / "tests" / "quality").glob("*.yaml")))
+    assert {gate.pipe for gate in gates.values()} >= {"also_bought", "for_you"}
+    for name, gate in gates.items():
+        assert min(gate.floor.recall, gate.floor.ndcg) > 0, name
+        with opened(Settings(), gate.dataset) as source:
+            source.split(gate.plan.train_before, gate.days)  # nothing that is reserved

@@ -31,6 +31,7 @@ LAYERS = [
     ["app.doctor"],
     ["app.demo.play"],
     ["app.evaluation.shown"],
+    ["app.evaluation.gates"],
     ["app.evaluation.run"],
     ["app.evaluation.report"],
     ["app.evaluation.replay"],

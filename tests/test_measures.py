@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from math import log2, sqrt
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -38,10 +40,12 @@ def test_an_item_that_comes_twice_counts_once_and_takes_one_place() -> None:
     assert measured(["a", "a", "b"], {"a", "b"}, k=2) == dict.fromkeys(MEASURES, 1)
 
 
-# What ranx 0.3.21 says of these lists with recall@5, ndcg@5, hit_rate@5 and mrr@5 (`python -m tests.ranx_golden`).
-GOLDEN = [
-    (["a", "b", "c", "d", "e", "f"], {"b"}, (1.0, 0.6309297535714575, 1.0, 0.5)),
-]
+def test_they_say_what_ranx_says() -> None:
+    golden = json.loads((Path(__file__).parent / "golden" / "ranx.json").read_text())  # by golden/make_ranx.py
+    assert len(golden["questions"]) == 25
+    assert any(0 < one["measures"]["ndcg"] < 1 for one in golden["questions"])
+    for one in golden["questions"]:
+        assert measured(one["list"], set(one["truth"]), golden["at"]) == pytest.approx(one["measures"]), one
 
 
 @given(LISTS, TRUTHS, st.integers(1, 20))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from app.evaluation.bootstrap import Difference, Interval
+from app.evaluation.gates import Passed
 from app.evaluation.report import Report, System
 
 TITLES = {"recall": "recall", "ndcg": "nDCG", "hit": "hit", "mrr": "MRR"}
@@ -32,6 +35,20 @@ def show(made: Report, console: Console) -> None:
     console.print(
         f"\nIn brackets: the middle 95 % of {made.resamples:,} draws of people with all their questions.", style="dim"
     )
+
+
+def show_gates(gates: Sequence[Passed], console: Console) -> None:
+    table = _table("", "recall", "floor", "nDCG", "floor")
+    for one in gates:
+        state = ("ok    ", "green") if one.ok else ("under ", "red")
+        table.add_row(
+            Text.assemble(state, one.name),
+            _interval(one.recall),
+            _part(one.floor.recall),
+            _interval(one.ndcg),
+            _part(one.floor.ndcg),
+        )
+    console.print(table)
 
 
 def _table(title: str, *columns: str) -> Table:
