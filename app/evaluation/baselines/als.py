@@ -18,9 +18,9 @@ from app.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
 from app.events import Item
 
 FACTORS = 128
-REGULARISATION = 0.1
+REGULARISATION = 0.05
 ITERATIONS = 15
-ALPHA = 10.0  # confidence is 1 + alpha · log2(1 + times)
+ALPHA = 1.0  # confidence is alpha · log2(1 + times)
 SEED = 1
 
 
@@ -35,14 +35,15 @@ class Als:
         counts = of_baskets(past) if self.shows else of_users(past, np.ones(len(past.lines)))
         counts = counts[np.unique(counts.nonzero()[0])] if self.shows else counts
         counts.data = np.log2(1 + counts.data)
-        model = AlternatingLeastSquares(
-            factors=self._factors,
-            regularization=self._regularisation,
-            alpha=self._alpha,
-            iterations=ITERATIONS,
-            random_state=SEED,
-        )
-        with threadpool_limits(1, "blas"):  # its own threads are enough
+        with threadpool_limits(1, "blas"):  # its own threads are enough, and it warns of others
+            model = AlternatingLeastSquares(
+                factors=self._factors,
+                regularization=self._regularisation,
+                alpha=self._alpha,
+                iterations=ITERATIONS,
+                random_state=SEED,
+                num_threads=1,  # the same everywhere, and quick where others work, too
+            )
             model.fit(counts.astype(np.float32), show_progress=False)
         self.items: Floats = np.asarray(model.item_factors)
         asked = unit_rows(self.items) if self.shows else np.asarray(model.user_factors)

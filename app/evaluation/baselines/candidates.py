@@ -11,7 +11,7 @@ from scipy import sparse
 from app.evaluation.baselines.co_occurrence import PRIOR, basket_weights
 from app.evaluation.baselines.matrices import Matrix, of_baskets, of_users, with_stranger
 from app.evaluation.baselines.personal import RAREST
-from app.evaluation.baselines.scores import Floats, baskets_ago, popularity, shown_rows, user_rows
+from app.evaluation.baselines.scores import Floats, baskets_ago, forbid, popularity, shown_rows, user_rows
 from app.evaluation.baselines.user_cf import BLEND, UserCF
 from app.evaluation.log import Integers, Purchases
 from app.evaluation.tasks import NOVEL, Query
@@ -55,8 +55,7 @@ class Pairs:
         weighted: Floats = (self.weighted[shown] @ self.baskets).toarray()
         scores = weighted + self.prior
         scores[:, ~self.facts.sold] = -np.inf
-        for row, query in enumerate(queries):
-            scores[row, [self.names.item_places[item] for item in query.forbidden]] = -np.inf
+        forbid(scores, queries, self.names)
         places = strongest(scores)
         pick = picker(places)
         counts = pick((self.counted[shown] @ self.baskets).toarray())
@@ -113,8 +112,7 @@ class People:
         own, theirs = self.near.own(queries), self.near.of_neighbours(queries)
         scores = theirs.copy() if self._novel else own + BLEND * theirs
         scores[:, ~self.facts.sold] = -np.inf
-        for row, query in enumerate(queries):
-            scores[row, [self.names.item_places[item] for item in query.forbidden]] = -np.inf
+        forbid(scores, queries, self.names)
         places = strongest(scores)
         pick, facts = picker(places), self.facts
         visits = np.broadcast_to(self.visits[users][:, None], places.shape)

@@ -47,11 +47,17 @@ def best(
     for part in pieces(queries, ROWS):
         scores = score(part)
         scores[:, unsold] = -np.inf
-        for values, query in zip(scores, part, strict=True):
-            values[[names.item_places[item] for item in query.forbidden if item in names.item_places]] = -np.inf
+        forbid(scores, part, names)
+        for values in scores:
             places = top(values, k)
             lists.append([names.items[place] for place in places if values[place] > -np.inf])
     return lists
+
+
+def forbid(scores: Floats, queries: Sequence[Query], names: Names) -> None:
+    """Nothing that a question forbids can be recommended to it, one row of scores for each."""
+    for values, query in zip(scores, queries, strict=True):
+        values[[names.item_places[item] for item in query.forbidden if item in names.item_places]] = -np.inf
 
 
 def top(values: Floats, k: int) -> Integers:
