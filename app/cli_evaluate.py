@@ -42,12 +42,20 @@ def _day(ctx: click.Context, option: click.Parameter, given: datetime | None) ->
 @click.option("--task", type=click.Choice(TASKS), help="What is asked.  [default: also-bought if it takes an item]")
 @click.option("--dataset", type=click.Choice(DATASETS), help="A data set of the demos, not the shop's own events.")
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A parameter of the pipes; repeat it.")
-@click.option("--baseline", "baselines", multiple=True, metavar="NAME", help="To compare with; a pipe may be one, too.")
+@click.option(
+    "--baseline", "baselines", multiple=True, metavar="NAME", help="To compare with: popularity, ease …, or a pipe."
+)
 @click.option("--users", type=click.IntRange(min=1), help="Ask about so many people, drawn with the seed.")
 @click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, help="Of everything that is drawn.")
 @click.option("--at", type=click.IntRange(1, 100), default=10, show_default=True, help="How long the lists are.")
 @click.option("--keep", type=click.Path(file_okay=False, path_type=Path), help="Keep the replayed warehouse in here.")
-@click.option("--gate", "gates", multiple=True, type=click.Path(dir_okay=False, path_type=Path), help="Check floors.")
+@click.option(
+    "--gate",
+    "gates",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Measure what this file says.",
+)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.option("--save", type=click.Path(dir_okay=False, path_type=Path), help="Write every question and list there.")
 @click.pass_obj

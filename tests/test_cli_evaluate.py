@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -16,6 +17,7 @@ from app.cli import main
 from app.demo import journey
 from app.errors import Unusable
 from app.evaluation.gates import read_gates
+from app.evaluation.shop_log import Head
 from app.evaluation.sources import Source, opened
 from app.events import Event, Rules, read_events
 from app.settings import HOME, Settings
@@ -51,6 +53,24 @@ def test_windows_before_it_are_measured_and_the_last_of_them_is_the_default() ->
         assert source.split(None, 7).train_before == datetime(2017, 11, 27, tzinfo=UTC)
         (newest,) = journey.events(0, source.size(source.split(None, 7).end) - 1, 1)
     assert str(newest.timestamp) < "2017-12-04"
+
+
+def test_a_shop_that_is_the_demo_of_the_year_is_reserved_from_the_same_day_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weeks = 400
+    moved, place = timedelta(weeks=weeks), journey.size() - 1
+    (newest,) = journey.events(weeks, place, 1)
+    assert isinstance(newest.timestamp, datetime)
+    head = Head(0, place + 1, newest.timestamp, (place, newest.timestamp))
+    monkeypatch.setattr(
+        "app.evaluation.sources._dump", lambda _, path: path.write_bytes(json.dumps(msgspec.to_builtins(head)).encode())
+    )
+    with opened(Settings(), None) as source:
+        assert source.reserved == datetime(2017, 12, 4, tzinfo=UTC) + moved
+        assert source.split(None, 28).train_before == datetime(2017, 11, 6, tzinfo=UTC) + moved
+        with pytest.raises(Unusable, match="reserved for a final measurement"):
+            source.split(datetime(2017, 11, 7, tzinfo=UTC) + moved, 28)
 
 
 def test_a_day_behind_the_log_is_told() -> None:

@@ -32,9 +32,10 @@ def show(made: Report, console: Console) -> None:
         if table.rows:
             console.print()
             console.print(table)
-    console.print(
-        f"\nIn brackets: the middle 95 % of {made.resamples:,} draws of people with all their questions.", style="dim"
-    )
+    told = f"In brackets: the middle 95 % of {made.resamples:,} draws of people with all their questions."
+    if any(one.against for one in made.systems):
+        told += f" Differences are from {made.against} on the same draws; above: in how many it is above 0."
+    console.print(f"\n{told}", style="dim")
 
 
 def show_gates(gates: Sequence[Passed], console: Console) -> None:
@@ -68,7 +69,7 @@ def _quality(made: Report) -> Table:
 
 
 def _differences(made: Report) -> Table:
-    table = _table(f"from {made.against}", "recall", "above", "nDCG", "above")
+    table = _table("difference", "recall", "above", "nDCG", "above")
     for one in made.systems:
         if one.against:
             recall, ndcg = one.against["recall"], one.against["ndcg"]
