@@ -1,10 +1,10 @@
-# make install | make demo | make kafka | make clients | make test | make lint | make format. Everything happens in .venv, which is made when it is missing.
+# make install | make demo | make kafka | make clients | make test | make quality | make lint | make format. Everything happens in .venv, which is made when it is missing.
 PYTHON ?= python3
 DATASET ?= journey
 WORKERS ?= auto
 BIN := .venv/bin
 
-.PHONY: install demo kafka clients test test-http test-server faults lint format clean
+.PHONY: install demo kafka clients test test-http test-server faults quality lint format clean
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -35,6 +35,10 @@ MORE := tests/faults tests/test_counts.py tests/test_users.py
 faults: .venv/.test
 	KILLS=30 EXAMPLES=100 $(BIN)/python -m pytest -m "thorough or not thorough" $(MORE) $(ARGS)
 	$(BIN)/python -m pytest -m thorough $(MORE:%=--ignore=%) $(ARGS)
+
+# Whether recommendations are as good as they were: the floors of tests/quality/, some minutes.
+quality: .venv/.test
+	$(BIN)/alsobought evaluate $(patsubst %,--gate %,$(wildcard tests/quality/*.yaml))
 
 # Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers.
 test-server: .venv/.test
