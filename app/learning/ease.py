@@ -51,5 +51,5 @@ def strongest(weights: np.ndarray, most: int) -> Iterator[tuple[int, np.ndarray,
     order = np.lexsort((others, -values, items))
     items, others, values = items[order], others[order], values[order]
     starts = np.flatnonzero(np.diff(items, prepend=-1))
-    for begin, end in zip(starts, [*starts[1:], len(items)], strict=True):
-        yield int(items[begin]), others[begin:end], values[begin:end]
+    for first, end in zip(starts, [*starts[1:], len(items)], strict=True):
+        yield int(items[first]), others[first:end], values[first:end]
