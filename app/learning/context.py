@@ -70,6 +70,10 @@ class Context:
         """The same as rows of whatever types, for few."""
         return self.warehouse.trusted_rows(self._sql(name), values).data
 
+    def of_table(self, table: str, name: str, *, exact: bool = False, **values: Any) -> list[list[Any]]:
+        """What sql/learn/<name>.sql answers of a table that is being made."""
+        return self.warehouse.trusted_rows(self._sql(name, table=table, exact=exact), values).data
+
     @contextmanager
     def replacement(self, table: str) -> Iterator[Replacement]:
         """A table of the same columns, empty; it takes the place of that one when all went well, and is gone if not."""
@@ -83,8 +87,8 @@ class Context:
     def _exchange(self, table: str, made: str) -> None:
         exchange(self.warehouse, table, made)
 
-    def _sql(self, name: str) -> str:
-        return self._templates.get_template(f"{name}.sql").render(database=self.warehouse.database)
+    def _sql(self, name: str, **given: Any) -> str:
+        return self._templates.get_template(f"{name}.sql").render(database=self.warehouse.database, **given)
 
     @cached_property
     def _templates(self) -> jinja2.Environment:
