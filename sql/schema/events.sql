@@ -10,6 +10,18 @@
 --
 -- 0039_number_of_yet_another
 -- Holds a number that another change has; goes when they come together.
+--
+-- 0046_number_held_46
+-- Holds a number that another change has; goes when they come together.
+--
+-- 0047_number_held_47
+-- Holds a number that another change has; goes when they come together.
+--
+-- 0048_number_held_48
+-- Holds a number that another change has; goes when they come together.
+--
+-- 0049_number_held_49
+-- Holds a number that another change has; goes when they come together.
 
 CREATE TABLE events
 (
