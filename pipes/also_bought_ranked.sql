@@ -12,14 +12,18 @@
 --
 -- @key item_id
 -- @cache 60s item_id
--- @fallback also_bought
+-- @fallback trending  item_id as other_item_id
 {% from 'catalogue.sql' import item, keys_of %}
-{% from 'lists.sql' import boosted, may_show %}
-{% from 'ranker.sql' import learnt, learnt_score, pair_features %}
+{% from 'lists.sql' import boosted, counted, may_show %}
+{% from 'ranker.sql' import learnt, learnt_score, pair_features, pair_values %}
 with
     {{ learnt("also_bought") }} as weights_learnt,
     scored as (
-        select item_key, other_item_key, times, exp({{ learnt_score("weights_learnt") }}) as strength
+        select
+            item_key,
+            other_item_key,
+            times,
+            exp({{ learnt_score("weights_learnt", pair_values()) }}) as strength
         from ({{ pair_features(keys_of(item_id), now) }})
     ),
     best as (
@@ -37,7 +41,7 @@ select
     {{ item("category", "other_item_key") }} as category,
     times as baskets,
     round(boosted_strength, 6) as score,
-    concat('bought together in ', toString(times), if(times = 1, ' basket', ' baskets')) as reason
+    {{ counted("times", "basket", "baskets", before="bought together in ") }} as reason
 from best
 order by item_id, boosted_strength desc, other_item_key
 limit 100000

@@ -6,6 +6,7 @@ a yes and so much of a no. The first feature alone, by its slope, is the formula
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -35,11 +36,11 @@ def fitted(read: Columns, features: Sequence[str], buckets: int, caution: float)
         numbers = [-END, *ends[name].tolist(), END]
         bucket_of = np.searchsorted(ends[name], read[name])
         yield _row(name, place, 0, -END, END, slope, read, np.ones(len(bucket_of), bool))
-        for bucket, (above, up_to) in enumerate(zip(numbers, numbers[1:], strict=False), start=1):
+        for bucket, (above, up_to) in enumerate(itertools.pairwise(numbers), start=1):
             yield _row(name, place, bucket, above, up_to, float(next(weights)), read, bucket_of == bucket - 1)
 
 
-def judged(read: Columns, features: Sequence[str], held: np.ndarray, buckets: int, caution: float) -> dict[str, float]:
+def judged(read: Columns, features: Sequence[str], buckets: int, caution: float, held: np.ndarray) -> dict[str, float]:
     """AUC and log loss on the examples that are held out, of a model learnt of the others, and of the formula alone."""
     learnt_of = {name: values[~held] for name, values in read.items()}
     unseen = {name: values[held] for name, values in read.items()}
@@ -98,9 +99,7 @@ def _design(read: Columns, features: Sequence[str], ends: Mapping[str, np.ndarra
     return sparse.hstack([values, buckets]).tocsr()
 
 
-def _fit(
-    read: Columns, features: Sequence[str], ends: Mapping[str, np.ndarray], caution: float
-) -> LogisticRegression:
+def _fit(read: Columns, features: Sequence[str], ends: Mapping[str, np.ndarray], caution: float) -> LogisticRegression:
     design, (yes, no) = _design(read, features, ends), _fractions(read)
     bought = np.flatnonzero(yes)
     both = sparse.vstack([design, design[bought]]).tocsr()

@@ -4,81 +4,65 @@
     each table the months or days that began before it. `of` is the database in front of a table, where there is no other. -#}
 {%- macro pair_features(keys, as_of, of="") -%}
     with
+        toDate(subtractSeconds({{ as_of }}, 1)) as last_day,
         pairs as (
             select
                 item_key,
                 other_item_key,
                 sum(baskets) as times,
                 sum(weight) / 1e6 as weighed,
-                sum(weight * exp2((month - toDate({{ as_of }})) / 180)) / 1e6 as decayed,
-                sumIf(
-                    baskets, month >= addMonths(toStartOfMonth(subtractSeconds({{ as_of }}, 1)), -1)
-                ) as lately
+                sum(weight * exp2((month - last_day) / 180)) / 1e6 as decayed,
+                sumIf(baskets, month >= addMonths(toStartOfMonth(last_day), -1)) as lately
             from {{ of }}co_baskets
-            where item_key in {{ keys }} and toDateTime(month, 'UTC') < {{ as_of }}
+            where item_key in {{ keys }} and month <= last_day
             group by item_key, other_item_key
             having times > 0
             order by decayed desc, other_item_key
             limit 300 by item_key
         ),
+        {# item_key 0 stands for all items: it has the most orders. #}
         sold as (
             select
                 item_key as sold_key,
-                sum(orders) as sold_orders,
-                sumIf(orders, day >= toDate({{ as_of }}) - 7) as week_orders
+                sum(orders) / greatest(1, max(sum(orders)) over ()) as share,
+                sumIf(orders, day > last_day - 7)
+                / greatest(1, max(sumIf(orders, day > last_day - 7)) over ()) as share_of_week
             from {{ of }}daily_popularity
-            where
-                day >= toDate({{ as_of }}) - 28
-                and toDateTime(day, 'UTC') < {{ as_of }}
-                and event_type = 'purchase'
+            where day > last_day - 28 and day <= last_day and event_type = 'purchase'
             group by sold_key
-        ),
-        {# item_key 0 stands for all items. #}
-        (
-            select (sum(orders), sumIf(orders, day >= toDate({{ as_of }}) - 7))
-            from {{ of }}daily_popularity
-            where
-                day >= toDate({{ as_of }}) - 28
-                and toDateTime(day, 'UTC') < {{ as_of }}
-                and event_type = 'purchase'
-                and item_key = 0
-        ) as all_sold,
-        own as (
-            select item_key as own_key, sum(orders) as own_orders
-            from {{ of }}item_totals
-            where item_key in {{ keys }} and toDateTime(month, 'UTC') < {{ as_of }}
-            group by own_key
         ),
         counted as (
             select
                 pairs.item_key as item_key,
-                other_item_key,
+                pairs.other_item_key as other_item_key,
                 times,
-                weighed / times as lightness,
+                weighed,
                 decayed,
                 lately,
-                greatest(1, own.own_orders) as orders_of_item,
-                sum(decayed) over (partition by pairs.item_key) as all_decayed,
-                sum(times) over (partition by pairs.item_key) as all_times,
-                sum(lately) over (partition by pairs.item_key) as all_lately,
-                sold.sold_orders / greatest(1, assumeNotNull(tupleElement(all_sold, 1))) as popularity,
-                sold.week_orders
-                / greatest(1, assumeNotNull(tupleElement(all_sold, 2))) as popularity_of_week,
-                dictGet('{{ of }}catalogue', 'category', other_item_key) as other_category,
-                dictGet('{{ of }}catalogue', 'category', pairs.item_key) as own_category,
-                toFloat64(dictGet('{{ of }}catalogue', 'price', other_item_key)) as other_price,
-                toFloat64(dictGet('{{ of }}catalogue', 'price', pairs.item_key)) as own_price
+                sold.share as popularity,
+                sold.share_of_week as popularity_of_week,
+                dictGet('{{ of }}catalogue', 'category', pairs.other_item_key) as other_category
             from pairs
             left join sold on sold.sold_key = pairs.other_item_key
-            left join own on own.own_key = pairs.item_key
         ),
         compared as (
             select
-                *,
-                decayed * all_times / all_decayed as as_now,
-                sum(decayed) over (partition by item_key, other_category) / all_decayed as share_of_pairs,
+                item_key,
+                other_item_key,
+                times,
+                weighed,
+                decayed,
+                lately,
+                popularity,
+                popularity_of_week,
+                other_category = dictGet('{{ of }}catalogue', 'category', item_key) as in_same_category,
+                toFloat64(dictGet('{{ of }}catalogue', 'price', other_item_key)) as other_price,
+                toFloat64(dictGet('{{ of }}catalogue', 'price', item_key)) as own_price,
+                sum(decayed) over (partition by item_key, other_category) as category_decayed,
                 sum(popularity) over (partition by item_key, other_category) as category_popularity,
-                sum(popularity) over (partition by item_key) as all_popularity
+                sum(decayed) over (partition by item_key) as all_decayed,
+                sum(times) over (partition by item_key) as all_times,
+                sum(popularity) over (partition by item_key) + 1e-9 as all_popularity
             from counted
         )
     select
@@ -86,22 +70,25 @@
         other_item_key,
         times,
         decayed,
-        ln((as_now + 30 * popularity) / (orders_of_item + 30)) as together,
+        {# Baskets with both, as if 30 more of the last four weeks had the other. #}
+        ln((decayed + 30 * popularity * all_decayed / all_times) / all_decayed) as together,
         ln(popularity + 3e-5) as popular,
         ln(1 + times) as baskets,
-        ln((times + 0.5) / (orders_of_item * popularity + 0.5)) as lift,
-        ln((share_of_pairs + 0.01) / (category_popularity / (all_popularity + 1e-9) + 0.01)) as category_lift,
+        ln((times + 0.5) / (all_times * popularity / all_popularity + 0.5)) as lift,
+        ln(
+            (category_decayed / all_decayed + 0.01) / (category_popularity / all_popularity + 0.01)
+        ) as category_lift,
         ln((popularity + 1e-5) / (category_popularity + 1e-5)) as share_of_category,
-        ln(lightness * all_times / all_decayed) as small_baskets,
-        ln((lately / greatest(1, all_lately) + 0.1 / all_times) / ((times + 0.1) / all_times)) as recent,
+        ln(weighed / times) as small_baskets,
+        ln((lately + 0.1) / (times + 0.1)) as recent,
         ln((popularity_of_week + 2e-4) / (popularity + 2e-4)) as rising,
         ln(other_price + 0.1) as price,
         ln((other_price + 0.1) / (own_price + 0.1)) as price_ratio,
-        if(other_category = own_category, 1, -1) * ln(1 + times) as same_category
+        if(in_same_category, 1, -1) * ln(1 + times) as same_category
     from compared
 {%- endmacro -%}
 {#- The features in the order that ranker_weights calls `place`, as an array. -#}
-{%- macro features() -%}
+{%- macro pair_values() -%}
     [
         together,
         popular,
@@ -132,8 +119,8 @@
     )
 {%- endmacro -%}
 {#- The score: of each feature its slope times its value, and the weight of the bucket that the value lies in. Where nothing
-    was learnt, the first feature alone. rows: what `learnt` gave. -#}
-{%- macro learnt_score(rows) -%}
+    was learnt, the first feature alone. rows: what `learnt` gave; features: their values as an array, in the order of `place`. -#}
+{%- macro learnt_score(rows, features) -%}
     arraySum(
         arrayMap(
             (value, place) -> if(
@@ -146,8 +133,8 @@
                     3
                 )
             ),
-            {{ features() }},
-            arrayEnumerate({{ features() }})
+            {{ features }},
+            arrayEnumerate({{ features }})
         )
     )
 {%- endmacro -%}
