@@ -41,7 +41,11 @@ select
     {{ item("category", "other_item_key") }} as category,
     times as baskets,
     round(boosted_strength, 6) as score,
-    {{ counted("times", "basket", "baskets", before="bought together in ") }} as reason
+    if(
+        times > 0,
+        {{ counted("times", "basket", "baskets", before="bought together in ") }},
+        'among what sells most'
+    ) as reason
 from best
 order by item_id, boosted_strength desc, other_item_key
 limit 100000

@@ -1,25 +1,11 @@
 {#- How items are ranked by what was learnt (`alsobought learn ranker`): the candidates of an item with their features, and the
     score. Learning and answering take both from here, so that what was learnt of is what is asked with. -#}
-{#- For each of the items `keys` the 300 that go with it most, with their features, as they were at the time `as_of`: of
-    each table the months or days that began before it. `of` is the database in front of a table, where there is no other. -#}
+{#- For each of the items `keys` the 300 candidates that go with it most, with their features, as they were at the time
+    `as_of`: of each table the months or days that began before it. What sells most is a candidate of every item. `of` is
+    the database in front of a table, where there is no other. -#}
 {%- macro pair_features(keys, as_of, of="") -%}
     with
         toDate(subtractSeconds({{ as_of }}, 1)) as last_day,
-        pairs as (
-            select
-                item_key,
-                other_item_key,
-                sum(baskets) as times,
-                sum(weight) / 1e6 as weighed,
-                sum(weight * exp2((month - last_day) / 180)) / 1e6 as decayed,
-                sumIf(baskets, month >= addMonths(toStartOfMonth(last_day), -1)) as lately
-            from {{ of }}co_baskets
-            where item_key in {{ keys }} and month <= last_day
-            group by item_key, other_item_key
-            having times > 0
-            order by decayed desc, other_item_key
-            limit 300 by item_key
-        ),
         {# item_key 0 stands for all items: it has the most orders. #}
         sold as (
             select
@@ -31,19 +17,46 @@
             where day > last_day - 28 and day <= last_day and event_type = 'purchase'
             group by sold_key
         ),
+        {# Pairs and what sells are added up together, which is cheaper than to join them. #}
         counted as (
             select
-                pairs.item_key as item_key,
-                pairs.other_item_key as other_item_key,
-                times,
-                weighed,
-                decayed,
-                lately,
-                sold.share as popularity,
-                sold.share_of_week as popularity_of_week,
-                dictGet('{{ of }}catalogue', 'category', pairs.other_item_key) as other_category
-            from pairs
-            left join sold on sold.sold_key = pairs.other_item_key
+                item_key,
+                other_item_key,
+                sum(together) as times,
+                sum(weight) / 1e6 as weighed,
+                sum(weight * exp2((bucket - last_day) / 180)) / 1e6 as decayed,
+                sumIf(together, bucket >= addMonths(toStartOfMonth(last_day), -1)) as lately,
+                sum(share) as popularity,
+                sum(share_of_week) as popularity_of_week,
+                dictGet('{{ of }}catalogue', 'category', other_item_key) as other_category
+            from
+                (
+                    select
+                        item_key,
+                        other_item_key,
+                        month as bucket,
+                        baskets as together,
+                        weight,
+                        toFloat64(0) as share,
+                        toFloat64(0) as share_of_week
+                    from {{ of }}co_baskets
+                    where item_key in {{ keys }} and month <= last_day
+                    union all
+                    select one.asked_key, sold_key, last_day, toInt64(0), toInt64(0), share, share_of_week
+                    from sold
+                    cross join
+                        (
+                            select toUInt64(0) as asked_key
+                            where false
+                            union all
+                            {{ keys }}
+                        ) as one
+                    where sold_key != 0 and sold_key != one.asked_key
+                )
+            group by item_key, other_item_key
+            {# The formula: baskets that are recent and small, as if 30 more of average size were as all are now. #}
+            order by decayed + 8 * popularity desc, other_item_key
+            limit 300 by item_key
         ),
         compared as (
             select
@@ -70,22 +83,23 @@
         other_item_key,
         times,
         decayed,
-        {# Baskets with both, as if 30 more of the last four weeks had the other. #}
-        ln((decayed + 30 * popularity * all_decayed / all_times) / all_decayed) as together,
+
+        ln((decayed + 8 * popularity + 1e-4) / (all_decayed + 8)) as together,
         ln(popularity + 3e-5) as popular,
         ln(1 + times) as baskets,
         ln((times + 0.5) / (all_times * popularity / all_popularity + 0.5)) as lift,
         ln(
-            (category_decayed / all_decayed + 0.01) / (category_popularity / all_popularity + 0.01)
+            (category_decayed / (all_decayed + 0.1) + 0.01) / (category_popularity / all_popularity + 0.01)
         ) as category_lift,
         ln((popularity + 1e-5) / (category_popularity + 1e-5)) as share_of_category,
-        ln(weighed / times) as small_baskets,
+        ln((weighed + 0.1) / (times + 0.4)) as small_baskets,
         ln((lately + 0.1) / (times + 0.1)) as recent,
         ln((popularity_of_week + 2e-4) / (popularity + 2e-4)) as rising,
         ln(other_price + 0.1) as price,
         ln((other_price + 0.1) / (own_price + 0.1)) as price_ratio,
         if(in_same_category, 1, -1) * ln(1 + times) as same_category
     from compared
+    where all_times > 0
 {%- endmacro -%}
 {#- The features in the order that ranker_weights calls `place`, as an array. -#}
 {%- macro pair_values() -%}
