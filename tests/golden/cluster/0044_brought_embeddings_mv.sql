@@ -6,5 +6,5 @@ select
     cityHash64(item_id) as item_key,
     arrayMap(x -> toFloat32(x / sqrt(arraySum(y -> toFloat64(y) * y, items.embedding))), items.embedding) as embedding,
     version
-from shop.items_local
+from shop.items_local as items
 ;
