@@ -19,6 +19,7 @@ LAYERS = [
     [
         "app.cli_check",
         "app.cli_doctor",
+        "app.cli_features",
         "app.cli_ingest",
         "app.cli_learn",
         "app.cli_letters",
@@ -74,9 +75,9 @@ LAYERS = [
     ["app.evaluation.baselines.matrices"],
     ["app.evaluation.baselines.registry", "app.evaluation.baselines.scores"],
     ["app.learning.registry"],  # what is computed now and then
-    ["app.learning.embeddings", "app.learning.neighbours"],
+    ["app.learning.embeddings", "app.learning.neighbours", "app.learning.ranker"],
     ["app.learning.learned"],
-    ["app.learning.learner", "app.learning.ease", "app.learning.factors"],
+    ["app.learning.learner", "app.learning.ease", "app.learning.factors", "app.learning.logistic"],
     ["app.learning.context"],
     ["app.learning.replacement"],
     ["app.letters", "app.load", "app.touched", "app.recorder"],

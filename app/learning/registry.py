@@ -13,9 +13,10 @@ from app.learning.embeddings import Embeddings
 from app.learning.learned import Learned, note
 from app.learning.learner import Learner, Value, defaults
 from app.learning.neighbours import Neighbours
+from app.learning.ranker import Ranker
 
-LEARNERS: dict[str, Learner] = {learner.name: learner for learner in (Neighbours(), Embeddings())}
-LIBRARIES = ("numpy", "scipy")
+LEARNERS: dict[str, Learner] = {learner.name: learner for learner in (Neighbours(), Embeddings(), Ranker())}
+LIBRARIES = ("numpy", "scipy", "sklearn")
 
 
 def named(name: str) -> Learner:

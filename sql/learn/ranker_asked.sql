@@ -1,0 +1,24 @@
+-- The items that were bought between two times in orders of several: how often each would be the one that is shown, if one of
+-- each order is drawn; the most asked first.
+with
+    lines as (
+        select cityHash64(user_id, order_id) as order_key, cityHash64(item_id) as item_key
+        from {{ database }}.events
+        where
+            event_type = 'purchase'
+            and order_id != ''
+            and timestamp >= toDateTime({begin:UInt32}, 'UTC')
+            and timestamp < toDateTime({until:UInt32}, 'UTC')
+        group by order_key, item_key
+    ),
+    sized as (
+        select groupArray(item_key) as members, length(members) as size
+        from lines
+        group by order_key
+        having size between 2 and 100
+    )
+select arrayJoin(members) as item_key, sum(1 / size) as asked, toUInt64(sum(1)) as orders
+from sized
+group by item_key
+order by asked desc, item_key
+limit {items:UInt32}

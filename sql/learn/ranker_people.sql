@@ -1,0 +1,8 @@
+-- People who bought both before a time and from then on, drawn by the hash of their id.
+select user_id
+from {{ database }}.events
+where event_type = 'purchase' and timestamp < toDateTime({until:UInt32}, 'UTC')
+group by user_id
+having min(timestamp) < toDateTime({begin:UInt32}, 'UTC') and max(timestamp) >= toDateTime({begin:UInt32}, 'UTC')
+order by cityHash64(user_id), user_id
+limit {people:UInt32}

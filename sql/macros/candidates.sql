@@ -1,0 +1,188 @@
+{#- What may be offered to a person, out of several sources, with the features by which it is ranked, as it was at the time
+    `as_of`: of what they did the events before it, of each table the months or days that began before it. What is learnt
+    (item_neighbours) is as it is. `of` is the database in front of a table, where there is no other.
+
+    Each source gives its best by a score of its own: again, what they bought; goes_with, what stands in baskets with their
+    latest 20 items; alike, what people with such items want next; categories, what sells in the categories they buy;
+    rising, what sold more in the last 7 days than in the 28; popular, what sold most in 28 days. -#}
+{%- macro person_features(user_id, as_of, of="") -%}
+    with
+        toDate(subtractSeconds({{ as_of }}, 1)) as last_day,
+        {# An order counts once for an item; purchases without an order by day. What was only looked at counts a tenth. #}
+        history as (
+            select
+                cityHash64(item_id) as own_key,
+                uniqExact(
+                    if(
+                        event_type = 'purchase',
+                        if(order_id = '', toString(toDate(timestamp)), order_id),
+                        null
+                    )
+                ) as times,
+                sum(
+                    if(event_type = 'purchase', 1, 0.1) * exp2((toDate(timestamp) - last_day) / 60)
+                ) as interest,
+                dateDiff('day', maxIf(toDate(timestamp), event_type = 'purchase'), last_day) as days_since,
+                max(seq) as newest
+            from {{ of }}events
+            where
+                user_id = {{ user_id }}
+                and timestamp < {{ as_of }}
+                and event_type in ('purchase', 'add_to_cart', 'like', 'view', 'click')
+            group by own_key
+        ),
+        latest as (select own_key, interest from history order by newest desc, own_key limit 20),
+        goes_with as (
+            select
+                other_item_key as found_key,
+                sum(pairs.strength * latest.interest) as score,
+                argMax(pairs.item_key, (pairs.strength * latest.interest, pairs.item_key)) as because_key
+            from
+                (
+                    select
+                        item_key,
+                        other_item_key,
+                        sum(weight * exp2((month - last_day) / 180)) / 1e6 as strength
+                    from {{ of }}co_baskets
+                    where item_key in (select own_key from latest) and month <= last_day
+                    group by item_key, other_item_key
+                    having strength > 0
+                ) as pairs
+            inner join latest on latest.own_key = pairs.item_key
+            group by found_key
+            order by score desc, found_key
+            limit 400
+        ),
+        alike as (
+            select
+                tupleElement(arrayJoin(neighbours) as neighbour, 1) as found_key,
+                sum(tupleElement(neighbour, 2)) as score
+            from {{ of }}item_neighbours
+            where item_key in (select own_key from history)
+            group by found_key
+            order by score desc, found_key
+            limit 300
+        ),
+        sold as (
+            select
+                item_key as sold_key,
+                dictGet('{{ of }}catalogue', 'category', item_key) as sold_category,
+                sum(orders) as month_orders,
+                sumIf(orders, day > last_day - 7) as week_orders
+            from {{ of }}daily_popularity
+            where day > last_day - 28 and day <= last_day and event_type = 'purchase' and item_key != 0
+            group by sold_key
+        ),
+        liked as (
+            select
+                dictGet('{{ of }}catalogue', 'category', own_key) as liked_category, sum(interest) as liking
+            from history
+            group by liked_category
+        ),
+        given as (
+            select
+                own_key as found_key,
+                'again' as source,
+                interest as source_score,
+                row_number() over (order by source_score desc, found_key) as place,
+                toUInt64(0) as because_key
+            from history
+            where times > 0
+            order by place
+            limit 300
+            union all
+            select
+                found_key, 'goes_with', score, row_number() over (order by score desc, found_key), because_key
+            from goes_with
+            union all
+            select found_key, 'alike', score, row_number() over (order by score desc, found_key), 0
+            from alike
+            union all
+            select *
+            from
+                (
+                    select
+                        sold_key,
+                        'categories',
+                        liking * month_orders as score,
+                        row_number() over (order by liking * month_orders desc, sold_key) as place,
+                        0
+                    from sold
+                    inner join liked on liked.liked_category = sold.sold_category
+                    order by place
+                    limit 200
+                )
+            union all
+            select *
+            from
+                (
+                    select
+                        sold_key,
+                        'rising',
+                        (week_orders - month_orders / 4) / sqrt(month_orders / 4 + 1) as score,
+                        row_number() over (
+                            order by
+                                (week_orders - month_orders / 4) / sqrt(month_orders / 4 + 1) desc, sold_key
+                        ) as place,
+                        0
+                    from sold
+                    order by place
+                    limit 100
+                )
+            union all
+            select *
+            from
+                (
+                    select
+                        sold_key,
+                        'popular',
+                        toFloat64(month_orders),
+                        row_number() over (order by month_orders desc, sold_key) as place,
+                        0
+                    from sold
+                    order by place
+                    limit 200
+                )
+        ),
+        {# The best source of an item is the one that has it highest. #}
+        merged as (
+            select
+                found_key,
+                argMin(source, (place, source)) as best_source,
+                argMin(source_score, (place, source)) as best_score,
+                max(because_key) as because_item_key,
+                count() as found_by,
+                sum(1 / (60 + place)) as fused,
+                sumIf(source_score, source = 'goes_with') as going,
+                sumIf(source_score, source = 'alike') as wanted,
+                min(place) as best_place
+            from given
+            group by found_key
+            order by fused desc, found_key
+            limit 1000
+        )
+    select
+        found_key as item_key,
+        best_source as source,
+        best_score as source_score,
+        found_by as sources,
+        because_item_key,
+        history.times as times_bought,
+        ln(fused) as places,
+        ln(1 + history.times) as repeats,
+        ln(history.interest + 0.01) as interest,
+        if(history.times > 0, ln(1 + greatest(0, days_since)), 8) as since,
+        ln(going + 0.01) as goes_with,
+        ln(sold.month_orders + 1) as popular,
+        ln((sold.week_orders * 4 + 4) / (sold.month_orders + 4)) as rising,
+        ln(liked.liking + 0.1) as category,
+        ln(toFloat64(dictGet('{{ of }}catalogue', 'price', found_key)) + 0.1) as price
+    from merged
+    left join history on history.own_key = merged.found_key
+    left join sold on sold.sold_key = merged.found_key
+    left join liked on liked.liked_category = dictGet('{{ of }}catalogue', 'category', merged.found_key)
+{%- endmacro -%}
+{#- The features in the order that ranker_weights calls `place`, as an array. -#}
+{%- macro person_values() -%}
+    [places, repeats, interest, since, goes_with, popular, rising, category, price]
+{%- endmacro -%}

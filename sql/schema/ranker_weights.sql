@@ -1,0 +1,24 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0050_ranker_weights
+-- What a ranker has learnt: by how much each trait of a pair of items raises or lowers its rank, a row for each bucket of each
+-- feature. A pair's features fall into one bucket each, above `above` and up to `up_to`, and the weights of these are added up.
+-- place is the number of the feature in sql/macros/ranker.sql. pairs, asked and bought are what the weight was learnt of.
+-- `alsobought learn ranker` makes the whole table anew; no view fills it.
+
+CREATE TABLE ranker_weights
+(
+    `model` LowCardinality(String),
+    `feature` LowCardinality(String),
+    `place` UInt8,
+    `bucket` UInt16,
+    `above` Float64,
+    `up_to` Float64,
+    `weight` Float64,
+    `pairs` UInt64,
+    `asked` Float64,
+    `bought` Float64
+)
+ENGINE = MergeTree
+ORDER BY (model, place, bucket)
+SETTINGS index_granularity = 8192
