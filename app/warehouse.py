@@ -55,6 +55,11 @@ class Statistics(msgspec.Struct, frozen=True):
     rows_read: int
     bytes_read: int
 
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            self.elapsed + other.elapsed, self.rows_read + other.rows_read, self.bytes_read + other.bytes_read
+        )
+
 
 class Rows(msgspec.Struct, frozen=True):
     """An answer: columns with their types, and rows as lists in that order."""

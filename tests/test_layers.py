@@ -84,7 +84,7 @@ LAYERS = [
     ["app.intake", "app.ledger", "app.rewrites"],
     ["app.warehouse"],  # the door
     ["app.folder"],
-    ["app.pipes.lineage"],
+    ["app.pipes.lineage", "app.pipes.filling"],
     ["app.pipes.library", "app.pipes.drafts"],  # the thought
     ["app.pipes.trial"],
     ["app.pipes.check", "app.pipes.engine"],
@@ -110,7 +110,10 @@ PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer
 ENGINES = ("chdb", "clickhouse_connect")
 PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.template", "app.pipes.check", "app.errors"]
 PURE += ["app.replay.overlap", "app.replay.report", "app.replay.words", "app.replay.markdown"]
-PURE += [f"app.pipes.{name}" for name in ("columns", "declaration", "engine", "kinds", "order", "places", "scopes")]
+PURE += [
+    f"app.pipes.{name}"
+    for name in ("columns", "declaration", "engine", "filling", "kinds", "order", "places", "scopes")
+]
 PURE += ["app.migrations.cluster", "app.migrations.files", "app.migrations.statement"]
 
 
