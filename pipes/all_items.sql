@@ -3,6 +3,9 @@
 -- an item that may be shown, it has something to say.
 --
 -- :limit      UInt16 = 10 (1..100)  how many
+-- :user_id    String?               for this person: without what they have
+-- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
+-- also viewed, clicked, carted
 -- :exclude    Array(String)?        leave out these items; repeat it
 -- :category   String?               only items of this category, or below it
 -- :brand      Array(String)?         only items of these brands
@@ -11,7 +14,7 @@
 --
 -- @cache 60s
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show %}
+{% from 'lists.sql' import may_show, new_to %}
 {% from 'words.sql' import counted %}
 with
     everything as (
@@ -29,7 +32,9 @@ with
     best as (
         select item_key, people
         from known
-        where {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
+        where
+            {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
+            {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
         order by people desc, item_key
         limit {{ limit }}
     )

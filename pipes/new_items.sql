@@ -6,6 +6,9 @@
 --
 -- :days       UInt16 = 30 (1..365)  how long an item is new
 -- :limit      UInt16 = 10 (1..100)  how many
+-- :user_id    String?               for this person: without what they have
+-- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
+-- also viewed, clicked, carted
 -- :exclude    Array(String)?        leave out these items; repeat it
 -- :category   String?               only items of this category, or below it
 -- :brand      Array(String)?         only items of these brands
@@ -15,7 +18,7 @@
 -- @cache 60s
 -- @fallback popular
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show %}
+{% from 'lists.sql' import may_show, new_to %}
 {% from 'signals.sql' import decay, signal %}
 {% from 'words.sql' import days_ago, times %}
 with
@@ -55,6 +58,7 @@ with
             item_key
             not in (select item_key from daily_popularity where day <= toDate({{ now }}) - {{ days }})
             and {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
+            {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
         order by strength desc, item_key
         limit {{ limit }}
     )

@@ -5,6 +5,9 @@
 --
 -- :days       UInt16 = 28 (1..365)  how many days count, today included
 -- :limit      UInt16 = 10 (1..100)  how many
+-- :user_id    String?               for this person: without what they have
+-- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
+-- also viewed, clicked, carted
 -- :exclude    Array(String)?        leave out these items; repeat it
 -- :category   String?               only items of this category, or below it
 -- :brand      Array(String)?         only items of these brands
@@ -14,9 +17,9 @@
 -- @cache 60s
 -- @fallback all_items
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show %}
+{% from 'lists.sql' import may_show, new_to %}
 {% from 'signals.sql' import signal %}
-{% from 'words.sql' import counted, times %}
+{% from 'words.sql' import times %}
 with
     counted as (
         select
@@ -32,7 +35,9 @@ with
     best as (
         select item_key, times_bought, times_viewed, strength
         from counted
-        where {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
+        where
+            {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
+            {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
         order by strength desc, item_key
         limit {{ limit }}
     )
@@ -51,8 +56,7 @@ select
             concat('viewed ', {{ times("times_viewed") }}),
             'wanted'
         ),
-        ' in the last ',
-        {{ counted(days, "day", "days") }}
+        if({{ days }} = 1, ' today', concat(' in the last ', toString({{ days }}), ' days'))
     ) as reason
 from best
 order by strength desc, item_key

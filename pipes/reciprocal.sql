@@ -141,7 +141,7 @@ select
         if(
             likes_back,
             '',
-            concat(', ', toString(greatest(1, round(100 * interest_back))), ' % of theirs to ', own_category)
+            concat(', ', toString(greatest(1, round(100 * interest_back))), ' % of theirs in ', own_category)
         )
     ) as reason
 from best

@@ -15,6 +15,7 @@
 -- :max_price  Float64? (0..1e12)     only items that cost at most this
 --
 -- @cache 500ms
+-- @fallback popular
 {% from 'catalogue.sql' import item %}
 {% from 'lists.sql' import may_show, new_to %}
 {% from 'signals.sql' import signal %}

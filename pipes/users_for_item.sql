@@ -109,7 +109,11 @@ select
                 'knows ',
                 {{ named("because_key") }},
                 ' and ',
-                {{ counted("(known_items - 1)", "other item that goes with it", "other items that go with it") }}
+                {{
+                    counted(
+                        "(known_items - 1)", "other item that goes with it", "other items that go with it"
+                    )
+                }}
             )
         ),
         ', last ',
