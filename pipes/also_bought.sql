@@ -1,36 +1,107 @@
 -- Products bought in the same basket as this one, best first: recent baskets count more, large baskets less.
 --
--- :item_id    String                 the product on the page; repeat it to ask for several at once
--- :limit      UInt16 = 10 (1..100)   how many for each
--- :exclude    Array(String)?         leave out these items; repeat it
--- :category   String?                only products of this category, or below it
--- :brand      Array(String)?         only products of these brands
--- :min_price  Float64? (0..1e12)     only products that cost at least this
--- :max_price  Float64? (0..1e12)     only products that cost at most this
+-- :item_id      String                 the product on the page; repeat it to ask for several at once
+-- :limit        UInt16 = 10 (1..100)   how many for each
+-- :score        String? (decayed, count, cosine, jaccard, conditional, lift, llr)  another order. decayed:
+-- baskets with
+-- both, each divided by the root of its size, a half as much every 180 days; count: these baskets; cosine,
+-- jaccard: as
+-- many of those with either; conditional: of those with this one; lift, llr: how much oftener than by chance.
+-- If none is given: decayed, and in addition what sells now, as if 30 more baskets of the last 28 days had
+-- this product
+-- :min_baskets  UInt32 = 1 (1..1000000)  how many baskets must hold both; lift and llr need some, such as 5
+-- :exclude      Array(String)?         leave out these items; repeat it
+-- :category     String?                only products of this category, or below it
+-- :brand        Array(String)?         only products of these brands
+-- :min_price    Float64? (0..1e12)     only products that cost at least this
+-- :max_price    Float64? (0..1e12)     only products that cost at most this
 --
 -- @key item_id
 -- @cache 60s item_id
 -- @fallback trending  item_id as other_item_id
 {% from 'catalogue.sql' import item, keys_of %}
 {% from 'lists.sql' import may_show %}
+{% from 'scores.sql' import pair_score %}
 {% from 'signals.sql' import decay %}
+{% from 'words.sql' import counted %}
 with
-    scored as (
+    pairs as (
         select
             item_key,
             other_item_key,
             sum(baskets) as times,
-            sum(weight * {{ decay("month", now, 180) }}) / 1e6 as strength
+            sum(weight * {{ decay("month", now, 180) }}) / 1e6 as decayed
         from co_baskets
         where item_key in {{ keys_of(item_id) }}
         group by item_key, other_item_key
-        having times > 0
-        order by strength desc, other_item_key
+        having times >= {{ min_baskets }}
+        order by decayed desc, other_item_key
         {# Most of them never show: the strongest suffice where nothing else is asked for. #}
-        {% if not (exclude or category or brand or min_price or max_price) %}
+        {% if not (score or exclude or category or brand or min_price or max_price) %}
             limit 300 by item_key
         {% endif %}
     ),
+    {% if score %}
+        assumeNotNull((select sum(orders) from item_totals where item_key = 0)) as all_orders,
+        totals as (
+            select item_key as total_key, sum(orders) as bought_orders
+            from item_totals
+            group by total_key
+            having bought_orders > 0
+        ),
+        scored as (
+            select
+                pairs.item_key as item_key,
+                pairs.other_item_key as other_item_key,
+                pairs.times as times,
+                {{
+                    pair_score(
+                        score,
+                        "pairs.decayed",
+                        "pairs.times",
+                        "own.bought_orders",
+                        "other.bought_orders",
+                        "all_orders",
+                    )
+                }} as strength
+            from pairs
+            inner join totals as own on own.total_key = pairs.item_key
+            inner join totals as other on other.total_key = pairs.other_item_key
+        ),
+    {% else %}
+        sold as (
+            select item_key as sold_key, sum(orders) as sold_orders
+            from daily_popularity
+            where day > toDate({{ now }}) - 28 and day <= toDate({{ now }}) and event_type = 'purchase'
+            group by sold_key
+        ),
+        assumeNotNull(
+            (
+                select sum(orders)
+                from daily_popularity
+                where
+                    day > toDate({{ now }}) - 28
+                    and day <= toDate({{ now }})
+                    and event_type = 'purchase'
+                    and item_key = 0
+            )
+        ) as all_sold,
+        scored as (
+            select
+                pairs.item_key as item_key,
+                pairs.other_item_key as other_item_key,
+                pairs.times as times,
+                {# The mean weight of the shared baskets, so that 30 are as heavy as those that were counted. #}
+                pairs.decayed
+                + 30
+                * sum(pairs.decayed) over (partition by pairs.item_key)
+                / sum(pairs.times) over (partition by pairs.item_key)
+                * sold.sold_orders
+                / greatest(1, all_sold) as strength
+            from pairs
+            left join sold on sold.sold_key = pairs.other_item_key
+        ),
+    {% endif %}
     best as (
         select item_key, other_item_key, times, strength
         from scored
@@ -44,7 +115,8 @@ select
     {{ item("title", "other_item_key") }} as title,
     {{ item("category", "other_item_key") }} as category,
     times as baskets,
-    round(strength, 6) as score
+    round(strength, 6) as score,
+    concat('bought together in ', {{ counted("times", "basket", "baskets") }}) as reason
 from best
 order by item_id, strength desc, other_item_key
 limit 100000
