@@ -30,6 +30,7 @@ from typing import Annotated, Any
 import msgspec
 from flask.testing import FlaskClient
 
+from app.catalogue import load_dictionaries
 from app.errors import Unusable
 from app.events import in_utc
 from app.expected import TOLERANCE, difference
@@ -183,7 +184,7 @@ def empty(shop: Shop) -> None:
     )
     for (table,) in warehouse.trusted_rows(sql, {"database": warehouse.database}).data:
         warehouse.command(f"truncate table {warehouse.database}.{table}")
-    warehouse.command(f"system reload dictionary {warehouse.database}.catalogue")
+    load_dictionaries(warehouse)
     shop.kept.clear()
 
 

@@ -15,6 +15,12 @@ log = logging.getLogger(__name__)
 SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
 
 
+def load_dictionaries(warehouse: Warehouse, *, owners: bool = True) -> None:
+    """Loads again what is known of items, and of whose they are. Raises WarehouseFault."""
+    for name in ("catalogue", *(["owners"] if owners else [])):
+        warehouse.command(f"system reload dictionary {warehouse.database}.{name}")
+
+
 class Catalogue:
     """For the writer's thread. `seen` are the ids of stored events that may be new to it."""
 
@@ -38,7 +44,7 @@ class Catalogue:
 
     def read(self) -> None:
         """Raises WarehouseFault."""
-        self._warehouse.command(f"system reload dictionary {self._warehouse.database}.catalogue")
+        load_dictionaries(self._warehouse, owners=self.items_changed)
         self.items_changed = False
         self._read_at = time.monotonic()
         self.on_read()

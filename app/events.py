@@ -55,7 +55,7 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
 
 
 class Item(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One product of the catalogue. A later one with the same id replaces it whole."""
+    """One product of the catalogue. A later one with the same id replaces it whole. `owner`: the user whose offer it is."""
 
     item_id: Id
     title: Annotated[str, Meta(max_length=2000)] = ""
@@ -64,6 +64,7 @@ class Item(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     price: Money = 0.0
     available: bool = True
     image: Annotated[str, Meta(max_length=2000)] = ""
+    owner: OptionalId = ""
     attributes: dict[str, str] = {}
 
 

@@ -55,6 +55,7 @@ class ItemRow(msgspec.Struct):
     price: float
     available: bool
     image: str
+    owner: str
     attributes: dict[str, str]
     version: int
     updated_at: datetime

@@ -14,8 +14,7 @@
 --
 -- @cache 60s
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show, new_to %}
-{% from 'words.sql' import counted %}
+{% from 'lists.sql' import counted, may_show, new_to %}
 with
     everything as (
         select item_key, item_totals.buyers as counted_buyers

@@ -17,9 +17,8 @@
 -- @cache 60s item_id
 -- @fallback also_bought
 {% from 'catalogue.sql' import in_category, item, keys_of %}
-{% from 'lists.sql' import may_show %}
+{% from 'lists.sql' import counted, may_show %}
 {% from 'scores.sql' import lift, signed_llr %}
-{% from 'words.sql' import counted %}
 with
     pairs as (
         select item_key, other_item_key, sum(baskets) as times

@@ -17,9 +17,9 @@
     all sessions with an item that is a sum over pair counts, so that no session needs to be looked at. What is left out: its
     discount for sessions that share only earlier items, which pair counts cannot know. -#}
 {% from 'catalogue.sql' import item, keys_of %}
-{% from 'lists.sql' import may_show %}
+{% from 'lists.sql' import counted, may_show %}
 {% from 'signals.sql' import decay, signal %}
-{% from 'words.sql' import counted, named %}
+{% from 'words.sql' import named %}
 with
     arrayMap(one -> cityHash64(one), {{ item_id }}) as visited,
     pairs as (

@@ -20,7 +20,6 @@
     1/(|u|+15)^0.3 * 1/(|v|+15)^0.3 * 1/|u and v|. Groups are orders here, as baskets did best. -#}
 {% from 'catalogue.sql' import item, keys_of %}
 {% from 'lists.sql' import may_show %}
-{% from 'words.sql' import counted %}
 with
     latest as (
         select

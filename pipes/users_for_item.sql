@@ -10,8 +10,9 @@
 {#- An item that goes with it counts as much as it shares orders and visits with it, the closest one 1, the item itself 2;
     what a person did with it by log2(1 + signals): a purchase is 5 signals, a view 1. -#}
 {% from 'catalogue.sql' import item %}
+{% from 'lists.sql' import counted %}
 {% from 'signals.sql' import decay, signal %}
-{% from 'words.sql' import counted, days_ago, named %}
+{% from 'words.sql' import days_ago, named %}
 with
     pairs as (
         select other_item_key, toFloat64(sum(sessions)) as strength

@@ -19,10 +19,9 @@
 -- @cache 500ms
 -- @fallback also_bought
 {% from 'catalogue.sql' import item, keys_of %}
-{% from 'lists.sql' import may_show %}
+{% from 'lists.sql' import counted, may_show %}
 {% from 'scores.sql' import pair_score %}
 {% from 'signals.sql' import decay %}
-{% from 'words.sql' import counted %}
 with
     pairs as (
         select

@@ -91,6 +91,7 @@ LAYERS = [
     ["app.pipes.columns", "app.pipes.order"],
     ["app.pipes.scopes"],
     ["app.pipes.template", "app.pipes.header"],
+    ["app.pipes.csv_files"],
     ["app.pipes.declaration", "app.pipes.places"],
     ["app.pipes.parameters"],
     ["app.pipes.kinds"],
@@ -112,7 +113,7 @@ PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.tem
 PURE += ["app.replay.overlap", "app.replay.report", "app.replay.words", "app.replay.markdown"]
 PURE += [
     f"app.pipes.{name}"
-    for name in ("columns", "declaration", "engine", "filling", "kinds", "order", "places", "scopes")
+    for name in ("columns", "csv_files", "declaration", "engine", "filling", "kinds", "order", "places", "scopes")
 ]
 PURE += ["app.migrations.cluster", "app.migrations.files", "app.migrations.statement"]
 

@@ -22,7 +22,7 @@ from app.pipes.template import placeholders
 
 WRITTEN = """
     abs any anyLast argMax argMin array arrayAll arrayAvg arrayConcat arrayCount arrayCumSum arrayDistinct
-    arrayElement arrayEnumerate arrayExists arrayFilter arrayFirst arrayFirstIndex arrayFlatten arrayIntersect
+    arrayElement arrayEnumerate arrayExists arrayFilter arrayFirst arrayFirstIndex arrayFlatten arrayFold arrayIntersect
     arrayJoin arrayLast arrayMap arrayMax arrayMin arrayPopBack arrayPopFront arrayProduct arrayPushBack
     arrayPushFront arrayReduce arrayReverse arrayReverseSort arraySlice arraySort arrayStringConcat arraySum
     arrayUniq arrayZip assumeNotNull avg avgWeighted base64Encode bitAnd bitOr bitXor bitCount cast ceil ceiling

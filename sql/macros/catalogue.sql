@@ -11,6 +11,8 @@
         or startsWith({{ item("category", item_key) }}, concat({{ category }}, '/'))
     )
 {%- endmacro -%}
+{#- Whose offer an item is: a user_id, or empty for the shop's own. -#}
+{%- macro owner(item_key) -%} dictGet('owners', 'owner', {{ item_key }}) {%- endmacro -%}
 {#- Whether an item can be bought now. An item that the catalogue does not know can. -#}
 {%- macro available(item_key) -%}
     dictGetOrDefault('catalogue', 'available', {{ item_key }}, true)

@@ -1,7 +1,3 @@
-{#- A count with its noun: 1 basket, 42 baskets. -#}
-{%- macro counted(number, one, many) -%}
-    concat(toString({{ number }}), if({{ number }} = 1, ' {{ one }}', ' {{ many }}'))
-{%- endmacro -%}
 {#- How often: once, twice, 3 times. -#}
 {%- macro times(number) -%}
     multiIf({{ number }} = 1, 'once', {{ number }} = 2, 'twice', concat(toString({{ number }}), ' times'))
