@@ -5,7 +5,8 @@
 -- :score        String? (decayed, count, cosine, jaccard, conditional, lift, llr)  another order than
 -- usual. decayed: baskets with both, large ones less, half as much after 180 days; count: these baskets;
 -- cosine, jaccard: for how many hold either; conditional: for how many hold this one; lift, llr: how much
--- oftener than by chance. Usual is decayed, and what orders of the last 7 days hold, as if 30 of them were with this one
+-- oftener than by chance. Usual is decayed, and what orders of the last 7 days hold, as if 30 of them were
+-- with this one
 -- :min_baskets  UInt32 = 1 (1..1000000)  how many baskets must hold both; lift and llr need some, such as 5
 -- :user_id      String?               for this person: without what they have
 -- :leave_out    String = bought (nothing, bought, seen)  what the person has: bought or disliked; seen: also

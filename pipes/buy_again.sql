@@ -18,7 +18,7 @@
 -- @cache 500ms user_id
 -- @fallback for_you
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show %}
+{% from 'lists.sql' import boosted, may_show %}
 {% from 'words.sql' import days_ago, times %}
 with
     bought as (
@@ -52,7 +52,8 @@ with
             days_since,
             interval_days,
             intervals_passed,
-            times * least(intervals_passed, 1) * exp2(1 - greatest(intervals_passed, 1)) as strength
+            times * least(intervals_passed, 1) * exp2(1 - greatest(intervals_passed, 1)) as strength,
+            {{ boosted("item_key", "strength") }} as fit
         from regular
         where
             intervals_passed >= {{ due }}
@@ -66,7 +67,7 @@ select
     round(interval_days, 1) as every_days,
     round(intervals_passed, 2) as due,
     last_day as last_bought,
-    round(strength, 6) as score,
+    round(fit, 6) as score,
     concat(
         'bought ',
         {{ times("times") }},
@@ -76,5 +77,5 @@ select
         {{ days_ago("days_since") }}
     ) as reason
 from scored
-order by strength desc, last_day, item_key
+order by fit desc, last_day, item_key
 limit {{ limit }}

@@ -5,7 +5,7 @@
 -- :item_id       String                the product on the page; repeat it to ask for several at once
 -- :limit         UInt16 = 10 (1..100)  how many for each
 -- :per_category  UInt16 = 2 (1..100)   at most so many of one category
--- :min_baskets   UInt32 = 3 (1..1000000)  how many orders must hold both: a chance pair of rare products is
+-- :support       UInt32 = 3 (1..1000000)  how many orders must hold both: a chance pair of rare products is
 -- no sign
 -- :exclude       Array(String)?        leave out these products; repeat it
 -- :category      String?               only products of this category, or below it
@@ -16,55 +16,78 @@
 -- @key item_id
 -- @cache 60s item_id
 -- @fallback also_bought
-{% from 'catalogue.sql' import in_category, item, keys_of %}
-{% from 'lists.sql' import counted, may_show %}
-{% from 'scores.sql' import lift, signed_llr %}
+{% from 'catalogue.sql' import item, keys_of %}
+{% from 'lists.sql' import boosted, counted, may_show %}
+{% from 'scores.sql' import lift, signed_llr, total %}
 with
     pairs as (
         select item_key, other_item_key, sum(baskets) as times
         from co_baskets
         where item_key in {{ keys_of(item_id) }}
         group by item_key, other_item_key
-        having times >= {{ min_baskets }}
-    ),
-    assumeNotNull((select sum(orders) from item_totals where item_key = 0)) as all_orders,
-    totals as (
-        select item_key as total_key, sum(orders) as bought_orders
-        from item_totals
-        group by total_key
-        having bought_orders > 0
-    ),
-    scored as (
-        select
-            pairs.item_key as item_key,
-            pairs.other_item_key as other_item_key,
-            pairs.times as times,
-            {{ lift("pairs.times", "own.bought_orders", "other.bought_orders", "all_orders") }}
-            as times_chance,
-            {{ signed_llr("pairs.times", "own.bought_orders", "other.bought_orders", "all_orders") }}
-            as strength,
-            {{ item("category", "pairs.item_key") }} as own_category,
-            {{ item("category", "pairs.other_item_key") }} as other_category
-        from pairs
-        inner join totals as own on own.total_key = pairs.item_key
-        inner join totals as other on other.total_key = pairs.other_item_key
+        having times >= {{ support }}
+        order by times desc, other_item_key
+        {# With less support than a thousand others it is not among the best. #}
+        limit 1000 by item_key
     ),
     elsewhere as (
-        select item_key, other_item_key, times, times_chance, strength, other_category
-        from scored
+        {# Before the join: after it the engine would ask the same of every item there is. #}
+        select
+            item_key,
+            other_item_key,
+            times,
+            {{ item("category", "item_key") }} as own_category,
+            {{ item("category", "other_item_key") }} as other_category
+        from pairs
         where
-            strength > 0
-            and own_category != ''
+            own_category != ''
             and other_category != ''
-            and not {{ in_category("item_key", "other_category") }}
-            and not {{ in_category("other_item_key", "own_category") }}
+            and not startsWith(concat(own_category, '/'), concat(other_category, '/'))
+            and not startsWith(concat(other_category, '/'), concat(own_category, '/'))
             and {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
+    ),
+    totals as (
+        select item_key as total_key, sum(orders) as bought_orders from item_totals group by total_key
+    ),
+    {# The totals of what is asked, and of all items: item_key 0. #}
+    (
+        select (groupArray(total_key), groupArray(bought_orders))
+        from
+            (
+                select item_key as total_key, sum(orders) as bought_orders
+                from item_totals
+                where item_key in {{ keys_of(item_id) }} or item_key = 0
+                group by total_key
+            )
+    ) as asked_totals,
+    scored as (
+        select
+            elsewhere.item_key as item_key,
+            elsewhere.other_item_key as other_item_key,
+            elsewhere.times as times,
+            elsewhere.other_category as other_category,
+            {{ total("asked_totals", "elsewhere.item_key") }} as own_orders,
+            {{ total("asked_totals", "toUInt64(0)") }} as all_orders,
+            {{ lift("times", "own_orders", "totals.bought_orders", "all_orders") }} as times_chance,
+            {{
+                boosted(
+                    "other_item_key",
+                    signed_llr("times", "own_orders", "totals.bought_orders", "all_orders"),
+                )
+            }} as strength
+        from elsewhere
+        inner join totals on totals.total_key = elsewhere.other_item_key
+    ),
+    various as (
+        select item_key, other_item_key, times, times_chance, strength
+        from scored
+        where strength > 0
         order by strength desc, other_item_key
         limit {{ per_category }} by item_key, other_category
     ),
     best as (
         select item_key, other_item_key, times, times_chance, strength
-        from elsewhere
+        from various
         order by strength desc, other_item_key
         limit {{ limit }} by item_key
     )

@@ -17,12 +17,13 @@
     all sessions with an item that is a sum over pair counts, so that no session needs to be looked at. What is left out: its
     discount for sessions that share only earlier items, which pair counts cannot know. -#}
 {% from 'catalogue.sql' import item, keys_of %}
-{% from 'lists.sql' import counted, may_show %}
+{% from 'lists.sql' import boosted, counted, may_show %}
 {% from 'signals.sql' import decay, signal %}
 {% from 'words.sql' import named %}
 with
     arrayMap(one -> cityHash64(one), {{ item_id }}) as visited,
     pairs as (
+        {# The strongest of each suffice. #}
         select
             item_key,
             other_item_key,
@@ -32,6 +33,8 @@ with
         from co_views
         where item_key in {{ keys_of(item_id) }}
         group by item_key, other_item_key
+        order by evidence desc, other_item_key
+        limit 300 by item_key
         union all
         select
             item_key,
@@ -45,6 +48,8 @@ with
         from co_baskets
         where item_key in {{ keys_of(item_id) }}
         group by item_key, other_item_key
+        order by evidence desc, other_item_key
+        limit 300 by item_key
     ),
     weighed as (
         {# An item that comes twice counts where it came last. #}
@@ -72,10 +77,16 @@ with
         having times_viewed + times_bought > 0
     ),
     best as (
-        select other_item_key, because_key, with_items, times_viewed, times_bought, total
+        select
+            other_item_key,
+            because_key,
+            with_items,
+            times_viewed,
+            times_bought,
+            {{ boosted("other_item_key", "total") }} as fit
         from scored
         where {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
-        order by total desc, other_item_key
+        order by fit desc, other_item_key
         limit {{ limit }}
     )
 select
@@ -86,7 +97,7 @@ select
     {{ item("title", "because_key") }} as because_title,
     times_viewed as sessions,
     times_bought as baskets,
-    round(total, 6) as score,
+    round(fit, 6) as score,
     concat(
         'goes with ',
         {{ named("because_key") }},
@@ -105,5 +116,5 @@ select
         )
     ) as reason
 from best
-order by total desc, item_id
+order by fit desc, item_id
 limit {{ limit }}

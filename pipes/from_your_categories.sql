@@ -18,7 +18,7 @@
 -- @cache 500ms user_id
 -- @fallback trending
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show, new_to %}
+{% from 'lists.sql' import boosted, may_show, new_to %}
 {% from 'signals.sql' import decay, signal %}
 {% from 'words.sql' import times %}
 with
@@ -59,12 +59,18 @@ with
         inner join shares on shares.liked_category = item_category
     ),
     best as (
-        select item_key, item_category, times_bought, times_viewed, share, strength
+        select
+            item_key,
+            item_category,
+            times_bought,
+            times_viewed,
+            share,
+            {{ boosted("item_key", "strength") }} as fit
         from scored
         where
             {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
             and {{ new_to("item_key", user_id, leave_out) }}
-        order by strength desc, item_key
+        order by fit desc, item_key
         limit {{ limit }}
     )
 select
@@ -74,7 +80,7 @@ select
     times_bought as purchases,
     times_viewed as views,
     round(share, 4) as your_share,
-    round(strength, 6) as score,
+    round(fit, 6) as score,
     concat(
         toString(greatest(1, round(100 * share))),
         ' % of your interest is in ',
@@ -90,5 +96,5 @@ select
         ' in the last 28 days'
     ) as reason
 from best
-order by strength desc, item_key
+order by fit desc, item_key
 limit {{ limit }}

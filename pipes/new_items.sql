@@ -18,7 +18,7 @@
 -- @cache 60s
 -- @fallback popular
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show, new_to %}
+{% from 'lists.sql' import boosted, may_show, new_to %}
 {% from 'signals.sql' import decay, signal %}
 {% from 'words.sql' import days_ago, times %}
 with
@@ -41,7 +41,12 @@ with
             0 as times_viewed,
             0 as signals
         from items
-        where item_key not in (select item_key from daily_popularity)
+        where
+            item_key not in (
+                select item_key
+                from daily_popularity
+                where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }})
+            )
         group by item_key
         having first_day > toDate({{ now }}) - {{ days }} and first_day <= toDate({{ now }})
     ),
@@ -52,14 +57,15 @@ with
             toDate({{ now }}) - first_day as days_since,
             times_bought,
             times_viewed,
-            log2(2 + greatest(0, signals)) * {{ decay("first_day", now, 14) }} as strength
+            log2(2 + greatest(0, signals)) * {{ decay("first_day", now, 14) }} as strength,
+            {{ boosted("item_key", "strength") }} as fit
         from recent
         where
             item_key
             not in (select item_key from daily_popularity where day <= toDate({{ now }}) - {{ days }})
             and {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
             {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
-        order by strength desc, item_key
+        order by fit desc, item_key
         limit {{ limit }}
     )
 select
@@ -69,7 +75,7 @@ select
     first_day as new_since,
     times_bought as purchases,
     times_viewed as views,
-    round(strength, 6) as score,
+    round(fit, 6) as score,
     concat(
         'new ',
         {{ days_ago("days_since") }},
@@ -82,5 +88,5 @@ select
         )
     ) as reason
 from best
-order by strength desc, item_key
+order by fit desc, item_key
 limit {{ limit }}

@@ -17,7 +17,7 @@
 -- @cache 60s
 -- @fallback all_items
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show, new_to %}
+{% from 'lists.sql' import boosted, may_show, new_to %}
 {% from 'signals.sql' import signal %}
 {% from 'words.sql' import times %}
 with
@@ -33,12 +33,12 @@ with
         having strength > 0
     ),
     best as (
-        select item_key, times_bought, times_viewed, strength
+        select item_key, times_bought, times_viewed, {{ boosted("item_key", "strength") }} as fit
         from counted
         where
             {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
             {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
-        order by strength desc, item_key
+        order by fit desc, item_key
         limit {{ limit }}
     )
 select
@@ -47,7 +47,7 @@ select
     {{ item("category", "item_key") }} as category,
     times_bought as purchases,
     times_viewed as views,
-    round(strength / {{ signal("'purchase'") }}, 2) as score,
+    round(fit / {{ signal("'purchase'") }}, 2) as score,
     concat(
         multiIf(
             times_bought > 0,
@@ -59,5 +59,5 @@ select
         if({{ days }} = 1, ' today', concat(' in the last ', toString({{ days }}), ' days'))
     ) as reason
 from best
-order by strength desc, item_key
+order by fit desc, item_key
 limit {{ limit }}

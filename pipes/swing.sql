@@ -19,7 +19,7 @@
 {#- Yang et al. 2020, arXiv 2010.05525: for all pairs of groups u, v with both items, the sum of
     1/(|u|+15)^0.3 * 1/(|v|+15)^0.3 * 1/|u and v|. Groups are orders here, as baskets did best. -#}
 {% from 'catalogue.sql' import item, keys_of %}
-{% from 'lists.sql' import may_show %}
+{% from 'lists.sql' import boosted, may_show %}
 with
     latest as (
         select
@@ -62,12 +62,12 @@ with
         group by asked_key, other_item_key
     ),
     best as (
-        select asked_key, other_item_key, meetings_of_both, strength
+        select asked_key, other_item_key, meetings_of_both, {{ boosted("other_item_key", "strength") }} as fit
         from scored
         where
             other_item_key != asked_key
             and {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
-        order by strength desc, other_item_key
+        order by fit desc, other_item_key
         limit {{ limit }} by asked_key
     )
 select
@@ -77,8 +77,8 @@ select
     {{ item("category", "other_item_key") }} as category,
     {# n orders make n (n - 1) / 2 pairs. #}
     toUInt64(round((1 + sqrt(1 + 8 * meetings_of_both)) / 2)) as baskets,
-    round(strength, 8) as score,
+    round(fit, 8) as score,
     concat('bought together in ', toString(baskets), ' of the latest baskets') as reason
 from best
-order by item_id, strength desc, other_item_key
+order by item_id, fit desc, other_item_key
 limit 100000

@@ -19,7 +19,7 @@
 -- @cache 500ms
 -- @fallback also_bought
 {% from 'catalogue.sql' import item, keys_of %}
-{% from 'lists.sql' import counted, may_show %}
+{% from 'lists.sql' import boosted, counted, may_show %}
 {% from 'scores.sql' import pair_score %}
 {% from 'signals.sql' import decay %}
 with
@@ -64,10 +64,10 @@ with
     {% else %} scored as (select item_key, other_item_key, times, strength from pairs),
     {% endif %}
     best as (
-        select item_key, other_item_key, times, strength
+        select item_key, other_item_key, times, {{ boosted("other_item_key", "scored.strength") }} as fit
         from scored
         where {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
-        order by strength desc, other_item_key
+        order by fit desc, other_item_key
         limit {{ limit }} by item_key
     )
 select
@@ -76,8 +76,8 @@ select
     {{ item("title", "other_item_key") }} as title,
     {{ item("category", "other_item_key") }} as category,
     times as sessions,
-    round(strength, 6) as score,
+    round(fit, 6) as score,
     concat('viewed together in ', {{ counted("times", "visit", "visits") }}) as reason
 from best
-order by item_id, strength desc, other_item_key
+order by item_id, fit desc, other_item_key
 limit 100000

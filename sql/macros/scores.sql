@@ -35,6 +35,12 @@
 {%- macro signed_llr(c, n_a, n_b, n) -%}
     sign({{ lift(c, n_a, n_b, n) }} - 1) * sqrt({{ llr(c, n_a, n_b, n) }})
 {%- endmacro -%}
+{#- The total of an item, out of one value of two arrays: the keys, and the totals. At least 1. -#}
+{%- macro total(totals, item_key) -%}
+    greatest(
+        1, transform({{ item_key }}, tupleElement({{ totals }}, 1), tupleElement({{ totals }}, 2), toInt64(0))
+    )
+{%- endmacro -%}
 {#- The score of that name, `strength` where it is none of them. Only the one that is asked for is calculated. -#}
 {%- macro pair_score(score, strength, c, n_a, n_b, n) -%}
     multiIf(
