@@ -147,8 +147,8 @@ def test_an_answer_comes_in_the_format_that_is_asked_for(run: Run) -> None:
     (from_csv,) = csv.DictReader(io.StringIO(run(*asked, "--format", "csv").out))
     assert from_csv == {name: str(value) for name, value in row.items()}
     table = run(*asked, "--format", "table").out.splitlines()
-    assert re.fullmatch(r"item_id +other_item_id +title +category +baskets +score *", table[0])
-    assert re.search(r"^tea +mug +300 +[\d.]+ *$", table[1])
+    assert re.fullmatch(r"item_id +other_item_id +title +category +baskets +score +reason +source *", table[0])
+    assert re.search(r"^tea +mug +300 +[\d.]+ +bought together in 300 baskets +also_bought *$", table[1])
     assert re.fullmatch(r"1 row; [\d.]+ ms, [\d,]+ rows and [\d,]+ (bytes|kB|MB) read", table[2])
     filled = run("pipe", "run", "also_bought", "item_id=vase", "--format", "table").out
     assert filled.endswith("also_bought had no rows for all that was asked; trending filled in.\n")

@@ -70,6 +70,9 @@ def as_one_shard(sql: str) -> str:
         r"create view \1 as select * from \2",
         sql,
     )
+    sql = re.sub(
+        r"alter table (shop\.(?!\w+_local\b)\w+) [^;]*", r"create or replace view \1 as select * from \1_local", sql
+    )
     return sql.replace("replicated_deduplication_window", "non_replicated_deduplication_window")
 
 

@@ -29,7 +29,7 @@ from tests.web import VIEW
 SEEN = """-- What somebody looked at, the most first.
 --
 -- :user_id  String                who
--- :limit    UInt16 = 10 (1..100)  how many
+-- :top      UInt16 = 10 (1..100)  how many; not called limit, so that the fallback fills empty lists only
 --
 -- @fallback most
 select item_id, sum(user_items.events) as times
@@ -37,7 +37,7 @@ from user_items
 where user_id = {{ user_id }}
 group by item_id
 order by times desc, item_id
-limit {{ limit }}
+limit {{ top }}
 """
 MOST = """-- What all looked at.
 --
@@ -123,7 +123,7 @@ def test_the_same_text_says_the_same(shop: Shop, sides: Sides) -> None:
 
 
 def test_what_changed_is_counted_by_hand(shop: Shop, sides: Sides) -> None:
-    both = sides("seen", seen=("times desc, item_id\nlimit {{ limit }}", "times, item_id\nlimit 2 + 0 * {{ limit }}"))
+    both = sides("seen", seen=("times desc, item_id\nlimit {{ top }}", "times, item_id\nlimit 2 + 0 * {{ top }}"))
     made = compared(both, asked(shop, both, ADA, BOB))
     assert made.lists  # ada, 3 of 4: tea mug pot → pot mug; bob: tea → tea
     ranked = (0 + 0.9 * 1 / 2 + 0.81 * 2 / 3) / 2.71
@@ -171,10 +171,10 @@ def test_answers_for_several_keys_are_compared_list_by_list(shop: Shop, sides: S
 
 def test_errors_fail_only_where_the_old_text_had_none(shop: Shop, sides: Sides) -> None:
     both = sides("seen", seen=("10 (1..100)", "3 (1..5)"))
-    pairs = asked(shop, both, ADA, Request({"user_id": ["ada"], "limit": ["7"]}), Request({"limit": [3]}))
+    pairs = asked(shop, both, ADA, Request({"user_id": ["ada"], "top": ["7"]}), Request({"top": [3]}))
     made = compared(both, pairs)
     assert (made.old.failed.requests, made.new.failed.requests, made.new.failed.alone, made.compared) == (1, 2, 1, 1)
-    assert made.missed == ["new errors: 1, the first: limit: '7' is not between 1 and 5"]
+    assert made.missed == ["new errors: 1, the first: top: '7' is not between 1 and 5"]
     both = sides_again(both, shop, SEEN + "select")
     made = compared(both, asked(shop, both, ADA), min_overlap=0.5)
     assert "pipes/seen.sql:13" in made.new.failed.first
@@ -216,12 +216,12 @@ def test_each_threshold_fails_by_its_own_number(shop: Shop, sides: Sides) -> Non
 
 
 def test_a_parameter_that_one_side_does_not_know_is_left_out_and_counted(shop: Shop, sides: Sides) -> None:
-    both = sides("seen", seen=("limit    UInt16", "most     UInt16"))
-    text = SEEN.replace("limit    UInt16", "most     UInt16").replace("{{ limit }}", "{{ most }}")
+    both = sides("seen", seen=("top      UInt16", "most     UInt16"))
+    text = SEEN.replace("top      UInt16", "most     UInt16").replace("{{ top }}", "{{ most }}")
     both = sides_again(both, shop, text)
-    pairs = asked(shop, both, Request({"user_id": ["ada"], "limit": [1]}), Request({"user_id": ["ada"], "most": [1]}))
+    pairs = asked(shop, both, Request({"user_id": ["ada"], "top": [1]}), Request({"user_id": ["ada"], "most": [1]}))
     assert [(len(pair.old.rows), len(pair.new.rows)) for pair in pairs] == [(1, 3), (3, 1)]
-    assert (unknown(pairs, both[0]), unknown(pairs, both[1])) == ({"most": 1}, {"limit": 1})
+    assert (unknown(pairs, both[0]), unknown(pairs, both[1])) == ({"most": 1}, {"top": 1})
 
 
 class Moving(Warehouse):

@@ -30,12 +30,12 @@ def shop(filled: Shop) -> Shop:
 def partners(client: FlaskClient, item: str, **headers: str) -> list[str]:
     got = client.get(f"/pipes/also_bought?item_id={item}", headers=headers)
     body = json.loads(got.text)
-    return [] if body["pipe"]["fallback"] else sorted(row["other_item_id"] for row in body["data"])
+    return sorted(row["other_item_id"] for row in body["data"] if row["source"] == "also_bought")
 
 
 def for_you(client: FlaskClient, user: str, **headers: str) -> set[str]:
     body = json.loads(client.get(f"/pipes/for_you?user_id={user}", headers=headers).text)
-    return set() if body["pipe"]["fallback"] else {row["item_id"] for row in body["data"]}
+    return {row["item_id"] for row in body["data"] if row["source"] == "for_you"}
 
 
 def know(client: FlaskClient, *items: str) -> None:

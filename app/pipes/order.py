@@ -51,17 +51,24 @@ def _names(select: exp.Select, key: exp.Expr) -> set[str]:
             return set()
         key = select.expressions[place]
     plain = key.unalias()
-    names = {plain.name} if isinstance(plain, exp.Column) else {plain.sql(dialect="clickhouse")}
+    names = {plain.name} if isinstance(plain, exp.Column) else {_written(plain)}
     for one in select.expressions:
         alias, inner = one.alias_or_name, one.unalias()
-        written = inner.name if isinstance(inner, exp.Column) else inner.sql(dialect="clickhouse")
+        written = inner.name if isinstance(inner, exp.Column) else _written(inner)
         if alias in names or written in names:
             names |= {alias, written}
     return names
 
 
+def _written(one: exp.Expr) -> str:
+    """The text of an expression, made once: nothing changes the tree meanwhile."""
+    if "written" not in one.meta:
+        one.meta["written"] = one.sql(dialect="clickhouse")
+    return str(one.meta["written"])
+
+
 def _outputs(select: exp.Select) -> frozenset[str]:
-    return frozenset(one.alias_or_name or one.sql(dialect="clickhouse") for one in select.expressions)
+    return frozenset(one.alias_or_name or _written(one) for one in select.expressions)
 
 
 def _unique(query: Query, above: Mapping[str, Query]) -> Keys:
@@ -113,7 +120,7 @@ def _of_one_row(select: exp.Select) -> bool:
 
 def _multiplies(one: exp.Expr) -> bool:
     """Whether an expression makes several rows of one."""
-    return "arrayjoin(" in one.sql(dialect="clickhouse").lower()
+    return "arrayjoin(" in _written(one).lower()
 
 
 def _only_source(select: exp.Select, known: Mapping[str, Query]) -> Query | None:

@@ -84,7 +84,7 @@ class Templates(ImmutableSandboxedEnvironment):
 
     def get_template(self, name: Any, *args: Any, **named: Any) -> Any:
         """What `{% from … %}` imports from: a file of macros, or a CSV file."""
-        return _Module(self.csv(name)) if name in self.csv_texts else super().get_template(name, *args, **named)
+        return _Module(self, name) if name in self.csv_texts else super().get_template(name, *args, **named)
 
     def csv(self, name: str) -> CsvFile:
         """Raises PipeFault with the faults of the file."""
@@ -120,11 +120,11 @@ class Templates(ImmutableSandboxedEnvironment):
 
 
 class _Module:
-    """What a CSV file is to a template: a module with one function, called as the file is."""
+    """What a CSV file is to a template: a module with one function, called as the file is. It is read when that is called."""
 
-    def __init__(self, file: CsvFile) -> None:
-        self.__name__ = file.name
-        setattr(self, file.name.removesuffix(".csv"), file)
+    def __init__(self, jinja: Templates, name: str) -> None:
+        self.__name__ = name
+        setattr(self, name.removesuffix(".csv"), lambda *wanted, **where: jinja.csv(name)(*wanted, **where))
 
     def _get_default_module(self, *_: Any) -> _Module:
         return self

@@ -18,7 +18,7 @@ from app.pipes.engine import Asked, is_about_the_text, refused
 from app.pipes.header import Header
 from app.pipes.places import Places
 from app.pipes.scopes import Scope, scopes
-from app.pipes.template import ALWAYS, Templates, render
+from app.pipes.template import ALWAYS, Templates, placeholders, render
 
 Described = list[tuple[str, str]]
 """Columns of an answer: name and ClickHouse type."""
@@ -68,7 +68,10 @@ class Trial:
         if self._judge(sql, places, tree, found):
             return  # what the engine says of it would be a consequence
         try:
-            columns = self._describe(sql, self._samples)
+            mentioned = placeholders(
+                sql
+            )  # as when it is asked: a driver with values would look for % in a text without any
+            columns = self._describe(sql, {name: self._samples[name] for name in self._samples if name in mentioned})
         except AlsoboughtError as error:
             if not is_about_the_text(error.message) and not isinstance(error, (PipeFault, TooSlow)):
                 raise

@@ -73,20 +73,22 @@
             greatest(
                 1e-6,
                 arrayProduct(
-                    arrayMap(
-                        (one, factor) -> if(one = {{ item_key }}, assumeNotNull(factor), 1.),
-                        arrayMap(one -> cityHash64(one), {{ of_items("item_id", "boost") }}),
-                        {{ of_items("value", "boost") }}
-                    )
-                ) * arrayProduct(
-                    arrayMap(
-                        (one, factor) -> if(
-                            startsWith(concat({{ item("category", item_key) }}, '/'), concat(one, '/')),
-                            assumeNotNull(factor),
-                            1.
+                    arrayConcat(
+                        [1.],
+                        arrayMap(
+                            (one, factor) -> if(one = {{ item_key }}, assumeNotNull(factor), 1.),
+                            arrayMap(one -> cityHash64(one), {{ of_items("item_id", "boost") }}),
+                            {{ of_items("value", "boost") }}
                         ),
-                        {{ of_categories("category", "boost") }},
-                        {{ of_categories("value", "boost") }}
+                        arrayMap(
+                            (one, factor) -> if(
+                                startsWith(concat({{ item("category", item_key) }}, '/'), concat(one, '/')),
+                                assumeNotNull(factor),
+                                1.
+                            ),
+                            {{ of_categories("category", "boost") }},
+                            {{ of_categories("value", "boost") }}
+                        )
                     )
                 )
             ),
