@@ -1,16 +1,15 @@
 -- Everything that can be bought, what was bought by most people first. The last resort of every list: as
--- long as the shop has
--- an item that may be shown, it has something to say.
+-- long as the shop has an item that may be shown, it has something to say.
 --
--- :limit      UInt16 = 10 (1..100)  how many
--- :user_id    String?               for this person: without what they have
+-- :limit      UInt16 = 10 (1..100)     how many
+-- :user_id    String?                  for this person: without what they have
 -- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
 -- also viewed, clicked, carted
--- :exclude    Array(String)?        leave out these items; repeat it
--- :category   String?               only items of this category, or below it
--- :brand      Array(String)?         only items of these brands
--- :min_price  Float64? (0..1e12)     none that costs less
--- :max_price  Float64? (0..1e12)     none that costs more
+-- :exclude    Array(String)?           leave out these items; repeat it
+-- :category   String?                  only items of this category, or below it
+-- :brand      Array(String)?           only items of these brands
+-- :min_price  Float64? (0..1e12)       none that costs less
+-- :max_price  Float64? (0..1e12)       none that costs more
 --
 -- @cache 60s
 {% from 'catalogue.sql' import item %}

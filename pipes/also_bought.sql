@@ -1,21 +1,22 @@
--- Products bought in the same basket as this one, best first: recent baskets count more, large baskets less.
+-- Products bought in the same basket as this one, best first: recent baskets count more, large baskets
+-- less.
 --
--- :item_id      String                the product on the page; repeat it to ask for several at once
--- :limit        UInt16 = 10 (1..100)  how many for each
+-- :item_id      String                   the product on the page; repeat it to ask for several at once
+-- :limit        UInt16 = 10 (1..100)     how many for each
 -- :score        String? (decayed, count, cosine, jaccard, conditional, lift, llr)  another order than
 -- usual. decayed: baskets with both, large ones less, half as much after 180 days; count: these baskets;
 -- cosine, jaccard: for how many hold either; conditional: for how many hold this one; lift, llr: how much
 -- oftener than by chance. Usual is decayed, and what orders of the last 7 days hold, as if 30 of them were
 -- with this one
 -- :min_baskets  UInt32 = 1 (1..1000000)  how many baskets must hold both; lift and llr need some, such as 5
--- :user_id      String?               for this person: without what they have
--- :leave_out    String = bought (nothing, bought, seen)  what the person has: bought or disliked; seen: also
--- viewed, clicked, carted
--- :exclude      Array(String)?        leave out these items; repeat it
--- :category     String?               only products of this category, or below it
--- :brand        Array(String)?        only products of these brands
--- :min_price    Float64? (0..1e12)    only products that cost at least this
--- :max_price    Float64? (0..1e12)    only products that cost at most this
+-- :user_id      String?                  for this person: without what they have
+-- :leave_out    String = bought (nothing, bought, seen)  what the person has: bought or disliked; seen:
+-- also viewed, clicked, carted
+-- :exclude      Array(String)?           leave out these items; repeat it
+-- :category     String?                  only products of this category, or below it
+-- :brand        Array(String)?           only products of these brands
+-- :min_price    Float64? (0..1e12)       only products that cost at least this
+-- :max_price    Float64? (0..1e12)       only products that cost at most this
 --
 -- @key item_id
 -- @cache 60s item_id

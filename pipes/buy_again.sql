@@ -1,19 +1,17 @@
 -- What this person buys regularly and is about to need again. With n purchases, the usual interval is the
--- time from the
--- first to the last divided by n - 1; what is due is how many of these intervals have passed since the last
--- one. The score is
--- n * least(due, 1) / 2^(greatest(due, 1) - 1): it grows until the interval is over, then halves with every
--- one missed.
+-- time from the first to the last divided by n - 1; what is due is how many of these intervals have passed
+-- since the last one. The score is n * least(due, 1) / 2^(greatest(due, 1) - 1): it grows until the
+-- interval is over, then halves with every one missed.
 --
--- :user_id    String                the person; a guest's session_id works too
--- :limit      UInt16 = 10 (1..100)  how many
--- :due        Float64 = 0.5 (0..10)  how many intervals must have passed: 1 for what is due by now, 0 for
+-- :user_id    String                   the person; a guest's session_id works too
+-- :limit      UInt16 = 10 (1..100)     how many
+-- :due        Float64 = 0.5 (0..10)    how many intervals must have passed: 1 for what is due by now, 0 for
 -- all that is regular
--- :exclude    Array(String)?        leave out these items; repeat it
--- :category   String?               only items of this category, or below it
--- :brand      Array(String)?         only items of these brands
--- :min_price  Float64? (0..1e12)     none that costs less
--- :max_price  Float64? (0..1e12)     none that costs more
+-- :exclude    Array(String)?           leave out these items; repeat it
+-- :category   String?                  only items of this category, or below it
+-- :brand      Array(String)?           only items of these brands
+-- :min_price  Float64? (0..1e12)       none that costs less
+-- :max_price  Float64? (0..1e12)       none that costs more
 --
 -- @cache 500ms user_id
 -- @fallback for_you

@@ -1,17 +1,17 @@
 -- What goes with this product and is something else: bought in the same orders oftener than by chance, and
--- of another
--- category. A case for the phone, not another phone.
+-- of another category: a case for the phone, not another phone. What fills a list that is too short may be
+-- of any.
 --
--- :item_id       String                the product on the page; repeat it to ask for several at once
--- :limit         UInt16 = 10 (1..100)  how many for each
--- :per_category  UInt16 = 2 (1..100)   at most so many of one category
+-- :item_id       String                   the product on the page; repeat it to ask for several at once
+-- :limit         UInt16 = 10 (1..100)     how many for each
+-- :per_category  UInt16 = 2 (1..100)      at most so many of one category
 -- :support       UInt32 = 3 (1..1000000)  how many orders must hold both: a chance pair of rare products is
 -- no sign
--- :exclude       Array(String)?        leave out these products; repeat it
--- :category      String?               only products of this category, or below it
--- :brand         Array(String)?         only products of these brands
--- :min_price     Float64? (0..1e12)     none that costs less
--- :max_price     Float64? (0..1e12)     none that costs more
+-- :exclude       Array(String)?           leave out these products; repeat it
+-- :category      String?                  only products of this category, or below it
+-- :brand         Array(String)?           only products of these brands
+-- :min_price     Float64? (0..1e12)       none that costs less
+-- :max_price     Float64? (0..1e12)       none that costs more
 --
 -- @key item_id
 -- @cache 60s item_id

@@ -1,15 +1,14 @@
 -- What a visitor may want next, from nothing but the items of this visit: the later ones count more. Nobody
--- needs to be known.
--- What counts is in how many visits each candidate was viewed with them, and in how many orders it was
--- bought with them.
+-- needs to be known. What counts is in how many visits each candidate was viewed with them, and in how many
+-- orders it was bought with them.
 --
--- :item_id    Array(String)         the items of this visit in their order, the latest last; repeat it
--- :limit      UInt16 = 10 (1..100)  how many
--- :exclude    Array(String)?        leave out these items; repeat it
--- :category   String?               only items of this category, or below it
--- :brand      Array(String)?         only items of these brands
--- :min_price  Float64? (0..1e12)     none that costs less
--- :max_price  Float64? (0..1e12)     none that costs more
+-- :item_id    Array(String)            the items of this visit in their order, the latest last; repeat it
+-- :limit      UInt16 = 10 (1..100)     how many
+-- :exclude    Array(String)?           leave out these items; repeat it
+-- :category   String?                  only items of this category, or below it
+-- :brand      Array(String)?           only items of these brands
+-- :min_price  Float64? (0..1e12)       none that costs less
+-- :max_price  Float64? (0..1e12)       none that costs more
 --
 -- @cache 500ms
 -- @fallback trending

@@ -1,19 +1,17 @@
 -- What is wanted now in the categories this person likes. An item's score is the share of the person's
--- interest that its
--- category has, times the share of the item in what happens there: the chance that they turn to the
--- category, and
--- that whoever does picks the item. What happened a week ago counts half.
+-- interest that its category has, times the share of the item in what happens there: the chance that they
+-- turn to the category, and that whoever does picks the item. What happened a week ago counts half.
 --
--- :user_id     String                the person; a guest's session_id works too
--- :limit       UInt16 = 10 (1..100)  how many
--- :categories  UInt16 = 5 (1..50)    of how many categories, the most liked ones
+-- :user_id     String                   the person; a guest's session_id works too
+-- :limit       UInt16 = 10 (1..100)     how many
+-- :categories  UInt16 = 5 (1..50)       of how many categories, the most liked ones
 -- :leave_out   String = bought (nothing, bought, seen)  of what the person has had: what they bought or
 -- dislike, or all they saw
--- :exclude     Array(String)?        leave out these items; repeat it
--- :category    String?               only items of this category, or below it
--- :brand       Array(String)?         only items of these brands
--- :min_price   Float64? (0..1e12)     none that costs less
--- :max_price   Float64? (0..1e12)     none that costs more
+-- :exclude     Array(String)?           leave out these items; repeat it
+-- :category    String?                  only items of this category, or below it
+-- :brand       Array(String)?           only items of these brands
+-- :min_price   Float64? (0..1e12)       none that costs less
+-- :max_price   Float64? (0..1e12)       none that costs more
 --
 -- @cache 500ms user_id
 -- @fallback trending

@@ -1,19 +1,17 @@
 -- What is new: items that nothing had happened with until lately, and those that came into the catalogue
--- lately and have not
--- been touched yet. Best first: the score is log2(2 + signals) halved for every two weeks of age, a
--- purchase being 5 signals
--- and a view 1.
+-- lately and have not been touched yet. Best first: the score is log2(2 + signals) halved for every two
+-- weeks of age, a purchase being 5 signals and a view 1.
 --
--- :days       UInt16 = 30 (1..365)  how long an item is new
--- :limit      UInt16 = 10 (1..100)  how many
--- :user_id    String?               for this person: without what they have
+-- :days       UInt16 = 30 (1..365)     how long an item is new
+-- :limit      UInt16 = 10 (1..100)     how many
+-- :user_id    String?                  for this person: without what they have
 -- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
 -- also viewed, clicked, carted
--- :exclude    Array(String)?        leave out these items; repeat it
--- :category   String?               only items of this category, or below it
--- :brand      Array(String)?         only items of these brands
--- :min_price  Float64? (0..1e12)     none that costs less
--- :max_price  Float64? (0..1e12)     none that costs more
+-- :exclude    Array(String)?           leave out these items; repeat it
+-- :category   String?                  only items of this category, or below it
+-- :brand      Array(String)?           only items of these brands
+-- :min_price  Float64? (0..1e12)       none that costs less
+-- :max_price  Float64? (0..1e12)       none that costs more
 --
 -- @cache 60s
 -- @fallback popular

@@ -1,18 +1,17 @@
 -- What is wanted most: purchases of the last days, together with carts, likes and views as far as they say
--- something.
--- It is where every chain of fallbacks arrives: whoever asks for more than happened gets the rest of the
--- shop behind it.
+-- something. It is where every chain of fallbacks arrives: whoever asks for more than happened gets the
+-- rest of the shop behind it.
 --
--- :days       UInt16 = 28 (1..365)  how many days count, today included
--- :limit      UInt16 = 10 (1..100)  how many
--- :user_id    String?               for this person: without what they have
+-- :days       UInt16 = 28 (1..365)     how many days count, today included
+-- :limit      UInt16 = 10 (1..100)     how many
+-- :user_id    String?                  for this person: without what they have
 -- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
 -- also viewed, clicked, carted
--- :exclude    Array(String)?        leave out these items; repeat it
--- :category   String?               only items of this category, or below it
--- :brand      Array(String)?         only items of these brands
--- :min_price  Float64? (0..1e12)     none that costs less
--- :max_price  Float64? (0..1e12)     none that costs more
+-- :exclude    Array(String)?           leave out these items; repeat it
+-- :category   String?                  only items of this category, or below it
+-- :brand      Array(String)?           only items of these brands
+-- :min_price  Float64? (0..1e12)       none that costs less
+-- :max_price  Float64? (0..1e12)       none that costs more
 --
 -- @cache 60s
 -- @fallback all_items

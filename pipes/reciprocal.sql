@@ -1,15 +1,13 @@
 -- Who suits this person, both ways, where people choose people: each is an item to the others, with the
--- user_id as item_id, and
--- stands in the catalogue in a category. Who liked this person comes first; who is unlikely to say yes does
--- not come.
+-- user_id as item_id, and stands in the catalogue in a category. Who liked this person comes first; who is
+-- unlikely to say yes does not come.
 --
--- :user_id   String                who is looking
--- :limit     UInt16 = 10 (1..100)  how many
--- :capacity  UInt32? (1..1000000)  nobody who has so many likes of others to answer already: from people
--- whom they neither
--- liked back nor dislike
--- :exclude   Array(String)?        leave out these people; repeat it
--- :category  String?               only people of this category, or below it
+-- :user_id   String                   who is looking
+-- :limit     UInt16 = 10 (1..100)     how many
+-- :capacity  UInt32? (1..1000000)     nobody who has so many likes of others to answer already: from people
+-- whom they neither liked back nor dislike
+-- :exclude   Array(String)?           leave out these people; repeat it
+-- :category  String?                  only people of this category, or below it
 --
 -- @cache 500ms user_id
 {#- One-way compatibility as RECON (Pizzato et al. 2010) counts it, of one attribute: the share of a person's interest that went

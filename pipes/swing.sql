@@ -1,17 +1,17 @@
 -- Products bought with this one, scored by Swing: any two orders with both products vote for them, and the
--- vote weighs more the
--- less else the two orders share, and the smaller they are. One big shared habit does not make a pair.
+-- vote weighs more the less else the two orders share, and the smaller they are. One big shared habit does
+-- not make a pair.
 --
--- :item_id    String                the product on the page; repeat it to ask for several at once
--- :limit      UInt16 = 10 (1..100)  how many for each
--- :orders     UInt16 = 100 (2..500)  of how many orders with the product, the latest ones; time grows with
--- the square
--- :max_items  UInt16 = 100 (2..1000)  orders of more products than this are left out
--- :exclude    Array(String)?        leave out these products; repeat it
--- :category   String?               only products of this category, or below it
--- :brand      Array(String)?         only products of these brands
--- :min_price  Float64? (0..1e12)     none that costs less
--- :max_price  Float64? (0..1e12)     none that costs more
+-- :item_id    String                   the product on the page; repeat it to ask for several at once
+-- :limit      UInt16 = 10 (1..100)     how many for each
+-- :orders     UInt16 = 100 (2..500)    of how many orders with the product, the latest ones; time grows
+-- with the square
+-- :max_items  UInt16 = 100 (2..1000)   orders of more products than this are left out
+-- :exclude    Array(String)?           leave out these products; repeat it
+-- :category   String?                  only products of this category, or below it
+-- :brand      Array(String)?           only products of these brands
+-- :min_price  Float64? (0..1e12)       none that costs less
+-- :max_price  Float64? (0..1e12)       none that costs more
 --
 -- @key item_id
 -- @cache 60s item_id

@@ -1,10 +1,9 @@
 -- Whom to tell about an item: people who bought, carted or viewed it or what goes with it, and have not
--- bought it.
--- Who dislikes it is left out. What they did half a year ago counts half.
+-- bought it. Who dislikes it is left out. What they did half a year ago counts half.
 --
--- :item_id  String                the item to tell about
--- :limit    UInt16 = 10 (1..100)  how many people
--- :days     UInt16 = 365 (1..3650)  only people who were there in the last so many days
+-- :item_id  String                   the item to tell about
+-- :limit    UInt16 = 10 (1..100)     how many people
+-- :days     UInt16 = 365 (1..3650)   only people who were there in the last so many days
 --
 -- @cache 60s item_id
 {#- An item that goes with it counts as much as it shares orders and visits with it, the closest one 1, the item itself 2;

@@ -1,19 +1,17 @@
 -- Products viewed in the same visit as this one, best first: recent visits count more.
 --
--- :item_id       String                the product on the page; repeat it to ask for several at once
--- :limit         UInt16 = 10 (1..100)  how many for each
+-- :item_id       String                   the product on the page; repeat it to ask for several at once
+-- :limit         UInt16 = 10 (1..100)     how many for each
 -- :score         String? (decayed, count, cosine, jaccard, conditional, lift, llr)  what puts them in
--- order. decayed,
--- which it is if none is given: visits with both, half as much every 180 days; count: these visits; cosine,
--- jaccard:
--- divided by how often each is viewed; conditional: among this one's visits; lift, llr: how much oftener
--- than by chance
+-- order. decayed, which it is if none is given: visits with both, half as much every 180 days; count: these
+-- visits; cosine, jaccard: divided by how often each is viewed; conditional: among this one's visits; lift,
+-- llr: how much oftener than by chance
 -- :min_sessions  UInt32 = 1 (1..1000000)  how many visits must have both; ask lift and llr for some
--- :exclude       Array(String)?        leave out these products; repeat it
--- :category      String?               only products of this category, or below it
--- :brand         Array(String)?         only products of these brands
--- :min_price     Float64? (0..1e12)     none that costs less
--- :max_price     Float64? (0..1e12)     none that costs more
+-- :exclude       Array(String)?           leave out these products; repeat it
+-- :category      String?                  only products of this category, or below it
+-- :brand         Array(String)?           only products of these brands
+-- :min_price     Float64? (0..1e12)       none that costs less
+-- :max_price     Float64? (0..1e12)       none that costs more
 --
 -- @key item_id
 -- @cache 500ms
