@@ -20,6 +20,7 @@
 -- :seed          UInt32 = 0            another one tries something else
 --
 -- @cache 500ms
+-- @fallback popular
 {% from 'catalogue.sql' import item %}
 {% from 'lists.sql' import boosted, counted, in_places, may_show, new_to, picked %}
 {% from 'signals.sql' import signal %}

@@ -38,6 +38,7 @@ Group = dict[str, Happened]  # the first line of each item of an order, a person
 def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
     """{table: {key: values}} of these events."""
     user_items: dict[Any, list[datetime]] = defaultdict(list)
+    item_users: dict[Any, dict[str, list[datetime]]] = defaultdict(lambda: defaultdict(list))
     item_hours: dict[Any, int] = defaultdict(int)
     user_categories: dict[Any, int] = defaultdict(int)
     orders: dict[Any, Group] = defaultdict(dict)
@@ -45,6 +46,9 @@ def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
     sessions: dict[Any, Group] = defaultdict(dict)
     for event in events:
         user_items[event.user_id, event.item_id, event.event_type].append(event.timestamp)
+        if event.event_type != "impression":
+            order_id = event.order_id if event.event_type == "purchase" else ""
+            item_users[event.item_id, event.user_id, event.event_type][order_id].append(event.timestamp)
         hour = event.timestamp.replace(minute=0, second=0, microsecond=0)
         item_hours[hour, event.event_type, event.item_id, event.category] += 1
         user_categories[event.user_id, event.category, event.event_type] += 1
@@ -56,6 +60,9 @@ def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
             sessions[event.user_id, event.session_id].setdefault(event.item_id, event)
     return {
         "user_items": {key: (len(times), min(times), max(times)) for key, times in user_items.items()},
+        "item_users": {
+            key: sorted((len(times), max(times)) for times in orders.values()) for key, orders in item_users.items()
+        },
         "item_hours": dict(item_hours),
         "user_categories": dict(user_categories),
         "co_baskets": _pairs("co_baskets", orders, _weight),
@@ -137,6 +144,14 @@ def tables(warehouse: Warehouse) -> dict[str, dict[Any, Any]]:
             for row in rows(
                 "select user_id, item_id, event_type, sum(events), min(first_time), max(last_time)"
                 " from {database}.user_items group by all"
+            )
+        },
+        "item_users": {
+            (ids[row[0]], row[1], row[2]): sorted((events, _time(last)) for events, last in row[3])
+            for row in rows(
+                "select item_key, user_id, event_type, groupArray((times, latest)) from ("
+                " select item_key, user_id, event_type, order_key, sum(events) as times, max(last_time) as latest"
+                " from {database}.item_users group by all) group by all"
             )
         },
         "item_hours": {

@@ -86,7 +86,15 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
         elif then == "replay":
             heal(shop.warehouse)
         elif then == "merge":
-            for table in ("co_baskets", "co_purchases", "co_views", "item_totals", "user_items", "session_items"):
+            for table in (
+                "co_baskets",
+                "co_purchases",
+                "co_views",
+                "item_totals",
+                "user_items",
+                "session_items",
+                "item_users",
+            ):
                 shop.warehouse.command(f"optimize table {shop.settings.database}.{table} final")
         elif then == "rebuild":
             _rebuild(shop, writer, sorted(_checked())[len(stored) % len(_checked())])

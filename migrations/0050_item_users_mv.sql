@@ -1,0 +1,12 @@
+-- Feeds item_users.
+create materialized view {{ database }}.item_users_mv to {{ database }}.item_users as
+select
+    cityHash64(item_id) as item_key,
+    user_id,
+    event_type,
+    if(event_type = 'purchase' and order_id != '', cityHash64(user_id, order_id), 0) as order_key,
+    toInt64(count()) as events,
+    max(timestamp) as last_time
+from {{ database }}.events
+where event_type != 'impression'
+group by item_key, user_id, event_type, order_key

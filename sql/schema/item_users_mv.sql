@@ -1,0 +1,28 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0041_item_users_mv
+-- Feeds item_users.
+
+CREATE MATERIALIZED VIEW item_users_mv TO item_users
+(
+    `item_key` UInt64,
+    `user_id` String,
+    `event_type` LowCardinality(String),
+    `order_key` UInt64,
+    `events` Int64,
+    `last_time` DateTime64(3, 'UTC')
+)
+AS SELECT
+    cityHash64(item_id) AS item_key,
+    user_id,
+    event_type,
+    if((event_type = 'purchase') AND (order_id != ''), cityHash64(user_id, order_id), 0) AS order_key,
+    toInt64(count()) AS events,
+    max(timestamp) AS last_time
+FROM events
+WHERE event_type != 'impression'
+GROUP BY
+    item_key,
+    user_id,
+    event_type,
+    order_key

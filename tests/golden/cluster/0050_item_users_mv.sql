@@ -1,0 +1,15 @@
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+
+-- Feeds item_users.
+create materialized view if not exists shop.item_users_mv on cluster 'shards' to shop.item_users_local as
+select
+    cityHash64(item_id) as item_key,
+    user_id,
+    event_type,
+    if(event_type = 'purchase' and order_id != '', cityHash64(user_id, order_id), 0) as order_key,
+    toInt64(count()) as events,
+    max(timestamp) as last_time
+from shop.events_local
+where event_type != 'impression'
+group by item_key, user_id, event_type, order_key
+;
