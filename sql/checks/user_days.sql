@@ -1,0 +1,3 @@
+-- Every event on the day of its user.
+select user_id, toDate(timestamp) as day, event_type, cityHash64(item_id) as item_key, 1 as events
+from {{ database }}.events

@@ -1,0 +1,25 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0039_user_days_mv
+-- Feeds user_days.
+
+CREATE MATERIALIZED VIEW user_days_mv TO user_days
+(
+    `user_id` String,
+    `day` Date,
+    `event_type` LowCardinality(String),
+    `item_key` UInt64,
+    `events` Int64
+)
+AS SELECT
+    user_id,
+    toDate(timestamp) AS day,
+    event_type,
+    cityHash64(item_id) AS item_key,
+    toInt64(count()) AS events
+FROM events
+GROUP BY
+    user_id,
+    day,
+    event_type,
+    item_key
