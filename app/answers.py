@@ -1,4 +1,4 @@
-"""A request → an answer: parameters are checked, the pipe's one query runs, an empty answer asks the fallback.
+"""A request → an answer: parameters are checked, the pipe's one query runs, what its list lacks is asked of the fallbacks.
 
 Used by the endpoint, by `alsobought pipe run` and by the cases, so that all three are the same thing.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -17,9 +18,10 @@ import msgspec
 
 from app.cache import Cache
 from app.errors import AlsoboughtError, PipeBroken
+from app.pipes.filling import Filling, renamed
 from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
-from app.pipes.template import CLOCK, placeholders
+from app.pipes.template import ASKED, CLOCK, placeholders
 from app.settings import Settings
 from app.warehouse import Column, Rows, Statistics, Warehouse
 
@@ -29,7 +31,8 @@ WIDE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that may hold a larg
 
 @dataclass(frozen=True)
 class Answer:
-    """What a pipe says: columns, rows as lists in their order, and which pipe said it (`fallback`, else None).
+    """What a pipe says: columns, and rows as lists in their order. `fallback`: the pipe that answered in its place where it
+    had no rows, else None; which pipe gave a row stands in its column `source`.
 
     `kept`: it was said before, and `statistics` are of that time. `seconds`: how long whoever got it may go on using it
     unasked; 0 where an event may make it out of date. `asked`: every pipe that had a say, also those without rows.
@@ -155,58 +158,51 @@ def _touched_by(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Answer:
-    rows = _run(warehouse, pipe, bound, now)
-    if [column.name for column in rows.meta] != [name for name, _ in pipe.columns]:
+    rows = _run(warehouse, pipe, bound, now, pipe)
+    if [column.name for column in rows.meta] != [name for name, _ in pipe.selected]:
         raise PipeBroken(f"the pipe {pipe.name} has other columns with these parameters", "Leave one of them out")
-    found = Answer(pipe, None, [Column(*column) for column in pipe.columns], rows.data, rows.statistics, asked=(pipe,))
-    fallback = pipe.header.fallback
-    while (missing := _without_rows(found, bound)) and fallback:
-        if fallback.pipe in [one.name for one in found.asked]:
-            break
+    data = [[*row, pipe.name] for row in rows.data] if pipe.tells_source else rows.data
+    found = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, asked=(pipe,))
+    return _filled(library, warehouse, found, bound, now) if pipe.header.fallback else found
+
+
+def _filled(library: Library, warehouse: Warehouse, found: Answer, bound: Mapping[str, Any], now: datetime) -> Answer:
+    """The answer with what its lists lack from the chain of fallbacks. It stays short where one is broken, and that is true:
+    the fault is its own pipe's.
+    """
+    lists, asked, spent = Filling(found.pipe, bound, found.data), [found.pipe], found.statistics
+    names: Mapping[str, str] = {}
+    while not lists.full and (fallback := asked[-1].header.fallback) and fallback.pipe not in [p.name for p in asked]:
         try:
             other = library[fallback.pipe]
-            found = replace(found, asked=(*found.asked, other))
-            accepted = {p.name: bound[p.name] for p in other.parameters if p.name in bound}
-            rows = _run(warehouse, other, {**_defaults(other), **accepted}, now)
         except AlsoboughtError:
-            break  # the answer is empty, and that is true; a broken fallback is its own pipe's error
-        data = _in_shape(pipe, rows, fallback.renamed, missing)
-        found = replace(found, fallback=fallback.pipe, data=found.data + data) if data else found
-        fallback = other.header.fallback
-    return found
+            break
+        names = renamed(fallback, names)
+        asked.append(other)
+        question = lists.question(other)
+        if question is None:
+            continue
+        with suppress(AlsoboughtError):
+            rows = _run(warehouse, other, question, now, found.pipe)
+            lists.take(other, [names.get(column.name, column.name) for column in rows.meta], rows.data)
+            spent = spent + rows.statistics
+    if len(asked) == 1:
+        return found
+    return replace(found, fallback=lists.instead, data=lists.rows(), statistics=spent, asked=tuple(asked))
 
 
-def _defaults(pipe: Pipe) -> dict[str, Any]:
-    return {p.name: p.assumed for p in pipe.parameters if p.default is not None}
+def bound_sql(
+    pipe: Pipe, bound: Mapping[str, Any], now: datetime, asked: Pipe | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The pipe's one query for checked parameters, and the values that go with it: those that it mentions.
 
-
-def bound_sql(pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> tuple[str, dict[str, Any]]:
-    """The pipe's one query for checked parameters, and the values that go with it: those that it mentions."""
+    `asked`: the pipe whose list this fills, if it is another.
+    """
     sql = pipe.sql(bound)
     mentioned = placeholders(sql)  # a text that mentions none must get none: the driver would look for % in it
-    return sql, {name: value for name, value in {**bound, CLOCK.name: now}.items() if name in mentioned}
+    known = {**bound, CLOCK.name: now, ASKED.name: (asked or pipe).name}
+    return sql, {name: value for name, value in known.items() if name in mentioned}
 
 
-def _run(warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Rows:
-    return warehouse.rows(*bound_sql(pipe, bound, now))
-
-
-def _without_rows(found: Answer, bound: Mapping[str, Any]) -> list[Any]:
-    """The values of the key that have no rows yet; [None] for an empty answer of a pipe without a key."""
-    key = found.pipe.header.key
-    if not key:
-        return [] if found.data else [None]
-    place = [column.name for column in found.meta].index(key)
-    answered = {row[place] for row in found.data}
-    return [value for value in dict.fromkeys(bound[key]) if value not in answered]
-
-
-def _in_shape(pipe: Pipe, rows: Rows, renamed: Mapping[str, str], keys: Sequence[Any]) -> list[list[Any]]:
-    """Rows of a fallback for these keys, in the columns of the pipe that was asked; what they do not have is null."""
-    places = {renamed.get(column.name, column.name): place for place, column in enumerate(rows.meta)}
-    key = pipe.header.key
-    return [
-        [value if name == key else row[places[name]] if name in places else None for name, _ in pipe.columns]
-        for value in keys
-        for row in rows.data
-    ]
+def _run(warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime, asked: Pipe) -> Rows:
+    return warehouse.rows(*bound_sql(pipe, bound, now, asked))

@@ -13,6 +13,7 @@ import msgspec
 from app.cli_check import check
 from app.cli_doctor import doctor
 from app.cli_ingest import ingest
+from app.cli_learn import learn
 from app.cli_letters import dead_letters
 from app.cli_load import load
 from app.cli_migrate import migrate
@@ -109,6 +110,7 @@ main.add_command(dead_letters)
 main.add_command(pipe)
 main.add_command(check)
 main.add_command(rebuild)
+main.add_command(learn)
 main.add_command(forget)
 main.add_command(export)
 main.add_command(doctor)

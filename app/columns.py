@@ -243,6 +243,18 @@ def object_of(value: Any) -> Any:
         raise Refused(f"not JSON: {problem}") from problem
 
 
+def numbers_of(value: Any) -> Any:
+    """A list of numbers, from its JSON if it is text.
+
+    >>> numbers_of("[0.5, -1]")
+    [0.5, -1]
+    """
+    value = object_of(value)
+    if isinstance(value, list) and any(isinstance(one, float) and not math.isfinite(one) for one in value):
+        raise Refused("holds what is not a finite number")
+    return value
+
+
 def moment(value: Any, epoch: str = "") -> datetime:
     """A time from ISO text, a date, or, with `epoch`, the seconds or milliseconds since 1970. UTC if it names no zone.
 
@@ -284,4 +296,5 @@ CELLS: Mapping[type[inspect.Type], Callable[[Any], Any]] = {
     inspect.BoolType: true_or_false,
     inspect.DateTimeType: moment,
     inspect.DictType: object_of,
+    inspect.ListType: numbers_of,
 }

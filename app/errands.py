@@ -8,6 +8,7 @@ from typing import Any
 from app import freeze, rebuild, users
 from app.ingest import Writer
 from app.intake import Errand
+from app.learning import replacement
 
 ERRANDS: dict[str, Callable[..., Any]] = {
     "forget": users.forget,
@@ -16,6 +17,7 @@ ERRANDS: dict[str, Callable[..., Any]] = {
     "plan a rebuild": rebuild.plan,
     "begin a rebuild": rebuild.begin,
     "end a rebuild": rebuild.exchange,
+    "take in what was learnt": replacement.take_in,
 }
 
 

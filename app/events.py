@@ -5,6 +5,7 @@ A text is cut into objects first, so that one bad object never costs its neighbo
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,9 @@ Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
 OptionalId = Annotated[str, Meta(max_length=ID_LENGTH)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Money = Annotated[float, Meta(ge=0, le=1e12)]
+VECTOR_LENGTH = 4096
+LEAST = 1e-9  # length of a vector that points somewhere
+Vector = Annotated[list[Annotated[float, Meta(ge=-1e9, le=1e9)]], Meta(max_length=VECTOR_LENGTH)]
 
 
 class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
@@ -65,6 +69,7 @@ class Item(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     available: bool = True
     image: Annotated[str, Meta(max_length=2000)] = ""
     attributes: dict[str, str] = {}
+    embedding: Vector = []
 
 
 @dataclass(frozen=True)
@@ -153,18 +158,30 @@ def read_events(
 def read_items(
     objects: Iterable[Any], max_bytes: int, decode: Callable[[Any], Any] | None = None
 ) -> tuple[list[Item], list[Rejected]]:
-    """The good items, and the refused objects with their reasons."""
+    """The good items, and the refused objects with their reasons. Those that come together have vectors of one length."""
     good: list[Item] = []
     bad: list[Rejected] = []
+    length = 0
     for index, raw in enumerate(objects):
         item = _read(raw, decode or _decode_item, max_bytes, "attributes")
-        if isinstance(item, str):
-            bad.append(Rejected(index, item))
-        elif "\0" in item.item_id:
-            bad.append(Rejected(index, "item_id: holds a NUL character"))
-        else:
+        problem = item if isinstance(item, str) else _fault_of_item(item, length)
+        if problem:
+            bad.append(Rejected(index, problem))
+        elif isinstance(item, Item):
+            length = length or len(item.embedding)
             good.append(item)
     return good, bad
+
+
+def _fault_of_item(item: Item, length: int) -> str:
+    """What is wrong with a well-formed item behind others whose vectors have this length; 0 if none had one."""
+    if "\0" in item.item_id:
+        return "item_id: holds a NUL character"
+    if item.embedding and length and len(item.embedding) != length:
+        return f"embedding: {len(item.embedding):,} numbers, and the items before it have {length:,}"
+    if item.embedding and math.hypot(*item.embedding) < LEAST:
+        return "embedding: its numbers are all 0, so that it points nowhere; leave it out"
+    return ""
 
 
 def _read(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str) -> Any:

@@ -56,6 +56,7 @@ class ItemRow(msgspec.Struct):
     available: bool
     image: str
     attributes: dict[str, str]
+    embedding: list[float]
     version: int
     updated_at: datetime
 

@@ -19,6 +19,7 @@ import msgspec
 
 from app.answers import Answer
 from app.intake import Errand
+from app.pipes.filling import shown_in
 from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ BATCH_ROWS = 10_000
 MOST_WAITING = 5 * BATCH_ROWS
 MAX_PARAMETERS = 65_536  # bytes; a longer text is left out whole, since half of one cannot be asked again
 STORE_SECONDS = 30.0  # a writer that takes longer has stopped
-SHOWN = ("other_item_id", "item_id")  # the first of these columns that an answer has holds the items it shows
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -187,7 +187,8 @@ def row(asked: Asked) -> Row:
 def shown(found: Answer) -> list[str]:
     """The items an answer shows, in its order."""
     names = [column.name for column in found.meta]
-    place = next((names.index(name) for name in SHOWN if name in names), None)
+    item = shown_in(names)
+    place = names.index(item) if item else None
     return [] if place is None else [str(one[place]) for one in found.data if one[place] is not None]
 
 

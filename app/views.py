@@ -105,7 +105,12 @@ def count_tables(warehouse: Warehouse) -> list[CountTable]:
     columns: dict[str, dict[str, str]] = {}
     for table, column, kind in warehouse.trusted_rows(sql, given).data:
         columns.setdefault(table, {})[column] = kind
-    names = {view.removesuffix(VIEW) for view, (engine, *_) in found.items() if engine == "MaterializedView"}
+    of_events = re.compile(rf"\b{re.escape(warehouse.database)}\.events\b")
+    names = {
+        view.removesuffix(VIEW)
+        for view, (engine, _, select) in found.items()
+        if engine == "MaterializedView" and of_events.search(select)
+    }
     tables = {
         name: _table(warehouse.database, name, found[name][:2], columns[name], found[name + VIEW][2], names)
         for name in sorted(names)

@@ -55,6 +55,11 @@ class Statistics(msgspec.Struct, frozen=True):
     rows_read: int
     bytes_read: int
 
+    def __add__(self, other: Statistics) -> Statistics:
+        return Statistics(
+            self.elapsed + other.elapsed, self.rows_read + other.rows_read, self.bytes_read + other.bytes_read
+        )
+
 
 class Rows(msgspec.Struct, frozen=True):
     """An answer: columns with their types, and rows as lists in that order."""
@@ -201,18 +206,18 @@ class Warehouse:
         """One block of rows, as JSON lines. Returns once it and everything the views made of it survives kill -9.
 
         The text carries the data: the streaming insert of chDB commits the block and skips views that hold a sub-query,
-        and an insert from a file leaves the file behind when killed.
+        and an insert from a file leaves the file behind when killed. A table of another database is named with it.
         """
         settings = _write_settings(token)
+        full = table if "." in table else f"{self.database}.{table}"
         if folder := self.folder:
             refuse_if_full(folder, len(lines), self._min_free)
         with _our_errors(NotStored), self._renewed_on_error():
             if self._embedded_insert:
                 named = f"({', '.join(columns)})" if columns else ""
-                into = f"insert into {self.database}.{table} {named} {_clause(settings)} format JSONEachRow\n"
+                into = f"insert into {full} {named} {_clause(settings)} format JSONEachRow\n"
                 self._embedded_insert.query(into + lines.decode(), "Null")
             else:
-                full = f"{self.database}.{table}"
                 self._write.raw_insert(full, columns or None, lines, settings=settings, fmt="JSONEachRow")
 
     def insert_in_turn(self, table: str, lines: bytes, token: str, epoch: int) -> None:

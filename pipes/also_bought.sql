@@ -1,13 +1,18 @@
 -- Products bought in the same basket as this one, best first: recent baskets count more, large baskets less.
 --
--- :item_id   String                the product on the page; repeat it to ask for several at once
--- :limit     UInt16 = 10 (1..100)  how many for each
--- :category  String?               only products of this category, or below it
+-- :item_id    String                 the product on the page; repeat it to ask for several at once
+-- :limit      UInt16 = 10 (1..100)   how many for each
+-- :exclude    Array(String)?         leave out these items; repeat it
+-- :category   String?                only products of this category, or below it
+-- :brand      Array(String)?         only products of these brands
+-- :min_price  Float64? (0..1e12)     only products that cost at least this
+-- :max_price  Float64? (0..1e12)     only products that cost at most this
 --
 -- @key item_id
 -- @cache 60s item_id
 -- @fallback trending  item_id as other_item_id
-{% from 'catalogue.sql' import available, in_category, item, keys_of %}
+{% from 'catalogue.sql' import item, keys_of %}
+{% from 'lists.sql' import may_show %}
 {% from 'signals.sql' import decay %}
 with
     scored as (
@@ -22,14 +27,14 @@ with
         having times > 0
         order by strength desc, other_item_key
         {# Most of them never show: the strongest suffice where nothing else is asked for. #}
-        {% if not category %} limit 300 by item_key {% endif %}
+        {% if not (exclude or category or brand or min_price or max_price) %}
+            limit 300 by item_key
+        {% endif %}
     ),
     best as (
         select item_key, other_item_key, times, strength
         from scored
-        where
-            {{ available("other_item_key") }}
-            {% if category %} and {{ in_category("other_item_key", category) }} {% endif %}
+        where {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
         order by strength desc, other_item_key
         limit {{ limit }} by item_key
     )

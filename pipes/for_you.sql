@@ -1,21 +1,27 @@
 -- What this person may want next: products that go with what they bought, carted and viewed lately, and why.
 -- Products of the categories they like come first; those they already bought or dislike are left out.
 --
--- :user_id   String                the person; a guest's session_id works too
--- :limit     UInt16 = 10 (1..100)  how many
--- :category  String?               only products of this category, or below it
+-- :user_id    String                 the person; a guest's session_id works too
+-- :limit      UInt16 = 10 (1..100)   how many
+-- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
+-- also viewed, clicked, carted
+-- :exclude    Array(String)?         leave out these items; repeat it
+-- :category   String?                only products of this category, or below it
+-- :brand      Array(String)?         only products of these brands
+-- :min_price  Float64? (0..1e12)     only products that cost at least this
+-- :max_price  Float64? (0..1e12)     only products that cost at most this
 --
 -- @cache 500ms user_id
 -- @fallback trending
-{% from 'catalogue.sql' import item, in_category, available %}
+{% from 'catalogue.sql' import item %}
+{% from 'lists.sql' import may_show, new_to %}
 {% from 'signals.sql' import signal, decay %}
 with
     touched as (
         select
             cityHash64(item_id) as item_key,
             sum(events * {{ signal("event_type") }}) as signals,
-            max(last_seq) as newest,
-            sumIf(events, event_type in ('purchase', 'dislike')) as finished
+            max(last_seq) as newest
         from user_items
         where user_id = {{ user_id }}
         group by item_key
@@ -44,7 +50,7 @@ with
                 having times > 0
             ) as pairs
         inner join interests on interests.item_key = pairs.item_key
-        where other_item_key not in (select item_key from touched where finished > 0)
+        where {{ new_to("other_item_key", user_id, leave_out) }}
         group by other_item_key
     ),
     tastes as (
@@ -60,9 +66,7 @@ with
         select other_item_key, because_key, total * (1 + shares.share) as strength
         from candidates
         left join shares on shares.liked_category = {{ item("category", "candidates.other_item_key") }}
-        where
-            {{ available("other_item_key") }}
-            {% if category %} and {{ in_category("other_item_key", category) }} {% endif %}
+        where {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
     )
 select
     {{ item("item_id", "other_item_key") }} as item_id,

@@ -3,15 +3,21 @@
 -- quiet shop has an answer too. What is usual is the four weeks before, or as long as there was anything.
 -- Events are weighted: a purchase says more than a view.
 --
--- :hours     UInt16 = 24 (1..168)  how many hours count as now
--- :limit     UInt16 = 10 (1..100)  how many items
--- :category  String?               only items of this category, or below it
--- :user_id   String?               leave out what this person bought or dislikes
--- :item_id   Array(String)?        leave out these items; repeat it
+-- :hours      UInt16 = 24 (1..168)   how many hours count as now
+-- :limit      UInt16 = 10 (1..100)   how many items
+-- :user_id    String?                for this person: without what they have
+-- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
+-- also viewed, clicked, carted
+-- :exclude    Array(String)?         leave out these items; repeat it
+-- :category   String?                only items of this category, or below it
+-- :brand      Array(String)?         only items of these brands
+-- :min_price  Float64? (0..1e12)     only items that cost at least this
+-- :max_price  Float64? (0..1e12)     only items that cost at most this
 --
 -- @cache 500ms
-{% from 'catalogue.sql' import item, in_category, available, keys_of %}
-{% from 'signals.sql' import finished_keys, signal %}
+{% from 'catalogue.sql' import item %}
+{% from 'lists.sql' import may_show, new_to %}
+{% from 'signals.sql' import signal %}
 with
     (select hour from item_hours where hour <= {{ now }} order by hour desc limit 1) as newest,
     (
@@ -59,10 +65,8 @@ with
             ) as surprise
         from compared
         where
-            {{ available("item_key") }}
-            {% if category %} and {{ in_category("item_key", category) }} {% endif %}
-            {% if item_id %} and item_key not in {{ keys_of(item_id) }} {% endif %}
-            {% if user_id %} and item_key not in {{ finished_keys(user_id) }} {% endif %}
+            {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
+            {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
     )
 select
     {{ item("item_id", "item_key") }} as item_id,

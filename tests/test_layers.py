@@ -19,6 +19,7 @@ LAYERS = [
         "app.cli_check",
         "app.cli_doctor",
         "app.cli_ingest",
+        "app.cli_learn",
         "app.cli_letters",
         "app.cli_load",
         "app.cli_migrate",
@@ -57,6 +58,12 @@ LAYERS = [
     ["app.watch"],
     ["app.errands", "app.check"],
     ["app.users", "app.export", "app.freeze", "app.rebuild"],
+    ["app.learning.registry"],  # what is computed now and then
+    ["app.learning.neighbours"],
+    ["app.learning.learned"],
+    ["app.learning.learner", "app.learning.ease"],
+    ["app.learning.context"],
+    ["app.learning.replacement"],
     ["app.letters", "app.load", "app.touched", "app.recorder"],
     ["app.refusals", "app.columns"],
     ["app.files", "app.explain"],
@@ -85,7 +92,7 @@ LAYERS = [
     ["app.intake", "app.ledger", "app.rewrites"],
     ["app.warehouse"],  # the door
     ["app.folder"],
-    ["app.pipes.lineage"],
+    ["app.pipes.lineage", "app.pipes.filling"],
     ["app.pipes.library", "app.pipes.drafts"],  # the thought
     ["app.pipes.trial"],
     ["app.pipes.check", "app.pipes.engine"],
@@ -111,7 +118,10 @@ PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer
 ENGINES = ("chdb", "clickhouse_connect")
 PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.template", "app.pipes.check", "app.errors"]
 PURE += ["app.replay.overlap", "app.replay.report", "app.replay.words", "app.replay.markdown"]
-PURE += [f"app.pipes.{name}" for name in ("columns", "declaration", "engine", "kinds", "order", "places", "scopes")]
+PURE += [
+    f"app.pipes.{name}"
+    for name in ("columns", "declaration", "engine", "filling", "kinds", "order", "places", "scopes")
+]
 PURE += ["app.migrations.cluster", "app.migrations.files", "app.migrations.statement"]
 
 

@@ -502,7 +502,58 @@ def test_a_fallback_answers_in_the_columns_of_the_pipe_that_was_asked(
     )
     found = answer(library, warehouse, "never", {"item_id": ["a", "b"], "limit": ["3"]}, NOON)
     assert found.fallback == "always"
-    assert found.data == [["a", "tea", None], ["b", "tea", None]]
+    assert found.data == [["a", "tea", None, "always"], ["b", "tea", None, "always"]]
+
+
+NUMBERS = "select toString(arrayJoin(range({first}, {last}))) as {name}, 'x' as reason order by {name} limit {{{{ limit }}}}\n"
+
+
+def _numbers(first: int, last: int, name: str = "item_id", header: str = "") -> str:
+    """A pipe that shows the items of these numbers."""
+    return f"-- Some.\n-- :limit UInt8 = 5 (1..6)  x\n{header}" + NUMBERS.format(first=first, last=last, name=name)
+
+
+def test_a_list_is_filled_along_the_chain_of_fallbacks(warehouse: Warehouse, library: Library, save: Save) -> None:
+    """Names of columns change from step to step; what is there already, or asked about, is no item of the rest."""
+    about = "-- :item_id String  x\n-- :exclude Array(String)?  x\n"
+    text = "{% if exclude %} having not has({{ exclude }}, other_item_id) {% endif %}"
+    save(
+        "pipes/own.sql",
+        f"-- Own.\n{about}-- :limit UInt8 = 5 (1..9)  x\n-- @fallback second  item_id as other_item_id\n"
+        "select toString(arrayJoin([1, 2])) as other_item_id, {{ item_id }} as reason group by 1 "
+        + text
+        + " order by 1 limit {{ limit }}\n",
+    )
+    save("pipes/second.sql", _numbers(2, 4, header="-- @fallback third  found_id as item_id\n"))
+    save("pipes/third.sql", _numbers(1, 9, "found_id", "-- @fallback own\n"))
+
+    def ask(**given: str) -> tuple[list[tuple[str, str]], str | None]:
+        found = answer(library, warehouse, "own", {name: [value] for name, value in given.items()}, NOON)
+        return [(row[0], row[2]) for row in found.data], found.fallback
+
+    own, second, third = (
+        [("1", "own"), ("2", "own")],
+        [("3", "second")],
+        [("4", "third"), ("5", "third"), ("6", "third")],
+    )
+    assert ask(item_id="x", limit="2") == (own, None)
+    assert ask(item_id="x", limit="3") == (own + second, None)
+    assert ask(item_id="x", limit="9") == (own + second + third, None), "the third pipe gives six at the most"
+    assert ask(item_id="3", limit="4") == (own + third[:2], None)
+    assert ask(item_id="x", limit="2", exclude="1,2") == ([*second, third[0]], "second")
+
+
+def test_a_fallback_that_does_not_know_a_filter_is_passed_over(
+    warehouse: Warehouse, library: Library, save: Save
+) -> None:
+    filters = "-- :brand String?  x\n"
+    where = "{% if brand %} having {{ brand }} != '' {% endif %}"
+    mine = "-- Own.\n-- :limit UInt8 = 5 (1..9)  x\n{}-- @fallback {}\nselect toString(arrayJoin([{}])) as item_id"
+    save("pipes/own.sql", mine.format(filters, "plain", 1) + f" group by 1 {where} order by 1 limit {{{{ limit }}}}\n")
+    save("pipes/plain.sql", mine.format("", "wise", 2) + " order by 1 limit {{ limit }}\n")
+    save("pipes/wise.sql", mine.format(filters, "plain", 3) + f" group by 1 {where} order by 1 limit {{{{ limit }}}}\n")
+    assert answer(library, warehouse, "own", {}, NOON).data == [["1", "own"], ["2", "plain"], ["3", "wise"]]
+    assert answer(library, warehouse, "own", {"brand": ["b"]}, NOON).data == [["1", "own"], ["3", "wise"]]
 
 
 def test_pipes_that_fall_back_on_each_other_come_to_an_end(warehouse: Warehouse, library: Library, save: Save) -> None:

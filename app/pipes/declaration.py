@@ -27,6 +27,7 @@ DECLARATION = re.compile(
     r"(?:\s{2,}(?P<description>.*))?"
 )
 RANGED = ("Float64", "Date", "DateTime", *INTEGERS)
+RESERVED = {"now": "the clock", "asked_pipe": "the name of the pipe that was asked"}
 SHAPE = "Write `:name Type = default (1..100)  description`"
 
 
@@ -44,8 +45,11 @@ def declared(content: str, line: int) -> Parameter:
         raise PipeFault(
             f":{found['name']} has the type {kind}", f"There are {', '.join(TYPES)} and Array of them", line
         )
-    if found["name"] == "now":
-        raise PipeFault(":now is the clock and always there", "Use {{ now }} without declaring it", line)
+    if found["name"] in RESERVED:
+        name = found["name"]
+        raise PipeFault(
+            f":{name} is {RESERVED[name]} and always there", f"Use {{{{ {name} }}}} without declaring it", line
+        )
     if not found["description"]:
         raise PipeFault(f":{found['name']} needs a description, two spaces after its type", line=line)
     parameter = Parameter(found["name"], kind, found["description"], bool(found["optional"]), repeated, repeated)

@@ -32,7 +32,7 @@ TOUCHED = ("item_id", "user_id")  # what an event is about
 
 @dataclass(frozen=True)
 class Fallback:
-    """The pipe that answers when this one has no rows, and which of its columns get another name here."""
+    """The pipe that fills the list when this one has too few rows, and which of its columns get another name here."""
 
     pipe: str
     renamed: dict[str, str] = field(default_factory=dict)
@@ -186,5 +186,5 @@ def _fallback(text: str, line: int) -> Fallback:
             raise PipeFault(f"@fallback: {part!r} is not `column as column`", line=line)
         renamed[found[1]] = found[2]
     if not pipe.isidentifier():
-        raise PipeFault("@fallback names the pipe that answers when this one has no rows", line=line)
+        raise PipeFault("@fallback names the pipe that fills the list when this one has too few rows", line=line)
     return Fallback(pipe, renamed)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,21 @@ Stamp = tuple[tuple[str | int, ...], ...]
 RETRY_SECONDS = 1.0
 
 
+SOURCE = "source"  # the last column of a list that is filled: the pipe that gave the row
+
+
 @dataclass(frozen=True)
 class Pipe:
-    """A pipe that passed every check. `version` changes with its text and with any macro."""
+    """A pipe that passed every check. `version` changes with its text and with any macro.
+
+    `selected` are the columns of its SELECT, `columns` those of its answer.
+    """
 
     name: str
     header: Header
     text: str
     version: str
-    columns: Described
+    selected: Described
     tables: list[str]
     _jinja: Templates = field(repr=False)
     _own_tables: Collection[str] = field(repr=False)
@@ -50,6 +57,15 @@ class Pipe:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         return self.header.parameters
+
+    @property
+    def tells_source(self) -> bool:
+        """Whether a column says which pipe gave each row. A column of that name in the SELECT stays what it is."""
+        return self.header.fallback is not None and SOURCE not in dict(self.selected)
+
+    @cached_property
+    def columns(self) -> Described:
+        return [*self.selected, (SOURCE, "String")] if self.tells_source else self.selected
 
     def sql(self, given: Collection[str]) -> str:
         """The text where these parameters were given; made and checked once for each choice of them.

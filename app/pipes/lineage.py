@@ -46,7 +46,8 @@ def lineage(pipe: Pipe, schema: Schema) -> Lineage:
     """The lineage of a pipe that passed every check. Raises nothing for a text that cannot be followed."""
     sql = pipe.sql([parameter.name for parameter in pipe.parameters])
     macros = _macros(pipe)
-    names = [name for name, _ in pipe.columns]
+    names = [name for name, _ in pipe.selected]
+    appended: dict[str, list[str]] = {name: [] for name, _ in pipe.columns[len(names) :]}
     tree = sqlglot.parse_one(sql, dialect="clickhouse")
     looked_up = {table for table, _ in _looked_up(tree)}
     try:
@@ -58,8 +59,10 @@ def lineage(pipe: Pipe, schema: Schema) -> Lineage:
         columns = {name: fed[name] for name in names}
     except Exception as error:  # of many kinds: what ClickHouse can say is more than any reader of it knows
         log.debug("the lineage of %s cannot be followed: %s", pipe.name, error)
-        return Lineage({t: [] for t in sorted({*pipe.tables, *looked_up})}, {n: [] for n in names}, macros, False)
-    return Lineage({table: sorted(tables[table]) for table in sorted(tables)}, columns, macros)
+        return Lineage(
+            {t: [] for t in sorted({*pipe.tables, *looked_up})}, {n: [] for n in names} | appended, macros, False
+        )
+    return Lineage({table: sorted(tables[table]) for table in sorted(tables)}, columns | appended, macros)
 
 
 def sharing(library: Library, pipe: Pipe) -> dict[str, list[str]]:

@@ -23,6 +23,8 @@ from app.pipes.parameters import Parameter
 from app.pipes.places import Marks, Places, called, unmarked, without_marks
 
 CLOCK = Parameter("now", "DateTime", "the time of the request")
+ASKED = Parameter("asked_pipe", "String", "the pipe that was asked: this one, or the one whose list it fills")
+ALWAYS = (CLOCK, ASKED)  # what is there without being declared, in macros too
 PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*):[^{}]+\}")
 MAX_TEXT = 200_000
 MAX_WORK = 1_000_000  # characters printed and macros called, again and again, on the way to one text
@@ -112,6 +114,7 @@ def environment(macros: Path) -> Templates:
     made.finalize = made.printed
     made.filters.clear()
     made.globals.clear()
+    made.globals.update({always.name: Placeholder(always, given=True) for always in ALWAYS})
     return made
 
 
@@ -145,7 +148,7 @@ def render(text: str, parameters: Sequence[Parameter], given: Collection[str], j
     if len(text) > MAX_TEXT:
         raise PipeFault(f"{len(text):,} characters; at most {MAX_TEXT:,}")
     names: dict[str, Any] = {p.name: Placeholder(p, p.name in given) for p in parameters}
-    names[CLOCK.name] = Placeholder(CLOCK, given=True)
+    names |= {always.name: Placeholder(always, given=True) for always in ALWAYS}
     jinja.work = 0
     try:
         marked = jinja.from_string(_body(without_marks(text))).render(names)

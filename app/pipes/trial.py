@@ -18,7 +18,7 @@ from app.pipes.engine import Asked, is_about_the_text, refused
 from app.pipes.header import Header
 from app.pipes.places import Places
 from app.pipes.scopes import Scope, scopes
-from app.pipes.template import CLOCK, Templates, render
+from app.pipes.template import ALWAYS, Templates, render
 
 Described = list[tuple[str, str]]
 """Columns of an answer: name and ClickHouse type."""
@@ -36,7 +36,7 @@ class Trial:
     ) -> None:
         self.text, self.header, self.jinja, self.tables = text, header, jinja, tables
         self._describe = describe
-        self._samples = {p.name: p.sample() for p in (*header.parameters, CLOCK)}
+        self._samples = {p.name: p.sample() for p in (*header.parameters, *ALWAYS)}
         self._schema: dict[str, list[str]] = {}
         self.faults: list[PipeFault] = []
         self.warnings: list[PipeFault] = []

@@ -15,8 +15,8 @@ from typing import Any
 
 from app.answers import Answer, answer, open_library
 from app.errors import AlsoboughtError, NoSuchPipe, Unusable, WarehouseFault
+from app.pipes.filling import shown_in
 from app.pipes.library import Library, Pipe
-from app.recorder import SHOWN
 from app.replay.requests import Request
 from app.settings import Settings
 from app.warehouse import Rows, Warehouse
@@ -54,7 +54,7 @@ class Side:
     def shown(self) -> str:
         """The column whose values are the list: the items, else the first one."""
         names = [name for name, _ in self.pipe.columns] if self.pipe else []
-        return next((name for name in SHOWN if name in names), names[0] if names else "")
+        return shown_in(names) or (names[0] if names else "")
 
     @property
     def key(self) -> str:

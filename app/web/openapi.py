@@ -13,9 +13,10 @@ import msgspec
 
 from app.errors import Detail, shape
 from app.events import ID_LENGTH, STANDARD_TYPES, Event, Item
-from app.pipes.library import Pipe
+from app.pipes.filling import chain
+from app.pipes.library import SOURCE, Pipe
 from app.web.formats import FORMATS
-from app.web.shapes import FIXED, MOMENT, NULL, column_schema, either, in_body, in_query, listing, record, ref
+from app.web.shapes import FIXED, MOMENT, NULL, TEXT, column_schema, either, in_body, in_query, listing, record, ref
 
 TAGS = {
     "pipes": "Recommendations: each is a SQL file, and its first comment is what stands here.",
@@ -199,17 +200,15 @@ def _answer(name: str) -> dict[str, Any]:
 def _row(pipe: Pipe, named: Mapping[str, Pipe]) -> dict[str, Any]:
     """A row, whoever says it: what a fallback does not have is null, and its types may be others."""
     columns = {name: column_schema(kind) for name, kind in pipe.columns}
-    seen, fallback = {pipe.name}, pipe.header.fallback
-    while fallback and fallback.pipe not in seen:
-        seen.add(fallback.pipe)
-        other = named.get(fallback.pipe)
-        theirs = (
-            {fallback.renamed.get(name, name): column_schema(kind) for name, kind in other.columns} if other else {}
-        )
+    if pipe.tells_source:
+        columns[SOURCE] = TEXT | {"description": "The pipe that gave this row: this one, or one that filled the list."}
+    for other, names in chain(pipe, named):
+        theirs = {names.get(name, name): column_schema(kind) for name, kind in other.selected}
         columns |= {
-            name: either(kind, theirs.get(name, NULL)) for name, kind in columns.items() if name != pipe.header.key
+            name: either(kind, theirs.get(name, NULL))
+            for name, kind in columns.items()
+            if name != pipe.header.key and not (name == SOURCE and pipe.tells_source)
         }
-        fallback = other.header.fallback if other else None
     return record(pipe.header.sentence, **columns)
 
 

@@ -187,7 +187,7 @@ FIXED: dict[str, dict[str, Any]] = {
         version={"type": "string", "description": "Changes with the pipe's text."},
         fallback={
             "type": ["string", "null"],
-            "description": "The pipe that answered in its place, where it had no rows.",
+            "description": "The first pipe that answered in its place, where it had no rows; each row names its own as `source`.",
         },
     ),
     "PipeParameter": record(

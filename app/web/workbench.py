@@ -20,7 +20,7 @@ from app.pipes.drafts import read_source
 from app.pipes.library import Pipe
 from app.pipes.lineage import lineage
 from app.pipes.parameters import values
-from app.pipes.template import CLOCK
+from app.pipes.template import ALWAYS
 from app.web.guard import may_look, refuse_to_show
 from app.web.reply import body_of, json_response, shop
 
@@ -70,7 +70,7 @@ def show_sql(name: str) -> Response:
     pipe = shop().library[name]
     bound = values(pipe.parameters, dict(request.args.lists()))
     sql, given = bound_sql(pipe, bound, shop().clock())
-    types = {parameter.name: parameter.sql_type for parameter in (*pipe.parameters, CLOCK)}
+    types = {parameter.name: parameter.sql_type for parameter in (*pipe.parameters, *ALWAYS)}
     listed = [{"name": name, "type": types[name], "value": given[name]} for name in types if name in given]
     return shown({"sql": sql.strip("\n"), "values": listed, "version": pipe.version})
 

@@ -11,13 +11,3 @@
 {%- macro decay(day, now, half_life_days) -%}
     exp2(({{ day }} - toDate({{ now }})) / {{ half_life_days }})
 {%- endmacro -%}
-{#- The keys of what a person bought or dislikes: nothing to offer again. -#}
-{%- macro finished_keys(user_id) -%}
-    (
-        select cityHash64(item_id)
-        from user_items
-        where user_id = {{ user_id }} and event_type in ('purchase', 'dislike')
-        group by item_id
-        having sum(events) > 0
-    )
-{%- endmacro -%}

@@ -4,6 +4,12 @@
 -- What happened, one row each, and the write-ahead log of every view below: batch and epoch say which insert brought a row.
 -- seq orders the events of one user across all sources; nothing is ever ordered by time or offset.
 -- by_event_id finds the few rows that repeat an event_id; category is stamped on the way in, from the event or else from the catalogue, so that every count is a function of this table.
+--
+-- 0038_number_of_another
+-- Holds a number that another change has; goes when they come together.
+--
+-- 0039_number_of_yet_another
+-- Holds a number that another change has; goes when they come together.
 
 CREATE TABLE events
 (

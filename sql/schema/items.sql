@@ -3,6 +3,9 @@
 -- 0001_items
 -- The catalogue: one row per item as last sent; the newest version wins.
 -- Read it with FINAL, or through the dictionary `catalogue`, which is cheaper.
+--
+-- 0042_items_embedding
+-- A vector of the shop's own for an item, of its picture or its text; empty for none. It is served from brought_embeddings.
 
 CREATE TABLE items
 (
@@ -15,7 +18,8 @@ CREATE TABLE items
     `image` String,
     `attributes` Map(String, String),
     `version` UInt64,
-    `updated_at` DateTime64(3, 'UTC')
+    `updated_at` DateTime64(3, 'UTC'),
+    `embedding` Array(Float32)
 )
 ENGINE = ReplacingMergeTree(version)
 ORDER BY item_id

@@ -1,0 +1,12 @@
+-- What `alsobought learn embeddings` made of baskets, titles or the shop's vectors (model): a vector of length 1 for each item, all of one
+-- length. The learner makes the whole table anew and then gives it an index to search by, since that must know how long vectors are.
+-- version is that of the item whose own vector it is, else 0. No view fills this table.
+create table {{ database }}.item_embeddings (
+    item_key UInt64,
+    embedding Array(Float32),
+    model LowCardinality(String),
+    version UInt64
+)
+engine = {{ engine('MergeTree') }}
+order by item_key
+settings index_granularity = 128

@@ -1,0 +1,3 @@
+-- The seq of the newest event, and how many there are.
+select max(seq) as seq, count() as events
+from {{ database }}.events

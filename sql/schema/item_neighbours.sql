@@ -1,0 +1,17 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0041_item_neighbours
+-- For each of the items with the most buyers, the items that those who have it want next, with their weights, largest first: what
+-- somebody has, added up over these lists, is how much they want the rest (EASE, arXiv 1905.03375). `alsobought learn neighbours`
+-- makes the whole table anew; no view fills it. Few rows to a granule, since a question wants few of them.
+
+CREATE TABLE item_neighbours
+(
+    `item_key` UInt64,
+    `neighbours` Array(Tuple(
+        UInt64,
+        Float32))
+)
+ENGINE = MergeTree
+ORDER BY item_key
+SETTINGS index_granularity = 16
