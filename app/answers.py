@@ -18,11 +18,12 @@ import msgspec
 
 from app.cache import Cache
 from app.errors import AlsoboughtError, PipeBroken
+from app.events import STANDARD_TYPES
 from app.pipes.filling import Filling, renamed
 from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
 from app.pipes.template import ASKED, CLOCK, placeholders
-from app.settings import Settings
+from app.settings import Settings, more_event_types
 from app.warehouse import Column, Rows, Statistics, Warehouse
 
 SAFE_INTEGER = 2**53
@@ -74,7 +75,8 @@ def _safe(value: Any) -> Any:
 def open_library(settings: Settings, warehouse: Warehouse) -> Library:
     """The pipes of the project's folder, checked against this warehouse."""
     home = settings.home_folder
-    return Library(home / "pipes", home / "sql" / "macros", warehouse.tables, describer(warehouse))
+    types = (*STANDARD_TYPES, *more_event_types(settings))
+    return Library(home / "pipes", home / "sql" / "macros", warehouse.tables, describer(warehouse), types)
 
 
 def describer(warehouse: Warehouse) -> Describe:

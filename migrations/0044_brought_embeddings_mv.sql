@@ -4,4 +4,4 @@ select
     cityHash64(item_id) as item_key,
     arrayMap(x -> toFloat32(x / sqrt(arraySum(y -> toFloat64(y) * y, items.embedding))), items.embedding) as embedding,
     version
-from {{ database }}.items
+from {{ database }}.items as items

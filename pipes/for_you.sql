@@ -1,20 +1,26 @@
 -- What this person may want next: products that go with what they bought, carted and viewed lately, and why.
 -- Products of the categories they like come first; those they already bought or dislike are left out.
 --
--- :user_id    String                 the person; a guest's session_id works too
--- :limit      UInt16 = 10 (1..100)   how many
--- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
+-- :user_id       String                the person; a guest's session_id works too
+-- :limit         UInt16 = 10 (1..100)  how many
+-- :leave_out     String = bought (nothing, bought, seen)  what the person has: bought or disliked; seen:
 -- also viewed, clicked, carted
--- :exclude    Array(String)?         leave out these items; repeat it
--- :category   String?                only products of this category, or below it
--- :brand      Array(String)?         only products of these brands
--- :min_price  Float64? (0..1e12)     only products that cost at least this
--- :max_price  Float64? (0..1e12)     only products that cost at most this
+-- :rotate        Bool = true           whether what was shown and never clicked gives way
+-- :exclude       Array(String)?        leave out these items; repeat it
+-- :category      String?               only products of this category, or below it
+-- :brand         Array(String)?        only products of these brands
+-- :min_price     Float64? (0..1e12)    only products that cost at least this
+-- :max_price     Float64? (0..1e12)    only products that cost at most this
+-- :diversity     Float64? (0..1)       how much less an item counts that is like those before it; 0 is off
+-- :per_category  UInt8? (1..100)       at most so many of one category within `window`
+-- :window        UInt8 = 10 (2..100)   so many places in a row
+-- :explore       Float64? (0..1)       the share of places that try something from further down
+-- :seed          UInt32 = 0            another one tries something else
 --
 -- @cache 500ms user_id
 -- @fallback trending
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show, new_to %}
+{% from 'lists.sql' import boosted, counted, in_places, may_show, new_to, picked, rotated %}
 {% from 'signals.sql' import signal, decay %}
 with
     touched as (
@@ -40,6 +46,7 @@ with
         select
             other_item_key,
             argMax(pairs.item_key, (pairs.strength * interest, pairs.item_key)) as because_key,
+            argMax(pairs.times, (pairs.strength * interest, pairs.item_key)) as because_times,
             sum(pairs.strength * interest) as total
         from
             (
@@ -61,12 +68,38 @@ with
         having liking > 0
     ),
     shares as (select liked_category, liking / sum(liking) over () as share from tastes),
-    ranked as (
+    weighed as (
         {# A category that has all of a person's interest counts twice. #}
-        select other_item_key, because_key, total * (1 + shares.share) as strength
+        select other_item_key, because_key, because_times, total * (1 + shares.share) as fit
         from candidates
         left join shares on shares.liked_category = {{ item("category", "candidates.other_item_key") }}
         where {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
+    ),
+    ranked as (
+        select
+            other_item_key,
+            because_key,
+            because_times,
+            {{ boosted("other_item_key", rotated("other_item_key", "fit", user_id, rotate)) }} as strength
+        from weighed
+    ),
+    placed as (
+        {{
+            in_places(
+                "ranked",
+                "other_item_key",
+                "strength",
+                "strength desc, other_item_key",
+                limit,
+                may_pin=may_show("pinned_key", exclude, category, min_price, max_price, brand),
+                diversity=diversity,
+                per_category=per_category,
+                window=window,
+                explore=explore,
+                seed=seed,
+                person=user_id,
+            )
+        }}
     )
 select
     {{ item("item_id", "other_item_key") }} as item_id,
@@ -74,7 +107,17 @@ select
     {{ item("category", "other_item_key") }} as category,
     {{ item("item_id", "because_key") }} as because_item_id,
     {{ item("title", "because_key") }} as because_title,
-    round(strength, 6) as score
-from ranked
-order by strength desc, other_item_key
+    round(strength, 6) as score,
+    if(
+        pinned,
+        {{ picked() }},
+        concat(
+            'because of ',
+            if(because_title = '', because_item_id, because_title),
+            {{ counted("because_times", "basket", "baskets", before=", together in ") }}
+        )
+    ) as reason,
+    propensity
+from placed
+order by place, strength desc, other_item_key
 limit {{ limit }}

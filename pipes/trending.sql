@@ -3,20 +3,25 @@
 -- quiet shop has an answer too. What is usual is the four weeks before, or as long as there was anything.
 -- Events are weighted: a purchase says more than a view.
 --
--- :hours      UInt16 = 24 (1..168)   how many hours count as now
--- :limit      UInt16 = 10 (1..100)   how many items
--- :user_id    String?                for this person: without what they have
--- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
+-- :hours         UInt16 = 24 (1..168)  how many hours count as now
+-- :limit         UInt16 = 10 (1..100)  how many items
+-- :user_id       String?               for this person: without what they have
+-- :leave_out     String = bought (nothing, bought, seen)  what the person has: bought or disliked; seen:
 -- also viewed, clicked, carted
--- :exclude    Array(String)?         leave out these items; repeat it
--- :category   String?                only items of this category, or below it
--- :brand      Array(String)?         only items of these brands
--- :min_price  Float64? (0..1e12)     only items that cost at least this
--- :max_price  Float64? (0..1e12)     only items that cost at most this
+-- :exclude       Array(String)?        leave out these items; repeat it
+-- :category      String?               only items of this category, or below it
+-- :brand         Array(String)?        only items of these brands
+-- :min_price     Float64? (0..1e12)    only items that cost at least this
+-- :max_price     Float64? (0..1e12)    only items that cost at most this
+-- :diversity     Float64? (0..1)       how much less an item counts that is like those before it; 0 is off
+-- :per_category  UInt8? (1..100)       at most so many of one category within `window`
+-- :window        UInt8 = 10 (2..100)   so many places in a row
+-- :explore       Float64? (0..1)       the share of places that try something from further down
+-- :seed          UInt32 = 0            another one tries something else
 --
 -- @cache 500ms
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show, new_to %}
+{% from 'lists.sql' import boosted, counted, in_places, may_show, new_to, picked %}
 {% from 'signals.sql' import signal %}
 with
     (select hour from item_hours where hour <= {{ now }} order by hour desc limit 1) as newest,
@@ -67,6 +72,28 @@ with
         where
             {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
             {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
+    ),
+    ranked as (
+        select item_key, happened, expected, recent, {{ boosted("item_key", "surprise") }} as rise
+        from surprising
+    ),
+    placed as (
+        {{
+            in_places(
+                "ranked",
+                "item_key",
+                "rise",
+                "rise desc, recent desc, item_key",
+                limit,
+                may_pin=may_show("pinned_key", exclude, category, min_price, max_price, brand),
+                diversity=diversity,
+                per_category=per_category,
+                window=window,
+                explore=explore,
+                seed=seed,
+                person=user_id if user_id else "''",
+            )
+        }}
     )
 select
     {{ item("item_id", "item_key") }} as item_id,
@@ -74,7 +101,18 @@ select
     {{ item("category", "item_key") }} as category,
     happened as events,
     round(expected, 2) as usual,
-    round(surprise, 4) as score
-from surprising
-order by surprise desc, recent desc, item_key
+    round(rise, 4) as score,
+    if(
+        pinned,
+        {{ picked() }},
+        concat(
+            {{ counted("happened", "event", "events") }},
+            {{ counted(hours, "hour", "hours", before=" in ") }},
+            ', usually ',
+            toString(round(assumeNotNull(expected), 1))
+        )
+    ) as reason,
+    propensity
+from placed
+order by place, rise desc, recent desc, item_key
 limit {{ limit }}

@@ -37,7 +37,7 @@ def git(home: Path, *words: str) -> None:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project in a folder of a repository, committed."""
     repository = tmp_path_factory.mktemp("repository")
-    for folder in ("pipes", "sql/macros", "migrations"):
+    for folder in ("pipes", "sql", "migrations"):
         shutil.copytree(HOME / folder, repository / "shop" / folder)
     git(repository, "init")
     git(repository, "add", ".")

@@ -59,9 +59,9 @@ LAYERS = [
     ["app.errands", "app.check"],
     ["app.users", "app.export", "app.freeze", "app.rebuild"],
     ["app.learning.registry"],  # what is computed now and then
-    ["app.learning.neighbours"],
+    ["app.learning.embeddings", "app.learning.neighbours"],
     ["app.learning.learned"],
-    ["app.learning.learner", "app.learning.ease"],
+    ["app.learning.learner", "app.learning.ease", "app.learning.factors"],
     ["app.learning.context"],
     ["app.learning.replacement"],
     ["app.letters", "app.load", "app.touched", "app.recorder"],
@@ -99,6 +99,7 @@ LAYERS = [
     ["app.pipes.columns", "app.pipes.order"],
     ["app.pipes.scopes"],
     ["app.pipes.template", "app.pipes.header"],
+    ["app.pipes.csv_files"],
     ["app.pipes.declaration", "app.pipes.places"],
     ["app.pipes.parameters"],
     ["app.pipes.kinds"],
@@ -120,7 +121,7 @@ PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.tem
 PURE += ["app.replay.overlap", "app.replay.report", "app.replay.words", "app.replay.markdown"]
 PURE += [
     f"app.pipes.{name}"
-    for name in ("columns", "declaration", "engine", "filling", "kinds", "order", "places", "scopes")
+    for name in ("columns", "csv_files", "declaration", "engine", "filling", "kinds", "order", "places", "scopes")
 ]
 PURE += ["app.migrations.cluster", "app.migrations.files", "app.migrations.statement"]
 

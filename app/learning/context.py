@@ -11,10 +11,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jinja2
-
 from app.errors import Unusable
 from app.learning.replacement import Exchange, Replacement, exchange
+from app.pipes.places import unmarked, without_marks
+from app.pipes.template import Templates, environment, read_text
 from app.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class Context:
         """The same as rows of whatever types, for few."""
         return self.warehouse.trusted_rows(self._sql(name), values).data
 
+    def of_table(self, table: str, name: str, *, exact: bool = False, **values: Any) -> list[list[Any]]:
+        """What sql/learn/<name>.sql answers of a table that is being made."""
+        return self.warehouse.trusted_rows(self._sql(name, table=table, exact=exact), values).data
+
     @contextmanager
     def replacement(self, table: str) -> Iterator[Replacement]:
         """A table of the same columns, empty; it takes the place of that one when all went well, and is gone if not."""
@@ -83,16 +87,16 @@ class Context:
     def _exchange(self, table: str, made: str) -> None:
         exchange(self.warehouse, table, made)
 
-    def _sql(self, name: str) -> str:
-        return self._templates.get_template(f"{name}.sql").render(database=self.warehouse.database)
+    def _sql(self, name: str, **given: Any) -> str:
+        """A file of sql/learn/ with what the macros of pipes, and their CSV files, make of it."""
+        text = read_text(self.home / "sql" / "learn" / f"{name}.sql")
+        self._templates.work = 0
+        made = self._templates.from_string(without_marks(text))
+        return unmarked(made.render(database=self.warehouse.database, **given))[0]
 
     @cached_property
-    def _templates(self) -> jinja2.Environment:
-        return jinja2.Environment(
-            loader=jinja2.FileSystemLoader([self.home / "sql" / "learn", self.home / "sql" / "macros"]),
-            undefined=jinja2.StrictUndefined,
-            autoescape=False,  # noqa: S701
-        )
+    def _templates(self) -> Templates:
+        return environment(self.home / "sql" / "macros")
 
 
 def _head(answer: bytes) -> tuple[list[str], list[str], int]:

@@ -24,7 +24,7 @@ class Neighbours:
     options: tuple[Option, ...] = (
         Option("items", int, 8000, "So many items, those with the most people.", at_least=2, at_most=30_000),
         Option("people", int, 5, "An item needs so many people.", at_least=1),
-        Option("regularisation", float, 100.0, "The larger, the more cautious (λ).", at_least=0.01, at_most=1e6),
+        Option("regularisation", float, 400.0, "The larger, the more cautious (λ).", at_least=0.01, at_most=1e6),
         Option("neighbours", int, 50, "An item stands in the lists of so many others.", at_least=1, at_most=1000),
     )
 

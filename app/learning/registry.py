@@ -9,11 +9,12 @@ from difflib import get_close_matches
 
 from app.errors import Unusable
 from app.learning.context import Context
+from app.learning.embeddings import Embeddings
 from app.learning.learned import Learned, note
 from app.learning.learner import Learner, Value, defaults
 from app.learning.neighbours import Neighbours
 
-LEARNERS: dict[str, Learner] = {learner.name: learner for learner in (Neighbours(),)}
+LEARNERS: dict[str, Learner] = {learner.name: learner for learner in (Neighbours(), Embeddings())}
 LIBRARIES = ("numpy", "scipy")
 
 

@@ -22,10 +22,10 @@ from app.pipes.template import placeholders
 
 WRITTEN = """
     abs any anyLast argMax argMin array arrayAll arrayAvg arrayConcat arrayCount arrayCumSum arrayDistinct
-    arrayElement arrayEnumerate arrayExists arrayFilter arrayFirst arrayFirstIndex arrayFlatten arrayIntersect
+    arrayElement arrayEnumerate arrayExists arrayFilter arrayFirst arrayFirstIndex arrayFlatten arrayFold arrayIntersect
     arrayJoin arrayLast arrayMap arrayMax arrayMin arrayPopBack arrayPopFront arrayProduct arrayPushBack
     arrayPushFront arrayReduce arrayReverse arrayReverseSort arraySlice arraySort arrayStringConcat arraySum
-    arrayUniq arrayZip assumeNotNull avg avgWeighted base64Encode bitAnd bitOr bitXor bitCount cast ceil ceiling
+    arrayUniq arrayZip assumeNotNull avg avgForEach avgWeighted base64Encode bitAnd bitOr bitXor bitCount cast ceil ceiling
     cityHash64 coalesce concat concatWithSeparator corr cosineDistance count countIf cramersV cume_dist dateAdd
     dateDiff dateSub dateTrunc date_add date_diff date_sub date_trunc dense_rank dictGet dictGetOrDefault
     dictGetOrNull dictHas dotProduct empty endsWith erf exp exp10 exp2 first_value floor formatDateTime
@@ -37,7 +37,7 @@ WRITTEN = """
     negate ngramDistance not notEmpty notILike notLike nth_value ntile nullIf parseDateTimeBestEffort percent_rank
     plus position positionCaseInsensitive pow power quantile quantileExact quantiles range rank replaceAll
     replaceOne reverse right round row_number rtrim sigmoid sign sipHash64 splitByChar splitByString sqrt startsWith
-    stddevPop stddevSamp substring substringUTF8 sum sumIf sumMap sumWithOverflow tanh timeDiff toDate toDateTime
+    stddevPop stddevSamp substring substringUTF8 sum sumIf sumMap sumWithOverflow tanh timeDiff tokens toDate toDateTime
     toDateTime64 toDayOfMonth toDayOfWeek toFloat32 toFloat64 toHour toInt16 toInt32 toInt64 toInt8 toIntervalDay
     toIntervalHour toIntervalMinute toIntervalMonth toIntervalSecond toIntervalWeek toMinute toMonday toMonth
     toNullable toStartOfDay toStartOfHour toStartOfInterval toStartOfMinute toStartOfMonth toStartOfWeek

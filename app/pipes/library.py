@@ -59,6 +59,11 @@ class Pipe:
         return self.header.parameters
 
     @property
+    def csv_files(self) -> list[str]:
+        """The CSV files that it uses, by itself or through a macro."""
+        return sorted(self._jinja.csv_read)
+
+    @property
     def tells_source(self) -> bool:
         """Whether a column says which pipe gave each row. A column of that name in the SELECT stays what it is."""
         return self.header.fallback is not None and SOURCE not in dict(self.selected)
@@ -119,8 +124,16 @@ def is_name(text: str) -> bool:
 class Library:
     """`library["also_bought"]` is the pipe as its file stands now."""
 
-    def __init__(self, folder: Path, macros: Path, tables: Callable[[], Collection[str]], describe: Describe) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        macros: Path,
+        tables: Callable[[], Collection[str]],
+        describe: Describe,
+        event_types: Collection[str] = (),
+    ) -> None:
         self.folder, self.macros = folder, macros
+        self._event_types = event_types
         self._tables, self._describe = tables, describe
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
@@ -183,7 +196,22 @@ class Library:
     def _stamp(self, path: Path) -> Stamp:
         """Empty where the file is not there, or cannot be, with so long a name."""
         own = _seen(path)
-        return (own, *map(_seen, files(self.macros))) if own else ()
+        return (own, *map(_seen, files(self.macros)), *map(_seen, self.csv_files())) if own else ()
+
+    def csv_files(self) -> list[Path]:
+        """What analysts tune beside the macros."""
+        return files(self.macros.parent, ".csv")
+
+    def csv_faults(self, name: str) -> tuple[PipeFault, ...]:
+        """What is wrong with a CSV file, whether or not a pipe uses it; lines are those of the file."""
+        try:
+            self._jinja().csv(name)
+        except PipeFault as fault:
+            return fault.all
+        return ()
+
+    def _jinja(self) -> Templates:
+        return environment(self.macros, {"event_type": self._event_types, "pipe": ("*", *self.names())})
 
     def _read(self, path: Path, stamp: Stamp, last_good: Pipe | None) -> Entry:
         entry = self._judged(lambda: self._checked(path.stem, read_text(path)))
@@ -211,7 +239,7 @@ class Library:
         if len(text) > MAX_TEXT:
             raise PipeFault(f"{len(text):,} characters; at most {MAX_TEXT:,}", "Make two pipes of it")
         header = read_header(text)
-        jinja = environment(self.macros)
+        jinja = self._jinja()
         tables = self._tables()
         trial = Trial(text, header, jinja, tables, self._describe)
         trial.run()
@@ -258,8 +286,8 @@ def _said(fault: PipeFault) -> str:
 
 
 def _version(text: str, jinja: Templates) -> str:
-    """A short hash of the text and of all macros."""
+    """A short hash of the text, of all macros, and of the CSV files that it uses."""
     digest = hashlib.sha256(text.encode())
-    for macro in jinja.texts.values():
-        digest.update(macro.encode())
+    for other in (*jinja.texts.values(), *(f"{name}\n{jinja.csv_texts[name]}" for name in sorted(jinja.csv_read))):
+        digest.update(other.encode())
     return digest.hexdigest()[:12]

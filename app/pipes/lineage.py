@@ -33,7 +33,7 @@ class Lineage:
 
     tables: {table or dictionary: its columns that are read, anywhere in the text}
     columns: {column of the answer: the "table.column" that its values are made of}; a mere count() is made of none
-    macros: {macro file: macros used}
+    macros: {macro file: macros used}, and the CSV files that they use
     """
 
     tables: dict[str, list[str]]
@@ -144,4 +144,6 @@ def _macros(pipe: Pipe) -> dict[str, list[str]]:
         if isinstance(each.template, nodes.Const):
             pairs = [(name, name) if isinstance(name, str) else name for name in each.names]
             found.setdefault(str(each.template.value), set()).update(name for name, here in pairs if here in called)
+    for name in pipe.csv_files:  # also through a macro
+        found[name] = {name.removesuffix(".csv")}
     return {name: sorted(found[name]) for name in sorted(found)}

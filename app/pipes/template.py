@@ -19,6 +19,7 @@ from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from app.errors import PipeFault
+from app.pipes.csv_files import CsvFile, Literals, Words, read_csv
 from app.pipes.parameters import Parameter
 from app.pipes.places import Marks, Places, called, unmarked, without_marks
 
@@ -74,6 +75,25 @@ class Templates(ImmutableSandboxedEnvironment):
     code_generator_class = _Compiler
     work = 0
     texts: Mapping[str, str] = {}  # of the macros, by the names of their files
+    csv_texts: Mapping[str, str | PipeFault] = {}
+    words: Words
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.csv_read: dict[str, CsvFile] = {}  # those that were asked for
+
+    def get_template(self, name: Any, *args: Any, **named: Any) -> Any:
+        """What `{% from … %}` imports from: a file of macros, or a CSV file."""
+        return _Module(self.csv(name)) if name in self.csv_texts else super().get_template(name, *args, **named)
+
+    def csv(self, name: str) -> CsvFile:
+        """Raises PipeFault with the faults of the file."""
+        if name not in self.csv_read:
+            text = self.csv_texts[name]
+            if isinstance(text, PipeFault):
+                raise text
+            self.csv_read[name] = read_csv(name, text, self.words)
+        return self.csv_read[name]
 
     def call(self, context: Any, function: Any, /, *args: Any, **named: Any) -> Any:
         self.spend(10)
@@ -89,6 +109,8 @@ class Templates(ImmutableSandboxedEnvironment):
         """What `{{ … }}` may print: parameters as placeholders, text and numbers that the files hold."""
         if isinstance(value, Placeholder):
             return object.__getattribute__(value, "_sql")
+        if isinstance(value, Literals):
+            return self.printed(str(value))
         if isinstance(value, jinja2.Undefined) or (
             isinstance(value, (str, int, float)) and not isinstance(value, bool)
         ):
@@ -97,8 +119,22 @@ class Templates(ImmutableSandboxedEnvironment):
         raise PipeFault(f"{{{{ … }}}} cannot print a {type(value).__name__}", INSTEAD)
 
 
-def environment(macros: Path) -> Templates:
-    """Jinja with the macros of one folder as they are now: a pipe keeps the ones it was checked with.
+class _Module:
+    """What a CSV file is to a template: a module with one function, called as the file is."""
+
+    def __init__(self, file: CsvFile) -> None:
+        self.__name__ = file.name
+        setattr(self, file.name.removesuffix(".csv"), file)
+
+    def _get_default_module(self, *_: Any) -> _Module:
+        return self
+
+    make_module = _get_default_module
+
+
+def environment(macros: Path, words: Words | None = None) -> Templates:
+    """Jinja with the macros of one folder, and the CSV files of the one above it, as they are now: a pipe keeps those it was
+    checked with. `words`: what columns of CSV files may hold.
 
     Raises UnicodeDecodeError, OSError, PipeFault for a macro that is too large.
     """
@@ -111,11 +147,23 @@ def environment(macros: Path) -> Templates:
         extensions=[Marks],
     )
     made.texts = texts
+    made.csv_texts = {path.name: _csv_text(path) for path in files(macros.parent, ".csv")}
+    made.words = words or {}
     made.finalize = made.printed
     made.filters.clear()
     made.globals.clear()
     made.globals.update({always.name: Placeholder(always, given=True) for always in ALWAYS})
     return made
+
+
+def _csv_text(path: Path) -> str | PipeFault:
+    """The text, or why there is none: only who asks for the file hears of it."""
+    try:
+        return read_text(path)
+    except PipeFault as fault:
+        return fault
+    except (UnicodeError, OSError):
+        return PipeFault(f"{path.name} is not UTF-8 text", "Save it as UTF-8")
 
 
 def read_text(path: Path) -> str:
@@ -135,9 +183,9 @@ def in_lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def files(folder: Path) -> list[Path]:
+def files(folder: Path, suffix: str = ".sql") -> list[Path]:
     """The SQL files of a folder, sorted; not what an editor leaves beside them while it writes (`.#name.sql`)."""
-    return sorted(path for path in folder.glob("*.sql") if not path.name.startswith("."))
+    return sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
 
 
 def render(text: str, parameters: Sequence[Parameter], given: Collection[str], jinja: Templates) -> tuple[str, Places]:
@@ -153,7 +201,12 @@ def render(text: str, parameters: Sequence[Parameter], given: Collection[str], j
     try:
         marked = jinja.from_string(_body(without_marks(text))).render(names)
     except PipeFault as fault:
-        raise _located(fault, fault.message, fault.hint, fault.line) from fault
+        found = _located(fault, fault.message, fault.hint, fault.line)
+        if fault.others:  # of a CSV file
+            found.others = tuple(
+                PipeFault(_located(fault, one.message, one.hint).message, one.hint, found.line) for one in fault.others
+            )
+        raise found from fault
     except jinja2.TemplateSyntaxError as error:
         message = error.message or "the template cannot be read"
         if error.name:  # a macro's file
@@ -161,7 +214,8 @@ def render(text: str, parameters: Sequence[Parameter], given: Collection[str], j
             raise PipeFault(message, INSTEAD, _lines_of(error)[0]) from error
         raise PipeFault(message, INSTEAD, error.lineno) from error
     except jinja2.TemplateNotFound as error:
-        raise _located(error, f"no macros called {error.name}", _near(str(error.name or ""), jinja.texts)) from error
+        known = [*jinja.texts, *jinja.csv_texts]
+        raise _located(error, f"no macros called {error.name}", _near(str(error.name or ""), known)) from error
     except jinja2.UndefinedError as error:
         raise _unknown_name(error, [*names, *_imported(text)]) from error
     except (RecursionError, SyntaxError) as error:  # Python's own limits on what Jinja makes of the text

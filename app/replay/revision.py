@@ -1,4 +1,4 @@
-"""The pipes and macros as git knows them at a revision, as files in a folder."""
+"""The pipes, macros and CSV files as git knows them at a revision, as files in a folder."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 from app.errors import Unusable
 from app.pipes.template import files
 
-FOLDERS = ("pipes", "sql/macros")
+FOLDERS = {"pipes": ".sql", "sql/macros": ".sql", "sql": ".csv"}  # and what in them makes an answer
 ELSE = "--base-folder names a folder with the old pipes/ and sql/macros/"
 
 
 def copy(home: Path, into: Path) -> None:
     """The same of the files as they are now, so that nobody edits them while they are read."""
-    for folder in FOLDERS:
-        for path in files(home / folder):
+    for folder, suffix in FOLDERS.items():
+        for path in files(home / folder, suffix):
             (into / folder).mkdir(parents=True, exist_ok=True)
             shutil.copy(path, into / folder)
 
 
 def check_out(home: Path, revision: str, into: Path) -> str:
-    """Writes pipes/ and sql/macros/ of a revision into a folder, and returns the revision's short hash.
+    """Writes pipes/, sql/macros/ and sql/*.csv of a revision into a folder, and returns the revision's short hash.
 
     Nothing in `home` is touched. Raises Unusable where there is no git, no repository or no such revision.
     """
@@ -37,7 +37,7 @@ def check_out(home: Path, revision: str, into: Path) -> str:
     listed = _git(home, "ls-tree", "-r", "-z", hashed, "--", *FOLDERS).decode(errors="surrogateescape")
     blobs = {}
     for kind, name in (line.split("\t", 1) for line in listed.split("\0") if line):
-        if name.endswith(".sql") and str(Path(name).parent) in FOLDERS:
+        if Path(name).suffix == FOLDERS.get(str(Path(name).parent)):
             blobs[name] = kind.split()[2]
     printed = io.BytesIO(_git(home, "cat-file", "--batch", given="\n".join(blobs.values())))
     for name in blobs:

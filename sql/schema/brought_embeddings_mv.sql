@@ -13,4 +13,4 @@ AS SELECT
     cityHash64(item_id) AS item_key,
     arrayMap(x -> toFloat32(x / sqrt(arraySum(y -> (toFloat64(y) * y), items.embedding))), items.embedding) AS embedding,
     version
-FROM items
+FROM items AS items

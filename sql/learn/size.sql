@@ -1,0 +1,3 @@
+-- How many rows there are.
+select count()
+from {{ table }}

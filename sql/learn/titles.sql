@@ -1,0 +1,5 @@
+-- What the catalogue says of each item in words.
+select cityHash64(item_id) as item_key, concatWithSeparator(' ', title, brand, replaceAll(category, '/', ' ')) as words
+from {{ database }}.items final
+where words != '  '
+order by item_key
