@@ -12,6 +12,7 @@ import msgspec
 
 from app.cli_check import check
 from app.cli_doctor import doctor
+from app.cli_evaluate import evaluate
 from app.cli_ingest import ingest
 from app.cli_learn import learn
 from app.cli_letters import dead_letters
@@ -109,6 +110,7 @@ main.add_command(ingest)
 main.add_command(dead_letters)
 main.add_command(pipe)
 main.add_command(check)
+main.add_command(evaluate)
 main.add_command(rebuild)
 main.add_command(learn)
 main.add_command(forget)

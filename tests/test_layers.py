@@ -13,6 +13,7 @@ from app.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
+    ["app.cli_evaluate"],
     ["app.cli_pipes"],
     ["app.cli_cases", "app.cli_files", "app.cli_show"],
     [
@@ -29,6 +30,12 @@ LAYERS = [
     ["app.cli_diff"],
     ["app.doctor"],
     ["app.demo.play"],
+    ["app.evaluation.shown"],
+    ["app.evaluation.run"],
+    ["app.evaluation.report"],
+    ["app.evaluation.replay"],
+    ["app.evaluation.sources"],
+    ["app.evaluation.shop_log"],
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases_update", "app.pipe_files"],
     ["app.cases", "app.serve"],
@@ -58,6 +65,13 @@ LAYERS = [
     ["app.watch"],
     ["app.errands", "app.check"],
     ["app.users", "app.export", "app.freeze", "app.rebuild"],
+    ["app.evaluation.ask"],
+    ["app.evaluation.baselines.lightgbm_rank"],
+    ["app.evaluation.baselines.candidates"],
+    [f"app.evaluation.baselines.{name}" for name in ("als", "co_occurrence", "ease", "popular", "swing", "user_cf")],
+    ["app.evaluation.baselines.personal"],
+    ["app.evaluation.baselines.matrices"],
+    ["app.evaluation.baselines.registry", "app.evaluation.baselines.scores"],
     ["app.learning.registry"],  # what is computed now and then
     ["app.learning.embeddings", "app.learning.neighbours"],
     ["app.learning.learned"],
@@ -110,6 +124,10 @@ LAYERS = [
     ["app.apart", "app.replay.shown", "app.replay.markdown"],
     ["app.replay.words"],
     ["app.replay.report"],
+    ["app.evaluation.bootstrap"],
+    ["app.evaluation.measures"],
+    ["app.evaluation.tasks"],
+    ["app.evaluation.log"],
     ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
     ["app.line"],
     ["app.expected", "app.failpoints", "app.replay.overlap"],

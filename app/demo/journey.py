@@ -17,6 +17,7 @@ from app.errors import Unusable
 from app.events import Event, Item
 
 LAST_DAY = date(2017, 12, 31)
+RESERVED_FROM = date(2017, 12, 4)  # from here on kept for one final measurement: no window may reach it
 NOT_PRODUCTS = ("FUEL", "COUPON/MISC ITEMS")  # product categories that are no products
 EXAMPLE_ITEM = "1082185"  # bananas
 
@@ -57,9 +58,20 @@ def _lines() -> Any:
     return sold.sort_by([("time", "ascending"), ("basket_id", "ascending"), ("product_id", "ascending")])
 
 
-def size() -> int:
-    """How many events the year has."""
-    return int(_lines().num_rows)
+def size(before: datetime | None = None) -> int:
+    """How many events the year has, or how many of them happened before a moment of 2017."""
+    if before is None:
+        return int(_lines().num_rows)
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    moment = pa.scalar(before.astimezone(UTC).replace(tzinfo=None), pa.timestamp("ms"))
+    return int(pc.sum(pc.less(_lines()["time"], moment)).as_py())
+
+
+def weeks_moved(place: int, time: datetime) -> int:
+    """By how many weeks the event of this place was moved, if it now has this time."""
+    return (time - events(0, place, 1)[0].timestamp) // timedelta(weeks=1)  # type: ignore[operator, no-any-return]
 
 
 def events(weeks: int, first: int, count: int) -> list[Event]:
