@@ -1,6 +1,6 @@
 -- What `alsobought learn embeddings` made of baskets, titles or the shop's vectors (model): a vector of length 1 for each item, all of one
 -- length. The learner makes the whole table anew and then gives it an index to search by, since that must know how long vectors are.
--- version is that of the item whose own vector it is, else 0. No view fills this table.
+-- version, the same in every row, is the newest of the items whose own vectors it knows, else 0. No view fills this table.
 create table {{ database }}.item_embeddings (
     item_key UInt64,
     embedding Array(Float32),

@@ -7,12 +7,12 @@
 -- @key item_id
 -- @cache 60s item_id
 {% from 'catalogue.sql' import item %}
-{% from 'embeddings.sql' import model, vectors_of %}
-with {{ model() }} as model_now, vectors as ({{ vectors_of(item_id, "model_now") }})
+{% from 'embeddings.sql' import served, vectors_of %}
+with {{ served() }} as serving, vectors as ({{ vectors_of(item_id, "serving.1") }})
 select
     {{ item("item_id", "item_key") }} as item_id,
     embedding,
-    model_now as model,
+    if(serving .1 = '', 'brought', serving .1) as model,
     length(embedding) as dimensions
 from vectors
 order by item_id

@@ -35,7 +35,7 @@ with
     ) as wanted_levels,
     arrayFilter(name -> name != '', asked .2) as wanted_brands,
     arrayDistinct(tokens(lowerUTF8(asked .3))) as wanted_words,
-    (select count() from items final) as total,
+    (select count() from items) as total,
     like_it as (
         select
             cityHash64(item_id) as like_key,

@@ -14,22 +14,21 @@
 -- @fallback similar_by_attributes
 {% from 'catalogue.sql' import item, keys_of %}
 {% from 'lists.sql' import may_show %}
-{% from 'embeddings.sql' import indexed_version, model, vectors_of %}
+{% from 'embeddings.sql' import served, vectors_of %}
 with
-    {{ model() }} as kind,
-    {{ item_id }} [1] as asked_id,
-    {{ indexed_version() }} as indexed,
-    (select avgForEach(embedding) from ({{ vectors_of(item_id, "kind") }})) as mean,
+    {{ served() }} as serving,
+    {{ item_id }} [1] as first_asked,
+    (select (count(), avgForEach(embedding)) from ({{ vectors_of(item_id, "serving.1") }})) as asked,
     {# Never empty where there are vectors: a distance to nothing is an error. #}
-    if(
-        empty(mean), (select any(embedding) from (select embedding from item_embeddings limit 1)), mean
-    ) as wanted,
-    {{ item("title", "cityHash64(asked_id)") }} as asked_title,
-    if(empty(asked_title), asked_id, asked_title) as asked_name,
+    if(asked .1 = 0, serving .3, asked .2) as wanted,
+    length(wanted) as dimensions,
     {% if category or brand or min_price or max_price %}
         {# Each of those that pass the filters is looked at, since few of the nearest may pass. #}
         near as (
-            select item_key as near_key, 1 - dotProduct(embedding, wanted) / L2Norm(wanted) as distance
+            select
+                item_key as near_key,
+                false as is_new,
+                1 - dotProduct(embedding, wanted) / L2Norm(wanted) as distance
             from item_embeddings
             where {{ may_show("near_key", exclude, category, min_price, max_price, brand) }}
             order by distance
@@ -38,29 +37,35 @@ with
     {% else %}
         {# The index finds the nearest; some of them may not be shown. #}
         near as (
-            select item_key as near_key, cosineDistance(embedding, wanted) as distance
+            select item_key as near_key, false as is_new, cosineDistance(embedding, wanted) as distance
             from item_embeddings
             order by distance
             limit 500
         ),
     {% endif %}
-    {# Vectors that came since the index was made. #}
+    {# Vectors that came since the index was made, in the place of what it knows. One of another length, or that was taken away,
+        is far away. #}
     fresh as (
-        select item_key as near_key, 1 - dotProduct(embedding, wanted) / L2Norm(wanted) as distance
+        select
+            item_key as near_key,
+            true as is_new,
+            if(length(embedding) = dimensions, 0, 2)
+            + cosineDistance(arrayResize(embedding, dimensions), wanted) as distance
         from brought_embeddings final
-        where kind = 'brought' and version > indexed and length(embedding) = length(wanted)
-        order by distance
-        limit 1000
+        where serving .1 in ('', 'brought') and version > serving .2
     ),
     candidates as (
         select near_key, distance
-        from near
-        where
-            near_key
-            not in (select item_key from brought_embeddings where kind = 'brought' and version > indexed)
-        union all
-        select near_key, distance
-        from fresh
+        from
+            (
+                select *
+                from near
+                union all
+                select *
+                from fresh
+            )
+        order by is_new desc, near_key
+        limit 1 by near_key
     )
 select
     {{ item("item_id", "near_key") }} as other_item_id,
@@ -69,10 +74,10 @@ select
     round(1 - distance, 6) as score,
     concat(
         'close to ',
-        asked_name,
+        coalesce(nullIf({{ item("title", "cityHash64(first_asked)") }}, ''), first_asked),
         if(length({{ item_id }}) > 1, concat(' and ', toString(length({{ item_id }}) - 1), ' more'), ''),
         transform(
-            kind,
+            serving .1,
             ['baskets', 'titles'],
             [' in what people buy with it', ' in its words'],
             ' by the vectors of the shop'
@@ -80,8 +85,8 @@ select
     ) as reason
 from candidates
 where
-    notEmpty(mean)
-    and distance < 1
+    asked .1 > 0
+    and score >= 0.001
     and near_key not in {{ keys_of(item_id) }}
     and {{ may_show("near_key", exclude, category, min_price, max_price, brand) }}
 order by score desc, near_key

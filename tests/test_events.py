@@ -191,3 +191,25 @@ def test_two_items_do_not_share_their_attributes() -> None:
     (one, other), _ = read_items([b'{"item_id": "a"}', b'{"item_id": "b"}'], 1_000)
     one.attributes["size"] = "4"
     assert other.attributes == {}
+
+
+def test_a_vector_of_an_item_must_point_somewhere_and_be_as_long_as_those_before_it() -> None:
+    objects = [
+        b'{"item_id": "a", "embedding": [0.5, -1]}',
+        b'{"item_id": "b", "embedding": [1, 2, 3]}',
+        b'{"item_id": "c", "embedding": [0, 0]}',
+        b'{"item_id": "d", "embedding": [1, "2"]}',
+        b'{"item_id": "e", "embedding": [1e300, 2]}',
+        b'{"item_id": "f", "embedding": []}',
+        b'{"item_id": "g"}',
+        b'{"item_id": "h", "embedding": [' + b"1," * 4096 + b"1]}",
+    ]
+    good, bad = read_items(objects, 65_536)
+    assert [(item.item_id, item.embedding) for item in good] == [("a", [0.5, -1]), ("f", []), ("g", [])]
+    assert [(one.index, one.problem) for one in bad] == [
+        (1, "embedding: 3 numbers, and the items before it have 2"),
+        (2, "embedding: its numbers are all 0, so that it points nowhere; leave it out"),
+        (3, "embedding[...]: expected `float`, got `str`"),
+        (4, "embedding[...]: expected `float` <= 1000000000.0"),
+        (7, "embedding: expected `array` of length <= 4096"),
+    ]

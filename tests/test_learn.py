@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from app.answers import answer
 from app.errors import Unusable
-from app.events import Event
+from app.events import Event, Item
 from app.intake import Submission
 from app.learning import replacement
 from app.learning.context import Context
@@ -139,6 +140,7 @@ def test_learnt_tables_are_no_count_tables_and_are_found_by_what_they_fill(shop:
     assert learnt & {table.name for table in count_tables(shop.warehouse)} == set()
     assert learnt <= shop.warehouse.tables()
     assert [learner.name for learner in filling(["items", "item_neighbours"])] == ["neighbours"]
+    assert "brought_embeddings" not in {table.name for table in count_tables(shop.warehouse)}, "of items, not of events"
 
 
 def test_learning_beside_a_service_is_seen_by_it_also_after_a_kill(run_migrated: Run, tmp_path: Path) -> None:
@@ -155,3 +157,93 @@ def test_learning_beside_a_service_is_seen_by_it_also_after_a_kill(run_migrated:
         assert service.ask("/pipes/also_bought?item_id=mug")[0] == 200
     assert "8 rows in item_neighbours; 8 items of 40 people, 100% of all events" in run("learn").out
     assert run("check").status == 0
+
+
+def ask(shop: Shop, pipe: str, **asked: Any) -> list[dict[str, Any]]:
+    return answer(shop.library, shop.warehouse, pipe, {name: [value] for name, value in asked.items()}, NOON).dicts()
+
+
+def test_items_of_the_same_baskets_are_close_and_others_are_not(shop: Shop) -> None:
+    store(shop)
+    learn("embeddings", context_of(shop), {"dimensions": 4})
+    (found,) = ask(shop, "item_embedding", item_id="mug")
+    assert (found["model"], found["dimensions"]) == ("baskets", 4)
+    assert sum(x * x for x in found["embedding"]) == pytest.approx(1, abs=1e-5)
+    near = [row for row in ask(shop, "similar_items", item_id="mug") if row["source"] == "similar_items"]
+    assert {row["other_item_id"] for row in near} == set(TEA) - {"mug"}
+    assert near[0]["reason"] == "close to mug in what people buy with it"
+    run = latest(shop.warehouse)["embeddings"]
+    assert (run.events, run.rows, run.quality["recall"]) == (len(purchases()), {"item_embeddings": 8}, 1)
+    assert "the index finds 100.0% of the 10 nearest in" in run.line
+
+
+def vectors(shop: Shop) -> list[list[Any]]:
+    return shop.warehouse.rows("select item_key, embedding, model from item_embeddings order by item_key").data
+
+
+def test_the_same_baskets_give_the_same_vectors(shop: Shop) -> None:
+    store(shop)
+    found = [vectors(shop) for _ in range(2) if learn("embeddings", context_of(shop), {"full": True})]
+    assert found[0] == found[1] != []
+
+
+def test_a_new_item_gets_a_vector_and_the_others_keep_theirs(shop: Shop) -> None:
+    store(shop)
+    learn("embeddings", context_of(shop), {"dimensions": 4})
+    before = {row[0]: row for row in vectors(shop)}
+    new = [
+        one | {"item_id": item} for one in purchases()[:30] if one["item_id"] in OIL for item in ("wok", one["item_id"])
+    ]
+    shop.writer.submit(Submission([Event(**one) for one in new])).result()
+    assert learn("embeddings", context_of(shop), {"dimensions": 4}).quality["made"] == 1
+    after = {row[0]: row for row in vectors(shop)}
+    assert {key: row for key, row in after.items() if key in before} == before
+    assert len(after) == len(before) + 1
+    near = [row["other_item_id"] for row in ask(shop, "similar_items", item_id="wok", limit=4)]
+    assert set(near) == set(OIL)
+    assert learn("embeddings", context_of(shop), {"dimensions": 4}).quality["made"] == 0
+    assert learn("embeddings", context_of(shop), {"dimensions": 4, "full": True}).quality["made"] == 9
+
+
+def test_titles_are_close_by_their_words(shop: Shop) -> None:
+    titles = {"a": "Green tea", "b": "Green teas, loose", "c": "Iron pan", "d": "Iron pans"}
+    shop.writer.submit(Submission([Item(item_id=name, title=title) for name, title in titles.items()])).result()
+    learn("embeddings", context_of(shop), {"from": "titles", "dimensions": 3})
+    assert ask(shop, "similar_items", item_id="a", limit=1)[0]["other_item_id"] == "b"
+    found = ask(shop, "similar_items", item_id="d", limit=1)[0]
+    assert (found["other_item_id"], found["reason"]) == ("c", "close to Iron pans in its words")
+
+
+def test_the_vectors_of_the_shop_are_indexed_and_newer_ones_take_their_place(shop: Shop) -> None:
+    def bring(**vectors: list[float]) -> None:
+        items = [Item(item_id=name, embedding=vector) for name, vector in vectors.items()]
+        shop.writer.submit(Submission(items)).result()
+
+    bring(tea=[1, 0, 0], pot=[1, 0.1, 0], mug=[1, 0.2, 0], can=[0, 1, 0])
+    run = learn("embeddings", context_of(shop), {"from": "brought"})
+    assert (run.rows, run.quality["dimensions"], run.quality["other_length"]) == ({"item_embeddings": 4}, 3, 0)
+    bring(pot=[0, 0, 1], can=[1, 0.15, 0], mug=[], cup=[1, 0.3, 0])
+    near = [row["other_item_id"] for row in ask(shop, "similar_items", item_id="tea") if row["score"] > 0]
+    assert near == ["can", "cup"]
+    assert ask(shop, "item_embedding", item_id="pot")[0]["embedding"] == [0, 0, 1]
+    learn("embeddings", context_of(shop), {"from": "brought"})
+    assert [row["other_item_id"] for row in ask(shop, "similar_items", item_id="tea") if row["score"] > 0] == near
+
+
+def test_an_index_answers_as_looking_at_each_does_under_the_limits_of_readers(shop: Shop) -> None:
+    """A few thousand vectors, by the read-only connection, with the index that the exchange brought."""
+    random = np.random.default_rng(5)
+    made = random.normal(size=(3000, 16))
+    items = [Item(item_id=f"i{place}", embedding=vector.tolist()) for place, vector in enumerate(made)]
+    shop.writer.submit(Submission(items)).result()
+    run = learn("embeddings", context_of(shop), {"from": "brought"})
+    assert run.quality["recall"] > 0.95
+    sql = "explain indexes = 1 with (select embedding from item_embeddings limit 1) as v select item_key from item_embeddings"
+    plan = shop.warehouse.rows(f"{sql} order by cosineDistance(embedding, v) limit 10").data
+    assert any("nearest" in row[0] for row in plan)
+    made /= np.linalg.norm(made, axis=1, keepdims=True)
+    wanted = [f"i{place}" for place in np.argsort(-made @ made[7])[1:11]]
+    found = [row["other_item_id"] for row in ask(shop, "similar_items", item_id="i7", limit=10)]
+    assert len(set(found) & set(wanted)) >= 9
+    exact = [row["other_item_id"] for row in ask(shop, "similar_items", item_id="i7", limit=10, max_price=1)]
+    assert exact == wanted

@@ -139,7 +139,7 @@ def _of_baskets(context: Context, options: dict[str, Any]) -> Vectors:
             f"{len(keys)} items stand in {options['groups']} orders or sessions or more: too little to learn of",
             "Try --groups 1, or --from titles",
         )
-    found = unit(vectors(matrix, options["dimensions"])[0])
+    found = unit(vectors(matrix, options["dimensions"], symmetric=True))
     keep = found.any(axis=1)
     return Vectors(keys[keep], _wide(found[keep], options["dimensions"]), int(groups.nnz), kept=False)
 
@@ -175,7 +175,8 @@ def _of_titles(context: Context, options: dict[str, Any]) -> Vectors:
     rows = context.rows("titles")
     if len(rows) < 2:
         raise Unusable("the catalogue has no words for two items", "Load items with titles: alsobought load items")
-    found = unit(vectors(words_of([row[1] for row in rows]), options["dimensions"])[0])
+    matrix = words_of([row[1] for row in rows])
+    found = unit(vectors(matrix, options["dimensions"], symmetric=False))
     keep = found.any(axis=1)
     keys = np.array([row[0] for row in rows], np.uint64)
     return Vectors(keys[keep], _wide(found[keep], options["dimensions"]), 0, kept=False)
@@ -196,7 +197,7 @@ def _bring(context: Context, table: Replacement) -> tuple[int, int]:
     dimensions = int(found[0][0])
     brought = f"{context.warehouse.database}.brought_embeddings final"
     table.command(
-        f"insert into {{table}} select item_key, embedding, '{BROUGHT}', version from {brought}"
+        f"insert into {{table}} select item_key, embedding, '{BROUGHT}', (select max(version) from {brought}) from {brought}"
         f" where length(embedding) = {dimensions:d}"
     )
     return dimensions, sum(int(items) for _, items in found[1:])

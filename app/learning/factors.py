@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from scipy import sparse
 
-OVER, ROUNDS = 16, 3  # of the randomised singular value decomposition (Halko, Martinsson and Tropp 2011)
+OVER, ROUNDS = 24, 3  # of the randomised singular value decomposition (Halko, Martinsson and Tropp 2011)
 Matrix: TypeAlias = Any  # scipy.sparse.csr_matrix, which has no types
 
 
@@ -37,8 +37,12 @@ def association(pairs: Matrix, totals: np.ndarray | None = None) -> Matrix:
     return sparse.csr_matrix((value[kept].astype(np.float32), index), shape=pairs.shape)
 
 
-def vectors(matrix: Matrix, dimensions: int, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Of each row and of each column a vector of at most so many numbers: U √S and V √S of the largest singular values."""
+def vectors(matrix: Matrix, dimensions: int, *, symmetric: bool, seed: int = 1) -> np.ndarray:
+    """Of each row a vector of at most so many numbers: U √S of the largest singular values.
+
+    Of a symmetric matrix of associations those with a negative eigenvalue are left out, as it is done by adding the vectors of rows
+    and columns: they tell apart what is alike.
+    """
     wide = min(dimensions + OVER, *matrix.shape)
     sample = np.random.default_rng(seed).standard_normal((matrix.shape[1], wide)).astype(np.float32)
     found = matrix @ sample
@@ -48,10 +52,13 @@ def vectors(matrix: Matrix, dimensions: int, seed: int = 1) -> tuple[np.ndarray,
         found = matrix @ right
     left, _ = np.linalg.qr(found)
     inner, values, right = np.linalg.svd((matrix.T @ left).T, full_matrices=False)
-    keep = min(dimensions, len(values))
-    root = np.sqrt(values[:keep])
-    signs = np.sign(right[np.arange(keep), np.argmax(np.abs(right[:keep]), axis=1)])  # else either may come out
-    return (left @ inner)[:, :keep] * (root * signs), right[:keep].T * (root * signs)
+    left = left @ inner
+    if symmetric:
+        kept = np.einsum("ij,ji->j", left, right) > 0
+        left, values = left[:, kept], values[kept]
+    left, values = left[:, :dimensions], values[:dimensions]
+    signs = np.sign(left[np.argmax(np.abs(left), axis=0), np.arange(len(values))])  # else either may come out
+    return np.asarray(left * (np.sqrt(values) * signs))
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

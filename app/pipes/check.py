@@ -24,7 +24,7 @@ WRITTEN = """
     abs any anyLast argMax argMin array arrayAll arrayAvg arrayConcat arrayCount arrayCumSum arrayDistinct
     arrayElement arrayEnumerate arrayExists arrayFilter arrayFirst arrayFirstIndex arrayFlatten arrayFold arrayIntersect
     arrayJoin arrayLast arrayMap arrayMax arrayMin arrayPopBack arrayPopFront arrayProduct arrayPushBack
-    arrayPushFront arrayReduce arrayReverse arrayReverseSort arraySlice arraySort arrayStringConcat arraySum
+    arrayPushFront arrayReduce arrayResize arrayReverse arrayReverseSort arraySlice arraySort arrayStringConcat arraySum
     arrayUniq arrayZip assumeNotNull avg avgForEach avgWeighted base64Encode bitAnd bitOr bitXor bitCount cast ceil ceiling
     cityHash64 coalesce concat concatWithSeparator corr cosineDistance count countIf cramersV cume_dist dateAdd
     dateDiff dateSub dateTrunc date_add date_diff date_sub date_trunc dense_rank dictGet dictGetOrDefault

@@ -3,7 +3,7 @@
 -- 0045_item_embeddings
 -- What `alsobought learn embeddings` made of baskets, titles or the shop's vectors (model): a vector of length 1 for each item, all of one
 -- length. The learner makes the whole table anew and then gives it an index to search by, since that must know how long vectors are.
--- version is that of the item whose own vector it is, else 0. No view fills this table.
+-- version, the same in every row, is the newest of the items whose own vectors it knows, else 0. No view fills this table.
 
 CREATE TABLE item_embeddings
 (
