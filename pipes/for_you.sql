@@ -1,5 +1,8 @@
--- What this person may want next: products that go with what they bought, carted and viewed lately, and why.
--- Products of the categories they like come first; those they already bought or dislike are left out.
+-- What this person may want next, and why: what goes with all that they bought, carted and viewed, the
+-- latest counting most.
+-- Which products go together is learnt (`alsobought learn neighbours`); for one too new for that, its
+-- baskets tell. Categories that
+-- the person likes come first. With leave_out=nothing also what they buy again and again.
 --
 -- :user_id       String                the person; a guest's session_id works too
 -- :limit         UInt16 = 10 (1..100)  how many
@@ -21,42 +24,81 @@
 -- @fallback trending
 {% from 'catalogue.sql' import item %}
 {% from 'lists.sql' import boosted, counted, in_places, may_show, new_to, picked, rotated %}
-{% from 'signals.sql' import signal, decay %}
+{% from 'signals.sql' import signal %}
 with
-    touched as (
+    days as (
         select
-            cityHash64(item_id) as item_key,
-            sum(events * {{ signal("event_type") }}) as signals,
-            max(last_seq) as newest
-        from user_items
-        where user_id = {{ user_id }}
-        group by item_key
+            item_key as did_key,
+            event_type,
+            events,
+            day,
+            last_seq,
+            dense_rank() over (order by day desc) as nth
+        from user_days
+        where user_id = {{ user_id }} and event_type != 'impression'
     ),
-    interests as (
-        {# The latest 10, the latest one counting twice as much as the sixth. #}
+    habits as (
+        {# A day on which the person did something counts .95 of the next one. #}
         select
-            item_key,
-            log2(1 + signals) * exp2(- (row_number() over (order by newest desc) - 1) / 5) as interest
-        from touched
-        where signals > 0
-        order by newest desc, item_key
-        limit 10
+            did_key,
+            sum(
+                events * {{ signal("event_type") }} / {{ signal("'purchase'") }} * pow(0.95, nth - 1)
+            ) as habit,
+            (sumIf(events, event_type = 'purchase'), sumIf(events, event_type != 'purchase')) as times,
+            {# What they do just now speaks up to three times as loudly, the latest most. #}
+            log2(1 + habit) * (
+                1 + if(
+                    max(day) + 1 >= toDate({{ now }}),
+                    2 * exp2((1 - row_number() over (order by max(last_seq) desc)) / 5),
+                    0
+                )
+            ) as interest
+        from days
+        group by did_key
+        having habit > 0
     ),
-    candidates as (
+    learnt as (
+        select neighbour .1 as wanted_key, neighbour .2 * interest as part, item_key as because_key, times
+        from item_neighbours
+        inner join habits on did_key = item_key
+        array join neighbours as neighbour
+        where item_key in (select item_key from user_days where user_id = {{ user_id }})
+    ),
+    paired as (
+        {# Of the ten latest that nothing was learnt of: what stands in baskets with them, as a share of all that does. #}
         select
             other_item_key,
-            argMax((pairs.item_key, pairs.times), (pairs.strength * interest, pairs.item_key)) as because,
-            sum(pairs.strength * interest) as total
+            any(interest) * sum(weight) / sum(sum(weight)) over (partition by item_key) as part,
+            item_key as because_key,
+            any(times) as because_times
+        from co_baskets
+        inner join habits on did_key = item_key
+        where
+            item_key in (
+                select item_key
+                from user_days
+                where
+                    user_id = {{ user_id }}
+                    and event_type != 'impression'
+                    and item_key not in (select item_key from item_neighbours)
+                group by item_key
+                order by max(last_seq) desc, item_key
+                limit 10
+            )
+        group by item_key, other_item_key
+        having sum(baskets) > 0
+    ),
+    wanted as (
+        select wanted_key, sum(part) as want, argMax((because_key, times), (part, because_key)) as because
         from
             (
-                select item_key, other_item_key, sum(baskets) as times, sum(weight) / 1e6 as strength
-                from co_baskets
-                where item_key in (select item_key from interests)
-                group by item_key, other_item_key
-                having times > 0
-            ) as pairs
-        inner join interests on interests.item_key = pairs.item_key
-        group by other_item_key
+                select *
+                from learnt
+                union all
+                select *
+                from paired
+            )
+        group by wanted_key
     ),
     tastes as (
         select category as liked_category, sum(events * {{ signal("event_type") }}) as liking
@@ -67,33 +109,47 @@ with
     ),
     shares as (select liked_category, liking / sum(liking) over () as share from tastes),
     weighed as (
-        {# A category that has all of a person's interest counts twice. #}
         select
-            other_item_key,
-            tupleElement(because, 1) as because_key,
-            tupleElement(because, 2) as because_times,
-            total * (1 + shares.share) as fit
-        from candidates
-        left join shares on shares.liked_category = {{ item("category", "candidates.other_item_key") }}
+            found_key,
+            sum(part) as fit,
+            max(because .1) as because_key,
+            argMax(because .2, because .1) as because_times
+        from
+            (
+                {# A category that has all of a person's interest counts twice. #}
+                select
+                    wanted_key as found_key,
+                    0.3 * want / sum(want) over () * (1 + shares.share) as part,
+                    because
+                from wanted
+                left join shares on shares.liked_category = {{ item("category", "wanted_key") }}
+                union all
+                select did_key, habit / sum(habit) over (), (toUInt64(0), times)
+                from habits
+                where {{ leave_out }} = 'nothing'
+            )
         where
-            {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
-            and {{ new_to("other_item_key", user_id, leave_out) }}
+            {{ may_show("found_key", exclude, category, min_price, max_price, brand) }}
+            and {{ new_to("found_key", user_id, leave_out) }}
+        group by found_key
+        order by fit desc, found_key
+        limit 1000
     ),
     ranked as (
         select
-            other_item_key,
+            found_key,
             because_key,
             because_times,
-            {{ boosted("other_item_key", rotated("other_item_key", "fit", user_id, rotate)) }} as strength
+            {{ boosted("found_key", rotated("found_key", "fit", user_id, rotate)) }} as strength
         from weighed
     ),
     placed as (
         {{
             in_places(
                 "ranked",
-                "other_item_key",
+                "found_key",
                 "strength",
-                "strength desc, other_item_key",
+                "strength desc, found_key",
                 limit,
                 may_pin=may_show("pinned_key", exclude, category, min_price, max_price, brand),
                 diversity=diversity,
@@ -106,9 +162,9 @@ with
         }}
     )
 select
-    {{ item("item_id", "other_item_key") }} as item_id,
-    {{ item("title", "other_item_key") }} as title,
-    {{ item("category", "other_item_key") }} as category,
+    {{ item("item_id", "found_key") }} as item_id,
+    {{ item("title", "found_key") }} as title,
+    {{ item("category", "found_key") }} as category,
     {{ item("item_id", "because_key") }} as because_item_id,
     {{ item("title", "because_key") }} as because_title,
     round(strength, 6) as score,
@@ -116,12 +172,20 @@ select
         pinned,
         {{ picked() }},
         concat(
-            'because of ',
-            if(because_title = '', because_item_id, because_title),
-            {{ counted("because_times", "basket", "baskets", before=", together in ") }}
+            'because you ',
+            if(because_times .1 > 0, 'bought ', 'looked at '),
+            multiIf(because_key = 0, 'it', because_title = '', because_item_id, because_title),
+            {{
+                counted(
+                    "if(because_times.1 > 0, because_times.1, because_times.2)",
+                    "time",
+                    "times",
+                    before=", ",
+                )
+            }}
         )
     ) as reason,
     propensity
 from placed
-order by place, strength desc, other_item_key
+order by place, strength desc, found_key
 limit {{ limit }}

@@ -41,6 +41,7 @@ def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
     item_users: dict[Any, dict[str, list[datetime]]] = defaultdict(lambda: defaultdict(list))
     item_hours: dict[Any, int] = defaultdict(int)
     user_categories: dict[Any, int] = defaultdict(int)
+    user_days: dict[Any, int] = defaultdict(int)
     orders: dict[Any, Group] = defaultdict(dict)
     buyers: dict[Any, Group] = defaultdict(dict)
     sessions: dict[Any, Group] = defaultdict(dict)
@@ -52,6 +53,7 @@ def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
         hour = event.timestamp.replace(minute=0, second=0, microsecond=0)
         item_hours[hour, event.event_type, event.item_id, event.category] += 1
         user_categories[event.user_id, event.category, event.event_type] += 1
+        user_days[event.user_id, event.timestamp.date(), event.event_type, event.item_id] += 1
         if event.event_type == "purchase":
             buyers[event.user_id].setdefault(event.item_id, event)
             if event.order_id:
@@ -65,6 +67,7 @@ def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
         },
         "item_hours": dict(item_hours),
         "user_categories": dict(user_categories),
+        "user_days": dict(user_days),
         "co_baskets": _pairs("co_baskets", orders, _weight),
         "co_purchases": _pairs("co_purchases", buyers),
         "co_views": _pairs("co_views", sessions),
@@ -166,6 +169,13 @@ def tables(warehouse: Warehouse) -> dict[str, dict[Any, Any]]:
             for row in rows(
                 "select user_id, category, event_type, sum(events) as n"
                 " from {database}.user_categories group by all having n != 0"
+            )
+        },
+        "user_days": {
+            (row[0], date.fromisoformat(row[1]), row[2], ids[row[3]]): row[4]
+            for row in rows(
+                "select user_id, day, event_type, item_key, sum(events) as n"
+                " from {database}.user_days group by all having n != 0"
             )
         },
         "co_baskets": pairs("co_baskets", "baskets", "sum(weight)"),

@@ -37,6 +37,7 @@ EXTRA = {
     "item_ids": "1, 'ghost'",
     "ingest_batches": "7, 7, 'post', 0, 1, 2, 3, now64(3)",
     "user_categories": "'ghost', 'Tea', 'view', 2",
+    "user_days": "'ghost', '2026-01-01', 'view', 1, 2, 3",
     "item_hours": "'2026-01-01 10:00:00', 'view', 1, 'Tea', 2",
     "co_baskets": "1, 2, '2026-01-01', 2, 5",
     "co_purchases": "1, 2, '2026-01-01', 2",

@@ -1,0 +1,9 @@
+-- Every event on the day of its user.
+select
+    user_id,
+    toDate(timestamp) as day,
+    event_type,
+    cityHash64(item_id) as item_key,
+    1 as events,
+    seq as last_seq
+from {{ database }}.events

@@ -1,0 +1,18 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0046_user_days
+-- What each user did with which item on each day, and the seq of the last time: habits, and what somebody is at just now.
+-- Sums and extremes that merge in the background: read with sum/max ... group by.
+
+CREATE TABLE user_days
+(
+    `user_id` String,
+    `day` Date,
+    `event_type` LowCardinality(String),
+    `item_key` UInt64,
+    `events` SimpleAggregateFunction(sum, Int64),
+    `last_seq` SimpleAggregateFunction(max, UInt64)
+)
+ENGINE = AggregatingMergeTree
+ORDER BY (user_id, day, event_type, item_key)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 1024

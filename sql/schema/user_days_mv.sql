@@ -1,0 +1,27 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0047_user_days_mv
+-- Feeds user_days.
+
+CREATE MATERIALIZED VIEW user_days_mv TO user_days
+(
+    `user_id` String,
+    `day` Date,
+    `event_type` LowCardinality(String),
+    `item_key` UInt64,
+    `events` Int64,
+    `last_seq` UInt64
+)
+AS SELECT
+    user_id,
+    toDate(timestamp) AS day,
+    event_type,
+    cityHash64(item_id) AS item_key,
+    toInt64(count()) AS events,
+    max(seq) AS last_seq
+FROM events
+GROUP BY
+    user_id,
+    day,
+    event_type,
+    item_key

@@ -1,0 +1,19 @@
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+
+-- What each user did with which item on each day: habits, and what comes round again.
+-- Signed sums that merge in the background: read with sum(events) ... group by.
+create table if not exists shop.user_days_local on cluster 'shards' (
+    user_id String,
+    day Date,
+    event_type LowCardinality(String),
+    item_key UInt64,
+    events Int64
+)
+engine = ReplicatedSummingMergeTree('/clickhouse/tables/{shard}/shop/user_days_local', '{replica}', (events))
+order by (user_id, day, event_type, item_key)
+settings replicated_deduplication_window = 1000
+;
+
+create table if not exists shop.user_days on cluster 'shards' as shop.user_days_local
+engine = Distributed('shards', 'shop', 'user_days_local', cityHash64(user_id))
+;
