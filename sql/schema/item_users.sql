@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0040_item_users
+-- 0049_item_users
 -- Who did what with an item, how often and when last, and in which order: user_items the other way round, to find people and
 -- orders by item. order_key is that of order_items for a purchase in an order, else 0. Impressions say nothing and are not here.
 -- Sums and extremes that merge in the background: read with sum/max ... group by.

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0041_item_users_mv
+-- 0050_item_users_mv
 -- Feeds item_users.
 
 CREATE MATERIALIZED VIEW item_users_mv TO item_users

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0050_ranker_weights
+-- 0048_ranker_weights
 -- What a ranker has learnt: by how much each trait of a pair of items raises or lowers its rank, a row for each bucket of each
 -- feature. A pair's features fall into one bucket each, above `above` and up to `up_to`, and the weights of these are added up.
 -- place is the number of the feature in sql/macros/ranker.sql. pairs, asked and bought are what the weight was learnt of.
