@@ -88,11 +88,12 @@ class Context:
         exchange(self.warehouse, table, made)
 
     def _sql(self, name: str, **given: Any) -> str:
-        """A file of sql/learn/ with what the macros of pipes, and their CSV files, make of it."""
+        """A file of sql/learn/ with what the macros of pipes, and their CSV files, make of it; `of` is the database and its dot."""
         text = read_text(self.home / "sql" / "learn" / f"{name}.sql")
         self._templates.work = 0
         made = self._templates.from_string(without_marks(text))
-        return unmarked(made.render(database=self.warehouse.database, **given))[0]
+        database = self.warehouse.database
+        return unmarked(made.render(database=database, of=f"{database}.", **given))[0]
 
     @cached_property
     def _templates(self) -> Templates:

@@ -23,5 +23,5 @@ select
                 and timestamp < toDateTime({until:UInt32}, 'UTC')
         )
     ) as bought
-from ({{ person_features("{user:String}", "toDateTime({begin:UInt32}, 'UTC')", database ~ ".") }})
+from ({{ person_features("{user:String}", "toDateTime({begin:UInt32}, 'UTC')", of) }})
 order by item_key

@@ -1,6 +1,6 @@
 {#- What may be offered to a person, out of several sources, with the features by which it is ranked, as it was at the time
     `as_of`: of what they did the events before it, of each table the months or days that began before it. What is learnt
-    (item_neighbours) is as it is. `of` is the database in front of a table, where there is no other.
+    (item_neighbours) is as it is. `of` is the database and its dot, in front of every table.
 
     Each source gives its best by a score of its own: again, what they bought; goes_with, what stands in baskets with their
     latest 20 items; alike, what people with such items want next; categories, what sells in the categories they buy;

@@ -2,7 +2,7 @@
     score. Learning and answering take both from here, so that what was learnt of is what is asked with. -#}
 {#- For each of the items `keys` the 300 candidates that go with it most, with their features, as they were at the time
     `as_of`: of each table the months or days that began before it. What sells most is a candidate of every item. `of` is
-    the database in front of a table, where there is no other. -#}
+    the database and its dot, in front of every table. -#}
 {%- macro pair_features(keys, as_of, of="") -%}
     with
         toDate(subtractSeconds({{ as_of }}, 1)) as last_day,
