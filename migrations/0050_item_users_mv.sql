@@ -4,9 +4,9 @@ select
     cityHash64(item_id) as item_key,
     user_id,
     event_type,
-    if(event_type = 'purchase' and order_id != '', cityHash64(user_id, order_id), 0) as order_key,
+    if(event_type = 'purchase', events.order_id, '') as order_id,
     toInt64(count()) as events,
     max(timestamp) as last_time
 from {{ database }}.events
 where event_type != 'impression'
-group by item_key, user_id, event_type, order_key
+group by item_key, user_id, event_type, order_id

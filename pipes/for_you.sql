@@ -57,6 +57,13 @@ with
         group by did_key
         having habit > 0
     ),
+    returned as (
+        {# What its buyers come back for counts more. #}
+        select item_key as totals_key, pow((sum(orders) + 2) / (sum(buyers) + 2), 0.3) as again
+        from item_totals
+        where item_key in (select item_key from user_days where user_id = {{ user_id }})
+        group by totals_key
+    ),
     learnt as (
         select neighbour .1 as wanted_key, neighbour .2 * interest as part, item_key as because_key, times
         from item_neighbours
@@ -124,8 +131,12 @@ with
                 from wanted
                 left join shares on shares.liked_category = {{ item("category", "wanted_key") }}
                 union all
-                select did_key, habit / sum(habit) over (), (toUInt64(0), times)
+                select
+                    did_key,
+                    habit * greatest(1, again) / sum(habit * greatest(1, again)) over (),
+                    (toUInt64(0), times)
                 from habits
+                left join returned on totals_key = did_key
                 where {{ leave_out }} = 'nothing'
             )
         where

@@ -23,9 +23,11 @@
 with
     latest as (
         select
-            item_users.item_key as asked_key, item_users.order_key as asked_order, max(last_time) as bought_at
+            item_users.item_key as asked_key,
+            cityHash64(user_id, order_id) as asked_order,
+            max(last_time) as bought_at
         from item_users
-        where item_key in {{ keys_of(item_id) }} and event_type = 'purchase' and order_key != 0
+        where item_key in {{ keys_of(item_id) }} and event_type = 'purchase' and order_id != ''
         group by asked_key, asked_order
         order by bought_at desc, asked_order
         limit {{ orders }} by asked_key

@@ -153,7 +153,7 @@ def tables(warehouse: Warehouse) -> dict[str, dict[Any, Any]]:
             (ids[row[0]], row[1], row[2]): sorted((events, _time(last)) for events, last in row[3])
             for row in rows(
                 "select item_key, user_id, event_type, groupArray((times, latest)) from ("
-                " select item_key, user_id, event_type, order_key, sum(events) as times, max(last_time) as latest"
+                " select item_key, user_id, event_type, order_id, sum(events) as times, max(last_time) as latest"
                 " from {database}.item_users group by all) group by all"
             )
         },

@@ -30,7 +30,7 @@ KINDS = ["purchase", "purchase", "view", "view", "like"]
 # Tables whose rows are not sums: a row more is one that no event made, and values of one that exists are merged.
 EXTRA = {
     "user_items": "'ghost', 'i1', 'view', 1, 1, 1, now64(3), now64(3)",
-    "item_users": "1, 'ghost', 'view', 0, 1, now64(3)",
+    "item_users": "1, 'ghost', 'view', '', 1, now64(3)",
     "order_items": "1, 2, 3",
     "buyer_items": "1, 2, 3",
     "session_items": "1, 2, 3",

@@ -15,7 +15,7 @@ from app.intake import Submission
 from app.learning.context import Context
 from app.learning.learned import latest
 from app.learning.logistic import edges, fitted, judged
-from app.learning.ranker import months_start
+from app.learning.ranker import midnight
 from app.learning.registry import learn
 from app.settings import HOME
 from app.shop import Shop
@@ -51,7 +51,7 @@ def taught(make_shared_shop: Any) -> Shop:
     shop: Shop = make_shared_shop()
     history(shop)
     context = Context(shop.warehouse, HOME, NOON, no_bar)
-    learn("ranker", context, {"items": 100, "people": 20})
+    learn("ranker", context, {"items": 100, "people": 20, "days": 31})
     return shop
 
 
@@ -127,12 +127,12 @@ def test_quality_is_told_beside_the_formula(taught: Shop) -> None:
 
 
 def test_nothing_to_learn_of_is_said(shop: Shop) -> None:
-    with pytest.raises(Unusable, match="too little was bought since 2025-12-01"):
+    with pytest.raises(Unusable, match="too little was bought since 2025-12-04"):
         learn("ranker", Context(shop.warehouse, HOME, NOON, no_bar), {})
 
 
-def test_a_month_begins_in_utc() -> None:
-    assert months_start(datetime(2026, 3, 31, 23, tzinfo=UTC)) == datetime(2026, 3, 1, tzinfo=UTC)
+def test_a_day_begins_in_utc() -> None:
+    assert midnight(datetime.fromisoformat("2026-03-31T23:00:00-03:00")) == datetime(2026, 4, 1, tzinfo=UTC)
 
 
 def test_buckets_hold_equal_weight_and_none_is_empty() -> None:

@@ -330,4 +330,4 @@ def send(shop: Shop, *events: Mapping[str, object]) -> None:
 
 
 BEFORE, AFTER = "2026-01-01T11:00:00Z", "2026-01-01T12:30:00Z"
-NAMING = ["events", "user_items", "user_categories", "user_days"]
+NAMING = ["events", "user_items", "item_users", "user_categories", "user_days"]

@@ -25,8 +25,7 @@ class Neighbours:
         Option("items", int, 8000, "So many items, those with the most people.", at_least=2, at_most=30_000),
         Option("people", int, 5, "An item needs so many people.", at_least=1),
         Option("regularisation", float, 200.0, "The larger, the more cautious (λ).", at_least=0.01, at_most=1e6),
-        Option("popularity", float, 0.2, "How much what sells now counts: its share, to this power.", at_least=0, at_most=1),
-        Option("neighbours", int, 100, "An item stands in the lists of so many others.", at_least=1, at_most=1000),
+        Option("neighbours", int, 50, "An item stands in the lists of so many others.", at_least=1, at_most=1000),
     )
 
     def learn(self, context: Context, **options: Any) -> Report:
@@ -49,7 +48,6 @@ class Neighbours:
             told(1)
             matrix = sparse.csr_matrix((read["value"], (rows, columns)), shape=(len(people), len(keys)))
             made = weights(matrix, options["regularisation"])
-            made *= _shares(context, keys) ** np.float32(options["popularity"])
             told(1)
             with context.replacement("item_neighbours") as table:
                 stored = table.insert(
@@ -67,17 +65,6 @@ class Neighbours:
             line=f"{len(keys):,} items of {len(people):,} people, {share:.0%} of all events",
             until=int(newest["seq"][0]),
         )
-
-
-def _shares(context: Context, keys: Any) -> Any:
-    """Of each item its share of the last four weeks; the smallest share there is for one that had nothing."""
-    import numpy as np
-
-    read = context.columns("popularity", now=context.now)
-    shares = np.full(len(keys), read["share"].min(initial=1), np.float32)
-    _, place, found = np.intersect1d(keys, read["item_key"], return_indices=True)
-    shares[place] = read["share"][found]
-    return shares
 
 
 def _pairs(keys: Any, values: Any) -> list[tuple[int, float]]:

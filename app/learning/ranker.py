@@ -1,7 +1,7 @@
 """`alsobought learn ranker`: by how much each feature of a pair of items raises its rank, from what people then bought.
 
-Point in time: candidates and features are asked as of the first of a month, at least `days` before now, by the text that answers;
-what is learnt of them is what stood in the orders from then on. Pairs are counted by month, so no other day would be exact.
+Point in time: candidates and features are asked as of a midnight, `days` before now, by the text that answers, with pairs counted
+again from the events before it; what is learnt of them is what stood in the orders from then on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Ranker:
     options: tuple[Option, ...] = (
         Option("items", int, 6000, "Learn of so many items, those bought most.", at_least=10, at_most=100_000),
         Option("people", int, 300, "Learn of so many people; 0: nothing about people.", at_least=0, at_most=100_000),
-        Option("days", int, 28, "Learn of what was bought in at least so many days.", at_least=1, at_most=365),
+        Option("days", int, 28, "Learn of what was bought in so many days.", at_least=1, at_most=365),
         Option("buckets", int, 10, "Each feature has so many buckets.", at_least=2, at_most=100),
         Option("caution", float, 1.0, "The larger, the closer to no weight at all.", at_least=1e-6, at_most=1e6),
     )
@@ -45,7 +45,7 @@ class Ranker:
         """Raises Unusable where too little was bought since the month began that is learnt of."""
         from app.learning.logistic import fitted, judged
 
-        begin, until = months_start(context.now - timedelta(days=options["days"])), context.now
+        begin, until = midnight(context.now - timedelta(days=options["days"])), context.now
         newest = context.columns("newest_event")
         read, orders = of_pairs(context, begin, until, options["items"])
         models = {PAIRS: read}
@@ -83,12 +83,12 @@ def _said(model: str, quality: dict[str, float]) -> str:
     return f"{model}, {int(quality[f'{model}_examples']):,} examples, " + ", ".join(measures)
 
 
-def months_start(moment: datetime) -> datetime:
+def midnight(moment: datetime) -> datetime:
     """
-    >>> months_start(datetime(2026, 5, 17, 12, tzinfo=UTC)).isoformat()
-    '2026-05-01T00:00:00+00:00'
+    >>> midnight(datetime(2026, 5, 17, 12, tzinfo=UTC)).isoformat()
+    '2026-05-17T00:00:00+00:00'
     """
-    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def of_pairs(context: Context, begin: datetime, until: datetime, items: int) -> tuple[Columns, int]:
@@ -115,7 +115,7 @@ def of_pairs(context: Context, begin: datetime, until: datetime, items: int) -> 
     if not read or not _both_have_some(read):
         raise Unusable(
             f"too little was bought since {begin:%Y-%m-%d} of what went together before: there is nothing to learn of",
-            "Try again when there are orders of two months",
+            "Try again when there are orders from before and after that day",
         )
     read["held"] = read["item_key"] % HELD_OUT == 0
     return read, int(asked["orders"].sum())

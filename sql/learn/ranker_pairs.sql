@@ -1,4 +1,7 @@
--- The candidates of these items with their features as of a time: the same text that answers (sql/macros/ranker.sql).
-{% from 'ranker.sql' import pair_features %}
-{{ pair_features("(select arrayJoin({keys:Array(UInt64)}))", "toDateTime({as_of:UInt32}, 'UTC')", of) }}
+-- The candidates of these items with their features as of a midnight: the text that answers (sql/macros/ranker.sql), and pairs as
+-- they were then.
+{% from 'ranker.sql' import pair_features, pairs_before %}
+{%- macro keys() -%} (select arrayJoin({keys:Array(UInt64)})) {%- endmacro -%}
+{%- macro as_of() -%} toDateTime({as_of:UInt32}, 'UTC') {%- endmacro -%}
+{{ pair_features(keys(), as_of(), of, pairs_before(keys(), as_of(), of)) }}
 order by item_key, decayed desc, other_item_key

@@ -1,6 +1,8 @@
 -- The candidates of a person with their features as of a time, by the text that answers (sql/macros/candidates.sql), and whether
 -- the person bought them from then on.
 {% from 'candidates.sql' import person_features %}
+{% from 'ranker.sql' import pairs_before %}
+{%- macro as_of() -%} toDateTime({begin:UInt32}, 'UTC') {%- endmacro -%}
 select
     item_key,
     places,
@@ -23,5 +25,5 @@ select
                 and timestamp < toDateTime({until:UInt32}, 'UTC')
         )
     ) as bought
-from ({{ person_features("{user:String}", "toDateTime({begin:UInt32}, 'UTC')", of) }})
+from ({{ person_features("{user:String}", as_of(), of, pairs_before("(select own_key from latest)", as_of(), of)) }})
 order by item_key

@@ -5,7 +5,7 @@
     Each source gives its best by a score of its own: again, what they bought; goes_with, what stands in baskets with their
     latest 20 items; alike, what people with such items want next; categories, what sells in the categories they buy;
     rising, what sold more in the last 7 days than in the 28; popular, what sold most in 28 days. -#}
-{%- macro person_features(user_id, as_of, of="") -%}
+{%- macro person_features(user_id, as_of, of="", pairs="co_baskets") -%}
     with
         toDate(subtractSeconds({{ as_of }}, 1)) as last_day,
         {# An order counts once for an item; purchases without an order by day. What was only looked at counts a tenth. #}
@@ -43,7 +43,7 @@
                         item_key,
                         other_item_key,
                         sum(weight * exp2((month - last_day) / 180)) / 1e6 as strength
-                    from {{ of }}co_baskets
+                    from {{ pairs }}
                     where item_key in (select own_key from latest) and month <= last_day
                     group by item_key, other_item_key
                     having strength > 0

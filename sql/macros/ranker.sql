@@ -2,8 +2,8 @@
     score. Learning and answering take both from here, so that what was learnt of is what is asked with. -#}
 {#- For each of the items `keys` the 300 candidates that go with it most, with their features, as they were at the time
     `as_of`: of each table the months or days that began before it. What sells most is a candidate of every item. `of` is
-    the database and its dot, in front of every table. -#}
-{%- macro pair_features(keys, as_of, of="") -%}
+    the database and its dot, in front of every table; `pairs` has the rows of co_baskets. -#}
+{%- macro pair_features(keys, as_of, of="", pairs="co_baskets") -%}
     with
         toDate(subtractSeconds({{ as_of }}, 1)) as last_day,
         {# item_key 0 stands for all items: it has the most orders. #}
@@ -39,7 +39,7 @@
                         weight,
                         toFloat64(0) as share,
                         toFloat64(0) as share_of_week
-                    from {{ of }}co_baskets
+                    from {{ pairs }}
                     where item_key in {{ keys }} and month <= last_day
                     union all
                     select one.asked_key, sold_key, last_day, toInt64(0), toInt64(0), share, share_of_week
@@ -100,6 +100,32 @@
         if(in_same_category, 1, -1) * ln(1 + times) as same_category
     from compared
     where all_times > 0
+{%- endmacro -%}
+{#- The rows of co_baskets for the items `keys` as they were at the time `as_of`, counted again from the events before it: its
+    months are too coarse to go back to a day. An order is of the month of its first line. -#}
+{%- macro pairs_before(keys, as_of, of) -%}
+    (
+        with
+            lines as (
+                select
+                    cityHash64(user_id, order_id) as order_key,
+                    cityHash64(item_id) as line_key,
+                    min(timestamp) as bought_at,
+                    argMin(order_size, seq) as size
+                from {{ of }}events
+                where event_type = 'purchase' and order_id != '' and timestamp < {{ as_of }}
+                group by order_key, line_key
+            )
+        select
+            own.line_key as item_key,
+            other.line_key as other_item_key,
+            toStartOfMonth(toDate(own.bought_at)) as month,
+            toInt64(1) as baskets,
+            toInt64(round(1e6 / sqrt(greatest(own.size, 2)))) as weight
+        from (select * from lines where line_key in {{ keys }}) as own
+        inner join lines as other on own.order_key = other.order_key
+        where item_key != other_item_key
+    )
 {%- endmacro -%}
 {#- The features in the order that ranker_weights calls `place`, as an array. -#}
 {%- macro pair_values() -%}

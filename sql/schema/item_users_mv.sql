@@ -8,7 +8,7 @@ CREATE MATERIALIZED VIEW item_users_mv TO item_users
     `item_key` UInt64,
     `user_id` String,
     `event_type` LowCardinality(String),
-    `order_key` UInt64,
+    `order_id` String,
     `events` Int64,
     `last_time` DateTime64(3, 'UTC')
 )
@@ -16,7 +16,7 @@ AS SELECT
     cityHash64(item_id) AS item_key,
     user_id,
     event_type,
-    if((event_type = 'purchase') AND (order_id != ''), cityHash64(user_id, order_id), 0) AS order_key,
+    if(event_type = 'purchase', events.order_id, '') AS order_id,
     toInt64(count()) AS events,
     max(timestamp) AS last_time
 FROM events
@@ -25,4 +25,4 @@ GROUP BY
     item_key,
     user_id,
     event_type,
-    order_key
+    order_id
