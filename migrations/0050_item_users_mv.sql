@@ -7,6 +7,6 @@ select
     if(event_type = 'purchase', events.order_id, '') as order_id,
     toInt64(count()) as events,
     max(timestamp) as last_time
-from {{ database }}.events
+from {{ database }}.events as events
 where event_type != 'impression'
 group by item_key, user_id, event_type, order_id

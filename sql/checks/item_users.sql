@@ -6,5 +6,5 @@ select
     if(event_type = 'purchase', events.order_id, '') as order_id,
     1 as events,
     timestamp as last_time
-from {{ database }}.events
+from {{ database }}.events as events
 where event_type != 'impression'

@@ -19,7 +19,7 @@ AS SELECT
     if(event_type = 'purchase', events.order_id, '') AS order_id,
     toInt64(count()) AS events,
     max(timestamp) AS last_time
-FROM events
+FROM events AS events
 WHERE event_type != 'impression'
 GROUP BY
     item_key,
