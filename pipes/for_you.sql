@@ -57,55 +57,62 @@ with
         group by did_key
         having habit > 0
     ),
+    companions as (
+        {# Of each item what goes with it, and how much: as was learnt, else as the latest ten stand in baskets. #}
+        select item_key as own_key, neighbours as others
+        from item_neighbours
+        where item_key in (select item_key from user_days where user_id = {{ user_id }})
+        union all
+        select item_key, groupArray((other_item_key, part))
+        from
+            (
+                select
+                    item_key,
+                    other_item_key,
+                    sum(weight) / sum(sum(weight)) over (partition by item_key) as part
+                from co_baskets
+                where
+                    item_key in (
+                        select item_key
+                        from user_days
+                        where
+                            user_id = {{ user_id }}
+                            and event_type != 'impression'
+                            and item_key not in (select item_key from item_neighbours)
+                        group by item_key
+                        order by max(last_seq) desc, item_key
+                        limit 10
+                    )
+                group by item_key, other_item_key
+                having sum(baskets) > 0
+            )
+        group by item_key
+    ),
     returned as (
         {# What its buyers come back for counts more. #}
         select item_key as totals_key, pow((sum(orders) + 2) / (sum(buyers) + 2), 0.3) as again
         from item_totals
-        where item_key in (select item_key from user_days where user_id = {{ user_id }})
+        where
+            {{ leave_out }} = 'nothing'
+            and item_key in (select item_key from user_days where user_id = {{ user_id }})
         group by totals_key
     ),
-    learnt as (
-        select neighbour .1 as wanted_key, neighbour .2 * interest as part, item_key as because_key, times
-        from item_neighbours
-        inner join habits on did_key = item_key
-        array join neighbours as neighbour
-        where item_key in (select item_key from user_days where user_id = {{ user_id }})
-    ),
-    paired as (
-        {# Of the ten latest that nothing was learnt of: what stands in baskets with them, as a share of all that does. #}
+    found as (
         select
-            other_item_key,
-            any(interest) * sum(weight) / sum(sum(weight)) over (partition by item_key) as part,
-            item_key as because_key,
-            any(times) as because_times
-        from co_baskets
-        inner join habits on did_key = item_key
-        where
-            item_key in (
-                select item_key
-                from user_days
-                where
-                    user_id = {{ user_id }}
-                    and event_type != 'impression'
-                    and item_key not in (select item_key from item_neighbours)
-                group by item_key
-                order by max(last_seq) desc, item_key
-                limit 10
-            )
-        group by item_key, other_item_key
-        having sum(baskets) > 0
-    ),
-    wanted as (
-        select wanted_key, sum(part) as want, argMax((because_key, times), (part, because_key)) as because
-        from
-            (
-                select *
-                from learnt
-                union all
-                select *
-                from paired
-            )
-        group by wanted_key
+            tupleElement(one, 1) as found_key,
+            sum(tupleElement(one, 2)) as own,
+            sum(tupleElement(one, 3)) as wanted,
+            maxIf(times, found_key = did_key) as own_times,
+            argMax((did_key, times), (tupleElement(one, 3), did_key)) as because
+        from habits
+        left join companions on own_key = did_key
+        left join returned on totals_key = did_key
+        array join
+            arrayConcat(
+                [(did_key, habit * greatest(1, again), 0.)],
+                arrayMap(other -> (tupleElement(other, 1), 0., tupleElement(other, 2) * interest), others)
+            ) as one
+        group by found_key
     ),
     tastes as (
         select category as liked_category, sum(events * {{ signal("event_type") }}) as liking
@@ -115,34 +122,28 @@ with
         having liking > 0
     ),
     shares as (select liked_category, liking / sum(liking) over () as share from tastes),
+    parts as (
+        select
+            found_key,
+            own_times,
+            because,
+            if({{ leave_out }} = 'nothing', own / sum(own) over (), 0) as own_part,
+            {# A category that has all of a person's interest counts twice. #}
+            0.3 * wanted / greatest(sum(wanted) over (), 1e-9) * (1 + shares.share) as wanted_part
+        from found
+        left join shares on shares.liked_category = {{ item("category", "found_key") }}
+    ),
     weighed as (
         select
             found_key,
-            sum(part) as fit,
-            max(because .1) as because_key,
-            argMax(because .2, because .1) as because_times
-        from
-            (
-                {# A category that has all of a person's interest counts twice. #}
-                select
-                    wanted_key as found_key,
-                    0.3 * want / sum(want) over () * (1 + shares.share) as part,
-                    because
-                from wanted
-                left join shares on shares.liked_category = {{ item("category", "wanted_key") }}
-                union all
-                select
-                    did_key,
-                    habit * greatest(1, again) / sum(habit * greatest(1, again)) over (),
-                    (toUInt64(0), times)
-                from habits
-                left join returned on totals_key = did_key
-                where {{ leave_out }} = 'nothing'
-            )
+            own_part + wanted_part as fit,
+            if(own_part >= wanted_part, 0, tupleElement(because, 1)) as because_key,
+            if(own_part >= wanted_part, own_times, tupleElement(because, 2)) as because_times
+        from parts
         where
-            {{ may_show("found_key", exclude, category, min_price, max_price, brand) }}
+            fit > 0
+            and {{ may_show("found_key", exclude, category, min_price, max_price, brand) }}
             and {{ new_to("found_key", user_id, leave_out) }}
-        group by found_key
         order by fit desc, found_key
         limit 1000
     ),

@@ -170,7 +170,7 @@ def test_what_cannot_be_compared_is_one_sentence(diff: Diff, home: Path, tmp_pat
     for words, *parts in (
         (("also_bought", "--base", "nowhere"), "git knows no revision 'nowhere'"),
         (("also_bought", "--base", "--all"), "git knows no revision '--all'"),
-        (("fresh",), "there is no pipe fresh in HEAD (", "There are active_users, also_bought", "cases"),
+        (("fresh",), "there is no pipe fresh in HEAD (", "There are active_users, all_items, also_bought", "cases"),
         (("also_bought", "--base-folder", tmp_path), f"there is no pipe also_bought in {tmp_path}"),
         (("recently_viewed",), "no request to recently_viewed is recorded", "--from"),
         (("also_bought", "--from", tmp_path / "no"), "cannot be read: No such file"),

@@ -26,11 +26,12 @@ pytestmark = pytest.mark.embedded  # commands of one author, whose shop is embed
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one pipe and its macros; tests add files of their own."""
+    """A project with one pipe, those that fill its lists, and their macros; tests add files of their own."""
     made = tmp_path_factory.mktemp("author") / "home"
     for folder in ("sql", "migrations"):
         shutil.copytree(HOME / folder, made / folder)
-    for file in ("pipes/also_bought.sql", "pipes/trending.sql", "tests/pipes/trending.yaml"):
+    pipes = ("also_bought", "trending", "popular", "all_items")
+    for file in (*(f"pipes/{name}.sql" for name in pipes), "tests/pipes/trending.yaml"):
         (made / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(HOME / file, made / file)
     return made

@@ -98,6 +98,7 @@ def test_the_sql_of_a_request_is_shown_with_its_values(editor: FlaskClient) -> N
     assert {one["name"]: one["value"] for one in shown["values"]} == {
         "item_id": ["tea", "mug"],
         "limit": 10,
+        "min_baskets": 1,
         "category": "Kitchen",
         "now": "2026-01-01T12:00:00Z",
     }

@@ -34,7 +34,7 @@ class Ranker:
     example: str = "alsobought learn ranker --items 6000"
     tables: tuple[str, ...] = (TABLE,)
     options: tuple[Option, ...] = (
-        Option("items", int, 6000, "Learn of so many items, those bought most.", at_least=10, at_most=100_000),
+        Option("items", int, 8000, "Learn of so many items, those bought most.", at_least=10, at_most=100_000),
         Option("people", int, 300, "Learn of so many people; 0: nothing about people.", at_least=0, at_most=100_000),
         Option("days", int, 28, "Learn of what was bought in so many days.", at_least=1, at_most=365),
         Option("buckets", int, 10, "Each feature has so many buckets.", at_least=2, at_most=100),

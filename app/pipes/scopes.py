@@ -63,16 +63,20 @@ def _visit(query: exp.Expr, known: Mapping[str, Columns], above: Scope | None, f
     scope = Scope(query, above=above)
     found.append(scope)
     seen, visited = dict(known), []
+    named = Scope(query)  # what the queries of a WITH and of a FROM see of this one: its values with a name
     for cte in query.args["with_"].expressions if query.args.get("with_") else ():
         if cte.args.get("scalar"):
             scope.aliases.setdefault(cte.alias, []).append(cte)
+            named.aliases[cte.alias] = [cte]
         else:
             visited.append(cte)
-            seen[cte.alias] = _visit(cte.this, seen, None, found)
+            seen[cte.alias] = _visit(cte.this, seen, named if named.aliases else None, found)
     for source in _sources(query):
         if isinstance(source, exp.Subquery):
             visited.append(source)
-            scope.sources[source.alias_or_name or f"({len(scope.sources)})"] = _visit(source.this, seen, None, found)
+            scope.sources[source.alias_or_name or f"({len(scope.sources)})"] = _visit(
+                source.this, seen, named if named.aliases else None, found
+            )
         elif isinstance(source, exp.Table):
             scope.sources[source.alias_or_name] = seen.get(source.name)
         elif isinstance(source, exp.Alias):  # of an ARRAY JOIN
