@@ -22,7 +22,7 @@ import msgspec
 from app.answers import answer
 from app.errors import AlsoboughtError
 from app.learning.context import Context
-from app.learning.registry import LEARNERS, learn
+from app.learning.registry import learn
 from app.pipes.library import Pipe
 from app.settings import HOME, from_environment
 from app.shop import Shop, open_shop

@@ -389,7 +389,9 @@ def test_where_events_expired_a_wrong_count_of_late_is_found_and_one_of_before_i
     for late in (False, True):
         for table in timed:
             bucket = (
-                "2026-02-09" if late and table.name in ("daily_popularity", "item_hours", "user_days") else f"2026-0{1 + late}-01"
+                "2026-02-09"
+                if late and table.name in ("daily_popularity", "item_hours", "user_days")
+                else f"2026-0{1 + late}-01"
             )
             row = {**dict.fromkeys(table.types, "1"), table.bucket: f"'{bucket}'", "event_type": "'view'"}
             insert(shop, table.name, ", ".join(row[column] for column in table.types))

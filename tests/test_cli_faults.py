@@ -30,7 +30,11 @@ def test_wrong_settings_are_all_told_at_once(run: Run) -> None:
 
 
 def test_cases_that_do_not_exist_are_told_with_those_that_do(run: Run) -> None:
-    told(run("pipe", "test", "nope", "trending"), "no cases of nope in ", "There are active_users, all_items, also_bought, ")
+    told(
+        run("pipe", "test", "nope", "trending"),
+        "no cases of nope in ",
+        "There are active_users, all_items, also_bought, ",
+    )
 
 
 def test_a_folder_may_have_any_name(tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ def size(before: datetime | None = None) -> int:
 
 def weeks_moved(place: int, time: datetime) -> int:
     """By how many weeks the event of this place was moved, if it now has this time."""
-    return (time - events(0, place, 1)[0].timestamp) // timedelta(weeks=1)  # type: ignore[operator, no-any-return]
+    published = events(0, place, 1)[0].timestamp
+    assert isinstance(published, datetime)
+    return (time - published) // timedelta(weeks=1)
 
 
 def events(weeks: int, first: int, count: int) -> list[Event]:
