@@ -27,7 +27,7 @@ from app.pipes.library import Pipe
 from app.settings import HOME, from_environment
 from app.shop import Shop, open_shop
 
-ASKED, WARM = 200, 20
+ASKED, WARM = 100, 10
 LEARNERS_ASKED = ("neighbours", "embeddings", "ranker")
 GIVEN = {"q": "milk", "days": "28"}
 

@@ -124,7 +124,7 @@ def test_a_pipe_is_shown_with_what_feeds_it(author: Callable[..., Ran]) -> None:
         r"^ +item_id +Array\(String\) +required +the product",
         r"^ +baskets +Int64 +co_baskets\.baskets",
         r"^ +co_baskets +baskets, item_key, month, other_item_key, weight",
-        r"^ +signals\.sql +decay +also in (hot, )?trending",
+        r"^ +signals\.sql +decay +also in .*trending",
         r"^ +kept +60 s, or until an event touches the item_id",
         r"^ +fallback +trending",
         r"^ +cases +0",

@@ -20,7 +20,7 @@ from tests.process import running, serving
 EXPECTED = {
     "accepted": 2,
     "partners": ["mug"],
-    "meta": 6,
+    "meta": 8,
     "unchanged": 304,
     "posted": ["mug"],
     "fault": [400, "bad_parameters", ["limit"]],

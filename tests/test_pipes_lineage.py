@@ -88,6 +88,7 @@ def test_every_pipe_of_the_project_can_be_followed(ours: Library, warehouse: War
             "source",
             "sources",
             "model",
+            "items",
             "baskets",
             "reason",
             "propensity",

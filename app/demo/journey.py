@@ -71,9 +71,9 @@ def size(before: datetime | None = None) -> int:
 
 def weeks_moved(place: int, time: datetime) -> int:
     """By how many weeks the event of this place was moved, if it now has this time."""
-    published = events(0, place, 1)[0].timestamp
-    assert isinstance(published, datetime)
-    return (time - published) // timedelta(weeks=1)
+    (published,) = events(0, place, 1)
+    moved: int = (time - published.timestamp) // timedelta(weeks=1)  # type: ignore[operator]
+    return moved
 
 
 def events(weeks: int, first: int, count: int) -> list[Event]:
