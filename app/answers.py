@@ -24,6 +24,7 @@ from app.pipes.header import TOUCHED
 from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
 from app.pipes.template import ASKED, CLOCK, placeholders
+from app.pipes.tried import Tried, tried_file
 from app.settings import Settings, more_event_types
 from app.warehouse import Column, Rows, Statistics, Warehouse
 
@@ -77,7 +78,8 @@ def open_library(settings: Settings, warehouse: Warehouse) -> Library:
     """The pipes of the project's folder, checked against this warehouse."""
     home = settings.home_folder
     types = (*STANDARD_TYPES, *more_event_types(settings))
-    return Library(home / "pipes", home / "sql" / "macros", warehouse.tables, describer(warehouse), types)
+    tried = Tried(tried_file(), warehouse.version)
+    return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, tried)
 
 
 def describer(warehouse: Warehouse) -> Describe:
@@ -85,15 +87,6 @@ def describer(warehouse: Warehouse) -> Describe:
         return [(column.name, column.type) for column in warehouse.describe(sql, parameters)]
 
     return describe
-
-
-def schema_of(warehouse: Warehouse) -> dict[str, list[str]]:
-    """{table or dictionary of the project: its columns in their order}"""
-    sql = (
-        "select table, groupArray(name) from (select table, name from system.columns"
-        " where database = {database:String} order by table, position) group by table"
-    )
-    return dict(warehouse.rows(sql, {"database": warehouse.database}).data)
 
 
 Answers = Cache[Answer]

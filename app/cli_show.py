@@ -7,7 +7,6 @@ from typing import Any
 
 from rich.table import Table
 
-from app.answers import schema_of
 from app.cases import cases_of
 from app.errors import PipeFault, Unusable
 from app.pipes.header import read_header
@@ -43,7 +42,7 @@ def _short(parameter: Parameter) -> str:
 
 def facts(settings: Settings, library: Library, warehouse: Warehouse, pipe: Pipe) -> dict[str, Any]:
     """All that is known about a pipe."""
-    followed = lineage(pipe, schema_of(warehouse))
+    followed = lineage(pipe, warehouse.schema())
     header = pipe.header
     return {
         "pipe": pipe.name,

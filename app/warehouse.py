@@ -308,10 +308,24 @@ class Warehouse:
             Column(row[0], plain_type(row[1])) for row in self.rows(f"describe table (\n{select}\n)", parameters).data
         ]
 
+    @property
+    def version(self) -> str:
+        """Of the engine."""
+        return str(self._write.server_version)
+
     def tables(self) -> frozenset[str]:
         """The project's own tables and dictionaries."""
         sql = "select name from system.tables where database = {database:String}"
         return frozenset(row[0] for row in self.rows(sql, {"database": self.database}).data)
+
+    def schema(self) -> dict[str, dict[str, str]]:
+        """{table or dictionary of the project: {its columns, in their order: their types}}"""
+        sql = (
+            "select table, groupArray(name), groupArray(type) from (select table, name, type from system.columns"
+            " where database = {database:String} order by table, position) group by table"
+        )
+        found = self.rows(sql, {"database": self.database}).data
+        return {table: dict(zip(names, types, strict=True)) for table, names, types in found}
 
     def _reader(self) -> Any:
         client = getattr(self._local, "client", None)

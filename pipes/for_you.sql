@@ -1,8 +1,7 @@
 -- What this person may want next, and why: what goes with all that they bought, carted and viewed, the
--- latest counting most.
--- Which products go together is learnt (`alsobought learn neighbours`); for one too new for that, its
--- baskets tell. Categories that
--- the person likes come first. With leave_out=nothing also what they buy again and again.
+-- latest counting most. Which products go together is learnt (`alsobought learn neighbours`); for one too
+-- new for that, its baskets tell. Categories that the person likes come first. With leave_out=nothing also
+-- what they buy again and again.
 --
 -- :user_id       String                the person; a guest's session_id works too
 -- :limit         UInt16 = 10 (1..100)  how many
@@ -78,7 +77,13 @@ with
                         where
                             user_id = {{ user_id }}
                             and event_type != 'impression'
-                            and item_key not in (select item_key from item_neighbours)
+                            and item_key not in (
+                                select item_key
+                                from item_neighbours
+                                where
+                                    item_key
+                                    in (select item_key from user_days where user_id = {{ user_id }})
+                            )
                         group by item_key
                         order by max(last_seq) desc, item_key
                         limit 10

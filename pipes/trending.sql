@@ -4,6 +4,7 @@
 -- Events are weighted: a purchase says more than a view.
 --
 -- :hours         UInt16 = 24 (1..168)  how many hours count as now
+-- :place         String? (1..256)      only what happens at this place, or within it: properties.place of events
 -- :limit         UInt16 = 10 (1..100)  how many items
 -- :user_id       String?               for this person: without what they have
 -- :leave_out     String = bought (nothing, bought, seen)  what the person has: bought or disliked; seen:
@@ -23,12 +24,13 @@
 -- @fallback popular
 {% from 'catalogue.sql' import item %}
 {% from 'lists.sql' import boosted, counted, in_places, may_show, new_to, picked %}
+{% from 'places.sql' import hours_at %}
 {% from 'signals.sql' import signal %}
 with
-    (select hour from item_hours where hour <= {{ now }} order by hour desc limit 1) as newest,
+    (select hour from {{ hours_at(place) }} where hour <= {{ now }} order by hour desc limit 1) as newest,
     (
         select hour
-        from item_hours
+        from {{ hours_at(place) }}
         where hour > newest - toIntervalHour({{ hours }}) - toIntervalDay(28)
         order by hour
         limit 1
@@ -40,7 +42,7 @@ with
             hour > newest - toIntervalHour({{ hours }}) as is_recent,
             sum(events) as counted_events,
             sum(events * {{ signal("event_type") }}) / {{ signal("'purchase'") }} as weighted
-        from item_hours
+        from {{ hours_at(place) }}
         where
             hour > newest - toIntervalHour({{ hours }}) - toIntervalDay(28)
             and hour <= newest

@@ -64,9 +64,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _no_settings_from_outside() -> None:
+def _nothing_from_outside(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No settings; and what is kept of one process for the next is that of this run, of all its workers."""
     for name in [name for name in os.environ if name.startswith("ALSOBOUGHT_")]:
         del os.environ[name]
+    own = tmp_path_factory.getbasetemp()
+    run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    os.environ["XDG_CACHE_HOME"] = str(run / "cache")
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,14 @@ class Happened:
     session_id: str = ""
     quantity: int = 1
     price: Decimal = Decimal(0)
+    properties: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where it happened, if its properties say so in a short text or a whole number."""
+        place = json.loads(self.properties).get("place") if self.properties else ""
+        known = type(place) in (str, int) and len(str(place).encode()) <= 256
+        return str(place) if known else ""
 
 
 Group = dict[str, Happened]  # the first line of each item of an order, a person or a session, in order
@@ -40,6 +49,7 @@ def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
     user_items: dict[Any, list[datetime]] = defaultdict(list)
     item_users: dict[Any, dict[str, list[datetime]]] = defaultdict(lambda: defaultdict(list))
     item_hours: dict[Any, int] = defaultdict(int)
+    place_hours: dict[Any, int] = defaultdict(int)
     user_categories: dict[Any, int] = defaultdict(int)
     user_days: dict[Any, int] = defaultdict(int)
     orders: dict[Any, Group] = defaultdict(dict)
@@ -52,6 +62,8 @@ def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
             item_users[event.item_id, event.user_id, event.event_type][order_id].append(event.timestamp)
         hour = event.timestamp.replace(minute=0, second=0, microsecond=0)
         item_hours[hour, event.event_type, event.item_id, event.category] += 1
+        if event.place:
+            place_hours[event.place, hour, event.event_type, event.item_id] += 1
         user_categories[event.user_id, event.category, event.event_type] += 1
         user_days[event.user_id, event.timestamp.date(), event.event_type, event.item_id] += 1
         if event.event_type == "purchase":
@@ -66,6 +78,7 @@ def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
             key: sorted((len(times), max(times)) for times in orders.values()) for key, orders in item_users.items()
         },
         "item_hours": dict(item_hours),
+        "place_hours": dict(place_hours),
         "user_categories": dict(user_categories),
         "user_days": dict(user_days),
         "co_baskets": _pairs("co_baskets", orders, _weight),
@@ -162,6 +175,13 @@ def tables(warehouse: Warehouse) -> dict[str, dict[Any, Any]]:
             for row in rows(
                 "select hour, event_type, item_key, category, sum(events) as n"
                 " from {database}.item_hours group by all having n != 0"
+            )
+        },
+        "place_hours": {
+            (row[0], _time(row[1]), row[2], ids[row[3]]): row[4]
+            for row in rows(
+                "select place, hour, event_type, item_key, sum(events) as n"
+                " from {database}.place_hours group by all having n != 0"
             )
         },
         "user_categories": {

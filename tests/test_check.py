@@ -39,6 +39,7 @@ EXTRA = {
     "user_categories": "'ghost', 'Tea', 'view', 2",
     "user_days": "'ghost', '2026-01-01', 'view', 1, 2, 3",
     "item_hours": "'2026-01-01 10:00:00', 'view', 1, 'Tea', 2",
+    "place_hours": "'Finland', '2026-01-01 10:00:00', 'view', 1, 2",
     "co_baskets": "1, 2, '2026-01-01', 2, 5",
     "co_purchases": "1, 2, '2026-01-01', 2",
     "co_views": "1, 2, '2026-01-01', 2",
@@ -70,6 +71,7 @@ def happened(number: int, first: int = 0, at: datetime = START, users: int = 7) 
             session_id=f"s{n % 3}",
             quantity=n % 3,
             price=1.25 * (n % 4),
+            properties={"place": f"Shop {n % 2}"},
             timestamp=at + timedelta(minutes=7 * (n - first)),
         )
         for n in range(first, first + number)
@@ -385,12 +387,12 @@ def test_where_events_expired_a_wrong_count_of_late_is_found_and_one_of_before_i
 ) -> None:
     shop, _ = expired
     timed = [table for table in tables_of(shop).values() if table.bucket]
-    assert len(timed) == 7
+    assert len(timed) == 8
     for late in (False, True):
         for table in timed:
             bucket = (
                 "2026-02-09"
-                if late and table.name in ("daily_popularity", "item_hours", "user_days")
+                if late and table.name in ("daily_popularity", "item_hours", "place_hours", "user_days")
                 else f"2026-0{1 + late}-01"
             )
             row = {**dict.fromkeys(table.types, "1"), table.bucket: f"'{bucket}'", "event_type": "'view'"}

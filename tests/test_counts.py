@@ -44,6 +44,9 @@ events = st.builds(
     quantity=st.integers(0, 3),
     price=st.sampled_from([0.0, 1.25, 10.0001]),
     timestamp=st.integers(0, 300).map(lambda minutes: START + timedelta(minutes=minutes)),
+    properties=st.sampled_from(
+        [msgspec.UNSET, {}, *({"place": place} for place in ("Finland", "Suomi/Ähtäri 'n\\", 5, 5.5, ["Finland"]))]
+    ),
 )
 after = st.sampled_from(["nothing", "nothing", "merge", "restart", "replay", "rebuild"])
 batches = st.lists(st.tuples(st.lists(events, min_size=1, max_size=12), after), min_size=1, max_size=6)
@@ -128,6 +131,7 @@ def _happened(event: Event) -> Happened:
         event.session_id,
         event.quantity,
         Decimal(str(event.price)),
+        "" if event.properties is msgspec.UNSET else msgspec.json.encode(event.properties).decode(),
     )
 
 

@@ -112,7 +112,7 @@ LAYERS = [
     ["app.pipes.library", "app.pipes.drafts"],  # the thought
     ["app.pipes.trial"],
     ["app.pipes.check", "app.pipes.engine"],
-    ["app.pipes.columns", "app.pipes.order"],
+    ["app.pipes.columns", "app.pipes.order", "app.pipes.tried"],
     ["app.pipes.scopes"],
     ["app.pipes.template", "app.pipes.header"],
     ["app.pipes.csv_files"],

@@ -268,9 +268,9 @@ def test_all_faults_of_a_text_are_told_at_once() -> None:
 
 
 SCHEMA = {
-    "items": ["item_id", "title", "brand", "price"],
-    "user_items": ["user_id", "item_id", "events"],
-    "item_hours": ["hour", "item_key", "events"],
+    "items": dict.fromkeys(("item_id", "title", "brand", "price"), "String"),
+    "user_items": dict.fromkeys(("user_id", "item_id", "events"), "String"),
+    "item_hours": dict.fromkeys(("hour", "item_key", "events"), "String"),
 }
 HIDES = {
     "in where": ("select sum(events) as events from user_items where events > 0", "user_items", "WHERE"),

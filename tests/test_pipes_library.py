@@ -16,7 +16,9 @@ import pytest
 
 from app.answers import answer, describer
 from app.errors import NoSuchPipe, PipeBroken, WarehouseFault
-from app.pipes.library import Described, Library
+from app.pipes.library import Library, Pipe
+from app.pipes.scopes import Schema
+from app.pipes.tried import MAX_BYTES, Described, Tried, _read
 from app.settings import HOME
 from app.warehouse import Warehouse
 from app.web.openapi import describe_api
@@ -36,6 +38,14 @@ where 1 = 1
 {% if words %} and title = {{ words }} {% endif %}
 order by item_id
 limit {{ limit }}
+""".lstrip()
+BUSY = """
+-- Busy.
+with a as (select user_id as person, sum(events) as events from user_items group by person
+having events > 0),
+b as (select person, events from a
+limit 2 by events)
+select person as user_id, events from b order by events, user_id limit 5
 """.lstrip()
 SAME = "{%- macro same(column, value) -%} {{ column }} = {{ value }} {%- endmacro -%}"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -70,7 +80,7 @@ def warehouse(on: Engine) -> Iterator[Warehouse]:
 
 @pytest.fixture
 def library(warehouse: Warehouse, save: Save, tmp_path: Path) -> Library:
-    return Library(tmp_path / "pipes", tmp_path / "macros", warehouse.tables, describer(warehouse))
+    return Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse))
 
 
 def fault(library: Library, name: str) -> str:
@@ -91,7 +101,7 @@ def test_a_pipe_knows_its_columns_tables_and_parameters(library: Library, save: 
 
 
 def test_every_pipe_of_the_project_is_good(warehouse: Warehouse) -> None:
-    library = Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.tables, describer(warehouse))
+    library = Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.schema, describer(warehouse))
     found = {name: (*library.entry(name).faults, *library.entry(name).warnings) for name in library.names()}
     assert found == dict.fromkeys(library.names(), ())
     assert library.names()
@@ -377,12 +387,7 @@ def test_all_faults_of_a_text_are_told(library: Library, save: Save, caplog: pyt
 
 
 def test_a_warning_stops_nothing(library: Library, save: Save) -> None:
-    save(
-        "pipes/busy.sql",
-        "-- Busy.\nwith a as (select user_id as person, sum(events) as events from user_items group by person\n"
-        "having events > 0),\nb as (select person, events from a\nlimit 2 by events)\n"
-        "select person as user_id, events from b order by events, user_id limit 5\n",
-    )
+    save("pipes/busy.sql", BUSY)
     entry = library.entry("busy")
     assert entry.faults == ()
     assert [(warning.line, warning.message.partition(" ")[0]) for warning in entry.warnings] == [
@@ -452,12 +457,12 @@ def test_trouble_of_the_warehouse_is_not_remembered_as_a_fault(
 ) -> None:
     answers = [False]
 
-    def tables() -> frozenset[str]:
+    def schema() -> Schema:
         if not answers[0]:
             raise WarehouseFault("gone")
-        return warehouse.tables()
+        return warehouse.schema()
 
-    library = Library(tmp_path / "pipes", tmp_path / "macros", tables, describer(warehouse))
+    library = Library(tmp_path / "pipes", tmp_path / "macros", schema, describer(warehouse))
     save("pipes/titles.sql", TITLES)
     with pytest.raises(WarehouseFault):
         library["titles"]
@@ -475,7 +480,7 @@ def test_the_old_text_serves_while_somebody_reads_the_new_one(warehouse: Warehou
             go_on.wait(10)
         return describe(sql, parameters)
 
-    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.tables, slowly)
+    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, slowly)
     save("pipes/titles.sql", TITLES)
     old = library["titles"]
     save("pipes/titles.sql", TITLES.replace("title\n", "brand, title\n"))
@@ -486,6 +491,60 @@ def test_the_old_text_serves_while_somebody_reads_the_new_one(warehouse: Warehou
     go_on.set()
     first.join()
     assert library["titles"].version != old.version
+
+
+def test_sql_without_a_finding_is_tried_once_on_a_schema(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+    asked: list[str] = []
+    more: dict[str, dict[str, str]] = {}
+    file = tmp_path / "cache" / "tried.ndjson"
+
+    def describe(sql: str, parameters: Mapping[str, Any]) -> Described:
+        asked.append(sql)
+        return describer(warehouse)(sql, parameters)
+
+    def read(engine: str = "26.9") -> tuple[Pipe, bool]:
+        """The pipe by another process, and whether that asked the engine."""
+        asked.clear()
+        _read.cache_clear()
+        tried = Tried(file, engine)
+        folders = tmp_path / "pipes", tmp_path / "macros"
+        return Library(*folders, lambda: warehouse.schema() | more, describe, tried=tried)["titles"], bool(asked)
+
+    save("pipes/titles.sql", TITLES)
+    first, asks = read()
+    assert asks
+    save("macros/m.sql", SAME + "{# the same #}")
+    second, asks = read()
+    assert not asks
+    assert second.version != first.version
+    assert (second.columns, second.tables) == (first.columns, first.tables)
+    file.write_bytes(file.read_bytes()[:-20])
+    assert read()[1], "what a kill cut off is tried again"
+    assert not read()[1]
+    assert read("26.10")[1]
+    more["other"] = {"x": "String"}
+    assert read()[1]
+    file.write_bytes(b"\n" * (MAX_BYTES + 1))
+    assert read()[1]
+    assert file.stat().st_size < 10_000
+
+
+def test_what_cannot_be_kept_is_tried_again(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+    save("pipes/titles.sql", TITLES)
+    (tmp_path / "cache").write_text("no folder")
+    tried = Tried(tmp_path / "cache" / "tried.ndjson")
+    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse), tried=tried)
+    assert library["titles"]
+
+
+def test_a_finding_is_told_each_time(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+    save("pipes/busy.sql", BUSY)
+    save("pipes/broken.sql", BUSY.replace("user_items", "nowhere"))
+    tried = Tried()
+    for _ in range(2):
+        library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse), tried=tried)
+        assert [warning.line for warning in library.entry("busy").warnings] == [2, 5]
+        assert [fault.line for fault in library.entry("broken").faults] == [2]
 
 
 def test_a_fallback_answers_in_the_columns_of_the_pipe_that_was_asked(
@@ -616,7 +675,7 @@ EXAMPLES = re.findall(r"((?:<!-- [^\n]* -->\n)*)```sql\n(.*?)```", PAGE, re.S)
 
 @pytest.mark.parametrize(("told", "text"), EXAMPLES)
 def test_the_page_about_the_language_tells_the_truth(warehouse: Warehouse, told: str, text: str) -> None:
-    library = Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.tables, describer(warehouse))
+    library = Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.schema, describer(warehouse))
     entry = library.draft("example", text)
     assert len(EXAMPLES) == PAGE.count("```sql")
     wanted = re.findall(r"<!-- (.*) -->", told)

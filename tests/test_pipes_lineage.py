@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.answers import describer, schema_of
+from app.answers import describer
 from app.pipes.library import Library
 from app.pipes.lineage import Lineage, lineage, sharing
 from app.settings import HOME
@@ -28,7 +28,7 @@ def warehouse(on: Engine) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="module")
 def ours(warehouse: Warehouse) -> Library:
-    return Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.tables, describer(warehouse))
+    return Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.schema, describer(warehouse))
 
 
 @pytest.fixture
@@ -37,8 +37,8 @@ def reads(warehouse: Warehouse, tmp_path: Path) -> Reads:
 
     def of(text: str) -> Lineage:
         (tmp_path / "a.sql").write_text(text)
-        library = Library(tmp_path, HOME / "sql" / "macros", warehouse.tables, describer(warehouse))
-        return lineage(library["a"], schema_of(warehouse))
+        library = Library(tmp_path, HOME / "sql" / "macros", warehouse.schema, describer(warehouse))
+        return lineage(library["a"], warehouse.schema())
 
     return of
 
@@ -47,7 +47,7 @@ def test_the_columns_of_a_pipe_are_followed_to_its_tables_and_to_the_catalogue(
     ours: Library, warehouse: Warehouse
 ) -> None:
     pairs = ["co_baskets.item_key", "co_baskets.other_item_key"]
-    assert lineage(ours["also_bought"], schema_of(warehouse)) == Lineage(
+    assert lineage(ours["also_bought"], warehouse.schema()) == Lineage(
         tables={
             "catalogue": ["available", "brand", "category", "item_id", "price", "title"],
             "co_baskets": ["baskets", "item_key", "month", "other_item_key", "weight"],
@@ -77,7 +77,7 @@ def test_the_columns_of_a_pipe_are_followed_to_its_tables_and_to_the_catalogue(
 
 
 def test_every_pipe_of_the_project_can_be_followed(ours: Library, warehouse: Warehouse) -> None:
-    schema = schema_of(warehouse)
+    schema = warehouse.schema()
     for name in ours.names():
         found = lineage(ours[name], schema)
         assert found.followed, name
@@ -98,7 +98,7 @@ def test_every_pipe_of_the_project_can_be_followed(ours: Library, warehouse: War
 
 def test_a_value_named_with_a_with_is_no_table(ours: Library, warehouse: Warehouse) -> None:
     """`newest` and `hours_before` of trending are scalars."""
-    found = lineage(ours["trending"], schema_of(warehouse))
+    found = lineage(ours["trending"], warehouse.schema())
     assert found.columns["usual"] == ["item_hours.events", "item_hours.hour"]
     assert set(found.tables) == {"catalogue", "item_hours", "owners", "user_items"}
 

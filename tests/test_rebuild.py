@@ -45,6 +45,7 @@ def happenings(first: int, count: int, **given: Any) -> list[Event]:
             quantity=number % 3,
             price=1.25 * (number % 4),
             timestamp=DAY + timedelta(hours=5 * number % 700),
+            properties={"place": ("", "Finland", "Finland/Helsinki")[number % 3]},
             **given,
         )
         for number in range(first, first + count)
@@ -259,7 +260,7 @@ def test_a_user_of_more_events_than_a_piece_holds_is_taken_in_pieces(live: Shop,
     is_right(live, lines)
 
 
-BUCKETED = ["co_baskets", "co_purchases", "co_views", "daily_popularity", "item_hours", "item_totals"]
+BUCKETED = ["co_baskets", "co_purchases", "co_views", "daily_popularity", "item_hours", "item_totals", "place_hours"]
 
 
 @pytest.mark.parametrize("name", few(BUCKETED, "co_baskets"))

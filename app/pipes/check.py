@@ -32,7 +32,7 @@ WRITTEN = """
     fromUnixTimestamp64Milli greatest groupArray groupArraySorted groupBitAnd groupBitOr groupUniqArray has hasAll
     hasAny hasToken hex if ifNull indexOf intDiv intDivOrZero isFinite isNaN isNotNull isNull isZeroOrNull joinGet
     joinGetOrNull kurtPop kurtSamp L2Distance L2Norm lag lagInFrame last_value lcase lead leadInFrame least left
-    length lengthUTF8 lgamma like ilike log log10 log1p log2 ln lower lowerUTF8 ltrim map mapContains mapKeys
+    length lengthUTF8 lgamma like ilike log log10 log1p log2 ln lower lowerUTF8 ltrim map mapContains mapFromArrays mapKeys
     mapValues match max maxIf maxMap md5 median min minIf minMap minus mod modulo monthName multiIf multiSearchAny
     negate ngramDistance not notEmpty notILike notLike nth_value ntile nullIf parseDateTimeBestEffort percent_rank
     plus position positionCaseInsensitive pow power quantile quantileExact quantiles range rank replaceAll

@@ -21,8 +21,10 @@ from app.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
 from app.pipes.check import check
 from app.pipes.header import Header, read_header
 from app.pipes.parameters import Parameter
+from app.pipes.scopes import Schema
 from app.pipes.template import MAX_TEXT, Templates, environment, files, in_lines, read_text, render
-from app.pipes.trial import Describe, Described, Trial
+from app.pipes.trial import Describe, Trial
+from app.pipes.tried import Described, Tried
 
 __all__ = ["Describe", "Described", "Entry", "Library", "Pipe"]
 
@@ -128,13 +130,15 @@ class Library:
         self,
         folder: Path,
         macros: Path,
-        tables: Callable[[], Collection[str]],
+        schema: Callable[[], Schema],
         describe: Describe,
         event_types: Collection[str] = (),
+        tried: Tried | None = None,
     ) -> None:
         self.folder, self.macros = folder, macros
         self._event_types = event_types
-        self._tables, self._describe = tables, describe
+        self._schema, self._describe = schema, describe
+        self._tried = tried or Tried()
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
 
@@ -240,14 +244,14 @@ class Library:
             raise PipeFault(f"{len(text):,} characters; at most {MAX_TEXT:,}", "Make two pipes of it")
         header = read_header(text)
         jinja = self._jinja()
-        tables = self._tables()
-        trial = Trial(text, header, jinja, tables, self._describe)
+        schema = self._schema()
+        trial = Trial(text, header, jinja, schema, self._describe, self._tried)
         trial.run()
         self._agree(name, header, trial)
         if trial.faults:
             raise PipeFault.together(trial.faults)
         version = _version(text, jinja)
-        pipe = Pipe(name, header, text, version, trial.columns, sorted(trial.read), jinja, tables, trial.rendered)
+        pipe = Pipe(name, header, text, version, trial.columns, sorted(trial.read), jinja, schema, trial.rendered)
         return pipe, (PipeFault.together(trial.warnings).all if trial.warnings else ())
 
     def _agree(self, name: str, header: Header, trial: Trial) -> None:

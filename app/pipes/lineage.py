@@ -7,7 +7,7 @@ has its tables, and no pipe fails for it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import dropwhile
 
@@ -20,10 +20,10 @@ from sqlglot.optimizer.scope import build_scope, traverse_scope
 
 from app.pipes.check import DICTIONARIES
 from app.pipes.library import Library, Pipe
+from app.pipes.scopes import Schema
 
 log = logging.getLogger(__name__)
-Schema = Mapping[str, Sequence[str]]
-"""{table or dictionary: its columns}"""
+
 MAX_NODES = 20_000  # of a text with its aliases and scalar values put in: beyond that nobody would read the picture
 
 

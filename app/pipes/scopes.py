@@ -9,6 +9,8 @@ from sqlglot import exp
 
 Columns = list[str] | None
 """None: they cannot be told from the text."""
+Schema = Mapping[str, Mapping[str, str]]
+"""The columns of each table and their types."""
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Scope:
                 yield node
 
 
-def scopes(tree: exp.Expr, schema: Mapping[str, Sequence[str]]) -> list[Scope]:
+def scopes(tree: exp.Expr, schema: Schema) -> list[Scope]:
     """The SELECTs of a text, outer ones first. `schema`: the columns of the tables that it reads."""
     found: list[Scope] = []
     _visit(tree, {name: list(columns) for name, columns in schema.items()}, None, found)

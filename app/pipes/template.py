@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import jinja2
 from jinja2 import nodes
+from jinja2.bccache import Bucket
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -81,6 +82,13 @@ class Templates(ImmutableSandboxedEnvironment):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.csv_read: dict[str, CsvFile] = {}  # those that were asked for
+        self._compiled: dict[str, jinja2.Template] = {}
+
+    def compiled(self, text: str) -> jinja2.Template:
+        """A pipe's text, read once whatever its parameters are."""
+        if text not in self._compiled:
+            self._compiled[text] = self.from_string(text)
+        return self._compiled[text]
 
     def get_template(self, name: Any, *args: Any, **named: Any) -> Any:
         """What `{% from … %}` imports from: a file of macros, or a CSV file."""
@@ -119,6 +127,23 @@ class Templates(ImmutableSandboxedEnvironment):
         raise PipeFault(f"{{{{ … }}}} cannot print a {type(value).__name__}", INSTEAD)
 
 
+class _Macros(jinja2.BytecodeCache):
+    """A file of macros is compiled once for all pipes, and again when it changes."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+_macros = _Macros()
+
+
 class _Module:
     """What a CSV file is to a template: a module with one function, called as the file is. It is read when that is called."""
 
@@ -148,6 +173,7 @@ def environment(macros: Path, words: Words | None = None) -> Templates:
         autoescape=False,
         keep_trailing_newline=True,
         extensions=[Marks],
+        bytecode_cache=_macros,
     )
     made.texts = texts
     made.csv_texts = {path.name: _csv_text(path) for path in files(macros.parent, ".csv")}
@@ -202,7 +228,7 @@ def render(text: str, parameters: Sequence[Parameter], given: Collection[str], j
     names |= {always.name: Placeholder(always, given=True) for always in ALWAYS}
     jinja.work = 0
     try:
-        marked = jinja.from_string(_body(without_marks(text))).render(names)
+        marked = jinja.compiled(_body(without_marks(text))).render(names)
     except PipeFault as fault:
         found = _located(fault, fault.message, fault.hint, fault.line)
         if fault.others:  # of a CSV file

@@ -5,8 +5,7 @@ by the engine. Whatever is wrong is collected, so that one look tells all of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from sqlglot import exp
@@ -17,11 +16,10 @@ from app.pipes.columns import hidden_columns, place_of
 from app.pipes.engine import Asked, is_about_the_text, refused
 from app.pipes.header import Header
 from app.pipes.places import Places
-from app.pipes.scopes import Scope, scopes
+from app.pipes.scopes import Schema, Scope, scopes
 from app.pipes.template import ALWAYS, Templates, placeholders, render
+from app.pipes.tried import Described, Found, Tried, of_schema
 
-Described = list[tuple[str, str]]
-"""Columns of an answer: name and ClickHouse type."""
 Describe = Callable[[str, Mapping[str, Any]], Described]
 """Asks the engine for the columns of a SELECT; raises any of our errors where it would not run."""
 
@@ -32,12 +30,11 @@ class Trial:
     """
 
     def __init__(
-        self, text: str, header: Header, jinja: Templates, tables: Collection[str], describe: Describe
+        self, text: str, header: Header, jinja: Templates, schema: Schema, describe: Describe, tried: Tried
     ) -> None:
-        self.text, self.header, self.jinja, self.tables = text, header, jinja, tables
-        self._describe = describe
+        self.text, self.header, self.jinja, self.schema = text, header, jinja, schema
+        self._describe, self._tried, self._of_schema = describe, tried, of_schema(schema)
         self._samples = {p.name: p.sample() for p in (*header.parameters, *ALWAYS)}
-        self._schema: dict[str, list[str]] = {}
         self.faults: list[PipeFault] = []
         self.warnings: list[PipeFault] = []
         self.columns: Described = []
@@ -60,27 +57,44 @@ class Trial:
         if sql in self.rendered.values():
             self.rendered[given] = sql
             return
-        tree = check(sql, self.tables, places)
-        tables = tables_of(tree)
-        self.read.update(tables)
         self.used.update(p.name for p in self.header.parameters if f"{{{p.name}:" in sql)
-        found = scopes(tree, self._columns_of(tables))
-        if self._judge(sql, places, tree, found):
-            return  # what the engine says of it would be a consequence
+        values = self._values(sql)
+        key = self._tried.key(sql, values, self._of_schema)
+        found = self._tried.get(key) or self._examined(sql, places, values, key)
+        if not found:
+            return
+        self.read.update(found.tables)
+        if self.columns and found.columns != self.columns:
+            message = f"with {', '.join(extra)} the columns are others"
+            raise PipeFault(message, "An answer has one shape: give it all columns always", self._line_of_if(extra))
+        self.columns = found.columns
+        self.rendered[given] = sql
+
+    def _values(self, sql: str) -> dict[str, Any]:
+        """A value for each parameter that the text mentions, and for no other: it is asked like that too, since a driver
+        with values would look for % in a text without any.
+        """
+        mentioned = placeholders(sql)
+        return {name: value for name, value in self._samples.items() if name in mentioned}
+
+    def _examined(self, sql: str, places: Places, values: Mapping[str, Any], key: str) -> Found | None:
+        """None where there is a fault. What is found is collected; where it is nothing, that is kept."""
+        tree = check(sql, self.schema, places)
+        tables = tables_of(tree)
+        seen = scopes(tree, {table: self.schema[table] for table in tables})
+        warned = len(self.warnings)
+        if self._judge(sql, places, tree, seen):
+            return None  # what the engine says of it would be a consequence
         try:
-            mentioned = placeholders(
-                sql
-            )  # as when it is asked: a driver with values would look for % in a text without any
-            columns = self._describe(sql, {name: self._samples[name] for name in self._samples if name in mentioned})
+            columns = self._describe(sql, values)
         except AlsoboughtError as error:
             if not is_about_the_text(error.message) and not isinstance(error, (PipeFault, TooSlow)):
                 raise
-            raise refused(error.message, Asked(sql, places, tree, found, list(self._samples))) from error
-        if self.columns and columns != self.columns:
-            message = f"with {', '.join(extra)} the columns are others"
-            raise PipeFault(message, "An answer has one shape: give it all columns always", self._line_of_if(extra))
-        self.columns = columns
-        self.rendered[given] = sql
+            raise refused(error.message, Asked(sql, places, tree, seen, list(self._samples))) from error
+        found = Found(key, columns, tables)
+        if len(self.warnings) == warned:
+            self._tried.add(found)
+        return found
 
     def _judge(self, sql: str, places: Places, tree: exp.Expr, found: list[Scope]) -> bool:
         """Whether there is a fault in it; warnings are no obstacle."""
@@ -92,14 +106,6 @@ class Trial:
             message = "LIMIT … BY without ORDER BY keeps any rows of each group"
             self.warnings.append(places.fault(sql, at, message, "Order them first: order by score desc, item_key"))
         return any(finding.certain for finding in findings)
-
-    def _columns_of(self, tables: Collection[str]) -> dict[str, list[str]]:
-        """The columns of these tables, from the engine; each is asked for once. What it cannot tell is left out."""
-        for table in tables:
-            if table not in self._schema:
-                with suppress(AlsoboughtError):
-                    self._schema[table] = [name for name, _ in self._describe(f"select * from `{table}`", {})]
-        return self._schema
 
     def _line_of_if(self, names: tuple[str, ...]) -> int:
         """Where a template first asks for one of these parameters."""

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
-from app.answers import answer, bound_sql, schema_of
+from app.answers import answer, bound_sql
 from app.errors import AlsoboughtError
 from app.explain import explain
 from app.live import Live
@@ -106,7 +106,7 @@ def made_of(pipe: Pipe) -> dict[str, Any]:
         **rules_of(pipe),
         "tables": pipe.tables,
         "columns": [{"name": name, "type": kind} for name, kind in pipe.columns],
-        "lineage": lineage(pipe, schema_of(shop().warehouse)),
+        "lineage": lineage(pipe, shop().warehouse.schema()),
     }
 
 

@@ -1,0 +1,8 @@
+-- Every event that has a place, in its hour there.
+select
+    JSONExtractString(properties, 'place') as place, toStartOfHour(toDateTime(timestamp, 'UTC')) as hour, event_type,
+    cityHash64(item_id) as item_key, 1 as events
+from {{ database }}.events
+where
+    JSONType(properties, 'place') in ('String', 'Int64', 'UInt64')
+    and length(place) between 1 and 256
