@@ -78,7 +78,7 @@ def open_library(settings: Settings, warehouse: Warehouse) -> Library:
     """The pipes of the project's folder, checked against this warehouse."""
     home = settings.home_folder
     types = (*STANDARD_TYPES, *more_event_types(settings))
-    tried = Tried(tried_file(), warehouse.version)
+    tried = Tried(tried_file(), lambda: warehouse.version)
     return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, tried)
 
 

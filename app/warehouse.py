@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -308,10 +309,10 @@ class Warehouse:
             Column(row[0], plain_type(row[1])) for row in self.rows(f"describe table (\n{select}\n)", parameters).data
         ]
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Of the engine."""
-        return str(self._write.server_version)
+        return str(self.value("select version()"))
 
     def tables(self) -> frozenset[str]:
         """The project's own tables and dictionaries."""

@@ -506,7 +506,7 @@ def test_sql_without_a_finding_is_tried_once_on_a_schema(warehouse: Warehouse, s
         """The pipe by another process, and whether that asked the engine."""
         asked.clear()
         _read.cache_clear()
-        tried = Tried(file, engine)
+        tried = Tried(file, lambda: engine)
         folders = tmp_path / "pipes", tmp_path / "macros"
         return Library(*folders, lambda: warehouse.schema() | more, describe, tried=tried)["titles"], bool(asked)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from hashlib import blake2b
 from importlib.metadata import version
@@ -35,7 +35,7 @@ class Found(msgspec.Struct, frozen=True, array_like=True):
 class Tried:
     """What was tried and had no finding; without a file only as long as this lives."""
 
-    def __init__(self, path: Path | None = None, engine: str = "") -> None:
+    def __init__(self, path: Path | None = None, engine: Callable[[], str] = lambda: "") -> None:
         self.path, self.engine = path, engine
 
     @cached_property
@@ -44,7 +44,7 @@ class Tried:
 
     def key(self, sql: str, values: Mapping[str, Any], schema: str) -> str:
         """Of this text, asked with these values, on a schema as `of_schema` names it."""
-        return _hash((_checks(), self.engine, schema, sql, sorted(values.items())))
+        return _hash((_checks(), self.engine(), schema, sql, sorted(values.items())))
 
     def get(self, key: str) -> Found | None:
         return self._known.get(key)
