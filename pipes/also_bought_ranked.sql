@@ -1,6 +1,5 @@
 -- Products bought in the same basket as this one, in the order that `alsobought learn ranker` learnt from
--- what people then bought.
--- Where nothing was learnt, by recent baskets and what sells now.
+-- what people then bought. Where nothing was learnt, by recent baskets and what sells now.
 --
 -- :item_id    String                 the product on the page; repeat it to ask for several at once
 -- :limit      UInt16 = 10 (1..100)   how many for each

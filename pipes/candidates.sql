@@ -1,9 +1,7 @@
--- What may be offered to a person, from several sources and before it is ranked: what they bought (again),
--- what
--- goes with their latest items (goes_with), what people with such items want (alike), what sells in their
--- categories (categories), what sells more than usual (rising), what sells most (popular). An item that
--- several
--- sources name is named once, with the source that has it highest.
+-- What may be offered to a person, from several sources and before it is ranked: what they bought
+-- (again), what goes with their latest items (goes_with), what people with such items want (alike), what
+-- sells in their categories (categories), what sells more than usual (rising), what sells most (popular).
+-- An item that several sources name is named once, with the source that has it highest.
 --
 -- :user_id    String                 the person; a guest's session_id works too
 -- :limit      UInt16 = 100 (1..1000)  how many

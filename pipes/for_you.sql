@@ -81,8 +81,7 @@ with
                                 select item_key
                                 from item_neighbours
                                 where
-                                    item_key
-                                    in (select item_key from user_days where user_id = {{ user_id }})
+                                    item_key in (select item_key from user_days where user_id = {{ user_id }})
                             )
                         group by item_key
                         order by max(last_seq) desc, item_key

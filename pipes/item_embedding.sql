@@ -1,6 +1,6 @@
 -- The vectors of products, for other services: what `alsobought learn embeddings` made, or what came with
--- the product. All are of
--- length 1, so that their dot product is their cosine. Vectors of different models do not compare.
+-- the product. All are of length 1, so that their dot product is their cosine. Vectors of different
+-- models do not compare.
 --
 -- :item_id  String                 the product; repeat it
 --

@@ -1,6 +1,6 @@
 -- The features by which also_bought_ranked ranks the companions of a product, as they are now, and the
--- score. Numbers are natural
--- logarithms; ranker_weights has what each is worth, and sql/macros/ranker.sql what each is.
+-- score. Numbers are natural logarithms; ranker_weights has what each is worth, and sql/macros/ranker.sql
+-- what each is.
 --
 -- :item_id  String                 the product; repeat it
 -- :limit    UInt16 = 10 (1..300)   how many for each

@@ -1,6 +1,6 @@
 -- Candidates for a person (`candidates`) in the order that `alsobought learn ranker` learnt from what
--- people then bought, with the
--- reason for each. Where nothing was learnt, those first that many sources have high.
+-- people then bought, with the reason for each. Where nothing was learnt, those first that many sources
+-- have high.
 --
 -- :user_id    String                 the person; a guest's session_id works too
 -- :limit      UInt16 = 10 (1..600)   how many

@@ -1,6 +1,6 @@
--- Products like this one by what the catalogue says of them: categories, brand and words of the title that
--- they share, a rare one
--- saying more. Needs no events, so that a product has an answer from the moment it is there.
+-- Products like this one by what the catalogue says of them: categories, brand and words of the title
+-- that they share, a rare one saying more. Needs no events, so that a product has an answer from the
+-- moment it is there.
 --
 -- :item_id    Array(String)         the product on the page; several are taken together: repeat it
 -- :limit      UInt16 = 10 (1..100)  how many

@@ -1,6 +1,6 @@
 -- Products close to this one, or to several at once. `alsobought learn embeddings` says close in what: in
--- what people buy with
--- them, in words, or in the shop's own vectors; vectors that come with products count at once, learnt or not.
+-- what people buy with them, in words, or in the shop's own vectors; vectors that come with products
+-- count at once, learnt or not.
 --
 -- :item_id    Array(String)         the product on the page; several are taken together: repeat it
 -- :limit      UInt16 = 10 (1..100)  how many

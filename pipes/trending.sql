@@ -4,7 +4,7 @@
 -- Events are weighted: a purchase says more than a view.
 --
 -- :hours         UInt16 = 24 (1..168)  how many hours count as now
--- :place         String? (1..256)      only what happens at this place, or within it: properties.place of events
+-- :place         String? (1..256)      only what happens at this place, or within it: properties.place
 -- :limit         UInt16 = 10 (1..100)  how many items
 -- :user_id       String?               for this person: without what they have
 -- :leave_out     String = bought (nothing, bought, seen)  what the person has: bought or disliked; seen:

@@ -1,6 +1,6 @@
--- The features by which rank ranks the candidates of a person, as they are now, and the score. Numbers are
--- natural logarithms;
--- ranker_weights has what each is worth, and sql/macros/candidates.sql what each is.
+-- The features by which rank ranks the candidates of a person, as they are now, and the score. Numbers
+-- are natural logarithms; ranker_weights has what each is worth, and sql/macros/candidates.sql what each
+-- is.
 --
 -- :user_id  String                  the person; a guest's session_id works too
 -- :limit    UInt16 = 10 (1..1000)   how many

@@ -100,7 +100,7 @@
     never clicked, viewed or anything else make 2^(-n / 5) of it, five of them a half; a week without any makes n half as large.
     rotate: whether to. -#}
 {%- macro rotated(item_key, score, user_id, rotate="true") -%}
-    {{ score }} * coalesce(nullIf({{ tired_of(user_id, rotate) }}[{{ item_key }}], 0), 1)
+    {{ score }} * coalesce(nullIf({{ tired_of(user_id, rotate) }} [{{ item_key }}], 0), 1)
 {%- endmacro -%}
 {#- What a person was shown in vain, and what is left of each score, as a map: one value, made once for a query. -#}
 {%- macro tired_of(user_id, rotate) -%}
