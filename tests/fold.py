@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -31,12 +30,12 @@ class Happened:
     session_id: str = ""
     quantity: int = 1
     price: Decimal = Decimal(0)
-    properties: str = ""
+    properties: Mapping[str, Any] | str = ""  # decoded; an empty text where there are none
 
     @property
     def place(self) -> str:
         """Where it happened, if its properties say so in a short text or a whole number."""
-        place = json.loads(self.properties).get("place") if self.properties else ""
+        place = "" if isinstance(self.properties, str) else self.properties.get("place", "")
         known = type(place) in (str, int) and len(str(place).encode()) <= 256
         return str(place) if known else ""
 

@@ -131,7 +131,7 @@ def _happened(event: Event) -> Happened:
         event.session_id,
         event.quantity,
         Decimal(str(event.price)),
-        "" if event.properties is msgspec.UNSET else msgspec.json.encode(event.properties).decode(),
+        event.properties or "",
     )
 
 

@@ -51,7 +51,7 @@ def test_the_columns_of_a_pipe_are_followed_to_its_tables_and_to_the_catalogue(
         tables={
             "catalogue": ["available", "brand", "category", "item_id", "price", "title"],
             "co_baskets": ["baskets", "item_key", "month", "other_item_key", "weight"],
-            "daily_popularity": [],  # read only where no `score` is given
+            "daily_popularity": ["day", "event_type", "item_key", "orders"],  # only where no `score` is given
             "item_totals": ["item_key", "orders"],
             "owners": ["owner_key"],
             "user_items": ["event_type", "events", "item_id", "user_id"],
@@ -62,7 +62,14 @@ def test_the_columns_of_a_pipe_are_followed_to_its_tables_and_to_the_catalogue(
             "title": ["catalogue.title", pairs[1]],
             "category": ["catalogue.category", pairs[1]],
             "baskets": ["co_baskets.baskets"],
-            "score": ["co_baskets.baskets", "co_baskets.month", "co_baskets.weight", "item_totals.orders"],
+            "score": [
+                "co_baskets.baskets",
+                "co_baskets.item_key",
+                "co_baskets.month",
+                "co_baskets.weight",
+                "daily_popularity.orders",
+                "item_totals.orders",
+            ],
             "reason": ["co_baskets.baskets"],
             "source": [],
         },
@@ -97,10 +104,11 @@ def test_every_pipe_of_the_project_can_be_followed(ours: Library, warehouse: War
 
 
 def test_a_value_named_with_a_with_is_no_table(ours: Library, warehouse: Warehouse) -> None:
-    """`newest` and `hours_before` of trending are scalars."""
+    """`newest` and `hours_before` of trending are scalars; for a place it reads another table."""
     found = lineage(ours["trending"], warehouse.schema())
-    assert found.columns["usual"] == ["item_hours.events", "item_hours.hour"]
-    assert set(found.tables) == {"catalogue", "item_hours", "owners", "user_items"}
+    hours = ("item_hours", "place_hours")
+    assert found.columns["usual"] == [f"{table}.{column}" for table in hours for column in ("events", "hour")]
+    assert set(found.tables) == {"catalogue", *hours, "owners", "user_items"}
 
 
 def test_unions_joins_and_sub_queries_are_followed(reads: Reads) -> None:

@@ -43,26 +43,37 @@ class Lineage:
 
 
 def lineage(pipe: Pipe, schema: Schema) -> Lineage:
-    """The lineage of a pipe that passed every check. Raises nothing for a text that cannot be followed."""
-    sql = pipe.sql([parameter.name for parameter in pipe.parameters])
-    macros = _macros(pipe)
-    names = [name for name, _ in pipe.selected]
-    appended: dict[str, list[str]] = {name: [] for name, _ in pipe.columns[len(names) :]}
-    tree = sqlglot.parse_one(sql, dialect="clickhouse")
-    looked_up = {table for table, _ in _looked_up(tree)}
-    try:
-        qualified = _qualified(tree, schema)
-        tables: dict[str, set[str]] = {table: set() for table in (*pipe.tables, *looked_up)}
-        for table, column in (*_read(qualified, schema), *_looked_up(qualified)):
+    """The lineage of a pipe that passed every check: with none of its optional parameters and with all. Raises nothing for a text
+    that cannot be followed.
+    """
+    needed = [parameter.name for parameter in pipe.parameters if not parameter.optional]
+    texts = dict.fromkeys((pipe.sql(needed), pipe.sql([parameter.name for parameter in pipe.parameters])))
+    tables: dict[str, set[str]] = {table: set() for table in pipe.tables}
+    columns: dict[str, set[str]] = {name: set() for name, _ in pipe.columns}
+    followed = True
+    for sql in texts:
+        tree = sqlglot.parse_one(sql, dialect="clickhouse")
+        for table, _ in _looked_up(tree):
+            tables.setdefault(table, set())
+        try:
+            qualified = _qualified(tree, schema)
+            read = [*_read(qualified, schema), *_looked_up(qualified)]
+            fed = _feeding(qualified, schema)
+            fed_by = {name: fed[name] for name, _ in pipe.selected}
+        except Exception as error:  # of many kinds: what ClickHouse can say is more than any reader of it knows
+            log.debug("the lineage of %s cannot be followed: %s", pipe.name, error)
+            followed = False
+            continue
+        for table, column in read:
             tables.setdefault(table, set()).add(column)
-        fed = _feeding(qualified, schema)
-        columns = {name: fed[name] for name in names}
-    except Exception as error:  # of many kinds: what ClickHouse can say is more than any reader of it knows
-        log.debug("the lineage of %s cannot be followed: %s", pipe.name, error)
-        return Lineage(
-            {t: [] for t in sorted({*pipe.tables, *looked_up})}, {n: [] for n in names} | appended, macros, False
-        )
-    return Lineage({table: sorted(tables[table]) for table in sorted(tables)}, columns | appended, macros)
+        for name, sources in fed_by.items():
+            columns[name].update(sources)
+    return Lineage(  # half a picture would be taken for the whole
+        {table: sorted(tables[table]) if followed else [] for table in sorted(tables)},
+        {name: sorted(sources) if followed else [] for name, sources in columns.items()},
+        _macros(pipe),
+        followed,
+    )
 
 
 def sharing(library: Library, pipe: Pipe) -> dict[str, list[str]]:
