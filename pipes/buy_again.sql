@@ -13,7 +13,7 @@
 -- :min_price  Float64? (0..1e12)       none that costs less
 -- :max_price  Float64? (0..1e12)       none that costs more
 --
--- @cache 500ms user_id
+-- @cache 60s user_id
 -- @fallback for_you
 {% from 'catalogue.sql' import item %}
 {% from 'lists.sql' import boosted, may_show %}

@@ -19,7 +19,7 @@
 -- :explore       Float64? (0..1)       the share of places that try something from further down
 -- :seed          UInt32 = 0            another one tries something else
 --
--- @cache 500ms user_id
+-- @cache 60s user_id
 -- @fallback trending
 {% from 'catalogue.sql' import item %}
 {% from 'lists.sql' import boosted, counted, in_places, may_show, new_to, picked, rotated %}

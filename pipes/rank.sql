@@ -12,7 +12,7 @@
 -- :min_price  Float64? (0..1e12)     only products that cost at least this
 -- :max_price  Float64? (0..1e12)     only products that cost at most this
 --
--- @cache 500ms user_id
+-- @cache 60s user_id
 {% from 'candidates.sql' import person_features, person_values %}
 {% from 'catalogue.sql' import item %}
 {% from 'lists.sql' import boosted, counted, may_show, new_to %}
