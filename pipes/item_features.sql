@@ -19,6 +19,7 @@ with
 select
     {{ item("item_id", "item_key") }} as item_id,
     {{ item("item_id", "other_item_key") }} as other_item_id,
+    {{ item("title", "other_item_key") }} as title,
     strength as score,
     together,
     popular,

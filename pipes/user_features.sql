@@ -15,6 +15,7 @@ with
     )
 select
     {{ item("item_id", "item_key") }} as item_id,
+    {{ item("title", "item_key") }} as title,
     source,
     strength as score,
     places,
