@@ -36,7 +36,7 @@ faults: .venv/.test
 	KILLS=30 EXAMPLES=100 $(BIN)/python -m pytest -m "thorough or not thorough" $(MORE) $(ARGS)
 	$(BIN)/python -m pytest -m thorough $(MORE:%=--ignore=%) $(ARGS)
 
-# Whether recommendations are as good as they were: the floors of tests/quality/, some minutes.
+# Whether recommendations are as good as they were: the floors of tests/quality/. Twenty minutes, most of them questions.
 quality: .venv/.test
 	$(BIN)/alsobought evaluate $(patsubst %,--gate %,$(wildcard tests/quality/*.yaml))
 
