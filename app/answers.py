@@ -23,7 +23,7 @@ from app.pipes.filling import Filling, renamed
 from app.pipes.header import TOUCHED
 from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
-from app.pipes.template import ASKED, CLOCK, placeholders
+from app.pipes.template import ASKED, CLOCK, mentioned
 from app.pipes.tried import Tried, tried_file
 from app.settings import Settings, more_event_types
 from app.warehouse import Column, Rows, Statistics, Warehouse
@@ -195,9 +195,8 @@ def bound_sql(
     `asked`: the pipe whose list this fills, if it is another.
     """
     sql = pipe.sql(bound)
-    mentioned = placeholders(sql)  # a text that mentions none must get none: the driver would look for % in it
     known = {**bound, CLOCK.name: now, ASKED.name: (asked or pipe).name}
-    return sql, {name: value for name, value in known.items() if name in mentioned}
+    return sql, mentioned(sql, known)
 
 
 def _run(warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime, asked: Pipe) -> Rows:

@@ -12,10 +12,8 @@ import argparse
 import random
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import msgspec
 
@@ -30,11 +28,6 @@ from app.shop import Shop, open_shop
 ASKED, WARM = 100, 10
 LEARNERS_ASKED = ("neighbours", "embeddings", "ranker")
 GIVEN = {"q": "milk", "days": "28"}
-
-
-@contextmanager
-def silent(*_: object) -> Iterator[Any]:
-    yield lambda _done: None
 
 
 def questions(shop: Shop, pipe: Pipe, size: int) -> list[dict[str, list[str]]]:
@@ -76,7 +69,7 @@ def main() -> None:
         now = datetime.fromtimestamp(int(newest) / 1e3, UTC) + timedelta(seconds=1)
         for name in LEARNERS_ASKED if not given.pipes else ():
             begun = time.perf_counter()
-            said = learn(name, Context(shop.warehouse, HOME, now, silent), {}).line
+            said = learn(name, Context(shop.warehouse, HOME, now, lambda *_: nullcontext(lambda _: None)), {}).line
             print(f"| learn {name} | {time.perf_counter() - begun:.0f} s | {said} |", flush=True)
         for name in given.pipes or shop.library.names():
             try:

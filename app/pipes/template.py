@@ -325,3 +325,13 @@ def placeholders(sql: str) -> set[str]:
     ['a', 'b']
     """
     return {found[1] for found in PLACEHOLDER.finditer(sql)}
+
+
+def mentioned(sql: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that a rendered text mentions. One that mentions none must get none: the driver would look for % in it.
+
+    >>> mentioned("select {a:String}", {"a": "tea", "b": "mug"})
+    {'a': 'tea'}
+    """
+    wanted = placeholders(sql)
+    return {name: value for name, value in values.items() if name in wanted}

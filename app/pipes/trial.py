@@ -17,7 +17,7 @@ from app.pipes.engine import Asked, is_about_the_text, refused
 from app.pipes.header import Header
 from app.pipes.places import Places
 from app.pipes.scopes import Schema, Scope, scopes
-from app.pipes.template import ALWAYS, Templates, placeholders, render
+from app.pipes.template import ALWAYS, Templates, mentioned, render
 from app.pipes.tried import Described, Found, Tried, of_schema
 
 Describe = Callable[[str, Mapping[str, Any]], Described]
@@ -58,7 +58,7 @@ class Trial:
             self.rendered[given] = sql
             return
         self.used.update(p.name for p in self.header.parameters if f"{{{p.name}:" in sql)
-        values = self._values(sql)
+        values = mentioned(sql, self._samples)
         key = self._tried.key(sql, values, self._of_schema)
         found = self._tried.get(key) or self._examined(sql, places, values, key)
         if not found:
@@ -69,13 +69,6 @@ class Trial:
             raise PipeFault(message, "An answer has one shape: give it all columns always", self._line_of_if(extra))
         self.columns = found.columns
         self.rendered[given] = sql
-
-    def _values(self, sql: str) -> dict[str, Any]:
-        """A value for each parameter that the text mentions, and for no other: it is asked like that too, since a driver
-        with values would look for % in a text without any.
-        """
-        mentioned = placeholders(sql)
-        return {name: value for name, value in self._samples.items() if name in mentioned}
 
     def _examined(self, sql: str, places: Places, values: Mapping[str, Any], key: str) -> Found | None:
         """None where there is a fault. What is found is collected; where it is nothing, that is kept."""

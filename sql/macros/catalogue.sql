@@ -4,12 +4,13 @@
 {%- macro item(attribute, item_key) -%}
     dictGet('catalogue', '{{ attribute }}', {{ item_key }})
 {%- endmacro -%}
-{#- Whether an item's category is this one or lies below it: Kitchen holds Kitchen/Tea. -#}
+{#- Whether a path is this one or lies below it: Kitchen holds Kitchen/Tea, Finland holds Finland/Helsinki. -#}
+{%- macro within(path, above) -%}
+    ({{ path }} = {{ above }} or startsWith({{ path }}, concat({{ above }}, '/')))
+{%- endmacro -%}
+{#- Whether an item's category is this one or lies below it. -#}
 {%- macro in_category(item_key, category) -%}
-    (
-        {{ item("category", item_key) }} = {{ category }}
-        or startsWith({{ item("category", item_key) }}, concat({{ category }}, '/'))
-    )
+    {{ within(item("category", item_key), category) }}
 {%- endmacro -%}
 {#- Whose offer an item is: owner, a user_id, empty for the shop's own; or owner_key, quicker to compare: cityHash64 of it, or 0. -#}
 {%- macro owner(attribute, item_key) -%} dictGet('owners', '{{ attribute }}', {{ item_key }}) {%- endmacro -%}

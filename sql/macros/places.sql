@@ -1,10 +1,9 @@
-{#- Events by the hour: everywhere, or at one place and those within it; Finland holds Finland/Helsinki. -#}
+{%- from 'catalogue.sql' import within -%}
+{#- Events by the hour: everywhere, or at one place and those within it. -#}
 {%- macro hours_at(place="") -%}
     {% if place %}
         (
-            select hour, event_type, item_key, events
-            from place_hours
-            where place = {{ place }} or startsWith(place, concat({{ place }}, '/'))
+            select hour, event_type, item_key, events from place_hours where {{ within("place", place) }}
         ) as hours_here
     {% else %} item_hours
     {% endif %}

@@ -159,7 +159,7 @@ def _is_right(shop: Shop, count: int) -> None:
 def _happened(row: dict[str, Any]) -> Happened:
     fields = {name: row[name] for name in Happened.__dataclass_fields__}
     at = datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC)
-    return Happened(**{**fields, "timestamp": at, "price": Decimal(str(row["price"])), "properties": ""})
+    return Happened(**{**fields, "timestamp": at, "price": Decimal(str(row["price"]))})
 
 
 def test_two_writers_that_take_turns_store_everything_once(shops: Callable[[str], list[Shop]]) -> None:
