@@ -15,17 +15,17 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+from alsobought.errors import AlsoboughtError, PipeBroken
+from alsobought.events import STANDARD_TYPES
+from alsobought.settings import Settings, more_event_types
 
 from app.cache import Cache
-from app.errors import AlsoboughtError, PipeBroken
-from app.events import STANDARD_TYPES
 from app.pipes.filling import Filling, renamed
 from app.pipes.header import TOUCHED
 from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
 from app.pipes.template import ASKED, CLOCK, mentioned
 from app.pipes.tried import Tried, tried_file
-from app.settings import Settings, more_event_types
 from app.warehouse import Column, Rows, Statistics, Warehouse
 
 SAFE_INTEGER = 2**53

@@ -10,9 +10,8 @@ import threading
 from typing import Any
 
 import msgspec
-
-from app.errors import Busy, TooSlow, Unusable
-from app.settings import HOME, PREFIX, Settings
+from alsobought.errors import Busy, TooSlow, Unusable
+from alsobought.settings import HOME, PREFIX, Settings
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from app.errors import Unusable
-from app.events import STANDARD_TYPES
+from alsobought.errors import Unusable
+from alsobought.events import STANDARD_TYPES
+
 from app.scratch import Scratch
 from app.views import CountTable
 from app.warehouse import Warehouse, quoted

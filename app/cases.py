@@ -28,14 +28,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+from alsobought.errors import Unusable
+from alsobought.events import in_utc
+from alsobought.settings import Settings
 from flask.testing import FlaskClient
 
 from app.catalogue import load_dictionaries
-from app.errors import Unusable
-from app.events import in_utc
 from app.expected import TOLERANCE, difference
 from app.pipes.library import SOURCE
-from app.settings import Settings
 from app.shop import Shop, open_shop
 from app.web.factory import create_app
 

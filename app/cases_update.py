@@ -11,9 +11,9 @@ from itertools import pairwise
 from typing import Any
 
 import yaml
+from alsobought.errors import Unusable
 
 from app.cases import Case, Rows
-from app.errors import Unusable
 from app.expected import same
 
 WIDTH = 120

@@ -6,7 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
-from app.errors import AlsoboughtError
+from alsobought.errors import AlsoboughtError
+
 from app.ledger import LISTED
 from app.warehouse import Warehouse
 

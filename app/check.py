@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from alsobought.errors import Unusable
 
 from app.compare import SLOTS, Checks, Comparison, Slots
-from app.errors import Unusable
 from app.views import count_tables, named
 from app.warehouse import Warehouse
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from app.events import Rules, read_events
+from alsobought.events import Rules, read_events
+
 from app.intake import Submission
 from app.kafka import Place, Topic
 from app.messages import DeadLetter, events_of_message, items_of_message

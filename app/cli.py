@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 import msgspec
+from alsobought.console import err, escaped, out
+from alsobought.errors import AlsoboughtError
+from alsobought.settings import Settings, from_environment
 
 from app.cli_check import check
 from app.cli_doctor import doctor
@@ -22,9 +25,6 @@ from app.cli_migrate import migrate
 from app.cli_pipes import pipe
 from app.cli_rebuild import rebuild
 from app.cli_users import export, forget
-from app.errors import AlsoboughtError
-from app.progress import err, escaped, out
-from app.settings import Settings, from_environment
 
 
 class Commands(click.Group):

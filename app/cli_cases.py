@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from alsobought.console import err, escaped, late_bar, out, print_json
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
 from rich.columns import Columns
 from rich.padding import Padding
 from rich.table import Table
 
-from app.errors import Unusable
 from app.expected import same
-from app.progress import err, escaped, late_bar, out, print_json
-from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.cases import Case, Outcome

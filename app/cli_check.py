@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from app.progress import err, escaped, out, print_json, progress_bar
-from app.settings import Settings
+from alsobought.console import err, escaped, out, print_json, progress_bar
+from alsobought.settings import Settings
 
 if TYPE_CHECKING:
     from app.check import Checked, Told

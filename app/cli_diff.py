@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-
-from app.errors import Unusable
-from app.progress import err, escaped, late_bar, out, print_json
-from app.settings import Settings
+from alsobought.console import err, escaped, late_bar, out, print_json
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
 
 if TYPE_CHECKING:
     from app.replay.requests import Request

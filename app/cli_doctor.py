@@ -6,8 +6,7 @@ import os
 import sys
 
 import click
-
-from app.progress import escaped, out, print_json
+from alsobought.console import escaped, out, print_json
 
 COLOURS = {"ok": "green", "warning": "yellow", "fault": "red"}
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from alsobought.console import err, late_bar, out, print_json
+from alsobought.settings import Settings
 
 from app.cli_pipes import read_parameters
-from app.progress import err, late_bar, out, print_json
-from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.evaluation.run import Evaluation, Plan

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from alsobought.console import escaped, out, print_json
+from alsobought.settings import Settings
 from rich.table import Table
-
-from app.progress import escaped, out, print_json
-from app.settings import Settings
 
 
 @click.command()

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-
-from app.errors import Unusable
-from app.progress import escaped, out, print_json
-from app.settings import Settings
+from alsobought.console import escaped, out, print_json
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
 
 
 @click.command("check")

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
-
-from app.errors import Unusable
-from app.progress import err, out, print_json
-from app.settings import Settings
+from alsobought.console import err, out, print_json
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
 
 if TYPE_CHECKING:
     from app.shop import Shop
@@ -47,8 +46,9 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     if status:
         _status(settings, as_json=as_json)
         return
+    from alsobought.logs import open_log
+
     from app.kafka import topics
-    from app.logs import open_log
     from app.shop import open_shop
     from app.stream import Stream
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 import msgspec
+from alsobought.console import ago, err, escaped, late_bar, out, print_json
+from alsobought.settings import Settings
 
 from app.learning.learner import Learner, Option
 from app.learning.registry import LEARNERS
-from app.progress import ago, err, escaped, late_bar, out, print_json
-from app.settings import Settings
 
 KINDS: dict[type, click.ParamType[Any]] = {str: click.STRING, bool: click.BOOL, date: click.DateTime(["%Y-%m-%d"])}
 

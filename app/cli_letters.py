@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from alsobought.console import err, escaped, out, progress_bar
+from alsobought.errors import Unusable
+from alsobought.events import STANDARD_TYPES, Rules
+from alsobought.settings import Settings, more_event_types
 from rich.table import Table
-
-from app.errors import Unusable
-from app.events import STANDARD_TYPES, Rules
-from app.progress import err, escaped, out, progress_bar
-from app.settings import Settings, more_event_types
 
 if TYPE_CHECKING:
     from app.letters import Letter, Replayed

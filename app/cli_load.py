@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from alsobought.console import err, escaped, out, progress_bar
+from alsobought.errors import Unusable
+from alsobought.events import STANDARD_TYPES, Rules
+from alsobought.settings import Settings, more_event_types
 
 from app.columns import EPOCHS, Columns
-from app.errors import Unusable
-from app.events import STANDARD_TYPES, Rules
 from app.files import FORMATS, STDIN, Layout, Rows, name_of, opened
 from app.intake import utc_now
-from app.progress import err, escaped, out, progress_bar
 from app.refusals import Refusals
-from app.settings import Settings, more_event_types
 
 if TYPE_CHECKING:
     from app.load import Report, Task

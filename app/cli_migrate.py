@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
-
-from app.errors import Unusable
-from app.progress import escaped, out, print_json
-from app.settings import Settings
+from alsobought.console import escaped, out, print_json
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
 
 if TYPE_CHECKING:
     from app.migrate import Step

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+from alsobought.console import escaped, out, print_json
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
 from rich.table import Table
 
 from app.cli_cases import pipe_test
 from app.cli_diff import diff
 from app.cli_files import pipe_check, pipe_fmt, pipe_new
-from app.errors import Unusable
-from app.progress import escaped, out, print_json
-from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.answers import Answer

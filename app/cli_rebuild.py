@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
-
-from app.progress import err, out, progress_bar
-from app.settings import Settings
+from alsobought.console import err, out, progress_bar
+from alsobought.settings import Settings
 
 if TYPE_CHECKING:
     from app.rebuild import Rebuilt, Wanted

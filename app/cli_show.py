@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from alsobought.console import escaped, out
+from alsobought.errors import PipeFault, Unusable
+from alsobought.settings import Settings
 from rich.table import Table
 
 from app.cases import cases_of
-from app.errors import PipeFault, Unusable
 from app.pipes.header import read_header
 from app.pipes.library import Library, Pipe, is_name
 from app.pipes.lineage import lineage, sharing
 from app.pipes.parameters import Parameter
 from app.pipes.template import files, read_text
-from app.progress import escaped, out
-from app.settings import Settings
 from app.warehouse import Warehouse
 
 

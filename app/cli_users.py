@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
-
-from app.errors import Unusable
-from app.progress import err, escaped, out, print_json
-from app.settings import Settings
+from alsobought.console import err, escaped, out, print_json
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
 
 if TYPE_CHECKING:
     from app.users import Receipt

@@ -17,10 +17,10 @@ from functools import cache, partial
 from typing import Any
 
 import msgspec
+from alsobought.errors import Unusable
+from alsobought.events import Event, Item, Rejected, Rules, fault, in_utc, read_events, read_items
 from msgspec import inspect
 
-from app.errors import Unusable
-from app.events import Event, Item, Rejected, Rules, fault, in_utc, read_events, read_items
 from app.files import Broken, Row
 
 KINDS: Mapping[str, type[Event] | type[Item]] = {"events": Event, "items": Item}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from alsobought.errors import Unusable
+
 from app.compare import Checks, Slots
-from app.errors import Unusable
 from app.views import count_tables
 from app.warehouse import Warehouse
 

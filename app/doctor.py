@@ -14,19 +14,19 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import msgspec
+from alsobought.console import ago
+from alsobought.errors import Unusable
+from alsobought.settings import PREFIX, Settings, read_settings
 
 from app import migrate
 from app.answers import open_library
-from app.errors import Unusable
 from app.examination import Finding, apart, in_own_process
 from app.folder import folder_of, held_by, holds_warehouse, how_to_have_one
 from app.intake import utc_now
 from app.lag import status
 from app.migrations.files import migrations
 from app.pipes.library import Library
-from app.progress import ago
 from app.serve import refuse_if_port_is_taken, url
-from app.settings import PREFIX, Settings, read_settings
 from app.shop import open_shop
 from app.visitor import answers, reach_warehouse
 from app.warehouse import WRITE_SETTINGS, Warehouse

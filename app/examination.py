@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Literal
 
-from app.errors import AlsoboughtError
-from app.settings import Settings
+from alsobought.errors import AlsoboughtError
+from alsobought.settings import Settings
 
 PATIENCE = 60.0  # seconds for one answer of the engine
 

@@ -11,7 +11,8 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from app.events import AHEAD
+from alsobought.events import AHEAD
+
 from app.retention import stored_at
 from app.views import CountTable
 

@@ -21,8 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
-
-from app.errors import Unusable
+from alsobought.errors import Unusable
 
 FORMATS = ("ndjson", "json", "csv", "tsv", "parquet")
 SUFFIXES = {

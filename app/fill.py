@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from alsobought.failpoints import reach
 
 from app.buckets import literal
-from app.failpoints import reach
 from app.scratch import Scratch
 from app.shadow import Place, Shadows, State
 from app.views import CountTable

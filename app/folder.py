@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import IO
 
-from app.errors import NotStored, WarehouseFault
+from alsobought.errors import NotStored, WarehouseFault
 
 HOLDER = ".holder"  # the file with the number of the process that has the folder
 _held: dict[Path, IO[str]] = {}

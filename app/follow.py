@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
+from alsobought.errors import AlsoboughtError
 
 from app.answers import Answers
-from app.errors import AlsoboughtError
 from app.ingest import Writer
 from app.touched import Touching
 from app.warehouse import Warehouse

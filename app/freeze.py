@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from app.errors import Busy
+from alsobought.errors import Busy
+
 from app.ingest import Writer
 from app.retention import horizon
 from app.scratch import Scratch

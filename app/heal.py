@@ -9,7 +9,8 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from app.failpoints import reach
+from alsobought.failpoints import reach
+
 from app.rewrites import settled_batch
 from app.warehouse import Warehouse
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from alsobought.errors import AlsoboughtError, NotStored, WarehouseFault
+from alsobought.events import Event, Item
 
 from app.errands import do
-from app.errors import AlsoboughtError, NotStored, WarehouseFault
-from app.events import Event, Item
 from app.ingest import Writer
 from app.intake import Stored, Submission, submit_when_there_is_room
 from app.line import SOCKET, Call, Line, Reply, Rows, address, fault_of

@@ -21,18 +21,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import msgspec
+from alsobought.errors import AlsoboughtError, Busy, NotStored
+from alsobought.events import Event, Item, in_utc
+from alsobought.failpoints import reach
+from alsobought.settings import Settings
 
 from app.catalogue import Catalogue
-from app.errors import AlsoboughtError, Busy, NotStored
-from app.events import Event, Item, in_utc
-from app.failpoints import reach
 from app.heal import batch_token, ended_well, heal, note_good_end
 from app.intake import Errand, ItemRow, Row, Stored, Submission, utc_now
 from app.ledger import known_ids, known_offsets
 from app.people import Known, People
 from app.retention import keep
 from app.rewrite_users import finish_rewrites
-from app.settings import Settings
 from app.turns import TurnLost, claim, confirm, note_stored
 from app.warehouse import Warehouse
 

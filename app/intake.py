@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
+from alsobought.errors import Busy
+from alsobought.events import Event, Item
+from alsobought.settings import Settings
 
-from app.errors import Busy
-from app.events import Event, Item
-from app.settings import Settings
 from app.warehouse import Warehouse
 
 BUSY_SECONDS = 0.1

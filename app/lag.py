@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from alsobought.console import ago, escaped, out
+from alsobought.errors import WarehouseFault
+from alsobought.settings import Settings
 from rich.table import Table
 
-from app.errors import WarehouseFault
 from app.intake import utc_now
 from app.kafka import Place, Topic, bounds, topics
-from app.progress import ago, escaped, out
-from app.settings import Settings
 from app.warehouse import Warehouse
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

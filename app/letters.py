@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from alsobought.errors import Unusable
+from alsobought.events import Event, Item, Rules
+from alsobought.failpoints import reach
 
-from app.errors import Unusable
-from app.events import Event, Item, Rules
-from app.failpoints import reach
 from app.intake import Intake, Submission, submit_when_there_is_room
 from app.ledger import LISTED
 from app.messages import DeadLetter, events_of_message, items_of_message

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-
-from app import errors
-from app.errors import AlsoboughtError
+from alsobought import errors
+from alsobought.errors import AlsoboughtError
 
 SOCKET = "alsobought.sock"
 

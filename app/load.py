@@ -18,12 +18,12 @@ from itertools import dropwhile, islice
 from pathlib import Path
 
 import msgspec
+from alsobought.errors import Busy, NotStored, Unusable
+from alsobought.events import Event, Item, Rules
+from alsobought.failpoints import reach
 
 from app import ledger
 from app.columns import Columns, check_columns, row_reader
-from app.errors import Busy, NotStored, Unusable
-from app.events import Event, Item, Rules
-from app.failpoints import reach
 from app.files import STDIN, Layout, Row, Rows, digest, opened
 from app.intake import Intake, Stored, Submission
 from app.refusals import Refusals

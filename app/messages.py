@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+from alsobought.events import Event, Item, Rules, fault, read_events, read_items
 
-from app.events import Event, Item, Rules, fault, read_events, read_items
 from app.kafka import Topic
 from app.segment import events_of, looks_like_track
 

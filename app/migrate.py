@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from alsobought.errors import AlsoboughtError, MigrationFault, TooSlow
+from alsobought.failpoints import reach
+from alsobought.settings import Settings
 
-from app.errors import AlsoboughtError, MigrationFault, TooSlow
-from app.failpoints import reach
 from app.migrations import journal, lock
 from app.migrations.cluster import create_database, on_cluster
 from app.migrations.files import Migration, migrations, tables
 from app.migrations.journal import Entry
 from app.migrations.schema import DATABASE, schema
 from app.migrations.statement import Statement, read_statement, repeatable
-from app.settings import Settings
 from app.shadow import seconds_of
 from app.views import VIEW
 from app.warehouse import Warehouse, open_warehouse

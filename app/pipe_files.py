@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
 
 from app.answers import open_library
-from app.errors import Unusable
 from app.pipes.library import Library
-from app.settings import Settings
 from app.shop import open_shop
 from app.warehouse import Warehouse
 

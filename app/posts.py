@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+from alsobought.errors import AlsoboughtError, Busy, Detail, TooLarge
+from alsobought.events import Event, Item
+from alsobought.settings import Settings
 
-from app.errors import AlsoboughtError, Busy, Detail, TooLarge
-from app.events import Event, Item
 from app.follow import Sight, has_passed
 from app.ingest import Writer
 from app.intake import Submission
-from app.settings import Settings
 from app.warehouse import Warehouse
 
 if TYPE_CHECKING:

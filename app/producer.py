@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from alsobought.errors import Busy, NotStored, TooLarge, WarehouseFault
+from alsobought.settings import Settings
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from app.errors import Busy, NotStored, TooLarge, WarehouseFault
 from app.kafka import Topic, topics
-from app.settings import Settings
 
 log = logging.getLogger(__name__)
 

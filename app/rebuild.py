@@ -17,16 +17,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
+from alsobought.errors import AlsoboughtError, Unusable, WarehouseFault
+from alsobought.events import AHEAD
+from alsobought.failpoints import reach
+from alsobought.settings import Settings
 
 from app import rewrites
 from app.buckets import first_after, literal, start_of
-from app.errors import AlsoboughtError, Unusable, WarehouseFault
-from app.events import AHEAD
-from app.failpoints import reach
 from app.fill import ADDING, Filling
 from app.ingest import Writer
 from app.retention import horizon, stored_at
-from app.settings import Settings
 from app.shadow import PART, RATE, Shadows, State, definition
 from app.views import CountTable, count_tables, named
 from app.warehouse import Warehouse

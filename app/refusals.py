@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from alsobought.errors import Unusable
 
-from app.errors import Unusable
 from app.files import Broken, Row
 
 SHOWN = 20

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
+from alsobought.settings import Settings
+
 from app import rewrites
-from app.settings import Settings
 from app.warehouse import Warehouse
 
 MARGIN = timedelta(hours=1)  # what is being read now must not expire meanwhile

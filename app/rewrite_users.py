@@ -17,10 +17,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from alsobought.errors import AlsoboughtError
+from alsobought.failpoints import reach
 
 from app import rewrites
-from app.errors import AlsoboughtError
-from app.failpoints import reach
 from app.rewrites import Rewrite
 from app.scratch import Scratch, drop_scratch
 from app.views import CountTable, count_tables

@@ -16,8 +16,7 @@ import re
 from typing import Any
 
 import msgspec
-
-from app.events import Event, sentence
+from alsobought.events import Event, sentence
 
 ONE = {
     "Product Viewed": "view",

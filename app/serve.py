@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from app.errors import AlsoboughtError, Unusable
+from alsobought.errors import AlsoboughtError, Unusable
+from alsobought.logs import open_log
+from alsobought.settings import Settings, hosts_for_editing
+
 from app.folder import folder_of, refuse_if_held
-from app.logs import open_log
-from app.settings import Settings, hosts_for_editing
 
 NOT_LOADED = 4  # gunicorn's own word for "the application does not load": it stops instead of trying again
 

@@ -11,8 +11,8 @@ import hashlib
 import time
 
 import msgspec
+from alsobought.errors import WarehouseFault
 
-from app.errors import WarehouseFault
 from app.rewrites import newest_blocks
 from app.scratch import clone_table
 from app.views import CountTable

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from alsobought.errors import MigrationFault
+from alsobought.settings import Settings
+
 from app import migrate
 from app.answers import Answers, open_library
 from app.errands import do
-from app.errors import MigrationFault
 from app.follow import Follower, OwnSight, Sight
 from app.ingest import Writer
 from app.intake import utc_now
 from app.pipes.library import Library
 from app.posts import Direct, Logged, Posts
 from app.recorder import AtOnce, Recorder
-from app.settings import Settings
 from app.touched import Touching
 from app.warehouse import Warehouse, open_warehouse
 

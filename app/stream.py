@@ -20,18 +20,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from alsobought.errors import AlsoboughtError, Busy
+from alsobought.events import STANDARD_TYPES, Rules
+from alsobought.failpoints import reach
+from alsobought.settings import Settings, more_event_types
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.chunk import Part, parts
-from app.errors import AlsoboughtError, Busy
-from app.events import STANDARD_TYPES, Rules
-from app.failpoints import reach
 from app.ingest import Writer
 from app.intake import Errand, Stored
 from app.kafka import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
 from app.lag import Range
 from app.ledger import read_to
-from app.settings import Settings, more_event_types
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
+from alsobought.errors import AlsoboughtError
+
 from app.cache import Cache
-from app.errors import AlsoboughtError
 from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ import socket
 import time
 
 import msgspec
+from alsobought.errors import NotStored
 
-from app.errors import NotStored
 from app.rewrites import under_way
 from app.warehouse import Warehouse
 

@@ -6,8 +6,8 @@ import hashlib
 from typing import Any
 
 import msgspec
+from alsobought.errors import BadRequest, Unusable
 
-from app.errors import BadRequest, Unusable
 from app.ingest import Writer
 from app.people import accounts_of
 from app.retention import horizon, stored_at

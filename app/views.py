@@ -14,10 +14,10 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 
 import sqlglot
+from alsobought.errors import Unusable
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from app.errors import Unusable
 from app.warehouse import Warehouse
 
 VIEW = "_mv"

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from alsobought.errors import WarehouseFault
+from alsobought.settings import Settings
 
-from app.errors import WarehouseFault
 from app.folder import folder_of, held_by
 from app.intake import Stored, Submission
 from app.line import SOCKET, Call, Line, Reply, Rows, address, error_of
-from app.settings import Settings
 from app.shop import Shop, open_shop
 from app.warehouse import Warehouse, open_warehouse
 

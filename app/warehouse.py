@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from alsobought.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
+from alsobought.settings import Settings
 
-from app.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
 from app.folder import claim, folder_of, refuse_if_full, release
-from app.settings import Settings
 
 log = logging.getLogger(__name__)
 

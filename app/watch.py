@@ -12,10 +12,11 @@ import threading
 import time
 from functools import partial
 
+from alsobought.errors import AlsoboughtError
+
 from app.check import Checked, check, sample_of
 from app.counts import wrong_sums
 from app.errands import do
-from app.errors import AlsoboughtError
 from app.ingest import Writer
 from app.intake import Errand
 from app.lag import Status, status

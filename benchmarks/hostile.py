@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from alsobought.events import Event
+from alsobought.settings import Settings
 
 from app.counts import wrong_rows
-from app.events import Event
 from app.intake import Submission
-from app.settings import Settings
 from app.shop import Shop, open_shop
 
 HERE = Path(__file__).resolve().parent

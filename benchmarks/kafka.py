@@ -24,11 +24,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+from alsobought.console import out
+from alsobought.settings import Settings
 from confluent_kafka import Producer
 
 from app import migrate
-from app.progress import out
-from app.settings import Settings
 from app.shop import Shop, open_shop
 from app.stream import Stream
 from tests.brokers import Broker, broker

@@ -16,13 +16,13 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from alsobought.errors import AlsoboughtError
+from alsobought.settings import HOME, from_environment
 
 from app.answers import answer
-from app.errors import AlsoboughtError
 from app.learning.context import Context
 from app.learning.registry import learn
 from app.pipes.library import Pipe
-from app.settings import HOME, from_environment
 from app.shop import Shop, open_shop
 
 ASKED, WARM = 100, 10

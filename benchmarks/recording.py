@@ -15,12 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from alsobought.events import Event
+from alsobought.logs import log_access, open_log, request_id
+from alsobought.settings import Settings
+
 from app.answers import Answer, answer
-from app.events import Event
 from app.intake import Submission, utc_now
-from app.logs import log_access, open_log, request_id
 from app.recorder import BATCH_ROWS, Asked, Recorder, parameters, row
-from app.settings import Settings
 from app.shop import Shop, open_shop
 
 CALLS = 20_000

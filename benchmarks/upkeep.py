@@ -71,15 +71,17 @@ def _memory() -> int:
 
 
 def _open(folder: Path) -> Any:
-    from app.settings import Settings
+    from alsobought.settings import Settings
+
     from app.shop import open_shop
 
     return open_shop(Settings(data=str(folder)))
 
 
 def _load(folder: Path) -> list[list[Any]]:
+    from alsobought.settings import Settings
+
     from app.demo.play import prepare
-    from app.settings import Settings
 
     prepare(Settings(data=str(folder)), "journey", Console(stderr=True))
     return []

@@ -20,11 +20,12 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from alsobought.errors import AlsoboughtError
+from alsobought.settings import HOME, Settings
+
 from app import migrate
 from app.cases import empty
-from app.errors import AlsoboughtError
 from app.intake import utc_now
-from app.settings import HOME, Settings
 from app.shop import Shop, open_shop
 from app.warehouse import open_warehouse
 from tests.process import free_port

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from app.settings import HOME
+from alsobought.settings import HOME
 
 # What root may do beyond others (read and write whatever the modes say) is laid down for good.
 WEAK = """
@@ -33,7 +33,7 @@ os.execv(sys.executable, [sys.executable, "-m", "app.cli", *sys.argv[1:]])
 REFUSING = """
 import sys
 from app import cli, warehouse
-from app.errors import NotStored
+from alsobought.errors import NotStored
 insert, left = warehouse.Warehouse.insert, [int(sys.argv.pop(1))]
 def refuse(self, table, *given, **named):
     left[0] -= table == "events"

@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alsobought.errors import Unusable
+from alsobought.events import Event, Item
+from alsobought.settings import HOME
 
-from app.errors import Unusable
 from app.evaluation.baselines import lightgbm_rank
 from app.evaluation.baselines.candidates import signed_root
 from app.evaluation.baselines.registry import BASELINES, Baseline, baseline
@@ -21,8 +23,6 @@ from app.evaluation.baselines.swing import Swing
 from app.evaluation.log import Collector, Log, Split
 from app.evaluation.measures import of_questions
 from app.evaluation.tasks import ALSO_BOUGHT, NEXT, NOVEL, TASKS, WINDOW, Query, queries
-from app.events import Event, Item
-from app.settings import HOME
 
 T = datetime(2026, 1, 1, tzinfo=UTC)
 TOY = ("ABC", "ABD", "AB", "AC", "BCD", "A", "CE", "DE")  # of /docs of similarities: a basket of each of eight people

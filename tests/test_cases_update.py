@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alsobought.console import out
+from alsobought.errors import Unusable
 
 from app.cases import Case, Outcome, Rows, cases_of
 from app.cases_update import answer_for, commented, emptied, updated
 from app.cli_cases import Tried, write_answers
-from app.errors import Unusable
-from app.progress import out
 
 TEXT = """\
 # On top.

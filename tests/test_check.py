@@ -12,13 +12,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from alsobought.errors import Busy, Unusable
+from alsobought.events import Event
+from alsobought.settings import HOME
 
 from app.check import Checked, check, sample_of
 from app.compare import SLOTS, Checks, Comparison, Difference, Slots
-from app.errors import Busy, Unusable
-from app.events import Event
 from app.intake import Submission
-from app.settings import HOME
 from app.shop import Shop
 from app.views import CountTable, count_tables
 from app.warehouse import Warehouse
@@ -442,7 +442,7 @@ def test_beside_a_running_service_a_plant_is_found_and_the_command_that_mends_it
         assert run("check").status == 0
         run.python(
             """
-            from app.settings import from_environment
+            from alsobought.settings import from_environment
             from app.visitor import reach_warehouse
             warehouse = reach_warehouse(from_environment())
             for table in ("item_hours (hour, item_key, events)", "order_items (order_key, item_key, first_seq)"):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 import pytest
+from alsobought.settings import HOME
 from click.testing import CliRunner
 
 from app.cli import main
-from app.settings import HOME
 from tests.process import Run, running, told, write
 from tests.web import VIEW
 
@@ -157,7 +157,7 @@ def test_check_passes_and_finds_a_planted_wrong_count(run: Run, tmp_path: Path) 
     assert sorted(re.findall(r"^ok +(\S+) ", ran.out, re.MULTILINE)) == checks
     run.python(
         """
-        from app.settings import from_environment
+        from alsobought.settings import from_environment
         from app.warehouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         warehouse.command("insert into alsobought.item_hours values ('2026-01-01 10:00:00', 'view', 1, '', 1)")

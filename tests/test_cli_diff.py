@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 import yaml
+from alsobought import console
+from alsobought.settings import HOME, read_settings
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from app import progress
 from app.cli import main
-from app.settings import HOME, read_settings
 from app.visitor import reach_warehouse
 from tests.process import Run, running, serving, told
 
@@ -193,13 +193,13 @@ def test_a_bar_comes_only_once_it_takes_long(monkeypatch: pytest.MonkeyPatch) ->
     def bar(*_: object) -> Iterator[Callable[[int], None]]:
         yield steps.append
 
-    monkeypatch.setattr(progress, "progress_bar", bar)
+    monkeypatch.setattr(console, "progress_bar", bar)
     terminal = Console(force_terminal=True, file=io.StringIO())
-    with progress.late_bar(terminal, "Asking", 4, "requests") as told:
+    with console.late_bar(terminal, "Asking", 4, "requests") as told:
         told(1)
         told(1)
         assert steps == []
-        monkeypatch.setattr(progress, "BAR_AFTER", -1)
+        monkeypatch.setattr(console, "BAR_AFTER", -1)
         told(1)
         told(1)
     assert steps == [3, 1]

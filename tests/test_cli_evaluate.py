@@ -11,16 +11,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from alsobought.errors import Unusable
+from alsobought.events import Event, Rules, read_events
+from alsobought.settings import HOME, Settings
 from click.testing import CliRunner
 
 from app.cli import main
 from app.demo import journey
-from app.errors import Unusable
 from app.evaluation.gates import read_gates
 from app.evaluation.shop_log import Head
 from app.evaluation.sources import Source, opened
-from app.events import Event, Rules, read_events
-from app.settings import HOME, Settings
 from tests.engines import Engine
 from tests.process import Run, running, serving, told
 

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alsobought.console import out
+from alsobought.errors import Unusable
+from alsobought.settings import HOME
 from click.testing import CliRunner
 
 from app.cli import main
-from app.errors import Unusable
 from app.pipe_files import draft
-from app.progress import out
-from app.settings import HOME
 from tests.engines import Engine
 from tests.process import Ran, Run, running, told, write
 

@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from alsobought.errors import Unusable
+from alsobought.events import Event, Item, Rules
 
 from app.columns import Columns, row_reader
-from app.errors import Unusable
-from app.events import Event, Item, Rules
 from tests.conftest import NOON
 
 RULES = Rules(NOON)

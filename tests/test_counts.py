@@ -12,18 +12,18 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from alsobought.errors import NotStored
+from alsobought.events import Event
+from alsobought.settings import HOME
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.cases import empty
 from app.counts import wrong_rows
-from app.errors import NotStored
-from app.events import Event
 from app.heal import heal
 from app.ingest import Writer
 from app.intake import Submission
 from app.rebuild import Rebuilt, Wanted, rebuild
-from app.settings import HOME
 from app.shop import Shop
 from tests.engines import Engine, drop
 from tests.fold import ALL, Happened, fold, tables

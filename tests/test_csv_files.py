@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from alsobought.errors import PipeFault
+from alsobought.events import STANDARD_TYPES
+from alsobought.settings import HOME
 
-from app.errors import PipeFault
-from app.events import STANDARD_TYPES
 from app.pipes.csv_files import CsvFile, read_csv
-from app.settings import HOME
 
 WORDS = {"event_type": STANDARD_TYPES, "pipe": ("*", "for_you", "trending")}
 RULES = (HOME / "sql" / "rules.csv").read_text().split("\n", 1)[0]

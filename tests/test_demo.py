@@ -17,12 +17,12 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pytest
+from alsobought.settings import HOME
 
 from app.counts import wrong_rows
 from app.demo import journey, toyshop
 from app.intake import Submission
 from app.ledger import resume_at
-from app.settings import HOME
 from app.shop import Shop
 from tests.process import free_port
 

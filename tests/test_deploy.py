@@ -23,9 +23,9 @@ import click
 import msgspec
 import pytest
 import yaml
+from alsobought.settings import HOME, PREFIX, Settings, read_settings
 
 from app.cli import main
-from app.settings import HOME, PREFIX, Settings, read_settings
 from app.shop import Shop
 from tests.process import free_port, running
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from alsobought.settings import HOME, Settings
 
 from app import doctor, examination
 from app.doctor import examine
 from app.examination import Finding, apart, in_own_process
 from app.folder import HOLDER
-from app.settings import HOME, Settings
 from app.shop import Shop
 from app.warehouse import WRITE_SETTINGS
 from tests.brokers import Broker

@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alsobought.errors import Unusable
+from alsobought.events import Event, Item
+from alsobought.settings import Settings
 
-from app.errors import Unusable
 from app.evaluation.log import Collector, Log, Split
 from app.evaluation.replay import Replayed, replayed
 from app.evaluation.run import Evaluation, Plan, evaluate, questions, systems_of
 from app.evaluation.sources import Source
 from app.evaluation.tasks import queries
-from app.events import Event, Item
-from app.settings import Settings
 from tests.engines import Engine
 
 T = datetime(2026, 1, 1, tzinfo=UTC)

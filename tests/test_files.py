@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from alsobought.errors import Unusable
 
-from app.errors import Unusable
 from app.files import Broken, Layout, Row, digest, opened
 
 GIVEN = [{"item_id": f"i{number}", "title": f"Grüner\n“Tee”, {number}"} for number in range(1, 51)]

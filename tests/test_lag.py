@@ -10,15 +10,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from alsobought.events import Event
+from alsobought.settings import Settings
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from app.events import Event
 from app.intake import Submission
 from app.kafka import topics as known_topics
 from app.lag import Gap, Status, disagreements, gaps, read_so_far, status
 from app.ledger import read_to
-from app.settings import Settings
 from app.shop import Shop
 from tests.brokers import Broker
 from tests.conftest import NOON
@@ -228,7 +228,7 @@ def put(run: Run, *ranges: dict[str, Any]) -> None:
     """Notes ranges in the warehouse of a command."""
     run.python(
         f"""
-        from app.settings import from_environment
+        from alsobought.settings import from_environment
         from app.warehouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         warehouse.insert("ingest_ranges", {msgspec.json.Encoder().encode_lines(ranges)!r})

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from app.settings import HOME
+from alsobought.settings import HOME
 
 LAYERS = [
     ["app.cli"],  # the hand
@@ -130,14 +129,21 @@ LAYERS = [
     ["app.evaluation.measures"],
     ["app.evaluation.tasks"],
     ["app.evaluation.log"],
-    ["app.events", "app.cache", "app.settings", "app.progress", "app.logs"],
+    ["alsobought.events", "app.cache", "alsobought.settings", "alsobought.console", "alsobought.logs"],
     ["app.line"],
-    ["app.expected", "app.failpoints", "app.replay.overlap"],
-    ["app.errors"],
+    ["app.expected", "alsobought.failpoints", "app.replay.overlap"],
+    ["alsobought.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}
 ENGINES = ("chdb", "clickhouse_connect")
-PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.template", "app.pipes.check", "app.errors"]
+PURE = [
+    "alsobought.events",
+    "app.pipes.header",
+    "app.pipes.parameters",
+    "app.pipes.template",
+    "app.pipes.check",
+    "alsobought.errors",
+]
 PURE += ["app.replay.overlap", "app.replay.report", "app.replay.words", "app.replay.markdown"]
 PURE += [
     f"app.pipes.{name}"

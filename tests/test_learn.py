@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alsobought.errors import Unusable
+from alsobought.events import Event, Item
+from alsobought.settings import HOME
 from scipy import sparse
 
 from app.answers import answer
-from app.errors import Unusable
-from app.events import Event, Item
 from app.intake import Submission
 from app.learning import replacement
 from app.learning.context import Context
 from app.learning.ease import strongest, weights
 from app.learning.learned import latest
 from app.learning.registry import LEARNERS, filling, learn
-from app.settings import HOME
 from app.shop import Shop
 from app.views import count_tables
 from tests.conftest import NOON

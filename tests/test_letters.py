@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from alsobought.errors import NotStored, Unusable
+from alsobought.events import Item, Rules
+from alsobought.settings import Settings
 
 from app import letters
-from app.errors import NotStored, Unusable
-from app.events import Item, Rules
 from app.intake import Submission
 from app.kafka import Topic
 from app.lag import gaps, read_so_far
@@ -33,7 +34,6 @@ from app.letters import (
     replay,
 )
 from app.messages import DeadLetter, events_of_message
-from app.settings import Settings
 from app.shop import Shop
 from app.stream import Stream
 from tests.brokers import Broker
@@ -314,7 +314,7 @@ def bury(run: Run, *dead: DeadLetter) -> None:
     lines = msgspec.json.Encoder().encode_lines(dead)
     run.python(
         f"""
-        from app.settings import from_environment
+        from alsobought.settings import from_environment
         from app.shop import open_shop
         shop = open_shop(from_environment())
         shop.warehouse.insert("dead_letters", {lines!r})
@@ -328,7 +328,7 @@ def counted(run: Run) -> list[list[int]]:
     found = run.python(
         """
         import json
-        from app.settings import from_environment
+        from alsobought.settings import from_environment
         from app.warehouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         print(json.dumps(warehouse.rows(

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alsobought.settings import HOME
 from flask.testing import FlaskClient
 
-from app.settings import HOME
 from app.shop import Shop
 from app.web.factory import create_app
 

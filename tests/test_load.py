@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alsobought.errors import NotStored
+from alsobought.events import Event, Rules
+from alsobought.settings import HOME
 
 from app.columns import Columns
 from app.counts import wrong_rows
-from app.errors import NotStored
-from app.events import Event, Rules
 from app.files import Rows
 from app.intake import Stored, Submission
 from app.ledger import known_offsets, resume_at
 from app.load import Report, Stream, Task, load_file
 from app.refusals import Refusals
-from app.settings import HOME
 from app.shop import Shop
 from tests.conftest import NOON
 from tests.process import write

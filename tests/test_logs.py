@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alsobought.logs import open_log, request_id
 from flask.testing import FlaskClient
 
-from app.logs import open_log, request_id
 from app.shop import Shop
 from app.web.factory import create_app
 from tests.process import Run, running, serving
@@ -218,7 +218,7 @@ def test_what_was_asked_is_in_the_table_once_the_service_has_stopped(run: Run) -
         assert service.process.returncode == 0
     stored = run.python(
         """
-        from app.settings import from_environment
+        from alsobought.settings import from_environment
         from app.warehouse import open_warehouse
         warehouse = open_warehouse(from_environment(), create=False)
         for row in warehouse.trusted_rows("select parameters, item_ids from alsobought.requests order by time").data:

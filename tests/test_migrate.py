@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from alsobought.errors import MigrationFault, WarehouseFault
 
-from app.errors import MigrationFault, WarehouseFault
 from app.migrate import plan, status, up
 from app.migrations import journal, lock
 from app.warehouse import Warehouse, open_warehouse

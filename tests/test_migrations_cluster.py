@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alsobought.settings import HOME, Settings
 
 from app.migrations.cluster import on_cluster
 from app.migrations.files import Migration, migrations, tables
 from app.migrations.statement import read_statement
-from app.settings import HOME, Settings
 from app.warehouse import Warehouse, open_warehouse
 
 GOLDEN = HOME / "tests" / "golden" / "cluster"

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+from alsobought.errors import MigrationFault
 
-from app.errors import MigrationFault
 from app.migrations import lock
 from app.warehouse import Warehouse, open_warehouse
 from tests.engines import Engine

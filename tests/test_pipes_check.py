@@ -6,9 +6,9 @@ import time
 
 import pytest
 import sqlglot
+from alsobought.errors import PipeFault
 from sqlglot import exp
 
-from app.errors import PipeFault
 from app.pipes.check import check, tables_of
 from app.pipes.columns import hidden_columns
 from app.pipes.scopes import scopes

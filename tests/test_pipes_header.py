@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alsobought.errors import PipeFault
+from alsobought.settings import HOME
 
-from app.errors import PipeFault
 from app.pipes.header import Fallback, Header, read_header
 from app.pipes.parameters import Parameter
-from app.settings import HOME
 
 
 def header(*lines: str) -> Header:

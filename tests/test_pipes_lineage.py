@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from alsobought.settings import HOME
 
 from app.answers import describer
 from app.pipes.library import Library
 from app.pipes.lineage import Lineage, lineage, sharing
-from app.settings import HOME
 from app.warehouse import Warehouse
 from tests.engines import Engine, drop
 

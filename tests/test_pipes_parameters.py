@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from alsobought.errors import BadParameters
 
-from app.errors import BadParameters
 from app.pipes.declaration import declared
 from app.pipes.parameters import Listed, Parameter, values
 from app.shop import Shop

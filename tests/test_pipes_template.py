@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from alsobought.errors import PipeFault
 
-from app.errors import PipeFault
 from app.pipes.parameters import Parameter
 from app.pipes.template import environment, placeholders, render
 

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from alsobought.errors import Unusable
+from alsobought.events import Event, Item
+from alsobought.settings import HOME
 
 from app.answers import answer
-from app.errors import Unusable
-from app.events import Event, Item
 from app.intake import Submission
 from app.learning.context import Context
 from app.learning.learned import latest
 from app.learning.logistic import edges, fitted, judged
 from app.learning.ranker import midnight
 from app.learning.registry import learn
-from app.settings import HOME
 from app.shop import Shop
 from tests.conftest import NOON
 from tests.test_learn import no_bar

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import click
 import msgspec
+from alsobought import errors
+from alsobought.settings import HOME, PREFIX, Settings, sentences
 
-from app import errors
 from app.cases import bench, cases_of
 from app.cli import main
-from app.settings import HOME, PREFIX, Settings, sentences
 from app.shop import open_shop
 from app.web.factory import create_app
 from tests.process import running, write
@@ -100,7 +100,7 @@ def test_the_count_table_of_the_readme_is_made_counts_and_is_checked(tmp_path: P
 
     run.python(
         """
-        from app.settings import from_environment
+        from alsobought.settings import from_environment
         from app.warehouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         warehouse.command("insert into alsobought.item_sales values ('tea', today(), 1, 1, 1)")

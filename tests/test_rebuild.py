@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from alsobought.errors import Unusable, WarehouseFault
+from alsobought.events import Event
 
 from app.counts import wrong_rows
-from app.errors import Unusable, WarehouseFault
-from app.events import Event
 from app.intake import Submission, utc_now
 from app.rebuild import Rebuilt
 from app.shop import Shop

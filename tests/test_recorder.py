@@ -12,16 +12,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from alsobought.errors import NotStored
+from alsobought.events import Event, Item
+from alsobought.settings import Settings
 from flask.testing import FlaskClient
 
 from app import recorder
 from app.answers import answer
 from app.cases import Case, bench
-from app.errors import NotStored
-from app.events import Event, Item
 from app.intake import Errand, Submission, utc_now
 from app.recorder import MAX_PARAMETERS, Asked
-from app.settings import Settings
 from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, buy, emptied, error_of, stored

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from alsobought.errors import Unusable
 from flask.testing import FlaskClient
 
-from app.errors import Unusable
 from app.intake import utc_now
 from app.replay.ask import Pair, Side, replay, side, unknown
 from app.replay.compare import report

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+from alsobought.events import Event
 
-from app.events import Event
 from app.segment import MANY, ONE, events_of, looks_like_track
 
 CALL = {
@@ -92,6 +92,6 @@ def test_an_event_of_ours_is_not_taken_for_a_track_call() -> None:
 
 
 def test_every_call_is_mapped_to_a_standard_type() -> None:
-    from app.events import STANDARD_TYPES
+    from alsobought.events import STANDARD_TYPES
 
     assert {*ONE.values(), *MANY.values()} <= set(STANDARD_TYPES)

@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from alsobought.settings import HOME
 
-from app.settings import HOME
 from tests.process import Run, Service, running, serving, started
 from tests.web import VIEW
 
@@ -76,7 +76,7 @@ def test_stopping_loses_nothing_that_was_accepted(run: Run) -> None:
     assert len(refused) == 4
     stored = run.python(
         """
-        from app.settings import from_environment
+        from alsobought.settings import from_environment
         from app.warehouse import open_warehouse
         warehouse = open_warehouse(from_environment(), create=False)
         for (event_id,) in warehouse.trusted_rows("select event_id from alsobought.events").data:

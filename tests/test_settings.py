@@ -7,9 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-
-from app.errors import Unusable
-from app.settings import HOME, Settings, from_environment, more_event_types, origins, sentences
+from alsobought.errors import Unusable
+from alsobought.settings import HOME, Settings, from_environment, more_event_types, origins, sentences
 
 
 def test_without_variables_everything_has_its_default() -> None:

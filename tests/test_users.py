@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 import pytest
+from alsobought.errors import Unusable
+from alsobought.events import Event
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -18,8 +20,6 @@ from hypothesis import strategies as st
 from app.cases import empty
 from app.check import check
 from app.counts import wrong_rows
-from app.errors import Unusable
-from app.events import Event
 from app.export import export
 from app.heal import heal
 from app.ingest import Writer

@@ -12,9 +12,9 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from alsobought.errors import NotStored, TooSlow, WarehouseFault
+from alsobought.events import Event
 
-from app.errors import NotStored, TooSlow, WarehouseFault
-from app.events import Event
 from app.folder import held_by
 from app.holder import Holder
 from app.intake import Submission

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from alsobought.events import Event
 
-from app.events import Event
 from app.intake import Submission, utc_now
 from app.shop import Shop
 from app.watch import Watch

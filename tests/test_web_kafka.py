@@ -14,10 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from alsobought.errors import WarehouseFault
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from flask.testing import FlaskClient
 
-from app.errors import WarehouseFault
 from app.follow import Follower
 from app.intake import utc_now
 from app.posts import Direct

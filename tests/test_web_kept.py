@@ -7,9 +7,9 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from alsobought.errors import WarehouseFault
 from flask.testing import FlaskClient
 
-from app.errors import WarehouseFault
 from app.shop import Shop
 from app.touched import Touching
 from app.web.factory import create_app

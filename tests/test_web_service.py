@@ -10,14 +10,14 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+from alsobought.errors import TooSlow, WarehouseFault
+from alsobought.logs import CarryRequestId
+from alsobought.settings import HOME
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.errors import TooSlow, WarehouseFault
-from app.logs import CarryRequestId
 from app.pipes.library import Pipe
-from app.settings import HOME
 from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import VIEW, buy, emptied, error_of

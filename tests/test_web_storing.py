@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from alsobought.errors import NotStored
+from alsobought.events import Event, Item
 from flask.testing import FlaskClient
 
-from app.errors import NotStored
-from app.events import Event, Item
 from app.ingest import Writer
 from app.intake import Submission
 from app.posts import Direct

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from app.errors import Unusable
-from app.events import Event, Item
+from alsobought.errors import Unusable
+from alsobought.events import Event, Item
 
 LAST_DAY = date(2017, 12, 31)
 RESERVED_FROM = date(2017, 12, 4)  # from here on kept for one final measurement: no window may reach it

@@ -15,16 +15,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
+from alsobought.console import progress_bar
+from alsobought.events import Rules, read_events, read_items
+from alsobought.settings import Settings
 from rich.console import Console
 
 from app.demo import journey, toyshop
-from app.events import Rules, read_events, read_items
 from app.intake import Submission, utc_now
 from app.ledger import resume_at
 from app.load import Stream
 from app.migrations.files import migrations
-from app.progress import progress_bar
-from app.settings import Settings
 from app.shop import Shop, open_shop
 
 

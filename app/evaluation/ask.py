@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from alsobought.errors import Unusable
+
 from app.answers import Answer, answer
-from app.errors import Unusable
 from app.evaluation.tasks import ALSO_BOUGHT, NOVEL, Query
 from app.pipes.filling import SHOWN
 from app.pipes.library import SOURCE, Library, Pipe

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
 from msgspec import Meta
 
-from app.errors import Unusable
 from app.evaluation.bootstrap import Interval
 from app.evaluation.replay import Progress, replayed
 from app.evaluation.run import Plan, evaluate, systems_of
 from app.evaluation.sources import opened
 from app.pipes.library import Library
-from app.settings import Settings
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-from app.events import Event, in_utc
+from alsobought.events import Event, in_utc
 
 Integers = npt.NDArray[np.int64]
 MILLISECONDS_A_DAY = 86_400_000

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from alsobought.events import Event, Item
+from alsobought.settings import Settings
 
 from app.evaluation.log import Collector, Log, Split
 from app.evaluation.sources import Source
-from app.events import Event, Item
 from app.folder import refuse_if_held
 from app.intake import Submission
 from app.load import Stream
 from app.migrations.files import migrations
 from app.pipes.library import Library
-from app.settings import Settings
 from app.shop import Shop, open_shop
 
 WHOLE = "replayed"  # the file that says that all events are in

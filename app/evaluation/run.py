@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
+from alsobought.errors import AlsoboughtError, Unusable
 
-from app.errors import AlsoboughtError, Unusable
 from app.evaluation.ask import Form, ask, form
 from app.evaluation.baselines.registry import BASELINES, Baseline, baseline
 from app.evaluation.bootstrap import RESAMPLES

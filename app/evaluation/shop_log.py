@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+from alsobought.errors import AlsoboughtError
+from alsobought.events import Event
+from alsobought.settings import Settings
 
-from app.errors import AlsoboughtError
-from app.events import Event
-from app.settings import Settings
 from app.visitor import reach_warehouse
 from app.warehouse import Warehouse
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
+from alsobought.errors import Unusable
+from alsobought.events import Event, Item, Rules, read_events, read_items
+from alsobought.settings import HOME, Settings
 
 from app.demo import journey, toyshop
-from app.errors import Unusable
 from app.evaluation.log import Split
 from app.evaluation.shop_log import Head, Line
-from app.events import Event, Item, Rules, read_events, read_items
-from app.settings import HOME, Settings
 
 DATASETS = ("journey", "toyshop")
 BATCH = 50_000

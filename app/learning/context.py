@@ -11,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.errors import Unusable
+from alsobought.errors import Unusable
+
 from app.learning.replacement import Exchange, Replacement, exchange
 from app.pipes.places import unmarked, without_marks
 from app.pipes.template import Templates, environment, read_text

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
-from app.errors import Unusable
+from alsobought.errors import Unusable
+
 from app.learning.context import Context
 from app.learning.learner import Option, Report
 from app.learning.replacement import Replacement

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.errors import Unusable
+from alsobought.errors import Unusable
+
 from app.learning.context import Context
 from app.learning.learner import Option, Report
 

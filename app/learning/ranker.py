@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from app.errors import Unusable
+from alsobought.errors import Unusable
+
 from app.learning.context import Context
 from app.learning.learner import Option, Report
 

@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 
-from app.errors import Unusable
+from alsobought.errors import Unusable
+
 from app.learning.context import Context
 from app.learning.embeddings import Embeddings
 from app.learning.learned import Learned, note

@@ -13,9 +13,9 @@ from itertools import islice
 from typing import Any
 
 import msgspec
+from alsobought.errors import Unusable, WarehouseFault
+from alsobought.failpoints import reach
 
-from app.errors import Unusable, WarehouseFault
-from app.failpoints import reach
 from app.ingest import Writer
 from app.warehouse import Warehouse
 

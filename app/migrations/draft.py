@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from app.errors import Unusable
+from alsobought.errors import Unusable
+
 from app.migrations.files import UNWRITTEN, migrations
 
 STATEMENT = f"""-- {UNWRITTEN}

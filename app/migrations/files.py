@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
+from alsobought.errors import MigrationFault
 
-from app.errors import MigrationFault
 from app.migrations.statement import Statement, read_statement
 
 UNWRITTEN = "…"

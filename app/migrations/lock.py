@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import msgspec
+from alsobought.errors import AlsoboughtError, MigrationFault, WarehouseFault
 
-from app.errors import AlsoboughtError, MigrationFault, WarehouseFault
 from app.warehouse import Warehouse, quoted
 
 LOCK = "migrating"

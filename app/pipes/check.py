@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 import sqlglot
+from alsobought.errors import PipeFault
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from app.errors import PipeFault
 from app.pipes.columns import place_of
 from app.pipes.order import tells_apart
 from app.pipes.places import Places

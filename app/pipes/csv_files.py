@@ -24,7 +24,8 @@ from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
 
-from app.errors import PipeFault
+from alsobought.errors import PipeFault
+
 from app.pipes.declaration import declared
 from app.pipes.parameters import Parameter
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from app.errors import PipeFault
+from alsobought.errors import PipeFault
+
 from app.pipes.kinds import INTEGERS, MAX_LENGTH, TYPES, pattern, shown_plain
 from app.pipes.parameters import Parameter
 

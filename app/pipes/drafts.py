@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.errors import NoSuchPipe, NotSaved
+from alsobought.errors import NoSuchPipe, NotSaved
+
 from app.pipes.template import in_lines
 
 _saving = threading.Lock()

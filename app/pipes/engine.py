@@ -9,9 +9,9 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from alsobought.errors import PipeFault
 from sqlglot import exp
 
-from app.errors import PipeFault
 from app.pipes.columns import place_of, unknown_columns
 from app.pipes.places import Places
 from app.pipes.scopes import Scope

@@ -19,7 +19,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from app.errors import PipeFault
+from alsobought.errors import PipeFault
+
 from app.pipes.declaration import declared
 from app.pipes.kinds import shown_plain
 from app.pipes.parameters import Parameter

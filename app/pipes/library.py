@@ -17,7 +17,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from app.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
+from alsobought.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
+
 from app.pipes.check import check
 from app.pipes.header import Header, read_header
 from app.pipes.parameters import Parameter

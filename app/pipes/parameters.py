@@ -12,7 +12,8 @@ from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from typing import Any
 
-from app.errors import BadParameters, Detail
+from alsobought.errors import BadParameters, Detail
+
 from app.pipes.kinds import INTEGERS, MAX_LENGTH, limits, pattern, read, said, shown, shown_plain
 
 __all__ = ["INTEGERS", "MAX_LENGTH", "MAX_VALUES", "Parameter", "values"]

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
+from alsobought.errors import PipeFault
 from jinja2 import nodes
 from jinja2.bccache import Bucket
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from app.errors import PipeFault
 from app.pipes.csv_files import CsvFile, Literals, Words, read_csv
 from app.pipes.parameters import Parameter
 from app.pipes.places import Marks, Places, called, unmarked, without_marks

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from alsobought.errors import AlsoboughtError, PipeFault, TooSlow
 from sqlglot import exp
 
-from app.errors import AlsoboughtError, PipeFault, TooSlow
 from app.pipes.check import check, tables_of
 from app.pipes.columns import hidden_columns, place_of
 from app.pipes.engine import Asked, is_about_the_text, refused

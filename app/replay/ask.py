@@ -13,12 +13,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from alsobought.errors import AlsoboughtError, NoSuchPipe, Unusable, WarehouseFault
+from alsobought.settings import Settings
+
 from app.answers import Answer, answer, open_library
-from app.errors import AlsoboughtError, NoSuchPipe, Unusable, WarehouseFault
 from app.pipes.filling import shown_in
 from app.pipes.library import Library, Pipe
 from app.replay.requests import Request
-from app.settings import Settings
 from app.warehouse import Rows, Warehouse
 
 TRIES = 3  # of a pair that something was stored under

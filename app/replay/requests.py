@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from alsobought.errors import Unusable
+from alsobought.events import in_utc
 
-from app.errors import Unusable
-from app.events import in_utc
 from app.warehouse import Warehouse
 
 SHAPE = 'A line is an object of parameters: {"item_id": ["tea"], "limit": [3]}'

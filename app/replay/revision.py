@@ -7,7 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from app.errors import Unusable
+from alsobought.errors import Unusable
+
 from app.pipes.template import files
 
 FOLDERS = {"pipes": ".sql", "sql/macros": ".sql", "sql": ".csv"}  # and what in them makes an answer

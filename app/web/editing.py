@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from alsobought.errors import BadRequest, NotSaved, PipeFault, TooLarge, Unusable
 from flask import Blueprint, Response, request
 
 from app.answers import answer_by
 from app.apart import run_cases
-from app.errors import BadRequest, NotSaved, PipeFault, TooLarge, Unusable
 from app.pipes.drafts import save
 from app.pipes.library import Pipe
 from app.pipes.template import MAX_TEXT

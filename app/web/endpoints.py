@@ -9,11 +9,7 @@ from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
-from flask import Blueprint, Response, current_app, g, render_template, request
-from werkzeug.exceptions import RequestEntityTooLarge
-
-from app.answers import Answer, answer
-from app.errors import (
+from alsobought.errors import (
     AlsoboughtError,
     BadEvents,
     BadItems,
@@ -23,12 +19,16 @@ from app.errors import (
     TooLarge,
     WarehouseFault,
 )
-from app.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, sentence, split
+from alsobought.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, sentence, split
+from alsobought.settings import more_event_types
+from flask import Blueprint, Response, current_app, g, render_template, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from app.answers import Answer, answer
 from app.pipes.library import Entry
 from app.pipes.parameters import Listed
 from app.posts import Taken
 from app.recorder import Asked, parameters
-from app.settings import more_event_types
 from app.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity
 from app.web.guard import refuse_other_sites
 from app.web.metrics import Metrics

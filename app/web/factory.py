@@ -9,15 +9,15 @@ import time
 import uuid
 
 import msgspec
+from alsobought.errors import AlsoboughtError, Detail, shape
+from alsobought.logs import log_access, request_id
+from alsobought.settings import Settings, hosts_for_editing, origins
 from flask import Flask, Response, g, request
 from flask_cors import CORS
 from werkzeug.exceptions import HTTPException
 
-from app.errors import AlsoboughtError, Detail, shape
 from app.holder import Holder
 from app.live import Live
-from app.logs import log_access, request_id
-from app.settings import Settings, hosts_for_editing, origins
 from app.shop import Shop, open_shop
 from app.watch import Watch
 from app.web import editing, workbench

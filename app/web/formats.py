@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from alsobought.errors import NoSuchPipe, NotAcceptable
 from werkzeug.datastructures import MIMEAccept
 
 from app.answers import Answer
-from app.errors import NoSuchPipe, NotAcceptable
 
 FORMATS = {
     "json": "application/json",

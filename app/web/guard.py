@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 
+from alsobought.errors import NotAllowed
+from alsobought.settings import Settings, hosts_for_editing, origins
 from werkzeug import Request
-
-from app.errors import NotAllowed
-from app.settings import Settings, hosts_for_editing, origins
 
 HEADER = "X-Workbench"
 PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")

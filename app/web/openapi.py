@@ -10,9 +10,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from alsobought.errors import Detail, shape
+from alsobought.events import ID_LENGTH, STANDARD_TYPES, Event, Item
 
-from app.errors import Detail, shape
-from app.events import ID_LENGTH, STANDARD_TYPES, Event, Item
 from app.pipes.filling import chain
 from app.pipes.library import SOURCE, Pipe
 from app.web.formats import FORMATS

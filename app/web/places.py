@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.errors import Busy
+from alsobought.errors import Busy
 
 FOR_READERS = 2
 PATIENCE = 1.0  # seconds

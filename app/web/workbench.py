@@ -10,10 +10,10 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+from alsobought.errors import AlsoboughtError
 from flask import Blueprint, Response, current_app, g, request
 
 from app.answers import answer, bound_sql
-from app.errors import AlsoboughtError
 from app.explain import explain
 from app.live import Live
 from app.pipes.drafts import read_source

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import click
 import msgspec
+from alsobought.settings import Settings
 
-from app.settings import Settings
 from app.shop import open_shop
 from app.web.factory import create_app
 

@@ -8,10 +8,11 @@ import random
 import sys
 from datetime import UTC, datetime
 
+from alsobought.events import Event
+from alsobought.settings import HOME, Settings
+
 from app.counts import wrong_rows
-from app.events import Event
 from app.intake import Submission
-from app.settings import HOME, Settings
 from app.shop import open_shop
 
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from alsobought.settings import HOME, Settings
 from confluent_kafka import Consumer, TopicPartition
 
 from app.counts import wrong_rows
 from app.kafka import KafkaAway, Place, bounds, topics
-from app.settings import HOME, Settings
 from app.warehouse import Warehouse, open_warehouse
 from tests.fold import Happened, fold, tables
 

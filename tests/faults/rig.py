@@ -24,11 +24,11 @@ from typing import IO, Any
 from urllib.request import Request, urlopen
 
 import msgspec
+from alsobought.settings import HOME, Settings
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from app.kafka import EVENT_PARTITIONS as PARTITIONS
 from app.kafka import bounds
-from app.settings import HOME, Settings
 from app.warehouse import open_warehouse
 from tests.engines import migrated
 from tests.faults.mixed import Message, mixed

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alsobought.settings import HOME
 
-from app.settings import HOME
 from tests.faults.mixed import mixed
 from tests.faults.rig import THOROUGH, Rig
 from tests.process import Run
@@ -146,7 +146,7 @@ def test_killed_when_a_table_has_noted_an_insert_it_gets_it_all_the_same(
 
 
 WINDOWS = """
-from app.settings import from_environment
+from alsobought.settings import from_environment
 from app.warehouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 sql = "select name from system.tables where create_table_query like '%deduplication_window = 0%'"

@@ -13,12 +13,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from alsobought.errors import NotStored
+from alsobought.events import Event
+from alsobought.settings import HOME, Settings
 
 from app.counts import wrong_rows
-from app.errors import NotStored
-from app.events import Event
 from app.intake import Submission
-from app.settings import HOME, Settings
 from app.shop import Shop, open_shop
 from app.turns import claim
 from tests.engines import migrated

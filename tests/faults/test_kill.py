@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from alsobought.settings import HOME, Settings
 
 from app.heal import GOOD_END
-from app.settings import HOME, Settings
 from tests.engines import front, migrated
 
 KILLS = int(os.environ.get("KILLS", "3"))

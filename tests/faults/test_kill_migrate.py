@@ -9,8 +9,8 @@ import signal
 from pathlib import Path
 
 import pytest
+from alsobought.settings import HOME
 
-from app.settings import HOME
 from tests.process import Run, running
 
 STEPS = ("migrate.started", "migrate.ran", "migrate.applied")
@@ -25,7 +25,7 @@ TEXTS = {
     "0006_six": "alter table {{ database }}.one modify comment 'done'",
 }
 SCHEMA = """
-from app.settings import from_environment
+from alsobought.settings import from_environment
 from app.warehouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 sql = "select create_table_query from system.tables where database = 'alsobought' order by name"

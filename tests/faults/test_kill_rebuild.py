@@ -10,20 +10,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from alsobought.settings import HOME
 
-from app.settings import HOME
 from tests.process import Run, running, serving, write
 
 ROWS = 400
 SPOIL = """
-from app.settings import from_environment
+from alsobought.settings import from_environment
 from app.warehouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 warehouse.command("insert into alsobought.{0} select * from alsobought.{0} settings insert_deduplicate = 0")
 warehouse.close()
 """
 IN_SERVICE = """
-from app.settings import from_environment
+from alsobought.settings import from_environment
 from app.warehouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 print(warehouse.trusted_rows("select sum(baskets) from alsobought.co_baskets").data[0][0])

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from app.failpoints import VARIABLE
-from app.settings import HOME
+from alsobought.failpoints import VARIABLE
+from alsobought.settings import HOME
 
 TABLES = sorted(path.stem for path in (HOME / "sql" / "checks").glob("*.sql"))
 POINTS = ["begun", "noted", *TABLES, "moved", "deleted", "ended"]
@@ -21,9 +20,9 @@ CHILD = """
 import json, random, sys
 from datetime import UTC, datetime
 from app.counts import wrong_rows
-from app.events import Event
+from alsobought.events import Event
 from app.intake import Submission
-from app.settings import HOME, Settings
+from alsobought.settings import HOME, Settings
 from app.shop import open_shop
 
 dsn, seed, change = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from alsobought.events import Item
 from implicit.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
@@ -15,7 +16,6 @@ from app.evaluation.baselines.matrices import of_baskets, of_users
 from app.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows, user_rows
 from app.evaluation.log import Purchases
 from app.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
-from app.events import Item
 
 FACTORS = 128
 REGULARISATION = 0.05

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from alsobought.events import Item
 from scipy import sparse
 
 from app.evaluation.baselines.co_occurrence import PRIOR, basket_weights
@@ -15,7 +16,6 @@ from app.evaluation.baselines.scores import Floats, baskets_ago, forbid, popular
 from app.evaluation.baselines.user_cf import BLEND, UserCF
 from app.evaluation.log import Integers, Purchases
 from app.evaluation.tasks import NOVEL, Query
-from app.events import Item
 
 CANDIDATES = 200
 BLOCK = 64  # questions with a score for every item at once

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from alsobought.events import Item
 from scipy import sparse
 
 from app.evaluation.baselines.matrices import of_baskets, of_users, with_stranger
 from app.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows, user_rows
 from app.evaluation.log import Purchases
 from app.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
-from app.events import Item
 from app.learning.ease import weights
 
 ITEMS = 8_000

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
-from app.errors import Unusable
+from alsobought.errors import Unusable
+from alsobought.events import Item
+
 from app.evaluation.log import Purchases
 from app.evaluation.tasks import Query
-from app.events import Item
 
 
 class Baseline(Protocol):

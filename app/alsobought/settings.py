@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from alsobought.errors import Unusable
+from alsobought.failpoints import VARIABLE as FAILPOINT
 from msgspec import Meta
 
-from app.errors import Unusable
-from app.failpoints import VARIABLE as FAILPOINT
-
 PREFIX = "ALSOBOUGHT_"
-HOME = Path(__file__).resolve().parent.parent
+HOME = Path(__file__).resolve().parents[2]
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[int, Meta(ge=1, le=2**53)]
