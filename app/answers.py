@@ -18,6 +18,7 @@ import msgspec
 from alsobought.errors import AlsoboughtError, PipeBroken
 from alsobought.events import STANDARD_TYPES
 from alsobought.settings import Settings, more_event_types
+from alsobought.storage.warehouse import Column, Rows, Statistics, Warehouse
 
 from app.cache import Cache
 from app.pipes.filling import Filling, renamed
@@ -26,7 +27,6 @@ from app.pipes.library import Describe, Library, Pipe
 from app.pipes.parameters import values
 from app.pipes.template import ASKED, CLOCK, mentioned
 from app.pipes.tried import Tried, tried_file
-from app.warehouse import Column, Rows, Statistics, Warehouse
 
 SAFE_INTEGER = 2**53
 WIDE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that may hold a larger one, somewhere within

@@ -9,10 +9,9 @@ from datetime import date, timedelta
 
 from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES
-
-from app.scratch import Scratch
-from app.views import CountTable
-from app.warehouse import Warehouse, quoted
+from alsobought.storage.count_tables import CountTable
+from alsobought.storage.scratch_database import Scratch
+from alsobought.storage.warehouse import Warehouse, quoted
 
 DAYS = 400
 

@@ -31,9 +31,9 @@ import msgspec
 from alsobought.errors import Unusable
 from alsobought.events import in_utc
 from alsobought.settings import Settings
+from alsobought.storage.catalogue import load_dictionaries
 from flask.testing import FlaskClient
 
-from app.catalogue import load_dictionaries
 from app.expected import TOLERANCE, difference
 from app.pipes.library import SOURCE
 from app.shop import Shop, open_shop

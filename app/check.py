@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 from alsobought.errors import Unusable
+from alsobought.storage.count_tables import count_tables, named
+from alsobought.storage.warehouse import Warehouse
 
 from app.compare import SLOTS, Checks, Comparison, Slots
-from app.views import count_tables, named
-from app.warehouse import Warehouse
 
 
 class Checked(msgspec.Struct):

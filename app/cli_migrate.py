@@ -13,8 +13,9 @@ from alsobought.errors import Unusable
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
+    from alsobought.storage.warehouse import Warehouse
+
     from app.migrate import Step
-    from app.warehouse import Warehouse
 
 COLOURS = {"applied": "green", "pending": "yellow", "started": "yellow", "failed": "red", "edited": "red"}
 
@@ -155,7 +156,8 @@ def _show_plan(settings: Settings) -> None:
 @contextmanager
 def _perhaps_open(settings: Settings) -> Iterator[Warehouse | None]:
     """The warehouse, if there is one: looking must not make it."""
-    from app.folder import folder_of
+    from alsobought.storage.folder_lock import folder_of
+
     from app.visitor import reach_warehouse
 
     folder = folder_of(settings.warehouse_dsn)

@@ -17,9 +17,10 @@ from app.cli_diff import diff
 from app.cli_files import pipe_check, pipe_fmt, pipe_new
 
 if TYPE_CHECKING:
+    from alsobought.storage.warehouse import Warehouse
+
     from app.answers import Answer
     from app.explain import TableRead
-    from app.warehouse import Warehouse
 
 
 @click.group()

@@ -8,6 +8,7 @@ from typing import Any
 from alsobought.console import escaped, out
 from alsobought.errors import PipeFault, Unusable
 from alsobought.settings import Settings
+from alsobought.storage.warehouse import Warehouse
 from rich.table import Table
 
 from app.cases import cases_of
@@ -16,7 +17,6 @@ from app.pipes.library import Library, Pipe, is_name
 from app.pipes.lineage import lineage, sharing
 from app.pipes.parameters import Parameter
 from app.pipes.template import files, read_text
-from app.warehouse import Warehouse
 
 
 def listed(folder: Path) -> list[dict[str, Any]]:

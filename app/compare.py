@@ -17,10 +17,10 @@ from typing import Any
 
 import jinja2
 import msgspec
+from alsobought.storage.count_tables import CountTable
+from alsobought.storage.warehouse import Warehouse, plain_type
 
 from app.expired import sure
-from app.views import CountTable
-from app.warehouse import Warehouse, plain_type
 
 SLOTS = 10_000
 ROWS = 4_000_000  # of a table or of events, compared in one statement: about 1 GB

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from alsobought.errors import Unusable
+from alsobought.storage.count_tables import count_tables
+from alsobought.storage.warehouse import Warehouse
 
 from app.compare import Checks, Slots
-from app.views import count_tables
-from app.warehouse import Warehouse
 
 
 def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:

@@ -17,11 +17,12 @@ import msgspec
 from alsobought.console import ago
 from alsobought.errors import Unusable
 from alsobought.settings import PREFIX, Settings, read_settings
+from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, how_to_have_one
+from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
 
 from app import migrate
 from app.answers import open_library
 from app.examination import Finding, apart, in_own_process
-from app.folder import folder_of, held_by, holds_warehouse, how_to_have_one
 from app.intake import utc_now
 from app.lag import status
 from app.migrations.files import migrations
@@ -29,7 +30,6 @@ from app.pipes.library import Library
 from app.serve import refuse_if_port_is_taken, url
 from app.shop import open_shop
 from app.visitor import answers, reach_warehouse
-from app.warehouse import WRITE_SETTINGS, Warehouse
 
 TRIED = (26, 9)  # the server's version that chDB brings, and so the one that the tests run on
 MANY_PARTS = 300  # of one table; the engine slows inserts down from 1,000

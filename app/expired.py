@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from alsobought.events import AHEAD
-
-from app.retention import stored_at
-from app.views import CountTable
+from alsobought.storage.count_tables import CountTable
+from alsobought.storage.retention import stored_at
 
 FIRST_SEEN = "user_items"  # of a user, the first_seq of every event
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from app.people import guests_of
+from alsobought.storage.count_tables import count_tables
+from alsobought.storage.identities import guests_of
+from alsobought.storage.warehouse import Warehouse
+
 from app.rewrite_users import NAMES_USER
-from app.views import count_tables
-from app.warehouse import Warehouse
 
 
 def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:

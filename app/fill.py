@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import msgspec
 from alsobought.failpoints import reach
+from alsobought.storage.count_tables import CountTable
+from alsobought.storage.scratch_database import Scratch
+from alsobought.storage.warehouse import Warehouse, one_block, quoted
 
 from app.buckets import literal
-from app.scratch import Scratch
 from app.shadow import Place, Shadows, State
-from app.views import CountTable
-from app.warehouse import Warehouse, one_block, quoted
 
 # Inside a view it took 4 times as long.
 FILTER_LAST = "query_plan_filter_push_down = 0, enable_optimize_predicate_expression = 0"

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 
 import msgspec
 from alsobought.errors import AlsoboughtError
+from alsobought.storage.warehouse import Warehouse
 
 from app.answers import Answers
 from app.ingest import Writer
 from app.touched import Touching
-from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class Happened(msgspec.Struct):
 class News(msgspec.Struct):
     """The batches that are new together, and what the server does: inserts of events under way, loads of the catalogue.
 
-    `rewritten` is the newest change of stored rows that is done (`app/rewrites.py`).
+    `rewritten` is the newest change of stored rows that is done (`app/alsobought/storage/mutation_journal.py`).
     """
 
     newest: int

@@ -9,13 +9,13 @@ import time
 from typing import Any
 
 from alsobought.errors import Busy
+from alsobought.storage.count_tables import count_tables
+from alsobought.storage.retention import horizon
+from alsobought.storage.scratch_database import Scratch
+from alsobought.storage.warehouse import Warehouse
 
 from app.ingest import Writer
-from app.retention import horizon
-from app.scratch import Scratch
 from app.turns import TurnLost
-from app.views import count_tables
-from app.warehouse import Warehouse
 
 LOOKS, PAUSE_SECONDS = 5, 0.02
 

@@ -19,12 +19,12 @@ from typing import Any
 import msgspec
 from alsobought.errors import AlsoboughtError, NotStored, WarehouseFault
 from alsobought.events import Event, Item
+from alsobought.storage.warehouse import Warehouse
 
 from app.errands import do
 from app.ingest import Writer
 from app.intake import Stored, Submission, submit_when_there_is_room
 from app.line import SOCKET, Call, Line, Reply, Rows, address, fault_of
-from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 

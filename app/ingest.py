@@ -25,16 +25,16 @@ from alsobought.errors import AlsoboughtError, Busy, NotStored
 from alsobought.events import Event, Item, in_utc
 from alsobought.failpoints import reach
 from alsobought.settings import Settings
+from alsobought.storage.catalogue import Catalogue
+from alsobought.storage.identities import Known, People
+from alsobought.storage.ledger import known_ids, known_offsets
+from alsobought.storage.retention import keep
+from alsobought.storage.warehouse import Warehouse
 
-from app.catalogue import Catalogue
 from app.heal import batch_token, ended_well, heal, note_good_end
 from app.intake import Errand, ItemRow, Row, Stored, Submission, utc_now
-from app.ledger import known_ids, known_offsets
-from app.people import Known, People
-from app.retention import keep
 from app.rewrite_users import finish_rewrites
 from app.turns import TurnLost, claim, confirm, note_stored
-from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 

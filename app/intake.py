@@ -13,8 +13,7 @@ import msgspec
 from alsobought.errors import Busy
 from alsobought.events import Event, Item
 from alsobought.settings import Settings
-
-from app.warehouse import Warehouse
+from alsobought.storage.warehouse import Warehouse
 
 BUSY_SECONDS = 0.1
 

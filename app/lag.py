@@ -14,11 +14,11 @@ import msgspec
 from alsobought.console import ago, escaped, out
 from alsobought.errors import WarehouseFault
 from alsobought.settings import Settings
+from alsobought.storage.warehouse import Warehouse
 from rich.table import Table
 
 from app.intake import utc_now
 from app.kafka import Place, Topic, bounds, topics
-from app.warehouse import Warehouse
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ALARMS = 20  # of each kind

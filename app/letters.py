@@ -18,11 +18,11 @@ import msgspec
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rules
 from alsobought.failpoints import reach
+from alsobought.storage.ledger import LISTED
+from alsobought.storage.warehouse import Warehouse
 
 from app.intake import Intake, Submission, submit_when_there_is_room
-from app.ledger import LISTED
 from app.messages import DeadLetter, events_of_message, items_of_message
-from app.warehouse import Warehouse
 
 PAGE_LETTERS = 1_000
 PAGE_BYTES = 32_000_000

@@ -10,10 +10,10 @@ import time
 from datetime import datetime
 
 import msgspec
+from alsobought.storage.warehouse import Warehouse
 
 from app.lag import Part
 from app.shop import Shop
-from app.warehouse import Warehouse
 from app.watch import Watch
 
 SECONDS = 60

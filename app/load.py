@@ -21,8 +21,8 @@ import msgspec
 from alsobought.errors import Busy, NotStored, Unusable
 from alsobought.events import Event, Item, Rules
 from alsobought.failpoints import reach
+from alsobought.storage import ledger
 
-from app import ledger
 from app.columns import Columns, check_columns, row_reader
 from app.files import STDIN, Layout, Row, Rows, digest, opened
 from app.intake import Intake, Stored, Submission

@@ -16,6 +16,8 @@ import msgspec
 from alsobought.errors import AlsoboughtError, MigrationFault, TooSlow
 from alsobought.failpoints import reach
 from alsobought.settings import Settings
+from alsobought.storage.count_tables import VIEW
+from alsobought.storage.warehouse import Warehouse, open_warehouse
 
 from app.migrations import journal, lock
 from app.migrations.cluster import create_database, on_cluster
@@ -24,8 +26,6 @@ from app.migrations.journal import Entry
 from app.migrations.schema import DATABASE, schema
 from app.migrations.statement import Statement, read_statement, repeatable
 from app.shadow import seconds_of
-from app.views import VIEW
-from app.warehouse import Warehouse, open_warehouse
 
 
 @dataclass(frozen=True)

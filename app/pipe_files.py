@@ -9,11 +9,11 @@ from pathlib import Path
 import msgspec
 from alsobought.errors import Unusable
 from alsobought.settings import Settings
+from alsobought.storage.warehouse import Warehouse
 
 from app.answers import open_library
 from app.pipes.library import Library
 from app.shop import open_shop
-from app.warehouse import Warehouse
 
 LINE_LENGTH = 110
 

@@ -14,11 +14,11 @@ import msgspec
 from alsobought.errors import AlsoboughtError, Busy, Detail, TooLarge
 from alsobought.events import Event, Item
 from alsobought.settings import Settings
+from alsobought.storage.warehouse import Warehouse
 
 from app.follow import Sight, has_passed
 from app.ingest import Writer
 from app.intake import Submission
-from app.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from app.producer import Log, Place

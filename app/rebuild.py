@@ -21,15 +21,15 @@ from alsobought.errors import AlsoboughtError, Unusable, WarehouseFault
 from alsobought.events import AHEAD
 from alsobought.failpoints import reach
 from alsobought.settings import Settings
+from alsobought.storage import mutation_journal
+from alsobought.storage.count_tables import CountTable, count_tables, named
+from alsobought.storage.retention import horizon, stored_at
+from alsobought.storage.warehouse import Warehouse
 
-from app import rewrites
 from app.buckets import first_after, literal, start_of
 from app.fill import ADDING, Filling
 from app.ingest import Writer
-from app.retention import horizon, stored_at
 from app.shadow import PART, RATE, Shadows, State, definition
-from app.views import CountTable, count_tables, named
-from app.warehouse import Warehouse
 
 TIMES = 5  # it begins anew, at most
 SPARE = timedelta(hours=23)  # so much longer than the margin of retention it may take
@@ -250,17 +250,17 @@ def exchange(writer: Writer, name: str, claim: str, pace: int) -> bool:
         return False
     if state.rewritten != newest_change(warehouse):
         return False
-    rewrite = rewrites.begin(warehouse, writer.take_seq(), "rebuild", "", [name], writer.confirm)
+    rewrite = mutation_journal.begin(warehouse, writer.take_seq(), "rebuild", "", [name], writer.confirm)
     reach("rebuild.journal")
     try:
         _take_in_and_exchange(writer, shadows, table, tables, state)
     except BaseException:
         with suppress(AlsoboughtError):
-            rewrites.let_go(warehouse, rewrite)
+            mutation_journal.let_go(warehouse, rewrite)
         raise
-    rewrites.end(warehouse, rewrite)
+    mutation_journal.end(warehouse, rewrite)
     if pace:
-        rewrites.note(warehouse, writer.take_seq(), RATE, {name: pace})
+        mutation_journal.note(warehouse, writer.take_seq(), RATE, {name: pace})
     writer.catalogue.read()
     writer.on_rewritten()
     return True

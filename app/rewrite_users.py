@@ -4,7 +4,7 @@ What a user adds to a table is what its view says of the user's events alone, si
 users. So a signed count loses what the view says of the events as they were and gains what it says of them as they will be;
 rows that belong to the user are deleted or written again; and the events themselves go last, for all else is made from them.
 
-Every step may be done twice. Where that would count twice, the journal (`app/rewrites.py`) tells by the newest block of the
+Every step may be done twice. Where that would count twice, the journal (`app/alsobought/storage/mutation_journal.py`) tells by the newest block of the
 table whether it was done. A crash is made good by the next writer, before it stores anything.
 """
 
@@ -19,12 +19,11 @@ from typing import Any
 import msgspec
 from alsobought.errors import AlsoboughtError
 from alsobought.failpoints import reach
-
-from app import rewrites
-from app.rewrites import Rewrite
-from app.scratch import Scratch, drop_scratch
-from app.views import CountTable, count_tables
-from app.warehouse import Warehouse, one_block, quoted
+from alsobought.storage import mutation_journal
+from alsobought.storage.count_tables import CountTable, count_tables
+from alsobought.storage.mutation_journal import Rewrite
+from alsobought.storage.scratch_database import Scratch, drop_scratch
+from alsobought.storage.warehouse import Warehouse, one_block, quoted
 
 KEYS = 10_000  # named in one statement
 BEFORE, AFTER = "before", "after"  # the scratch databases
@@ -68,26 +67,26 @@ def rewrite_users(warehouse: Warehouse, identity: int, wanted: Wanted, confirm: 
     about = msgspec.json.encode(wanted).decode()
     tables = count_tables(warehouse)
     names = ["events", *(table.name for table in tables)]
-    rewrite = rewrites.begin(warehouse, identity, kind, about, names, confirm)
+    rewrite = mutation_journal.begin(warehouse, identity, kind, about, names, confirm)
     try:
         return _carry_out(warehouse, rewrite, wanted, tables, frozenset())
     except BaseException:
         with suppress(AlsoboughtError):
-            rewrites.let_go(warehouse, rewrite)
+            mutation_journal.let_go(warehouse, rewrite)
         raise
 
 
 def finish_rewrites(warehouse: Warehouse) -> int:
     """Ends what a crash interrupted, and says how much that was."""
-    found = rewrites.unfinished(warehouse)
+    found = mutation_journal.unfinished(warehouse)
     for rewrite in found:
         if rewrite.about:
-            blocks = rewrites.newest_blocks(warehouse, rewrite.marks)
+            blocks = mutation_journal.newest_blocks(warehouse, rewrite.marks)
             done = frozenset(table for table, before in rewrite.marks.items() if blocks[table] > before)
             wanted = msgspec.json.decode(rewrite.about, type=Wanted)
             _carry_out(warehouse, rewrite, wanted, count_tables(warehouse), done)
         else:  # an exchange of tables is done or not done
-            rewrites.end(warehouse, rewrite)
+            mutation_journal.end(warehouse, rewrite)
     return len(found)
 
 
@@ -150,7 +149,7 @@ class _Change:
         self._after.histories(histories, wanted.horizon)
 
     def end(self) -> None:
-        rewrites.end(self._warehouse, self._rewrite)
+        mutation_journal.end(self._warehouse, self._rewrite)
         drop_scratch(self._warehouse, BEFORE, AFTER)
 
     def theirs(self, column: str) -> str:
@@ -290,7 +289,7 @@ class _Change:
 
     def _go_on(self) -> None:
         if self._warehouse.shared:
-            self._rewrite = rewrites.go_on(self._warehouse, self._rewrite)
+            self._rewrite = mutation_journal.go_on(self._warehouse, self._rewrite)
 
 
 def _listed(texts: Sequence[str]) -> str:

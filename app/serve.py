@@ -12,8 +12,7 @@ from typing import Any
 from alsobought.errors import AlsoboughtError, Unusable
 from alsobought.logs import open_log
 from alsobought.settings import Settings, hosts_for_editing
-
-from app.folder import folder_of, refuse_if_held
+from alsobought.storage.folder_lock import folder_of, refuse_if_held
 
 NOT_LOADED = 4  # gunicorn's own word for "the application does not load": it stops instead of trying again
 

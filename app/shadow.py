@@ -12,11 +12,10 @@ import time
 
 import msgspec
 from alsobought.errors import WarehouseFault
-
-from app.rewrites import newest_blocks
-from app.scratch import clone_table
-from app.views import CountTable
-from app.warehouse import Warehouse, one_block, quoted
+from alsobought.storage.count_tables import CountTable
+from alsobought.storage.mutation_journal import newest_blocks
+from alsobought.storage.scratch_database import clone_table
+from alsobought.storage.warehouse import Warehouse, one_block, quoted
 
 PAUSE_SECONDS = 0.1
 USUAL_RATE = 30_000  # events a second, where no rebuild was ever made

@@ -10,6 +10,7 @@ from typing import Any
 
 from alsobought.errors import MigrationFault
 from alsobought.settings import Settings
+from alsobought.storage.warehouse import Warehouse, open_warehouse
 
 from app import migrate
 from app.answers import Answers, open_library
@@ -21,7 +22,6 @@ from app.pipes.library import Library
 from app.posts import Direct, Logged, Posts
 from app.recorder import AtOnce, Recorder
 from app.touched import Touching
-from app.warehouse import Warehouse, open_warehouse
 
 _starting = threading.Lock()
 

@@ -24,6 +24,7 @@ from alsobought.errors import AlsoboughtError, Busy
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.failpoints import reach
 from alsobought.settings import Settings, more_event_types
+from alsobought.storage.ledger import read_to
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.chunk import Part, parts
@@ -31,7 +32,6 @@ from app.ingest import Writer
 from app.intake import Errand, Stored
 from app.kafka import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
 from app.lag import Range
-from app.ledger import read_to
 
 log = logging.getLogger(__name__)
 

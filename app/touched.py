@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from alsobought.errors import AlsoboughtError
+from alsobought.storage.warehouse import Warehouse
 
 from app.cache import Cache
-from app.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 

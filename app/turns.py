@@ -15,9 +15,8 @@ import time
 
 import msgspec
 from alsobought.errors import NotStored
-
-from app.rewrites import under_way
-from app.warehouse import Warehouse
+from alsobought.storage.mutation_journal import under_way
+from alsobought.storage.warehouse import Warehouse
 
 TURN_SECONDS = 1.0
 IDLE_SECONDS = 5.0  # a turn that brought nothing for so long is over
@@ -33,7 +32,7 @@ class TurnLost(NotStored):
 def claim(warehouse: Warehouse, above: int) -> int:
     """A new epoch, above this number and all others, that may store from now on.
 
-    Whoever changes stored rows (`app/rewrites.py`) says so first and then asks whether the turn is still theirs; who claims does
+    Whoever changes stored rows (`app/alsobought/storage/mutation_journal.py`) says so first and then asks whether the turn is still theirs; who claims does
     it the other way round, and waits: so one of the two always sees the other.
 
     Raises TurnLost if another claims at the same moment, NotStored if an insert from before does not end.

@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 from alsobought.errors import BadRequest, Unusable
+from alsobought.storage.count_tables import count_tables
+from alsobought.storage.identities import accounts_of
+from alsobought.storage.retention import horizon, stored_at
+from alsobought.storage.warehouse import Warehouse
 
 from app.ingest import Writer
-from app.people import accounts_of
-from app.retention import horizon, stored_at
 from app.rewrite_users import Part, Wanted, rewrite_users
 from app.shadow import discard
-from app.views import count_tables
-from app.warehouse import Warehouse
 
 
 class Verified(msgspec.Struct, frozen=True):

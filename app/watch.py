@@ -13,6 +13,7 @@ import time
 from functools import partial
 
 from alsobought.errors import AlsoboughtError
+from alsobought.storage.retention import horizon
 
 from app.check import Checked, check, sample_of
 from app.counts import wrong_sums
@@ -20,7 +21,6 @@ from app.errands import do
 from app.ingest import Writer
 from app.intake import Errand
 from app.lag import Status, status
-from app.retention import horizon
 
 log = logging.getLogger(__name__)
 

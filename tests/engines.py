@@ -22,12 +22,12 @@ from typing import Any
 
 from alsobought.errors import AlsoboughtError
 from alsobought.settings import HOME, Settings
+from alsobought.storage.warehouse import open_warehouse
 
 from app import migrate
 from app.cases import empty
 from app.intake import utc_now
 from app.shop import Shop, open_shop
-from app.warehouse import open_warehouse
 from tests.process import free_port
 
 NAMES = ("embedded", "http", "server")

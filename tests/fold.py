@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-from app.warehouse import Warehouse
+from alsobought.storage.warehouse import Warehouse
 
 NEIGHBOURS = {"co_baskets": 100, "co_purchases": 20, "co_views": 20}  # how far apart ranks still make a pair
 ALL = "all items"

@@ -15,13 +15,13 @@ import pytest
 from alsobought.errors import Busy, Unusable
 from alsobought.events import Event
 from alsobought.settings import HOME
+from alsobought.storage.count_tables import CountTable, count_tables
+from alsobought.storage.warehouse import Warehouse
 
 from app.check import Checked, check, sample_of
 from app.compare import SLOTS, Checks, Comparison, Difference, Slots
 from app.intake import Submission
 from app.shop import Shop
-from app.views import CountTable, count_tables
-from app.warehouse import Warehouse
 from tests.process import Run, running, serving, told, write
 
 CHECKS = HOME / "sql" / "checks"

@@ -18,11 +18,11 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 from alsobought.settings import HOME
+from alsobought.storage.ledger import resume_at
 
 from app.counts import wrong_rows
 from app.demo import journey, toyshop
 from app.intake import Submission
-from app.ledger import resume_at
 from app.shop import Shop
 from tests.process import free_port
 

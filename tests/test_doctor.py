@@ -15,13 +15,13 @@ from pathlib import Path
 import msgspec
 import pytest
 from alsobought.settings import HOME, Settings
+from alsobought.storage.folder_lock import HOLDER
+from alsobought.storage.warehouse import WRITE_SETTINGS
 
 from app import doctor, examination
 from app.doctor import examine
 from app.examination import Finding, apart, in_own_process
-from app.folder import HOLDER
 from app.shop import Shop
-from app.warehouse import WRITE_SETTINGS
 from tests.brokers import Broker
 from tests.kafka import Topics
 from tests.process import Ran, running, write

@@ -12,13 +12,13 @@ import msgspec
 import pytest
 from alsobought.events import Event
 from alsobought.settings import Settings
+from alsobought.storage.ledger import read_to
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from app.intake import Submission
 from app.kafka import topics as known_topics
 from app.lag import Gap, Status, disagreements, gaps, read_so_far, status
-from app.ledger import read_to
 from app.shop import Shop
 from tests.brokers import Broker
 from tests.conftest import NOON
@@ -229,7 +229,7 @@ def put(run: Run, *ranges: dict[str, Any]) -> None:
     run.python(
         f"""
         from alsobought.settings import from_environment
-        from app.warehouse import open_warehouse
+        from alsobought.storage.warehouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         warehouse.insert("ingest_ranges", {msgspec.json.Encoder().encode_lines(ranges)!r})
         warehouse.close()

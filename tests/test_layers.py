@@ -91,22 +91,22 @@ LAYERS = [
     ],  # what is done with the warehouse
     ["app.rewrite_users", "app.fill"],
     ["app.buckets", "app.shadow", "app.compare"],
-    ["app.scratch", "app.expired"],
+    ["alsobought.storage.scratch_database", "app.expired"],
     [
         "app.heal",
         "app.turns",
-        "app.people",
-        "app.retention",
-        "app.views",
-        "app.catalogue",
+        "alsobought.storage.identities",
+        "alsobought.storage.retention",
+        "alsobought.storage.count_tables",
+        "alsobought.storage.catalogue",
         "app.migrations.draft",
         "app.migrations.journal",
         "app.migrations.lock",
         "app.migrations.schema",
     ],
-    ["app.intake", "app.ledger", "app.rewrites"],
-    ["app.warehouse"],  # the door
-    ["app.folder"],
+    ["app.intake", "alsobought.storage.ledger", "alsobought.storage.mutation_journal"],
+    ["alsobought.storage.warehouse"],  # the door
+    ["alsobought.storage.folder_lock"],
     ["app.pipes.lineage", "app.pipes.filling"],
     ["app.pipes.library", "app.pipes.drafts"],  # the thought
     ["app.pipes.trial"],

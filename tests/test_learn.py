@@ -13,6 +13,7 @@ import pytest
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item
 from alsobought.settings import HOME
+from alsobought.storage.count_tables import count_tables
 from scipy import sparse
 
 from app.answers import answer
@@ -23,7 +24,6 @@ from app.learning.ease import strongest, weights
 from app.learning.learned import latest
 from app.learning.registry import LEARNERS, filling, learn
 from app.shop import Shop
-from app.views import count_tables
 from tests.conftest import NOON
 from tests.process import Run, serving, write
 

@@ -144,7 +144,7 @@ def test_a_warning_of_the_warehouse_carries_the_id_of_its_request(
     monkeypatch.setattr(reader, "raw_query", fail)
     assert client.get("/pipes/trending?limit=3", headers={"X-Request-Id": "one"}).status_code == 503
     assert [(one["level"], one["logger"], one["request_id"]) for one in lines(stream)] == [
-        ("warning", "app.warehouse", "one"),
+        ("warning", "alsobought.storage.warehouse", "one"),
         ("warning", "app.web.factory", "one"),
     ]
     assert "it is tired" in lines(stream)[0]["message"]
@@ -219,7 +219,7 @@ def test_what_was_asked_is_in_the_table_once_the_service_has_stopped(run: Run) -
     stored = run.python(
         """
         from alsobought.settings import from_environment
-        from app.warehouse import open_warehouse
+        from alsobought.storage.warehouse import open_warehouse
         warehouse = open_warehouse(from_environment(), create=False)
         for row in warehouse.trusted_rows("select parameters, item_ids from alsobought.requests order by time").data:
             print(*row)

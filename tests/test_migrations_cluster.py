@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from alsobought.settings import HOME, Settings
+from alsobought.storage.warehouse import Warehouse, open_warehouse
 
 from app.migrations.cluster import on_cluster
 from app.migrations.files import Migration, migrations, tables
 from app.migrations.statement import read_statement
-from app.warehouse import Warehouse, open_warehouse
 
 GOLDEN = HOME / "tests" / "golden" / "cluster"
 UPDATE = "GOLDEN=write python -m pytest tests/test_migrations_cluster.py"

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from alsobought.errors import MigrationFault, Unusable
 from alsobought.settings import HOME, Settings
+from alsobought.storage.warehouse import Warehouse, open_warehouse
 
 from app.counts import wrong_rows
 from app.migrate import up
 from app.migrations.draft import draft
 from app.migrations.files import migrations
 from app.migrations.statement import COMMANDS, REFUSED, read_statement, repeatable
-from app.warehouse import Warehouse, open_warehouse
 
 CREATE = "create table {{ database }}.one (x UInt8) engine = MergeTree order by x"
 

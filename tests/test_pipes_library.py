@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from alsobought.errors import NoSuchPipe, PipeBroken, WarehouseFault
 from alsobought.settings import HOME
+from alsobought.storage.warehouse import Warehouse
 
 from app.answers import answer, describer
 from app.pipes.library import Library, Pipe
 from app.pipes.scopes import Schema
 from app.pipes.tried import MAX_BYTES, Described, Tried, _read
-from app.warehouse import Warehouse
 from app.web.openapi import describe_api
 from tests.engines import Engine, drop
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from alsobought.settings import HOME
+from alsobought.storage.warehouse import Warehouse
 
 from app.answers import describer
 from app.pipes.library import Library
 from app.pipes.lineage import Lineage, lineage, sharing
-from app.warehouse import Warehouse
 from tests.engines import Engine, drop
 
 pytestmark = pytest.mark.embedded  # what is read is text

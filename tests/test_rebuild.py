@@ -12,12 +12,12 @@ import msgspec
 import pytest
 from alsobought.errors import Unusable, WarehouseFault
 from alsobought.events import Event
+from alsobought.storage.count_tables import count_tables
 
 from app.counts import wrong_rows
 from app.intake import Submission, utc_now
 from app.rebuild import Rebuilt
 from app.shop import Shop
-from app.views import count_tables
 from tests.fold import fold, tables
 from tests.test_counts import CHECKS, _checked, _happened, _order, rebuilt
 

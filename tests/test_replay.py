@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from alsobought.errors import Unusable
+from alsobought.storage.warehouse import Rows, Warehouse
 from flask.testing import FlaskClient
 
 from app.intake import utc_now
@@ -20,7 +21,6 @@ from app.replay.people import People, names_a_person
 from app.replay.report import Report, Thresholds, missed, ratio
 from app.replay.requests import Request, read_requests, recorded, write_requests
 from app.shop import Shop
-from app.warehouse import Rows, Warehouse
 from app.web.factory import create_app
 from tests.conftest import NOON
 from tests.process import write

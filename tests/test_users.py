@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from alsobought.errors import Unusable
 from alsobought.events import Event
+from alsobought.storage.retention import MARGIN, horizon, keep
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,6 @@ from app.export import export
 from app.heal import heal
 from app.ingest import Writer
 from app.intake import Submission, utc_now
-from app.retention import MARGIN, horizon, keep
 from app.shop import Shop
 from app.users import Receipt, Verified, verify
 from app.web.factory import create_app

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from alsobought.errors import NotStored, TooSlow, WarehouseFault
 from alsobought.events import Event
+from alsobought.storage.folder_lock import held_by
 
-from app.folder import held_by
 from app.holder import Holder
 from app.intake import Submission
 from app.line import SOCKET

@@ -283,7 +283,7 @@ def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskC
 
 
 def test_events_right_behind_an_item_get_its_category(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.catalogue.SECONDS", 60.0)  # no other reason to read the catalogue again
+    monkeypatch.setattr("alsobought.storage.catalogue.SECONDS", 60.0)  # no other reason to read the catalogue again
     held = Held(shop, monkeypatch)
     view = Event(event_type="view", user_id="u", item_id="tea")
     shop.writer.submit(Submission([view]))

@@ -18,11 +18,11 @@ import msgspec
 from alsobought.console import progress_bar
 from alsobought.events import Rules, read_events, read_items
 from alsobought.settings import Settings
+from alsobought.storage.ledger import resume_at
 from rich.console import Console
 
 from app.demo import journey, toyshop
 from app.intake import Submission, utc_now
-from app.ledger import resume_at
 from app.load import Stream
 from app.migrations.files import migrations
 from app.shop import Shop, open_shop

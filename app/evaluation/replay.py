@@ -12,10 +12,10 @@ from pathlib import Path
 import msgspec
 from alsobought.events import Event, Item
 from alsobought.settings import Settings
+from alsobought.storage.folder_lock import refuse_if_held
 
 from app.evaluation.log import Collector, Log, Split
 from app.evaluation.sources import Source
-from app.folder import refuse_if_held
 from app.intake import Submission
 from app.load import Stream
 from app.migrations.files import migrations

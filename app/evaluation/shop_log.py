@@ -16,9 +16,9 @@ import msgspec
 from alsobought.errors import AlsoboughtError
 from alsobought.events import Event
 from alsobought.settings import Settings
+from alsobought.storage.warehouse import Warehouse
 
 from app.visitor import reach_warehouse
-from app.warehouse import Warehouse
 
 PAGE = 200_000  # rows of an answer
 EVENT = (

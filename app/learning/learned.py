@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from alsobought.storage.warehouse import Warehouse
 
 from app.learning.learner import Report, Value
-from app.warehouse import Warehouse
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 from alsobought.errors import Unusable, WarehouseFault
 from alsobought.failpoints import reach
+from alsobought.storage.warehouse import Warehouse
 
 from app.ingest import Writer
-from app.warehouse import Warehouse
 
 ROWS = 10_000  # in one insert
 Exchange = Callable[[str, str], object]

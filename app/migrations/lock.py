@@ -15,8 +15,7 @@ from datetime import UTC, datetime
 
 import msgspec
 from alsobought.errors import AlsoboughtError, MigrationFault, WarehouseFault
-
-from app.warehouse import Warehouse, quoted
+from alsobought.storage.warehouse import Warehouse, quoted
 
 LOCK = "migrating"
 

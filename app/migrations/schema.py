@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from alsobought.storage.warehouse import Warehouse
+
 from app.migrations.files import Migration
-from app.warehouse import Warehouse
 
 DATABASE = "alsobought_replayed"  # a name that stands nowhere in the files, to be taken out of the text
 HEAD = "-- Made by `alsobought migrate schema` from migrations/: edit those, not this.\n"

@@ -15,8 +15,7 @@ from typing import Any
 import msgspec
 from alsobought.errors import Unusable
 from alsobought.events import in_utc
-
-from app.warehouse import Warehouse
+from alsobought.storage.warehouse import Warehouse
 
 SHAPE = 'A line is an object of parameters: {"item_id": ["tea"], "limit": [3]}'
 RECORD = "Ask it while `alsobought serve` runs, or name a file of requests with --from"

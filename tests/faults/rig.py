@@ -25,11 +25,11 @@ from urllib.request import Request, urlopen
 
 import msgspec
 from alsobought.settings import HOME, Settings
+from alsobought.storage.warehouse import open_warehouse
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from app.kafka import EVENT_PARTITIONS as PARTITIONS
 from app.kafka import bounds
-from app.warehouse import open_warehouse
 from tests.engines import migrated
 from tests.faults.mixed import Message, mixed
 from tests.faults.proof import Found, Log, answered, proof, read_log

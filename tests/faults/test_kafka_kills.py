@@ -147,7 +147,7 @@ def test_killed_when_a_table_has_noted_an_insert_it_gets_it_all_the_same(
 
 WINDOWS = """
 from alsobought.settings import from_environment
-from app.warehouse import open_warehouse
+from alsobought.storage.warehouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 sql = "select name from system.tables where create_table_query like '%deduplication_window = 0%'"
 print(warehouse.trusted_rows(sql).data)

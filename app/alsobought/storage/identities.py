@@ -9,8 +9,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from app.ledger import LISTED
-from app.warehouse import Warehouse
+from alsobought.storage.ledger import LISTED
+from alsobought.storage.warehouse import Warehouse
 
 
 @dataclass(frozen=True)

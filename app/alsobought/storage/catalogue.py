@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable
 
 from alsobought.errors import AlsoboughtError
-
-from app.ledger import LISTED
-from app.warehouse import Warehouse
+from alsobought.storage.ledger import LISTED
+from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 

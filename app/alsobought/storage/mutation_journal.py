@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import msgspec
-
-from app.warehouse import Warehouse
+from alsobought.storage.warehouse import Warehouse
 
 MANY = 1_000_000  # more words than any rewrite says
 HELD_SECONDS = 60  # so long after its last word a rewrite keeps other writers of a server waiting

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from app.views import CountTable
-from app.warehouse import Warehouse
+from alsobought.storage.count_tables import CountTable
+from alsobought.storage.warehouse import Warehouse
 
 MADE = "_made"
 

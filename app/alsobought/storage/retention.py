@@ -10,9 +10,8 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from alsobought.settings import Settings
-
-from app import rewrites
-from app.warehouse import Warehouse
+from alsobought.storage import mutation_journal
+from alsobought.storage.warehouse import Warehouse
 
 MARGIN = timedelta(hours=1)  # what is being read now must not expire meanwhile
 KIND = "retention"
@@ -46,7 +45,7 @@ def keep(warehouse: Warehouse, settings: Settings, now: datetime, identity: int)
     if before == wanted:
         return False
     if before:
-        rewrites.note(warehouse, identity, KIND, {"horizon": _begins(before, now)})
+        mutation_journal.note(warehouse, identity, KIND, {"horizon": _begins(before, now)})
     change = f"modify ttl toDateTime(intDiv(seq, 1000000)) + interval {wanted:d} day" if wanted else "remove ttl"
     warehouse.command(f"alter table {warehouse.database}.events {change}")
     return True

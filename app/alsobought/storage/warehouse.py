@@ -19,8 +19,7 @@ from typing import Any
 import msgspec
 from alsobought.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
 from alsobought.settings import Settings
-
-from app.folder import claim, folder_of, refuse_if_full, release
+from alsobought.storage.folder_lock import claim, folder_of, refuse_if_full, release
 
 log = logging.getLogger(__name__)
 

@@ -15,10 +15,9 @@ from graphlib import TopologicalSorter
 
 import sqlglot
 from alsobought.errors import Unusable
+from alsobought.storage.warehouse import Warehouse
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-
-from app.warehouse import Warehouse
 
 VIEW = "_mv"
 

@@ -9,8 +9,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
-
-from app.warehouse import Warehouse
+from alsobought.storage.warehouse import Warehouse
 
 MANY_IDS = 1000  # from here on a scan is quicker than asking the index of event_ids for each
 # Many values travel as one text, divided by a character that no id holds: an array of 50,000 takes seconds to parse.
