@@ -17,16 +17,16 @@ from typing import Any
 import msgspec
 from alsobought.errors import AlsoboughtError, PipeBroken
 from alsobought.events import STANDARD_TYPES
+from alsobought.pipes.fallbacks import Filling, renamed
+from alsobought.pipes.header import TOUCHED
+from alsobought.pipes.library import Describe, Library, Pipe
+from alsobought.pipes.parameters import values
+from alsobought.pipes.template import ASKED, CLOCK, mentioned
+from alsobought.pipes.validation_cache import Tried, tried_file
 from alsobought.settings import Settings, more_event_types
 from alsobought.storage.warehouse import Column, Rows, Statistics, Warehouse
 
 from app.cache import Cache
-from app.pipes.filling import Filling, renamed
-from app.pipes.header import TOUCHED
-from app.pipes.library import Describe, Library, Pipe
-from app.pipes.parameters import values
-from app.pipes.template import ASKED, CLOCK, mentioned
-from app.pipes.tried import Tried, tried_file
 
 SAFE_INTEGER = 2**53
 WIDE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that may hold a larger one, somewhere within

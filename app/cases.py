@@ -30,12 +30,12 @@ from typing import Annotated, Any
 import msgspec
 from alsobought.errors import Unusable
 from alsobought.events import in_utc
+from alsobought.pipes.library import SOURCE
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import load_dictionaries
 from flask.testing import FlaskClient
 
 from app.expected import TOLERANCE, difference
-from app.pipes.library import SOURCE
 from app.shop import Shop, open_shop
 from app.web.factory import create_app
 

@@ -164,8 +164,9 @@ def write_answers(failed: list[Tried], texts: Mapping[Path, bytes], console: Any
 
     `texts` are the files as their cases were read.
     """
+    from alsobought.pipes.drafts import replace_file
+
     from app.cases_update import answer_for, commented, emptied, updated
-    from app.pipes.drafts import replace_file
 
     still = [(one, "its rows are not what differs") for one in failed if not one.updatable]
     for path in dict.fromkeys(one.path for one in failed if one.updatable):

@@ -16,8 +16,9 @@ from alsobought.settings import Settings
 from app.cli_pipes import read_parameters
 
 if TYPE_CHECKING:
+    from alsobought.pipes.library import Library
+
     from app.evaluation.run import Evaluation, Plan
-    from app.pipes.library import Library
 
 TASKS = ("next", "next-novel", "window", "also-bought")
 DATASETS = ("journey", "toyshop")

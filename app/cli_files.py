@@ -72,8 +72,9 @@ def pipe_fmt(settings: Settings, names: tuple[str, ...], only_check: bool) -> No
     \b
     Example: alsobought pipe fmt also_bought
     """
+    from alsobought.pipes.template import files
+
     from app.pipe_files import formatted
-    from app.pipes.template import files
 
     home = settings.home_folder
     known = {path.stem: path for path in files(home / "pipes")}

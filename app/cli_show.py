@@ -7,16 +7,16 @@ from typing import Any
 
 from alsobought.console import escaped, out
 from alsobought.errors import PipeFault, Unusable
+from alsobought.pipes.header import read_header
+from alsobought.pipes.library import Library, Pipe, is_name
+from alsobought.pipes.lineage import lineage, sharing
+from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.template import files, read_text
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 from rich.table import Table
 
 from app.cases import cases_of
-from app.pipes.header import read_header
-from app.pipes.library import Library, Pipe, is_name
-from app.pipes.lineage import lineage, sharing
-from app.pipes.parameters import Parameter
-from app.pipes.template import files, read_text
 
 
 def listed(folder: Path) -> list[dict[str, Any]]:

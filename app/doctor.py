@@ -16,6 +16,7 @@ from datetime import datetime
 import msgspec
 from alsobought.console import ago
 from alsobought.errors import Unusable
+from alsobought.pipes.library import Library
 from alsobought.settings import PREFIX, Settings, read_settings
 from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, how_to_have_one
 from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
@@ -26,7 +27,6 @@ from app.examination import Finding, apart, in_own_process
 from app.intake import utc_now
 from app.lag import status
 from app.migrations.files import migrations
-from app.pipes.library import Library
 from app.serve import refuse_if_port_is_taken, url
 from app.shop import open_shop
 from app.visitor import answers, reach_warehouse

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from alsobought.pipes.library import Pipe
+from alsobought.pipes.parameters import values
 from alsobought.storage.warehouse import Statistics, Warehouse
 
 from app.answers import bound_sql
-from app.pipes.library import Pipe
-from app.pipes.parameters import values
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
+from alsobought.pipes.fallbacks import shown_in
 from alsobought.storage.warehouse import Warehouse
 
 from app.answers import Answer
 from app.intake import Errand
-from app.pipes.filling import shown_in
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from alsobought.errors import MigrationFault
+from alsobought.pipes.library import Library
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
 
@@ -18,7 +19,6 @@ from app.errands import do
 from app.follow import Follower, OwnSight, Sight
 from app.ingest import Writer
 from app.intake import utc_now
-from app.pipes.library import Library
 from app.posts import Direct, Logged, Posts
 from app.recorder import AtOnce, Recorder
 from app.touched import Touching

@@ -17,12 +17,12 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 from alsobought.errors import AlsoboughtError
+from alsobought.pipes.library import Pipe
 from alsobought.settings import HOME, from_environment
 
 from app.answers import answer
 from app.learning.context import Context
 from app.learning.registry import learn
-from app.pipes.library import Pipe
 from app.shop import Shop, open_shop
 
 ASKED, WARM = 100, 10

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from alsobought.errors import PipeFault
 from alsobought.events import STANDARD_TYPES
+from alsobought.pipes.csv_files import CsvFile, read_csv
 from alsobought.settings import HOME
-
-from app.pipes.csv_files import CsvFile, read_csv
 
 WORDS = {"event_type": STANDARD_TYPES, "pipe": ("*", "for_you", "trending")}
 RULES = (HOME / "sql" / "rules.csv").read_text().split("\n", 1)[0]

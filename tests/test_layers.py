@@ -107,17 +107,17 @@ LAYERS = [
     ["app.intake", "alsobought.storage.ledger", "alsobought.storage.mutation_journal"],
     ["alsobought.storage.warehouse"],  # the door
     ["alsobought.storage.folder_lock"],
-    ["app.pipes.lineage", "app.pipes.filling"],
-    ["app.pipes.library", "app.pipes.drafts"],  # the thought
-    ["app.pipes.trial"],
-    ["app.pipes.check", "app.pipes.engine"],
-    ["app.pipes.columns", "app.pipes.order", "app.pipes.tried"],
-    ["app.pipes.scopes"],
-    ["app.pipes.template", "app.pipes.header"],
-    ["app.pipes.csv_files"],
-    ["app.pipes.declaration", "app.pipes.places"],
-    ["app.pipes.parameters"],
-    ["app.pipes.kinds"],
+    ["alsobought.pipes.lineage", "alsobought.pipes.fallbacks"],
+    ["alsobought.pipes.library", "alsobought.pipes.drafts"],  # the thought
+    ["alsobought.pipes.validation"],
+    ["alsobought.pipes.check", "alsobought.pipes.engine_errors"],
+    ["alsobought.pipes.columns", "alsobought.pipes.order", "alsobought.pipes.validation_cache"],
+    ["alsobought.pipes.scopes"],
+    ["alsobought.pipes.template", "alsobought.pipes.header"],
+    ["alsobought.pipes.csv_files"],
+    ["alsobought.pipes.declaration", "alsobought.pipes.source_map"],
+    ["alsobought.pipes.parameters"],
+    ["alsobought.pipes.types"],
     ["app.migrations.cluster", "app.migrations.files"],
     ["app.migrations.statement"],
     ["app.messages"],
@@ -138,10 +138,10 @@ PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer
 ENGINES = ("chdb", "clickhouse_connect")
 PURE = [
     "alsobought.events",
-    "app.pipes.header",
-    "app.pipes.parameters",
-    "app.pipes.template",
-    "app.pipes.check",
+    "alsobought.pipes.header",
+    "alsobought.pipes.parameters",
+    "alsobought.pipes.template",
+    "alsobought.pipes.check",
     "alsobought.errors",
 ]
 PURE += ["app.replay.overlap", "app.replay.report", "app.replay.words", "app.replay.markdown"]

@@ -7,11 +7,11 @@ import time
 import pytest
 import sqlglot
 from alsobought.errors import PipeFault
+from alsobought.pipes.check import check, tables_of
+from alsobought.pipes.columns import hidden_columns
+from alsobought.pipes.scopes import scopes
 from sqlglot import exp
 
-from app.pipes.check import check, tables_of
-from app.pipes.columns import hidden_columns
-from app.pipes.scopes import scopes
 from app.shop import Shop
 
 TABLES = {"items", "events", "user_items", "item_hours", "catalogue"}

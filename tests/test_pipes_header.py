@@ -12,10 +12,9 @@ from typing import Any
 
 import pytest
 from alsobought.errors import PipeFault
+from alsobought.pipes.header import Fallback, Header, read_header
+from alsobought.pipes.parameters import Parameter
 from alsobought.settings import HOME
-
-from app.pipes.header import Fallback, Header, read_header
-from app.pipes.parameters import Parameter
 
 
 def header(*lines: str) -> Header:

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 from alsobought.errors import NoSuchPipe, PipeBroken, WarehouseFault
+from alsobought.pipes.library import Library, Pipe
+from alsobought.pipes.scopes import Schema
+from alsobought.pipes.validation_cache import MAX_BYTES, Described, Tried, _read
 from alsobought.settings import HOME
 from alsobought.storage.warehouse import Warehouse
 
 from app.answers import answer, describer
-from app.pipes.library import Library, Pipe
-from app.pipes.scopes import Schema
-from app.pipes.tried import MAX_BYTES, Described, Tried, _read
 from app.web.openapi import describe_api
 from tests.engines import Engine, drop
 
@@ -130,7 +130,7 @@ def test_a_broken_file_leaves_the_last_good_text(library: Library, save: Save) -
 def test_the_log_has_each_fault_of_a_file_once(
     library: Library, save: Save, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.pipes.library.RETRY_SECONDS", 0.0)  # it is read again with each request
+    monkeypatch.setattr("alsobought.pipes.library.RETRY_SECONDS", 0.0)  # it is read again with each request
     save("pipes/titles.sql", TITLES)
     assert library["titles"]
     assert caplog.messages == []
@@ -624,7 +624,7 @@ def test_pipes_that_fall_back_on_each_other_come_to_an_end(warehouse: Warehouse,
 def test_requests_are_answered_while_the_file_is_saved_broken_and_mended(
     warehouse: Warehouse, library: Library, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.pipes.library.RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("alsobought.pipes.library.RETRY_SECONDS", 0.0)
     texts = [
         TITLES,
         TITLES.replace("title\n", "title, brand\n"),

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from alsobought.pipes.library import Library
+from alsobought.pipes.lineage import Lineage, lineage, sharing
 from alsobought.settings import HOME
 from alsobought.storage.warehouse import Warehouse
 
 from app.answers import describer
-from app.pipes.library import Library
-from app.pipes.lineage import Lineage, lineage, sharing
 from tests.engines import Engine, drop
 
 pytestmark = pytest.mark.embedded  # what is read is text
@@ -142,7 +142,7 @@ def test_what_only_an_optional_parameter_reads_is_read(reads: Reads) -> None:
 
 
 def test_a_text_that_cannot_be_followed_still_has_its_tables(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.pipes.lineage.MAX_NODES", 10)
+    monkeypatch.setattr("alsobought.pipes.lineage.MAX_NODES", 10)
     found = reads("-- X.\n{% from 'catalogue.sql' import item %}\nselect item_id, {{ item('title', 'cityHash64(item_id)') }} as t"
                   " from items order by item_id limit 5\n")  # fmt: skip
     assert found == Lineage(

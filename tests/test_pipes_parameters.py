@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from alsobought.errors import BadParameters
+from alsobought.pipes.declaration import declared
+from alsobought.pipes.parameters import Listed, Parameter, values
 
-from app.pipes.declaration import declared
-from app.pipes.parameters import Listed, Parameter, values
 from app.shop import Shop
 
 

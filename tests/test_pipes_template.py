@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 from alsobought.errors import PipeFault
-
-from app.pipes.parameters import Parameter
-from app.pipes.template import environment, placeholders, render
+from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.template import environment, placeholders, render
 
 PARAMETERS = [Parameter("x", "String", "x"), Parameter("y", "UInt8", "y", optional=True)]
 

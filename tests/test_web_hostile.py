@@ -8,11 +8,11 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
+from alsobought.pipes.library import Pipe
+from alsobought.pipes.parameters import Parameter
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.pipes.library import Pipe
-from app.pipes.parameters import Parameter
 from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, buy

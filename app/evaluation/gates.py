@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from alsobought.errors import Unusable
+from alsobought.pipes.library import Library
 from alsobought.settings import Settings
 from msgspec import Meta
 
@@ -28,7 +29,6 @@ from app.evaluation.bootstrap import Interval
 from app.evaluation.replay import Progress, replayed
 from app.evaluation.run import Plan, evaluate, systems_of
 from app.evaluation.sources import opened
-from app.pipes.library import Library
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 

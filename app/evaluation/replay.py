@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 from alsobought.events import Event, Item
+from alsobought.pipes.library import Library
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import refuse_if_held
 
@@ -19,7 +20,6 @@ from app.evaluation.sources import Source
 from app.intake import Submission
 from app.load import Stream
 from app.migrations.files import migrations
-from app.pipes.library import Library
 from app.shop import Shop, open_shop
 
 WHOLE = "replayed"  # the file that says that all events are in

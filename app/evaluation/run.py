@@ -9,6 +9,7 @@ from datetime import datetime
 
 import msgspec
 from alsobought.errors import AlsoboughtError, Unusable
+from alsobought.pipes.library import Library, Pipe
 
 from app.evaluation.ask import Form, ask, form
 from app.evaluation.baselines.registry import BASELINES, Baseline, baseline
@@ -18,7 +19,6 @@ from app.evaluation.report import Report, Said, systems
 from app.evaluation.tasks import ALSO_BOUGHT, NEXT, Query, queries
 from app.learning.context import Context
 from app.learning.registry import filling, learn
-from app.pipes.library import Library, Pipe
 
 DEFAULT_BASELINE = "popularity"
 TOGETHER = 512  # questions of a baseline

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from alsobought.errors import AlsoboughtError, NoSuchPipe, Unusable, WarehouseFault
+from alsobought.pipes.fallbacks import shown_in
+from alsobought.pipes.library import Library, Pipe
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Rows, Warehouse
 
 from app.answers import Answer, answer, open_library
-from app.pipes.filling import shown_in
-from app.pipes.library import Library, Pipe
 from app.replay.requests import Request
 
 TRIES = 3  # of a pair that something was stored under

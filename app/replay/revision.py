@@ -8,8 +8,7 @@ import subprocess
 from pathlib import Path
 
 from alsobought.errors import Unusable
-
-from app.pipes.template import files
+from alsobought.pipes.template import files
 
 FOLDERS = {"pipes": ".sql", "sql/macros": ".sql", "sql": ".csv"}  # and what in them makes an answer
 ELSE = "--base-folder names a folder with the old pipes/ and sql/macros/"

@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 from alsobought.errors import BadRequest, NotSaved, PipeFault, TooLarge, Unusable
+from alsobought.pipes.drafts import save
+from alsobought.pipes.library import Pipe
+from alsobought.pipes.template import MAX_TEXT
 from flask import Blueprint, Response, request
 
 from app.answers import answer_by
 from app.apart import run_cases
-from app.pipes.drafts import save
-from app.pipes.library import Pipe
-from app.pipes.template import MAX_TEXT
 from app.web.endpoints import described
 from app.web.guard import refuse_to_edit
 from app.web.reply import body_of, shop

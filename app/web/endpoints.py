@@ -20,13 +20,13 @@ from alsobought.errors import (
     WarehouseFault,
 )
 from alsobought.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, sentence, split
+from alsobought.pipes.library import Entry
+from alsobought.pipes.parameters import Listed
 from alsobought.settings import more_event_types
 from flask import Blueprint, Response, current_app, g, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from app.answers import Answer, answer
-from app.pipes.library import Entry
-from app.pipes.parameters import Listed
 from app.posts import Taken
 from app.recorder import Asked, parameters
 from app.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity

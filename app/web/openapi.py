@@ -12,9 +12,9 @@ from typing import Any
 import msgspec
 from alsobought.errors import Detail, shape
 from alsobought.events import ID_LENGTH, STANDARD_TYPES, Event, Item
+from alsobought.pipes.fallbacks import chain
+from alsobought.pipes.library import SOURCE, Pipe
 
-from app.pipes.filling import chain
-from app.pipes.library import SOURCE, Pipe
 from app.web.formats import FORMATS
 from app.web.shapes import FIXED, MOMENT, NULL, TEXT, column_schema, either, in_body, in_query, listing, record, ref
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from app.pipes.kinds import said
-from app.pipes.parameters import INTEGERS, MAX_LENGTH, MAX_VALUES, Parameter
+from alsobought.pipes.parameters import INTEGERS, MAX_LENGTH, MAX_VALUES, Parameter
+from alsobought.pipes.types import said
 
 NULL = {"type": "null"}
 TEXT, WHOLE, TRUTH = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}

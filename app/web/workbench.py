@@ -11,16 +11,16 @@ from typing import Any
 
 import msgspec
 from alsobought.errors import AlsoboughtError
+from alsobought.pipes.drafts import read_source
+from alsobought.pipes.library import Pipe
+from alsobought.pipes.lineage import lineage
+from alsobought.pipes.parameters import values
+from alsobought.pipes.template import ALWAYS
 from flask import Blueprint, Response, current_app, g, request
 
 from app.answers import answer, bound_sql
 from app.explain import explain
 from app.live import Live
-from app.pipes.drafts import read_source
-from app.pipes.library import Pipe
-from app.pipes.lineage import lineage
-from app.pipes.parameters import values
-from app.pipes.template import ALWAYS
 from app.web.guard import may_look, refuse_to_show
 from app.web.reply import body_of, json_response, shop
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-
-from app.pipes.scopes import Schema
+from alsobought.pipes.scopes import Schema
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alsobought.errors import NoSuchPipe, NotSaved
-
-from app.pipes.template import in_lines
+from alsobought.pipes.template import in_lines
 
 _saving = threading.Lock()
 

@@ -9,16 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from alsobought.errors import AlsoboughtError, PipeFault, TooSlow
+from alsobought.pipes.check import check, tables_of
+from alsobought.pipes.columns import hidden_columns, place_of
+from alsobought.pipes.engine_errors import Asked, is_about_the_text, refused
+from alsobought.pipes.header import Header
+from alsobought.pipes.scopes import Schema, Scope, scopes
+from alsobought.pipes.source_map import Places
+from alsobought.pipes.template import ALWAYS, Templates, mentioned, render
+from alsobought.pipes.validation_cache import Described, Found, Tried, of_schema
 from sqlglot import exp
-
-from app.pipes.check import check, tables_of
-from app.pipes.columns import hidden_columns, place_of
-from app.pipes.engine import Asked, is_about_the_text, refused
-from app.pipes.header import Header
-from app.pipes.places import Places
-from app.pipes.scopes import Schema, Scope, scopes
-from app.pipes.template import ALWAYS, Templates, mentioned, render
-from app.pipes.tried import Described, Found, Tried, of_schema
 
 Describe = Callable[[str, Mapping[str, Any]], Described]
 """Asks the engine for the columns of a SELECT; raises any of our errors where it would not run."""

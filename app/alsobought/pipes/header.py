@@ -10,7 +10,7 @@
     -- @cache 60s item_id      an answer may be this old, unless an event touches the item
     -- @fallback trending  item_id as other_item_id
 
-What one of these lines may say: app/pipes/declaration.py. A text that follows a parameter's line continues its description.
+What one of these lines may say: app/alsobought/pipes/declaration.py. A text that follows a parameter's line continues its description.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from alsobought.errors import PipeFault
-
-from app.pipes.declaration import declared
-from app.pipes.kinds import shown_plain
-from app.pipes.parameters import Parameter
+from alsobought.pipes.declaration import declared
+from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.types import shown_plain
 
 MAX_PARAMETERS = 50
 MAX_FAULTS = 20  # of one header that are told

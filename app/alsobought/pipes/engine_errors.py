@@ -10,11 +10,10 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from alsobought.errors import PipeFault
+from alsobought.pipes.columns import place_of, unknown_columns
+from alsobought.pipes.scopes import Scope
+from alsobought.pipes.source_map import Places
 from sqlglot import exp
-
-from app.pipes.columns import place_of, unknown_columns
-from app.pipes.places import Places
-from app.pipes.scopes import Scope
 
 KIND = re.compile(r"\(([A-Z][A-Z_]+)\)")
 NAME = r"['`\"]?([\w.]+)['`\"]?"

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from app.pipes.header import Fallback
-from app.pipes.library import Pipe
-from app.pipes.parameters import Parameter
+from alsobought.pipes.header import Fallback
+from alsobought.pipes.library import Pipe
+from alsobought.pipes.parameters import Parameter
 
 SHOWN = ("other_item_id", "item_id")  # the first of these columns that an answer has holds the items it shows
 FILTERS = ("category", "brand", "min_price", "max_price")

@@ -13,8 +13,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from alsobought.errors import BadParameters, Detail
-
-from app.pipes.kinds import INTEGERS, MAX_LENGTH, limits, pattern, read, said, shown, shown_plain
+from alsobought.pipes.types import INTEGERS, MAX_LENGTH, limits, pattern, read, said, shown, shown_plain
 
 __all__ = ["INTEGERS", "MAX_LENGTH", "MAX_VALUES", "Parameter", "values"]
 

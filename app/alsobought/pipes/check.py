@@ -12,13 +12,12 @@ from difflib import get_close_matches
 
 import sqlglot
 from alsobought.errors import PipeFault
+from alsobought.pipes.columns import place_of
+from alsobought.pipes.order import tells_apart
+from alsobought.pipes.source_map import Places
+from alsobought.pipes.template import placeholders
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-
-from app.pipes.columns import place_of
-from app.pipes.order import tells_apart
-from app.pipes.places import Places
-from app.pipes.template import placeholders
 
 WRITTEN = """
     abs any anyLast argMax argMin array arrayAll arrayAvg arrayConcat arrayCount arrayCumSum arrayDistinct

@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from alsobought.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
-
-from app.pipes.check import check
-from app.pipes.header import Header, read_header
-from app.pipes.parameters import Parameter
-from app.pipes.scopes import Schema
-from app.pipes.template import MAX_TEXT, Templates, environment, files, in_lines, read_text, render
-from app.pipes.trial import Describe, Trial
-from app.pipes.tried import Described, Tried
+from alsobought.pipes.check import check
+from alsobought.pipes.header import Header, read_header
+from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.scopes import Schema
+from alsobought.pipes.template import MAX_TEXT, Templates, environment, files, in_lines, read_text, render
+from alsobought.pipes.validation import Describe, Trial
+from alsobought.pipes.validation_cache import Described, Tried
 
 __all__ = ["Describe", "Described", "Entry", "Library", "Pipe"]
 

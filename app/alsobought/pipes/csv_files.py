@@ -25,9 +25,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from alsobought.errors import PipeFault
-
-from app.pipes.declaration import declared
-from app.pipes.parameters import Parameter
+from alsobought.pipes.declaration import declared
+from alsobought.pipes.parameters import Parameter
 
 MAX_ROWS = 5_000
 MAX_FAULTS = 20  # of one file that are told

@@ -14,9 +14,8 @@ import re
 from dataclasses import replace
 
 from alsobought.errors import PipeFault
-
-from app.pipes.kinds import INTEGERS, MAX_LENGTH, TYPES, pattern, shown_plain
-from app.pipes.parameters import Parameter
+from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.types import INTEGERS, MAX_LENGTH, TYPES, pattern, shown_plain
 
 ITEM = r"(?:'[^']*'|/(?:[^/\\]|\\.)*+/|[^\s,()'/\[\]][^,)\]]*+)"
 ITEMS = rf"\s*+{ITEM}\s*+(?:,\s*+{ITEM}\s*+)*+"
