@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from alsobought.events import Rules, read_events
+from alsobought.writer.submission import Submission
 
-from app.intake import Submission
 from app.kafka import Place, Topic
 from app.messages import DeadLetter, events_of_message, items_of_message
 

@@ -72,7 +72,8 @@ def diff(
     Example: alsobought pipe diff also_bought --base main
              alsobought pipe diff also_bought --from requests.ndjson --min-overlap 0.8 --markdown
     """
-    from app.intake import utc_now
+    from alsobought.writer.submission import utc_now
+
     from app.replay.ask import replay, side
     from app.replay.compare import report
     from app.replay.markdown import markdown

@@ -153,7 +153,8 @@ def letters_replay(settings: Settings, places: tuple[str, ...], reason: str, eve
              alsobought dead-letters replay events/3/1042 events/3/1043
              alsobought dead-letters replay --all --dry-run
     """
-    from app.intake import utc_now
+    from alsobought.writer.submission import utc_now
+
     from app.letters import Place, Replayed, Which, letter_at, pages, read_again, replay
     from app.letters import places as places_of
     from app.visitor import reach_shop, reach_warehouse

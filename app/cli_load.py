@@ -14,10 +14,10 @@ from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.settings import Settings, more_event_types
+from alsobought.writer.submission import utc_now
 
 from app.columns import EPOCHS, Columns
 from app.files import FORMATS, STDIN, Layout, Rows, name_of, opened
-from app.intake import utc_now
 from app.refusals import Refusals
 
 if TYPE_CHECKING:

@@ -107,8 +107,9 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...], fmt: st
     \b
     Example: alsobought pipe run also_bought item_id=green-tea limit=3
     """
+    from alsobought.writer.submission import utc_now
+
     from app.answers import answer, open_library
-    from app.intake import utc_now
     from app.web.formats import to_csv, to_ndjson
 
     given = read_parameters(parameters)
@@ -138,9 +139,10 @@ def pipe_explain(settings: Settings, name: str, parameters: tuple[str, ...], as_
     \b
     Example: alsobought pipe explain also_bought item_id=green-tea
     """
+    from alsobought.writer.submission import utc_now
+
     from app.answers import open_library
     from app.explain import explain
-    from app.intake import utc_now
 
     given = read_parameters(parameters)
     with _reached(settings) as warehouse:

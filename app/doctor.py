@@ -20,11 +20,11 @@ from alsobought.pipes.library import Library
 from alsobought.settings import PREFIX, Settings, read_settings
 from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, how_to_have_one
 from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
+from alsobought.writer.submission import utc_now
 
 from app import migrate
 from app.answers import open_library
 from app.examination import Finding, apart, in_own_process
-from app.intake import utc_now
 from app.lag import status
 from app.migrations.files import migrations
 from app.serve import refuse_if_port_is_taken, url

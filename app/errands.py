@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from alsobought.writer.submission import Errand
+from alsobought.writer.writer import Writer
+
 from app import freeze, rebuild, users
-from app.ingest import Writer
-from app.intake import Errand
 from app.learning import replacement
 
 ERRANDS: dict[str, Callable[..., Any]] = {

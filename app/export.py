@@ -8,8 +8,7 @@ from typing import Any
 from alsobought.storage.count_tables import count_tables
 from alsobought.storage.identities import guests_of
 from alsobought.storage.warehouse import Warehouse
-
-from app.rewrite_users import NAMES_USER
+from alsobought.writer.user_rewrite import NAMES_USER
 
 
 def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:

@@ -17,9 +17,9 @@ from typing import Any, Protocol
 import msgspec
 from alsobought.errors import AlsoboughtError
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.writer import Writer
 
 from app.answers import Answers
-from app.ingest import Writer
 from app.touched import Touching
 
 log = logging.getLogger(__name__)

@@ -13,9 +13,8 @@ from alsobought.storage.count_tables import count_tables
 from alsobought.storage.retention import horizon
 from alsobought.storage.scratch_database import Scratch
 from alsobought.storage.warehouse import Warehouse
-
-from app.ingest import Writer
-from app.turns import TurnLost
+from alsobought.writer.fencing import TurnLost
+from alsobought.writer.writer import Writer
 
 LOOKS, PAUSE_SECONDS = 5, 0.02
 

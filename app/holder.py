@@ -20,10 +20,10 @@ import msgspec
 from alsobought.errors import AlsoboughtError, NotStored, WarehouseFault
 from alsobought.events import Event, Item
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.submission import Stored, Submission, submit_when_there_is_room
+from alsobought.writer.writer import Writer
 
 from app.errands import do
-from app.ingest import Writer
-from app.intake import Stored, Submission, submit_when_there_is_room
 from app.line import SOCKET, Call, Line, Reply, Rows, address, fault_of
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from alsobought.console import ago, escaped, out
 from alsobought.errors import WarehouseFault
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.submission import utc_now
 from rich.table import Table
 
-from app.intake import utc_now
 from app.kafka import Place, Topic, bounds, topics
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

@@ -20,8 +20,8 @@ from alsobought.events import Event, Item, Rules
 from alsobought.failpoints import reach
 from alsobought.storage.ledger import LISTED
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.submission import Intake, Submission, submit_when_there_is_room
 
-from app.intake import Intake, Submission, submit_when_there_is_room
 from app.messages import DeadLetter, events_of_message, items_of_message
 
 PAGE_LETTERS = 1_000

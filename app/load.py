@@ -22,10 +22,10 @@ from alsobought.errors import Busy, NotStored, Unusable
 from alsobought.events import Event, Item, Rules
 from alsobought.failpoints import reach
 from alsobought.storage import ledger
+from alsobought.writer.submission import Intake, Stored, Submission
 
 from app.columns import Columns, check_columns, row_reader
 from app.files import STDIN, Layout, Row, Rows, digest, opened
-from app.intake import Intake, Stored, Submission
 from app.refusals import Refusals
 
 AT_ONCE = 3  # batches on their way: one is stored while the next is read

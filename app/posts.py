@@ -15,10 +15,10 @@ from alsobought.errors import AlsoboughtError, Busy, Detail, TooLarge
 from alsobought.events import Event, Item
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.submission import Submission
+from alsobought.writer.writer import Writer
 
 from app.follow import Sight, has_passed
-from app.ingest import Writer
-from app.intake import Submission
 
 if TYPE_CHECKING:
     from app.producer import Log, Place

@@ -25,10 +25,10 @@ from alsobought.storage import mutation_journal
 from alsobought.storage.count_tables import CountTable, count_tables, named
 from alsobought.storage.retention import horizon, stored_at
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.writer import Writer
 
 from app.buckets import first_after, literal, start_of
 from app.fill import ADDING, Filling
-from app.ingest import Writer
 from app.shadow import PART, RATE, Shadows, State, definition
 
 TIMES = 5  # it begins anew, at most

@@ -18,9 +18,9 @@ from typing import Any, Protocol
 import msgspec
 from alsobought.pipes.fallbacks import shown_in
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.submission import Errand
 
 from app.answers import Answer
-from app.intake import Errand
 
 log = logging.getLogger(__name__)
 

@@ -12,13 +12,13 @@ from alsobought.errors import MigrationFault
 from alsobought.pipes.library import Library
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.writer.submission import utc_now
+from alsobought.writer.writer import Writer
 
 from app import migrate
 from app.answers import Answers, open_library
 from app.errands import do
 from app.follow import Follower, OwnSight, Sight
-from app.ingest import Writer
-from app.intake import utc_now
 from app.posts import Direct, Logged, Posts
 from app.recorder import AtOnce, Recorder
 from app.touched import Touching

@@ -25,11 +25,11 @@ from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.failpoints import reach
 from alsobought.settings import Settings, more_event_types
 from alsobought.storage.ledger import read_to
+from alsobought.writer.submission import Errand, Stored
+from alsobought.writer.writer import Writer
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.chunk import Part, parts
-from app.ingest import Writer
-from app.intake import Errand, Stored
 from app.kafka import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
 from app.lag import Range
 

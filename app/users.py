@@ -11,9 +11,9 @@ from alsobought.storage.count_tables import count_tables
 from alsobought.storage.identities import accounts_of
 from alsobought.storage.retention import horizon, stored_at
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.user_rewrite import Part, Wanted, rewrite_users
+from alsobought.writer.writer import Writer
 
-from app.ingest import Writer
-from app.rewrite_users import Part, Wanted, rewrite_users
 from app.shadow import discard
 
 

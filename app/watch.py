@@ -14,12 +14,12 @@ from functools import partial
 
 from alsobought.errors import AlsoboughtError
 from alsobought.storage.retention import horizon
+from alsobought.writer.submission import Errand
+from alsobought.writer.writer import Writer
 
 from app.check import Checked, check, sample_of
 from app.counts import wrong_sums
 from app.errands import do
-from app.ingest import Writer
-from app.intake import Errand
 from app.lag import Status, status
 
 log = logging.getLogger(__name__)

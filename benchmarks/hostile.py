@@ -18,9 +18,9 @@ from pathlib import Path
 import msgspec
 from alsobought.events import Event
 from alsobought.settings import Settings
+from alsobought.writer.submission import Submission
 
 from app.counts import wrong_rows
-from app.intake import Submission
 from app.shop import Shop, open_shop
 
 HERE = Path(__file__).resolve().parent

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from alsobought.events import Event
 from alsobought.logs import log_access, open_log, request_id
 from alsobought.settings import Settings
+from alsobought.writer.submission import Submission, utc_now
 
 from app.answers import Answer, answer
-from app.intake import Submission, utc_now
 from app.recorder import BATCH_ROWS, Asked, Recorder, parameters, row
 from app.shop import Shop, open_shop
 

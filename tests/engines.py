@@ -23,10 +23,10 @@ from typing import Any
 from alsobought.errors import AlsoboughtError
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import open_warehouse
+from alsobought.writer.submission import utc_now
 
 from app import migrate
 from app.cases import empty
-from app.intake import utc_now
 from app.shop import Shop, open_shop
 from tests.process import free_port
 

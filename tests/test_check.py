@@ -17,10 +17,10 @@ from alsobought.events import Event
 from alsobought.settings import HOME
 from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.submission import Submission
 
 from app.check import Checked, check, sample_of
 from app.compare import SLOTS, Checks, Comparison, Difference, Slots
-from app.intake import Submission
 from app.shop import Shop
 from tests.process import Run, running, serving, told, write
 

@@ -15,14 +15,14 @@ import pytest
 from alsobought.errors import NotStored
 from alsobought.events import Event
 from alsobought.settings import HOME
+from alsobought.writer.recovery import heal
+from alsobought.writer.submission import Submission
+from alsobought.writer.writer import Writer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.cases import empty
 from app.counts import wrong_rows
-from app.heal import heal
-from app.ingest import Writer
-from app.intake import Submission
 from app.rebuild import Rebuilt, Wanted, rebuild
 from app.shop import Shop
 from tests.engines import Engine, drop

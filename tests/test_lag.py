@@ -13,10 +13,10 @@ import pytest
 from alsobought.events import Event
 from alsobought.settings import Settings
 from alsobought.storage.ledger import read_to
+from alsobought.writer.submission import Submission
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from app.intake import Submission
 from app.kafka import topics as known_topics
 from app.lag import Gap, Status, disagreements, gaps, read_so_far, status
 from app.shop import Shop

@@ -83,18 +83,18 @@ LAYERS = [
     ["app.refusals", "app.columns"],
     ["app.files", "app.explain"],
     [
-        "app.ingest",
+        "alsobought.writer.writer",
         "app.answers",
         "app.migrate",
         "app.counts",
         "app.lag",
     ],  # what is done with the warehouse
-    ["app.rewrite_users", "app.fill"],
+    ["alsobought.writer.user_rewrite", "app.fill"],
     ["app.buckets", "app.shadow", "app.compare"],
     ["alsobought.storage.scratch_database", "app.expired"],
     [
-        "app.heal",
-        "app.turns",
+        "alsobought.writer.recovery",
+        "alsobought.writer.fencing",
         "alsobought.storage.identities",
         "alsobought.storage.retention",
         "alsobought.storage.count_tables",
@@ -104,7 +104,7 @@ LAYERS = [
         "app.migrations.lock",
         "app.migrations.schema",
     ],
-    ["app.intake", "alsobought.storage.ledger", "alsobought.storage.mutation_journal"],
+    ["alsobought.writer.submission", "alsobought.storage.ledger", "alsobought.storage.mutation_journal"],
     ["alsobought.storage.warehouse"],  # the door
     ["alsobought.storage.folder_lock"],
     ["alsobought.pipes.lineage", "alsobought.pipes.fallbacks"],

@@ -14,10 +14,10 @@ from alsobought.errors import Unusable
 from alsobought.events import Event, Item
 from alsobought.settings import HOME
 from alsobought.storage.count_tables import count_tables
+from alsobought.writer.submission import Submission
 from scipy import sparse
 
 from app.answers import answer
-from app.intake import Submission
 from app.learning import replacement
 from app.learning.context import Context
 from app.learning.ease import strongest, weights

@@ -18,9 +18,9 @@ import pytest
 from alsobought.errors import NotStored, Unusable
 from alsobought.events import Item, Rules
 from alsobought.settings import Settings
+from alsobought.writer.submission import Submission
 
 from app import letters
-from app.intake import Submission
 from app.kafka import Topic
 from app.lag import gaps, read_so_far
 from app.letters import (

@@ -14,11 +14,11 @@ from alsobought.errors import NotStored
 from alsobought.events import Event, Rules
 from alsobought.settings import HOME
 from alsobought.storage.ledger import known_offsets, resume_at
+from alsobought.writer.submission import Stored, Submission
 
 from app.columns import Columns
 from app.counts import wrong_rows
 from app.files import Rows
-from app.intake import Stored, Submission
 from app.load import Report, Stream, Task, load_file
 from app.refusals import Refusals
 from app.shop import Shop

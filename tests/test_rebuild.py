@@ -13,9 +13,9 @@ import pytest
 from alsobought.errors import Unusable, WarehouseFault
 from alsobought.events import Event
 from alsobought.storage.count_tables import count_tables
+from alsobought.writer.submission import Submission, utc_now
 
 from app.counts import wrong_rows
-from app.intake import Submission, utc_now
 from app.rebuild import Rebuilt
 from app.shop import Shop
 from tests.fold import fold, tables

@@ -15,12 +15,12 @@ import pytest
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
 from alsobought.settings import Settings
+from alsobought.writer.submission import Errand, Submission, utc_now
 from flask.testing import FlaskClient
 
 from app import recorder
 from app.answers import answer
 from app.cases import Case, bench
-from app.intake import Errand, Submission, utc_now
 from app.recorder import MAX_PARAMETERS, Asked
 from app.shop import Shop
 from app.web.factory import create_app

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from alsobought.errors import Unusable
 from alsobought.storage.warehouse import Rows, Warehouse
+from alsobought.writer.submission import utc_now
 from flask.testing import FlaskClient
 
-from app.intake import utc_now
 from app.replay.ask import Pair, Side, replay, side, unknown
 from app.replay.compare import report
 from app.replay.markdown import markdown

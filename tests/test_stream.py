@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alsobought.writer.submission import utc_now
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from app.intake import utc_now
 from app.line import SOCKET
 from app.shop import Shop
 from app.stream import Stream

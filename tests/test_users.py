@@ -14,6 +14,9 @@ import pytest
 from alsobought.errors import Unusable
 from alsobought.events import Event
 from alsobought.storage.retention import MARGIN, horizon, keep
+from alsobought.writer.recovery import heal
+from alsobought.writer.submission import Submission, utc_now
+from alsobought.writer.writer import Writer
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -22,9 +25,6 @@ from app.cases import empty
 from app.check import check
 from app.counts import wrong_rows
 from app.export import export
-from app.heal import heal
-from app.ingest import Writer
-from app.intake import Submission, utc_now
 from app.shop import Shop
 from app.users import Receipt, Verified, verify
 from app.web.factory import create_app

@@ -15,9 +15,9 @@ import pytest
 from alsobought.errors import NotStored, TooSlow, WarehouseFault
 from alsobought.events import Event
 from alsobought.storage.folder_lock import held_by
+from alsobought.writer.submission import Submission
 
 from app.holder import Holder
-from app.intake import Submission
 from app.line import SOCKET
 from app.shop import Shop
 from app.visitor import AskedWarehouse, AskedWriter, Visitor

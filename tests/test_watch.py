@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 from alsobought.events import Event
+from alsobought.writer.submission import Submission, utc_now
 
-from app.intake import Submission, utc_now
 from app.shop import Shop
 from app.watch import Watch
 from app.web.factory import create_app

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 from alsobought.errors import WarehouseFault
+from alsobought.writer.submission import utc_now
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from flask.testing import FlaskClient
 
 from app.follow import Follower
-from app.intake import utc_now
 from app.posts import Direct
 from app.shop import Shop, open_shop
 from app.stream import Stream

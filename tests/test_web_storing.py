@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
+from alsobought.writer.submission import Submission
+from alsobought.writer.writer import Writer
 from flask.testing import FlaskClient
 
-from app.ingest import Writer
-from app.intake import Submission
 from app.posts import Direct
 from app.shop import Shop
 from app.web.factory import create_app

@@ -19,10 +19,10 @@ from alsobought.console import progress_bar
 from alsobought.events import Rules, read_events, read_items
 from alsobought.settings import Settings
 from alsobought.storage.ledger import resume_at
+from alsobought.writer.submission import Submission, utc_now
 from rich.console import Console
 
 from app.demo import journey, toyshop
-from app.intake import Submission, utc_now
 from app.load import Stream
 from app.migrations.files import migrations
 from app.shop import Shop, open_shop

@@ -14,10 +14,10 @@ from alsobought.events import Event, Item
 from alsobought.pipes.library import Library
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import refuse_if_held
+from alsobought.writer.submission import Submission
 
 from app.evaluation.log import Collector, Log, Split
 from app.evaluation.sources import Source
-from app.intake import Submission
 from app.load import Stream
 from app.migrations.files import migrations
 from app.shop import Shop, open_shop

@@ -16,8 +16,7 @@ import msgspec
 from alsobought.errors import Unusable, WarehouseFault
 from alsobought.failpoints import reach
 from alsobought.storage.warehouse import Warehouse
-
-from app.ingest import Writer
+from alsobought.writer.writer import Writer
 
 ROWS = 10_000  # in one insert
 Exchange = Callable[[str, str], object]

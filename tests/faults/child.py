@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 
 from alsobought.events import Event
 from alsobought.settings import HOME, Settings
+from alsobought.writer.submission import Submission
 
 from app.counts import wrong_rows
-from app.intake import Submission
 from app.shop import open_shop
 
 

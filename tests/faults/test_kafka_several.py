@@ -16,11 +16,11 @@ import pytest
 from alsobought.errors import NotStored
 from alsobought.events import Event
 from alsobought.settings import HOME, Settings
+from alsobought.writer.fencing import claim
+from alsobought.writer.submission import Submission
 
 from app.counts import wrong_rows
-from app.intake import Submission
 from app.shop import Shop, open_shop
-from app.turns import claim
 from tests.engines import migrated
 from tests.faults.mixed import START, mixed
 from tests.faults.rig import THOROUGH, Ingester, Rig
@@ -109,7 +109,7 @@ def test_a_second_ingester_on_a_folder_is_refused_and_the_first_goes_on(make_rig
 
 @pytest.fixture
 def shops(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Shop]]]:
-    monkeypatch.setattr("app.turns.TURN_SECONDS", 0.1)  # a second is for real loads
+    monkeypatch.setattr("alsobought.writer.fencing.TURN_SECONDS", 0.1)  # a second is for real loads
     with ExitStack() as stack:
 
         def make(name: str) -> list[Shop]:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from alsobought.settings import HOME, Settings
+from alsobought.writer.recovery import GOOD_END
 
-from app.heal import GOOD_END
 from tests.engines import front, migrated
 
 KILLS = int(os.environ.get("KILLS", "3"))

@@ -21,7 +21,7 @@ import json, random, sys
 from datetime import UTC, datetime
 from app.counts import wrong_rows
 from alsobought.events import Event
-from app.intake import Submission
+from alsobought.writer.submission import Submission
 from alsobought.settings import HOME, Settings
 from app.shop import open_shop
 

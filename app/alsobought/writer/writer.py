@@ -4,7 +4,7 @@ An insert with views is not atomic. So `events` is the write-ahead log of the vi
 writer's epoch, is stored as one block under one token, and is repeated with that token until it went through. After a
 crash or a failure `heal` stores the last batch again, from `events` itself, so that the views that missed it get it.
 
-On a server another process may write, too: the writer takes its turn (`app/turns.py`), and begins again when it lost it.
+On a server another process may write, too: the writer takes its turn (`app/alsobought/writer/fencing.py`), and begins again when it lost it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,10 @@ from alsobought.storage.identities import Known, People
 from alsobought.storage.ledger import known_ids, known_offsets
 from alsobought.storage.retention import keep
 from alsobought.storage.warehouse import Warehouse
-
-from app.heal import batch_token, ended_well, heal, note_good_end
-from app.intake import Errand, ItemRow, Row, Stored, Submission, utc_now
-from app.rewrite_users import finish_rewrites
-from app.turns import TurnLost, claim, confirm, note_stored
+from alsobought.writer.fencing import TurnLost, claim, confirm, note_stored
+from alsobought.writer.recovery import batch_token, ended_well, heal, note_good_end
+from alsobought.writer.submission import Errand, ItemRow, Row, Stored, Submission, utc_now
+from alsobought.writer.user_rewrite import finish_rewrites
 
 log = logging.getLogger(__name__)
 
