@@ -17,10 +17,9 @@ from app.cli_diff import diff
 from app.cli_files import pipe_check, pipe_fmt, pipe_new
 
 if TYPE_CHECKING:
+    from alsobought.serving.answers import Answer
+    from alsobought.serving.explain import TableRead
     from alsobought.storage.warehouse import Warehouse
-
-    from app.answers import Answer
-    from app.explain import TableRead
 
 
 @click.group()
@@ -107,9 +106,9 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...], fmt: st
     \b
     Example: alsobought pipe run also_bought item_id=green-tea limit=3
     """
+    from alsobought.serving.answers import answer, open_library
     from alsobought.writer.submission import utc_now
 
-    from app.answers import answer, open_library
     from app.web.formats import to_csv, to_ndjson
 
     given = read_parameters(parameters)
@@ -139,10 +138,9 @@ def pipe_explain(settings: Settings, name: str, parameters: tuple[str, ...], as_
     \b
     Example: alsobought pipe explain also_bought item_id=green-tea
     """
+    from alsobought.serving.answers import open_library
+    from alsobought.serving.explain import explain
     from alsobought.writer.submission import utc_now
-
-    from app.answers import open_library
-    from app.explain import explain
 
     given = read_parameters(parameters)
     with _reached(settings) as warehouse:

@@ -17,13 +17,13 @@ import msgspec
 from alsobought.console import ago
 from alsobought.errors import Unusable
 from alsobought.pipes.library import Library
+from alsobought.serving.answers import open_library
 from alsobought.settings import PREFIX, Settings, read_settings
 from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, how_to_have_one
 from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
 from alsobought.writer.submission import utc_now
 
 from app import migrate
-from app.answers import open_library
 from app.examination import Finding, apart, in_own_process
 from app.lag import status
 from app.migrations.files import migrations

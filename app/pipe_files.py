@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 from alsobought.errors import Unusable
 from alsobought.pipes.library import Library
+from alsobought.serving.answers import open_library
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 
-from app.answers import open_library
 from app.shop import open_shop
 
 LINE_LENGTH = 110

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 from alsobought.errors import AlsoboughtError, Busy, Detail, TooLarge
 from alsobought.events import Event, Item
+from alsobought.serving.visibility import Sight, has_passed
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
-
-from app.follow import Sight, has_passed
 
 if TYPE_CHECKING:
     from app.producer import Log, Place

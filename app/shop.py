@@ -10,18 +10,18 @@ from typing import Any
 
 from alsobought.errors import MigrationFault
 from alsobought.pipes.library import Library
+from alsobought.serving.answers import Answers, open_library
+from alsobought.serving.invalidation import Touching
+from alsobought.serving.request_log import AtOnce, Recorder
+from alsobought.serving.visibility import Follower, OwnSight, Sight
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
 
 from app import migrate
-from app.answers import Answers, open_library
 from app.errands import do
-from app.follow import Follower, OwnSight, Sight
 from app.posts import Direct, Logged, Posts
-from app.recorder import AtOnce, Recorder
-from app.touched import Touching
 
 _starting = threading.Lock()
 

@@ -7,8 +7,7 @@ import time
 from itertools import count, takewhile
 
 import pytest
-
-from app.cache import Cache
+from alsobought.serving.cache import Cache
 
 TEA = ("item_id", "tea")
 MUG = ("item_id", "mug")

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item
+from alsobought.serving.answers import answer
 from alsobought.settings import HOME
 from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission
 from scipy import sparse
 
-from app.answers import answer
 from app.learning import replacement
 from app.learning.context import Context
 from app.learning.ease import strongest, weights

@@ -17,10 +17,10 @@ from alsobought.errors import NoSuchPipe, PipeBroken, WarehouseFault
 from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.scopes import Schema
 from alsobought.pipes.validation_cache import MAX_BYTES, Described, Tried, _read
+from alsobought.serving.answers import answer, describer
 from alsobought.settings import HOME
 from alsobought.storage.warehouse import Warehouse
 
-from app.answers import answer, describer
 from app.web.openapi import describe_api
 from tests.engines import Engine, drop
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item
+from alsobought.serving.answers import answer
 from alsobought.settings import HOME
 from alsobought.writer.submission import Submission
 
-from app.answers import answer
 from app.learning.context import Context
 from app.learning.learned import latest
 from app.learning.logistic import edges, fitted, judged

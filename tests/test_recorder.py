@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
+from alsobought.serving import request_log
+from alsobought.serving.answers import answer
+from alsobought.serving.request_log import MAX_PARAMETERS, Asked
 from alsobought.settings import Settings
 from alsobought.writer.submission import Errand, Submission, utc_now
 from flask.testing import FlaskClient
 
-from app import recorder
-from app.answers import answer
 from app.cases import Case, bench
-from app.recorder import MAX_PARAMETERS, Asked
 from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, buy, emptied, error_of, stored
@@ -41,8 +41,8 @@ def shop(filled: Shop) -> Shop:
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
     """What the recorder has logged."""
-    with caplog.at_level(logging.INFO, "app.recorder"):
-        yield lambda: [one.getMessage() for one in caplog.records if one.name == "app.recorder"]
+    with caplog.at_level(logging.INFO, "alsobought.serving.request_log"):
+        yield lambda: [one.getMessage() for one in caplog.records if one.name == "alsobought.serving.request_log"]
 
 
 def recorded(shop: Shop, columns: str, *, flush: bool = True) -> list[Any]:
@@ -236,8 +236,8 @@ class Slow:
 def test_what_finds_no_room_is_dropped_and_counted_and_nobody_waits(
     make_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "MOST_WAITING", 5)
-    monkeypatch.setattr(recorder, "EVERY_SECONDS", 60.0)
+    monkeypatch.setattr(request_log, "MOST_WAITING", 5)
+    monkeypatch.setattr(request_log, "EVERY_SECONDS", 60.0)
     shop = make_shop(utc_now)
     client = create_app(shop).test_client()
     slow = Slow(shop)
@@ -255,7 +255,7 @@ def test_what_finds_no_room_is_dropped_and_counted_and_nobody_waits(
 def test_of_many_threads_every_request_is_stored_or_counted(
     make_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "MOST_WAITING", 1_000)
+    monkeypatch.setattr(request_log, "MOST_WAITING", 1_000)
     shop = make_shop(utc_now)
     assert shop.recorder
     note = shop.recorder.note
@@ -274,8 +274,8 @@ def test_of_many_threads_every_request_is_stored_or_counted(
 def test_many_are_handed_on_before_the_second_is_over(
     make_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "EVERY_SECONDS", 60.0)
-    monkeypatch.setattr(recorder, "BATCH_ROWS", 50)
+    monkeypatch.setattr(request_log, "EVERY_SECONDS", 60.0)
+    monkeypatch.setattr(request_log, "BATCH_ROWS", 50)
     shop = make_shop(utc_now)
     assert shop.recorder
     for number in range(50):
@@ -311,7 +311,7 @@ def test_what_comes_while_rows_are_stored_waits_for_the_next_time(shop: Shop, mo
 def test_what_is_waiting_is_stored_when_the_shop_closes(
     make_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "EVERY_SECONDS", 60.0)
+    monkeypatch.setattr(request_log, "EVERY_SECONDS", 60.0)
     shop = make_shop(utc_now)
     monkeypatch.setattr(shop.warehouse, "close", lambda: None)  # to look into it afterwards
     client = create_app(shop).test_client()

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 from alsobought.errors import WarehouseFault
+from alsobought.serving.visibility import Follower
 from alsobought.writer.submission import utc_now
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from flask.testing import FlaskClient
 
-from app.follow import Follower
 from app.posts import Direct
 from app.shop import Shop, open_shop
 from app.stream import Stream
@@ -411,8 +411,8 @@ def test_an_answer_from_between_two_views_does_not_stay(two: tuple[Shop, Shop]) 
 
 
 def test_many_events_at_once_make_everything_fresh(two: tuple[Shop, Shop], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.follow.MANY", 2)
-    monkeypatch.setattr("app.follow.Touching.__call__", lambda *_: None)
+    monkeypatch.setattr("alsobought.serving.visibility.MANY", 2)
+    monkeypatch.setattr("alsobought.serving.visibility.Touching.__call__", lambda *_: None)
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
     two[1].sight.start()
     assert viewed(reader) == []

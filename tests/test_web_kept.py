@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from alsobought.errors import WarehouseFault
+from alsobought.serving.invalidation import Touching
 from flask.testing import FlaskClient
 
 from app.shop import Shop
-from app.touched import Touching
 from app.web.factory import create_app
 from tests.web import VIEW, buy, emptied
 
@@ -30,7 +30,7 @@ def shop(filled: Shop) -> Shop:
 @pytest.fixture
 def _nothing_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list that trending fills is kept as short a while as trending is."""
-    monkeypatch.setattr("app.cache.time", SimpleNamespace(monotonic=lambda: 0.0))
+    monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
 def partners(client: FlaskClient, item: str, **headers: str) -> list[str]:
@@ -108,7 +108,7 @@ def test_an_order_that_grew_while_nothing_was_kept_is_known_whole_later(client: 
 def test_many_orders_later_a_late_line_still_refreshes_the_earlier_lines(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.touched.ORDERS", 2)
+    monkeypatch.setattr("alsobought.serving.invalidation.ORDERS", 2)
     know(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug")
     for order in ("o2", "o3", "o4"):
@@ -148,7 +148,7 @@ def test_orders_that_cannot_be_read_cost_the_kept_answers_and_not_the_batch(
 def test_an_event_refreshes_its_person_and_leaves_the_others_kept(
     client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.cache.time", SimpleNamespace(monotonic=lambda: 0.0))  # nothing grows old
+    monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: 0.0))  # nothing grows old
     know(client, "tea", "mug", "lamp", "bulb", "shade")
     buy(client, "o1", "tea", "mug", user="someone")
     buy(client, "o2", "lamp", "bulb", user="someone")
@@ -184,7 +184,7 @@ def test_an_answer_of_a_pipe_and_its_fallbacks_is_kept_as_long_as_the_shortest_o
 ) -> None:
     """Also where the fallback had no rows to give: it may have some soon."""
     clock = [1000.0]
-    monkeypatch.setattr("app.cache.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: clock[0]))
     assert json.loads(client.get("/pipes/also_bought?item_id=tea").text)["rows"] == 0
     client.post("/events?wait=true", json=VIEW | {"item_id": "lamp"})
     clock[0] += 1

@@ -15,9 +15,9 @@ from typing import Any
 from alsobought.errors import Unusable
 from alsobought.pipes.fallbacks import SHOWN
 from alsobought.pipes.library import SOURCE, Library, Pipe
+from alsobought.serving.answers import Answer, answer
 from alsobought.storage.warehouse import Warehouse
 
-from app.answers import Answer, answer
 from app.evaluation.tasks import ALSO_BOUGHT, NOVEL, Query
 
 TOGETHER = 64  # keys of one query

@@ -16,10 +16,10 @@ from typing import Any
 from alsobought.errors import AlsoboughtError, NoSuchPipe, Unusable, WarehouseFault
 from alsobought.pipes.fallbacks import shown_in
 from alsobought.pipes.library import Library, Pipe
+from alsobought.serving.answers import Answer, answer, open_library
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Rows, Warehouse
 
-from app.answers import Answer, answer, open_library
 from app.replay.requests import Request
 
 TRIES = 3  # of a pair that something was stored under

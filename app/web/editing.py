@@ -9,9 +9,9 @@ from alsobought.errors import BadRequest, NotSaved, PipeFault, TooLarge, Unusabl
 from alsobought.pipes.drafts import save
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.template import MAX_TEXT
+from alsobought.serving.answers import answer_by
 from flask import Blueprint, Response, request
 
-from app.answers import answer_by
 from app.apart import run_cases
 from app.web.endpoints import described
 from app.web.guard import refuse_to_edit

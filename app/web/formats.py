@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 from alsobought.errors import NoSuchPipe, NotAcceptable
+from alsobought.serving.answers import Answer
 from werkzeug.datastructures import MIMEAccept
-
-from app.answers import Answer
 
 FORMATS = {
     "json": "application/json",

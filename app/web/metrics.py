@@ -11,7 +11,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from app.recorder import Recorder
+    from alsobought.serving.request_log import Recorder
+
     from app.shop import Shop
     from app.watch import Watch
 

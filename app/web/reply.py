@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 import msgspec
+from alsobought.serving.answers import Answer
 from flask import Response, current_app
 
-from app.answers import Answer
 from app.shop import Shop
 
 

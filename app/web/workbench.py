@@ -16,10 +16,10 @@ from alsobought.pipes.library import Pipe
 from alsobought.pipes.lineage import lineage
 from alsobought.pipes.parameters import values
 from alsobought.pipes.template import ALWAYS
+from alsobought.serving.answers import answer, bound_sql
+from alsobought.serving.explain import explain
 from flask import Blueprint, Response, current_app, g, request
 
-from app.answers import answer, bound_sql
-from app.explain import explain
 from app.live import Live
 from app.web.guard import may_look, refuse_to_show
 from app.web.reply import body_of, json_response, shop

@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.parameters import values
+from alsobought.serving.answers import bound_sql
 from alsobought.storage.warehouse import Statistics, Warehouse
-
-from app.answers import bound_sql
 
 
 @dataclass(frozen=True)

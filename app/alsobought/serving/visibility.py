@@ -16,11 +16,10 @@ from typing import Any, Protocol
 
 import msgspec
 from alsobought.errors import AlsoboughtError
+from alsobought.serving.answers import Answers
+from alsobought.serving.invalidation import Touching
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.writer import Writer
-
-from app.answers import Answers
-from app.touched import Touching
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from alsobought.errors import AlsoboughtError
+from alsobought.serving.cache import Cache
 from alsobought.storage.warehouse import Warehouse
-
-from app.cache import Cache
 
 log = logging.getLogger(__name__)
 

@@ -23,10 +23,9 @@ from alsobought.pipes.library import Describe, Library, Pipe
 from alsobought.pipes.parameters import values
 from alsobought.pipes.template import ASKED, CLOCK, mentioned
 from alsobought.pipes.validation_cache import Tried, tried_file
+from alsobought.serving.cache import Cache
 from alsobought.settings import Settings, more_event_types
 from alsobought.storage.warehouse import Column, Rows, Statistics, Warehouse
-
-from app.cache import Cache
 
 SAFE_INTEGER = 2**53
 WIDE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that may hold a larger one, somewhere within

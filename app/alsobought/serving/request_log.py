@@ -17,10 +17,9 @@ from typing import Any, Protocol
 
 import msgspec
 from alsobought.pipes.fallbacks import shown_in
+from alsobought.serving.answers import Answer
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Errand
-
-from app.answers import Answer
 
 log = logging.getLogger(__name__)
 
