@@ -18,8 +18,9 @@ from alsobought.errors import Unusable
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
+    from alsobought.kafka.consumer import Stream
+
     from app.shop import Shop
-    from app.stream import Stream
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +47,11 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     if status:
         _status(settings, as_json=as_json)
         return
+    from alsobought.kafka.client import topics
+    from alsobought.kafka.consumer import Stream
     from alsobought.logs import open_log
 
-    from app.kafka import topics
     from app.shop import open_shop
-    from app.stream import Stream
 
     if not settings.kafka:
         raise Unusable("there is no Kafka to read from", "Set ALSOBOUGHT_KAFKA, for example to 127.0.0.1:9092")
@@ -96,7 +97,8 @@ def _leave(stream: Stream) -> None:
 
 
 def _status(settings: Settings, *, as_json: bool) -> None:
-    from app.lag import show, status
+    from alsobought.kafka.checkpoints import show, status
+
     from app.visitor import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)

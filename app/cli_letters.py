@@ -16,7 +16,7 @@ from alsobought.settings import Settings, more_event_types
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from app.letters import Letter, Replayed
+    from alsobought.kafka.dead_letters import Letter, Replayed
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 KINDS_SHOWN = 10
@@ -45,7 +45,8 @@ def letters_ls(settings: Settings, reason: str, limit: int, everything: bool, as
     \b
     Example: alsobought dead-letters ls --reason event_type
     """
-    from app.letters import Which, kinds, newest
+    from alsobought.kafka.dead_letters import Which, kinds, newest
+
     from app.visitor import reach_warehouse
 
     which = Which(reason, everything)
@@ -109,7 +110,8 @@ def letters_show(settings: Settings, place: str, raw: bool) -> None:
     Example: alsobought dead-letters show events/3/1042
              alsobought dead-letters show events/3/1042 --raw | sed s/buy/purchase/ | curl -d @- 127.0.0.1:8080/events
     """
-    from app.letters import letter_at
+    from alsobought.kafka.dead_letters import letter_at
+
     from app.visitor import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
@@ -153,10 +155,10 @@ def letters_replay(settings: Settings, places: tuple[str, ...], reason: str, eve
              alsobought dead-letters replay events/3/1042 events/3/1043
              alsobought dead-letters replay --all --dry-run
     """
+    from alsobought.kafka.dead_letters import Place, Replayed, Which, letter_at, pages, read_again, replay
+    from alsobought.kafka.dead_letters import places as places_of
     from alsobought.writer.submission import utc_now
 
-    from app.letters import Place, Replayed, Which, letter_at, pages, read_again, replay
-    from app.letters import places as places_of
     from app.visitor import reach_shop, reach_warehouse
 
     if bool(places) + bool(reason) + everything != 1:

@@ -16,6 +16,7 @@ from datetime import datetime
 import msgspec
 from alsobought.console import ago
 from alsobought.errors import Unusable
+from alsobought.kafka.checkpoints import status
 from alsobought.pipes.library import Library
 from alsobought.serving.answers import open_library
 from alsobought.settings import PREFIX, Settings, read_settings
@@ -25,7 +26,6 @@ from alsobought.writer.submission import utc_now
 
 from app import migrate
 from app.examination import Finding, apart, in_own_process
-from app.lag import status
 from app.migrations.files import migrations
 from app.serve import refuse_if_port_is_taken, url
 from app.shop import open_shop

@@ -10,9 +10,9 @@ import time
 from datetime import datetime
 
 import msgspec
+from alsobought.kafka.checkpoints import Part
 from alsobought.storage.warehouse import Warehouse
 
-from app.lag import Part
 from app.shop import Shop
 from app.watch import Watch
 

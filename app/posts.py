@@ -20,7 +20,7 @@ from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
 
 if TYPE_CHECKING:
-    from app.producer import Log, Place
+    from alsobought.kafka.producer import Log, Place
 
 log = logging.getLogger(__name__)
 

@@ -100,7 +100,7 @@ def open_shop(
             sight = Follower(warehouse, kept)
         posts: Posts = Direct(writer)
         if settings.kafka:
-            from app.producer import Log  # not needed without Kafka
+            from alsobought.kafka.producer import Log  # not needed without Kafka
 
             posts = Logged(Log(settings), warehouse, sight, clock, settings)
         recorder = Recorder(writer if writes else AtOnce(warehouse)) if settings.record_requests else None

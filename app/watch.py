@@ -13,6 +13,7 @@ import time
 from functools import partial
 
 from alsobought.errors import AlsoboughtError
+from alsobought.kafka.checkpoints import Status, status
 from alsobought.storage.retention import horizon
 from alsobought.writer.submission import Errand
 from alsobought.writer.writer import Writer
@@ -20,7 +21,6 @@ from alsobought.writer.writer import Writer
 from app.check import Checked, check, sample_of
 from app.counts import wrong_sums
 from app.errands import do
-from app.lag import Status, status
 
 log = logging.getLogger(__name__)
 

@@ -25,12 +25,12 @@ from typing import Any
 
 import msgspec
 from alsobought.console import out
+from alsobought.kafka.consumer import Stream
 from alsobought.settings import Settings
 from confluent_kafka import Producer
 
 from app import migrate
 from app.shop import Shop, open_shop
-from app.stream import Stream
 from tests.brokers import Broker, broker
 from tests.kafka import Topics, until
 from tests.process import running, serving

@@ -235,7 +235,7 @@ def test_kafka_is_asked_for_its_topics_and_the_warehouse_for_what_it_read(
     assert [line.split(maxsplit=2) for line in lines if " kafka " in line] == [
         ["ok", "kafka", f"1 messages wait at {kafka.address}"]
     ]
-    monkeypatch.setattr("app.kafka.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("alsobought.kafka.client.ANSWER_SECONDS", 0.5)
     state, found = said(kafka="127.0.0.1:1")
     assert state == "fault"
     assert "Kafka at 127.0.0.1:1 does not answer" in found

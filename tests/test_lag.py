@@ -11,14 +11,14 @@ from typing import Any
 import msgspec
 import pytest
 from alsobought.events import Event
+from alsobought.kafka.checkpoints import Gap, Status, disagreements, gaps, read_so_far, status
+from alsobought.kafka.client import topics as known_topics
 from alsobought.settings import Settings
 from alsobought.storage.ledger import read_to
 from alsobought.writer.submission import Submission
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from app.kafka import topics as known_topics
-from app.lag import Gap, Status, disagreements, gaps, read_so_far, status
 from app.shop import Shop
 from tests.brokers import Broker
 from tests.conftest import NOON
@@ -132,7 +132,7 @@ def test_all_partitions_at_once_are_what_the_ledger_says_of_each(shop: Shop) -> 
 
 
 def test_without_kafka_the_warehouse_says_what_it_knows(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.kafka.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("alsobought.kafka.client.ANSWER_SECONDS", 0.5)
     note(
         shop, read(0, 10), read(0, 4, "kafka:items:new"), read(30, 40, "kafka:events:old", noted_at=NOON - timedelta(1))
     )

@@ -58,11 +58,11 @@ LAYERS = [
         "app.web.worker",
     ],
     ["app.live"],
-    ["app.holder", "app.stream"],  # others may ask; Kafka is read
-    ["app.chunk"],
+    ["app.holder", "alsobought.kafka.consumer"],  # others may ask; Kafka is read
+    ["alsobought.kafka.polled"],
     ["app.shop"],  # a running shop, and files into it
     ["app.posts"],
-    ["alsobought.serving.visibility", "app.producer"],
+    ["alsobought.serving.visibility", "alsobought.kafka.producer"],
     ["app.watch"],
     ["app.errands", "app.check"],
     ["app.users", "app.export", "app.freeze", "app.rebuild"],
@@ -79,7 +79,7 @@ LAYERS = [
     ["app.learning.learner", "app.learning.ease", "app.learning.factors", "app.learning.logistic"],
     ["app.learning.context"],
     ["app.learning.replacement"],
-    ["app.letters", "app.load", "alsobought.serving.invalidation", "alsobought.serving.request_log"],
+    ["alsobought.kafka.dead_letters", "app.load", "alsobought.serving.invalidation", "alsobought.serving.request_log"],
     ["app.refusals", "app.columns"],
     ["app.files", "alsobought.serving.explain"],
     [
@@ -87,7 +87,7 @@ LAYERS = [
         "alsobought.serving.answers",
         "app.migrate",
         "app.counts",
-        "app.lag",
+        "alsobought.kafka.checkpoints",
     ],  # what is done with the warehouse
     ["alsobought.writer.user_rewrite", "app.fill"],
     ["app.buckets", "app.shadow", "app.compare"],
@@ -120,8 +120,8 @@ LAYERS = [
     ["alsobought.pipes.types"],
     ["app.migrations.cluster", "app.migrations.files"],
     ["app.migrations.statement"],
-    ["app.messages"],
-    ["app.examination", "app.kafka", "app.segment"],
+    ["alsobought.kafka.decoding"],
+    ["app.examination", "alsobought.kafka.client", "alsobought.kafka.segment"],
     ["app.apart", "app.replay.shown", "app.replay.markdown"],
     ["app.replay.words"],
     ["app.replay.report"],

@@ -17,13 +17,11 @@ import msgspec
 import pytest
 from alsobought.errors import NotStored, Unusable
 from alsobought.events import Item, Rules
-from alsobought.settings import Settings
-from alsobought.writer.submission import Submission
-
-from app import letters
-from app.kafka import Topic
-from app.lag import gaps, read_so_far
-from app.letters import (
+from alsobought.kafka import dead_letters
+from alsobought.kafka.checkpoints import gaps, read_so_far
+from alsobought.kafka.client import Topic
+from alsobought.kafka.consumer import Stream
+from alsobought.kafka.dead_letters import (
     Replayed,
     Which,
     kinds,
@@ -33,9 +31,11 @@ from app.letters import (
     places,
     replay,
 )
-from app.messages import DeadLetter, events_of_message
+from alsobought.kafka.decoding import DeadLetter, events_of_message
+from alsobought.settings import Settings
+from alsobought.writer.submission import Submission
+
 from app.shop import Shop
-from app.stream import Stream
 from tests.brokers import Broker
 from tests.conftest import NOON
 from tests.engines import front, migrated
@@ -207,7 +207,7 @@ def test_many_letters_are_read_a_page_at_a_time_and_none_twice(shop: Shop, monke
         (letter.partition, letter.offset) for page in pages(shop.warehouse, Which(), asked) for letter in page
     ]
     for name, most in (("PAGE_LETTERS", 4), ("PAGE_BYTES", 150)):
-        monkeypatch.setattr(letters, name, most)
+        monkeypatch.setattr(dead_letters, name, most)
         cut = [[(one.partition, one.offset) for one in page] for page in pages(shop.warehouse, Which(), asked)]
         assert [place for page in cut for place in page] == everything
         assert len(cut) > 4
@@ -222,7 +222,7 @@ def test_what_was_stored_and_not_marked_is_known_to_the_next_replay(
 ) -> None:
     keep(shop, buy(1), buy(2))
     with monkeypatch.context() as broken:
-        broken.setattr(letters, "_mark", _refuse)
+        broken.setattr(dead_letters, "_mark", _refuse)
         with pytest.raises(NotStored):
             replayed(shop)
     assert (len(stored(shop)), len(waiting(shop))) == (2, 2)

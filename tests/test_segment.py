@@ -8,8 +8,7 @@ from typing import Any, cast
 
 import pytest
 from alsobought.events import Event
-
-from app.segment import MANY, ONE, events_of, looks_like_track
+from alsobought.kafka.segment import MANY, ONE, events_of, looks_like_track
 
 CALL = {
     "type": "track",

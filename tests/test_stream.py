@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alsobought.kafka.consumer import Stream
 from alsobought.writer.submission import utc_now
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from app.line import SOCKET
 from app.shop import Shop
-from app.stream import Stream
 from tests.brokers import Broker
 from tests.kafka import Topics, until
 from tests.process import Run, running, serving, told
@@ -135,7 +135,7 @@ def test_where_most_is_bad_reading_stands_still_and_nothing_is_lost(
 def test_a_topic_with_more_partitions_than_before_is_read_whole(
     shop: Shop, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.stream.LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("alsobought.kafka.consumer.LOOK_SECONDS", 0.5)
     topics.make()
     admin = AdminClient({"bootstrap.servers": topics.broker.address})
     with stream(shop) as reading:

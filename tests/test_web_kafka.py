@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from alsobought.errors import WarehouseFault
+from alsobought.kafka.consumer import Stream
 from alsobought.serving.visibility import Follower
 from alsobought.writer.submission import utc_now
 from confluent_kafka import Consumer, KafkaException, TopicPartition
@@ -22,7 +23,6 @@ from flask.testing import FlaskClient
 
 from app.posts import Direct
 from app.shop import Shop, open_shop
-from app.stream import Stream
 from app.web.factory import create_app
 from tests.brokers import Broker, broker
 from tests.engines import Engine, front

@@ -13,13 +13,13 @@ from typing import Any, cast
 
 import pytest
 from alsobought.errors import NotSaved, Unusable
+from alsobought.kafka.checkpoints import Part, Status, Sums
 from alsobought.pipes.drafts import read_source, save
 from alsobought.settings import HOME, Settings
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.apart import run_cases
-from app.lag import Part, Status, Sums
 from app.shop import Shop
 from app.watch import Watch
 from app.web.factory import create_app

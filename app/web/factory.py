@@ -73,7 +73,7 @@ def served_app(settings: Settings, *, edit: bool = False) -> Flask:
     if folder := shop.warehouse.folder:
         atexit.register(Holder(folder, shop.writer, shop.warehouse.another).close)
     if shop.warehouse.embedded and settings.kafka:
-        from app.stream import Stream  # not needed without Kafka
+        from alsobought.kafka.consumer import Stream  # not needed without Kafka
 
         stream = Stream(shop.writer, settings)
         stream.start()

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from alsobought.kafka.consumer import Stream
+
 from app.shop import Shop
-from app.stream import Stream
 from tests.faults.mixed import Message
 from tests.faults.proof import Found, Log, proof, read_log
 from tests.faults.rig import record

@@ -24,12 +24,12 @@ from typing import IO, Any
 from urllib.request import Request, urlopen
 
 import msgspec
+from alsobought.kafka.client import EVENT_PARTITIONS as PARTITIONS
+from alsobought.kafka.client import bounds
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import open_warehouse
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from app.kafka import EVENT_PARTITIONS as PARTITIONS
-from app.kafka import bounds
 from tests.engines import migrated
 from tests.faults.mixed import Message, mixed
 from tests.faults.proof import Found, Log, answered, proof, read_log

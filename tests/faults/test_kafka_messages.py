@@ -188,7 +188,7 @@ def test_what_was_read_long_ago_is_not_read_again(make_shop: MakeShop, topics: T
 def test_a_topic_that_gets_more_partitions_is_read_whole(
     make_shop: MakeShop, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.stream.LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("alsobought.kafka.consumer.LOOK_SECONDS", 0.5)
     shop = make_shop(utc_now, **topics.settings)
     name = topics.settings["events_topic"]
     stream = mixed(17)

@@ -18,11 +18,10 @@ import msgspec
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rules
 from alsobought.failpoints import reach
+from alsobought.kafka.decoding import DeadLetter, events_of_message, items_of_message
 from alsobought.storage.ledger import LISTED
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Intake, Submission, submit_when_there_is_room
-
-from app.messages import DeadLetter, events_of_message, items_of_message
 
 PAGE_LETTERS = 1_000
 PAGE_BYTES = 32_000_000

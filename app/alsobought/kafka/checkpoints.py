@@ -13,12 +13,11 @@ from typing import Any
 import msgspec
 from alsobought.console import ago, escaped, out
 from alsobought.errors import WarehouseFault
+from alsobought.kafka.client import Place, Topic, bounds, topics
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import utc_now
 from rich.table import Table
-
-from app.kafka import Place, Topic, bounds, topics
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ALARMS = 20  # of each kind

@@ -11,9 +11,8 @@ from datetime import datetime
 
 import msgspec
 from alsobought.events import Event, Item, Rules, fault, read_events, read_items
-
-from app.kafka import Topic
-from app.segment import events_of, looks_like_track
+from alsobought.kafka.client import Topic
+from alsobought.kafka.segment import events_of, looks_like_track
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

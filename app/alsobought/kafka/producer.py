@@ -14,10 +14,9 @@ from functools import partial
 from typing import Any
 
 from alsobought.errors import Busy, NotStored, TooLarge, WarehouseFault
+from alsobought.kafka.client import Topic, topics
 from alsobought.settings import Settings
 from confluent_kafka import KafkaError, KafkaException, Producer
-
-from app.kafka import Topic, topics
 
 log = logging.getLogger(__name__)
 

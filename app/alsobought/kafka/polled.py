@@ -9,10 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from alsobought.events import Rules, read_events
+from alsobought.kafka.client import Place, Topic
+from alsobought.kafka.decoding import DeadLetter, events_of_message, items_of_message
 from alsobought.writer.submission import Submission
-
-from app.kafka import Place, Topic
-from app.messages import DeadLetter, events_of_message, items_of_message
 
 
 class Message(Protocol):

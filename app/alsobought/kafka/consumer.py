@@ -23,15 +23,14 @@ import msgspec
 from alsobought.errors import AlsoboughtError, Busy
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.failpoints import reach
+from alsobought.kafka.checkpoints import Range
+from alsobought.kafka.client import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
+from alsobought.kafka.polled import Part, parts
 from alsobought.settings import Settings, more_event_types
 from alsobought.storage.ledger import read_to
 from alsobought.writer.submission import Errand, Stored
 from alsobought.writer.writer import Writer
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-
-from app.chunk import Part, parts
-from app.kafka import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
-from app.lag import Range
 
 log = logging.getLogger(__name__)
 
