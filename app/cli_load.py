@@ -13,15 +13,14 @@ import click
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES, Rules
+from alsobought.loading.mapping import EPOCHS, Columns
+from alsobought.loading.readers import FORMATS, STDIN, Layout, Rows, name_of, opened
+from alsobought.loading.rejects import Refusals
 from alsobought.settings import Settings, more_event_types
 from alsobought.writer.submission import utc_now
 
-from app.columns import EPOCHS, Columns
-from app.files import FORMATS, STDIN, Layout, Rows, name_of, opened
-from app.refusals import Refusals
-
 if TYPE_CHECKING:
-    from app.load import Report, Task
+    from alsobought.loading.loader import Report, Task
 
 
 def _pairs(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001
@@ -88,7 +87,7 @@ def load(
              zcat log.gz | alsobought load events - --format csv --epoch ms --source log
              alsobought load items products.csv --keep-rest --dry-run
     """
-    from app.load import Task
+    from alsobought.loading.loader import Task
 
     columns = Columns(mapped, constants, frozenset(drop), keep_rest, epoch or "")
     _refuse_what_does_not_fit(files, source, rejected)
@@ -113,7 +112,8 @@ def _beside(file: Path) -> Path:
 
 
 def _load_all(settings: Settings, tasks: list[Task], *, dry_run: bool, force: bool, keep: bool) -> None:
-    from app.load import judge, load_file, try_file
+    from alsobought.loading.loader import judge, load_file, try_file
+
     from app.visitor import reach_shop
 
     types = frozenset(STANDARD_TYPES).union(more_event_types(settings))

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rules
+from alsobought.loading.mapping import Columns, row_reader
 
-from app.columns import Columns, row_reader
 from tests.conftest import NOON
 
 RULES = Rules(NOON)

@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from alsobought.errors import Unusable
-
-from app.files import Broken, Layout, Row, digest, opened
+from alsobought.loading.readers import Broken, Layout, Row, digest, opened
 
 GIVEN = [{"item_id": f"i{number}", "title": f"Grüner\n“Tee”, {number}"} for number in range(1, 51)]
 
@@ -80,7 +79,7 @@ def test_blank_lines_count_and_a_mark_at_the_start_does_not(tmp_path: Path) -> N
 def test_lines_are_whole_wherever_a_block_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = written(tmp_path / "e.ndjson", text_of("e.ndjson"))
     for block in (1, 2, 63, 64, 65, 1000):
-        monkeypatch.setattr("app.files.BLOCK", block)
+        monkeypatch.setattr("alsobought.loading.readers.BLOCK", block)
         for first in (1, 30):
             assert read(file, first=first) == list(enumerate(GIVEN, 1))[first - 1 :]
 
@@ -115,7 +114,7 @@ def test_parquet_values_are_python_s(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["e.ndjson", "e.csv", "e.parquet", "e.ndjson.gz"])
 def test_a_large_file_is_read_in_pieces(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.files.BLOCK", 1 << 16)
+    monkeypatch.setattr("alsobought.loading.readers.BLOCK", 1 << 16)
     table = pa.table({"item_id": [f"i{number}" for number in range(400_000)]})
     path = tmp_path / name
     if "parquet" in name:

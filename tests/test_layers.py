@@ -79,9 +79,14 @@ LAYERS = [
     ["app.learning.learner", "app.learning.ease", "app.learning.factors", "app.learning.logistic"],
     ["app.learning.context"],
     ["app.learning.replacement"],
-    ["alsobought.kafka.dead_letters", "app.load", "alsobought.serving.invalidation", "alsobought.serving.request_log"],
-    ["app.refusals", "app.columns"],
-    ["app.files", "alsobought.serving.explain"],
+    [
+        "alsobought.kafka.dead_letters",
+        "alsobought.loading.loader",
+        "alsobought.serving.invalidation",
+        "alsobought.serving.request_log",
+    ],
+    ["alsobought.loading.rejects", "alsobought.loading.mapping"],
+    ["alsobought.loading.readers", "alsobought.serving.explain"],
     [
         "alsobought.writer.writer",
         "alsobought.serving.answers",

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from alsobought.errors import NotStored
 from alsobought.events import Event, Rules
+from alsobought.loading.loader import Report, Stream, Task, load_file
+from alsobought.loading.mapping import Columns
+from alsobought.loading.readers import Rows
+from alsobought.loading.rejects import Refusals
 from alsobought.settings import HOME
 from alsobought.storage.ledger import known_offsets, resume_at
 from alsobought.writer.submission import Stored, Submission
 
-from app.columns import Columns
 from app.counts import wrong_rows
-from app.files import Rows
-from app.load import Report, Stream, Task, load_file
-from app.refusals import Refusals
 from app.shop import Shop
 from tests.conftest import NOON
 from tests.process import write

@@ -21,12 +21,11 @@ import msgspec
 from alsobought.errors import Busy, NotStored, Unusable
 from alsobought.events import Event, Item, Rules
 from alsobought.failpoints import reach
+from alsobought.loading.mapping import Columns, check_columns, row_reader
+from alsobought.loading.readers import STDIN, Layout, Row, Rows, digest, opened
+from alsobought.loading.rejects import Refusals
 from alsobought.storage import ledger
 from alsobought.writer.submission import Intake, Stored, Submission
-
-from app.columns import Columns, check_columns, row_reader
-from app.files import STDIN, Layout, Row, Rows, digest, opened
-from app.refusals import Refusals
 
 AT_ONCE = 3  # batches on their way: one is stored while the next is read
 JUDGED = 1000  # rows by which a file is judged before anything is stored

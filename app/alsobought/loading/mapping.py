@@ -19,9 +19,8 @@ from typing import Any
 import msgspec
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rejected, Rules, fault, in_utc, read_events, read_items
+from alsobought.loading.readers import Broken, Row
 from msgspec import inspect
-
-from app.files import Broken, Row
 
 KINDS: Mapping[str, type[Event] | type[Item]] = {"events": Event, "items": Item}
 REST = {"events": "properties", "items": "attributes"}  # where columns go that are not ours

@@ -15,8 +15,7 @@ from typing import Any
 
 import msgspec
 from alsobought.errors import Unusable
-
-from app.files import Broken, Row
+from alsobought.loading.readers import Broken, Row
 
 SHOWN = 20
 KINDS = 1000  # problems told apart
