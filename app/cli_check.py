@@ -12,8 +12,8 @@ from alsobought.console import err, escaped, out, print_json, progress_bar
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
-    from app.check import Checked, Told
-    from app.compare import Comparison, Difference
+    from alsobought.counts.consistency import Checked, Told
+    from alsobought.counts.recompute import Comparison, Difference
 
 
 @click.command()
@@ -31,9 +31,10 @@ def check(settings: Settings, tables: tuple[str, ...], sample: str | None, as_js
     Example: alsobought check --sample 1%
              alsobought check --table co_baskets --table item_hours --json
     """
-    from app.check import check as compare
-    from app.check import sample_of
-    from app.compare import Slots
+    from alsobought.counts.consistency import check as compare
+    from alsobought.counts.consistency import sample_of
+    from alsobought.counts.recompute import Slots
+
     from app.visitor import reach_shop
 
     slots = sample_of(sample) if sample else Slots()

@@ -11,7 +11,7 @@ from alsobought.console import err, out, progress_bar
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
-    from app.rebuild import Rebuilt, Wanted
+    from alsobought.counts.rebuild import Rebuilt, Wanted
 
 
 @click.command()
@@ -31,8 +31,9 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     \b
     Example: alsobought rebuild co_baskets item_totals --since 2026-01-01
     """
-    from app.rebuild import Wanted
-    from app.rebuild import rebuild as rebuild_table
+    from alsobought.counts.rebuild import Wanted
+    from alsobought.counts.rebuild import rebuild as rebuild_table
+
     from app.visitor import reach_shop
 
     shop = reach_shop(settings, create=False)

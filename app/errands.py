@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from alsobought.counts import rebuild, snapshot
 from alsobought.writer.submission import Errand
 from alsobought.writer.writer import Writer
 
-from app import freeze, rebuild, users
+from app import users
 from app.learning import replacement
 
 ERRANDS: dict[str, Callable[..., Any]] = {
     "forget": users.forget,
     "merge": users.merge,
-    "freeze": freeze.freeze,
+    "freeze": snapshot.freeze,
     "plan a rebuild": rebuild.plan,
     "begin a rebuild": rebuild.begin,
     "end a rebuild": rebuild.exchange,

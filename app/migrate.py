@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from alsobought.counts.shadow_table import seconds_of
 from alsobought.errors import AlsoboughtError, MigrationFault, TooSlow
 from alsobought.failpoints import reach
 from alsobought.settings import Settings
@@ -25,7 +26,6 @@ from app.migrations.files import Migration, migrations, tables
 from app.migrations.journal import Entry
 from app.migrations.schema import DATABASE, schema
 from app.migrations.statement import Statement, read_statement, repeatable
-from app.shadow import seconds_of
 
 
 @dataclass(frozen=True)

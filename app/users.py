@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 import msgspec
+from alsobought.counts.shadow_table import discard
 from alsobought.errors import BadRequest, Unusable
 from alsobought.storage.count_tables import count_tables
 from alsobought.storage.identities import accounts_of
@@ -13,8 +14,6 @@ from alsobought.storage.retention import horizon, stored_at
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.user_rewrite import Part, Wanted, rewrite_users
 from alsobought.writer.writer import Writer
-
-from app.shadow import discard
 
 
 class Verified(msgspec.Struct, frozen=True):

@@ -12,14 +12,14 @@ import threading
 import time
 from functools import partial
 
+from alsobought.counts.consistency import Checked, check, sample_of
+from alsobought.counts.sum_checks import wrong_sums
 from alsobought.errors import AlsoboughtError
 from alsobought.kafka.checkpoints import Status, status
 from alsobought.storage.retention import horizon
 from alsobought.writer.submission import Errand
 from alsobought.writer.writer import Writer
 
-from app.check import Checked, check, sample_of
-from app.counts import wrong_sums
 from app.errands import do
 
 log = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from alsobought.counts.sum_checks import wrong_rows
 from alsobought.events import Event
 from alsobought.settings import Settings
 from alsobought.writer.submission import Submission
 
-from app.counts import wrong_rows
 from app.shop import Shop, open_shop
 
 HERE = Path(__file__).resolve().parent

@@ -88,7 +88,7 @@ def _load(folder: Path) -> list[list[Any]]:
 
 
 def _check(folder: Path, sample: str = "") -> list[list[Any]]:
-    from app.check import check, sample_of
+    from alsobought.counts.consistency import check, sample_of
 
     shop = _open(folder)
     checks = shop.settings.home_folder / "sql" / "checks"
@@ -100,7 +100,7 @@ def _check(folder: Path, sample: str = "") -> list[list[Any]]:
 
 
 def _rebuild(folder: Path) -> list[list[Any]]:
-    from app.rebuild import Wanted, rebuild
+    from alsobought.counts.rebuild import Wanted, rebuild
 
     shop = _open(folder)
     (wanted,) = msgspec.convert(shop.do("plan a rebuild", ["co_baskets"], ""), list[Wanted])

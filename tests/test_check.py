@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from alsobought.counts.consistency import Checked, check, sample_of
+from alsobought.counts.recompute import SLOTS, Checks, Comparison, Difference, Slots
 from alsobought.errors import Busy, Unusable
 from alsobought.events import Event
 from alsobought.settings import HOME
@@ -19,8 +21,6 @@ from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
 
-from app.check import Checked, check, sample_of
-from app.compare import SLOTS, Checks, Comparison, Difference, Slots
 from app.shop import Shop
 from tests.process import Run, running, serving, told, write
 
@@ -220,7 +220,7 @@ def test_many_steps_find_what_one_does(shop: Shop, monkeypatch: pytest.MonkeyPat
     for table, values in EXTRA.items():
         insert(shop, table, values)
     once = checked(shop).tables
-    monkeypatch.setattr("app.compare.ROWS", 40)
+    monkeypatch.setattr("alsobought.counts.recompute.ROWS", 40)
     steps: list[tuple[int, int]] = []
     again = checked(shop, told=lambda done, of: steps.append((done, of))).tables
     assert again == once

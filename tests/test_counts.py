@@ -12,6 +12,8 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from alsobought.counts.rebuild import Rebuilt, Wanted, rebuild
+from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
 from alsobought.settings import HOME
@@ -22,8 +24,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.cases import empty
-from app.counts import wrong_rows
-from app.rebuild import Rebuilt, Wanted, rebuild
 from app.shop import Shop
 from tests.engines import Engine, drop
 from tests.fold import ALL, Happened, fold, tables

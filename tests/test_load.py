@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event, Rules
 from alsobought.loading.loader import Report, Stream, Task, load_file
@@ -20,7 +21,6 @@ from alsobought.settings import HOME
 from alsobought.storage.ledger import known_offsets, resume_at
 from alsobought.writer.submission import Stored, Submission
 
-from app.counts import wrong_rows
 from app.shop import Shop
 from tests.conftest import NOON
 from tests.process import write

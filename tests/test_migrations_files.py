@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import MigrationFault, Unusable
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
 
-from app.counts import wrong_rows
 from app.migrate import up
 from app.migrations.draft import draft
 from app.migrations.files import migrations

@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from alsobought.counts.rebuild import Rebuilt
+from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import Unusable, WarehouseFault
 from alsobought.events import Event
 from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission, utc_now
 
-from app.counts import wrong_rows
-from app.rebuild import Rebuilt
 from app.shop import Shop
 from tests.fold import fold, tables
 from tests.test_counts import CHECKS, _checked, _happened, _order, rebuilt
@@ -90,8 +90,8 @@ def after(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, Callable[[], o
             if name == place and next(reached) == times:
                 something()
 
-        monkeypatch.setattr("app.fill.reach", reach)
-        monkeypatch.setattr("app.rebuild.reach", reach)
+        monkeypatch.setattr("alsobought.counts.backfill.reach", reach)
+        monkeypatch.setattr("alsobought.counts.rebuild.reach", reach)
 
     return after
 

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 
 import msgspec
 import pytest
+from alsobought.counts.consistency import check
+from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import Unusable
 from alsobought.events import Event
 from alsobought.storage.retention import MARGIN, horizon, keep
@@ -22,8 +24,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from app.cases import empty
-from app.check import check
-from app.counts import wrong_rows
 from app.export import export
 from app.shop import Shop
 from app.users import Receipt, Verified, verify

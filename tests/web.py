@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from alsobought.counts.sum_checks import wrong_rows
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.cases import empty
-from app.counts import wrong_rows
 from app.shop import Shop
 
 VIEW = {"event_type": "view", "user_id": "u", "item_id": "tea"}

@@ -8,11 +8,11 @@ import random
 import sys
 from datetime import UTC, datetime
 
+from alsobought.counts.sum_checks import wrong_rows
 from alsobought.events import Event
 from alsobought.settings import HOME, Settings
 from alsobought.writer.submission import Submission
 
-from app.counts import wrong_rows
 from app.shop import open_shop
 
 

@@ -13,13 +13,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
 from alsobought.settings import HOME, Settings
 from alsobought.writer.fencing import claim
 from alsobought.writer.submission import Submission
 
-from app.counts import wrong_rows
 from app.shop import Shop, open_shop
 from tests.engines import migrated
 from tests.faults.mixed import START, mixed

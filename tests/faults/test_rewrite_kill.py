@@ -19,7 +19,7 @@ FEW = {"forget": ["deleted"], "merge": ["order_items"]}
 CHILD = """
 import json, random, sys
 from datetime import UTC, datetime
-from app.counts import wrong_rows
+from alsobought.counts.sum_checks import wrong_rows
 from alsobought.events import Event
 from alsobought.writer.submission import Submission
 from alsobought.settings import HOME, Settings

@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from alsobought.counts.shadow_table import Place, Shadows, State
+from alsobought.counts.time_buckets import literal
 from alsobought.failpoints import reach
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.scratch_database import Scratch
 from alsobought.storage.warehouse import Warehouse, one_block, quoted
-
-from app.buckets import literal
-from app.shadow import Place, Shadows, State
 
 # Inside a view it took 4 times as long.
 FILTER_LAST = "query_plan_filter_push_down = 0, enable_optimize_predicate_expression = 0"

@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from alsobought.counts.recompute import SLOTS, Checks, Comparison, Slots
 from alsobought.errors import Unusable
 from alsobought.storage.count_tables import count_tables, named
 from alsobought.storage.warehouse import Warehouse
-
-from app.compare import SLOTS, Checks, Comparison, Slots
 
 
 class Checked(msgspec.Struct):

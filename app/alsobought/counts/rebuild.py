@@ -1,6 +1,6 @@
 """A count table made again from `events`, beside the one in service, and put in its place at once.
 
-It is filled by the command (`app/fill.py`); the writer begins it and exchanges the tables, between two batches, when all views
+It is filled by the command (`app/alsobought/counts/backfill.py`); the writer begins it and exchanges the tables, between two batches, when all views
 have what `events` has. Whatever dies in between, the old table stays in service and the next command goes on.
 
 Users who are forgotten or merged meanwhile are in it as they were: then it begins anew.
@@ -17,6 +17,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
+from alsobought.counts.backfill import ADDING, Filling
+from alsobought.counts.shadow_table import PART, RATE, Shadows, State, definition
+from alsobought.counts.time_buckets import first_after, literal, start_of
 from alsobought.errors import AlsoboughtError, Unusable, WarehouseFault
 from alsobought.events import AHEAD
 from alsobought.failpoints import reach
@@ -26,10 +29,6 @@ from alsobought.storage.count_tables import CountTable, count_tables, named
 from alsobought.storage.retention import horizon, stored_at
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.writer import Writer
-
-from app.buckets import first_after, literal, start_of
-from app.fill import ADDING, Filling
-from app.shadow import PART, RATE, Shadows, State, definition
 
 TIMES = 5  # it begins anew, at most
 SPARE = timedelta(hours=23)  # so much longer than the margin of retention it may take

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from alsobought.counts.recompute import Checks, Slots
 from alsobought.errors import Unusable
 from alsobought.storage.count_tables import count_tables
 from alsobought.storage.warehouse import Warehouse
-
-from app.compare import Checks, Slots
 
 
 def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:
