@@ -8,10 +8,9 @@ from typing import Any
 import click
 import msgspec
 from alsobought.console import ago, err, escaped, late_bar, out, print_json
+from alsobought.learning.protocol import Learner, Option
+from alsobought.learning.registry import LEARNERS
 from alsobought.settings import Settings
-
-from app.learning.learner import Learner, Option
-from app.learning.registry import LEARNERS
 
 KINDS: dict[type, click.ParamType[Any]] = {str: click.STRING, bool: click.BOOL, date: click.DateTime(["%Y-%m-%d"])}
 
@@ -36,7 +35,8 @@ def learn(ctx: click.Context, as_json: bool) -> None:
 
 
 def _list(settings: Settings, as_json: bool) -> None:
-    from app.learning.learned import latest
+    from alsobought.learning.runs import latest
+
     from app.visitor import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
@@ -68,8 +68,9 @@ def _said(run: Any) -> str:
 def _run(name: str) -> Any:
     @click.pass_obj
     def run(settings: Settings, /, as_json: bool, **asked: Any) -> None:
-        from app.learning.context import Context
-        from app.learning.registry import learn as learn_one
+        from alsobought.learning.context import Context
+        from alsobought.learning.registry import learn as learn_one
+
         from app.visitor import reach_shop
 
         days = {key: value.date() if isinstance(value, datetime) else value for key, value in asked.items()}

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from alsobought.counts import rebuild, snapshot
+from alsobought.learning import table_swap
 from alsobought.writer.submission import Errand
 from alsobought.writer.writer import Writer
 
 from app import users
-from app.learning import replacement
 
 ERRANDS: dict[str, Callable[..., Any]] = {
     "forget": users.forget,
@@ -19,7 +19,7 @@ ERRANDS: dict[str, Callable[..., Any]] = {
     "plan a rebuild": rebuild.plan,
     "begin a rebuild": rebuild.begin,
     "end a rebuild": rebuild.exchange,
-    "take in what was learnt": replacement.take_in,
+    "take in what was learnt": table_swap.take_in,
 }
 
 

@@ -17,12 +17,12 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 from alsobought.errors import AlsoboughtError
+from alsobought.learning.context import Context
+from alsobought.learning.registry import learn
 from alsobought.pipes.library import Pipe
 from alsobought.serving.answers import answer
 from alsobought.settings import HOME, from_environment
 
-from app.learning.context import Context
-from app.learning.registry import learn
 from app.shop import Shop, open_shop
 
 ASKED, WARM = 100, 10

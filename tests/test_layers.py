@@ -73,12 +73,17 @@ LAYERS = [
     ["app.evaluation.baselines.personal"],
     ["app.evaluation.baselines.matrices"],
     ["app.evaluation.baselines.registry", "app.evaluation.baselines.scores"],
-    ["app.learning.registry"],  # what is computed now and then
-    ["app.learning.embeddings", "app.learning.neighbours", "app.learning.ranker"],
-    ["app.learning.learned"],
-    ["app.learning.learner", "app.learning.ease", "app.learning.factors", "app.learning.logistic"],
-    ["app.learning.context"],
-    ["app.learning.replacement"],
+    ["alsobought.learning.registry"],  # what is computed now and then
+    ["alsobought.learning.embeddings", "alsobought.learning.neighbours", "alsobought.learning.ranker"],
+    ["alsobought.learning.runs"],
+    [
+        "alsobought.learning.protocol",
+        "alsobought.learning.ease",
+        "alsobought.learning.factors",
+        "alsobought.learning.logistic",
+    ],
+    ["alsobought.learning.context"],
+    ["alsobought.learning.table_swap"],
     [
         "alsobought.kafka.dead_letters",
         "alsobought.loading.loader",

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item
+from alsobought.learning import table_swap
+from alsobought.learning.context import Context
+from alsobought.learning.ease import strongest, weights
+from alsobought.learning.registry import LEARNERS, filling, learn
+from alsobought.learning.runs import latest
 from alsobought.serving.answers import answer
 from alsobought.settings import HOME
 from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission
 from scipy import sparse
 
-from app.learning import replacement
-from app.learning.context import Context
-from app.learning.ease import strongest, weights
-from app.learning.learned import latest
-from app.learning.registry import LEARNERS, filling, learn
 from app.shop import Shop
 from tests.conftest import NOON
 from tests.process import Run, serving, write
@@ -118,11 +118,11 @@ def test_a_run_that_fails_leaves_the_old_table_and_nothing_else(shop: Shop) -> N
     assert (neighbours(shop), latest(shop.warehouse)) == (before, runs)
     assert tables_being_made(shop) == []
     databases = shop.warehouse.trusted_rows("select name from system.databases").data
-    assert [replacement.database_of(shop.warehouse)] not in databases
+    assert [table_swap.database_of(shop.warehouse)] not in databases
 
 
 def tables_being_made(shop: Shop) -> list[list[str]]:
-    sql = f"select name from system.tables where database = '{replacement.database_of(shop.warehouse)}'"
+    sql = f"select name from system.tables where database = '{table_swap.database_of(shop.warehouse)}'"
     return shop.warehouse.trusted_rows(sql).data
 
 

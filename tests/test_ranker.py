@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item
+from alsobought.learning.context import Context
+from alsobought.learning.logistic import edges, fitted, judged
+from alsobought.learning.ranker import midnight
+from alsobought.learning.registry import learn
+from alsobought.learning.runs import latest
 from alsobought.serving.answers import answer
 from alsobought.settings import HOME
 from alsobought.writer.submission import Submission
 
-from app.learning.context import Context
-from app.learning.learned import latest
-from app.learning.logistic import edges, fitted, judged
-from app.learning.ranker import midnight
-from app.learning.registry import learn
 from app.shop import Shop
 from tests.conftest import NOON
 from tests.test_learn import no_bar

@@ -9,6 +9,8 @@ from datetime import datetime
 
 import msgspec
 from alsobought.errors import AlsoboughtError, Unusable
+from alsobought.learning.context import Context
+from alsobought.learning.registry import filling, learn
 from alsobought.pipes.library import Library, Pipe
 
 from app.evaluation.ask import Form, ask, form
@@ -17,8 +19,6 @@ from app.evaluation.bootstrap import RESAMPLES
 from app.evaluation.replay import Progress, Replayed
 from app.evaluation.report import Report, Said, systems
 from app.evaluation.tasks import ALSO_BOUGHT, NEXT, Query, queries
-from app.learning.context import Context
-from app.learning.registry import filling, learn
 
 DEFAULT_BASELINE = "popularity"
 TOGETHER = 512  # questions of a baseline

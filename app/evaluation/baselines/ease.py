@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from alsobought.events import Item
+from alsobought.learning.ease import weights
 from scipy import sparse
 
 from app.evaluation.baselines.matrices import of_baskets, of_users, with_stranger
 from app.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows, user_rows
 from app.evaluation.log import Purchases
 from app.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
-from app.learning.ease import weights
 
 ITEMS = 8_000
 REGULARISATION = {True: 300.0, False: 100.0}  # of baskets, of people

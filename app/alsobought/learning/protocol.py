@@ -11,8 +11,7 @@ from datetime import date
 from typing import Any, Protocol
 
 import msgspec
-
-from app.learning.context import Context
+from alsobought.learning.context import Context
 
 Value = str | int | float | bool | date | None
 

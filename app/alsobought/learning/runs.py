@@ -7,9 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from alsobought.learning.protocol import Report, Value
 from alsobought.storage.warehouse import Warehouse
-
-from app.learning.learner import Report, Value
 
 
 class Learned(msgspec.Struct, frozen=True, kw_only=True):

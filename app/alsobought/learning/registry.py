@@ -8,13 +8,12 @@ from datetime import UTC, datetime
 from difflib import get_close_matches
 
 from alsobought.errors import Unusable
-
-from app.learning.context import Context
-from app.learning.embeddings import Embeddings
-from app.learning.learned import Learned, note
-from app.learning.learner import Learner, Value, defaults
-from app.learning.neighbours import Neighbours
-from app.learning.ranker import Ranker
+from alsobought.learning.context import Context
+from alsobought.learning.embeddings import Embeddings
+from alsobought.learning.neighbours import Neighbours
+from alsobought.learning.protocol import Learner, Value, defaults
+from alsobought.learning.ranker import Ranker
+from alsobought.learning.runs import Learned, note
 
 LEARNERS: dict[str, Learner] = {learner.name: learner for learner in (Neighbours(), Embeddings(), Ranker())}
 LIBRARIES = ("numpy", "scipy", "sklearn")

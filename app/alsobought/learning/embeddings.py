@@ -1,6 +1,6 @@
 """`alsobought learn embeddings`: a vector for each item, and the index that finds those near one.
 
-Of baskets: what stands in the same orders and sessions (`app/learning/factors.py`). Of titles: words of title, brand and category.
+Of baskets: what stands in the same orders and sessions (`app/alsobought/learning/factors.py`). Of titles: words of title, brand and category.
 Brought: the shop's own, as they came with the items. One of the three answers at a time, for their vectors do not compare.
 What has no vector yet gets one from what it stands with, and the others stay, unless all are asked for.
 """
@@ -15,10 +15,9 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from alsobought.errors import Unusable
-
-from app.learning.context import Context
-from app.learning.learner import Option, Report
-from app.learning.replacement import Replacement
+from alsobought.learning.context import Context
+from alsobought.learning.protocol import Option, Report
+from alsobought.learning.table_swap import Replacement
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,7 +131,7 @@ def _groups(context: Context, options: dict[str, Any], *, new: bool) -> tuple[np
 
 
 def _of_baskets(context: Context, options: dict[str, Any]) -> Vectors:
-    from app.learning.factors import association, pairs_of, unit, vectors
+    from alsobought.learning.factors import association, pairs_of, unit, vectors
 
     keys, groups = _groups(context, options, new=False)
     matrix = association(pairs_of(groups))
@@ -149,9 +148,8 @@ def _of_baskets(context: Context, options: dict[str, Any]) -> Vectors:
 def _of_new_items(context: Context, options: dict[str, Any], present: list[list[Any]]) -> Vectors:
     """Of items without a vector: the mean of the vectors that they stand with, each as much as it goes with them."""
     import numpy as np
+    from alsobought.learning.factors import association, pairs_of, unit
     from scipy import sparse
-
-    from app.learning.factors import association, pairs_of, unit
 
     known = {row[0]: row[1] for row in present}
     keys, groups = _groups(context, options, new=True)
@@ -171,8 +169,7 @@ def _of_new_items(context: Context, options: dict[str, Any], present: list[list[
 
 def _of_titles(context: Context, options: dict[str, Any]) -> Vectors:
     import numpy as np
-
-    from app.learning.factors import unit, vectors, words_of
+    from alsobought.learning.factors import unit, vectors, words_of
 
     rows = context.rows("titles")
     if len(rows) < 2:

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alsobought.errors import Unusable
+from alsobought.learning.table_swap import Exchange, Replacement, exchange
 from alsobought.pipes.source_map import unmarked, without_marks
 from alsobought.pipes.template import Templates, environment, read_text
 from alsobought.storage.warehouse import Warehouse
-
-from app.learning.replacement import Exchange, Replacement, exchange
 
 if TYPE_CHECKING:
     import numpy as np

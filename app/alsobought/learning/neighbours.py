@@ -1,4 +1,4 @@
-"""`alsobought learn neighbours`: of every item, what those who have it want next, by EASE (`app/learning/ease.py`).
+"""`alsobought learn neighbours`: of every item, what those who have it want next, by EASE (`app/alsobought/learning/ease.py`).
 
 The strongest method known for what somebody has never had; its lists are read by the pipes that recommend to a person.
 """
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from alsobought.errors import Unusable
-
-from app.learning.context import Context
-from app.learning.learner import Option, Report
+from alsobought.learning.context import Context
+from alsobought.learning.protocol import Option, Report
 
 FEWEST = 2  # items and people, to say anything
 
@@ -32,9 +31,8 @@ class Neighbours:
     def learn(self, context: Context, **options: Any) -> Report:
         """Raises Unusable where fewer than two items have enough people."""
         import numpy as np
+        from alsobought.learning.ease import strongest, weights
         from scipy import sparse
-
-        from app.learning.ease import strongest, weights
 
         with context.bar("Learning neighbours", 4, "steps") as told:
             newest = context.columns("newest_event")

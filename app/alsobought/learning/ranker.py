@@ -12,9 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from alsobought.errors import Unusable
-
-from app.learning.context import Context
-from app.learning.learner import Option, Report
+from alsobought.learning.context import Context
+from alsobought.learning.protocol import Option, Report
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +43,7 @@ class Ranker:
 
     def learn(self, context: Context, **options: Any) -> Report:
         """Raises Unusable where too little was bought since the month began that is learnt of."""
-        from app.learning.logistic import fitted, judged
+        from alsobought.learning.logistic import fitted, judged
 
         begin, until = midnight(context.now - timedelta(days=options["days"])), context.now
         newest = context.columns("newest_event")
