@@ -13,9 +13,8 @@ from alsobought.errors import Unusable
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
+    from alsobought.migrations.runner import Step
     from alsobought.storage.warehouse import Warehouse
-
-    from app.migrate import Step
 
 COLOURS = {"applied": "green", "pending": "yellow", "started": "yellow", "failed": "red", "edited": "red"}
 
@@ -39,7 +38,8 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
     \b
     Example: alsobought migrate up --dry-run
     """
-    from app import migrate as migrations
+    from alsobought.migrations import runner as migrations
+
     from app.visitor import reach_warehouse
 
     if dry_run:
@@ -79,7 +79,8 @@ def migrate_status(settings: Settings, as_json: bool) -> None:
     \b
     Example: alsobought migrate status --json
     """
-    from app import migrate as migrations
+    from alsobought.migrations import runner as migrations
+
     from app.visitor import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False, must_exist=False)
@@ -107,7 +108,7 @@ def migrate_new(settings: Settings, name: str, view: bool) -> None:
     \b
     Example: alsobought migrate new item_days --view
     """
-    from app.migrations.draft import draft
+    from alsobought.migrations.draft import draft
 
     for path in draft(settings.home_folder, name, view=view):
         out.print(escaped(str(path)), soft_wrap=True)
@@ -122,8 +123,8 @@ def migrate_schema(settings: Settings, check: bool) -> None:
     \b
     Example: alsobought migrate schema --check
     """
-    from app.migrate import replayed_schema
-    from app.migrations.schema import differing, write
+    from alsobought.migrations.runner import replayed_schema
+    from alsobought.migrations.schema import differing, write
 
     folder = settings.home_folder / "sql" / "schema"
     wanted = replayed_schema(settings)
@@ -137,7 +138,7 @@ def migrate_schema(settings: Settings, check: bool) -> None:
 
 
 def _show_plan(settings: Settings) -> None:
-    from app import migrate as migrations
+    from alsobought.migrations import runner as migrations
 
     with _perhaps_open(settings) as warehouse:
         folder = settings.home_folder / "migrations"

@@ -17,6 +17,8 @@ import msgspec
 from alsobought.console import ago
 from alsobought.errors import Unusable
 from alsobought.kafka.checkpoints import status
+from alsobought.migrations import runner
+from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
 from alsobought.serving.answers import open_library
 from alsobought.settings import PREFIX, Settings, read_settings
@@ -24,9 +26,7 @@ from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, 
 from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
 from alsobought.writer.submission import utc_now
 
-from app import migrate
 from app.examination import Finding, apart, in_own_process
-from app.migrations.files import migrations
 from app.serve import refuse_if_port_is_taken, url
 from app.shop import open_shop
 from app.visitor import answers, reach_warehouse
@@ -173,7 +173,7 @@ def _writing(warehouse: Warehouse) -> Iterator[Finding]:
 
 
 def _migrations(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
-    steps = migrate.status(warehouse, settings.home_folder / "migrations")
+    steps = runner.status(warehouse, settings.home_folder / "migrations")
     edited = [step.migration.name for step in steps if step.state == "edited"]
     missing = [step.migration.name for step in steps if step.state not in ("edited", "applied")]
     if edited:

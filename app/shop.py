@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from alsobought.errors import MigrationFault
+from alsobought.migrations import runner
 from alsobought.pipes.library import Library
 from alsobought.serving.answers import Answers, open_library
 from alsobought.serving.invalidation import Touching
@@ -19,7 +20,6 @@ from alsobought.storage.warehouse import Warehouse, open_warehouse
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
 
-from app import migrate
 from app.errands import do
 from app.posts import Direct, Logged, Posts
 
@@ -82,9 +82,9 @@ def open_shop(
     warehouse = open_warehouse(settings, create=create)
     try:
         if warehouse.embedded:
-            list(migrate.up(warehouse, settings.home_folder / "migrations"))
+            list(runner.up(warehouse, settings.home_folder / "migrations"))
         elif pending := [
-            s for s in migrate.status(warehouse, settings.home_folder / "migrations") if s.state != "applied"
+            s for s in runner.status(warehouse, settings.home_folder / "migrations") if s.state != "applied"
         ]:
             raise MigrationFault(f"{len(pending)} migrations are not applied", "Run `alsobought migrate up`")
         writer = Writer(warehouse, settings, clock)

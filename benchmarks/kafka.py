@@ -26,10 +26,10 @@ from typing import Any
 import msgspec
 from alsobought.console import out
 from alsobought.kafka.consumer import Stream
+from alsobought.migrations import runner
 from alsobought.settings import Settings
 from confluent_kafka import Producer
 
-from app import migrate
 from app.shop import Shop, open_shop
 from tests.brokers import Broker, broker
 from tests.kafka import Topics, until
@@ -79,7 +79,7 @@ def directly(shop: Shop) -> float:
     full, empty = shop.warehouse, shop.warehouse.another()
     empty.database = "ceiling"
     empty.command("create database ceiling")
-    list(migrate.up(empty, shop.settings.home_folder / "migrations"))
+    list(runner.up(empty, shop.settings.home_folder / "migrations"))
     seconds, rows = 0.0, 0
     sql = f"select batch, count() from {full.database}.events group by batch order by batch"
     for batch, count in full.trusted_rows(sql).data:

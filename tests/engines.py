@@ -21,11 +21,11 @@ from functools import cache
 from typing import Any
 
 from alsobought.errors import AlsoboughtError
+from alsobought.migrations import runner
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import open_warehouse
 from alsobought.writer.submission import utc_now
 
-from app import migrate
 from app.cases import empty
 from app.shop import Shop, open_shop
 from tests.process import free_port
@@ -76,7 +76,7 @@ class Engine:
 def migrated(settings: Settings) -> None:
     """Makes the database of these settings, or brings it up to date."""
     warehouse = open_warehouse(settings)
-    list(migrate.up(warehouse, settings.home_folder / "migrations"))
+    list(runner.up(warehouse, settings.home_folder / "migrations"))
     warehouse.close()
 
 

@@ -95,7 +95,7 @@ LAYERS = [
     [
         "alsobought.writer.writer",
         "alsobought.serving.answers",
-        "app.migrate",
+        "alsobought.migrations.runner",
         "alsobought.counts.sum_checks",
         "alsobought.kafka.checkpoints",
     ],  # what is done with the warehouse
@@ -109,10 +109,10 @@ LAYERS = [
         "alsobought.storage.retention",
         "alsobought.storage.count_tables",
         "alsobought.storage.catalogue",
-        "app.migrations.draft",
-        "app.migrations.journal",
-        "app.migrations.lock",
-        "app.migrations.schema",
+        "alsobought.migrations.draft",
+        "alsobought.migrations.journal",
+        "alsobought.migrations.lock",
+        "alsobought.migrations.schema",
     ],
     ["alsobought.writer.submission", "alsobought.storage.ledger", "alsobought.storage.mutation_journal"],
     ["alsobought.storage.warehouse"],  # the door
@@ -128,8 +128,8 @@ LAYERS = [
     ["alsobought.pipes.declaration", "alsobought.pipes.source_map"],
     ["alsobought.pipes.parameters"],
     ["alsobought.pipes.types"],
-    ["app.migrations.cluster", "app.migrations.files"],
-    ["app.migrations.statement"],
+    ["alsobought.migrations.cluster", "alsobought.migrations.files"],
+    ["alsobought.migrations.statement"],
     ["alsobought.kafka.decoding"],
     ["app.examination", "alsobought.kafka.client", "alsobought.kafka.segment"],
     ["app.apart", "app.replay.shown", "app.replay.markdown"],
@@ -159,7 +159,7 @@ PURE += [
     f"app.pipes.{name}"
     for name in ("columns", "csv_files", "declaration", "engine", "filling", "kinds", "order", "places", "scopes")
 ]
-PURE += ["app.migrations.cluster", "app.migrations.files", "app.migrations.statement"]
+PURE += ["alsobought.migrations.cluster", "alsobought.migrations.files", "alsobought.migrations.statement"]
 
 
 def path_of(module: str) -> Path:

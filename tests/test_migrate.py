@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from alsobought.errors import MigrationFault, WarehouseFault
+from alsobought.migrations import journal, lock
+from alsobought.migrations.runner import plan, status, up
 from alsobought.storage.warehouse import Warehouse, open_warehouse
 
-from app.migrate import plan, status, up
-from app.migrations import journal, lock
 from tests.engines import Engine
 
 _numbers = itertools.count()

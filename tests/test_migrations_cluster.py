@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alsobought.migrations.cluster import on_cluster
+from alsobought.migrations.files import Migration, migrations, tables
+from alsobought.migrations.statement import read_statement
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
-
-from app.migrations.cluster import on_cluster
-from app.migrations.files import Migration, migrations, tables
-from app.migrations.statement import read_statement
 
 GOLDEN = HOME / "tests" / "golden" / "cluster"
 UPDATE = "GOLDEN=write python -m pytest tests/test_migrations_cluster.py"

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import MigrationFault, Unusable
+from alsobought.migrations.draft import draft
+from alsobought.migrations.files import migrations
+from alsobought.migrations.runner import up
+from alsobought.migrations.statement import COMMANDS, REFUSED, read_statement, repeatable
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
-
-from app.migrate import up
-from app.migrations.draft import draft
-from app.migrations.files import migrations
-from app.migrations.statement import COMMANDS, REFUSED, read_statement, repeatable
 
 CREATE = "create table {{ database }}.one (x UInt8) engine = MergeTree order by x"
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+from alsobought.migrations.runner import replayed_schema
+from alsobought.migrations.schema import differing, write
 from alsobought.settings import HOME, Settings
-
-from app.migrate import replayed_schema
-from app.migrations.schema import differing, write
 
 
 def test_the_schema_that_is_kept_is_what_the_migrations_make() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 from alsobought.events import Event, Item
 from alsobought.loading.loader import Stream
+from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import refuse_if_held
@@ -19,7 +20,6 @@ from alsobought.writer.submission import Submission
 
 from app.evaluation.log import Collector, Log, Split
 from app.evaluation.sources import Source
-from app.migrations.files import migrations
 from app.shop import Shop, open_shop
 
 WHOLE = "replayed"  # the file that says that all events are in

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from alsobought.errors import Unusable
-
-from app.migrations.files import UNWRITTEN, migrations
+from alsobought.migrations.files import UNWRITTEN, migrations
 
 STATEMENT = f"""-- {UNWRITTEN}
 alter table {{{{ database }}}}.events add column NAME String

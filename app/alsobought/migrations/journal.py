@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from alsobought.migrations.files import Migration
 from alsobought.storage.warehouse import Warehouse
-
-from app.migrations.files import Migration
 
 TABLE = """create table if not exists {database}.migrations (
     version UInt32, name String, checksum String, applied_at DateTime64(3, 'UTC') default now64(3)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from app.migrations.statement import Edit, Statement, at_top, edited, read_statement, repeatable
+from alsobought.migrations.statement import Edit, Statement, at_top, edited, read_statement, repeatable
 
 LOCAL = "_local"
 WINDOW = "non_replicated_deduplication_window"

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import jinja2
 from alsobought.errors import MigrationFault
-
-from app.migrations.statement import Statement, read_statement
+from alsobought.migrations.statement import Statement, read_statement
 
 UNWRITTEN = "…"
 _environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701

@@ -1,7 +1,7 @@
 """migrations/ → the database: what is pending runs in order, each file done or not done, forward only.
 
 `started` is written before a statement and `applied` after it, so a run killed at any point goes on where it was: every
-statement may run twice (app/migrations/statement.py sees to that).
+statement may run twice (app/alsobought/migrations/statement.py sees to that).
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ import msgspec
 from alsobought.counts.shadow_table import seconds_of
 from alsobought.errors import AlsoboughtError, MigrationFault, TooSlow
 from alsobought.failpoints import reach
+from alsobought.migrations import journal, lock
+from alsobought.migrations.cluster import create_database, on_cluster
+from alsobought.migrations.files import Migration, migrations, tables
+from alsobought.migrations.journal import Entry
+from alsobought.migrations.schema import DATABASE, schema
+from alsobought.migrations.statement import Statement, read_statement, repeatable
 from alsobought.settings import Settings
 from alsobought.storage.count_tables import VIEW
 from alsobought.storage.warehouse import Warehouse, open_warehouse
-
-from app.migrations import journal, lock
-from app.migrations.cluster import create_database, on_cluster
-from app.migrations.files import Migration, migrations, tables
-from app.migrations.journal import Entry
-from app.migrations.schema import DATABASE, schema
-from app.migrations.statement import Statement, read_statement, repeatable
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from alsobought.migrations.files import Migration
 from alsobought.storage.warehouse import Warehouse
-
-from app.migrations.files import Migration
 
 DATABASE = "alsobought_replayed"  # a name that stands nowhere in the files, to be taken out of the text
 HEAD = "-- Made by `alsobought migrate schema` from migrations/: edit those, not this.\n"
