@@ -13,7 +13,7 @@ from alsobought.errors import Unusable
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
-    from app.users import Receipt
+    from alsobought.privacy.erasure import Receipt
 
 
 @click.command()
@@ -58,7 +58,8 @@ def _forget(settings: Settings, user_id: str) -> None:
 
 
 def _dry_run(settings: Settings, user_id: str) -> None:
-    from app.export import export
+    from alsobought.privacy.export import export
+
     from app.visitor import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
@@ -71,7 +72,8 @@ def _dry_run(settings: Settings, user_id: str) -> None:
 
 
 def _verify(settings: Settings, path: Path) -> None:
-    from app.users import verify
+    from alsobought.privacy.erasure import verify
+
     from app.visitor import reach_warehouse
 
     receipt = _receipt(path)
@@ -97,7 +99,7 @@ def _verify(settings: Settings, path: Path) -> None:
 
 
 def _receipt(path: Path) -> Receipt:
-    from app.users import Receipt
+    from alsobought.privacy.erasure import Receipt
 
     try:
         return msgspec.json.decode(path.read_bytes(), type=Receipt)
@@ -114,7 +116,8 @@ def export(settings: Settings, user_id: str) -> None:
     \b
     Example: alsobought export ada > ada.json
     """
-    from app.export import export as exported
+    from alsobought.privacy.export import export as exported
+
     from app.visitor import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)

@@ -7,14 +7,13 @@ from typing import Any
 
 from alsobought.counts import rebuild, snapshot
 from alsobought.learning import table_swap
+from alsobought.privacy import erasure
 from alsobought.writer.submission import Errand
 from alsobought.writer.writer import Writer
 
-from app import users
-
 ERRANDS: dict[str, Callable[..., Any]] = {
-    "forget": users.forget,
-    "merge": users.merge,
+    "forget": erasure.forget,
+    "merge": erasure.merge,
     "freeze": snapshot.freeze,
     "plan a rebuild": rebuild.plan,
     "begin a rebuild": rebuild.begin,

@@ -65,7 +65,12 @@ LAYERS = [
     ["alsobought.serving.visibility", "alsobought.kafka.producer"],
     ["app.watch"],
     ["app.errands", "alsobought.counts.consistency"],
-    ["app.users", "app.export", "alsobought.counts.snapshot", "alsobought.counts.rebuild"],
+    [
+        "alsobought.privacy.erasure",
+        "alsobought.privacy.export",
+        "alsobought.counts.snapshot",
+        "alsobought.counts.rebuild",
+    ],
     ["app.evaluation.ask"],
     ["app.evaluation.baselines.lightgbm_rank"],
     ["app.evaluation.baselines.candidates"],

@@ -15,6 +15,8 @@ from alsobought.counts.consistency import check
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import Unusable
 from alsobought.events import Event
+from alsobought.privacy.erasure import Receipt, Verified, verify
+from alsobought.privacy.export import export
 from alsobought.storage.retention import MARGIN, horizon, keep
 from alsobought.writer.recovery import heal
 from alsobought.writer.submission import Submission, utc_now
@@ -24,9 +26,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from app.cases import empty
-from app.export import export
 from app.shop import Shop
-from app.users import Receipt, Verified, verify
 from app.web.factory import create_app
 from tests.engines import Engine, drop
 from tests.fold import fold, tables
