@@ -15,7 +15,7 @@ from alsobought.errors import Unusable
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
-    from app.replay.requests import Request
+    from alsobought.pipe_diff.requests import Request
 
 SHARE = click.FloatRange(0, 1)
 RATIO = click.FloatRange(0, min_open=True)
@@ -72,14 +72,14 @@ def diff(
     Example: alsobought pipe diff also_bought --base main
              alsobought pipe diff also_bought --from requests.ndjson --min-overlap 0.8 --markdown
     """
+    from alsobought.pipe_diff.ask import replay, side
+    from alsobought.pipe_diff.compare import report
+    from alsobought.pipe_diff.markdown import markdown
+    from alsobought.pipe_diff.report import Thresholds
+    from alsobought.pipe_diff.requests import read_requests, recorded
+    from alsobought.pipe_diff.shown import show
     from alsobought.writer.submission import utc_now
 
-    from app.replay.ask import replay, side
-    from app.replay.compare import report
-    from app.replay.markdown import markdown
-    from app.replay.report import Thresholds
-    from app.replay.requests import read_requests, recorded
-    from app.replay.shown import show
     from app.visitor import reach_warehouse
 
     if base is not None and base_folder is not None:
@@ -115,7 +115,7 @@ def diff(
 @contextmanager
 def _texts(settings: Settings, revision: str, folder: Path | None) -> Iterator[tuple[Path, Path, str]]:
     """Folders with the old and the new text and what the old one is called. Copies: nobody edits them meanwhile."""
-    from app.replay.revision import check_out, copy
+    from alsobought.pipe_diff.revision import check_out, copy
 
     with tempfile.TemporaryDirectory(prefix="alsobought-") as made:
         old, new = Path(made, "old"), Path(made, "new")
@@ -130,8 +130,8 @@ def _texts(settings: Settings, revision: str, folder: Path | None) -> Iterator[t
 
 
 def _save(path: Path, requests: list[Request], with_users: bool) -> None:
-    from app.replay.people import names_a_person
-    from app.replay.requests import write_requests
+    from alsobought.pipe_diff.people import names_a_person
+    from alsobought.pipe_diff.requests import write_requests
 
     kept = [one for one in requests if with_users or not any(map(names_a_person, one.parameters))]
     if kept:

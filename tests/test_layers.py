@@ -40,9 +40,9 @@ LAYERS = [
     ["app.demo.journey", "app.demo.toyshop"],
     ["app.cases_update", "app.pipe_files"],
     ["app.cases", "app.serve"],
-    ["app.replay.compare"],
-    ["app.replay.ask", "app.replay.people"],
-    ["app.replay.requests", "app.replay.revision"],
+    ["alsobought.pipe_diff.compare"],
+    ["alsobought.pipe_diff.ask", "alsobought.pipe_diff.people"],
+    ["alsobought.pipe_diff.requests", "alsobought.pipe_diff.revision"],
     ["app.visitor"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
     ["app.web.editing"],
@@ -137,16 +137,16 @@ LAYERS = [
     ["alsobought.migrations.statement"],
     ["alsobought.kafka.decoding"],
     ["app.examination", "alsobought.kafka.client", "alsobought.kafka.segment"],
-    ["app.apart", "app.replay.shown", "app.replay.markdown"],
-    ["app.replay.words"],
-    ["app.replay.report"],
+    ["app.apart", "alsobought.pipe_diff.shown", "alsobought.pipe_diff.markdown"],
+    ["alsobought.pipe_diff.words"],
+    ["alsobought.pipe_diff.report"],
     ["app.evaluation.bootstrap"],
     ["app.evaluation.measures"],
     ["app.evaluation.tasks"],
     ["app.evaluation.log"],
     ["alsobought.events", "alsobought.serving.cache", "alsobought.settings", "alsobought.console", "alsobought.logs"],
     ["app.line"],
-    ["app.expected", "alsobought.failpoints", "app.replay.overlap"],
+    ["app.expected", "alsobought.failpoints", "alsobought.pipe_diff.overlap"],
     ["alsobought.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}
@@ -159,7 +159,12 @@ PURE = [
     "alsobought.pipes.check",
     "alsobought.errors",
 ]
-PURE += ["app.replay.overlap", "app.replay.report", "app.replay.words", "app.replay.markdown"]
+PURE += [
+    "alsobought.pipe_diff.overlap",
+    "alsobought.pipe_diff.report",
+    "alsobought.pipe_diff.words",
+    "alsobought.pipe_diff.markdown",
+]
 PURE += [
     f"app.pipes.{name}"
     for name in ("columns", "csv_files", "declaration", "engine", "filling", "kinds", "order", "places", "scopes")

@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 from alsobought.errors import Unusable
+from alsobought.pipe_diff.ask import Pair, Side, replay, side, unknown
+from alsobought.pipe_diff.compare import report
+from alsobought.pipe_diff.markdown import markdown
+from alsobought.pipe_diff.people import People, names_a_person
+from alsobought.pipe_diff.report import Report, Thresholds, missed, ratio
+from alsobought.pipe_diff.requests import Request, read_requests, recorded, write_requests
 from alsobought.storage.warehouse import Rows, Warehouse
 from alsobought.writer.submission import utc_now
 from flask.testing import FlaskClient
 
-from app.replay.ask import Pair, Side, replay, side, unknown
-from app.replay.compare import report
-from app.replay.markdown import markdown
-from app.replay.people import People, names_a_person
-from app.replay.report import Report, Thresholds, missed, ratio
-from app.replay.requests import Request, read_requests, recorded, write_requests
 from app.shop import Shop
 from app.web.factory import create_app
 from tests.conftest import NOON

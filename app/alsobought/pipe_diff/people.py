@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from app.replay.requests import Request
+from alsobought.pipe_diff.requests import Request
 
 PEOPLE = {"user", "session", "guest", "person", "customer", "shopper", "visitor", "buyer", "email"}
 PEOPLE |= {"account", "member", "viewer", "uid"}

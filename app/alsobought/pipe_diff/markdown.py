@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from app.replay import words
-from app.replay.report import Example, Item, Place, Report
+from alsobought.pipe_diff import words
+from alsobought.pipe_diff.report import Example, Item, Place, Report
 
 
 def markdown(made: Report) -> str:

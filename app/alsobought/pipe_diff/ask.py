@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from alsobought.errors import AlsoboughtError, NoSuchPipe, Unusable, WarehouseFault
+from alsobought.pipe_diff.requests import Request
 from alsobought.pipes.fallbacks import shown_in
 from alsobought.pipes.library import Library, Pipe
 from alsobought.serving.answers import Answer, answer, open_library
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Rows, Warehouse
-
-from app.replay.requests import Request
 
 TRIES = 3  # of a pair that something was stored under
 

@@ -9,11 +9,10 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-
-from app.replay.ask import Cost, Pair, Said, Side, unknown
-from app.replay.overlap import jaccard, mean, quantile, rank_biased_overlap
-from app.replay.people import People, names_a_person
-from app.replay.report import (
+from alsobought.pipe_diff.ask import Cost, Pair, Said, Side, unknown
+from alsobought.pipe_diff.overlap import jaccard, mean, quantile, rank_biased_overlap
+from alsobought.pipe_diff.people import People, names_a_person
+from alsobought.pipe_diff.report import (
     Alike,
     Columns,
     Example,

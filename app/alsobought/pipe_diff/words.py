@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import msgspec
-
-from app.replay.report import Item, Place, Report, Spread
+from alsobought.pipe_diff.report import Item, Place, Report, Spread
 
 LONGEST = 60  # characters of a value
 ITEMS = 8  # that only one text shows
