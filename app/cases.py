@@ -31,12 +31,12 @@ import msgspec
 from alsobought.errors import Unusable
 from alsobought.events import in_utc
 from alsobought.pipes.library import SOURCE
+from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import load_dictionaries
 from flask.testing import FlaskClient
 
 from app.expected import TOLERANCE, difference
-from app.shop import Shop, open_shop
 from app.web.factory import create_app
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

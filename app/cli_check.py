@@ -34,8 +34,7 @@ def check(settings: Settings, tables: tuple[str, ...], sample: str | None, as_js
     from alsobought.counts.consistency import check as compare
     from alsobought.counts.consistency import sample_of
     from alsobought.counts.recompute import Slots
-
-    from app.visitor import reach_shop
+    from alsobought.service.ipc_client import reach_shop
 
     slots = sample_of(sample) if sample else Slots()
     shop = reach_shop(settings, create=False)

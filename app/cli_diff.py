@@ -78,9 +78,8 @@ def diff(
     from alsobought.pipe_diff.report import Thresholds
     from alsobought.pipe_diff.requests import read_requests, recorded
     from alsobought.pipe_diff.shown import show
+    from alsobought.service.ipc_client import reach_warehouse
     from alsobought.writer.submission import utc_now
-
-    from app.visitor import reach_warehouse
 
     if base is not None and base_folder is not None:
         raise click.UsageError("--base and --base-folder both name the old text: give one of them")

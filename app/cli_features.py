@@ -25,10 +25,9 @@ def features(settings: Settings, who: str, limit: int, as_json: bool) -> None:
     Example: alsobought features 1082185
              alsobought features ada --limit 3 --json
     """
+    from alsobought.service.ipc_client import reach_warehouse
     from alsobought.serving.answers import answer, open_library
     from alsobought.writer.submission import utc_now
-
-    from app.visitor import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
     try:

@@ -19,8 +19,7 @@ from alsobought.settings import Settings
 
 if TYPE_CHECKING:
     from alsobought.kafka.consumer import Stream
-
-    from app.shop import Shop
+    from alsobought.service.service import Shop
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +49,7 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     from alsobought.kafka.client import topics
     from alsobought.kafka.consumer import Stream
     from alsobought.logs import open_log
-
-    from app.shop import open_shop
+    from alsobought.service.service import open_shop
 
     if not settings.kafka:
         raise Unusable("there is no Kafka to read from", "Set ALSOBOUGHT_KAFKA, for example to 127.0.0.1:9092")
@@ -74,8 +72,8 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
 @contextmanager
 def watched(shop: Shop) -> Iterator[None]:
     """Meanwhile other commands may ask about an embedded warehouse, and what is wrong is logged."""
-    from app.holder import Holder
-    from app.watch import Watch
+    from alsobought.service.ipc_server import Holder
+    from alsobought.service.monitor import Watch
 
     holder = Holder(folder, shop.writer, shop.warehouse.another) if (folder := shop.warehouse.folder) else None
     watch = Watch(shop.writer)
@@ -98,8 +96,7 @@ def _leave(stream: Stream) -> None:
 
 def _status(settings: Settings, *, as_json: bool) -> None:
     from alsobought.kafka.checkpoints import show, status
-
-    from app.visitor import reach_warehouse
+    from alsobought.service.ipc_client import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
     try:

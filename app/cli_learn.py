@@ -36,8 +36,7 @@ def learn(ctx: click.Context, as_json: bool) -> None:
 
 def _list(settings: Settings, as_json: bool) -> None:
     from alsobought.learning.runs import latest
-
-    from app.visitor import reach_warehouse
+    from alsobought.service.ipc_client import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
     try:
@@ -70,8 +69,7 @@ def _run(name: str) -> Any:
     def run(settings: Settings, /, as_json: bool, **asked: Any) -> None:
         from alsobought.learning.context import Context
         from alsobought.learning.registry import learn as learn_one
-
-        from app.visitor import reach_shop
+        from alsobought.service.ipc_client import reach_shop
 
         days = {key: value.date() if isinstance(value, datetime) else value for key, value in asked.items()}
         shop = reach_shop(settings, create=False)

@@ -46,8 +46,7 @@ def letters_ls(settings: Settings, reason: str, limit: int, everything: bool, as
     Example: alsobought dead-letters ls --reason event_type
     """
     from alsobought.kafka.dead_letters import Which, kinds, newest
-
-    from app.visitor import reach_warehouse
+    from alsobought.service.ipc_client import reach_warehouse
 
     which = Which(reason, everything)
     warehouse = reach_warehouse(settings, create=False)
@@ -111,8 +110,7 @@ def letters_show(settings: Settings, place: str, raw: bool) -> None:
              alsobought dead-letters show events/3/1042 --raw | sed s/buy/purchase/ | curl -d @- 127.0.0.1:8080/events
     """
     from alsobought.kafka.dead_letters import letter_at
-
-    from app.visitor import reach_warehouse
+    from alsobought.service.ipc_client import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
     try:
@@ -157,9 +155,8 @@ def letters_replay(settings: Settings, places: tuple[str, ...], reason: str, eve
     """
     from alsobought.kafka.dead_letters import Place, Replayed, Which, letter_at, pages, read_again, replay
     from alsobought.kafka.dead_letters import places as places_of
+    from alsobought.service.ipc_client import reach_shop, reach_warehouse
     from alsobought.writer.submission import utc_now
-
-    from app.visitor import reach_shop, reach_warehouse
 
     if bool(places) + bool(reason) + everything != 1:
         raise Unusable("say which dead letters: places, --reason TEXT or --all", "One of the three")

@@ -113,8 +113,7 @@ def _beside(file: Path) -> Path:
 
 def _load_all(settings: Settings, tasks: list[Task], *, dry_run: bool, force: bool, keep: bool) -> None:
     from alsobought.loading.loader import judge, load_file, try_file
-
-    from app.visitor import reach_shop
+    from alsobought.service.ipc_client import reach_shop
 
     types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
     rules = Rules(utc_now(), types, settings.max_event_bytes)

@@ -39,8 +39,7 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
     Example: alsobought migrate up --dry-run
     """
     from alsobought.migrations import runner as migrations
-
-    from app.visitor import reach_warehouse
+    from alsobought.service.ipc_client import reach_warehouse
 
     if dry_run:
         _show_plan(settings)
@@ -80,8 +79,7 @@ def migrate_status(settings: Settings, as_json: bool) -> None:
     Example: alsobought migrate status --json
     """
     from alsobought.migrations import runner as migrations
-
-    from app.visitor import reach_warehouse
+    from alsobought.service.ipc_client import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False, must_exist=False)
     try:
@@ -157,9 +155,8 @@ def _show_plan(settings: Settings) -> None:
 @contextmanager
 def _perhaps_open(settings: Settings) -> Iterator[Warehouse | None]:
     """The warehouse, if there is one: looking must not make it."""
+    from alsobought.service.ipc_client import reach_warehouse
     from alsobought.storage.folder_lock import folder_of
-
-    from app.visitor import reach_warehouse
 
     folder = folder_of(settings.warehouse_dsn)
     if folder and not folder.exists():

@@ -192,7 +192,7 @@ def read_parameters(texts: Sequence[str]) -> dict[str, list[str]]:
 
 @contextmanager
 def _reached(settings: Settings) -> Iterator[Warehouse]:
-    from app.visitor import reach_warehouse
+    from alsobought.service.ipc_client import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
     try:

@@ -33,8 +33,7 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     """
     from alsobought.counts.rebuild import Wanted
     from alsobought.counts.rebuild import rebuild as rebuild_table
-
-    from app.visitor import reach_shop
+    from alsobought.service.ipc_client import reach_shop
 
     shop = reach_shop(settings, create=False)
     try:

@@ -42,7 +42,7 @@ def forget(settings: Settings, user_id: str | None, dry_run: bool, verify: Path 
 
 
 def _forget(settings: Settings, user_id: str) -> None:
-    from app.visitor import reach_shop
+    from alsobought.service.ipc_client import reach_shop
 
     shop = reach_shop(settings, create=False)  # nobody is forgotten by making an empty warehouse
     try:
@@ -59,8 +59,7 @@ def _forget(settings: Settings, user_id: str) -> None:
 
 def _dry_run(settings: Settings, user_id: str) -> None:
     from alsobought.privacy.export import export
-
-    from app.visitor import reach_warehouse
+    from alsobought.service.ipc_client import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
     try:
@@ -73,8 +72,7 @@ def _dry_run(settings: Settings, user_id: str) -> None:
 
 def _verify(settings: Settings, path: Path) -> None:
     from alsobought.privacy.erasure import verify
-
-    from app.visitor import reach_warehouse
+    from alsobought.service.ipc_client import reach_warehouse
 
     receipt = _receipt(path)
     warehouse = reach_warehouse(settings, create=False)
@@ -117,8 +115,7 @@ def export(settings: Settings, user_id: str) -> None:
     Example: alsobought export ada > ada.json
     """
     from alsobought.privacy.export import export as exported
-
-    from app.visitor import reach_warehouse
+    from alsobought.service.ipc_client import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
     try:

@@ -20,6 +20,8 @@ from alsobought.kafka.checkpoints import status
 from alsobought.migrations import runner
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
+from alsobought.service.ipc_client import answers, reach_warehouse
+from alsobought.service.service import open_shop
 from alsobought.serving.answers import open_library
 from alsobought.settings import PREFIX, Settings, read_settings
 from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, how_to_have_one
@@ -28,8 +30,6 @@ from alsobought.writer.submission import utc_now
 
 from app.examination import Finding, apart, in_own_process
 from app.serve import refuse_if_port_is_taken, url
-from app.shop import open_shop
-from app.visitor import answers, reach_warehouse
 
 TRIED = (26, 9)  # the server's version that chDB brings, and so the one that the tests run on
 MANY_PARTS = 300  # of one table; the engine slows inserts down from 1,000

@@ -11,10 +11,9 @@ from datetime import datetime
 
 import msgspec
 from alsobought.kafka.checkpoints import Part
+from alsobought.service.monitor import Watch
+from alsobought.service.service import Shop
 from alsobought.storage.warehouse import Warehouse
-
-from app.shop import Shop
-from app.watch import Watch
 
 SECONDS = 60
 SHOWN = 30

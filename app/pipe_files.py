@@ -9,11 +9,10 @@ from pathlib import Path
 import msgspec
 from alsobought.errors import Unusable
 from alsobought.pipes.library import Library
+from alsobought.service.service import open_shop
 from alsobought.serving.answers import open_library
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
-
-from app.shop import open_shop
 
 LINE_LENGTH = 110
 

@@ -18,10 +18,9 @@ from pathlib import Path
 import msgspec
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.events import Event
+from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
 from alsobought.writer.submission import Submission
-
-from app.shop import Shop, open_shop
 
 HERE = Path(__file__).resolve().parent
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

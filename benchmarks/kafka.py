@@ -27,10 +27,10 @@ import msgspec
 from alsobought.console import out
 from alsobought.kafka.consumer import Stream
 from alsobought.migrations import runner
+from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
 from confluent_kafka import Producer
 
-from app.shop import Shop, open_shop
 from tests.brokers import Broker, broker
 from tests.kafka import Topics, until
 from tests.process import running, serving

@@ -20,10 +20,9 @@ from alsobought.errors import AlsoboughtError
 from alsobought.learning.context import Context
 from alsobought.learning.registry import learn
 from alsobought.pipes.library import Pipe
+from alsobought.service.service import Shop, open_shop
 from alsobought.serving.answers import answer
 from alsobought.settings import HOME, from_environment
-
-from app.shop import Shop, open_shop
 
 ASKED, WARM = 100, 10
 LEARNERS_ASKED = ("neighbours", "embeddings", "ranker")

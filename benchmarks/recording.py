@@ -17,12 +17,11 @@ from tempfile import TemporaryDirectory
 
 from alsobought.events import Event
 from alsobought.logs import log_access, open_log, request_id
+from alsobought.service.service import Shop, open_shop
 from alsobought.serving.answers import Answer, answer
 from alsobought.serving.request_log import BATCH_ROWS, Asked, Recorder, parameters, row
 from alsobought.settings import Settings
 from alsobought.writer.submission import Submission, utc_now
-
-from app.shop import Shop, open_shop
 
 CALLS = 20_000
 GIVEN = {"item_id": ["1082185"], "limit": ["20"]}

@@ -71,9 +71,8 @@ def _memory() -> int:
 
 
 def _open(folder: Path) -> Any:
+    from alsobought.service.service import open_shop
     from alsobought.settings import Settings
-
-    from app.shop import open_shop
 
     return open_shop(Settings(data=str(folder)))
 

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from alsobought.service.service import Shop
 from flask.testing import FlaskClient
 
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.brokers import Broker, broker
 from tests.engines import NAMES, Engine, engine, why_not

@@ -22,12 +22,12 @@ from typing import Any
 
 from alsobought.errors import AlsoboughtError
 from alsobought.migrations import runner
+from alsobought.service.service import Shop, open_shop
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import open_warehouse
 from alsobought.writer.submission import utc_now
 
 from app.cases import empty
-from app.shop import Shop, open_shop
 from tests.process import free_port
 
 NAMES = ("embedded", "http", "server")

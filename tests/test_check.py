@@ -16,12 +16,12 @@ from alsobought.counts.consistency import Checked, check, sample_of
 from alsobought.counts.recompute import SLOTS, Checks, Comparison, Difference, Slots
 from alsobought.errors import Busy, Unusable
 from alsobought.events import Event
+from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
 
-from app.shop import Shop
 from tests.process import Run, running, serving, told, write
 
 CHECKS = HOME / "sql" / "checks"
@@ -443,7 +443,7 @@ def test_beside_a_running_service_a_plant_is_found_and_the_command_that_mends_it
         run.python(
             """
             from alsobought.settings import from_environment
-            from app.visitor import reach_warehouse
+            from alsobought.service.ipc_client import reach_warehouse
             warehouse = reach_warehouse(from_environment())
             for table in ("item_hours (hour, item_key, events)", "order_items (order_key, item_key, first_seq)"):
                 warehouse.command(f"insert into alsobought.{table} values (7, 8, 9)")

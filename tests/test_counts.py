@@ -16,6 +16,7 @@ from alsobought.counts.rebuild import Rebuilt, Wanted, rebuild
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
+from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from alsobought.writer.recovery import heal
 from alsobought.writer.submission import Submission
@@ -24,7 +25,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.cases import empty
-from app.shop import Shop
 from tests.engines import Engine, drop
 from tests.fold import ALL, Happened, fold, tables
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from alsobought.service.service import Shop
 from alsobought.settings import HOME, Settings
 from alsobought.storage.folder_lock import HOLDER
 from alsobought.storage.warehouse import WRITE_SETTINGS
@@ -21,7 +22,6 @@ from alsobought.storage.warehouse import WRITE_SETTINGS
 from app import doctor, examination
 from app.doctor import examine
 from app.examination import Finding, apart, in_own_process
-from app.shop import Shop
 from tests.brokers import Broker
 from tests.kafka import Topics
 from tests.process import Ran, running, write

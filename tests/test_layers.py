@@ -43,7 +43,7 @@ LAYERS = [
     ["alsobought.pipe_diff.compare"],
     ["alsobought.pipe_diff.ask", "alsobought.pipe_diff.people"],
     ["alsobought.pipe_diff.requests", "alsobought.pipe_diff.revision"],
-    ["app.visitor"],  # a command, beside a running shop or not
+    ["alsobought.service.ipc_client"],  # a command, beside a running shop or not
     ["app.web.factory"],  # the face
     ["app.web.editing"],
     ["app.web.endpoints", "app.web.workbench"],
@@ -58,13 +58,13 @@ LAYERS = [
         "app.web.worker",
     ],
     ["app.live"],
-    ["app.holder", "alsobought.kafka.consumer"],  # others may ask; Kafka is read
+    ["alsobought.service.ipc_server", "alsobought.kafka.consumer"],  # others may ask; Kafka is read
     ["alsobought.kafka.polled"],
-    ["app.shop"],  # a running shop, and files into it
-    ["app.posts"],
+    ["alsobought.service.service"],  # a running shop, and files into it
+    ["alsobought.service.sinks"],
     ["alsobought.serving.visibility", "alsobought.kafka.producer"],
-    ["app.watch"],
-    ["app.errands", "alsobought.counts.consistency"],
+    ["alsobought.service.monitor"],
+    ["alsobought.service.maintenance", "alsobought.counts.consistency"],
     [
         "alsobought.privacy.erasure",
         "alsobought.privacy.export",
@@ -145,7 +145,7 @@ LAYERS = [
     ["app.evaluation.tasks"],
     ["app.evaluation.log"],
     ["alsobought.events", "alsobought.serving.cache", "alsobought.settings", "alsobought.console", "alsobought.logs"],
-    ["app.line"],
+    ["alsobought.service.ipc_protocol"],
     ["app.expected", "alsobought.failpoints", "alsobought.pipe_diff.overlap"],
     ["alsobought.errors"],
 ]

@@ -17,13 +17,13 @@ from alsobought.learning.context import Context
 from alsobought.learning.ease import strongest, weights
 from alsobought.learning.registry import LEARNERS, filling, learn
 from alsobought.learning.runs import latest
+from alsobought.service.service import Shop
 from alsobought.serving.answers import answer
 from alsobought.settings import HOME
 from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission
 from scipy import sparse
 
-from app.shop import Shop
 from tests.conftest import NOON
 from tests.process import Run, serving, write
 

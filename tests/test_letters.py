@@ -32,10 +32,10 @@ from alsobought.kafka.dead_letters import (
     replay,
 )
 from alsobought.kafka.decoding import DeadLetter, events_of_message
+from alsobought.service.service import Shop
 from alsobought.settings import Settings
 from alsobought.writer.submission import Submission
 
-from app.shop import Shop
 from tests.brokers import Broker
 from tests.conftest import NOON
 from tests.engines import front, migrated
@@ -315,7 +315,7 @@ def bury(run: Run, *dead: DeadLetter) -> None:
     run.python(
         f"""
         from alsobought.settings import from_environment
-        from app.shop import open_shop
+        from alsobought.service.service import open_shop
         shop = open_shop(from_environment())
         shop.warehouse.insert("dead_letters", {lines!r})
         shop.close()

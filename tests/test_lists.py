@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from flask.testing import FlaskClient
 
-from app.shop import Shop
 from app.web.factory import create_app
 
 HEADER = (HOME / "sql" / "rules.csv").read_text().split("\n", 1)[0] + "\n"

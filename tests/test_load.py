@@ -17,11 +17,11 @@ from alsobought.loading.loader import Report, Stream, Task, load_file
 from alsobought.loading.mapping import Columns
 from alsobought.loading.readers import Rows
 from alsobought.loading.rejects import Refusals
+from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from alsobought.storage.ledger import known_offsets, resume_at
 from alsobought.writer.submission import Stored, Submission
 
-from app.shop import Shop
 from tests.conftest import NOON
 from tests.process import write
 from tests.web import VIEW, stored

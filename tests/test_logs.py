@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from alsobought.logs import open_log, request_id
+from alsobought.service.service import Shop
 from flask.testing import FlaskClient
 
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.process import Run, running, serving
 from tests.web import VIEW

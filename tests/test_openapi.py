@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given, settings
@@ -23,7 +24,6 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.shop import Shop
 from app.web.factory import create_app
 from app.web.openapi import OWN_IDS
 from tests.web import VIEW, buy

@@ -10,9 +10,8 @@ from alsobought.errors import PipeFault
 from alsobought.pipes.check import check, tables_of
 from alsobought.pipes.columns import hidden_columns
 from alsobought.pipes.scopes import scopes
+from alsobought.service.service import Shop
 from sqlglot import exp
-
-from app.shop import Shop
 
 TABLES = {"items", "events", "user_items", "item_hours", "catalogue"}
 END = " order by 1 limit 10"

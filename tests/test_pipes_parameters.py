@@ -10,8 +10,7 @@ import pytest
 from alsobought.errors import BadParameters
 from alsobought.pipes.declaration import declared
 from alsobought.pipes.parameters import Listed, Parameter, values
-
-from app.shop import Shop
+from alsobought.service.service import Shop
 
 
 def one(kind: str, value: Any, **more: Any) -> Any:

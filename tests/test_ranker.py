@@ -14,11 +14,11 @@ from alsobought.learning.logistic import edges, fitted, judged
 from alsobought.learning.ranker import midnight
 from alsobought.learning.registry import learn
 from alsobought.learning.runs import latest
+from alsobought.service.service import Shop
 from alsobought.serving.answers import answer
 from alsobought.settings import HOME
 from alsobought.writer.submission import Submission
 
-from app.shop import Shop
 from tests.conftest import NOON
 from tests.test_learn import no_bar
 

@@ -13,11 +13,11 @@ from pathlib import Path
 import click
 import msgspec
 from alsobought import errors
+from alsobought.service.service import open_shop
 from alsobought.settings import HOME, PREFIX, Settings, sentences
 
 from app.cases import bench, cases_of
 from app.cli import main
-from app.shop import open_shop
 from app.web.factory import create_app
 from tests.process import running, write
 

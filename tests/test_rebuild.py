@@ -14,10 +14,10 @@ from alsobought.counts.rebuild import Rebuilt
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import Unusable, WarehouseFault
 from alsobought.events import Event
+from alsobought.service.service import Shop
 from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission, utc_now
 
-from app.shop import Shop
 from tests.fold import fold, tables
 from tests.test_counts import CHECKS, _checked, _happened, _order, rebuilt
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
+from alsobought.service.service import Shop
 from alsobought.serving import request_log
 from alsobought.serving.answers import answer
 from alsobought.serving.request_log import MAX_PARAMETERS, Asked
@@ -22,7 +23,6 @@ from alsobought.writer.submission import Errand, Submission, utc_now
 from flask.testing import FlaskClient
 
 from app.cases import Case, bench
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, buy, emptied, error_of, stored
 

@@ -16,11 +16,11 @@ from alsobought.pipe_diff.markdown import markdown
 from alsobought.pipe_diff.people import People, names_a_person
 from alsobought.pipe_diff.report import Report, Thresholds, missed, ratio
 from alsobought.pipe_diff.requests import Request, read_requests, recorded, write_requests
+from alsobought.service.service import Shop
 from alsobought.storage.warehouse import Rows, Warehouse
 from alsobought.writer.submission import utc_now
 from flask.testing import FlaskClient
 
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.conftest import NOON
 from tests.process import write

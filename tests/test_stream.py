@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 from alsobought.kafka.consumer import Stream
+from alsobought.service.ipc_protocol import SOCKET
+from alsobought.service.service import Shop
 from alsobought.writer.submission import utc_now
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from app.line import SOCKET
-from app.shop import Shop
 from tests.brokers import Broker
 from tests.kafka import Topics, until
 from tests.process import Run, running, serving, told

@@ -17,6 +17,7 @@ from alsobought.errors import Unusable
 from alsobought.events import Event
 from alsobought.privacy.erasure import Receipt, Verified, verify
 from alsobought.privacy.export import export
+from alsobought.service.service import Shop
 from alsobought.storage.retention import MARGIN, horizon, keep
 from alsobought.writer.recovery import heal
 from alsobought.writer.submission import Submission, utc_now
@@ -26,7 +27,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from app.cases import empty
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.engines import Engine, drop
 from tests.fold import fold, tables

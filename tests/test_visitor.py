@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from alsobought.errors import NotStored, TooSlow, WarehouseFault
 from alsobought.events import Event
+from alsobought.service.ipc_client import AskedWarehouse, AskedWriter, Visitor
+from alsobought.service.ipc_protocol import SOCKET
+from alsobought.service.ipc_server import Holder
+from alsobought.service.service import Shop
 from alsobought.storage.folder_lock import held_by
 from alsobought.writer.submission import Submission
 
-from app.holder import Holder
-from app.line import SOCKET
-from app.shop import Shop
-from app.visitor import AskedWarehouse, AskedWriter, Visitor
 from tests.process import Run, Service, running, serving, told, write
 from tests.web import VIEW
 

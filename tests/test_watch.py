@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import pytest
 from alsobought.events import Event
+from alsobought.service.monitor import Watch
+from alsobought.service.service import Shop
 from alsobought.writer.submission import Submission, utc_now
 
-from app.shop import Shop
-from app.watch import Watch
 from app.web.factory import create_app
 
 
@@ -71,7 +71,7 @@ def test_offsets_that_nobody_read_are_an_alarm_in_the_metrics_too(make_shop: Cal
 def test_a_sample_that_is_wrong_is_an_alarm_once_and_in_the_metrics_until_it_is_right(
     shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.watch.SAMPLE", "40%")
+    monkeypatch.setattr("alsobought.service.monitor.SAMPLE", "40%")
     purchases(shop, 50)
     row = f"{shop.settings.database}.user_categories"
     alarm = "rows of user_categories are not what the events say"

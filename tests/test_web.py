@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from alsobought.pipes.library import Library
+from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from flask.testing import FlaskClient
 
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD
 

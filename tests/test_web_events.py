@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from alsobought.service.service import Shop
 from flask.testing import FlaskClient
 
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import VIEW, buy, error_of
 

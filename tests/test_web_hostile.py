@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.parameters import Parameter
+from alsobought.service.service import Shop
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, buy
 

@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from alsobought.errors import WarehouseFault
 from alsobought.kafka.consumer import Stream
+from alsobought.service.service import Shop, open_shop
+from alsobought.service.sinks import Direct
 from alsobought.serving.visibility import Follower
 from alsobought.writer.submission import utc_now
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from flask.testing import FlaskClient
 
-from app.posts import Direct
-from app.shop import Shop, open_shop
 from app.web.factory import create_app
 from tests.brokers import Broker, broker
 from tests.engines import Engine, front
@@ -227,7 +227,7 @@ def test_whoever_waits_is_answered_when_recommendations_see_it(client: FlaskClie
 def test_a_wait_that_is_too_short_says_that_they_are_in_the_log(
     client: FlaskClient, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.posts.STORE_SECONDS", 0.2)
+    monkeypatch.setattr("alsobought.service.sinks.STORE_SECONDS", 0.2)
     got = client.post("/events?wait=true", json=VIEW | {"user_id": "hasty"})
     body = json.loads(got.text)
     assert (got.status_code, body["accepted"], body["visible"]) == (202, 1, False)

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 from alsobought.errors import WarehouseFault
+from alsobought.service.service import Shop
 from alsobought.serving.invalidation import Touching
 from flask.testing import FlaskClient
 
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import VIEW, buy, emptied
 

@@ -13,12 +13,12 @@ import pytest
 from alsobought.errors import TooSlow, WarehouseFault
 from alsobought.logs import CarryRequestId
 from alsobought.pipes.library import Pipe
+from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import VIEW, buy, emptied, error_of
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
+from alsobought.service.service import Shop
+from alsobought.service.sinks import Direct
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
 from flask.testing import FlaskClient
 
-from app.posts import Direct
-from app.shop import Shop
 from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
 

@@ -15,13 +15,13 @@ import pytest
 from alsobought.errors import NotSaved, Unusable
 from alsobought.kafka.checkpoints import Part, Status, Sums
 from alsobought.pipes.drafts import read_source, save
+from alsobought.service.monitor import Watch
+from alsobought.service.service import Shop
 from alsobought.settings import HOME, Settings
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.apart import run_cases
-from app.shop import Shop
-from app.watch import Watch
 from app.web.factory import create_app
 from tests.process import running, told
 from tests.web import VIEW, buy, error_of

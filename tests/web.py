@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from alsobought.counts.sum_checks import wrong_rows
+from alsobought.service.service import Shop
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.cases import empty
-from app.shop import Shop
 
 VIEW = {"event_type": "view", "user_id": "u", "item_id": "tea"}
 AWKWARD = "a'b\"c\\d\te{f}%g&h=é🍵\nz"

@@ -19,13 +19,13 @@ from alsobought.console import progress_bar
 from alsobought.events import Rules, read_events, read_items
 from alsobought.loading.loader import Stream
 from alsobought.migrations.files import migrations
+from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
 from alsobought.storage.ledger import resume_at
 from alsobought.writer.submission import Submission, utc_now
 from rich.console import Console
 
 from app.demo import journey, toyshop
-from app.shop import Shop, open_shop
 
 
 class Played(msgspec.Struct):

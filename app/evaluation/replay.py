@@ -14,13 +14,13 @@ from alsobought.events import Event, Item
 from alsobought.loading.loader import Stream
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
+from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import refuse_if_held
 from alsobought.writer.submission import Submission
 
 from app.evaluation.log import Collector, Log, Split
 from app.evaluation.sources import Source
-from app.shop import Shop, open_shop
 
 WHOLE = "replayed"  # the file that says that all events are in
 SOURCE = "evaluation"

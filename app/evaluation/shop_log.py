@@ -15,10 +15,9 @@ from typing import IO, Any
 import msgspec
 from alsobought.errors import AlsoboughtError
 from alsobought.events import Event
+from alsobought.service.ipc_client import reach_warehouse
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
-
-from app.visitor import reach_warehouse
 
 PAGE = 200_000  # rows of an answer
 EVENT = (

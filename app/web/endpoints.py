@@ -22,13 +22,13 @@ from alsobought.errors import (
 from alsobought.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, sentence, split
 from alsobought.pipes.library import Entry
 from alsobought.pipes.parameters import Listed
+from alsobought.service.sinks import Taken
 from alsobought.serving.answers import Answer, answer
 from alsobought.serving.request_log import Asked, parameters
 from alsobought.settings import more_event_types
 from flask import Blueprint, Response, current_app, g, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from app.posts import Taken
 from app.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity
 from app.web.guard import refuse_other_sites
 from app.web.metrics import Metrics

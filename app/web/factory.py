@@ -11,15 +11,15 @@ import uuid
 import msgspec
 from alsobought.errors import AlsoboughtError, Detail, shape
 from alsobought.logs import log_access, request_id
+from alsobought.service.ipc_server import Holder
+from alsobought.service.monitor import Watch
+from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings, hosts_for_editing, origins
 from flask import Flask, Response, g, request
 from flask_cors import CORS
 from werkzeug.exceptions import HTTPException
 
-from app.holder import Holder
 from app.live import Live
-from app.shop import Shop, open_shop
-from app.watch import Watch
 from app.web import editing, workbench
 from app.web.endpoints import blueprint
 from app.web.metrics import Metrics

@@ -11,10 +11,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
+    from alsobought.service.monitor import Watch
+    from alsobought.service.service import Shop
     from alsobought.serving.request_log import Recorder
-
-    from app.shop import Shop
-    from app.watch import Watch
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 import msgspec
+from alsobought.service.service import Shop
 from alsobought.serving.answers import Answer
 from flask import Response, current_app
-
-from app.shop import Shop
 
 
 def shop() -> Shop:

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import click
 import msgspec
+from alsobought.service.service import open_shop
 from alsobought.settings import Settings
 
-from app.shop import open_shop
 from app.web.factory import create_app
 
 HERE = Path(__file__).parent

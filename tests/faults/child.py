@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.events import Event
+from alsobought.service.service import open_shop
 from alsobought.settings import HOME, Settings
 from alsobought.writer.submission import Submission
-
-from app.shop import open_shop
 
 
 def write(dsn: str, seed: int) -> None:

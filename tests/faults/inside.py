@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from alsobought.kafka.consumer import Stream
+from alsobought.service.service import Shop
 
-from app.shop import Shop
 from tests.faults.mixed import Message
 from tests.faults.proof import Found, Log, proof, read_log
 from tests.faults.rig import record

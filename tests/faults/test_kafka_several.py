@@ -16,11 +16,11 @@ import pytest
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
+from alsobought.service.service import Shop, open_shop
 from alsobought.settings import HOME, Settings
 from alsobought.writer.fencing import claim
 from alsobought.writer.submission import Submission
 
-from app.shop import Shop, open_shop
 from tests.engines import migrated
 from tests.faults.mixed import START, mixed
 from tests.faults.rig import THOROUGH, Ingester, Rig

@@ -23,7 +23,7 @@ from alsobought.counts.sum_checks import wrong_rows
 from alsobought.events import Event
 from alsobought.writer.submission import Submission
 from alsobought.settings import HOME, Settings
-from app.shop import open_shop
+from alsobought.service.service import open_shop
 
 dsn, seed, change = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 shop = open_shop(Settings(dsn=dsn, batch_seconds=0.001))

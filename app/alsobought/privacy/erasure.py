@@ -1,4 +1,4 @@
-"""Forget a user, merge a guest into an account, and say what was done. For the writer's thread (`app/errands.py`)."""
+"""Forget a user, merge a guest into an account, and say what was done. For the writer's thread (`app/alsobought/service/maintenance.py`)."""
 
 from __future__ import annotations
 

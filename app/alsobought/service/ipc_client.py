@@ -18,13 +18,12 @@ from typing import Any
 
 import msgspec
 from alsobought.errors import WarehouseFault
+from alsobought.service.ipc_protocol import SOCKET, Call, Line, Reply, Rows, address, error_of
+from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import folder_of, held_by
 from alsobought.storage.warehouse import Warehouse, open_warehouse
 from alsobought.writer.submission import Stored, Submission
-
-from app.line import SOCKET, Call, Line, Reply, Rows, address, error_of
-from app.shop import Shop, open_shop
 
 
 class Visitor:

@@ -16,11 +16,10 @@ from alsobought.counts.consistency import Checked, check, sample_of
 from alsobought.counts.sum_checks import wrong_sums
 from alsobought.errors import AlsoboughtError
 from alsobought.kafka.checkpoints import Status, status
+from alsobought.service.maintenance import do
 from alsobought.storage.retention import horizon
 from alsobought.writer.submission import Errand
 from alsobought.writer.writer import Writer
-
-from app.errands import do
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,8 @@ from typing import Any
 from alsobought.errors import MigrationFault
 from alsobought.migrations import runner
 from alsobought.pipes.library import Library
+from alsobought.service.maintenance import do
+from alsobought.service.sinks import Direct, Logged, Posts
 from alsobought.serving.answers import Answers, open_library
 from alsobought.serving.invalidation import Touching
 from alsobought.serving.request_log import AtOnce, Recorder
@@ -19,9 +21,6 @@ from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
-
-from app.errands import do
-from app.posts import Direct, Logged, Posts
 
 _starting = threading.Lock()
 
@@ -41,7 +40,7 @@ class Shop:
     recorder: Recorder | None
 
     def do(self, errand: str, *arguments: Any) -> Any:
-        """What the writer does between two batches (`app/errands.py`), and what that returns.
+        """What the writer does between two batches (`app/alsobought/service/maintenance.py`), and what that returns.
 
         Where another process stores the events, the writer of this one starts for it, and takes its turn.
         """

@@ -1,4 +1,4 @@
-"""The process that holds an embedded warehouse answers the commands beside it (`app/visitor.py`).
+"""The process that holds an embedded warehouse answers the commands beside it (`app/alsobought/service/ipc_client.py`).
 
 What a reader would guess wrong: every visitor has connections of its own, since those of the writer belong to the writer's
 thread; but what visitors submit goes through the one writer.
@@ -19,12 +19,11 @@ from typing import Any
 import msgspec
 from alsobought.errors import AlsoboughtError, NotStored, WarehouseFault
 from alsobought.events import Event, Item
+from alsobought.service.ipc_protocol import SOCKET, Call, Line, Reply, Rows, address, fault_of
+from alsobought.service.maintenance import do
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Stored, Submission, submit_when_there_is_room
 from alsobought.writer.writer import Writer
-
-from app.errands import do
-from app.line import SOCKET, Call, Line, Reply, Rows, address, fault_of
 
 log = logging.getLogger(__name__)
 
