@@ -66,7 +66,8 @@ def demo(settings: Settings, dataset: str, edit: bool) -> None:
     \b
     Example: alsobought demo --dataset toyshop
     """
-    from app.demo.play import prepare
+    from alsobought.demo.play import prepare
+
     from app.serve import refuse_if_anybody_could_edit, refuse_if_occupied
 
     if edit:
@@ -96,8 +97,9 @@ def serve(settings: Settings, demo: bool, edit: bool) -> None:
     \b
     Example: ALSOBOUGHT_PORT=9000 alsobought serve --edit
     """
+    from alsobought.demo.play import announce
+
     from app import serve as service
-    from app.demo.play import announce
 
     def ready(url: str) -> None:
         out.print(f"alsobought serves on {url}")

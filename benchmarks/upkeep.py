@@ -78,9 +78,8 @@ def _open(folder: Path) -> Any:
 
 
 def _load(folder: Path) -> list[list[Any]]:
+    from alsobought.demo.play import prepare
     from alsobought.settings import Settings
-
-    from app.demo.play import prepare
 
     prepare(Settings(data=str(folder)), "journey", Console(stderr=True))
     return []

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from alsobought.demo import journey
 from alsobought.errors import Unusable
 from alsobought.events import Event, Rules, read_events
 from alsobought.settings import HOME, Settings
 from click.testing import CliRunner
 
 from app.cli import main
-from app.demo import journey
 from app.evaluation.gates import read_gates
 from app.evaluation.shop_log import Head
 from app.evaluation.sources import Source, opened

@@ -18,12 +18,12 @@ from typing import Any
 import pyarrow.compute as pc
 import pytest
 from alsobought.counts.sum_checks import wrong_rows
+from alsobought.demo import journey, toyshop
 from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from alsobought.storage.ledger import resume_at
 from alsobought.writer.submission import Submission
 
-from app.demo import journey, toyshop
 from tests.process import free_port
 
 

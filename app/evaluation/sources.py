@@ -18,11 +18,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
+from alsobought.demo import journey, toyshop
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rules, read_events, read_items
 from alsobought.settings import HOME, Settings
 
-from app.demo import journey, toyshop
 from app.evaluation.log import Split
 from app.evaluation.shop_log import Head, Line
 

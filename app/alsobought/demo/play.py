@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 from alsobought.console import progress_bar
+from alsobought.demo import journey, toyshop
 from alsobought.events import Rules, read_events, read_items
 from alsobought.loading.loader import Stream
 from alsobought.migrations.files import migrations
@@ -24,8 +25,6 @@ from alsobought.settings import Settings
 from alsobought.storage.ledger import resume_at
 from alsobought.writer.submission import Submission, utc_now
 from rich.console import Console
-
-from app.demo import journey, toyshop
 
 
 class Played(msgspec.Struct):
