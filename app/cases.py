@@ -34,10 +34,10 @@ from alsobought.pipes.library import SOURCE
 from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import load_dictionaries
+from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 
 from app.expected import TOLERANCE, difference
-from app.web.factory import create_app
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 BEFORE = re.compile(r"-(\d{1,6})([smhdw])")

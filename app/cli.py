@@ -67,8 +67,7 @@ def demo(settings: Settings, dataset: str, edit: bool) -> None:
     Example: alsobought demo --dataset toyshop
     """
     from alsobought.demo.play import prepare
-
-    from app.serve import refuse_if_anybody_could_edit, refuse_if_occupied
+    from alsobought.web.server import refuse_if_anybody_could_edit, refuse_if_occupied
 
     if edit:
         refuse_if_anybody_could_edit(settings)
@@ -98,8 +97,7 @@ def serve(settings: Settings, demo: bool, edit: bool) -> None:
     Example: ALSOBOUGHT_PORT=9000 alsobought serve --edit
     """
     from alsobought.demo.play import announce
-
-    from app import serve as service
+    from alsobought.web import server as service
 
     def ready(url: str) -> None:
         out.print(f"alsobought serves on {url}")

@@ -107,9 +107,8 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...], fmt: st
     Example: alsobought pipe run also_bought item_id=green-tea limit=3
     """
     from alsobought.serving.answers import answer, open_library
+    from alsobought.web.formats import to_csv, to_ndjson
     from alsobought.writer.submission import utc_now
-
-    from app.web.formats import to_csv, to_ndjson
 
     given = read_parameters(parameters)
     with _reached(settings) as warehouse:

@@ -26,10 +26,10 @@ from alsobought.serving.answers import open_library
 from alsobought.settings import PREFIX, Settings, read_settings
 from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, how_to_have_one
 from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
+from alsobought.web.server import refuse_if_port_is_taken, url
 from alsobought.writer.submission import utc_now
 
 from app.examination import Finding, apart, in_own_process
-from app.serve import refuse_if_port_is_taken, url
 
 TRIED = (26, 9)  # the server's version that chDB brings, and so the one that the tests run on
 MANY_PARTS = 300  # of one table; the engine slows inserts down from 1,000

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 from alsobought.service.service import Shop
+from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 
-from app.web.factory import create_app
 from tests.brokers import Broker, broker
 from tests.engines import NAMES, Engine, engine, why_not
 from tests.process import Run, running

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from alsobought.service.service import Shop
 from alsobought.settings import HOME
+from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
-
-from app.web.factory import create_app
 
 HEADER = (HOME / "sql" / "rules.csv").read_text().split("\n", 1)[0] + "\n"
 PARTS = ("pipes", "sql", "migrations")

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from alsobought.logs import open_log, request_id
 from alsobought.service.service import Shop
+from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 
-from app.web.factory import create_app
 from tests.process import Run, running, serving
 from tests.web import VIEW
 
@@ -145,7 +145,7 @@ def test_a_warning_of_the_warehouse_carries_the_id_of_its_request(
     assert client.get("/pipes/trending?limit=3", headers={"X-Request-Id": "one"}).status_code == 503
     assert [(one["level"], one["logger"], one["request_id"]) for one in lines(stream)] == [
         ("warning", "alsobought.storage.warehouse", "one"),
-        ("warning", "app.web.factory", "one"),
+        ("warning", "alsobought.web.factory", "one"),
     ]
     assert "it is tired" in lines(stream)[0]["message"]
     assert client.get("/pipes/trending?limit=4").status_code == 200, "on a new connection"

@@ -12,6 +12,8 @@ import pytest
 import schemathesis
 from alsobought.service.service import Shop
 from alsobought.settings import HOME
+from alsobought.web.factory import create_app
+from alsobought.web.openapi import OWN_IDS
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -24,8 +26,6 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.web.factory import create_app
-from app.web.openapi import OWN_IDS
 from tests.web import VIEW, buy
 
 CHECKS = [

@@ -20,8 +20,8 @@ from alsobought.pipes.validation_cache import MAX_BYTES, Described, Tried, _read
 from alsobought.serving.answers import answer, describer
 from alsobought.settings import HOME
 from alsobought.storage.warehouse import Warehouse
+from alsobought.web.openapi import describe_api
 
-from app.web.openapi import describe_api
 from tests.engines import Engine, drop
 
 TITLES = """

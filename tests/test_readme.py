@@ -15,10 +15,10 @@ import msgspec
 from alsobought import errors
 from alsobought.service.service import open_shop
 from alsobought.settings import HOME, PREFIX, Settings, sentences
+from alsobought.web.factory import create_app
 
 from app.cases import bench, cases_of
 from app.cli import main
-from app.web.factory import create_app
 from tests.process import running, write
 
 README = (HOME / "README.md").read_text()

@@ -19,11 +19,11 @@ from alsobought.serving import request_log
 from alsobought.serving.answers import answer
 from alsobought.serving.request_log import MAX_PARAMETERS, Asked
 from alsobought.settings import Settings
+from alsobought.web.factory import create_app
 from alsobought.writer.submission import Errand, Submission, utc_now
 from flask.testing import FlaskClient
 
 from app.cases import Case, bench
-from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, buy, emptied, error_of, stored
 
 

@@ -18,10 +18,10 @@ from alsobought.pipe_diff.report import Report, Thresholds, missed, ratio
 from alsobought.pipe_diff.requests import Request, read_requests, recorded, write_requests
 from alsobought.service.service import Shop
 from alsobought.storage.warehouse import Rows, Warehouse
+from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
 from flask.testing import FlaskClient
 
-from app.web.factory import create_app
 from tests.conftest import NOON
 from tests.process import write
 from tests.web import VIEW

@@ -19,6 +19,7 @@ from alsobought.privacy.erasure import Receipt, Verified, verify
 from alsobought.privacy.export import export
 from alsobought.service.service import Shop
 from alsobought.storage.retention import MARGIN, horizon, keep
+from alsobought.web.factory import create_app
 from alsobought.writer.recovery import heal
 from alsobought.writer.submission import Submission, utc_now
 from alsobought.writer.writer import Writer
@@ -27,7 +28,6 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from app.cases import empty
-from app.web.factory import create_app
 from tests.engines import Engine, drop
 from tests.fold import fold, tables
 from tests.test_counts import CHECKS, START, _checked, _happened, events, rebuilt

@@ -10,9 +10,8 @@ import pytest
 from alsobought.events import Event
 from alsobought.service.monitor import Watch
 from alsobought.service.service import Shop
+from alsobought.web.factory import create_app
 from alsobought.writer.submission import Submission, utc_now
-
-from app.web.factory import create_app
 
 
 @contextmanager

@@ -16,9 +16,9 @@ import pytest
 from alsobought.pipes.library import Library
 from alsobought.service.service import Shop
 from alsobought.settings import HOME
+from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 
-from app.web.factory import create_app
 from tests.web import AWKWARD
 
 TYPES = """-- Every kind of value.

@@ -11,10 +11,10 @@ import pytest
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.parameters import Parameter
 from alsobought.service.service import Shop
+from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.web.factory import create_app
 from tests.web import AWKWARD, buy
 
 TEXTS = [

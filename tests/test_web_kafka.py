@@ -19,11 +19,11 @@ from alsobought.kafka.consumer import Stream
 from alsobought.service.service import Shop, open_shop
 from alsobought.service.sinks import Direct
 from alsobought.serving.visibility import Follower
+from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from flask.testing import FlaskClient
 
-from app.web.factory import create_app
 from tests.brokers import Broker, broker
 from tests.engines import Engine, front
 from tests.kafka import Topics, until

@@ -10,9 +10,9 @@ import pytest
 from alsobought.errors import WarehouseFault
 from alsobought.service.service import Shop
 from alsobought.serving.invalidation import Touching
+from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 
-from app.web.factory import create_app
 from tests.web import VIEW, buy, emptied
 
 

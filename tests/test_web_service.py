@@ -15,11 +15,11 @@ from alsobought.logs import CarryRequestId
 from alsobought.pipes.library import Pipe
 from alsobought.service.service import Shop
 from alsobought.settings import HOME
+from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 from jsonschema import Draft202012Validator
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.web.factory import create_app
 from tests.web import VIEW, buy, emptied, error_of
 
 ENGINE = "Code: 60. DB::Exception: Unknown table expression identifier 'secret' in scope select 1. (UNKNOWN_TABLE)"

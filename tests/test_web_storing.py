@@ -16,11 +16,11 @@ from alsobought.errors import NotStored
 from alsobought.events import Event, Item
 from alsobought.service.service import Shop
 from alsobought.service.sinks import Direct
+from alsobought.web.factory import create_app
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
 from flask.testing import FlaskClient
 
-from app.web.factory import create_app
 from tests.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
 
 

@@ -18,11 +18,11 @@ from alsobought.pipes.drafts import read_source, save
 from alsobought.service.monitor import Watch
 from alsobought.service.service import Shop
 from alsobought.settings import HOME, Settings
+from alsobought.web.case_runner import run_cases
+from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from app.apart import run_cases
-from app.web.factory import create_app
 from tests.process import running, told
 from tests.web import VIEW, buy, error_of
 

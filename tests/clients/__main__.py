@@ -15,8 +15,7 @@ import click
 import msgspec
 from alsobought.service.service import open_shop
 from alsobought.settings import Settings
-
-from app.web.factory import create_app
+from alsobought.web.factory import create_app
 
 HERE = Path(__file__).parent
 TOOLS = HERE / "node_modules" / ".bin"

@@ -10,13 +10,12 @@ from alsobought.pipes.drafts import save
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.template import MAX_TEXT
 from alsobought.serving.answers import answer_by
+from alsobought.web.case_runner import run_cases
+from alsobought.web.endpoints import described
+from alsobought.web.guard import refuse_to_edit
+from alsobought.web.reply import body_of, shop
+from alsobought.web.workbench import rules_of, shown
 from flask import Blueprint, Response, request
-
-from app.apart import run_cases
-from app.web.endpoints import described
-from app.web.guard import refuse_to_edit
-from app.web.reply import body_of, shop
-from app.web.workbench import rules_of, shown
 
 blueprint = Blueprint("editing", __name__, url_prefix="/workbench/pipes/<name>")
 MAX_BODY = 4 * MAX_TEXT  # bytes: the longest text, in the widest letters

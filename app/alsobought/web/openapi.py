@@ -14,9 +14,20 @@ from alsobought.errors import Detail, shape
 from alsobought.events import ID_LENGTH, STANDARD_TYPES, Event, Item
 from alsobought.pipes.fallbacks import chain
 from alsobought.pipes.library import SOURCE, Pipe
-
-from app.web.formats import FORMATS
-from app.web.shapes import FIXED, MOMENT, NULL, TEXT, column_schema, either, in_body, in_query, listing, record, ref
+from alsobought.web.formats import FORMATS
+from alsobought.web.json_schemas import (
+    FIXED,
+    MOMENT,
+    NULL,
+    TEXT,
+    column_schema,
+    either,
+    in_body,
+    in_query,
+    listing,
+    record,
+    ref,
+)
 
 TAGS = {
     "pipes": "Recommendations: each is a SQL file, and its first comment is what stands here.",

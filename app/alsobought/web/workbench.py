@@ -1,6 +1,6 @@
 """What the page shows beyond the answers: a pipe's text, the SQL of one request, where its columns come from, what arrives.
 
-Open to browsers on this machine, unless a setting says otherwise (`app/web/guard.py`): SQL tells how a shop is run, and
+Open to browsers on this machine, unless a setting says otherwise (`app/alsobought/web/guard.py`): SQL tells how a shop is run, and
 arriving events tell who does what.
 """
 
@@ -18,11 +18,10 @@ from alsobought.pipes.parameters import values
 from alsobought.pipes.template import ALWAYS
 from alsobought.serving.answers import answer, bound_sql
 from alsobought.serving.explain import explain
+from alsobought.web.guard import may_look, refuse_to_show
+from alsobought.web.live_events import Live
+from alsobought.web.reply import body_of, json_response, shop
 from flask import Blueprint, Response, current_app, g, request
-
-from app.live import Live
-from app.web.guard import may_look, refuse_to_show
-from app.web.reply import body_of, json_response, shop
 
 blueprint = Blueprint("workbench", __name__, url_prefix="/workbench")
 

@@ -26,17 +26,16 @@ from alsobought.service.sinks import Taken
 from alsobought.serving.answers import Answer, answer
 from alsobought.serving.request_log import Asked, parameters
 from alsobought.settings import more_event_types
+from alsobought.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity
+from alsobought.web.guard import refuse_other_sites
+from alsobought.web.metrics import Metrics
+from alsobought.web.openapi import describe_api
+from alsobought.web.reply import body_of
+from alsobought.web.reply import json_response as _json
+from alsobought.web.reply import shop as _shop
+from alsobought.web.write_slots import Places
 from flask import Blueprint, Response, current_app, g, render_template, request
 from werkzeug.exceptions import RequestEntityTooLarge
-
-from app.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity
-from app.web.guard import refuse_other_sites
-from app.web.metrics import Metrics
-from app.web.openapi import describe_api
-from app.web.places import Places
-from app.web.reply import body_of
-from app.web.reply import json_response as _json
-from app.web.reply import shop as _shop
 
 blueprint = Blueprint("shop", __name__)
 TOLD = 100  # refused objects that an answer lists

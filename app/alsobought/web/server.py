@@ -22,10 +22,9 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
 
     Raises Unusable for an occupied port, and where anybody could edit; WarehouseFault for a folder that another process holds.
     """
+    from alsobought.web import worker
     from gunicorn.app.base import BaseApplication
     from gunicorn.glogging import Logger
-
-    from app.web import worker
 
     if edit:
         refuse_if_anybody_could_edit(settings)
@@ -60,7 +59,7 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
                 self.cfg.set(name, value)
 
         def load(self) -> Any:
-            from app.web.factory import served_app
+            from alsobought.web.factory import served_app
 
             try:
                 return served_app(settings, edit=edit)
@@ -95,7 +94,7 @@ def _host(settings: Settings) -> str:
 
 def refuse_if_anybody_could_edit(settings: Settings) -> None:
     """Raises Unusable: who listens to more than this machine must say by which names browsers may come."""
-    from app.web.guard import is_loopback
+    from alsobought.web.guard import is_loopback
 
     if not is_loopback(settings.host) and not hosts_for_editing(settings):
         raise Unusable(

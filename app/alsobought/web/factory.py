@@ -15,15 +15,14 @@ from alsobought.service.ipc_server import Holder
 from alsobought.service.monitor import Watch
 from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings, hosts_for_editing, origins
+from alsobought.web import editing, workbench
+from alsobought.web.endpoints import blueprint
+from alsobought.web.live_events import Live
+from alsobought.web.metrics import Metrics
+from alsobought.web.write_slots import Places
 from flask import Flask, Response, g, request
 from flask_cors import CORS
 from werkzeug.exceptions import HTTPException
-
-from app.live import Live
-from app.web import editing, workbench
-from app.web.endpoints import blueprint
-from app.web.metrics import Metrics
-from app.web.places import Places
 
 log = logging.getLogger(__name__)
 
