@@ -16,16 +16,15 @@ from alsobought.settings import Settings
 from app.cli_pipes import read_parameters
 
 if TYPE_CHECKING:
+    from alsobought.evaluation.run import Evaluation, Plan
     from alsobought.pipes.library import Library
-
-    from app.evaluation.run import Evaluation, Plan
 
 TASKS = ("next", "next-novel", "window", "also-bought")
 DATASETS = ("journey", "toyshop")
 
 
 def _day(ctx: click.Context, option: click.Parameter, given: datetime | None) -> datetime | None:  # noqa: ARG001
-    from app.evaluation.log import day
+    from alsobought.evaluation.log import day
 
     return day(given) if given else None
 
@@ -93,7 +92,7 @@ def evaluate(
              alsobought evaluate also_bought --dataset journey --train-before 2017-11-06 --baseline co-occurrence
              alsobought evaluate --gate tests/quality/also_bought.yaml
     """
-    from app.evaluation.run import Plan
+    from alsobought.evaluation.run import Plan
 
     if gates:
         if pipes or baselines:
@@ -109,7 +108,7 @@ def evaluate(
     if as_json:
         print_json(found.report)
     else:
-        from app.evaluation.shown import show
+        from alsobought.evaluation.shown import show
 
         show(found.report, out)
 
@@ -119,10 +118,10 @@ def _progress(title: str, total: int, unit: str) -> AbstractContextManager[Calla
 
 
 def _evaluated(settings: Settings, plan: Plan, dataset: str | None, keep: Path | None) -> Evaluation:
-    from app.evaluation.replay import replayed
-    from app.evaluation.run import evaluate as run
-    from app.evaluation.run import systems_of
-    from app.evaluation.sources import opened
+    from alsobought.evaluation.replay import replayed
+    from alsobought.evaluation.run import evaluate as run
+    from alsobought.evaluation.run import systems_of
+    from alsobought.evaluation.sources import opened
 
     def asks(library: Library) -> bool:
         return bool(systems_of(plan, library).pipes)
@@ -134,13 +133,13 @@ def _evaluated(settings: Settings, plan: Plan, dataset: str | None, keep: Path |
 
 
 def _check(settings: Settings, paths: Sequence[Path], as_json: bool) -> None:
-    from app.evaluation.gates import measured, read_gates
+    from alsobought.evaluation.gates import measured, read_gates
 
     passed = list(measured(settings, read_gates(paths), _progress))
     if as_json:
         print_json(passed)
     else:
-        from app.evaluation.shown import show_gates
+        from alsobought.evaluation.shown import show_gates
 
         show_gates(passed, out)
     if not all(one.ok for one in passed):
@@ -149,7 +148,6 @@ def _check(settings: Settings, paths: Sequence[Path], as_json: bool) -> None:
 
 def _save(path: Path, found: Evaluation) -> None:
     import msgspec
-
-    from app.evaluation.run import questions
+    from alsobought.evaluation.run import questions
 
     path.write_bytes(msgspec.json.Encoder().encode_lines(questions(found)))

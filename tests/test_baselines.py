@@ -12,17 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 from alsobought.errors import Unusable
+from alsobought.evaluation.baselines import lightgbm_rank
+from alsobought.evaluation.baselines.candidates import signed_root
+from alsobought.evaluation.baselines.registry import BASELINES, Baseline, baseline
+from alsobought.evaluation.baselines.scores import baskets_ago, popularity
+from alsobought.evaluation.baselines.swing import Swing
+from alsobought.evaluation.log import Collector, Log, Split
+from alsobought.evaluation.measures import of_questions
+from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, NOVEL, TASKS, WINDOW, Query, queries
 from alsobought.events import Event, Item
 from alsobought.settings import HOME
-
-from app.evaluation.baselines import lightgbm_rank
-from app.evaluation.baselines.candidates import signed_root
-from app.evaluation.baselines.registry import BASELINES, Baseline, baseline
-from app.evaluation.baselines.scores import baskets_ago, popularity
-from app.evaluation.baselines.swing import Swing
-from app.evaluation.log import Collector, Log, Split
-from app.evaluation.measures import of_questions
-from app.evaluation.tasks import ALSO_BOUGHT, NEXT, NOVEL, TASKS, WINDOW, Query, queries
 
 T = datetime(2026, 1, 1, tzinfo=UTC)
 TOY = ("ABC", "ABD", "AB", "AC", "BCD", "A", "CE", "DE")  # of /docs of similarities: a basket of each of eight people

@@ -13,14 +13,14 @@ import msgspec
 import pytest
 from alsobought.demo import journey
 from alsobought.errors import Unusable
+from alsobought.evaluation.gates import read_gates
+from alsobought.evaluation.shop_log import Head
+from alsobought.evaluation.sources import Source, opened
 from alsobought.events import Event, Rules, read_events
 from alsobought.settings import HOME, Settings
 from click.testing import CliRunner
 
 from app.cli import main
-from app.evaluation.gates import read_gates
-from app.evaluation.shop_log import Head
-from app.evaluation.sources import Source, opened
 from tests.engines import Engine
 from tests.process import Run, running, serving, told
 
@@ -64,7 +64,8 @@ def test_a_shop_that_is_the_demo_of_the_year_is_reserved_from_the_same_day_moved
     assert isinstance(newest.timestamp, datetime)
     head = Head(0, place + 1, newest.timestamp, (place, newest.timestamp))
     monkeypatch.setattr(
-        "app.evaluation.sources._dump", lambda _, path: path.write_bytes(json.dumps(msgspec.to_builtins(head)).encode())
+        "alsobought.evaluation.sources._dump",
+        lambda _, path: path.write_bytes(json.dumps(msgspec.to_builtins(head)).encode()),
     )
     with opened(Settings(), None) as source:
         assert source.reserved == datetime(2017, 12, 4, tzinfo=UTC) + moved
@@ -162,7 +163,7 @@ def test_a_pipe_under_its_floor_fails(
         yield [event for event in events if event.timestamp < before]  # type: ignore[operator]
 
     source = Source("a log", "log", datetime(2026, 3, 1, tzinfo=UTC), list, batches, lambda _: len(events))
-    monkeypatch.setattr("app.evaluation.gates.opened", lambda *_: nullcontext(source))
+    monkeypatch.setattr("alsobought.evaluation.gates.opened", lambda *_: nullcontext(source))
     reached, missed = tmp_path / "reached.yaml", tmp_path / "missed.yaml"
     reached.write_text(GATE % (1.0, 0.5))
     missed.write_text(GATE % (1.0, 1.0))

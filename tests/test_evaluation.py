@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 from alsobought.errors import Unusable
+from alsobought.evaluation.log import Collector, Log, Split
+from alsobought.evaluation.replay import Replayed, replayed
+from alsobought.evaluation.run import Evaluation, Plan, evaluate, questions, systems_of
+from alsobought.evaluation.sources import Source
+from alsobought.evaluation.tasks import queries
 from alsobought.events import Event, Item
 from alsobought.settings import Settings
 
-from app.evaluation.log import Collector, Log, Split
-from app.evaluation.replay import Replayed, replayed
-from app.evaluation.run import Evaluation, Plan, evaluate, questions, systems_of
-from app.evaluation.sources import Source
-from app.evaluation.tasks import queries
 from tests.engines import Engine
 
 T = datetime(2026, 1, 1, tzinfo=UTC)
@@ -266,7 +266,7 @@ def test_novel_by_hand_what_is_forbidden_is_left_out_of_a_longer_list(evaluated:
 @pytest.mark.embedded
 def test_also_bought_by_hand_many_keys_in_one_query(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
     goes_with = {"tea": ["mug", "pot"], "mug": ["tea"], "pot": ["tea"]}  # a cup: what is bought most
-    monkeypatch.setattr("app.evaluation.ask.ALONE", 1)
+    monkeypatch.setattr("alsobought.evaluation.ask.ALONE", 1)
     found = evaluated("with_it", baselines=["co-occurrence"])
     assert found.report.task == "also-bought"
     for query, one, same in zip(found.queries, lists(found, "with_it"), lists(found, "co-occurrence"), strict=True):

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alsobought.evaluation.bootstrap import Bootstrap, difference, interval
+from alsobought.evaluation.measures import MEASURES, auc, of_lists, of_questions
+from alsobought.evaluation.tasks import Query
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from app.evaluation.bootstrap import Bootstrap, difference, interval
-from app.evaluation.measures import MEASURES, auc, of_lists, of_questions
-from app.evaluation.tasks import Query
 
 NAMES = [f"i{n}" for n in range(30)]
 ITEMS = st.sampled_from(NAMES)
@@ -141,5 +140,5 @@ def test_systems_are_held_against_each_other_on_the_same_draws() -> None:
 def test_draws_are_the_same_in_pieces_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     values, people = np.random.default_rng(1).random((40, 2)), [f"u{n % 7}" for n in range(40)]
     whole = Bootstrap(people, seed=5).means(values)
-    monkeypatch.setattr("app.evaluation.bootstrap.AT_ONCE", 20)
+    monkeypatch.setattr("alsobought.evaluation.bootstrap.AT_ONCE", 20)
     assert np.array_equal(Bootstrap(people, seed=5).means(values), whole)

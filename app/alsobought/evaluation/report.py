@@ -7,11 +7,10 @@ from datetime import datetime
 
 import msgspec
 import numpy as np
-
-from app.evaluation.bootstrap import RESAMPLES, Bootstrap, Difference, Interval, difference, interval
-from app.evaluation.measures import MEASURES, Floats, OfLists, of_lists, of_questions
-from app.evaluation.replay import Replayed
-from app.evaluation.tasks import Query
+from alsobought.evaluation.bootstrap import RESAMPLES, Bootstrap, Difference, Interval, difference, interval
+from alsobought.evaluation.measures import MEASURES, Floats, OfLists, of_lists, of_questions
+from alsobought.evaluation.replay import Replayed
+from alsobought.evaluation.tasks import Query
 
 
 class Said(msgspec.Struct, frozen=True):

@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from alsobought.evaluation.baselines.matrices import of_users, with_stranger
+from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
+from alsobought.evaluation.log import Purchases
+from alsobought.evaluation.tasks import NEXT, NOVEL, WINDOW, Query
 from alsobought.events import Item
-
-from app.evaluation.baselines.matrices import of_users, with_stranger
-from app.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
-from app.evaluation.log import Purchases
-from app.evaluation.tasks import NEXT, NOVEL, WINDOW, Query
 
 USER_TASKS = (NEXT, NOVEL, WINDOW)
 RAREST = 1e-5  # the share of what nobody bought lately

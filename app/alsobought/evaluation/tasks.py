@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from app.evaluation.log import Log, Purchases
+from alsobought.evaluation.log import Log, Purchases
 
 NEXT, NOVEL, WINDOW, ALSO_BOUGHT = TASKS = ("next", "next-novel", "window", "also-bought")
 NOTHING: frozenset[str] = frozenset()

@@ -9,16 +9,15 @@ from datetime import datetime
 
 import msgspec
 from alsobought.errors import AlsoboughtError, Unusable
+from alsobought.evaluation.ask import Form, ask, form
+from alsobought.evaluation.baselines.registry import BASELINES, Baseline, baseline
+from alsobought.evaluation.bootstrap import RESAMPLES
+from alsobought.evaluation.replay import Progress, Replayed
+from alsobought.evaluation.report import Report, Said, systems
+from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, Query, queries
 from alsobought.learning.context import Context
 from alsobought.learning.registry import filling, learn
 from alsobought.pipes.library import Library, Pipe
-
-from app.evaluation.ask import Form, ask, form
-from app.evaluation.baselines.registry import BASELINES, Baseline, baseline
-from app.evaluation.bootstrap import RESAMPLES
-from app.evaluation.replay import Progress, Replayed
-from app.evaluation.report import Report, Said, systems
-from app.evaluation.tasks import ALSO_BOUGHT, NEXT, Query, queries
 
 DEFAULT_BASELINE = "popularity"
 TOGETHER = 512  # questions of a baseline

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from alsobought.evaluation.log import Collector, Log, Split
+from alsobought.evaluation.sources import Source
 from alsobought.events import Event, Item
 from alsobought.loading.loader import Stream
 from alsobought.migrations.files import migrations
@@ -18,9 +20,6 @@ from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import refuse_if_held
 from alsobought.writer.submission import Submission
-
-from app.evaluation.log import Collector, Log, Split
-from app.evaluation.sources import Source
 
 WHOLE = "replayed"  # the file that says that all events are in
 SOURCE = "evaluation"

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from alsobought.evaluation.baselines.matrices import of_baskets, with_stranger
+from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
+from alsobought.evaluation.log import Purchases
+from alsobought.evaluation.tasks import ALSO_BOUGHT, Query
 from alsobought.events import Item
 from scipy import sparse
-
-from app.evaluation.baselines.matrices import of_baskets, with_stranger
-from app.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
-from app.evaluation.log import Purchases
-from app.evaluation.tasks import ALSO_BOUGHT, Query
 
 HALF_LIFE_DAYS = 180
 PRIOR = 30

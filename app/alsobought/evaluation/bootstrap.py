@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-from app.evaluation.measures import Floats
+from alsobought.evaluation.measures import Floats
 
 RESAMPLES = 1_000
 AT_ONCE = 2_000_000  # numbers in a piece of the draws

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-
-from app.evaluation.log import Integers, Names, Purchases
-from app.evaluation.tasks import Query
+from alsobought.evaluation.log import Integers, Names, Purchases
+from alsobought.evaluation.tasks import Query
 
 Floats = npt.NDArray[np.float64]
 ROWS = 256  # questions that are scored at once: each has a score for every item

@@ -1,6 +1,6 @@
 """The shop's own log into a file: what a process of its own does for `alsobought evaluate`.
 
-    python -m app.evaluation.shop_log FILE < settings.json
+    python -m alsobought.evaluation.shop_log FILE < settings.json
 
 One JSON object a line: a head, then the catalogue as it is now, then the events in the order in which they were stored.
 """

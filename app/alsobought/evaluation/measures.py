@@ -16,8 +16,7 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
-
-from app.evaluation.tasks import Query
+from alsobought.evaluation.tasks import Query
 
 Floats = npt.NDArray[np.float64]
 MEASURES = ("recall", "ndcg", "hit", "mrr")

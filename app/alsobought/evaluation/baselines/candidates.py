@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from alsobought.evaluation.baselines.co_occurrence import PRIOR, basket_weights
+from alsobought.evaluation.baselines.matrices import Matrix, of_baskets, of_users, with_stranger
+from alsobought.evaluation.baselines.personal import RAREST
+from alsobought.evaluation.baselines.scores import Floats, baskets_ago, forbid, popularity, shown_rows, user_rows
+from alsobought.evaluation.baselines.user_cf import BLEND, UserCF
+from alsobought.evaluation.log import Integers, Purchases
+from alsobought.evaluation.tasks import NOVEL, Query
 from alsobought.events import Item
 from scipy import sparse
-
-from app.evaluation.baselines.co_occurrence import PRIOR, basket_weights
-from app.evaluation.baselines.matrices import Matrix, of_baskets, of_users, with_stranger
-from app.evaluation.baselines.personal import RAREST
-from app.evaluation.baselines.scores import Floats, baskets_ago, forbid, popularity, shown_rows, user_rows
-from app.evaluation.baselines.user_cf import BLEND, UserCF
-from app.evaluation.log import Integers, Purchases
-from app.evaluation.tasks import NOVEL, Query
 
 CANDIDATES = 200
 BLOCK = 64  # questions with a score for every item at once

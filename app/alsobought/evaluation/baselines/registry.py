@@ -7,10 +7,9 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from alsobought.errors import Unusable
+from alsobought.evaluation.log import Purchases
+from alsobought.evaluation.tasks import Query
 from alsobought.events import Item
-
-from app.evaluation.log import Purchases
-from app.evaluation.tasks import Query
 
 
 class Baseline(Protocol):

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from alsobought.evaluation.baselines.matrices import of_baskets
+from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
+from alsobought.evaluation.log import Integers, Purchases
+from alsobought.evaluation.tasks import ALSO_BOUGHT, Query
 from alsobought.events import Item
-
-from app.evaluation.baselines.matrices import of_baskets
-from app.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
-from app.evaluation.log import Integers, Purchases
-from app.evaluation.tasks import ALSO_BOUGHT, Query
 
 BASKETS = 300
 SMOOTHING = 15

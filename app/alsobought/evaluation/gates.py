@@ -21,14 +21,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from alsobought.errors import Unusable
+from alsobought.evaluation.bootstrap import Interval
+from alsobought.evaluation.replay import Progress, replayed
+from alsobought.evaluation.run import Plan, evaluate, systems_of
+from alsobought.evaluation.sources import opened
 from alsobought.pipes.library import Library
 from alsobought.settings import Settings
 from msgspec import Meta
-
-from app.evaluation.bootstrap import Interval
-from app.evaluation.replay import Progress, replayed
-from app.evaluation.run import Plan, evaluate, systems_of
-from app.evaluation.sources import opened
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 

@@ -13,12 +13,11 @@ from datetime import datetime
 from typing import Any
 
 from alsobought.errors import Unusable
+from alsobought.evaluation.tasks import ALSO_BOUGHT, NOVEL, Query
 from alsobought.pipes.fallbacks import SHOWN
 from alsobought.pipes.library import SOURCE, Library, Pipe
 from alsobought.serving.answers import Answer, answer
 from alsobought.storage.warehouse import Warehouse
-
-from app.evaluation.tasks import ALSO_BOUGHT, NOVEL, Query
 
 TOGETHER = 64  # keys of one query
 ALONE = 100  # questions that are asked one at a time before, so that their time is that of one

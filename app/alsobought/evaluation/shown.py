@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from alsobought.evaluation.bootstrap import Difference, Interval
+from alsobought.evaluation.gates import Passed
+from alsobought.evaluation.report import Report, System
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
-
-from app.evaluation.bootstrap import Difference, Interval
-from app.evaluation.gates import Passed
-from app.evaluation.report import Report, System
 
 TITLES = {"recall": "recall", "ndcg": "nDCG", "hit": "hit", "mrr": "MRR"}
 

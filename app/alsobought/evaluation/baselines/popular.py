@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from alsobought.evaluation.baselines.scores import Floats, best, popularity
+from alsobought.evaluation.log import Purchases
+from alsobought.evaluation.tasks import TASKS, Query
 from alsobought.events import Item
-
-from app.evaluation.baselines.scores import Floats, best, popularity
-from app.evaluation.log import Purchases
-from app.evaluation.tasks import TASKS, Query
 
 
 class Popularity:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from alsobought.evaluation.baselines.scores import Floats
+from alsobought.evaluation.log import Integers, Purchases
 from scipy import sparse
-
-from app.evaluation.baselines.scores import Floats
-from app.evaluation.log import Integers, Purchases
 
 Matrix = Any  # a scipy.sparse.csr_matrix; scipy says nothing about its types
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from alsobought.evaluation.baselines.matrices import matrix, of_users, shares, unit, with_stranger
+from alsobought.evaluation.baselines.personal import RAREST, USER_TASKS
+from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
+from alsobought.evaluation.log import Purchases
+from alsobought.evaluation.tasks import NOVEL, Query
 from alsobought.events import Item
-
-from app.evaluation.baselines.matrices import matrix, of_users, shares, unit, with_stranger
-from app.evaluation.baselines.personal import RAREST, USER_TASKS
-from app.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
-from app.evaluation.log import Purchases
-from app.evaluation.tasks import NOVEL, Query
 
 DECAY = 0.95
 NEIGHBOURS = 100

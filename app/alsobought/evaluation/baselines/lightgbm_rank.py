@@ -9,13 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import lightgbm
 import numpy as np
+from alsobought.evaluation.baselines.candidates import BLOCK, Pairs, People
+from alsobought.evaluation.baselines.scores import Floats, pieces
+from alsobought.evaluation.log import MILLISECONDS_A_DAY, Integers, Log, Purchases, Split, moment
+from alsobought.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
+from alsobought.evaluation.tasks import queries as queries_of
 from alsobought.events import Item
-
-from app.evaluation.baselines.candidates import BLOCK, Pairs, People
-from app.evaluation.baselines.scores import Floats, pieces
-from app.evaluation.log import MILLISECONDS_A_DAY, Integers, Log, Purchases, Split, moment
-from app.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
-from app.evaluation.tasks import queries as queries_of
 
 DAYS = 28  # that it learns on
 QUESTIONS = 4_000
