@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from alsobought.authoring.row_diff import same
 from alsobought.console import err, escaped, late_bar, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings
@@ -18,10 +19,8 @@ from rich.columns import Columns
 from rich.padding import Padding
 from rich.table import Table
 
-from app.expected import same
-
 if TYPE_CHECKING:
-    from app.cases import Case, Outcome
+    from alsobought.authoring.pipe_tests import Case, Outcome
 
 SHOWN = 12  # rows of a table
 
@@ -53,7 +52,7 @@ def pipe_test(settings: Settings, names: tuple[str, ...], update: bool, as_json:
     \b
     Example: alsobought pipe test also_bought
     """
-    from app.cases import cases_of
+    from alsobought.authoring.pipe_tests import cases_of
 
     folder = settings.home_folder / "tests" / "pipes"
     known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
@@ -77,7 +76,7 @@ def pipe_test(settings: Settings, names: tuple[str, ...], update: bool, as_json:
 
 
 def _tried(settings: Settings, files: dict[Path, list[Case]], *, quiet: bool) -> Iterator[Tried]:
-    from app.cases import bench
+    from alsobought.authoring.pipe_tests import bench
 
     total = sum(map(len, files.values()))
     bar = late_bar(err, "cases", total, "cases") if quiet else nullcontext(lambda _: None)
@@ -164,9 +163,8 @@ def write_answers(failed: list[Tried], texts: Mapping[Path, bytes], console: Any
 
     `texts` are the files as their cases were read.
     """
+    from alsobought.authoring.update_answers import answer_for, commented, emptied, updated
     from alsobought.pipes.drafts import replace_file
-
-    from app.cases_update import answer_for, commented, emptied, updated
 
     still = [(one, "its rows are not what differs") for one in failed if not one.updatable]
     for path in dict.fromkeys(one.path for one in failed if one.updatable):

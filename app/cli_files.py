@@ -24,7 +24,7 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
     \b
     Example: alsobought pipe check also_bought
     """
-    from app.pipe_files import checking
+    from alsobought.authoring.pipe_files import checking
 
     with checking(settings) as (library, _):
         entries = {name: library.entry(name) for name in names or library.names()}
@@ -72,9 +72,8 @@ def pipe_fmt(settings: Settings, names: tuple[str, ...], only_check: bool) -> No
     \b
     Example: alsobought pipe fmt also_bought
     """
+    from alsobought.authoring.pipe_files import formatted
     from alsobought.pipes.template import files
-
-    from app.pipe_files import formatted
 
     home = settings.home_folder
     known = {path.stem: path for path in files(home / "pipes")}
@@ -120,7 +119,7 @@ def pipe_new(settings: Settings, name: str, like: str) -> None:
     \b
     Example: alsobought pipe new most_liked --like trending
     """
-    from app.pipe_files import draft
+    from alsobought.authoring.pipe_files import draft
 
     home = settings.home_folder
     for path in draft(home, name, like):

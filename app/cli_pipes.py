@@ -75,8 +75,9 @@ def pipe_show(settings: Settings, name: str, as_json: bool, as_sql: bool) -> Non
     \b
     Example: alsobought pipe show also_bought
     """
+    from alsobought.authoring.pipe_files import checking
+
     from app.cli_show import facts, printed
-    from app.pipe_files import checking
 
     with checking(settings) as (library, warehouse):
         found = library[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from alsobought.authoring.pipe_tests import cases_of
 from alsobought.console import escaped, out
 from alsobought.errors import PipeFault, Unusable
 from alsobought.pipes.header import read_header
@@ -15,8 +16,6 @@ from alsobought.pipes.template import files, read_text
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 from rich.table import Table
-
-from app.cases import cases_of
 
 
 def listed(folder: Path) -> list[dict[str, Any]]:

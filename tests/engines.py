@@ -20,6 +20,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from alsobought.authoring.pipe_tests import empty
 from alsobought.errors import AlsoboughtError
 from alsobought.migrations import runner
 from alsobought.service.service import Shop, open_shop
@@ -27,7 +28,6 @@ from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import open_warehouse
 from alsobought.writer.submission import utc_now
 
-from app.cases import empty
 from tests.process import free_port
 
 NAMES = ("embedded", "http", "server")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alsobought.authoring.pipe_tests import Case, Outcome, Rows, cases_of
+from alsobought.authoring.update_answers import answer_for, commented, emptied, updated
 from alsobought.console import out
 from alsobought.errors import Unusable
 
-from app.cases import Case, Outcome, Rows, cases_of
-from app.cases_update import answer_for, commented, emptied, updated
 from app.cli_cases import Tried, write_answers
 
 TEXT = """\

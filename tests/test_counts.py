@@ -12,6 +12,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from alsobought.authoring.pipe_tests import empty
 from alsobought.counts.rebuild import Rebuilt, Wanted, rebuild
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
@@ -24,7 +25,6 @@ from alsobought.writer.writer import Writer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.cases import empty
 from tests.engines import Engine, drop
 from tests.fold import ALL, Happened, fold, tables
 

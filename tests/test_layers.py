@@ -38,8 +38,8 @@ LAYERS = [
     ["alsobought.evaluation.sources"],
     ["alsobought.evaluation.shop_log"],
     ["alsobought.demo.journey", "alsobought.demo.toyshop"],
-    ["app.cases_update", "app.pipe_files"],
-    ["app.cases", "alsobought.web.server"],
+    ["alsobought.authoring.update_answers", "alsobought.authoring.pipe_files"],
+    ["alsobought.authoring.pipe_tests", "alsobought.web.server"],
     ["alsobought.pipe_diff.compare"],
     ["alsobought.pipe_diff.ask", "alsobought.pipe_diff.people"],
     ["alsobought.pipe_diff.requests", "alsobought.pipe_diff.revision"],
@@ -146,7 +146,7 @@ LAYERS = [
     ["alsobought.evaluation.log"],
     ["alsobought.events", "alsobought.serving.cache", "alsobought.settings", "alsobought.console", "alsobought.logs"],
     ["alsobought.service.ipc_protocol"],
-    ["app.expected", "alsobought.failpoints", "alsobought.pipe_diff.overlap"],
+    ["alsobought.authoring.row_diff", "alsobought.failpoints", "alsobought.pipe_diff.overlap"],
     ["alsobought.errors"],
 ]
 PLACE = {module: place for place, layer in enumerate(LAYERS) for module in layer}

@@ -13,11 +13,11 @@ from pathlib import Path
 import click
 import msgspec
 from alsobought import errors
+from alsobought.authoring.pipe_tests import bench, cases_of
 from alsobought.service.service import open_shop
 from alsobought.settings import HOME, PREFIX, Settings, sentences
 from alsobought.web.factory import create_app
 
-from app.cases import bench, cases_of
 from app.cli import main
 from tests.process import running, write
 

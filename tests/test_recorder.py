@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from alsobought.authoring.pipe_tests import Case, bench
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
 from alsobought.service.service import Shop
@@ -23,7 +24,6 @@ from alsobought.web.factory import create_app
 from alsobought.writer.submission import Errand, Submission, utc_now
 from flask.testing import FlaskClient
 
-from app.cases import Case, bench
 from tests.web import AWKWARD, VIEW, buy, emptied, error_of, stored
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 import pytest
+from alsobought.authoring.pipe_tests import empty
 from alsobought.counts.consistency import check
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import Unusable
@@ -27,7 +28,6 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from app.cases import empty
 from tests.engines import Engine, drop
 from tests.fold import fold, tables
 from tests.test_counts import CHECKS, START, _checked, _happened, events, rebuilt

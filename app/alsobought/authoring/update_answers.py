@@ -11,10 +11,9 @@ from itertools import pairwise
 from typing import Any
 
 import yaml
+from alsobought.authoring.pipe_tests import Case, Rows
+from alsobought.authoring.row_diff import same
 from alsobought.errors import Unusable
-
-from app.cases import Case, Rows
-from app.expected import same
 
 WIDTH = 120
 

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
+from alsobought.authoring.row_diff import TOLERANCE, difference
 from alsobought.errors import Unusable
 from alsobought.events import in_utc
 from alsobought.pipes.library import SOURCE
@@ -36,8 +37,6 @@ from alsobought.settings import Settings
 from alsobought.storage.catalogue import load_dictionaries
 from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
-
-from app.expected import TOLERANCE, difference
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 BEFORE = re.compile(r"-(\d{1,6})([smhdw])")
