@@ -19,8 +19,8 @@ def doctor(as_json: bool) -> None:
     \b
     Example: alsobought doctor
     """
-    from app.doctor import examine
-    from app.examination import Finding
+    from alsobought.diagnostics.doctor import examine
+    from alsobought.diagnostics.findings import Finding
 
     findings: list[Finding] = []
     for finding in examine(os.environ):

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from alsobought.diagnostics import doctor, findings
+from alsobought.diagnostics.doctor import examine
+from alsobought.diagnostics.findings import Finding, apart, in_own_process
 from alsobought.service.service import Shop
 from alsobought.settings import HOME, Settings
 from alsobought.storage.folder_lock import HOLDER
 from alsobought.storage.warehouse import WRITE_SETTINGS
 
-from app import doctor, examination
-from app.doctor import examine
-from app.examination import Finding, apart, in_own_process
 from tests.brokers import Broker
 from tests.kafka import Topics
 from tests.process import Ran, running, write
@@ -306,7 +306,7 @@ def test_an_engine_that_dies_is_a_finding() -> None:
 
 
 def test_an_engine_that_never_answers_is_a_finding_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examination, "PATIENCE", 0.5)
+    monkeypatch.setattr(findings, "PATIENCE", 0.5)
     started = time.monotonic()
     (found,) = in_own_process("sleeps", sleeps, Settings())
     assert found.state == "fault"
@@ -316,6 +316,6 @@ def test_an_engine_that_never_answers_is_a_finding_and_ends(monkeypatch: pytest.
 
 def test_what_python_itself_cannot_do_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything around the engine may fail: the folder's name here holds a zero byte."""
-    monkeypatch.setattr(examination, "PATIENCE", 20)
+    monkeypatch.setattr(findings, "PATIENCE", 20)
     found = list(examine({"ALSOBOUGHT_DATA": "a\0b"}))
     assert {one.state for one in found if one.matter == "disk"} == {"fault"}

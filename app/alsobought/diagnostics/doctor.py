@@ -15,6 +15,7 @@ from datetime import datetime
 
 import msgspec
 from alsobought.console import ago
+from alsobought.diagnostics.findings import Finding, apart, in_own_process
 from alsobought.errors import Unusable
 from alsobought.kafka.checkpoints import status
 from alsobought.migrations import runner
@@ -28,8 +29,6 @@ from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, 
 from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
 from alsobought.web.server import refuse_if_port_is_taken, url
 from alsobought.writer.submission import utc_now
-
-from app.examination import Finding, apart, in_own_process
 
 TRIED = (26, 9)  # the server's version that chDB brings, and so the one that the tests run on
 MANY_PARTS = 300  # of one table; the engine slows inserts down from 1,000
