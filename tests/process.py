@@ -25,7 +25,7 @@ WEAK = """
 import ctypes, os, sys
 for capability in (1, 2):
     ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
-os.execv(sys.executable, [sys.executable, "-m", "app.cli", *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, "-m", "alsobought.cli.main", *sys.argv[1:]])
 """
 
 
@@ -66,7 +66,7 @@ class Run:
     """`run("migrate", "up")` is `alsobought migrate up` with these settings and no others."""
 
     settings: dict[str, str] = field(default_factory=dict)
-    start: tuple[str, ...] = ("-m", "app.cli")
+    start: tuple[str, ...] = ("-m", "alsobought.cli.main")
     folder: Path | None = None  # where it runs
 
     def at(self, home: Path) -> Run:

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from alsobought.authoring.pipe_tests import Case, Outcome, Rows, cases_of
 from alsobought.authoring.update_answers import answer_for, commented, emptied, updated
+from alsobought.cli.cases import Tried, write_answers
 from alsobought.console import out
 from alsobought.errors import Unusable
-
-from app.cli_cases import Tried, write_answers
 
 TEXT = """\
 # On top.

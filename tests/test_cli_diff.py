@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 import yaml
 from alsobought import console
+from alsobought.cli.main import main
 from alsobought.service.ipc_client import reach_warehouse
 from alsobought.settings import HOME, read_settings
 from click.testing import CliRunner, Result
 from rich.console import Console
 
-from app.cli import main
 from tests.process import Run, running, serving, told
 
 ORDERS = {"mug": 3, "pot": 2, "cup": 1}  # how often each was bought with the tea

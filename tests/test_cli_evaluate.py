@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from alsobought.cli.main import main
 from alsobought.demo import journey
 from alsobought.errors import Unusable
 from alsobought.evaluation.gates import read_gates
@@ -20,7 +21,6 @@ from alsobought.events import Event, Rules, read_events
 from alsobought.settings import HOME, Settings
 from click.testing import CliRunner
 
-from app.cli import main
 from tests.engines import Engine
 from tests.process import Run, running, serving, told
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 from alsobought.authoring.pipe_files import draft
+from alsobought.cli.main import main
 from alsobought.console import out
 from alsobought.errors import Unusable
 from alsobought.settings import HOME
 from click.testing import CliRunner
 
-from app.cli import main
 from tests.engines import Engine
 from tests.process import Ran, Run, running, told, write
 

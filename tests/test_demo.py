@@ -34,7 +34,7 @@ class Demo:
         self.port = free_port()
         environ = {**os.environ, "ALSOBOUGHT_DATA": str(folder), "ALSOBOUGHT_PORT": str(self.port)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "demo", "--dataset", "toyshop"],
+            [sys.executable, "-m", "alsobought.cli.main", "demo", "--dataset", "toyshop"],
             env=environ,
             cwd=HOME,
             stdout=subprocess.PIPE,

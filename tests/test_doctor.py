@@ -189,7 +189,7 @@ def test_a_port_that_another_program_has_is_told(tmp_path: Path, outside: Callab
 
 def test_a_service_that_runs_is_known_by_its_answer_and_its_folder_is_left_alone(data: Path) -> None:
     run = running(data)
-    command = [sys.executable, "-m", "app.cli", "serve"]
+    command = [sys.executable, "-m", "alsobought.cli.main", "serve"]
     with subprocess.Popen(command, env=run.environment({}), stdout=subprocess.PIPE, text=True) as service:
         try:
             assert service.stdout

@@ -11,23 +11,23 @@ import pytest
 from alsobought.settings import HOME
 
 LAYERS = [
-    ["app.cli"],  # the hand
-    ["app.cli_evaluate"],
-    ["app.cli_pipes"],
-    ["app.cli_cases", "app.cli_files", "app.cli_show"],
+    ["alsobought.cli.main"],  # the hand
+    ["alsobought.cli.evaluate"],
+    ["alsobought.cli.pipes"],
+    ["alsobought.cli.cases", "alsobought.cli.files", "alsobought.cli.show"],
     [
-        "app.cli_check",
-        "app.cli_doctor",
-        "app.cli_features",
-        "app.cli_ingest",
-        "app.cli_learn",
-        "app.cli_letters",
-        "app.cli_load",
-        "app.cli_migrate",
-        "app.cli_rebuild",
-        "app.cli_users",
+        "alsobought.cli.check",
+        "alsobought.cli.doctor",
+        "alsobought.cli.features",
+        "alsobought.cli.ingest",
+        "alsobought.cli.learn",
+        "alsobought.cli.letters",
+        "alsobought.cli.load",
+        "alsobought.cli.migrate",
+        "alsobought.cli.rebuild",
+        "alsobought.cli.users",
     ],
-    ["app.cli_diff"],
+    ["alsobought.cli.diff"],
     ["alsobought.diagnostics.doctor"],
     ["alsobought.demo.play"],
     ["alsobought.evaluation.shown"],

@@ -411,7 +411,7 @@ def test_letters_are_listed_shown_and_replayed(anywhere: Run) -> None:
 
 def test_the_raw_bytes_are_what_kafka_had_and_nothing_else(run: Run) -> None:
     bury(run, poison(1, bytes(range(256)) + b"\r\n"))
-    command = [sys.executable, "-m", "app.cli", "dead-letters", "show", "events/0/1", "--raw"]
+    command = [sys.executable, "-m", "alsobought.cli.main", "dead-letters", "show", "events/0/1", "--raw"]
     ran = subprocess.run(command, env=run.environment({}), capture_output=True, check=True)
     assert ran.stdout == bytes(range(256)) + b"\r\n"
 

@@ -187,7 +187,7 @@ def test_killed_while_it_reads_the_ingester_loses_and_doubles_nothing(topics: To
 
 def _ingest(run: Run, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "ingest"],
+        [sys.executable, "-m", "alsobought.cli.main", "ingest"],
         env=run.environment(settings),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

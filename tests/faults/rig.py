@@ -142,7 +142,7 @@ class Rig:
         path = self.folder / f"ingester{next(self.numbers)}.log"
         file = path.open("w")
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", *words],
+            [sys.executable, "-m", "alsobought.cli.main", *words],
             env=self.environment(**settings),
             stdout=file,
             stderr=subprocess.STDOUT,

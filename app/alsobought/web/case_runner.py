@@ -43,7 +43,7 @@ def run_cases(settings: Settings, name: str) -> list[CaseResult]:
         raise Busy("the cases of another text are running", "Run them again in a second")
     try:
         ran = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "app.cli", "pipe", "test", name, "--json"],
+            [sys.executable, "-m", "alsobought.cli.main", "pipe", "test", name, "--json"],
             capture_output=True,
             timeout=SECONDS,
             check=False,

@@ -9,22 +9,21 @@ from typing import Any
 
 import click
 import msgspec
+from alsobought.cli.check import check
+from alsobought.cli.doctor import doctor
+from alsobought.cli.evaluate import evaluate
+from alsobought.cli.features import features
+from alsobought.cli.ingest import ingest
+from alsobought.cli.learn import learn
+from alsobought.cli.letters import dead_letters
+from alsobought.cli.load import load
+from alsobought.cli.migrate import migrate
+from alsobought.cli.pipes import pipe
+from alsobought.cli.rebuild import rebuild
+from alsobought.cli.users import export, forget
 from alsobought.console import err, escaped, out
 from alsobought.errors import AlsoboughtError
 from alsobought.settings import Settings, from_environment
-
-from app.cli_check import check
-from app.cli_doctor import doctor
-from app.cli_evaluate import evaluate
-from app.cli_features import features
-from app.cli_ingest import ingest
-from app.cli_learn import learn
-from app.cli_letters import dead_letters
-from app.cli_load import load
-from app.cli_migrate import migrate
-from app.cli_pipes import pipe
-from app.cli_rebuild import rebuild
-from app.cli_users import export, forget
 
 
 class Commands(click.Group):
@@ -77,7 +76,7 @@ def demo(settings: Settings, dataset: str, edit: bool) -> None:
     # A fresh process: the engine that loaded the data does not survive the fork of the web server.
     os.environ["ALSOBOUGHT_DATA"] = settings.data
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "app.cli", "serve", "--demo", *["--edit"] * edit])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "alsobought.cli.main", "serve", "--demo", *["--edit"] * edit])  # noqa: S606
 
 
 def _demo_settings(settings: Settings, dataset: str) -> Settings:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from alsobought.cli.pipes import read_parameters
 from alsobought.console import err, late_bar, out, print_json
 from alsobought.settings import Settings
-
-from app.cli_pipes import read_parameters
 
 if TYPE_CHECKING:
     from alsobought.evaluation.run import Evaluation, Plan

@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+from alsobought.cli.cases import pipe_test
+from alsobought.cli.diff import diff
+from alsobought.cli.files import pipe_check, pipe_fmt, pipe_new
 from alsobought.console import escaped, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings
 from rich.table import Table
-
-from app.cli_cases import pipe_test
-from app.cli_diff import diff
-from app.cli_files import pipe_check, pipe_fmt, pipe_new
 
 if TYPE_CHECKING:
     from alsobought.serving.answers import Answer
@@ -44,7 +43,7 @@ def pipe_ls(settings: Settings, as_json: bool) -> None:
     \b
     Example: alsobought pipe ls
     """
-    from app.cli_show import listed
+    from alsobought.cli.show import listed
 
     folder = settings.home_folder / "pipes"
     rows = listed(folder)
@@ -76,8 +75,7 @@ def pipe_show(settings: Settings, name: str, as_json: bool, as_sql: bool) -> Non
     Example: alsobought pipe show also_bought
     """
     from alsobought.authoring.pipe_files import checking
-
-    from app.cli_show import facts, printed
+    from alsobought.cli.show import facts, printed
 
     with checking(settings) as (library, warehouse):
         found = library[name]
