@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.events import Event
 from alsobought.service.service import Shop, open_shop

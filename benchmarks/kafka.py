@@ -24,13 +24,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+from confluent_kafka import Producer
+
 from alsobought.console import out
 from alsobought.kafka.consumer import Stream
 from alsobought.migrations import runner
 from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
-from confluent_kafka import Producer
-
 from tests.brokers import Broker, broker
 from tests.kafka import Topics, until
 from tests.process import running, serving

@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError
 from alsobought.learning.context import Context
 from alsobought.learning.registry import learn

@@ -22,10 +22,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from alsobought.settings import HOME
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from alsobought.settings import HOME
 from tests.engines import docker_answers
 from tests.process import free_port
 

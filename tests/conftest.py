@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from alsobought.service.service import Shop
-from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 
+from alsobought.service.service import Shop
+from alsobought.web.factory import create_app
 from tests.brokers import Broker, broker
 from tests.engines import NAMES, Engine, engine, why_not
 from tests.process import Run, running

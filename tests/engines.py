@@ -27,7 +27,6 @@ from alsobought.service.service import Shop, open_shop
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import open_warehouse
 from alsobought.writer.submission import utc_now
-
 from tests.process import free_port
 
 NAMES = ("embedded", "http", "server")

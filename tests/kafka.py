@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alsobought.kafka.client import topics
-from alsobought.settings import Settings
 from confluent_kafka import Producer
 
+from alsobought.kafka.client import topics
+from alsobought.settings import Settings
 from tests.brokers import Broker
 
 

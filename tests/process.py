@@ -25,15 +25,16 @@ WEAK = """
 import ctypes, os, sys
 for capability in (1, 2):
     ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
-os.execv(sys.executable, [sys.executable, "-m", "alsobought.cli.main", *sys.argv[1:]])
+os.execv(sys.executable, [sys.executable, "-m", "alsobought", *sys.argv[1:]])
 """
 
 
 # A warehouse that refuses every batch of events after so many.
 REFUSING = """
 import sys
-from app import cli, warehouse
+from alsobought.cli import main
 from alsobought.errors import NotStored
+from alsobought.storage import warehouse
 insert, left = warehouse.Warehouse.insert, [int(sys.argv.pop(1))]
 def refuse(self, table, *given, **named):
     left[0] -= table == "events"
@@ -41,16 +42,17 @@ def refuse(self, table, *given, **named):
         raise NotStored("Cannot reserve 14.62 MiB, not enough space. (NOT_ENOUGH_SPACE)")
     insert(self, table, *given, **named)
 warehouse.Warehouse.insert = refuse
-cli.main()
+main.main()
 """
 
 
 # Little patience with a Kafka that is away, and with callers who pause.
 HASTY = """
-from app import cli, kafka
-from app.web import worker
-kafka.ANSWER_SECONDS, worker.GATHER_SECONDS, worker.PAUSE_SECONDS = 1.0, 4.0, 2
-cli.main()
+from alsobought.cli import main
+from alsobought.kafka import client
+from alsobought.web import worker
+client.ANSWER_SECONDS, worker.GATHER_SECONDS, worker.PAUSE_SECONDS = 1.0, 4.0, 2
+main.main()
 """
 
 
@@ -66,7 +68,7 @@ class Run:
     """`run("migrate", "up")` is `alsobought migrate up` with these settings and no others."""
 
     settings: dict[str, str] = field(default_factory=dict)
-    start: tuple[str, ...] = ("-m", "alsobought.cli.main")
+    start: tuple[str, ...] = ("-m", "alsobought")
     folder: Path | None = None  # where it runs
 
     def at(self, home: Path) -> Run:

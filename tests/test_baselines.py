@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from alsobought.errors import Unusable
 from alsobought.evaluation.baselines import lightgbm_rank
 from alsobought.evaluation.baselines.candidates import signed_root

@@ -7,6 +7,7 @@ import time
 from itertools import count, takewhile
 
 import pytest
+
 from alsobought.serving.cache import Cache
 
 TEA = ("item_id", "tea")

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
 from alsobought.authoring.pipe_tests import Bench, Case, Given, cases_of
 from alsobought.errors import Unusable
 from alsobought.settings import HOME
-
 from tests.engines import Engine, drop
 
 FILES = sorted((HOME / "tests" / "pipes").glob("*.yaml"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from alsobought.authoring.pipe_tests import Case, Outcome, Rows, cases_of
 from alsobought.authoring.update_answers import answer_for, commented, emptied, updated
 from alsobought.cli.cases import Tried, write_answers

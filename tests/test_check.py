@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from alsobought.counts.consistency import Checked, check, sample_of
 from alsobought.counts.recompute import SLOTS, Checks, Comparison, Difference, Slots
 from alsobought.errors import Busy, Unusable
@@ -21,7 +22,6 @@ from alsobought.settings import HOME
 from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
-
 from tests.process import Run, running, serving, told, write
 
 CHECKS = HOME / "sql" / "checks"

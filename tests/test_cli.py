@@ -10,10 +10,10 @@ from pathlib import Path
 
 import click
 import pytest
-from alsobought.cli.main import main
-from alsobought.settings import HOME
 from click.testing import CliRunner
 
+from alsobought.cli.main import main
+from alsobought.settings import HOME
 from tests.process import Run, running, told, write
 from tests.web import VIEW
 

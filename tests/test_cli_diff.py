@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner, Result
+from rich.console import Console
+
 from alsobought import console
 from alsobought.cli.main import main
 from alsobought.service.ipc_client import reach_warehouse
 from alsobought.settings import HOME, read_settings
-from click.testing import CliRunner, Result
-from rich.console import Console
-
 from tests.process import Run, running, serving, told
 
 ORDERS = {"mug": 3, "pot": 2, "cup": 1}  # how often each was bought with the tea

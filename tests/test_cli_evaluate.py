@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from click.testing import CliRunner
+
 from alsobought.cli.main import main
 from alsobought.demo import journey
 from alsobought.errors import Unusable
@@ -19,8 +21,6 @@ from alsobought.evaluation.shop_log import Head
 from alsobought.evaluation.sources import Source, opened
 from alsobought.events import Event, Rules, read_events
 from alsobought.settings import HOME, Settings
-from click.testing import CliRunner
-
 from tests.engines import Engine
 from tests.process import Run, running, serving, told
 

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from alsobought.settings import HOME
 
+from alsobought.settings import HOME
 from tests.process import Run, running, told, write
 from tests.web import VIEW
 

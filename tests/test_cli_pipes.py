@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
 from alsobought.authoring.pipe_files import draft
 from alsobought.cli.main import main
 from alsobought.console import out
 from alsobought.errors import Unusable
 from alsobought.settings import HOME
-from click.testing import CliRunner
-
 from tests.engines import Engine
 from tests.process import Ran, Run, running, told, write
 
@@ -111,7 +111,7 @@ def test_a_text_is_laid_out_and_its_header_stays(run: Run, author: Callable[...,
     assert ran.status == 1
     assert ran.out.startswith("pipes/untidy.sql: cannot be laid out: ")
     path.write_text(header + "select 1\n")
-    missing = "import sys; sys.modules['sqlfmt.api'] = None; from app import cli; cli.main()"
+    missing = "import sys; sys.modules['sqlfmt.api'] = None; from alsobought.cli.main import main; main()"
     told(Run(run.settings, ("-c", missing))("pipe", "fmt"), "sqlfmt is not installed", "pip install 'alsobought[edit]'")
     path.unlink()
 

@@ -8,10 +8,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rules
 from alsobought.loading.mapping import Columns, row_reader
-
 from tests.conftest import NOON
 
 RULES = Rules(NOON)

@@ -12,6 +12,9 @@ from decimal import Decimal
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from alsobought.authoring.pipe_tests import empty
 from alsobought.counts.rebuild import Rebuilt, Wanted, rebuild
 from alsobought.counts.sum_checks import wrong_rows
@@ -22,9 +25,6 @@ from alsobought.settings import HOME
 from alsobought.writer.recovery import heal
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
 from tests.engines import Engine, drop
 from tests.fold import ALL, Happened, fold, tables
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from alsobought.errors import PipeFault
 from alsobought.events import STANDARD_TYPES
 from alsobought.pipes.csv_files import CsvFile, read_csv

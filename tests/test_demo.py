@@ -17,13 +17,13 @@ from typing import Any
 
 import pyarrow.compute as pc
 import pytest
+
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.demo import journey, toyshop
 from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from alsobought.storage.ledger import resume_at
 from alsobought.writer.submission import Submission
-
 from tests.process import free_port
 
 
@@ -34,7 +34,7 @@ class Demo:
         self.port = free_port()
         environ = {**os.environ, "ALSOBOUGHT_DATA": str(folder), "ALSOBOUGHT_PORT": str(self.port)}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "alsobought.cli.main", "demo", "--dataset", "toyshop"],
+            [sys.executable, "-m", "alsobought", "demo", "--dataset", "toyshop"],
             env=environ,
             cwd=HOME,
             stdout=subprocess.PIPE,

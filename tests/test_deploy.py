@@ -23,10 +23,10 @@ import click
 import msgspec
 import pytest
 import yaml
+
 from alsobought.cli.main import main
 from alsobought.service.service import Shop
 from alsobought.settings import HOME, PREFIX, Settings, read_settings
-
 from tests.process import free_port, running
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from alsobought.diagnostics import doctor, findings
+
+from alsobought.diagnostics import doctor
 from alsobought.diagnostics.doctor import examine
 from alsobought.diagnostics.findings import Finding, apart, in_own_process
 from alsobought.service.service import Shop
 from alsobought.settings import HOME, Settings
 from alsobought.storage.folder_lock import HOLDER
 from alsobought.storage.warehouse import WRITE_SETTINGS
-
 from tests.brokers import Broker
 from tests.kafka import Topics
 from tests.process import Ran, running, write
@@ -189,7 +189,7 @@ def test_a_port_that_another_program_has_is_told(tmp_path: Path, outside: Callab
 
 def test_a_service_that_runs_is_known_by_its_answer_and_its_folder_is_left_alone(data: Path) -> None:
     run = running(data)
-    command = [sys.executable, "-m", "alsobought.cli.main", "serve"]
+    command = [sys.executable, "-m", "alsobought", "serve"]
     with subprocess.Popen(command, env=run.environment({}), stdout=subprocess.PIPE, text=True) as service:
         try:
             assert service.stdout
@@ -306,7 +306,7 @@ def test_an_engine_that_dies_is_a_finding() -> None:
 
 
 def test_an_engine_that_never_answers_is_a_finding_and_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(findings, "PATIENCE", 0.5)
+    monkeypatch.setattr("alsobought.diagnostics.findings.PATIENCE", 0.5)
     started = time.monotonic()
     (found,) = in_own_process("sleeps", sleeps, Settings())
     assert found.state == "fault"
@@ -316,6 +316,6 @@ def test_an_engine_that_never_answers_is_a_finding_and_ends(monkeypatch: pytest.
 
 def test_what_python_itself_cannot_do_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything around the engine may fail: the folder's name here holds a zero byte."""
-    monkeypatch.setattr(findings, "PATIENCE", 20)
+    monkeypatch.setattr("alsobought.diagnostics.findings.PATIENCE", 20)
     found = list(examine({"ALSOBOUGHT_DATA": "a\0b"}))
     assert {one.state for one in found if one.matter == "disk"} == {"fault"}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from alsobought.errors import Unusable
 from alsobought.evaluation.log import Collector, Log, Split
 from alsobought.evaluation.replay import Replayed, replayed
@@ -19,7 +20,6 @@ from alsobought.evaluation.sources import Source
 from alsobought.evaluation.tasks import queries
 from alsobought.events import Event, Item
 from alsobought.settings import Settings
-
 from tests.engines import Engine
 
 T = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from alsobought.errors import BadRequest
-from alsobought.events import FIRST_TIME, STANDARD_TYPES, Event, Rules, fault, read_events, read_items, split
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from alsobought.errors import BadRequest
+from alsobought.events import FIRST_TIME, STANDARD_TYPES, Event, Rules, fault, read_events, read_items, split
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RULES = Rules(NOW)

@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
-from alsobought.authoring.row_diff import difference
 from hypothesis import given
 from hypothesis import strategies as st
+
+from alsobought.authoring.row_diff import difference
 
 Rows = list[dict[str, Any]]
 NOON = datetime(2026, 1, 1, 12)  # as YAML reads a time without a zone

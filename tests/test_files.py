@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from alsobought.errors import Unusable
 from alsobought.loading.readers import Broken, Layout, Row, digest, opened
 

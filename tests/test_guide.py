@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from alsobought.settings import HOME
 
+from alsobought.settings import HOME
 from tests.process import Run, running, serving
 
 GUIDE = (HOME / "docs" / "first_pipe.md").read_text()

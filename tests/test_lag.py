@@ -10,6 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AdminClient
+
 from alsobought.events import Event
 from alsobought.kafka.checkpoints import Gap, Status, disagreements, gaps, read_so_far, status
 from alsobought.kafka.client import topics as known_topics
@@ -17,9 +20,6 @@ from alsobought.service.service import Shop
 from alsobought.settings import Settings
 from alsobought.storage.ledger import read_to
 from alsobought.writer.submission import Submission
-from confluent_kafka import TopicPartition
-from confluent_kafka.admin import AdminClient
-
 from tests.brokers import Broker
 from tests.conftest import NOON
 from tests.kafka import Topics

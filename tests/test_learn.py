@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
+
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item
 from alsobought.learning import table_swap
@@ -22,8 +24,6 @@ from alsobought.serving.answers import answer
 from alsobought.settings import HOME
 from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission
-from scipy import sparse
-
 from tests.conftest import NOON
 from tests.process import Run, serving, write
 

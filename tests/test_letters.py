@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from alsobought.errors import NotStored, Unusable
 from alsobought.events import Item, Rules
 from alsobought.kafka import dead_letters
@@ -35,7 +36,6 @@ from alsobought.kafka.decoding import DeadLetter, events_of_message
 from alsobought.service.service import Shop
 from alsobought.settings import Settings
 from alsobought.writer.submission import Submission
-
 from tests.brokers import Broker
 from tests.conftest import NOON
 from tests.engines import front, migrated
@@ -411,7 +411,7 @@ def test_letters_are_listed_shown_and_replayed(anywhere: Run) -> None:
 
 def test_the_raw_bytes_are_what_kafka_had_and_nothing_else(run: Run) -> None:
     bury(run, poison(1, bytes(range(256)) + b"\r\n"))
-    command = [sys.executable, "-m", "alsobought.cli.main", "dead-letters", "show", "events/0/1", "--raw"]
+    command = [sys.executable, "-m", "alsobought", "dead-letters", "show", "events/0/1", "--raw"]
     ran = subprocess.run(command, env=run.environment({}), capture_output=True, check=True)
     assert ran.stdout == bytes(range(256)) + b"\r\n"
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
+
 from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from alsobought.web.factory import create_app
-from flask.testing import FlaskClient
 
 HEADER = (HOME / "sql" / "rules.csv").read_text().split("\n", 1)[0] + "\n"
 PARTS = ("pipes", "sql", "migrations")

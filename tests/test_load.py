@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event, Rules
@@ -21,7 +22,6 @@ from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from alsobought.storage.ledger import known_offsets, resume_at
 from alsobought.writer.submission import Stored, Submission
-
 from tests.conftest import NOON
 from tests.process import write
 from tests.web import VIEW, stored

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from alsobought.evaluation.bootstrap import Bootstrap, difference, interval
 from alsobought.evaluation.measures import MEASURES, auc, of_lists, of_questions
 from alsobought.evaluation.tasks import Query
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NAMES = [f"i{n}" for n in range(30)]
 ITEMS = st.sampled_from(NAMES)

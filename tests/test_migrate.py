@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from alsobought.errors import MigrationFault, WarehouseFault
 from alsobought.migrations import journal, lock
 from alsobought.migrations.runner import plan, status, up
 from alsobought.storage.warehouse import Warehouse, open_warehouse
-
 from tests.engines import Engine
 
 _numbers = itertools.count()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from alsobought.migrations.cluster import on_cluster
 from alsobought.migrations.files import Migration, migrations, tables
 from alsobought.migrations.statement import read_statement

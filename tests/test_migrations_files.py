@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import MigrationFault, Unusable
 from alsobought.migrations.draft import draft

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
+
 from alsobought.errors import MigrationFault
 from alsobought.migrations import lock
 from alsobought.storage.warehouse import Warehouse, open_warehouse
-
 from tests.engines import Engine
 
 _numbers = itertools.count()

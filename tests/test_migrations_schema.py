@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+
 from alsobought.migrations.runner import replayed_schema
 from alsobought.migrations.schema import differing, write
 from alsobought.settings import HOME, Settings

@@ -10,10 +10,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-from alsobought.service.service import Shop
-from alsobought.settings import HOME
-from alsobought.web.factory import create_app
-from alsobought.web.openapi import OWN_IDS
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -26,6 +22,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from alsobought.service.service import Shop
+from alsobought.settings import HOME
+from alsobought.web.factory import create_app
+from alsobought.web.openapi import OWN_IDS
 from tests.web import VIEW, buy
 
 CHECKS = [

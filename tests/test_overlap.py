@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from alsobought.pipe_diff.overlap import jaccard, mean, quantile, rank_biased_overlap
 from hypothesis import given
 from hypothesis import strategies as st
+
+from alsobought.pipe_diff.overlap import jaccard, mean, quantile, rank_biased_overlap
 
 LISTS = st.lists(st.sampled_from("abcdefghij"), unique=True)
 

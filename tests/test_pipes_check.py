@@ -6,12 +6,13 @@ import time
 
 import pytest
 import sqlglot
+from sqlglot import exp
+
 from alsobought.errors import PipeFault
 from alsobought.pipes.check import check, tables_of
 from alsobought.pipes.columns import hidden_columns
 from alsobought.pipes.scopes import scopes
 from alsobought.service.service import Shop
-from sqlglot import exp
 
 TABLES = {"items", "events", "user_items", "item_hours", "catalogue"}
 END = " order by 1 limit 10"

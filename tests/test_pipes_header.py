@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from alsobought.errors import PipeFault
 from alsobought.pipes.header import Fallback, Header, read_header
 from alsobought.pipes.parameters import Parameter

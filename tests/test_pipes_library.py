@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from alsobought.errors import NoSuchPipe, PipeBroken, WarehouseFault
 from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.scopes import Schema
@@ -21,7 +22,6 @@ from alsobought.serving.answers import answer, describer
 from alsobought.settings import HOME
 from alsobought.storage.warehouse import Warehouse
 from alsobought.web.openapi import describe_api
-
 from tests.engines import Engine, drop
 
 TITLES = """

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from alsobought.pipes.library import Library
 from alsobought.pipes.lineage import Lineage, lineage, sharing
 from alsobought.serving.answers import describer
 from alsobought.settings import HOME
 from alsobought.storage.warehouse import Warehouse
-
 from tests.engines import Engine, drop
 
 pytestmark = pytest.mark.embedded  # what is read is text

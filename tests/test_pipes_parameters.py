@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+
 from alsobought.errors import BadParameters
 from alsobought.pipes.declaration import declared
 from alsobought.pipes.parameters import Listed, Parameter, values

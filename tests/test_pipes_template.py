@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from alsobought.errors import PipeFault
 from alsobought.pipes.parameters import Parameter
 from alsobought.pipes.template import environment, placeholders, render

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item
 from alsobought.learning.context import Context
@@ -18,7 +19,6 @@ from alsobought.service.service import Shop
 from alsobought.serving.answers import answer
 from alsobought.settings import HOME
 from alsobought.writer.submission import Submission
-
 from tests.conftest import NOON
 from tests.test_learn import no_bar
 

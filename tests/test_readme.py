@@ -12,13 +12,13 @@ from pathlib import Path
 
 import click
 import msgspec
+
 from alsobought import errors
 from alsobought.authoring.pipe_tests import bench, cases_of
 from alsobought.cli.main import main
 from alsobought.service.service import open_shop
 from alsobought.settings import HOME, PREFIX, Settings, sentences
 from alsobought.web.factory import create_app
-
 from tests.process import running, write
 
 README = (HOME / "README.md").read_text()

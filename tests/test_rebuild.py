@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from alsobought.counts.rebuild import Rebuilt
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import Unusable, WarehouseFault
@@ -17,7 +18,6 @@ from alsobought.events import Event
 from alsobought.service.service import Shop
 from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission, utc_now
-
 from tests.fold import fold, tables
 from tests.test_counts import CHECKS, _checked, _happened, _order, rebuilt
 

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
+
 from alsobought.authoring.pipe_tests import Case, bench
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
@@ -22,8 +24,6 @@ from alsobought.serving.request_log import MAX_PARAMETERS, Asked
 from alsobought.settings import Settings
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import Errand, Submission, utc_now
-from flask.testing import FlaskClient
-
 from tests.web import AWKWARD, VIEW, buy, emptied, error_of, stored
 
 

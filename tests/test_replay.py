@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from flask.testing import FlaskClient
+
 from alsobought.errors import Unusable
 from alsobought.pipe_diff.ask import Pair, Side, replay, side, unknown
 from alsobought.pipe_diff.compare import report
@@ -20,8 +22,6 @@ from alsobought.service.service import Shop
 from alsobought.storage.warehouse import Rows, Warehouse
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
-from flask.testing import FlaskClient
-
 from tests.conftest import NOON
 from tests.process import write
 from tests.web import VIEW

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+
 from alsobought.events import Event
 from alsobought.kafka.segment import MANY, ONE, events_of, looks_like_track
 

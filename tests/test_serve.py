@@ -12,8 +12,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from alsobought.settings import HOME
 
+from alsobought.settings import HOME
 from tests.process import Run, Service, running, serving, started
 from tests.web import VIEW
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+
 from alsobought.errors import Unusable
 from alsobought.settings import HOME, Settings, from_environment, more_event_types, origins, sentences
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
+
 from alsobought.kafka.consumer import Stream
 from alsobought.service.ipc_protocol import SOCKET
 from alsobought.service.service import Shop
 from alsobought.writer.submission import utc_now
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewPartitions
-
 from tests.brokers import Broker
 from tests.kafka import Topics, until
 from tests.process import Run, running, serving, told
@@ -187,7 +187,7 @@ def test_killed_while_it_reads_the_ingester_loses_and_doubles_nothing(topics: To
 
 def _ingest(run: Run, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "alsobought.cli.main", "ingest"],
+        [sys.executable, "-m", "alsobought", "ingest"],
         env=run.environment(settings),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ from math import sqrt
 from typing import Any
 
 import pytest
+
 from alsobought.demo import toyshop
 
 UNTIL = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -11,6 +11,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
 from alsobought.authoring.pipe_tests import empty
 from alsobought.counts.consistency import check
 from alsobought.counts.sum_checks import wrong_rows
@@ -24,10 +28,6 @@ from alsobought.web.factory import create_app
 from alsobought.writer.recovery import heal
 from alsobought.writer.submission import Submission, utc_now
 from alsobought.writer.writer import Writer
-from flask.testing import FlaskClient
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
-
 from tests.engines import Engine, drop
 from tests.fold import fold, tables
 from tests.test_counts import CHECKS, START, _checked, _happened, events, rebuilt

@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+
 from alsobought.errors import NotStored, TooSlow, WarehouseFault
 from alsobought.events import Event
 from alsobought.service.ipc_client import AskedWarehouse, AskedWriter, Visitor
@@ -20,7 +21,6 @@ from alsobought.service.ipc_server import Holder
 from alsobought.service.service import Shop
 from alsobought.storage.folder_lock import held_by
 from alsobought.writer.submission import Submission
-
 from tests.process import Run, Service, running, serving, told, write
 from tests.web import VIEW
 

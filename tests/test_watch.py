@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+
 from alsobought.events import Event
 from alsobought.service.monitor import Watch
 from alsobought.service.service import Shop

@@ -13,12 +13,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from flask.testing import FlaskClient
+
 from alsobought.pipes.library import Library
 from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from alsobought.web.factory import create_app
-from flask.testing import FlaskClient
-
 from tests.web import AWKWARD
 
 TYPES = """-- Every kind of value.

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from alsobought.service.service import Shop
-from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 
+from alsobought.service.service import Shop
+from alsobought.web.factory import create_app
 from tests.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
 
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from alsobought.service.service import Shop
-from alsobought.settings import HOME
-from alsobought.web.factory import create_app
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from alsobought.service.service import Shop
+from alsobought.settings import HOME
+from alsobought.web.factory import create_app
 from tests.web import VIEW, buy, error_of
 
 CSV, NDJSON, PARQUET, JSON = "text/csv", "application/x-ndjson", "application/vnd.apache.parquet", "application/json"

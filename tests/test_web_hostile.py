@@ -8,13 +8,13 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.parameters import Parameter
 from alsobought.service.service import Shop
 from alsobought.web.factory import create_app
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
-
 from tests.web import AWKWARD, buy
 
 TEXTS = [

@@ -14,6 +14,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from flask.testing import FlaskClient
+
 from alsobought.errors import WarehouseFault
 from alsobought.kafka.consumer import Stream
 from alsobought.service.service import Shop, open_shop
@@ -21,9 +24,6 @@ from alsobought.service.sinks import Direct
 from alsobought.serving.visibility import Follower
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-from flask.testing import FlaskClient
-
 from tests.brokers import Broker, broker
 from tests.engines import Engine, front
 from tests.kafka import Topics, until

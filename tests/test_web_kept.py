@@ -7,12 +7,12 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
+from flask.testing import FlaskClient
+
 from alsobought.errors import WarehouseFault
 from alsobought.service.service import Shop
 from alsobought.serving.invalidation import Touching
 from alsobought.web.factory import create_app
-from flask.testing import FlaskClient
-
 from tests.web import VIEW, buy, emptied
 
 

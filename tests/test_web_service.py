@@ -10,16 +10,16 @@ from typing import Any
 from urllib.parse import urljoin
 
 import pytest
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from prometheus_client.parser import text_string_to_metric_families
+
 from alsobought.errors import TooSlow, WarehouseFault
 from alsobought.logs import CarryRequestId
 from alsobought.pipes.library import Pipe
 from alsobought.service.service import Shop
 from alsobought.settings import HOME
 from alsobought.web.factory import create_app
-from flask.testing import FlaskClient
-from jsonschema import Draft202012Validator
-from prometheus_client.parser import text_string_to_metric_families
-
 from tests.web import VIEW, buy, emptied, error_of
 
 ENGINE = "Code: 60. DB::Exception: Unknown table expression identifier 'secret' in scope select 1. (UNKNOWN_TABLE)"

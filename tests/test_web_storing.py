@@ -12,6 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
+
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
 from alsobought.service.service import Shop
@@ -19,8 +21,6 @@ from alsobought.service.sinks import Direct
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
-from flask.testing import FlaskClient
-
 from tests.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
 
 

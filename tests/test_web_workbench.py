@@ -12,6 +12,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
 from alsobought.errors import NotSaved, Unusable
 from alsobought.kafka.checkpoints import Part, Status, Sums
 from alsobought.pipes.drafts import read_source, save
@@ -20,9 +23,6 @@ from alsobought.service.service import Shop
 from alsobought.settings import HOME, Settings
 from alsobought.web.case_runner import run_cases
 from alsobought.web.factory import create_app
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
-
 from tests.process import running, told
 from tests.web import VIEW, buy, error_of
 
@@ -442,7 +442,7 @@ def test_a_pipe_without_cases_has_none(editor: FlaskClient) -> None:
 
 
 def test_cases_run_by_this_project_wherever_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "app.py").write_text("raise SystemExit('another project')")
+    (tmp_path / "alsobought.py").write_text("raise SystemExit('another project')")
     cases = tmp_path / "home" / "tests" / "pipes" / "people.yaml"
     cases.parent.mkdir(parents=True)
     cases.write_text("- it: says nothing\n")

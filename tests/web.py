@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
 from alsobought.authoring.pipe_tests import empty
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.service.service import Shop
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 VIEW = {"event_type": "view", "user_id": "u", "item_id": "tea"}
 AWKWARD = "a'b\"c\\d\te{f}%g&h=é🍵\nz"

@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
-from alsobought.errors import BadRequest
 from msgspec import UNSET, Meta, UnsetType
+
+from alsobought.errors import BadRequest
 
 STANDARD_TYPES = (
     "impression",

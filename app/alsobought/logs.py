@@ -23,7 +23,7 @@ import msgspec
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-access = logging.getLogger("app.access")
+access = logging.getLogger("alsobought.access")
 
 
 class Line(msgspec.Struct, omit_defaults=True):
@@ -87,7 +87,7 @@ def open_log(form: str, level: str, stream: TextIO | None = None) -> logging.Han
     handler.addFilter(CarryRequestId())
     handler.setLevel(level.upper())
     logging.getLogger().addHandler(handler)
-    logging.getLogger("app").setLevel(level.upper())
+    logging.getLogger("alsobought").setLevel(level.upper())
     logging.captureWarnings(True)
     return handler
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
+
 from alsobought.errors import Unusable
 from alsobought.failpoints import VARIABLE as FAILPOINT
-from msgspec import Meta
 
 PREFIX = "ALSOBOUGHT_"
 HOME = Path(__file__).resolve().parents[2]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 import msgspec
+
 from alsobought.service.service import open_shop
 from alsobought.settings import Settings
 from alsobought.web.factory import create_app

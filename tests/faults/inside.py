@@ -9,7 +9,6 @@ from contextlib import contextmanager
 
 from alsobought.kafka.consumer import Stream
 from alsobought.service.service import Shop
-
 from tests.faults.mixed import Message
 from tests.faults.proof import Found, Log, proof, read_log
 from tests.faults.rig import record

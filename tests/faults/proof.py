@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from confluent_kafka import Consumer, TopicPartition
+
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.kafka.client import KafkaAway, Place, bounds, topics
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
-from confluent_kafka import Consumer, TopicPartition
-
 from tests.fold import Happened, fold, tables
 
 TYPES = {"impression", "click", "view", "add_to_cart", "remove_from_cart", "purchase", "like", "dislike"}

@@ -24,12 +24,12 @@ from typing import IO, Any
 from urllib.request import Request, urlopen
 
 import msgspec
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
 from alsobought.kafka.client import EVENT_PARTITIONS as PARTITIONS
 from alsobought.kafka.client import bounds
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import open_warehouse
-from confluent_kafka import Consumer, KafkaException, TopicPartition
-
 from tests.engines import migrated
 from tests.faults.mixed import Message, mixed
 from tests.faults.proof import Found, Log, answered, proof, read_log
@@ -142,7 +142,7 @@ class Rig:
         path = self.folder / f"ingester{next(self.numbers)}.log"
         file = path.open("w")
         process = subprocess.Popen(
-            [sys.executable, "-m", "alsobought.cli.main", *words],
+            [sys.executable, "-m", "alsobought", *words],
             env=self.environment(**settings),
             stdout=file,
             stderr=subprocess.STDOUT,

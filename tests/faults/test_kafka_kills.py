@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from alsobought.settings import HOME
 
+from alsobought.settings import HOME
 from tests.faults.mixed import mixed
 from tests.faults.rig import THOROUGH, Rig
 from tests.process import Run

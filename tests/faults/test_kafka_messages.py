@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from alsobought.service.service import Shop
-from alsobought.writer.submission import utc_now
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
+from alsobought.service.service import Shop
+from alsobought.writer.submission import utc_now
 from tests.brokers import Broker
 from tests.faults.inside import prove, read_all, reading, sent
 from tests.faults.mixed import START, mixed

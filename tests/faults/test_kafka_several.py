@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
@@ -20,7 +21,6 @@ from alsobought.service.service import Shop, open_shop
 from alsobought.settings import HOME, Settings
 from alsobought.writer.fencing import claim
 from alsobought.writer.submission import Submission
-
 from tests.engines import migrated
 from tests.faults.mixed import START, mixed
 from tests.faults.rig import THOROUGH, Ingester, Rig

@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+
 from alsobought.settings import HOME, Settings
 from alsobought.writer.recovery import GOOD_END
-
 from tests.engines import front, migrated
 
 KILLS = int(os.environ.get("KILLS", "3"))

@@ -9,8 +9,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from alsobought.settings import HOME
 
+from alsobought.settings import HOME
 from tests.process import Run, running
 
 STEPS = ("migrate.started", "migrate.ran", "migrate.applied")

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import pytest
-from alsobought.settings import HOME
 
+from alsobought.settings import HOME
 from tests.engines import front
 from tests.process import Run, running, told, write
 

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from alsobought.settings import HOME
 
+from alsobought.settings import HOME
 from tests.process import Run, running, serving, write
 
 ROWS = 400

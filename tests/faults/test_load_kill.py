@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from alsobought.loading.readers import digest
 from alsobought.settings import HOME
-
 from tests.process import Run, running
 
 ROWS = 1_000

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from alsobought.failpoints import VARIABLE
 from alsobought.settings import HOME
 

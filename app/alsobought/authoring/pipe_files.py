@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
+
 from alsobought.errors import Unusable
 from alsobought.pipes.library import Library
 from alsobought.service.service import open_shop

@@ -25,9 +25,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
+
 from alsobought.authoring.row_diff import TOLERANCE, difference
 from alsobought.errors import Unusable
 from alsobought.events import in_utc
@@ -36,7 +37,6 @@ from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import load_dictionaries
 from alsobought.web.factory import create_app
-from flask.testing import FlaskClient
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 BEFORE = re.compile(r"-(\d{1,6})([smhdw])")
@@ -200,7 +200,20 @@ def bench(settings: Settings) -> Iterator[Bench]:
         opened.shop.close()
 
 
-def _post(client: FlaskClient, path: str, objects: list[dict[str, Any]]) -> str:
+class Response(Protocol):
+    status_code: int
+
+    @property
+    def data(self) -> bytes: ...
+
+
+class Client(Protocol):
+    """What the cases need of an HTTP client; Flask's test client is one."""
+
+    def post(self, path: str, *, data: bytes) -> Response: ...
+
+
+def _post(client: Client, path: str, objects: list[dict[str, Any]]) -> str:
     got = client.post(f"{path}?wait=true", data=msgspec.json.encode(objects, enc_hook=str))
     body = msgspec.json.decode(got.data)
     if got.status_code == 200 and not body["rejected"]:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import yaml
+
 from alsobought.authoring.pipe_tests import Case, Rows
 from alsobought.authoring.row_diff import same
 from alsobought.errors import Unusable

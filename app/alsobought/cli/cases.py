@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.columns import Columns
+from rich.padding import Padding
+from rich.table import Table
+
 from alsobought.authoring.row_diff import same
 from alsobought.console import err, escaped, late_bar, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings
-from rich.columns import Columns
-from rich.padding import Padding
-from rich.table import Table
 
 if TYPE_CHECKING:
     from alsobought.authoring.pipe_tests import Case, Outcome

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import click
+
 from alsobought.console import err, escaped, out, print_json, progress_bar
 from alsobought.settings import Settings
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from alsobought.console import err, escaped, late_bar, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings

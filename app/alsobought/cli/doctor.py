@@ -6,6 +6,7 @@ import os
 import sys
 
 import click
+
 from alsobought.console import escaped, out, print_json
 
 COLOURS = {"ok": "green", "warning": "yellow", "fault": "red"}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from alsobought.cli.pipes import read_parameters
 from alsobought.console import err, late_bar, out, print_json
 from alsobought.settings import Settings
@@ -147,6 +148,7 @@ def _check(settings: Settings, paths: Sequence[Path], as_json: bool) -> None:
 
 def _save(path: Path, found: Evaluation) -> None:
     import msgspec
+
     from alsobought.evaluation.run import questions
 
     path.write_bytes(msgspec.json.Encoder().encode_lines(questions(found)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from rich.table import Table
+
 from alsobought.console import escaped, out, print_json
 from alsobought.settings import Settings
-from rich.table import Table
 
 
 @click.command()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+
 from alsobought.console import escaped, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings

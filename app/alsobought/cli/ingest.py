@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+
 from alsobought.console import err, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import msgspec
+
 from alsobought.console import ago, err, escaped, late_bar, out, print_json
 from alsobought.learning.protocol import Learner, Option
 from alsobought.learning.registry import LEARNERS

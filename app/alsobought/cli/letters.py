@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+from rich.table import Table
+
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.settings import Settings, more_event_types
-from rich.table import Table
 
 if TYPE_CHECKING:
     from alsobought.kafka.dead_letters import Letter, Replayed

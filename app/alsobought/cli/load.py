@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES, Rules

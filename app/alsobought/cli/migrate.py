@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+
 from alsobought.console import escaped, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings

@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.table import Table
+
 from alsobought.cli.cases import pipe_test
 from alsobought.cli.diff import diff
 from alsobought.cli.files import pipe_check, pipe_fmt, pipe_new
 from alsobought.console import escaped, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings
-from rich.table import Table
 
 if TYPE_CHECKING:
     from alsobought.serving.answers import Answer

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
+
 from alsobought.console import err, out, progress_bar
 from alsobought.settings import Settings
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
 from alsobought.authoring.pipe_tests import cases_of
 from alsobought.console import escaped, out
 from alsobought.errors import PipeFault, Unusable
@@ -15,7 +17,6 @@ from alsobought.pipes.parameters import Parameter
 from alsobought.pipes.template import files, read_text
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
-from rich.table import Table
 
 
 def listed(folder: Path) -> list[dict[str, Any]]:

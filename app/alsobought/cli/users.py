@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 import msgspec
+
 from alsobought.console import err, escaped, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
+
 from alsobought.counts.shadow_table import Place, Shadows, State
 from alsobought.counts.time_buckets import literal
 from alsobought.failpoints import reach

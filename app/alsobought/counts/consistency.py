@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from alsobought.counts.recompute import SLOTS, Checks, Comparison, Slots
 from alsobought.errors import Unusable
 from alsobought.storage.count_tables import count_tables, named

@@ -1,6 +1,6 @@
 """A count table made again from `events`, beside the one in service, and put in its place at once.
 
-It is filled by the command (`app/alsobought/counts/backfill.py`); the writer begins it and exchanges the tables, between two batches, when all views
+It is filled by the command (`counts.backfill`); the writer begins it and exchanges the tables, between two batches, when all views
 have what `events` has. Whatever dies in between, the old table stays in service and the next command goes on.
 
 Users who are forgotten or merged meanwhile are in it as they were: then it begins anew.
@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
+
 from alsobought.counts.backfill import ADDING, Filling
 from alsobought.counts.shadow_table import PART, RATE, Shadows, State, definition
 from alsobought.counts.time_buckets import first_after, literal, start_of

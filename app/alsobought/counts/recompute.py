@@ -3,7 +3,7 @@
 A check's SELECT gives rows that merge like those of its table: one for each event is enough. It says no more than that, so it
 stays another way of counting than the view. Only some keys are looked at in one statement: see Slots.
 
-Where raw events have expired, only those rows are compared that the others tell for sure (`app/alsobought/counts/retention_horizon.py`).
+Where raw events have expired, only those rows are compared that the others tell for sure (`counts.retention_horizon`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 import jinja2
 import msgspec
+
 from alsobought.counts.retention_horizon import sure
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.warehouse import Warehouse, plain_type

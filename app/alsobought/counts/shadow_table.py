@@ -11,6 +11,7 @@ import hashlib
 import time
 
 import msgspec
+
 from alsobought.errors import WarehouseFault
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.mutation_journal import newest_blocks

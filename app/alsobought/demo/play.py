@@ -15,6 +15,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
+from rich.console import Console
+
 from alsobought.console import progress_bar
 from alsobought.demo import journey, toyshop
 from alsobought.events import Rules, read_events, read_items
@@ -24,7 +26,6 @@ from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
 from alsobought.storage.ledger import resume_at
 from alsobought.writer.submission import Submission, utc_now
-from rich.console import Console
 
 
 class Played(msgspec.Struct):

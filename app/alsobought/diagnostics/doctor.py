@@ -7,6 +7,7 @@ read, whoever opens it. What needs no engine comes first; then the tables are as
 from __future__ import annotations
 
 import http.client
+import importlib.metadata
 import os
 import platform
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 import msgspec
+
 from alsobought.console import ago
 from alsobought.diagnostics.findings import Finding, apart, in_own_process
 from alsobought.errors import Unusable
@@ -150,13 +152,7 @@ def _inside(settings: Settings) -> Iterator[Finding]:
 def _engine(warehouse: Warehouse) -> Iterator[Finding]:
     version = str(warehouse.trusted_rows("select version()").data[0][0])
     if warehouse.embedded:
-        import chdb
-
-        yield Finding(
-            "engine",
-            "ok",
-            f"chDB {chdb.__version__}, which is ClickHouse {version}",
-        )
+        yield Finding("engine", "ok", f"chDB {importlib.metadata.version('chdb')}, which is ClickHouse {version}")
     elif tuple(map(int, version.split(".")[:2])) < TRIED:
         advice = f"Tests run on {TRIED[0]}.{TRIED[1]}: use that or a newer one"
         yield Finding("engine", "warning", f"the server is ClickHouse {version}", advice)

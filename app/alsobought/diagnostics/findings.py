@@ -74,7 +74,7 @@ def in_own_process(matter: str, examination: Examination, settings: Settings) ->
 
 def _report(theirs: Connection, matter: str, examination: Examination, settings: Settings) -> None:
     logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)  # it raises what it logs
-    logging.getLogger("app").addHandler(logging.NullHandler())  # a pipe's fault is a finding
+    logging.getLogger("alsobought").addHandler(logging.NullHandler())  # a pipe's fault is a finding
     for finding in apart(matter, examination, settings):
         theirs.send(finding)
     theirs.send(None)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from alsobought.evaluation.measures import Floats
 
 RESAMPLES = 1_000

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
+
 from alsobought.errors import Unusable
 from alsobought.evaluation.bootstrap import Interval
 from alsobought.evaluation.replay import Progress, replayed
@@ -27,7 +29,6 @@ from alsobought.evaluation.run import Plan, evaluate, systems_of
 from alsobought.evaluation.sources import opened
 from alsobought.pipes.library import Library
 from alsobought.settings import Settings
-from msgspec import Meta
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 

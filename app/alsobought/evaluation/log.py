@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
 from alsobought.events import Event, in_utc
 
 Integers = npt.NDArray[np.int64]

@@ -16,6 +16,7 @@ from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
+
 from alsobought.evaluation.tasks import Query
 
 Floats = npt.NDArray[np.float64]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+
 from alsobought.evaluation.log import Collector, Log, Split
 from alsobought.evaluation.sources import Source
 from alsobought.events import Event, Item

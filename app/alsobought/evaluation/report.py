@@ -7,6 +7,7 @@ from datetime import datetime
 
 import msgspec
 import numpy as np
+
 from alsobought.evaluation.bootstrap import RESAMPLES, Bootstrap, Difference, Interval, difference, interval
 from alsobought.evaluation.measures import MEASURES, Floats, OfLists, of_lists, of_questions
 from alsobought.evaluation.replay import Replayed

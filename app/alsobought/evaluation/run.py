@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError, Unusable
 from alsobought.evaluation.ask import Form, ask, form
 from alsobought.evaluation.baselines.registry import BASELINES, Baseline, baseline

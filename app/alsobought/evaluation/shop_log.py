@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError
 from alsobought.events import Event
 from alsobought.service.ipc_client import reach_warehouse

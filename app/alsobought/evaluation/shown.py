@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alsobought.evaluation.bootstrap import Difference, Interval
-from alsobought.evaluation.gates import Passed
-from alsobought.evaluation.report import Report, System
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from alsobought.evaluation.bootstrap import Difference, Interval
+from alsobought.evaluation.gates import Passed
+from alsobought.evaluation.report import Report, System
 
 TITLES = {"recall": "recall", "ndcg": "nDCG", "hit": "hit", "mrr": "MRR"}
 

@@ -1,13 +1,12 @@
 """Where the log comes from: the shop's own events, or a data set of the demos.
 
 What a reader would guess wrong: a process has one embedded warehouse, and here that is the replayed one. So the shop's own
-events are read by another process, or by the one that holds the folder, into a file (`app/alsobought/evaluation/shop_log.py`).
+events are read by another process, or by the one that holds the folder, into a file (`evaluation.shop_log`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -18,12 +17,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
+
 from alsobought.demo import journey, toyshop
 from alsobought.errors import Unusable
 from alsobought.evaluation.log import Split
 from alsobought.evaluation.shop_log import Head, Line
 from alsobought.events import Event, Item, Rules, read_events, read_items
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 
 DATASETS = ("journey", "toyshop")
 BATCH = 50_000
@@ -170,13 +170,11 @@ def _dump(settings: Settings, path: Path) -> None:
     """The log into a file, by a process of its own. Raises Unusable with the sentence that it ended with."""
     settings = msgspec.structs.replace(settings, data=str(settings.data_folder))  # for whoever stands in another folder
     ran = subprocess.run(  # noqa: S603
-        [sys.executable, "-m", "alsobought.evaluation.shop_log", str(path)],
+        [sys.executable, "-P", "-m", "alsobought.evaluation.shop_log", str(path)],
         input=msgspec.json.encode(settings),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         check=False,
-        cwd=HOME,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(HOME), os.environ.get("PYTHONPATH"))))},
     )
     if ran.returncode:
         said = ran.stderr.decode(errors="replace").strip().rpartition("\n")[2]

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from alsobought.evaluation.log import Log, Purchases
 
 NEXT, NOVEL, WINDOW, ALSO_BOUGHT = TASKS = ("next", "next-novel", "window", "also-bought")

@@ -11,13 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+from rich.table import Table
+
 from alsobought.console import ago, escaped, out
 from alsobought.errors import WarehouseFault
 from alsobought.kafka.client import Place, Topic, bounds, topics
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import utc_now
-from rich.table import Table
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 ALARMS = 20  # of each kind

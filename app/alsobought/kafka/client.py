@@ -14,11 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from alsobought.errors import WarehouseFault
-from alsobought.settings import Settings
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
+
+from alsobought.errors import WarehouseFault
+from alsobought.settings import Settings
 
 log = logging.getLogger(__name__)
 

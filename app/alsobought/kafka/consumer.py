@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
 from alsobought.errors import AlsoboughtError, Busy
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.failpoints import reach
@@ -30,7 +32,6 @@ from alsobought.settings import Settings, more_event_types
 from alsobought.storage.ledger import read_to
 from alsobought.writer.submission import Errand, Stored
 from alsobought.writer.writer import Writer
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 log = logging.getLogger(__name__)
 

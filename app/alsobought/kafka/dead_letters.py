@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rules
 from alsobought.failpoints import reach

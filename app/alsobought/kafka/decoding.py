@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
+
 from alsobought.events import Event, Item, Rules, fault, read_events, read_items
 from alsobought.kafka.client import Topic
 from alsobought.kafka.segment import events_of, looks_like_track

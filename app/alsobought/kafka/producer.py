@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from confluent_kafka import KafkaError, KafkaException, Producer
+
 from alsobought.errors import Busy, NotStored, TooLarge, WarehouseFault
 from alsobought.kafka.client import Topic, topics
 from alsobought.settings import Settings
-from confluent_kafka import KafkaError, KafkaException, Producer
 
 log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ import re
 from typing import Any
 
 import msgspec
+
 from alsobought.events import Event, sentence
 
 ONE = {

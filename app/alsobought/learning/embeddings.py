@@ -1,6 +1,6 @@
 """`alsobought learn embeddings`: a vector for each item, and the index that finds those near one.
 
-Of baskets: what stands in the same orders and sessions (`app/alsobought/learning/factors.py`). Of titles: words of title, brand and category.
+Of baskets: what stands in the same orders and sessions (`learning.factors`). Of titles: words of title, brand and category.
 Brought: the shop's own, as they came with the items. One of the three answers at a time, for their vectors do not compare.
 What has no vector yet gets one from what it stands with, and the others stay, unless all are asked for.
 """
@@ -148,8 +148,9 @@ def _of_baskets(context: Context, options: dict[str, Any]) -> Vectors:
 def _of_new_items(context: Context, options: dict[str, Any], present: list[list[Any]]) -> Vectors:
     """Of items without a vector: the mean of the vectors that they stand with, each as much as it goes with them."""
     import numpy as np
-    from alsobought.learning.factors import association, pairs_of, unit
     from scipy import sparse
+
+    from alsobought.learning.factors import association, pairs_of, unit
 
     known = {row[0]: row[1] for row in present}
     keys, groups = _groups(context, options, new=True)
@@ -169,6 +170,7 @@ def _of_new_items(context: Context, options: dict[str, Any], present: list[list[
 
 def _of_titles(context: Context, options: dict[str, Any]) -> Vectors:
     import numpy as np
+
     from alsobought.learning.factors import unit, vectors, words_of
 
     rows = context.rows("titles")

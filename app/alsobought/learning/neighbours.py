@@ -1,4 +1,4 @@
-"""`alsobought learn neighbours`: of every item, what those who have it want next, by EASE (`app/alsobought/learning/ease.py`).
+"""`alsobought learn neighbours`: of every item, what those who have it want next, by EASE (`learning.ease`).
 
 The strongest method known for what somebody has never had; its lists are read by the pipes that recommend to a person.
 """
@@ -31,8 +31,9 @@ class Neighbours:
     def learn(self, context: Context, **options: Any) -> Report:
         """Raises Unusable where fewer than two items have enough people."""
         import numpy as np
-        from alsobought.learning.ease import strongest, weights
         from scipy import sparse
+
+        from alsobought.learning.ease import strongest, weights
 
         with context.bar("Learning neighbours", 4, "steps") as told:
             newest = context.columns("newest_event")

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any, Protocol
 
 import msgspec
+
 from alsobought.learning.context import Context
 
 Value = str | int | float | bool | date | None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
 from alsobought.learning.protocol import Report, Value
 from alsobought.storage.warehouse import Warehouse
 

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import Unusable, WarehouseFault
 from alsobought.failpoints import reach
 from alsobought.storage.warehouse import Warehouse

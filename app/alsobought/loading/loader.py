@@ -18,6 +18,7 @@ from itertools import dropwhile, islice
 from pathlib import Path
 
 import msgspec
+
 from alsobought.errors import Busy, NotStored, Unusable
 from alsobought.events import Event, Item, Rules
 from alsobought.failpoints import reach

@@ -17,10 +17,11 @@ from functools import cache, partial
 from typing import Any
 
 import msgspec
+from msgspec import inspect
+
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rejected, Rules, fault, in_utc, read_events, read_items
 from alsobought.loading.readers import Broken, Row
-from msgspec import inspect
 
 KINDS: Mapping[str, type[Event] | type[Item]] = {"events": Event, "items": Item}
 REST = {"events": "properties", "items": "attributes"}  # where columns go that are not ours

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+
 from alsobought.errors import Unusable
 
 FORMATS = ("ndjson", "json", "csv", "tsv", "parquet")

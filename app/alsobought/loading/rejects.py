@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import Unusable
 from alsobought.loading.readers import Broken, Row
 

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import jinja2
+
 from alsobought.errors import MigrationFault
 from alsobought.migrations.statement import Statement, read_statement
 

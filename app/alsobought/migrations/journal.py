@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+
 from alsobought.migrations.files import Migration
 from alsobought.storage.warehouse import Warehouse
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError, MigrationFault, WarehouseFault
 from alsobought.storage.warehouse import Warehouse, quoted
 

@@ -1,7 +1,7 @@
 """migrations/ → the database: what is pending runs in order, each file done or not done, forward only.
 
 `started` is written before a statement and `applied` after it, so a run killed at any point goes on where it was: every
-statement may run twice (app/alsobought/migrations/statement.py sees to that).
+statement may run twice (`migrations.statement` sees to that).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+
 from alsobought.counts.shadow_table import seconds_of
 from alsobought.errors import AlsoboughtError, MigrationFault, TooSlow
 from alsobought.failpoints import reach

@@ -12,9 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import sqlglot
-from alsobought.errors import MigrationFault
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
+
+from alsobought.errors import MigrationFault
 
 KINDS = ("materialized view", "table", "view", "dictionary")
 GUARDS = {

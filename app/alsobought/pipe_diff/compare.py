@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+
 from alsobought.pipe_diff.ask import Cost, Pair, Said, Side, unknown
 from alsobought.pipe_diff.overlap import jaccard, mean, quantile, rank_biased_overlap
 from alsobought.pipe_diff.people import People, names_a_person

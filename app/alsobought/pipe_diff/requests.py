@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import Unusable
 from alsobought.events import in_utc
 from alsobought.storage.warehouse import Warehouse

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import zip_longest
 
-from alsobought.pipe_diff import words
-from alsobought.pipe_diff.report import Example, Place, Report
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from alsobought.pipe_diff import words
+from alsobought.pipe_diff.report import Example, Place, Report
 
 BAR = 24
 COLOURS = ("green", "green", "yellow", "red")

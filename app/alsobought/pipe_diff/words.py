@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import msgspec
+
 from alsobought.pipe_diff.report import Item, Place, Report, Spread
 
 LONGEST = 60  # characters of a value

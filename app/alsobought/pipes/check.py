@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
 from alsobought.errors import PipeFault
 from alsobought.pipes.columns import place_of
 from alsobought.pipes.order import tells_apart
 from alsobought.pipes.source_map import Places
 from alsobought.pipes.template import placeholders
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 WRITTEN = """
     abs any anyLast argMax argMin array arrayAll arrayAvg arrayConcat arrayCount arrayCumSum arrayDistinct

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from alsobought.pipes.scopes import Scope
 from sqlglot import exp
+
+from alsobought.pipes.scopes import Scope
 
 CLAUSES = {"where": "WHERE", "prewhere": "PREWHERE", "group": "GROUP BY", "joins": "JOIN", "having": "HAVING"}
 CERTAIN = ("where", "prewhere", "group", "joins")  # there an author means the column, and ClickHouse takes the alias

@@ -9,11 +9,12 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from sqlglot import exp
+
 from alsobought.errors import PipeFault
 from alsobought.pipes.columns import place_of, unknown_columns
 from alsobought.pipes.scopes import Scope
 from alsobought.pipes.source_map import Places
-from sqlglot import exp
 
 KIND = re.compile(r"\(([A-Z][A-Z_]+)\)")
 NAME = r"['`\"]?([\w.]+)['`\"]?"

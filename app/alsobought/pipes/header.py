@@ -10,7 +10,7 @@
     -- @cache 60s item_id      an answer may be this old, unless an event touches the item
     -- @fallback trending  item_id as other_item_id
 
-What one of these lines may say: app/alsobought/pipes/declaration.py. A text that follows a parameter's line continues its description.
+What one of these lines may say: `pipes.declaration`. A text that follows a parameter's line continues its description.
 """
 
 from __future__ import annotations

@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from itertools import dropwhile
 
 import sqlglot
-from alsobought.pipes.check import DICTIONARIES
-from alsobought.pipes.library import Library, Pipe
-from alsobought.pipes.scopes import Schema
 from jinja2 import Environment, nodes
 from sqlglot import exp
 from sqlglot.lineage import lineage as lineage_of
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope, traverse_scope
+
+from alsobought.pipes.check import DICTIONARIES
+from alsobought.pipes.library import Library, Pipe
+from alsobought.pipes.scopes import Schema
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,10 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from alsobought.errors import PipeFault
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
+
+from alsobought.errors import PipeFault
 
 OPEN, CLOSE = "\x02", "\x03"
 MARK = re.compile(rf"{OPEN}(?:([^{OPEN}{CLOSE}:]*):([0-9]+)|([()])){CLOSE}")

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jinja2
-from alsobought.errors import PipeFault
-from alsobought.pipes.csv_files import CsvFile, Literals, Words, read_csv
-from alsobought.pipes.parameters import Parameter
-from alsobought.pipes.source_map import Marks, Places, called, unmarked, without_marks
 from jinja2 import nodes
 from jinja2.bccache import Bucket
 from jinja2.compiler import CodeGenerator, Frame
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from alsobought.errors import PipeFault
+from alsobought.pipes.csv_files import CsvFile, Literals, Words, read_csv
+from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.source_map import Marks, Places, called, unmarked, without_marks
 
 CLOCK = Parameter("now", "DateTime", "the time of the request")
 ASKED = Parameter("asked_pipe", "String", "the pipe that was asked: this one, or the one whose list it fills")

@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from sqlglot import exp
+
 from alsobought.errors import AlsoboughtError, PipeFault, TooSlow
 from alsobought.pipes.check import check, tables_of
 from alsobought.pipes.columns import hidden_columns, place_of
@@ -17,7 +19,6 @@ from alsobought.pipes.scopes import Schema, Scope, scopes
 from alsobought.pipes.source_map import Places
 from alsobought.pipes.template import ALWAYS, Templates, mentioned, render
 from alsobought.pipes.validation_cache import Described, Found, Tried, of_schema
-from sqlglot import exp
 
 Describe = Callable[[str, Mapping[str, Any]], Described]
 """Asks the engine for the columns of a SELECT; raises any of our errors where it would not run."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from alsobought.pipes.scopes import Schema
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""Forget a user, merge a guest into an account, and say what was done. For the writer's thread (`app/alsobought/service/maintenance.py`)."""
+"""Forget a user, merge a guest into an account, and say what was done. For the writer's thread (`service.maintenance`)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 import msgspec
+
 from alsobought.counts.shadow_table import discard
 from alsobought.errors import BadRequest, Unusable
 from alsobought.storage.count_tables import count_tables

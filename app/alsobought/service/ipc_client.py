@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import WarehouseFault
 from alsobought.service.ipc_protocol import SOCKET, Call, Line, Reply, Rows, address, error_of
 from alsobought.service.service import Shop, open_shop

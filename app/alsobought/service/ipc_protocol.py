@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from alsobought import errors
 from alsobought.errors import AlsoboughtError
 

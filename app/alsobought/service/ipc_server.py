@@ -1,4 +1,4 @@
-"""The process that holds an embedded warehouse answers the commands beside it (`app/alsobought/service/ipc_client.py`).
+"""The process that holds an embedded warehouse answers the commands beside it (`service.ipc_client`).
 
 What a reader would guess wrong: every visitor has connections of its own, since those of the writer belong to the writer's
 thread; but what visitors submit goes through the one writer.
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError, NotStored, WarehouseFault
 from alsobought.events import Event, Item
 from alsobought.service.ipc_protocol import SOCKET, Call, Line, Reply, Rows, address, fault_of

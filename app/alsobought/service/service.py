@@ -40,7 +40,7 @@ class Shop:
     recorder: Recorder | None
 
     def do(self, errand: str, *arguments: Any) -> Any:
-        """What the writer does between two batches (`app/alsobought/service/maintenance.py`), and what that returns.
+        """What the writer does between two batches (`service.maintenance`), and what that returns.
 
         Where another process stores the events, the writer of this one starts for it, and takes its turn.
         """

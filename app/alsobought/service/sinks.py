@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError, Busy, Detail, TooLarge
 from alsobought.events import Event, Item
 from alsobought.serving.visibility import Sight, has_passed

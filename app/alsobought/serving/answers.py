@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError, PipeBroken
 from alsobought.events import STANDARD_TYPES
 from alsobought.pipes.fallbacks import Filling, renamed

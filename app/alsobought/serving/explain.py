@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.parameters import values
 from alsobought.serving.answers import bound_sql

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
+
 from alsobought.pipes.fallbacks import shown_in
 from alsobought.serving.answers import Answer
 from alsobought.storage.warehouse import Warehouse

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError
 from alsobought.serving.answers import Answers
 from alsobought.serving.invalidation import Touching
@@ -74,7 +75,7 @@ class Happened(msgspec.Struct):
 class News(msgspec.Struct):
     """The batches that are new together, and what the server does: inserts of events under way, loads of the catalogue.
 
-    `rewritten` is the newest change of stored rows that is done (`app/alsobought/storage/mutation_journal.py`).
+    `rewritten` is the newest change of stored rows that is done (`storage.mutation_journal`).
     """
 
     newest: int

@@ -14,10 +14,11 @@ from functools import cached_property
 from graphlib import TopologicalSorter
 
 import sqlglot
-from alsobought.errors import Unusable
-from alsobought.storage.warehouse import Warehouse
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
+
+from alsobought.errors import Unusable
+from alsobought.storage.warehouse import Warehouse
 
 VIEW = "_mv"
 

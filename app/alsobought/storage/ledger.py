@@ -9,6 +9,7 @@ from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
+
 from alsobought.storage.warehouse import Warehouse
 
 MANY_IDS = 1000  # from here on a scan is quicker than asking the index of event_ids for each

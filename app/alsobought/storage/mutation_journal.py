@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import msgspec
+
 from alsobought.storage.warehouse import Warehouse
 
 MANY = 1_000_000  # more words than any rewrite says

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import claim, folder_of, refuse_if_full, release

@@ -10,8 +10,9 @@ import threading
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import Busy, TooSlow, Unusable
-from alsobought.settings import HOME, PREFIX, Settings
+from alsobought.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +44,20 @@ def run_cases(settings: Settings, name: str) -> list[CaseResult]:
         raise Busy("the cases of another text are running", "Run them again in a second")
     try:
         ran = subprocess.run(  # noqa: S603
-            [sys.executable, "-m", "alsobought.cli.main", "pipe", "test", name, "--json"],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "alsobought",
+                "pipe",
+                "test",
+                name,
+                "--json",
+            ],  # -P: no modules of the current folder
             capture_output=True,
             timeout=SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
-            cwd=HOME,  # Python looks for modules there first, and who serves may stand in a folder with an app.py
             env={**os.environ, f"{PREFIX}HOME": str(settings.home_folder)},
         )
     except subprocess.TimeoutExpired as error:

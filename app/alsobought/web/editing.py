@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from flask import Blueprint, Response, request
+
 from alsobought.errors import BadRequest, NotSaved, PipeFault, TooLarge, Unusable
 from alsobought.pipes.drafts import save
 from alsobought.pipes.library import Pipe
@@ -15,7 +17,6 @@ from alsobought.web.endpoints import described
 from alsobought.web.guard import refuse_to_edit
 from alsobought.web.reply import body_of, shop
 from alsobought.web.workbench import rules_of, shown
-from flask import Blueprint, Response, request
 
 blueprint = Blueprint("editing", __name__, url_prefix="/workbench/pipes/<name>")
 MAX_BODY = 4 * MAX_TEXT  # bytes: the longest text, in the widest letters

@@ -9,6 +9,9 @@ from contextlib import suppress
 from typing import Any, cast
 
 import msgspec
+from flask import Blueprint, Response, current_app, g, render_template, request
+from werkzeug.exceptions import RequestEntityTooLarge
+
 from alsobought.errors import (
     AlsoboughtError,
     BadEvents,
@@ -34,8 +37,6 @@ from alsobought.web.reply import body_of
 from alsobought.web.reply import json_response as _json
 from alsobought.web.reply import shop as _shop
 from alsobought.web.write_slots import Places
-from flask import Blueprint, Response, current_app, g, render_template, request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 blueprint = Blueprint("shop", __name__)
 TOLD = 100  # refused objects that an answer lists

@@ -9,6 +9,10 @@ import time
 import uuid
 
 import msgspec
+from flask import Flask, Response, g, request
+from flask_cors import CORS
+from werkzeug.exceptions import HTTPException
+
 from alsobought.errors import AlsoboughtError, Detail, shape
 from alsobought.logs import log_access, request_id
 from alsobought.service.ipc_server import Holder
@@ -20,9 +24,6 @@ from alsobought.web.endpoints import blueprint
 from alsobought.web.live_events import Live
 from alsobought.web.metrics import Metrics
 from alsobought.web.write_slots import Places
-from flask import Flask, Response, g, request
-from flask_cors import CORS
-from werkzeug.exceptions import HTTPException
 
 log = logging.getLogger(__name__)
 

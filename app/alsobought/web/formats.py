@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from werkzeug.datastructures import MIMEAccept
+
 from alsobought.errors import NoSuchPipe, NotAcceptable
 from alsobought.serving.answers import Answer
-from werkzeug.datastructures import MIMEAccept
 
 FORMATS = {
     "json": "application/json",

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import ipaddress
 
+from werkzeug import Request
+
 from alsobought.errors import NotAllowed
 from alsobought.settings import Settings, hosts_for_editing, origins
-from werkzeug import Request
 
 HEADER = "X-Workbench"
 PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")

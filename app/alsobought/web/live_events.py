@@ -10,6 +10,7 @@ import time
 from datetime import datetime
 
 import msgspec
+
 from alsobought.kafka.checkpoints import Part
 from alsobought.service.monitor import Watch
 from alsobought.service.service import Shop

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import Detail, shape
 from alsobought.events import ID_LENGTH, STANDARD_TYPES, Event, Item
 from alsobought.pipes.fallbacks import chain

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any, cast
 
 import msgspec
+from flask import Response, current_app
+
 from alsobought.service.service import Shop
 from alsobought.serving.answers import Answer
-from flask import Response, current_app
 
 
 def shop() -> Shop:

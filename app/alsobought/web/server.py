@@ -22,9 +22,10 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
 
     Raises Unusable for an occupied port, and where anybody could edit; WarehouseFault for a folder that another process holds.
     """
-    from alsobought.web import worker
     from gunicorn.app.base import BaseApplication
     from gunicorn.glogging import Logger
+
+    from alsobought.web import worker
 
     if edit:
         refuse_if_anybody_could_edit(settings)

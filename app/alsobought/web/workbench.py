@@ -1,6 +1,6 @@
 """What the page shows beyond the answers: a pipe's text, the SQL of one request, where its columns come from, what arrives.
 
-Open to browsers on this machine, unless a setting says otherwise (`app/alsobought/web/guard.py`): SQL tells how a shop is run, and
+Open to browsers on this machine, unless a setting says otherwise (`web.guard`): SQL tells how a shop is run, and
 arriving events tell who does what.
 """
 
@@ -10,6 +10,8 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+from flask import Blueprint, Response, current_app, g, request
+
 from alsobought.errors import AlsoboughtError
 from alsobought.pipes.drafts import read_source
 from alsobought.pipes.library import Pipe
@@ -21,7 +23,6 @@ from alsobought.serving.explain import explain
 from alsobought.web.guard import may_look, refuse_to_show
 from alsobought.web.live_events import Live
 from alsobought.web.reply import body_of, json_response, shop
-from flask import Blueprint, Response, current_app, g, request
 
 blueprint = Blueprint("workbench", __name__, url_prefix="/workbench")
 

@@ -22,11 +22,12 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from alsobought.errors import shape
 from gunicorn import util
 from gunicorn.http import get_parser
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers import gthread
+
+from alsobought.errors import shape
 
 MAX_HEAD = 65_536  # bytes of the request line and the headers together
 GATHER_SECONDS = 10.0  # for all of it, from the moment the connection was free for it

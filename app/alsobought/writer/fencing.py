@@ -14,6 +14,7 @@ import socket
 import time
 
 import msgspec
+
 from alsobought.errors import NotStored
 from alsobought.storage.mutation_journal import under_way
 from alsobought.storage.warehouse import Warehouse
@@ -32,7 +33,7 @@ class TurnLost(NotStored):
 def claim(warehouse: Warehouse, above: int) -> int:
     """A new epoch, above this number and all others, that may store from now on.
 
-    Whoever changes stored rows (`app/alsobought/storage/mutation_journal.py`) says so first and then asks whether the turn is still theirs; who claims does
+    Whoever changes stored rows (`storage.mutation_journal`) says so first and then asks whether the turn is still theirs; who claims does
     it the other way round, and waits: so one of the two always sees the other.
 
     Raises TurnLost if another claims at the same moment, NotStored if an insert from before does not end.

@@ -32,7 +32,7 @@ def heal(warehouse: Warehouse, epoch: int | None = None) -> list[str]:
     A table that was killed between its deduplication record and its part would refuse the batch for ever: its memory is
     cleared. Then the last batch is stored again with its token: `events` and the tables that have it drop it, the others
     take it. With an epoch this is done only if it is the newest: a writer that slept may wake here, too. Not so if stored
-    rows were changed since (`app/alsobought/storage/mutation_journal.py`): that was done when all views had the batch.
+    rows were changed since (`storage.mutation_journal`): that was done when all views had the batch.
 
     A server keeps these records where we cannot read them: there a table that was killed in that moment stays behind by one
     batch, and `alsobought check` tells.

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import msgspec
+
 from alsobought.errors import Busy
 from alsobought.events import Event, Item
 from alsobought.settings import Settings

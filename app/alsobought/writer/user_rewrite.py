@@ -4,7 +4,7 @@ What a user adds to a table is what its view says of the user's events alone, si
 users. So a signed count loses what the view says of the events as they were and gains what it says of them as they will be;
 rows that belong to the user are deleted or written again; and the events themselves go last, for all else is made from them.
 
-Every step may be done twice. Where that would count twice, the journal (`app/alsobought/storage/mutation_journal.py`) tells by the newest block of the
+Every step may be done twice. Where that would count twice, the journal (`storage.mutation_journal`) tells by the newest block of the
 table whether it was done. A crash is made good by the next writer, before it stores anything.
 """
 
@@ -17,6 +17,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError
 from alsobought.failpoints import reach
 from alsobought.storage import mutation_journal

@@ -4,7 +4,7 @@ An insert with views is not atomic. So `events` is the write-ahead log of the vi
 writer's epoch, is stored as one block under one token, and is repeated with that token until it went through. After a
 crash or a failure `heal` stores the last batch again, from `events` itself, so that the views that missed it get it.
 
-On a server another process may write, too: the writer takes its turn (`app/alsobought/writer/fencing.py`), and begins again when it lost it.
+On a server another process may write, too: the writer takes its turn (`writer.fencing`), and begins again when it lost it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import msgspec
+
 from alsobought.errors import AlsoboughtError, Busy, NotStored
 from alsobought.events import Event, Item, in_utc
 from alsobought.failpoints import reach

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from implicit.als import AlternatingLeastSquares
+from threadpoolctl import threadpool_limits
+
 from alsobought.evaluation.baselines.matrices import of_baskets, of_users
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows, user_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
 from alsobought.events import Item
-from implicit.als import AlternatingLeastSquares
-from threadpoolctl import threadpool_limits
 
 FACTORS = 128
 REGULARISATION = 0.05

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import sparse
+
 from alsobought.evaluation.baselines.co_occurrence import PRIOR, basket_weights
 from alsobought.evaluation.baselines.matrices import Matrix, of_baskets, of_users, with_stranger
 from alsobought.evaluation.baselines.personal import RAREST
@@ -14,7 +16,6 @@ from alsobought.evaluation.baselines.user_cf import BLEND, UserCF
 from alsobought.evaluation.log import Integers, Purchases
 from alsobought.evaluation.tasks import NOVEL, Query
 from alsobought.events import Item
-from scipy import sparse
 
 CANDIDATES = 200
 BLOCK = 64  # questions with a score for every item at once

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import sparse
+
 from alsobought.evaluation.baselines.matrices import of_baskets, with_stranger
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import ALSO_BOUGHT, Query
 from alsobought.events import Item
-from scipy import sparse
 
 HALF_LIFE_DAYS = 180
 PRIOR = 30

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import sparse
+
 from alsobought.evaluation.baselines.matrices import of_baskets, of_users, with_stranger
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows, user_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
 from alsobought.events import Item
 from alsobought.learning.ease import weights
-from scipy import sparse
 
 ITEMS = 8_000
 REGULARISATION = {True: 300.0, False: 100.0}  # of baskets, of people

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import lightgbm
 import numpy as np
+
 from alsobought.evaluation.baselines.candidates import BLOCK, Pairs, People
 from alsobought.evaluation.baselines.scores import Floats, pieces
 from alsobought.evaluation.log import MILLISECONDS_A_DAY, Integers, Log, Purchases, Split, moment

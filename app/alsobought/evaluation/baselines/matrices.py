@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy import sparse
+
 from alsobought.evaluation.baselines.scores import Floats
 from alsobought.evaluation.log import Integers, Purchases
-from scipy import sparse
 
 Matrix = Any  # a scipy.sparse.csr_matrix; scipy says nothing about its types
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+
 from alsobought.evaluation.baselines.matrices import of_users, with_stranger
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
 from alsobought.evaluation.log import Purchases

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
 from alsobought.evaluation.baselines.scores import Floats, best, popularity
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import TASKS, Query

@@ -42,7 +42,7 @@ def baseline(name: str, task: str) -> Baseline:
     """A baseline that learns and recommends for this task. Raises Unusable."""
     module, maker, given = BASELINES[name]
     try:
-        made: Baseline = getattr(import_module(f"app.evaluation.baselines.{module}"), maker)(**given)
+        made: Baseline = getattr(import_module(f"alsobought.evaluation.baselines.{module}"), maker)(**given)
     except ImportError as error:
         raise Unusable(
             f"the baseline {name} needs {error.name}, which is not installed",

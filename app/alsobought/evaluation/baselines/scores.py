@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
+
 from alsobought.evaluation.log import Integers, Names, Purchases
 from alsobought.evaluation.tasks import Query
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
 from alsobought.evaluation.baselines.matrices import of_baskets
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
 from alsobought.evaluation.log import Integers, Purchases

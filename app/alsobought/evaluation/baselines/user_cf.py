@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+
 from alsobought.evaluation.baselines.matrices import matrix, of_users, shares, unit, with_stranger
 from alsobought.evaluation.baselines.personal import RAREST, USER_TASKS
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
