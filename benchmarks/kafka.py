@@ -31,9 +31,9 @@ from alsobought.kafka.consumer import Stream
 from alsobought.migrations import runner
 from alsobought.service.service import Shop, open_shop
 from alsobought.settings import Settings
-from tests.brokers import Broker, broker
-from tests.kafka import Topics, until
-from tests.process import running, serving
+from tests.support.brokers import Broker, broker
+from tests.support.kafka import Topics, until
+from tests.support.process import running, serving
 
 MIXED = {"view": 65, "click": 15, "add_to_cart": 13, "purchase": 7}
 ITEMS, SESSION, ORDER = 20_000, 10, 3

@@ -18,9 +18,9 @@ from flask.testing import FlaskClient
 
 from alsobought.service.service import Shop
 from alsobought.web.factory import create_app
-from tests.brokers import Broker, broker
-from tests.engines import NAMES, Engine, engine, why_not
-from tests.process import Run, running
+from tests.support.brokers import Broker, broker
+from tests.support.engines import NAMES, Engine, engine, why_not
+from tests.support.process import Run, running
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

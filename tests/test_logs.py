@@ -19,8 +19,8 @@ from flask.testing import FlaskClient
 from alsobought.logs import open_log, request_id
 from alsobought.service.service import Shop
 from alsobought.web.factory import create_app
-from tests.process import Run, running, serving
-from tests.web import VIEW
+from tests.support.process import Run, running, serving
+from tests.support.web import VIEW
 
 log = logging.getLogger("alsobought.somewhere")
 Opened = Callable[..., io.StringIO]

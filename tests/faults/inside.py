@@ -12,7 +12,7 @@ from alsobought.service.service import Shop
 from tests.faults.mixed import Message
 from tests.faults.proof import Found, Log, proof, read_log
 from tests.faults.rig import record
-from tests.kafka import Topics, until
+from tests.support.kafka import Topics, until
 
 
 def sent(topics: Topics, stream: Iterator[Message], count: int) -> int:

@@ -24,7 +24,7 @@ from alsobought.counts.sum_checks import wrong_rows
 from alsobought.kafka.client import KafkaAway, Place, bounds, topics
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
-from tests.fold import Happened, fold, tables
+from tests.support.fold import Happened, fold, tables
 
 TYPES = {"impression", "click", "view", "add_to_cart", "remove_from_cart", "purchase", "like", "dislike"}
 FIELDS = {"event_type", "item_id", "event_id", "user_id", "session_id", "category", "order_id"}

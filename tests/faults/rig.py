@@ -30,11 +30,11 @@ from alsobought.kafka.client import EVENT_PARTITIONS as PARTITIONS
 from alsobought.kafka.client import bounds
 from alsobought.settings import HOME, Settings
 from alsobought.storage.warehouse import open_warehouse
-from tests.engines import migrated
 from tests.faults.mixed import Message, mixed
 from tests.faults.proof import Found, Log, answered, proof, read_log
-from tests.kafka import Topics
-from tests.process import free_port
+from tests.support.engines import migrated
+from tests.support.kafka import Topics
+from tests.support.process import free_port
 
 THOROUGH = int(os.environ.get("KILLS", "4")) >= 30
 RESULTS = "FAULTS_RESULTS"

@@ -14,7 +14,7 @@ import pytest
 from alsobought.settings import HOME
 from tests.faults.mixed import mixed
 from tests.faults.rig import THOROUGH, Rig
-from tests.process import Run
+from tests.support.process import Run
 
 KILLS = int(os.environ.get("KILLS", "4"))
 FEW = ["ingest.after_insert:3", "stream.dead_letters", "stream.stored:3"]

@@ -15,12 +15,12 @@ from confluent_kafka.cimpl import NewPartitions
 
 from alsobought.service.service import Shop
 from alsobought.writer.submission import utc_now
-from tests.brokers import Broker
 from tests.faults.inside import prove, read_all, reading, sent
 from tests.faults.mixed import START, mixed
 from tests.faults.proof import proof, read_log
 from tests.faults.rig import THOROUGH, record
-from tests.kafka import Topics, until
+from tests.support.brokers import Broker
+from tests.support.kafka import Topics, until
 
 MakeShop = Callable[..., Shop]
 pytestmark = pytest.mark.embedded  # what a server does with the same is tried in the other files

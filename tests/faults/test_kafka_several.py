@@ -21,10 +21,10 @@ from alsobought.service.service import Shop, open_shop
 from alsobought.settings import HOME, Settings
 from alsobought.writer.fencing import claim
 from alsobought.writer.submission import Submission
-from tests.engines import migrated
 from tests.faults.mixed import START, mixed
 from tests.faults.rig import THOROUGH, Ingester, Rig
-from tests.fold import Happened, fold, tables
+from tests.support.engines import migrated
+from tests.support.fold import Happened, fold, tables
 
 MakeRig = Callable[..., Rig]
 TURNS = 24 if THOROUGH else 8

@@ -14,7 +14,7 @@ import pytest
 
 from alsobought.settings import HOME, Settings
 from alsobought.writer.recovery import GOOD_END
-from tests.engines import front, migrated
+from tests.support.engines import front, migrated
 
 KILLS = int(os.environ.get("KILLS", "3"))
 

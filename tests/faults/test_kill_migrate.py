@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from alsobought.settings import HOME
-from tests.process import Run, running
+from tests.support.process import Run, running
 
 STEPS = ("migrate.started", "migrate.ran", "migrate.applied")
 TEXTS = {

@@ -1,4 +1,4 @@
-"""Migrations over HTTP, where a killed run leaves its lock behind. The server is a stand-in: tests/clickhouse_http.py."""
+"""Migrations over HTTP, where a killed run leaves its lock behind. The server is a stand-in: tests/support/clickhouse_http.py."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from urllib.request import Request, urlopen
 import pytest
 
 from alsobought.settings import HOME
-from tests.engines import front
-from tests.process import Run, running, told, write
+from tests.support.engines import front
+from tests.support.process import Run, running, told, write
 
 NUMBER = len(list((HOME / "migrations").glob("*.sql")))
 

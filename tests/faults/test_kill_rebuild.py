@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from alsobought.settings import HOME
-from tests.process import Run, running, serving, write
+from tests.support.process import Run, running, serving, write
 
 ROWS = 400
 SPOIL = """

@@ -18,7 +18,7 @@ import pytest
 
 from alsobought.loading.readers import digest
 from alsobought.settings import HOME
-from tests.process import Run, running
+from tests.support.process import Run, running
 
 ROWS = 1_000
 NOTHING_STORED = ("load.begun", "load.refused", "ingest.before_insert")

@@ -55,6 +55,22 @@ def main(ctx: click.Context) -> None:
         ctx.obj = from_environment()
 
 
-COMMANDS = (demo, serve, migrate, load, ingest, dead_letters, pipe, check, evaluate, rebuild, learn, features, forget, export, doctor)
+COMMANDS = (
+    demo,
+    serve,
+    migrate,
+    load,
+    ingest,
+    dead_letters,
+    pipe,
+    check,
+    evaluate,
+    rebuild,
+    learn,
+    features,
+    forget,
+    export,
+    doctor,
+)
 for command in COMMANDS:
     main.add_command(command)

@@ -1,7 +1,7 @@
 """A small invented shop whose right answers are known, because we put them there.
 
 No clock and no network: the same arguments give the same events on any machine. Every known answer is one of the names
-below, and `tests/test_toyshop.py` counts each out of the events in plain Python. What a reader would guess wrong: for
+below, and `tests/demo/test_toyshop.py` counts each out of the events in plain Python. What a reader would guess wrong: for
 two of them plain counting gives another answer, and should not be believed.
 
 | name           | what is true of `history(until)`, all else left at its default                                    |

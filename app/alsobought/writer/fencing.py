@@ -33,8 +33,8 @@ class TurnLost(NotStored):
 def claim(warehouse: Warehouse, above: int) -> int:
     """A new epoch, above this number and all others, that may store from now on.
 
-    Whoever changes stored rows (`storage.mutation_journal`) says so first and then asks whether the turn is still theirs; who claims does
-    it the other way round, and waits: so one of the two always sees the other.
+    Whoever changes stored rows (`storage.mutation_journal`) writes that down first and then confirms its lease; a claimer
+    takes the lease first, then reads the journal and waits. So one of the two always sees the other.
 
     Raises TurnLost if another claims at the same moment, NotStored if an insert from before does not end.
     """

@@ -4,8 +4,8 @@ What a user adds to a table is what its view says of the user's events alone, si
 users. So a signed count loses what the view says of the events as they were and gains what it says of them as they will be;
 rows that belong to the user are deleted or written again; and the events themselves go last, for all else is made from them.
 
-Every step may be done twice. Where that would count twice, the journal (`storage.mutation_journal`) tells by the newest block of the
-table whether it was done. A crash is made good by the next writer, before it stores anything.
+Every step may be done twice. Where that would count twice, the journal (`storage.mutation_journal`) tells by the newest block
+of the table whether it was done. A crash is made good by the next writer, before it stores anything.
 """
 
 from __future__ import annotations
