@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- The catalogue: one row per item as last sent; the newest version wins.
 -- Read it with FINAL, or through the dictionary `catalogue`, which is cheaper.

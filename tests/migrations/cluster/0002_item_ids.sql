@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Turns the key of an item, cityHash64 of its id, back into the id; catalogued or not.
 -- May hold a key several times until parts merge: read it with any(item_id) ... group by item_key.

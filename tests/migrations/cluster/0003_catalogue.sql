@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Everything a pipe may want to print about an item, in memory, for every item ever seen: dictGet costs next to nothing.
 -- The writer reloads it when items changed or a new id appeared.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- What happened, one row each, and the write-ahead log of every view below: batch and epoch say which insert brought a row.
 -- seq orders the events of one user across all sources; nothing is ever ordered by time or offset.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- In how many orders two items stand together, both ways round, by the month of the later line of the two.
 -- An order's items are ranked by first appearance; a pair counts once per order if the ranks are at most 100 apart.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Feeds co_baskets: every order of the block is its last 100 earlier items followed by its fresh ones, in order of first
 -- appearance, and each fresh item is paired with its 100 predecessors: for each distance from 1 to 100, the walk beside

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- What a user did with an item, how often, first and last. It outlives the raw events.
 -- Sums and extremes that merge in the background: read with sum/min/max ... group by.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- How often each item was seen, carted, bought … in each hour: what trending reads.
 -- Signed sums that merge in the background: read with sum(events) ... group by.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- The ledger: one row per batch of one source, with the range of offsets it brought. What a load resumes from.
 create table if not exists shop.ingest_batches_local on cluster 'shards' (

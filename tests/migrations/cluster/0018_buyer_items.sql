@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Which items a person bought and the seq of each one's first purchase: the history that co_purchases_mv continues. Numbers
 -- instead of the texts of user_items: a batch reads all that its buyers ever bought.

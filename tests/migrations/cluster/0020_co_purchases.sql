@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- How many people bought both items, both ways round, by the month of the later first purchase of the two.
 -- A person's items are ranked by first purchase; a pair counts once per person if the ranks are at most 20 apart.

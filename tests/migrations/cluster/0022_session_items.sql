@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Which items a session viewed and the seq of each one's first view: the history that co_views_mv continues.
 -- Read it with min(first_seq) ... group by session_key, item_key.

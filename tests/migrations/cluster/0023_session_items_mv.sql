@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Feeds session_items. A session belongs to its user: two users may use the same session_id.
 create materialized view if not exists shop.session_items_mv on cluster 'shards' to shop.session_items_local as

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- In how many sessions both items were viewed, both ways round, by the month of the later first view of the two.
 -- A session's items are ranked by first view; a pair counts once per session if the ranks are at most 20 apart.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Feeds co_views, the way co_baskets_mv walks an order: a session's last 20 earlier items, then the fresh ones, paired with
 -- their 20 predecessors. What was viewed earlier is in session_items, which may or may not hold the block already. It is

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- In how many orders an item stands, how many people bought it, in how many sessions it was viewed: what pair counts are
 -- divided by. Each order, person and session counts in the month of its first line with the item.

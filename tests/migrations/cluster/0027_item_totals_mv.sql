@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Feeds item_totals: an item counts for an order, a person or a session with its first line there. Whether there was an
 -- earlier one is decided by seq, from the histories that the pair views use. member_key 0 stands for all items of a group.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- How often each item was seen, carted, bought … on each day, in what quantity, and the revenue: quantity times price.
 -- orders counts an order once per item, on the day of its first line with the item. item_key 0 stands for all items.

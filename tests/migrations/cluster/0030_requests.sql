@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Requests to pipes, one row each: what was asked, what was shown and what it cost. Not made from events; the service
 -- writes it in batches, so the requests of the last second are missing after a crash.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- The files that were loaded, one row each once merged: how their rows were read, since which batch, and whether the end was reached. A file that was read to its end is not read again.
 -- A newer version replaces the row: another reading of the same file (other columns, more event types) begins at its first row.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Messages of Kafka that no event or item could be made of, each once: its bytes, and why it was refused. Read it with FINAL.
 -- body is the message as text, or in base64 if it is no UTF-8: encoding says which. replayed_at: when it was taken after all.

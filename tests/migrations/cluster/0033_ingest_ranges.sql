@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- What was read of Kafka, in ranges of offsets that follow each other: where reading goes on, and proof that nothing was left out.
 -- messages = stored + repeats + refused: those with an event in `events` (an item in `items`), those whose events were all

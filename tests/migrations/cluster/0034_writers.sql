@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Who may store events on a server: the newest epoch. Every insert asks, so that a writer that was held up and wakes after
 -- another took over stores nothing. A second row, `stored`, follows a claim with its first batch. An embedded warehouse has one writer by nature and no row here.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- What changed stored rows, other than batches of events: users forgotten or merged, tables rebuilt. Read it with FINAL.
 -- No batch up to `batch` is ever stored again: the tables have changed since. `marks` has the newest block of each table before, so

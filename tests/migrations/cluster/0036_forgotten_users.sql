@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Who was forgotten, by a key that does not tell the name, and when: what still comes of them from before counts for nothing.
 create table if not exists shop.forgotten_users_local on cluster 'shards' (

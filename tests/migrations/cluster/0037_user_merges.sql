@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Whose events are whose: what a guest does after the merge is the account's. An account that is merged takes its guests along.
 create table if not exists shop.user_merges_local on cluster 'shards' (

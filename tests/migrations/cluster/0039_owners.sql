@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Whose offer an item is, in memory, for those that are a person's: most shops have none, and then it is empty.
 -- A dictionary beside `catalogue`, because `events` reads that one, and so it cannot be dropped and made again.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- What was learnt, when, of how many events, and how good it came out: a row for each run of `alsobought learn`.
 -- until is the seq of the newest event that a run knew. rows, options and quality are JSON objects; line says quality in words.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- For each of the items with the most buyers, the items that those who have it want next, with their weights, largest first: what
 -- somebody has, added up over these lists, is how much they want the rest (EASE, arXiv 1905.03375). `alsobought learn neighbours`

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- The vectors that came with items, of length 1, one row per item as last sent; empty where it came without. The newest version
 -- wins: read with FINAL. Few rows to a granule, so that one vector is found without many others.

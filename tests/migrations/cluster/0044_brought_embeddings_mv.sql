@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Feeds brought_embeddings: a vector that came with an item is searched at once.
 create materialized view if not exists shop.brought_embeddings_mv on cluster 'shards' to shop.brought_embeddings_local as

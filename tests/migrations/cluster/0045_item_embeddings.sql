@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- What `alsobought learn embeddings` made of baskets, titles or the shop's vectors (model): a vector of length 1 for each item, all of one
 -- length. The learner makes the whole table anew and then gives it an index to search by, since that must know how long vectors are.

@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- What each user did with which item on each day, and the seq of the last time: habits, and what somebody is at just now.
 -- Sums and extremes that merge in the background: read with sum/max ... group by.

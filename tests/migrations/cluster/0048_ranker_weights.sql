@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- What a ranker has learnt: by how much each trait of a pair of items raises or lowers its rank, a row for each bucket of each
 -- feature. A pair's features fall into one bucket each, above `above` and up to `up_to`, and the weights of these are added up.

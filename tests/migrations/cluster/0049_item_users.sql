@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Who did what with an item, how often and when last, and in which order: user_items the other way round, to find people and
 -- orders by item. order_id is that of a purchase in an order, else empty. Impressions say nothing and are not here.

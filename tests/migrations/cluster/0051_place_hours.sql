@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- How often each item was seen, carted, bought … in each hour at each place: what trending reads where a place is asked for.
 -- A place is what an event has as properties.place; events without one are not in here.

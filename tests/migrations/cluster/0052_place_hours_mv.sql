@@ -1,4 +1,4 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/test_migrations_cluster.py`.
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
 -- Feeds place_hours. A place is a word, a path (Finland/Helsinki) or a whole number, of at most 256 bytes.
 create materialized view if not exists shop.place_hours_mv on cluster 'shards' to shop.place_hours_local as
