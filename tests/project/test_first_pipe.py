@@ -29,7 +29,7 @@ def reader(tmp_path: Path) -> Run:
         shutil.copytree(HOME / folder, clone / folder)
     command = clone / ".venv" / "bin" / "alsobought"
     command.parent.mkdir(parents=True)
-    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m alsobought.cli.main "$@"\n')
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m alsobought "$@"\n')
     command.chmod(0o755)
     made = running(tmp_path / "my_shop" / "data", HOME=str(tmp_path), COLUMNS="100")
     return replace(made.at(tmp_path / "my_shop"), folder=tmp_path)

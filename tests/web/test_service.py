@@ -328,5 +328,5 @@ def test_the_page_and_everything_it_loads_comes_from_here(client: FlaskClient) -
             waiting += [urljoin(path, one) for one in re.findall(r"url\([\"']?(?!data:)([^)\"']+)", loaded.text)]
         loaded.close()
     assert len([path for path in seen if path.endswith(".js")]) > 5
-    assert {f"/static/{path.name}" for path in (HOME / "app/web/static").iterdir()} - seen == {"/static/index.html"}
+    assert {f"/static/{path.name}" for path in (HOME / "app/alsobought/web/static").iterdir()} - seen == {"/static/index.html"}
     got.close()
