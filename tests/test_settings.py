@@ -9,13 +9,14 @@ import msgspec
 import pytest
 
 from alsobought.errors import Unusable
-from alsobought.settings import HOME, Settings, from_environment, more_event_types, origins, sentences
+from alsobought.settings import Settings, from_environment, more_event_types, origins, sentences
+from tests.support.project import ROOT
 
 
 def test_without_variables_everything_has_its_default() -> None:
     assert from_environment({"PATH": "/bin", "HOME": "/root"}) == Settings()
-    assert Settings().home_folder == HOME
-    assert (HOME / "pipes").is_dir()
+    assert Settings().home_folder == ROOT
+    assert (ROOT / "pipes").is_dir()
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)

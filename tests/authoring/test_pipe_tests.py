@@ -10,12 +10,12 @@ import pytest
 
 from alsobought.authoring.pipe_tests import Bench, Case, Given, cases_of
 from alsobought.errors import Unusable
-from alsobought.settings import HOME
 from tests.support.engines import Engine, drop
+from tests.support.project import ROOT
 
-FILES = sorted((HOME / "tests" / "pipes").glob("*.yaml"))
+FILES = sorted((ROOT / "tests" / "pipes").glob("*.yaml"))
 CASES = [pytest.param(path.stem, case, id=f"{path.stem} {case.it}") for path in FILES for case in cases_of(path)]
-PIPES = sorted(path.stem for path in (HOME / "pipes").glob("*.sql"))
+PIPES = sorted(path.stem for path in (ROOT / "pipes").glob("*.sql"))
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +32,7 @@ def test_a_pipe(a_bench: Bench, pipe: str, case: Case) -> None:
 
 @pytest.mark.parametrize("pipe", PIPES)
 def test_a_pipe_has_cases(pipe: str) -> None:
-    assert cases_of(HOME / "tests" / "pipes" / f"{pipe}.yaml")
+    assert cases_of(ROOT / "tests" / "pipes" / f"{pipe}.yaml")
 
 
 def test_cases_have_a_pipe() -> None:

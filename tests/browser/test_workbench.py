@@ -19,8 +19,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from alsobought.settings import HOME
 from tests.support.process import Service, running, serving
+from tests.support.project import ROOT, project_folder
 
 LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
 GREETED = """-- Who was here, the first first.
@@ -52,8 +52,7 @@ PRODUCTS = {"tea": "Green tea", "mug": "Stone mug", "pot": "Iron pot", "lamp": "
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder with one pipe more."""
     home = tmp_path_factory.mktemp("home")
-    for folder in ("pipes", "sql", "migrations", "tests/pipes"):
-        shutil.copytree(HOME / folder, home / folder)
+    project_folder(home, "pipes", "sql", "migrations", "tests/pipes")
     (home / "pipes/greeted.sql").write_text(GREETED)
     (home / "tests/pipes/greeted.yaml").write_text(CASES)
     return home
@@ -119,7 +118,7 @@ def writing(page: Page) -> Any:
 
 def test_a_pipe_is_found_asked_and_read_in_three_shapes(open_page: Open) -> None:
     page = open_page("#/pipes")
-    expect(page.locator("a.pipe")).to_have_count(1 + len(list((HOME / "pipes").glob("*.sql"))), timeout=60_000)
+    expect(page.locator("a.pipe")).to_have_count(1 + len(list((ROOT / "pipes").glob("*.sql"))), timeout=60_000)
     page.keyboard.press("/")
     page.keyboard.type("also_bou")
     expect(page.locator("a.pipe")).to_have_count(3)

@@ -21,8 +21,9 @@ from rich.console import Console
 from alsobought import console
 from alsobought.cli.main import main
 from alsobought.service.ipc_client import reach_warehouse
-from alsobought.settings import HOME, read_settings
+from alsobought.settings import read_settings
 from tests.support.process import Run, running, serving, told
+from tests.support.project import ROOT, project_folder
 
 ORDERS = {"mug": 3, "pot": 2, "cup": 1}  # how often each was bought with the tea
 GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main")
@@ -37,8 +38,7 @@ def git(home: Path, *words: str) -> None:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project in a folder of a repository, committed."""
     repository = tmp_path_factory.mktemp("repository")
-    for folder in ("pipes", "sql", "migrations"):
-        shutil.copytree(HOME / folder, repository / "shop" / folder)
+    project_folder(repository / "shop")
     git(repository, "init")
     git(repository, "add", ".")
     git(repository, "commit", "-m", "the shop")
@@ -206,7 +206,7 @@ def test_a_bar_comes_only_once_it_takes_long(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_workflow_of_the_guide_runs_this_command_with_options_it_has() -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", (HOME / "docs" / "replay.md").read_text(), re.S)
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "replay.md").read_text(), re.S)
     (job,) = yaml.safe_load(block)["jobs"].values()
     script = "\n".join(step.get("run", "") for step in job["steps"])
     command = main.commands["pipe"].commands["diff"]  # type: ignore[attr-defined]

@@ -20,9 +20,10 @@ from alsobought.evaluation.gates import read_gates
 from alsobought.evaluation.shop_log import Head
 from alsobought.evaluation.sources import Source, opened
 from alsobought.events import Event, Rules, read_events
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 from tests.support.engines import Engine
 from tests.support.process import Run, running, serving, told
+from tests.support.project import ROOT
 
 DAYS = 28
 
@@ -190,7 +191,7 @@ def test_a_gate_that_cannot_be_read_is_told(tmp_path: Path, text: str, says: str
 
 
 def test_the_gates_of_the_project_can_be_read() -> None:
-    gates = read_gates(sorted((HOME / "tests" / "quality").glob("*.yaml")))
+    gates = read_gates(sorted((ROOT / "tests" / "quality").glob("*.yaml")))
     assert {gate.pipe for gate in gates.values()} >= {"also_bought", "for_you"}
     for name, gate in gates.items():
         assert min(gate.floor.recall, gate.floor.ndcg) > 0, name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from alsobought.cli.main import main
-from alsobought.settings import HOME
 from tests.support.process import Run, running, told, write
+from tests.support.project import ROOT, project_folder
 from tests.support.web import VIEW
 
 
@@ -28,8 +27,7 @@ def run(tmp_path: Path) -> Run:
 def home(tmp_path: Path) -> Path:
     """A copy of the project's SQL, to be spoilt."""
     home = tmp_path / "home"
-    for folder in ("pipes", "sql", "migrations", "tests/pipes"):
-        shutil.copytree(HOME / folder, home / folder)
+    project_folder(home, "pipes", "sql", "migrations", "tests/pipes")
     return home
 
 
@@ -73,7 +71,7 @@ def test_the_help_of_every_command_ends_with_an_example_of_it(words: tuple[str, 
 def test_pipes_are_listed_with_their_sentences(run: Run) -> None:
     ran = run("pipe", "ls")
     assert ran.status == 0
-    for path in (HOME / "pipes").glob("*.sql"):
+    for path in (ROOT / "pipes").glob("*.sql"):
         words = path.read_text().removeprefix("-- ").split()[:4]
         assert re.search(rf"^ *{path.stem} +{re.escape(' '.join(words))}", ran.out, re.MULTILINE)
 
@@ -151,7 +149,7 @@ def test_cases_are_run_and_a_failing_one_is_told(run: Run, home: Path) -> None:
 
 def test_check_passes_and_finds_a_planted_wrong_count(run: Run, tmp_path: Path) -> None:
     assert run("load", "events", write(tmp_path / "e.ndjson", VIEW, VIEW | {"event_type": "click"})).status == 0
-    checks = sorted(path.stem for path in (HOME / "sql" / "checks").glob("*.sql"))
+    checks = sorted(path.stem for path in (ROOT / "sql" / "checks").glob("*.sql"))
     ran = run("check")
     assert (ran.status, ran.err) == (0, "")
     assert sorted(re.findall(r"^ok +(\S+) ", ran.out, re.MULTILINE)) == checks

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from alsobought.settings import HOME
 from tests.support.process import Run, running, told, write
+from tests.support.project import ROOT, project_folder
 from tests.support.web import VIEW
 
-NAMES = sorted(path.stem for path in (HOME / "migrations").glob("*.sql"))
+NAMES = sorted(path.stem for path in (ROOT / "migrations").glob("*.sql"))
 EXTRA = "-- A reason.\ncreate table {{ database }}.extra (x UInt8) engine = MergeTree order by x\n"
 
 
@@ -26,8 +26,7 @@ def run(tmp_path: Path) -> Run:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     home = tmp_path / "home"
-    for folder in ("sql", "migrations"):
-        shutil.copytree(HOME / folder, home / folder)
+    project_folder(home, "sql", "migrations")
     return home
 
 

@@ -17,9 +17,9 @@ from alsobought.authoring.pipe_files import draft
 from alsobought.cli.main import main
 from alsobought.console import out
 from alsobought.errors import Unusable
-from alsobought.settings import HOME
 from tests.support.engines import Engine
 from tests.support.process import Ran, Run, running, told, write
+from tests.support.project import ROOT, project_folder
 
 pytestmark = pytest.mark.embedded  # commands of one author, whose shop is embedded
 
@@ -28,12 +28,11 @@ pytestmark = pytest.mark.embedded  # commands of one author, whose shop is embed
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with one pipe, those that fill its lists, and their macros; tests add files of their own."""
     made = tmp_path_factory.mktemp("author") / "home"
-    for folder in ("sql", "migrations"):
-        shutil.copytree(HOME / folder, made / folder)
+    project_folder(made, "sql", "migrations")
     pipes = ("also_bought", "trending", "popular", "all_items")
     for file in (*(f"pipes/{name}.sql" for name in pipes), "tests/pipes/trending.yaml"):
         (made / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(HOME / file, made / file)
+        shutil.copy(ROOT / file, made / file)
     return made
 
 

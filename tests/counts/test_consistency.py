@@ -18,13 +18,13 @@ from alsobought.counts.recompute import SLOTS, Checks, Comparison, Difference, S
 from alsobought.errors import Busy, Unusable
 from alsobought.events import Event
 from alsobought.service.service import Shop
-from alsobought.settings import HOME
 from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
 from tests.support.process import Run, running, serving, told, write
+from tests.support.project import ROOT
 
-CHECKS = HOME / "sql" / "checks"
+CHECKS = ROOT / "sql" / "checks"
 START = datetime(2025, 11, 30, 22, 30, tzinfo=UTC)
 KINDS = ["purchase", "purchase", "view", "view", "like"]
 # Tables whose rows are not sums: a row more is one that no event made, and values of one that exists are merged.

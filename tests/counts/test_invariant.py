@@ -21,14 +21,14 @@ from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
 from alsobought.service.service import Shop
-from alsobought.settings import HOME
 from alsobought.writer.recovery import heal
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
 from tests.support.engines import Engine, drop
 from tests.support.fold import ALL, Happened, fold, tables
+from tests.support.project import ROOT
 
-CHECKS = HOME / "sql" / "checks"
+CHECKS = ROOT / "sql" / "checks"
 START = datetime(2025, 11, 30, 22, 30, tzinfo=UTC)
 
 events = st.builds(

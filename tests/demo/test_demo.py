@@ -21,10 +21,10 @@ import pytest
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.demo import journey, toyshop
 from alsobought.service.service import Shop
-from alsobought.settings import HOME
 from alsobought.storage.ledger import resume_at
 from alsobought.writer.submission import Submission
 from tests.support.process import free_port
+from tests.support.project import ROOT
 
 
 class Demo:
@@ -36,7 +36,7 @@ class Demo:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "alsobought", "demo", "--dataset", "toyshop"],
             env=environ,
-            cwd=HOME,
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -148,6 +148,6 @@ def test_two_weeks_of_the_year_are_counted_exactly(shop: Shop) -> None:
     for at in range(0, 50_000, 12_500):
         rows = journey.events(400, at, 12_500)
         shop.writer.submit(Submission(rows, "journey", range(at, at + len(rows)))).result()
-    wrong = dict(wrong_rows(shop.warehouse, HOME / "sql" / "checks"))
+    wrong = dict(wrong_rows(shop.warehouse, ROOT / "sql" / "checks"))
     assert wrong == dict.fromkeys(wrong, 0)
     assert shop.warehouse.value(f"select count() from {shop.settings.database}.events") == 50_000

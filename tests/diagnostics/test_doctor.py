@@ -19,12 +19,13 @@ from alsobought.diagnostics import doctor
 from alsobought.diagnostics.doctor import examine
 from alsobought.diagnostics.findings import Finding, apart, in_own_process
 from alsobought.service.service import Shop
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 from alsobought.storage.folder_lock import HOLDER
 from alsobought.storage.warehouse import WRITE_SETTINGS
 from tests.support.brokers import Broker
 from tests.support.kafka import Topics
 from tests.support.process import Ran, running, write
+from tests.support.project import project_folder
 from tests.support.web import VIEW
 
 
@@ -47,8 +48,7 @@ def data(stored: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """A copy of the project's SQL, to be spoilt."""
-    for folder in ("pipes", "sql", "migrations"):
-        shutil.copytree(HOME / folder, tmp_path / "home" / folder)
+    project_folder(tmp_path / "home")
     return tmp_path / "home"
 
 

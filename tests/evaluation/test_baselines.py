@@ -22,7 +22,7 @@ from alsobought.evaluation.log import Collector, Log, Split
 from alsobought.evaluation.measures import of_questions
 from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, NOVEL, TASKS, WINDOW, Query, queries
 from alsobought.events import Event, Item
-from alsobought.settings import HOME
+from tests.support.project import ROOT
 
 T = datetime(2026, 1, 1, tzinfo=UTC)
 TOY = ("ABC", "ABD", "AB", "AC", "BCD", "A", "CE", "DE")  # of /docs of similarities: a basket of each of eight people
@@ -192,6 +192,6 @@ def test_each_stands_strangers(name: str, drawn: tuple[Log, dict[str, Item]], mo
 
 
 def test_the_page_lists_every_baseline() -> None:
-    page = (HOME / "docs" / "evaluate.md").read_text()
+    page = (ROOT / "docs" / "evaluate.md").read_text()
     table = page.partition("<!-- baselines:")[2].partition("<!-- /baselines -->")[0]
     assert set(re.findall(r"^\| `([\w-]+)`", table, re.M)) == set(BASELINES)

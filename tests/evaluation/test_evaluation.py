@@ -19,8 +19,9 @@ from alsobought.evaluation.run import Evaluation, Plan, evaluate, questions, sys
 from alsobought.evaluation.sources import Source
 from alsobought.evaluation.tasks import queries
 from alsobought.events import Event, Item
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 from tests.support.engines import Engine
+from tests.support.project import ROOT
 
 T = datetime(2026, 1, 1, tzinfo=UTC)
 SPLIT = Split(T, 28)
@@ -177,7 +178,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in (("usual", USUAL), ("most", MOST), ("with_it", WITH_IT)):
         (folder / "pipes" / f"{name}.sql").write_text(text)
     for name in ("migrations", "sql"):
-        (folder / name).symlink_to(HOME / name)
+        (folder / name).symlink_to(ROOT / name)
     return folder
 
 

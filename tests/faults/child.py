@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.events import Event
 from alsobought.service.service import open_shop
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 from alsobought.writer.submission import Submission
+from tests.support.project import ROOT
 
 
 def write(dsn: str, seed: int) -> None:
@@ -42,7 +43,7 @@ def write(dsn: str, seed: int) -> None:
 def verify(dsn: str) -> None:
     shop = open_shop(Settings(dsn=dsn))
     rows = shop.warehouse.trusted_rows("select event_id, count() from alsobought.events group by event_id").data
-    wrong = dict(wrong_rows(shop.warehouse, HOME / "sql" / "checks"))
+    wrong = dict(wrong_rows(shop.warehouse, ROOT / "sql" / "checks"))
     shop.close()
     print(json.dumps({"stored": dict(rows), "wrong": wrong}))  # noqa: T201
 

@@ -22,9 +22,10 @@ from confluent_kafka import Consumer, TopicPartition
 
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.kafka.client import KafkaAway, Place, bounds, topics
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
 from tests.support.fold import Happened, fold, tables
+from tests.support.project import ROOT
 
 TYPES = {"impression", "click", "view", "add_to_cart", "remove_from_cart", "purchase", "like", "dislike"}
 FIELDS = {"event_type", "item_id", "event_id", "user_id", "session_id", "category", "order_id"}
@@ -227,7 +228,7 @@ def _compare_counts(rows: list[dict[str, Any]], warehouse: Warehouse, found: Fou
     for table, counts in expected.items():
         keys = {str(key) for key in counts.keys() | there[table].keys() if counts.get(key) != there[table].get(key)}
         found.say(f"rows of {table} are not what the events say", keys)
-    for table, wrong in wrong_rows(warehouse, HOME / "sql" / "checks"):
+    for table, wrong in wrong_rows(warehouse, ROOT / "sql" / "checks"):
         if wrong:
             found.wrong.append(f"the check of {table} finds {wrong} rows")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from alsobought.settings import HOME
 from tests.faults.mixed import mixed
 from tests.faults.rig import THOROUGH, Rig
 from tests.support.process import Run
+from tests.support.project import ROOT
 
 KILLS = int(os.environ.get("KILLS", "4"))
 FEW = ["ingest.after_insert:3", "stream.dead_letters", "stream.stored:3"]
@@ -123,7 +123,7 @@ def _killed_when_it_grows(rig: Rig, folder: Path) -> None:
     one.kill()
 
 
-TABLES = sorted(path.stem.removesuffix("_mv") for path in (HOME / "sql" / "schema").glob("*_mv.sql"))
+TABLES = sorted(path.stem.removesuffix("_mv") for path in (ROOT / "sql" / "schema").glob("*_mv.sql"))
 
 
 @pytest.mark.parametrize(

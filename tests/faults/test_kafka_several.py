@@ -18,13 +18,14 @@ from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
 from alsobought.service.service import Shop, open_shop
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 from alsobought.writer.fencing import claim
 from alsobought.writer.submission import Submission
 from tests.faults.mixed import START, mixed
 from tests.faults.rig import THOROUGH, Ingester, Rig
 from tests.support.engines import migrated
 from tests.support.fold import Happened, fold, tables
+from tests.support.project import ROOT
 
 MakeRig = Callable[..., Rig]
 TURNS = 24 if THOROUGH else 8
@@ -153,7 +154,7 @@ def _is_right(shop: Shop, count: int) -> None:
     happened = [_happened(row) for row in rows]
     found, expected = tables(shop.warehouse), fold(happened)
     assert [table for table in expected if found[table] != expected[table]] == []
-    assert {table: wrong for table, wrong in wrong_rows(shop.warehouse, HOME / "sql" / "checks") if wrong} == {}
+    assert {table: wrong for table, wrong in wrong_rows(shop.warehouse, ROOT / "sql" / "checks") if wrong} == {}
 
 
 def _happened(row: dict[str, Any]) -> Happened:
@@ -243,4 +244,4 @@ def test_what_one_process_merges_and_forgets_the_others_know(shops: Callable[[st
         f"e{number}": {1: "u2"}.get(number % 5, f"u{number % 5}") for number in range(STORED) if number % 5 != 3
     }
     assert {row["event_id"]: row["user_id"] for row in rows} == expected
-    assert {table: wrong for table, wrong in wrong_rows(one.warehouse, HOME / "sql" / "checks") if wrong} == {}
+    assert {table: wrong for table, wrong in wrong_rows(one.warehouse, ROOT / "sql" / "checks") if wrong} == {}

@@ -11,11 +11,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from alsobought.settings import HOME
 from tests.support.engines import front
 from tests.support.process import Run, running, told, write
+from tests.support.project import ROOT
 
-NUMBER = len(list((HOME / "migrations").glob("*.sql")))
+NUMBER = len(list((ROOT / "migrations").glob("*.sql")))
 
 
 @pytest.fixture

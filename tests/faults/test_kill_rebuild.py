@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from alsobought.settings import HOME
 from tests.support.process import Run, running, serving, write
+from tests.support.project import ROOT
 
 ROWS = 400
 SPOIL = """
@@ -68,7 +68,7 @@ def wrong(run: Run) -> dict[str, int]:
     """After the start of a writer, which heals."""
     folder = run.settings["ALSOBOUGHT_DATA"]
     verify = [sys.executable, "-m", "tests.faults.child", "verify", f"chdb://{folder}"]
-    found = json.loads(subprocess.run(verify, check=True, stdout=subprocess.PIPE, cwd=HOME).stdout)
+    found = json.loads(subprocess.run(verify, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
     assert found["stored"] == {f"n{number}": 1 for number in range(ROWS)}
     return {table: rows for table, rows in found["wrong"].items() if rows}
 

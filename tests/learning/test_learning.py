@@ -21,11 +21,11 @@ from alsobought.learning.registry import LEARNERS, filling, learn
 from alsobought.learning.runs import latest
 from alsobought.service.service import Shop
 from alsobought.serving.answers import answer
-from alsobought.settings import HOME
 from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission
 from tests.conftest import NOON
 from tests.support.process import Run, serving, write
+from tests.support.project import ROOT
 
 TEA, OIL = ("green tea", "black tea", "mug", "pot"), ("oil", "salt", "pan", "lid")
 
@@ -36,7 +36,7 @@ def no_bar(title: str, total: int, unit: str) -> Iterator[Callable[[int], object
 
 
 def context_of(shop: Shop, **given: Any) -> Context:
-    return Context(shop.warehouse, HOME, NOON, no_bar, **given)
+    return Context(shop.warehouse, ROOT, NOON, no_bar, **given)
 
 
 def purchases() -> list[dict[str, Any]]:

@@ -17,10 +17,10 @@ from alsobought.learning.registry import learn
 from alsobought.learning.runs import latest
 from alsobought.service.service import Shop
 from alsobought.serving.answers import answer
-from alsobought.settings import HOME
 from alsobought.writer.submission import Submission
 from tests.conftest import NOON
 from tests.learning.test_learning import no_bar
+from tests.support.project import ROOT
 
 CHEAP, DEAR = ("c1", "c2", "c3"), ("d1", "d2", "d3")
 SHOWN = tuple(f"page{number}" for number in range(12))
@@ -50,7 +50,7 @@ def history(shop: Shop) -> None:
 def taught(make_shared_shop: Any) -> Shop:
     shop: Shop = make_shared_shop()
     history(shop)
-    context = Context(shop.warehouse, HOME, NOON, no_bar)
+    context = Context(shop.warehouse, ROOT, NOON, no_bar)
     learn("ranker", context, {"items": 100, "people": 20, "days": 31})
     return shop
 
@@ -98,7 +98,7 @@ def served(shop: Shop) -> dict[str, dict[str, float]]:
 def test_what_is_served_is_what_was_learnt_of(taught: Shop) -> None:
     """Asked on the day as of which was learnt, the pipe's text has the learner's numbers, although more came since."""
     begin = datetime(2025, 12, 1, tzinfo=UTC)
-    context = Context(taught.warehouse, HOME, NOON, no_bar)
+    context = Context(taught.warehouse, ROOT, NOON, no_bar)
     key = int(taught.warehouse.value("select cityHash64('page0')"))
     learnt = context.columns("ranker_pairs", keys=[key], as_of=int(begin.timestamp()))
     names = dict(taught.warehouse.rows("select item_key, any(item_id) from item_ids group by item_key").data)
@@ -112,7 +112,7 @@ def test_what_is_served_is_what_was_learnt_of(taught: Shop) -> None:
 def test_the_table_has_the_features_in_the_order_of_the_macros(taught: Shop) -> None:
     """Scores take a feature by its place."""
     for model, file in (("also_bought", "ranker.sql"), ("rank", "candidates.sql")):
-        text = (HOME / "sql" / "macros" / file).read_text()
+        text = (ROOT / "sql" / "macros" / file).read_text()
         listed = text.split("_values() -%}")[1].split("]")[0].split("[")[1]
         names = list(dict.fromkeys((row["place"], row["feature"]) for row in weights(taught, model)))
         assert names == list(enumerate((name.strip() for name in listed.split(",")), start=1))
@@ -128,7 +128,7 @@ def test_quality_is_told_beside_the_formula(taught: Shop) -> None:
 
 def test_nothing_to_learn_of_is_said(shop: Shop) -> None:
     with pytest.raises(Unusable, match="too little was bought since 2025-12-04"):
-        learn("ranker", Context(shop.warehouse, HOME, NOON, no_bar), {})
+        learn("ranker", Context(shop.warehouse, ROOT, NOON, no_bar), {})
 
 
 def test_a_day_begins_in_utc() -> None:

@@ -19,11 +19,11 @@ from alsobought.loading.mapping import Columns
 from alsobought.loading.readers import Rows
 from alsobought.loading.rejects import Refusals
 from alsobought.service.service import Shop
-from alsobought.settings import HOME
 from alsobought.storage.ledger import known_offsets, resume_at
 from alsobought.writer.submission import Stored, Submission
 from tests.conftest import NOON
 from tests.support.process import write
+from tests.support.project import ROOT
 from tests.support.web import VIEW, stored
 
 
@@ -142,5 +142,5 @@ def test_another_reading_that_is_cut_short_goes_on_by_its_own_batches(
     assert 0 < report.stored < 15
     assert report.stored + report.repeats == 60
     assert sorted(stored(shop, "offset")) == list(range(1, 61))
-    wrong = dict(wrong_rows(shop.warehouse, HOME / "sql" / "checks"))
+    wrong = dict(wrong_rows(shop.warehouse, ROOT / "sql" / "checks"))
     assert wrong == dict.fromkeys(wrong, 0)

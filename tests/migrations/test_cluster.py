@@ -15,12 +15,13 @@ import pytest
 from alsobought.migrations.cluster import on_cluster
 from alsobought.migrations.files import Migration, migrations, tables
 from alsobought.migrations.statement import read_statement
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
+from tests.support.project import ROOT
 
-GOLDEN = HOME / "tests" / "migrations" / "cluster"
+GOLDEN = ROOT / "tests" / "migrations" / "cluster"
 UPDATE = "GOLDEN=write python -m pytest tests/migrations/test_cluster.py"
-FOUND = migrations(HOME / "migrations")
+FOUND = migrations(ROOT / "migrations")
 HEAD = f"-- Untested here: no cluster has run it. Made by `{UPDATE}`.\n"
 
 

@@ -13,8 +13,9 @@ from alsobought.migrations.draft import draft
 from alsobought.migrations.files import migrations
 from alsobought.migrations.runner import up
 from alsobought.migrations.statement import COMMANDS, REFUSED, read_statement, repeatable
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
+from tests.support.project import ROOT
 
 CREATE = "create table {{ database }}.one (x UInt8) engine = MergeTree order by x"
 
@@ -155,7 +156,7 @@ def test_what_a_file_says_itself_is_not_said_twice(text: str) -> None:
 
 
 def test_the_project_s_own_migrations_pass() -> None:
-    found = migrations(HOME / "migrations")
+    found = migrations(ROOT / "migrations")
     assert [migration.version for migration in found] == list(range(1, len(found) + 1))
     assert {migration.shape.verb for migration in found} <= {"create", "alter", "drop"}
 
@@ -233,7 +234,7 @@ def test_every_create_and_drop_may_run_twice(warehouse: Warehouse, kind: str) ->
 def home(tmp_path: Path) -> Path:
     for folder, pattern in (("migrations", "*.sql"), ("sql/checks", "*.sql")):
         (tmp_path / folder).mkdir(parents=True)
-        for path in (HOME / folder).glob(pattern):
+        for path in (ROOT / folder).glob(pattern):
             (tmp_path / folder / path.name).write_text(path.read_text())
     return tmp_path
 

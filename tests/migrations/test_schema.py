@@ -8,12 +8,13 @@ import msgspec
 
 from alsobought.migrations.runner import replayed_schema
 from alsobought.migrations.schema import differing, write
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
+from tests.support.project import ROOT
 
 
 def test_the_schema_that_is_kept_is_what_the_migrations_make() -> None:
     wanted = replayed_schema(Settings())
-    assert differing(HOME / "sql" / "schema", wanted) == [], "run `alsobought migrate schema`"
+    assert differing(ROOT / "sql" / "schema", wanted) == [], "run `alsobought migrate schema`"
     assert "alsobought_replayed" not in "".join(wanted.values())
 
 

@@ -7,10 +7,10 @@ import pytest
 from alsobought.errors import PipeFault
 from alsobought.events import STANDARD_TYPES
 from alsobought.pipes.csv_files import CsvFile, read_csv
-from alsobought.settings import HOME
+from tests.support.project import ROOT
 
 WORDS = {"event_type": STANDARD_TYPES, "pipe": ("*", "for_you", "trending")}
-RULES = (HOME / "sql" / "rules.csv").read_text().split("\n", 1)[0]
+RULES = (ROOT / "sql" / "rules.csv").read_text().split("\n", 1)[0]
 
 
 def made(text: str, name: str = "some.csv") -> CsvFile:
@@ -95,4 +95,4 @@ def test_rules_say_what_they_are_about_and_all_that_they_need() -> None:
 
 @pytest.mark.parametrize("name", ["rules.csv", "signals.csv"])
 def test_the_files_of_the_house_have_no_fault(name: str) -> None:
-    made((HOME / "sql" / name).read_text(), name)
+    made((ROOT / "sql" / name).read_text(), name)

@@ -15,7 +15,7 @@ import pytest
 from alsobought.errors import PipeFault
 from alsobought.pipes.header import Fallback, Header, read_header
 from alsobought.pipes.parameters import Parameter
-from alsobought.settings import HOME
+from tests.support.project import ROOT
 
 
 def header(*lines: str) -> Header:
@@ -259,7 +259,7 @@ def test_the_formatter_leaves_the_header_alone(tmp_path: Path) -> None:
     )
     for name, text in (("rich", RICH), ("long", long)):
         (tmp_path / f"{name}.sql").write_text(text + "select 1 as a order by a limit 1\n")
-    config = str(HOME / "pyproject.toml")
+    config = str(ROOT / "pyproject.toml")
     subprocess.run([sys.executable, "-m", "sqlfmt", "--config", config, tmp_path], check=True, capture_output=True)
     assert (tmp_path / "rich.sql").read_text() == RICH + "select 1 as a order by a limit 1\n"
     formatted = (tmp_path / "long.sql").read_text()

@@ -19,10 +19,10 @@ from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.scopes import Schema
 from alsobought.pipes.validation_cache import MAX_BYTES, Described, Tried, _read
 from alsobought.serving.answers import answer, describer
-from alsobought.settings import HOME
 from alsobought.storage.warehouse import Warehouse
 from alsobought.web.openapi import describe_api
 from tests.support.engines import Engine, drop
+from tests.support.project import ROOT
 
 TITLES = """
 -- Titles, in their order.
@@ -101,7 +101,7 @@ def test_a_pipe_knows_its_columns_tables_and_parameters(library: Library, save: 
 
 
 def test_every_pipe_of_the_project_is_good(warehouse: Warehouse) -> None:
-    library = Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.schema, describer(warehouse))
+    library = Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse))
     found = {name: (*library.entry(name).faults, *library.entry(name).warnings) for name in library.names()}
     assert found == dict.fromkeys(library.names(), ())
     assert library.names()
@@ -669,13 +669,13 @@ def test_requests_are_answered_while_the_file_is_saved_broken_and_mended(
     assert len(library["titles"].columns) == 3
 
 
-PAGE = (HOME / "docs" / "pipes.md").read_text()
+PAGE = (ROOT / "docs" / "pipes.md").read_text()
 EXAMPLES = re.findall(r"((?:<!-- [^\n]* -->\n)*)```sql\n(.*?)```", PAGE, re.S)
 
 
 @pytest.mark.parametrize(("told", "text"), EXAMPLES)
 def test_the_page_about_the_language_tells_the_truth(warehouse: Warehouse, told: str, text: str) -> None:
-    library = Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.schema, describer(warehouse))
+    library = Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse))
     entry = library.draft("example", text)
     assert len(EXAMPLES) == PAGE.count("```sql")
     wanted = re.findall(r"<!-- (.*) -->", told)

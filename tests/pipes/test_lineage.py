@@ -10,9 +10,9 @@ import pytest
 from alsobought.pipes.library import Library
 from alsobought.pipes.lineage import Lineage, lineage, sharing
 from alsobought.serving.answers import describer
-from alsobought.settings import HOME
 from alsobought.storage.warehouse import Warehouse
 from tests.support.engines import Engine, drop
+from tests.support.project import ROOT
 
 pytestmark = pytest.mark.embedded  # what is read is text
 
@@ -28,7 +28,7 @@ def warehouse(on: Engine) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="module")
 def ours(warehouse: Warehouse) -> Library:
-    return Library(HOME / "pipes", HOME / "sql" / "macros", warehouse.schema, describer(warehouse))
+    return Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse))
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def reads(warehouse: Warehouse, tmp_path: Path) -> Reads:
 
     def of(text: str) -> Lineage:
         (tmp_path / "a.sql").write_text(text)
-        library = Library(tmp_path, HOME / "sql" / "macros", warehouse.schema, describer(warehouse))
+        library = Library(tmp_path, ROOT / "sql" / "macros", warehouse.schema, describer(warehouse))
         return lineage(library["a"], warehouse.schema())
 
     return of

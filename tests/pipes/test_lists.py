@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from alsobought.service.service import Shop
-from alsobought.settings import HOME
 from alsobought.web.factory import create_app
+from tests.support.project import ROOT, project_folder
 
-HEADER = (HOME / "sql" / "rules.csv").read_text().split("\n", 1)[0] + "\n"
+HEADER = (ROOT / "sql" / "rules.csv").read_text().split("\n", 1)[0] + "\n"
 PARTS = ("pipes", "sql", "migrations")
 
 
@@ -23,8 +22,7 @@ PARTS = ("pipes", "sql", "migrations")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project in a folder whose rules the tests change."""
     made = tmp_path_factory.mktemp("home")
-    for part in PARTS:
-        shutil.copytree(HOME / part, made / part)
+    project_folder(made, *PARTS)
     return made
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alsobought.settings import HOME
+from tests.support.project import ROOT
 
 ENGINES = ("chdb", "clickhouse_connect")
 PURE = [
@@ -38,13 +38,13 @@ PURE = [
 
 
 def path_of(module: str) -> Path:
-    return HOME / "app" / (module.replace(".", "/") + ".py")
+    return ROOT / "app" / (module.replace(".", "/") + ".py")
 
 
 def modules() -> list[str]:
     """Everything under app/ but the packages' own files, which only say what they are for."""
-    paths = sorted((HOME / "app").rglob("*.py"))
-    return [".".join(p.relative_to(HOME / "app").with_suffix("").parts) for p in paths if p.name != "__init__.py"]
+    paths = sorted((ROOT / "app").rglob("*.py"))
+    return [".".join(p.relative_to(ROOT / "app").with_suffix("").parts) for p in paths if p.name != "__init__.py"]
 
 
 def tree(path: Path) -> ast.Module:
@@ -63,7 +63,7 @@ def imports(nodes: ast.AST) -> Iterator[str]:
 
 
 def test_packages_say_what_they_are_for_and_nothing_else() -> None:
-    for path in (HOME / "app").rglob("__init__.py"):
+    for path in (ROOT / "app").rglob("__init__.py"):
         assert ast.get_docstring(tree(path)), path
         assert len(tree(path).body) == 1, path
 

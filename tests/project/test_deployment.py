@@ -26,8 +26,9 @@ import yaml
 
 from alsobought.cli.main import main
 from alsobought.service.service import Shop
-from alsobought.settings import HOME, PREFIX, Settings, read_settings
+from alsobought.settings import PREFIX, Settings, read_settings
 from tests.support.process import free_port, running
+from tests.support.project import ROOT
 
 
 class Health(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +77,7 @@ class Compose(msgspec.Struct, forbid_unknown_fields=True):
 
 def composed(**environ: str) -> Compose:
     """The file as compose reads it, with `${NAME:-default}` filled in."""
-    text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: environ.get(m[1], m[2]), (HOME / "docker-compose.yml").read_text())
+    text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: environ.get(m[1], m[2]), (ROOT / "docker-compose.yml").read_text())
     assert "${" not in text
     read: Mapping[str, Any] = yaml.safe_load(text)
     return msgspec.convert({key: value for key, value in read.items() if not key.startswith("x-")}, Compose)
@@ -85,7 +86,7 @@ def composed(**environ: str) -> Compose:
 COMPOSE = composed()
 DOCKERFILE = [
     (line.partition(" ")[0], line.partition(" ")[2].strip())
-    for line in re.sub(r"\\\n\s*", "", (HOME / "Dockerfile").read_text()).splitlines()
+    for line in re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text()).splitlines()
     if line and not line.startswith("#")
 ]
 
@@ -95,7 +96,7 @@ def of_ours() -> dict[str, Service]:
 
 
 def users() -> ET.Element:
-    found = ET.parse(HOME / "sql" / "server" / "users.xml").getroot().find("users")  # noqa: S314
+    found = ET.parse(ROOT / "sql" / "server" / "users.xml").getroot().find("users")  # noqa: S314
     assert found is not None
     return found
 
@@ -145,7 +146,7 @@ def test_the_user_that_reads_the_dictionary_stays_and_cannot_come_from_outside()
     assert networks is not None
     assert networks.attrib == {"replace": "replace"}
     assert {ip.text for ip in networks} == {"::1", "127.0.0.1"}
-    texts = [path.read_text() for path in (HOME / "migrations").glob("*.sql")]
+    texts = [path.read_text() for path in (ROOT / "migrations").glob("*.sql")]
     dictionaries = [text for text in texts if "create dictionary" in text]
     assert len(dictionaries) == 2
     for text in dictionaries:
@@ -199,11 +200,11 @@ def test_what_is_mounted_exists_and_cannot_be_written() -> None:
         for volume in service.volumes:
             here, there, mode = volume.split(":")
             assert mode == "ro"
-            assert (HOME / here).is_dir()
+            assert (ROOT / here).is_dir()
             assert there == f"{image_settings()['ALSOBOUGHT_HOME']}/{Path(here).name}"
     mounted = COMPOSE.services["clickhouse"].configs
     assert [one.source for one in mounted] == list(COMPOSE.configs)
-    assert all((HOME / config["file"]).is_file() for config in COMPOSE.configs.values())
+    assert all((ROOT / config["file"]).is_file() for config in COMPOSE.configs.values())
 
 
 @pytest.mark.parametrize("name", ["config.xml", "users.xml"])
@@ -214,7 +215,7 @@ def test_the_engine_reads_the_servers_files(name: str, tmp_path: Path) -> None:
         print("answer", client.command("select 41 + 1"))
     """
     file = tmp_path / name
-    file.write_text((HOME / "sql" / "server" / name).read_text())
+    file.write_text((ROOT / "sql" / "server" / name).read_text())
     run = running(tmp_path / "data", CLICKHOUSE_PASSWORD="any")  # noqa: S106
     assert "answer 42" in run.python(program.format(file=str(file)))
     file.write_text(file.read_text().replace("<clickhouse>", "<clickhouse><unclosed>"))
@@ -233,7 +234,7 @@ def test_the_image_holds_all_that_the_app_needs() -> None:
     assert sorted(copied) == [[name, name] for name in ("migrations", "pipes", "sql")]
     for word, rest in DOCKERFILE:
         if word == "COPY" and "--from" not in rest:
-            assert all((HOME / name).exists() for name in rest.split()[:-1])
+            assert all((ROOT / name).exists() for name in rest.split()[:-1])
     for name in ("pyproject.toml", "README.md", "LICENSE", "app"):  # what pyproject.toml builds the package from
         assert any(word == "COPY" and name in rest.split()[:-1] for word, rest in DOCKERFILE)
 
@@ -283,7 +284,7 @@ def test_the_images_health_is_what_healthz_answers() -> None:
 
 
 def test_the_workflow_runs_the_suite_on_the_server_of_the_compose_file_and_the_compose_file_itself() -> None:
-    jobs = yaml.safe_load((HOME / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
     assert list(jobs) == ["suite", "server", "containers"]
     said = {name: [step.get("run", "") for step in job["steps"]] for name, job in jobs.items()}
     assert ".ci/run" in said["suite"]
@@ -291,6 +292,6 @@ def test_the_workflow_runs_the_suite_on_the_server_of_the_compose_file_and_the_c
     assert any(line.startswith("docker compose up") and "--wait" in line for line in said["containers"])
     asked = re.findall(r"\$SHOP/pipes/(\w+)", "\n".join(said["containers"]))
     assert asked
-    assert all((HOME / "pipes" / f"{pipe}.sql").is_file() for pipe in asked)
+    assert all((ROOT / "pipes" / f"{pipe}.sql").is_file() for pipe in asked)
     for words in re.findall(r"app alsobought (.+)", "\n".join(said["containers"])):
         assert words in main.commands

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from alsobought.settings import HOME
 from tests.support.process import Run, running, serving
+from tests.support.project import ROOT, project_folder
 
-GUIDE = (HOME / "docs" / "first_pipe.md").read_text()
+GUIDE = (ROOT / "docs" / "first_pipe.md").read_text()
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)
 END = "--- the end of the answer ---"
 
@@ -25,8 +24,7 @@ END = "--- the end of the answer ---"
 def reader(tmp_path: Path) -> Run:
     """A home with a clone in it, as the guide expects one."""
     clone = tmp_path / "alsobought"
-    for folder in ("pipes", "sql", "migrations"):
-        shutil.copytree(HOME / folder, clone / folder)
+    project_folder(clone)
     command = clone / ".venv" / "bin" / "alsobought"
     command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m alsobought "$@"\n')
@@ -84,4 +82,4 @@ def test_the_guide_is_true(reader: Run, tmp_path: Path) -> None:
 
 
 def test_the_readme_leads_to_the_guide() -> None:
-    assert "](docs/first_pipe.md)" in (HOME / "README.md").read_text()
+    assert "](docs/first_pipe.md)" in (ROOT / "README.md").read_text()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,11 +16,12 @@ from alsobought import errors
 from alsobought.authoring.pipe_tests import bench, cases_of
 from alsobought.cli.main import main
 from alsobought.service.service import open_shop
-from alsobought.settings import HOME, PREFIX, Settings, sentences
+from alsobought.settings import PREFIX, Settings, sentences
 from alsobought.web.factory import create_app
 from tests.support.process import running, write
+from tests.support.project import ROOT, project_folder
 
-README = (HOME / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 def settings_table() -> str:
@@ -51,8 +51,7 @@ def test_every_error_code_is_documented() -> None:
 
 
 def test_the_pipe_of_the_readme_passes_the_case_of_the_readme(tmp_path: Path) -> None:
-    for folder in ("pipes", "sql", "migrations"):
-        shutil.copytree(HOME / folder, tmp_path / folder)
+    project_folder(tmp_path)
     (tmp_path / "pipes" / "loved.sql").write_text(_block("sql"))
     (tmp_path / "loved.yaml").write_text(_block("yaml"))
     with bench(msgspec.structs.replace(Settings(), home=str(tmp_path))) as workbench:
@@ -62,8 +61,7 @@ def test_the_pipe_of_the_readme_passes_the_case_of_the_readme(tmp_path: Path) ->
 def test_the_count_table_of_the_readme_is_made_counts_and_is_checked(tmp_path: Path) -> None:
     """The section's own commands and files, in a copy of the project and a data folder of its own."""
     home, orders = tmp_path / "home", tmp_path / "orders.ndjson"
-    for folder in ("pipes", "sql", "migrations", "tests/pipes"):
-        shutil.copytree(HOME / folder, home / folder)
+    project_folder(home, "pipes", "sql", "migrations", "tests/pipes")
     line = {"event_type": "purchase", "user_id": "ada", "item_id": "tea", "quantity": 3, "price": 2.5}
     largest = line | {"item_id": "jet", "quantity": 2**31 - 1, "price": 1e12}
     write(orders, line, line | {"item_id": "mug"}, line, largest)
@@ -80,7 +78,7 @@ def test_the_count_table_of_the_readme_is_made_counts_and_is_checked(tmp_path: P
     for place, (path, text) in enumerate(files):
         (home / (made[place] if place < len(made) else path)).write_text(text)
 
-    sqlfmt = [sys.executable, "-m", "sqlfmt", "--check", "--config", str(HOME / "pyproject.toml")]
+    sqlfmt = [sys.executable, "-m", "sqlfmt", "--check", "--config", str(ROOT / "pyproject.toml")]
     subprocess.run([*sqlfmt, home / "pipes"], check=True, capture_output=True)
 
     said = {}
@@ -137,18 +135,17 @@ def test_every_command_of_the_readme_exists() -> None:
 
 def test_the_map_of_the_folders_names_every_module() -> None:
     block = README.partition("## Where things are")[2].split("```")[1]
-    modules = {path.stem for path in (HOME / "app").glob("*.py")} | {
-        path.parent.name for path in (HOME / "app").glob("*/__init__.py")
+    modules = {path.stem for path in (ROOT / "app").glob("*.py")} | {
+        path.parent.name for path in (ROOT / "app").glob("*/__init__.py")
     }
     for module in modules - {"__init__", "progress"}:
         assert re.search(rf"\b{module.split('_')[0]}\b", block), module
     for folder in re.findall(r"^(\w[\w/]*)/ ", block, re.M):
-        assert (HOME / folder).is_dir()
+        assert (ROOT / folder).is_dir()
 
 
 def test_the_pipe_of_the_readme_that_reads_requests_answers(tmp_path: Path) -> None:
-    for folder in ("pipes", "sql", "migrations"):
-        shutil.copytree(HOME / folder, tmp_path / folder)
+    project_folder(tmp_path)
     (tmp_path / "pipes" / "asked.sql").write_text(_block("sql", "from requests"))
     settings = Settings(home=str(tmp_path), dsn="chdb://:memory:", database="readme")
     shop = open_shop(settings)

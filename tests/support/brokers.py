@@ -25,11 +25,11 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from alsobought.settings import HOME
 from tests.support.engines import docker_answers
 from tests.support.process import free_port
+from tests.support.project import ROOT
 
-FETCHED = HOME / ".kafka"
+FETCHED = ROOT / ".kafka"
 IMAGE = "apache/kafka:4.1.0"
 START_SECONDS = 60.0
 GIVEN = os.environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
@@ -154,7 +154,7 @@ def fetch() -> None:
         return
     draft = FETCHED / "draft"
     shutil.rmtree(draft, ignore_errors=True)
-    command = ("mvn", "-q", "-B", "-f", str(HOME / "tests" / "kafka_jars" / "pom.xml"), "dependency:copy-dependencies")
+    command = ("mvn", "-q", "-B", "-f", str(ROOT / "tests" / "kafka_jars" / "pom.xml"), "dependency:copy-dependencies")
     subprocess.run((*command, f"-DoutputDirectory={draft}"), check=True)
     draft.rename(FETCHED / "libs")
 

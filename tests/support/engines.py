@@ -24,14 +24,15 @@ from alsobought.authoring.pipe_tests import empty
 from alsobought.errors import AlsoboughtError
 from alsobought.migrations import runner
 from alsobought.service.service import Shop, open_shop
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 from alsobought.storage.warehouse import open_warehouse
 from alsobought.writer.submission import utc_now
 from tests.support.process import free_port
+from tests.support.project import ROOT
 
 NAMES = ("embedded", "http", "server")
 GIVEN = os.environ.get("ALSOBOUGHT_TEST_CLICKHOUSE", "")
-TABLES = {"migrations"} | {path.stem for path in (HOME / "sql" / "schema").glob("*.sql")}
+TABLES = {"migrations"} | {path.stem for path in (ROOT / "sql" / "schema").glob("*.sql")}
 IMAGE = "clickhouse/clickhouse-server:26.9"
 
 
@@ -129,7 +130,7 @@ def front_process() -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The same with its process, for tests that stop it. A killed one loses everything: it is in memory."""
     port = free_port()
     command = [sys.executable, "-m", "tests.support.clickhouse_http", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HOME)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"

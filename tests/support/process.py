@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from alsobought.settings import HOME
+from tests.support.project import ROOT
 
 # What root may do beyond others (read and write whatever the modes say) is laid down for good.
 WEAK = """
@@ -102,7 +102,7 @@ class Run:
 
     def environment(self, settings: dict[str, str]) -> dict[str, str]:
         outside = {name: value for name, value in os.environ.items() if not name.startswith("ALSOBOUGHT_")}
-        return {**outside, "PYTHONPATH": str(HOME), "COLUMNS": "200", **self.settings, **settings}
+        return {**outside, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **self.settings, **settings}
 
     def _run(
         self, start: tuple[str, ...], words: tuple[object, ...], settings: dict[str, str], given: str | None = None

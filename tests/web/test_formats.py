@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from alsobought.service.service import Shop
-from alsobought.settings import HOME
 from alsobought.web.factory import create_app
+from tests.support.project import project_folder
 from tests.support.web import VIEW, buy, error_of
 
 CSV, NDJSON, PARQUET, JSON = "text/csv", "application/x-ndjson", "application/vnd.apache.parquet", "application/json"
@@ -50,8 +49,7 @@ def client(make_shared_shop: Callable[..., Shop]) -> FlaskClient:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("home")
-    for folder in ("sql", "migrations"):
-        shutil.copytree(HOME / folder, home / folder)
+    project_folder(home, "sql", "migrations")
     (home / "pipes").mkdir()
     return home
 

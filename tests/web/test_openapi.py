@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from alsobought.service.service import Shop
-from alsobought.settings import HOME
 from alsobought.web.factory import create_app
 from alsobought.web.openapi import OWN_IDS
+from tests.support.project import project_folder
 from tests.support.web import VIEW, buy
 
 CHECKS = [
@@ -78,8 +77,7 @@ limit 1
 def shop(make_shared_shop: Callable[..., Shop], tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """The pipes of the project, and strange ones."""
     home = tmp_path_factory.mktemp("home")
-    for folder in ("pipes", "sql", "migrations"):
-        shutil.copytree(HOME / folder, home / folder)
+    project_folder(home)
     for name, text in STRANGE.items():
         (home / "pipes" / f"{name}.sql").write_text(text)
     shop = make_shared_shop(home=str(home))

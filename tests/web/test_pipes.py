@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from flask.testing import FlaskClient
 
 from alsobought.pipes.library import Library
 from alsobought.service.service import Shop
-from alsobought.settings import HOME
 from alsobought.web.factory import create_app
+from tests.support.project import project_folder
 from tests.support.web import AWKWARD
 
 TYPES = """-- Every kind of value.
@@ -72,8 +71,7 @@ def client(make_shared_shop: Callable[..., Shop]) -> FlaskClient:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder of its own."""
     home = tmp_path_factory.mktemp("home")
-    for folder in ("sql", "migrations"):
-        shutil.copytree(HOME / folder, home / folder)
+    project_folder(home, "sql", "migrations")
     (home / "pipes").mkdir()
     return home
 

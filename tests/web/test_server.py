@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import re
-import shutil
 import socket
 import threading
 import time
@@ -13,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from alsobought.settings import HOME
 from tests.support.process import Run, Service, running, serving, started
+from tests.support.project import project_folder
 from tests.support.web import VIEW
 
 
@@ -91,8 +90,7 @@ def test_stopping_loses_nothing_that_was_accepted(run: Run) -> None:
 
 def test_a_saved_pipe_is_the_next_answer_and_a_broken_one_leaves_the_others(run: Run, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    for folder in ("pipes", "sql", "migrations"):
-        shutil.copytree(HOME / folder, home / folder)
+    project_folder(home)
     (home / "pipes" / "broken.sql").write_text("-- Broken.\nselect item_id from itms order by item_id limit 1\n")
     text = "-- Views.\nselect count() as views from events where event_type = 'view' order by views limit 1\n"
     pipe = home / "pipes" / "views.sql"

@@ -18,8 +18,8 @@ from alsobought.errors import TooSlow, WarehouseFault
 from alsobought.logs import CarryRequestId
 from alsobought.pipes.library import Pipe
 from alsobought.service.service import Shop
-from alsobought.settings import HOME
 from alsobought.web.factory import create_app
+from tests.support.project import ROOT
 from tests.support.web import VIEW, buy, emptied, error_of
 
 ENGINE = "Code: 60. DB::Exception: Unknown table expression identifier 'secret' in scope select 1. (UNKNOWN_TABLE)"
@@ -204,7 +204,7 @@ def test_names_that_callers_make_up_do_not_become_labels(client: FlaskClient) ->
 
 
 def pipes_of(shop: Shop) -> list[Pipe]:
-    names = sorted(path.stem for path in (HOME / "pipes").glob("*.sql"))
+    names = sorted(path.stem for path in (ROOT / "pipes").glob("*.sql"))
     assert names
     return [shop.library[name] for name in names]
 
@@ -328,5 +328,7 @@ def test_the_page_and_everything_it_loads_comes_from_here(client: FlaskClient) -
             waiting += [urljoin(path, one) for one in re.findall(r"url\([\"']?(?!data:)([^)\"']+)", loaded.text)]
         loaded.close()
     assert len([path for path in seen if path.endswith(".js")]) > 5
-    assert {f"/static/{path.name}" for path in (HOME / "app/alsobought/web/static").iterdir()} - seen == {"/static/index.html"}
+    assert {f"/static/{path.name}" for path in (ROOT / "app/alsobought/web/static").iterdir()} - seen == {
+        "/static/index.html"
+    }
     got.close()

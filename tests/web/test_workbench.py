@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -20,10 +19,11 @@ from alsobought.kafka.checkpoints import Part, Status, Sums
 from alsobought.pipes.drafts import read_source, save
 from alsobought.service.monitor import Watch
 from alsobought.service.service import Shop
-from alsobought.settings import HOME, Settings
+from alsobought.settings import Settings
 from alsobought.web.case_runner import run_cases
 from alsobought.web.factory import create_app
 from tests.support.process import running, told
+from tests.support.project import project_folder
 from tests.support.web import VIEW, buy, error_of
 
 pytestmark = pytest.mark.embedded
@@ -38,8 +38,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder of its own."""
     home = tmp_path_factory.mktemp("home")
-    for folder in ("pipes", "sql", "migrations"):
-        shutil.copytree(HOME / folder, home / folder)
+    project_folder(home)
     return home
 
 
