@@ -29,7 +29,7 @@ from confluent_kafka import Producer
 from alsobought.console import out
 from alsobought.kafka.consumer import Stream
 from alsobought.migrations import runner
-from alsobought.service.service import Shop, open_shop
+from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from tests.support.brokers import Broker, broker
 from tests.support.kafka import Topics, until
@@ -63,7 +63,7 @@ def events(number: int, kinds: dict[str, int], name: str = "") -> Iterator[bytes
         yield msgspec.json.encode(event)
 
 
-def from_kafka(shop: Shop, number: int) -> float:
+def from_kafka(shop: Service, number: int) -> float:
     """Events a second, from the first message to the last one noted."""
     stream = Stream(shop.writer, shop.settings)
     began = time.monotonic()
@@ -74,7 +74,7 @@ def from_kafka(shop: Shop, number: int) -> float:
     return number / seconds
 
 
-def directly(shop: Shop) -> float:
+def directly(shop: Service) -> float:
     """Events a second of the same rows in the same batches, into an empty database beside."""
     full, empty = shop.warehouse, shop.warehouse.another()
     empty.database = "ceiling"
@@ -134,7 +134,7 @@ def main() -> None:
             topics.make()
             topics.send(*events(count, kinds))
             with TemporaryDirectory() as folder:
-                shop = open_shop(Settings(data=folder, **topics.settings))  # type: ignore[arg-type]
+                shop = open_service(Settings(data=folder, **topics.settings))  # type: ignore[arg-type]
                 rate, ceiling = from_kafka(shop, count), directly(shop)
                 shop.close()
             lines.append(f"| {name}, {count:,} | **{rate:,.0f}** | {ceiling:,.0f} | {rate / ceiling:.0%} |")

@@ -71,10 +71,10 @@ def _memory() -> int:
 
 
 def _open(folder: Path) -> Any:
-    from alsobought.service.service import open_shop
+    from alsobought.service.service import open_service
     from alsobought.settings import Settings
 
-    return open_shop(Settings(data=str(folder)))
+    return open_service(Settings(data=str(folder)))
 
 
 def _load(folder: Path) -> list[list[Any]]:

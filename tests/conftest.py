@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.brokers import Broker, broker
 from tests.support.engines import NAMES, Engine, engine, why_not
@@ -81,10 +81,10 @@ def on(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 @contextmanager
-def _shops(on: Engine) -> Iterator[Callable[..., Shop]]:
-    made: list[Shop] = []
+def _shops(on: Engine) -> Iterator[Callable[..., Service]]:
+    made: list[Service] = []
 
-    def make(clock: Callable[[], datetime] = lambda: NOON, **settings: object) -> Shop:
+    def make(clock: Callable[[], datetime] = lambda: NOON, **settings: object) -> Service:
         shop = on.borrowed(clock, **settings)
         made.append(shop)
         return shop
@@ -95,27 +95,27 @@ def _shops(on: Engine) -> Iterator[Callable[..., Shop]]:
 
 
 @pytest.fixture
-def make_shop(on: Engine) -> Iterator[Callable[..., Shop]]:
+def make_shop(on: Engine) -> Iterator[Callable[..., Service]]:
     """`make_shop(queue_rows=10)`: an empty shop with these settings, its clock at noon of 2026-01-01."""
     with _shops(on) as make:
         yield make
 
 
 @pytest.fixture(scope="module")
-def make_shared_shop(on: Engine) -> Iterator[Callable[..., Shop]]:
+def make_shared_shop(on: Engine) -> Iterator[Callable[..., Service]]:
     """The same for the tests of a module that only read, or tell their rows apart: a shop takes half a second to make."""
     with _shops(on) as make:
         yield make
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., Shop]) -> Shop:
+def shop(make_shop: Callable[..., Service]) -> Service:
     """An empty shop, its clock at noon of 2026-01-01."""
     return make_shop()
 
 
 @pytest.fixture
-def client(shop: Shop) -> FlaskClient:
+def client(shop: Service) -> FlaskClient:
     """The endpoints of the test's shop, whichever shop that is."""
     return create_app(shop).test_client()
 

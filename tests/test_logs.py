@@ -17,7 +17,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from alsobought.logs import open_log, request_id
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.process import Run, running, serving
 from tests.support.web import VIEW
@@ -50,7 +50,7 @@ def opened() -> Iterator[Opened]:
 
 
 @pytest.fixture(scope="module")
-def client(make_shared_shop: Callable[..., Shop]) -> FlaskClient:
+def client(make_shared_shop: Callable[..., Service]) -> FlaskClient:
     return create_app(make_shared_shop(record_requests=False)).test_client()
 
 

@@ -18,6 +18,12 @@ from alsobought.errors import Unusable
 from alsobought.failpoints import VARIABLE as FAILPOINT
 
 PREFIX = "ALSOBOUGHT_"
+RENAMED = {
+    "bad_share": "dead_letter_max_ratio",
+    "events_days": "event_retention_days",
+    "repeat_days": "dedup_window_days",
+}
+"""Old names of settings. They keep working; `deprecations` has a warning for each that is set."""
 HOME = Path(__file__).resolve().parents[2]
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -55,7 +61,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kafka_group: Name = setting("alsobought", "The ingesters of one warehouse share this consumer group.")
     events_topic: Name = setting("events", "Topic of the events.")
     items_topic: Name = setting("items", "Topic of the items.")
-    bad_share: Share = setting(0.5, "Reading from Kafka stands still when more than this share of messages is refused.")
+    dead_letter_max_ratio: Share = setting(
+        0.5, "Reading from Kafka stands still when more than this share of messages is refused."
+    )
     cors: str = setting("", "Origins whose pages may call and post, comma-separated; * for all; empty: none.")
     workbench: Literal["auto", "open", "closed"] = setting(
         "auto",
@@ -71,10 +79,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     batch_seconds: Seconds = setting(0.02, "Or this long after its first event.")
     queue_rows: Positive = setting(200_000, "Events that may wait for the writer before callers are told to come back.")
     min_free_bytes: Positive = setting(268_435_456, "Nothing is stored when the disk has less than this left.")
-    repeat_days: Days = setting(7, "How long the same event_id is recognised as a repeat.")
-    events_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
+    dedup_window_days: Days = setting(7, "How long the same event_id is recognised as a repeat.")
+    event_retention_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
         0,
-        "Raw events are deleted this many days after they were stored, counts stay; 0: never. More than `repeat_days`.",
+        "Raw events are deleted this many days after they were stored, counts stay; 0: never. More than `dedup_window_days`.",
     )
     check_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = setting(
         3600, "A running service compares 1 % of the rows of every count table with the events this often; 0: never."
@@ -135,6 +143,19 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     return settings
 
 
+def deprecations(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """A warning for each setting that goes by its old name.
+
+    >>> deprecations({"ALSOBOUGHT_REPEAT_DAYS": "14"})
+    ['ALSOBOUGHT_REPEAT_DAYS is deprecated: set ALSOBOUGHT_DEDUP_WINDOW_DAYS instead']
+    """
+    return [
+        f"{PREFIX}{old.upper()} is deprecated: set {PREFIX}{new.upper()} instead"
+        for old, new in RENAMED.items()
+        if environ.get(f"{PREFIX}{old.upper()}", "").strip()
+    ]
+
+
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """The settings, with the default for each that cannot be read, and what is wrong with those."""
     ours = {
@@ -144,6 +165,11 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     }
     given = {name: value for name, value in ours.items() if value}  # set to nothing is not set
     faults = []
+    for old, new in RENAMED.items():
+        if old in given and new in given:
+            faults.append(f"{PREFIX}{old.upper()} is the old name of {PREFIX}{new.upper()}, and both are set")
+        if old in given:
+            given.setdefault(new, given.pop(old))
     for name in [name for name in given if name not in Settings.__struct_fields__]:
         faults.append(f"{PREFIX}{name.upper()} is not a setting")
         del given[name]
@@ -155,10 +181,11 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
             faults.append(f"{PREFIX}{name.upper()}={shown!r}: {str(error).split(' - at')[0]}")
             del given[name]
     settings = msgspec.convert(given, Settings, strict=False)
-    if 0 < settings.events_days <= settings.repeat_days:
+    if 0 < settings.event_retention_days <= settings.dedup_window_days:
+        retention, window = settings.event_retention_days, settings.dedup_window_days
         faults.append(
-            f"{PREFIX}EVENTS_DAYS={settings.events_days} is not more than {PREFIX}REPEAT_DAYS={settings.repeat_days}:"
+            f"{PREFIX}EVENT_RETENTION_DAYS={retention} is not more than {PREFIX}DEDUP_WINDOW_DAYS={window}:"
             " an event that has expired could not be recognised when it comes again"
         )
-        settings = msgspec.structs.replace(settings, events_days=0)
+        settings = msgspec.structs.replace(settings, event_retention_days=0)
     return settings, faults

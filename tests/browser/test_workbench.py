@@ -19,7 +19,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.support.process import Service, running, serving
+from tests.support.process import ServedProcess, running, serving
 from tests.support.project import ROOT, project_folder
 
 LAPTOP, PHONE = {"width": 1366, "height": 768}, {"width": 390, "height": 844}
@@ -59,7 +59,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def service(home: Path, migrated_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(home: Path, migrated_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]:
     """`serve --edit` of a shop that sells a few things."""
     folder = shutil.copytree(migrated_folder, tmp_path_factory.mktemp("served") / "data", symlinks=True)
     with serving(running(folder).at(home), "--edit") as service:
@@ -87,7 +87,7 @@ Open = Callable[..., Page]
 
 
 @pytest.fixture
-def open_page(browser: Browser, service: Service) -> Iterator[Open]:
+def open_page(browser: Browser, service: ServedProcess) -> Iterator[Open]:
     """`open_page("#/pipes")`: a browser of its own at that address."""
     contexts: list[Any] = []
     told: list[str] = []
@@ -300,7 +300,7 @@ def test_buying_changes_the_shelves_within_a_second(open_page: Open) -> None:
     assert any(took() < 1000 * crowd for _ in range(5))
 
 
-def test_the_live_view_shows_what_arrives_and_rests_when_nobody_looks(open_page: Open, service: Service) -> None:
+def test_the_live_view_shows_what_arrives_and_rests_when_nobody_looks(open_page: Open, service: ServedProcess) -> None:
     page = open_page("#/live")
     total = page.locator(".figures div", has_text="events in all").locator("dd")
     expect(total).to_be_visible()
@@ -322,7 +322,7 @@ def test_the_live_view_shows_what_arrives_and_rests_when_nobody_looks(open_page:
     page.get_by_role("button", name="Go on").click()
     with page.expect_request("**/workbench/live*"):
         pass
-    page.get_by_role("link", name="Shop").click()
+    page.get_by_role("link", name="ServedProcess").click()
     asked.clear()
     page.wait_for_timeout(1500)
     assert [url for url in asked if "/workbench/live" in url] == []
@@ -347,7 +347,7 @@ def test_everybody_can_use_it(open_page: Open, size: Any, scheme: str) -> None:
 
 
 def test_a_browser_that_may_not_look_gets_answers_and_no_inside(
-    open_page: Open, browser: Browser, service: Service
+    open_page: Open, browser: Browser, service: ServedProcess
 ) -> None:
     page = open_page("#/pipes/also_bought?item_id=tea", extra_http_headers={"X-Forwarded-For": "203.0.113.9"})
     expect(page.locator(".cards .name").first).to_be_visible()

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from alsobought.service.service import open_shop
+from alsobought.service.service import open_service
 from alsobought.settings import Settings
 from alsobought.web.factory import create_app
 
@@ -44,7 +44,7 @@ def make(document: bytes, to: Path) -> None:
 
 def _own() -> bytes:
     settings = msgspec.structs.replace(Settings(), dsn="chdb://:memory:", record_requests=False)
-    shop = open_shop(settings)
+    shop = open_service(settings)
     try:
         document: bytes = create_app(shop).test_client().get("/openapi.json").data
         return document

@@ -17,7 +17,7 @@ from alsobought.counts.consistency import Checked, check, sample_of
 from alsobought.counts.recompute import SLOTS, Checks, Comparison, Difference, Slots
 from alsobought.errors import Busy, Unusable
 from alsobought.events import Event
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
@@ -71,19 +71,19 @@ def happened(number: int, first: int = 0, at: datetime = START, users: int = 7) 
             session_id=f"s{n % 3}",
             quantity=n % 3,
             price=1.25 * (n % 4),
-            properties={"place": f"Shop {n % 2}"},
+            properties={"place": f"Service {n % 2}"},
             timestamp=at + timedelta(minutes=7 * (n - first)),
         )
         for n in range(first, first + number)
     ]
 
 
-def store(shop: Shop, events: list[Event]) -> None:
+def store(shop: Service, events: list[Event]) -> None:
     shop.writer.submit(Submission(events)).result()
 
 
 @contextmanager
-def beside(shop: Shop) -> Iterator[Warehouse]:
+def beside(shop: Service) -> Iterator[Warehouse]:
     """The warehouse by other connections than the writer's."""
     other = shop.warehouse.another()
     try:
@@ -92,34 +92,34 @@ def beside(shop: Shop) -> Iterator[Warehouse]:
         other.close()
 
 
-def checked(shop: Shop, slots: Slots = Slots(), **given: Any) -> Checked:  # noqa: B008
+def checked(shop: Service, slots: Slots = Slots(), **given: Any) -> Checked:  # noqa: B008
     with beside(shop) as warehouse:
         return check(warehouse, shop.do, CHECKS, slots, **given)
 
 
-def found(shop: Shop, slots: Slots = Slots(), **given: Any) -> dict[str, Comparison]:  # noqa: B008
+def found(shop: Service, slots: Slots = Slots(), **given: Any) -> dict[str, Comparison]:  # noqa: B008
     """What is wrong, by table."""
     return {one.table: one for one in checked(shop, slots, **given).tables if one.wrong}
 
 
-def databases(shop: Shop) -> list[str]:
+def databases(shop: Service) -> list[str]:
     """The scratch databases of this shop."""
     sql = "select name from system.databases where startsWith(name, {name:String})"
     return [row[0] for row in shop.warehouse.trusted_rows(sql, {"name": f"{shop.settings.database}_"}).data]
 
 
-def insert(shop: Shop, table: str, values: str) -> None:
+def insert(shop: Service, table: str, values: str) -> None:
     shop.warehouse.command(f"insert into {shop.settings.database}.{table} values ({values})")
 
 
-def tables_of(shop: Shop) -> dict[str, CountTable]:
+def tables_of(shop: Service) -> dict[str, CountTable]:
     return {table.name: table for table in count_tables(shop.warehouse)}
 
 
 # What is found
 
 
-def test_every_count_table_has_its_check_and_a_right_one_is_not_wrong(shop: Shop) -> None:
+def test_every_count_table_has_its_check_and_a_right_one_is_not_wrong(shop: Service) -> None:
     store(shop, happened(200))
     all_of_it = checked(shop)
     assert {one.table for one in all_of_it.tables} == set(EXTRA) == {path.stem for path in CHECKS.glob("*.sql")}
@@ -128,7 +128,7 @@ def test_every_count_table_has_its_check_and_a_right_one_is_not_wrong(shop: Shop
     assert databases(shop) == []
 
 
-def test_rows_that_no_event_made_are_found(shop: Shop) -> None:
+def test_rows_that_no_event_made_are_found(shop: Service) -> None:
     store(shop, happened(60))
     right = {one.table: one.rows for one in checked(shop).tables}
     for table, values in EXTRA.items():
@@ -145,7 +145,7 @@ def test_rows_that_no_event_made_are_found(shop: Shop) -> None:
         assert tuple(difference.table) == tuple(tables_of(shop)[table].values)
 
 
-def test_rows_that_are_missing_are_found(shop: Shop) -> None:
+def test_rows_that_are_missing_are_found(shop: Service) -> None:
     store(shop, happened(30))
     store(shop, happened(30, 30))  # an emptied table would keep its memory of batches for the next test
     for table in EXTRA:
@@ -160,7 +160,7 @@ def test_rows_that_are_missing_are_found(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("much", [1, -1])
-def test_sums_that_are_too_large_or_too_small_are_found_with_what_they_should_be(shop: Shop, much: int) -> None:
+def test_sums_that_are_too_large_or_too_small_are_found_with_what_they_should_be(shop: Service, much: int) -> None:
     store(shop, happened(60))
     for table, value in SUMS.items():
         name, keys = f"{shop.settings.database}.{table}", ", ".join(tables_of(shop)[table].keys)
@@ -173,7 +173,7 @@ def test_sums_that_are_too_large_or_too_small_are_found_with_what_they_should_be
         assert float(stored) - float(made) == much
 
 
-def test_firsts_and_lasts_that_are_wrong_are_found(shop: Shop) -> None:
+def test_firsts_and_lasts_that_are_wrong_are_found(shop: Service) -> None:
     store(shop, happened(60))
     plants = [
         ("user_items", "last_seq + 1 as last_seq"),
@@ -188,7 +188,7 @@ def test_firsts_and_lasts_that_are_wrong_are_found(shop: Shop) -> None:
     assert {table: one.wrong for table, one in found(shop).items()} == {"user_items": 3, "order_items": 1}
 
 
-def test_the_worst_differences_come_first(shop: Shop) -> None:
+def test_the_worst_differences_come_first(shop: Service) -> None:
     store(shop, happened(60))
     for much in range(1, 9):
         insert(shop, "user_categories", f"'ghost{much}', '', 'view', {much * (-1) ** much}")
@@ -200,7 +200,7 @@ def test_the_worst_differences_come_first(shop: Shop) -> None:
     ]
 
 
-def test_only_the_tables_asked_for_are_compared_and_a_strange_one_is_told(shop: Shop) -> None:
+def test_only_the_tables_asked_for_are_compared_and_a_strange_one_is_told(shop: Service) -> None:
     store(shop, happened(20))
     insert(shop, "item_hours", EXTRA["item_hours"])
     assert found(shop, only=["co_baskets", "order_items"]) == {}
@@ -215,7 +215,7 @@ def test_only_the_tables_asked_for_are_compared_and_a_strange_one_is_told(shop: 
     assert databases(shop) == []
 
 
-def test_many_steps_find_what_one_does(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_steps_find_what_one_does(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     store(shop, happened(60))
     for table, values in EXTRA.items():
         insert(shop, table, values)
@@ -231,7 +231,7 @@ def test_many_steps_find_what_one_does(shop: Shop, monkeypatch: pytest.MonkeyPat
 # Samples
 
 
-def test_a_sample_is_exact_and_finds_a_plant_when_it_falls_on_it(shop: Shop) -> None:
+def test_a_sample_is_exact_and_finds_a_plant_when_it_falls_on_it(shop: Service) -> None:
     store(shop, happened(120))
     checks = Checks(shop.warehouse, shop.settings.database, CHECKS)
     shares = [Slots(0, 500, 500 * nth) for nth in range(SLOTS // 500)]
@@ -261,7 +261,7 @@ def test_a_share_is_a_sample_that_moves(text: str, slots: int) -> None:
 # While the shop lives
 
 
-def test_a_shop_that_stores_all_the_time_is_never_called_wrong(shop: Shop) -> None:
+def test_a_shop_that_stores_all_the_time_is_never_called_wrong(shop: Service) -> None:
     ended, stored = threading.Event(), itertools.count()
 
     def go_on() -> None:
@@ -285,7 +285,7 @@ def test_a_shop_that_stores_all_the_time_is_never_called_wrong(shop: Shop) -> No
     assert found(shop) == {}
 
 
-def test_clones_see_nothing_of_what_is_stored_or_merged_meanwhile(shop: Shop) -> None:
+def test_clones_see_nothing_of_what_is_stored_or_merged_meanwhile(shop: Service) -> None:
     store(shop, happened(60))
 
     def meanwhile(done: int, _of: int) -> None:
@@ -297,7 +297,7 @@ def test_clones_see_nothing_of_what_is_stored_or_merged_meanwhile(shop: Shop) ->
     assert [one.table for one in checked(shop, told=meanwhile).tables if one.wrong] == []
 
 
-def test_what_a_killed_check_left_is_dropped_by_the_next(shop: Shop) -> None:
+def test_what_a_killed_check_left_is_dropped_by_the_next(shop: Service) -> None:
     store(shop, happened(20))
     left = f"{shop.settings.database}_check"
     assert shop.do("freeze", "check") == {"database": left, "horizon": 0}
@@ -308,7 +308,7 @@ def test_what_a_killed_check_left_is_dropped_by_the_next(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_nothing_is_left_of_a_check_that_is_stopped(shop: Shop, error: type[BaseException]) -> None:
+def test_nothing_is_left_of_a_check_that_is_stopped(shop: Service, error: type[BaseException]) -> None:
     store(shop, happened(20))
 
     def stop(done: int, _of: int) -> None:
@@ -320,7 +320,7 @@ def test_nothing_is_left_of_a_check_that_is_stopped(shop: Shop, error: type[Base
     assert databases(shop) == []
 
 
-def test_a_second_check_is_refused_and_harms_nothing(shop: Shop) -> None:
+def test_a_second_check_is_refused_and_harms_nothing(shop: Service) -> None:
     store(shop, happened(20))
     database = shop.do("freeze", "check")["database"]
     slow = f"select sleepEachRow(0.5) from {database}.events limit 4 settings max_block_size = 1, max_threads = 1"
@@ -337,7 +337,7 @@ def test_a_second_check_is_refused_and_harms_nothing(shop: Shop) -> None:
     assert found(shop) == {}
 
 
-def _until_read(shop: Shop, database: str) -> None:
+def _until_read(shop: Service, database: str) -> None:
     sql = "select count() from system.processes where position(query, {name:String}) > 0"
     for _ in range(1000):
         if shop.warehouse.trusted_rows(sql, {"name": f"{database}.events"}).data[0][0]:
@@ -349,13 +349,13 @@ def _until_read(shop: Shop, database: str) -> None:
 
 
 @pytest.fixture
-def expired(make_shop: Callable[..., Shop]) -> tuple[Shop, datetime]:
+def expired(make_shop: Callable[..., Service]) -> tuple[Service, datetime]:
     """A shop with the counts of forty days and the events of the last ten, and the end of the forty.
 
     It keeps events ten years and its clock is moved on at the end, so that the engine, by the clock of now, deletes none itself.
     """
     clock = [datetime(2025, 12, 30, 0, 30, tzinfo=UTC)]
-    shop = make_shop(clock=lambda: clock[0], events_days=3650)
+    shop = make_shop(clock=lambda: clock[0], event_retention_days=3650)
     for day in range(0, 40, 2):
         clock[0] += timedelta(days=2)
         store(shop, happened(40, day * 20, clock[0] + timedelta(hours=day % 50 - 30), users=5 + day))
@@ -369,7 +369,7 @@ def expired(make_shop: Callable[..., Shop]) -> tuple[Shop, datetime]:
 
 
 def test_where_events_expired_what_is_left_is_compared_and_it_is_told_since_when(
-    expired: tuple[Shop, datetime],
+    expired: tuple[Service, datetime],
 ) -> None:
     shop, end = expired
     certain = end - timedelta(days=10) + timedelta(hours=1)
@@ -383,7 +383,7 @@ def test_where_events_expired_what_is_left_is_compared_and_it_is_told_since_when
 
 
 def test_where_events_expired_a_wrong_count_of_late_is_found_and_one_of_before_is_not_called_wrong(
-    expired: tuple[Shop, datetime],
+    expired: tuple[Service, datetime],
 ) -> None:
     shop, _ = expired
     timed = [table for table in tables_of(shop).values() if table.bucket]
@@ -400,7 +400,7 @@ def test_where_events_expired_a_wrong_count_of_late_is_found_and_one_of_before_i
         assert list(found(shop)) == [table.name for table in timed if late]
 
 
-def test_where_events_expired_the_histories_are_compared_of_late(expired: tuple[Shop, datetime]) -> None:
+def test_where_events_expired_the_histories_are_compared_of_late(expired: tuple[Service, datetime]) -> None:
     shop, end = expired
     late = int(end.timestamp() * 1_000_000)
     insert(shop, "buyer_items", "5, 5, 5")

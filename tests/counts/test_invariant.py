@@ -20,8 +20,8 @@ from alsobought.counts.rebuild import Rebuilt, Wanted, rebuild
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
-from alsobought.service.service import Shop
-from alsobought.writer.recovery import heal
+from alsobought.service.service import Service
+from alsobought.writer.recovery import recover
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
 from tests.support.engines import Engine, drop
@@ -53,11 +53,11 @@ batches = st.lists(st.tuples(st.lists(events, min_size=1, max_size=12), after), 
 
 
 @pytest.fixture(scope="module")
-def emptied(on: Engine) -> Iterator[Callable[[], Shop]]:
+def emptied(on: Engine) -> Iterator[Callable[[], Service]]:
     """The same shop again and again, empty each time."""
     shop = on.shop("counts")
 
-    def emptied() -> Shop:
+    def emptied() -> Service:
         empty(shop)
         return shop
 
@@ -72,7 +72,7 @@ def emptied(on: Engine) -> Iterator[Callable[[], Shop]]:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_every_count_table_equals_a_recompute_whatever_the_batches(
-    emptied: Callable[[], Shop], batches: list[tuple[list[Event], str]]
+    emptied: Callable[[], Service], batches: list[tuple[list[Event], str]]
 ) -> None:
     shop = emptied()
     writer = Writer(shop.warehouse, shop.settings)
@@ -87,7 +87,7 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
             writer = Writer(shop.warehouse, shop.settings)
             writer.start()
         elif then == "replay":
-            heal(shop.warehouse)
+            recover(shop.warehouse)
         elif then == "merge":
             for table in (
                 "co_baskets",
@@ -106,13 +106,13 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
     assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
 
 
-def _rebuild(shop: Shop, writer: Writer, name: str) -> None:
+def _rebuild(shop: Service, writer: Writer, name: str) -> None:
     """One table made again by this writer, in pieces of a few events, after rows went missing."""
     shop.warehouse.command(f"truncate table {shop.settings.database}.{name}")
     rebuilt(replace(shop, settings=msgspec.structs.replace(shop.settings, batch_rows=5), writer=writer), name)
 
 
-def rebuilt(shop: Shop, *names: str, since: str = "") -> list[Rebuilt]:
+def rebuilt(shop: Service, *names: str, since: str = "") -> list[Rebuilt]:
     """These tables made again, as the command does it."""
     wanted = msgspec.convert(shop.do("plan a rebuild", names, since), list[Wanted])
     return [rebuild(shop, one, lambda *_: nullcontext(lambda _: None)) for one in wanted]
@@ -164,7 +164,7 @@ def _order(lines: int, user: str = "ada", order: str = "o", kind: str = "purchas
         pytest.param([13], marks=pytest.mark.thorough),
     ],
 )
-def test_pairs_reach_as_far_as_their_table_says_wherever_the_stream_is_cut(shop: Shop, sizes: list[int]) -> None:
+def test_pairs_reach_as_far_as_their_table_says_wherever_the_stream_is_cut(shop: Service, sizes: list[int]) -> None:
     lines = [event for pair in zip(_order(260), _order(260, kind="view"), strict=True) for event in pair]
     cuts = itertools.cycle(sizes)
     at = 0
@@ -176,7 +176,7 @@ def test_pairs_reach_as_far_as_their_table_says_wherever_the_stream_is_cut(shop:
     assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
 
 
-def test_a_group_of_5000_items_makes_at_most_twice_its_reach_of_pairs_an_item(shop: Shop) -> None:
+def test_a_group_of_5000_items_makes_at_most_twice_its_reach_of_pairs_an_item(shop: Service) -> None:
     shop.writer.submit(Submission(_order(5000))).result()
     for table, counted, reach in (("co_baskets", "baskets", 100), ("co_purchases", "buyers", 20)):
         pairs = shop.warehouse.value(f"select sum({counted}) from {shop.settings.database}.{table}")
@@ -187,7 +187,7 @@ def test_a_group_of_5000_items_makes_at_most_twice_its_reach_of_pairs_an_item(sh
 TOY = {"u1": "ABCBBB", "u2": "ABD", "u3": "AB", "u4": "ACAA", "u5": "BCD", "u6": "A", "u7": "CE", "u8": "DE"}
 
 
-def test_groups_with_both_items_groups_with_one_and_all_groups_are_what_scores_are_made_of(shop: Shop) -> None:
+def test_groups_with_both_items_groups_with_one_and_all_groups_are_what_scores_are_made_of(shop: Service) -> None:
     bought = [
         Event(event_type="purchase", user_id=user, item_id=item, order_id=f"o-{user}", timestamp=START)
         for user, items in TOY.items()
@@ -203,12 +203,12 @@ def test_groups_with_both_items_groups_with_one_and_all_groups_are_what_scores_a
     assert members == {ALL: [8, 8, 0]} | {item: [n, n, 0] for item, n in zip("ABCDE", (5, 4, 4, 3, 2), strict=True)}
 
 
-def test_two_users_with_the_same_order_id_have_two_orders(shop: Shop) -> None:
+def test_two_users_with_the_same_order_id_have_two_orders(shop: Service) -> None:
     shop.writer.submit(Submission(_order(1, "ada") + _order(2, "bruno")[1:])).result()
     assert tables(shop.warehouse)["co_baskets"] == {}
 
 
-def test_a_check_finds_a_wrong_count(shop: Shop) -> None:
+def test_a_check_finds_a_wrong_count(shop: Service) -> None:
     shop.writer.submit(Submission(_order(3))).result()
     database = shop.settings.database
     shop.warehouse.command(f"insert into {database}.co_baskets select * from {database}.co_baskets limit 1")
@@ -221,7 +221,7 @@ def test_a_check_finds_a_wrong_count(shop: Shop) -> None:
 
 
 def test_a_disk_that_is_full_at_the_start_stops_no_answer_and_what_was_torn_is_healed_before_the_next_batch(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.writer.submit(Submission(_order(2))).result()
     shop.writer.stop()

@@ -15,7 +15,7 @@ from alsobought.counts.rebuild import Rebuilt
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import Unusable, WarehouseFault
 from alsobought.events import Event
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission, utc_now
 from tests.counts.test_invariant import CHECKS, _checked, _happened, _order, rebuilt
@@ -52,17 +52,17 @@ def happenings(first: int, count: int, **given: Any) -> list[Event]:
     ]
 
 
-def store(shop: Shop, events: list[Event], size: int = 40) -> None:
+def store(shop: Service, events: list[Event], size: int = 40) -> None:
     for at in range(0, len(events), size):
         shop.writer.submit(Submission(events[at : at + size])).result()
 
 
-def is_right(shop: Shop, events: list[Event]) -> None:
+def is_right(shop: Service, events: list[Event]) -> None:
     assert tables(shop.warehouse) == fold([_happened(event) for event in events])
     assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
 
 
-def spoil(shop: Shop, name: str) -> None:
+def spoil(shop: Service, name: str) -> None:
     """Takes every second row away, and counts the others twice."""
     keys = ", ".join(next(table for table in count_tables(shop.warehouse) if table.name == name).keys)
     full = f"{shop.settings.database}.{name}"
@@ -74,7 +74,7 @@ def spoil(shop: Shop, name: str) -> None:
 
 
 @pytest.fixture
-def live(make_shop: Callable[..., Shop]) -> Shop:
+def live(make_shop: Callable[..., Service]) -> Service:
     """A shop by the real clock, whose pieces are small."""
     return make_shop(clock=utc_now, batch_rows=50)
 
@@ -104,12 +104,12 @@ def interrupt() -> None:
     raise Interrupted
 
 
-def test_the_tests_cover_every_count_table(live: Shop) -> None:
+def test_the_tests_cover_every_count_table(live: Service) -> None:
     assert sorted(table.name for table in count_tables(live.warehouse)) == COUNTED
 
 
 @pytest.mark.parametrize("name", few(COUNTED, "co_baskets", "ingest_batches"))
-def test_a_table_that_was_spoilt_is_found_and_is_again_what_its_events_say(live: Shop, name: str) -> None:
+def test_a_table_that_was_spoilt_is_found_and_is_again_what_its_events_say(live: Service, name: str) -> None:
     events = happenings(0, 150)
     store(live, events)
     spoil(live, name)
@@ -123,7 +123,7 @@ def test_a_table_that_was_spoilt_is_found_and_is_again_what_its_events_say(live:
 
 
 @pytest.mark.embedded
-def test_nothing_is_left_behind(live: Shop) -> None:
+def test_nothing_is_left_behind(live: Service) -> None:
     store(live, happenings(0, 100))
     rebuilt(live, "co_baskets", "user_items")
     sql = "select name from system.databases where startsWith(name, {database:String})"
@@ -132,13 +132,13 @@ def test_nothing_is_left_behind(live: Shop) -> None:
 
 
 @pytest.mark.embedded
-def test_an_empty_shop_has_nothing_to_count(live: Shop) -> None:
+def test_an_empty_shop_has_nothing_to_count(live: Service) -> None:
     assert [done.events for done in rebuilt(live, *COUNTED[:3])] == [0] * 3
     is_right(live, [])
 
 
 @pytest.mark.parametrize("names", [["co_baskets", "item_hours"], pytest.param(COUNTED, marks=pytest.mark.thorough)])
-def test_events_that_come_meanwhile_are_neither_lost_nor_counted_twice(live: Shop, names: list[str]) -> None:
+def test_events_that_come_meanwhile_are_neither_lost_nor_counted_twice(live: Service, names: list[str]) -> None:
     events = happenings(0, 300)
     store(live, events[:150])
     for name in names:
@@ -162,7 +162,7 @@ def test_events_that_come_meanwhile_are_neither_lost_nor_counted_twice(live: Sho
 
 
 @pytest.mark.embedded
-def test_readers_see_a_whole_table_all_the_time(live: Shop) -> None:
+def test_readers_see_a_whole_table_all_the_time(live: Service) -> None:
     store(live, happenings(0, 300))
     sql = f"select sum(baskets), count() > 0 from {live.settings.database}.co_baskets"
     whole = live.warehouse.rows(sql).data
@@ -182,10 +182,10 @@ def test_readers_see_a_whole_table_all_the_time(live: Shop) -> None:
 
 
 @pytest.mark.parametrize(
-    "place", few(["rebuild.made", "rebuild.begun", "rebuild.kept", "rebuild.noted", "rebuild.filled"], "rebuild.kept")
+    "place", few(["rebuild.made", "rebuild.begun", "rebuild.cache", "rebuild.noted", "rebuild.filled"], "rebuild.cache")
 )
 def test_a_run_that_was_interrupted_goes_on_where_it_was(
-    live: Shop, after: Callable[[str, int, Callable[[], object]], None], place: str
+    live: Service, after: Callable[[str, int, Callable[[], object]], None], place: str
 ) -> None:
     events = happenings(0, 300)
     store(live, events)
@@ -203,7 +203,7 @@ def test_a_run_that_was_interrupted_goes_on_where_it_was(
 
 @pytest.mark.embedded
 def test_what_another_command_has_begun_is_taken_over_and_that_one_ends(
-    live: Shop, after: Callable[[str, int, Callable[[], object]], None]
+    live: Service, after: Callable[[str, int, Callable[[], object]], None]
 ) -> None:
     events = happenings(0, 300)
     store(live, events)
@@ -216,10 +216,10 @@ def test_what_another_command_has_begun_is_taken_over_and_that_one_ends(
     is_right(live, events)
 
 
-@pytest.mark.parametrize("place", few(["rebuild.filled", "rebuild.kept", "rebuild.noted"], "rebuild.noted"))
+@pytest.mark.parametrize("place", few(["rebuild.filled", "rebuild.cache", "rebuild.noted"], "rebuild.noted"))
 @pytest.mark.parametrize("change", [pytest.param(("forget", "u1"), marks=pytest.mark.thorough), ("merge", "u1", "u2")])
 def test_users_who_are_forgotten_or_merged_meanwhile_are_so_in_the_new_table(
-    live: Shop, after: Callable[[str, int, Callable[[], object]], None], place: str, change: tuple[str, ...]
+    live: Service, after: Callable[[str, int, Callable[[], object]], None], place: str, change: tuple[str, ...]
 ) -> None:
     events = happenings(0, 150)
     store(live, events)
@@ -236,7 +236,7 @@ def test_users_who_are_forgotten_or_merged_meanwhile_are_so_in_the_new_table(
 
 @pytest.mark.embedded
 def test_a_forgotten_user_is_in_no_table_that_was_left_half_made(
-    live: Shop, after: Callable[[str, int, Callable[[], object]], None]
+    live: Service, after: Callable[[str, int, Callable[[], object]], None]
 ) -> None:
     store(live, happenings(0, 150))
     after("rebuild.filled", 3, interrupt)
@@ -251,7 +251,7 @@ def test_a_forgotten_user_is_in_no_table_that_was_left_half_made(
 @pytest.mark.parametrize(
     "name", few(["co_baskets", "co_purchases", "co_views", "item_totals", "user_items", "order_items"], "co_baskets")
 )
-def test_a_user_of_more_events_than_a_piece_holds_is_taken_in_pieces(live: Shop, name: str) -> None:
+def test_a_user_of_more_events_than_a_piece_holds_is_taken_in_pieces(live: Service, name: str) -> None:
     lines = [*_order(130), *_order(130, kind="view"), *_order(60, "bruno"), *_order(1, "zoe")]
     store(live, lines, 50)
     spoil(live, name)
@@ -264,7 +264,7 @@ BUCKETED = ["co_baskets", "co_purchases", "co_views", "daily_popularity", "item_
 
 
 @pytest.mark.parametrize("name", few(BUCKETED, "co_baskets"))
-def test_since_a_day_only_what_was_counted_from_then_on_is_made_again(live: Shop, name: str) -> None:
+def test_since_a_day_only_what_was_counted_from_then_on_is_made_again(live: Service, name: str) -> None:
     events = happenings(0, 200)
     store(live, events)
     right = tables(live.warehouse)[name]
@@ -292,12 +292,12 @@ def _since(key: tuple[Any, ...]) -> bool:
 @pytest.mark.embedded
 @pytest.mark.parametrize("name", few(["co_purchases", "item_hours"], "co_purchases"))
 def test_late_events_into_kept_buckets_are_neither_lost_nor_counted_twice(
-    live: Shop, after: Callable[[str, int, Callable[[], object]], None], name: str
+    live: Service, after: Callable[[str, int, Callable[[], object]], None], name: str
 ) -> None:
     events = happenings(0, 150)
     late = [msgspec.structs.replace(event, timestamp=DAY) for event in happenings(150, 30)]
     store(live, events)
-    after("rebuild.kept", 1, lambda: store(live, late))
+    after("rebuild.cache", 1, lambda: store(live, late))
     rebuilt(live, name, since="2025-12-01")
     is_right(live, events + late)
 
@@ -312,18 +312,18 @@ def test_late_events_into_kept_buckets_are_neither_lost_nor_counted_twice(
         ("nonsense", "", "There are buyer_items, co_baskets"),
     ],
 )
-def test_what_cannot_be_made_is_refused_with_what_can(live: Shop, name: str, since: str, said: str) -> None:
+def test_what_cannot_be_made_is_refused_with_what_can(live: Service, name: str, since: str, said: str) -> None:
     with pytest.raises(Unusable, match=said):
         rebuilt(live, name, since=since)
 
 
 @pytest.mark.embedded
-def test_any_day_begins_a_day(live: Shop) -> None:
+def test_any_day_begins_a_day(live: Service) -> None:
     assert len(rebuilt(live, "daily_popularity", "item_hours", since="2026-01-15")) == 2
 
 
 @pytest.mark.embedded
-def test_histories_are_made_before_those_that_read_them(live: Shop) -> None:
+def test_histories_are_made_before_those_that_read_them(live: Service) -> None:
     names = [wanted["table"] for wanted in live.do("plan a rebuild", ["co_baskets", "item_totals", "order_items"], "")]
     assert names[0] == "order_items"
 
@@ -332,11 +332,11 @@ def test_histories_are_made_before_those_that_read_them(live: Shop) -> None:
 
 
 @pytest.fixture
-def expired(make_shop: Callable[..., Shop]) -> tuple[Shop, list[Event]]:
+def expired(make_shop: Callable[..., Service]) -> tuple[Service, list[Event]]:
     """A shop of three months that keeps 30 days of events, with all that ever happened; what is left is of the last days."""
     now = utc_now().replace(microsecond=0)
     at = [now - timedelta(days=90)]
-    shop = make_shop(clock=lambda: at[0], batch_rows=50, events_days=30)
+    shop = make_shop(clock=lambda: at[0], batch_rows=50, event_retention_days=30)
 
     def days(first: int, count: int) -> list[Event]:
         made = happenings(first, count)
@@ -358,7 +358,7 @@ def expired(make_shop: Callable[..., Shop]) -> tuple[Shop, list[Event]]:
 @pytest.mark.parametrize(
     "name", few([*BUCKETED, "user_items", "order_items", "buyer_items", "session_items"], "user_items")
 )
-def test_what_expired_events_counted_stays(expired: tuple[Shop, list[Event]], name: str) -> None:
+def test_what_expired_events_counted_stays(expired: tuple[Service, list[Event]], name: str) -> None:
     shop, events = expired
     rebuilt(shop, name)
     assert tables(shop.warehouse) == fold([_happened(event) for event in events])
@@ -370,7 +370,7 @@ def test_what_expired_events_counted_stays(expired: tuple[Shop, list[Event]], na
 @pytest.mark.embedded
 @pytest.mark.parametrize("name", few(["user_categories", "item_ids", "ingest_batches"], "user_categories"))
 def test_what_does_not_say_when_it_was_stored_is_refused_where_events_expired(
-    expired: tuple[Shop, list[Event]], name: str
+    expired: tuple[Service, list[Event]], name: str
 ) -> None:
     with pytest.raises(Unusable, match="events expire, and its rows do not say when"):
         rebuilt(expired[0], name)

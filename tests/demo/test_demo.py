@@ -20,7 +20,7 @@ import pytest
 
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.demo import journey, toyshop
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.storage.ledger import resume_at
 from alsobought.writer.submission import Submission
 from tests.support.process import free_port
@@ -139,12 +139,12 @@ def test_the_year_ends_this_week_and_keeps_its_weekdays() -> None:
         assert moved.weekday() == journey.LAST_DAY.weekday()
 
 
-def test_a_load_that_begins_begins_with_the_first_event(shop: Shop) -> None:
+def test_a_load_that_begins_begins_with_the_first_event(shop: Service) -> None:
     assert resume_at(shop.warehouse, "journey") == 0
 
 
 @pytest.mark.embedded  # that counts are right on a server many others say
-def test_two_weeks_of_the_year_are_counted_exactly(shop: Shop) -> None:
+def test_two_weeks_of_the_year_are_counted_exactly(shop: Service) -> None:
     for at in range(0, 50_000, 12_500):
         rows = journey.events(400, at, 12_500)
         shop.writer.submit(Submission(rows, "journey", range(at, at + len(rows)))).result()

@@ -18,7 +18,7 @@ import pytest
 from alsobought.diagnostics import doctor
 from alsobought.diagnostics.doctor import examine
 from alsobought.diagnostics.findings import Finding, apart, in_own_process
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import HOLDER
 from alsobought.storage.warehouse import WRITE_SETTINGS
@@ -218,7 +218,7 @@ def test_a_server_that_is_not_there_is_a_fault_without_its_password(
 
 @pytest.mark.embedded
 def test_kafka_is_asked_for_its_topics_and_the_warehouse_for_what_it_read(
-    data: Path, kafka: Broker, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    data: Path, kafka: Broker, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     topics = Topics(kafka)
 
@@ -262,7 +262,7 @@ def test_a_damaged_folder_is_a_fault_and_not_a_crash(data: Path) -> None:
 
 
 def test_a_setting_of_the_inserts_that_the_engine_does_not_know_is_a_fault(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(WRITE_SETTINGS, "no_such_setting", 1)
     (found,) = apart("writing", lambda _: doctor._writing(shop.warehouse), shop.settings)
@@ -270,7 +270,7 @@ def test_a_setting_of_the_inserts_that_the_engine_does_not_know_is_a_fault(
     assert "no_such_setting" in found.found
 
 
-def test_merges_that_lag_behind_are_a_warning(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_merges_that_lag_behind_are_a_warning(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "MANY_PARTS", 0)
     (found,) = apart("parts", lambda _: doctor._parts(shop.warehouse), shop.settings)
     assert (found.state, found.found.startswith("migrations has the most")) == ("warning", True)

@@ -32,7 +32,7 @@ FIELDS = {"event_type", "item_id", "event_id", "user_id", "session_id", "categor
 NUMBERS = {"order_size", "quantity", "price"}
 
 
-class Logged(msgspec.Struct, frozen=True):
+class KafkaSink(msgspec.Struct, frozen=True):
     """A message as Kafka has it."""
 
     partition: int
@@ -45,7 +45,7 @@ class Log(msgspec.Struct, frozen=True):
 
     source: str
     bounds: dict[int, tuple[int, int]]
-    messages: list[Logged]
+    messages: list[KafkaSink]
     more_types: tuple[str, ...] = ()
 
 
@@ -83,14 +83,14 @@ def read_log(settings: Settings) -> Log:
     missing = {number for number, (first, end) in limits.items() if first < end}
     consumer = Consumer({"bootstrap.servers": settings.kafka, "group.id": "proof", "enable.auto.commit": False})
     consumer.assign([TopicPartition(topic.name, number, limits[number][0]) for number in sorted(missing)])
-    messages: list[Logged] = []
+    messages: list[KafkaSink] = []
     try:
         while missing:
             for message in consumer.consume(10_000, 1.0):
                 assert not message.error(), message.error()
                 number, offset = message.partition() or 0, message.offset() or 0
                 if offset < limits[number][1]:
-                    messages.append(Logged(number, offset, message.value() or b""))
+                    messages.append(KafkaSink(number, offset, message.value() or b""))
                 if offset == limits[number][1] - 1:
                     missing.remove(number)
     finally:
@@ -99,7 +99,7 @@ def read_log(settings: Settings) -> Log:
     return Log(topic.source, limits, messages)
 
 
-def _event(log: Log, one: Logged) -> dict[str, Any] | None:
+def _event(log: Log, one: KafkaSink) -> dict[str, Any] | None:
     """The row it must become, but for what only the writer knows; None for a dead letter."""
     try:
         given = json.loads(one.body)

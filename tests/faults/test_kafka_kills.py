@@ -169,11 +169,11 @@ def test_killed_while_it_heals_the_next_heals_to_the_end(make_rig: Callable[...,
     rig.ingester("stream.stored").killed()
     for table in ("item_hours", "user_items"):
         _take_newest_part(rig, table)
-    points = ["heal.cleared", "heal.cleared", "heal.before_insert"][not THOROUGH :]
+    points = ["recover.cleared", "recover.cleared", "recover.before_insert"][not THOROUGH :]
     for point in points:
         rig.ingester(point).killed()
     rig.ingester()
     rig.flow(500)
-    rig.settle("kill -9 while it heals", len(points))
+    rig.settle("kill -9 while it recovers", len(points))
     run = Run(rig.environment(), folder=tmp_path)
     assert run.python(WINDOWS) == "[]\n"

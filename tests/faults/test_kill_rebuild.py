@@ -33,7 +33,7 @@ warehouse.close()
 POINTS = [
     ("rebuild.made", False, False),
     ("rebuild.begun", False, False),
-    ("rebuild.kept", False, False),
+    ("rebuild.cache", False, False),
     ("rebuild.noted", False, False),
     ("rebuild.noted:3", False, True),
     ("rebuild.filled", False, True),
@@ -65,7 +65,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def wrong(run: Run) -> dict[str, int]:
-    """After the start of a writer, which heals."""
+    """After the start of a writer, which recovers."""
     folder = run.settings["ALSOBOUGHT_DATA"]
     verify = [sys.executable, "-m", "tests.faults.child", "verify", f"chdb://{folder}"]
     found = json.loads(subprocess.run(verify, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)

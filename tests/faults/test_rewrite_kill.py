@@ -24,10 +24,10 @@ from alsobought.counts.sum_checks import wrong_rows
 from alsobought.events import Event
 from alsobought.writer.submission import Submission
 from alsobought.settings import Settings
-from alsobought.service.service import open_shop
+from alsobought.service.service import open_service
 
 dsn, seed, change = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
-shop = open_shop(Settings(dsn=dsn, batch_seconds=0.001))
+shop = open_service(Settings(dsn=dsn, batch_seconds=0.001))
 if seed:
     rng = random.Random(seed)
     rows = [

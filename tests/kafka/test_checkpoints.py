@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient
 from alsobought.events import Event
 from alsobought.kafka.checkpoints import Gap, Status, disagreements, gaps, read_so_far, status
 from alsobought.kafka.client import topics as known_topics
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.settings import Settings
 from alsobought.storage.ledger import read_to
 from alsobought.writer.submission import Submission
@@ -35,11 +35,11 @@ def read(first: int, until: int, source: str = SOURCE, partition: int = 0, **giv
     return {"source": source, "partition": partition, "first_offset": first, "next_offset": until} | sums
 
 
-def note(shop: Shop, *ranges: dict[str, Any]) -> None:
+def note(shop: Service, *ranges: dict[str, Any]) -> None:
     shop.warehouse.insert("ingest_ranges", msgspec.json.Encoder().encode_lines(ranges))
 
 
-def found(shop: Shop, after: timedelta = timedelta(0), settings: Mapping[str, Any] | None = None) -> Status:
+def found(shop: Service, after: timedelta = timedelta(0), settings: Mapping[str, Any] | None = None) -> Status:
     """The status some time after noon."""
     return status(shop.warehouse, msgspec.structs.replace(shop.settings, **(settings or {})), lambda: NOON + after)
 
@@ -47,14 +47,14 @@ def found(shop: Shop, after: timedelta = timedelta(0), settings: Mapping[str, An
 # What the warehouse knows
 
 
-def test_ranges_that_follow_each_other_overlap_or_are_noted_twice_have_no_gap(shop: Shop) -> None:
+def test_ranges_that_follow_each_other_overlap_or_are_noted_twice_have_no_gap(shop: Service) -> None:
     note(shop, read(50, 60), read(60, 70), read(65, 68), read(66, 90), read(90, 91), read(0, 5, partition=1))
     note(shop, read(60, 70), read(70, 80, "kafka:events:old"))
     assert gaps(shop.warehouse) == []
     assert found(shop).alarms == []
 
 
-def test_offsets_that_nobody_read_between_two_ranges_are_a_gap(shop: Shop) -> None:
+def test_offsets_that_nobody_read_between_two_ranges_are_a_gap(shop: Service) -> None:
     note(shop, read(0, 10), read(2, 4), read(12, 20), read(20, 21), read(30, 40), read(7, 9, partition=3))
     note(shop, read(10, 11, "kafka:items:new"), read(15, 16, "kafka:items:new"), read(11, 12, partition=3))
     assert gaps(shop.warehouse) == [
@@ -68,7 +68,7 @@ def test_offsets_that_nobody_read_between_two_ranges_are_a_gap(shop: Shop) -> No
     assert gaps(shop.warehouse) == [], "read after all"
 
 
-def test_a_range_that_does_not_add_up_is_told(shop: Shop) -> None:
+def test_a_range_that_does_not_add_up_is_told(shop: Service) -> None:
     fine = [read(0, 10, stored=7, repeats=2, refused=1), read(10, 20, messages=3, stored=3)]  # Kafka skips offsets
     note(shop, *fine, read(20, 30, stored=9), read(30, 40, messages=11, stored=11))
     assert [one.first_offset for one in disagreements(shop.warehouse)] == [20, 30]
@@ -80,13 +80,13 @@ def test_a_range_that_does_not_add_up_is_told(shop: Shop) -> None:
     assert [one.first_offset for one in disagreements(shop.warehouse)] == [30], "the range that was noted last counts"
 
 
-def test_many_alarms_are_counted(shop: Shop) -> None:
+def test_many_alarms_are_counted(shop: Service) -> None:
     note(shop, *(read(10 * n, 10 * n + 1) for n in range(30)))
     alarms = found(shop).alarms
     assert (len(alarms), alarms[-1]) == (21, "and 9 more gaps")
 
 
-def test_the_last_minute_and_the_last_hour_are_told_apart_from_all(shop: Shop) -> None:
+def test_the_last_minute_and_the_last_hour_are_told_apart_from_all(shop: Service) -> None:
     for minutes, first in ((61, 0), (59, 100), (2, 200), (0.5, 300)):
         sums: dict[str, Any] = {"stored": 80, "repeats": 15, "refused": 5}
         note(shop, read(first, first + 100, **sums, noted_at=NOON - timedelta(minutes=minutes)))
@@ -97,7 +97,7 @@ def test_the_last_minute_and_the_last_hour_are_told_apart_from_all(shop: Shop) -
     assert msgspec.structs.astuple(found(shop, timedelta(hours=2)).last_hour) == (0, 0, 0, 0, 0)
 
 
-def test_the_pace_is_that_of_the_batches(shop: Shop) -> None:
+def test_the_pace_is_that_of_the_batches(shop: Service) -> None:
     event = Event(event_type="view", user_id="u", item_id="tea")
     for number in (90, 30):
         shop.writer.submit(Submission([event] * number, SOURCE, range(number, 2 * number))).result()
@@ -108,7 +108,7 @@ def test_the_pace_is_that_of_the_batches(shop: Shop) -> None:
     assert (gone.events_per_second, gone.events_per_batch) == (0.0, 0.0)
 
 
-def test_the_newest_event_is_kafkas_and_letters_count_until_they_are_replayed(shop: Shop) -> None:
+def test_the_newest_event_is_kafkas_and_letters_count_until_they_are_replayed(shop: Service) -> None:
     event = Event(event_type="view", user_id="u", item_id="tea")
     shop.writer.submit(Submission([event])).result()
     assert found(shop).newest_event is None
@@ -123,7 +123,7 @@ def test_the_newest_event_is_kafkas_and_letters_count_until_they_are_replayed(sh
     assert found(shop).dead_letters == 0
 
 
-def test_all_partitions_at_once_are_what_the_ledger_says_of_each(shop: Shop) -> None:
+def test_all_partitions_at_once_are_what_the_ledger_says_of_each(shop: Service) -> None:
     note(shop, read(0, 10), read(10, 20), read(0, 7, partition=2), read(0, 3, "kafka:items:new"))
     reached = read_so_far(shop.warehouse)
     assert reached == {(SOURCE, 0): 20, (SOURCE, 2): 7, ("kafka:items:new", 0): 3}
@@ -131,7 +131,7 @@ def test_all_partitions_at_once_are_what_the_ledger_says_of_each(shop: Shop) -> 
         assert read_to(shop.warehouse, source, partition) == offset
 
 
-def test_without_kafka_the_warehouse_says_what_it_knows(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_kafka_the_warehouse_says_what_it_knows(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alsobought.kafka.client.ANSWER_SECONDS", 0.5)
     note(
         shop, read(0, 10), read(0, 4, "kafka:items:new"), read(30, 40, "kafka:events:old", noted_at=NOON - timedelta(1))
@@ -168,7 +168,7 @@ def send(topics: Topics, *partitions: int) -> None:
         topics.send(b"{}", partition=partition)
 
 
-def test_asking_makes_no_topics(topics: Topics, shop: Shop) -> None:
+def test_asking_makes_no_topics(topics: Topics, shop: Service) -> None:
     for _ in range(2):
         now = found(shop, settings=topics.settings)
         assert (now.partitions, now.lag) == ([], None)
@@ -177,7 +177,7 @@ def test_asking_makes_no_topics(topics: Topics, shop: Shop) -> None:
     assert topics.settings["events_topic"] not in client.list_topics(timeout=10).topics
 
 
-def test_lag_is_what_waits_between_where_reading_is_and_the_end(topics: Topics, shop: Shop) -> None:
+def test_lag_is_what_waits_between_where_reading_is_and_the_end(topics: Topics, shop: Service) -> None:
     source = source_of(topics)
     send(topics, *[0] * 10, *[4] * 3)
     note(shop, read(0, 10, source, noted_at=NOON - timedelta(1)), read(0, 1, source, 4), read(0, 99))
@@ -194,7 +194,7 @@ def test_lag_is_what_waits_between_where_reading_is_and_the_end(topics: Topics, 
     assert (now.lag, now.alarms, now.without_kafka) == (2, [], "")
 
 
-def test_messages_that_left_kafka_before_they_were_read_are_told(topics: Topics, shop: Shop) -> None:
+def test_messages_that_left_kafka_before_they_were_read_are_told(topics: Topics, shop: Service) -> None:
     source = source_of(topics)
     send(topics, *[0] * 10, *[1] * 10, *[2] * 10)
     client = AdminClient({"bootstrap.servers": topics.broker.address})
@@ -207,7 +207,7 @@ def test_messages_that_left_kafka_before_they_were_read_are_told(topics: Topics,
     assert now.alarms == [f"{topics.name}.events/0: 2 offsets from 4 on left Kafka before they were read"]
 
 
-def test_a_log_that_ends_before_what_was_read_is_told(topics: Topics, shop: Shop) -> None:
+def test_a_log_that_ends_before_what_was_read_is_told(topics: Topics, shop: Service) -> None:
     source = source_of(topics)
     send(topics, 0, 0)
     note(shop, read(0, 5, source))

@@ -19,7 +19,7 @@ from confluent_kafka.cimpl import NewPartitions
 
 from alsobought.kafka.consumer import Stream
 from alsobought.service.ipc_protocol import SOCKET
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.writer.submission import utc_now
 from tests.support.brokers import Broker
 from tests.support.kafka import Topics, until
@@ -29,18 +29,18 @@ from tests.support.web import wrong
 VIEW = {"event_type": "view", "item_id": "tea"}
 
 
-def values(shop: Shop, sql: str) -> list[list[Any]]:
+def values(shop: Service, sql: str) -> list[list[Any]]:
     return shop.warehouse.rows(sql.replace("{db}", shop.settings.database)).data
 
 
-def ranges(shop: Shop) -> list[int]:
+def ranges(shop: Service) -> list[int]:
     """Messages, stored, repeats and refused of all that was read."""
     sql = "select sum(messages), sum(stored), sum(repeats), sum(refused) from {db}.ingest_ranges final"
     return values(shop, sql)[0]
 
 
 @contextmanager
-def stream(shop: Shop) -> Iterator[Stream]:
+def stream(shop: Service) -> Iterator[Stream]:
     one = Stream(shop.writer, shop.settings)
     one.start()
     try:
@@ -55,11 +55,11 @@ def topics(kafka: Broker) -> Topics:
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., Shop], topics: Topics) -> Shop:
+def shop(make_shop: Callable[..., Service], topics: Topics) -> Service:
     return make_shop(**topics.settings)
 
 
-def test_events_items_track_calls_and_poison(shop: Shop, topics: Topics) -> None:
+def test_events_items_track_calls_and_poison(shop: Service, topics: Topics) -> None:
     track = {"type": "track", "event": "Order Completed", "userId": "seg", "messageId": "m1"}
     track["properties"] = {"order_id": "o1", "products": [{"product_id": "tea"}, {"product_id": "pot"}]}  # type: ignore[assignment]
     with stream(shop) as reading:
@@ -87,7 +87,7 @@ def test_events_items_track_calls_and_poison(shop: Shop, topics: Topics) -> None
     assert wrong(shop) == {}
 
 
-def test_a_reader_goes_on_where_the_warehouse_is_whatever_kafka_remembers(shop: Shop, topics: Topics) -> None:
+def test_a_reader_goes_on_where_the_warehouse_is_whatever_kafka_remembers(shop: Service, topics: Topics) -> None:
     topics.make()
     topics.send(*({**VIEW, "user_id": f"r{n}"} for n in range(50)))  # without event_id: known by their place
     for expected in (50, 0):
@@ -100,7 +100,7 @@ def test_a_reader_goes_on_where_the_warehouse_is_whatever_kafka_remembers(shop: 
     assert ranges(shop)[0] == 51
 
 
-def test_what_was_read_but_not_noted_is_read_again_and_counts_once(shop: Shop, topics: Topics) -> None:
+def test_what_was_read_but_not_noted_is_read_again_and_counts_once(shop: Service, topics: Topics) -> None:
     topics.make()
     topics.send(*({**VIEW, "user_id": f"r{n}"} for n in range(50)), b"bad")
     for _ in range(2):
@@ -112,7 +112,7 @@ def test_what_was_read_but_not_noted_is_read_again_and_counts_once(shop: Shop, t
 
 
 def test_where_most_is_bad_reading_stands_still_and_nothing_is_lost(
-    make_shop: Callable[..., Shop], topics: Topics
+    make_shop: Callable[..., Service], topics: Topics
 ) -> None:
     shop = make_shop(**topics.settings)
     topics.make()
@@ -123,7 +123,7 @@ def test_where_most_is_bad_reading_stands_still_and_nothing_is_lost(
         topics.send(*[{"event_type": "visit", "user_id": "u", "item_id": "tea"}] * 2000, {**VIEW, "user_id": "late"})
         until(lambda: reading.trouble is not None)
         assert "'visit' is not one of" in str(reading.trouble)
-        assert "ALSOBOUGHT_BAD_SHARE" in str(reading.trouble)
+        assert "ALSOBOUGHT_DEAD_LETTER_MAX_RATIO" in str(reading.trouble)
     before = values(shop, "select count() from {db}.dead_letters final")[0][0]
     assert before < 1000
     mended = make_shop(**topics.settings, event_types="visit")  # another warehouse, as after a fix
@@ -133,7 +133,7 @@ def test_where_most_is_bad_reading_stands_still_and_nothing_is_lost(
 
 
 def test_a_topic_with_more_partitions_than_before_is_read_whole(
-    shop: Shop, topics: Topics, monkeypatch: pytest.MonkeyPatch
+    shop: Service, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alsobought.kafka.consumer.LOOK_SECONDS", 0.5)
     topics.make()
@@ -147,7 +147,7 @@ def test_a_topic_with_more_partitions_than_before_is_read_whole(
         until(lambda: reading.done.messages == 25)
 
 
-def test_a_topic_deleted_and_made_again_with_the_same_offsets_is_another(shop: Shop, topics: Topics) -> None:
+def test_a_topic_deleted_and_made_again_with_the_same_offsets_is_another(shop: Service, topics: Topics) -> None:
     topics.make()
     admin = AdminClient({"bootstrap.servers": topics.broker.address})
     name = topics.settings["events_topic"]
@@ -211,7 +211,7 @@ def test_without_kafka_or_with_one_that_is_away_it_says_so(tmp_path: Path) -> No
 
 
 def test_events_of_a_forgotten_user_that_are_still_in_kafka_do_not_bring_the_user_back(
-    make_shop: Callable[..., Shop], topics: Topics
+    make_shop: Callable[..., Service], topics: Topics
 ) -> None:
     shop = make_shop(utc_now, **topics.settings)
     topics.make()

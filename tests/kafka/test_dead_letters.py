@@ -33,7 +33,7 @@ from alsobought.kafka.dead_letters import (
     replay,
 )
 from alsobought.kafka.decoding import DeadLetter, events_of_message
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.settings import Settings
 from alsobought.writer.submission import Submission
 from tests.conftest import NOON
@@ -61,16 +61,16 @@ def poison(offset: int, body: bytes = b"\xff", partition: int = 0, topic: Topic 
     return DeadLetter.of(topic, partition, offset, f"not JSON (byte {offset})", body, NOON + timedelta(seconds=offset))
 
 
-def keep(shop: Shop, *dead: DeadLetter) -> None:
+def keep(shop: Service, *dead: DeadLetter) -> None:
     shop.warehouse.insert("dead_letters", msgspec.json.Encoder().encode_lines(dead))
 
 
-def waiting(shop: Shop) -> list[str]:
+def waiting(shop: Service) -> list[str]:
     """The places of all that were not replayed, by partition and offset."""
     return [f"{one.source}/{one.partition}/{one.offset}" for one in places(shop.warehouse, Which())]
 
 
-def replayed(shop: Shop, which: Which = EVERY, rules: Rules = TODAY) -> tuple[Replayed, list[tuple[str, str]]]:
+def replayed(shop: Service, which: Which = EVERY, rules: Rules = TODAY) -> tuple[Replayed, list[tuple[str, str]]]:
     """What one replay made of them, and what it told of those that still cannot be read."""
     said: list[tuple[str, str]] = []
     total = Replayed()
@@ -86,7 +86,7 @@ def replayed(shop: Shop, which: Which = EVERY, rules: Rules = TODAY) -> tuple[Re
 BODIES = [b"", b"tea", AWKWARD.encode(), b"\0\x01\x1b[31m\x7f", bytes(range(256)), b"\xed\xa0\x80", "🍵\u2028".encode()]
 
 
-def test_the_bytes_of_a_letter_come_back_as_they_were(shop: Shop) -> None:
+def test_the_bytes_of_a_letter_come_back_as_they_were(shop: Service) -> None:
     keep(shop, *(poison(offset, body) for offset, body in enumerate(BODIES)))
     for offset, body in enumerate(BODIES):
         letter = letter_at(shop.warehouse, f"events/0/{offset}")
@@ -94,7 +94,7 @@ def test_the_bytes_of_a_letter_come_back_as_they_were(shop: Shop) -> None:
         assert (letter.noted_at, letter.replayed_at) == (NOON + timedelta(seconds=offset), None)
 
 
-def test_the_newest_come_first_and_are_counted_by_reason(shop: Shop) -> None:
+def test_the_newest_come_first_and_are_counted_by_reason(shop: Service) -> None:
     keep(shop, buy(1), poison(2), poison(3), poison(4, topic=ITEMS))
     found = newest(shop.warehouse, Which(), 3)
     assert [letter.place for letter in found] == ["items/0/4", "events/0/3", "events/0/2"]
@@ -104,13 +104,13 @@ def test_the_newest_come_first_and_are_counted_by_reason(shop: Shop) -> None:
     assert newest(shop.warehouse, Which("%"), 9) == []
 
 
-def test_a_letter_noted_twice_is_one(shop: Shop) -> None:
+def test_a_letter_noted_twice_is_one(shop: Service) -> None:
     keep(shop, poison(1), poison(2))
     keep(shop, poison(2))
     assert kinds(shop.warehouse, Which()) == [("not JSON (byte …)", 2)]
 
 
-def test_of_a_topic_that_was_made_again_the_short_place_is_the_one_that_was_read_last(shop: Shop) -> None:
+def test_of_a_topic_that_was_made_again_the_short_place_is_the_one_that_was_read_last(shop: Service) -> None:
     old = Topic("events", "old")
     keep(shop, buy(5, item="old", topic=old), poison(4, topic=old), buy(5, item="new"))
     assert '"new"' in letter_at(shop.warehouse, "events/0/5").body, (
@@ -127,18 +127,18 @@ def test_of_a_topic_that_was_made_again_the_short_place_is_the_one_that_was_read
         assert letter_at(shop.warehouse, letter.place) == letter, "what is shown can be asked for"
 
 
-def keep_range(shop: Shop, **given: Any) -> None:
+def keep_range(shop: Service, **given: Any) -> None:
     row = {"partition": 0, "first_offset": 0, "next_offset": 9, "messages": 9, "stored": 9, "repeats": 0, "refused": 0}
     shop.warehouse.insert("ingest_ranges", json.dumps(row | given).encode())
 
 
-def test_what_is_no_place_is_told(shop: Shop) -> None:
+def test_what_is_no_place_is_told(shop: Service) -> None:
     for place in ("", "events", "events/0", "events/0/x", "/0/1", "events/0/-1", f"events/0/{'9' * 30}"):
         with pytest.raises(Unusable, match=r"is not a place.*events/3/1042"):
             letter_at(shop.warehouse, place)
 
 
-def test_a_place_without_a_letter_is_told(shop: Shop) -> None:
+def test_a_place_without_a_letter_is_told(shop: Service) -> None:
     keep(shop, poison(1))
     with pytest.raises(Unusable, match=r"no dead letter at events/0/2\b"):
         letter_at(shop.warehouse, "events/0/2")
@@ -147,7 +147,7 @@ def test_a_place_without_a_letter_is_told(shop: Shop) -> None:
 # Replaying
 
 
-def test_what_can_be_read_now_counts_once_however_often_it_is_replayed(shop: Shop) -> None:
+def test_what_can_be_read_now_counts_once_however_often_it_is_replayed(shop: Service) -> None:
     track = {"type": "track", "event": "Order Completed", "userId": "u", "messageId": "m"}
     track["properties"] = {"order_id": "o", "products": [{"product_id": "tea"}, {"product_id": "pot"}]}  # type: ignore[assignment]
     order = DeadLetter.of(EVENTS, 2, 9, "event_type: …", json.dumps(track).encode(), NOON)
@@ -174,7 +174,7 @@ def test_what_can_be_read_now_counts_once_however_often_it_is_replayed(shop: Sho
     assert wrong(shop) == {}
 
 
-def test_what_was_replayed_is_kept_and_shown_when_asked_for(shop: Shop) -> None:
+def test_what_was_replayed_is_kept_and_shown_when_asked_for(shop: Service) -> None:
     keep(shop, buy(1), poison(2))
     replayed(shop)
     assert waiting(shop) == ["kafka:events:new/0/2"]
@@ -184,7 +184,7 @@ def test_what_was_replayed_is_kept_and_shown_when_asked_for(shop: Shop) -> None:
     assert letter_at(shop.warehouse, "events/0/1").message == buy(1).message
 
 
-def test_what_still_cannot_be_read_stays_and_is_told_with_the_reason_of_now(shop: Shop) -> None:
+def test_what_still_cannot_be_read_stays_and_is_told_with_the_reason_of_now(shop: Service) -> None:
     keep(shop, buy(1))
     done, said = replayed(shop, rules=Rules(NOON, frozenset({"view"})))
     assert (done.taken, done.refused) == (0, 1)
@@ -192,14 +192,14 @@ def test_what_still_cannot_be_read_stays_and_is_told_with_the_reason_of_now(shop
     assert waiting(shop) == ["kafka:events:new/0/1"]
 
 
-def test_only_letters_with_the_reason_are_replayed(shop: Shop) -> None:
+def test_only_letters_with_the_reason_are_replayed(shop: Service) -> None:
     late = DeadLetter.of(EVENTS, 0, 2, "timestamp: ahead", json.dumps(BUY).encode(), NOON)
     keep(shop, buy(1), late, buy(3))
     done, _ = replayed(shop, Which("'buy'"))
     assert (done.taken, waiting(shop)) == (2, ["kafka:events:new/0/2"])
 
 
-def test_many_letters_are_read_a_page_at_a_time_and_none_twice(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_letters_are_read_a_page_at_a_time_and_none_twice(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     dead = [(buy if offset % 3 else poison)(offset, partition=part) for part in range(3) for offset in range(6)]
     keep(shop, *dead)
     asked = places(shop.warehouse, Which())
@@ -218,7 +218,7 @@ def test_many_letters_are_read_a_page_at_a_time_and_none_twice(shop: Shop, monke
 
 
 def test_what_was_stored_and_not_marked_is_known_to_the_next_replay(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(shop, buy(1), buy(2))
     with monkeypatch.context() as broken:
@@ -230,7 +230,7 @@ def test_what_was_stored_and_not_marked_is_known_to_the_next_replay(
     assert (done.taken, done.stored, done.repeats, waiting(shop)) == (2, 0, 2, [])
 
 
-def test_what_the_warehouse_refused_is_not_marked(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_warehouse_refused_is_not_marked(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     keep(shop, buy(1))
     insert = type(shop.warehouse).insert
 
@@ -239,7 +239,7 @@ def test_what_the_warehouse_refused_is_not_marked(shop: Shop, monkeypatch: pytes
 
     with monkeypatch.context() as broken:
         broken.setattr(type(shop.warehouse), "insert", refuse)
-        broken.setattr(type(shop.warehouse), "insert_in_turn", refuse, raising=False)
+        broken.setattr(type(shop.warehouse), "insert_fenced", refuse, raising=False)
         with pytest.raises(NotStored):
             replayed(shop)
     assert waiting(shop) == ["kafka:events:new/0/1"]
@@ -250,7 +250,7 @@ def _refuse(*_: object) -> None:
     raise NotStored("no room")
 
 
-def test_an_event_that_was_sent_again_meanwhile_is_known_by_its_event_id(make_shop: Callable[..., Shop]) -> None:
+def test_an_event_that_was_sent_again_meanwhile_is_known_by_its_event_id(make_shop: Callable[..., Service]) -> None:
     shop = make_shop()
     body = json.dumps(BUY | {"event_id": "b1"}).encode()
     keep(shop, DeadLetter.of(EVENTS, 0, 1, REFUSED, body, NOON))
@@ -261,7 +261,7 @@ def test_an_event_that_was_sent_again_meanwhile_is_known_by_its_event_id(make_sh
     assert (done.taken, done.stored, done.repeats, waiting(shop)) == (1, 0, 1, [])
 
 
-def test_an_item_goes_in_unless_a_newer_one_did(shop: Shop) -> None:
+def test_an_item_goes_in_unless_a_newer_one_did(shop: Service) -> None:
     """The shop's clock stands at noon: the letters of tea are older than that, the one of pot is newer."""
     keep(
         shop,
@@ -278,7 +278,7 @@ def test_an_item_goes_in_unless_a_newer_one_did(shop: Shop) -> None:
     assert shop.warehouse.trusted_rows(sql).data == [["mug", "only"], ["pot", "new"], ["tea", "newest"]]
 
 
-def test_what_the_stream_refused_counts_once_it_can_be_read(make_shop: Callable[..., Shop], kafka: Broker) -> None:
+def test_what_the_stream_refused_counts_once_it_can_be_read(make_shop: Callable[..., Service], kafka: Broker) -> None:
     topics = Topics(kafka)
     shop = make_shop(**topics.settings)
     topics.make()
@@ -315,8 +315,8 @@ def bury(run: Run, *dead: DeadLetter) -> None:
     run.python(
         f"""
         from alsobought.settings import from_environment
-        from alsobought.service.service import open_shop
-        shop = open_shop(from_environment())
+        from alsobought.service.service import open_service
+        shop = open_service(from_environment())
         shop.warehouse.insert("dead_letters", {lines!r})
         shop.close()
         """

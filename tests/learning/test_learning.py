@@ -19,7 +19,7 @@ from alsobought.learning.context import Context
 from alsobought.learning.ease import strongest, weights
 from alsobought.learning.registry import LEARNERS, filling, learn
 from alsobought.learning.runs import latest
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.serving.answers import answer
 from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission
@@ -35,7 +35,7 @@ def no_bar(title: str, total: int, unit: str) -> Iterator[Callable[[int], object
     yield lambda _: None
 
 
-def context_of(shop: Shop, **given: Any) -> Context:
+def context_of(shop: Service, **given: Any) -> Context:
     return Context(shop.warehouse, ROOT, NOON, no_bar, **given)
 
 
@@ -49,11 +49,11 @@ def purchases() -> list[dict[str, Any]]:
     ]
 
 
-def store(shop: Shop) -> None:
+def store(shop: Service) -> None:
     shop.writer.submit(Submission([Event(**one) for one in purchases()])).result()
 
 
-def neighbours(shop: Shop) -> dict[str, list[tuple[str, float]]]:
+def neighbours(shop: Service) -> dict[str, list[tuple[str, float]]]:
     names = dict(shop.warehouse.rows("select item_key, any(item_id) from item_ids group by all").data)
     found = shop.warehouse.rows("select item_key, neighbours from item_neighbours order by item_key").data
     return {names[key]: [(names[other], weight) for other, weight in pairs] for key, pairs in found}
@@ -75,7 +75,7 @@ def test_an_item_stands_in_the_lists_of_those_that_speak_for_it_most() -> None:
     assert lists == {1: [0, 2], 2: [1]}
 
 
-def test_what_the_same_people_buy_become_neighbours_and_others_do_not(shop: Shop) -> None:
+def test_what_the_same_people_buy_become_neighbours_and_others_do_not(shop: Service) -> None:
     store(shop)
     learn("neighbours", context_of(shop), {"people": 2})
     found = neighbours(shop)
@@ -87,13 +87,13 @@ def test_what_the_same_people_buy_become_neighbours_and_others_do_not(shop: Shop
     assert (run.events, run.rows, run.options["people"]) == (len(purchases()), {"item_neighbours": 8}, 2)
 
 
-def test_the_same_events_teach_the_same(shop: Shop) -> None:
+def test_the_same_events_teach_the_same(shop: Service) -> None:
     store(shop)
     found = [neighbours(shop) for _ in range(2) if learn("neighbours", context_of(shop), {"people": 2})]
     assert found[0] == found[1] != {}
 
 
-def test_too_little_is_said_and_changes_nothing(shop: Shop) -> None:
+def test_too_little_is_said_and_changes_nothing(shop: Service) -> None:
     store(shop)
     learn("neighbours", context_of(shop), {"people": 2})
     before = neighbours(shop)
@@ -104,7 +104,7 @@ def test_too_little_is_said_and_changes_nothing(shop: Shop) -> None:
     assert neighbours(shop) == before
 
 
-def test_a_run_that_fails_leaves_the_old_table_and_nothing_else(shop: Shop) -> None:
+def test_a_run_that_fails_leaves_the_old_table_and_nothing_else(shop: Service) -> None:
     store(shop)
     learn("neighbours", context_of(shop), {"people": 2})
     before, runs = neighbours(shop), latest(shop.warehouse)
@@ -121,12 +121,12 @@ def test_a_run_that_fails_leaves_the_old_table_and_nothing_else(shop: Shop) -> N
     assert [table_swap.database_of(shop.warehouse)] not in databases
 
 
-def tables_being_made(shop: Shop) -> list[list[str]]:
+def tables_being_made(shop: Service) -> list[list[str]]:
     sql = f"select name from system.tables where database = '{table_swap.database_of(shop.warehouse)}'"
     return shop.warehouse.trusted_rows(sql).data
 
 
-def test_of_two_runs_at_once_the_later_one_goes_on(shop: Shop) -> None:
+def test_of_two_runs_at_once_the_later_one_goes_on(shop: Service) -> None:
     store(shop)
     context = context_of(shop)
     rows = [{"item_key": 1, "neighbours": [(2, 0.5)]}]
@@ -137,7 +137,7 @@ def test_of_two_runs_at_once_the_later_one_goes_on(shop: Shop) -> None:
     assert shop.warehouse.rows("select item_key from item_neighbours").data == [[1]]
 
 
-def test_learnt_tables_are_no_count_tables_and_are_found_by_what_they_fill(shop: Shop) -> None:
+def test_learnt_tables_are_no_count_tables_and_are_found_by_what_they_fill(shop: Service) -> None:
     learnt = {table for learner in LEARNERS.values() for table in learner.tables}
     assert learnt & {table.name for table in count_tables(shop.warehouse)} == set()
     assert learnt <= shop.warehouse.tables()
@@ -161,11 +161,11 @@ def test_learning_beside_a_service_is_seen_by_it_also_after_a_kill(run_migrated:
     assert run("check").status == 0
 
 
-def ask(shop: Shop, pipe: str, **asked: Any) -> list[dict[str, Any]]:
+def ask(shop: Service, pipe: str, **asked: Any) -> list[dict[str, Any]]:
     return answer(shop.library, shop.warehouse, pipe, {name: [value] for name, value in asked.items()}, NOON).dicts()
 
 
-def test_items_of_the_same_baskets_are_close_and_others_are_not(shop: Shop) -> None:
+def test_items_of_the_same_baskets_are_close_and_others_are_not(shop: Service) -> None:
     store(shop)
     learn("embeddings", context_of(shop), {"dimensions": 4})
     (found,) = ask(shop, "item_embedding", item_id="mug")
@@ -179,17 +179,17 @@ def test_items_of_the_same_baskets_are_close_and_others_are_not(shop: Shop) -> N
     assert "the index finds 100.0% of the 10 nearest in" in run.line
 
 
-def vectors(shop: Shop) -> list[list[Any]]:
+def vectors(shop: Service) -> list[list[Any]]:
     return shop.warehouse.rows("select item_key, embedding, model from item_embeddings order by item_key").data
 
 
-def test_the_same_baskets_give_the_same_vectors(shop: Shop) -> None:
+def test_the_same_baskets_give_the_same_vectors(shop: Service) -> None:
     store(shop)
     found = [vectors(shop) for _ in range(2) if learn("embeddings", context_of(shop), {"full": True})]
     assert found[0] == found[1] != []
 
 
-def test_a_new_item_gets_a_vector_and_the_others_keep_theirs(shop: Shop) -> None:
+def test_a_new_item_gets_a_vector_and_the_others_keep_theirs(shop: Service) -> None:
     store(shop)
     learn("embeddings", context_of(shop), {"dimensions": 4})
     before = {row[0]: row for row in vectors(shop)}
@@ -207,7 +207,7 @@ def test_a_new_item_gets_a_vector_and_the_others_keep_theirs(shop: Shop) -> None
     assert learn("embeddings", context_of(shop), {"dimensions": 4, "full": True}).quality["made"] == 9
 
 
-def test_titles_are_close_by_their_words(shop: Shop) -> None:
+def test_titles_are_close_by_their_words(shop: Service) -> None:
     titles = {"a": "Green tea", "b": "Green teas, loose", "c": "Iron pan", "d": "Iron pans"}
     shop.writer.submit(Submission([Item(item_id=name, title=title) for name, title in titles.items()])).result()
     learn("embeddings", context_of(shop), {"from": "titles", "dimensions": 3})
@@ -216,14 +216,14 @@ def test_titles_are_close_by_their_words(shop: Shop) -> None:
     assert (found["other_item_id"], found["reason"]) == ("c", "close to Iron pans in its words")
 
 
-def test_of_items_that_are_as_near_the_index_may_find_any(shop: Shop) -> None:
+def test_of_items_that_are_as_near_the_index_may_find_any(shop: Service) -> None:
     titles = ["Green tea"] * 60 + ["Iron pan"] * 60
     items = [Item(item_id=f"i{place}", title=title) for place, title in enumerate(titles)]
     shop.writer.submit(Submission(items)).result()
     assert learn("embeddings", context_of(shop), {"from": "titles", "dimensions": 3}).quality["recall"] == 1
 
 
-def test_the_vectors_of_the_shop_are_indexed_and_newer_ones_take_their_place(shop: Shop) -> None:
+def test_the_vectors_of_the_shop_are_indexed_and_newer_ones_take_their_place(shop: Service) -> None:
     def bring(**vectors: list[float]) -> None:
         items = [Item(item_id=name, embedding=vector) for name, vector in vectors.items()]
         shop.writer.submit(Submission(items)).result()
@@ -239,7 +239,7 @@ def test_the_vectors_of_the_shop_are_indexed_and_newer_ones_take_their_place(sho
     assert [row["other_item_id"] for row in ask(shop, "similar_items", item_id="tea") if row["score"] > 0] == near
 
 
-def test_an_index_answers_as_looking_at_each_does_under_the_limits_of_readers(shop: Shop) -> None:
+def test_an_index_answers_as_looking_at_each_does_under_the_limits_of_readers(shop: Service) -> None:
     """A few thousand vectors, by the read-only connection, with the index that the exchange brought."""
     random = np.random.default_rng(5)
     made = random.normal(size=(3000, 16))

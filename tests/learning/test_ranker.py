@@ -15,7 +15,7 @@ from alsobought.learning.logistic import edges, fitted, judged
 from alsobought.learning.ranker import midnight
 from alsobought.learning.registry import learn
 from alsobought.learning.runs import latest
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.serving.answers import answer
 from alsobought.writer.submission import Submission
 from tests.conftest import NOON
@@ -26,7 +26,7 @@ CHEAP, DEAR = ("c1", "c2", "c3"), ("d1", "d2", "d3")
 SHOWN = tuple(f"page{number}" for number in range(12))
 
 
-def history(shop: Shop) -> None:
+def history(shop: Service) -> None:
     """In autumn everything stands with everything; in December people buy, with what is shown, only what is cheap."""
     items = [Item(item_id=item, title=item, category="All", price=1.0) for item in (*CHEAP, *SHOWN)]
     items += [Item(item_id=item, title=item, category="All", price=50.0) for item in DEAR]
@@ -47,20 +47,20 @@ def history(shop: Shop) -> None:
 
 
 @pytest.fixture(scope="module")
-def taught(make_shared_shop: Any) -> Shop:
-    shop: Shop = make_shared_shop()
+def taught(make_shared_shop: Any) -> Service:
+    shop: Service = make_shared_shop()
     history(shop)
     context = Context(shop.warehouse, ROOT, NOON, no_bar)
     learn("ranker", context, {"items": 100, "people": 20, "days": 31})
     return shop
 
 
-def weights(shop: Shop, model: str) -> list[dict[str, Any]]:
+def weights(shop: Service, model: str) -> list[dict[str, Any]]:
     sql = "select * from ranker_weights where model = {model:String} order by place, bucket"
     return shop.warehouse.rows(sql, {"model": model}).dicts()
 
 
-def test_what_people_then_bought_comes_first_although_as_many_baskets_held_the_other(taught: Shop) -> None:
+def test_what_people_then_bought_comes_first_although_as_many_baskets_held_the_other(taught: Service) -> None:
     asked = {"item_id": ["page0"], "limit": ["6"]}
     rows = answer(taught.library, taught.warehouse, "also_bought_ranked", asked, datetime(2025, 12, 1, tzinfo=UTC)).data
     baskets = {row[1]: row[4] for row in rows if row[4] is not None}
@@ -68,7 +68,7 @@ def test_what_people_then_bought_comes_first_although_as_many_baskets_held_the_o
     assert baskets["c1"] == baskets["d1"]
 
 
-def test_scores_are_the_weights_added_up(taught: Shop) -> None:
+def test_scores_are_the_weights_added_up(taught: Service) -> None:
     """By the table alone, as an analyst would: the slope times the value, and the bucket that the value lies in."""
     rows, features = weights(taught, "also_bought"), served(taught)
     names = list(dict.fromkeys(row["feature"] for row in rows))
@@ -87,7 +87,7 @@ def test_scores_are_the_weights_added_up(taught: Shop) -> None:
         assert score == pytest.approx(np.exp(total), rel=1e-4, abs=1e-6)
 
 
-def served(shop: Shop) -> dict[str, dict[str, float]]:
+def served(shop: Service) -> dict[str, dict[str, float]]:
     """The features of page0's candidates on the first of December, as the pipe has them."""
     asked = {"item_id": ["page0"], "limit": ["300"]}
     found = answer(shop.library, shop.warehouse, "item_features", asked, datetime(2025, 12, 1, tzinfo=UTC))
@@ -95,7 +95,7 @@ def served(shop: Shop) -> dict[str, dict[str, float]]:
     return {row[1]: dict(zip(names, row, strict=True)) for row in found.data}
 
 
-def test_what_is_served_is_what_was_learnt_of(taught: Shop) -> None:
+def test_what_is_served_is_what_was_learnt_of(taught: Service) -> None:
     """Asked on the day as of which was learnt, the pipe's text has the learner's numbers, although more came since."""
     begin = datetime(2025, 12, 1, tzinfo=UTC)
     context = Context(taught.warehouse, ROOT, NOON, no_bar)
@@ -109,7 +109,7 @@ def test_what_is_served_is_what_was_learnt_of(taught: Shop) -> None:
         assert [found[other][name] for other in others] == pytest.approx(learnt[name].tolist(), rel=1e-9), name
 
 
-def test_the_table_has_the_features_in_the_order_of_the_macros(taught: Shop) -> None:
+def test_the_table_has_the_features_in_the_order_of_the_macros(taught: Service) -> None:
     """Scores take a feature by its place."""
     for model, file in (("also_bought", "ranker.sql"), ("rank", "candidates.sql")):
         text = (ROOT / "sql" / "macros" / file).read_text()
@@ -118,7 +118,7 @@ def test_the_table_has_the_features_in_the_order_of_the_macros(taught: Shop) -> 
         assert names == list(enumerate((name.strip() for name in listed.split(",")), start=1))
 
 
-def test_quality_is_told_beside_the_formula(taught: Shop) -> None:
+def test_quality_is_told_beside_the_formula(taught: Service) -> None:
     run = latest(taught.warehouse)["ranker"]
     assert run.quality["also_bought_auc"] > run.quality["also_bought_auc_of_formula"]
     assert run.quality["also_bought_log_loss"] < run.quality["also_bought_log_loss_of_formula"]
@@ -126,7 +126,7 @@ def test_quality_is_told_beside_the_formula(taught: Shop) -> None:
     assert run.rows == {"ranker_weights": len(weights(taught, "also_bought")) + len(weights(taught, "rank"))}
 
 
-def test_nothing_to_learn_of_is_said(shop: Shop) -> None:
+def test_nothing_to_learn_of_is_said(shop: Service) -> None:
     with pytest.raises(Unusable, match="too little was bought since 2025-12-04"):
         learn("ranker", Context(shop.warehouse, ROOT, NOON, no_bar), {})
 

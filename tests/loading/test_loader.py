@@ -17,8 +17,8 @@ from alsobought.events import Event, Rules
 from alsobought.loading.loader import Report, Stream, Task, load_file
 from alsobought.loading.mapping import Columns
 from alsobought.loading.readers import Rows
-from alsobought.loading.rejects import Refusals
-from alsobought.service.service import Shop
+from alsobought.loading.rejects import Rejects
+from alsobought.service.service import Service
 from alsobought.storage.ledger import known_offsets, resume_at
 from alsobought.writer.submission import Stored, Submission
 from tests.conftest import NOON
@@ -37,16 +37,16 @@ def _silent(_: Rows) -> Iterator[Callable[[int], object]]:
     yield lambda _: None
 
 
-def load(shop: Shop, file: Path, **columns: Any) -> Report:
+def load(shop: Service, file: Path, **columns: Any) -> Report:
     task = Task("events", file, columns=Columns(**columns))
-    return load_file(task, shop.writer, Rules(shop.clock()), Refusals(None), _silent)
+    return load_file(task, shop.writer, Rules(shop.clock()), Rejects(None), _silent)
 
 
 @pytest.fixture
-def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Shop, str], None]:
+def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service, str], None]:
     """`refusing(shop, "i20")`: batches that begin with this item are refused, until it is called with another."""
 
-    def refuse(shop: Shop, item: str) -> None:
+    def refuse(shop: Service, item: str) -> None:
         insert = type(shop.writer)._insert
 
         def maybe(table: str, lines: bytes, token: str) -> None:
@@ -60,7 +60,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Shop, str], None]:
 
 
 def test_nothing_of_a_source_is_stored_behind_a_batch_that_failed(
-    make_shop: Callable[..., Shop], refusing: Callable[[Shop, str], None]
+    make_shop: Callable[..., Service], refusing: Callable[[Service, str], None]
 ) -> None:
     shop = make_shop(batch_rows=10)
     refusing(shop, "i20")
@@ -85,7 +85,7 @@ def test_nothing_of_a_source_is_stored_behind_a_batch_that_failed(
 
 @pytest.mark.parametrize("batch_rows", [10, 25, 1000])
 def test_a_failure_goes_down_the_line_however_submissions_share_batches(
-    make_shop: Callable[..., Shop], refusing: Callable[[Shop, str], None], batch_rows: int
+    make_shop: Callable[..., Service], refusing: Callable[[Service, str], None], batch_rows: int
 ) -> None:
     shop = make_shop(batch_rows=batch_rows, batch_seconds=0.2)
     refusing(shop, "i20")
@@ -102,9 +102,9 @@ def test_a_failure_goes_down_the_line_however_submissions_share_batches(
     assert shop.writer.submit(submission(0, "other")).result().rows == 10
 
 
-def test_offsets_are_known_however_long_ago_they_were_stored(make_shop: Callable[..., Shop], tmp_path: Path) -> None:
+def test_offsets_are_known_however_long_ago_they_were_stored(make_shop: Callable[..., Service], tmp_path: Path) -> None:
     now = [NOON]
-    shop = make_shop(clock=lambda: now[0], batch_rows=10, repeat_days=7)
+    shop = make_shop(clock=lambda: now[0], batch_rows=10, dedup_window_days=7)
     file = write(tmp_path / "e.ndjson", *(VIEW | {"timestamp": "1971-01-01T00:00:00Z"} for _ in range(35)))
     assert load(shop, file).stored == 35
     now[0] += timedelta(days=300)
@@ -115,7 +115,7 @@ def test_offsets_are_known_however_long_ago_they_were_stored(make_shop: Callable
     assert len(stored(shop)) == 35
 
 
-def test_known_offsets_are_those_of_the_events_not_the_range_of_the_ledger(shop: Shop) -> None:
+def test_known_offsets_are_those_of_the_events_not_the_range_of_the_ledger(shop: Service) -> None:
     rows = submission(0)
     shop.writer.submit(Submission(rows.rows[:3], "file", [2, 5, 9])).result()
     assert known_offsets(shop.warehouse, "file", 0, 0, 5) == {2, 5}
@@ -126,7 +126,7 @@ def test_known_offsets_are_those_of_the_events_not_the_range_of_the_ledger(shop:
 
 
 def test_another_reading_that_is_cut_short_goes_on_by_its_own_batches(
-    make_shop: Callable[..., Shop], tmp_path: Path, refusing: Callable[[Shop, str], None]
+    make_shop: Callable[..., Service], tmp_path: Path, refusing: Callable[[Service, str], None]
 ) -> None:
     """The first reading stored the last row: the second must not begin behind it."""
     shop = make_shop(batch_rows=10)

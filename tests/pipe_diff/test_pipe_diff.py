@@ -18,7 +18,7 @@ from alsobought.pipe_diff.markdown import markdown
 from alsobought.pipe_diff.people import People, names_a_person
 from alsobought.pipe_diff.report import Report, Thresholds, missed, ratio
 from alsobought.pipe_diff.requests import Request, read_requests, recorded, write_requests
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.storage.warehouse import Rows, Warehouse
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
@@ -64,7 +64,7 @@ Sides = Callable[..., tuple[Side, Side]]
 
 
 @pytest.fixture(scope="module")
-def shop(make_shared_shop: Callable[..., Shop]) -> Shop:
+def shop(make_shared_shop: Callable[..., Service]) -> Service:
     """For tests that only read, or write about somebody else. By the clock of today: old requests would go."""
     shop = make_shared_shop(utc_now)
     views = {"ada": {"tea": 3, "mug": 2, "pot": 1}, "bob": {"tea": 1}}
@@ -79,7 +79,7 @@ def shop(make_shared_shop: Callable[..., Shop]) -> Shop:
 
 
 @pytest.fixture
-def sides(shop: Shop, tmp_path: Path) -> Sides:
+def sides(shop: Service, tmp_path: Path) -> Sides:
     """`sides("seen", seen=("desc", "asc"))`: the pipe as it is above, and with one word for another."""
 
     def made(name: str, **changes: tuple[str, str]) -> tuple[Side, Side]:
@@ -95,7 +95,7 @@ def sides(shop: Shop, tmp_path: Path) -> Sides:
     return made
 
 
-def asked(shop: Shop, both: tuple[Side, Side], *requests: Request, warehouse: Warehouse | None = None) -> list[Pair]:
+def asked(shop: Service, both: tuple[Side, Side], *requests: Request, warehouse: Warehouse | None = None) -> list[Pair]:
     pipe = both[0].pipe or both[1].pipe
     assert pipe
     return replay(*both, warehouse or shop.warehouse, pipe.name, requests, NOON, lambda _: None)
@@ -109,7 +109,7 @@ ADA, BOB = Request({"user_id": ["ada"]}, times=3), Request({"user_id": ["bob"]})
 EVE = Request({"user_id": ["eve"]})  # never there: the fallback answers
 
 
-def test_the_same_text_says_the_same(shop: Shop, sides: Sides) -> None:
+def test_the_same_text_says_the_same(shop: Service, sides: Sides) -> None:
     both = sides("seen")
     made = compared(both, asked(shop, both, ADA, BOB, EVE), min_overlap=1, max_rows_read=1, max_empty=0)
     assert made.lists
@@ -122,7 +122,7 @@ def test_the_same_text_says_the_same(shop: Shop, sides: Sides) -> None:
     assert (made.examples, made.only_old, made.only_new, made.missed) == ([], [], [], [])
 
 
-def test_what_changed_is_counted_by_hand(shop: Shop, sides: Sides) -> None:
+def test_what_changed_is_counted_by_hand(shop: Service, sides: Sides) -> None:
     both = sides("seen", seen=("times desc, item_id\nlimit {{ top }}", "times, item_id\nlimit 2 + 0 * {{ top }}"))
     made = compared(both, asked(shop, both, ADA, BOB))
     assert made.lists  # ada, 3 of 4: tea mug pot → pot mug; bob: tea → tea
@@ -137,7 +137,7 @@ def test_what_changed_is_counted_by_hand(shop: Shop, sides: Sides) -> None:
     assert (made.old.items, made.new.items, made.only_old, made.only_new) == (3, 3, [], []), "bob still sees the tea"
 
 
-def test_items_that_one_side_never_shows_and_other_values_are_told(shop: Shop, sides: Sides) -> None:
+def test_items_that_one_side_never_shows_and_other_values_are_told(shop: Service, sides: Sides) -> None:
     both = sides("seen", seen=("where user_id", "where item_id != 'tea' and user_id"))
     made = compared(both, asked(shop, both, ADA))
     assert [(one.item, one.times) for one in made.only_old] == [("tea", 3)]
@@ -147,14 +147,14 @@ def test_items_that_one_side_never_shows_and_other_values_are_told(shop: Shop, s
     assert (made.lists.values, made.lists.rank_biased) == (1, 1)
 
 
-def sides_again(both: tuple[Side, Side], shop: Shop, text: str) -> tuple[Side, Side]:
+def sides_again(both: tuple[Side, Side], shop: Service, text: str) -> tuple[Side, Side]:
     """The same with another new text."""
     folder = both[1].library.folder
     (folder / "seen.sql").write_text(text)
     return both[0], side("new", folder.parent, shop.warehouse, "seen")
 
 
-def test_answers_for_several_keys_are_compared_list_by_list(shop: Shop, sides: Sides) -> None:
+def test_answers_for_several_keys_are_compared_list_by_list(shop: Service, sides: Sides) -> None:
     both = sides("many", many=("'-', event_type", "if(item_id = 'tea', '-', '+'), event_type"))
     (pair,) = asked(shop, both, Request({"item_id": ["tea", "mug"]}))
     assert pair.new.lists == {"tea": ["tea-view"], "mug": ["mug+view"]}
@@ -169,7 +169,7 @@ def test_answers_for_several_keys_are_compared_list_by_list(shop: Shop, sides: S
         assert compared(turned, [pair]).examples[0].key == "person 1"
 
 
-def test_errors_fail_only_where_the_old_text_had_none(shop: Shop, sides: Sides) -> None:
+def test_errors_fail_only_where_the_old_text_had_none(shop: Service, sides: Sides) -> None:
     both = sides("seen", seen=("10 (1..100)", "3 (1..5)"))
     pairs = asked(shop, both, ADA, Request({"user_id": ["ada"], "top": ["7"]}), Request({"top": [3]}))
     made = compared(both, pairs)
@@ -182,7 +182,7 @@ def test_errors_fail_only_where_the_old_text_had_none(shop: Shop, sides: Sides) 
     assert "❌" in markdown(made)
 
 
-def test_columns_that_go_or_change_their_type_fail_unless_allowed(shop: Shop, sides: Sides) -> None:
+def test_columns_that_go_or_change_their_type_fail_unless_allowed(shop: Service, sides: Sides) -> None:
     both = sides("seen", seen=("sum(user_items.events) as times", "1 as a, toString(sum(user_items.events)) as times"))
     pairs = asked(shop, both, ADA)
     assert compared(both, pairs).missed == ["the column times was Int64 and is String"]
@@ -192,7 +192,7 @@ def test_columns_that_go_or_change_their_type_fail_unless_allowed(shop: Shop, si
     assert compared(turned, asked(shop, turned, ADA)).missed[0] == "the column a is gone"
 
 
-def test_each_threshold_fails_by_its_own_number(shop: Shop, sides: Sides) -> None:
+def test_each_threshold_fails_by_its_own_number(shop: Service, sides: Sides) -> None:
     both = sides("seen", seen=("where user_id", "where 1 = 0 and user_id"), most=("count()", "count() - 100"))
     made = compared(both, asked(shop, both, ADA, BOB))
     assert (made.new.fallback, made.new.empty) == (1, 0)
@@ -215,7 +215,7 @@ def test_each_threshold_fails_by_its_own_number(shop: Shop, sides: Sides) -> Non
     assert missed(made, Thresholds(min_overlap=0.1, max_slower=1.6, max_empty=0.25)) == []
 
 
-def test_a_parameter_that_one_side_does_not_know_is_left_out_and_counted(shop: Shop, sides: Sides) -> None:
+def test_a_parameter_that_one_side_does_not_know_is_left_out_and_counted(shop: Service, sides: Sides) -> None:
     both = sides("seen", seen=("top      UInt16", "most     UInt16"))
     text = SEEN.replace("top      UInt16", "most     UInt16").replace("{{ top }}", "{{ most }}")
     both = sides_again(both, shop, text)
@@ -237,7 +237,7 @@ class Moving(Warehouse):
         return msgspec.structs.replace(found, data=[*found.data, [f"n{min(self._reads, self._times)}", 1]])
 
 
-def test_what_is_stored_meanwhile_is_no_difference(shop: Shop, sides: Sides) -> None:
+def test_what_is_stored_meanwhile_is_no_difference(shop: Service, sides: Sides) -> None:
     both = sides("seen")
     (pair,) = asked(shop, both, ADA, warehouse=Moving(shop.warehouse, 4))  # two to warm up, two of the first pair
     assert (pair.steady, pair.old.rows) == (True, pair.new.rows)
@@ -249,7 +249,7 @@ def test_what_is_stored_meanwhile_is_no_difference(shop: Shop, sides: Sides) -> 
 # People
 
 
-def test_nobody_is_named_unless_asked_for(shop: Shop, sides: Sides) -> None:
+def test_nobody_is_named_unless_asked_for(shop: Service, sides: Sides) -> None:
     both = sides("seen", seen=("times desc", "times"))
     pairs = asked(shop, both, ADA, Request({"user_id": ["ada", "ada"]}))
     for shown in (msgspec.json.encode(compared(both, pairs)).decode(), markdown(compared(both, pairs))):
@@ -281,7 +281,7 @@ def test_words_for_people_are_known_in_one_and_in_many() -> None:
     assert not any(map(names_a_person, ["item_id", "category", "limit", "words", "uses", "address", "paid"]))
 
 
-def test_markdown_shows_what_strangers_typed_as_they_typed_it(shop: Shop, sides: Sides) -> None:
+def test_markdown_shows_what_strangers_typed_as_they_typed_it(shop: Service, sides: Sides) -> None:
     both = sides("many", many=("'-', event_type", "'+', event_type"))
     evil = "tea` | @all <b>\x1b[31m\n# head"
     pairs = asked(shop, both, Request({"item_id": ["tea", evil]}))
@@ -294,14 +294,14 @@ def test_markdown_shows_what_strangers_typed_as_they_typed_it(shop: Shop, sides:
 
 
 def test_recorded_requests_are_the_newest_distinct_ones_with_how_often_they_were_asked(
-    shop: Shop, client: FlaskClient
+    shop: Service, client: FlaskClient
 ) -> None:
     for path in ("item_id=tea&limit=3", "limit=3&item_id=tea", "item_id=mug", "limit=3&item_id=tea", "item_id=pot"):
         assert client.get(f"/pipes/also_bought?{path}").status_code == 200
     assert client.get("/pipes/also_bought").status_code == 400
     assert client.get("/pipes/trending").status_code == 200
-    assert shop.recorder
-    shop.recorder.flush()
+    assert shop.request_log
+    shop.request_log.flush()
     tea = Request({"item_id": ["tea"], "limit": ["3"]}, 3)
     found = recorded(shop.warehouse, "also_bought", 200)
     assert sorted(found, key=str) == sorted([tea, *(Request({"item_id": [one]}) for one in ("mug", "pot"))], key=str)

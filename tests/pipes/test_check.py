@@ -12,7 +12,7 @@ from alsobought.errors import PipeFault
 from alsobought.pipes.check import check, tables_of
 from alsobought.pipes.columns import hidden_columns
 from alsobought.pipes.scopes import scopes
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 
 TABLES = {"items", "events", "user_items", "item_hours", "catalogue"}
 END = " order by 1 limit 10"
@@ -214,7 +214,7 @@ def test_what_belongs_in_a_pipe_passes(sql: str) -> None:
     check(sql, TABLES)
 
 
-def test_the_engine_runs_what_passes(shop: Shop) -> None:
+def test_the_engine_runs_what_passes(shop: Service) -> None:
     """Otherwise the list above would prove nothing."""
     given = {"a": "tea", "b": 5, "c": ["tea"]}
     for sql in GOOD.values():
@@ -330,7 +330,7 @@ def check_only(sql: str) -> exp.Expr:
     return sqlglot.parse_one(sql, dialect="clickhouse")
 
 
-def test_an_alias_does_win_in_the_engine(shop: Shop) -> None:
+def test_an_alias_does_win_in_the_engine(shop: Service) -> None:
     """Otherwise the rule would be a superstition."""
     sql = "select {} as a from (select 1 as a, 2 as b) where a = 2"
     assert shop.warehouse.rows(sql.format("b")).data == [[2]]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.project import ROOT, project_folder
 
@@ -27,7 +27,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(make_shared_shop: Callable[..., Shop], home: Path) -> FlaskClient:
+def client(make_shared_shop: Callable[..., Service], home: Path) -> FlaskClient:
     """A shop in which five items trend, tea most; it is noon of 2026-01-01."""
     client = create_app(make_shared_shop(home=str(home))).test_client()
     items = [{"item_id": item, "category": category} for item, category in CATEGORIES.items()]

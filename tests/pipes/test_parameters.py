@@ -11,7 +11,7 @@ import pytest
 from alsobought.errors import BadParameters
 from alsobought.pipes.declaration import declared
 from alsobought.pipes.parameters import Listed, Parameter, values
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 
 
 def one(kind: str, value: Any, **more: Any) -> Any:
@@ -283,7 +283,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("line", KINDS)
-def test_whatever_comes_is_a_value_of_the_type_or_a_short_refusal(shop: Shop, line: str) -> None:
+def test_whatever_comes_is_a_value_of_the_type_or_a_short_refusal(shop: Service, line: str) -> None:
     parameter = declared(line, 1)
     bound = []
     for value in STRANGE:
@@ -346,21 +346,21 @@ HOSTILE = [
 ]
 
 
-def test_values_reach_the_engine_as_they_were_given(shop: Shop) -> None:
+def test_values_reach_the_engine_as_they_were_given(shop: Service) -> None:
     parameters = [Parameter("a", "String", "x"), Parameter("b", "String", "x", repeated=True)]
     for value in HOSTILE:
         bound = values(parameters, {"a": [value], "b": [value, "end"]})
         assert shop.warehouse.rows("select {a:String}, {b:Array(String)}", bound).data == [[value, [value, "end"]]]
 
 
-def test_a_time_reaches_the_engine_in_utc(shop: Shop) -> None:
+def test_a_time_reaches_the_engine_in_utc(shop: Service) -> None:
     parameter = Parameter("a", "DateTime", "x")
     bound = values([parameter], {"a": ["2026-01-31T12:00:00+05:00"]})
     rows = shop.warehouse.rows(f"select {{a:{parameter.sql_type}}}", bound)
     assert rows.data == [["2026-01-31T07:00:00.000Z"]]
 
 
-def test_the_largest_and_smallest_numbers_reach_the_engine(shop: Shop) -> None:
+def test_the_largest_and_smallest_numbers_reach_the_engine(shop: Service) -> None:
     for kind, low, high in (("UInt64", 0, 2**64 - 1), ("Int64", -(2**63), 2**63 - 1), ("UInt8", 0, 255)):
         bound = values([Parameter("a", kind, "x", repeated=True)], {"a": [str(low), str(high)]})
         assert shop.warehouse.rows(f"select {{a:Array({kind})}}", bound).data == [[[low, high]]]

@@ -22,10 +22,10 @@ from alsobought.errors import Unusable
 from alsobought.events import Event
 from alsobought.privacy.erasure import Receipt, Verified, verify
 from alsobought.privacy.export import export
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.storage.retention import MARGIN, horizon, keep
 from alsobought.web.factory import create_app
-from alsobought.writer.recovery import heal
+from alsobought.writer.recovery import recover
 from alsobought.writer.submission import Submission, utc_now
 from alsobought.writer.writer import Writer
 from tests.counts.test_invariant import CHECKS, START, _checked, _happened, events, rebuilt
@@ -37,11 +37,11 @@ FORGOTTEN_AT = START + timedelta(minutes=150)
 
 
 @pytest.fixture(scope="module")
-def emptied(on: Engine) -> Iterator[Callable[[], Shop]]:
+def emptied(on: Engine) -> Iterator[Callable[[], Service]]:
     shop = on.shop("users", clock=lambda: FORGOTTEN_AT)
     shop.writer.stop()  # each example has its own
 
-    def emptied() -> Shop:
+    def emptied() -> Service:
         empty(shop)
         return shop
 
@@ -72,7 +72,7 @@ steps = st.lists(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each example takes seconds
 )
 def test_after_every_step_every_table_is_that_of_the_users_who_are_left_under_the_names_they_have(
-    emptied: Callable[[], Shop], steps: list[list[Event] | tuple[str, ...]]
+    emptied: Callable[[], Service], steps: list[list[Event] | tuple[str, ...]]
 ) -> None:
     """`kept` is what should be stored, in the order it came."""
     shop = _restarted(emptied())
@@ -104,7 +104,7 @@ def test_after_every_step_every_table_is_that_of_the_users_who_are_left_under_th
             case ("restart",):
                 shop = _restarted(shop)
             case ("replay",):
-                heal(shop.warehouse)
+                recover(shop.warehouse)
             case ("rebuild", str(table)):
                 rebuilt(shop, table)
             case ("optimize",):
@@ -115,7 +115,7 @@ def test_after_every_step_every_table_is_that_of_the_users_who_are_left_under_th
     shop.writer.stop()
 
 
-def _restarted(shop: Shop) -> Shop:
+def _restarted(shop: Service) -> Service:
     shop.writer.stop()
     shop = replace(shop, writer=Writer(shop.warehouse, shop.settings, shop.clock))
     shop.writer.start()
@@ -123,7 +123,7 @@ def _restarted(shop: Shop) -> Shop:
 
 
 def _stored(
-    shop: Shop, sent: list[Event], kept: list[Event], account: Mapping[str, str], forgotten: Set[str]
+    shop: Service, sent: list[Event], kept: list[Event], account: Mapping[str, str], forgotten: Set[str]
 ) -> list[Event]:
     """Sends these events, and returns those that should be new."""
     if sent:
@@ -142,7 +142,7 @@ def _time(event: Event) -> datetime:
     return event.timestamp
 
 
-def test_what_a_guest_did_and_what_still_comes_of_the_guest_is_the_accounts(shop: Shop) -> None:
+def test_what_a_guest_did_and_what_still_comes_of_the_guest_is_the_accounts(shop: Service) -> None:
     client = create_app(shop).test_client()
     seen = {"event_type": "view", "session_id": "s9"}
     client.post("/events?wait=true", json=[{**seen, "item_id": "tea"}, {**VIEW, "user_id": "ada", "item_id": "mug"}])
@@ -165,7 +165,7 @@ def shown(client: FlaskClient, user: str) -> list[str]:
     return [row["item_id"] for row in found["data"]]
 
 
-def test_an_account_that_is_merged_takes_its_guests_along_and_goes_with_them(shop: Shop) -> None:
+def test_an_account_that_is_merged_takes_its_guests_along_and_goes_with_them(shop: Service) -> None:
     send(shop, *({**VIEW, "user_id": user} for user in ("s1", "old", "new")))
     shop.do("merge", "s1", "old")
     shop.do("merge", "old", "new")
@@ -193,7 +193,7 @@ def test_an_account_that_is_merged_takes_its_guests_along_and_goes_with_them(sho
         ([], "expected `object`, got `array`"),
     ],
 )
-def test_a_merge_that_makes_no_sense_is_told_what_would(shop: Shop, body: object, told: str) -> None:
+def test_a_merge_that_makes_no_sense_is_told_what_would(shop: Service, body: object, told: str) -> None:
     shop.do("merge", "s0", "ada")
     got = create_app(shop).test_client().post("/users/merge", json=body)
     assert got.status_code == 400
@@ -201,7 +201,7 @@ def test_a_merge_that_makes_no_sense_is_told_what_would(shop: Shop, body: object
     assert told in f"{error['message']}. {error['hint']}"
 
 
-def test_awkward_names_are_forgotten_and_merged_like_all_others(shop: Shop) -> None:
+def test_awkward_names_are_forgotten_and_merged_like_all_others(shop: Service) -> None:
     names = [AWKWARD, "' or 1 = 1 --", "{user:String}", "\\", "5"]
     send(shop, *({**VIEW, "user_id": name} for name in [*names, "ada"]))
     for name in names[:3]:
@@ -212,7 +212,7 @@ def test_awkward_names_are_forgotten_and_merged_like_all_others(shop: Shop) -> N
     assert wrong(shop) == {}
 
 
-def test_a_receipt_says_what_went_and_is_proved_again(shop: Shop) -> None:
+def test_a_receipt_says_what_went_and_is_proved_again(shop: Service) -> None:
     send(shop, *({**VIEW, "user_id": user, "item_id": item} for user in ("ada", "bruno") for item in ("tea", "mug")))
     receipt = msgspec.convert(shop.do("forget", "ada"), Receipt)
     rows = {part.table: (part.rows_before, part.rows_after) for part in receipt.tables}
@@ -231,20 +231,20 @@ def test_a_receipt_says_what_went_and_is_proved_again(shop: Shop) -> None:
     assert verify(shop.warehouse, receipt).left["user_items"] == 1
 
 
-def test_a_forgotten_user_is_in_no_recorded_request_and_no_dead_letter(make_shop: Callable[..., Shop]) -> None:
+def test_a_forgotten_user_is_in_no_recorded_request_and_no_dead_letter(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(utc_now, record_requests=True)  # old requests expire
     client = create_app(shop).test_client()
     for user in ("5", "ada"):
         client.get(f"/pipes/recently_viewed?user_id={user}")
         client.get(f"/pipes/also_bought?item_id={user}")
-    assert shop.recorder
-    shop.recorder.flush()
+    assert shop.request_log
+    shop.request_log.flush()
     letter = {"source": "k", "topic": "events", "partition": 0, "reason": "r", "encoding": "utf-8", "noted_at": 0}
     bodies = ['{"user_id": "5"}', '{"user_id": "ada", "item_id": "5"}', '{"userId":"5"}', "5"]
     lines = [msgspec.json.encode({**letter, "offset": n, "body": body}) for n, body in enumerate(bodies)]
     shop.warehouse.insert("dead_letters", b"\n".join(lines))
     shop.do("forget", "5")
-    shop.recorder.flush()
+    shop.request_log.flush()
     database = shop.settings.database
     asked = shop.warehouse.trusted_rows(f"select parameters from {database}.requests order by all").data
     assert [row[0] for row in asked] == ['{"item_id":["5"]}', '{"item_id":["ada"]}', '{"user_id":["ada"]}']
@@ -252,7 +252,7 @@ def test_a_forgotten_user_is_in_no_recorded_request_and_no_dead_letter(make_shop
     assert left == [[1], [3]]
 
 
-def test_an_export_has_all_that_is_stored_about_one_user(shop: Shop) -> None:
+def test_an_export_has_all_that_is_stored_about_one_user(shop: Service) -> None:
     send(shop, {**VIEW, "user_id": "ada", "category": "Tea"}, {**VIEW, "user_id": "s1"}, {**VIEW, "user_id": "bruno"})
     shop.do("merge", "s1", "ada")
     found = dict(export(shop.warehouse, "ada"))
@@ -263,24 +263,24 @@ def test_an_export_has_all_that_is_stored_about_one_user(shop: Shop) -> None:
     assert not any(dict(export(shop.warehouse, "nobody")).values())
 
 
-def test_nothing_from_before_is_stored_again_into_tables_that_have_changed_since(shop: Shop) -> None:
+def test_nothing_from_before_is_stored_again_into_tables_that_have_changed_since(shop: Service) -> None:
     send(shop, {**VIEW, "user_id": "ada"}, {**VIEW, "user_id": "bruno"})
     shop.do("forget", "ada")
-    heal(shop.warehouse)
+    recover(shop.warehouse)
     assert stored(shop, "user_id") == ["bruno"]
     assert wrong(shop) == {}
 
 
-def test_events_without_a_zone_of_a_forgotten_user_are_in_utc(shop: Shop) -> None:
+def test_events_without_a_zone_of_a_forgotten_user_are_in_utc(shop: Service) -> None:
     shop.do("forget", "ada")
     send(shop, *({**VIEW, "user_id": "ada", "timestamp": f"2026-01-01T{time}:00"} for time in ("11:59", "12:01")))
     assert stored(shop, "toString(timestamp)") == ["2026-01-01 12:01:00.000"]
 
 
-def test_what_expired_is_not_seen_and_what_is_left_is_taken_out_exactly(make_shop: Callable[..., Shop]) -> None:
+def test_what_expired_is_not_seen_and_what_is_left_is_taken_out_exactly(make_shop: Callable[..., Service]) -> None:
     """An order of three lines, of which the first has expired: its pairs were counted, and its first line is remembered."""
     now = utc_now() - timedelta(days=20)
-    shop = make_shop(lambda: now, events_days=10)
+    shop = make_shop(lambda: now, event_retention_days=10)
     bought = {"event_type": "purchase", "order_id": "o1", "timestamp": now}
     for user in ("ada", "bruno"):
         send(shop, *({**bought, "user_id": user, "item_id": item} for item in ("tea", "mug")))
@@ -304,17 +304,17 @@ def test_what_expired_is_not_seen_and_what_is_left_is_taken_out_exactly(make_sho
 
 
 def test_events_expire_by_setting_and_what_an_earlier_setting_let_go_is_remembered(
-    make_shop: Callable[..., Shop],
+    make_shop: Callable[..., Service],
 ) -> None:
-    def made(shop: Shop) -> str:
+    def made(shop: Service) -> str:
         sql = "select create_table_query from system.tables where database = {database:String} and name = 'events'"
         return str(shop.warehouse.trusted_rows(sql, {"database": shop.settings.database}).data[0][0])
 
-    shop = make_shop(lambda: START, events_days=10)
+    shop = make_shop(lambda: START, event_retention_days=10)
     assert "TTL toDateTime(intDiv(seq, 1000000)) + toIntervalDay(10)" in made(shop)
     assert horizon(shop.warehouse, shop.settings, START) == micros(START - timedelta(days=10) + MARGIN)
     now = START + timedelta(days=3)
-    settings = msgspec.structs.replace(shop.settings, events_days=0)
+    settings = msgspec.structs.replace(shop.settings, event_retention_days=0)
     assert keep(shop.warehouse, settings, now, shop.writer.take_seq())
     assert "TTL" not in made(shop)
     assert horizon(shop.warehouse, settings, now + timedelta(days=90)) == micros(now - timedelta(days=10) + MARGIN)
@@ -324,7 +324,7 @@ def micros(time: datetime) -> int:
     return int(time.timestamp() * 1_000_000)
 
 
-def send(shop: Shop, *events: Mapping[str, object]) -> None:
+def send(shop: Service, *events: Mapping[str, object]) -> None:
     rows = [msgspec.convert({"timestamp": BEFORE, **event}, Event) for event in events]
     shop.writer.submit(Submission(rows)).result()
 

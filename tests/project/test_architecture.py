@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +68,16 @@ def test_packages_say_what_they_are_for_and_nothing_else() -> None:
     for path in (ROOT / "app").rglob("__init__.py"):
         assert ast.get_docstring(tree(path)), path
         assert len(tree(path).body) == 1, path
+
+
+def test_the_page_on_architecture_lists_every_package_at_its_level_and_only_modules_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    listed = {name: int(level) for level, name in re.findall(r"^\| (\d) \| `(\w+)` \|", page, re.M)}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"][:-1]
+    assert listed == {name: len(layers) - nth for nth, layer in enumerate(layers) for name in layer.split(" | ")}
+    named = set(re.findall(r"`((?:%s)\.\w+)`" % "|".join(listed), page))
+    assert {f"alsobought.{name}" for name in named} <= set(modules())
 
 
 @pytest.mark.parametrize("module", modules())

@@ -25,7 +25,7 @@ import pytest
 import yaml
 
 from alsobought.cli.main import main
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.settings import PREFIX, Settings, read_settings
 from tests.support.process import free_port, running
 from tests.support.project import ROOT
@@ -49,7 +49,7 @@ class Mounted(msgspec.Struct, forbid_unknown_fields=True):
     target: str
 
 
-class Service(msgspec.Struct, forbid_unknown_fields=True):
+class ComposeService(msgspec.Struct, forbid_unknown_fields=True):
     image: str
     restart: str
     build: str = ""
@@ -70,7 +70,7 @@ class Compose(msgspec.Struct, forbid_unknown_fields=True):
     """The part of the format that is used here: a key with a typing error is no key of it."""
 
     name: str
-    services: dict[str, Service]
+    services: dict[str, ComposeService]
     configs: dict[str, dict[str, str]]
     volumes: dict[str, None]
 
@@ -91,7 +91,7 @@ DOCKERFILE = [
 ]
 
 
-def of_ours() -> dict[str, Service]:
+def of_ours() -> dict[str, ComposeService]:
     return {name: service for name, service in COMPOSE.services.items() if service.build}
 
 
@@ -153,7 +153,7 @@ def test_the_user_that_reads_the_dictionary_stays_and_cannot_come_from_outside()
         assert "source(clickhouse(query" in text, "it names no user, so the server takes `default`"
 
 
-def test_the_server_is_of_the_version_that_the_tests_run_on(shop: Shop) -> None:
+def test_the_server_is_of_the_version_that_the_tests_run_on(shop: Service) -> None:
     version = str(shop.warehouse.value("select version()"))
     image, _, tag = COMPOSE.services["clickhouse"].image.partition(":")
     assert (image, tag) == ("clickhouse/clickhouse-server", ".".join(version.split(".")[:2]))

@@ -15,7 +15,7 @@ import msgspec
 from alsobought import errors
 from alsobought.authoring.pipe_tests import bench, cases_of
 from alsobought.cli.main import main
-from alsobought.service.service import open_shop
+from alsobought.service.service import open_service
 from alsobought.settings import PREFIX, Settings, sentences
 from alsobought.web.factory import create_app
 from tests.support.process import running, write
@@ -133,28 +133,17 @@ def test_every_command_of_the_readme_exists() -> None:
             command = command.commands[word]
 
 
-def test_the_map_of_the_folders_names_every_module() -> None:
-    block = README.partition("## Where things are")[2].split("```")[1]
-    modules = {path.stem for path in (ROOT / "app").glob("*.py")} | {
-        path.parent.name for path in (ROOT / "app").glob("*/__init__.py")
-    }
-    for module in modules - {"__init__", "progress"}:
-        assert re.search(rf"\b{module.split('_')[0]}\b", block), module
-    for folder in re.findall(r"^(\w[\w/]*)/ ", block, re.M):
-        assert (ROOT / folder).is_dir()
-
-
 def test_the_pipe_of_the_readme_that_reads_requests_answers(tmp_path: Path) -> None:
     project_folder(tmp_path)
     (tmp_path / "pipes" / "asked.sql").write_text(_block("sql", "from requests"))
     settings = Settings(home=str(tmp_path), dsn="chdb://:memory:", database="readme")
-    shop = open_shop(settings)
+    shop = open_service(settings)
     try:
         client = create_app(shop).test_client()
         for path in ("trending", "trending", "also_bought?item_id=tea"):
             assert client.get(f"/pipes/{path}").status_code == 200
-        assert shop.recorder
-        shop.recorder.flush()
+        assert shop.request_log
+        shop.request_log.flush()
         rows = json.loads(client.get("/pipes/asked").text)["data"]
         assert [(row["name"], row["requests"], row["from_fallback"]) for row in rows] == [
             ("also_bought", 1, 0),

@@ -15,13 +15,13 @@ import pytest
 
 from alsobought.errors import NotStored, TooSlow, WarehouseFault
 from alsobought.events import Event
-from alsobought.service.ipc_client import AskedWarehouse, AskedWriter, Visitor
+from alsobought.service.ipc_client import IpcClient, RemoteWarehouse, RemoteWriter
 from alsobought.service.ipc_protocol import SOCKET
-from alsobought.service.ipc_server import Holder
-from alsobought.service.service import Shop
+from alsobought.service.ipc_server import IpcServer
+from alsobought.service.service import Service
 from alsobought.storage.folder_lock import held_by
 from alsobought.writer.submission import Submission
-from tests.support.process import Run, Service, running, serving, told, write
+from tests.support.process import Run, ServedProcess, running, serving, told, write
 from tests.support.web import VIEW
 
 
@@ -31,12 +31,12 @@ def run(tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def service(run: Run) -> Iterator[Service]:
+def service(run: Run) -> Iterator[ServedProcess]:
     with serving(run) as service:
         yield service
 
 
-def test_commands_answer_beside_the_service_as_they_do_alone(run: Run, service: Service, tmp_path: Path) -> None:
+def test_commands_answer_beside_the_service_as_they_do_alone(run: Run, service: ServedProcess, tmp_path: Path) -> None:
     socket = Path(run.settings["ALSOBOUGHT_DATA"]) / SOCKET
     assert socket.stat().st_mode & 0o777 == 0o600, "it is the owner's alone"
     lines = [{**VIEW, "item_id": item, "timestamp": "2026-01-01T12:00:00Z"} for item in ("tea", "pot")]
@@ -55,7 +55,7 @@ def test_commands_answer_beside_the_service_as_they_do_alone(run: Run, service: 
 
 
 def test_what_is_loaded_beside_the_service_drops_its_kept_answers_and_a_fault_is_the_same_sentence(
-    run: Run, service: Service, tmp_path: Path
+    run: Run, service: ServedProcess, tmp_path: Path
 ) -> None:
     path = "/pipes/also_bought?item_id=tea"
     order = {"event_type": "purchase", "user_id": "u", "order_id": "o"}
@@ -85,16 +85,16 @@ def test_a_socket_that_a_kill_left_behind_disturbs_nobody(run: Run) -> None:
 
 
 @pytest.fixture
-def visitor(shop: Shop, tmp_path: Path) -> Iterator[Visitor]:
-    holder = Holder(tmp_path, shop.writer, shop.warehouse.another)
-    visitor = Visitor(tmp_path)
-    yield visitor
-    visitor.close()
+def client(shop: Service, tmp_path: Path) -> Iterator[IpcClient]:
+    holder = IpcServer(tmp_path, shop.writer, shop.warehouse.another)
+    client = IpcClient(tmp_path)
+    yield client
+    client.close()
     holder.close()
 
 
-def test_errors_keep_their_kind_their_words_and_their_hint(shop: Shop, visitor: Visitor) -> None:
-    asked = AskedWarehouse(visitor, shop.settings)
+def test_errors_keep_their_kind_their_words_and_their_hint(shop: Service, client: IpcClient) -> None:
+    asked = RemoteWarehouse(client, shop.settings)
     for kind, sql in ((WarehouseFault, "select nonsense"), (TooSlow, "select count() from numbers(100000000000)")):
         with pytest.raises(kind) as here:
             shop.warehouse.rows(sql)
@@ -103,11 +103,11 @@ def test_errors_keep_their_kind_their_words_and_their_hint(shop: Shop, visitor: 
         assert str(there.value) == str(here.value)
     assert asked.value("select {x:String}", {"x": "a\t'b\\"}) == "a\t'b\\"
     with pytest.raises(WarehouseFault, match="does not know 'close'"):
-        visitor.ask("close")
+        client.ask("close")
 
 
-def test_rows_are_stored_in_the_order_they_were_handed_over(shop: Shop, visitor: Visitor) -> None:
-    writer = AskedWriter(visitor, AskedWarehouse(visitor, shop.settings), shop.settings)
+def test_rows_are_stored_in_the_order_they_were_handed_over(shop: Service, client: IpcClient) -> None:
+    writer = RemoteWriter(client, RemoteWarehouse(client, shop.settings), shop.settings)
     futures = [
         writer.submit(Submission([Event(event_type="view", user_id="u", item_id=f"i{n}") for _ in range(3)]))
         for n in range(40)
@@ -119,9 +119,9 @@ def test_rows_are_stored_in_the_order_they_were_handed_over(shop: Shop, visitor:
 
 
 def test_what_was_to_be_stored_behind_a_failure_is_not(
-    shop: Shop, visitor: Visitor, monkeypatch: pytest.MonkeyPatch
+    shop: Service, client: IpcClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = AskedWriter(visitor, AskedWarehouse(visitor, shop.settings), shop.settings)
+    writer = RemoteWriter(client, RemoteWarehouse(client, shop.settings), shop.settings)
     insert, gate = shop.writer._insert, threading.Event()
 
     def refuse(table: str, lines: bytes, token: str) -> None:
@@ -142,10 +142,10 @@ def test_what_was_to_be_stored_behind_a_failure_is_not(
     assert isinstance(futures[3].exception(), NotStored)
 
 
-def test_a_holder_that_ends_is_told_to_who_waits(shop: Shop, tmp_path: Path) -> None:
-    holder = Holder(tmp_path, shop.writer, shop.warehouse.another)
-    visitor = Visitor(tmp_path)
-    assert visitor.ask("hello")
+def test_a_holder_that_ends_is_told_to_who_waits(shop: Service, tmp_path: Path) -> None:
+    holder = IpcServer(tmp_path, shop.writer, shop.warehouse.another)
+    client = IpcClient(tmp_path)
+    assert client.ask("hello")
     holder.close()
     with pytest.raises(WarehouseFault, match="has ended"):
-        visitor.ask("hello")
+        client.ask("hello")

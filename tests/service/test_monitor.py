@@ -9,27 +9,27 @@ from contextlib import contextmanager
 import pytest
 
 from alsobought.events import Event
-from alsobought.service.monitor import Watch
-from alsobought.service.service import Shop
+from alsobought.service.monitor import Monitor
+from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import Submission, utc_now
 
 
 @contextmanager
-def watching(shop: Shop) -> Iterator[Watch]:
-    watch = Watch(shop.writer)
+def watching(shop: Service) -> Iterator[Monitor]:
+    watch = Monitor(shop.writer)
     try:
         yield watch
     finally:
         watch.stop()
 
 
-def purchases(shop: Shop, number: int) -> None:
+def purchases(shop: Service, number: int) -> None:
     bought = [Event(event_type="purchase", user_id=f"u{n % 3}", item_id=f"i{n % 5}") for n in range(number)]
     shop.writer.submit(Submission(bought)).result()
 
 
-def test_right_counts_are_no_alarm(shop: Shop) -> None:
+def test_right_counts_are_no_alarm(shop: Service) -> None:
     with watching(shop) as watch:
         watch.look()
         purchases(shop, 50)
@@ -39,7 +39,7 @@ def test_right_counts_are_no_alarm(shop: Shop) -> None:
 
 @pytest.mark.parametrize("table", ["user_items", "item_hours", "user_categories", "daily_popularity", "ingest_batches"])
 def test_a_table_that_does_not_add_up_is_named_and_logged_once(
-    shop: Shop, table: str, caplog: pytest.LogCaptureFixture
+    shop: Service, table: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     purchases(shop, 50)
     shop.warehouse.command(f"truncate table {shop.settings.database}.{table}")
@@ -51,7 +51,7 @@ def test_a_table_that_does_not_add_up_is_named_and_logged_once(
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
 
 
-def test_offsets_that_nobody_read_are_an_alarm_in_the_metrics_too(make_shop: Callable[..., Shop]) -> None:
+def test_offsets_that_nobody_read_are_an_alarm_in_the_metrics_too(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(kafka="127.0.0.1:1")
     lines = "".join(
         f'{{"source":"kafka:events:x","partition":2,"first_offset":{first},"next_offset":{after},'
@@ -69,7 +69,7 @@ def test_offsets_that_nobody_read_are_an_alarm_in_the_metrics_too(make_shop: Cal
 
 
 def test_a_sample_that_is_wrong_is_an_alarm_once_and_in_the_metrics_until_it_is_right(
-    shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    shop: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alsobought.service.monitor.SAMPLE", "40%")
     purchases(shop, 50)
@@ -100,8 +100,8 @@ def test_a_sample_that_is_wrong_is_an_alarm_once_and_in_the_metrics_until_it_is_
     ]
 
 
-def test_where_events_expire_counts_of_more_than_there_are_is_no_alarm(make_shop: Callable[..., Shop]) -> None:
-    shop = make_shop(utc_now, events_days=30)
+def test_where_events_expire_counts_of_more_than_there_are_is_no_alarm(make_shop: Callable[..., Service]) -> None:
+    shop = make_shop(utc_now, event_retention_days=30)
     purchases(shop, 10)
     shop.warehouse.command(
         f"alter table {shop.settings.database}.events delete where item_id != '' settings mutations_sync = 2"

@@ -17,23 +17,23 @@ from flask.testing import FlaskClient
 from alsobought.authoring.pipe_tests import Case, bench
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.serving import request_log
 from alsobought.serving.answers import answer
 from alsobought.serving.request_log import MAX_PARAMETERS, Asked
 from alsobought.settings import Settings
 from alsobought.web.factory import create_app
-from alsobought.writer.submission import Errand, Submission, utc_now
+from alsobought.writer.submission import MaintenanceTask, Submission, utc_now
 from tests.support.web import AWKWARD, VIEW, buy, emptied, error_of, stored
 
 
 @pytest.fixture(scope="module")
-def filled(make_shared_shop: Callable[..., Shop]) -> Shop:
+def filled(make_shared_shop: Callable[..., Service]) -> Service:
     return make_shared_shop(utc_now)  # rows of long ago would go
 
 
 @pytest.fixture
-def shop(filled: Shop) -> Shop:
+def shop(filled: Service) -> Service:
     """The shop of this module, emptied."""
     return emptied(filled)
 
@@ -45,10 +45,10 @@ def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
         yield lambda: [one.getMessage() for one in caplog.records if one.name == "alsobought.serving.request_log"]
 
 
-def recorded(shop: Shop, columns: str, *, flush: bool = True) -> list[Any]:
+def recorded(shop: Service, columns: str, *, flush: bool = True) -> list[Any]:
     """These columns of the rows, in the order of the requests; one column as plain values."""
-    if flush and shop.recorder:
-        shop.recorder.flush()
+    if flush and shop.request_log:
+        shop.request_log.flush()
     sql = f"select {columns} from {shop.warehouse.database}.requests order by time, request_id"
     read = shop.warehouse.trusted_rows if flush else shop.warehouse.rows  # else the writer may be at its connection
     rows = read(sql).data
@@ -62,7 +62,7 @@ def asked(number: int = 0) -> Asked:
 # A row
 
 
-def test_a_request_is_a_row_a_second_later(client: FlaskClient, shop: Shop) -> None:
+def test_a_request_is_a_row_a_second_later(client: FlaskClient, shop: Service) -> None:
     buy(client, "o1", "tea", "mug", "cup")
     before = datetime.now(UTC)
     got = client.get("/pipes/also_bought?item_id=tea&limit=7", headers={"X-Request-Id": "one"})
@@ -94,7 +94,7 @@ def test_a_request_is_a_row_a_second_later(client: FlaskClient, shop: Shop) -> N
     assert row["rows_read"] > 0
 
 
-def test_what_was_shown_is_there_in_order_whichever_pipe_said_it(client: FlaskClient, shop: Shop) -> None:
+def test_what_was_shown_is_there_in_order_whichever_pipe_said_it(client: FlaskClient, shop: Service) -> None:
     client.post("/events", json=[VIEW | {"item_id": item} for item in ("tea", "mug", "cup")])
     paths = (
         "recently_viewed?user_id=u",
@@ -119,7 +119,9 @@ def test_what_was_shown_is_there_in_order_whichever_pipe_said_it(client: FlaskCl
         {"item_id": "8", "category": "\u2028\x7f\\u0000"},
     ],
 )
-def test_recorded_parameters_ask_exactly_the_same_again(client: FlaskClient, shop: Shop, body: dict[str, Any]) -> None:
+def test_recorded_parameters_ask_exactly_the_same_again(
+    client: FlaskClient, shop: Service, body: dict[str, Any]
+) -> None:
     buy(client, "o1", "tea", "mug", "8", AWKWARD)
     first = json.loads(client.post("/pipes/also_bought", json=body).text)
     (row,) = recorded(shop, "pipe, parameters, item_ids")
@@ -132,21 +134,21 @@ def test_recorded_parameters_ask_exactly_the_same_again(client: FlaskClient, sho
 @pytest.mark.parametrize(
     "value", [0, -1, 1.0, 0.1, 2**53 + 1, 2**64 - 1, 10**40, 1e300, True, [], ["a", 1], {"a": None}]
 )
-def test_recorded_parameters_keep_the_kind_of_every_value(client: FlaskClient, shop: Shop, value: Any) -> None:
+def test_recorded_parameters_keep_the_kind_of_every_value(client: FlaskClient, shop: Service, value: Any) -> None:
     """Also of values that were refused: a newer text may take them."""
     assert client.post("/pipes/trending", json={"limit": value, "item_id": "x"}).status_code in (200, 400)
     (text,) = recorded(shop, "parameters")
     assert repr(json.loads(text)["limit"]) == repr(value if isinstance(value, list) else [value])
 
 
-def test_parameters_that_are_too_long_are_left_out_whole(client: FlaskClient, shop: Shop) -> None:
+def test_parameters_that_are_too_long_are_left_out_whole(client: FlaskClient, shop: Service) -> None:
     for number, length in enumerate((MAX_PARAMETERS // 2, MAX_PARAMETERS)):
         client.post("/pipes/trending", json={"category": "x" * length}, headers={"X-Request-Id": f"r{number}"})
     kept, left_out = recorded(shop, "parameters")
     assert (len(json.loads(kept)["category"][0]), left_out) == (MAX_PARAMETERS // 2, "")
 
 
-def test_a_kept_answer_is_a_row_that_read_nothing(client: FlaskClient, shop: Shop) -> None:
+def test_a_kept_answer_is_a_row_that_read_nothing(client: FlaskClient, shop: Service) -> None:
     buy(client, "o1", "tea", "mug")
     bodies = [json.loads(client.get("/pipes/also_bought?item_id=tea").text) for _ in range(3)]
     assert bodies[0]["data"] == bodies[2]["data"]
@@ -156,7 +158,7 @@ def test_a_kept_answer_is_a_row_that_read_nothing(client: FlaskClient, shop: Sho
 
 
 def test_refusals_and_faults_are_rows_with_their_code(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     version = json.loads(client.get("/pipes/trending").text)["pipe"]["version"]
     client.get("/pipes/trending?limit=0", headers={"X-Request-Id": "r1"})
@@ -173,7 +175,7 @@ def test_refusals_and_faults_are_rows_with_their_code(
     ]
 
 
-def test_what_is_not_a_request_to_a_pipe_is_no_row(client: FlaskClient, shop: Shop) -> None:
+def test_what_is_not_a_request_to_a_pipe_is_no_row(client: FlaskClient, shop: Service) -> None:
     client.get("/pipes/made_up")
     client.get("/pipes/trending.made_up")
     client.get("/pipes")
@@ -187,7 +189,7 @@ def test_cases_are_not_recorded() -> None:
         assert recorded(workbench.shop, "pipe") == []
 
 
-def test_nothing_is_recorded_where_the_setting_says_so(make_shop: Callable[..., Shop]) -> None:
+def test_nothing_is_recorded_where_the_setting_says_so(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(utc_now, record_requests=False)
     client = create_app(shop).test_client()
     assert client.get("/pipes/trending").status_code == 200
@@ -195,7 +197,7 @@ def test_nothing_is_recorded_where_the_setting_says_so(make_shop: Callable[..., 
     assert "requests_dropped" not in client.get("/metrics").text
 
 
-def test_rows_older_than_ninety_days_go(make_shop: Callable[..., Shop]) -> None:
+def test_rows_older_than_ninety_days_go(make_shop: Callable[..., Service]) -> None:
     now = utc_now()
     times = iter([now - timedelta(days=100), now - timedelta(days=80), now])
     current = [now]
@@ -203,8 +205,8 @@ def test_rows_older_than_ninety_days_go(make_shop: Callable[..., Shop]) -> None:
     client = create_app(shop).test_client()
     for current[0] in times:
         client.get("/pipes/trending")
-        assert shop.recorder
-        shop.recorder.flush()
+        assert shop.request_log
+        shop.request_log.flush()
     shop.warehouse.command(f"optimize table {shop.warehouse.database}.requests final")
     assert recorded(shop, "dateDiff('day', time, now()), pipe") == [[80, "trending"], [0, "trending"]]
 
@@ -222,19 +224,19 @@ def dropped(client: FlaskClient) -> float:
 class Slow:
     """A writer that is busy until it is let go."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Service) -> None:
         self.go, reached = threading.Event(), threading.Event()
 
         def busy() -> None:
             reached.set()
             self.go.wait(30)
 
-        self.done = shop.writer.run(Errand(busy))
+        self.done = shop.writer.run(MaintenanceTask(busy))
         assert reached.wait(30)
 
 
 def test_what_finds_no_room_is_dropped_and_counted_and_nobody_waits(
-    make_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+    make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_log, "MOST_WAITING", 5)
     monkeypatch.setattr(request_log, "EVERY_SECONDS", 60.0)
@@ -253,12 +255,12 @@ def test_what_finds_no_room_is_dropped_and_counted_and_nobody_waits(
 
 
 def test_of_many_threads_every_request_is_stored_or_counted(
-    make_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+    make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_log, "MOST_WAITING", 1_000)
     shop = make_shop(utc_now)
-    assert shop.recorder
-    note = shop.recorder.note
+    assert shop.request_log
+    note = shop.request_log.note
 
     def many(thread: int) -> None:
         for number in range(2_000):
@@ -267,49 +269,51 @@ def test_of_many_threads_every_request_is_stored_or_counted(
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(many, range(4)))
     found = recorded(shop, "request_id")
-    assert len(set(found)) == len(found) == 8_000 - shop.recorder.dropped
+    assert len(set(found)) == len(found) == 8_000 - shop.request_log.dropped
     assert len(found) >= 1_000
 
 
 def test_many_are_handed_on_before_the_second_is_over(
-    make_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+    make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_log, "EVERY_SECONDS", 60.0)
     monkeypatch.setattr(request_log, "BATCH_ROWS", 50)
     shop = make_shop(utc_now)
-    assert shop.recorder
+    assert shop.request_log
     for number in range(50):
-        shop.recorder.note(asked(number))
+        shop.request_log.note(asked(number))
     until = time.monotonic() + 10
     while not (rows := recorded(shop, "request_id", flush=False)) and time.monotonic() < until:
         time.sleep(0.05)
     assert len(rows) == 50
 
 
-def test_what_comes_while_rows_are_stored_waits_for_the_next_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_while_rows_are_stored_waits_for_the_next_time(
+    shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else a busy service would store without a pause, a few rows at a time."""
     insert, sizes = shop.warehouse.insert, []
 
     def insert_and_be_asked(table: str, lines: bytes, token: str = "") -> None:
         sizes.append(lines.count(b"\n"))
-        if len(sizes) < 5 and shop.recorder:
-            shop.recorder.note(asked(100 + len(sizes)))
+        if len(sizes) < 5 and shop.request_log:
+            shop.request_log.note(asked(100 + len(sizes)))
         insert(table, lines, token)
 
-    assert shop.recorder
-    shop.recorder.note(asked(0))
-    shop.recorder.note(asked(1))
+    assert shop.request_log
+    shop.request_log.note(asked(0))
+    shop.request_log.note(asked(1))
     monkeypatch.setattr(shop.warehouse, "insert", insert_and_be_asked)
-    shop.recorder.flush()
+    shop.request_log.flush()
     assert sizes == [2]
-    shop.recorder.flush()
+    shop.request_log.flush()
     assert sizes == [2, 1]
     monkeypatch.undo()
     assert recorded(shop, "request_id") == ["r0", "r1", "r101", "r102"]
 
 
 def test_what_is_waiting_is_stored_when_the_shop_closes(
-    make_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+    make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_log, "EVERY_SECONDS", 60.0)
     shop = make_shop(utc_now)
@@ -323,7 +327,7 @@ def test_what_is_waiting_is_stored_when_the_shop_closes(
 
 
 def test_a_warehouse_that_refuses_is_logged_once_and_hurts_nobody(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
 ) -> None:
     insert = shop.warehouse.insert
 
@@ -346,18 +350,18 @@ def test_a_warehouse_that_refuses_is_logged_once_and_hurts_nobody(
     assert said()[1:] == [f"requests are recorded again; dropped since the start: {before + 3:.0f}"]
 
 
-# The writer's errands
+# The writer's tasks
 
 
-def test_requests_that_wait_for_the_writer_take_no_room_from_events(make_shop: Callable[..., Shop]) -> None:
+def test_requests_that_wait_for_the_writer_take_no_room_from_events(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(utc_now, queue_rows=2)
     client = create_app(shop).test_client()
-    assert shop.recorder
+    assert shop.request_log
     for number in range(100):
-        shop.recorder.note(asked(number))
+        shop.request_log.note(asked(number))
     slow = Slow(shop)
     with ThreadPoolExecutor(2) as threads:
-        flushed = threads.submit(shop.recorder.flush)
+        flushed = threads.submit(shop.request_log.flush)
         waits = threads.submit(create_app(shop).test_client().post, "/events", json=[VIEW, VIEW])
         until = time.monotonic() + 10
         while shop.writer.waiting < 2 and time.monotonic() < until:
@@ -369,11 +373,13 @@ def test_requests_that_wait_for_the_writer_take_no_room_from_events(make_shop: C
     assert len(recorded(shop, "request_id")) == 100
 
 
-def test_an_errand_between_two_batches_leaves_the_catalogue_fresh(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_errand_between_two_batches_leaves_the_catalogue_fresh(
+    shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("alsobought.storage.catalogue.SECONDS", 60.0)  # no other reason to read it again
     slow = Slow(shop)
     known = shop.writer.submit(Submission([Item(item_id="brand-new", title="New")]))
-    behind = shop.writer.run(Errand(lambda: None))
+    behind = shop.writer.run(MaintenanceTask(lambda: None))
     slow.go.set()
     assert known.result(30).rows == 1
     behind.result(30)
@@ -381,11 +387,11 @@ def test_an_errand_between_two_batches_leaves_the_catalogue_fresh(shop: Shop, mo
     assert shop.warehouse.value(sql) == "New"
 
 
-def test_an_errand_is_done_in_its_turn_between_events(shop: Shop) -> None:
+def test_an_errand_is_done_in_its_turn_between_events(shop: Service) -> None:
     view = Event(event_type="view", user_id="u", item_id="tea")
     slow = Slow(shop)
     before = shop.writer.submit(Submission([view]))
-    count = shop.writer.run(Errand(lambda: counts.append(len(stored(shop)))))
+    count = shop.writer.run(MaintenanceTask(lambda: counts.append(len(stored(shop)))))
     after = shop.writer.submit(Submission([view, view]))
     counts: list[int] = []
     slow.go.set()
@@ -393,17 +399,17 @@ def test_an_errand_is_done_in_its_turn_between_events(shop: Shop) -> None:
     assert (before.result(30).rows, counts, after.result(30).rows) == (1, [1], 2)
 
 
-def test_an_errand_that_fails_is_told_and_the_writer_lives(client: FlaskClient, shop: Shop) -> None:
+def test_an_errand_that_fails_is_told_and_the_writer_lives(client: FlaskClient, shop: Service) -> None:
     def fail() -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        shop.writer.run(Errand(fail)).result(30)
+        shop.writer.run(MaintenanceTask(fail)).result(30)
     assert client.post("/events?wait=true", json=VIEW).status_code == 200
 
 
 def test_a_writer_that_has_stopped_refuses_at_once(
-    make_shop: Callable[..., Shop], said: Callable[[], list[str]]
+    make_shop: Callable[..., Service], said: Callable[[], list[str]]
 ) -> None:
     shop = make_shop(utc_now)
     shop.writer.stop()

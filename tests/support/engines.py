@@ -23,7 +23,7 @@ from typing import Any
 from alsobought.authoring.pipe_tests import empty
 from alsobought.errors import AlsoboughtError
 from alsobought.migrations import runner
-from alsobought.service.service import Shop, open_shop
+from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import open_warehouse
 from alsobought.writer.submission import utc_now
@@ -48,20 +48,20 @@ class Engine:
     def settings(self, database: str, **given: Any) -> Settings:
         return Settings(**{"dsn": self.dsn, "database": f"{self.session}_{database}", "batch_seconds": 0.001, **given})
 
-    def shop(self, database: str, clock: Callable[[], datetime] = utc_now, **given: Any) -> Shop:
+    def shop(self, database: str, clock: Callable[[], datetime] = utc_now, **given: Any) -> Service:
         """An open shop; on a server its database is migrated first, as an engineer would."""
         settings = self.settings(database, **given)
         if not settings.dsn.startswith("chdb:"):
             migrated(settings)
-        return open_shop(settings, clock)
+        return open_service(settings, clock)
 
-    def borrowed(self, clock: Callable[[], datetime], **given: Any) -> Shop:
+    def borrowed(self, clock: Callable[[], datetime], **given: Any) -> Service:
         """A shop on one of the databases, for `give_back`."""
         if self.databases:
-            return open_shop(self.settings(self.databases.pop(), **given), clock)
+            return open_service(self.settings(self.databases.pop(), **given), clock)
         return self.shop(f"lent_{next(self.numbers)}", clock, **given)
 
-    def give_back(self, shop: Shop) -> None:
+    def give_back(self, shop: Service) -> None:
         """Ends a shop and keeps its database, unless the test changed the tables or broke the warehouse."""
         shop.stop()
         try:
@@ -80,7 +80,7 @@ def migrated(settings: Settings) -> None:
     warehouse.close()
 
 
-def drop(shop: Shop) -> None:
+def drop(shop: Service) -> None:
     """Ends a shop and takes its database away."""
     shop.stop()
     shop.warehouse.command(f"drop database {shop.settings.database}")

@@ -149,7 +149,7 @@ def told(ran: Ran, *parts: str) -> None:
 
 
 @dataclass(frozen=True)
-class Service:
+class ServedProcess:
     """A served shop."""
 
     process: subprocess.Popen[str]
@@ -194,11 +194,11 @@ def started(run: Run, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def serving(run: Run, *words: str) -> Iterator[Service]:
+def serving(run: Run, *words: str) -> Iterator[ServedProcess]:
     """A service that answers."""
     with started(run, *words) as process:
         assert process.stdout
         assert process.stderr
         line = process.stdout.readline()
         assert line.startswith("alsobought serves on http://"), line + process.stderr.read()
-        yield Service(process, line.split()[-1])
+        yield ServedProcess(process, line.split()[-1])

@@ -10,25 +10,25 @@ from werkzeug.test import TestResponse
 
 from alsobought.authoring.pipe_tests import empty
 from alsobought.counts.sum_checks import wrong_rows
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 
 VIEW = {"event_type": "view", "user_id": "u", "item_id": "tea"}
 AWKWARD = "a'b\"c\\d\te{f}%g&h=é🍵\nz"
 
 
-def emptied(shop: Shop) -> Shop:
+def emptied(shop: Service) -> Service:
     """The shop without its rows."""
     empty(shop)
     return shop
 
 
-def stored(shop: Shop, columns: str = "item_id") -> list[Any]:
+def stored(shop: Service, columns: str = "item_id") -> list[Any]:
     """These columns of the events in the warehouse, in the order they came; one column as plain values."""
     rows = shop.warehouse.trusted_rows(f"select {columns} from {shop.warehouse.database}.events order by seq").data
     return rows if "," in columns else [row[0] for row in rows]
 
 
-def wrong(shop: Shop) -> dict[str, int]:
+def wrong(shop: Service) -> dict[str, int]:
     """The count tables that are not what the events say."""
     checks = shop.settings.home_folder / "sql" / "checks"
     return {name: rows for name, rows in wrong_rows(shop.warehouse, checks) if rows}

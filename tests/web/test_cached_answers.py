@@ -10,19 +10,19 @@ import pytest
 from flask.testing import FlaskClient
 
 from alsobought.errors import WarehouseFault
-from alsobought.service.service import Shop
-from alsobought.serving.invalidation import Touching
+from alsobought.service.service import Service
+from alsobought.serving.invalidation import Invalidator
 from alsobought.web.factory import create_app
 from tests.support.web import VIEW, buy, emptied
 
 
 @pytest.fixture(scope="module")
-def filled(make_shared_shop: Callable[..., Shop]) -> Shop:
+def filled(make_shared_shop: Callable[..., Service]) -> Service:
     return make_shared_shop()
 
 
 @pytest.fixture
-def shop(filled: Shop) -> Shop:
+def shop(filled: Service) -> Service:
     """The shop of this module, emptied."""
     return emptied(filled)
 
@@ -49,13 +49,15 @@ def know(client: FlaskClient, *items: str) -> None:
     client.post("/events?wait=true", json=[VIEW | {"user_id": "first", "item_id": item} for item in items])
 
 
-def forget_all_pairs(shop: Shop) -> None:
+def forget_all_pairs(shop: Service) -> None:
     """Behind the back of whoever keeps answers: an answer that still has pairs was kept."""
     shop.warehouse.command(f"truncate table {shop.warehouse.database}.co_baskets")
 
 
 @pytest.mark.usefixtures("_nothing_grows_old")
-def test_an_event_refreshes_what_goes_with_its_items_and_leaves_the_rest_kept(client: FlaskClient, shop: Shop) -> None:
+def test_an_event_refreshes_what_goes_with_its_items_and_leaves_the_rest_kept(
+    client: FlaskClient, shop: Service
+) -> None:
     know(client, "tea", "mug", "lamp", "bulb", "honey")
     buy(client, "o1", "tea", "mug")
     buy(client, "o2", "lamp", "bulb")
@@ -75,15 +77,15 @@ def test_a_late_line_of_an_order_refreshes_what_goes_with_its_earlier_lines(clie
     assert partners(client, "tea") == ["mug", "spoon"]
 
 
-def restarted(shop: Shop) -> FlaskClient:
+def restarted(shop: Service) -> FlaskClient:
     """The endpoints of the same warehouse after a restart: nothing is remembered or kept."""
-    shop.kept.clear()
-    shop.writer.on_stored = Touching(shop.warehouse, shop.kept)
+    shop.cache.clear()
+    shop.writer.on_stored = Invalidator(shop.warehouse, shop.cache)
     return create_app(shop).test_client()
 
 
 def test_after_a_restart_a_late_line_refreshes_what_goes_with_the_earlier_lines(
-    client: FlaskClient, shop: Shop
+    client: FlaskClient, shop: Service
 ) -> None:
     know(client, "tea", "mug", "spoon", "cup")
     buy(client, "o1", "tea", "mug")
@@ -95,7 +97,7 @@ def test_after_a_restart_a_late_line_refreshes_what_goes_with_the_earlier_lines(
     assert (partners(client, "tea"), partners(client, "spoon")) == (["cup", "mug", "spoon"], ["cup", "mug", "tea"])
 
 
-def test_an_order_that_grew_while_nothing_was_kept_is_known_whole_later(client: FlaskClient, shop: Shop) -> None:
+def test_an_order_that_grew_while_nothing_was_kept_is_known_whole_later(client: FlaskClient, shop: Service) -> None:
     know(client, "tea", "mug", "spoon", "cup")
     buy(client, "o1", "tea", "mug")
     client = restarted(shop)
@@ -119,7 +121,7 @@ def test_many_orders_later_a_late_line_still_refreshes_the_earlier_lines(
 
 
 @pytest.mark.usefixtures("_nothing_grows_old")
-def test_the_same_order_id_of_another_person_is_another_order(client: FlaskClient, shop: Shop) -> None:
+def test_the_same_order_id_of_another_person_is_another_order(client: FlaskClient, shop: Service) -> None:
     know(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug", user="ada")
     client = restarted(shop)
@@ -130,7 +132,7 @@ def test_the_same_order_id_of_another_person_is_another_order(client: FlaskClien
 
 
 def test_orders_that_cannot_be_read_cost_the_kept_answers_and_not_the_batch(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     know(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug")
@@ -140,13 +142,13 @@ def test_orders_that_cannot_be_read_cost_the_kept_answers_and_not_the_batch(
     def fail(*_: object) -> None:
         raise WarehouseFault("no")
 
-    monkeypatch.setattr(Touching, "_ask", fail)
+    monkeypatch.setattr(Invalidator, "_ask", fail)
     buy(client, "o1", "spoon")
     assert partners(client, "tea") == ["mug", "spoon"]
 
 
 def test_an_event_refreshes_its_person_and_leaves_the_others_kept(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: 0.0))  # nothing grows old
     know(client, "tea", "mug", "lamp", "bulb", "shade")
@@ -162,7 +164,7 @@ def test_an_event_refreshes_its_person_and_leaves_the_others_kept(
     assert for_you(client, "bob") == {"mug"}
 
 
-def test_no_cache_passes_over_what_was_kept(client: FlaskClient, shop: Shop) -> None:
+def test_no_cache_passes_over_what_was_kept(client: FlaskClient, shop: Service) -> None:
     buy(client, "o1", "tea", "mug")
     assert partners(client, "tea") == ["mug"]
     forget_all_pairs(shop)

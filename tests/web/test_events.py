@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
 
 
 @pytest.fixture(scope="module")
-def filled(make_shared_shop: Callable[..., Shop]) -> Shop:
+def filled(make_shared_shop: Callable[..., Service]) -> Service:
     return make_shared_shop(max_event_bytes=2_000, max_body_bytes=100_000)
 
 
 @pytest.fixture
-def shop(filled: Shop) -> Shop:
+def shop(filled: Service) -> Service:
     """The shop of this module, emptied. Events of up to 2,000 bytes, bodies of up to 100,000."""
     return emptied(filled)
 
@@ -42,7 +42,7 @@ def shop(filled: Shop) -> Shop:
     ids=["object", "pretty object", "object in blank lines", "array", "pretty array", "lines", "lines and blank lines"],
 )
 def test_an_object_an_array_and_lines_are_all_taken(
-    client: FlaskClient, shop: Shop, body: str, items: list[str]
+    client: FlaskClient, shop: Service, body: str, items: list[str]
 ) -> None:
     got = client.post("/events", data=body.encode())
     taken = json.loads(got.text)
@@ -52,7 +52,7 @@ def test_an_object_an_array_and_lines_are_all_taken(
     assert stored(shop) == items
 
 
-def test_an_event_is_stored_as_it_was_sent(client: FlaskClient, shop: Shop) -> None:
+def test_an_event_is_stored_as_it_was_sent(client: FlaskClient, shop: Service) -> None:
     event = {
         "event_id": f"e{AWKWARD}",
         "event_type": "purchase",
@@ -75,7 +75,7 @@ def test_an_event_is_stored_as_it_was_sent(client: FlaskClient, shop: Shop) -> N
     assert json.loads(row[10]) == event["properties"]
 
 
-def test_what_was_left_out_gets_its_default(client: FlaskClient, shop: Shop) -> None:
+def test_what_was_left_out_gets_its_default(client: FlaskClient, shop: Service) -> None:
     client.post("/events", json=VIEW)
     columns = "event_id, source, offset, seq, quantity, price, timestamp, ingested_at, category, order_id, properties"
     ((event_id, source, offset, seq, *rest),) = stored(shop, columns)
@@ -92,7 +92,7 @@ def test_waiting_is_answered_with_200_and_the_answer_shows_it(client: FlaskClien
     assert [row["item_id"] for row in viewed] == ["tea", "never seen"]
 
 
-def test_a_guest_is_known_by_the_session(client: FlaskClient, shop: Shop) -> None:
+def test_a_guest_is_known_by_the_session(client: FlaskClient, shop: Service) -> None:
     guest = {"event_type": "view", "session_id": "s1", "item_id": "tea"}
     client.post("/events", json=[guest, guest | {"user_id": "u", "item_id": "mug"}])
     assert stored(shop, "user_id, session_id") == [["s1", "s1"], ["u", "s1"]]
@@ -100,7 +100,7 @@ def test_a_guest_is_known_by_the_session(client: FlaskClient, shop: Shop) -> Non
     assert [row["item_id"] for row in viewed] == ["tea"]
 
 
-def test_the_common_forms_of_iso_8601_are_taken(client: FlaskClient, shop: Shop) -> None:
+def test_the_common_forms_of_iso_8601_are_taken(client: FlaskClient, shop: Service) -> None:
     forms = {
         "2025-12-31": "2025-12-31 00:00:00.000",
         "2025-12-31 10:30": "2025-12-31 10:30:00.000",
@@ -121,7 +121,7 @@ def test_an_event_with_another_time_is_checked_like_any_other(client: FlaskClien
     assert refused(got) == [(1, "item_id: expected `str`, got `int`"), (2, "timestamp: 1970-01-01 is before 1971")]
 
 
-# Refusals
+# Rejects
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown type": ({"event_type": "buy"}, "event_type: 'buy' is not one of add_to_cart, click, "),
@@ -157,7 +157,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_bad_event_is_told_by_place_and_field_and_its_neighbours_are_stored(
-    client: FlaskClient, shop: Shop, fault: str
+    client: FlaskClient, shop: Service, fault: str
 ) -> None:
     change, problem = FAULTS[fault]
     got = client.post("/events", json=[VIEW, VIEW | change, VIEW | {"item_id": "mug"}])
@@ -171,7 +171,7 @@ def test_a_bad_event_is_told_by_place_and_field_and_its_neighbours_are_stored(
 
 @pytest.mark.parametrize("raw", ['{"price": NaN}', '{"price": Infinity}', '{"price": 1e400}', '{"item_id": "\\ud800"}'])
 def test_what_json_has_no_word_for_is_refused_and_its_neighbours_are_stored(
-    client: FlaskClient, shop: Shop, raw: str
+    client: FlaskClient, shop: Service, raw: str
 ) -> None:
     bad = json.dumps(VIEW)[:-1] + ", " + raw[1:]
     got = client.post("/events", data=f"{json.dumps(VIEW)}\n{bad}\n{json.dumps(VIEW)}")
@@ -179,7 +179,7 @@ def test_what_json_has_no_word_for_is_refused_and_its_neighbours_are_stored(
     assert stored(shop) == ["tea", "tea"]
 
 
-def test_the_edges_of_every_range_are_accepted(client: FlaskClient, shop: Shop) -> None:
+def test_the_edges_of_every_range_are_accepted(client: FlaskClient, shop: Service) -> None:
     edges: list[dict[str, Any]] = [
         {"quantity": 0, "price": 0, "order_size": 0},
         {"quantity": 2**31 - 1, "price": 1e12},
@@ -195,7 +195,7 @@ def test_the_edges_of_every_range_are_accepted(client: FlaskClient, shop: Shop) 
     assert wrong(shop) == {}
 
 
-def test_among_many_faults_each_is_told_with_its_place(client: FlaskClient, shop: Shop) -> None:
+def test_among_many_faults_each_is_told_with_its_place(client: FlaskClient, shop: Service) -> None:
     lines = [
         json.dumps(VIEW),
         "nonsense",
@@ -212,7 +212,7 @@ def test_among_many_faults_each_is_told_with_its_place(client: FlaskClient, shop
     assert len(stored(shop)) == 3
 
 
-def test_with_none_good_it_is_400_with_every_reason(client: FlaskClient, shop: Shop) -> None:
+def test_with_none_good_it_is_400_with_every_reason(client: FlaskClient, shop: Service) -> None:
     got = client.post("/events", json=[{}, VIEW | {"quantity": -1}])
     error = error_of(got)
     assert (got.status_code, error["code"]) == (400, "bad_events")
@@ -246,7 +246,7 @@ def test_a_body_without_an_event_is_the_callers_fault(
     assert error_of(got)["message"].startswith(message)
 
 
-def test_an_event_nested_beyond_reason_is_refused_alone(make_shop: Callable[..., Shop]) -> None:
+def test_an_event_nested_beyond_reason_is_refused_alone(make_shop: Callable[..., Service]) -> None:
     shop = make_shop()
     deep = json.dumps(VIEW)[:-1] + ', "properties": ' + '{"a":' * 9_000 + "1" + "}" * 9_001
     got = create_app(shop).test_client().post("/events", data=f"{json.dumps(VIEW)}\n{deep}")
@@ -254,7 +254,7 @@ def test_an_event_nested_beyond_reason_is_refused_alone(make_shop: Callable[...,
     assert stored(shop) == ["tea"]
 
 
-def test_a_body_beyond_the_limit_is_413_and_nothing_of_it_is_stored(client: FlaskClient, shop: Shop) -> None:
+def test_a_body_beyond_the_limit_is_413_and_nothing_of_it_is_stored(client: FlaskClient, shop: Service) -> None:
     for path in ("/events", "/items", "/pipes/trending"):
         got = client.post(path, data=json.dumps(VIEW).encode() + b" " * 100_000)
         assert (got.status_code, error_of(got)["code"]) == (413, "too_large")
@@ -262,7 +262,7 @@ def test_a_body_beyond_the_limit_is_413_and_nothing_of_it_is_stored(client: Flas
     assert stored(shop) == []
 
 
-def test_more_event_types_come_from_a_setting(make_shop: Callable[..., Shop]) -> None:
+def test_more_event_types_come_from_a_setting(make_shop: Callable[..., Service]) -> None:
     client = create_app(make_shop(event_types="rent, give_back")).test_client()
     assert client.post("/events", json=VIEW | {"event_type": "give_back"}).status_code == 202
     assert client.post("/events", json=VIEW | {"event_type": "giveback"}).status_code == 400
@@ -279,7 +279,7 @@ def test_of_many_refused_a_hundred_are_listed_and_all_are_counted(client: FlaskC
     assert len(error["details"]) == 100
 
 
-def test_a_page_of_another_site_posts_nothing(make_shop: Callable[..., Shop]) -> None:
+def test_a_page_of_another_site_posts_nothing(make_shop: Callable[..., Service]) -> None:
     """Unless it is named; programs send no Origin."""
     client = create_app(make_shop(cors="https://shop.example")).test_client()
     merge = '{"guest_id": "g", "user_id": "u"}'

@@ -14,7 +14,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.project import project_folder
 from tests.support.web import VIEW, buy, error_of
@@ -40,7 +40,7 @@ COUNTED = "-- Views.\n{cache}\nselect count() as views from events where event_t
 
 
 @pytest.fixture(scope="module")
-def client(make_shared_shop: Callable[..., Shop]) -> FlaskClient:
+def client(make_shared_shop: Callable[..., Service]) -> FlaskClient:
     client = create_app(make_shared_shop()).test_client()
     buy(client, "o1", "tea", "mug")
     return client
@@ -55,7 +55,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def own(home: Path, make_shared_shop: Callable[..., Shop]) -> FlaskClient:
+def own(home: Path, make_shared_shop: Callable[..., Service]) -> FlaskClient:
     """The endpoints of a shop whose pipes a test writes."""
     return create_app(make_shared_shop(home=str(home))).test_client()
 

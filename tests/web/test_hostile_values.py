@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.parameters import Parameter
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.web import AWKWARD, buy
 
@@ -90,19 +90,19 @@ GOOD = {"item_id": "tea", "user_id": "u", "limit": 1}
 
 
 @pytest.fixture(scope="module")
-def shop(make_shared_shop: Callable[..., Shop]) -> Shop:
+def shop(make_shared_shop: Callable[..., Service]) -> Service:
     shop = make_shared_shop()
     buy(create_app(shop).test_client(), "o1", "tea", "mug")
     return shop
 
 
 @pytest.fixture(scope="module")
-def client(shop: Shop) -> FlaskClient:
+def client(shop: Service) -> FlaskClient:
     return create_app(shop).test_client()
 
 
 @pytest.fixture(scope="module")
-def pipes(shop: Shop) -> list[Pipe]:
+def pipes(shop: Service) -> list[Pipe]:
     return [shop.library[name] for name in shop.library.names()]
 
 
@@ -185,7 +185,7 @@ def test_a_name_that_is_none(client: FlaskClient, name: str) -> None:
     assert (got.status_code, len(got.data) < 12_000) == (404, True), got.text[:300]
 
 
-def test_nothing_of_it_was_done(shop: Shop) -> None:
+def test_nothing_of_it_was_done(shop: Service) -> None:
     assert shop.warehouse.value(f"select count() from {shop.warehouse.database}.events") == 2
 
 

@@ -19,8 +19,8 @@ from flask.testing import FlaskClient
 
 from alsobought.errors import WarehouseFault
 from alsobought.kafka.consumer import Stream
-from alsobought.service.service import Shop, open_shop
-from alsobought.service.sinks import Direct
+from alsobought.service.service import Service, open_service
+from alsobought.service.sinks import WriterSink
 from alsobought.serving.visibility import Follower
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
@@ -37,7 +37,7 @@ def topics(own_kafka: Broker) -> Topics:
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., Shop], topics: Topics) -> Shop:
+def shop(make_shop: Callable[..., Service], topics: Topics) -> Service:
     """A shop that posts to Kafka, and that nobody feeds from there unless the test does."""
     return make_shop(**topics.settings, queue_rows=3)
 
@@ -49,7 +49,7 @@ def server() -> Iterator[Engine]:
 
 
 @contextmanager
-def read(shop: Shop) -> Iterator[None]:
+def read(shop: Service) -> Iterator[None]:
     """While this lasts, the shop stores what is in the log."""
     stream = Stream(shop.writer, shop.settings)
     stream.start()
@@ -93,7 +93,7 @@ def viewed(client: FlaskClient, user: str = "u") -> list[str]:
 
 
 def test_what_is_accepted_is_in_the_log_with_its_time_under_the_key_of_its_person(
-    client: FlaskClient, shop: Shop, topics: Topics
+    client: FlaskClient, shop: Service, topics: Topics
 ) -> None:
     long, time_ = "a-little-bit-long-string", "2025-12-31T10:00:00+02:00"
     got = client.post("/events", json=[VIEW | {"user_id": long}, VIEW | {"user_id": long, "timestamp": time_}])
@@ -128,7 +128,7 @@ def test_the_good_are_in_the_log_and_the_bad_are_told(client: FlaskClient, topic
 
 
 def test_what_the_reader_would_refuse_for_its_size_is_refused_before_anything_is_in_the_log(
-    make_shop: Callable[..., Shop], topics: Topics
+    make_shop: Callable[..., Service], topics: Topics
 ) -> None:
     client = create_app(make_shop(**topics.settings, max_event_bytes=100)).test_client()
     short, long = VIEW | {"user_id": "brief"}, VIEW | {"user_id": "brief", "session_id": "x" * 20}
@@ -139,7 +139,9 @@ def test_what_the_reader_would_refuse_for_its_size_is_refused_before_anything_is
     assert client.post("/events", json=short).status_code == 202
 
 
-def test_a_full_queue_sends_callers_away_until_kafka_answers(client: FlaskClient, shop: Shop, topics: Topics) -> None:
+def test_a_full_queue_sends_callers_away_until_kafka_answers(
+    client: FlaskClient, shop: Service, topics: Topics
+) -> None:
     full = VIEW | {"user_id": "full"}
     assert client.post("/events", json=full).status_code == 202
     with ThreadPoolExecutor(1) as threads:
@@ -161,10 +163,10 @@ def test_a_full_queue_sends_callers_away_until_kafka_answers(client: FlaskClient
 
 
 def test_of_a_request_that_fits_in_part_it_is_not_said_that_nothing_is_in_the_log(
-    make_shop: Callable[..., Shop], topics: Topics, monkeypatch: pytest.MonkeyPatch
+    make_shop: Callable[..., Service], topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = make_shop(**topics.settings)
-    monkeypatch.setitem(shop.posts._log._configuration, "queue.buffering.max.kbytes", 1)  # type: ignore[attr-defined]
+    monkeypatch.setitem(shop.sink._log._configuration, "queue.buffering.max.kbytes", 1)  # type: ignore[attr-defined]
     client = create_app(shop).test_client()
     got = client.post("/events", json=[VIEW | {"properties": {"text": "x" * 400}}] * 5)
     assert (got.status_code, error_of(got)["code"]) == (503, "busy")
@@ -174,9 +176,9 @@ def test_of_a_request_that_fits_in_part_it_is_not_said_that_nothing_is_in_the_lo
 
 
 def test_while_kafka_says_nothing_it_is_503_and_sent_again_it_counts_once(
-    client: FlaskClient, shop: Shop, topics: Topics, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, shop: Service, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(shop.posts._log._configuration, "delivery.timeout.ms", 1500)  # type: ignore[attr-defined]
+    monkeypatch.setitem(shop.sink._log._configuration, "delivery.timeout.ms", 1500)  # type: ignore[attr-defined]
     silent = VIEW | {"user_id": "silent", "event_id": "s1"}
     assert client.post("/events", json=VIEW).status_code == 202
     with topics.broker.frozen():
@@ -195,9 +197,9 @@ def test_while_kafka_says_nothing_it_is_503_and_sent_again_it_counts_once(
     assert stored(shop, "user_id, event_id").count(["silent", "s1"]) == 1
 
 
-def test_a_producer_that_lost_count_is_replaced(client: FlaskClient, shop: Shop, topics: Topics) -> None:
+def test_a_producer_that_lost_count_is_replaced(client: FlaskClient, shop: Service, topics: Topics) -> None:
     assert client.post("/events", json=VIEW).status_code == 202
-    log = shop.posts._log  # type: ignore[attr-defined]
+    log = shop.sink._log  # type: ignore[attr-defined]
     broken = log._producer
     log._heard(SimpleNamespace(fatal=lambda: True, str=lambda: "out of sequence"))
     assert client.post("/events", json=VIEW).status_code == 503
@@ -209,7 +211,7 @@ def test_a_producer_that_lost_count_is_replaced(client: FlaskClient, shop: Shop,
 # Waiting
 
 
-def test_whoever_waits_is_answered_when_recommendations_see_it(client: FlaskClient, shop: Shop) -> None:
+def test_whoever_waits_is_answered_when_recommendations_see_it(client: FlaskClient, shop: Service) -> None:
     patient = VIEW | {"user_id": "patient", "event_id": "e0"}
     with read(shop):
         for number, item in enumerate(["tea", "mug", "pot"]):
@@ -236,7 +238,7 @@ def test_a_wait_that_is_too_short_says_that_they_are_in_the_log(
 
 
 def test_a_wait_goes_on_while_the_warehouse_is_away(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = [3]
     value = shop.warehouse.value
@@ -292,31 +294,31 @@ def test_a_service_goes_on_when_kafka_is_killed_and_comes_back(tmp_path: Path) -
 
 
 @pytest.fixture
-def two(server: Engine, topics: Topics, request: pytest.FixtureRequest) -> Iterator[tuple[Shop, Shop]]:
+def two(server: Engine, topics: Topics, request: pytest.FixtureRequest) -> Iterator[tuple[Service, Service]]:
     """A shop that writes, and one on the same database that only follows; its follower looks when the test says so."""
     writes = server.shop(request.node.name[:50], utc_now, **topics.settings)
-    follows = open_shop(writes.settings, writes=False)
+    follows = open_service(writes.settings, writes=False)
     yield writes, follows
     follows.close()
     writes.close()
 
 
-def caught_up(writes: Shop, follows: Shop) -> None:
+def caught_up(writes: Service, follows: Service) -> None:
     """Once this returns, the latest batch touches nothing any more."""
-    assert isinstance(follows.sight, Follower)
-    sight, database = follows.sight, writes.settings.database
+    assert isinstance(follows.visibility, Follower)
+    sight, database = follows.visibility, writes.settings.database
     newest = writes.warehouse.value(f"select max(batch) from {database}.ingest_batches")
     until(lambda: sight._newest == newest and sight._settled, 5)
 
 
-def direct(shop: Shop) -> FlaskClient:
+def direct(shop: Service) -> FlaskClient:
     """The endpoints of a shop whose posts pass Kafka by."""
-    return create_app(replace(shop, posts=Direct(shop.writer))).test_client()
+    return create_app(replace(shop, sink=WriterSink(shop.writer))).test_client()
 
 
-def test_what_another_process_stores_makes_kept_answers_fresh(two: tuple[Shop, Shop]) -> None:
+def test_what_another_process_stores_makes_kept_answers_fresh(two: tuple[Service, Service]) -> None:
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
-    two[1].sight.start()
+    two[1].visibility.start()
     writer.post("/events", json=[VIEW | {"user_id": "first", "item_id": item} for item in ("tea", "mug", "pot")])
     buy(writer, "o1", "tea", "mug")
     time.sleep(1.5)  # the catalogue's second is over: from here on only what is touched goes
@@ -348,9 +350,9 @@ def test_what_another_process_stores_makes_kept_answers_fresh(two: tuple[Shop, S
     assert float(told) == pytest.approx(newest.timestamp(), abs=0.001)
 
 
-def test_an_order_that_grows_makes_fresh_what_goes_with_its_earlier_lines(two: tuple[Shop, Shop]) -> None:
+def test_an_order_that_grows_makes_fresh_what_goes_with_its_earlier_lines(two: tuple[Service, Service]) -> None:
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
-    two[1].sight.start()
+    two[1].visibility.start()
     buy(writer, "o1", "tea", "mug")
 
     def partners() -> list[str]:
@@ -363,9 +365,9 @@ def test_an_order_that_grows_makes_fresh_what_goes_with_its_earlier_lines(two: t
     until(lambda: sorted(partners()) == ["mug", "pot"], 5)
 
 
-def test_a_new_title_makes_kept_answers_fresh(two: tuple[Shop, Shop]) -> None:
+def test_a_new_title_makes_kept_answers_fresh(two: tuple[Service, Service]) -> None:
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
-    two[1].sight.start()
+    two[1].visibility.start()
     writer.post("/events", json=VIEW)
 
     def title() -> str:
@@ -378,17 +380,17 @@ def test_a_new_title_makes_kept_answers_fresh(two: tuple[Shop, Shop]) -> None:
         until(lambda: title() == f"Tea {number}", 5)  # noqa: B023
 
 
-def test_an_answer_from_between_two_views_does_not_stay(two: tuple[Shop, Shop]) -> None:
+def test_an_answer_from_between_two_views_does_not_stay(two: tuple[Service, Service]) -> None:
     """A batch is seen when one view has it: it touches once more when no insert is under way."""
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
-    sight = two[1].sight
+    sight = two[1].visibility
     assert isinstance(sight, Follower)
     users = f"{two[0].warehouse.database}.user_items"
     writer.post("/events", json=VIEW | {"user_id": "first"})
     time.sleep(1.1)  # the catalogue's second is over: from here on only what is touched goes
-    sight._look(again=False)
+    sight._refresh(again=False)
     writer.post("/events", json=[VIEW, VIEW])
-    sight._look(again=False)
+    sight._refresh(again=False)
     two[0].warehouse.command(f"create table {users}_late as {users}")
     two[0].warehouse.command(f"insert into {users}_late select * from {users}")
     two[0].warehouse.command(f"truncate table {users}")
@@ -398,31 +400,33 @@ def test_an_answer_from_between_two_views_does_not_stay(two: tuple[Shop, Shop]) 
         events = f"{two[0].warehouse.database}.events"
         slow = threads.submit(other.command, f"insert into {events} select * from {events} where sleepEachRow(0.4)")
         until(lambda: sight._ask().inserts > 0)
-        sight._look(again=False)
+        sight._refresh(again=False)
         assert not sight._settled, "an insert of events is under way"
         two[0].warehouse.command(f"insert into {users} select * from {users}_late")
         assert viewed(reader) == [], "it is kept"
         slow.result()
     other.close()
-    sight._look(again=False)
+    sight._refresh(again=False)
     assert sight._settled
     assert viewed(reader) == ["tea"]
     two[0].warehouse.command(f"drop table {users}_late")
 
 
-def test_many_events_at_once_make_everything_fresh(two: tuple[Shop, Shop], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_events_at_once_make_everything_fresh(
+    two: tuple[Service, Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("alsobought.serving.visibility.MANY", 2)
-    monkeypatch.setattr("alsobought.serving.visibility.Touching.__call__", lambda *_: None)
+    monkeypatch.setattr("alsobought.serving.visibility.Invalidator.__call__", lambda *_: None)
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
-    two[1].sight.start()
+    two[1].visibility.start()
     assert viewed(reader) == []
     writer.post("/events", json=[VIEW] * 3)
     until(lambda: viewed(reader) == ["tea"], 5)
 
 
-def test_whoever_waits_beside_the_writing_process_sees_it_too(two: tuple[Shop, Shop]) -> None:
+def test_whoever_waits_beside_the_writing_process_sees_it_too(two: tuple[Service, Service]) -> None:
     client = create_app(two[1]).test_client()
-    two[1].sight.start()
+    two[1].visibility.start()
     with read(two[0]):
         for item in ("tea", "mug", "pot"):
             before = viewed(client, "beside")
@@ -432,9 +436,9 @@ def test_whoever_waits_beside_the_writing_process_sees_it_too(two: tuple[Shop, S
             assert viewed(client, "beside") == [item, *before]
 
 
-def test_requests_are_recorded_where_another_process_writes(two: tuple[Shop, Shop]) -> None:
+def test_requests_are_recorded_where_another_process_writes(two: tuple[Service, Service]) -> None:
     create_app(two[1]).test_client().get("/pipes/recently_viewed?user_id=recorded")
-    assert two[1].recorder
-    two[1].recorder.flush()
+    assert two[1].request_log
+    two[1].request_log.flush()
     asked = two[1].warehouse.rows(f"select pipe, parameters from {two[1].warehouse.database}.requests").data
     assert asked == [["recently_viewed", '{"user_id":["recorded"]}']]

@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from alsobought.web.openapi import OWN_IDS
 from tests.support.project import project_folder
@@ -74,7 +74,7 @@ limit 1
 
 
 @pytest.fixture(scope="module")
-def shop(make_shared_shop: Callable[..., Shop], tmp_path_factory: pytest.TempPathFactory) -> Shop:
+def shop(make_shared_shop: Callable[..., Service], tmp_path_factory: pytest.TempPathFactory) -> Service:
     """The pipes of the project, and strange ones."""
     home = tmp_path_factory.mktemp("home")
     project_folder(home)
@@ -88,7 +88,7 @@ def shop(make_shared_shop: Callable[..., Shop], tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture(scope="module")
-def client(shop: Shop) -> FlaskClient:
+def client(shop: Service) -> FlaskClient:
     return create_app(shop).test_client()
 
 
@@ -120,7 +120,7 @@ def test_every_address_of_the_service_is_in_the_document(client: FlaskClient, do
     assert rules - set(document["paths"]) == {"/", "/docs", "/pipes/<path:name>", "/static/<path:filename>"}
 
 
-def test_columns_may_be_called_anything(shop: Shop, client: FlaskClient) -> None:
+def test_columns_may_be_called_anything(shop: Service, client: FlaskClient) -> None:
     names = ["description", "optional", "type", "items", "about", "required", "properties", "self"]
     pipe = Path(shop.settings.home) / "pipes" / "named.sql"
     columns = ", ".join(f"'x' as {name}" for name in names)
@@ -152,7 +152,7 @@ def test_the_page_of_the_endpoints_shows_all_of_them(client: FlaskClient, docume
     home.close()
 
 
-def test_what_the_header_of_a_pipe_says_cannot_become_markup(shop: Shop, client: FlaskClient) -> None:
+def test_what_the_header_of_a_pipe_says_cannot_become_markup(shop: Service, client: FlaskClient) -> None:
     pipe = Path(shop.settings.home) / "pipes" / "markup.sql"
     pipe.write_text(
         "-- <script>alert(1)</script> & more.\n--\n-- :x  String = '<b>'  an <i>x</i>\nselect {{ x }} as y order by y limit 1\n"

@@ -15,7 +15,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from alsobought.pipes.library import Library
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.project import project_folder
 from tests.support.web import AWKWARD
@@ -50,7 +50,7 @@ limit 1
 
 
 @pytest.fixture(scope="module")
-def client(make_shared_shop: Callable[..., Shop]) -> FlaskClient:
+def client(make_shared_shop: Callable[..., Service]) -> FlaskClient:
     """The endpoints of a shop that sells tea and a mug together, and a lamp alone. For tests that only read."""
     client = create_app(make_shared_shop()).test_client()
     bought = [
@@ -77,7 +77,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def own(home: Path, make_shared_shop: Callable[..., Shop]) -> FlaskClient:
+def own(home: Path, make_shared_shop: Callable[..., Service]) -> FlaskClient:
     """The endpoints of an empty shop whose pipes are the files of `types`."""
     return create_app(make_shared_shop(home=str(home))).test_client()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import Run, Service, running, serving, started
+from tests.support.process import Run, ServedProcess, running, serving, started
 from tests.support.project import project_folder
 from tests.support.web import VIEW
 
@@ -22,7 +22,7 @@ def run(tmp_path: Path) -> Run:
     return running(tmp_path / "data")
 
 
-def viewed(service: Service, user: str = "u") -> list[str]:
+def viewed(service: ServedProcess, user: str = "u") -> list[str]:
     status, body = service.ask(f"/pipes/recently_viewed?user_id={user}")
     assert status == 200
     return [row["item_id"] for row in body["data"]]
@@ -51,7 +51,7 @@ def test_stopping_loses_nothing_that_was_accepted(run: Run) -> None:
     accepted: list[str] = []
     refused: list[str] = []
 
-    def post(service: Service, thread: int) -> None:
+    def post(service: ServedProcess, thread: int) -> None:
         for number in range(100_000):
             event_id = f"{thread}-{number}"
             try:

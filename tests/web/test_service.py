@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from alsobought.errors import TooSlow, WarehouseFault
 from alsobought.logs import CarryRequestId
 from alsobought.pipes.library import Pipe
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.project import ROOT
 from tests.support.web import VIEW, buy, emptied, error_of
@@ -27,12 +27,12 @@ ORIGIN = {"Origin": "https://shop.example"}
 
 
 @pytest.fixture(scope="module")
-def filled(make_shared_shop: Callable[..., Shop]) -> Shop:
+def filled(make_shared_shop: Callable[..., Service]) -> Service:
     return make_shared_shop()
 
 
 @pytest.fixture
-def shop(filled: Shop) -> Shop:
+def shop(filled: Service) -> Service:
     """The shop of this module, emptied."""
     return emptied(filled)
 
@@ -55,7 +55,7 @@ def shows_nothing_of_the_inside(text: str) -> bool:
 )
 def test_an_error_of_ours_shows_nothing_of_the_inside_and_the_log_has_it(
     client: FlaskClient,
-    shop: Shop,
+    shop: Service,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     error: Exception,
@@ -82,7 +82,7 @@ def test_an_error_of_ours_shows_nothing_of_the_inside_and_the_log_has_it(
 
 
 def test_a_shop_whose_warehouse_is_gone_is_alive_but_not_ready(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise WarehouseFault(ENGINE)
@@ -94,7 +94,7 @@ def test_a_shop_whose_warehouse_is_gone_is_alive_but_not_ready(
     assert shows_nothing_of_the_inside(got.text)
 
 
-def test_a_pipe_that_takes_too_long_is_stopped_with_504(make_shop: Callable[..., Shop]) -> None:
+def test_a_pipe_that_takes_too_long_is_stopped_with_504(make_shop: Callable[..., Service]) -> None:
     client = create_app(make_shop(query_rows=20_000)).test_client()
     client.post("/events", json=[VIEW | {"item_id": f"i{number}"} for number in range(20_001)])
     got = client.get("/pipes/active_users")
@@ -112,7 +112,7 @@ def test_no_other_origin_may_call_unless_a_setting_says_so(client: FlaskClient) 
 
 
 @pytest.fixture(scope="module")
-def open_to_two(make_shared_shop: Callable[..., Shop]) -> FlaskClient:
+def open_to_two(make_shared_shop: Callable[..., Service]) -> FlaskClient:
     return create_app(make_shared_shop(cors="https://shop.example, https://other.example")).test_client()
 
 
@@ -203,13 +203,13 @@ def test_names_that_callers_make_up_do_not_become_labels(client: FlaskClient) ->
 # OpenAPI
 
 
-def pipes_of(shop: Shop) -> list[Pipe]:
+def pipes_of(shop: Service) -> list[Pipe]:
     names = sorted(path.stem for path in (ROOT / "pipes").glob("*.sql"))
     assert names
     return [shop.library[name] for name in names]
 
 
-def test_every_pipe_and_parameter_is_in_openapi(client: FlaskClient, shop: Shop) -> None:
+def test_every_pipe_and_parameter_is_in_openapi(client: FlaskClient, shop: Service) -> None:
     document = json.loads(client.get("/openapi.json").text)
     assert document["openapi"] == "3.1.0"
     for pipe in pipes_of(shop):
@@ -251,7 +251,7 @@ def valid(document: dict[str, Any], schema: dict[str, Any], body: object) -> Non
     Draft202012Validator(whole).validate(body)
 
 
-def test_answers_and_errors_are_what_openapi_says(client: FlaskClient, shop: Shop) -> None:
+def test_answers_and_errors_are_what_openapi_says(client: FlaskClient, shop: Service) -> None:
     client.post("/items", json=[{"item_id": item, "title": item, "category": "Kitchen"} for item in ("tea", "mug")])
     buy(client, "o1", "tea", "mug")
     client.post("/events", json=VIEW)

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.process import Service, running, serving
+from tests.support.process import ServedProcess, running, serving
 from tests.support.web import VIEW
 
 THREADS = 3
@@ -23,7 +23,7 @@ EVENT = json.dumps(VIEW).encode()
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]:
     """A service with three threads that takes bodies of up to 100,000 bytes. Its log is empty at the end."""
     settings = {"ALSOBOUGHT_THREADS": str(THREADS), "ALSOBOUGHT_MAX_BODY_BYTES": str(LIMIT)}
     with serving(running(tmp_path_factory.mktemp("shop") / "data", **settings).hasty()) as one:
@@ -34,14 +34,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     assert "Traceback" not in log, log
 
 
-def connected(service: Service) -> socket.socket:
+def connected(service: ServedProcess) -> socket.socket:
     address = urlsplit(service.url)
     assert address.hostname
     assert address.port
     return socket.create_connection((address.hostname, address.port), timeout=20)
 
 
-def said(service: Service, *parts: bytes, hang_up: bool = False) -> tuple[int, str, Any]:
+def said(service: ServedProcess, *parts: bytes, hang_up: bool = False) -> tuple[int, str, Any]:
     """Status, content type and body of the answer to these bytes, sent one part after the other."""
     with closing(connected(service)) as sock:
         for part in parts:
@@ -81,14 +81,14 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
-def viewed(service: Service, user: str) -> list[str]:
+def viewed(service: ServedProcess, user: str) -> list[str]:
     return [row["item_id"] for row in service.ask(f"/pipes/recently_viewed?user_id={user}")[1]["data"]]
 
 
 # Bodies
 
 
-def test_a_chunked_body_is_taken_whole(service: Service) -> None:
+def test_a_chunked_body_is_taken_whole(service: ServedProcess) -> None:
     body = json.dumps(VIEW | {"user_id": "chunked"}).encode()
     status, _, taken = said(service, CHUNKED, chunk(body[:20]), chunk(body[20:]), b"0\r\n\r\n")
     assert (status, taken["accepted"]) == (202, 1)
@@ -96,7 +96,7 @@ def test_a_chunked_body_is_taken_whole(service: Service) -> None:
 
 
 @pytest.mark.parametrize("over", [0, 1, 50_000])
-def test_a_chunked_body_over_the_limit_is_413_and_nothing_of_it_is_stored(service: Service, over: int) -> None:
+def test_a_chunked_body_over_the_limit_is_413_and_nothing_of_it_is_stored(service: ServedProcess, over: int) -> None:
     line = json.dumps(VIEW | {"user_id": f"large{over}"}).encode() + b"\n"
     body = (line * LIMIT)[: LIMIT + over]
     parts = [chunk(body[at : at + 30_000]) for at in range(0, len(body), 30_000)]
@@ -117,7 +117,7 @@ def test_a_chunked_body_over_the_limit_is_413_and_nothing_of_it_is_stored(servic
     ],
     ids=["length", "length of a large one", "within a chunk", "between chunks", "chunk size", "chunk end"],
 )
-def test_a_body_that_breaks_off_is_400_and_nothing_of_it_is_stored(service: Service, parts: list[bytes]) -> None:
+def test_a_body_that_breaks_off_is_400_and_nothing_of_it_is_stored(service: ServedProcess, parts: list[bytes]) -> None:
     before = service.ask("/readyz")[1]["as_of"]
     status, kind, refusal = said(service, *parts, hang_up=True)
     assert (status, kind, refusal["error"]["code"]) == (400, "application/json", "bad_request")
@@ -125,7 +125,7 @@ def test_a_body_that_breaks_off_is_400_and_nothing_of_it_is_stored(service: Serv
     assert service.ask("/readyz")[1]["as_of"] == before
 
 
-def test_callers_who_pause_for_too_long_are_told_so(service: Service) -> None:
+def test_callers_who_pause_for_too_long_are_told_so(service: ServedProcess) -> None:
     pausing = [  # as they end
         (post("Content-Length: 99999", "Expect: 100-continue"), 400),
         (post("Transfer-Encoding: chunked", path="/pipes/trending") + chunk(EVENT), 400),
@@ -151,7 +151,7 @@ def test_callers_who_pause_for_too_long_are_told_so(service: Service) -> None:
     [b"", b"GET /healthz HTTP/1.1\r\nHost: sh", b"\r\n\r\n", post("Content-Length: 500") + EVENT],
     ids=["silence", "half a head", "empty lines", "half a body"],  # of a large body a post waits in a place
 )
-def test_callers_who_do_not_go_on_hold_nobody_up(service: Service, begun: bytes) -> None:
+def test_callers_who_do_not_go_on_hold_nobody_up(service: ServedProcess, begun: bytes) -> None:
     with ExitStack() as stack:
         for _ in range(10 * THREADS):
             sock = stack.enter_context(closing(connected(service)))
@@ -160,7 +160,7 @@ def test_callers_who_do_not_go_on_hold_nobody_up(service: Service, begun: bytes)
         assert max(seconds(service) for _ in range(3)) < 1.5
 
 
-def test_callers_who_do_not_hang_up_hold_nobody_up(service: Service) -> None:
+def test_callers_who_do_not_hang_up_hold_nobody_up(service: ServedProcess) -> None:
     with ExitStack() as stack:
         for _ in range(THREADS):
             sock = stack.enter_context(closing(connected(service)))
@@ -169,7 +169,7 @@ def test_callers_who_do_not_hang_up_hold_nobody_up(service: Service) -> None:
         assert seconds(service) < 1.5
 
 
-def test_callers_who_do_not_take_their_answers_hold_nobody_up_for_ever(service: Service) -> None:
+def test_callers_who_do_not_take_their_answers_hold_nobody_up_for_ever(service: ServedProcess) -> None:
     assert service.ask("/openapi.json")[0] == 200  # all pipes are read once
     with ExitStack() as stack:
         for _ in range(THREADS):
@@ -182,18 +182,18 @@ def test_callers_who_do_not_take_their_answers_hold_nobody_up_for_ever(service: 
     assert taken < 1.5
 
 
-def seconds(service: Service) -> float:
+def seconds(service: ServedProcess) -> float:
     """For one answer."""
     started = time.monotonic()
     assert service.ask("/healthz")[0] == 200
     return time.monotonic() - started
 
 
-def test_a_head_may_come_in_pieces(service: Service) -> None:
+def test_a_head_may_come_in_pieces(service: ServedProcess) -> None:
     assert said(service, b"GET /hea", b"lthz HTTP/1.1\r\nHo", b"st: shop\r\n\r", b"\n")[0] == 200
 
 
-def test_half_a_head_on_a_kept_connection_is_waited_for(service: Service) -> None:
+def test_half_a_head_on_a_kept_connection_is_waited_for(service: ServedProcess) -> None:
     with closing(connected(service)) as sock:
         for parts in (
             [b"GET /healthz HTTP/1.1\r\nHost: shop\r\n\r\nGET /he"],
@@ -208,7 +208,7 @@ def test_half_a_head_on_a_kept_connection_is_waited_for(service: Service) -> Non
         assert answer(sock)[0] == 200
 
 
-def test_requests_sent_one_right_behind_the_other_are_all_answered(service: Service) -> None:
+def test_requests_sent_one_right_behind_the_other_are_all_answered(service: ServedProcess) -> None:
     body = json.dumps(VIEW | {"user_id": "behind"}).encode()
     one = post(f"Content-Length: {len(body)}") + body
     with closing(connected(service)) as sock:
@@ -238,7 +238,9 @@ def test_requests_sent_one_right_behind_the_other_are_all_answered(service: Serv
         (post("Content-Length: many"), 400, "bad_request"),
     ],
 )
-def test_what_cannot_be_read_gets_the_one_shape(service: Service, request_bytes: bytes, status: int, code: str) -> None:
+def test_what_cannot_be_read_gets_the_one_shape(
+    service: ServedProcess, request_bytes: bytes, status: int, code: str
+) -> None:
     got, kind, body = said(service, request_bytes)
     assert (got, kind, body["error"]["code"]) == (status, "application/json", code)
     assert list(body) == ["error", "request_id"]
@@ -246,7 +248,7 @@ def test_what_cannot_be_read_gets_the_one_shape(service: Service, request_bytes:
     assert body["error"]["message"]
 
 
-def test_a_long_address_is_answered(service: Service) -> None:
+def test_a_long_address_is_answered(service: ServedProcess) -> None:
     ids = "&".join(f"item_id=item-number-{number:06}" for number in range(1_000))
     status, body = service.ask(f"/pipes/also_bought?{ids}")
     assert (status, body["pipe"]["name"]) == (200, "also_bought")

@@ -16,8 +16,8 @@ from flask.testing import FlaskClient
 
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
-from alsobought.service.service import Shop
-from alsobought.service.sinks import Direct
+from alsobought.service.service import Service
+from alsobought.service.sinks import WriterSink
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
@@ -25,17 +25,17 @@ from tests.support.web import AWKWARD, VIEW, emptied, error_of, refused, stored,
 
 
 @pytest.fixture(scope="module")
-def filled(make_shared_shop: Callable[..., Shop]) -> Shop:
+def filled(make_shared_shop: Callable[..., Service]) -> Service:
     return make_shared_shop(queue_rows=3)
 
 
 @pytest.fixture
-def shop(filled: Shop) -> Shop:
+def shop(filled: Service) -> Service:
     """The shop of this module, emptied. Three events may wait for its writer."""
     return emptied(filled)
 
 
-def test_the_same_event_id_counts_once_however_it_comes_again(make_shop: Callable[..., Shop]) -> None:
+def test_the_same_event_id_counts_once_however_it_comes_again(make_shop: Callable[..., Service]) -> None:
     shop = make_shop()
     client = create_app(shop).test_client()
     event = VIEW | {"event_id": "e1"}
@@ -44,7 +44,7 @@ def test_the_same_event_id_counts_once_however_it_comes_again(make_shop: Callabl
 
     shop.writer.stop()
     writer = Writer(shop.warehouse, shop.settings, shop.clock)
-    restarted = replace(shop, writer=writer, posts=Direct(writer))
+    restarted = replace(shop, writer=writer, sink=WriterSink(writer))
     writer.start()
     try:
         got = create_app(restarted).test_client().post("/events", json=[event, VIEW | {"event_id": "e2"}])
@@ -55,7 +55,7 @@ def test_the_same_event_id_counts_once_however_it_comes_again(make_shop: Callabl
     assert wrong(shop) == {}
 
 
-def test_a_repeat_under_another_user_or_item_is_a_repeat(client: FlaskClient, shop: Shop) -> None:
+def test_a_repeat_under_another_user_or_item_is_a_repeat(client: FlaskClient, shop: Service) -> None:
     event = VIEW | {"event_id": "e1"}
     got = client.post("/events", json=[event, event | {"user_id": "v"}, event | {"item_id": "mug"}])
     assert json.loads(got.text)["repeats"] == 2
@@ -63,14 +63,14 @@ def test_a_repeat_under_another_user_or_item_is_a_repeat(client: FlaskClient, sh
     assert stored(shop, "user_id, item_id") == [["u", "tea"]]
 
 
-def test_events_without_an_id_are_all_kept(client: FlaskClient, shop: Shop) -> None:
+def test_events_without_an_id_are_all_kept(client: FlaskClient, shop: Service) -> None:
     assert client.post("/events", json=[VIEW, VIEW]).status_code == 202
     assert client.post("/events", json=VIEW).status_code == 202
     assert stored(shop) == ["tea"] * 3
     assert len(set(stored(shop, "event_id"))) == 3
 
 
-def test_many_at_once_are_all_stored_and_counted(make_shop: Callable[..., Shop]) -> None:
+def test_many_at_once_are_all_stored_and_counted(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(threads=10)  # a place for each of the eight, however slow the engine
     app = create_app(shop)
 
@@ -97,7 +97,7 @@ def test_many_at_once_are_all_stored_and_counted(make_shop: Callable[..., Shop])
 class Held:
     """A warehouse whose next insert waits until it is let go."""
 
-    def __init__(self, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.go = threading.Event(), threading.Event()
         insert = shop.writer._insert
 
@@ -110,7 +110,7 @@ class Held:
 
 
 def test_a_full_queue_sends_callers_away_until_it_has_room(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = Held(shop, monkeypatch)
     with ThreadPoolExecutor(1) as threads:
@@ -129,7 +129,7 @@ def test_a_full_queue_sends_callers_away_until_it_has_room(
 
 
 def test_posts_that_wait_for_a_stuck_writer_leave_threads_for_readers(
-    make_shop: Callable[..., Shop], monkeypatch: pytest.MonkeyPatch
+    make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = make_shop(threads=4)
     app = create_app(shop)
@@ -154,12 +154,12 @@ def test_posts_that_wait_for_a_stuck_writer_leave_threads_for_readers(
     assert stored(shop) == ["tea"] * 3, "nothing of a refused post is stored"
 
 
-def test_with_one_thread_one_post_is_taken(make_shop: Callable[..., Shop]) -> None:
+def test_with_one_thread_one_post_is_taken(make_shop: Callable[..., Service]) -> None:
     assert create_app(make_shop(threads=1)).test_client().post("/events", json=VIEW).status_code == 202
 
 
 def test_the_writer_lives_when_a_batch_cannot_be_gathered(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise OverflowError("timeout value is too large")
@@ -169,14 +169,14 @@ def test_the_writer_lives_when_a_batch_cannot_be_gathered(
     assert stored(shop) == ["tea", "tea"]
 
 
-def test_more_than_the_queue_holds_is_taken_by_an_idle_writer(client: FlaskClient, shop: Shop) -> None:
+def test_more_than_the_queue_holds_is_taken_by_an_idle_writer(client: FlaskClient, shop: Service) -> None:
     assert client.post("/events", json=[VIEW] * 10).status_code == 202
     assert len(stored(shop)) == 10
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_events_the_warehouse_refused_are_stored_once_when_they_are_sent_again(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch, when: str
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """It may refuse before it has a batch, or after: then `events` has it, and the views get it before anything else is stored."""
     insert = shop.writer._insert
@@ -207,7 +207,7 @@ def test_events_the_warehouse_refused_are_stored_once_when_they_are_sent_again(
 
 
 def test_a_token_without_its_rows_is_not_taken_for_a_stored_batch(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first insert fails and leaves its token behind; with it the next says OK and stores nothing."""
     insert, batches = shop.writer._insert, itertools.count()
@@ -224,7 +224,7 @@ def test_a_token_without_its_rows_is_not_taken_for_a_stored_batch(
 
 
 def test_items_the_warehouse_refused_are_told_as_not_stored(
-    client: FlaskClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
         raise NotStored("DB::Exception: no")
@@ -240,14 +240,14 @@ def test_items_the_warehouse_refused_are_told_as_not_stored(
 # Items
 
 
-def items(shop: Shop) -> list[list[Any]]:
+def items(shop: Service) -> list[list[Any]]:
     columns = "item_id, title, category, brand, price, available, image, attributes"
     return shop.warehouse.trusted_rows(
         f"select {columns} from {shop.warehouse.database}.items final order by item_id"
     ).data
 
 
-def test_an_item_replaces_the_earlier_one_whole(client: FlaskClient, shop: Shop) -> None:
+def test_an_item_replaces_the_earlier_one_whole(client: FlaskClient, shop: Service) -> None:
     full = {"item_id": "tea", "title": AWKWARD, "category": "Kitchen/Tea", "brand": "Sora", "price": 8.9}
     more = {"available": False, "image": "https://x.example/tea.png", "attributes": {"leaf": AWKWARD}}
     assert client.post("/items", json=full | more).status_code == 202
@@ -272,7 +272,7 @@ def test_an_item_shows_in_answers_at_once(client: FlaskClient) -> None:
     assert shown() == "Black"
 
 
-def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskClient, shop: Shop) -> None:
+def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskClient, shop: Service) -> None:
     client.post("/events", json=VIEW)
     client.post("/items", json={"item_id": "tea", "category": "Kitchen/Tea"})
     client.post("/events", json=[VIEW, VIEW | {"category": "Gifts"}, VIEW | {"item_id": "unknown"}])
@@ -282,7 +282,7 @@ def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskC
     assert wrong(shop) == {}
 
 
-def test_events_right_behind_an_item_get_its_category(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_right_behind_an_item_get_its_category(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alsobought.storage.catalogue.SECONDS", 60.0)  # no other reason to read the catalogue again
     held = Held(shop, monkeypatch)
     view = Event(event_type="view", user_id="u", item_id="tea")
@@ -308,7 +308,7 @@ def test_events_right_behind_an_item_get_its_category(shop: Shop, monkeypatch: p
     ],
 )
 def test_a_bad_item_is_told_by_place_and_field_and_its_neighbours_are_stored(
-    client: FlaskClient, shop: Shop, change: dict[str, Any], problem: str
+    client: FlaskClient, shop: Service, change: dict[str, Any], problem: str
 ) -> None:
     lines = [{"item_id": "a"}, {"item_id": "bad", "title": "x"} | change, {"item_id": "b"}]
     got = client.post("/items", json=lines)

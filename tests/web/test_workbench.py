@@ -17,8 +17,8 @@ from werkzeug.test import TestResponse
 from alsobought.errors import NotSaved, Unusable
 from alsobought.kafka.checkpoints import Part, Status, Sums
 from alsobought.pipes.drafts import read_source, save
-from alsobought.service.monitor import Watch
-from alsobought.service.service import Shop
+from alsobought.service.monitor import Monitor
+from alsobought.service.service import Service
 from alsobought.settings import Settings
 from alsobought.web.case_runner import run_cases
 from alsobought.web.factory import create_app
@@ -43,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(home: Path, make_shared_shop: Callable[..., Shop]) -> Shop:
+def served(home: Path, make_shared_shop: Callable[..., Service]) -> Service:
     return make_shared_shop(home=str(home), cors="https://friend.example")
 
 
@@ -56,7 +56,7 @@ def people(home: Path) -> Path:
 
 
 @pytest.fixture
-def editor(served: Shop, people: Path) -> FlaskClient:
+def editor(served: Service, people: Path) -> FlaskClient:
     """The endpoints as `serve --edit` has them."""
     return create_app(served, edit=True).test_client()
 
@@ -125,7 +125,7 @@ def test_a_broken_file_is_shown_with_its_fault_while_the_last_good_text_answers(
     assert editor.get("/pipes/people").status_code == 200
 
 
-def test_what_arrives_is_counted_and_told_newest_first(make_shop: Callable[..., Shop]) -> None:
+def test_what_arrives_is_counted_and_told_newest_first(make_shop: Callable[..., Service]) -> None:
     client = create_app(make_shop()).test_client()
     assert body(client.get("/workbench/live"))["newest"] == []
     client.post("/items?wait=true", json={"item_id": "tea", "title": "Green tea"})
@@ -142,7 +142,7 @@ def test_what_arrives_is_counted_and_told_newest_first(make_shop: Callable[..., 
     ]
 
 
-def test_the_newest_events_are_the_newest_of_many_batches(make_shop: Callable[..., Shop]) -> None:
+def test_the_newest_events_are_the_newest_of_many_batches(make_shop: Callable[..., Service]) -> None:
     client = create_app(make_shop()).test_client()
     client.post("/events?wait=true", json=[VIEW | {"item_id": f"old-{number}"} for number in range(50)])
     for number in range(3):
@@ -152,7 +152,7 @@ def test_the_newest_events_are_the_newest_of_many_batches(make_shop: Callable[..
     assert len(newest) == 30
 
 
-def test_what_is_trending_comes_along_and_is_no_request_to_a_pipe(make_shop: Callable[..., Shop]) -> None:
+def test_what_is_trending_comes_along_and_is_no_request_to_a_pipe(make_shop: Callable[..., Service]) -> None:
     shop = make_shop()
     client = create_app(shop).test_client()
     client.post("/events?wait=true", json=[VIEW] * 3)
@@ -160,12 +160,12 @@ def test_what_is_trending_comes_along_and_is_no_request_to_a_pipe(make_shop: Cal
     assert [(row["item_id"], row["events"]) for row in found["answer"]["data"]] == [("tea", 3)]
     for query in ("", "?pipe=nothing", "?pipe=trending&limit=0"):
         assert "answer" not in body(client.get(f"/workbench/live{query}"))
-    assert shop.recorder
-    shop.recorder.flush()
+    assert shop.request_log
+    shop.request_log.flush()
     assert shop.warehouse.trusted_rows(f"select count() from {shop.warehouse.database}.requests").data == [[0]]
 
 
-def test_what_waits_in_kafka_is_what_the_watch_saw(served: Shop) -> None:
+def test_what_waits_in_kafka_is_what_the_watch_saw(served: Service) -> None:
     none = Sums(0, 0, 0, 0, 0)
     status = Status(
         partitions=[Part("kafka:events:x", "events", 0, 7, 10, 3)],
@@ -180,7 +180,7 @@ def test_what_waits_in_kafka_is_what_the_watch_saw(served: Shop) -> None:
         seconds_since=None,
         alarms=[],
     )
-    watch = cast(Watch, SimpleNamespace(status=status, alarms=["offsets were left out"], checked=None))
+    watch = cast(Monitor, SimpleNamespace(status=status, alarms=["offsets were left out"], checked=None))
     found = body(create_app(served, watch).test_client().get("/workbench/live"))
     assert (found["kafka"]["lag"], found["kafka"]["dead_letters"]) == (3, 2)
     assert found["kafka"]["partitions"][0]["lag"] == 3
@@ -197,7 +197,7 @@ def test_an_answer_says_whether_it_was_kept(editor: FlaskClient) -> None:
 INSIDE = [ABOUT, f"{ABOUT}/sql?item_id=tea", f"{ABOUT}/plan?item_id=tea", "/workbench/live"]
 
 
-def open_to(shop: Shop, **headers: str) -> set[int]:
+def open_to(shop: Service, **headers: str) -> set[int]:
     client = create_app(shop).test_client()
     told = body(opened_with(client, "/workbench", **headers))
     statuses = {opened_with(client, path, **headers).status_code for path in INSIDE}
@@ -205,19 +205,19 @@ def open_to(shop: Shop, **headers: str) -> set[int]:
     return statuses
 
 
-def test_browsers_on_this_machine_look_inside(served: Shop) -> None:
+def test_browsers_on_this_machine_look_inside(served: Service) -> None:
     for host in ("localhost:8080", "127.0.0.1", "[::1]:8080"):
         assert open_to(served, Host=host) == {200}
 
 
-def test_a_strange_name_or_a_proxy_is_not_this_machine(served: Shop) -> None:
+def test_a_strange_name_or_a_proxy_is_not_this_machine(served: Service) -> None:
     """A name of another site may come to mean 127.0.0.1, and a proxy on this machine may pass on the world."""
     assert open_to(served, Host="evil.example") == {403}
     assert open_to(served, Host="localhost.evil.example") == {403}
     assert open_to(served, Host="localhost", X_Forwarded_For="203.0.113.9") == {403}
 
 
-def test_a_proxy_that_says_nothing_of_itself_is_not_this_machine(served: Shop) -> None:
+def test_a_proxy_that_says_nothing_of_itself_is_not_this_machine(served: Service) -> None:
     """nginx as it comes: HTTP/1.0 and the address of the service as Host."""
     client = create_app(served).test_client()
     headers = {"Host": "127.0.0.1:8080"}
@@ -226,13 +226,13 @@ def test_a_proxy_that_says_nothing_of_itself_is_not_this_machine(served: Shop) -
         assert client.get("/workbench/live", headers=headers, environ_overrides=environ).status_code == 403
 
 
-def test_who_listens_to_the_world_shows_nothing_unless_a_setting_says_so(make_shop: Callable[..., Shop]) -> None:
+def test_who_listens_to_the_world_shows_nothing_unless_a_setting_says_so(make_shop: Callable[..., Service]) -> None:
     assert open_to(make_shop(host=EVERYWHERE), Host="localhost") == {403}
     assert open_to(make_shop(host=EVERYWHERE, workbench="open"), Host="shop.example") == {200}
     assert open_to(make_shop(workbench="closed"), Host="localhost") == {403}
 
 
-def test_no_other_origin_ever_reads_the_workbench(served: Shop) -> None:
+def test_no_other_origin_ever_reads_the_workbench(served: Service) -> None:
     client = create_app(served, edit=True).test_client()
     friend = {"Origin": "https://friend.example"}
     assert "Access-Control-Allow-Origin" in client.get("/pipes", headers=friend).headers
@@ -253,8 +253,8 @@ def test_serve_edit_refuses_to_listen_to_the_world(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_host_that_is_named_for_editing_edits(make_shop: Callable[..., Shop], home: Path, people: Path) -> None:
-    shop = make_shop(home=str(home), host=EVERYWHERE, edit_hosts="Shop.example")
+def test_a_host_that_is_named_for_editing_edits(make_shop: Callable[..., Service], home: Path, people: Path) -> None:
+    shop = make_shop(home=str(home), host=EVERYWHERE, edit_hosts="Service.example")
     client = create_app(shop, edit=True).test_client()
     there = {"Host": "shop.example", "Origin": "https://shop.example"}
     assert body(client.get("/workbench", headers=there))["edit"] is True
@@ -262,7 +262,7 @@ def test_a_host_that_is_named_for_editing_edits(make_shop: Callable[..., Shop], 
     assert change(client, "draft", {"text": GOOD}, Host="other.example").status_code == 403
 
 
-def test_without_edit_there_is_nothing_that_edits(served: Shop, people: Path) -> None:
+def test_without_edit_there_is_nothing_that_edits(served: Service, people: Path) -> None:
     client = create_app(served).test_client()
     assert body(client.get("/workbench"))["edit"] is False
     for what in ("draft", "preview", "save", "cases"):

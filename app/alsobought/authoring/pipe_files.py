@@ -10,7 +10,7 @@ import msgspec
 
 from alsobought.errors import Unusable
 from alsobought.pipes.library import Library
-from alsobought.service.service import open_shop
+from alsobought.service.service import open_service
 from alsobought.serving.answers import open_library
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
@@ -63,7 +63,7 @@ CASES = """
 @contextmanager
 def checking(settings: Settings) -> Iterator[tuple[Library, Warehouse]]:
     """The pipes of the project, against an empty warehouse in memory."""
-    shop = open_shop(msgspec.structs.replace(settings, dsn="chdb://:memory:", database="checked", kafka=""))
+    shop = open_service(msgspec.structs.replace(settings, dsn="chdb://:memory:", database="checked", kafka=""))
     try:
         yield open_library(settings, shop.warehouse), shop.warehouse
     finally:

@@ -33,7 +33,7 @@ from alsobought.authoring.row_diff import TOLERANCE, difference
 from alsobought.errors import Unusable
 from alsobought.events import in_utc
 from alsobought.pipes.library import SOURCE
-from alsobought.service.service import Shop, open_shop
+from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import load_dictionaries
 from alsobought.web.factory import create_app
@@ -131,7 +131,7 @@ def _given(case: Case) -> Given:
 class Bench:
     """A shop that is emptied between cases; `opened` gets the clock that the cases set."""
 
-    def __init__(self, opened: Callable[[Callable[[], datetime]], Shop]) -> None:
+    def __init__(self, opened: Callable[[Callable[[], datetime]], Service]) -> None:
         self.now = NOON
         self.shop = opened(lambda: self.now)
 
@@ -168,13 +168,13 @@ def _dated(event: dict[str, Any], now: datetime) -> dict[str, Any]:
     return event
 
 
-def empty(shop: Shop) -> None:
+def empty(shop: Service) -> None:
     """Takes every row and every kept answer out of a shop: a second cheaper than a new one.
 
     A table that was emptied by a change of stored rows still remembers its batches: then all are truncated.
     """
-    if shop.recorder:
-        shop.recorder.flush()
+    if shop.request_log:
+        shop.request_log.flush()
     warehouse = shop.warehouse
     rewritten = warehouse.trusted_rows(f"select count() from {warehouse.database}.rewrites").data[0][0]
     sql = (
@@ -184,7 +184,7 @@ def empty(shop: Shop) -> None:
     for (table,) in warehouse.trusted_rows(sql, {"database": warehouse.database}).data:
         warehouse.command(f"truncate table {warehouse.database}.{table}")
     load_dictionaries(warehouse)
-    shop.kept.clear()
+    shop.cache.clear()
 
 
 @contextmanager
@@ -193,7 +193,7 @@ def bench(settings: Settings) -> Iterator[Bench]:
     settings = msgspec.structs.replace(
         settings, dsn="chdb://:memory:", database="cases", batch_seconds=0.001, record_requests=False
     )
-    opened = Bench(lambda clock: open_shop(settings, clock))
+    opened = Bench(lambda clock: open_service(settings, clock))
     try:
         yield opened
     finally:

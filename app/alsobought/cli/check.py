@@ -35,10 +35,10 @@ def check(settings: Settings, tables: tuple[str, ...], sample: str | None, as_js
     from alsobought.counts.consistency import check as compare
     from alsobought.counts.consistency import sample_of
     from alsobought.counts.recompute import Slots
-    from alsobought.service.ipc_client import reach_shop
+    from alsobought.service.ipc_client import reach_service
 
     slots = sample_of(sample) if sample else Slots()
-    shop = reach_shop(settings, create=False)
+    shop = reach_service(settings, create=False)
     try:
         with ExitStack() as stack:
             told = _bar(stack) if err.is_terminal else lambda *_: None

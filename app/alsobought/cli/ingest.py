@@ -20,7 +20,7 @@ from alsobought.settings import Settings
 
 if TYPE_CHECKING:
     from alsobought.kafka.consumer import Stream
-    from alsobought.service.service import Shop
+    from alsobought.service.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +50,13 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     from alsobought.kafka.client import topics
     from alsobought.kafka.consumer import Stream
     from alsobought.logs import open_log
-    from alsobought.service.service import open_shop
+    from alsobought.service.service import open_service
 
     if not settings.kafka:
         raise Unusable("there is no Kafka to read from", "Set ALSOBOUGHT_KAFKA, for example to 127.0.0.1:9092")
     open_log(settings.log, settings.log_level)
     topics(settings)
-    shop = open_shop(settings)
+    shop = open_service(settings)
     try:
         stream = Stream(shop.writer, settings)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -71,18 +71,18 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
 
 
 @contextmanager
-def watched(shop: Shop) -> Iterator[None]:
+def watched(shop: Service) -> Iterator[None]:
     """Meanwhile other commands may ask about an embedded warehouse, and what is wrong is logged."""
-    from alsobought.service.ipc_server import Holder
-    from alsobought.service.monitor import Watch
+    from alsobought.service.ipc_server import IpcServer
+    from alsobought.service.monitor import Monitor
 
-    holder = Holder(folder, shop.writer, shop.warehouse.another) if (folder := shop.warehouse.folder) else None
-    watch = Watch(shop.writer)
-    watch.start()
+    holder = IpcServer(folder, shop.writer, shop.warehouse.another) if (folder := shop.warehouse.folder) else None
+    monitor = Monitor(shop.writer)
+    monitor.start()
     try:
         yield
     finally:
-        watch.stop()
+        monitor.stop()
         if holder:
             holder.close()
 

@@ -70,10 +70,10 @@ def _run(name: str) -> Any:
     def run(settings: Settings, /, as_json: bool, **asked: Any) -> None:
         from alsobought.learning.context import Context
         from alsobought.learning.registry import learn as learn_one
-        from alsobought.service.ipc_client import reach_shop
+        from alsobought.service.ipc_client import reach_service
 
         days = {key: value.date() if isinstance(value, datetime) else value for key, value in asked.items()}
-        shop = reach_shop(settings, create=False)
+        shop = reach_service(settings, create=False)
         try:
             context = Context(
                 shop.warehouse,

@@ -156,13 +156,13 @@ def letters_replay(settings: Settings, places: tuple[str, ...], reason: str, eve
     """
     from alsobought.kafka.dead_letters import Place, Replayed, Which, letter_at, pages, read_again, replay
     from alsobought.kafka.dead_letters import places as places_of
-    from alsobought.service.ipc_client import reach_shop, reach_warehouse
+    from alsobought.service.ipc_client import reach_service, reach_warehouse
     from alsobought.writer.submission import utc_now
 
     if bool(places) + bool(reason) + everything != 1:
         raise Unusable("say which dead letters: places, --reason TEXT or --all", "One of the three")
     rules = Rules(utc_now(), frozenset(STANDARD_TYPES).union(more_event_types(settings)), settings.max_event_bytes)
-    shop: Any = None if dry_run else reach_shop(settings)
+    shop: Any = None if dry_run else reach_service(settings)
     warehouse = reach_warehouse(settings, create=False) if dry_run else shop.warehouse
     total, told = Replayed(), 0
 

@@ -16,7 +16,7 @@ from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.loading.mapping import EPOCHS, Columns
 from alsobought.loading.readers import FORMATS, STDIN, Layout, Rows, name_of, opened
-from alsobought.loading.rejects import Refusals
+from alsobought.loading.rejects import Rejects
 from alsobought.settings import Settings, more_event_types
 from alsobought.writer.submission import utc_now
 
@@ -114,7 +114,7 @@ def _beside(file: Path) -> Path:
 
 def _load_all(settings: Settings, tasks: list[Task], *, dry_run: bool, force: bool, keep: bool) -> None:
     from alsobought.loading.loader import judge, load_file, try_file
-    from alsobought.service.ipc_client import reach_shop
+    from alsobought.service.ipc_client import reach_service
 
     types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
     rules = Rules(utc_now(), types, settings.max_event_bytes)
@@ -128,16 +128,16 @@ def _load_all(settings: Settings, tasks: list[Task], *, dry_run: bool, force: bo
                 piped = rows if task.path == STDIN else piped
         shop = None
         if not dry_run:
-            shop = reach_shop(settings)
+            shop = reach_service(settings)
             stack.callback(shop.close)
         for task in tasks:
             rows_at_hand = piped if task.path == STDIN else None
-            refusals = Refusals(task.rejected if keep else None)
+            rejects = Rejects(task.rejected if keep else None)
             if shop:
-                report = load_file(task, shop.writer, rules, refusals, _bar, rows_at_hand)
+                report = load_file(task, shop.writer, rules, rejects, _bar, rows_at_hand)
             else:
-                report = try_file(task, rules, refusals, _bar, rows_at_hand)
-            _tell(task, report, refusals, dry_run=dry_run)
+                report = try_file(task, rules, rejects, _bar, rows_at_hand)
+            _tell(task, report, rejects, dry_run=dry_run)
             refused += report.refused
     if refused:
         sys.exit(1)
@@ -147,16 +147,16 @@ def _bar(rows: Rows) -> AbstractContextManager[Callable[[int], object]]:
     return progress_bar(err, Path(rows.name).name, rows.total, rows.unit)
 
 
-def _tell(task: Task, report: Report, refusals: Refusals, *, dry_run: bool) -> None:
+def _tell(task: Task, report: Report, rejects: Rejects, *, dry_run: bool) -> None:
     name = name_of(task.path)
-    for row, problem in refusals.first:
+    for row, problem in rejects.first:
         err.print(f"{name}:{row}: {escaped(problem)}", soft_wrap=True)
-    if refusals.count > len(refusals.first):
-        err.print(f"… and {refusals.count - len(refusals.first):,} more rows")
-    for kind, times in refusals.kinds.most_common(20) if refusals.count > 1 else ():
+    if rejects.count > len(rejects.first):
+        err.print(f"… and {rejects.count - len(rejects.first):,} more rows")
+    for kind, times in rejects.kinds.most_common(20) if rejects.count > 1 else ():
         err.print(f"{times:8,} times: {escaped(kind)}", soft_wrap=True)
-    if refusals.path and refusals.count:
-        err.print(f"Refused rows are kept in {refusals.path}", soft_wrap=True)
+    if rejects.path and rejects.count:
+        err.print(f"Refused rows are kept in {rejects.path}", soft_wrap=True)
     if report.again and report.refused:
         err.print(f"{name} was loaded before; --dry-run shows again what was refused", soft_wrap=True)
     told = f"{report.stored:,} {task.kind} stored, {report.repeats:,} known already, {report.refused:,} refused"

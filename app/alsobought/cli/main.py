@@ -23,7 +23,7 @@ from alsobought.cli.serve import serve
 from alsobought.cli.users import export, forget
 from alsobought.console import err, escaped
 from alsobought.errors import AlsoboughtError
-from alsobought.settings import from_environment
+from alsobought.settings import deprecations, from_environment
 
 
 class Commands(click.Group):
@@ -53,6 +53,8 @@ def main(ctx: click.Context) -> None:
         logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log, or it does not matter
     if ctx.invoked_subcommand != "doctor":  # who tells what is wrong with them
         ctx.obj = from_environment()
+        for warning in deprecations():
+            err.print(f"[yellow]warning:[/] {escaped(warning)}", soft_wrap=True)
 
 
 COMMANDS = (

@@ -34,9 +34,9 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     """
     from alsobought.counts.rebuild import Wanted
     from alsobought.counts.rebuild import rebuild as rebuild_table
-    from alsobought.service.ipc_client import reach_shop
+    from alsobought.service.ipc_client import reach_service
 
-    shop = reach_shop(settings, create=False)
+    shop = reach_service(settings, create=False)
     try:
         asked = f"{since:%Y-%m-%d}" if since else ""
         for wanted in msgspec.convert(shop.do("plan a rebuild", tables, asked), list[Wanted]):

@@ -43,9 +43,9 @@ def forget(settings: Settings, user_id: str | None, dry_run: bool, verify: Path 
 
 
 def _forget(settings: Settings, user_id: str) -> None:
-    from alsobought.service.ipc_client import reach_shop
+    from alsobought.service.ipc_client import reach_service
 
-    shop = reach_shop(settings, create=False)  # nobody is forgotten by making an empty warehouse
+    shop = reach_service(settings, create=False)  # nobody is forgotten by making an empty warehouse
     try:
         with err.status("Taking them out of every table …"):
             receipt = shop.do("forget", user_id)

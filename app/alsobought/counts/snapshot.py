@@ -13,7 +13,7 @@ from alsobought.storage.count_tables import count_tables
 from alsobought.storage.retention import horizon
 from alsobought.storage.scratch_database import Scratch
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.fencing import TurnLost
+from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.writer import Writer
 
 LOOKS, PAUSE_SECONDS = 5, 0.02
@@ -34,7 +34,7 @@ def freeze(writer: Writer, name: str) -> dict[str, Any]:
         if since:
             scratch.keep_events(since)
         writer.confirm()
-    except TurnLost as error:
+    except LeaseLost as error:
         scratch.drop()
         raise Busy("another process stored events meanwhile", "Check again") from error
     except BaseException:

@@ -22,7 +22,7 @@ from alsobought.demo import journey, toyshop
 from alsobought.events import Rules, read_events, read_items
 from alsobought.loading.loader import Stream
 from alsobought.migrations.files import migrations
-from alsobought.service.service import Shop, open_shop
+from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.ledger import resume_at
 from alsobought.writer.submission import Submission, utc_now
@@ -57,7 +57,7 @@ def prepare(settings: Settings, dataset: str, console: Console) -> Played:
         weeks = journey.weeks_until(utc_now().date()) if dataset == "journey" else 0
         example = journey.EXAMPLE_ITEM if dataset == "journey" else next(iter(toyshop.COMPANIONS))
         played = Played(dataset, weeks, migrations=tables, example_item=example)
-    shop = open_shop(settings)
+    shop = open_service(settings)
     try:
         _write(note, played)
         rows = _load_journey(shop, played.weeks, console) if dataset == "journey" else _load_toyshop(shop, console)
@@ -69,7 +69,7 @@ def prepare(settings: Settings, dataset: str, console: Console) -> Played:
     return played
 
 
-def _load_journey(shop: Shop, weeks: int, console: Console) -> int:
+def _load_journey(shop: Service, weeks: int, console: Console) -> int:
     with console.status("Reading the Complete Journey"):
         total = journey.size()
         items = list(journey.items())
@@ -86,7 +86,7 @@ def _load_journey(shop: Shop, weeks: int, console: Console) -> int:
     return total
 
 
-def _load_toyshop(shop: Shop, console: Console) -> int:
+def _load_toyshop(shop: Service, console: Console) -> int:
     until = utc_now()
     objects = list(toyshop.history(until))
     items, _ = read_items([msgspec.json.encode(item) for item in toyshop.items()], shop.settings.max_event_bytes)
@@ -133,7 +133,7 @@ def announce(settings: Settings, console: Console) -> Callable[[str], None]:
 
 
 def _live(url: str) -> None:
-    """Posts simulated events as time passes, through the front door like any other client."""
+    """EventSink simulated events as time passes, through the front door like any other client."""
     start = utc_now()
     for event in toyshop.live(start):
         due = datetime.fromisoformat(event["timestamp"])

@@ -24,9 +24,9 @@ from alsobought.migrations import runner
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
 from alsobought.service.ipc_client import answers, reach_warehouse
-from alsobought.service.service import open_shop
+from alsobought.service.service import open_service
 from alsobought.serving.answers import open_library
-from alsobought.settings import PREFIX, Settings, read_settings
+from alsobought.settings import PREFIX, Settings, deprecations, read_settings
 from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, how_to_have_one
 from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
 from alsobought.web.server import refuse_if_port_is_taken, url
@@ -55,6 +55,8 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
 def _settings(environ: Mapping[str, str], faults: list[str]) -> Iterator[Finding]:
     for fault in faults:
         yield Finding("settings", "fault", fault, "The README lists the settings; the default is taken below")
+    for warning in deprecations(environ):
+        yield Finding("settings", "warning", warning, "The old name will go in a later version")
     if not faults:
         given = sorted(name for name in environ if name.startswith(PREFIX))
         yield Finding("settings", "ok", f"given: {', '.join(given)}" if given else "all are the defaults")
@@ -192,7 +194,7 @@ def _pipes(library: Library) -> Iterator[Finding]:
 
 
 def _pipes_in_memory(settings: Settings) -> Iterator[Finding]:
-    shop = open_shop(msgspec.structs.replace(settings, dsn="chdb://:memory:", database="checked"))
+    shop = open_service(msgspec.structs.replace(settings, dsn="chdb://:memory:", database="checked"))
     try:
         yield from _pipes(shop.library)
     finally:

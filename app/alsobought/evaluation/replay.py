@@ -17,7 +17,7 @@ from alsobought.events import Event, Item
 from alsobought.loading.loader import Stream
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
-from alsobought.service.service import Shop, open_shop
+from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import refuse_if_held
 from alsobought.writer.submission import Submission
@@ -34,7 +34,7 @@ Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], obje
 class Replayed:
     """A shop at the moment of the split, with the log and the catalogue that it was made of."""
 
-    shop: Shop
+    shop: Service
     log: Log
     items: dict[str, Item]
 
@@ -62,7 +62,7 @@ def replayed(
     if folder and folder.exists() and not kept:
         refuse_if_held(folder)
         shutil.rmtree(folder)  # of a run that was killed
-    shop = open_shop(_settings(settings, folder), lambda: split.train_before)
+    shop = open_service(_settings(settings, folder), lambda: split.train_before)
     try:
         needed = asks(shop.library) and not kept
         log, items = _fill(shop, source, split, progress, store=needed)
@@ -76,7 +76,9 @@ def replayed(
         shop.close()
 
 
-def _fill(shop: Shop, source: Source, split: Split, progress: Progress, *, store: bool) -> tuple[Log, dict[str, Item]]:
+def _fill(
+    shop: Service, source: Source, split: Split, progress: Progress, *, store: bool
+) -> tuple[Log, dict[str, Item]]:
     """Reads the log once, for the writer and for the columns; for these alone where nothing is to be stored."""
     collector, stream = Collector(split), Stream(shop.writer)
     items = source.items()
@@ -109,7 +111,7 @@ def _settings(settings: Settings, folder: Path | None) -> Settings:
         database="evaluation",
         kafka="",
         record_requests=False,
-        events_days=0,
+        event_retention_days=0,
         query_seconds=PATIENCE,
     )
 

@@ -30,7 +30,7 @@ from alsobought.kafka.client import KafkaAway, Lease, Place, Topic, answering, b
 from alsobought.kafka.polled import Part, parts
 from alsobought.settings import Settings, more_event_types
 from alsobought.storage.ledger import read_to
-from alsobought.writer.submission import Errand, Stored
+from alsobought.writer.submission import MaintenanceTask, Stored
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ JUDGED = 1000  # so many messages back the share of bad ones is taken
 LEAST_JUDGED = 100
 
 
-class StandStill(AlsoboughtError):
+class Halted(AlsoboughtError):
     """Reading on would do harm; somebody has to look."""
 
 
@@ -123,7 +123,7 @@ class Stream:
             yield
         except AlsoboughtError as error:
             if str(error) != str(self.trouble):
-                (log.error if isinstance(error, StandStill) else log.warning)("reading from Kafka waits: %s", error)
+                (log.error if isinstance(error, Halted) else log.warning)("reading from Kafka waits: %s", error)
             self.trouble = error
         except Exception as error:
             log.exception("reading from Kafka broke off")
@@ -139,7 +139,9 @@ class Stream:
 
     def _read(self) -> None:
         """From where the warehouse is, until we are to stop, the lease is lost, or the topics are others."""
-        self._result(self._writer.run(Errand(self._writer.begin)))  # views may lack a batch of a process that died
+        self._result(
+            self._writer.run(MaintenanceTask(self._writer.begin))
+        )  # views may lack a batch of a process that died
         found = topics(self._settings)
         at = self._beginnings(found)
         self._ranges, self._unnoted = {}, set()
@@ -173,7 +175,7 @@ class Stream:
     def _beginnings(self, found: dict[str, Topic]) -> dict[Place, int]:
         """Where the warehouse is, or where the log begins, if that is later.
 
-        Raises StandStill if a log ends before what was read of it.
+        Raises Halted if a log ends before what was read of it.
         """
         at = {
             (topic.name, number): read_to(self._writer.warehouse, topic.source, number)
@@ -183,7 +185,7 @@ class Stream:
         for place, (first, end) in bounds(self._settings, at).items():
             name = f"{place[0]}/{place[1]}"
             if at[place] > end:
-                raise StandStill(
+                raise Halted(
                     f"{name} ends at {end:,} and was read to {at[place]:,}: its log has lost messages",
                     "Delete the topic and make it again: it is then read from its start",
                 )
@@ -196,7 +198,7 @@ class Stream:
         types = frozenset(STANDARD_TYPES).union(more_event_types(self._settings))
         return Rules(now, types, self._settings.max_event_bytes)
 
-    def _judge(self, read: Sequence[Part]) -> StandStill | None:
+    def _judge(self, read: Sequence[Part]) -> Halted | None:
         """What to raise if, with these, more than the permitted share of the latest messages is bad."""
         if not read:
             return None
@@ -207,11 +209,11 @@ class Stream:
                 break
             latest.append(earlier)
         messages, bad = (sum(column) for column in zip(*latest, strict=True))
-        if messages >= LEAST_JUDGED and bad > messages * self._settings.bad_share:
+        if messages >= LEAST_JUDGED and bad > messages * self._settings.dead_letter_max_ratio:
             reason = next(letter.reason for part in read for letter in part.dead) if new[1] else "see dead_letters"
-            return StandStill(
+            return Halted(
                 f"{bad:,} of the latest {messages:,} messages are bad, the last ones because of: {reason}",
-                "Mend what sends them or reads them, or set ALSOBOUGHT_BAD_SHARE=1 to make dead letters of them",
+                "Mend what sends them or reads them, or set ALSOBOUGHT_DEAD_LETTER_MAX_RATIO=1 to make dead letters of them",
             )
         self._judged = deque(reversed(latest))
         return None
@@ -219,7 +221,7 @@ class Stream:
     def _hand(self, read: Sequence[Part]) -> Handed:
         """To the writer, the dead letters first."""
         dead = [letter for part in read for letter in part.dead]
-        letters = self._writer.run(Errand(lambda: self._insert("dead_letters", dead))) if dead else None
+        letters = self._writer.run(MaintenanceTask(lambda: self._insert("dead_letters", dead))) if dead else None
         return Handed(read, letters, [self._submit(part) for part in read])
 
     def _submit(self, part: Part) -> Future[Stored] | None:
@@ -262,7 +264,7 @@ class Stream:
         now = self._noted_at = time.monotonic()
         if self._unnoted:
             changed = [self._ranges[place] for place in self._unnoted]
-            self._result(self._writer.run(Errand(lambda: self._insert("ingest_ranges", changed))))
+            self._result(self._writer.run(MaintenanceTask(lambda: self._insert("ingest_ranges", changed))))
             reach("stream.noted")
             self._unnoted.clear()
             self._committed_at = 0.0

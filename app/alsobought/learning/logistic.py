@@ -27,10 +27,10 @@ def edges(values: np.ndarray, weights: np.ndarray, buckets: int) -> np.ndarray:
     return np.asarray([end for end in np.unique(ends) if end < values.max()])
 
 
-def fitted(read: Columns, features: Sequence[str], buckets: int, caution: float) -> Iterator[dict[str, Any]]:
+def fitted(read: Columns, features: Sequence[str], buckets: int, l2: float) -> Iterator[dict[str, Any]]:
     """Rows of ranker_weights; bucket 0 of a feature is its slope."""
     ends = _all_edges(read, features, buckets)
-    model = _fit(read, features, ends, caution)
+    model = _fit(read, features, ends, l2)
     slopes, weights = model.coef_[0][: len(features)], iter(model.coef_[0][len(features) :])
     for place, (name, slope) in enumerate(zip(features, slopes.tolist(), strict=True), start=1):
         numbers = [-END, *ends[name].tolist(), END]
@@ -40,14 +40,14 @@ def fitted(read: Columns, features: Sequence[str], buckets: int, caution: float)
             yield _row(name, place, bucket, above, up_to, float(next(weights)), read, bucket_of == bucket - 1)
 
 
-def judged(read: Columns, features: Sequence[str], buckets: int, caution: float, held: np.ndarray) -> dict[str, float]:
+def judged(read: Columns, features: Sequence[str], buckets: int, l2: float, held: np.ndarray) -> dict[str, float]:
     """AUC and log loss on the examples that are held out, of a model learnt of the others, and of the formula alone."""
     learnt_of = {name: values[~held] for name, values in read.items()}
     unseen = {name: values[held] for name, values in read.items()}
     found = {}
     for title, names in (("", features), ("_of_formula", features[:1])):
         ends = _all_edges(learnt_of, names, buckets) if not title else {names[0]: np.array([])}
-        model = _fit(learnt_of, names, ends, caution)
+        model = _fit(learnt_of, names, ends, l2)
         chance = model.predict_proba(_design(unseen, names, ends))[:, 1]
         yes, no = _fractions(unseen)
         answers, scores = np.repeat([1, 0], len(chance)), np.concatenate([chance, chance])
@@ -99,11 +99,11 @@ def _design(read: Columns, features: Sequence[str], ends: Mapping[str, np.ndarra
     return sparse.hstack([values, buckets]).tocsr()
 
 
-def _fit(read: Columns, features: Sequence[str], ends: Mapping[str, np.ndarray], caution: float) -> LogisticRegression:
+def _fit(read: Columns, features: Sequence[str], ends: Mapping[str, np.ndarray], l2: float) -> LogisticRegression:
     design, (yes, no) = _design(read, features, ends), _fractions(read)
     bought = np.flatnonzero(yes)
     both = sparse.vstack([design, design[bought]]).tocsr()
     answers = np.concatenate([np.zeros(design.shape[0]), np.ones(len(bought))])
     # Newton's method: L-BFGS stops early here, where most examples weigh next to nothing, and ranks no better than the formula.
-    model = LogisticRegression(C=1 / caution, solver="newton-cholesky", tol=1e-6)
+    model = LogisticRegression(C=1 / l2, solver="newton-cholesky", tol=1e-6)
     return model.fit(both, answers, sample_weight=np.concatenate([no, yes[bought]]))

@@ -13,7 +13,7 @@ from alsobought.learning.embeddings import Embeddings
 from alsobought.learning.neighbours import Neighbours
 from alsobought.learning.protocol import Learner, Value, defaults
 from alsobought.learning.ranker import Ranker
-from alsobought.learning.runs import Learned, note
+from alsobought.learning.runs import LearningRun, note
 
 LEARNERS: dict[str, Learner] = {learner.name: learner for learner in (Neighbours(), Embeddings(), Ranker())}
 LIBRARIES = ("numpy", "scipy", "sklearn")
@@ -33,7 +33,7 @@ def filling(tables: Collection[str]) -> list[Learner]:
     return [learner for learner in LEARNERS.values() if set(learner.tables) & set(tables)]
 
 
-def learn(name: str, context: Context, options: Mapping[str, Value] | None = None) -> Learned:
+def learn(name: str, context: Context, options: Mapping[str, Value] | None = None) -> LearningRun:
     """Runs a learner, with its defaults for what `options` do not say, and notes the run.
 
     Raises Unusable for an option that it has not, for libraries that are not installed, and where there is nothing to learn of.

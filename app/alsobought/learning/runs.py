@@ -12,7 +12,7 @@ from alsobought.learning.protocol import Report, Value
 from alsobought.storage.warehouse import Warehouse
 
 
-class Learned(msgspec.Struct, frozen=True, kw_only=True):
+class LearningRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run. `until` is the seq of the newest event that it knew; `options` are what it was asked for."""
 
     name: str
@@ -28,9 +28,9 @@ class Learned(msgspec.Struct, frozen=True, kw_only=True):
 
 def note(
     warehouse: Warehouse, name: str, options: Mapping[str, Value], report: Report, at: datetime, seconds: float
-) -> Learned:
+) -> LearningRun:
     """Stores a run."""
-    run = Learned(
+    run = LearningRun(
         name=name,
         learned_at=at,
         events=report.events,
@@ -47,7 +47,7 @@ def note(
     return run
 
 
-def latest(warehouse: Warehouse) -> dict[str, Learned]:
+def latest(warehouse: Warehouse) -> dict[str, LearningRun]:
     """The newest run by name."""
     sql = f"""
         select name, toString(learned_at), events, until, seconds, rows, options, quality, line
@@ -58,7 +58,7 @@ def latest(warehouse: Warehouse) -> dict[str, Learned]:
     return {row[0]: _read(row) for row in warehouse.trusted_rows(sql).data}
 
 
-def _read(row: list[object]) -> Learned:
+def _read(row: list[object]) -> LearningRun:
     name, at, events, until, seconds, rows, options, quality, line = row
     return msgspec.convert(
         {
@@ -72,5 +72,5 @@ def _read(row: list[object]) -> Learned:
             "quality": msgspec.json.decode(str(quality)),
             "line": line,
         },
-        Learned,
+        LearningRun,
     )

@@ -24,7 +24,7 @@ from alsobought.events import Event, Item, Rules
 from alsobought.failpoints import reach
 from alsobought.loading.mapping import Columns, check_columns, row_reader
 from alsobought.loading.readers import STDIN, Layout, Row, Rows, digest, opened
-from alsobought.loading.rejects import Refusals
+from alsobought.loading.rejects import Rejects
 from alsobought.storage import ledger
 from alsobought.writer.submission import Intake, Stored, Submission
 
@@ -139,7 +139,7 @@ def _common_names(rows: list[Row]) -> list[str]:
 
 
 def load_file(
-    task: Task, writer: Intake, rules: Rules, refusals: Refusals, progress: Progress, rows: Rows | None = None
+    task: Task, writer: Intake, rules: Rules, rejects: Rejects, progress: Progress, rows: Rows | None = None
 ) -> Report:
     """One file, or `rows` that are open already, into the warehouse.
 
@@ -149,7 +149,7 @@ def load_file(
     if load and load.finished:
         known = ledger.events_before(writer.warehouse, load.source)
         return Report(repeats=known, refused=load.refused, again=True)
-    refusals.begin(first)
+    rejects.begin(first)
     known = ledger.events_before(writer.warehouse, load.source, first) if load and first > 1 else 0
     source = load.source if load else f"load:{uuid.uuid4().hex[:16]}"
     opening = nullcontext(rows) if rows else opened(task.path, task.layout, first)
@@ -157,28 +157,28 @@ def load_file(
         if rows:
             file.numbered = dropwhile(lambda row: row[0] < first, file.numbered)
         stream = Stream(writer, told)
-        for good, numbers, size in _chunks(file, task, rules, refusals, writer.settings.batch_rows):
+        for good, numbers, size in _chunks(file, task, rules, rejects, writer.settings.batch_rows):
             stream.send(Submission(good, source, numbers if task.kind == "events" else None), size)
         report = stream.finish()
     reach("load.finished")
     if load:
         finished = task.path != STDIN  # a stream may have more to say under the same name
-        ledger.note(writer.warehouse, msgspec.structs.replace(load, refused=refusals.count, finished=finished))
+        ledger.note(writer.warehouse, msgspec.structs.replace(load, refused=rejects.count, finished=finished))
         reach("load.noted")
     report.repeats += known
-    report.refused = refusals.count
+    report.refused = rejects.count
     return report
 
 
-def try_file(task: Task, rules: Rules, refusals: Refusals, progress: Progress, rows: Rows | None = None) -> Report:
+def try_file(task: Task, rules: Rules, rejects: Rejects, progress: Progress, rows: Rows | None = None) -> Report:
     """The same without a warehouse: what would be stored, and what refused."""
-    refusals.begin(1)
+    rejects.begin(1)
     report = Report()
     with nullcontext(rows) if rows else opened(task.path, task.layout) as file, progress(file) as told:
-        for good, _, size in _chunks(file, task, rules, refusals, 10_000):
+        for good, _, size in _chunks(file, task, rules, rejects, 10_000):
             report.stored += len(good)
             told(size)
-    report.refused = refusals.count
+    report.refused = rejects.count
     return report
 
 
@@ -208,14 +208,14 @@ def _reading(task: Task, rules: Rules) -> str:
 
 
 def _chunks(
-    rows: Rows, task: Task, rules: Rules, refusals: Refusals, size: int
+    rows: Rows, task: Task, rules: Rules, rejects: Rejects, size: int
 ) -> Iterator[tuple[list[Event] | list[Item], list[int], int]]:
     """The good rows, their numbers, and how much of the file they are. What is refused is on disk before they come."""
     read = row_reader(task.kind, task.columns, rules)
     place = 0
     while chunk := list(islice(rows.numbered, size)):
         good, bad = read([row for _, row in chunk])
-        refusals.add([(chunk[r.index][0], r.problem, chunk[r.index][1]) for r in bad])
+        rejects.add([(chunk[r.index][0], r.problem, chunk[r.index][1]) for r in bad])
         reach("load.refused")
         refused = {r.index for r in bad}
         numbers = [number for index, (number, _) in enumerate(chunk) if index not in refused]

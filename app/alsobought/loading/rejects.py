@@ -22,7 +22,7 @@ SHOWN = 20
 KINDS = 1000  # problems told apart
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Reject(msgspec.Struct, frozen=True):
     """One line of the file. `given` is the row as it was."""
 
     row: int
@@ -31,11 +31,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
-_decode = msgspec.json.Decoder(Refusal).decode
+_decode = msgspec.json.Decoder(Reject).decode
 
 
 @dataclass
-class Refusals:
+class Rejects:
     """Nothing is created while nothing is refused; without a path nothing ever is."""
 
     path: Path | None
@@ -75,13 +75,11 @@ class Refusals:
             return
         try:
             with self.path.open("ab") as file:
-                file.writelines(
-                    _encode(Refusal(row, problem, _shown(given))) + b"\n" for row, problem, given in refused
-                )
+                file.writelines(_encode(Reject(row, problem, _shown(given))) + b"\n" for row, problem, given in refused)
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _read(self, line: bytes, *, foreign: bool) -> Refusal | None:
+    def _read(self, line: bytes, *, foreign: bool) -> Reject | None:
         """None for a line that a crash cut short."""
         if line.endswith(b"\n"):
             try:

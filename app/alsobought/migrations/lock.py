@@ -21,7 +21,7 @@ from alsobought.storage.warehouse import Warehouse, quoted
 LOCK = "migrating"
 
 
-class Holder(msgspec.Struct, frozen=True):
+class IpcServer(msgspec.Struct, frozen=True):
     host: str
     pid: int
     since: str
@@ -32,9 +32,9 @@ def needed(warehouse: Warehouse) -> bool:
     return warehouse.shared
 
 
-def this_process() -> Holder:
+def this_process() -> IpcServer:
     since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return Holder(socket.gethostname(), os.getpid(), since, uuid.uuid4().hex)
+    return IpcServer(socket.gethostname(), os.getpid(), since, uuid.uuid4().hex)
 
 
 @contextmanager
@@ -56,16 +56,16 @@ def held(warehouse: Warehouse, *, break_lock: bool = False) -> Iterator[None]:
                 _drop(warehouse, LOCK)
 
 
-def holder(warehouse: Warehouse, table: str = LOCK) -> Holder | None:
+def holder(warehouse: Warehouse, table: str = LOCK) -> IpcServer | None:
     sql = "select comment from system.tables where database = {database:String} and name = {table:String}"
     rows = warehouse.trusted_rows(sql, {"database": warehouse.database, "table": table}).data
     try:
-        return msgspec.json.decode(rows[0][0], type=Holder) if rows else None
+        return msgspec.json.decode(rows[0][0], type=IpcServer) if rows else None
     except msgspec.DecodeError:
-        return Holder("an unknown host", 0, "an unknown time", "")
+        return IpcServer("an unknown host", 0, "an unknown time", "")
 
 
-def _create(warehouse: Warehouse, table: str, mine: Holder) -> bool:
+def _create(warehouse: Warehouse, table: str, mine: IpcServer) -> bool:
     """False if it exists."""
     comment = quoted(msgspec.json.encode(mine).decode())
     try:
@@ -77,7 +77,7 @@ def _create(warehouse: Warehouse, table: str, mine: Holder) -> bool:
     return True
 
 
-def _take_over(warehouse: Warehouse, mine: Holder) -> None:
+def _take_over(warehouse: Warehouse, mine: IpcServer) -> None:
     """Two runs may find the same dead holder: only who creates `migrating_<its token>` may remove its lock."""
     found = holder(warehouse)
     if found is None or not _dead(found):
@@ -95,7 +95,7 @@ def _take_over(warehouse: Warehouse, mine: Holder) -> None:
         _drop(warehouse, right)
 
 
-def _dead(found: Holder) -> bool:
+def _dead(found: IpcServer) -> bool:
     if found.host != socket.gethostname() or found.pid < 1:
         return False
     try:
@@ -107,7 +107,7 @@ def _dead(found: Holder) -> bool:
     return False
 
 
-def _in_use(found: Holder | None) -> MigrationFault:
+def _in_use(found: IpcServer | None) -> MigrationFault:
     who = f"process {found.pid} on {found.host} since {found.since}" if found else "another run, which has just ended"
     return MigrationFault(
         f"the database is being migrated by {who}",

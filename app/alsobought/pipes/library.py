@@ -23,7 +23,7 @@ from alsobought.pipes.header import Header, read_header
 from alsobought.pipes.parameters import Parameter
 from alsobought.pipes.scopes import Schema
 from alsobought.pipes.template import MAX_TEXT, Templates, environment, files, in_lines, read_text, render
-from alsobought.pipes.validation import Describe, Trial
+from alsobought.pipes.validation import Describe, Validation
 from alsobought.pipes.validation_cache import Described, Tried
 
 __all__ = ["Describe", "Described", "Entry", "Library", "Pipe"]
@@ -245,29 +245,31 @@ class Library:
         header = read_header(text)
         jinja = self._jinja()
         schema = self._schema()
-        trial = Trial(text, header, jinja, schema, self._describe, self._tried)
-        trial.run()
-        self._agree(name, header, trial)
-        if trial.faults:
-            raise PipeFault.together(trial.faults)
+        validation = Validation(text, header, jinja, schema, self._describe, self._tried)
+        validation.run()
+        self._agree(name, header, validation)
+        if validation.faults:
+            raise PipeFault.together(validation.faults)
         version = _version(text, jinja)
-        pipe = Pipe(name, header, text, version, trial.columns, sorted(trial.read), jinja, schema, trial.rendered)
-        return pipe, (PipeFault.together(trial.warnings).all if trial.warnings else ())
+        pipe = Pipe(
+            name, header, text, version, validation.columns, sorted(validation.read), jinja, schema, validation.rendered
+        )
+        return pipe, (PipeFault.together(validation.warnings).all if validation.warnings else ())
 
-    def _agree(self, name: str, header: Header, trial: Trial) -> None:
+    def _agree(self, name: str, header: Header, validation: Validation) -> None:
         """The header and the text speak of the same things. What a broken text does not say is not missed."""
 
         def fault(message: str, hint: str, tag: str) -> None:
-            trial.faults.append(PipeFault(message, hint, header.lines.get(tag, 0)))
+            validation.faults.append(PipeFault(message, hint, header.lines.get(tag, 0)))
 
-        whole = not trial.faults
-        for column, _ in trial.columns if whole else ():
+        whole = not validation.faults
+        for column, _ in validation.columns if whole else ():
             if not COLUMN.fullmatch(column):
                 fault(f"a column is called {column[:60]!r}", "Name it: … as score; letters, digits and _", "")
         for one in header.parameters if whole else ():
-            if one.name not in trial.used:
+            if one.name not in validation.used:
                 fault(f":{one.name} is declared and never used", "Use it or take the line out", f":{one.name}")
-        if whole and header.key and header.key not in dict(trial.columns):
+        if whole and header.key and header.key not in dict(validation.columns):
             fault(f"@key {header.key} is not a column of the answer", "Rows are told apart by it", "@key")
         names = {*self.names(), name}
         if header.fallback and header.fallback.pipe not in names:

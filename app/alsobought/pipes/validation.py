@@ -24,7 +24,7 @@ Describe = Callable[[str, Mapping[str, Any]], Described]
 """Asks the engine for the columns of a SELECT; raises any of our errors where it would not run."""
 
 
-class Trial:
+class Validation:
     """The finds of one text: faults, warnings, the columns of its answer, the tables and parameters it uses, and its SQL
     for every choice of parameters that was tried.
     """

@@ -67,7 +67,7 @@ def of_schema(schema: Schema) -> str:
     return _hash(sorted((table, list(columns.items())) for table, columns in schema.items()))
 
 
-def tried_file() -> Path | None:
+def validation_cache_file() -> Path | None:
     """In the folder for what may be lost: XDG_CACHE_HOME, else ~/.cache. None for a user without a home."""
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -20,14 +20,14 @@ import msgspec
 
 from alsobought.errors import WarehouseFault
 from alsobought.service.ipc_protocol import SOCKET, Call, Line, Reply, Rows, address, error_of
-from alsobought.service.service import Shop, open_shop
+from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import folder_of, held_by
 from alsobought.storage.warehouse import Warehouse, open_warehouse
 from alsobought.writer.submission import Stored, Submission
 
 
-class Visitor:
+class IpcClient:
     """A connection to the process that holds a folder. Calls may overlap: each is answered in a future."""
 
     def __init__(self, folder: Path) -> None:
@@ -84,42 +84,42 @@ def _gone() -> WarehouseFault:
     return WarehouseFault("the process that holds the folder has ended", "Run the command again")
 
 
-class AskedWarehouse(Warehouse):
+class RemoteWarehouse(Warehouse):
     """The warehouse of the holder, by the same methods."""
 
-    def __init__(self, visitor: Visitor, settings: Settings) -> None:
-        self.dsn, self.database, self._visitor = settings.warehouse_dsn, settings.database, visitor
+    def __init__(self, client: IpcClient, settings: Settings) -> None:
+        self.dsn, self.database, self._ipc_client = settings.warehouse_dsn, settings.database, client
 
     def raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
-        answer: bytes = self._visitor.ask("raw", sql, parameters, fmt)
+        answer: bytes = self._ipc_client.ask("raw", sql, parameters, fmt)
         return answer
 
     def trusted_raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
-        answer: bytes = self._visitor.ask("trusted_raw", sql, parameters, fmt)
+        answer: bytes = self._ipc_client.ask("trusted_raw", sql, parameters, fmt)
         return answer
 
     def command(self, sql: str) -> None:
-        self._visitor.ask("command", sql)
+        self._ipc_client.ask("command", sql)
 
     def insert(self, table: str, lines: bytes, token: str = "", columns: Sequence[str] = ()) -> None:
-        self._visitor.ask("insert", table, lines, token, columns)
+        self._ipc_client.ask("insert", table, lines, token, columns)
 
     def ask(self, method: str, *arguments: Any) -> Any:
-        return self._visitor.ask(method, *arguments)
+        return self._ipc_client.ask(method, *arguments)
 
     @property
     def shared(self) -> bool:
         return True
 
     def close(self) -> None:
-        self._visitor.close()
+        self._ipc_client.close()
 
 
-class AskedWriter:
+class RemoteWriter:
     """The writer of the holder."""
 
-    def __init__(self, visitor: Visitor, warehouse: Warehouse, settings: Settings) -> None:
-        self.settings, self.warehouse, self._visitor = settings, warehouse, visitor
+    def __init__(self, client: IpcClient, warehouse: Warehouse, settings: Settings) -> None:
+        self.settings, self.warehouse, self._ipc_client = settings, warehouse, client
         self._latest: tuple[int, Future[Stored] | None] = (0, None)
 
     def submit(self, submission: Submission) -> Future[Stored]:
@@ -128,7 +128,7 @@ class AskedWriter:
         encoded = msgspec.msgpack.encode(submission.rows)
         offsets = None if submission.offsets is None else list(submission.offsets)
         rows = Rows(submission.of_items, encoded, submission.source, offsets, after, submission.partition)
-        number, answer = self._visitor.call("submit", rows)
+        number, answer = self._ipc_client.call("submit", rows)
         answer.add_done_callback(lambda told: _pass_on(told, submission.done))
         self._latest = (number, submission.done)
         return submission.done
@@ -142,15 +142,15 @@ def _pass_on(told: Future[Any], done: Future[Stored]) -> None:
 
 
 @dataclass(frozen=True)
-class AskedShop:
+class RemoteService:
     """What a command needs of the holder's shop."""
 
     settings: Settings
-    warehouse: AskedWarehouse
-    writer: AskedWriter
+    warehouse: RemoteWarehouse
+    writer: RemoteWriter
 
-    def do(self, errand: str, *arguments: Any) -> Any:
-        return self.warehouse.ask("do", errand, *arguments)
+    def do(self, task: str, *arguments: Any) -> Any:
+        return self.warehouse.ask("do", task, *arguments)
 
     def close(self) -> None:
         self.warehouse.close()
@@ -161,40 +161,40 @@ def reach_warehouse(settings: Settings, *, create: bool = True, must_exist: bool
 
     Raises WarehouseFault as `open_warehouse` does, and if the holder is of another version.
     """
-    visitor = _visitor(settings)
-    if visitor:
-        return AskedWarehouse(visitor, settings)
+    client = _ipc_client(settings)
+    if client:
+        return RemoteWarehouse(client, settings)
     return open_warehouse(settings, create=create, must_exist=must_exist)
 
 
 def answers(settings: Settings) -> bool:
     """Whether a process holds the folder of these settings and can be asked."""
-    visitor = _visitor(settings)
-    if visitor:
-        visitor.close()
-    return visitor is not None
+    client = _ipc_client(settings)
+    if client:
+        client.close()
+    return client is not None
 
 
-def reach_shop(settings: Settings, *, create: bool = True) -> Shop | AskedShop:
+def reach_service(settings: Settings, *, create: bool = True) -> Service | RemoteService:
     """The same with a writer. Raises WarehouseFault, MigrationFault."""
-    visitor = _visitor(settings)
-    if not visitor:
-        return open_shop(settings, create=create)
-    warehouse = AskedWarehouse(visitor, settings)
-    return AskedShop(settings, warehouse, AskedWriter(visitor, warehouse, settings))
+    client = _ipc_client(settings)
+    if not client:
+        return open_service(settings, create=create)
+    warehouse = RemoteWarehouse(client, settings)
+    return RemoteService(settings, warehouse, RemoteWriter(client, warehouse, settings))
 
 
-def _visitor(settings: Settings) -> Visitor | None:
+def _ipc_client(settings: Settings) -> IpcClient | None:
     """A connection to the process that holds the folder; None if none does, or one that does not answer, such as a load."""
     folder = folder_of(settings.warehouse_dsn)
     if folder is None or not held_by(folder) or not (folder / SOCKET).exists():
         return None
     try:
-        visitor = Visitor(folder)
+        client = IpcClient(folder)
     except OSError:
         return None
-    ours, theirs = version("alsobought"), visitor.ask("hello")
+    ours, theirs = version("alsobought"), client.ask("hello")
     if ours != theirs:
-        visitor.close()
+        client.close()
         raise WarehouseFault(f"the running process is version {theirs}, this command is {ours}", "Start that again")
-    return visitor
+    return client

@@ -1,6 +1,6 @@
 """The process that holds an embedded warehouse answers the commands beside it (`service.ipc_client`).
 
-What a reader would guess wrong: every visitor has connections of its own, since those of the writer belong to the writer's
+What a reader would guess wrong: every client has connections of its own, since those of the writer belong to the writer's
 thread; but what visitors submit goes through the one writer.
 """
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 METHODS = ("raw", "trusted_raw", "command", "insert")
 
 
-class Holder:
+class IpcServer:
     """Answers visitors until it is closed. `opened` makes a warehouse for each."""
 
     def __init__(self, folder: Path, writer: Writer, opened: Callable[[], Warehouse]) -> None:
@@ -58,7 +58,7 @@ class Holder:
             while True:
                 line = Line(self._listener.accept()[0])
                 self._lines.add(line)
-                threading.Thread(target=self._receive, args=(line,), name="visitor", daemon=True).start()
+                threading.Thread(target=self._receive, args=(line,), name="client", daemon=True).start()
 
     def _receive(self, line: Line) -> None:
         try:
@@ -70,7 +70,7 @@ class Holder:
             finally:
                 warehouse.close()
         except OSError:
-            pass  # the visitor is gone
+            pass  # the client is gone
         except Exception:
             log.exception("a command beside this process was not answered")
         finally:
@@ -79,7 +79,7 @@ class Holder:
 
 
 class _Visit:
-    """One visitor, with a warehouse of its own and the writer of all."""
+    """One client, with a warehouse of its own and the writer of all."""
 
     def __init__(self, warehouse: Warehouse, writer: Writer, line: Line) -> None:
         self._warehouse, self._writer, self._line = warehouse, writer, line
@@ -104,7 +104,7 @@ class _Visit:
         return getattr(self._warehouse, call.method)(*call.arguments)
 
     def _submit(self, number: int, rows: Rows) -> None:
-        """Hands rows to the writer. While that is behind, nothing more is read from the visitor."""
+        """Hands rows to the writer. While that is behind, nothing more is read from the client."""
         kind: Any = list[Item] if rows.of_items else list[Event]
         decoded = msgspec.msgpack.decode(rows.encoded, type=kind)
         after = None if rows.after is None else self._submitted.get(rows.after)
@@ -121,5 +121,5 @@ class _Visit:
             reply = Reply(
                 number, fault=fault_of(error if isinstance(error, AlsoboughtError) else NotStored(str(error)))
             )
-        with suppress(OSError):  # the visitor is gone; what is stored is stored
+        with suppress(OSError):  # the client is gone; what is stored is stored
             self._line.send(reply)

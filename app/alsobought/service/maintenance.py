@@ -8,10 +8,10 @@ from typing import Any
 from alsobought.counts import rebuild, snapshot
 from alsobought.learning import table_swap
 from alsobought.privacy import erasure
-from alsobought.writer.submission import Errand
+from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
 
-ERRANDS: dict[str, Callable[..., Any]] = {
+TASKS: dict[str, Callable[..., Any]] = {
     "forget": erasure.forget,
     "merge": erasure.merge,
     "freeze": snapshot.freeze,
@@ -23,5 +23,5 @@ ERRANDS: dict[str, Callable[..., Any]] = {
 
 
 def do(writer: Writer, name: str, *arguments: Any) -> Any:
-    """What the errand returns: numbers, texts, lists and mappings. Raises what it raises, NotStored if the writer has stopped."""
-    return writer.run(Errand(lambda: ERRANDS[name](writer, *arguments), whole=True)).result()
+    """What the task returns: numbers, texts, lists and mappings. Raises what it raises, NotStored if the writer has stopped."""
+    return writer.run(MaintenanceTask(lambda: TASKS[name](writer, *arguments), whole=True)).result()

@@ -18,7 +18,7 @@ from alsobought.errors import AlsoboughtError
 from alsobought.kafka.checkpoints import Status, status
 from alsobought.service.maintenance import do
 from alsobought.storage.retention import horizon
-from alsobought.writer.submission import Errand
+from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -31,14 +31,14 @@ class _Stopped(Exception):
     """The service ends before the sample does."""
 
 
-class Watch:
+class Monitor:
     """`look` at once, or `start` a thread that looks again and again."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer, self._settings = writer, writer.settings
         self._warehouse = writer.warehouse.another()
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
         self._sums: list[str] = []
         self._sample = sample_of(SAMPLE)
         self.status: Status | None = None
@@ -65,7 +65,7 @@ class Watch:
         if self._settings.kafka:
             self.status = status(self._warehouse, self._settings, self._writer.clock)
         if at_sums and self._writer.alive:
-            self._writer.run(Errand(self._add_up)).result()
+            self._writer.run(MaintenanceTask(self._add_up)).result()
         if at_rows and self._writer.alive:
             self._compare()
         for alarm in self.alarms:
@@ -88,7 +88,7 @@ class Watch:
             self._sample = sample_of(SAMPLE)
         ask, folder = partial(do, self._writer), self._settings.home_folder / "sql" / "checks"
         self.checked = check(
-            self._warehouse, ask, folder, self._sample, name="watch", threads=1, told=self._stop_if_wanted
+            self._warehouse, ask, folder, self._sample, name="monitor", threads=1, told=self._stop_if_wanted
         )
 
     def _stop_if_wanted(self, _done: int, _of: int) -> None:
@@ -98,7 +98,7 @@ class Watch:
     def _add_up(self) -> None:
         """Not while views may lack a batch, which they get before the next, and not where they count what has expired."""
         writer = self._writer
-        if not writer.torn and not horizon(writer.warehouse, self._settings, writer.clock()):
+        if not writer.dirty and not horizon(writer.warehouse, self._settings, writer.clock()):
             self._sums = wrong_sums(writer.warehouse, self._settings.home_folder / "sql" / "sums.sql")
 
 

@@ -12,11 +12,11 @@ from alsobought.errors import MigrationFault
 from alsobought.migrations import runner
 from alsobought.pipes.library import Library
 from alsobought.service.maintenance import do
-from alsobought.service.sinks import Direct, Logged, Posts
+from alsobought.service.sinks import EventSink, KafkaSink, WriterSink
 from alsobought.serving.answers import Answers, open_library
-from alsobought.serving.invalidation import Touching
-from alsobought.serving.request_log import AtOnce, Recorder
-from alsobought.serving.visibility import Follower, OwnSight, Sight
+from alsobought.serving.invalidation import Invalidator
+from alsobought.serving.request_log import AtOnce, RequestLog
+from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse, open_warehouse
 from alsobought.writer.submission import utc_now
@@ -26,20 +26,20 @@ _starting = threading.Lock()
 
 
 @dataclass(frozen=True)
-class Shop:
-    """`sight` is how far the answers have come; `posts` takes what callers send."""
+class Service:
+    """`visibility` is how far the answers have come; `sink` takes what callers send."""
 
     settings: Settings
     warehouse: Warehouse
     writer: Writer
     library: Library
     clock: Callable[[], datetime]
-    kept: Answers
-    sight: Sight
-    posts: Posts
-    recorder: Recorder | None
+    cache: Answers
+    visibility: Visibility
+    sink: EventSink
+    request_log: RequestLog | None
 
-    def do(self, errand: str, *arguments: Any) -> Any:
+    def do(self, task: str, *arguments: Any) -> Any:
         """What the writer does between two batches (`service.maintenance`), and what that returns.
 
         Where another process stores the events, the writer of this one starts for it, and takes its turn.
@@ -47,19 +47,19 @@ class Shop:
         with _starting:
             if not self.writer.started:
                 self.writer.start()
-        return do(self.writer, errand, *arguments)
+        return do(self.writer, task, *arguments)
 
     @property
     def waiting(self) -> int:
         """Events and items that wait for Kafka or for the writer."""
-        return self.posts.waiting + self.writer.waiting
+        return self.sink.waiting + self.writer.waiting
 
     def stop(self) -> None:
         """Stores what is waiting."""
-        self.posts.close()
-        if self.recorder:
-            self.recorder.stop()
-        self.sight.stop()
+        self.sink.close()
+        if self.request_log:
+            self.request_log.stop()
+        self.visibility.stop()
         self.writer.stop()
 
     def close(self) -> None:
@@ -68,9 +68,9 @@ class Shop:
         self.warehouse.close()
 
 
-def open_shop(
+def open_service(
     settings: Settings, clock: Callable[[], datetime] = utc_now, *, writes: bool = True, create: bool = True
-) -> Shop:
+) -> Service:
     """Opens everything. An embedded warehouse is migrated on the way: nobody else could, while we hold it.
 
     Unless it `writes`, the writer never starts: another process stores the events, and this one follows it. Unless it may
@@ -87,26 +87,26 @@ def open_shop(
         ]:
             raise MigrationFault(f"{len(pending)} migrations are not applied", "Run `alsobought migrate up`")
         writer = Writer(warehouse, settings, clock)
-        kept: Answers = Answers()
-        writer.on_rewritten = kept.clear
-        sight: Sight
+        cache: Answers = Answers()
+        writer.on_rewritten = cache.clear
+        visibility: Visibility
         if writes:
-            sight = OwnSight(writer)
-            writer.on_stored = Touching(warehouse, kept)
-            writer.catalogue.on_read = kept.clear
+            visibility = WriterVisibility(writer)
+            writer.on_stored = Invalidator(warehouse, cache)
+            writer.catalogue.on_read = cache.clear
             writer.start()
         else:
-            sight = Follower(warehouse, kept)
-        posts: Posts = Direct(writer)
+            visibility = Follower(warehouse, cache)
+        sink: EventSink = WriterSink(writer)
         if settings.kafka:
             from alsobought.kafka.producer import Log  # not needed without Kafka
 
-            posts = Logged(Log(settings), warehouse, sight, clock, settings)
-        recorder = Recorder(writer if writes else AtOnce(warehouse)) if settings.record_requests else None
-        if recorder:
-            recorder.start()
+            sink = KafkaSink(Log(settings), warehouse, visibility, clock, settings)
+        request_log = RequestLog(writer if writes else AtOnce(warehouse)) if settings.record_requests else None
+        if request_log:
+            request_log.start()
         library = open_library(settings, warehouse)
-        return Shop(settings, warehouse, writer, library, clock, kept, sight, posts, recorder)
+        return Service(settings, warehouse, writer, library, clock, cache, visibility, sink, request_log)
     except BaseException:
         warehouse.close()
         raise

@@ -14,7 +14,7 @@ import msgspec
 
 from alsobought.errors import AlsoboughtError, Busy, Detail, TooLarge
 from alsobought.events import Event, Item
-from alsobought.serving.visibility import Sight, has_passed
+from alsobought.serving.visibility import Visibility, has_passed
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
@@ -43,7 +43,7 @@ class Taken:
     visible: bool
 
 
-class Posts(Protocol):
+class EventSink(Protocol):
     def take(self, rows: Rows, *, wait: bool) -> Taken:
         """Returns once they are durable, with `wait` once answers show them. Raises Busy, NotStored, TooLarge."""
 
@@ -54,7 +54,7 @@ class Posts(Protocol):
     def close(self) -> None: ...
 
 
-class Direct:
+class WriterSink:
     """To the writer: what it has stored is visible."""
 
     def __init__(self, writer: Writer) -> None:
@@ -75,13 +75,13 @@ class Direct:
     def close(self) -> None: ...
 
 
-class Logged:
+class KafkaSink:
     """Into the log. An event has its time from here, so that whoever reads the log again gets the same."""
 
     def __init__(
-        self, log: Log, warehouse: Warehouse, sight: Sight, clock: Callable[[], datetime], settings: Settings
+        self, log: Log, warehouse: Warehouse, visibility: Visibility, clock: Callable[[], datetime], settings: Settings
     ) -> None:
-        self._log, self._warehouse, self._sight = log, warehouse, sight
+        self._log, self._warehouse, self._visibility = log, warehouse, visibility
         self._clock, self._settings = clock, settings
 
     def take(self, rows: Rows, *, wait: bool) -> Taken:
@@ -104,7 +104,7 @@ class Logged:
             try:
                 left = {place: at for place, at in left.items() if not has_passed(self._warehouse, *place, at)}
                 if not left:
-                    self._sight.look()
+                    self._visibility.refresh()
                     return True
             except AlsoboughtError as error:
                 log.warning("whether it is visible cannot be asked: %s", error)

@@ -23,7 +23,7 @@ from alsobought.pipes.header import TOUCHED
 from alsobought.pipes.library import Describe, Library, Pipe
 from alsobought.pipes.parameters import values
 from alsobought.pipes.template import ASKED, CLOCK, mentioned
-from alsobought.pipes.validation_cache import Tried, tried_file
+from alsobought.pipes.validation_cache import Tried, validation_cache_file
 from alsobought.serving.cache import Cache
 from alsobought.settings import Settings, more_event_types
 from alsobought.storage.warehouse import Column, Rows, Statistics, Warehouse
@@ -37,7 +37,7 @@ class Answer:
     """What a pipe says: columns, and rows as lists in their order. `fallback`: the pipe that answered in its place where it
     had no rows, else None; which pipe gave a row stands in its column `source`.
 
-    `kept`: it was said before, and `statistics` are of that time. `seconds`: how long whoever got it may go on using it
+    `cached`: it was said before, and `statistics` are of that time. `seconds`: how long whoever got it may go on using it
     unasked; 0 where an event may make it out of date. `asked`: every pipe that had a say, also those without rows.
     """
 
@@ -46,7 +46,7 @@ class Answer:
     meta: list[Column]
     data: list[list[Any]]
     statistics: Statistics
-    kept: bool = False
+    cached: bool = False
     seconds: float = 0.0
     asked: tuple[Pipe, ...] = ()
 
@@ -78,7 +78,7 @@ def open_library(settings: Settings, warehouse: Warehouse) -> Library:
     """The pipes of the project's folder, checked against this warehouse."""
     home = settings.home_folder
     types = (*STANDARD_TYPES, *more_event_types(settings))
-    tried = Tried(tried_file(), lambda: warehouse.version)
+    tried = Tried(validation_cache_file(), lambda: warehouse.version)
     return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, tried)
 
 
@@ -98,29 +98,29 @@ def answer(
     name: str,
     given: Mapping[str, Sequence[Any]],
     now: datetime,
-    kept: Answers | None = None,
+    cache: Answers | None = None,
     *,
     fresh: bool = False,
 ) -> Answer:
-    """The answer of a pipe, from `kept` if its header allows and `fresh` does not forbid it.
+    """The answer of a pipe, from `cache` if its header allows and `fresh` does not forbid it.
 
     Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
     """
     pipe = library[name]
     bound = values(pipe.parameters, given)
-    if kept is None or not pipe.header.cache_seconds:
+    if cache is None or not pipe.header.cache_seconds:
         return _answer(library, warehouse, pipe, bound, now)
     key = (pipe.name, *_versions(library, pipe), repr(bound))
-    if not fresh and (found := kept.get(key)):
+    if not fresh and (found := cache.get(key)):
         return found
-    touches = kept.touches
+    generation = cache.generation
     found = _answer(library, warehouse, pipe, bound, now)
     headers = [one.header for one in found.asked]
     seconds = min(header.cache_seconds for header in headers)
     if seconds and not any(header.cache_until for header in headers):
         found = replace(found, seconds=seconds)
     if seconds:
-        kept.put(key, replace(found, kept=True), seconds, _touched_by(pipe, bound), touches, len(found.data))
+        cache.put(key, replace(found, cached=True), seconds, _tags(pipe, bound), generation, len(found.data))
     return found
 
 
@@ -146,7 +146,7 @@ def _versions(library: Library, pipe: Pipe) -> list[str]:
     return list(versions.values())
 
 
-def _touched_by(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _tags(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The things whose events make an answer out of date, as the writer names them: items and people that were asked about."""
     names = [name for name in TOUCHED if name in bound] if pipe.header.cache_until else []
     values_of = {name: bound[name] if isinstance(bound[name], list) else [bound[name]] for name in names}

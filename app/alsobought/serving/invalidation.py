@@ -30,32 +30,32 @@ class Happened(Protocol):
     event_type: str
 
 
-class Touching:
-    """For one thread at a time, the writer's or the follower's: `touching(rows)` once they are stored."""
+class Invalidator:
+    """For one thread at a time, the writer's or the follower's: `invalidate(rows)` once they are stored."""
 
-    def __init__(self, warehouse: Warehouse, kept: Cache[Any]) -> None:
-        self._warehouse, self._kept = warehouse, kept
+    def __init__(self, warehouse: Warehouse, cache: Cache[Any]) -> None:
+        self._warehouse, self._cache = warehouse, cache
         self._orders: OrderedDict[Order, set[str]] = OrderedDict()
 
     def __call__(self, rows: Iterable[Happened]) -> None:
-        things: set[tuple[str, str]] = set()
+        tags: set[tuple[str, str]] = set()
         grown: dict[Order, set[str]] = {}
         for row in rows:
-            things.add(("user_id", row.user_id))
-            things.add(("item_id", row.item_id))
+            tags.add(("user_id", row.user_id))
+            tags.add(("item_id", row.item_id))
             if row.order_id and row.event_type == "purchase":
                 grown.setdefault((row.user_id, row.order_id), set()).add(row.item_id)
-        self._kept.touch(things)  # first: from here on no answer is kept that was begun before the batch was stored
+        self._cache.invalidate(tags)  # first: from here on no answer is kept that was begun before the batch was stored
         try:
-            self._kept.touch({("item_id", item) for items in self._whole(grown) for item in items} - things)
+            self._cache.invalidate({("item_id", item) for items in self._whole(grown) for item in items} - tags)
         except AlsoboughtError as error:  # the batch is stored: rather no kept answer than an old one
-            log.warning("all kept answers go, since the orders of a batch were not read: %s", error)
-            self._kept.clear()
+            log.warning("cache cleared: could not read the orders of a batch: %s", error)
+            self._cache.clear()
 
     def _whole(self, grown: dict[Order, set[str]]) -> list[set[str]]:
         """All items of these orders. While no answer is kept nothing can be out of date, and nothing is asked."""
         unknown = [order for order in grown if order not in self._orders]
-        if unknown and len(self._kept):
+        if unknown and len(self._cache):
             for order in unknown:
                 self._orders[order] = set()
             for user_id, order_id, earlier in self._ask(unknown):

@@ -20,7 +20,7 @@ import msgspec
 from alsobought.pipes.fallbacks import shown_in
 from alsobought.serving.answers import Answer
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.submission import Errand
+from alsobought.writer.submission import MaintenanceTask
 
 log = logging.getLogger(__name__)
 
@@ -64,31 +64,31 @@ class Row(msgspec.Struct):
     kept: bool
 
 
-class Errands(Protocol):
-    """What does an errand: the writer, or `AtOnce`."""
+class MaintenanceTasks(Protocol):
+    """What does an task: the writer, or `AtOnce`."""
 
     @property
     def warehouse(self) -> Warehouse: ...
 
-    def run(self, errand: Errand) -> Future[None]: ...
+    def run(self, task: MaintenanceTask) -> Future[None]: ...
 
 
 class AtOnce:
-    """Does errands in the caller's thread, where another process stores the events."""
+    """Does tasks in the caller's thread, where another process stores the events."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
 
-    def run(self, errand: Errand) -> Future[None]:
-        errand.do()
-        errand.done.set_result(None)
-        return errand.done
+    def run(self, task: MaintenanceTask) -> Future[None]:
+        task.do()
+        task.done.set_result(None)
+        return task.done
 
 
-class Recorder:
+class RequestLog:
     """One per running shop; `note` from any thread."""
 
-    def __init__(self, writer: Errands) -> None:
+    def __init__(self, writer: MaintenanceTasks) -> None:
         self._writer = writer
         self._waiting: deque[Asked] = deque()
         self._wake, self._stopped = threading.Event(), False
@@ -133,7 +133,7 @@ class Recorder:
     def _store(self, batch: Sequence[Asked]) -> None:
         try:
             lines = _JSON.encode_lines([row(asked) for asked in batch])
-            insert = Errand(lambda: self._writer.warehouse.insert("requests", lines))
+            insert = MaintenanceTask(lambda: self._writer.warehouse.insert("requests", lines))
             self._writer.run(insert).result(STORE_SECONDS)
         except Exception as error:
             self._drop(len(batch))
@@ -165,7 +165,7 @@ def parameters(given: Mapping[str, Sequence[Any]]) -> bytes:
 
 def row(asked: Asked) -> Row:
     found = asked.found
-    read = found.statistics if found and not found.kept else None
+    read = found.statistics if found and not found.cached else None
     return Row(
         time=asked.time,
         request_id=asked.request_id,
@@ -180,7 +180,7 @@ def row(asked: Asked) -> Row:
         seconds=asked.seconds,
         rows_read=read.rows_read if read else 0,
         bytes_read=read.bytes_read if read else 0,
-        kept=bool(found and found.kept),
+        kept=bool(found and found.cached),
     )
 
 

@@ -18,17 +18,17 @@ import msgspec
 
 from alsobought.errors import AlsoboughtError
 from alsobought.serving.answers import Answers
-from alsobought.serving.invalidation import Touching
+from alsobought.serving.invalidation import Invalidator
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 0.05
-MANY = 20_000  # events; when more are new at once, all kept answers go
+MAX_NEW_EVENTS = 20_000  # events; when more are new at once, all kept answers go
 
 
-class Sight(Protocol):
+class Visibility(Protocol):
     @property
     def as_of(self) -> datetime | None:
         """The ingest time of the newest event that answers may show."""
@@ -38,13 +38,13 @@ class Sight(Protocol):
 
     def start(self) -> None: ...
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Afterwards no kept answer is older than what all views had before."""
 
     def stop(self) -> None: ...
 
 
-class OwnSight:
+class WriterVisibility:
     """Of the process that writes: its writer touches the kept answers when all views have a batch."""
 
     def __init__(self, writer: Writer) -> None:
@@ -60,7 +60,7 @@ class OwnSight:
 
     def start(self) -> None: ...
 
-    def look(self) -> None: ...
+    def refresh(self) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -88,16 +88,16 @@ class News(msgspec.Struct):
 
 
 class Follower:
-    """Of a process beside the one that writes: `look` once, or `start` a thread that looks all the time."""
+    """Of a process beside the one that writes: `refresh` once, or `start` a thread that does so all the time."""
 
-    def __init__(self, warehouse: Warehouse, kept: Answers) -> None:
-        self._warehouse, self._kept = warehouse, kept
-        self._touching = Touching(warehouse, kept)
+    def __init__(self, warehouse: Warehouse, cache: Answers) -> None:
+        self._warehouse, self._cache = warehouse, cache
+        self._invalidate = Invalidator(warehouse, cache)
         self._newest = 0
         self._latest: Sequence[Happened] | None = ()
         self._catalogue: tuple[str, float, int] | None = None
         self._rewritten = 0
-        self._looking, self._stopped = threading.Lock(), threading.Event()
+        self._refreshing, self._stopped = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._settled = True
         self.as_of: datetime | None = None
@@ -114,14 +114,14 @@ class Follower:
         if self._thread.is_alive():
             self._thread.join()
 
-    def look(self) -> None:
-        self._look(again=True)
+    def refresh(self) -> None:
+        self._refresh(again=True)
 
     def _run(self) -> None:
         failing = False
         while not self._stopped.wait(EVERY_SECONDS):
             try:
-                self._look(again=False)
+                self._refresh(again=False)
             except Exception as error:
                 if not failing:
                     log.warning("new batches are not seen: %s", error, exc_info=not isinstance(error, AlsoboughtError))
@@ -131,29 +131,29 @@ class Follower:
                     log.warning("new batches are seen again")
                 failing = False
 
-    def _look(self, *, again: bool) -> None:
+    def _refresh(self, *, again: bool) -> None:
         """`again`: what is known already touches the kept answers once more."""
-        with self._looking:
+        with self._refreshing:
             news = self._ask()
             if news.newest > self._newest:
                 self._see(news)
             elif again or not (self._settled or news.inserts):
-                self._touch(self._latest)
+                self._invalidate_rows(self._latest)
                 self._settled = self._settled or not news.inserts
             if (news.catalogue, news.rewritten) != (self._catalogue, self._rewritten):
-                self._kept.clear()
+                self._cache.clear()
                 self._catalogue, self._rewritten = news.catalogue, news.rewritten
 
     def _see(self, news: News) -> None:
-        rows = self._rows(news) if news.rows <= MANY else None
-        self._touch(None if rows is None or self._latest is None else [*self._latest, *rows])
+        rows = self._rows(news) if news.rows <= MAX_NEW_EVENTS else None
+        self._invalidate_rows(None if rows is None or self._latest is None else [*self._latest, *rows])
         self._latest, self._newest, self._settled, self.as_of = rows, news.newest, False, news.last_at
 
-    def _touch(self, rows: Sequence[Happened] | None) -> None:
+    def _invalidate_rows(self, rows: Sequence[Happened] | None) -> None:
         if rows is None:
-            self._kept.clear()
+            self._cache.clear()
         elif rows:
-            self._touching(rows)
+            self._invalidate(rows)
 
     def _ask(self) -> News:
         """A load of the catalogue is known by its second and how long it took; so the end of that second is news, too."""

@@ -1,7 +1,7 @@
 """The journal of everything that changes stored rows, other than batches: written before, and once more when it is done.
 
 A batch from before must never be stored again: what its views made may be gone by now, and tables that were exchanged do not
-know its token. So the journal says up to which batch that holds, and `heal` asks.
+know its token. So the journal says up to which batch that holds, and `recover` asks.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def begin(
 ) -> Rewrite:
     """Writes down what is about to be done. Only while nothing is stored and all views have every batch.
 
-    `confirm` raises TurnLost if another writer claimed the turn before it could see this: then nothing is begun.
+    `confirm` raises LeaseLost if another writer claimed the turn before it could see this: then nothing is begun.
     """
     batch = int(warehouse.trusted_rows(f"select max(batch) from {warehouse.database}.events").data[0][0])
     rewrite = Rewrite(identity, kind, about, batch, newest_blocks(warehouse, tables))

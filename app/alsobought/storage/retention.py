@@ -21,7 +21,7 @@ def horizon(warehouse: Warehouse, settings: Settings, now: datetime) -> int:
     """All events from this seq on are kept; 0 if none ever expired."""
     sql = f"select max(marks['horizon']) from {warehouse.database}.rewrites where kind = {{kind:String}}"
     before = int(warehouse.trusted_rows(sql, {"kind": KIND}).data[0][0])
-    return max(before, _begins(settings.events_days, now))
+    return max(before, _begins(settings.event_retention_days, now))
 
 
 def stored_at(seq: int) -> datetime:
@@ -41,7 +41,7 @@ def keep(warehouse: Warehouse, settings: Settings, now: datetime, identity: int)
     sql = "select create_table_query from system.tables where database = {database:String} and name = 'events'"
     made = str(warehouse.trusted_rows(sql, {"database": warehouse.database}).data[0][0])
     found = re.search(r"TTL .*toIntervalDay\((\d+)\)", made)
-    before, wanted = int(found[1]) if found else 0, settings.events_days
+    before, wanted = int(found[1]) if found else 0, settings.event_retention_days
     if before == wanted:
         return False
     if before:

@@ -221,7 +221,7 @@ class Warehouse:
             else:
                 self._write.raw_insert(full, columns or None, lines, settings=settings, fmt="JSONEachRow")
 
-    def insert_in_turn(self, table: str, lines: bytes, token: str, epoch: int) -> None:
+    def insert_fenced(self, table: str, lines: bytes, token: str, epoch: int) -> None:
         """The same, if no newer epoch stands in `writers`; else nothing is stored and nothing said: ask afterwards.
 
         The server has the whole text before it begins to ask, so that a sender who sleeps half-way holds nothing up.

@@ -111,7 +111,7 @@ def ask(name: str) -> Response:
     now, started = shop.clock(), time.perf_counter()
     found, status, code = None, 500, "internal"
     try:
-        found = answer(shop.library, shop.warehouse, name, given, now, shop.kept, fresh=fresh)
+        found = answer(shop.library, shop.warehouse, name, given, now, shop.cache, fresh=fresh)
         status, code = 200, ""
     except AlsoboughtError as error:
         status, code = error.status, error.code
@@ -120,11 +120,13 @@ def ask(name: str) -> Response:
         seconds = time.perf_counter() - started
         known = status not in (404, 500)
         _metrics().answered(name if known else "", status, seconds)
-        if shop.recorder and status != 404:
+        if shop.request_log and status != 404:
             version = found.pipe.version if found else shop.library.version(name)
-            shop.recorder.note(Asked(now, g.request_id, name, version, parameters(given), status, code, seconds, found))
+            shop.request_log.note(
+                Asked(now, g.request_id, name, version, parameters(given), status, code, seconds, found)
+            )
     response = _said(found, fmt)
-    response.headers["Cache-Status"] = f"alsobought; {'hit' if found.kept else 'fwd=miss'}"
+    response.headers["Cache-Status"] = f"alsobought; {'hit' if found.cached else 'fwd=miss'}"
     return response
 
 
@@ -201,7 +203,7 @@ def _in_format(found: Answer, fmt: str) -> bytes:
 
 
 def _as_of() -> str | None:
-    as_of = _shop().sight.as_of
+    as_of = _shop().visibility.as_of
     return as_of.isoformat(timespec="milliseconds").replace("+00:00", "Z") if as_of else None
 
 
@@ -242,7 +244,7 @@ def _take(
         raise refusal(f"no {kind}{of} could be accepted: {bad[0].problem}", details=details)
     wait = request.args.get("wait", "false").lower() in ("true", "1")
     try:
-        taken = _shop().posts.take(good, wait=wait)
+        taken = _shop().sink.take(good, wait=wait)
     except AlsoboughtError:
         _metrics().refused(kind, len(good))
         raise
@@ -302,7 +304,7 @@ def readyz() -> Response:
     """200 when the warehouse answers. A broken pipe is no reason to send everybody away: `GET /pipes` shows it."""
     shop = _shop()
     shop.warehouse.value("select 1")
-    if not shop.sight.alive:
+    if not shop.visibility.alive:
         raise WarehouseFault("the thread for new events has stopped", "Start the service again")
     return _json({"status": "ready", "as_of": _as_of(), "waiting": shop.waiting})
 

@@ -15,9 +15,9 @@ from werkzeug.exceptions import HTTPException
 
 from alsobought.errors import AlsoboughtError, Detail, shape
 from alsobought.logs import log_access, request_id
-from alsobought.service.ipc_server import Holder
-from alsobought.service.monitor import Watch
-from alsobought.service.service import Shop, open_shop
+from alsobought.service.ipc_server import IpcServer
+from alsobought.service.monitor import Monitor
+from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings, hosts_for_editing, origins
 from alsobought.web import editing, workbench
 from alsobought.web.endpoints import blueprint
@@ -38,14 +38,14 @@ NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # what browsers of listed origins
 PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 
 
-def create_app(shop: Shop, watch: Watch | None = None, *, edit: bool = False) -> Flask:
-    """The application on a running shop; closing the shop and its watch is the caller's. With `edit` pipes can be changed."""
+def create_app(shop: Service, monitor: Monitor | None = None, *, edit: bool = False) -> Flask:
+    """The application on a running shop; closing the shop and its monitor is the caller's. With `edit` pipes can be changed."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = shop.settings.max_body_bytes
     app.extensions["shop"] = shop
-    app.extensions["metrics"] = Metrics(shop, watch)
+    app.extensions["metrics"] = Metrics(shop, monitor)
     app.extensions["places"] = Places(shop.settings.threads)
-    app.extensions["live"] = Live(shop, watch)
+    app.extensions["live"] = Live(shop, monitor)
     app.extensions["editing"] = edit
     app.register_blueprint(blueprint)
     app.register_blueprint(workbench.blueprint)
@@ -67,23 +67,23 @@ def served_app(settings: Settings, *, edit: bool = False) -> Flask:
 
     With Kafka in front of a server `alsobought ingest` is who writes: this process follows.
     """
-    shop = open_shop(settings, writes=settings.warehouse_dsn.startswith("chdb:") or not settings.kafka)
+    shop = open_service(settings, writes=settings.warehouse_dsn.startswith("chdb:") or not settings.kafka)
     atexit.register(shop.close)
-    shop.sight.start()
+    shop.visibility.start()
     if folder := shop.warehouse.folder:
-        atexit.register(Holder(folder, shop.writer, shop.warehouse.another).close)
+        atexit.register(IpcServer(folder, shop.writer, shop.warehouse.another).close)
     if shop.warehouse.embedded and settings.kafka:
         from alsobought.kafka.consumer import Stream  # not needed without Kafka
 
         stream = Stream(shop.writer, settings)
         stream.start()
         atexit.register(stream.stop)
-    watch = Watch(shop.writer)
-    watch.start()
-    atexit.register(watch.stop)
+    monitor = Monitor(shop.writer)
+    monitor.start()
+    atexit.register(monitor.stop)
     if edit and (hosts := hosts_for_editing(settings)):
         log.warning("whoever reaches this service as %s may change the pipes", " or ".join(hosts))
-    return create_app(shop, watch, edit=edit)
+    return create_app(shop, monitor, edit=edit)
 
 
 def _name_request() -> None:

@@ -12,8 +12,8 @@ from datetime import datetime
 import msgspec
 
 from alsobought.kafka.checkpoints import Part
-from alsobought.service.monitor import Watch
-from alsobought.service.service import Shop
+from alsobought.service.monitor import Monitor
+from alsobought.service.service import Service
 from alsobought.storage.warehouse import Warehouse
 
 SECONDS = 60
@@ -35,7 +35,7 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Kafka(msgspec.Struct, frozen=True):
-    """What the watch saw last; `lag` is None where Kafka does not answer, and then `problem` says why."""
+    """What the monitor saw last; `lag` is None where Kafka does not answer, and then `problem` says why."""
 
     lag: int | None
     problem: str
@@ -59,8 +59,8 @@ class Arriving(msgspec.Struct, frozen=True, kw_only=True):
 class Live:
     """`look()` from any thread."""
 
-    def __init__(self, shop: Shop, watch: Watch | None) -> None:
-        self._shop, self._watch = shop, watch
+    def __init__(self, shop: Service, monitor: Monitor | None) -> None:
+        self._shop, self._watch = shop, monitor
         self._lock = threading.Lock()
         self._until = 0.0
         self._batch = -1
@@ -83,7 +83,7 @@ class Live:
             self._batch = batch
         return Arriving(
             now=now,
-            as_of=shop.sight.as_of,
+            as_of=shop.visibility.as_of,
             total=total,
             per_second=counts,
             waiting=shop.waiting,

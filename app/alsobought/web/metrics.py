@@ -11,9 +11,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from alsobought.service.monitor import Watch
-    from alsobought.service.service import Shop
-    from alsobought.serving.request_log import Recorder
+    from alsobought.service.monitor import Monitor
+    from alsobought.service.service import Service
+    from alsobought.serving.request_log import RequestLog
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
@@ -21,7 +21,7 @@ BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 class Metrics:
     """One registry per application, so that tests can have many."""
 
-    def __init__(self, shop: Shop, watch: Watch | None = None) -> None:
+    def __init__(self, shop: Service, monitor: Monitor | None = None) -> None:
         registry = self._registry = CollectorRegistry()
         self._requests = Counter(
             "alsobought_pipe_requests", "Requests to pipes.", ["pipe", "status"], registry=registry
@@ -35,11 +35,11 @@ class Metrics:
         waiting = Gauge("alsobought_waiting_rows", "Rows that wait for Kafka or for the writer.", registry=registry)
         waiting.set_function(lambda: shop.waiting)
         as_of = Gauge("alsobought_as_of_seconds", "Ingest time of the newest visible event.", registry=registry)
-        as_of.set_function(lambda: shop.sight.as_of.timestamp() if shop.sight.as_of else 0)
-        if shop.recorder:
-            registry.register(_Dropped(shop.recorder))
-        if watch:
-            registry.register(_Watched(watch))
+        as_of.set_function(lambda: shop.visibility.as_of.timestamp() if shop.visibility.as_of else 0)
+        if shop.request_log:
+            registry.register(_Dropped(shop.request_log))
+        if monitor:
+            registry.register(_Watched(monitor))
 
     def answered(self, pipe: str, status: int, seconds: float) -> None:
         """`pipe` is empty for a name that does not exist: callers must not make labels."""
@@ -62,10 +62,10 @@ class Metrics:
 
 
 class _Dropped(Collector):
-    """A count that the recorder keeps itself."""
+    """A count that the request_log keeps itself."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, request_log: RequestLog) -> None:
+        self._recorder = request_log
 
     def collect(self) -> Iterator[CounterMetricFamily]:
         sentence = "Requests that are missing in the table requests: no room, or not stored."
@@ -75,8 +75,8 @@ class _Dropped(Collector):
 class _Watched(Collector):
     """What was seen last of Kafka, and what is wrong."""
 
-    def __init__(self, watch: Watch) -> None:
-        self._watch = watch
+    def __init__(self, monitor: Monitor) -> None:
+        self._watch = monitor
 
     def collect(self) -> Iterator[Metric]:
         found = self._watch.status

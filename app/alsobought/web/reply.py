@@ -7,12 +7,12 @@ from typing import Any, cast
 import msgspec
 from flask import Response, current_app
 
-from alsobought.service.service import Shop
+from alsobought.service.service import Service
 from alsobought.serving.answers import Answer
 
 
-def shop() -> Shop:
-    return cast(Shop, current_app.extensions["shop"])
+def shop() -> Service:
+    return cast(Service, current_app.extensions["shop"])
 
 
 def json_response(body: Any, status: int = 200) -> Response:

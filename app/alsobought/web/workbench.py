@@ -92,7 +92,9 @@ def show_live() -> Response:
     given = dict(request.args.lists())
     for name in given.pop("pipe", [])[:1]:
         with suppress(AlsoboughtError):  # a broken pipe does not keep anything else from being seen
-            body["answer"] = body_of(answer(shop().library, shop().warehouse, name, given, shop().clock(), shop().kept))
+            body["answer"] = body_of(
+                answer(shop().library, shop().warehouse, name, given, shop().clock(), shop().cache)
+            )
     return shown(body)
 
 

@@ -2,7 +2,7 @@
 
 What a reader would guess wrong: a lock would not do. A process may be stopped between asking for the lock and storing, and
 wake when another has gone on without it. So every insert asks again, in the same statement, whether its epoch is still the
-newest (`Warehouse.insert_in_turn`), and a claim waits until the inserts that asked before it have ended. Before that it waits
+newest (`Warehouse.insert_fenced`), and a claim waits until the inserts that asked before it have ended. Before that it waits
 until the turn before has lasted a second and brought a batch, so that of two who have much to store each gets on.
 """
 
@@ -19,14 +19,14 @@ from alsobought.errors import NotStored
 from alsobought.storage.mutation_journal import under_way
 from alsobought.storage.warehouse import Warehouse
 
-TURN_SECONDS = 1.0
+LEASE_SECONDS = 1.0
 IDLE_SECONDS = 5.0  # a turn that brought nothing for so long is over
 WAIT_SECONDS = 60.0
 PAUSE_SECONDS = 0.02
 SPREAD = 1_000_000  # two who claim at the same moment must not get the same epoch
 
 
-class TurnLost(NotStored):
+class LeaseLost(NotStored):
     """Another writer took over; what was in hand may be stored or not."""
 
 
@@ -36,7 +36,7 @@ def claim(warehouse: Warehouse, above: int) -> int:
     Whoever changes stored rows (`storage.mutation_journal`) writes that down first and then confirms its lease; a claimer
     takes the lease first, then reads the journal and waits. So one of the two always sees the other.
 
-    Raises TurnLost if another claims at the same moment, NotStored if an insert from before does not end.
+    Raises LeaseLost if another claims at the same moment, NotStored if an insert from before does not end.
     """
     _let_finish(warehouse)
     newest = warehouse.trusted_rows(f"select max(epoch) from {warehouse.database}.writers").data[0][0]
@@ -54,11 +54,11 @@ def claim(warehouse: Warehouse, above: int) -> int:
 
 
 def confirm(warehouse: Warehouse, epoch: int) -> None:
-    """Raises TurnLost if this epoch is not the newest any more, or another claimed the same."""
+    """Raises LeaseLost if this epoch is not the newest any more, or another claimed the same."""
     sql = f"select max(epoch), countIf(epoch = {epoch:d} and not stored) from {warehouse.database}.writers"
     newest, claims = map(int, warehouse.trusted_rows(sql).data[0])
     if newest > epoch or claims > 1:
-        raise TurnLost("another writer took over", "What was not stored may be sent again")
+        raise LeaseLost("another writer took over", "What was not stored may be sent again")
 
 
 def note_stored(warehouse: Warehouse, epoch: int) -> None:
@@ -81,7 +81,7 @@ def _let_finish(warehouse: Warehouse) -> None:
     until = time.monotonic() + IDLE_SECONDS
     while time.monotonic() < until:
         seconds, stored = warehouse.trusted_rows(sql).data[0]
-        if seconds > IDLE_SECONDS or (stored and seconds > TURN_SECONDS):
+        if seconds > IDLE_SECONDS or (stored and seconds > LEASE_SECONDS):
             break
         time.sleep(random.uniform(PAUSE_SECONDS, 2 * PAUSE_SECONDS))
 

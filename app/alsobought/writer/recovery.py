@@ -26,7 +26,7 @@ def batch_token(source: str, partition: int, first: int, last: int, batch: int, 
     return f"{source}:{partition}:{first}-{last}:{batch}:{epoch}"
 
 
-def heal(warehouse: Warehouse, epoch: int | None = None) -> list[str]:
+def recover(warehouse: Warehouse, epoch: int | None = None) -> list[str]:
     """Brings every view up to the last batch in `events`; returns the tables whose memory had to be cleared.
 
     A table that was killed between its deduplication record and its part would refuse the batch for ever: its memory is
@@ -43,27 +43,27 @@ def heal(warehouse: Warehouse, epoch: int | None = None) -> list[str]:
         f" from {database}.events where batch = (select max(batch) from {database}.events) group by batch"
     ).data
     fed = _fed_tables(warehouse) if warehouse.embedded else []
-    torn = [table for table in fed if _record_without_part(warehouse, table)]
-    for table in torn:
+    dirty = [table for table in fed if _record_without_part(warehouse, table)]
+    for table in dirty:
         warehouse.command(f"alter table {database}.{table} modify setting {WINDOW} = 0")
-        reach("heal.cleared")
+        reach("recover.cleared")
     for table in fed:
-        if _forgets(warehouse, table):  # cleared, now or by a heal that was killed here
+        if _forgets(warehouse, table):  # cleared, now or by a recover that was killed here
             warehouse.command(f"alter table {database}.{table} modify setting {WINDOW} = 1000")
-    reach("heal.before_insert")
+    reach("recover.before_insert")
     if last and last[0][5] > settled_batch(warehouse):
         source, partition, first_offset, last_offset, stored_by, batch, _ = last[0]
         newest = "" if epoch is None else f" and (select max(epoch) from {database}.writers) <= {epoch:d}"
         select = f"select * from {database}.events where batch = {batch}{newest} order by seq"
         token = batch_token(source, partition, first_offset, last_offset, batch, stored_by)
         warehouse.insert_select("events", select, token)
-    return torn
+    return dirty
 
 
 def note_good_end(warehouse: Warehouse) -> None:
     """Says in the folder that the last batch went through whole, so that the next start need not store it again.
 
-    A disk with no room for the note is no reason to end badly: without it the next start heals.
+    A disk with no room for the note is no reason to end badly: without it the next start recovers.
     """
     if folder := warehouse.folder:
         with suppress(OSError):

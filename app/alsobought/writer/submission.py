@@ -97,7 +97,7 @@ class Submission:
 
 
 @dataclass
-class Errand:
+class MaintenanceTask:
     """Something else that writes, done by the writer between two batches, so that nothing else ever writes.
 
     `whole` is for what needs all views to have every batch, and no other writer: they get it first.

@@ -2,7 +2,7 @@
 
 An insert with views is not atomic. So `events` is the write-ahead log of the views: a batch carries its number and the
 writer's epoch, is stored as one block under one token, and is repeated with that token until it went through. After a
-crash or a failure `heal` stores the last batch again, from `events` itself, so that the views that missed it get it.
+crash or a failure `recover` stores the last batch again, from `events` itself, so that the views that missed it get it.
 
 On a server another process may write, too: the writer takes its turn (`writer.fencing`), and begins again when it lost it.
 """
@@ -31,15 +31,15 @@ from alsobought.storage.identities import Known, People
 from alsobought.storage.ledger import known_ids, known_offsets
 from alsobought.storage.retention import keep
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.fencing import TurnLost, claim, confirm, note_stored
-from alsobought.writer.recovery import batch_token, ended_well, heal, note_good_end
-from alsobought.writer.submission import Errand, ItemRow, Row, Stored, Submission, utc_now
+from alsobought.writer.fencing import LeaseLost, claim, confirm, note_stored
+from alsobought.writer.recovery import batch_token, ended_well, note_good_end, recover
+from alsobought.writer.submission import ItemRow, MaintenanceTask, Row, Stored, Submission, utc_now
 from alsobought.writer.user_rewrite import finish_rewrites
 
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 3
-TURNS_SECONDS = 20.0  # so long a batch tries to get its turn
+LEASE_TIMEOUT_SECONDS = 20.0  # so long a batch tries to get its turn
 
 
 @dataclass(frozen=True)
@@ -61,26 +61,26 @@ class Writer:
         self.on_rewritten: Callable[[], None] = lambda: None
         self.catalogue, self.people = Catalogue(warehouse), People(warehouse)
         self.as_of: datetime | None = None
-        self._queue: queue.Queue[Submission | Errand | None] = queue.Queue()
+        self._queue: queue.Queue[Submission | MaintenanceTask | None] = queue.Queue()
         self._waiting = 0
         self._lock = threading.Lock()
         self._seq = self.epoch = 0
-        self._torn, self._first_of_turn = True, False
-        self._in_hand: list[Row] = []
+        self._dirty, self._first_of_lease = True, False
+        self._in_flight: list[Row] = []
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
         """Heals what a crash tore, takes a new epoch, and begins to write.
 
-        On a full disk there is nothing to heal with: answers are given all the same, and it is tried before the next batch.
-        Where Kafka is read by another process, that one heals; this one takes its turn only if it has something to store.
+        On a full disk there is nothing to recover with: answers are given all the same, and it is tried before the next batch.
+        Where Kafka is read by another process, that one recovers; this one takes its turn only if it has something to store.
         """
         if self.warehouse.embedded or not self.settings.kafka:
             try:
                 self.begin()
             except NotStored as error:
-                log.warning("what a crash tore is not healed yet: %s", error)
-        if self._torn:
+                log.warning("what a crash tore is not recovered yet: %s", error)
+        if self._dirty:
             self._read_newest()
         self.catalogue.read()
         self._thread.start()
@@ -90,7 +90,7 @@ class Writer:
         if self._thread.is_alive():
             self._queue.put(None)
             self._thread.join()
-            if not self._torn:
+            if not self._dirty:
                 note_good_end(self.warehouse)
 
     def submit(self, submission: Submission) -> Future[Stored]:
@@ -105,13 +105,13 @@ class Writer:
         self._queue.put(submission)
         return submission.done
 
-    def run(self, errand: Errand) -> Future[Any]:
-        """The future has what the errand returned or raises what it raised, NotStored if the writer has stopped."""
+    def run(self, task: MaintenanceTask) -> Future[Any]:
+        """The future has what the task returned or raises what it raised, NotStored if the writer has stopped."""
         if not self.alive:
-            errand.done.set_exception(NotStored("the writer has stopped"))
+            task.done.set_exception(NotStored("the writer has stopped"))
         else:
-            self._queue.put(errand)
-        return errand.done
+            self._queue.put(task)
+        return task.done
 
     @property
     def started(self) -> bool:
@@ -123,9 +123,9 @@ class Writer:
         return self._thread.is_alive()
 
     @property
-    def torn(self) -> bool:
+    def dirty(self) -> bool:
         """Whether views may lack the last batch, or another process writes: the next batch begins with mending that."""
-        return self._torn
+        return self._dirty
 
     @property
     def waiting(self) -> int:
@@ -135,10 +135,10 @@ class Writer:
     # The thread
 
     def _run(self) -> None:
-        held: Submission | Errand | None = None
+        held: Submission | MaintenanceTask | None = None
         while first := held or self._queue.get():
             held = None
-            if isinstance(first, Errand):
+            if isinstance(first, MaintenanceTask):
                 self._do(first)
             else:
                 held = self._take(first)
@@ -158,37 +158,37 @@ class Writer:
         refusal.__cause__ = error
         submission.done.set_exception(refusal)
 
-    def _do(self, errand: Errand) -> None:
+    def _do(self, task: MaintenanceTask) -> None:
         try:
             self.catalogue.learn(idle=self._queue.empty())  # the batch before it may have left this to the next
-            result = self._do_whole(errand) if errand.whole else errand.do()
+            result = self._do_whole(task) if task.whole else task.do()
         except Exception as error:
-            self._torn = self._torn or errand.whole  # what it began is ended before the next batch
-            errand.done.set_exception(error)
+            self._dirty = self._dirty or task.whole  # what it began is ended before the next batch
+            task.done.set_exception(error)
         else:
-            errand.done.set_result(result)
+            task.done.set_result(result)
 
-    def _do_whole(self, errand: Errand) -> object:
+    def _do_whole(self, task: MaintenanceTask) -> object:
         """In a turn of our own, when all views have what `events` has."""
-        until = time.monotonic() + TURNS_SECONDS
+        until = time.monotonic() + LEASE_TIMEOUT_SECONDS
         while True:
-            self._torn = self._torn or self.warehouse.shared
+            self._dirty = self._dirty or self.warehouse.shared
             try:
-                self._take_turn()
-                result = errand.do()
+                self._take_lease()
+                result = task.do()
                 if self.warehouse.shared:
-                    self._note_turn()
+                    self._note_lease()
                 return result
-            except TurnLost:
+            except LeaseLost:
                 if time.monotonic() > until:
                     raise
 
     def confirm(self) -> None:
-        """Raises TurnLost if another writer took over."""
+        """Raises LeaseLost if another writer took over."""
         if self.warehouse.shared:
             confirm(self.warehouse, self.epoch)
 
-    def _take(self, first: Submission) -> Submission | Errand | None:
+    def _take(self, first: Submission) -> Submission | MaintenanceTask | None:
         """Stores a submission and what can be stored with it; returns what came next and cannot."""
         together = [first]
         held = None
@@ -200,7 +200,7 @@ class Writer:
             self._answer(fit, idle=held is None and self._queue.empty())
         return held
 
-    def _gather(self, together: list[Submission]) -> Submission | Errand | None:
+    def _gather(self, together: list[Submission]) -> Submission | MaintenanceTask | None:
         """Adds what belongs to the same batch; returns the first that does not."""
         rows = len(together[0].rows)
         closes = time.monotonic() + self.settings.batch_seconds
@@ -212,7 +212,7 @@ class Writer:
             if more is None:
                 self._queue.put(None)
                 return None
-            if isinstance(more, Errand):
+            if isinstance(more, MaintenanceTask):
                 return more
             rows += len(more.rows)
             if more.of_items or more.source != together[0].source or rows > self.settings.batch_rows:
@@ -238,11 +238,11 @@ class Writer:
 
     def _store(self, together: list[Submission]) -> list[Stored]:
         """Stores them in our turn; if it is lost meanwhile, in the next."""
-        until = time.monotonic() + TURNS_SECONDS
+        until = time.monotonic() + LEASE_TIMEOUT_SECONDS
         made: tuple[Batch | None, list[Stored]] = (None, [])
         while True:
             try:
-                self._take_turn()
+                self._take_lease()
                 if together[0].of_items:
                     return [self._store_items(together[0])]
                 if made[0] and self._has(made[0]):  # it was stored before the turn was lost
@@ -251,7 +251,7 @@ class Writer:
                 if made[0]:
                     self._finish(made[0])
                 return made[1]
-            except TurnLost:
+            except LeaseLost:
                 if time.monotonic() > until:
                     raise
 
@@ -339,7 +339,7 @@ class Writer:
             if one.offsets is not None:
                 stored = known_offsets(self.warehouse, one.source, one.partition, one.offsets[0], one.offsets[-1])
                 places.update((one.partition, offset) for offset in stored)
-        return known_ids(self.warehouse, ids, now - timedelta(days=self.settings.repeat_days)), places
+        return known_ids(self.warehouse, ids, now - timedelta(days=self.settings.dedup_window_days)), places
 
     def _next_seq(self) -> int:
         """Microseconds that never fall behind what was given before."""
@@ -352,24 +352,24 @@ class Writer:
 
     def begin(self) -> None:
         """Brings all views up to the last batch, with nothing to store yet. From the writer's thread, or before it runs."""
-        self._take_turn()
-        self._note_turn()
+        self._take_lease()
+        self._note_lease()
 
-    def _take_turn(self) -> None:
+    def _take_lease(self) -> None:
         """At the start, and after a failure: a new epoch, all views brought up to the last batch, and what came before known."""
-        if not self._torn:
+        if not self._dirty:
             return
         if self.warehouse.shared:
             self.epoch = self._seq = claim(self.warehouse, self._next_seq())
-            self._first_of_turn = True
+            self._first_of_lease = True
         if not ended_well(self.warehouse):
             self._heal()
         if finish_rewrites(self.warehouse):
             self.on_rewritten()
         self._read_newest()
         keep(self.warehouse, self.settings, self.clock(), self.take_seq())
-        self._torn = False
-        if self._in_hand and self.as_of:  # a batch that failed may be there all the same
+        self._dirty = False
+        if self._in_flight and self.as_of:  # a batch that failed may be there all the same
             self._tell_of_batch(self.as_of)
 
     def _read_newest(self) -> None:
@@ -393,7 +393,7 @@ class Writer:
 
     def _finish(self, batch: Batch) -> None:
         """Stores a batch. If that fails, nothing else is stored until all views have what `events` has."""
-        self._torn, self._in_hand = True, batch.rows
+        self._dirty, self._in_flight = True, batch.rows
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 reach("ingest.before_insert")
@@ -402,20 +402,20 @@ class Writer:
                 if attempt > 1:
                     self._look_after(batch)
                 break
-            except TurnLost:
+            except LeaseLost:
                 raise
             except AlsoboughtError:
                 if attempt == ATTEMPTS:
                     raise
                 time.sleep(0.1 * attempt)
-        self._torn = False
+        self._dirty = False
         self._tell_of_batch(batch.ingested_at)
 
     def _tell_of_batch(self, ingested_at: datetime) -> None:
         self.as_of = ingested_at
-        self.on_stored(self._in_hand)
-        self.catalogue.seen.update(row.item_id for row in self._in_hand)
-        self._in_hand = []
+        self.on_stored(self._in_flight)
+        self.catalogue.seen.update(row.item_id for row in self._in_flight)
+        self._in_flight = []
 
     def _look_after(self, batch: Batch) -> None:
         """An insert that failed may have left its token behind without its rows: then the next one says OK and stores nothing."""
@@ -424,13 +424,13 @@ class Writer:
         self._heal()
 
     def _heal(self) -> None:
-        heal(self.warehouse, self.epoch if self.warehouse.shared else None)
+        recover(self.warehouse, self.epoch if self.warehouse.shared else None)
 
-    def _note_turn(self) -> None:
+    def _note_lease(self) -> None:
         """Once a turn: that others may have theirs."""
-        if self._first_of_turn:
+        if self._first_of_lease:
             note_stored(self.warehouse, self.epoch)
-            self._first_of_turn = False
+            self._first_of_lease = False
 
     def _has(self, batch: Batch) -> bool:
         """Whether `events` holds it."""
@@ -441,16 +441,16 @@ class Writer:
         return int(found) == len(batch.rows)
 
     def _insert(self, table: str, lines: bytes, token: str) -> None:
-        """Raises TurnLost if another writer took over before."""
+        """Raises LeaseLost if another writer took over before."""
         if not self.warehouse.shared:
             self.warehouse.insert(table, lines, token)
             return
         try:
-            self.warehouse.insert_in_turn(table, lines, token, self.epoch)
+            self.warehouse.insert_fenced(table, lines, token, self.epoch)
             confirm(self.warehouse, self.epoch)
-            self._note_turn()
-        except TurnLost:
-            self._torn = True
+            self._note_lease()
+        except LeaseLost:
+            self._dirty = True
             raise
 
     # Items

@@ -32,13 +32,14 @@ class Ease:
         self.past, self.popular, self.shows = past, popularity(past), task == ALSO_BOUGHT
         counts = of_baskets(past) if self.shows else of_users(past, np.ones(len(past.lines)))
         sold = np.bincount(counts.nonzero()[1], minlength=counts.shape[1])
-        self.kept = np.sort(np.argsort(-sold, kind="stable")[: min(self._items, np.count_nonzero(sold))])
-        rows = counts[:, self.kept]
+        self.cache = np.sort(np.argsort(-sold, kind="stable")[: min(self._items, np.count_nonzero(sold))])
+        rows = counts[:, self.cache]
         rows = sparse.csr_matrix((np.log2(1 + rows.data), rows.indices, rows.indptr), shape=rows.shape)
         used = rows[np.unique(rows.nonzero()[0])]
         self.weights = weights(used, self._regularisation or REGULARISATION[self.shows])
         ones = sparse.csr_matrix(
-            (np.ones(len(self.kept)), (self.kept, np.arange(len(self.kept)))), shape=(counts.shape[1], len(self.kept))
+            (np.ones(len(self.cache)), (self.cache, np.arange(len(self.cache)))),
+            shape=(counts.shape[1], len(self.cache)),
         )
         self.rows = with_stranger(ones if self.shows else rows)
 
@@ -48,5 +49,5 @@ class Ease:
     def _scores(self, queries: Sequence[Query]) -> Floats:
         places = (shown_rows if self.shows else user_rows)(queries, self.past.names)
         scores = np.tile(TIE_BREAK * self.popular, (len(queries), 1))
-        scores[:, self.kept] += self.rows[places] @ self.weights
+        scores[:, self.cache] += self.rows[places] @ self.weights
         return scores
