@@ -76,7 +76,8 @@ def test_the_page_on_architecture_lists_every_package_at_its_level_and_only_modu
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     layers = project["tool"]["importlinter"]["contracts"][0]["layers"][:-1]
     assert listed == {name: len(layers) - nth for nth, layer in enumerate(layers) for name in layer.split(" | ")}
-    named = set(re.findall(r"`((?:%s)\.\w+)`" % "|".join(listed), page))
+    packages = "|".join(listed)
+    named = set(re.findall(rf"`((?:{packages})\.\w+)`", page))
     assert {f"alsobought.{name}" for name in named} <= set(modules())
 
 
