@@ -219,7 +219,7 @@ def test_what_was_asked_is_in_the_table_once_the_service_has_stopped(run: Run) -
     stored = run.python(
         """
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment(), create=False)
         for row in warehouse.trusted_rows("select parameters, item_ids from alsobought.requests order by time").data:
             print(*row)

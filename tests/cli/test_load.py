@@ -67,7 +67,7 @@ def events(run: Run, columns: str) -> list[list[object]]:
     text = f"""
         import json
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         print(json.dumps(warehouse.trusted_rows("select {columns} from alsobought.events order by seq").data))
         warehouse.close()
@@ -211,7 +211,7 @@ def test_items_come_from_csv_and_an_older_catalogue_replaces_a_newer_one(run: Ru
         assert run("load", "items", file, "--keep-rest").out == f"{file}: 1 items stored, 0 known already, 0 refused\n"
     text = """
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         print(warehouse.trusted_rows("select title, price, available, attributes from alsobought.items final").data)
         warehouse.close()

@@ -156,7 +156,7 @@ def test_check_passes_and_finds_a_planted_wrong_count(run: Run, tmp_path: Path) 
     run.python(
         """
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         warehouse.command("insert into alsobought.item_hours values ('2026-01-01 10:00:00', 'view', 1, '', 1)")
         warehouse.close()

@@ -20,8 +20,8 @@ from alsobought.diagnostics.doctor import examine
 from alsobought.diagnostics.findings import Finding, apart, in_own_process
 from alsobought.service.service import Service
 from alsobought.settings import Settings
+from alsobought.storage.engine_settings import WRITE_SETTINGS
 from alsobought.storage.folder_lock import HOLDER
-from alsobought.storage.warehouse import WRITE_SETTINGS
 from tests.support.brokers import Broker
 from tests.support.kafka import Topics
 from tests.support.process import Ran, running, write

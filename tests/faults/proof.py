@@ -23,7 +23,8 @@ from confluent_kafka import Consumer, TopicPartition
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.kafka.client import KafkaAway, Place, bounds, topics
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.warehouse import Warehouse
 from tests.support.fold import Happened, fold, tables
 from tests.support.project import ROOT
 

@@ -29,7 +29,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from alsobought.kafka.client import EVENT_PARTITIONS as PARTITIONS
 from alsobought.kafka.client import bounds
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 from tests.faults.mixed import Message, mixed
 from tests.faults.proof import Found, Log, answered, proof, read_log
 from tests.support.engines import migrated

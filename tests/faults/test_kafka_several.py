@@ -216,7 +216,7 @@ def test_a_writer_that_slept_while_it_healed_stores_nothing_twice(
             _submit(other, [_event(number)])
         insert_select(*given)
 
-    sleeper.writer._dirty = True
+    sleeper.writer.lease.dirty = True
     with monkeypatch.context() as asleep:
         asleep.setattr(sleeper.warehouse, "insert_select", sleeps)
         sleeper.writer.submit(Submission([_event(7)])).result()

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from alsobought.settings import Settings
-from alsobought.writer.recovery import GOOD_END
+from alsobought.writer.recovery import CLEAN_SHUTDOWN
 from tests.support.engines import front, migrated
 from tests.support.project import ROOT
 
@@ -55,11 +55,11 @@ def test_the_same_holds_for_a_writer_that_is_killed_while_its_server_lives() -> 
 def test_a_good_end_is_noted_so_that_the_next_start_need_not_heal_and_a_kill_leaves_no_note(tmp_path: Path) -> None:
     folder, dsn = tmp_path / "shop", f"chdb://{tmp_path}/shop"
     _killed_while_writing(dsn, 1, 0.3)
-    assert not (folder / GOOD_END).exists()
+    assert not (folder / CLEAN_SHUTDOWN).exists()
     assert _child("verify", dsn).communicate()[0]
-    assert int((folder / GOOD_END).read_text()) > 0
+    assert int((folder / CLEAN_SHUTDOWN).read_text()) > 0
     _killed_while_writing(dsn, 2, 0.3)
-    assert not (folder / GOOD_END).exists()
+    assert not (folder / CLEAN_SHUTDOWN).exists()
 
 
 def _kill_and_verify(dsn: str, kills: int) -> None:

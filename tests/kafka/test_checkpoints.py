@@ -18,7 +18,7 @@ from alsobought.kafka.checkpoints import Gap, Status, disagreements, gaps, read_
 from alsobought.kafka.client import topics as known_topics
 from alsobought.service.service import Service
 from alsobought.settings import Settings
-from alsobought.storage.ledger import read_to
+from alsobought.storage.ledger import next_offset
 from alsobought.writer.submission import Submission
 from tests.conftest import NOON
 from tests.support.brokers import Broker
@@ -128,7 +128,7 @@ def test_all_partitions_at_once_are_what_the_ledger_says_of_each(shop: Service) 
     reached = read_so_far(shop.warehouse)
     assert reached == {(SOURCE, 0): 20, (SOURCE, 2): 7, ("kafka:items:new", 0): 3}
     for (source, partition), offset in reached.items():
-        assert read_to(shop.warehouse, source, partition) == offset
+        assert next_offset(shop.warehouse, source, partition) == offset
 
 
 def test_without_kafka_the_warehouse_says_what_it_knows(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def put(run: Run, *ranges: dict[str, Any]) -> None:
     run.python(
         f"""
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         warehouse.insert("ingest_ranges", {msgspec.json.Encoder().encode_lines(ranges)!r})
         warehouse.close()

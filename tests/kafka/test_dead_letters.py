@@ -329,7 +329,7 @@ def counted(run: Run) -> list[list[int]]:
         """
         import json
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         print(json.dumps(warehouse.rows(
             f"select partition, offset from {warehouse.database}.events order by partition, offset").data))

@@ -23,7 +23,7 @@ from alsobought.events import Event
 from alsobought.privacy.erasure import Receipt, Verified, verify
 from alsobought.privacy.export import export
 from alsobought.service.service import Service
-from alsobought.storage.retention import MARGIN, horizon, keep
+from alsobought.storage.retention import MARGIN, apply_retention, horizon
 from alsobought.web.factory import create_app
 from alsobought.writer.recovery import recover
 from alsobought.writer.submission import Submission, utc_now
@@ -315,7 +315,7 @@ def test_events_expire_by_setting_and_what_an_earlier_setting_let_go_is_remember
     assert horizon(shop.warehouse, shop.settings, START) == micros(START - timedelta(days=10) + MARGIN)
     now = START + timedelta(days=3)
     settings = msgspec.structs.replace(shop.settings, event_retention_days=0)
-    assert keep(shop.warehouse, settings, now, shop.writer.take_seq())
+    assert apply_retention(shop.warehouse, settings, now, shop.writer.take_seq())
     assert "TTL" not in made(shop)
     assert horizon(shop.warehouse, settings, now + timedelta(days=90)) == micros(now - timedelta(days=10) + MARGIN)
 

@@ -25,7 +25,7 @@ from alsobought.errors import AlsoboughtError
 from alsobought.migrations import runner
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 from alsobought.writer.submission import utc_now
 from tests.support.process import free_port
 from tests.support.project import ROOT

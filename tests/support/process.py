@@ -34,14 +34,14 @@ REFUSING = """
 import sys
 from alsobought.cli import main
 from alsobought.errors import NotStored
-from alsobought.storage import warehouse
-insert, left = warehouse.Warehouse.insert, [int(sys.argv.pop(1))]
+from alsobought.storage.clickhouse import ClickHouseWarehouse
+insert, remaining = ClickHouseWarehouse.insert, [int(sys.argv.pop(1))]
 def refuse(self, table, *given, **named):
     left[0] -= table == "events"
     if left[0] < 0:
         raise NotStored("Cannot reserve 14.62 MiB, not enough space. (NOT_ENOUGH_SPACE)")
     insert(self, table, *given, **named)
-warehouse.Warehouse.insert = refuse
+ClickHouseWarehouse.insert = refuse
 main.main()
 """
 

@@ -164,7 +164,7 @@ def test_the_writer_lives_when_a_batch_cannot_be_gathered(
     def fail(*_: object) -> None:
         raise OverflowError("timeout value is too large")
 
-    monkeypatch.setattr(shop.writer, "_gather", fail)
+    monkeypatch.setattr(shop.writer._queue, "gather", fail)
     assert [client.post("/events", json=VIEW).status_code for _ in range(2)] == [202, 202]
     assert stored(shop) == ["tea", "tea"]
 
@@ -283,7 +283,9 @@ def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskC
 
 
 def test_events_right_behind_an_item_get_its_category(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alsobought.storage.catalogue.SECONDS", 60.0)  # no other reason to read the catalogue again
+    monkeypatch.setattr(
+        "alsobought.storage.catalogue.RELOAD_SECONDS", 60.0
+    )  # no other reason to read the catalogue again
     held = Held(shop, monkeypatch)
     view = Event(event_type="view", user_id="u", item_id="tea")
     shop.writer.submit(Submission([view]))

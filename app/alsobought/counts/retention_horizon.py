@@ -46,9 +46,9 @@ def sure(table: CountTable, database: str, horizon: int) -> Sure:  # noqa: PLR09
         return Sure(keys=keys, since=datetime.fromtimestamp(begins, UTC))
     if "batch" in table.keys:
         return Sure(keys=f"batch >= {horizon:d}", since=since)
-    if table.names_users:
+    if table.has_user_id:
         before = f"select user_id from {database}.{FIRST_SEEN} where first_seq < {horizon:d}"
         return Sure(keys=f"user_id not in ({before})", since=since, note="users who came since")
-    if table.sums:
+    if table.is_summing:
         return Sure(compared=False, note="events have expired, and its rows do not say when they were counted")
     return Sure(merged="_events_there", since=since, note="rows that an event since then has")

@@ -29,6 +29,7 @@ from alsobought.service.sinks import Taken
 from alsobought.serving.answers import Answer, answer
 from alsobought.serving.request_log import Asked, parameters
 from alsobought.settings import more_event_types
+from alsobought.storage.parquet import to_parquet
 from alsobought.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity
 from alsobought.web.guard import refuse_other_sites
 from alsobought.web.metrics import Metrics
@@ -198,7 +199,7 @@ def _in_format(found: Answer, fmt: str) -> bytes:
     if fmt == "csv":
         return to_csv([column.name for column in found.meta], found.dicts())
     if fmt == "parquet":
-        return _shop().warehouse.to_parquet(found.meta, found.data)
+        return to_parquet(_shop().warehouse, found.meta, found.data)
     return msgspec.json.encode(body_of(found) | {"as_of": _as_of(), "request_id": g.request_id})
 
 
