@@ -47,8 +47,8 @@ JARS = HOME / "tests" / "kafka_jars" / "pom.xml"
 OLDEST_JAVA = 17
 CLUSTER_ID = "YWxzb2JvdWdodC10ZXN0cw"  # any 16 bytes
 WITHOUT = (
-    "No Kafka broker: install Java 17 and Maven (on Debian: apt-get install default-jre-headless maven) and run `make test`"
-    " again, or set KAFKA_HOME to an Apache Kafka, or KAFKA_BOOTSTRAP_SERVERS to a broker that runs (for all tests but those that stop it)"
+    "No Kafka broker. Install Java 17 and Maven (on Debian: apt-get install default-jre-headless maven) and run `make test` again;"
+    " or set KAFKA_HOME to an Apache Kafka, or KAFKA_BOOTSTRAP_SERVERS to a broker that tests need not stop"
 )
 PROPERTIES = """process.roles=broker,controller
 node.id=1
