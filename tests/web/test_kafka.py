@@ -278,8 +278,6 @@ def test_a_service_goes_on_when_kafka_is_killed_and_comes_back(tmp_path: Path) -
         broker(ours=True) as kafka,
         serving(running(tmp_path / "data", ALSOBOUGHT_KAFKA=kafka.address)) as service,
     ):
-        if not kafka.keeps:
-            pytest.skip(f"{kafka.kind} forgets what it had")
         assert service.ask("/events?wait=true", VIEW | {"item_id": "mug"})[0] == 200
         kafka.kill()
         assert service.ask("/events", VIEW)[0] == 503
