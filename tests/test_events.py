@@ -12,7 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alsobought.errors import BadRequest
-from alsobought.events import FIRST_TIME, STANDARD_TYPES, Event, Rules, fault, read_events, read_items, split
+from alsobought.events import (
+    FIRST_TIME,
+    STANDARD_TYPES,
+    Event,
+    Rules,
+    event_problem,
+    read_events,
+    read_items,
+    split_objects,
+)
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RULES = Rules(NOW)
@@ -31,7 +40,7 @@ OBJECTS = st.lists(st.dictionaries(st.text(), JSON), max_size=3)
 
 
 def decoded(body: bytes) -> list[Any]:
-    return [msgspec.json.decode(one) for one in split(body)]
+    return [msgspec.json.decode(one) for one in split_objects(body)]
 
 
 # Bodies
@@ -60,7 +69,7 @@ def test_one_object_may_be_spread_over_lines(one: dict[str, Any], indent: int | 
 @given(st.binary(max_size=50))
 def test_any_bytes_are_cut_or_refused_as_a_bad_request(body: bytes) -> None:
     try:
-        objects = list(split(body))
+        objects = list(split_objects(body))
     except BadRequest:
         assert body.strip().startswith(b"[")
         return
@@ -70,18 +79,18 @@ def test_any_bytes_are_cut_or_refused_as_a_bad_request(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b" ", b"\n\r\n\t", b"[]", b" [ ] "])
 def test_nothing_is_no_object(body: bytes) -> None:
-    assert list(split(body)) == []
+    assert list(split_objects(body)) == []
 
 
 @pytest.mark.parametrize("body", [b"[", b"[1,]", b"[{]", b"[1] [2]", b"[" * 100_000])
 def test_a_broken_array_is_a_bad_request_that_says_what_works(body: bytes) -> None:
     with pytest.raises(BadRequest, match="Send one object, an array, or one per line"):
-        list(split(body))
+        list(split_objects(body))
 
 
 def test_two_pretty_objects_are_not_one() -> None:
     two = (json.dumps(VIEW, indent=1) + "\n" + json.dumps(VIEW, indent=1)).encode()
-    good, bad = read_events(split(two), RULES)
+    good, bad = read_events(split_objects(two), RULES)
     assert (len(good), bad[0].index) == (0, 0)
 
 
@@ -144,7 +153,7 @@ def test_identifiers_are_short_and_hold_no_nul(name: str) -> None:
 
 def test_a_day_ahead_is_a_wrong_clock_and_more_is_a_fault() -> None:
     def at(timestamp: datetime) -> str:
-        return fault(Event(event_type="view", user_id="u", item_id="tea", timestamp=timestamp), RULES)
+        return event_problem(Event(event_type="view", user_id="u", item_id="tea", timestamp=timestamp), RULES)
 
     assert at(datetime(2026, 1, 2, 12, tzinfo=UTC)) == ""
     assert at(datetime(2026, 1, 2, 12)) == "", "a time without a zone is UTC"

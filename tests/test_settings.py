@@ -9,7 +9,15 @@ import msgspec
 import pytest
 
 from alsobought.errors import Unusable
-from alsobought.settings import RENAMED, Settings, deprecations, from_environment, more_event_types, origins, sentences
+from alsobought.settings import (
+    RENAMED,
+    Settings,
+    deprecations,
+    descriptions,
+    extra_event_types,
+    from_environment,
+    origins,
+)
 from tests.support.project import ROOT
 
 
@@ -43,7 +51,7 @@ def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
     assert str(read) == given
     assert type(read) is type(default)
     assert msgspec.structs.replace(settings, **{name: default}) == Settings()
-    assert re.fullmatch(r"(?:[A-Z]|chdb:).{10,}[^ ][.]", sentences()[name])
+    assert re.fullmatch(r"(?:[A-Z]|chdb:).{10,}[^ ][.]", descriptions()[name])
 
 
 def test_events_must_outlive_what_recognises_their_repeats() -> None:
@@ -66,9 +74,9 @@ def test_old_names_of_settings_keep_working_with_a_warning(old: str, new: str) -
 
 
 def test_every_sentence_belongs_to_its_setting() -> None:
-    assert list(sentences()) == list(Settings.__struct_fields__)
-    assert sentences()["port"] == "Port to listen on."
-    assert sentences()["query_rows"] == "Rows one pipe may read."
+    assert list(descriptions()) == list(Settings.__struct_fields__)
+    assert descriptions()["port"] == "Port to listen on."
+    assert descriptions()["query_rows"] == "Rows one pipe may read."
 
 
 @pytest.mark.parametrize(
@@ -119,5 +127,5 @@ def test_the_folder_is_the_warehouse_unless_a_dsn_says_otherwise(tmp_path: Path)
 def test_lists_are_comma_separated() -> None:
     settings = Settings(cors=" https://a.example,https://b.example , ", event_types="rent")
     assert origins(settings) == ["https://a.example", "https://b.example"]
-    assert more_event_types(settings) == ["rent"]
-    assert (origins(Settings()), more_event_types(Settings())) == ([], [])
+    assert extra_event_types(settings) == ["rent"]
+    assert (origins(Settings()), extra_event_types(Settings())) == ([], [])

@@ -199,7 +199,7 @@ def test_a_bar_comes_only_once_it_takes_long(monkeypatch: pytest.MonkeyPatch) ->
         told(1)
         told(1)
         assert steps == []
-        monkeypatch.setattr(console, "BAR_AFTER", -1)
+        monkeypatch.setattr(console, "BAR_AFTER_SECONDS", -1)
         told(1)
         told(1)
     assert steps == [3, 1]

@@ -22,7 +22,7 @@ from alsobought.counts.backfill import ADDING, Filling
 from alsobought.counts.shadow_table import PART, RATE, Shadows, State, definition
 from alsobought.counts.time_buckets import first_after, literal, start_of
 from alsobought.errors import AlsoboughtError, Unusable, WarehouseFault
-from alsobought.events import AHEAD
+from alsobought.events import MAX_AHEAD
 from alsobought.failpoints import reach
 from alsobought.settings import Settings
 from alsobought.storage import mutation_journal
@@ -182,7 +182,7 @@ def _wanted(warehouse: Warehouse, table: CountTable, asked: str, oldest: int) ->
     if not oldest:
         return Wanted(table.name, asked, asked)
     if table.bucket and table.engine in ADDING:
-        seen = stored_at(oldest) + AHEAD
+        seen = stored_at(oldest) + MAX_AHEAD
         certain = first_after(warehouse, table, seen.date())
         return Wanted(table.name, asked, str(max(since or certain, certain)), oldest)
     if "first_seq" in table.values and table.engine in ADDING:

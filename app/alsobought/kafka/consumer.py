@@ -28,7 +28,7 @@ from alsobought.failpoints import reach
 from alsobought.kafka.checkpoints import Range
 from alsobought.kafka.client import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
 from alsobought.kafka.polled import Part, parts
-from alsobought.settings import Settings, more_event_types
+from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.ledger import next_offset
 from alsobought.writer.submission import MaintenanceTask, Stored
 from alsobought.writer.writer import Writer
@@ -195,7 +195,7 @@ class Stream:
         return at
 
     def _rules(self, now: Any) -> Rules:
-        types = frozenset(STANDARD_TYPES).union(more_event_types(self._settings))
+        types = frozenset(STANDARD_TYPES).union(extra_event_types(self._settings))
         return Rules(now, types, self._settings.max_event_bytes)
 
     def _judge(self, read: Sequence[Part]) -> Halted | None:

@@ -25,7 +25,7 @@ from alsobought.pipes.parameters import values
 from alsobought.pipes.template import ASKED, CLOCK, mentioned
 from alsobought.pipes.validation_cache import Tried, validation_cache_file
 from alsobought.serving.cache import Cache
-from alsobought.settings import Settings, more_event_types
+from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.results import Column, Rows, Statistics
 from alsobought.storage.warehouse import Reader, Warehouse
 
@@ -78,7 +78,7 @@ def _safe(value: Any) -> Any:
 def open_library(settings: Settings, warehouse: Warehouse) -> Library:
     """The pipes of the project's folder, checked against this warehouse."""
     home = settings.home_folder
-    types = (*STANDARD_TYPES, *more_event_types(settings))
+    types = (*STANDARD_TYPES, *extra_event_types(settings))
     tried = Tried(validation_cache_file(), lambda: warehouse.version)
     return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, tried)
 
