@@ -1,4 +1,4 @@
-"""Settings come from the environment once, each has a sentence, and whatever is wrong is told together."""
+"""Settings are read from the environment once, each has a description, and all faults are reported together."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from alsobought.settings import (
 from tests.support.project import ROOT
 
 
-def test_without_variables_everything_has_its_default() -> None:
+def test_without_variables_every_setting_has_its_default() -> None:
     assert from_environment({"PATH": "/bin", "HOME": "/root"}) == Settings()
     assert Settings().home_folder == ROOT
     assert (ROOT / "pipes").is_dir()
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
-def test_a_variable_set_to_nothing_is_not_set(name: str) -> None:
+def test_an_empty_variable_is_not_set(name: str) -> None:
     for nothing in ("", " "):
         assert from_environment({f"ALSOBOUGHT_{name.upper()}": nothing}) == Settings()
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
-def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
+def test_every_setting_is_read_and_has_a_description(name: str) -> None:
     default = getattr(Settings(), name)
     chosen = {
         "dsn": "chdb:///elsewhere",
@@ -73,10 +73,10 @@ def test_old_names_of_settings_keep_working_with_a_warning(old: str, new: str) -
         from_environment({**variables, f"ALSOBOUGHT_{new.upper()}": "13"})
 
 
-def test_every_sentence_belongs_to_its_setting() -> None:
+def test_every_description_belongs_to_its_setting() -> None:
     assert list(descriptions()) == list(Settings.__struct_fields__)
     assert descriptions()["port"] == "Port to listen on."
-    assert descriptions()["query_rows"] == "Rows one pipe may read."
+    assert descriptions()["query_rows"] == "Rows that one pipe may read."
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_every_sentence_belongs_to_its_setting() -> None:
         ("PROT", "8080"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_variable(name: str, value: str) -> None:
+def test_a_wrong_value_is_reported_with_its_variable(name: str, value: str) -> None:
     with pytest.raises(Unusable, match=f"^ALSOBOUGHT_{name}"):
         from_environment({f"ALSOBOUGHT_{name}": value})
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(Unusable) as raised:
         from_environment({"ALSOBOUGHT_PORT": "x", "ALSOBOUGHT_THREADS": "-1", "ALSOBOUGHT_NONSENSE": "1"})
     assert re.findall(r"ALSOBOUGHT_\w+", str(raised.value)) == [
@@ -117,7 +117,7 @@ def test_all_faults_are_told_at_once() -> None:
     ]
 
 
-def test_the_folder_is_the_warehouse_unless_a_dsn_says_otherwise(tmp_path: Path) -> None:
+def test_the_data_folder_is_the_warehouse_unless_a_dsn_is_set(tmp_path: Path) -> None:
     assert Settings(data=str(tmp_path)).warehouse_dsn == f"chdb://{tmp_path}"
     assert Settings(data="~/shop").data_folder == Path.home() / "shop"
     assert Settings(data="shop").data_folder.is_absolute()

@@ -14,7 +14,7 @@ import pytest
 
 from alsobought.settings import Settings
 from alsobought.writer.recovery import CLEAN_SHUTDOWN
-from tests.support.engines import front, migrated
+from tests.support.engines import http_server, migrate
 from tests.support.project import ROOT
 
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -47,8 +47,8 @@ def test_what_was_acknowledged_is_there_once_and_every_table_is_right_after_kill
 
 @pytest.mark.thorough
 def test_the_same_holds_for_a_writer_that_is_killed_while_its_server_lives() -> None:
-    with front() as dsn:
-        migrated(Settings(dsn=dsn))
+    with http_server() as dsn:
+        migrate(Settings(dsn=dsn))
         _kill_and_verify(dsn, max(2, KILLS // 2))
 
 

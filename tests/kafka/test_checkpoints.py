@@ -23,7 +23,7 @@ from alsobought.writer.submission import Submission
 from tests.conftest import NOON
 from tests.support.brokers import Broker
 from tests.support.kafka import Topics
-from tests.support.process import Run, running, serving, told
+from tests.support.process import Run, assert_error, running, serving
 
 SOURCE = "kafka:events:new"
 NOWHERE = "127.0.0.1:1"
@@ -256,7 +256,7 @@ def test_the_status_is_told_alone_and_beside_a_running_service(run: Run) -> None
 
 def test_what_was_left_out_is_told_and_ends_with_status_1(run: Run) -> None:
     put(run, read(0, 5), read(7, 9))
-    ran = run.hasty()("ingest", "--status", ALSOBOUGHT_KAFKA=NOWHERE)
+    ran = run.with_short_timeouts()("ingest", "--status", ALSOBOUGHT_KAFKA=NOWHERE)
     assert ran.status == 1
     assert ran.out.endswith("fault events/0: 2 offsets from 5 on were left out\n")
     assert f"Kafka at {NOWHERE} does not answer" in ran.out
@@ -268,4 +268,4 @@ def test_what_was_left_out_is_told_and_ends_with_status_1(run: Run) -> None:
 
 
 def test_without_a_warehouse_it_says_so(tmp_path: Path) -> None:
-    told(running(tmp_path / "none")("ingest", "--status"), "there is no warehouse", "alsobought migrate up")
+    assert_error(running(tmp_path / "none")("ingest", "--status"), "there is no warehouse", "alsobought migrate up")
