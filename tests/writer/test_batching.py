@@ -9,7 +9,8 @@ import msgspec
 
 from alsobought.events import Event
 from alsobought.storage.identities import Identities
-from alsobought.writer.batching import Batch, Duplicates, batch_token, build_batch
+from alsobought.writer.batching import Batch, batch_token, build_batch
+from alsobought.writer.duplicates import Duplicates
 from alsobought.writer.submission import Stored, Submission
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ Pure: what the database knows comes in as `Duplicates` and `Identities`, so ever
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -15,16 +15,9 @@ import msgspec
 
 from alsobought.events import Event, in_utc
 from alsobought.storage.identities import Identities
+from alsobought.writer.duplicates import Duplicates
 from alsobought.writer.rows import EventRow, encode_lines
 from alsobought.writer.submission import Stored, Submission
-
-
-@dataclass(frozen=True)
-class Duplicates:
-    """Stored already: event_ids within the deduplication window, and (partition, offset) of the one source at any time."""
-
-    event_ids: Set[str] = frozenset()
-    offsets: Set[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True)

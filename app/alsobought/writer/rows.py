@@ -6,6 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from alsobought.events import Item
+
 
 class EventRow(msgspec.Struct, omit_defaults=True, gc=False):
     """A row of `events`. Omitted fields take the column's default: so the category of the catalogue is stamped."""
@@ -46,6 +48,11 @@ class ItemRow(msgspec.Struct):
     embedding: list[float]
     version: int
     updated_at: datetime
+
+
+def item_row(item: Item, version: int, now: datetime) -> ItemRow:
+    """The row of an item; the highest version replaces all others."""
+    return ItemRow(**msgspec.structs.asdict(item), version=version, updated_at=now)
 
 
 encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines

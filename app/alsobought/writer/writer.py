@@ -15,8 +15,6 @@ from concurrent.futures import Future
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-import msgspec
-
 from alsobought.errors import AlsoboughtError, NotStored
 from alsobought.events import Event, Item
 from alsobought.failpoints import reach
@@ -25,13 +23,13 @@ from alsobought.storage.catalogue import Catalogue
 from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
-from alsobought.storage.ledger import stored_event_ids, stored_offsets
-from alsobought.writer.batching import Batch, Duplicates, build_batch, user_of
+from alsobought.writer.batching import Batch, build_batch, user_of
+from alsobought.writer.duplicates import find_duplicates
 from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.lease import Lease
 from alsobought.writer.queue import WriterQueue
 from alsobought.writer.recovery import mark_clean_shutdown
-from alsobought.writer.rows import EventRow, ItemRow, encode_lines
+from alsobought.writer.rows import EventRow, encode_lines, item_row
 from alsobought.writer.submission import MaintenanceTask, Stored, Submission, utc_now
 
 log = logging.getLogger(__name__)
@@ -243,7 +241,8 @@ class Writer:
         if self.catalogue.items_changed:  # events behind new items are stamped with their categories
             self.catalogue.reload()
         now = self.clock()
-        duplicates = self._find_duplicates(submissions, now)
+        window = timedelta(days=self.settings.dedup_window_days)
+        duplicates = find_duplicates(self.warehouse, submissions, now - window)
         identities = self._find_identities(submissions)
         return build_batch(
             submissions,
@@ -253,23 +252,6 @@ class Writer:
             duplicates=duplicates,
             identities=identities,
         )
-
-    def _find_duplicates(self, submissions: list[Submission], now: datetime) -> Duplicates:
-        """Event_ids that were stored within the deduplication window, and offsets that ever were."""
-        event_ids = [
-            event.event_id
-            for submission in submissions
-            for event in cast(Sequence[Event], submission.rows)
-            if event.event_id
-        ]
-        offsets: set[tuple[int, int]] = set()
-        for submission in submissions:
-            if submission.offsets is not None:
-                first, last = submission.offsets[0], submission.offsets[-1]
-                stored = stored_offsets(self.warehouse, submission.source, submission.partition, first, last)
-                offsets.update((submission.partition, offset) for offset in stored)
-        since = now - timedelta(days=self.settings.dedup_window_days)
-        return Duplicates(stored_event_ids(self.warehouse, event_ids, since), offsets)
 
     def _find_identities(self, submissions: list[Submission]) -> Identities:
         if self.identities.empty:
@@ -336,10 +318,7 @@ class Writer:
 
     def _store_items(self, submission: Submission) -> Stored:
         now = self.clock()
-        rows = []
-        for item in cast(Sequence[Item], submission.rows):
-            fields = msgspec.structs.asdict(item)
-            rows.append(ItemRow(**fields, version=self.take_seq(), updated_at=now))
+        rows = [item_row(item, self.take_seq(), now) for item in cast(Sequence[Item], submission.rows)]
         self._insert("items", encode_lines(rows), "")
         self.catalogue.items_changed = True
         return Stored(len(rows), 0, now)
