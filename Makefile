@@ -18,20 +18,20 @@ test: programs .venv/.test .venv/.clients broker
 
 # What uses an engine again over HTTP: against ClickHouse's interface over chDB, and against ClickHouse where it can be had.
 test-http: .venv/.test broker
-	@for engine in $$($(BIN)/python -m tests.engines); do \
+	@for engine in $$($(BIN)/python -m tests.support.engines); do \
 		test $$engine = embedded || $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --engine $$engine $(ARGS) || exit 1; \
 	done
 
 # A Kafka broker on 127.0.0.1:9092 until Ctrl-C. Apache Kafka comes from Maven Central the first time.
 kafka: .venv/.test
-	@$(BIN)/python -m tests.brokers
+	@$(BIN)/python -m tests.support.brokers
 
 # Typed clients in build/clients, TypeScript and Python, of the pipes here, or of a service: make clients SHOP=http://… (Node and npm).
 clients: .venv/.test .venv/.clients
 	@$(BIN)/python -m tests.clients --to build/clients $(if $(SHOP),--shop $(SHOP))
 
 # Every fault at every step, and kills at random moments; then what is marked thorough elsewhere.
-MORE := tests/faults tests/test_counts.py tests/test_users.py
+MORE := tests/faults tests/counts/test_invariant.py tests/privacy/test_erasure.py
 faults: .venv/.test broker
 	KILLS=30 EXAMPLES=100 $(BIN)/python -m pytest -m "thorough or not thorough" $(MORE) $(ARGS)
 	$(BIN)/python -m pytest -m thorough $(MORE:%=--ignore=%) $(ARGS)
@@ -53,6 +53,7 @@ test-server: .venv/.test broker
 lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/sqlfmt --check pipes sql/macros
 
@@ -86,7 +87,7 @@ programs:
 
 # Apache Kafka in .kafka/.
 broker: .venv/.test
-	@$(BIN)/python -m tests.brokers fetch
+	@$(BIN)/python -m tests.support.brokers fetch
 
 clean:
 	rm -rf .venv .kafka data build *.egg-info tests/clients/node_modules

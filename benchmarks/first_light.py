@@ -41,7 +41,7 @@ class Service:
             self.port = probe.getsockname()[1]
         environ = {**os.environ, "ALSOBOUGHT_DATA": folder, "ALSOBOUGHT_PORT": str(self.port)}
         started = time.perf_counter()
-        self.process = subprocess.Popen([sys.executable, "-m", "app.cli", "demo"], env=environ, cwd=HERE.parent)
+        self.process = subprocess.Popen([sys.executable, "-m", "alsobought", "demo"], env=environ, cwd=HERE.parent)
         while not self._answers():
             if self.process.poll() is not None:
                 raise SystemExit("the demo did not start")

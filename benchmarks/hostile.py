@@ -17,11 +17,11 @@ from pathlib import Path
 
 import msgspec
 
-from app.counts import wrong_rows
-from app.events import Event
-from app.intake import Submission
-from app.settings import Settings
-from app.shop import Shop, open_shop
+from alsobought.counts.sum_checks import wrong_rows
+from alsobought.events import Event
+from alsobought.service.service import Service, open_service
+from alsobought.settings import Settings
+from alsobought.writer.submission import Submission
 
 HERE = Path(__file__).resolve().parent
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -40,7 +40,7 @@ def always(text: str) -> Callable[[int], str]:
     return lambda _: text
 
 
-def stored(shop: Shop, rows: list[Event]) -> float:
+def stored(shop: Service, rows: list[Event]) -> float:
     started = time.perf_counter()
     shop.writer.submit(Submission(rows)).result()
     return time.perf_counter() - started
@@ -53,7 +53,7 @@ def memory() -> float:
 
 def main() -> None:
     settings = Settings(dsn="chdb://:memory:", batch_seconds=0.001)
-    shop = open_shop(settings)
+    shop = open_service(settings)
     robot: Fields = {"user_id": always("robot"), "session_id": always("s")}
     ordinary: Fields = {
         "user_id": lambda n: f"v{n // 10}",

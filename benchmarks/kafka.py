@@ -26,14 +26,14 @@ from typing import Any
 import msgspec
 from confluent_kafka import Producer
 
-from app import migrate
-from app.progress import out
-from app.settings import Settings
-from app.shop import Shop, open_shop
-from app.stream import Stream
-from tests.brokers import Broker, broker
-from tests.kafka import Topics, until
-from tests.process import running, serving
+from alsobought.console import out
+from alsobought.kafka.consumer import Stream
+from alsobought.migrations import runner
+from alsobought.service.service import Service, open_service
+from alsobought.settings import Settings
+from tests.support.brokers import Broker, broker
+from tests.support.kafka import Topics, until
+from tests.support.process import running, serving
 
 MIXED = {"view": 65, "click": 15, "add_to_cart": 13, "purchase": 7}
 ITEMS, SESSION, ORDER = 20_000, 10, 3
@@ -63,7 +63,7 @@ def events(number: int, kinds: dict[str, int], name: str = "") -> Iterator[bytes
         yield msgspec.json.encode(event)
 
 
-def from_kafka(shop: Shop, number: int) -> float:
+def from_kafka(shop: Service, number: int) -> float:
     """Events a second, from the first message to the last one noted."""
     stream = Stream(shop.writer, shop.settings)
     began = time.monotonic()
@@ -74,12 +74,12 @@ def from_kafka(shop: Shop, number: int) -> float:
     return number / seconds
 
 
-def directly(shop: Shop) -> float:
+def directly(shop: Service) -> float:
     """Events a second of the same rows in the same batches, into an empty database beside."""
     full, empty = shop.warehouse, shop.warehouse.another()
     empty.database = "ceiling"
     empty.command("create database ceiling")
-    list(migrate.up(empty, shop.settings.home_folder / "migrations"))
+    list(runner.up(empty, shop.settings.home_folder / "migrations"))
     seconds, rows = 0.0, 0
     sql = f"select batch, count() from {full.database}.events group by batch order by batch"
     for batch, count in full.trusted_rows(sql).data:
@@ -134,7 +134,7 @@ def main() -> None:
             topics.make()
             topics.send(*events(count, kinds))
             with TemporaryDirectory() as folder:
-                shop = open_shop(Settings(data=folder, **topics.settings))  # type: ignore[arg-type]
+                shop = open_service(Settings(data=folder, **topics.settings))  # type: ignore[arg-type]
                 rate, ceiling = from_kafka(shop, count), directly(shop)
                 shop.close()
             lines.append(f"| {name}, {count:,} | **{rate:,.0f}** | {ceiling:,.0f} | {rate / ceiling:.0%} |")

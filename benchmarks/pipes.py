@@ -17,20 +17,20 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from app.answers import answer
-from app.errors import AlsoboughtError
-from app.learning.context import Context
-from app.learning.registry import learn
-from app.pipes.library import Pipe
-from app.settings import HOME, from_environment
-from app.shop import Shop, open_shop
+from alsobought.errors import AlsoboughtError
+from alsobought.learning.context import Context
+from alsobought.learning.registry import learn
+from alsobought.pipes.library import Pipe
+from alsobought.service.service import Service, open_service
+from alsobought.serving.answers import answer
+from alsobought.settings import HOME, from_environment
 
 ASKED, WARM = 100, 10
 LEARNERS_ASKED = ("neighbours", "embeddings", "ranker")
 GIVEN = {"q": "milk", "days": "28"}
 
 
-def questions(shop: Shop, pipe: Pipe, size: int) -> list[dict[str, list[str]]]:
+def questions(shop: Service, pipe: Pipe, size: int) -> list[dict[str, list[str]]]:
     """Items by how often they are bought, people as they come; what else is required has one value."""
     draw = random.Random(1)
     bought = shop.warehouse.rows(
@@ -47,7 +47,7 @@ def questions(shop: Shop, pipe: Pipe, size: int) -> list[dict[str, list[str]]]:
     return made
 
 
-def timed(shop: Shop, name: str, now: datetime) -> tuple[float, float, float]:
+def timed(shop: Service, name: str, now: datetime) -> tuple[float, float, float]:
     """Milliseconds: the median, the 99th of 100, and the median of CPU time."""
     took, spent = [], []
     for number, asked in enumerate(questions(shop, shop.library[name], WARM + ASKED)):
@@ -63,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pipes", nargs="*", metavar="PIPE")
     given = parser.parse_args()
-    shop = open_shop(msgspec.structs.replace(from_environment(), record_requests=False))
+    shop = open_service(msgspec.structs.replace(from_environment(), record_requests=False))
     try:
         newest = shop.warehouse.value("select toUnixTimestamp64Milli(max(timestamp)) from events")
         now = datetime.fromtimestamp(int(newest) / 1e3, UTC) + timedelta(seconds=1)

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from app.answers import Answer, answer
-from app.events import Event
-from app.intake import Submission, utc_now
-from app.logs import log_access, open_log, request_id
-from app.recorder import BATCH_ROWS, Asked, Recorder, parameters, row
-from app.settings import Settings
-from app.shop import Shop, open_shop
+from alsobought.events import Event
+from alsobought.logs import log_access, open_log, request_id
+from alsobought.service.service import Service, open_service
+from alsobought.serving.answers import Answer, answer
+from alsobought.serving.request_log import BATCH_ROWS, Asked, RequestLog, parameters, row
+from alsobought.settings import Settings
+from alsobought.writer.submission import Submission, utc_now
 
 CALLS = 20_000
 GIVEN = {"item_id": ["1082185"], "limit": ["20"]}
@@ -38,7 +38,7 @@ def microseconds(call: Callable[[], object], calls: int = CALLS) -> float:
     return 1_000_000 * best / calls
 
 
-def some_answer(shop: Shop) -> Answer:
+def some_answer(shop: Service) -> Answer:
     basket = [
         Event(event_type="purchase", user_id="u", order_id="o", item_id=item)
         for item in ("1082185", *(f"{995242 + number}" for number in range(20)))
@@ -50,8 +50,8 @@ def some_answer(shop: Shop) -> Answer:
     return found
 
 
-def recording(shop: Shop) -> None:
-    found, recorder = some_answer(shop), Recorder(shop.writer)  # not started: what it is given stays
+def recording(shop: Service) -> None:
+    found, recorder = some_answer(shop), RequestLog(shop.writer)  # not started: what it is given stays
 
     def note() -> None:
         recorder.note(
@@ -92,7 +92,7 @@ def logging_lines(folder: Path) -> None:
 
 
 def main() -> None:
-    shop = open_shop(Settings(dsn="chdb://:memory:", database="recording", record_requests=False))
+    shop = open_service(Settings(dsn="chdb://:memory:", database="recording", record_requests=False))
     try:
         recording(shop)
         with TemporaryDirectory() as folder:

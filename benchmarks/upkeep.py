@@ -71,22 +71,22 @@ def _memory() -> int:
 
 
 def _open(folder: Path) -> Any:
-    from app.settings import Settings
-    from app.shop import open_shop
+    from alsobought.service.service import open_service
+    from alsobought.settings import Settings
 
-    return open_shop(Settings(data=str(folder)))
+    return open_service(Settings(data=str(folder)))
 
 
 def _load(folder: Path) -> list[list[Any]]:
-    from app.demo.play import prepare
-    from app.settings import Settings
+    from alsobought.demo.play import prepare
+    from alsobought.settings import Settings
 
     prepare(Settings(data=str(folder)), "journey", Console(stderr=True))
     return []
 
 
 def _check(folder: Path, sample: str = "") -> list[list[Any]]:
-    from app.check import check, sample_of
+    from alsobought.counts.consistency import check, sample_of
 
     shop = _open(folder)
     checks = shop.settings.home_folder / "sql" / "checks"
@@ -98,7 +98,7 @@ def _check(folder: Path, sample: str = "") -> list[list[Any]]:
 
 
 def _rebuild(folder: Path) -> list[list[Any]]:
-    from app.rebuild import Wanted, rebuild
+    from alsobought.counts.rebuild import Wanted, rebuild
 
     shop = _open(folder)
     (wanted,) = msgspec.convert(shop.do("plan a rebuild", ["co_baskets"], ""), list[Wanted])

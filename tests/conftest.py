@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-from app.shop import Shop
-from app.web.factory import create_app
-from tests.brokers import WITHOUT, Broker, broker
-from tests.engines import NAMES, Engine, engine, why_not
-from tests.process import Run, running
+from alsobought.service.service import Service
+from alsobought.web.factory import create_app
+from tests.support.brokers import WITHOUT, Broker, broker
+from tests.support.engines import NAMES, Engine, engine, why_not
+from tests.support.process import Run, running
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -98,10 +98,10 @@ def on(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 
 @contextmanager
-def _shops(on: Engine) -> Iterator[Callable[..., Shop]]:
-    made: list[Shop] = []
+def _shops(on: Engine) -> Iterator[Callable[..., Service]]:
+    made: list[Service] = []
 
-    def make(clock: Callable[[], datetime] = lambda: NOON, **settings: object) -> Shop:
+    def make(clock: Callable[[], datetime] = lambda: NOON, **settings: object) -> Service:
         shop = on.borrowed(clock, **settings)
         made.append(shop)
         return shop
@@ -112,27 +112,27 @@ def _shops(on: Engine) -> Iterator[Callable[..., Shop]]:
 
 
 @pytest.fixture
-def make_shop(on: Engine) -> Iterator[Callable[..., Shop]]:
+def make_shop(on: Engine) -> Iterator[Callable[..., Service]]:
     """`make_shop(queue_rows=10)`: an empty shop with these settings, its clock at noon of 2026-01-01."""
     with _shops(on) as make:
         yield make
 
 
 @pytest.fixture(scope="module")
-def make_shared_shop(on: Engine) -> Iterator[Callable[..., Shop]]:
+def make_shared_shop(on: Engine) -> Iterator[Callable[..., Service]]:
     """The same for the tests of a module that only read, or tell their rows apart: a shop takes half a second to make."""
     with _shops(on) as make:
         yield make
 
 
 @pytest.fixture
-def shop(make_shop: Callable[..., Shop]) -> Shop:
+def shop(make_shop: Callable[..., Service]) -> Service:
     """An empty shop, its clock at noon of 2026-01-01."""
     return make_shop()
 
 
 @pytest.fixture
-def client(shop: Shop) -> FlaskClient:
+def client(shop: Service) -> FlaskClient:
     """The endpoints of the test's shop, whichever shop that is."""
     return create_app(shop).test_client()
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.errors import BadRequest
-from app.events import FIRST_TIME, STANDARD_TYPES, Event, Rules, fault, read_events, read_items, split
+from alsobought.errors import BadRequest
+from alsobought.events import FIRST_TIME, STANDARD_TYPES, Event, Rules, fault, read_events, read_items, split
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RULES = Rules(NOW)

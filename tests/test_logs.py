@@ -16,13 +16,13 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from app.logs import open_log, request_id
-from app.shop import Shop
-from app.web.factory import create_app
-from tests.process import Run, running, serving
-from tests.web import VIEW
+from alsobought.logs import open_log, request_id
+from alsobought.service.service import Service
+from alsobought.web.factory import create_app
+from tests.support.process import Run, running, serving
+from tests.support.web import VIEW
 
-log = logging.getLogger("app.somewhere")
+log = logging.getLogger("alsobought.somewhere")
 Opened = Callable[..., io.StringIO]
 
 
@@ -35,7 +35,7 @@ class Terminal(io.StringIO):
 def opened() -> Iterator[Opened]:
     """`opened("json")`: a log in this form; what is written to it so far."""
     handlers: list[logging.Handler] = []
-    ours, level = logging.getLogger("app"), logging.getLogger("app").level
+    ours, level = logging.getLogger("alsobought"), logging.getLogger("alsobought").level
 
     def open_one(form: str, level: str = "info", stream: io.StringIO | None = None) -> io.StringIO:
         stream = stream or io.StringIO()
@@ -50,7 +50,7 @@ def opened() -> Iterator[Opened]:
 
 
 @pytest.fixture(scope="module")
-def client(make_shared_shop: Callable[..., Shop]) -> FlaskClient:
+def client(make_shared_shop: Callable[..., Service]) -> FlaskClient:
     return create_app(make_shared_shop(record_requests=False)).test_client()
 
 
@@ -68,7 +68,7 @@ def test_a_record_is_one_line_of_json(opened: Opened) -> None:
     found = json.loads(line)
     assert end == ""
     assert datetime.now(UTC) - datetime.fromisoformat(found.pop("time")) < timedelta(seconds=10)
-    assert found == {"level": "warning", "logger": "app.somewhere", "message": "the disk is\nfull: é?\u2028"}
+    assert found == {"level": "warning", "logger": "alsobought.somewhere", "message": "the disk is\nfull: é?\u2028"}
 
 
 def test_an_exception_is_text_inside_the_line(opened: Opened) -> None:
@@ -144,8 +144,8 @@ def test_a_warning_of_the_warehouse_carries_the_id_of_its_request(
     monkeypatch.setattr(reader, "raw_query", fail)
     assert client.get("/pipes/trending?limit=3", headers={"X-Request-Id": "one"}).status_code == 503
     assert [(one["level"], one["logger"], one["request_id"]) for one in lines(stream)] == [
-        ("warning", "app.warehouse", "one"),
-        ("warning", "app.web.factory", "one"),
+        ("warning", "alsobought.storage.warehouse", "one"),
+        ("warning", "alsobought.web.factory", "one"),
     ]
     assert "it is tired" in lines(stream)[0]["message"]
     assert client.get("/pipes/trending?limit=4").status_code == 200, "on a new connection"
@@ -163,7 +163,7 @@ def test_at_debug_each_request_is_a_line_without_what_it_asked_for(client: Flask
     client.get("/pipes/recently_viewed?user_id=ada", headers={"X-Request-Id": "one"})
     client.get("/no%0Awhere?user_id=ada")
     client.post("/events", data=b"")
-    found = [one for one in lines(stream) if one["logger"] == "app.access"]
+    found = [one for one in lines(stream) if one["logger"] == "alsobought.access"]
     assert [(one["method"], one["path"], one["status"]) for one in found] == [
         ("GET", "/pipes/recently_viewed", 200),
         ("GET", "/no\nwhere", 404),
@@ -204,8 +204,8 @@ def test_everything_a_service_logs_is_json_also_what_gunicorn_says(run: Run) -> 
         service.stop()
         assert service.process.stderr
         found = [json.loads(line) for line in service.process.stderr.read().splitlines()]
-    assert {"app.access", "gunicorn.error"} <= {one["logger"] for one in found}
-    assert [one["path"] for one in found if one["logger"] == "app.access"] == ["/pipes/trending"]
+    assert {"alsobought.access", "gunicorn.error"} <= {one["logger"] for one in found}
+    assert [one["path"] for one in found if one["logger"] == "alsobought.access"] == ["/pipes/trending"]
     assert all(one["time"] and one["level"] and one["message"] for one in found)
 
 
@@ -218,8 +218,8 @@ def test_what_was_asked_is_in_the_table_once_the_service_has_stopped(run: Run) -
         assert service.process.returncode == 0
     stored = run.python(
         """
-        from app.settings import from_environment
-        from app.warehouse import open_warehouse
+        from alsobought.settings import from_environment
+        from alsobought.storage.warehouse import open_warehouse
         warehouse = open_warehouse(from_environment(), create=False)
         for row in warehouse.trusted_rows("select parameters, item_ids from alsobought.requests order by time").data:
             print(*row)

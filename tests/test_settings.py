@@ -8,14 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from app.errors import Unusable
-from app.settings import HOME, Settings, from_environment, more_event_types, origins, sentences
+from alsobought.errors import Unusable
+from alsobought.settings import RENAMED, Settings, deprecations, from_environment, more_event_types, origins, sentences
+from tests.support.project import ROOT
 
 
 def test_without_variables_everything_has_its_default() -> None:
     assert from_environment({"PATH": "/bin", "HOME": "/root"}) == Settings()
-    assert Settings().home_folder == HOME
-    assert (HOME / "pipes").is_dir()
+    assert Settings().home_folder == ROOT
+    assert (ROOT / "pipes").is_dir()
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
@@ -33,8 +34,8 @@ def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
         "workbench": "closed",
         "log": "json",
         "log_level": "error",
-        "bad_share": "0.25",
-        "events_days": "365",
+        "dead_letter_max_ratio": "0.25",
+        "event_retention_days": "365",
     }
     given = chosen.get(name) or (f"{default}7" if isinstance(default, str) else str(default + 1))
     settings = from_environment({f"ALSOBOUGHT_{name.upper()}": given})
@@ -46,8 +47,22 @@ def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
 
 
 def test_events_must_outlive_what_recognises_their_repeats() -> None:
-    with pytest.raises(Unusable, match="ALSOBOUGHT_EVENTS_DAYS=7 is not more than ALSOBOUGHT_REPEAT_DAYS=7"):
-        from_environment({"ALSOBOUGHT_EVENTS_DAYS": "7"})
+    with pytest.raises(
+        Unusable, match="ALSOBOUGHT_EVENT_RETENTION_DAYS=7 is not more than ALSOBOUGHT_DEDUP_WINDOW_DAYS=7"
+    ):
+        from_environment({"ALSOBOUGHT_EVENT_RETENTION_DAYS": "7"})
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_old_names_of_settings_keep_working_with_a_warning(old: str, new: str) -> None:
+    variables = {f"ALSOBOUGHT_{old.upper()}": "0.25" if new == "dead_letter_max_ratio" else "12"}
+    assert from_environment(variables) == from_environment(
+        {f"ALSOBOUGHT_{new.upper()}": next(iter(variables.values()))}
+    )
+    assert from_environment(variables) != Settings()
+    assert deprecations(variables) == [f"ALSOBOUGHT_{old.upper()} is deprecated: set ALSOBOUGHT_{new.upper()} instead"]
+    with pytest.raises(Unusable, match="both are set"):
+        from_environment({**variables, f"ALSOBOUGHT_{new.upper()}": "13"})
 
 
 def test_every_sentence_belongs_to_its_setting() -> None:
@@ -71,7 +86,7 @@ def test_every_sentence_belongs_to_its_setting() -> None:
         ("BATCH_SECONDS", "1e300"),
         ("BATCH_SECONDS", "nan"),
         ("QUERY_SECONDS", "inf"),
-        ("REPEAT_DAYS", "1000000000"),
+        ("DEDUP_WINDOW_DAYS", "1000000000"),
         ("QUEUE_ROWS", "99999999999999999999"),
         ("DATABASE", "a b"),
         ("DATABASE", "a; drop table t"),

@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from app.settings import Settings
-from app.shop import open_shop
-from app.web.factory import create_app
+from alsobought.service.service import open_service
+from alsobought.settings import Settings
+from alsobought.web.factory import create_app
 
 HERE = Path(__file__).parent
 TOOLS = HERE / "node_modules" / ".bin"
@@ -44,7 +44,7 @@ def make(document: bytes, to: Path) -> None:
 
 def _own() -> bytes:
     settings = msgspec.structs.replace(Settings(), dsn="chdb://:memory:", record_requests=False)
-    shop = open_shop(settings)
+    shop = open_service(settings)
     try:
         document: bytes = create_app(shop).test_client().get("/openapi.json").data
         return document

@@ -1,5 +1,5 @@
 """The process that gets killed: `write DSN SEED` stores small batches for ever and prints each event_id once it is acknowledged;
-`verify DSN` heals, then prints what is stored and which tables are wrong."""
+`verify DSN` recovers, then prints what is stored and which tables are wrong."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import random
 import sys
 from datetime import UTC, datetime
 
-from app.counts import wrong_rows
-from app.events import Event
-from app.intake import Submission
-from app.settings import HOME, Settings
-from app.shop import open_shop
+from alsobought.counts.sum_checks import wrong_rows
+from alsobought.events import Event
+from alsobought.service.service import open_service
+from alsobought.settings import Settings
+from alsobought.writer.submission import Submission
+from tests.support.project import ROOT
 
 
 def write(dsn: str, seed: int) -> None:
     rng = random.Random(seed)
-    shop = open_shop(Settings(dsn=dsn, batch_seconds=0.001))
+    shop = open_service(Settings(dsn=dsn, batch_seconds=0.001))
     print("ready", flush=True)  # noqa: T201
     number = 0
     while True:
@@ -40,9 +41,9 @@ def write(dsn: str, seed: int) -> None:
 
 
 def verify(dsn: str) -> None:
-    shop = open_shop(Settings(dsn=dsn))
+    shop = open_service(Settings(dsn=dsn))
     rows = shop.warehouse.trusted_rows("select event_id, count() from alsobought.events group by event_id").data
-    wrong = dict(wrong_rows(shop.warehouse, HOME / "sql" / "checks"))
+    wrong = dict(wrong_rows(shop.warehouse, ROOT / "sql" / "checks"))
     shop.close()
     print(json.dumps({"stored": dict(rows), "wrong": wrong}))  # noqa: T201
 

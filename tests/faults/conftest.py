@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import Broker
-from tests.engines import front
 from tests.faults.rig import Rig, rig
-from tests.kafka import Topics
+from tests.support.brokers import Broker
+from tests.support.engines import front
+from tests.support.kafka import Topics
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from app.shop import Shop
-from app.stream import Stream
+from alsobought.kafka.consumer import Stream
+from alsobought.service.service import Service
 from tests.faults.mixed import Message
 from tests.faults.proof import Found, Log, proof, read_log
 from tests.faults.rig import record
-from tests.kafka import Topics, until
+from tests.support.kafka import Topics, until
 
 
 def sent(topics: Topics, stream: Iterator[Message], count: int) -> int:
@@ -22,7 +22,7 @@ def sent(topics: Topics, stream: Iterator[Message], count: int) -> int:
 
 
 @contextmanager
-def reading(shop: Shop, messages: int = 0, seconds: float = 30.0) -> Iterator[Stream]:
+def reading(shop: Service, messages: int = 0, seconds: float = 30.0) -> Iterator[Stream]:
     """A stream that is left once it noted so many messages as read."""
     stream = Stream(shop.writer, shop.settings)
     stream.start()
@@ -34,7 +34,7 @@ def reading(shop: Shop, messages: int = 0, seconds: float = 30.0) -> Iterator[St
         stream.stop()
 
 
-def read_all(shop: Shop, seconds: float = 30.0) -> float:
+def read_all(shop: Service, seconds: float = 30.0) -> float:
     """Lets a new stream read until what the topic holds now is noted as read; the seconds it took."""
     log = read_log(shop.settings)
     sql = f"select partition, max(next_offset) from {shop.settings.database}.ingest_ranges"
@@ -57,7 +57,7 @@ def read_all(shop: Shop, seconds: float = 30.0) -> float:
         return time.monotonic() - began
 
 
-def prove(fault: str, shop: Shop, tries: int, seconds: float, log: Log | None = None) -> Found:
+def prove(fault: str, shop: Service, tries: int, seconds: float, log: Log | None = None) -> Found:
     found = proof(log or read_log(shop.settings), shop.warehouse)
     record(fault, tries, found, seconds)
     assert found.wrong == [], (fault, found)

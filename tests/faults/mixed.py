@@ -71,7 +71,7 @@ def _event(rng: random.Random, name: str, session: int, number: int, *, ids: boo
         event |= {"order_id": f"{name}o{session}", "order_size": rng.randrange(1, 9)}
         event |= {"price": rng.randrange(100, 9999) / 100, "quantity": rng.randrange(1, 4)}
     elif number % 50 == 0:
-        event["properties"] = {"page": number, "place": f"Shop {number % 3}"}
+        event["properties"] = {"page": number, "place": f"Service {number % 3}"}
     return event
 
 

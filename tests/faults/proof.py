@@ -20,18 +20,19 @@ from typing import Any
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
-from app.counts import wrong_rows
-from app.kafka import KafkaAway, Place, bounds, topics
-from app.settings import HOME, Settings
-from app.warehouse import Warehouse, open_warehouse
-from tests.fold import Happened, fold, tables
+from alsobought.counts.sum_checks import wrong_rows
+from alsobought.kafka.client import KafkaAway, Place, bounds, topics
+from alsobought.settings import Settings
+from alsobought.storage.warehouse import Warehouse, open_warehouse
+from tests.support.fold import Happened, fold, tables
+from tests.support.project import ROOT
 
 TYPES = {"impression", "click", "view", "add_to_cart", "remove_from_cart", "purchase", "like", "dislike"}
 FIELDS = {"event_type", "item_id", "event_id", "user_id", "session_id", "category", "order_id"}
 NUMBERS = {"order_size", "quantity", "price"}
 
 
-class Logged(msgspec.Struct, frozen=True):
+class KafkaSink(msgspec.Struct, frozen=True):
     """A message as Kafka has it."""
 
     partition: int
@@ -44,7 +45,7 @@ class Log(msgspec.Struct, frozen=True):
 
     source: str
     bounds: dict[int, tuple[int, int]]
-    messages: list[Logged]
+    messages: list[KafkaSink]
     more_types: tuple[str, ...] = ()
 
 
@@ -82,14 +83,14 @@ def read_log(settings: Settings) -> Log:
     missing = {number for number, (first, end) in limits.items() if first < end}
     consumer = Consumer({"bootstrap.servers": settings.kafka, "group.id": "proof", "enable.auto.commit": False})
     consumer.assign([TopicPartition(topic.name, number, limits[number][0]) for number in sorted(missing)])
-    messages: list[Logged] = []
+    messages: list[KafkaSink] = []
     try:
         while missing:
             for message in consumer.consume(10_000, 1.0):
                 assert not message.error(), message.error()
                 number, offset = message.partition() or 0, message.offset() or 0
                 if offset < limits[number][1]:
-                    messages.append(Logged(number, offset, message.value() or b""))
+                    messages.append(KafkaSink(number, offset, message.value() or b""))
                 if offset == limits[number][1] - 1:
                     missing.remove(number)
     finally:
@@ -98,7 +99,7 @@ def read_log(settings: Settings) -> Log:
     return Log(topic.source, limits, messages)
 
 
-def _event(log: Log, one: Logged) -> dict[str, Any] | None:
+def _event(log: Log, one: KafkaSink) -> dict[str, Any] | None:
     """The row it must become, but for what only the writer knows; None for a dead letter."""
     try:
         given = json.loads(one.body)
@@ -227,7 +228,7 @@ def _compare_counts(rows: list[dict[str, Any]], warehouse: Warehouse, found: Fou
     for table, counts in expected.items():
         keys = {str(key) for key in counts.keys() | there[table].keys() if counts.get(key) != there[table].get(key)}
         found.say(f"rows of {table} are not what the events say", keys)
-    for table, wrong in wrong_rows(warehouse, HOME / "sql" / "checks"):
+    for table, wrong in wrong_rows(warehouse, ROOT / "sql" / "checks"):
         if wrong:
             found.wrong.append(f"the check of {table} finds {wrong} rows")
 

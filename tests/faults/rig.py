@@ -26,15 +26,16 @@ from urllib.request import Request, urlopen
 import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from app.kafka import EVENT_PARTITIONS as PARTITIONS
-from app.kafka import bounds
-from app.settings import HOME, Settings
-from app.warehouse import open_warehouse
-from tests.engines import migrated
+from alsobought.kafka.client import EVENT_PARTITIONS as PARTITIONS
+from alsobought.kafka.client import bounds
+from alsobought.settings import Settings
+from alsobought.storage.warehouse import open_warehouse
 from tests.faults.mixed import Message, mixed
 from tests.faults.proof import Found, Log, answered, proof, read_log
-from tests.kafka import Topics
-from tests.process import free_port
+from tests.support.engines import migrated
+from tests.support.kafka import Topics
+from tests.support.process import free_port
+from tests.support.project import ROOT
 
 THOROUGH = int(os.environ.get("KILLS", "4")) >= 30
 RESULTS = "FAULTS_RESULTS"
@@ -105,7 +106,7 @@ class Rig:
 
     def environment(self, **more: str) -> dict[str, str]:
         outside = {name: value for name, value in os.environ.items() if not name.startswith("ALSOBOUGHT_")}
-        ours = {"PYTHONPATH": str(HOME), "ALSOBOUGHT_DSN": self.dsn, "ALSOBOUGHT_DATABASE": self.database}
+        ours = {"PYTHONPATH": str(ROOT), "ALSOBOUGHT_DSN": self.dsn, "ALSOBOUGHT_DATABASE": self.database}
         ours |= {"ALSOBOUGHT_BATCH_ROWS": "500", "ALSOBOUGHT_PORT": str(free_port())}
         return {**outside, **ours, **self.topics.environment, **self.settings, **more}
 
@@ -142,7 +143,7 @@ class Rig:
         path = self.folder / f"ingester{next(self.numbers)}.log"
         file = path.open("w")
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", *words],
+            [sys.executable, "-m", "alsobought", *words],
             env=self.environment(**settings),
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -238,7 +239,7 @@ class Rig:
             [sys.executable, "-m", "tests.faults.proof", str(path), self.dsn, self.database],
             capture_output=True,
             check=False,
-            cwd=HOME,
+            cwd=ROOT,
             timeout=120,
         )
         assert ran.returncode == 0, ran.stderr.decode()

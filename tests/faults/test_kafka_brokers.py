@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import Broker
 from tests.faults.mixed import mixed
 from tests.faults.rig import THOROUGH, Rig, rig
-from tests.kafka import Topics
+from tests.support.brokers import Broker
+from tests.support.kafka import Topics
 
 FROZEN_SECONDS = 45.0 if THOROUGH else 8.0  # longer than the session of an ingester
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import HOME
 from tests.faults.mixed import mixed
 from tests.faults.rig import THOROUGH, Rig
-from tests.process import Run
+from tests.support.process import Run
+from tests.support.project import ROOT
 
 KILLS = int(os.environ.get("KILLS", "4"))
 FEW = ["ingest.after_insert:3", "stream.dead_letters", "stream.stored:3"]
@@ -123,7 +123,7 @@ def _killed_when_it_grows(rig: Rig, folder: Path) -> None:
     one.kill()
 
 
-TABLES = sorted(path.stem.removesuffix("_mv") for path in (HOME / "sql" / "schema").glob("*_mv.sql"))
+TABLES = sorted(path.stem.removesuffix("_mv") for path in (ROOT / "sql" / "schema").glob("*_mv.sql"))
 
 
 @pytest.mark.parametrize(
@@ -146,8 +146,8 @@ def test_killed_when_a_table_has_noted_an_insert_it_gets_it_all_the_same(
 
 
 WINDOWS = """
-from app.settings import from_environment
-from app.warehouse import open_warehouse
+from alsobought.settings import from_environment
+from alsobought.storage.warehouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 sql = "select name from system.tables where create_table_query like '%deduplication_window = 0%'"
 print(warehouse.trusted_rows(sql).data)
@@ -169,11 +169,11 @@ def test_killed_while_it_heals_the_next_heals_to_the_end(make_rig: Callable[...,
     rig.ingester("stream.stored").killed()
     for table in ("item_hours", "user_items"):
         _take_newest_part(rig, table)
-    points = ["heal.cleared", "heal.cleared", "heal.before_insert"][not THOROUGH :]
+    points = ["recover.cleared", "recover.cleared", "recover.before_insert"][not THOROUGH :]
     for point in points:
         rig.ingester(point).killed()
     rig.ingester()
     rig.flow(500)
-    rig.settle("kill -9 while it heals", len(points))
+    rig.settle("kill -9 while it recovers", len(points))
     run = Run(rig.environment(), folder=tmp_path)
     assert run.python(WINDOWS) == "[]\n"

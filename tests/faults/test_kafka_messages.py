@@ -13,16 +13,16 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from app.intake import utc_now
-from app.shop import Shop
-from tests.brokers import Broker
+from alsobought.service.service import Service
+from alsobought.writer.submission import utc_now
 from tests.faults.inside import prove, read_all, reading, sent
 from tests.faults.mixed import START, mixed
 from tests.faults.proof import proof, read_log
 from tests.faults.rig import THOROUGH, record
-from tests.kafka import Topics, until
+from tests.support.brokers import Broker
+from tests.support.kafka import Topics, until
 
-MakeShop = Callable[..., Shop]
+MakeShop = Callable[..., Service]
 pytestmark = pytest.mark.embedded  # what a server does with the same is tried in the other files
 
 
@@ -33,11 +33,11 @@ def topics(kafka: Broker) -> Topics:
     return made
 
 
-def command(shop: Shop, sql: str) -> None:
+def command(shop: Service, sql: str) -> None:
     shop.warehouse.command(sql.replace("{db}", shop.settings.database))
 
 
-def value(shop: Shop, sql: str) -> Any:
+def value(shop: Service, sql: str) -> Any:
     return shop.warehouse.trusted_rows(sql.replace("{db}", shop.settings.database)).data[0][0]
 
 
@@ -93,11 +93,11 @@ def test_poison_only_makes_reading_stand_still_until_a_setting_is_mended(make_sh
 
 
 def test_poison_only_becomes_dead_letters_where_that_is_wanted(make_shop: MakeShop, topics: Topics) -> None:
-    shop = make_shop(utc_now, **topics.settings, bad_share=1.0)
+    shop = make_shop(utc_now, **topics.settings, dead_letter_max_ratio=1.0)
     sent(topics, mixed(10), 300)
     topics.send(*[b"no event"] * 1500)
     sent(topics, mixed(11), 300)
-    prove("poison only, with ALSOBOUGHT_BAD_SHARE=1", shop, 1, read_all(shop))
+    prove("poison only, with ALSOBOUGHT_DEAD_LETTER_MAX_RATIO=1", shop, 1, read_all(shop))
     assert value(shop, "select count() from {db}.dead_letters final") == 1500
 
 
@@ -188,7 +188,7 @@ def test_what_was_read_long_ago_is_not_read_again(make_shop: MakeShop, topics: T
 def test_a_topic_that_gets_more_partitions_is_read_whole(
     make_shop: MakeShop, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.stream.LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("alsobought.kafka.consumer.LOOK_SECONDS", 0.5)
     shop = make_shop(utc_now, **topics.settings)
     name = topics.settings["events_topic"]
     stream = mixed(17)

@@ -14,17 +14,18 @@ from typing import Any
 
 import pytest
 
-from app.counts import wrong_rows
-from app.errors import NotStored
-from app.events import Event
-from app.intake import Submission
-from app.settings import HOME, Settings
-from app.shop import Shop, open_shop
-from app.turns import claim
-from tests.engines import migrated
+from alsobought.counts.sum_checks import wrong_rows
+from alsobought.errors import NotStored
+from alsobought.events import Event
+from alsobought.service.service import Service, open_service
+from alsobought.settings import Settings
+from alsobought.writer.fencing import claim
+from alsobought.writer.submission import Submission
 from tests.faults.mixed import START, mixed
 from tests.faults.rig import THOROUGH, Ingester, Rig
-from tests.fold import Happened, fold, tables
+from tests.support.engines import migrated
+from tests.support.fold import Happened, fold, tables
+from tests.support.project import ROOT
 
 MakeRig = Callable[..., Rig]
 TURNS = 24 if THOROUGH else 8
@@ -108,14 +109,14 @@ def test_a_second_ingester_on_a_folder_is_refused_and_the_first_goes_on(make_rig
 
 
 @pytest.fixture
-def shops(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Shop]]]:
-    monkeypatch.setattr("app.turns.TURN_SECONDS", 0.1)  # a second is for real loads
+def shops(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], list[Service]]]:
+    monkeypatch.setattr("alsobought.writer.fencing.LEASE_SECONDS", 0.1)  # a second is for real loads
     with ExitStack() as stack:
 
-        def make(name: str) -> list[Shop]:
+        def make(name: str) -> list[Service]:
             settings = Settings(dsn=server, database=name, batch_seconds=0.001, record_requests=False)
             migrated(settings)
-            made = [open_shop(settings), open_shop(settings)]
+            made = [open_service(settings), open_service(settings)]
             for shop in made:
                 stack.callback(shop.close)
             return made
@@ -136,7 +137,7 @@ def _event(number: int) -> Event:
     )
 
 
-def _submit(shop: Shop, events: list[Event], tries: int = 50) -> None:
+def _submit(shop: Service, events: list[Event], tries: int = 50) -> None:
     """As a client would: what may not be stored is sent again, after a moment."""
     for _ in range(tries):
         try:
@@ -147,13 +148,13 @@ def _submit(shop: Shop, events: list[Event], tries: int = 50) -> None:
     raise AssertionError("never stored")
 
 
-def _is_right(shop: Shop, count: int) -> None:
+def _is_right(shop: Service, count: int) -> None:
     rows = shop.warehouse.trusted_rows(f"select * from {shop.settings.database}.events order by seq").dicts()
     assert sorted(row["event_id"] for row in rows) == sorted(f"e{number}" for number in range(count))
     happened = [_happened(row) for row in rows]
     found, expected = tables(shop.warehouse), fold(happened)
     assert [table for table in expected if found[table] != expected[table]] == []
-    assert {table: wrong for table, wrong in wrong_rows(shop.warehouse, HOME / "sql" / "checks") if wrong} == {}
+    assert {table: wrong for table, wrong in wrong_rows(shop.warehouse, ROOT / "sql" / "checks") if wrong} == {}
 
 
 def _happened(row: dict[str, Any]) -> Happened:
@@ -162,7 +163,7 @@ def _happened(row: dict[str, Any]) -> Happened:
     return Happened(**{**fields, "timestamp": at, "price": Decimal(str(row["price"]))})
 
 
-def test_two_writers_that_take_turns_store_everything_once(shops: Callable[[str], list[Shop]]) -> None:
+def test_two_writers_that_take_turns_store_everything_once(shops: Callable[[str], list[Service]]) -> None:
     both = shops("turns")
     for number in range(TURNS):
         _submit(both[number % 2], [_event(number)])
@@ -170,7 +171,7 @@ def test_two_writers_that_take_turns_store_everything_once(shops: Callable[[str]
 
 
 @pytest.mark.thorough
-def test_two_writers_that_write_at_once_store_everything_once(shops: Callable[[str], list[Shop]]) -> None:
+def test_two_writers_that_write_at_once_store_everything_once(shops: Callable[[str], list[Service]]) -> None:
     both = shops("at_once")
 
     def store(which: int) -> None:
@@ -182,7 +183,7 @@ def test_two_writers_that_write_at_once_store_everything_once(shops: Callable[[s
     _is_right(both[1], TURNS)
 
 
-def test_a_claim_waits_for_an_insert_that_is_under_way(shops: Callable[[str], list[Shop]]) -> None:
+def test_a_claim_waits_for_an_insert_that_is_under_way(shops: Callable[[str], list[Service]]) -> None:
     shop, other = shops("waits")
     _submit(shop, [_event(0)])
     sql = (
@@ -201,7 +202,7 @@ def test_a_claim_waits_for_an_insert_that_is_under_way(shops: Callable[[str], li
 
 @pytest.mark.thorough
 def test_a_writer_that_slept_while_it_healed_stores_nothing_twice(
-    shops: Callable[[str], list[Shop]], monkeypatch: pytest.MonkeyPatch
+    shops: Callable[[str], list[Service]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It wakes when another has stored more batches than the database remembers: a window of two stands for the thousand."""
     sleeper, other = shops("slept")
@@ -215,17 +216,17 @@ def test_a_writer_that_slept_while_it_healed_stores_nothing_twice(
             _submit(other, [_event(number)])
         insert_select(*given)
 
-    sleeper.writer._torn = True
+    sleeper.writer._dirty = True
     with monkeypatch.context() as asleep:
         asleep.setattr(sleeper.warehouse, "insert_select", sleeps)
         sleeper.writer.submit(Submission([_event(7)])).result()
     _is_right(other, 8)
 
 
-def test_what_one_process_merges_and_forgets_the_others_know(shops: Callable[[str], list[Shop]]) -> None:
+def test_what_one_process_merges_and_forgets_the_others_know(shops: Callable[[str], list[Service]]) -> None:
     """Also a process that only follows, which starts a writer for it; and while another stores all the time."""
     one, other = shops("people")
-    follower = open_shop(one.settings, writes=False)
+    follower = open_service(one.settings, writes=False)
     try:
         for number in range(10):
             _submit(one, [_event(number)])
@@ -243,4 +244,4 @@ def test_what_one_process_merges_and_forgets_the_others_know(shops: Callable[[st
         f"e{number}": {1: "u2"}.get(number % 5, f"u{number % 5}") for number in range(STORED) if number % 5 != 3
     }
     assert {row["event_id"]: row["user_id"] for row in rows} == expected
-    assert {table: wrong for table, wrong in wrong_rows(one.warehouse, HOME / "sql" / "checks") if wrong} == {}
+    assert {table: wrong for table, wrong in wrong_rows(one.warehouse, ROOT / "sql" / "checks") if wrong} == {}

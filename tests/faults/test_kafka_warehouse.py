@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import front_process
 from tests.faults.mixed import mixed
 from tests.faults.proxy import proxy
 from tests.faults.rig import THOROUGH, Rig
+from tests.support.engines import front_process
 
 MakeRig = Callable[..., Rig]
 AWAY_SECONDS = 60.0 if THOROUGH else 3.0

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from app.heal import GOOD_END
-from app.settings import HOME, Settings
-from tests.engines import front, migrated
+from alsobought.settings import Settings
+from alsobought.writer.recovery import GOOD_END
+from tests.support.engines import front, migrated
+from tests.support.project import ROOT
 
 KILLS = int(os.environ.get("KILLS", "3"))
 
 
 def _child(*arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.faults.child", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HOME)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 def _killed_while_writing(dsn: str, seed: int, seconds: float) -> list[str]:

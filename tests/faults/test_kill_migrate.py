@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import HOME
-from tests.process import Run, running
+from tests.support.process import Run, running
+from tests.support.project import ROOT
 
 STEPS = ("migrate.started", "migrate.ran", "migrate.applied")
 TEXTS = {
@@ -25,8 +25,8 @@ TEXTS = {
     "0006_six": "alter table {{ database }}.one modify comment 'done'",
 }
 SCHEMA = """
-from app.settings import from_environment
-from app.warehouse import open_warehouse
+from alsobought.settings import from_environment
+from alsobought.storage.warehouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 sql = "select create_table_query from system.tables where database = 'alsobought' order by name"
 print(warehouse.trusted_rows(sql).data)
@@ -48,7 +48,7 @@ def killed(run: Run, point: str) -> None:
     assert run("migrate", "up", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL, point
 
 
-def clean(folder: Path, home: Path = HOME) -> str:
+def clean(folder: Path, home: Path = ROOT) -> str:
     """The schema after an undisturbed run."""
     run = running(folder).at(home)
     assert run("migrate", "up").status == 0
@@ -76,7 +76,7 @@ def test_after_a_kill_at_every_step_of_every_kind_the_schema_is_that_of_a_clean_
 
 
 def test_after_kills_here_and_there_the_project_s_own_schema_is_that_of_a_clean_run(tmp_path: Path) -> None:
-    number = len(list((HOME / "migrations").glob("*.sql")))
+    number = len(list((ROOT / "migrations").glob("*.sql")))
     run = running(tmp_path / "killed")
     for point in ("migrate.ran:3", "migrate.applied:5", f"migrate.started:{number - 9}"):
         killed(run, point)

@@ -1,4 +1,4 @@
-"""Migrations over HTTP, where a killed run leaves its lock behind. The server is a stand-in: tests/clickhouse_http.py."""
+"""Migrations over HTTP, where a killed run leaves its lock behind. The server is a stand-in: tests/support/clickhouse_http.py."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from app.settings import HOME
-from tests.engines import front
-from tests.process import Run, running, told, write
+from tests.support.engines import front
+from tests.support.process import Run, running, told, write
+from tests.support.project import ROOT
 
-NUMBER = len(list((HOME / "migrations").glob("*.sql")))
+NUMBER = len(list((ROOT / "migrations").glob("*.sql")))
 
 
 @pytest.fixture

@@ -11,20 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import HOME
-from tests.process import Run, running, serving, write
+from tests.support.process import Run, running, serving, write
+from tests.support.project import ROOT
 
 ROWS = 400
 SPOIL = """
-from app.settings import from_environment
-from app.warehouse import open_warehouse
+from alsobought.settings import from_environment
+from alsobought.storage.warehouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 warehouse.command("insert into alsobought.{0} select * from alsobought.{0} settings insert_deduplicate = 0")
 warehouse.close()
 """
 IN_SERVICE = """
-from app.settings import from_environment
-from app.warehouse import open_warehouse
+from alsobought.settings import from_environment
+from alsobought.storage.warehouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 print(warehouse.trusted_rows("select sum(baskets) from alsobought.co_baskets").data[0][0])
 warehouse.close()
@@ -33,7 +33,7 @@ warehouse.close()
 POINTS = [
     ("rebuild.made", False, False),
     ("rebuild.begun", False, False),
-    ("rebuild.kept", False, False),
+    ("rebuild.cache", False, False),
     ("rebuild.noted", False, False),
     ("rebuild.noted:3", False, True),
     ("rebuild.filled", False, True),
@@ -65,10 +65,10 @@ def run(tmp_path: Path) -> Run:
 
 
 def wrong(run: Run) -> dict[str, int]:
-    """After the start of a writer, which heals."""
+    """After the start of a writer, which recovers."""
     folder = run.settings["ALSOBOUGHT_DATA"]
     verify = [sys.executable, "-m", "tests.faults.child", "verify", f"chdb://{folder}"]
-    found = json.loads(subprocess.run(verify, check=True, stdout=subprocess.PIPE, cwd=HOME).stdout)
+    found = json.loads(subprocess.run(verify, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
     assert found["stored"] == {f"n{number}": 1 for number in range(ROWS)}
     return {table: rows for table, rows in found["wrong"].items() if rows}
 

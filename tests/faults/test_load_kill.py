@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.files import digest
-from app.settings import HOME
-from tests.process import Run, running
+from alsobought.loading.readers import digest
+from tests.support.process import Run, running
+from tests.support.project import ROOT
 
 ROWS = 1_000
 NOTHING_STORED = ("load.begun", "load.refused", "ingest.before_insert")
@@ -65,7 +65,7 @@ def _is_exact(run: Run, source: str, rejected: Path) -> None:
         [sys.executable, "-m", "tests.faults.child", "verify", f"chdb://{run.folder / 'shop'}"],
         check=True,
         stdout=subprocess.PIPE,
-        cwd=HOME,
+        cwd=ROOT,
     )
     found = json.loads(verify.stdout)
     good = set(range(1, ROWS + 1)) - REFUSED

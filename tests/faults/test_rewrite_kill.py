@@ -11,23 +11,23 @@ from typing import Any
 
 import pytest
 
-from app.failpoints import VARIABLE
-from app.settings import HOME
+from alsobought.failpoints import VARIABLE
+from tests.support.project import ROOT
 
-TABLES = sorted(path.stem for path in (HOME / "sql" / "checks").glob("*.sql"))
+TABLES = sorted(path.stem for path in (ROOT / "sql" / "checks").glob("*.sql"))
 POINTS = ["begun", "noted", *TABLES, "moved", "deleted", "ended"]
 FEW = {"forget": ["deleted"], "merge": ["order_items"]}
 CHILD = """
 import json, random, sys
 from datetime import UTC, datetime
-from app.counts import wrong_rows
-from app.events import Event
-from app.intake import Submission
-from app.settings import HOME, Settings
-from app.shop import open_shop
+from alsobought.counts.sum_checks import wrong_rows
+from alsobought.events import Event
+from alsobought.writer.submission import Submission
+from alsobought.settings import Settings
+from alsobought.service.service import open_service
 
 dsn, seed, change = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
-shop = open_shop(Settings(dsn=dsn, batch_seconds=0.001))
+shop = open_service(Settings(dsn=dsn, batch_seconds=0.001))
 if seed:
     rng = random.Random(seed)
     rows = [
@@ -47,7 +47,7 @@ if seed:
 if change:
     shop.do(*change)
 users = dict(shop.warehouse.trusted_rows("select user_id, count() from alsobought.events group by user_id").data)
-wrong = {table: rows for table, rows in wrong_rows(shop.warehouse, HOME / "sql" / "checks") if rows}
+wrong = {table: rows for table, rows in wrong_rows(shop.warehouse, ROOT / "sql" / "checks") if rows}
 left = shop.warehouse.trusted_rows("select count() from alsobought.rewrites final where not done or about != ''").data[0][0]
 shop.close()
 print(json.dumps({"users": users, "wrong": wrong, "left": left}))
@@ -58,7 +58,7 @@ def child(dsn: str, seed: int, change: list[str], point: str = "") -> dict[str, 
     """What it found at its end; nothing if it was killed."""
     environment = {**os.environ, VARIABLE: point} if point else dict(os.environ)
     command = [sys.executable, "-c", CHILD, dsn, str(seed), json.dumps(change)]
-    ran = subprocess.run(command, cwd=HOME, env=environment, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode in ((-9,) if point and change else (0, -9) if point else (0,)), ran.stderr[-2000:]
     found: dict[str, Any] = json.loads(ran.stdout) if ran.returncode == 0 else {}
     return found

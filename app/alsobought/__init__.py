@@ -1,0 +1,1 @@
+"""Alsobought: recommendations that are SQL files."""

@@ -1,0 +1,1 @@
+"""A pipe checked, formatted and tested before it serves."""

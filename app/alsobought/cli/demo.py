@@ -1,0 +1,40 @@
+"""`alsobought demo`: load a data set once, then serve it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+import msgspec
+
+from alsobought.console import err
+from alsobought.settings import Settings
+
+
+@click.command()
+@click.option("--dataset", type=click.Choice(["journey", "toyshop"]), default="journey", show_default=True)
+@click.option("--edit", is_flag=True, help="As of `serve`.")
+@click.pass_obj
+def demo(settings: Settings, dataset: str, edit: bool) -> None:
+    """Load a data set once, then serve it.
+
+    \b
+    Example: alsobought demo --dataset toyshop
+    """
+    from alsobought.demo.play import prepare
+    from alsobought.web.server import refuse_if_anybody_could_edit, refuse_if_occupied
+
+    if edit:
+        refuse_if_anybody_could_edit(settings)
+    settings = _demo_settings(settings, dataset)
+    refuse_if_occupied(settings)
+    prepare(settings, dataset, err)
+    # A fresh process: the engine that loaded the data does not survive the fork of the web server.
+    os.environ["ALSOBOUGHT_DATA"] = settings.data
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "alsobought", "serve", "--demo", *["--edit"] * edit])  # noqa: S606
+
+
+def _demo_settings(settings: Settings, dataset: str) -> Settings:
+    return msgspec.structs.replace(settings, data=str(settings.data_folder / dataset))

@@ -1,0 +1,78 @@
+"""The command line: `alsobought demo | serve | migrate | load | ingest | dead-letters | pipe | check | forget | …`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import click
+
+from alsobought.cli.check import check
+from alsobought.cli.demo import demo
+from alsobought.cli.doctor import doctor
+from alsobought.cli.evaluate import evaluate
+from alsobought.cli.features import features
+from alsobought.cli.ingest import ingest
+from alsobought.cli.learn import learn
+from alsobought.cli.letters import dead_letters
+from alsobought.cli.load import load
+from alsobought.cli.migrate import migrate
+from alsobought.cli.pipes import pipe
+from alsobought.cli.rebuild import rebuild
+from alsobought.cli.serve import serve
+from alsobought.cli.users import export, forget
+from alsobought.console import err, escaped
+from alsobought.errors import AlsoboughtError
+from alsobought.settings import deprecations, from_environment
+
+
+class Commands(click.Group):
+    """Every error of ours is one sentence on standard error and exit status 1; never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AlsoboughtError as error:
+            err.print(f"[red]alsobought:[/] {escaped(str(error))}", soft_wrap=True)
+            ctx.exit(1)
+        except BrokenPipeError:
+            ctx.exit(0)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="alsobought")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Recommendations that are SQL files.
+
+    \b
+    Example: alsobought demo
+    """
+    logging.getLogger("alsobought").addHandler(logging.NullHandler())  # a failure is one sentence; `serve` opens a log
+    for driver in ("clickhouse_connect", "urllib3.connectionpool", "sqlglot"):
+        logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log, or it does not matter
+    if ctx.invoked_subcommand != "doctor":  # who tells what is wrong with them
+        ctx.obj = from_environment()
+        for warning in deprecations():
+            err.print(f"[yellow]warning:[/] {escaped(warning)}", soft_wrap=True)
+
+
+COMMANDS = (
+    demo,
+    serve,
+    migrate,
+    load,
+    ingest,
+    dead_letters,
+    pipe,
+    check,
+    evaluate,
+    rebuild,
+    learn,
+    features,
+    forget,
+    export,
+    doctor,
+)
+for command in COMMANDS:
+    main.add_command(command)

@@ -1,0 +1,192 @@
+"""`alsobought migrate …`: bring the database up to date, show what would be done, and write what is new."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from alsobought.console import escaped, out, print_json
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
+
+if TYPE_CHECKING:
+    from alsobought.migrations.runner import Step
+    from alsobought.storage.warehouse import Warehouse
+
+COLOURS = {"applied": "green", "pending": "yellow", "started": "yellow", "failed": "red", "edited": "red"}
+
+
+@click.group()
+def migrate() -> None:
+    """Bring the database up to date.
+
+    \b
+    Example: alsobought migrate up
+    """
+
+
+@migrate.command("up")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, as `plan` does, and do nothing.")
+@click.option("--break-lock", is_flag=True, help="Go on although another run holds the lock: it must be gone for good.")
+@click.pass_obj
+def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
+    """Apply the migrations that are pending. A run that was killed goes on where it was.
+
+    \b
+    Example: alsobought migrate up --dry-run
+    """
+    from alsobought.migrations import runner as migrations
+    from alsobought.service.ipc_client import reach_warehouse
+
+    if dry_run:
+        _show_plan(settings)
+        return
+    warehouse = reach_warehouse(settings)
+    try:
+        done = 0
+        folder = settings.home_folder / "migrations"
+        for one in migrations.up(warehouse, folder, settings.cluster, break_lock=break_lock):
+            out.print(f"[green]applied[/] {one.migration.name}{f' ({one.note})' if one.note else ''}", soft_wrap=True)
+            done += 1
+        out.print(f"{done} applied" if done else "Nothing to do: every migration is applied.")
+    finally:
+        warehouse.close()
+
+
+@migrate.command("plan")
+@click.pass_obj
+def migrate_plan(settings: Settings) -> None:
+    """Show what `up` would do, as SQL with comments: each pending file with its reason. Changes nothing.
+
+    \b
+    Example: alsobought migrate plan
+    """
+    _show_plan(settings)
+
+
+@migrate.command("status")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_obj
+def migrate_status(settings: Settings, as_json: bool) -> None:
+    """Show which migrations are applied, and when. Exit status 1 if any was edited since or failed.
+
+    `started` is one at which a run was killed: `alsobought migrate up` goes on there.
+
+    \b
+    Example: alsobought migrate status --json
+    """
+    from alsobought.migrations import runner as migrations
+    from alsobought.service.ipc_client import reach_warehouse
+
+    warehouse = reach_warehouse(settings, create=False, must_exist=False)
+    try:
+        steps = migrations.status(warehouse, settings.home_folder / "migrations")
+    finally:
+        warehouse.close()
+    if as_json:
+        print_json([_facts(step) for step in steps])
+    else:
+        width = max(len(step.migration.name) for step in steps)
+        for step in steps:
+            out.print(_line(step, width), soft_wrap=True)
+    if any(step.state in ("edited", "failed") for step in steps):
+        sys.exit(1)
+
+
+@migrate.command("new")
+@click.argument("name")
+@click.option("--view", is_flag=True, help="A count table, the view that feeds it, and its check.")
+@click.pass_obj
+def migrate_new(settings: Settings, name: str, view: bool) -> None:
+    """Make the next file of migrations/, to be filled in.
+
+    \b
+    Example: alsobought migrate new item_days --view
+    """
+    from alsobought.migrations.draft import draft
+
+    for path in draft(settings.home_folder, name, view=view):
+        out.print(escaped(str(path)), soft_wrap=True)
+
+
+@migrate.command("schema")
+@click.option("--check", is_flag=True, help="Write nothing; exit status 1 if a file is not up to date.")
+@click.pass_obj
+def migrate_schema(settings: Settings, check: bool) -> None:
+    """Write sql/schema/, what the migrations add up to, from a replay in memory.
+
+    \b
+    Example: alsobought migrate schema --check
+    """
+    from alsobought.migrations.runner import replayed_schema
+    from alsobought.migrations.schema import differing, write
+
+    folder = settings.home_folder / "sql" / "schema"
+    wanted = replayed_schema(settings)
+    changed = differing(folder, wanted) if check else write(folder, wanted)
+    for name in changed:
+        out.print(f"sql/schema/{name}" + (" is not what the migrations make" if check else ""))
+    if check and changed:
+        raise Unusable(f"{len(changed)} files of sql/schema/ are out of date", "Run `alsobought migrate schema`")
+    if not changed:
+        out.print("sql/schema/ is what the migrations make.")
+
+
+def _show_plan(settings: Settings) -> None:
+    from alsobought.migrations import runner as migrations
+
+    with _perhaps_open(settings) as warehouse:
+        folder = settings.home_folder / "migrations"
+        planned = list(migrations.plan(warehouse, folder, settings.database, settings.cluster))
+    for one in planned:
+        click.echo(f"-- {one.migration.file}\n" + (f"-- Note: {one.note}.\n" if one.note else ""), nl=False)
+        for statement in one.statements:
+            click.echo(f"{statement}\n;")
+        click.echo()
+    if planned:
+        click.echo(f"-- {len(planned)} to apply")
+    else:
+        click.echo("-- Nothing to do: every migration is applied.")
+
+
+@contextmanager
+def _perhaps_open(settings: Settings) -> Iterator[Warehouse | None]:
+    """The warehouse, if there is one: looking must not make it."""
+    from alsobought.service.ipc_client import reach_warehouse
+    from alsobought.storage.folder_lock import folder_of
+
+    folder = folder_of(settings.warehouse_dsn)
+    if folder and not folder.exists():
+        yield None
+        return
+    warehouse = reach_warehouse(settings, create=False, must_exist=False)
+    try:
+        yield warehouse
+    finally:
+        warehouse.close()
+
+
+def _facts(step: Step) -> dict[str, object]:
+    entry = step.entry
+    applied = entry if entry and entry.state == "applied" else None
+    return {
+        "version": step.migration.version,
+        "name": step.migration.name,
+        "state": step.state,
+        "applied_at": applied.applied_at if applied else None,
+        "seconds": applied.seconds if applied else None,
+        "error": entry.error if entry else "",
+    }
+
+
+def _line(step: Step, width: int) -> str:
+    colour, entry = COLOURS[step.state], step.entry
+    state = f"[{colour}]{step.state:8}[/]"
+    if entry is None:
+        return f"{state} {step.migration.name}"
+    took = "" if entry.seconds is None else f" in {entry.seconds:.3f} s"
+    return f"{state} {step.migration.name:{width}}  {entry.applied_at}{took}{escaped(f': {entry.error}') if entry.error else ''}"

@@ -1,0 +1,29 @@
+"""`alsobought serve`: pipes and events over HTTP."""
+
+from __future__ import annotations
+
+import click
+
+from alsobought.console import out
+from alsobought.settings import Settings
+
+
+@click.command()
+@click.option("--demo", is_flag=True, hidden=True)
+@click.option(
+    "--edit", is_flag=True, help="Let the page change the files in pipes/. Only browsers on this machine may."
+)
+@click.pass_obj
+def serve(settings: Settings, demo: bool, edit: bool) -> None:
+    """Serve the pipes and take events over HTTP.
+
+    \b
+    Example: ALSOBOUGHT_PORT=9000 alsobought serve --edit
+    """
+    from alsobought.demo.play import announce
+    from alsobought.web import server
+
+    def ready(url: str) -> None:
+        out.print(f"alsobought serves on {url}")
+
+    server.serve(settings, announce(settings, out) if demo else ready, edit=edit)

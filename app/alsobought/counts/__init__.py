@@ -1,0 +1,1 @@
+"""Count tables proven equal to a recompute from `events`, and rebuilt."""

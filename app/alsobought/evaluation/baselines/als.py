@@ -1,0 +1,63 @@
+"""Alternating least squares for implicit feedback (Hu, Koren and Volinsky 2008), by the library implicit.
+
+People by items, or, for also-bought, baskets by items: then the items whose factors agree most with those of the shown one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from implicit.als import AlternatingLeastSquares
+from threadpoolctl import threadpool_limits
+
+from alsobought.evaluation.baselines.matrices import of_baskets, of_users
+from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows, user_rows
+from alsobought.evaluation.log import Purchases
+from alsobought.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
+from alsobought.events import Item
+
+FACTORS = 128
+REGULARISATION = 0.05
+ITERATIONS = 15
+ALPHA = 1.0  # confidence is alpha · log2(1 + times)
+SEED = 1
+
+
+class Als:
+    tasks = TASKS
+
+    def __init__(self, factors: int = FACTORS, regularisation: float = REGULARISATION, alpha: float = ALPHA) -> None:
+        self._factors, self._regularisation, self._alpha = factors, regularisation, alpha
+
+    def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
+        self.past, self.popular, self.shows = past, popularity(past), task == ALSO_BOUGHT
+        counts = of_baskets(past) if self.shows else of_users(past, np.ones(len(past.lines)))
+        counts = counts[np.unique(counts.nonzero()[0])] if self.shows else counts
+        counts.data = np.log2(1 + counts.data)
+        with threadpool_limits(1, "blas"):  # its own threads are enough, and it warns of others
+            model = AlternatingLeastSquares(
+                factors=self._factors,
+                regularization=self._regularisation,
+                alpha=self._alpha,
+                iterations=ITERATIONS,
+                random_state=SEED,
+                num_threads=1,  # the same everywhere, and quick where others work, too
+            )
+            model.fit(counts.astype(np.float32), show_progress=False)
+        self.items: Floats = np.asarray(model.item_factors)
+        asked = unit_rows(self.items) if self.shows else np.asarray(model.user_factors)
+        self.asked: Floats = np.vstack([asked, np.zeros(asked.shape[1])])
+
+    def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:
+        return best(queries, k, self.past, self._scores)
+
+    def _scores(self, queries: Sequence[Query]) -> Floats:
+        places = (shown_rows if self.shows else user_rows)(queries, self.past.names)
+        scores: Floats = (self.asked[places] @ self.items.T).astype(np.float64)
+        return scores + TIE_BREAK * self.popular
+
+
+def unit_rows(values: Floats) -> Floats:
+    lengths: Floats = np.linalg.norm(values, axis=1, keepdims=True)
+    return values / np.maximum(lengths, 1e-12)

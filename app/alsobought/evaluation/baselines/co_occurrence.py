@@ -1,0 +1,53 @@
+"""What stood in most baskets with the item shown: plain counts, and counts that know the size and age of a basket.
+
+The second is the formula of the SQL: Σ 2^(-age/180 d)/√size, and 30 · mean weight · P28(other) as a prior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy import sparse
+
+from alsobought.evaluation.baselines.matrices import of_baskets, with_stranger
+from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
+from alsobought.evaluation.log import Purchases
+from alsobought.evaluation.tasks import ALSO_BOUGHT, Query
+from alsobought.events import Item
+
+HALF_LIFE_DAYS = 180
+PRIOR = 30
+
+
+class CoOccurrence:
+    """`weighted` by age and size; else every basket counts one."""
+
+    tasks = (ALSO_BOUGHT,)
+
+    def __init__(self, weighted: bool = False) -> None:
+        self._weighted = weighted
+
+    def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
+        self.past, self.names, self.shares = past, past.names, popularity(past)
+        self.baskets = of_baskets(past)
+        weights = basket_weights(past) if self._weighted else np.ones(self.baskets.shape[0])
+        self.by_item = with_stranger((sparse.diags(weights) @ self.baskets).T.tocsr())
+        used = weights[np.unique(past.basket)]
+        self.prior = PRIOR * float(used.mean()) if self._weighted and len(used) else TIE_BREAK
+
+    def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:
+        return best(queries, k, self.past, self._scores)
+
+    def _scores(self, queries: Sequence[Query]) -> Floats:
+        together: Floats = (self.by_item[shown_rows(queries, self.names)] @ self.baskets).toarray()
+        return together + self.prior * self.shares
+
+
+def basket_weights(past: Purchases) -> Floats:
+    """Of each basket 2^(-age/180 d)/√size, 0 of one that is not of this past."""
+    lines = past.lines
+    sizes = np.bincount(lines.basket, minlength=len(past.names.baskets))
+    age = np.zeros(len(past.names.baskets))
+    age[lines.basket] = lines.age
+    return np.where(sizes > 0, 2 ** (-age / HALF_LIFE_DAYS) / np.sqrt(np.maximum(sizes, 1)), 0)

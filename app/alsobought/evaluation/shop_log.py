@@ -1,0 +1,110 @@
+"""The shop's own log into a file: what a process of its own does for `alsobought evaluate`.
+
+    python -m alsobought.evaluation.shop_log FILE < settings.json
+
+One JSON object a line: a head, then the catalogue as it is now, then the events in the order in which they were stored.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from alsobought.errors import AlsoboughtError
+from alsobought.events import Event
+from alsobought.service.ipc_client import reach_warehouse
+from alsobought.settings import Settings
+from alsobought.storage.warehouse import Warehouse
+
+PAGE = 200_000  # rows of an answer
+EVENT = (
+    "event_type, user_id, session_id, item_id, category, order_id, order_size, quantity, price, timestamp, properties"
+)
+ITEM = "item_id, title, category, brand, price, available, image, attributes, embedding"
+FORM = "settings date_time_output_format = 'iso', output_format_json_quote_decimals = 0"
+
+
+class Head(msgspec.Struct):
+    """The first line. `journey`: place and time of the newest event of the demo's year, where the shop is that demo."""
+
+    items: int
+    events: int
+    newest: datetime | None
+    journey: tuple[int, datetime] | None = None
+
+
+class Line(msgspec.Struct):
+    """An event as `events` has it."""
+
+    event_type: str
+    item_id: str
+    user_id: str
+    session_id: str
+    category: str
+    order_id: str
+    order_size: int
+    quantity: int
+    price: float
+    timestamp: datetime
+    properties: str
+
+    def event(self) -> Event:
+        fields: dict[str, Any] = msgspec.structs.asdict(self)
+        text = fields.pop("properties")
+        return Event(**fields, properties=msgspec.json.decode(text) if text else msgspec.UNSET)
+
+
+def write_log(warehouse: Warehouse, file: IO[bytes]) -> None:
+    """Raises WarehouseFault."""
+    database = warehouse.database
+    newest_seq, head = _head(warehouse)
+    file.write(msgspec.json.encode(head) + b"\n")
+    items = f"select {ITEM} from {database}.items final order by item_id limit {head.items} {FORM}"
+    file.write(warehouse.trusted_raw(items, None, "JSONEachRow"))
+    after = 0
+    while after < newest_seq:
+        page = f"from {database}.events where seq > {after} and seq <= {newest_seq} order by seq limit {PAGE}"
+        last = int(warehouse.trusted_rows(f"select max(seq) from (select seq {page})").data[0][0])
+        if not last:
+            break
+        rows = f"select {EVENT} from {database}.events where seq > {after} and seq <= {last} order by seq {FORM}"
+        file.write(warehouse.trusted_raw(rows, None, "JSONEachRow"))
+        after = last
+
+
+def _head(warehouse: Warehouse) -> tuple[int, Head]:
+    """The seq up to which the log is read, since a running shop goes on storing, and the first line."""
+    database = warehouse.database
+    items = int(warehouse.trusted_rows(f"select count() from {database}.items final").data[0][0])
+    counts = (
+        "select count(), max(seq), toString(max(timestamp)), countIf(source = 'journey'),"
+        " maxIf(offset, source = 'journey'), toString(argMaxIf(timestamp, offset, source = 'journey'))"
+    )
+    events, seq, newest, of_journey, place, time = warehouse.trusted_rows(f"{counts} from {database}.events").data[0]
+    told = (int(place), _utc(time)) if int(of_journey) else None
+    return int(seq), Head(items, int(events), _utc(newest) if int(events) else None, told)
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(f"{text}+00:00")
+
+
+def main(path: Path) -> None:
+    settings = msgspec.json.decode(sys.stdin.buffer.read(), type=Settings)
+    warehouse = reach_warehouse(settings, create=False)
+    try:
+        with path.open("wb") as file:
+            write_log(warehouse, file)
+    finally:
+        warehouse.close()
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except AlsoboughtError as error:
+        sys.exit(str(error))

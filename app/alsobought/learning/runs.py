@@ -1,0 +1,76 @@
+"""The table `learned`: what was learnt when, of how much, and how good it was; a row for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from alsobought.learning.protocol import Report, Value
+from alsobought.storage.warehouse import Warehouse
+
+
+class LearningRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run. `until` is the seq of the newest event that it knew; `options` are what it was asked for."""
+
+    name: str
+    learned_at: datetime
+    events: int
+    until: int
+    seconds: float
+    rows: dict[str, int]
+    options: dict[str, Any]
+    quality: dict[str, float]
+    line: str
+
+
+def note(
+    warehouse: Warehouse, name: str, options: Mapping[str, Value], report: Report, at: datetime, seconds: float
+) -> LearningRun:
+    """Stores a run."""
+    run = LearningRun(
+        name=name,
+        learned_at=at,
+        events=report.events,
+        until=report.until,
+        seconds=round(seconds, 3),
+        rows=report.rows,
+        options=dict(options),
+        quality={measure: round(value, 6) for measure, value in report.quality.items()},
+        line=report.line,
+    )
+    texts = {field: msgspec.json.encode(getattr(run, field)).decode() for field in ("rows", "options", "quality")}
+    row = msgspec.to_builtins(run) | texts | {"learned_at": f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]}
+    warehouse.insert("learned", msgspec.json.encode(row) + b"\n")
+    return run
+
+
+def latest(warehouse: Warehouse) -> dict[str, LearningRun]:
+    """The newest run by name."""
+    sql = f"""
+        select name, toString(learned_at), events, until, seconds, rows, options, quality, line
+        from {warehouse.database}.learned
+        order by learned_at desc
+        limit 1 by name
+    """
+    return {row[0]: _read(row) for row in warehouse.trusted_rows(sql).data}
+
+
+def _read(row: list[object]) -> LearningRun:
+    name, at, events, until, seconds, rows, options, quality, line = row
+    return msgspec.convert(
+        {
+            "name": name,
+            "learned_at": datetime.fromisoformat(str(at)).replace(tzinfo=UTC),
+            "events": events,
+            "until": until,
+            "seconds": seconds,
+            "rows": msgspec.json.decode(str(rows)),
+            "options": msgspec.json.decode(str(options)),
+            "quality": msgspec.json.decode(str(quality)),
+            "line": line,
+        },
+        LearningRun,
+    )

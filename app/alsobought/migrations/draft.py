@@ -1,0 +1,54 @@
+"""New migrations to fill in. None is applied before its reason stands where the template has `…`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from alsobought.errors import Unusable
+from alsobought.migrations.files import UNWRITTEN, migrations
+
+STATEMENT = f"""-- {UNWRITTEN}
+alter table {{{{ database }}}}.events add column NAME String
+"""
+TABLE = f"""-- {UNWRITTEN}
+-- Signed sums that merge in the background: read with sum(events) ... group by.
+create table {{{{ database }}}}.NAME (
+    day Date,
+    item_key UInt64,
+    events Int64
+)
+engine = {{{{ engine('SummingMergeTree', '(events)') }}}}
+order by (day, item_key)
+settings {{{{ window }}}}
+"""
+VIEW = """-- Feeds NAME. Here `events` is the inserted block, wherever it stands.
+create materialized view {{ database }}.NAME_mv to {{ database }}.NAME as
+select toDate(timestamp) as day, cityHash64(item_id) as item_key, toInt64(count()) as events
+from {{ database }}.events
+group by day, item_key
+"""
+CHECK = """-- What each event adds to NAME, counted another way than by its view. Rows of the same day and item are added up.
+select toDate(timestamp) as day, cityHash64(item_id) as item_key, 1 as events
+from {{ database }}.events
+"""
+
+
+def draft(home: Path, name: str, *, view: bool) -> list[Path]:
+    """The paths of new files: a statement, or a count table with its view and its check, which work as they are.
+
+    Raises Unusable for a name that is no name or is taken.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        raise Unusable(f"{name!r} cannot name a migration", "Use small letters, digits and _, as in item_days")
+    found = migrations(home / "migrations")
+    if any(name in (migration.name[5:], migration.shape.name) for migration in found if view):
+        raise Unusable(f"there is a {name} already", "Use another name")
+    number, folder = len(found) + 1, home / "migrations"
+    texts = {folder / f"{number:04}_{name}.sql": TABLE if view else STATEMENT}
+    if view:
+        texts[folder / f"{number + 1:04}_{name}_mv.sql"] = VIEW
+        texts[home / "sql" / "checks" / f"{name}.sql"] = CHECK
+    for path, text in texts.items():
+        path.write_text(text.replace("NAME", name), encoding="utf-8")
+    return list(texts)

@@ -1,0 +1,1 @@
+"""A pipe is one SQL file that answers one question: from its text to checked SQL."""

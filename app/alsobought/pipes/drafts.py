@@ -1,0 +1,88 @@
+"""The file of a pipe, read and written for an editor: a save replaces it whole, and never what the editor has not seen."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from alsobought.errors import NoSuchPipe, NotSaved
+from alsobought.pipes.template import in_lines
+
+_saving = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a file says, in lines that end as the library reads them; `hash` is of its bytes and tells one from another."""
+
+    text: str
+    hash: str
+
+
+def read_source(folder: Path, name: str) -> Source:
+    """The text of a pipe's file.
+
+    Raises NoSuchPipe, and NotSaved for a file that no editor of text could save again.
+    """
+    path = _path(folder, name)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError as error:
+        raise NoSuchPipe(f"no pipe called {name!r}", "Its file is gone") from error
+    except OSError as error:
+        raise NotSaved(f"pipes/{name}.sql cannot be read: {_reason(error)}") from error
+    try:
+        return Source(in_lines(raw.decode("utf-8-sig")), hashlib.sha256(raw).hexdigest())
+    except UnicodeDecodeError as error:
+        raise NotSaved(f"pipes/{name}.sql is not UTF-8 text", "Mend it with another editor") from error
+
+
+def save(folder: Path, name: str, text: str, based_on: str) -> Source:
+    """Replaces the text that had the hash `based_on`. Readers see the old file or the new one, never a part.
+
+    Raises NoSuchPipe, NotSaved.
+    """
+    path = _path(folder, name)
+    if path.is_symlink():
+        raise NotSaved(f"pipes/{name}.sql is a link to another file", "Edit that one")
+    with _saving:
+        if read_source(folder, name).hash != based_on:
+            raise NotSaved(
+                f"pipes/{name}.sql was changed by somebody else", "Look at their text, then save yours again"
+            )
+        try:
+            replace_file(path, text.encode())
+        except OSError as error:
+            raise NotSaved(f"pipes/{name}.sql cannot be written: {_reason(error)}") from error
+        return read_source(folder, name)
+
+
+def replace_file(path: Path, raw: bytes) -> None:
+    """Writes a file that is there anew, whole or not at all. Raises OSError."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # not *.sql: no library reads it
+    try:
+        with draft.open("xb") as file:
+            draft.chmod(path.stat().st_mode & 0o777)
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    finally:
+        with suppress(OSError):
+            draft.unlink()
+
+
+def _path(folder: Path, name: str) -> Path:
+    """Raises NoSuchPipe for anything but the plain name of a file in the folder."""
+    path = folder / f"{name}.sql"
+    if not name.isidentifier() or path.parent != folder:
+        raise NoSuchPipe(f"no pipe called {name!r}", "A name has letters, digits and _")
+    return path
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()

@@ -1,0 +1,1 @@
+"""One person's data: erasure, export, merging a guest into an account."""

@@ -1,0 +1,1 @@
+"""The running service, and the commands that ask it over a local socket."""

@@ -1,0 +1,132 @@
+"""The folder of an embedded warehouse: one process holds it, and a second one is told so in a sentence.
+
+The engine has a lock too, but where two processes start at once it tells the later one in words of its own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from typing import IO
+
+from alsobought.errors import NotStored, WarehouseFault
+
+HOLDER = ".holder"  # the file with the number of the process that has the folder
+_held: dict[Path, IO[str]] = {}
+
+
+def folder_of(dsn: str) -> Path | None:
+    """The folder of an embedded warehouse; None for a server or for `:memory:`."""
+    path = dsn.removeprefix("chdb://")
+    return None if path in (dsn, ":memory:", "") else Path(path)
+
+
+def holds_warehouse(folder: Path) -> bool:
+    return (folder / "metadata").is_dir()
+
+
+def how_to_have_one(folder: Path) -> str:
+    """What to do where there is no warehouse: the demos keep theirs one folder further down."""
+    below = sorted(path.name for path in folder.glob("*") if holds_warehouse(path))
+    if below:
+        return f"There is one in {' and in '.join(below)} below it: set ALSOBOUGHT_DATA={folder / below[0]}"
+    return "`alsobought migrate up` makes one"
+
+
+def claim(folder: Path, create: bool) -> None:
+    """Raises WarehouseFault unless this process may open the folder; makes it if `create`."""
+    if "?" in str(folder):
+        raise WarehouseFault(
+            f"the folder {folder} has a ? in its name, where the engine expects options",
+            "Name another in ALSOBOUGHT_DATA",
+        )
+    if not create and not holds_warehouse(folder) and not folder.is_file():
+        raise WarehouseFault(f"there is no warehouse in {folder}", how_to_have_one(folder))
+    if folder in _held:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / HOLDER).open("a+")
+    except OSError as error:
+        raise WarehouseFault(
+            f"the folder {folder} cannot be written: {error.strerror}", "Set ALSOBOUGHT_DATA"
+        ) from error
+    for _ in range(20):  # whoever only looks holds it for a moment
+        if _locked(file, fcntl.LOCK_EX):
+            break
+        time.sleep(0.05)
+    else:
+        file.close()
+        raise _in_use(folder, _first_line(folder / HOLDER))
+    if holder := _held_by_engine(folder):
+        file.close()
+        raise _in_use(folder, holder)
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    _held[folder] = file
+
+
+def release(folder: Path) -> None:
+    """Lets go what `claim` took; the end of a process does it too, also by kill -9."""
+    if file := _held.pop(folder, None):
+        file.close()
+
+
+def refuse_if_full(folder: Path, size: int, min_free: int) -> None:
+    """Raises NotStored if a batch of this many bytes could fill the disk.
+
+    What a disk that fills up during an insert does to the engine is worse than an error: it may say OK and lose the part.
+    """
+    stat = os.statvfs(folder)
+    free, needed = stat.f_bavail * stat.f_frsize, min_free + 2 * size
+    if free < needed:
+        raise NotStored(
+            f"not enough space: the disk of {folder} has {free / 1e6:,.0f} MB left and {needed / 1e6:,.0f} MB are wanted",
+            "Make room, or set ALSOBOUGHT_MIN_FREE_BYTES",
+        )
+
+
+def refuse_if_held(folder: Path) -> None:
+    """Raises WarehouseFault if another process has this folder open."""
+    if holder := held_by(folder):
+        raise _in_use(folder, holder)
+
+
+def held_by(folder: Path) -> str:
+    """The process id of the one that has this folder open, or an empty string."""
+    if not (folder / HOLDER).exists():
+        return _held_by_engine(folder)
+    with (folder / HOLDER).open() as file:
+        if _locked(file, fcntl.LOCK_SH):  # while we have it nobody opens the engine, whose lock we look at
+            return _held_by_engine(folder)
+    return _first_line(folder / HOLDER)
+
+
+def _held_by_engine(folder: Path) -> str:
+    status = folder / "status"
+    if not status.exists():
+        return ""
+    with status.open() as file:
+        return "" if _locked(file, fcntl.LOCK_EX) else _first_line(status).removeprefix("PID:").strip()
+
+
+def _locked(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _first_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").splitlines()
+    return lines[0] if lines else "unknown"
+
+
+def _in_use(folder: Path, holder: str) -> WarehouseFault:
+    return WarehouseFault(
+        f"the folder {folder} is in use by process {holder}", "Stop it, or name another folder in ALSOBOUGHT_DATA"
+    )

@@ -1,0 +1,1 @@
+"""HTTP: endpoints, formats, OpenAPI, the workbench, and the gunicorn worker that serves them."""

@@ -1,1 +1,0 @@
-"""Data to play with: a year of simulated groceries, and a toy shop whose right answers are known."""

@@ -1,1 +1,0 @@
-"""Recorded requests asked of two texts of a pipe, and what changes."""

@@ -1,0 +1,219 @@
+"""`alsobought load` in a process of its own: what is stored, what is refused, what is said."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.process import Run, running, told, write
+from tests.support.web import VIEW
+
+CUSTOMERS = "customer,sku,when,colour\n17,tea,2026-01-02 10:00:00,red\n18,mug,1975-06-01,\n"
+FLAGS = ("--map", "user_id=customer", "--map", "item_id=sku", "--map", "timestamp=when", "--set", "event_type=view")
+
+
+@pytest.fixture
+def run(run_migrated: Run) -> Run:
+    """Commands on a folder of this test's own."""
+    return run_migrated
+
+
+@pytest.fixture
+def first(tmp_path: Path) -> Run:
+    """Commands on a folder that is not there yet."""
+    return running(tmp_path / "data")
+
+
+def test_bad_lines_are_told_with_their_number_and_the_good_ones_are_stored_once(run: Run, tmp_path: Path) -> None:
+    lines = [VIEW, "", "nonsense", VIEW | {"event_type": "buy"}, VIEW | {"item_id": "mug"}, VIEW | {"quantity": -1}]
+    file = write(tmp_path / "e.ndjson", *lines)
+    ran = run("load", "events", file)
+    assert ran.status == 1
+    faults = [line for line in ran.err.splitlines() if line.startswith(str(file))]
+    assert [line.removeprefix(f"{file}:").split(":")[0] for line in faults] == ["3", "4", "6"]
+    assert "'buy' is not one of" in faults[1]
+    assert "quantity: expected" in faults[2]
+    assert "Traceback" not in ran.err
+    assert ran.out == f"{file}: 2 events stored, 0 known already, 3 refused\n"
+    assert run("load", "events", file).out == f"{file}: 0 events stored, 2 known already, 3 refused\n"
+    rows = json.loads(run("pipe", "run", "recently_viewed", "user_id=u").out)
+    assert [row["item_id"] for row in rows] == ["mug", "tea"]
+
+
+def test_good_files_are_loaded_and_show_in_answers(run: Run, tmp_path: Path) -> None:
+    items = write(tmp_path / "items.ndjson", {"item_id": "tea", "title": "Green [tea]", "category": "Kitchen"})
+    one, other = write(tmp_path / "1.ndjson", VIEW), write(tmp_path / "2.ndjson", VIEW | {"user_id": "v"})
+    assert run("load", "items", items).out == f"{items}: 1 items stored, 0 known already, 0 refused\n"
+    ran = run("load", "events", one, other)
+    assert (ran.status, ran.out.count(": 1 events stored, 0 known already, 0 refused")) == (0, 2)
+    (row,) = json.loads(run("pipe", "run", "recently_viewed", "user_id=v").out)
+    assert (row["title"], row["category"]) == ("Green [tea]", "Kitchen")
+
+
+def test_a_file_that_cannot_be_read_is_told_and_nothing_is_loaded(first: Run, tmp_path: Path) -> None:
+    good = write(tmp_path / "good.ndjson", VIEW)
+    told(first("load", "events", good, tmp_path / "missing.ndjson"), "missing.ndjson cannot be read: no such file")
+    told(first("load", "events", good, tmp_path), "cannot be read: is a directory")
+    secret = write(tmp_path / "secret.ndjson", VIEW)
+    secret.chmod(0)
+    told(first.weak("load", "events", good, secret), "secret.ndjson cannot be read: permission denied")
+    assert not (tmp_path / "data").exists()
+
+
+def events(run: Run, columns: str) -> list[list[object]]:
+    text = f"""
+        import json
+        from alsobought.settings import from_environment
+        from alsobought.storage.warehouse import open_warehouse
+        warehouse = open_warehouse(from_environment())
+        print(json.dumps(warehouse.trusted_rows("select {columns} from alsobought.events order by seq").data))
+        warehouse.close()
+    """
+    rows: list[list[object]] = json.loads(run.python(text))
+    return rows
+
+
+def test_columns_are_mapped_set_dropped_and_kept(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(CUSTOMERS)
+    assert run("load", "events", file, *FLAGS, "--keep-rest").status == 0
+    assert events(run, "user_id, item_id, event_type, toString(timestamp), properties") == [
+        ["17", "tea", "view", "2026-01-02 10:00:00.000", '{"colour":"red"}'],
+        ["18", "mug", "view", "1975-06-01 00:00:00.000", ""],
+    ]
+    dropped = running(tmp_path / "other")
+    assert dropped("load", "events", file, *FLAGS, "--drop", "colour").status == 0
+    assert events(dropped, "properties") == [[""], [""]]
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (FLAGS, ["'colour' is not a field of events", "--keep-rest", "--drop colour"]),
+        (FLAGS[2:], ["'customer', 'colour' are not fields of events", "--drop customer"]),
+        ((*FLAGS[:-2], "--drop", "colour"), ["no column event_type", "--set event_type=VALUE"]),
+        ((*FLAGS, "--drop", "color"), ["has no column 'color'", "customer, sku, when, colour"]),
+        (("--map", "user=customer"), ["user is not a field of events", "user_id"]),
+        (("--set", "event_type=buy"), ["--set event_type=buy: 'buy' is not one of", "purchase"]),
+        (("--set", "quantity=two"), ["--set quantity=two: 'two' is not a number"]),
+        (("--map", "item_id=sku", "--set", "item_id=tea"), ["item_id is both mapped and set"]),
+        (("--delimiter", ";"), ["the header is one column", "--delimiter ','"]),
+        (("--format", "parquet"), ["not Parquet"]),
+        (("--format", "json"), ["not a JSON array"]),
+        (("--source", "x"), ["--source names standard input"]),
+    ],
+)
+def test_flags_that_do_not_fit_the_file_are_one_sentence_and_nothing_is_stored(
+    first: Run, tmp_path: Path, flags: tuple[str, ...], parts: list[str]
+) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(CUSTOMERS)
+    told(first("load", "events", file, *flags), *parts)
+    assert sorted(tmp_path.iterdir()) == [file]
+
+
+def test_objects_with_foreign_fields_are_told_once_with_the_nearest_name(run: Run, tmp_path: Path) -> None:
+    file = write(tmp_path / "e.ndjson", *({**VIEW, "qty": 2} for _ in range(50)))
+    told(run("load", "events", file), "'qty' is not a field", "--map quantity=qty", "--keep-rest")
+    assert run("load", "events", file, "--map", "quantity=qty").status == 0
+    assert events(run, "distinct quantity") == [[2]]
+
+
+def test_refused_rows_are_kept_as_they_were_and_counted_by_kind(run: Run, tmp_path: Path) -> None:
+    bad = [VIEW | {"quantity": -number} for number in range(1, 31)]
+    file = write(tmp_path / "e.ndjson", "nonsense [1]", *bad, *(VIEW for _ in range(40)))
+    ran = run("load", "events", file)
+    assert ran.status == 1
+    assert ran.err.count(f"{file}:") == 20
+    assert f"{file}:1: not JSON" in ran.err
+    assert "… and 11 more rows" in ran.err
+    assert "30 times: quantity: expected" in ran.err
+    lines = [json.loads(line) for line in (tmp_path / "e.ndjson.rejected.ndjson").read_text().splitlines()]
+    assert [line["row"] for line in lines] == list(range(1, 32))
+    assert [line["given"] for line in lines] == ["nonsense [1]", *bad]
+    assert all(line.keys() == {"row", "problem", "given"} for line in lines)
+
+
+def test_refused_rows_go_to_the_file_that_is_named_unless_it_is_another_s(run: Run, tmp_path: Path) -> None:
+    file, precious = write(tmp_path / "e.ndjson", VIEW, "nonsense"), write(tmp_path / "precious", VIEW)
+    told(run("load", "events", file, "--rejected", precious), "precious is there and holds no refused rows")
+    assert json.loads(precious.read_text()) == VIEW
+    assert run("load", "events", file, "--rejected", tmp_path / "refused").status == 1
+    assert json.loads((tmp_path / "refused").read_text())["row"] == 2
+    told(run("load", "events", file, precious, "--rejected", "r"), "--rejected is for one file")
+
+
+def test_nothing_is_created_where_nothing_is_refused(first: Run, tmp_path: Path) -> None:
+    assert first("load", "events", write(tmp_path / "e.ndjson", VIEW)).status == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "e.ndjson"]
+
+
+def test_a_wrong_mapping_is_told_before_anything_is_stored_and_force_goes_on(first: Run, tmp_path: Path) -> None:
+    file = write(tmp_path / "e.ndjson", *(VIEW if n % 3 == 0 else VIEW | {"event_type": "buy"} for n in range(3000)))
+    told(first("load", "events", file), "666 of the first 1000 rows", "'buy' is not one of", "wrong mapping", "--force")
+    assert sorted(tmp_path.iterdir()) == [file]
+    ran = first("load", "events", file, "--force")
+    assert (ran.status, ran.out) == (1, f"{file}: 1,000 events stored, 0 known already, 2,000 refused\n")
+
+
+def test_a_dry_run_says_what_would_be_and_stores_nothing(first: Run, tmp_path: Path) -> None:
+    good, bad = write(tmp_path / "good.ndjson", VIEW), write(tmp_path / "bad.ndjson", VIEW, "nonsense")
+    ran = first("load", "events", good, "--dry-run")
+    assert (ran.status, ran.out) == (0, f"{good}: 1 events would be stored, 0 would be refused\n")
+    ran = first("load", "events", good, bad, "--dry-run")
+    assert ran.status == 1
+    assert ran.out.endswith(f"{bad}: 1 events would be stored, 1 would be refused\n")
+    assert f"{bad}:2: not JSON" in ran.err
+    assert sorted(tmp_path.iterdir()) == [bad, good]
+
+
+def test_what_a_loaded_file_refused_is_stored_once_it_is_read_in_another_way(run: Run, tmp_path: Path) -> None:
+    file = write(tmp_path / "e.ndjson", VIEW, VIEW | {"event_type": "rent"}, VIEW | {"event_type": "lend"}, VIEW)
+    assert run("load", "events", file).out.endswith(": 2 events stored, 0 known already, 2 refused\n")
+    ran = run("load", "events", file, ALSOBOUGHT_EVENT_TYPES="rent")
+    assert ran.out.endswith(": 1 events stored, 2 known already, 1 refused\n")
+    assert len((tmp_path / "e.ndjson.rejected.ndjson").read_text().splitlines()) == 1
+    ran = run("load", "events", file, ALSOBOUGHT_EVENT_TYPES="rent,lend")
+    assert (ran.status, ran.out.endswith(": 1 events stored, 3 known already, 0 refused\n")) == (0, True)
+    assert not (tmp_path / "e.ndjson.rejected.ndjson").exists()
+
+
+@pytest.mark.thorough
+def test_a_file_is_the_same_file_gzipped(run: Run, tmp_path: Path) -> None:
+    file = write(tmp_path / "e.ndjson", VIEW, VIEW)
+    (tmp_path / "e.ndjson.gz").write_bytes(gzip.compress(file.read_bytes()))
+    assert "2 events stored" in run("load", "events", file).out
+    ran = run("load", "events", tmp_path / "e.ndjson.gz")
+    assert (ran.status, ran.out.endswith("0 events stored, 2 known already, 0 refused\n")) == (0, True)
+
+
+@pytest.mark.thorough
+def test_standard_input_is_loaded_and_without_a_name_each_time_anew(run: Run) -> None:
+    text = json.dumps(VIEW) + "\n" + json.dumps(VIEW | {"event_id": "one"}) + "\n"
+    assert run.fed(text, "load", "events", "-").out == "standard input: 2 events stored, 0 known already, 0 refused\n"
+    assert run.fed(text, "load", "events", "-").out == "standard input: 1 events stored, 1 known already, 0 refused\n"
+    ran = run.fed(CUSTOMERS, "load", "events", "-", "--format", "csv", "--source", "log", "--drop", "colour", *FLAGS)
+    assert ran.out == "standard input: 2 events stored, 0 known already, 0 refused\n"
+    more = CUSTOMERS + "19,tea,2026-01-03,\n"
+    ran = run.fed(more, "load", "events", "-", "--format", "csv", "--source", "log", "--drop", "colour", *FLAGS)
+    assert ran.out == "standard input: 1 events stored, 2 known already, 0 refused\n"
+    told(run.fed(CUSTOMERS, "load", "events", "-"), "the format of standard input cannot be told", "--format")
+
+
+def test_items_come_from_csv_and_an_older_catalogue_replaces_a_newer_one(run: Run, tmp_path: Path) -> None:
+    old, new = tmp_path / "old.csv", tmp_path / "new.csv"
+    old.write_text("item_id,title,price,available,colour\ntea,Green tea,2.50,yes,green\n")
+    new.write_text("item_id,title,price,available,colour\ntea,Black tea,2.50,no,\n")
+    for file in (old, new, old):
+        assert run("load", "items", file, "--keep-rest").out == f"{file}: 1 items stored, 0 known already, 0 refused\n"
+    text = """
+        from alsobought.settings import from_environment
+        from alsobought.storage.warehouse import open_warehouse
+        warehouse = open_warehouse(from_environment())
+        print(warehouse.trusted_rows("select title, price, available, attributes from alsobought.items final").data)
+        warehouse.close()
+    """
+    assert run.python(text) == "[['Green tea', 2.5, True, {'colour': 'green'}]]\n"

@@ -1,0 +1,243 @@
+"""The invariant: however a stream is cut into batches, repeated, merged or interrupted, every count table equals a recompute."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alsobought.authoring.pipe_tests import empty
+from alsobought.counts.rebuild import Rebuilt, Wanted, rebuild
+from alsobought.counts.sum_checks import wrong_rows
+from alsobought.errors import NotStored
+from alsobought.events import Event
+from alsobought.service.service import Service
+from alsobought.writer.recovery import recover
+from alsobought.writer.submission import Submission
+from alsobought.writer.writer import Writer
+from tests.support.engines import Engine, drop
+from tests.support.fold import ALL, Happened, fold, tables
+from tests.support.project import ROOT
+
+CHECKS = ROOT / "sql" / "checks"
+START = datetime(2025, 11, 30, 22, 30, tzinfo=UTC)
+
+events = st.builds(
+    Event,
+    event_id=st.integers(0, 60).map("e{}".format),
+    event_type=st.sampled_from(["purchase", "purchase", "purchase", "view", "view", "like"]),
+    user_id=st.sampled_from(["ada", "bruno"]),
+    item_id=st.sampled_from("abcdef"),
+    category=st.sampled_from(["", "Kitchen", "Kitchen/Tea"]),
+    order_id=st.sampled_from(["", "o1", "o2"]),
+    order_size=st.integers(0, 12),
+    session_id=st.sampled_from(["", "s1", "s2"]),
+    quantity=st.integers(0, 3),
+    price=st.sampled_from([0.0, 1.25, 10.0001]),
+    timestamp=st.integers(0, 300).map(lambda minutes: START + timedelta(minutes=minutes)),
+    properties=st.sampled_from(
+        [msgspec.UNSET, {}, *({"place": place} for place in ("Finland", "Suomi/Ähtäri 'n\\", 5, 5.5, ["Finland"]))]
+    ),
+)
+after = st.sampled_from(["nothing", "nothing", "merge", "restart", "replay", "rebuild"])
+batches = st.lists(st.tuples(st.lists(events, min_size=1, max_size=12), after), min_size=1, max_size=6)
+
+
+@pytest.fixture(scope="module")
+def emptied(on: Engine) -> Iterator[Callable[[], Service]]:
+    """The same shop again and again, empty each time."""
+    shop = on.shop("counts")
+
+    def emptied() -> Service:
+        empty(shop)
+        return shop
+
+    yield emptied
+    drop(shop)
+
+
+@given(batches=batches)
+@settings(
+    max_examples=int(os.environ.get("EXAMPLES", "5")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_every_count_table_equals_a_recompute_whatever_the_batches(
+    emptied: Callable[[], Service], batches: list[tuple[list[Event], str]]
+) -> None:
+    shop = emptied()
+    writer = Writer(shop.warehouse, shop.settings)
+    writer.start()
+    stored: dict[str, Event] = {}
+    for batch, then in batches:
+        writer.submit(Submission(batch)).result()
+        for event in batch:
+            stored.setdefault(event.event_id, event)
+        if then == "restart":
+            writer.stop()
+            writer = Writer(shop.warehouse, shop.settings)
+            writer.start()
+        elif then == "replay":
+            recover(shop.warehouse)
+        elif then == "merge":
+            for table in (
+                "co_baskets",
+                "co_purchases",
+                "co_views",
+                "item_totals",
+                "user_items",
+                "session_items",
+                "item_users",
+            ):
+                shop.warehouse.command(f"optimize table {shop.settings.database}.{table} final")
+        elif then == "rebuild":
+            _rebuild(shop, writer, sorted(_checked())[len(stored) % len(_checked())])
+    writer.stop()
+    assert tables(shop.warehouse) == fold([_happened(event) for event in stored.values()])
+    assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
+
+
+def _rebuild(shop: Service, writer: Writer, name: str) -> None:
+    """One table made again by this writer, in pieces of a few events, after rows went missing."""
+    shop.warehouse.command(f"truncate table {shop.settings.database}.{name}")
+    rebuilt(replace(shop, settings=msgspec.structs.replace(shop.settings, batch_rows=5), writer=writer), name)
+
+
+def rebuilt(shop: Service, *names: str, since: str = "") -> list[Rebuilt]:
+    """These tables made again, as the command does it."""
+    wanted = msgspec.convert(shop.do("plan a rebuild", names, since), list[Wanted])
+    return [rebuild(shop, one, lambda *_: nullcontext(lambda _: None)) for one in wanted]
+
+
+def _happened(event: Event) -> Happened:
+    assert isinstance(event.timestamp, datetime)
+    return Happened(
+        event.event_type,
+        event.user_id,
+        event.item_id,
+        event.timestamp,
+        event.category,
+        event.order_id,
+        event.order_size,
+        event.session_id,
+        event.quantity,
+        Decimal(str(event.price)),
+        event.properties or "",
+    )
+
+
+def _checked() -> list[str]:
+    return sorted(path.stem for path in CHECKS.glob("*.sql"))
+
+
+def _order(lines: int, user: str = "ada", order: str = "o", kind: str = "purchase") -> list[Event]:
+    """One event for each of so many items, in one order and one session."""
+    return [
+        Event(
+            event_id=f"{user}-{order}-{kind}-{nth}",
+            event_type=kind,
+            user_id=user,
+            item_id=f"i{nth}",
+            order_id=order,
+            session_id="s",
+            timestamp=START,
+        )
+        for nth in range(lines)
+    ]
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        [260],
+        pytest.param([64, 1], marks=pytest.mark.embedded),
+        pytest.param([7], marks=pytest.mark.thorough),
+        pytest.param([13], marks=pytest.mark.thorough),
+    ],
+)
+def test_pairs_reach_as_far_as_their_table_says_wherever_the_stream_is_cut(shop: Service, sizes: list[int]) -> None:
+    lines = [event for pair in zip(_order(260), _order(260, kind="view"), strict=True) for event in pair]
+    cuts = itertools.cycle(sizes)
+    at = 0
+    while at < len(lines):
+        size = next(cuts)
+        shop.writer.submit(Submission(lines[at : at + size])).result()
+        at += size
+    assert tables(shop.warehouse) == fold([_happened(event) for event in lines])
+    assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
+
+
+def test_a_group_of_5000_items_makes_at_most_twice_its_reach_of_pairs_an_item(shop: Service) -> None:
+    shop.writer.submit(Submission(_order(5000))).result()
+    for table, counted, reach in (("co_baskets", "baskets", 100), ("co_purchases", "buyers", 20)):
+        pairs = shop.warehouse.value(f"select sum({counted}) from {shop.settings.database}.{table}")
+        assert pairs == 2 * (reach * 5000 - reach * (reach + 1) // 2)
+
+
+# The toy data that public examples of these scores use: distinct groups count, whatever is bought twice.
+TOY = {"u1": "ABCBBB", "u2": "ABD", "u3": "AB", "u4": "ACAA", "u5": "BCD", "u6": "A", "u7": "CE", "u8": "DE"}
+
+
+def test_groups_with_both_items_groups_with_one_and_all_groups_are_what_scores_are_made_of(shop: Service) -> None:
+    bought = [
+        Event(event_type="purchase", user_id=user, item_id=item, order_id=f"o-{user}", timestamp=START)
+        for user, items in TOY.items()
+        for item in items
+    ]
+    for at in range(0, len(bought), 5):
+        shop.writer.submit(Submission(bought[at : at + 5])).result()
+    found = tables(shop.warehouse)
+    month = START.date().replace(day=1)
+    for pairs in ("co_purchases", "co_baskets"):
+        assert {other: found[pairs]["A", other, month][0] for other in "BCD"} == {"B": 3, "C": 2, "D": 1}
+    members = {item: found["item_totals"][item, month] for item in [ALL, *"ABCDE"]}
+    assert members == {ALL: [8, 8, 0]} | {item: [n, n, 0] for item, n in zip("ABCDE", (5, 4, 4, 3, 2), strict=True)}
+
+
+def test_two_users_with_the_same_order_id_have_two_orders(shop: Service) -> None:
+    shop.writer.submit(Submission(_order(1, "ada") + _order(2, "bruno")[1:])).result()
+    assert tables(shop.warehouse)["co_baskets"] == {}
+
+
+def test_a_check_finds_a_wrong_count(shop: Service) -> None:
+    shop.writer.submit(Submission(_order(3))).result()
+    database = shop.settings.database
+    shop.warehouse.command(f"insert into {database}.co_baskets select * from {database}.co_baskets limit 1")
+    shop.warehouse.command(f"insert into {database}.user_categories values ('ada', 'Tea', 'view', 1)")
+    shop.warehouse.command(f"insert into {database}.buyer_items values (1, 1, 1)")
+    shop.warehouse.command(f"insert into {database}.item_totals values (1, '2026-01-01', 1, 0, -1)")
+    shop.warehouse.command(f"insert into {database}.daily_popularity values ('2026-01-01', 'view', 1, 0, 0, 0, 0.01)")
+    found = {table: wrong for table, wrong in wrong_rows(shop.warehouse, CHECKS) if wrong}
+    assert found == {"co_baskets": 1, "user_categories": 1, "item_totals": 1, "daily_popularity": 1, "buyer_items": 1}
+
+
+def test_a_disk_that_is_full_at_the_start_stops_no_answer_and_what_was_torn_is_healed_before_the_next_batch(
+    shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.writer.submit(Submission(_order(2))).result()
+    shop.writer.stop()
+    shop.warehouse.command(f"truncate table {shop.settings.database}.co_baskets")  # as if the view had missed the batch
+    refusal = NotStored("Cannot reserve 1.00 MiB, not enough space")
+
+    def refuse(*_: object) -> None:
+        raise refusal
+
+    with monkeypatch.context() as full:
+        full.setattr(type(shop.warehouse), "insert_select", refuse)
+        writer = Writer(shop.warehouse, shop.settings)
+        writer.start()
+        with pytest.raises(NotStored):
+            writer.submit(Submission(_order(1, "bruno"))).result()
+    assert shop.warehouse.value(f"select sum(baskets) from {shop.settings.database}.co_baskets") == 0
+    writer.submit(Submission(_order(1, "bruno"))).result()
+    writer.stop()
+    assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)

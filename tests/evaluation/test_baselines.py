@@ -1,0 +1,197 @@
+"""The baselines by hand on toy data, and all of them on a log that is drawn at random."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from alsobought.errors import Unusable
+from alsobought.evaluation.baselines import lightgbm_rank
+from alsobought.evaluation.baselines.candidates import signed_root
+from alsobought.evaluation.baselines.registry import BASELINES, Baseline, baseline
+from alsobought.evaluation.baselines.scores import baskets_ago, popularity
+from alsobought.evaluation.baselines.swing import Swing
+from alsobought.evaluation.log import Collector, Log, Split
+from alsobought.evaluation.measures import of_questions
+from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, NOVEL, TASKS, WINDOW, Query, queries
+from alsobought.events import Event, Item
+from tests.support.project import ROOT
+
+T = datetime(2026, 1, 1, tzinfo=UTC)
+TOY = ("ABC", "ABD", "AB", "AC", "BCD", "A", "CE", "DE")  # of /docs of similarities: a basket of each of eight people
+
+
+def line(user: str, order: str, days: float, item: str) -> Event:
+    at = T + timedelta(days=days)
+    return Event(event_type="purchase", user_id=user, order_id=order, item_id=item, timestamp=at)
+
+
+def log_of(events: Sequence[Event], days: int = 28) -> Log:
+    collector = Collector(Split(T, days))
+    collector.add(events)
+    return collector.log()
+
+
+def toy() -> Log:
+    return log_of([line(f"u{n}", f"o{n}", -1, item) for n, basket in enumerate(TOY) for item in basket])
+
+
+def fitted(name: str, log: Log, task: str, items: dict[str, Item] | None = None) -> Baseline:
+    made = baseline(name, task)
+    made.fit(log.past, items or {}, task)
+    return made
+
+
+def test_swing_by_hand() -> None:
+    """w of A with B, C, and of B with C, D on the toy data; nothing else."""
+    log = toy()
+    made = Swing()
+    made.fit(log.past, {}, ALSO_BOUGHT)
+    names = log.past.names
+    found: dict[str, float] = {}
+    for one in "AB":
+        others, values = made.of(names.item_places[one])
+        found |= {
+            one + names.items[other]: value
+            for other, value in zip(others.tolist(), values.tolist(), strict=True)
+            if value > 1e-12 and names.items[other] > one
+        }
+    assert found == pytest.approx({"AB": 0.26785924, "AC": 0.08979529, "BC": 0.08826865, "BD": 0.08826865}, rel=1e-6)
+
+
+def test_the_signed_root_of_llr_by_hand() -> None:
+    both, other = np.array([3.0, 2.0, 1.0]), np.array([4.0, 4.0, 3.0])
+    one = np.full(3, 5.0)
+    assert signed_root(both, one, other, 8) == pytest.approx([0.735631, -0.735631, -1.327367], rel=1e-5)
+
+
+def test_co_occurrence_counts_baskets() -> None:
+    log = toy()
+    asked = [Query("u0", frozenset("B"), frozenset("A"), "A"), Query("u0", frozenset("A"), frozenset("E"), "E")]
+    assert fitted("co-occurrence", log, ALSO_BOUGHT).recommend(asked, 2) == [["B", "C"], ["C", "D"]]
+
+
+def test_popularity_is_the_share_of_the_last_baskets() -> None:
+    old = [line("u9", f"old{n}", -29, "E") for n in range(9)]
+    log = log_of([*(line(f"u{n}", f"o{n}", -1, item) for n, basket in enumerate(TOY) for item in basket), *old])
+    assert popularity(log.past) == pytest.approx([5 / 8, 4 / 8, 4 / 8, 3 / 8, 2 / 8])
+    assert fitted("popularity", log, NEXT).recommend([Query("u1", frozenset("A"))], 3) == [["A", "B", "C"]]
+
+
+ADA = [
+    *(line("ada", "o1", -90, item) for item in "AB"),
+    *(line("ada", "o2", -89, item) for item in "AB"),
+    line("ada", "o3", -3, "C"),
+    line("ada", "o4", -2, "B"),
+    line("ada", "o5", -1, "D"),
+    line("bob", "o6", -1, "E"),
+]
+
+
+def test_baskets_ago_counts_the_users_own_baskets_from_the_latest() -> None:
+    past = log_of(ADA).past
+    names = [past.names.baskets[basket][0] for basket in past.lines.basket]
+    assert dict(zip(names, baskets_ago(past).tolist(), strict=True)) == {
+        "o1": 4,
+        "o2": 3,
+        "o3": 2,
+        "o4": 1,
+        "o5": 0,
+        "o6": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("personal", ["B", "A", "C", "D"]),  # 3, 2, 1, 1 baskets; C and D are as popular
+        ("personal-halflife", ["B", "D", "C", "A"]),  # A: 2 · 2^(-89.5/84)
+        ("personal-baskets", ["B", "A", "D", "C"]),  # A: (.95^4 + .95^3) · .00001^.05 = .940, D: .25^.05 = .933
+    ],
+)
+def test_what_a_person_buys_again_and_again(name: str, answer: list[str]) -> None:
+    made = fitted(name, log_of(ADA), NEXT)
+    (ada, stranger) = made.recommend([Query("ada", frozenset("A")), Query("zoe", frozenset("A"))], 4)
+    assert ada == answer
+    assert stranger[:4] == ["B", "C", "D", "E"], "what is popular, for whom nothing is known"
+
+
+def test_neighbours_tell_what_is_new() -> None:
+    """bob buys what ada buys, and a pot; cyd buys other things."""
+    rows = [("ada", "AB"), ("bob", "ABP"), ("cyd", "XYZ"), ("dan", "XY")]
+    log = log_of([line(user, f"o{user}", -1, item) for user, basket in rows for item in basket])
+    asked = [Query("ada", frozenset("P"), frozenset("AB")), Query("dan", frozenset("Z"), frozenset("XY"))]
+    assert [items[0] for items in fitted("user-cf", log, NOVEL).recommend(asked, 3)] == ["P", "Z"]
+    assert [items[0] for items in fitted("ease", log, NOVEL).recommend(asked, 3)] == ["P", "Z"]
+
+
+# All of them
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Log, dict[str, Item]]:
+    """Sixty people of three tastes buy twice a month; each taste has ten items, bought in pairs."""
+    random, events = Random(3), []
+    for user in range(60):
+        for day in range(-84, 28, 14):
+            start = 10 * (user % 3)
+            picked = [start + 2 * random.randrange(5), start + 2 * random.randrange(5)]
+            basket = [n + pair for n in picked for pair in (0, 1)]
+            events += [line(f"u{user:02}", f"o{user}-{day}", day + random.random(), f"i{n:02}") for n in basket]
+    items = [Item(item_id=f"i{n:02}", category=f"c{n // 10}", price=1 + n / 10) for n in range(30)]
+    return log_of(events), {item.item_id: item for item in items}
+
+
+def tasks_of(name: str) -> set[str]:
+    found = set()
+    for task in TASKS:
+        with suppress(Unusable):
+            found |= {task} & set(baseline(name, task).tasks)
+    assert found
+    return found - {WINDOW}  # it learns as for next
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_each_does_its_tasks_better_than_chance(
+    name: str, drawn: tuple[Log, dict[str, Item]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BASELINES, "lightgbm", (*BASELINES["lightgbm"][:2], {"trees": 10}))
+    monkeypatch.setitem(lightgbm_rank.PARAMETERS, "min_data_in_leaf", 5)
+    log, items = drawn
+    for task in sorted(tasks_of(name) - {NOVEL}):
+        asked = queries(log, task)
+        made = fitted(name, log, task, items)
+        lists = made.recommend(asked, 10)
+        assert [len(found) for found in lists] == [10] * len(asked)
+        assert all(
+            len(set(found)) == 10 and not set(found) & query.forbidden
+            for found, query in zip(lists, asked, strict=True)
+        )
+        chance = 10 / 30
+        recall = of_questions(lists, asked, 10)[:, 0].mean()
+        assert recall > (0.9 * chance if name == "popularity" else 2 * chance), (task, recall)
+        assert made.recommend(asked[:7], 10) == lists[:7], "the same again, whoever else asks"
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_each_stands_strangers(name: str, drawn: tuple[Log, dict[str, Item]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BASELINES, "lightgbm", (*BASELINES["lightgbm"][:2], {"trees": 2, "questions": 50}))
+    log, items = drawn
+    for task in sorted(tasks_of(name)):
+        made = fitted(name, log, task, items)
+        stranger: dict[str, Any] = {"shown": "new", "forbidden": frozenset({"new"})} if task == ALSO_BOUGHT else {}
+        (found,) = made.recommend([Query("zoe", frozenset({"i01"}), **stranger)], 5)
+        assert len(found) == 5
+
+
+def test_the_page_lists_every_baseline() -> None:
+    page = (ROOT / "docs" / "evaluate.md").read_text()
+    table = page.partition("<!-- baselines:")[2].partition("<!-- /baselines -->")[0]
+    assert set(re.findall(r"^\| `([\w-]+)`", table, re.M)) == set(BASELINES)

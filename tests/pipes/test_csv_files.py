@@ -1,0 +1,98 @@
+"""What analysts tune as CSV reaches SQL as literals, and only as literals; what is wrong with a file is said with its line."""
+
+from __future__ import annotations
+
+import pytest
+
+from alsobought.errors import PipeFault
+from alsobought.events import STANDARD_TYPES
+from alsobought.pipes.csv_files import CsvFile, read_csv
+from tests.support.project import ROOT
+
+WORDS = {"event_type": STANDARD_TYPES, "pipe": ("*", "for_you", "trending")}
+RULES = (ROOT / "sql" / "rules.csv").read_text().split("\n", 1)[0]
+
+
+def made(text: str, name: str = "some.csv") -> CsvFile:
+    return read_csv(name, text, WORDS)
+
+
+def faults(text: str, name: str = "some.csv") -> list[str]:
+    with pytest.raises(PipeFault) as raised:
+        made(text, name)
+    return [f"{fault.line}: {fault}" for fault in raised.value.all]
+
+
+def test_a_column_is_an_array_of_its_type_and_rows_are_chosen_by_their_values() -> None:
+    file = made("# Notes.\nname String,since Date = 2026-01-01,n UInt8?\n\n'tea',2026-02-03,1\nmug,,\n")
+    assert str(file("name")) == r"cast(['\'tea\'', 'mug'], 'Array(String)')"
+    assert str(file("since")) == "cast(['2026-02-03', '2026-01-01'], 'Array(Date)')"
+    assert str(file("n")) == "cast([1, NULL], 'Array(Nullable(UInt8))')"
+    assert str(file("name", "n", name="mug")) == "cast([('mug', NULL)], 'Array(Tuple(String, Nullable(UInt8)))')"
+    assert str(file("name", n=True)) == r"cast(['\'tea\''], 'Array(String)')"
+    assert str(file("name", n=False)) == "cast(['mug'], 'Array(String)')"
+    assert [bool(file(name="mug")), bool(file(name="pot"))] == [True, False]
+    with pytest.raises(PipeFault, match=r"some.csv has no column nmae. Did you mean name\? There are name, since, n"):
+        file("nmae")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", ["1: some.csv is empty"]),
+        ("event_typ\nview\n", ["1: some.csv, line 1: 'event_typ' is not a column. Write a name and a type"]),
+        ("weight Flot\n1\n", ["1: some.csv, line 1: weight has the type Flot. There are String, "]),
+        ("a String;b String\nx\n", ["1: some.csv, line 1: 'a String;b String' is not a column. Write"]),
+        ("a String,a String\nx,y\n", ["1: some.csv, line 1: a stands twice"]),
+        ("a Array(String)\nx\n", ["1: some.csv, line 1: a takes several values"]),
+        ("a String,b UInt8\nx\ny,300\n", ["2: some.csv, line 2: 1 value, and the first line names 2 columns. A comma",
+                                          "3: some.csv, line 3: b: '300' is not between 0 and 255"]),
+        ("a UInt8\n x\n", ["2: some.csv, line 2: a: 'x' is not a whole number between 0 and 255"]),
+        ("a UInt8,b String\n,x\n", ["2: some.csv, line 2: a: missing"]),
+        ('a String\n"x\n', ["2: some.csv, line 2: cannot be read: "]),
+        ("a String\n{limit:UInt16}\n", ["2: some.csv, line 2: a: '{limit:' cannot stand in a value"]),
+        ("a String\nx\x02y\n", ["2: some.csv, line 2: a: '\\x02' cannot stand in a value"]),
+    ],
+)  # fmt: skip
+def test_a_fault_names_the_line_and_what_would_have_worked(text: str, told: list[str]) -> None:
+    found = faults(text)
+    assert len(found) == len(told)
+    assert all(one.startswith(start) for one, start in zip(found, told, strict=True)), found
+
+
+def test_weights_are_of_event_types_that_there_are() -> None:
+    header = "event_type String,weight Float64 (-1000..1000)\n"
+    assert faults(header + "veiw,1\nview,much\nlike,3\nlike,4\n", "signals.csv") == [
+        "2: signals.csv, line 2: event_type: 'veiw' is not one of impression, click, view, add_to_cart, "
+        "remove_from_cart, purchase, like, dislike; did you mean view?",
+        "3: signals.csv, line 3: weight: 'much' is not a number",
+        "5: signals.csv, line 5: like stands in line 4, too. Keep one of the two lines",
+    ]
+
+
+def test_rules_say_what_they_are_about_and_all_that_they_need() -> None:
+    lines = [
+        "for_you,pin,tea,,2,2026-12-01,2026-12-24",
+        "*,boost,,Kitchen,1.5,,",
+        "fro_you,hide,tea,,,,",
+        "*,show,tea,,,,",
+        "*,hide,tea,Kitchen,,,",
+        "*,pin,tea,,1.5,,",
+        "*,boost,tea,,,,",
+        "*,hide,tea,,1,31.12.2026,",
+        "*,hide,tea,,,2026-12-24,2026-12-01",
+    ]
+    assert [one[:90] for one in faults("\n".join([RULES, *lines]), "rules.csv")] == [
+        "4: rules.csv, line 4: pipe: 'fro_you' is not one of *, for_you, trending; did you mean for",
+        "5: rules.csv, line 5: rule: 'show' is not one of pin, boost, hide",
+        "6: rules.csv, line 6: names an item_id and a category, or neither. A rule is about one of ",
+        "7: rules.csv, line 7: pin needs an item_id and a position. Write its position as value, a ",
+        "8: rules.csv, line 8: boost needs a factor. Write it as value: 2 doubles the score, 0.5 ha",
+        "9: rules.csv, line 9: from: '31.12.2026' is not a date like 2026-01-31",
+        "10: rules.csv, line 10: from 2026-12-24 is after until 2026-12-01. Both days belong to it",
+    ]
+
+
+@pytest.mark.parametrize("name", ["rules.csv", "signals.csv"])
+def test_the_files_of_the_house_have_no_fault(name: str) -> None:
+    made((ROOT / "sql" / name).read_text(), name)

@@ -1,0 +1,706 @@
+"""The folder of pipes: a saved file is the next request's text, and a broken one takes nothing away."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alsobought.errors import NoSuchPipe, PipeBroken, WarehouseFault
+from alsobought.pipes.library import Library, Pipe
+from alsobought.pipes.scopes import Schema
+from alsobought.pipes.validation_cache import MAX_BYTES, Described, Tried, _read
+from alsobought.serving.answers import answer, describer
+from alsobought.storage.warehouse import Warehouse
+from alsobought.web.openapi import describe_api
+from tests.support.engines import Engine, drop
+from tests.support.project import ROOT
+
+TITLES = """
+-- Titles, in their order.
+--
+-- :limit  UInt16 = 10 (1..100)  how many
+-- :brand  String?               only of this brand
+-- :words  String?               only with these words
+{% from 'm.sql' import same %}
+select item_id, title
+from items
+where 1 = 1
+{% if brand %} and {{ same("brand", brand) }} {% endif %}
+{% if words %} and title = {{ words }} {% endif %}
+order by item_id
+limit {{ limit }}
+""".lstrip()
+BUSY = """
+-- Busy.
+with a as (select user_id as person, sum(events) as events from user_items group by person
+having events > 0),
+b as (select person, events from a
+limit 2 by events)
+select person as user_id, events from b order by events, user_id limit 5
+""".lstrip()
+SAME = "{%- macro same(column, value) -%} {{ column }} = {{ value }} {%- endmacro -%}"
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+_seconds = count(1_000_000_000)
+
+Save = Callable[[str, str], None]
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Save:
+    """`save("pipes/a.sql", text)`, each time with a time of its own, since files may be saved within one tick."""
+    (tmp_path / "pipes").mkdir()
+    (tmp_path / "macros").mkdir()
+
+    def write(name: str, text: str) -> None:
+        path = tmp_path / name
+        path.write_text(text)
+        second = next(_seconds)
+        os.utime(path, (second, second))
+
+    write("macros/m.sql", SAME)
+    return write
+
+
+@pytest.fixture(scope="module")
+def warehouse(on: Engine) -> Iterator[Warehouse]:
+    """One for all tests of this module: they only ask it about texts."""
+    shop = on.shop("library")
+    yield shop.warehouse
+    drop(shop)
+
+
+@pytest.fixture
+def library(warehouse: Warehouse, save: Save, tmp_path: Path) -> Library:
+    return Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse))
+
+
+def fault(library: Library, name: str) -> str:
+    found = library.entry(name).fault
+    assert found
+    return f"{found.line}: {found}"
+
+
+def test_a_pipe_knows_its_columns_tables_and_parameters(library: Library, save: Save) -> None:
+    save("pipes/titles.sql", TITLES)
+    pipe = library["titles"]
+    assert library.names() == ["titles"]
+    assert pipe.columns == [("item_id", "String"), ("title", "String")]
+    assert pipe.tables == ["items"]
+    assert [parameter.name for parameter in pipe.parameters] == ["limit", "brand", "words"]
+    assert "brand = {brand:String}" in pipe.sql(["limit", "brand"])
+    assert "brand" not in pipe.sql(["limit"])
+
+
+def test_every_pipe_of_the_project_is_good(warehouse: Warehouse) -> None:
+    library = Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse))
+    found = {name: (*library.entry(name).faults, *library.entry(name).warnings) for name in library.names()}
+    assert found == dict.fromkeys(library.names(), ())
+    assert library.names()
+
+
+def test_a_saved_file_is_the_next_requests_text(library: Library, save: Save) -> None:
+    save("pipes/titles.sql", TITLES)
+    old = library["titles"]
+    assert library["titles"] is old
+    save("pipes/titles.sql", TITLES.replace("title\n", "title, brand\n"))
+    assert library["titles"].columns == [("item_id", "String"), ("title", "String"), ("brand", "String")]
+    assert library["titles"].version != old.version
+
+
+def test_a_broken_file_leaves_the_last_good_text(library: Library, save: Save) -> None:
+    save("pipes/titles.sql", TITLES)
+    good = library["titles"]
+    save("pipes/titles.sql", TITLES.replace("from items", "from itmes"))
+    assert library["titles"] is good
+    assert "there is no table itmes" in fault(library, "titles")
+    save("pipes/titles.sql", TITLES + "-- better\n")
+    assert library["titles"].version != good.version
+    assert library.entry("titles").fault is None
+
+
+def test_the_log_has_each_fault_of_a_file_once(
+    library: Library, save: Save, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alsobought.pipes.library.RETRY_SECONDS", 0.0)  # it is read again with each request
+    save("pipes/titles.sql", TITLES)
+    assert library["titles"]
+    assert caplog.messages == []
+    for table in ("itmes", "itms"):
+        save("pipes/titles.sql", TITLES.replace("from items", f"from {table}"))
+        for _ in range(3):
+            assert library["titles"]
+    first, second = caplog.messages
+    assert first.startswith("pipes/titles.sql:")
+    assert "there is no table itmes" in first
+    assert "its last good text answers" in first
+    assert "there is no table itms" in second
+    save("pipes/never.sql", TITLES.replace("from items", "from secrets"))
+    assert library.entry("never").pipe is None
+    assert "it does not answer" in caplog.messages[2]
+
+
+def test_a_pipe_that_never_was_good_says_so_and_no_more(library: Library, save: Save) -> None:
+    save("pipes/titles.sql", TITLES.replace("from items", "from secrets"))
+    with pytest.raises(PipeBroken) as raised:
+        library["titles"]
+    assert raised.value.status == 503
+    assert "secrets" not in str(raised.value)
+
+
+def test_a_removed_file_is_no_pipe(library: Library, save: Save, tmp_path: Path) -> None:
+    save("pipes/titles.sql", TITLES)
+    assert library["titles"]
+    (tmp_path / "pipes" / "titles.sql").unlink()
+    with pytest.raises(NoSuchPipe):
+        library["titles"]
+    assert library.names() == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../x",
+        "a.b",
+        "",
+        ".",
+        "..",
+        "/etc/passwd",
+        "a/b",
+        "titles.sql",
+        "titles\0",
+        "*",
+        "ti tles",
+        "%2e%2e",
+        "a" * 10_000,
+    ],
+)
+def test_a_strange_name_is_no_pipe(library: Library, save: Save, name: str) -> None:
+    save("pipes/titles.sql", TITLES)
+    save("x.sql", TITLES)
+    with pytest.raises(NoSuchPipe, match="There are titles"):
+        library[name]
+
+
+def test_files_that_cannot_be_pipes_are_not_listed(library: Library, save: Save, tmp_path: Path) -> None:
+    save("pipes/titles.sql", TITLES)
+    save("pipes/titles copy.sql", TITLES)
+    save("pipes/titles.sql~", TITLES)
+    (tmp_path / "pipes" / ".#titles.sql").symlink_to("somebody@somewhere.1234")
+    (tmp_path / "macros" / ".#m.sql").symlink_to("somebody@somewhere.1234")
+    assert library.names() == ["titles"]
+    assert library["titles"]
+
+
+def test_a_saved_macro_changes_the_pipes_and_their_versions(library: Library, save: Save) -> None:
+    save("pipes/titles.sql", TITLES)
+    old = library["titles"]
+    save("macros/m.sql", SAME.replace("=", "!="))
+    assert "brand != {brand:String}" in library["titles"].sql(["limit", "brand"])
+    assert library["titles"].version != old.version
+
+
+def test_a_broken_macro_leaves_the_last_good_text(library: Library, save: Save) -> None:
+    save("pipes/titles.sql", TITLES)
+    good = library["titles"]
+    save("macros/m.sql", "{%- macro same(column, value) -%} {{ value|upper }} {%- endmacro -%}")
+    assert library["titles"] is good
+    assert "m.sql, line 1: a filter" in fault(library, "titles")
+    assert "brand = {brand:String}" in library["titles"].sql(["limit", "brand", "words"])
+
+
+def test_a_macro_that_is_renamed_is_noticed_and_one_that_leads_nowhere_takes_no_pipe_away(
+    library: Library, save: Save, tmp_path: Path
+) -> None:
+    save("pipes/titles.sql", TITLES)
+    good = library["titles"]
+    (tmp_path / "macros" / "m.sql").rename(tmp_path / "macros" / "n.sql")
+    assert "no macros called m.sql" in fault(library, "titles")
+    (tmp_path / "macros" / "nowhere.sql").symlink_to(tmp_path / "nothing")
+    assert library["titles"] is good
+    (tmp_path / "macros" / "nowhere.sql").unlink()
+    (tmp_path / "macros" / "n.sql").rename(tmp_path / "macros" / "m.sql")
+    assert library.entry("titles").fault is None
+
+
+@pytest.mark.parametrize("column", ["'x` String default now(), `y'", "round(1.5)", "'grün'", "`1st`"])
+def test_the_columns_of_an_answer_have_plain_names(library: Library, save: Save, column: str) -> None:
+    column = column.replace("`1st`", "1 as `1st`")
+    save("pipes/odd.sql", f"-- Odd.\nselect {column}, item_id from items order by item_id limit 1\n")
+    assert "a column is called" in fault(library, "odd")
+
+
+def test_a_choice_of_parameters_that_load_did_not_try_is_checked_when_it_comes(library: Library, save: Save) -> None:
+    save(
+        "pipes/sneaky.sql",
+        "-- Titles.\n-- :a String?  x\n-- :b String?  x\n-- :c String?  x\n"
+        "select item_id {% if a and b and not c %} , file('/etc/passwd') {% endif %} from items\n"
+        "where 1 = 1 {% if a %} and title = {{ a }} {% endif %} {% if b %} and title = {{ b }} {% endif %}\n"
+        "{% if c %} and title = {{ c }} {% endif %} order by item_id limit 10\n",
+    )
+    pipe = library["sneaky"]
+    for _ in range(2):
+        with pytest.raises(Exception, match="the function file is not allowed"):
+            pipe.sql(["a", "b"])
+    assert pipe.sql(["a", "c"])
+
+
+BROKEN = {
+    "no header": ("select 1", "1: the first line"),
+    "a bad header": (TITLES.replace("(1..100)", "(1..70000)"), "3: :limit: '70000' is not between"),
+    "a bad template": (TITLES.replace("{{ limit }}", "{{ limit|upper }}"), "13: a filter"),
+    "an unknown name": (TITLES.replace("{{ limit }}", "{{ limt }}"), "13: 'limt' is undefined. Did you mean limit?"),
+    "a function that reads files": (TITLES.replace("title\n", "file(title) as title\n"), "7: the function file"),
+    "a column that is not there": (
+        TITLES.replace("title\n", "titel\n"),
+        "7: there is no column titel. Did you mean title?",
+    ),
+    "a column that nothing is like": (
+        TITLES.replace("title\n", "zzz\n"),
+        "7: there is no column zzz. There are attributes",
+    ),
+    "a parameter without its braces": (
+        TITLES.replace("1 = 1", "price > limit"),
+        "9: there is no column limit. Write {{ limit }} for the parameter",
+    ),
+    "a column of a table that is not read": (
+        TITLES.replace("title\n", "i.title\n"),
+        "7: there is no column i.title. The tables here are called items",
+    ),
+    "a column neither grouped nor summed": (
+        TITLES.replace("order by", "group by item_id order by"),
+        "7: title is neither in GROUP BY nor inside an aggregate",
+    ),
+    "types that do not fit": (TITLES.replace("1 = 1", "title = 5"), "9: values of types that do not fit together"),
+    "an operator of other types": (TITLES.replace("title\n", "title + 1 as n\n"), "7: + does not take an argument of"),
+    "an attribute that is not there": (
+        TITLES.replace("title\n", "dictGet('catalogue', 'titel', 1) as t\n"),
+        "7: the dictionary has no attribute titel",
+    ),
+    "an alias over a column": (
+        TITLES.replace("title\n", "lower(title) as title\n"),
+        "7: title is a column of items and here the name of an expression too, and WHERE",
+    ),
+    "a parameter that is never used": (
+        TITLES.replace("limit {{ limit }}", "limit 10"),
+        "3: :limit is declared and never",
+    ),
+    "columns that come and go": (
+        TITLES.replace("title\n", "title {% if brand %}, brand {% endif %}\n"),
+        "7: with brand the",
+    ),
+    "a key that is no column": (
+        "-- T.\n-- :a String  x\n-- @key a\nselect item_id from items where title in {{ a }} order by 1 limit 9",
+        "3: @key a is not a column",
+    ),
+    "a fallback that is no pipe": (
+        TITLES.replace("{% from", "-- @fallback nope\n{% from"),
+        "6: @fallback nope is not a pipe",
+    ),
+    "a cache without a time": (TITLES.replace("{% from", "-- @cache soon\n{% from"), "6: @cache soon"),
+    "a cache of something else": (TITLES.replace("{% from", "-- @cache 5s brand\n{% from"), "6: @cache … brand"),
+    "an error in one case only": (
+        TITLES.replace("title = {{ words }}", "titel = {{ words }}"),
+        "11: there is no column titel",
+    ),
+    "what only the engine cannot read, behind letters of two bytes": (
+        TITLES.replace("1 = 1", f"title = '{'ü' * 30}' and title rlike 'a'"),
+        "9: ClickHouse cannot read the SQL here",
+    ),
+    "a control character": (TITLES.replace("item_id,", "item_id,\x02"), "7: '\\x02' cannot be read here"),
+    "a read of a file in one case only": (
+        TITLES.replace("title = {{ words }}", "title = file({{ words }})"),
+        "11: the function file is not allowed",
+    ),
+    "a tower of ifs": (TITLES + "{% if brand %}" * 300 + "{% endif %}" * 300, "nested too deeply"),
+    "nothing at all": ("", "1: the first line"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), BROKEN.values(), ids=BROKEN)
+def test_a_fault_is_found_at_load(library: Library, save: Save, text: str, says: str) -> None:
+    save("pipes/titles.sql", text)
+    with pytest.raises(PipeBroken):
+        library["titles"]
+    assert says in fault(library, "titles")
+
+
+LINES = """
+{%- macro tall(column) -%}
+(
+    {{ column }} = ''
+    or {{ column }} = titel
+)
+{%- endmacro -%}
+""".lstrip()
+
+
+def test_the_line_of_a_fault_is_the_files_whatever_stands_above_it(library: Library, save: Save) -> None:
+    """A macro of several lines, lines that are left out, and comments: none of them moves the lines below."""
+    save("macros/tall.sql", LINES.replace("titel", "'a'"))
+    text = TITLES.replace("{% from", "{% from 'tall.sql' import tall %}\n{% from").replace(
+        "where 1 = 1", "{# a comment\n of two lines #}\nwhere {{ tall('title') }} and {{ tall('brand') }}"
+    )
+    above = text.replace("limit {{ limit }}", "{% if brand %}\n\n \n{% endif %}\nlimit {{ limit }} + prise")
+    save("pipes/titles.sql", above)
+    number = above.splitlines().index("limit {{ limit }} + prise") + 1
+    assert fault(library, "titles") == f"{number}: there is no column prise. Did you mean price?"
+
+
+def test_a_fault_in_a_macro_names_its_line_and_the_line_that_uses_it(library: Library, save: Save) -> None:
+    save("macros/tall.sql", LINES)
+    save(
+        "pipes/titles.sql",
+        TITLES.replace("'m.sql' import same", "'tall.sql' import tall").replace(
+            '{{ same("brand", brand) }}', "{{ tall('brand') }} and title = {{ brand }}"
+        ),
+    )
+    assert fault(library, "titles") == "10: tall.sql, line 4: there is no column titel. Did you mean title?"
+    save("macros/tall.sql", LINES.replace("titel", "{{ nope }}"))
+    assert fault(library, "titles").startswith("10: tall.sql, line 4: 'nope' is undefined")
+
+
+def test_all_faults_of_a_text_are_told(library: Library, save: Save, caplog: pytest.LogCaptureFixture) -> None:
+    text = TITLES.replace("item_id, title", "itm_id, titel").replace("title = {{ words }}", "nope = {{ words }}")
+    save("pipes/titles.sql", text.replace("by item_id", "by title"))
+    entry = library.entry("titles")
+    assert [(one.line, one.message) for one in entry.faults] == [
+        (12, "the last ORDER BY leaves equal rows in any order")
+    ]
+    save("pipes/titles.sql", text)
+    found = [(one.line, one.message) for one in library.entry("titles").faults]
+    assert found == [
+        (7, "there is no column itm_id"),
+        (7, "there is no column titel"),
+        (11, "there is no column nope"),
+    ]
+    told = [message.partition(" ")[0] for message in caplog.messages if message.startswith("pipes/")]
+    assert told == [f"pipes/titles.sql:{line}:" for line in (12, 7, 7, 11)]
+
+
+def test_a_warning_stops_nothing(library: Library, save: Save) -> None:
+    save("pipes/busy.sql", BUSY)
+    entry = library.entry("busy")
+    assert entry.faults == ()
+    assert [(warning.line, warning.message.partition(" ")[0]) for warning in entry.warnings] == [
+        (2, "events"),
+        (5, "LIMIT"),
+    ]
+    assert all(warning.hint for warning in entry.warnings)
+    assert library["busy"].columns
+
+
+def test_a_draft_is_checked_and_not_saved(library: Library, save: Save) -> None:
+    save("pipes/titles.sql", TITLES)
+    served = library["titles"]
+    better = library.draft("titles", TITLES.replace("title\n", "title, brand\n").replace("\n", "\r\n"))
+    assert better.pipe
+    assert better.pipe.columns[2] == ("brand", "String")
+    broken = library.draft("titles", TITLES.replace("title\n", "titel\n"))
+    assert broken.pipe is None
+    assert [str(one) for one in broken.faults] == ["there is no column titel. Did you mean title?"]
+    assert library["titles"] is served
+    assert library.draft("new_one", TITLES.replace("{% from", "-- @fallback new_one\n{% from")).pipe
+    assert library.names() == ["titles"]
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "1a", "a.sql", "a" * 300 + "-"])
+def test_a_draft_needs_a_name(library: Library, save: Save, name: str) -> None:
+    assert "cannot be the name of a pipe" in str(library.draft(name, TITLES).fault)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\0", "\ud800", "-- \udfff\nselect 1", "x" * 10_000_000, "\x02(\x03" * 9, "-- a" * 40_000]
+)
+def test_whatever_is_drafted_is_a_fault_at_once(library: Library, save: Save, text: str) -> None:
+    started = time.perf_counter()
+    entry = library.draft("a", text)
+    assert (entry.pipe, bool(entry.fault)) == (None, True)
+    assert len(str(entry.fault)) < 300
+    assert time.perf_counter() - started < 3
+
+
+def test_a_large_file_is_refused_without_being_read_whole(library: Library, tmp_path: Path) -> None:
+    for folder, says in (("pipes", "titles.sql has more than 800,000 bytes"), ("macros", "large.sql has more than")):
+        (tmp_path / "pipes" / "titles.sql").write_text(TITLES)
+        path = tmp_path / folder / ("titles.sql" if folder == "pipes" else "large.sql")
+        with path.open("wb") as file:
+            file.truncate(50_000_000_000)  # a hole: nothing could hold it
+        assert says in fault(library, "titles")
+
+
+def test_a_file_that_is_not_text_is_a_fault(library: Library, save: Save, tmp_path: Path) -> None:
+    (tmp_path / "pipes" / "titles.sql").write_bytes(b"-- \xff\xfe")
+    assert "not UTF-8" in fault(library, "titles")
+
+
+def test_a_folder_in_place_of_a_file_is_a_fault(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "pipes" / "titles.sql").mkdir()
+    assert fault(library, "titles")
+
+
+def test_a_file_of_another_editor_is_read_as_it_is_meant(library: Library, tmp_path: Path) -> None:
+    (tmp_path / "pipes" / "titles.sql").write_bytes(b"\xef\xbb\xbf" + TITLES.replace("\n", "\r\n").encode())
+    assert library["titles"].header.sentence == "Titles, in their order."
+
+
+def test_trouble_of_the_warehouse_is_not_remembered_as_a_fault(
+    warehouse: Warehouse, save: Save, tmp_path: Path
+) -> None:
+    answers = [False]
+
+    def schema() -> Schema:
+        if not answers[0]:
+            raise WarehouseFault("gone")
+        return warehouse.schema()
+
+    library = Library(tmp_path / "pipes", tmp_path / "macros", schema, describer(warehouse))
+    save("pipes/titles.sql", TITLES)
+    with pytest.raises(WarehouseFault):
+        library["titles"]
+    answers[0] = True
+    assert library["titles"]
+
+
+def test_the_old_text_serves_while_somebody_reads_the_new_one(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+    reading, go_on = threading.Event(), threading.Event()
+    describe = describer(warehouse)
+
+    def slowly(sql: str, parameters: Mapping[str, Any]) -> Described:
+        if "brand, title" in sql:
+            reading.set()
+            go_on.wait(10)
+        return describe(sql, parameters)
+
+    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, slowly)
+    save("pipes/titles.sql", TITLES)
+    old = library["titles"]
+    save("pipes/titles.sql", TITLES.replace("title\n", "brand, title\n"))
+    first = threading.Thread(target=lambda: library["titles"])
+    first.start()
+    assert reading.wait(10)
+    assert library["titles"] is old
+    go_on.set()
+    first.join()
+    assert library["titles"].version != old.version
+
+
+def test_sql_without_a_finding_is_tried_once_on_a_schema(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+    asked: list[str] = []
+    more: dict[str, dict[str, str]] = {}
+    file = tmp_path / "cache" / "tried.ndjson"
+
+    def describe(sql: str, parameters: Mapping[str, Any]) -> Described:
+        asked.append(sql)
+        return describer(warehouse)(sql, parameters)
+
+    def read(engine: str = "26.9") -> tuple[Pipe, bool]:
+        """The pipe by another process, and whether that asked the engine."""
+        asked.clear()
+        _read.cache_clear()
+        tried = Tried(file, lambda: engine)
+        folders = tmp_path / "pipes", tmp_path / "macros"
+        return Library(*folders, lambda: warehouse.schema() | more, describe, tried=tried)["titles"], bool(asked)
+
+    save("pipes/titles.sql", TITLES)
+    first, asks = read()
+    assert asks
+    save("macros/m.sql", SAME + "{# the same #}")
+    second, asks = read()
+    assert not asks
+    assert second.version != first.version
+    assert (second.columns, second.tables) == (first.columns, first.tables)
+    file.write_bytes(file.read_bytes()[:-20])
+    assert read()[1], "what a kill cut off is tried again"
+    assert not read()[1]
+    assert read("26.10")[1]
+    more["other"] = {"x": "String"}
+    assert read()[1]
+    file.write_bytes(b"\n" * (MAX_BYTES + 1))
+    assert read()[1]
+    assert file.stat().st_size < 10_000
+
+
+def test_what_cannot_be_kept_is_tried_again(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+    save("pipes/titles.sql", TITLES)
+    (tmp_path / "cache").write_text("no folder")
+    tried = Tried(tmp_path / "cache" / "tried.ndjson")
+    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse), tried=tried)
+    assert library["titles"]
+
+
+def test_a_finding_is_told_each_time(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+    save("pipes/busy.sql", BUSY)
+    save("pipes/broken.sql", BUSY.replace("user_items", "nowhere"))
+    tried = Tried()
+    for _ in range(2):
+        library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse), tried=tried)
+        assert [warning.line for warning in library.entry("busy").warnings] == [2, 5]
+        assert [fault.line for fault in library.entry("broken").faults] == [2]
+
+
+def test_a_fallback_answers_in_the_columns_of_the_pipe_that_was_asked(
+    warehouse: Warehouse, library: Library, save: Save
+) -> None:
+    save(
+        "pipes/always.sql",
+        "-- One.\n-- :limit UInt8 = 5  x\nselect 'tea' as found, {{ limit }} as n order by n limit 1\n",
+    )
+    save(
+        "pipes/never.sql",
+        "-- None.\n-- :item_id String  x\n-- :limit UInt8 = 5  x\n-- @key item_id\n-- @fallback always  found as other\n"
+        "select item_id, 'x' as other, 1.5 as score from items where item_id in {{ item_id }} order by 1 limit {{ limit }}\n",
+    )
+    found = answer(library, warehouse, "never", {"item_id": ["a", "b"], "limit": ["3"]}, NOON)
+    assert found.fallback == "always"
+    assert found.data == [["a", "tea", None, "always"], ["b", "tea", None, "always"]]
+
+
+NUMBERS = "select toString(arrayJoin(range({first}, {last}))) as {name}, 'x' as reason order by {name} limit {{{{ limit }}}}\n"
+
+
+def _numbers(first: int, last: int, name: str = "item_id", header: str = "") -> str:
+    """A pipe that shows the items of these numbers."""
+    return f"-- Some.\n-- :limit UInt8 = 5 (1..6)  x\n{header}" + NUMBERS.format(first=first, last=last, name=name)
+
+
+def test_a_list_is_filled_along_the_chain_of_fallbacks(warehouse: Warehouse, library: Library, save: Save) -> None:
+    """Names of columns change from step to step; what is there already, or asked about, is no item of the rest."""
+    about = "-- :item_id String  x\n-- :exclude Array(String)?  x\n"
+    text = "{% if exclude %} having not has({{ exclude }}, other_item_id) {% endif %}"
+    save(
+        "pipes/own.sql",
+        f"-- Own.\n{about}-- :limit UInt8 = 5 (1..9)  x\n-- @fallback second  item_id as other_item_id\n"
+        "select toString(arrayJoin([1, 2])) as other_item_id, {{ item_id }} as reason group by 1 "
+        + text
+        + " order by 1 limit {{ limit }}\n",
+    )
+    save("pipes/second.sql", _numbers(2, 4, header="-- @fallback third  found_id as item_id\n"))
+    save("pipes/third.sql", _numbers(1, 9, "found_id", "-- @fallback own\n"))
+
+    def ask(**given: str) -> tuple[list[tuple[str, str]], str | None]:
+        found = answer(library, warehouse, "own", {name: [value] for name, value in given.items()}, NOON)
+        return [(row[0], row[2]) for row in found.data], found.fallback
+
+    own, second, third = (
+        [("1", "own"), ("2", "own")],
+        [("3", "second")],
+        [("4", "third"), ("5", "third"), ("6", "third")],
+    )
+    assert ask(item_id="x", limit="2") == (own, None)
+    assert ask(item_id="x", limit="3") == (own + second, None)
+    assert ask(item_id="x", limit="9") == (own + second + third, None), "the third pipe gives six at the most"
+    assert ask(item_id="3", limit="4") == (own + third[:2], None)
+    assert ask(item_id="x", limit="2", exclude="1,2") == ([*second, third[0]], "second")
+
+
+def test_a_fallback_that_does_not_know_a_filter_is_passed_over(
+    warehouse: Warehouse, library: Library, save: Save
+) -> None:
+    filters = "-- :brand String?  x\n"
+    where = "{% if brand %} having {{ brand }} != '' {% endif %}"
+    mine = "-- Own.\n-- :limit UInt8 = 5 (1..9)  x\n{}-- @fallback {}\nselect toString(arrayJoin([{}])) as item_id"
+    save("pipes/own.sql", mine.format(filters, "plain", 1) + f" group by 1 {where} order by 1 limit {{{{ limit }}}}\n")
+    save("pipes/plain.sql", mine.format("", "wise", 2) + " order by 1 limit {{ limit }}\n")
+    save("pipes/wise.sql", mine.format(filters, "plain", 3) + f" group by 1 {where} order by 1 limit {{{{ limit }}}}\n")
+    assert answer(library, warehouse, "own", {}, NOON).data == [["1", "own"], ["2", "plain"], ["3", "wise"]]
+    assert answer(library, warehouse, "own", {"brand": ["b"]}, NOON).data == [["1", "own"], ["3", "wise"]]
+
+
+def test_pipes_that_fall_back_on_each_other_come_to_an_end(warehouse: Warehouse, library: Library, save: Save) -> None:
+    for name, other in (("a", "b"), ("b", "a")):
+        save(f"pipes/{name}.sql", f"-- None.\n-- @fallback {other}\nselect item_id from items order by 1 limit 1\n")
+    assert answer(library, warehouse, "a", {}, NOON).data == []
+
+
+def test_requests_are_answered_while_the_file_is_saved_broken_and_mended(
+    warehouse: Warehouse, library: Library, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alsobought.pipes.library.RETRY_SECONDS", 0.0)
+    texts = [
+        TITLES,
+        TITLES.replace("title\n", "title, brand\n"),
+        TITLES.replace("from items", "from itmes"),
+        "",
+        TITLES.replace("title\n", "titel\n"),
+        TITLES[: len(TITLES) // 2],  # half of it is written
+    ]
+    wide = {2: ["item_id", "title"], 3: ["item_id", "title", "brand"]}
+    save("pipes/titles.sql", TITLES)
+    library["titles"]
+    wrong: list[object] = []
+    asked, stop = count(), threading.Event()
+
+    def ask() -> None:
+        while not stop.is_set():
+            try:
+                found = answer(library, warehouse, "titles", {"limit": ["3"]}, NOON)
+                names = [column.name for column in found.meta]
+                if names != wide.get(len(names)):
+                    wrong.append(names)
+            except Exception as error:
+                wrong.append(error)
+            next(asked)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for number in range(30):
+        save("pipes/titles.sql", texts[number % len(texts)])
+        time.sleep(0.03)
+    save("pipes/titles.sql", texts[1])
+    deadline = time.monotonic() + 20
+    while len(library["titles"].columns) != 3 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert next(asked) > 50
+    assert library.entry("titles").fault is None
+    assert len(library["titles"].columns) == 3
+
+
+PAGE = (ROOT / "docs" / "pipes.md").read_text()
+EXAMPLES = re.findall(r"((?:<!-- [^\n]* -->\n)*)```sql\n(.*?)```", PAGE, re.S)
+
+
+@pytest.mark.parametrize(("told", "text"), EXAMPLES)
+def test_the_page_about_the_language_tells_the_truth(warehouse: Warehouse, told: str, text: str) -> None:
+    library = Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse))
+    entry = library.draft("example", text)
+    assert len(EXAMPLES) == PAGE.count("```sql")
+    wanted = re.findall(r"<!-- (.*) -->", told)
+    found = [f"{one.line}: {one}" for one in (*entry.faults, *entry.warnings)]
+    assert len(found) == len(wanted)
+    assert [one[: len(start)] for one, start in zip(found, wanted, strict=True)] == wanted
+    assert bool(entry.pipe) == (not wanted)
+
+
+def test_what_a_header_says_is_in_the_description_of_the_endpoint(library: Library, save: Save) -> None:
+    save(
+        "pipes/facts.sql",
+        "-- Facts.\n-- :code String = abc (3..12, /[a-z]+/)  x\n-- :name String = a (/(?i)a+/)  x\n"
+        "-- :day Date = 2020-01-01 (2020-01-01..2030-12-31)  x\n-- :many Array(UInt8) = [1, 2] (1..5)  x\n"
+        "select {{ code }} as a, {{ name }} as b, {{ day }} as c, {{ many }} as d order by a limit 1\n",
+    )
+    (path,) = [path for name, path in describe_api([library["facts"]])["paths"].items() if name == "/pipes/facts"]
+    code, name, day, many = [one["schema"] for one in path["get"]["parameters"] if one.get("in") == "query"]
+    assert code == {"type": "string", "minLength": 3, "maxLength": 12, "pattern": "^(?:[a-z]+)$", "default": "abc"}
+    assert (name["description"], name["pattern"]) == ("Matches the RE2 pattern (?i)a+", r"^[^\u0000]*$")
+    assert (day["format"], day["description"]) == ("date", "From 2020-01-01 to 2030-12-31.")
+    assert "minimum" not in day
+    assert many == {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 1, "maximum": 5},
+        "maxItems": 1000,
+        "default": [1, 2],
+    }

@@ -1,0 +1,236 @@
+"""What every list obeys, on a running shop: rules of a file, formulas against known values, and dice that are fair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from alsobought.service.service import Service
+from alsobought.web.factory import create_app
+from tests.support.project import ROOT, project_folder
+
+HEADER = (ROOT / "sql" / "rules.csv").read_text().split("\n", 1)[0] + "\n"
+PARTS = ("pipes", "sql", "migrations")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project in a folder whose rules the tests change."""
+    made = tmp_path_factory.mktemp("home")
+    project_folder(made, *PARTS)
+    return made
+
+
+@pytest.fixture(scope="module")
+def client(make_shared_shop: Callable[..., Service], home: Path) -> FlaskClient:
+    """A shop in which five items trend, tea most; it is noon of 2026-01-01."""
+    client = create_app(make_shared_shop(home=str(home))).test_client()
+    items = [{"item_id": item, "category": category} for item, category in CATEGORIES.items()]
+    events = [
+        {"event_type": "purchase", "user_id": f"u{n}", "item_id": item, "timestamp": "2026-01-01T11:00:00Z"}
+        for n, item in enumerate(item for times, item in enumerate(reversed(CATEGORIES), 1) for _ in range(times))
+    ]
+    for path, rows in (("/items", [*items, {"item_id": "cup", "category": "Kitchen"}]), ("/events", events)):
+        assert client.post(f"{path}?wait=true", json=rows).status_code == 200
+    return client
+
+
+CATEGORIES = {"tea": "Kitchen/Tea", "mug": "Kitchen", "pan": "Kitchen", "pen": "Office", "lamp": "Home"}
+
+
+class Ruled:
+    """`ruled("*,hide,tea,,,,")`: what a pipe shows by these rules, without the rest of the shop; `ruled.again()` by the same."""
+
+    def __init__(self, client: FlaskClient, path: Path) -> None:
+        self._client, self._path, self._saves = client, path, 0
+
+    def __call__(self, *rules: str, pipe: str = "trending", **given: object) -> list[str]:
+        self._saves += 1
+        self._path.write_text(HEADER + "\n".join(rules) + "\n" * self._saves)  # another size: it was saved
+        return self.again(pipe, **given)
+
+    def again(self, pipe: str = "trending", **given: object) -> list[str]:
+        body = json.loads(self._client.post(f"/pipes/{pipe}", json=given).text)
+        return [row.get("other_item_id") or row["item_id"] for row in body["data"] if row["source"] != "all_items"]
+
+
+@pytest.fixture
+def ruled(client: FlaskClient, home: Path) -> Iterator[Ruled]:
+    path = home / "sql" / "rules.csv"
+    yield Ruled(client, path)
+    path.write_text(HEADER)
+
+
+PLAIN = [*CATEGORIES]
+
+
+def test_a_rule_does_nothing_before_its_days_after_them_and_for_another_pipe(ruled: Ruled) -> None:
+    kinds = ["hide,tea,,", "hide,,Kitchen,", "boost,lamp,,10", "boost,,Home,10", "pin,lamp,,1"]
+    days = ["2025-12-01,2025-12-31", ",2025-12-31", "2026-01-02,", "2026-01-02,2026-02-01"]
+    off = [f"*,{kind},{span}" for kind in kinds for span in days] + [f"for_you,{kind},," for kind in kinds]
+    assert ruled(*off) == ruled() == PLAIN
+    assert ruled(*off, "*,hide,mug,,,,2026-01-01", "trending,hide,pan,,,2026-01-01,2026-01-01") == [
+        "tea",
+        "pen",
+        "lamp",
+    ]
+    assert ruled(*off, "*,hide,,Kitchen,,,", "*,boost,lamp,,10,,") == ["lamp", "pen"]
+
+
+def test_a_pin_has_its_place_also_where_it_is_no_candidate(client: FlaskClient, ruled: Ruled) -> None:
+    assert ruled("*,pin,cup,,2,,") == ["tea", "cup", "mug", "pan", "pen", "lamp"]
+    row = json.loads(client.get("/pipes/trending").text)["data"][1]
+    assert (row["item_id"], row["category"], row["reason"]) == ("cup", "Kitchen", "picked by the shop")
+    for given, shown in (
+        ({"limit": 3}, ["tea", "cup", "mug"]),
+        ({"exclude": ["cup", "mug"]}, ["tea", "pan", "pen", "lamp"]),
+        ({"category": "Office"}, ["pen"]),
+    ):
+        assert ruled.again(**given) == shown
+    assert ruled(
+        "*,pin,cup,,40,,", "*,pin,lamp,,2,,", "*,pin,mug,,2,,", "*,pin,tea,,1,,", "*,hide,pan,,,,", limit=50
+    ) in (
+        ["tea", "lamp", "mug", "pen", "cup"],
+        ["tea", "mug", "lamp", "pen", "cup"],
+    )
+
+
+def test_factors_of_several_rules_multiply(client: FlaskClient, ruled: Ruled) -> None:
+    def scores() -> dict[str, float]:
+        return {row["item_id"]: row["score"] for row in json.loads(client.get("/pipes/trending?limit=5").text)["data"]}
+
+    ruled()
+    plain = scores()
+    ruled("*,boost,,Kitchen,2,,", "*,boost,tea,,0.25,,")
+    times = {item: round(score / plain[item], 2) for item, score in scores().items()}
+    assert times == {"tea": 0.5, "mug": 2, "pan": 2, "pen": 1, "lamp": 1}
+
+
+def test_what_fills_a_list_obeys_the_rules_of_that_list(ruled: Ruled) -> None:
+    rules = ["also_bought,hide,tea,,,,", "trending,hide,mug,,,,", "also_bought,pin,cup,,1,,"]
+    assert ruled(*rules, pipe="also_bought", item_id="lamp") == ["cup", "mug", "pan", "pen"]
+
+
+def test_a_broken_file_leaves_the_last_good_list_and_is_told(client: FlaskClient, ruled: Ruled) -> None:
+    assert ruled("*,hide,tea,,,,") == PLAIN[1:]
+    assert ruled("*,hdie,mug,,,,") == PLAIN[1:]
+    stale = {one["name"]: one["stale"] for one in json.loads(client.get("/pipes").text)["pipes"]}
+    assert (stale["trending"], stale["active_users"]) == (True, False)
+    assert ruled("*,hide,mug,,,,") == ["tea", "pan", "pen", "lamp"]
+
+
+# Formulas
+
+
+Ask = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def ask(client: FlaskClient, home: Path) -> Ask:
+    """The rows of a pipe with this text."""
+
+    def rows(text: str) -> list[dict[str, Any]]:
+        name = f"tried_{len(list((home / 'pipes').glob('tried_*')))}"
+        (home / "pipes" / f"{name}.sql").write_text(f"-- Tries macros.\n{text}")
+        got = client.get(f"/pipes/{name}")
+        assert got.status_code == 200, got.text
+        found: list[dict[str, Any]] = json.loads(got.text)["data"]
+        return found
+
+    return rows
+
+
+def test_diversity_chooses_as_the_paper_does(ask: Ask) -> None:
+    """Relevance and similarity of shared/formulas: two pairs of near twins, and with λ = 0.5 one of each pair comes first."""
+    rel, alike = (
+        "[0.9, 0.85, 0.6, 0.55]",
+        "[[1, 0.95, 0.1, 0.1], [0.95, 1, 0.1, 0.1], [0.1, 0.1, 1, 0.95], [0.1, 0.1, 0.95, 1]]",
+    )
+    (row,) = ask(
+        "{% from 'ranking.sql' import mmr %}\nselect "
+        f"{{{{ mmr('{rel}', '{alike}', '0.5', '4') }}}} as half,"
+        f"{{{{ mmr('{rel}', '{alike}', '0', '3') }}}} as none_at_all,"
+        f"{{{{ mmr('{rel}', '{alike}', '0', '4', '[1, 1, 1, 2]', '1', '2') }}}} as quota,"
+        f"{{{{ mmr('{rel}', '{alike}', '0', '4', '[1, 1, 2, 2]', '1', '3') }}}} as too_strict, 1 as n\norder by n limit 1\n"
+    )
+    assert row["half"] == [1, 3, 2, 4]
+    assert row["none_at_all"] == [1, 2, 3]
+    assert row["quota"] == [1, 4, 2, 3], "where nothing else is left the best one comes all the same"
+    assert row["too_strict"] == [1, 3, 2, 4]
+
+
+def test_the_upper_confidence_bound_has_its_known_value(ask: Ask) -> None:
+    (row,) = ask(
+        "{% from 'ranking.sql' import ucb1 %}\nselect {{ ucb1('0.1', '100', '10000') }} as bound,"
+        " {{ ucb1('0.1', '0', '10000') }} as never_tried, 1 as n\norder by n limit 1\n"
+    )
+    assert row["bound"] == pytest.approx(0.529193, abs=1e-6)
+    assert row["never_tried"] > 1e6
+
+
+def test_the_propensity_of_a_slot_is_how_often_it_shows_its_item(ask: Ask) -> None:
+    """20,000 throws of eleven candidates into four slots: shares are within four standard errors, and no item stands twice."""
+    rows = ask(
+        "{% from 'ranking.sql' import explored %}\n"
+        "with thrown as (select arrayJoin(range(20000)) as throw,"
+        " {{ explored('11', '4', '0.3', 'throw', \"'ada'\", \"''\") }} as slots)\n"
+        "select slot, tupleElement(one, 1) as candidate, tupleElement(one, 2) as propensity, count() as times,"
+        " max(length(slots) - arrayUniq(arrayMap(each -> tupleElement(each, 1), slots))) as repeated\n"
+        "from (select slots, arrayJoin(arrayEnumerate(slots)) as slot, slots[slot] as one from thrown)\n"
+        "group by slot, candidate, propensity order by slot, candidate, propensity limit 100\n"
+    )
+    chances = {(row["slot"], row["candidate"]): row["propensity"] for row in rows}
+    assert chances == pytest.approx(
+        {(1, 1): 0.7, (1, 5): 0.15, (1, 9): 0.15, (2, 2): 0.7, (2, 6): 0.15, (2, 10): 0.15}
+        | {(3, 3): 0.7, (3, 7): 0.15, (3, 11): 0.15, (4, 4): 0.7, (4, 8): 0.3}
+    )
+    for row in rows:
+        chance = row["propensity"]
+        assert abs(row["times"] / 20_000 - chance) < 4 * (chance * (1 - chance) / 20_000) ** 0.5
+        assert row["repeated"] == 0
+
+
+def test_exploring_is_the_same_for_a_person_within_an_hour_and_another_with_another_seed(client: FlaskClient) -> None:
+    def tried(**given: object) -> list[tuple[str, float]]:
+        asked = {"limit": 2, "explore": 0.5, "user_id": "ada"} | given
+        return [
+            (row["item_id"], row["propensity"])
+            for row in json.loads(client.post("/pipes/trending", json=asked).text)["data"]
+        ]
+
+    seeds = [tried(seed=seed) for seed in range(12)]
+    assert tried(seed=3) == seeds[3]
+    assert len({tuple(one) for one in seeds}) > 2
+    assert {chance for one in seeds for _, chance in one} == {0.5, 0.25}, "five items: each slot has others to try"
+    assert tried(explore=0) == [("tea", 1.0), ("mug", 1.0)]
+    assert [item for item, _ in tried(explore=1)] != ["tea", "mug"]
+
+
+def test_what_a_file_holds_is_never_more_than_a_value(ask: Ask, home: Path) -> None:
+    hostile = [
+        "it's",
+        "\\'",
+        "'), (select 1",
+        "-- x",
+        "/* x",
+        "{x}",
+        "100 %s %",
+        "$tag$",
+        "“x”",
+        "a\\",
+        "''",
+        "\\0",
+        "#x",
+        "é😀",
+    ]
+    quoted = "".join('"' + one.replace('"', '""') + '"\n' for one in hostile)
+    (home / "sql" / "hostile.csv").write_text("words String\n" + quoted)
+    (row,) = ask(
+        "{% from 'hostile.csv' import hostile %}\nselect {{ hostile('words') }} as words, 1 as n\norder by n limit 1\n"
+    )
+    assert row["words"] == hostile

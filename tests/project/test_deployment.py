@@ -1,0 +1,297 @@
+"""docker-compose.yml, the Dockerfile and the workflow say what the app understands.
+
+No container runs here: the workflow starts them, on every push.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import msgspec
+import pytest
+import yaml
+
+from alsobought.cli.main import main
+from alsobought.service.service import Service
+from alsobought.settings import PREFIX, Settings, read_settings
+from tests.support.process import free_port, running
+from tests.support.project import ROOT
+
+
+class Health(msgspec.Struct, forbid_unknown_fields=True):
+    test: list[str] = []
+    interval: str = ""
+    timeout: str = ""
+    retries: int = 0
+    start_period: str = ""
+    disable: bool = False
+
+
+class Condition(msgspec.Struct, forbid_unknown_fields=True):
+    condition: str
+
+
+class Mounted(msgspec.Struct, forbid_unknown_fields=True):
+    source: str
+    target: str
+
+
+class ComposeService(msgspec.Struct, forbid_unknown_fields=True):
+    image: str
+    restart: str
+    build: str = ""
+    init: bool = False
+    command: list[str] = []
+    profiles: list[str] = []
+    environment: dict[str, str] = {}
+    ports: list[str] = []
+    volumes: list[str] = []
+    configs: list[Mounted] = []
+    ulimits: dict[str, dict[str, int]] = {}
+    healthcheck: Health = msgspec.field(default_factory=Health)
+    depends_on: dict[str, Condition] = {}
+    stop_grace_period: str = ""
+
+
+class Compose(msgspec.Struct, forbid_unknown_fields=True):
+    """The part of the format that is used here: a key with a typing error is no key of it."""
+
+    name: str
+    services: dict[str, ComposeService]
+    configs: dict[str, dict[str, str]]
+    volumes: dict[str, None]
+
+
+def composed(**environ: str) -> Compose:
+    """The file as compose reads it, with `${NAME:-default}` filled in."""
+    text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: environ.get(m[1], m[2]), (ROOT / "docker-compose.yml").read_text())
+    assert "${" not in text
+    read: Mapping[str, Any] = yaml.safe_load(text)
+    return msgspec.convert({key: value for key, value in read.items() if not key.startswith("x-")}, Compose)
+
+
+COMPOSE = composed()
+DOCKERFILE = [
+    (line.partition(" ")[0], line.partition(" ")[2].strip())
+    for line in re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text()).splitlines()
+    if line and not line.startswith("#")
+]
+
+
+def of_ours() -> dict[str, ComposeService]:
+    return {name: service for name, service in COMPOSE.services.items() if service.build}
+
+
+def users() -> ET.Element:
+    found = ET.parse(ROOT / "sql" / "server" / "users.xml").getroot().find("users")  # noqa: S314
+    assert found is not None
+    return found
+
+
+def image_settings() -> dict[str, str]:
+    """What the image sets."""
+    pairs = [pair for word, rest in DOCKERFILE if word == "ENV" for pair in shlex.split(rest)]
+    return dict(pair.split("=", 1) for pair in pairs if pair.startswith(PREFIX))
+
+
+# Compose
+
+
+def test_kafka_and_the_consumer_start_only_when_asked_for() -> None:
+    assert list(COMPOSE.services) == ["clickhouse", "migrate", "app", "kafka", "ingest"]
+    assert {name for name, service in COMPOSE.services.items() if service.profiles == ["kafka"]} == {"kafka", "ingest"}
+
+
+@pytest.mark.parametrize("name", of_ours())
+def test_a_service_of_ours_is_given_settings_and_a_command_that_exist(name: str) -> None:
+    service = COMPOSE.services[name]
+    _, faults = read_settings({**image_settings(), **service.environment})
+    assert faults == []
+    command: click.Command = main
+    for word in service.command:
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
+
+
+@pytest.mark.parametrize("password", ["alsobought", "other"])
+def test_the_app_finds_the_server_and_is_let_in(password: str) -> None:
+    compose = composed(CLICKHOUSE_PASSWORD=password)
+    assert compose.services["clickhouse"].environment["CLICKHOUSE_PASSWORD"] == password
+    for name in of_ours():
+        dsn = urlsplit(compose.services[name].environment["ALSOBOUGHT_DSN"])
+        assert (dsn.hostname, dsn.port, dsn.password) == ("clickhouse", 8123, password)
+        user = users().find(str(dsn.username))
+        assert user is not None
+        assert user.findtext("networks/ip") == "::/0"
+        found = user.find("password")
+        assert found is not None
+        assert found.attrib == {"from_env": "CLICKHOUSE_PASSWORD"}
+
+
+def test_the_user_that_reads_the_dictionary_stays_and_cannot_come_from_outside() -> None:
+    networks = users().find("default/networks")
+    assert networks is not None
+    assert networks.attrib == {"replace": "replace"}
+    assert {ip.text for ip in networks} == {"::1", "127.0.0.1"}
+    texts = [path.read_text() for path in (ROOT / "migrations").glob("*.sql")]
+    dictionaries = [text for text in texts if "create dictionary" in text]
+    assert len(dictionaries) == 2
+    for text in dictionaries:
+        assert "source(clickhouse(query" in text, "it names no user, so the server takes `default`"
+
+
+def test_the_server_is_of_the_version_that_the_tests_run_on(shop: Service) -> None:
+    version = str(shop.warehouse.value("select version()"))
+    image, _, tag = COMPOSE.services["clickhouse"].image.partition(":")
+    assert (image, tag) == ("clickhouse/clickhouse-server", ".".join(version.split(".")[:2]))
+
+
+def test_nothing_is_published_beyond_this_machine_and_the_page_is_on_the_default_port() -> None:
+    port = Settings().port
+    assert COMPOSE.services["app"].ports == [f"127.0.0.1:{port}:{port}"]
+    assert composed(ALSOBOUGHT_PORT="9000").services["app"].ports == [f"127.0.0.1:9000:{port}"]
+    for service in COMPOSE.services.values():
+        assert all(published.startswith("127.0.0.1:") for published in service.ports)
+    assert COMPOSE.services["clickhouse"].ports == []
+
+
+def test_each_waits_for_what_it_needs() -> None:
+    ready, done = Condition("service_healthy"), Condition("service_completed_successfully")
+    assert COMPOSE.services["migrate"].depends_on == {"clickhouse": ready}
+    assert COMPOSE.services["app"].depends_on == {"clickhouse": ready, "migrate": done}
+    assert COMPOSE.services["ingest"].depends_on == {"kafka": ready, "migrate": done}
+    for name, service in COMPOSE.services.items():
+        asked = service.healthcheck.test or (not service.healthcheck.disable and service.build)
+        waited_for = [one.depends_on[name] for one in COMPOSE.services.values() if name in one.depends_on]
+        assert asked or ready not in waited_for, name
+
+
+def test_what_runs_comes_back_and_what_is_done_stays_done() -> None:
+    assert COMPOSE.services["migrate"].restart == "on-failure:3"
+    assert {s.restart for name, s in COMPOSE.services.items() if name != "migrate"} == {"unless-stopped"}
+
+
+def test_images_are_pinned_and_data_is_kept_in_volumes() -> None:
+    for name, service in COMPOSE.services.items():
+        kept = [volume.partition(":")[0] for volume in service.volumes if not volume.startswith(".")]
+        if service.build:
+            assert kept == []
+        else:
+            assert re.search(r":\d+\.\d+", service.image), service.image
+            assert kept == [name]
+            assert name in COMPOSE.volumes
+
+
+def test_what_is_mounted_exists_and_cannot_be_written() -> None:
+    for service in of_ours().values():
+        for volume in service.volumes:
+            here, there, mode = volume.split(":")
+            assert mode == "ro"
+            assert (ROOT / here).is_dir()
+            assert there == f"{image_settings()['ALSOBOUGHT_HOME']}/{Path(here).name}"
+    mounted = COMPOSE.services["clickhouse"].configs
+    assert [one.source for one in mounted] == list(COMPOSE.configs)
+    assert all((ROOT / config["file"]).is_file() for config in COMPOSE.configs.values())
+
+
+@pytest.mark.parametrize("name", ["config.xml", "users.xml"])
+def test_the_engine_reads_the_servers_files(name: str, tmp_path: Path) -> None:
+    program = """
+        from clickhouse_connect import get_client
+        client = get_client(dsn="chdb://:memory:", chdb_options={{"config-file": {file!r}}})
+        print("answer", client.command("select 41 + 1"))
+    """
+    file = tmp_path / name
+    file.write_text((ROOT / "sql" / "server" / name).read_text())
+    run = running(tmp_path / "data", CLICKHOUSE_PASSWORD="any")  # noqa: S106
+    assert "answer 42" in run.python(program.format(file=str(file)))
+    file.write_text(file.read_text().replace("<clickhouse>", "<clickhouse><unclosed>"))
+    with pytest.raises(AssertionError, match="SAXParseException"):
+        run.python(program.format(file=str(file)))
+
+
+# The image
+
+
+def test_the_image_holds_all_that_the_app_needs() -> None:
+    home = image_settings()["ALSOBOUGHT_HOME"]
+    last_stage = DOCKERFILE[max(n for n, (word, _) in enumerate(DOCKERFILE) if word == "FROM") :]
+    assert ("WORKDIR", home) in last_stage
+    copied = [rest.split() for word, rest in last_stage if word == "COPY" and "--from" not in rest]
+    assert sorted(copied) == [[name, name] for name in ("migrations", "pipes", "sql")]
+    for word, rest in DOCKERFILE:
+        if word == "COPY" and "--from" not in rest:
+            assert all((ROOT / name).exists() for name in rest.split()[:-1])
+    for name in ("pyproject.toml", "README.md", "LICENSE", "app"):  # what pyproject.toml builds the package from
+        assert any(word == "COPY" and name in rest.split()[:-1] for word, rest in DOCKERFILE)
+
+
+def test_the_image_is_pinned_and_runs_as_nobody_in_particular() -> None:
+    froms = [rest.split()[0] for word, rest in DOCKERFILE if word == "FROM"]
+    assert set(froms) == {"python:3.11-slim"}
+    (user,) = (rest for word, rest in DOCKERFILE if word == "USER")
+    assert any(word == "RUN" and rest.startswith("useradd") and rest.endswith(f" {user}") for word, rest in DOCKERFILE)
+    assert not any("sudo" in rest or "apt-get upgrade" in rest or word == "ADD" for word, rest in DOCKERFILE)
+
+
+def test_the_image_listens_where_it_says() -> None:
+    settings, faults = read_settings(image_settings())
+    assert faults == []
+    assert settings.host == "0.0.0.0"  # noqa: S104
+    assert ("EXPOSE", str(settings.port)) in DOCKERFILE
+    assert settings.data_folder.parent == Path(dict(DOCKERFILE)["VOLUME"])
+    start = json.loads(dict(DOCKERFILE)["ENTRYPOINT"]) + json.loads(dict(DOCKERFILE)["CMD"])
+    assert start == ["alsobought", "serve"]
+
+
+def test_the_images_health_is_what_healthz_answers() -> None:
+    class Alive(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/healthz" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    command = json.loads(dict(DOCKERFILE)["HEALTHCHECK"].partition(" CMD ")[2])
+    command[0] = sys.executable
+
+    def healthy(port: int) -> bool:
+        environ = {**os.environ, "ALSOBOUGHT_PORT": str(port)}
+        return subprocess.run(command, env=environ, capture_output=True, check=False, timeout=30).returncode == 0
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Alive) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert healthy(server.server_port)
+        server.shutdown()
+    assert not healthy(free_port())
+
+
+# The workflow
+
+
+def test_the_workflow_runs_the_suite_on_the_server_of_the_compose_file_and_the_compose_file_itself() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())["jobs"]
+    assert list(jobs) == ["suite", "server", "containers"]
+    said = {name: [step.get("run", "") for step in job["steps"]] for name, job in jobs.items()}
+    assert ".ci/run" in said["suite"]
+    assert jobs["server"]["services"]["clickhouse"]["image"] == COMPOSE.services["clickhouse"].image
+    assert any(line.startswith("docker compose up") and "--wait" in line for line in said["containers"])
+    asked = re.findall(r"\$SHOP/pipes/(\w+)", "\n".join(said["containers"]))
+    assert asked
+    assert all((ROOT / "pipes" / f"{pipe}.sql").is_file() for pipe in asked)
+    for words in re.findall(r"app alsobought (.+)", "\n".join(said["containers"])):
+        assert words in main.commands

@@ -1,0 +1,187 @@
+"""Answers are kept no longer than they are true."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import count, takewhile
+
+import pytest
+
+from alsobought.serving.cache import Cache
+
+TEA = ("item_id", "tea")
+MUG = ("item_id", "mug")
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time in a list of one, so that a test need not wait."""
+    at = [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: at[0])
+    return at
+
+
+def test_a_value_is_kept_until_its_time_is_over(now: list[float]) -> None:
+    cache: Cache[str] = Cache()
+    cache.put("a", "value", 2, (), cache.generation)
+    now[0] += 1.9
+    assert cache.get("a") == "value"
+    now[0] += 0.2
+    assert cache.get("a") is None
+
+
+def test_asking_does_not_make_a_value_last_longer(now: list[float]) -> None:
+    cache: Cache[str] = Cache()
+    cache.put("a", "value", 2, (), cache.generation)
+    for _ in range(3):
+        now[0] += 0.9
+        cache.get("a")
+    assert cache.get("a") is None
+
+
+def test_what_was_never_put_is_not_there() -> None:
+    assert Cache[str]().get("a") is None
+
+
+def test_a_touch_drops_what_waits_for_the_thing_and_nothing_else() -> None:
+    cache: Cache[str] = Cache()
+    cache.put("a", "of tea", 60, [TEA], cache.generation)
+    cache.put("b", "of both", 60, [TEA, MUG], cache.generation)
+    cache.put("c", "of mug", 60, [MUG], cache.generation)
+    cache.put("d", "of nothing", 60, [], cache.generation)
+    cache.invalidate([TEA])
+    assert [cache.get(key) for key in "abcd"] == [None, None, "of mug", "of nothing"]
+
+
+def test_the_same_name_of_another_kind_is_another_thing() -> None:
+    cache: Cache[str] = Cache()
+    cache.put("a", "value", 60, [("user_id", "tea")], cache.generation)
+    cache.invalidate([TEA])
+    assert cache.get("a") == "value"
+
+
+def test_a_value_begun_before_a_touch_is_not_values() -> None:
+    cache: Cache[str] = Cache()
+    begun = cache.generation
+    cache.invalidate([MUG])
+    cache.put("a", "may be old", 60, [TEA], begun)
+    assert cache.get("a") is None
+    cache.put("a", "new", 60, [TEA], cache.generation)
+    assert cache.get("a") == "new"
+
+
+def test_a_value_begun_before_everything_was_cleared_is_not_values() -> None:
+    cache: Cache[str] = Cache()
+    begun = cache.generation
+    cache.clear()
+    cache.put("a", "may be old", 60, [], begun)
+    assert cache.get("a") is None
+
+
+def test_clearing_drops_everything() -> None:
+    cache: Cache[str] = Cache()
+    cache.put("a", "value", 60, [TEA], cache.generation)
+    cache.clear()
+    assert cache.get("a") is None
+
+
+def test_a_value_put_again_waits_for_its_own_things_only() -> None:
+    cache: Cache[str] = Cache()
+    cache.put("a", "of tea", 60, [TEA], cache.generation)
+    cache.put("a", "of mug", 60, [MUG], cache.generation)
+    cache.invalidate([TEA])
+    assert cache.get("a") == "of mug"
+    cache.invalidate([MUG])
+    assert cache.get("a") is None
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    cache: Cache[int] = Cache(size=2)
+    cache.put("a", 1, 60, [TEA], cache.generation)
+    cache.put("b", 2, 60, [TEA], cache.generation)
+    cache.get("a")
+    cache.put("c", 3, 60, [TEA], cache.generation)
+    assert [cache.get(key) for key in "abc"] == [1, None, 3]
+
+
+def test_all_answers_together_have_a_bounded_number_of_rows() -> None:
+    cache: Cache[int] = Cache(rows=100)
+    for number in range(20):
+        cache.put(number, number, 60, [TEA], cache.generation, rows=10)
+    assert [number for number in range(20) if cache.get(number) is not None] == list(range(10, 20))
+    cache.put("empty", 0, 60, [TEA], cache.generation, rows=0)
+    cache.invalidate([TEA])
+    for number in range(10):
+        cache.put(number, number, 60, [TEA], cache.generation, rows=10)
+    assert len(cache) == 10, "what was dropped counts no more"
+
+
+def test_a_long_answer_is_not_kept_and_pushes_nothing_out() -> None:
+    cache: Cache[int] = Cache()
+    cache.put("short", 1, 60, [], cache.generation, rows=1_000)
+    cache.put("long", 2, 60, [], cache.generation, rows=1_001)
+    assert (cache.get("short"), cache.get("long")) == (1, None)
+
+
+def test_what_is_out_of_date_and_never_asked_for_again_does_not_stay(now: list[float]) -> None:
+    cache: Cache[int] = Cache()
+    for number in range(100):
+        cache.put(number, number, 1, [("item_id", str(number))], cache.generation, rows=10)
+    now[0] += 60
+    cache.put("new", 1, 60, [TEA], cache.generation)
+    assert len(cache) == 1
+    assert list(cache._keys_of_tag) == [TEA]
+    assert cache._rows == 1
+
+
+def test_nothing_of_a_dropped_value_stays_in_memory(now: list[float]) -> None:
+    cache: Cache[int] = Cache(size=10)
+    for number in range(1000):
+        cache.put(number, number, 1, [("item_id", str(number))], cache.generation)
+    now[0] += 2
+    for number in range(1000):
+        cache.get(number)
+    assert not cache._values
+    assert not cache._keys_of_tag
+
+
+def test_a_value_with_no_time_to_live_is_gone_at_once(now: list[float]) -> None:
+    cache: Cache[int] = Cache()
+    cache.put("a", 1, 0, (), cache.generation)
+    now[0] += 0.001
+    assert cache.get("a") is None
+
+
+def test_no_thread_reads_what_was_out_of_date_before_it_asked() -> None:
+    cache: Cache[int] = Cache(size=50)
+    stored = [0]  # what a query would see
+    touched = [0]  # the newest value whose touch is over
+    old: list[tuple[int, int]] = []
+    done = threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            generation, known = cache.generation, touched[0]
+            found = cache.get("a")
+            if found is None:
+                cache.put("a", stored[0], 60, [TEA], generation)
+            elif found < known:
+                old.append((found, known))
+
+    def fill() -> None:
+        for number in takewhile(lambda _: not done.is_set(), count()):
+            cache.put(number, number, 60, [MUG, ("item_id", str(number % 7))], cache.generation)
+
+    threads = [threading.Thread(target=work) for work in (ask, ask, ask, fill)]
+    for thread in threads:
+        thread.start()
+    for value in range(1, 3000):
+        stored[0] = value
+        cache.invalidate([TEA, MUG] if value % 2 else [TEA])
+        touched[0] = value
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert old == []
+    assert len(cache._values) <= 50

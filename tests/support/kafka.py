@@ -1,0 +1,73 @@
+"""Topics of a test's own on the broker of the session, and what is sent to them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from confluent_kafka import Producer
+
+from alsobought.kafka.client import topics
+from alsobought.settings import Settings
+from tests.support.brokers import Broker
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Two topics that nobody else uses, and the settings that name them."""
+
+    broker: Broker
+    name: str = field(default_factory=lambda: f"t{secrets.token_hex(4)}")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        return {
+            "kafka": self.broker.address,
+            "kafka_group": self.name,
+            "events_topic": f"{self.name}.events",
+            "items_topic": f"{self.name}.items",
+        }
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {f"ALSOBOUGHT_{name.upper()}": value for name, value in self.settings.items()}
+
+    def make(self) -> None:
+        topics(Settings(**self.settings))  # type: ignore[arg-type]
+
+    def send(self, *messages: Any, items: bool = False, partition: int | None = None) -> None:
+        """Objects or bytes, each under the key of its user; or all to one partition, whatever their key."""
+        send(self.broker, self.settings["items_topic" if items else "events_topic"], messages, partition)
+
+
+def send(broker: Broker, topic: str, messages: Sequence[Any], partition: int | None = None) -> None:
+    """Returns when the broker has all of them. Not idempotent: that takes half a second to begin, and the log says what it has."""
+    configuration = {"bootstrap.servers": broker.address, "acks": "all", "max.in.flight": 1, "log_level": 0}
+    producer = Producer({**configuration, "partitioner": "murmur2_random", "linger.ms": 5})
+    refused: list[Any] = []
+    for message in messages:
+        body = message if isinstance(message, bytes) else json.dumps(message).encode()
+        key = message.get("user_id", "") if isinstance(message, dict) else ""
+        where = {} if partition is None else {"partition": partition}
+        told = lambda error, _: refused.append(error) if error else None  # noqa: E731
+        while True:
+            try:
+                producer.produce(topic, body, key=key, on_delivery=told, **where)  # type: ignore[arg-type]
+                break
+            except BufferError:
+                producer.poll(0.1)
+    assert producer.flush(60) == 0
+    assert not refused
+
+
+def until(found: Callable[[], bool], seconds: float = 30.0, every: float = 0.05) -> float:
+    """Waits for something; the seconds it took."""
+    began = time.monotonic()
+    while not found():
+        assert time.monotonic() < began + seconds
+        time.sleep(every)
+    return time.monotonic() - began

@@ -1,0 +1,214 @@
+"""Kept answers over HTTP: an event makes fresh exactly what it touched, and whoever asks for fresh gets fresh."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import SimpleNamespace
+
+import pytest
+from flask.testing import FlaskClient
+
+from alsobought.errors import WarehouseFault
+from alsobought.service.service import Service
+from alsobought.serving.invalidation import Invalidator
+from alsobought.web.factory import create_app
+from tests.support.web import VIEW, buy, emptied
+
+
+@pytest.fixture(scope="module")
+def filled(make_shared_shop: Callable[..., Service]) -> Service:
+    return make_shared_shop()
+
+
+@pytest.fixture
+def shop(filled: Service) -> Service:
+    """The shop of this module, emptied."""
+    return emptied(filled)
+
+
+@pytest.fixture
+def _nothing_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that trending fills is kept as short a while as trending is."""
+    monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: 0.0))
+
+
+def partners(client: FlaskClient, item: str, **headers: str) -> list[str]:
+    got = client.get(f"/pipes/also_bought?item_id={item}", headers=headers)
+    body = json.loads(got.text)
+    return sorted(row["other_item_id"] for row in body["data"] if row["source"] == "also_bought")
+
+
+def for_you(client: FlaskClient, user: str, **headers: str) -> set[str]:
+    body = json.loads(client.get(f"/pipes/for_you?user_id={user}", headers=headers).text)
+    return {row["item_id"] for row in body["data"] if row["source"] == "for_you"}
+
+
+def know(client: FlaskClient, *items: str) -> None:
+    """Before an answer is kept: an id that was never seen drops all that is kept."""
+    client.post("/events?wait=true", json=[VIEW | {"user_id": "first", "item_id": item} for item in items])
+
+
+def forget_all_pairs(shop: Service) -> None:
+    """Behind the back of whoever keeps answers: an answer that still has pairs was kept."""
+    shop.warehouse.command(f"truncate table {shop.warehouse.database}.co_baskets")
+
+
+@pytest.mark.usefixtures("_nothing_grows_old")
+def test_an_event_refreshes_what_goes_with_its_items_and_leaves_the_rest_kept(
+    client: FlaskClient, shop: Service
+) -> None:
+    know(client, "tea", "mug", "lamp", "bulb", "honey")
+    buy(client, "o1", "tea", "mug")
+    buy(client, "o2", "lamp", "bulb")
+    assert (partners(client, "tea"), partners(client, "lamp")) == (["mug"], ["bulb"])
+    forget_all_pairs(shop)
+    assert (partners(client, "tea"), partners(client, "lamp")) == (["mug"], ["bulb"])
+    buy(client, "o3", "tea", "honey")
+    assert partners(client, "tea") == ["honey"]
+    assert partners(client, "lamp") == ["bulb"]
+
+
+def test_a_late_line_of_an_order_refreshes_what_goes_with_its_earlier_lines(client: FlaskClient) -> None:
+    know(client, "tea", "mug", "spoon")
+    buy(client, "o1", "tea", "mug")
+    assert partners(client, "tea") == ["mug"]
+    buy(client, "o1", "spoon")
+    assert partners(client, "tea") == ["mug", "spoon"]
+
+
+def restarted(shop: Service) -> FlaskClient:
+    """The endpoints of the same warehouse after a restart: nothing is remembered or kept."""
+    shop.cache.clear()
+    shop.writer.on_stored = Invalidator(shop.warehouse, shop.cache)
+    return create_app(shop).test_client()
+
+
+def test_after_a_restart_a_late_line_refreshes_what_goes_with_the_earlier_lines(
+    client: FlaskClient, shop: Service
+) -> None:
+    know(client, "tea", "mug", "spoon", "cup")
+    buy(client, "o1", "tea", "mug")
+    client = restarted(shop)
+    assert (partners(client, "tea"), partners(client, "mug")) == (["mug"], ["tea"])
+    buy(client, "o1", "spoon")
+    assert (partners(client, "tea"), partners(client, "mug")) == (["mug", "spoon"], ["spoon", "tea"])
+    buy(client, "o1", "cup")
+    assert (partners(client, "tea"), partners(client, "spoon")) == (["cup", "mug", "spoon"], ["cup", "mug", "tea"])
+
+
+def test_an_order_that_grew_while_nothing_was_kept_is_known_whole_later(client: FlaskClient, shop: Service) -> None:
+    know(client, "tea", "mug", "spoon", "cup")
+    buy(client, "o1", "tea", "mug")
+    client = restarted(shop)
+    buy(client, "o1", "spoon")
+    assert partners(client, "tea") == ["mug", "spoon"]
+    buy(client, "o1", "cup")
+    assert partners(client, "tea") == ["cup", "mug", "spoon"]
+
+
+def test_many_orders_later_a_late_line_still_refreshes_the_earlier_lines(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alsobought.serving.invalidation.ORDERS", 2)
+    know(client, "tea", "mug", "spoon")
+    buy(client, "o1", "tea", "mug")
+    for order in ("o2", "o3", "o4"):
+        buy(client, order, "cup")
+    assert partners(client, "tea") == ["mug"]
+    buy(client, "o1", "spoon")
+    assert partners(client, "tea") == ["mug", "spoon"]
+
+
+@pytest.mark.usefixtures("_nothing_grows_old")
+def test_the_same_order_id_of_another_person_is_another_order(client: FlaskClient, shop: Service) -> None:
+    know(client, "tea", "mug", "spoon")
+    buy(client, "o1", "tea", "mug", user="ada")
+    client = restarted(shop)
+    assert partners(client, "tea") == ["mug"]
+    forget_all_pairs(shop)
+    buy(client, "o1", "spoon", user="bob")
+    assert partners(client, "tea") == ["mug"], "nothing touched it"
+
+
+def test_orders_that_cannot_be_read_cost_the_kept_answers_and_not_the_batch(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    know(client, "tea", "mug", "spoon")
+    buy(client, "o1", "tea", "mug")
+    client = restarted(shop)
+    assert partners(client, "tea") == ["mug"]
+
+    def fail(*_: object) -> None:
+        raise WarehouseFault("no")
+
+    monkeypatch.setattr(Invalidator, "_ask", fail)
+    buy(client, "o1", "spoon")
+    assert partners(client, "tea") == ["mug", "spoon"]
+
+
+def test_an_event_refreshes_its_person_and_leaves_the_others_kept(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: 0.0))  # nothing grows old
+    know(client, "tea", "mug", "lamp", "bulb", "shade")
+    buy(client, "o1", "tea", "mug", user="someone")
+    buy(client, "o2", "lamp", "bulb", user="someone")
+    for user in ("ada", "bob"):
+        client.post("/events", json=VIEW | {"user_id": user})
+        assert for_you(client, user) == {"mug"}
+    forget_all_pairs(shop)
+    buy(client, "o3", "lamp", "shade", user="someone")
+    client.post("/events", json=VIEW | {"user_id": "ada", "item_id": "lamp"})
+    assert for_you(client, "ada") == {"shade"}
+    assert for_you(client, "bob") == {"mug"}
+
+
+def test_no_cache_passes_over_what_was_kept(client: FlaskClient, shop: Service) -> None:
+    buy(client, "o1", "tea", "mug")
+    assert partners(client, "tea") == ["mug"]
+    forget_all_pairs(shop)
+    assert partners(client, "tea") == ["mug"]
+    assert partners(client, "tea", **{"Cache-Control": "no-cache"}) == []
+    assert partners(client, "tea") == [], "and what it found is what is kept now"
+
+
+def test_a_kept_answer_has_the_request_id_of_its_own_request(client: FlaskClient) -> None:
+    ids = [
+        json.loads(client.get("/pipes/trending", headers={"X-Request-Id": one}).text)["request_id"]
+        for one in ("a", "b")
+    ]
+    assert ids == ["a", "b"]
+
+
+def test_an_answer_of_a_pipe_and_its_fallbacks_is_kept_as_long_as_the_shortest_of_them_allows(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the fallback had no rows to give: it may have some soon."""
+    clock = [1000.0]
+    monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    assert json.loads(client.get("/pipes/also_bought?item_id=tea").text)["rows"] == 0
+    client.post("/events?wait=true", json=VIEW | {"item_id": "lamp"})
+    clock[0] += 1
+    assert json.loads(client.get("/pipes/also_bought?item_id=tea").text)["pipe"]["fallback"] == "trending"
+
+
+def test_other_parameters_are_another_answer(client: FlaskClient) -> None:
+    buy(client, "o1", "tea", "mug", "spoon")
+    rows = [json.loads(client.get(f"/pipes/also_bought?item_id=tea&limit={n}").text)["rows"] for n in (2, 1, 2)]
+    assert rows == [2, 1, 2]
+
+
+@pytest.mark.usefixtures("_nothing_grows_old")
+def test_what_goes_with_an_item_for_a_person_is_fresh_once_they_did_something(client: FlaskClient) -> None:
+    know(client, "tea", "mug", "pot")
+    for order, other in (("o1", "mug"), ("o2", "pot")):
+        buy(client, order, "tea", other, user="bob")
+    path = "/pipes/also_bought?item_id=tea&user_id=ada&leave_out=bought&limit=2"
+
+    def shown() -> set[str]:
+        return {row["other_item_id"] for row in json.loads(client.get(path).text)["data"]}
+
+    assert shown() == {"mug", "pot"}
+    buy(client, "o3", "mug", user="ada")
+    assert shown() == {"pot"}

@@ -1,0 +1,290 @@
+"""What POST /events takes and refuses: the good is stored as it was sent, the bad is told with its place and its field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from alsobought.service.service import Service
+from alsobought.web.factory import create_app
+from tests.support.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
+
+
+@pytest.fixture(scope="module")
+def filled(make_shared_shop: Callable[..., Service]) -> Service:
+    return make_shared_shop(max_event_bytes=2_000, max_body_bytes=100_000)
+
+
+@pytest.fixture
+def shop(filled: Service) -> Service:
+    """The shop of this module, emptied. Events of up to 2,000 bytes, bodies of up to 100,000."""
+    return emptied(filled)
+
+
+# Bodies
+
+
+@pytest.mark.parametrize(
+    ("body", "items"),
+    [
+        (json.dumps(VIEW), ["tea"]),
+        (json.dumps(VIEW, indent=4), ["tea"]),
+        (f"\r\n{json.dumps(VIEW, indent=1)}\r\n\r\n", ["tea"]),
+        (json.dumps([VIEW, VIEW | {"item_id": "mug"}]), ["tea", "mug"]),
+        (json.dumps([VIEW, VIEW | {"item_id": "mug"}], indent=2), ["tea", "mug"]),
+        (json.dumps(VIEW) + "\n" + json.dumps(VIEW | {"item_id": "mug"}), ["tea", "mug"]),
+        (json.dumps(VIEW) + "\r\n\n  " + json.dumps(VIEW | {"item_id": "mug"}) + "\n", ["tea", "mug"]),
+    ],
+    ids=["object", "pretty object", "object in blank lines", "array", "pretty array", "lines", "lines and blank lines"],
+)
+def test_an_object_an_array_and_lines_are_all_taken(
+    client: FlaskClient, shop: Service, body: str, items: list[str]
+) -> None:
+    got = client.post("/events", data=body.encode())
+    taken = json.loads(got.text)
+    assert got.status_code == 202
+    assert list(taken) == ["accepted", "rejected", "rejected_total", "repeats", "request_id"]
+    assert (taken["accepted"], taken["rejected"], taken["repeats"]) == (len(items), [], 0)
+    assert stored(shop) == items
+
+
+def test_an_event_is_stored_as_it_was_sent(client: FlaskClient, shop: Service) -> None:
+    event = {
+        "event_id": f"e{AWKWARD}",
+        "event_type": "purchase",
+        "user_id": f"u{AWKWARD}",
+        "session_id": f"s{AWKWARD}",
+        "item_id": f"i{AWKWARD}",
+        "category": f"c{AWKWARD}",
+        "order_id": f"o{AWKWARD}",
+        "order_size": 2**31 - 1,
+        "quantity": 0,
+        "price": 1e12,
+        "timestamp": "2025-12-31T23:30:00.125-02:00",
+        "properties": {"tab\t": [1, None, {"é": "\0"}], "big": 12345678901234567890123},
+    }
+    assert client.post("/events", json=event).status_code == 202
+    columns = "event_id, user_id, session_id, item_id, category, order_id, order_size, quantity, price, timestamp"
+    (row,) = stored(shop, f"{columns}, properties")
+    assert row[:6] == [f"{letter}{AWKWARD}" for letter in "eusico"]
+    assert row[6:10] == [2**31 - 1, 0, 1e12, "2026-01-01 01:30:00.125"]
+    assert json.loads(row[10]) == event["properties"]
+
+
+def test_what_was_left_out_gets_its_default(client: FlaskClient, shop: Service) -> None:
+    client.post("/events", json=VIEW)
+    columns = "event_id, source, offset, seq, quantity, price, timestamp, ingested_at, category, order_id, properties"
+    ((event_id, source, offset, seq, *rest),) = stored(shop, columns)
+    assert event_id == f"post:{offset}"
+    assert (source, offset) == ("post", seq)
+    assert rest == [1, 0, "2026-01-01 12:00:00.000", "2026-01-01 12:00:00.000", "", "", ""]
+
+
+def test_waiting_is_answered_with_200_and_the_answer_shows_it(client: FlaskClient) -> None:
+    assert client.post("/events?wait=true", json=VIEW | {"item_id": "never seen"}).status_code == 200
+    assert client.post("/events?wait=1", json=VIEW).status_code == 200
+    assert client.post("/events?wait=false", json=VIEW).status_code == 202
+    viewed = json.loads(client.get("/pipes/recently_viewed?user_id=u").text)["data"]
+    assert [row["item_id"] for row in viewed] == ["tea", "never seen"]
+
+
+def test_a_guest_is_known_by_the_session(client: FlaskClient, shop: Service) -> None:
+    guest = {"event_type": "view", "session_id": "s1", "item_id": "tea"}
+    client.post("/events", json=[guest, guest | {"user_id": "u", "item_id": "mug"}])
+    assert stored(shop, "user_id, session_id") == [["s1", "s1"], ["u", "s1"]]
+    viewed = json.loads(client.get("/pipes/recently_viewed?user_id=s1").text)["data"]
+    assert [row["item_id"] for row in viewed] == ["tea"]
+
+
+def test_the_common_forms_of_iso_8601_are_taken(client: FlaskClient, shop: Service) -> None:
+    forms = {
+        "2025-12-31": "2025-12-31 00:00:00.000",
+        "2025-12-31 10:30": "2025-12-31 10:30:00.000",
+        "2025-12-31T10:30": "2025-12-31 10:30:00.000",
+        "2025-12-31T10:30+02:00": "2025-12-31 08:30:00.000",
+        "2025-12-31T10:30:05.5+0200": "2025-12-31 08:30:05.500",
+        "20251231T103005Z": "2025-12-31 10:30:05.000",
+    }
+    got = client.post("/events", json=[VIEW | {"timestamp": form} for form in forms])
+    assert refused(got) == []
+    assert stored(shop, "timestamp, item_id") == [[time, "tea"] for time in forms.values()]
+
+
+def test_an_event_with_another_time_is_checked_like_any_other(client: FlaskClient) -> None:
+    got = client.post(
+        "/events", json=[VIEW, VIEW | {"timestamp": "2025-12-31", "item_id": 7}, VIEW | {"timestamp": "1970-01-01"}]
+    )
+    assert refused(got) == [(1, "item_id: expected `str`, got `int`"), (2, "timestamp: 1970-01-01 is before 1971")]
+
+
+# Rejects
+
+FAULTS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown type": ({"event_type": "buy"}, "event_type: 'buy' is not one of add_to_cart, click, "),
+    "empty type": ({"event_type": ""}, "event_type: expected `str` of length >= 1"),
+    "empty item": ({"item_id": ""}, "item_id: expected `str` of length >= 1"),
+    "long id": ({"user_id": "u" * 257}, "user_id: expected `str` of length <= 256"),
+    "nobody": ({"user_id": ""}, "user_id: missing; a guest needs a session_id instead"),
+    "text wanted": ({"item_id": 7}, "item_id: expected `str`, got `int`"),
+    "null": ({"item_id": None}, "item_id: expected `str`, got `null`"),
+    "whole wanted": ({"quantity": 1.5}, "quantity: expected `int`, got `float`"),
+    "a switch": ({"quantity": True}, "quantity: expected `int`, got `bool`"),
+    "number as text": ({"price": "3"}, "price: expected `float`, got `str`"),
+    "object wanted": ({"properties": [1]}, "properties: expected `object`, got `array`"),
+    "unknown field": ({"colour": "red"}, "colour: not a field of this object; put your own fields under properties"),
+    "negative": ({"quantity": -1}, "quantity: expected `int` >= 0"),
+    "wraps": ({"order_size": 2**40}, "order_size: expected `int` <= 2147483647"),
+    "wraps far": ({"order_size": 10**400}, "order_size: expected `int` <= 2147483647"),
+    "negative price": ({"price": -0.01}, "price: expected `float` >= 0.0"),
+    "huge price": ({"price": 1e13}, "price: expected `float` <= 1000000000000.0"),
+    "no time": ({"timestamp": "yesterday"}, 'timestamp: "yesterday" is not a time like 2026-01-31T12:00:00Z'),
+    "milliseconds": ({"timestamp": 1767268800000}, "timestamp: 1767268800000 is not a time like 2026-01-31T12:00:00Z"),
+    "too old": ({"timestamp": "1970-12-31T23:59:59Z"}, "timestamp: 1970-12-31 is before 1971"),
+    "too far ahead": (
+        {"timestamp": "2026-01-02T12:00:01Z"},
+        "timestamp: 2026-01-02T12:00:01Z is more than a day ahead",
+    ),
+    "ahead by its zone": ({"timestamp": "2026-01-02T12:00:00-01:00"}, "timestamp: "),
+    "NUL": ({"user_id": "a\0b"}, "user_id: holds a NUL character"),
+    "NUL in an order": ({"order_id": "\0"}, "order_id: holds a NUL character"),
+    "too large": ({"properties": {"text": "x" * 2_000}}, "2,084 bytes; at most 2,000 are accepted"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_bad_event_is_told_by_place_and_field_and_its_neighbours_are_stored(
+    client: FlaskClient, shop: Service, fault: str
+) -> None:
+    change, problem = FAULTS[fault]
+    got = client.post("/events", json=[VIEW, VIEW | change, VIEW | {"item_id": "mug"}])
+    assert got.status_code == 202
+    assert json.loads(got.text)["accepted"] == 2
+    ((index, told),) = refused(got)
+    assert index == 1
+    assert told.startswith(problem)
+    assert stored(shop) == ["tea", "mug"]
+
+
+@pytest.mark.parametrize("raw", ['{"price": NaN}', '{"price": Infinity}', '{"price": 1e400}', '{"item_id": "\\ud800"}'])
+def test_what_json_has_no_word_for_is_refused_and_its_neighbours_are_stored(
+    client: FlaskClient, shop: Service, raw: str
+) -> None:
+    bad = json.dumps(VIEW)[:-1] + ", " + raw[1:]
+    got = client.post("/events", data=f"{json.dumps(VIEW)}\n{bad}\n{json.dumps(VIEW)}")
+    assert [index for index, _ in refused(got)] == [1]
+    assert stored(shop) == ["tea", "tea"]
+
+
+def test_the_edges_of_every_range_are_accepted(client: FlaskClient, shop: Service) -> None:
+    edges: list[dict[str, Any]] = [
+        {"quantity": 0, "price": 0, "order_size": 0},
+        {"quantity": 2**31 - 1, "price": 1e12},
+        {"timestamp": "1971-01-01T00:00:00Z"},
+        {"timestamp": "2026-01-02T12:00:00Z"},
+        {"timestamp": "2026-01-02T12:00:00"},
+        {"user_id": "é" * 256},
+        {"properties": {}},
+    ]
+    got = client.post("/events", json=[VIEW | edge for edge in edges])
+    assert (json.loads(got.text)["accepted"], refused(got)) == (len(edges), [])
+    assert stored(shop, "timestamp, quantity")[2:4] == [["1971-01-01 00:00:00.000", 1], ["2026-01-02 12:00:00.000", 1]]
+    assert wrong(shop) == {}
+
+
+def test_among_many_faults_each_is_told_with_its_place(client: FlaskClient, shop: Service) -> None:
+    lines = [
+        json.dumps(VIEW),
+        "nonsense",
+        json.dumps(VIEW),
+        "{",
+        '"text"',
+        json.dumps(VIEW),
+        "[]",
+        b"\xff".decode("latin1"),
+    ]
+    got = client.post("/events", data="\n".join(lines).encode("latin1"))
+    assert got.status_code == 202
+    assert [index for index, _ in refused(got)] == [1, 3, 4, 6, 7]
+    assert len(stored(shop)) == 3
+
+
+def test_with_none_good_it_is_400_with_every_reason(client: FlaskClient, shop: Service) -> None:
+    got = client.post("/events", json=[{}, VIEW | {"quantity": -1}])
+    error = error_of(got)
+    assert (got.status_code, error["code"]) == (400, "bad_events")
+    assert error["details"] == [
+        {"param": "[0]", "problem": "event_type: missing"},
+        {"param": "[1]", "problem": "quantity: expected `int` >= 0"},
+    ]
+    assert stored(shop) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        (b"", "bad_request", "the body is empty"),
+        (b" \n\t\r\n", "bad_request", "the body is empty"),
+        (b"[]", "bad_request", "the body is empty"),
+        (b"[1,", "bad_request", "the body is not JSON"),
+        (b"[" * 50_000, "bad_request", "the body is not JSON"),
+        (b"hello", "bad_events", "no event could be accepted: not JSON"),
+        (b"\xff\xfe", "bad_events", "no event could be accepted: not JSON"),
+        (b"null", "bad_events", "no event could be accepted: expected `object`"),
+        (b"{}", "bad_events", "no event could be accepted: event_type: missing"),
+        (b'{"event_type": "view",\n"item_id": "tea"', "bad_events", "no event of 2 could be accepted: not JSON"),
+    ],
+)
+def test_a_body_without_an_event_is_the_callers_fault(
+    client: FlaskClient, body: bytes, code: str, message: str
+) -> None:
+    got = client.post("/events", data=body)
+    assert (got.status_code, error_of(got)["code"]) == (400, code)
+    assert error_of(got)["message"].startswith(message)
+
+
+def test_an_event_nested_beyond_reason_is_refused_alone(make_shop: Callable[..., Service]) -> None:
+    shop = make_shop()
+    deep = json.dumps(VIEW)[:-1] + ', "properties": ' + '{"a":' * 9_000 + "1" + "}" * 9_001
+    got = create_app(shop).test_client().post("/events", data=f"{json.dumps(VIEW)}\n{deep}")
+    assert [index for index, _ in refused(got)] == [1]
+    assert stored(shop) == ["tea"]
+
+
+def test_a_body_beyond_the_limit_is_413_and_nothing_of_it_is_stored(client: FlaskClient, shop: Service) -> None:
+    for path in ("/events", "/items", "/pipes/trending"):
+        got = client.post(path, data=json.dumps(VIEW).encode() + b" " * 100_000)
+        assert (got.status_code, error_of(got)["code"]) == (413, "too_large")
+        assert "100,000 bytes" in error_of(got)["message"]
+    assert stored(shop) == []
+
+
+def test_more_event_types_come_from_a_setting(make_shop: Callable[..., Service]) -> None:
+    client = create_app(make_shop(event_types="rent, give_back")).test_client()
+    assert client.post("/events", json=VIEW | {"event_type": "give_back"}).status_code == 202
+    assert client.post("/events", json=VIEW | {"event_type": "giveback"}).status_code == 400
+
+
+def test_of_many_refused_a_hundred_are_listed_and_all_are_counted(client: FlaskClient) -> None:
+    got = client.post("/events", data="{}\n" * 300 + json.dumps(VIEW))
+    body = json.loads(got.text)
+    assert (got.status_code, body["accepted"], body["rejected_total"]) == (202, 1, 300)
+    assert [one["index"] for one in body["rejected"]] == list(range(100))
+
+    error = error_of(client.post("/events", data="{}\n" * 300))
+    assert error["message"].startswith("no event of 300 could be accepted")
+    assert len(error["details"]) == 100
+
+
+def test_a_page_of_another_site_posts_nothing(make_shop: Callable[..., Service]) -> None:
+    """Unless it is named; programs send no Origin."""
+    client = create_app(make_shop(cors="https://shop.example")).test_client()
+    merge = '{"guest_id": "g", "user_id": "u"}'
+    for origin, status in (("https://evil.example", 403), ("null", 403), ("https://shop.example", 200), ("", 200)):
+        headers = {"Origin": origin, "Content-Type": "text/plain"} if origin else {}
+        assert client.post("/users/merge", data=merge, headers=headers).status_code == status
+        assert client.post("/events?wait=true", json=VIEW, headers=headers).status_code == status
+        assert client.post("/items?wait=true", json={"item_id": "tea"}, headers=headers).status_code == status

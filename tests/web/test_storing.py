@@ -1,0 +1,326 @@
+"""What was accepted is stored once, whatever the warehouse does meanwhile; items, and the category events get of them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from alsobought.errors import NotStored
+from alsobought.events import Event, Item
+from alsobought.service.service import Service
+from alsobought.service.sinks import WriterSink
+from alsobought.web.factory import create_app
+from alsobought.writer.submission import Submission
+from alsobought.writer.writer import Writer
+from tests.support.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
+
+
+@pytest.fixture(scope="module")
+def filled(make_shared_shop: Callable[..., Service]) -> Service:
+    return make_shared_shop(queue_rows=3)
+
+
+@pytest.fixture
+def shop(filled: Service) -> Service:
+    """The shop of this module, emptied. Three events may wait for its writer."""
+    return emptied(filled)
+
+
+def test_the_same_event_id_counts_once_however_it_comes_again(make_shop: Callable[..., Service]) -> None:
+    shop = make_shop()
+    client = create_app(shop).test_client()
+    event = VIEW | {"event_id": "e1"}
+    assert [json.loads(client.post("/events", json=body).text)["repeats"] for body in ([event, event], event)] == [1, 1]
+    assert stored(shop, "event_id") == ["e1"]
+
+    shop.writer.stop()
+    writer = Writer(shop.warehouse, shop.settings, shop.clock)
+    restarted = replace(shop, writer=writer, sink=WriterSink(writer))
+    writer.start()
+    try:
+        got = create_app(restarted).test_client().post("/events", json=[event, VIEW | {"event_id": "e2"}])
+        assert (json.loads(got.text)["accepted"], json.loads(got.text)["repeats"]) == (2, 1)
+    finally:
+        writer.stop()
+    assert stored(shop, "event_id") == ["e1", "e2"]
+    assert wrong(shop) == {}
+
+
+def test_a_repeat_under_another_user_or_item_is_a_repeat(client: FlaskClient, shop: Service) -> None:
+    event = VIEW | {"event_id": "e1"}
+    got = client.post("/events", json=[event, event | {"user_id": "v"}, event | {"item_id": "mug"}])
+    assert json.loads(got.text)["repeats"] == 2
+    assert json.loads(client.post("/events", json=event | {"user_id": "w"}).text)["repeats"] == 1
+    assert stored(shop, "user_id, item_id") == [["u", "tea"]]
+
+
+def test_events_without_an_id_are_all_kept(client: FlaskClient, shop: Service) -> None:
+    assert client.post("/events", json=[VIEW, VIEW]).status_code == 202
+    assert client.post("/events", json=VIEW).status_code == 202
+    assert stored(shop) == ["tea"] * 3
+    assert len(set(stored(shop, "event_id"))) == 3
+
+
+def test_many_at_once_are_all_stored_and_counted(make_shop: Callable[..., Service]) -> None:
+    shop = make_shop(threads=10)  # a place for each of the eight, however slow the engine
+    app = create_app(shop)
+
+    def order(number: int) -> int:
+        line = {
+            "event_type": "purchase",
+            "user_id": f"u{number % 3}",
+            "order_id": f"o{number}",
+            "event_id": f"{number}",
+        }
+        lines = [line | {"item_id": item, "event_id": f"{number}-{item}"} for item in ("tea", "mug", f"i{number}")]
+        return app.test_client().post("/events", json=lines).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(order, range(40))) == {202}
+    assert len(stored(shop)) == 120
+    assert len(set(stored(shop, "seq"))) == 120
+    assert wrong(shop) == {}
+
+
+# Trouble
+
+
+class Held:
+    """A warehouse whose next insert waits until it is let go."""
+
+    def __init__(self, shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.reached, self.go = threading.Event(), threading.Event()
+        insert = shop.writer._insert
+
+        def wait(*arguments: Any, **named: Any) -> None:
+            self.reached.set()
+            assert self.go.wait(30)
+            insert(*arguments, **named)
+
+        monkeypatch.setattr(shop.writer, "_insert", wait)
+
+
+def test_a_full_queue_sends_callers_away_until_it_has_room(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = Held(shop, monkeypatch)
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(create_app(shop).test_client().post, "/events", json=[VIEW, VIEW])
+        try:
+            assert held.reached.wait(30)
+            got = client.post("/events", json=[VIEW, VIEW])
+            assert (got.status_code, error_of(got)["code"]) == (503, "busy")
+            assert int(got.headers["Retry-After"]) >= 1
+            assert json.loads(client.get("/readyz").text)["waiting"] == 2
+        finally:
+            held.go.set()
+        assert first.result().status_code == 202
+    assert client.post("/events", json=[VIEW, VIEW]).status_code == 202
+    assert stored(shop) == ["tea"] * 4
+
+
+def test_posts_that_wait_for_a_stuck_writer_leave_threads_for_readers(
+    make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make_shop(threads=4)
+    app = create_app(shop)
+    held = Held(shop, monkeypatch)
+    with ThreadPoolExecutor(2) as threads:
+        waiting = [threads.submit(app.test_client().post, "/events", json=VIEW) for _ in range(2)]
+        try:
+            assert held.reached.wait(30)
+            while shop.writer.waiting < 2:
+                time.sleep(0.01)
+            for path, seconds in (("/events", 3.0), ("/items", 0.5), ("/events", 0.5)):
+                started = time.monotonic()
+                got = app.test_client().post(path, json=VIEW)
+                assert (got.status_code, error_of(got)["code"]) == (503, "busy")
+                assert int(got.headers["Retry-After"]) >= 1
+                assert time.monotonic() - started < seconds, "only the first waits for a place"
+            assert app.test_client().get("/pipes/trending").status_code == 200
+        finally:
+            held.go.set()
+        assert [one.result().status_code for one in waiting] == [202, 202]
+    assert app.test_client().post("/events", json=VIEW).status_code == 202
+    assert stored(shop) == ["tea"] * 3, "nothing of a refused post is stored"
+
+
+def test_with_one_thread_one_post_is_taken(make_shop: Callable[..., Service]) -> None:
+    assert create_app(make_shop(threads=1)).test_client().post("/events", json=VIEW).status_code == 202
+
+
+def test_the_writer_lives_when_a_batch_cannot_be_gathered(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OverflowError("timeout value is too large")
+
+    monkeypatch.setattr(shop.writer, "_gather", fail)
+    assert [client.post("/events", json=VIEW).status_code for _ in range(2)] == [202, 202]
+    assert stored(shop) == ["tea", "tea"]
+
+
+def test_more_than_the_queue_holds_is_taken_by_an_idle_writer(client: FlaskClient, shop: Service) -> None:
+    assert client.post("/events", json=[VIEW] * 10).status_code == 202
+    assert len(stored(shop)) == 10
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_events_the_warehouse_refused_are_stored_once_when_they_are_sent_again(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """It may refuse before it has a batch, or after: then `events` has it, and the views get it before anything else is stored."""
+    insert = shop.writer._insert
+    tokens: list[str] = []
+
+    def refuse(table: str, lines: bytes, token: str) -> None:
+        tokens.append(token)
+        if when == "after":
+            insert(table, lines, token)
+        raise NotStored("Code: 243. DB::Exception: cannot reserve 1.00 MiB")
+
+    line = {"event_type": "purchase", "user_id": "u", "order_id": "o"}
+    order = [line | {"event_id": "e1", "item_id": "tea"}, line | {"event_id": "e2", "item_id": "mug"}]
+    view = VIEW | {"event_id": "e3"}
+    monkeypatch.setattr(shop.writer, "_insert", refuse)
+    for body in (order, view):
+        got = client.post("/events", json=body)
+        assert (got.status_code, error_of(got)["code"]) == (503, "not_stored")
+        assert got.headers["Retry-After"]
+        assert "DB::" not in got.text
+    assert len(tokens) > len(set(tokens)), "a refused batch is tried again with its own token"
+
+    monkeypatch.setattr(shop.writer, "_insert", insert)
+    got = client.post("/events", json=[*order, view])
+    assert (json.loads(got.text)["accepted"], json.loads(got.text)["repeats"]) == (3, 3 if when == "after" else 0)
+    assert stored(shop, "event_id") == ["e1", "e2", "e3"]
+    assert wrong(shop) == {}
+
+
+def test_a_token_without_its_rows_is_not_taken_for_a_stored_batch(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first insert fails and leaves its token behind; with it the next says OK and stores nothing."""
+    insert, batches = shop.writer._insert, itertools.count()
+
+    def forget(*_: object) -> None:
+        if not next(batches):
+            raise NotStored("Code: 243. DB::Exception: cannot reserve 1.00 MiB")
+
+    monkeypatch.setattr(shop.writer, "_insert", forget)
+    assert client.post("/events", json=VIEW).status_code == 503
+    monkeypatch.setattr(shop.writer, "_insert", insert)
+    assert client.post("/events", json=VIEW).status_code == 202
+    assert stored(shop) == ["tea"]
+
+
+def test_items_the_warehouse_refused_are_told_as_not_stored(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise NotStored("DB::Exception: no")
+
+    monkeypatch.setattr(shop.writer, "_insert", refuse)
+    got = client.post("/items", json={"item_id": "tea"})
+    assert (got.status_code, error_of(got)["code"]) == (503, "not_stored")
+    assert "DB::" not in got.text
+    monkeypatch.undo()
+    assert client.post("/items", json={"item_id": "tea"}).status_code == 202
+
+
+# Items
+
+
+def items(shop: Service) -> list[list[Any]]:
+    columns = "item_id, title, category, brand, price, available, image, attributes"
+    return shop.warehouse.trusted_rows(
+        f"select {columns} from {shop.warehouse.database}.items final order by item_id"
+    ).data
+
+
+def test_an_item_replaces_the_earlier_one_whole(client: FlaskClient, shop: Service) -> None:
+    full = {"item_id": "tea", "title": AWKWARD, "category": "Kitchen/Tea", "brand": "Sora", "price": 8.9}
+    more = {"available": False, "image": "https://x.example/tea.png", "attributes": {"leaf": AWKWARD}}
+    assert client.post("/items", json=full | more).status_code == 202
+    expected = ["tea", AWKWARD, "Kitchen/Tea", "Sora", 8.9, False, "https://x.example/tea.png", {"leaf": AWKWARD}]
+    assert items(shop) == [expected]
+    assert (
+        client.post("/items?wait=true", json=[{"item_id": "tea", "brand": "x"}, {"item_id": "tea"}]).status_code == 200
+    )
+    assert items(shop) == [["tea", "", "", "", 0, True, "", {}]]
+
+
+def test_an_item_shows_in_answers_at_once(client: FlaskClient) -> None:
+    client.post("/items", json={"item_id": "tea", "title": "Green"})
+    client.post("/events", json=VIEW)
+
+    def shown() -> str:
+        title: str = json.loads(client.get("/pipes/recently_viewed?user_id=u").text)["data"][0]["title"]
+        return title
+
+    assert shown() == "Green"
+    client.post("/items", json={"item_id": "tea", "title": "Black"})
+    assert shown() == "Black"
+
+
+def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskClient, shop: Service) -> None:
+    client.post("/events", json=VIEW)
+    client.post("/items", json={"item_id": "tea", "category": "Kitchen/Tea"})
+    client.post("/events", json=[VIEW, VIEW | {"category": "Gifts"}, VIEW | {"item_id": "unknown"}])
+    client.post("/items", json={"item_id": "tea", "category": "Sale"})
+    client.post("/events", json=VIEW)
+    assert stored(shop, "category") == ["", "Kitchen/Tea", "Gifts", "", "Sale"]
+    assert wrong(shop) == {}
+
+
+def test_events_right_behind_an_item_get_its_category(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alsobought.storage.catalogue.SECONDS", 60.0)  # no other reason to read the catalogue again
+    held = Held(shop, monkeypatch)
+    view = Event(event_type="view", user_id="u", item_id="tea")
+    shop.writer.submit(Submission([view]))
+    assert held.reached.wait(30)
+    shop.writer.submit(Submission([Item(item_id="tea", category="Kitchen/Tea")]))
+    behind = shop.writer.submit(Submission([view]))
+    held.go.set()
+    assert behind.result(30).rows == 1
+    assert stored(shop, "category") == ["", "Kitchen/Tea"]
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"item_id": ""}, "item_id: expected `str` of length >= 1"),
+        ({"item_id": "a\0b"}, "item_id: holds a NUL character"),
+        ({"price": -1}, "price: expected `float` >= 0.0"),
+        ({"available": "yes"}, "available: expected `bool`, got `str`"),
+        ({"attributes": {"size": 4}}, "attributes[...]: expected `str`, got `int`"),
+        ({"titel": "Tea"}, "titel: not a field of this object; put your own fields under attributes"),
+        ({"title": "x" * 70_000}, "70,031 bytes; at most 65,536 are accepted"),
+    ],
+)
+def test_a_bad_item_is_told_by_place_and_field_and_its_neighbours_are_stored(
+    client: FlaskClient, shop: Service, change: dict[str, Any], problem: str
+) -> None:
+    lines = [{"item_id": "a"}, {"item_id": "bad", "title": "x"} | change, {"item_id": "b"}]
+    got = client.post("/items", json=lines)
+    assert got.status_code == 202
+    ((index, told),) = refused(got)
+    assert index == 1
+    assert told.startswith(problem)
+    assert [row[0] for row in items(shop)] == ["a", "b"]
+
+
+def test_with_no_good_item_it_is_400(client: FlaskClient) -> None:
+    got = client.post("/items", json={"title": "Tea"})
+    assert (got.status_code, error_of(got)["code"]) == (400, "bad_items")
+    assert error_of(got)["message"] == "no item could be accepted: item_id: missing"
+    assert error_of(client.post("/items"))["code"] == "bad_request"
