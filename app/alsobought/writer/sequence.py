@@ -1,4 +1,4 @@
-"""Sequence numbers: the clock in microseconds, except that no number is ever given twice or falls behind an earlier one."""
+"""Sequence numbers: the clock in microseconds, except that no number is assigned twice or falls behind an earlier one."""
 
 from __future__ import annotations
 
