@@ -112,8 +112,10 @@ LAYERS = [
     ["app.pipes.library", "app.pipes.drafts"],  # the thought
     ["app.pipes.trial"],
     ["app.pipes.check", "app.pipes.engine"],
+    ["app.pipes.calls"],
+    ["app.pipes.names"],
     ["app.pipes.columns", "app.pipes.order", "app.pipes.tried"],
-    ["app.pipes.scopes"],
+    ["app.pipes.functions", "app.pipes.lexemes", "app.pipes.scopes"],
     ["app.pipes.template", "app.pipes.header"],
     ["app.pipes.csv_files"],
     ["app.pipes.declaration", "app.pipes.places"],
@@ -141,7 +143,22 @@ PURE = ["app.events", "app.pipes.header", "app.pipes.parameters", "app.pipes.tem
 PURE += ["app.replay.overlap", "app.replay.report", "app.replay.words", "app.replay.markdown"]
 PURE += [
     f"app.pipes.{name}"
-    for name in ("columns", "csv_files", "declaration", "engine", "filling", "kinds", "order", "places", "scopes")
+    for name in (
+        *(
+            "calls",
+            "columns",
+            "csv_files",
+            "declaration",
+            "engine",
+            "filling",
+            "functions",
+            "kinds",
+            "lexemes",
+            "names",
+            "order",
+        ),
+        *("places", "scopes"),
+    )
 ]
 PURE += ["app.migrations.cluster", "app.migrations.files", "app.migrations.statement"]
 

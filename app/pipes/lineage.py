@@ -18,7 +18,7 @@ from sqlglot.lineage import lineage as lineage_of
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope, traverse_scope
 
-from app.pipes.check import DICTIONARIES
+from app.pipes.functions import DICTIONARIES
 from app.pipes.library import Library, Pipe
 from app.pipes.scopes import Schema
 
