@@ -12,6 +12,7 @@ from rich.table import Table
 from app.cli_cases import pipe_test
 from app.cli_diff import diff
 from app.cli_files import pipe_check, pipe_fmt, pipe_new
+from app.cli_functions import pipe_functions
 from app.errors import Unusable
 from app.progress import escaped, out, print_json
 from app.settings import Settings
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def pipe() -> None:
-    """Pipes: list, show, run, explain, check, test, lay out and begin them.
+    """Pipes: list, show, run, explain, check, test, lay out and begin them, and the functions they may call.
 
     \b
     Example: alsobought pipe run also_bought item_id=green-tea
     """
 
 
-for command in (diff, pipe_check, pipe_fmt, pipe_new, pipe_test):
+for command in (diff, pipe_check, pipe_fmt, pipe_functions, pipe_new, pipe_test):
     pipe.add_command(command)
 
 

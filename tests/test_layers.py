@@ -15,7 +15,7 @@ LAYERS = [
     ["app.cli"],  # the hand
     ["app.cli_evaluate"],
     ["app.cli_pipes"],
-    ["app.cli_cases", "app.cli_files", "app.cli_show"],
+    ["app.cli_cases", "app.cli_files", "app.cli_functions", "app.cli_show"],
     [
         "app.cli_check",
         "app.cli_doctor",

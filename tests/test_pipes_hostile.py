@@ -20,14 +20,14 @@ from app.shop import Shop
 
 HERE = Path(__file__).parent / "pipes_hostile"
 END = " order by 1 limit 10"
-SCHEMA = {
+COLUMNS = {
     "items": "item_id title category brand price available image owner attributes version updated_at embedding",
     "events": "event_id event_type user_id session_id item_id category order_id order_size quantity price timestamp properties seq",
     "user_items": "user_id item_id event_type events first_seq last_seq first_time last_time",
     "item_hours": "hour event_type item_key category events",
     "catalogue": "item_key item_id title category brand price available image",
 }
-SCHEMA = {table: dict.fromkeys(columns.split(), "") for table, columns in SCHEMA.items()}
+SCHEMA = {table: dict.fromkeys(columns.split(), "") for table, columns in COLUMNS.items()}
 
 
 def read(name: str) -> Any:

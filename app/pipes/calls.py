@@ -20,6 +20,7 @@ CLOCKS |= {"current_date", "current_time", "current_timestamp"}
 SERVER = {"user", "current_user", "session_user", "currentuser", "database", "current_database", "currentdatabase"}
 SERVER |= {"schema", "currenthandler", "currentrequesturl"}
 BARE = CLOCKS | SERVER | {"apply", "into", "outfile"}
+DATABASES = {"system", "information_schema"}  # the engine's own, in every position: `in system.one` reads a table, too
 AGGREGATE = re.compile(r"'(\w+)(\([0-9., ]*\))?'")
 
 
@@ -33,6 +34,8 @@ def unlisted(code: Sequence[Lexeme]) -> Iterator[Finding]:
             may_stand = name.kind == "word" and (word in BEFORE_BRACKET or word in TYPES)
             if not may_stand and not is_allowed(word):
                 yield Finding(name.at, f"the function {name.text} is not allowed in a pipe", instead(word))
+        elif word in DATABASES and after.text == ".":
+            yield Finding(name.at, f"{name.text}. is not allowed in a pipe", "Read the project's tables")
         elif word in BARE and name.kind == "word" and before.text != ".":
             yield Finding(name.at, f"{name.text} is not allowed in a pipe", instead(word) if word in CLOCKS else "")
 

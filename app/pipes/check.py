@@ -169,7 +169,7 @@ def _one_select(text: _Text, sql: str) -> exp.Query:
     return tree
 
 
-def _only_own_tables(text: _Text, tree: exp.Expression) -> None:
+def _only_own_tables(text: _Text, tree: exp.Query) -> None:
     named = _named(tree)
     for table in tree.find_all(exp.Table):
         at = place_of(table)

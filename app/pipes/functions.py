@@ -94,8 +94,8 @@ PLAIN = {
         """,
     "Search in texts and their parts: they read the text and the pattern that are given": """
         alphaTokens countMatches countMatchesCaseInsensitive extract extractAll extractGroups hasSubsequence
-        hasSubsequenceCaseInsensitive hasToken hasTokenCaseInsensitive hasTokenOrNull ilike like match multiMatchAny
-        multiMatchAnyIndex multiSearchAny multiSearchAnyCaseInsensitive multiSearchAnyCaseInsensitiveUTF8 multiSearchAnyUTF8
+        hasSubsequenceCaseInsensitive hasToken hasTokenCaseInsensitive hasTokenOrNull ilike like match
+        multiSearchAny multiSearchAnyCaseInsensitive multiSearchAnyCaseInsensitiveUTF8 multiSearchAnyUTF8
         multiSearchFirstIndex multiSearchFirstPosition ngramDistance ngramDistanceCaseInsensitive ngramDistanceUTF8 ngrams
         ngramSearch ngramSearchCaseInsensitive ngramSearchUTF8 notILike notLike notMatch regexpExtract replaceRegexpAll
         replaceRegexpOne splitByChar splitByNonAlpha splitByRegexp splitByString splitByWhitespace tokens
@@ -221,8 +221,8 @@ def instead(name: str) -> str:
     'Did you mean count?'
     >>> instead("sleep")
     'It waits'
-    >>> instead("arrayMean")
-    'Did you mean arrayMap, arrayMax or arrayMin?'
+    >>> instead("reverseArray")
+    'Did you mean reverse, mapReverseSort or reverseUTF8?'
     """
     word = name.lower()
     if word in _REASONS:
