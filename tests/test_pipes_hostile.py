@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from app.errors import PipeFault
-from app.pipes.check import check
+from app.pipes.check import check, check_query
 from app.pipes.functions import COMBINATORS, DICTIONARIES, FUNCTIONS, TAKES_LAMBDA, is_aggregate, is_allowed
 from app.pipes.names import BEFORE_BRACKET, KEYWORDS, TYPES
+from app.pipes.places import Places
 from app.shop import Shop
 
 HERE = Path(__file__).parent / "pipes_hostile"
@@ -133,3 +134,22 @@ def test_no_keyword_is_a_function_that_is_not_listed(shop: Shop) -> None:
 def test_combinators_are_those_of_the_engine(shop: Shop) -> None:
     found = {row[0] for row in shop.warehouse.rows("select name from system.aggregate_function_combinators").data}
     assert set(COMBINATORS) <= found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select file('/etc/passwd')",
+        "select arrayMap(file, ['/etc/passwd'])",
+        "select item_id from other.items",
+        "select dictGet('catalogue', 'title', 1)",  # of whichever database
+        "select dictGet('other.catalogue', 'title', 1)",
+        "insert into shop.items select 1",
+    ],
+)
+def test_a_query_of_a_learner_passes_the_same_check(text: str) -> None:
+    check_query(
+        "select dictGet('shop.catalogue', 'title', 1) from shop.items union all select ''", SCHEMA, Places(), {"shop"}
+    )
+    with pytest.raises(PipeFault):
+        check_query(text, SCHEMA, Places(), {"shop"})

@@ -44,6 +44,7 @@ def unwritten(code: Sequence[Lexeme], dictionaries: Collection[str]) -> Iterator
     """What the engine takes for a name must be written out: a dictionary, an aggregate, a type, and a lambda, since it takes
     the bare name of any function for one.
     """
+    code = [*code, NOTHING, NOTHING]  # after a bracket there is always something to look at
     for at, (name, bracket) in enumerate(pairwise(code), 2):
         if bracket.text != "(" or not name.is_name:
             continue

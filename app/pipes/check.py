@@ -26,6 +26,7 @@ from app.pipes.scopes import Scope, scopes
 from app.pipes.template import placeholders
 
 PARAMETER_WORD = re.compile(r"\b[a-z]\w*(?![\w ]*')")  # not those in quotes: zones of times
+UNREADABLE = "the SQL cannot be read"
 
 
 class _Text:
@@ -86,6 +87,16 @@ def _checked(text: _Text, parameters: Collection[str] = ()) -> Checked:
         tree = _one_select(text, "".join(_without_comment(lexeme) for lexeme in read))
     except PipeFault as fault:
         raise PipeFault.together([*text.faults, fault]) from fault
+    try:
+        found = _looked_at(text, code, tree, parameters)
+    except (AttributeError, IndexError, TypeError) as error:  # of a tree that lacks what its grammar promises
+        raise PipeFault.together([*text.faults, PipeFault(UNREADABLE)]) from error
+    if text.faults:
+        raise PipeFault.together(text.faults)
+    return Checked(tree, found)
+
+
+def _looked_at(text: _Text, code: list[Lexeme], tree: exp.Query, parameters: Collection[str]) -> list[Scope]:
     for select in tree.find_all(exp.Query):
         for clause in ("settings", "format", "into", "locks"):
             if select.args.get(clause):
@@ -96,9 +107,7 @@ def _checked(text: _Text, parameters: Collection[str] = ()) -> Checked:
     found = scopes(tree, text.tables if isinstance(text.tables, Mapping) else {})
     if not text.faults:  # a table that is not there would be told again with each of its columns
         _only_known_names(text, code, found, parameters)
-    if text.faults:
-        raise PipeFault.together(text.faults)
-    return Checked(tree, found)
+    return found
 
 
 def _word(code: list[Lexeme], word: str) -> int:
@@ -151,6 +160,8 @@ def _one_select(text: _Text, sql: str) -> exp.Query:
         trees = sqlglot.parse(sql, dialect="clickhouse", error_level=sqlglot.ErrorLevel.RAISE)
     except RecursionError as error:
         raise PipeFault("nested too deeply", "Name the inner parts in a WITH") from error
+    except (AttributeError, IndexError, TypeError) as error:  # sqlglot's own, of texts that are no SQL
+        raise PipeFault(UNREADABLE) from error
     except SqlglotError as error:
         line, column = _error_place(error)
         at = sum(len(one) + 1 for one in sql.split("\n")[: line - 1]) + column
