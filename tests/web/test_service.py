@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urljoin
 
@@ -155,7 +156,7 @@ def samples(client: FlaskClient) -> dict[tuple[str, frozenset[tuple[str, str]]],
 
 
 def test_alive_and_ready(client: FlaskClient) -> None:
-    assert json.loads(client.get("/healthz").text) == {"status": "alive"}
+    assert json.loads(client.get("/healthz").text) == {"status": "alive", "version": version("alsobought")}
     client.post("/events", json=VIEW)
     ready = json.loads(client.get("/readyz").text)
     assert ready == {"status": "ready", "as_of": "2026-01-01T12:00:00.000Z", "waiting": 0}
