@@ -170,6 +170,7 @@ def test_metrics_count_what_happened(client: FlaskClient) -> None:
     for path in ("trending", "trending.csv", "trending?limit=0", "also_bought"):
         client.get(f"/pipes/{path}")
     found = samples(client)
+    assert found["alsobought_build_info", frozenset({("version", version("alsobought"))})] == 1
 
     def value(name: str, **labels: str) -> float:
         return found[f"alsobought_{name}", frozenset(labels.items())]
@@ -213,6 +214,7 @@ def pipes_of(shop: Service) -> list[Pipe]:
 def test_every_pipe_and_parameter_is_in_openapi(client: FlaskClient, shop: Service) -> None:
     document = json.loads(client.get("/openapi.json").text)
     assert document["openapi"] == "3.1.0"
+    assert document["info"]["version"] == version("alsobought")
     for pipe in pipes_of(shop):
         operation = document["paths"][f"/pipes/{pipe.name}"]["get"]
         assert operation["summary"] == pipe.header.sentence

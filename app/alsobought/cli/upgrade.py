@@ -81,12 +81,13 @@ def _print_own(plan: Plan, step: Step) -> None:
 
 def _print_end(plan: Plan, dry_run: bool) -> None:
     had, has = plan.manifest.version or "an unknown version", version("alsobought")
+    files = f"{len(plan.writes)} file{'s' * (len(plan.writes) > 1)}"
     if not plan.writes:
         out.print(f"Nothing to do: the project has all of {has}.")
     elif dry_run:
-        out.print(f"{len(plan.writes)} files to take, from {had} to {has}. Nothing was changed.")
+        out.print(f"{files} to take, from {had} to {has}. Nothing was changed.")
     else:
-        out.print(f"{len(plan.writes)} files taken, from {had} to {has}. Next:")
+        out.print(f"{files} taken, from {had} to {has}. Next:")
         out.print("  git diff                  what changed")
         out.print("  alsobought pipe test      your pipes and cases with it")
         if any(step.name.startswith("migrations/") for step in plan.writes):

@@ -84,13 +84,13 @@ def _home(settings: Settings) -> Iterator[Finding]:
 def _project(home: Path) -> Finding:
     """Whether the package has newer files than the project."""
     plan = planned(home)
-    version = plan.manifest.version
-    if newer := plan.writes:
-        found = f"made with {version}; the package, {importlib.metadata.version('alsobought')}, has {len(newer)} newer files"
+    made, package = plan.manifest.version, importlib.metadata.version("alsobought")
+    if newer := len(plan.writes):
+        found = f"made with {made}; the package, {package}, has {newer} newer file{'s' * (newer > 1)}"
         return Finding(
             "project", "warning", found, "`alsobought upgrade --dry-run` lists them, `alsobought upgrade` takes them"
         )
-    return Finding("project", "ok", f"as new as the package, {version}")
+    return Finding("project", "ok", f"as new as the package, {package}")
 
 
 def _port(settings: Settings) -> Iterator[Finding]:
