@@ -17,14 +17,27 @@ from alsobought.settings import (
     extra_event_types,
     from_environment,
     origins,
+    packaged_home,
 )
-from tests.support.project import ROOT
+from tests.support.project import ROOT, project_folder
 
 
 def test_without_variables_every_setting_has_its_default() -> None:
     assert from_environment({"PATH": "/bin", "HOME": "/root"}) == Settings()
     assert Settings().home_folder == ROOT
     assert (ROOT / "pipes").is_dir()
+
+
+def test_the_home_is_the_current_folder_if_that_is_a_project_else_the_packages_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings().home_folder == packaged_home() == ROOT
+    project_folder(tmp_path, "pipes", "migrations")
+    assert Settings().home_folder == ROOT
+    project_folder(tmp_path, "sql")
+    assert Settings().home_folder == tmp_path
+    assert Settings(home=str(ROOT)).home_folder == ROOT
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
@@ -38,6 +51,7 @@ def test_every_setting_is_read_and_has_a_description(name: str) -> None:
     default = getattr(Settings(), name)
     chosen = {
         "dsn": "chdb:///elsewhere",
+        "reader_dsn": "http://reader@elsewhere",
         "record_requests": "False",
         "workbench": "closed",
         "log": "json",

@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 class ClickHouseWarehouse(Warehouse):
     """A warehouse over connections of its own. Writes go one at a time over one connection; each reading thread has its own."""
 
-    def __init__(self, dsn: str, database: str, limits: Limits, min_free: int) -> None:
+    def __init__(self, dsn: str, database: str, limits: Limits, min_free: int, reader_dsn: str = "") -> None:
         self.dsn, self.database, self.limits, self._min_free = dsn, database, limits, min_free
+        self._reader_dsn = reader_dsn or dsn
         self._local = threading.local()
         self._readers: list[Any] = []
         self._holds_folder = True
@@ -38,7 +39,7 @@ class ClickHouseWarehouse(Warehouse):
 
     def another(self) -> ClickHouseWarehouse:
         """The same database over other connections, for another thread that writes; the folder stays with this one."""
-        other = ClickHouseWarehouse(self.dsn, self.database, self.limits, self._min_free)
+        other = ClickHouseWarehouse(self.dsn, self.database, self.limits, self._min_free, self._reader_dsn)
         other._holds_folder = False
         return other
 
@@ -113,17 +114,18 @@ class ClickHouseWarehouse(Warehouse):
 
     # Connections
 
-    def _connect(self, settings: Mapping[str, Any]) -> Any:
+    def _connect(self, settings: Mapping[str, Any], dsn: str = "") -> Any:
         from clickhouse_connect import get_client
 
+        dsn = dsn or self.dsn
         try:
             if self.embedded:  # the folder as a path: in a DSN, # and % have a meaning
                 path = str(self.folder) if self.folder else ":memory:"
                 return get_client(interface="chdb", path=path, chdb_options=dict(settings))
-            return get_client(dsn=self.dsn, settings=dict(settings))
+            return get_client(dsn=dsn, settings=dict(settings))
         except Exception as error:
             raise WarehouseFault(
-                f"the warehouse {_without_password(self.dsn)} does not open: {first_line(error)}",
+                f"the warehouse {_without_password(dsn)} does not open: {first_line(error)}",
                 "Is its address right, and is it running?",
             ) from error
 
@@ -154,7 +156,7 @@ class ClickHouseWarehouse(Warehouse):
     def _reader(self) -> Any:
         client = getattr(self._local, "client", None)
         if client is None:
-            client = self._connect({**READ_SETTINGS, **self.limits.settings()})
+            client = self._connect({**READ_SETTINGS, **self.limits.settings()}, self._reader_dsn)
             client.database = self.database
             with self._readers_lock:
                 self._readers.append(client)
@@ -188,7 +190,8 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
     if folder := folder_of(settings.warehouse_dsn):
         claim(folder, create)
     limits = Limits(settings.query_seconds, settings.query_memory, settings.query_rows)
-    warehouse = ClickHouseWarehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes)
+    reader = "" if settings.warehouse_dsn.startswith("chdb:") else settings.reader_dsn
+    warehouse = ClickHouseWarehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes, reader)
     if create:
         warehouse.command(f"create database if not exists {settings.database}")
     elif must_exist:

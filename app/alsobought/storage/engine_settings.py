@@ -43,6 +43,7 @@ class Limits:
             "max_rows_to_read": self.rows,
             "max_threads": 1,
             "timeout_overflow_mode": "throw",
+            "allow_introspection_functions": 0,
             "readonly": 1,  # last: nothing can be set after it
         }
 
