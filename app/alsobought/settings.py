@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events_topic: Name = setting("events", "Topic of the events.")
     items_topic: Name = setting("items", "Topic of the items.")
     dead_letter_max_ratio: Share = setting(
-        0.5, "Reading from Kafka stands still when more than this share of messages is refused."
+        0.5, "The stream from Kafka is halted when more than this share of the latest messages are dead letters."
     )
     cors: str = setting("", "Origins whose pages may call and post, comma-separated; * for all; empty: none.")
     workbench: Literal["auto", "open", "closed"] = setting(

@@ -225,7 +225,7 @@ class TopicConsumer:
         return None
 
     def _settle(self, in_flight: InFlight, committer: OffsetCommitter) -> None:
-        """Wait until all of it is stored. Raises the error of what was not."""
+        """Wait until all of it is stored, and count it. Raises the error of the first that failed."""
         if in_flight.dead_letters:
             self._result(in_flight.dead_letters)
         results = [self._result(future) if future else None for future in in_flight.stored]

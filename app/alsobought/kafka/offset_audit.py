@@ -76,15 +76,17 @@ def log_alarms(
     next_offsets: Mapping[tuple[str, int], int],
 ) -> list[str]:
     """Partitions whose log lost messages before or after the offset to resume at."""
-    found = []
+    sentences = []
     for (name, number), (first, end) in sorted(bounds.items()):
         resumes_at = next_offsets.get((topics[name].source, number), 0)
         if 0 < resumes_at < first:
             lost = f"{first - resumes_at:,} offsets from {resumes_at} on expired in Kafka before they were read"
-            found.append(f"{name}/{number}: {lost}")
+            sentences.append(f"{name}/{number}: {lost}")
         if resumes_at > end:
-            found.append(f"{name}/{number}: Kafka's log ends at {end}, before the next offset to read, {resumes_at}")
-    return found
+            sentences.append(
+                f"{name}/{number}: Kafka's log ends at {end}, before the next offset to read, {resumes_at}"
+            )
+    return sentences
 
 
 def _imbalance(unequal: OffsetRange) -> str:
