@@ -276,8 +276,6 @@ def test_a_service_survives_a_kill_and_restart_of_kafka(tmp_path: Path) -> None:
         broker(ours=True) as kafka,
         serving(running(tmp_path / "data", ALSOBOUGHT_KAFKA=kafka.address)) as service,
     ):
-        if not kafka.keeps:
-            pytest.skip(f"{kafka.kind} loses everything when it is killed")
         assert service.ask("/events?wait=true", VIEW | {"item_id": "mug"})[0] == 200
         kafka.kill()
         assert service.ask("/events", VIEW)[0] == 503
