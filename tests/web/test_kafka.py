@@ -409,7 +409,7 @@ def test_an_answer_between_the_updates_of_two_views_does_not_stay_cached(two: tu
 
 
 def test_many_events_at_once_clear_the_cache(two: tuple[Service, Service], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alsobought.serving.visibility.MANY", 2)
+    monkeypatch.setattr("alsobought.serving.visibility.MAX_NEW_EVENTS", 2)
     monkeypatch.setattr("alsobought.serving.visibility.Invalidator.__call__", lambda *_: None)
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
     two[1].visibility.start()
