@@ -9,14 +9,35 @@ import msgspec
 import pytest
 
 from alsobought.errors import Unusable
-from alsobought.settings import RENAMED, Settings, deprecations, from_environment, more_event_types, origins, sentences
-from tests.support.project import ROOT
+from alsobought.settings import (
+    RENAMED,
+    Settings,
+    deprecations,
+    from_environment,
+    more_event_types,
+    origins,
+    packaged_home,
+    sentences,
+)
+from tests.support.project import ROOT, project_folder
 
 
 def test_without_variables_everything_has_its_default() -> None:
     assert from_environment({"PATH": "/bin", "HOME": "/root"}) == Settings()
     assert Settings().home_folder == ROOT
     assert (ROOT / "pipes").is_dir()
+
+
+def test_the_home_is_the_current_folder_if_that_is_a_project_else_the_packages_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings().home_folder == packaged_home() == ROOT
+    project_folder(tmp_path, "pipes", "migrations")
+    assert Settings().home_folder == ROOT
+    project_folder(tmp_path, "sql")
+    assert Settings().home_folder == tmp_path
+    assert Settings(home=str(ROOT)).home_folder == ROOT
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)

@@ -24,7 +24,7 @@ RENAMED = {
     "repeat_days": "dedup_window_days",
 }
 """Old names of settings. They keep working; `deprecations` has a warning for each that is set."""
-HOME = Path(__file__).resolve().parents[2]
+PROJECT_FOLDERS = ("pipes", "sql", "migrations")
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[int, Meta(ge=1, le=2**53)]
@@ -45,7 +45,10 @@ _SENTENCES: list[str] = []
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    home: str = setting(str(HOME), "Folder that holds pipes/, sql/ and migrations/.")
+    home: str = setting(
+        "",
+        "Folder that holds pipes/, sql/ and migrations/; empty: the current folder if it holds them, else the package's own files.",
+    )
     data: str = setting("data", "Folder of the embedded warehouse.")
     dsn: Annotated[str, Meta(pattern=r"^($|chdb://|https?://)")] = setting(
         "", "chdb:///folder or http(s)://user:password@host:port; empty: the embedded one in `data`."
@@ -111,7 +114,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def home_folder(self) -> Path:
-        return Path(self.home).expanduser().resolve()
+        return Path(self.home).expanduser().resolve() if self.home else default_home()
+
+
+def is_project(folder: Path) -> bool:
+    return all((folder / name).is_dir() for name in PROJECT_FOLDERS)
+
+
+def packaged_home() -> Path:
+    """The project files that belong to this package: in the wheel beside the code, in an editable install the checkout."""
+    package = Path(__file__).resolve().parent
+    checkout = package.parents[1]
+    return checkout if is_project(checkout) else package / "project" / "files"
+
+
+def default_home() -> Path:
+    """The current folder if it is a project, else the package's own files."""
+    here = Path.cwd()
+    return here if is_project(here) else packaged_home()
 
 
 def _names(text: str) -> list[str]:

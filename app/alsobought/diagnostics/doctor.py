@@ -13,6 +13,7 @@ import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
@@ -23,6 +24,8 @@ from alsobought.kafka.ingest_status import status
 from alsobought.migrations import runner
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
+from alsobought.project.manifest import read_manifest
+from alsobought.project.upgrade import planned
 from alsobought.service.ipc_client import answers, reach_warehouse
 from alsobought.service.service import open_service
 from alsobought.serving.answers import open_library
@@ -67,17 +70,34 @@ def _home(settings: Settings) -> Iterator[Finding]:
     counted = []
     for name in ("pipes", "sql/macros", "sql/checks"):
         if not (home / name).is_dir():
-            raise Unusable(f"there is no folder {name} in {home}", "Set ALSOBOUGHT_HOME to the project's folder")
+            raise Unusable(
+                f"there is no folder {name} in {home}",
+                "Set ALSOBOUGHT_HOME to the project's folder, or make one with `alsobought init`",
+            )
         counted.append(f"{len(list((home / name).glob('*.sql')))} in {name}")
     counted.append(f"{len(migrations(home / 'migrations'))} in migrations")
     yield Finding("home", "ok", f"{home}: {', '.join(counted)}")
+    if read_manifest(home):
+        yield _project(home)
+
+
+def _project(home: Path) -> Finding:
+    """Whether the package has newer files than the project."""
+    plan = planned(home)
+    made, package = plan.manifest.version, importlib.metadata.version("alsobought")
+    if newer := len(plan.writes):
+        found = f"made with {made}; the package, {package}, has {newer} newer file{'s' * (newer > 1)}"
+        return Finding(
+            "project", "warning", found, "`alsobought upgrade --dry-run` lists them, `alsobought upgrade` takes them"
+        )
+    return Finding("project", "ok", f"as new as the package, {package}")
 
 
 def _port(settings: Settings) -> Iterator[Finding]:
     try:
         refuse_if_port_is_taken(settings)
     except Unusable:
-        if _ask(settings, "/healthz") != {"status": "alive"}:
+        if (_ask(settings, "/healthz") or {}).get("status") != "alive":
             raise
         as_of = (_ask(settings, "/readyz") or {}).get("as_of")
         newest = f"its newest event was stored {_ago(str(as_of))}" if as_of else "it is not ready, or has no events"

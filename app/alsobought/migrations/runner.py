@@ -54,7 +54,7 @@ def status(warehouse: Warehouse | None, folder: Path) -> list[Step]:
     if entries and (ahead := max(entries)) > len(found):
         raise MigrationFault(
             f"the database has migration {ahead:04}, and {folder} ends at {len(found):04}",
-            "Use the files of the version that migrated it: `git pull`, or name its folder in ALSOBOUGHT_HOME",
+            "Use the files that migrated it: `git pull` or `alsobought upgrade`, or name their folder in ALSOBOUGHT_HOME",
         )
     return [_step(migration, entries.get(migration.version)) for migration in found]
 

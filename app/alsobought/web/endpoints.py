@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from importlib.metadata import version
 from typing import Any, cast
 
 import msgspec
@@ -296,7 +297,7 @@ def page() -> Response:
 
 @blueprint.route("/healthz")
 def healthz() -> Response:
-    return _json({"status": "alive"})
+    return _json({"status": "alive", "version": version("alsobought")})
 
 
 @blueprint.route("/readyz")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
@@ -95,7 +96,7 @@ def describe_api(pipes: Sequence[Pipe], event_types: Collection[str] = STANDARD_
         "openapi": "3.1.0",
         "info": {
             "title": "Alsobought",
-            "version": "0.1.0",
+            "version": version("alsobought"),
             "summary": "Recommendations that are SQL files.",
             "description": "Every error has one shape, and every answer a request_id: in its body and as X-Request-Id.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
