@@ -228,14 +228,14 @@ def test_kafka_is_asked_for_its_topics_and_the_warehouse_for_what_it_read(
         return found.state, found.found
 
     assert "lacks a topic" in said(**topics.settings)[1]
-    topics.make()
+    topics.create()
     assert said(**topics.settings) == ("ok", f"all of {kafka.address} is read")
     topics.send(VIEW)
     lines = running(data, **topics.environment)("doctor").out.splitlines()
     assert [line.split(maxsplit=2) for line in lines if " kafka " in line] == [
         ["ok", "kafka", f"1 messages wait at {kafka.address}"]
     ]
-    monkeypatch.setattr("alsobought.kafka.client.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("alsobought.kafka.client.REQUEST_SECONDS", 0.5)
     state, found = said(kafka="127.0.0.1:1")
     assert state == "fault"
     assert "Kafka at 127.0.0.1:1 does not answer" in found

@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from alsobought.errors import NotSaved, Unusable
-from alsobought.kafka.checkpoints import Part, Status, Sums
+from alsobought.kafka.ingest_status import Outcomes, PartitionLag, Status
 from alsobought.pipes.drafts import read_source, save
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service
@@ -166,9 +166,9 @@ def test_what_is_trending_comes_along_and_is_no_request_to_a_pipe(make_shop: Cal
 
 
 def test_what_waits_in_kafka_is_what_the_watch_saw(served: Service) -> None:
-    none = Sums(0, 0, 0, 0, 0)
+    none = Outcomes(0, 0, 0, 0, 0)
     status = Status(
-        partitions=[Part("kafka:events:x", "events", 0, 7, 10, 3)],
+        partitions=[PartitionLag("kafka:events:x", "events", 0, 7, 10, 3)],
         lag=3,
         without_kafka="",
         events_per_second=0,

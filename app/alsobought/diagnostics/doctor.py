@@ -20,7 +20,7 @@ import msgspec
 from alsobought.console import ago
 from alsobought.diagnostics.findings import Finding, apart, in_own_process
 from alsobought.errors import Unusable
-from alsobought.kafka.checkpoints import status
+from alsobought.kafka.ingest_status import status
 from alsobought.migrations import runner
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library

@@ -99,9 +99,9 @@ def open_service(
             visibility = Follower(warehouse, cache)
         sink: EventSink = WriterSink(writer)
         if settings.kafka:
-            from alsobought.kafka.producer import Log  # not needed without Kafka
+            from alsobought.kafka.producer import LogProducer  # not needed without Kafka
 
-            sink = KafkaSink(Log(settings), warehouse, visibility, clock, settings)
+            sink = KafkaSink(LogProducer(settings), warehouse, visibility, clock, settings)
         request_log = RequestLog(writer if writes else AtOnce(warehouse)) if settings.record_requests else None
         if request_log:
             request_log.start()

@@ -73,11 +73,11 @@ def served_app(settings: Settings, *, edit: bool = False) -> Flask:
     if folder := shop.warehouse.folder:
         atexit.register(IpcServer(folder, shop.writer, shop.warehouse.another).close)
     if shop.warehouse.embedded and settings.kafka:
-        from alsobought.kafka.consumer import Stream  # not needed without Kafka
+        from alsobought.kafka.consumer import TopicConsumer  # not needed without Kafka
 
-        stream = Stream(shop.writer, settings)
-        stream.start()
-        atexit.register(stream.stop)
+        consumer = TopicConsumer(shop.writer, settings)
+        consumer.start()
+        atexit.register(consumer.stop)
     monitor = Monitor(shop.writer)
     monitor.start()
     atexit.register(monitor.stop)
