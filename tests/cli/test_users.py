@@ -1,4 +1,6 @@
-"""`alsobought forget` and `export`, each in a process of its own, alone and beside a running service."""
+"""`alsobought forget` and `export`, each in a process of its own, alone and beside a running
+service.
+"""
 
 from __future__ import annotations
 

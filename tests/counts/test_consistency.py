@@ -350,9 +350,11 @@ def _until_read(shop: Service, database: str) -> None:
 
 @pytest.fixture
 def expired(make_shop: Callable[..., Service]) -> tuple[Service, datetime]:
-    """A service with the counts of forty days and the events of the last ten, and the end of the forty.
+    """A service with the counts of forty days and the events of the last ten, and the end of the
+    forty.
 
-    Retention is ten years and the clock is advanced at the end, so that the engine, which uses the real clock, deletes none itself.
+    Retention is ten years and the clock is advanced at the end, so that the engine, which uses the
+    real clock, deletes none itself.
     """
     clock = [datetime(2025, 12, 30, 0, 30, tzinfo=UTC)]
     shop = make_shop(clock=lambda: clock[0], event_retention_days=3650)

@@ -1,4 +1,6 @@
-"""The invariant: however a stream is batched, repeated, merged or interrupted, every count table equals a recompute."""
+"""The invariant: however a stream is batched, repeated, merged or interrupted, every count table
+equals a recompute.
+"""
 
 from __future__ import annotations
 

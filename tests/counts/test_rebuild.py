@@ -81,7 +81,9 @@ def live(make_shop: Callable[..., Service]) -> Service:
 
 @pytest.fixture
 def after(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, Callable[[], object]], None]:
-    """`after("rebuild.backfilled", 3, action)` calls the action when that failpoint is reached for the third time."""
+    """`after("rebuild.backfilled", 3, action)` calls the action when that failpoint is reached for
+    the third time.
+    """
 
     def after(point: str, times: int, action: Callable[[], object]) -> None:
         reached = itertools.count(1)
@@ -342,7 +344,9 @@ def test_histories_are_rebuilt_before_the_tables_that_read_them(live: Service) -
 
 @pytest.fixture
 def expired(make_shop: Callable[..., Service]) -> tuple[Service, list[Event]]:
-    """A service of three months that retains 30 days of events, and all events ever; the remaining ones are recent."""
+    """A service of three months that retains 30 days of events, and all events ever; the remaining
+    ones are recent.
+    """
     now = utc_now().replace(microsecond=0)
     at = [now - timedelta(days=90)]
     shop = make_shop(clock=lambda: at[0], batch_rows=50, event_retention_days=30)

@@ -1,4 +1,5 @@
-"""kill -9 of a migration at every step: the next run completes, and the schema is that of an undisturbed run.
+"""kill -9 of a migration at every step: the next run completes, and the schema is that of an
+undisturbed run.
 
 One folder is killed again and again; each run gets one step further.
 """

@@ -1,4 +1,6 @@
-"""kill -9 of a rebuild at every step: the old table stays in service, the next run completes, nothing is counted twice."""
+"""kill -9 of a rebuild at every step: the old table stays in service, the next run completes,
+nothing is counted twice.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""kill -9 while a user is erased or merged, at every step, and again while the next start completes it: all tables are right."""
+"""kill -9 while a user is erased or merged, at every step, and again while the next start completes
+it: all tables are right.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a file of migrations/ may be: a number, a reason, one statement that may run twice. And the drafts of new ones."""
+"""What a file of migrations/ may be: a number, a reason, one statement that may run twice.
+
+And the drafts of new ones.
+"""
 
 from __future__ import annotations
 

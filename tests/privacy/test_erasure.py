@@ -1,4 +1,6 @@
-"""Erasure and merges: afterwards every table is as if the user had never existed, or had always been the other user."""
+"""Erasure and merges: afterwards every table is as if the user had never existed, or had always
+been the other user.
+"""
 
 from __future__ import annotations
 
@@ -278,7 +280,9 @@ def test_events_of_an_erased_user_without_a_zone_are_in_utc(shop: Service) -> No
 
 
 def test_after_expiry_the_remaining_events_are_erased_exactly(make_shop: Callable[..., Service]) -> None:
-    """An order of three lines, of which the first has expired: its pairs were counted, and the history has its first line."""
+    """An order of three lines, of which the first has expired: its pairs were counted, and the
+    history has its first line.
+    """
     now = utc_now() - timedelta(days=20)
     shop = make_shop(lambda: now, event_retention_days=10)
     bought = {"event_type": "purchase", "order_id": "o1", "timestamp": now}

@@ -20,7 +20,9 @@ LAST_OF_0_1 = 52  # the newest migration of version 0.1
 
 @dataclass(frozen=True)
 class Old:
-    """`run` has today's project folder, `home`; `texts` is one with the pipes and macros of 0.1 and today's migrations."""
+    """`run` has today's project folder, `home`; `texts` is one with the pipes and macros of 0.1 and
+    today's migrations.
+    """
 
     run: Run
     home: Path

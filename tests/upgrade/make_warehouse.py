@@ -1,4 +1,5 @@
-"""Make tests/upgrade/warehouse-0.1.tar.xz: a warehouse as version 0.1 left it, and the answers that version gave.
+"""Make tests/upgrade/warehouse-0.1.tar.xz: a warehouse as version 0.1 left it, and the answers that
+version gave.
 
 This program runs with the code of 0.1, not with this checkout's:
 
@@ -6,8 +7,9 @@ This program runs with the code of 0.1, not with this checkout's:
     cd /tmp/alsobought-0.1 && python3 -m venv .venv && .venv/bin/pip install -e '.[test]'
     .venv/bin/python …/tests/upgrade/make_warehouse.py …/tests/upgrade
 
-The archive holds the data folder, and pipes/ and sql/ of 0.1. The writer was killed in the middle of its last batch, so an
-upgrade also recovers from a crash of the old version. The answers come from a copy that 0.1 itself recovered.
+The archive holds the data folder, and pipes/ and sql/ of 0.1. The writer was killed in the middle
+of its last batch, so an upgrade also recovers from a crash of the old version. The answers come
+from a copy that 0.1 itself recovered.
 """
 
 from __future__ import annotations
@@ -115,7 +117,9 @@ def succeed(data: Path, *words: str, **settings: str) -> str:
 
 
 def make(data: Path, folder: Path) -> dict[str, Any]:
-    """Loads files, serves and receives, consumes Kafka, learns, rebuilds a table and forgets a user. Returns the receipt."""
+    """Loads files, serves and receives, consumes Kafka, learns, rebuilds a table and forgets a
+    user. Returns the receipt.
+    """
     from app.demo import toyshop
 
     history = list(toyshop.history(NOW, days=60))
@@ -219,7 +223,9 @@ def compact(data: Path) -> None:
 
 
 def interrupt(data: Path, folder: Path) -> None:
-    """Kills a rebuild in its second piece, then a load in its second batch, before the writer has confirmed that one."""
+    """Kills a rebuild in its second piece, then a load in its second batch, before the writer has
+    confirmed that one.
+    """
     from app.demo import toyshop
 
     killed = {"ALSOBOUGHT_BATCH_ROWS": "5000", "ALSOBOUGHT_FAILPOINT": "rebuild.filled:2"}
@@ -243,7 +249,9 @@ def interrupt(data: Path, folder: Path) -> None:
 
 
 def answers(data: Path, requests: Sequence[Request] = REQUESTS) -> dict[str, Any]:
-    """What 0.1 says: answers, the rows of the count tables and a hash of them, and the number of events."""
+    """What 0.1 says: answers, the rows of the count tables and a hash of them, and the number of
+    events.
+    """
     from app.answers import answer, open_library
     from app.settings import Settings
     from app.shop import open_shop

@@ -1,4 +1,7 @@
-"""What a warehouse answers and holds, to be compared with the facts that version 0.1 wrote down. Runs in its own process."""
+"""What a warehouse answers and holds, to be compared with the facts that version 0.1 wrote down.
+
+Runs in its own process.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A warehouse of version 0.1 upgrades: same counts, same answers, and everything that came before or meanwhile counts once.
+"""A warehouse of version 0.1 upgrades: same counts, same answers, and everything that came before
+or meanwhile counts once.
 
 The tests take the migrations that are there: a new one needs no line here.
 """
@@ -169,7 +170,10 @@ def test_a_service_that_starts_on_an_old_folder_counts_what_callers_post_meanwhi
     stop = threading.Event()
 
     def post(caller: int) -> int:
-        """Until told to stop, one event after another, each again until it is stored. Returns how many."""
+        """Until told to stop, one event after another, each again until it is stored.
+
+        Returns how many.
+        """
         sent = 0
         while not stop.is_set():
             event = {

@@ -1,4 +1,6 @@
-"""Upgrades from version 0.1 itself, taken out of git: the demo year, and today's commands beside a service of 0.1."""
+"""Upgrades from version 0.1 itself, taken out of git: the demo year, and today's commands beside a
+service of 0.1.
+"""
 
 from __future__ import annotations
 
@@ -87,7 +89,9 @@ def test_the_demo_year_of_0_1_gives_the_same_answers(code: Path, tmp_path: Path)
 def test_migrate_up_beside_a_service_of_0_1_loses_and_doubles_nothing(
     code: Path, old_with_new_table: Old, tmp_path: Path
 ) -> None:
-    """The wrong order: the old service migrates its own folder on behalf of the new command, and goes on."""
+    """The wrong order: the old service migrates its own folder on behalf of the new command, and
+    goes on.
+    """
     run, stored = old_with_new_table.run, old_with_new_table.facts["rows"]["events"]
     before = of_0_1(run, code)
     with serving(before) as service:

@@ -1,7 +1,8 @@
-"""A server is upgraded while a writer of version 0.1 still stores: nothing is lost or counted twice.
+"""A server is upgraded while a writer of version 0.1 still stores: nothing is lost or counted
+twice.
 
-The documented order is: stop the writers, migrate, start the new version. Here somebody does it the other way round. The server
-is a stand-in: tests/support/clickhouse_http.py.
+The documented order is: stop the writers, migrate, start the new version. Here somebody does it the
+other way round. The server is a stand-in: tests/support/clickhouse_http.py.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ def execute(address: str, sql: str) -> str:
 
 
 class OldWriter:
-    """Inserts as version 0.1 does: a batch is one block under a token, and only while no newer epoch is in `writers`."""
+    """Inserts as version 0.1 does: a batch is one block under a token, and only while no newer
+    epoch is in `writers`.
+    """
 
     def __init__(self, server: str) -> None:
         self.server, self.batches = server, 0

@@ -23,10 +23,13 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def check(settings: Settings, tables: tuple[str, ...], sample: str | None, as_json: bool) -> None:
-    """Compare every count table with a recompute from the events. Exit status 1 if any row is wrong.
+    """Compare every count table with a recompute from the events.
 
-    Events can be stored meanwhile: the check reads a snapshot. The rows of a sample are compared exactly. Where events have
-    expired, the output shows the time from which a table could be compared.
+    Exit status 1 if any row is wrong.
+
+    Events can be stored meanwhile: the check reads a snapshot. The rows of a sample are compared
+    exactly. Where events have expired, the output shows the time from which a table could be
+    compared.
 
     \b
     Example: alsobought check --sample 1%

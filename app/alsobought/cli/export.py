@@ -14,7 +14,9 @@ from alsobought.settings import Settings
 @click.argument("user_id")
 @click.pass_obj
 def export(settings: Settings, user_id: str) -> None:
-    """Print everything that is stored about a user, as JSON, to be given to that person. Exit status 1 if there is nothing.
+    """Print everything that is stored about a user, as JSON, to be given to that person.
+
+    Exit status 1 if there is nothing.
 
     \b
     Example: alsobought export ada > ada.json

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 @click.option("--verify", type=click.Path(path_type=Path), help="Check a receipt: is anything of the user left?")
 @click.pass_obj
 def forget(settings: Settings, user_id: str | None, dry_run: bool, verify: Path | None) -> None:
-    """Erase a user from events and from every table, and print the receipt as JSON. This cannot be undone.
+    """Erase a user from events and from every table, and print the receipt as JSON.
 
-    Afterwards all counts are as if the user had never existed. Older events of the user that still arrive, from Kafka or a
-    file, are dropped; newer ones count.
+    This cannot be undone. Afterwards all counts are as if the user had never existed. Older events of the user that still
+    arrive, from Kafka or a file, are dropped; newer ones count.
 
     \b
     Example: alsobought forget ada > receipt.json

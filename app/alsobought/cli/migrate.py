@@ -1,4 +1,4 @@
-"""`alsobought migrate …`: apply migrations, show plan and status, draft new ones, write sql/schema/."""
+"""`alsobought migrate …`: apply migrations, show the plan and the status, draft new ones."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def migrate_plan(settings: Settings) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def migrate_status(settings: Settings, as_json: bool) -> None:
-    """Show which migrations are applied, and when. Exit status 1 if one failed, or was edited after it was applied.
+    """Show which migrations are applied, and when.
+
+    Exit status 1 if one failed, or was edited after it was applied.
 
     `started`: a run was killed at this migration; `alsobought migrate up` continues there.
 

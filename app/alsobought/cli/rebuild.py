@@ -1,4 +1,5 @@
-"""`alsobought rebuild`: recompute count tables from the events, while the old ones stay in service."""
+"""`alsobought rebuild`: recompute count tables from the events, while the old ones stay in service.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
 )
 @click.pass_obj
 def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None) -> None:
-    """Recompute count tables from the events: for a new view over old events, a changed view, or wrong counts.
+    """Recompute count tables from the events.
 
-    The old table stays in service, and events are stored, until the new one is complete; then the two are exchanged. After a
-    killed run, continue where it stopped. A view that reads other tables, its histories, relies on them: if one is wrong, name it
-    too; it is rebuilt first.
+    For a new view over old events, a changed view, or wrong counts. The old table stays in service,
+    and events are stored, until the new one is complete; then the two are exchanged. After a killed
+    run, continue where it stopped. A view that reads other tables, its histories, relies on them:
+    if one is wrong, name it too; it is rebuilt first.
 
     \b
     Example: alsobought rebuild co_baskets item_totals --since 2026-01-01

@@ -1,8 +1,9 @@
 """Backfill a shadow table from `events`, with its view's own SELECT, in slices that fit in memory.
 
-First all events up to a seq, in the order of their users: a view never counts across users, so whole users with empty histories
-give what the view gave. A user with more events than a slice holds is split; the view's histories are then given the earlier
-events. After that the events stored meanwhile, in whole batches, as the view itself received them.
+First all events up to a seq, in the order of their users: a view never counts across users, so
+whole users with empty histories give what the view gave. A user with more events than a slice holds
+is split; the view's histories are then given the earlier events. After that the events stored
+meanwhile, in whole batches, as the view itself received them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Checkpoint = Callable[[RebuildState], None]
 
 @dataclass(frozen=True)
 class Slice:
-    """The events up to a position: `condition` selects them, `earlier` those that the histories must know."""
+    """The events up to a position. `earlier` selects those that the histories must have."""
 
     target: Position
     condition: str
@@ -55,7 +56,10 @@ class Backfill:
         self._scratch.drop()
 
     def run(self, state: RebuildState, checkpoint: Checkpoint) -> RebuildState:
-        """Backfills everything up to `state.until`. Calls `checkpoint`, which may raise, before each step."""
+        """Backfills everything up to `state.until`.
+
+        Calls `checkpoint`, which may raise, before each step.
+        """
         if not state.carried_over:
             checkpoint(state)
             self._carry_over(state)
@@ -103,7 +107,10 @@ class Backfill:
         return state.completed()
 
     def _rows_of_batches(self, _: RebuildState, slice_: Slice) -> str:
-        """The view over the histories in service. They may hold these events already, as they may when the view runs."""
+        """The view over the histories in service.
+
+        They may hold these events already, as they may when the view runs.
+        """
         self._scratch.other_events(f"{self._select_events()} where {slice_.condition}")
         return self._table.over(f"{self._scratch.name}.events", self._warehouse.database)
 
@@ -135,7 +142,10 @@ class Backfill:
     # Rows that do not come in slices
 
     def _carry_over(self, state: RebuildState) -> None:
-        """Copies the rows that are not recomputed: those of earlier buckets, or those with events that may have expired."""
+        """Copies the rows that are not recomputed.
+
+        Those of earlier buckets, or those with events that may have expired.
+        """
         if state.since:  # the shadow began as a copy, from which the other rows are being deleted
             self._shadows.wait_for_deletes(self._table.name)
         elif state.horizon:
@@ -183,7 +193,10 @@ class Backfill:
         return Slice(Position(last, state.until), f"{behind} and user_id <= {quoted(last)}")
 
     def _slice_of_user(self, state: RebuildState, condition: str, earlier: str) -> Slice:
-        """A part of one user's events. It is smaller than others: all of it may be one order, with many pairs a line."""
+        """A part of one user's events.
+
+        It is smaller than others: all of it may be one order, with many pairs a line.
+        """
         rows = max(1, self._rows // USER_SLICE_DIVISOR)
         sql = f"select seq from {self._events} where {condition} order by user_id, seq limit 1 offset {rows - 1:d}"
         bound = self._warehouse.trusted_rows(sql).data
@@ -218,7 +231,7 @@ class Backfill:
 
 
 def _histories_of(table: CountTable, tables: Sequence[CountTable]) -> list[CountTable]:
-    """The histories that a view reads, directly or through other histories, in the order of their dependencies."""
+    """The histories that a view reads, also through others, in the order of dependencies."""
     names = set(table.reads)
     for other in reversed(tables):
         if other.name in names:

@@ -1,6 +1,7 @@
-"""Consistency check: compare a snapshot of every count table with a recompute from `events`, while the service runs.
+"""Consistency check: compare a snapshot of every count table with a recompute from `events`.
 
-The snapshot is taken between two batches, so a batch that is only half counted is never reported as an error.
+The service runs meanwhile. The snapshot is taken between two batches, so that a batch that is only
+half counted is never reported as an error.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from alsobought.storage.warehouse import Warehouse
 
 
 class Checked(msgspec.Struct):
-    """The tables are in the order of their dependencies: histories before the tables that read them."""
+    """The result. Histories come before the tables that read them."""
 
     checked_at: datetime
     seconds: float
@@ -49,7 +50,9 @@ def check(
     threads: int = 0,
     progress: Progress = lambda _done, _total: None,
 ) -> Checked:
-    """Compares the tables in a snapshot, which the writer takes through `do`. Use a connection other than the writer's.
+    """Compares the tables in a snapshot, which the writer takes through `do`.
+
+    Use a connection other than the writer's.
 
     `progress` is called with the number of steps done and their total, and may raise to stop.
     Raises Unusable for an unknown table, Busy if another check is in progress.

@@ -1,7 +1,8 @@
 """Rebuild a count table from `events` in a shadow table, then exchange it with the one in service.
 
-The command backfills (`counts.backfill`); the writer begins the rebuild and exchanges the tables (`counts.rebuild_tasks`). If any
-process dies in between, the old table stays in service and the next command continues.
+The command backfills (`counts.backfill`); the writer begins the rebuild and exchanges the tables
+(`counts.rebuild_tasks`). If any process dies in between, the old table stays in service and the
+next command continues.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ MIN_EVENTS_FOR_RATE = 10_000
 
 
 class OutOfDate(Exception):
-    """The shadow table no longer matches the events: users were erased or merged, the view was changed, or events expired."""
+    """The shadow table no longer matches the events.
+
+    Users were erased or merged, the view was changed, or events expired.
+    """
 
 
 class ServiceHandle(Protocol):

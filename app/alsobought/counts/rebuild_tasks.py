@@ -1,4 +1,4 @@
-"""The writer's part of a rebuild, between two batches: plan it, begin it, exchange the tables at its end.
+"""The writer's part of a rebuild, between two batches: plan it, begin it, exchange the tables.
 
 After an erasure or a merge of users the shadow table is out of date, and the rebuild starts over.
 """
@@ -29,7 +29,7 @@ CATCH_UP_DATABASE = "rebuild_rest"  # scratch database of the writer
 
 
 class RebuildPlan(msgspec.Struct, frozen=True):
-    """`since` is the first bucket that is rebuilt, empty for all; `horizon` the first seq that is read.
+    """What part of a table is rebuilt: from bucket `since`, empty for all, and from seq `horizon`.
 
     `since_option` is the --since of the command.
     """
@@ -118,7 +118,7 @@ def _is_valid(
 
 
 def exchange(writer: Writer, name: str, claim: str, rate: int) -> bool:
-    """Adds the latest batches to the shadow table and puts it into service; False if the rebuild must start over.
+    """Catches up and puts the shadow table into service; False if the rebuild must start over.
 
     `rate`, in events a second, is kept for estimates; 0 for none.
     """

@@ -1,9 +1,11 @@
-"""Recompute a count table from `events` with its SELECT of sql/checks/, and compare both, row by row.
+"""Recompute a count table from `events` with its SELECT of sql/checks/, and compare the rows.
 
-The SELECT of a check returns rows that merge like those of its table; one row an event is enough. So a check stays simple, and
-counts in another way than the view. One statement compares only some of the keys: see Slots.
+The SELECT of a check returns rows that merge like those of its table; one row an event is enough.
+So a check stays simple, and counts in another way than the view. One statement compares only some
+of the keys: see Slots.
 
-Where raw events have expired, only rows that the remaining events determine are compared (`counts.retention_horizon`).
+Where raw events have expired, only rows that the remaining events determine are compared
+(`counts.retention_horizon`).
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ MAX_SAFE_INTEGER = 2**53
 
 @dataclass(frozen=True)
 class Slots:
-    """The keys whose hash, shifted by `shift`, is in a slot from `first` to before `end`, of 10,000.
+    """The keys whose hash plus `shift` is in a slot from `first` to before `end`, of 10,000.
 
     >>> Slots().parts(3)[1]
     Slots(first=3333, end=6666, shift=0)
@@ -67,7 +69,7 @@ class Slots:
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A wrong row: the values of a key in the table and in the recompute; None where the row is missing."""
+    """A wrong row: its values in the table and in the recompute, None where it is missing."""
 
     key: dict[str, Any]
     table: dict[str, Any] | None
@@ -77,7 +79,8 @@ class Difference(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct):
     """The number of rows compared, the number of wrong ones, and the worst of them.
 
-    Where events have expired, `since` is the time from which rows could be compared; `note` says what else was left out.
+    Where events have expired, `since` is the time from which rows could be compared; `note` says
+    what else was left out.
     """
 
     table: str
@@ -105,14 +108,14 @@ class Checks:
         )
 
     def comparison(self, table: CountTable) -> Comparison:
-        """A comparison without rows: the time from which rows can be compared, or the reason why none can."""
+        """A comparison without rows yet: from when rows can be compared, or why none can."""
         if table.name not in self.names:
             return Comparison(table.name, compared=False, note=f"there is no sql/checks/{table.name}.sql")
         limits = comparable(table, self._database, self._horizon)
         return Comparison(table.name, compared=limits.compared, since=limits.since, note=limits.note)
 
     def steps(self, table: CountTable, slots: Slots) -> list[Slots]:
-        """The parts in which a table is compared, so that memory is bounded; none if it cannot be compared."""
+        """The parts in which a table is compared, to bound memory; none if it cannot be."""
         if not self.comparison(table).compared:
             return []
         counts = (f"(select count() from {self._database}.{name})" for name in (table.name, "events"))
@@ -138,7 +141,10 @@ class Checks:
         return comparison
 
     def _sql(self, table: CountTable, slots: Slots) -> str:
-        """Rows compared, rows wrong, and the worst: (size, keys, in the table?, its values, in the recompute?, its values)."""
+        """Rows compared, rows wrong, and the worst.
+
+        Of those: size, keys, in the table?, its values, in the recompute?, its values.
+        """
         limits = comparable(table, self._database, self._horizon)
         where = f"{slots.condition(', '.join(table.sampled))} and {limits.keys}"
         final = "final" if "any" in table.values.values() else ""
@@ -180,7 +186,10 @@ def _column(side: str, column: str) -> str:
 
 
 def _merge(how: str) -> str:
-    """The aggregate function of a column on one side. Where the newest row wins ('any'), both sides must have one version."""
+    """The aggregate function of a column on one side.
+
+    Where the newest row wins ('any'), both sides must have one version.
+    """
     return "groupUniqArrayIf" if how == "any" else f"{how}If"
 
 

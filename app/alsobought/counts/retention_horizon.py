@@ -1,8 +1,8 @@
 """Where raw events have expired: the rows of a count table that the remaining events determine.
 
 From the seq of the horizon on, all events exist. Counts, first times and `user_items` outlive older
-events, so a row can be compared only if no older event is part of it. Earlier members of a group are
-in the histories, which the checks of pairs and totals read.
+events, so a row can be compared only if no older event is part of it. Earlier members of a group
+are in the histories, which the checks of pairs and totals read.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ USER_HISTORY = "user_items"  # has the first_seq of each user's events
 
 @dataclass(frozen=True)
 class Comparable:
-    """SQL conditions on rows that can be compared: `keys` on the keys, on both sides; `merged` on a merged pair of rows.
+    """SQL conditions on the rows that can be compared.
 
-    `since` is the time from which rows are compared, None for all; `note` says what else is left out. Of some tables no row can
-    be compared: then `compared` is false.
+    `keys` is one on the keys of both sides, `merged` one on a merged pair of rows. `since` is the
+    time from which rows are compared, None for all; `note` says what else is left out. Of some
+    tables no row can be compared: then `compared` is false.
     """
 
     keys: str = "true"
@@ -34,7 +35,7 @@ class Comparable:
 
 
 def comparable(table: CountTable, database: str, horizon: int) -> Comparable:  # noqa: PLR0911 - a case each
-    """The rows of a table in this database that can be compared; `horizon` is 0 if no event ever expired."""
+    """The rows of a table that can be compared; `horizon` is 0 if no event ever expired."""
     if not horizon:
         return Comparable()
     since = stored_at(horizon)

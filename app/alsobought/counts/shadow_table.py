@@ -1,8 +1,10 @@
-"""Shadow tables: a count table that is being rebuilt, in a database of its own beside the one in service. It survives a kill.
+"""Shadow tables: count tables that are being rebuilt, in a database of their own.
 
-Every insert into it is one block, and block numbers only grow. Before each insert its target and the newest block are
-checkpointed, so after a kill the newest block shows whether the insert happened. Killing the command does not end the query that
-the engine runs: the next command waits for that query, then takes the claim, without which nothing is inserted.
+They outlive a killed command. Every insert into one is one block, and block numbers only grow.
+Before each insert its target and the newest block are checkpointed, so after a kill the newest
+block shows whether the insert happened. Killing the command does not end the query that the engine
+runs: the next command waits for that query, then takes the claim, without which nothing is
+inserted.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ STEPS, CLAIMS = "_steps", "_claims"  # tables beside the shadow tables
 
 
 class Position(msgspec.Struct, frozen=True):
-    """In the order of users: all events up to this user's at `seq`. Once `backfilled`: all events up to `seq`, of any user."""
+    """In the order of users: all events up to this user's at `seq`.
+
+    Once `backfilled`: all events up to `seq`, of any user.
+    """
 
     user: str = ""
     seq: int = 0
@@ -34,12 +39,12 @@ class Position(msgspec.Struct, frozen=True):
 
 
 class RebuildState(msgspec.Struct, frozen=True, kw_only=True):
-    """A checkpoint of a rebuild: `position` is what the table holds, `target` the insert in flight, if any.
+    """A checkpoint: `position` is what the table holds, `target` the insert in flight, if any.
 
-    The insert happened if a block is newer than `block`. `since` is the first bucket that is rebuilt,
-    empty for all; `horizon` the first seq that is read; `until` the last seq at the start, of `total`
-    events. `last_rewrite` is the newest change of users at the start. `uuid` is the shadow table's.
-    `carried_over`: the rows that are not recomputed are in it.
+    The insert happened if a block is newer than `block`. `since` is the first bucket that is
+    rebuilt, empty for all; `horizon` the first seq that is read; `until` the last seq at the start,
+    of `total` events. `last_rewrite` is the newest change of users at the start. `uuid` is the
+    shadow table's. `carried_over`: the rows that are not recomputed are in it.
 
     The names in JSON are those of version 0.1: its checkpoints stay readable.
     """
@@ -82,7 +87,10 @@ class ShadowTables:
         self.is_ours = f"(select argMax(claim, number) from {self.name}.{CLAIMS}) = {quoted(claim)}"
 
     def take_claim(self) -> None:
-        """Makes the claim ours and waits until inserts of an earlier command have ended. On the writer's thread."""
+        """Makes the claim ours and waits until inserts of an earlier command have ended.
+
+        On the writer's thread.
+        """
         command = self.warehouse.command
         command(f"create database if not exists {self.name}")
         detached = "select table from system.detached_tables where database = {database:String}"
@@ -107,7 +115,7 @@ class ShadowTables:
         return bool(self.warehouse.trusted_rows(f"select {self.is_ours}").data[0][0])
 
     def newest_state(self, table: str) -> RebuildState | None:
-        """The state of a table's rebuild, None if it has none, or only one that this version cannot read."""
+        """The state of a table's rebuild; None without one that this version can read."""
         sql = f"select state from {self.name}.{STEPS} where table = {{table:String}} order by number desc limit 1"
         rows = self.warehouse.trusted_rows(sql, {"table": table}).data
         if not rows:
@@ -119,9 +127,9 @@ class ShadowTables:
         return state.completed() if state.target and self.block(table) > state.block else state
 
     def create(self, table: CountTable, *, but: str = "", with_clone: bool = False) -> str:
-        """Creates an empty shadow, or a copy of the table in service without the rows that match `but`. Returns its uuid.
+        """Creates an empty shadow, or a copy of the table without the rows that match `but`.
 
-        `with_clone` also keeps a clone of the table in service as it is now.
+        Returns its uuid. `with_clone` also keeps a clone of the table in service as it is now.
         """
         self.discard(table.name)
         ours, shadow, clone = f"{self.warehouse.database}.{table.name}", self.of(table.name), self.clone(table.name)
@@ -156,7 +164,10 @@ class ShadowTables:
         self.warehouse.command(f"insert into {self.name}.{STEPS} {row} {one_block()}")
 
     def insert(self, table: CountTable, select: str, settings: str) -> None:
-        """Inserts nothing if another command has the claim. It is read after the table is locked, so `take_claim` waits."""
+        """Inserts nothing if another command has the claim.
+
+        It is read after the table is locked, so `take_claim` waits.
+        """
         into = f"insert into {self.of(table.name)} ({table.columns})"
         self.warehouse.command(f"{into} select {table.columns} from ({select}) where {self.is_ours} {settings}")
 
@@ -194,7 +205,7 @@ class ShadowTables:
 
 
 def discard_all(warehouse: Warehouse) -> None:
-    """Drops all shadow tables and the events copied for them, after users in them were erased or merged."""
+    """Drops all shadow tables and copied events, after users in them were erased or merged."""
     shadows = ShadowTables(warehouse, "")
     for table in shadows.tables() - {CLAIMS, STEPS}:
         warehouse.command(f"drop table if exists {shadows.name}.{table} sync")
@@ -204,7 +215,7 @@ def discard_all(warehouse: Warehouse) -> None:
 
 
 def seconds_of(warehouse: Warehouse, table: str, events: int) -> int:
-    """The estimated duration of a rebuild, from the rate of the latest one of this table, or else of any."""
+    """The estimated duration of a rebuild, by the latest one of this table, or else of any."""
     return max(1, round(events / (_rate(warehouse, table) or DEFAULT_RATE)))
 
 

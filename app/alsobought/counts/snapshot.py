@@ -1,6 +1,7 @@
-"""Snapshots for checks that outlast a batch: clones of all tables in a database of their own. On the writer's thread.
+"""Snapshots for checks that outlast a batch: clones of all tables in a database of their own.
 
-Between two batches all tables are equal to a recompute; a moment later some have the next batch and others do not.
+The writer's thread takes them. Between two batches all tables are equal to a recompute; a moment
+later some have the next batch and others do not.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ ATTEMPTS, PAUSE_SECONDS = 5, 0.02
 
 
 def snapshot(writer: Writer, name: str) -> dict[str, Any]:
-    """Creates the database `<ours>_<name>` with clones of `events`, without expired ones, and of all count tables.
+    """Creates the database `<ours>_<name>` with clones of `events` and of all count tables.
 
-    Returns its name and the retention horizon. Raises Busy if a check reads there, or another process stored events meanwhile.
+    Expired events are left out. Returns its name and the retention horizon. Raises Busy if a check
+    reads there, or another process stored events meanwhile.
     """
     warehouse = writer.warehouse
     _require_unread(warehouse, f"{warehouse.database}_{name}")
@@ -44,7 +46,10 @@ def snapshot(writer: Writer, name: str) -> dict[str, Any]:
 
 
 def _require_unread(warehouse: Warehouse, database: str) -> None:
-    """Raises Busy if a query reads the database; an unread one was left by a kill. A check hardly pauses between queries."""
+    """Raises Busy if a query reads the database; an unread one was left by a kill.
+
+    A check hardly pauses between queries.
+    """
     exists = "select count() from system.databases where name = {name:String}"
     readers = "select count() from system.processes where position(query, {name:String}) > 0 and query_id != queryID()"
     if not int(warehouse.trusted_rows(exists, {"name": database}).data[0][0]):

@@ -1,4 +1,4 @@
-"""Compare count tables with the events of an idle service: every row with a recompute, or only the sums.
+"""Compare count tables with the events of an idle service: every row, or only the sums.
 
 For a running service there is `counts.consistency`.
 """
@@ -15,7 +15,9 @@ from alsobought.storage.warehouse import Warehouse
 
 
 def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:
-    """(table, wrong rows) of each check. Only while nothing writes and before any event has expired.
+    """(table, wrong rows) of each check.
+
+    Only while nothing writes and before any event has expired.
 
     Raises Unusable if there are no checks, or a check has no table.
     """
@@ -30,7 +32,10 @@ def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def wrong_sums(warehouse: Warehouse, path: Path) -> list[str]:
-    """A message for each count table whose sum differs from the number of events. Only while nothing writes."""
+    """A message for each count table whose sum differs from the number of events.
+
+    Only while nothing writes.
+    """
     sql = path.read_text().replace("{{ database }}", warehouse.database)
     return [
         f"{name} counts {counted:,} events, but there are {expected:,}"

@@ -50,7 +50,10 @@ def bucket_of(warehouse: Warehouse, table: CountTable, day: date) -> tuple[date,
 
 
 def start_of(warehouse: Warehouse, table: CountTable, day: date) -> date:
-    """The day, if a bucket begins with it. Raises Unusable that names the days nearby with which one does."""
+    """The day, if a bucket begins with it.
+
+    Raises Unusable that names the days nearby with which one does.
+    """
     first, following = bucket_of(warehouse, table, day)
     if first != day:
         raise Unusable(

@@ -1,8 +1,9 @@
 """The same migrations for a cluster: text to text. Untested here: no cluster has run it.
 
-A table `events` becomes two: `events_local` on each shard, replicated, and `events`, a Distributed table that queries read. A
-materialized view reads and writes the tables of its own shard. The journal and the lock are on the node that runs the
-migrations, so always migrate through the same one.
+A table `events` becomes two: `events_local` on each shard, replicated, and `events`, a Distributed
+table that queries read. A materialized view reads and writes the tables of its own shard. The
+journal and the lock are on the node that runs the migrations, so always migrate through the same
+one.
 """
 
 from __future__ import annotations
@@ -61,14 +62,17 @@ def _alter(statement: Statement, database: str, cluster: str, tables: Collection
 
 
 def _drop(statement: Statement, database: str, cluster: str, tables: Collection[str]) -> Iterator[str]:
-    """The Distributed table first, so that no query reaches a missing one; `sync` frees the name in Keeper."""
+    """The Distributed table first: no query reaches a missing one.
+
+    `sync` frees the name in Keeper.
+    """
     yield f"drop {statement.kind} if exists {database}.{statement.name} on cluster '{cluster}' sync"
     if statement.kind == "table" and statement.name in tables:
         yield f"drop table if exists {database}.{statement.name}{LOCAL} on cluster '{cluster}' sync"
 
 
 def sharding_key(statement: Statement) -> str:
-    """The expression that picks a row's shard: all rows of a user on one, because the views join a user's events.
+    """The expression that picks a row's shard: one for a user, as views join a user's events.
 
     >>> sharding_key(read_statement("create table shop.t (day Date, user_id String) engine = Log", "shop"))
     'cityHash64(user_id)'

@@ -35,7 +35,7 @@ from {{ database }}.events
 
 
 def draft(home: Path, name: str, *, view: bool) -> list[Path]:
-    """Writes a statement, or a count table with its view and its check, and returns the paths of the new files.
+    """Writes a statement, or a count table with its view and its check. Returns the new paths.
 
     Raises Unusable for an invalid name or one in use.
     """

@@ -1,6 +1,7 @@
 """The files of migrations/: NNNN_name.sql, a comment with the reason, one statement. Forward only.
 
-If any file is new or edited, all are checked when they are read, so that nothing has run yet when a fault is reported.
+If any file is new or edited, all are checked when they are read, so that nothing has run yet when a
+fault is reported.
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ def engine(name: str, arguments: str = "") -> str:
 def migrations(folder: Path, applied: Mapping[int, str] | None = None) -> list[Migration]:
     """All files, in order, each with a reason and one repeatable statement.
 
-    `applied` are the checksums by version. If every file is applied, as almost always, none is parsed: parsing takes a third of
-    the time of a short command.
+    `applied` are the checksums by version. If every file is applied, as almost always, none is
+    parsed: parsing takes a third of the time of a short command.
 
     Raises MigrationFault for the first invalid file, for a gap, and for a number used twice.
     """

@@ -1,6 +1,7 @@
-"""Which statements may run twice: harmful ones are rejected, others get `if not exists` or `if exists`.
+"""Idempotence of statements: harmful ones are rejected, others get `if not exists` or `if exists`.
 
-A run may be killed after a statement and before its row in the journal; the next run repeats the statement.
+A run may be killed after a statement and before its row in the journal; the next run repeats the
+statement.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def reject_unrepeatable(words: list[str]) -> None:
 
 
 def reject_stored_rows(words: list[str], kind: str, name_index: int) -> None:
-    """Raises MigrationFault for a CREATE that also stores rows: killed halfway, it would count as done."""
+    """Raises MigrationFault for a CREATE that stores rows: killed halfway, it would seem done."""
     top = [word for index, word in at_top(words) if index > name_index]
     selects = any(word == "as" and after in ("select", "with", "(") for word, after in itertools.pairwise(top))
     if kind == "table" and selects:
@@ -79,7 +80,9 @@ def reject_stored_rows(words: list[str], kind: str, name_index: int) -> None:
 
 
 def alter_commands(words: list[str], first: int) -> Iterator[Command]:
-    """The parts of an ALTER, from word `first` on. Raises MigrationFault for one that is not known to be repeatable.
+    """The parts of an ALTER, from word `first` on.
+
+    Raises MigrationFault for one that is not known to be repeatable.
 
     A comma also separates the settings of one `modify setting`.
     """

@@ -1,8 +1,8 @@
 """The journal: table `migrations`, a row for each start, success and failure of a migration.
 
-Rows are only added; of a migration's rows the one with the highest `entry` counts. The first databases have only the first four
-columns and a row per applied migration, so reading accepts missing columns and opening adds them. `applied_at` is the time of
-the row, whatever its state.
+Rows are only added; of a migration's rows the one with the highest `entry` counts. The first
+databases have only the first four columns and a row per applied migration, so reading accepts
+missing columns and opening adds them. `applied_at` is the time of the row, whatever its state.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """`state` is `started`, `applied` or `failed`; `seconds` is None if not measured; `sql` is the statement that ran."""
+    """A row: `state` is `started`, `applied` or `failed`; `seconds` is None if not measured."""
 
     version: int
     checksum: str
@@ -57,7 +57,10 @@ def latest(warehouse: Warehouse) -> dict[int, Entry]:
 
 
 def open_journal(warehouse: Warehouse) -> Iterator[int]:
-    """Creates the table, or adds the columns that an old one lacks. Returns the numbers of the next entries."""
+    """Creates the table, or adds the columns that an old one lacks.
+
+    Returns the numbers of the next entries.
+    """
     warehouse.command(TABLE.format(database=warehouse.database))
     sql = "select name from system.columns where database = {database:String} and table = 'migrations'"
     existing = {row[0] for row in warehouse.trusted_rows(sql, {"database": warehouse.database}).data}

@@ -1,7 +1,8 @@
-"""One migration run at a time on a server: the lock is the table `migrating`, whose comment names its holder.
+"""One migration run at a time on a server: the lock is the table `migrating`.
 
-CREATE TABLE without IF NOT EXISTS either creates the table or fails, so two runs never both succeed. An embedded warehouse
-needs no lock: its folder has one process. On a cluster the lock covers only the node that runs the migrations.
+Its comment names the holder. CREATE TABLE without IF NOT EXISTS either creates the table or fails,
+so two runs never both succeed. An embedded warehouse needs no lock: its folder has one process. On
+a cluster the lock covers only the node that runs the migrations.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def this_process() -> LockHolder:
 def held(warehouse: Warehouse, *, break_lock: bool = False) -> Iterator[None]:
     """Runs the block under the lock.
 
-    Takes over the lock of a dead process of this host; `break_lock` takes any. Raises MigrationFault that names the holder.
+    Takes over the lock of a dead process of this host; `break_lock` takes any. Raises
+    MigrationFault that names the holder.
     """
     mine = this_process()
     if break_lock:
@@ -80,7 +82,9 @@ def _create(warehouse: Warehouse, table: str, mine: LockHolder) -> bool:
 
 
 def _take_over(warehouse: Warehouse, mine: LockHolder) -> None:
-    """Two runs may see the same dead holder: only the one that creates `migrating_<its token>` may remove its lock."""
+    """Two runs may see the same dead holder: only the one that creates `migrating_<its token>` may
+    remove its lock.
+    """
     dead = holder(warehouse)
     if dead is None or not _is_dead(dead):
         raise _in_use(dead)

@@ -1,7 +1,7 @@
-"""Apply pending migrations in order, forward only; a run killed at any point continues with the next `up`.
+"""Apply pending migrations in order, forward only. After a kill, the next run continues.
 
-`started` is written to the journal before a statement and `applied` after it, and every statement may run twice
-(`migrations.idempotence`).
+`started` is written to the journal before a statement and `applied` after it, and every statement
+may run twice (`migrations.idempotence`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from alsobought.storage.warehouse import Warehouse, open_warehouse
 
 @dataclass(frozen=True)
 class Step:
-    """A migration and its state: `applied`, `pending`, `started` (a run was killed), `failed`, or `edited` since."""
+    """A migration and its state.
+
+    `applied`, `pending`, `started` (a run was killed there), `failed`, or `edited` since.
+    """
 
     migration: Migration
     state: str
@@ -39,7 +42,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Planned:
-    """The statements that `up` runs for one file, in order; `note` is advice for the operator, or empty."""
+    """The statements that `up` runs for one file, and a note for the operator, perhaps empty."""
 
     migration: Migration
     statements: list[str]
@@ -67,7 +70,10 @@ def _step(migration: Migration, entry: Entry | None) -> Step:
 
 
 def plan(warehouse: Warehouse | None, folder: Path, database: str, cluster: str = "") -> Iterator[Planned]:
-    """The migrations that `up` would apply now. Read-only; raises what `up` would raise before its first statement."""
+    """The migrations that `up` would apply now.
+
+    Read-only; raises what `up` would raise before its first statement.
+    """
     steps = _usable(warehouse, folder)
     if all(step.state == "applied" for step in steps):
         return
@@ -98,7 +104,10 @@ def up(warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: boo
 
 
 def _usable(warehouse: Warehouse | None, folder: Path) -> list[Step]:
-    """The steps. Raises MigrationFault if one was edited after it was, or may have been, applied."""
+    """The steps.
+
+    Raises MigrationFault if one was edited after it was, or may have been, applied.
+    """
     steps = status(warehouse, folder)
     for step in steps:
         if step.state == "edited":
@@ -117,7 +126,10 @@ def _restore_hint(warehouse: Warehouse | None, step: Step) -> str:
 
 
 def _reject_if_maybe_applied(warehouse: Warehouse, step: Step, entry: Entry) -> None:
-    """A run was killed at the old text of this file. Only an absent created or a present dropped object proves it did not run."""
+    """A run was killed at the old text of this file.
+
+    Only an absent created or a present dropped object proves it did not run.
+    """
     old = read_statement(entry.sql, warehouse.database)
     exists = old.name in journal.objects(warehouse)
     if exists if old.verb == "create" else not exists if old.verb == "drop" else True:
@@ -129,7 +141,7 @@ def _reject_if_maybe_applied(warehouse: Warehouse, step: Step, entry: Entry) -> 
 
 
 def _note(warehouse: Warehouse | None, shape: Statement) -> str:
-    """For a new view on events: how many events are older than it, and the command that backfills its table."""
+    """For a new view on events: the number of older events, and the command that counts them."""
     is_view = (shape.verb, shape.kind) == ("create", "materialized view") and "events" in shape.words
     objects = journal.objects(warehouse) if warehouse and is_view else ()
     if not warehouse or "events" not in objects:
@@ -162,7 +174,7 @@ def _apply(warehouse: Warehouse, entries: Iterator[int], planned: Planned) -> No
 
 
 def _is_from_engine(error: AlsoboughtError) -> bool:
-    """True if the engine rejected the statement; after a broken connection it may have been executed."""
+    """True if the engine rejected the statement; a broken connection leaves that open."""
     return "DB::Exception" in str(error.__cause__) and not isinstance(error, TooSlow)
 
 

@@ -1,6 +1,7 @@
-"""sql/schema/: the schema that the migrations add up to, a generated file for each table, view and dictionary.
+"""sql/schema/: the schema that the migrations add up to, a generated file for each object.
 
-The text is the engine's own without the database's name, below the reasons of all migrations that created or changed the object.
+The text is the engine's own without the database's name, below the reasons of all migrations that
+created or changed the object.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def differing(folder: Path, expected: dict[str, str]) -> list[str]:
 
 
 def write(folder: Path, expected: dict[str, str]) -> list[str]:
-    """Writes and deletes files until the folder holds exactly these; returns the names of those that changed."""
+    """Writes and deletes files until the folder holds exactly these; returns the changed ones."""
     changed = differing(folder, expected)
     folder.mkdir(parents=True, exist_ok=True)
     for name in changed:

@@ -1,4 +1,4 @@
-"""The one statement of a migration, parsed: its verb, the kind and name of its object, the commands of an ALTER."""
+"""The one statement of a migration, parsed: its verb, its object, the commands of an ALTER."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ ALLOWED = "create, drop or alter of a table, view, materialized view or dictiona
 
 @dataclass(frozen=True)
 class Statement:
-    """`create table shop.items (…)`: verb `create`, kind `table`, name `items`, whose token is at `name_index`.
+    """`create table shop.items (…)`: verb `create`, kind `table`, name `items`, whose token is at
+    `name_index`.
 
     `sql` begins with the reason and ends with the last token: no semicolon, no comment after it.
     """
@@ -50,7 +51,8 @@ class Statement:
 def read_statement(sql: str, database: str) -> Statement:
     """The statement of a rendered migration.
 
-    Raises MigrationFault unless it is one statement that may run twice; the message continues a file's name.
+    Raises MigrationFault unless it is one statement that may run twice; the message continues a
+    file's name.
 
     >>> statement = read_statement("-- Why.\\ncreate table shop.items (x UInt8) engine = Log", "shop")
     >>> statement.verb, statement.kind, statement.name

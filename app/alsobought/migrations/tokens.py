@@ -33,7 +33,10 @@ def edited(sql: str, edits: Iterable[Edit]) -> str:
 
 
 def tokenize(sql: str) -> list[Token]:
-    """The tokens without semicolons at the end. Raises MigrationFault where a quote or a comment does not end."""
+    """The tokens without semicolons at the end.
+
+    Raises MigrationFault where a quote or a comment does not end.
+    """
     try:
         tokens = sqlglot.tokenize(sql, read="clickhouse")
     except SqlglotError as error:
@@ -44,7 +47,7 @@ def tokenize(sql: str) -> list[Token]:
 
 
 def words_of(tokens: Iterable[Token]) -> list[str]:
-    """The tokens in lower case; a string literal is `''`, so that its text is never taken for a keyword."""
+    """The tokens in lower case, string literals as `''`: their text is never a keyword."""
     return ["''" if token.token_type is TokenType.STRING else token.text.lower() for token in tokens]
 
 

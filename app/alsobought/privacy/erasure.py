@@ -1,4 +1,7 @@
-"""Erase a user, merge a guest into an account, and issue the receipt. On the writer's thread (`service.maintenance`)."""
+"""Erase a user, merge a guest into an account, and issue the receipt.
+
+On the writer's thread (`service.maintenance`).
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,12 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """Proof that a user was erased. `user_key` is cityHash64 of the user_id, so that it does not reveal the name.
+    """Proof that a user was erased.
 
-    `not_seen` names what could not be examined. `checksum`, a SHA-256 of the other fields as JSON, seals them.
+    `user_key` is cityHash64 of the user_id, so that it does not reveal the name.
+
+    `not_seen` names what could not be examined. `checksum`, a SHA-256 of the other fields as JSON,
+    seals them.
     """
 
     user_key: str
@@ -48,7 +54,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def verify(warehouse: Warehouse, receipt: Receipt) -> Verification:
-    """Searches every table that names users. `check` proves that the other tables hold nothing of the user."""
+    """Searches every table that names users.
+
+    `check` proves that the other tables hold nothing of the user.
+    """
     parameters = {"key": int(receipt.user_key), "at": receipt.forgotten_at.removesuffix("Z")}
     database = warehouse.database
 
@@ -70,9 +79,11 @@ def verify(warehouse: Warehouse, receipt: Receipt) -> Verification:
 
 
 def forget(writer: Writer, user_id: str) -> dict[str, Any]:
-    """Erases a user, with all guests merged into it, from every table; returns the fields of a Receipt.
+    """Erases a user, with all guests merged into it, from every table; returns the fields of a
+    Receipt.
 
-    Idempotent: a second call deletes nothing. Raises Unusable for a guest that was merged into an account.
+    Idempotent: a second call deletes nothing. Raises Unusable for a guest that was merged into an
+    account.
     """
     now = writer.clock()
     if account := accounts_of(writer.warehouse, [user_id]).get(user_id):

@@ -12,9 +12,11 @@ from alsobought.writer.user_rewrite import NAMES_USER
 
 
 def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """(table, its rows) of `events`, each count table that names users, the merges, and the requests for the user.
+    """(table, its rows) of `events`, each count table that names users, the merges, and the
+    requests for the user.
 
-    Left out: shared counts, which name nobody, and histories with hashed keys, whose contents the events have in plain text.
+    Left out: shared counts, which name nobody, and histories with hashed keys, whose contents the
+    events have in plain text.
     """
     database, parameters = warehouse.database, {"user": user_id}
     yield (
