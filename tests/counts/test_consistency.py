@@ -21,7 +21,7 @@ from alsobought.service.service import Service
 from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
-from tests.support.process import Run, running, serving, told, write
+from tests.support.process import Run, assert_error, running, serving, write
 from tests.support.project import ROOT
 
 CHECKS = ROOT / "sql" / "checks"
@@ -435,8 +435,8 @@ def test_the_command_prints_a_report_and_exits_with_zero(run: Run) -> None:
     ran = run("check", "--sample", "50%")
     assert (ran.status, ran.err) == (0, "")
     assert "50.00% of the keys" in ran.out
-    told(run("check", "--table", "co_basket"), "no count table 'co_basket'. Did you mean co_baskets?")
-    told(run("check", "--sample", "half"), "'half' is not a valid --sample")
+    assert_error(run("check", "--table", "co_basket"), "no count table 'co_basket'. Did you mean co_baskets?")
+    assert_error(run("check", "--sample", "half"), "'half' is not a valid --sample")
 
 
 def test_beside_a_running_service_wrong_rows_are_reported_with_the_command_that_corrects_them(run: Run) -> None:

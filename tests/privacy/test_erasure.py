@@ -25,7 +25,7 @@ from alsobought.events import Event
 from alsobought.privacy.erasure import Receipt, Verification, verify
 from alsobought.privacy.export import export
 from alsobought.service.service import Service
-from alsobought.storage.retention import MARGIN, horizon, keep
+from alsobought.storage.retention import MARGIN, apply_retention, horizon
 from alsobought.web.factory import create_app
 from alsobought.writer.recovery import recover
 from alsobought.writer.submission import Submission, utc_now
@@ -33,7 +33,7 @@ from alsobought.writer.writer import Writer
 from tests.counts.test_invariant import CHECKS, START, _checked, _happened, events, rebuilt
 from tests.support.engines import Engine, drop
 from tests.support.fold import fold, tables
-from tests.support.web import AWKWARD, VIEW, error_of, stored, wrong
+from tests.support.web import AWKWARD, VIEW, error_of, stored, wrong_tables
 
 FORGOTTEN_AT = START + timedelta(minutes=150)
 
@@ -158,7 +158,7 @@ def test_past_and_future_events_of_a_merged_guest_are_the_accounts(shop: Service
     assert set(shown(client, "ada")) == {"mug", "tea", "pot"}
     again = client.post("/users/merge", json={"guest_id": "s9", "user_id": "ada"})
     assert (again.status_code, json.loads(again.text)["events"]) == (200, 0)
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def shown(client: FlaskClient, user: str) -> list[str]:
@@ -177,7 +177,7 @@ def test_a_merged_account_takes_its_guests_along_and_is_erased_with_them(shop: S
     shop.do("forget", "new")
     send(shop, *({**VIEW, "user_id": user, "timestamp": BEFORE} for user in ("s1", "s2", "old", "new")))
     assert stored(shop, "user_id") == []
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_awkward_names_are_erased_and_merged_like_all_others(shop: Service) -> N
     for name in names[3:]:
         assert shop.do("merge", name, AWKWARD)["events"] == 1
     assert sorted(set(stored(shop, "user_id"))) == sorted([AWKWARD, "ada"])
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_a_receipt_lists_deleted_rows_and_can_be_verified(shop: Service) -> None:
@@ -270,7 +270,7 @@ def test_recovery_after_an_erasure_stores_no_older_batch_again(shop: Service) ->
     shop.do("forget", "ada")
     recover(shop.warehouse)
     assert stored(shop, "user_id") == ["bruno"]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_events_of_an_erased_user_without_a_zone_are_in_utc(shop: Service) -> None:
@@ -319,7 +319,7 @@ def test_the_horizon_remembers_what_an_earlier_retention_setting_deleted(
     assert horizon(shop.warehouse, shop.settings, START) == micros(START - timedelta(days=10) + MARGIN)
     now = START + timedelta(days=3)
     settings = msgspec.structs.replace(shop.settings, event_retention_days=0)
-    assert keep(shop.warehouse, settings, now, shop.writer.take_seq())
+    assert apply_retention(shop.warehouse, settings, now, shop.writer.take_seq())
     assert "TTL" not in made(shop)
     assert horizon(shop.warehouse, settings, now + timedelta(days=90)) == micros(now - timedelta(days=10) + MARGIN)
 

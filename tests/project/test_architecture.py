@@ -16,18 +16,25 @@ ENGINES = ("chdb", "clickhouse_connect")
 PURE = [
     "alsobought.errors",
     "alsobought.events",
+    "alsobought.storage.sql_text",
+    "alsobought.writer.batching",
+    "alsobought.writer.rows",
     *(f"alsobought.migrations.{name}" for name in ("cluster", "files", "statement")),
     *(f"alsobought.pipe_diff.{name}" for name in ("markdown", "overlap", "report", "words")),
     *(
         f"alsobought.pipes.{name}"
         for name in (
+            "calls",
             "check",
             "columns",
             "csv_files",
             "declaration",
             "engine_errors",
             "fallbacks",
+            "functions",
             "header",
+            "lexemes",
+            "names",
             "order",
             "parameters",
             "scopes",

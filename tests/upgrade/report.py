@@ -13,7 +13,7 @@ from typing import Any
 
 from alsobought.serving.answers import answer, open_library
 from alsobought.settings import from_environment
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 
 
 def answers(facts: dict[str, Any]) -> list[dict[str, Any]]:

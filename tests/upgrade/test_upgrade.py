@@ -37,7 +37,7 @@ NEW = [
 ]
 SCHEMA = """
 from alsobought.settings import from_environment
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 sql = "select name, create_table_query from system.tables where database = 'alsobought' order by name"
 print(warehouse.trusted_rows(sql).data)
@@ -79,7 +79,7 @@ def count(run: Run, sql: str) -> int:
     return int(
         run.python(f"""
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         print(warehouse.trusted_rows({sql!r}).data[0][0])
         warehouse.close()

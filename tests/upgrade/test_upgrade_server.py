@@ -15,7 +15,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.engines import front
+from tests.support.engines import http_server
 from tests.support.process import Run, running, write
 from tests.support.project import project_folder
 from tests.upgrade.conftest import LAST_OF_0_1
@@ -35,7 +35,7 @@ COLUMNS = (
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    with front() as dsn:
+    with http_server() as dsn:
         yield dsn
 
 

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from alsobought.console import err
+from alsobought.project.package_files import own_project
 from alsobought.settings import Settings
 
 
@@ -26,6 +27,7 @@ def demo(settings: Settings, dataset: str, edit: bool) -> None:
     from alsobought.web.server import refuse_if_anybody_could_edit, refuse_if_occupied
 
     if edit:
+        own_project(settings)
         refuse_if_anybody_could_edit(settings)
     settings = _demo_settings(settings, dataset)
     refuse_if_occupied(settings)

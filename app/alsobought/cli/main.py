@@ -1,4 +1,4 @@
-"""The command line: `alsobought demo | serve | migrate | load | ingest | dead-letters | pipe | check | forget | …`."""
+"""The command line: `alsobought init | demo | serve | migrate | load | ingest | dead-letters | pipe | check | forget | …`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from alsobought.cli.export import export
 from alsobought.cli.features import features
 from alsobought.cli.forget import forget
 from alsobought.cli.ingest import ingest
+from alsobought.cli.init import init
 from alsobought.cli.learn import learn
 from alsobought.cli.letters import dead_letters
 from alsobought.cli.load import load
@@ -22,6 +23,7 @@ from alsobought.cli.migrate import migrate
 from alsobought.cli.pipes import pipe
 from alsobought.cli.rebuild import rebuild
 from alsobought.cli.serve import serve
+from alsobought.cli.upgrade import upgrade
 from alsobought.console import err, escaped
 from alsobought.errors import AlsoboughtError
 from alsobought.settings import deprecations, from_environment
@@ -59,6 +61,7 @@ def main(ctx: click.Context) -> None:
 
 
 COMMANDS = (
+    init,
     demo,
     serve,
     migrate,
@@ -74,6 +77,7 @@ COMMANDS = (
     forget,
     export,
     doctor,
+    upgrade,
 )
 for command in COMMANDS:
     main.add_command(command)

@@ -11,6 +11,7 @@ import click
 
 from alsobought.console import escaped, out, print_json
 from alsobought.errors import Unusable
+from alsobought.project.package_files import own_project
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def migrate_new(settings: Settings, name: str, view: bool) -> None:
     """
     from alsobought.migrations.draft import draft
 
-    for path in draft(settings.home_folder, name, view=view):
+    for path in draft(own_project(settings), name, view=view):
         out.print(escaped(str(path)), soft_wrap=True)
 
 
@@ -128,7 +129,7 @@ def migrate_schema(settings: Settings, check: bool) -> None:
     from alsobought.migrations.runner import replayed_schema
     from alsobought.migrations.schema import differing, write
 
-    folder = settings.home_folder / "sql" / "schema"
+    folder = (settings.home_folder if check else own_project(settings)) / "sql" / "schema"
     expected = replayed_schema(settings)
     changed = differing(folder, expected) if check else write(folder, expected)
     for name in changed:

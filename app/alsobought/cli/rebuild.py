@@ -1,5 +1,4 @@
-"""`alsobought rebuild`: recompute count tables from the events, while the old ones stay in service.
-"""
+"""`alsobought rebuild`: recompute count tables from the events, while the old ones stay in service."""
 
 from __future__ import annotations
 

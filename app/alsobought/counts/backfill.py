@@ -18,8 +18,10 @@ from alsobought.counts.shadow_table import Position, RebuildState, ShadowTables
 from alsobought.counts.time_buckets import literal
 from alsobought.failpoints import reach
 from alsobought.storage.count_tables import CountTable
+from alsobought.storage.engine_settings import one_block
 from alsobought.storage.scratch_database import Scratch
-from alsobought.storage.warehouse import Warehouse, one_block, quoted
+from alsobought.storage.sql_text import quoted
+from alsobought.storage.warehouse import Warehouse
 
 # With the filter pushed down into the view, it took 4 times as long.
 FILTER_LAST = "query_plan_filter_push_down = 0, enable_optimize_predicate_expression = 0"
@@ -49,8 +51,8 @@ class Backfill:
         self._histories = _histories_of(table, tables)
         self._scratch = Scratch(self._warehouse, scratch)
         self._columns = _columns_read(self._warehouse, [table, *self._histories])
-        self._scratch.events(f"{self._select_events()} limit 0")
-        self._scratch.histories(self._histories, 0)
+        self._scratch.create_events(f"{self._select_events()} limit 0")
+        self._scratch.create_histories(self._histories, 0)
 
     def close(self) -> None:
         self._scratch.drop()
@@ -111,7 +113,7 @@ class Backfill:
 
         They may hold these events already, as they may when the view runs.
         """
-        self._scratch.other_events(f"{self._select_events()} where {slice_.condition}")
+        self._scratch.replace_events(f"{self._select_events()} where {slice_.condition}")
         return self._table.over(f"{self._scratch.name}.events", self._warehouse.database)
 
     def _rows_of_users(self, state: RebuildState, slice_: Slice) -> str:
@@ -120,8 +122,8 @@ class Backfill:
             since = f"timestamp >= toDateTime64({quoted(f'{state.since} 00:00:00')}, 3, 'UTC')"
             active = f"select user_id from {self._events} where {condition} and {since}"
             condition = f"{condition} and user_id in ({active})"
-        self._scratch.other_events(f"{self._select_events()} where {condition}")
-        self._scratch.other_histories(self._histories, state.horizon)
+        self._scratch.replace_events(f"{self._select_events()} where {condition}")
+        self._scratch.replace_histories(self._histories, state.horizon)
         if slice_.earlier:
             self._add_to_histories(f"{self._select_events()} where {slice_.earlier}")
         view = self._scratch.view(table)

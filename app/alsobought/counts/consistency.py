@@ -19,7 +19,7 @@ import msgspec
 
 from alsobought.counts.recompute import SLOTS, Checks, Comparison, Slots
 from alsobought.errors import Unusable
-from alsobought.storage.count_tables import count_tables, named
+from alsobought.storage.count_tables import count_tables, select_tables
 from alsobought.storage.warehouse import Warehouse
 
 
@@ -59,7 +59,7 @@ def check(
     """
     started_at, start = datetime.now(UTC), time.monotonic()
     tables = count_tables(warehouse)
-    tables = named(tables, only) if only else tables
+    tables = select_tables(tables, only) if only else tables
     with _snapshot(warehouse, do, name) as snapshot:
         checks = Checks(warehouse, snapshot["database"], folder, snapshot["horizon"])
         plan = [(table, checks.steps(table, slots)) for table in tables]

@@ -16,10 +16,10 @@ from alsobought.counts.backfill import ADDITIVE_ENGINES, Backfill
 from alsobought.counts.shadow_table import RATE_KIND, RebuildState, ShadowTables, definition
 from alsobought.counts.time_buckets import first_after, literal, start_of
 from alsobought.errors import AlsoboughtError, Unusable
-from alsobought.events import AHEAD
+from alsobought.events import MAX_AHEAD
 from alsobought.failpoints import reach
 from alsobought.storage import mutation_journal
-from alsobought.storage.count_tables import CountTable, count_tables, named
+from alsobought.storage.count_tables import CountTable, count_tables, select_tables
 from alsobought.storage.retention import horizon, stored_at
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.writer import Writer
@@ -45,7 +45,7 @@ def plan(writer: Writer, names: Sequence[str], since_option: str) -> list[dict[s
 
     Raises Unusable for the first table that cannot be rebuilt.
     """
-    tables = named(count_tables(writer.warehouse), names)
+    tables = select_tables(count_tables(writer.warehouse), names)
     oldest = horizon(writer.warehouse, writer.settings, writer.clock())
     oldest += int(EXPIRY_MARGIN.total_seconds() * 1_000_000) if oldest else 0
     plans = [_plan(writer.warehouse, table, since_option, oldest) for table in tables]
@@ -59,7 +59,7 @@ def _plan(warehouse: Warehouse, table: CountTable, since_option: str, oldest: in
     if not oldest:
         return RebuildPlan(table.name, since_option, since_option)
     if table.bucket and table.engine in ADDITIVE_ENGINES:
-        latest = stored_at(oldest) + AHEAD
+        latest = stored_at(oldest) + MAX_AHEAD
         complete = first_after(warehouse, table, latest.date())
         return RebuildPlan(table.name, since_option, str(max(since or complete, complete)), oldest)
     if "first_seq" in table.values and table.engine in ADDITIVE_ENGINES:
@@ -138,12 +138,12 @@ def exchange(writer: Writer, name: str, claim: str, rate: int) -> bool:
         _catch_up_and_exchange(writer, shadows, table, tables, state)
     except BaseException:
         with suppress(AlsoboughtError):
-            mutation_journal.let_go(warehouse, rewrite)
+            mutation_journal.abandon(warehouse, rewrite)
         raise
-    mutation_journal.end(warehouse, rewrite)
+    mutation_journal.finish(warehouse, rewrite)
     if rate:
-        mutation_journal.note(warehouse, writer.take_seq(), RATE_KIND, {name: rate})
-    writer.catalogue.read()
+        mutation_journal.record_done(warehouse, writer.take_seq(), RATE_KIND, {name: rate})
+    writer.catalogue.reload()
     writer.on_rewritten()
     return True
 

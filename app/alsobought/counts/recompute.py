@@ -22,7 +22,8 @@ import msgspec
 
 from alsobought.counts.retention_horizon import comparable
 from alsobought.storage.count_tables import CountTable
-from alsobought.storage.warehouse import Warehouse, plain_type
+from alsobought.storage.results import plain_type
+from alsobought.storage.warehouse import Warehouse
 
 SLOTS = 10_000
 ROWS_PER_STEP = 4_000_000  # of a table or of events, compared in one statement: about 1 GB
@@ -146,7 +147,7 @@ class Checks:
         Of those: size, keys, in the table?, its values, in the recompute?, its values.
         """
         limits = comparable(table, self._database, self._horizon)
-        where = f"{slots.condition(', '.join(table.sampled))} and {limits.keys}"
+        where = f"{slots.condition(', '.join(table.sample_keys))} and {limits.keys}"
         final = "final" if "any" in table.values.values() else ""
         columns = ", ".join(f"cast({name} as {plain_type(table.types[name])}) as {name}" for name in table.types)
         stored = f"select {columns}, true as in_table from {self._database}.{table.name} {final} where {where}"
@@ -159,9 +160,11 @@ class Checks:
         ]
         for side, condition in sides.items():  # a row of zero sums is no row: it disappears when parts merge
             nonzero = " or ".join(f"{_column(side, name)} != 0" for name in table.values)
-            merged.append(f"{nonzero if table.sums else f'countIf({condition}) > 0'} as {_column(side, 'there')}")
+            merged.append(f"{nonzero if table.is_summing else f'countIf({condition}) > 0'} as {_column(side, 'there')}")
         unequal = [f"{_column('table', name)} != {_column('events', name)}" for name in [*table.values, "there"]]
-        sizes = [f"abs(toFloat64({_column('table', n)}) - toFloat64({_column('events', n)}))" for n in table.summed]
+        sizes = [
+            f"abs(toFloat64({_column('table', n)}) - toFloat64({_column('events', n)}))" for n in table.sum_columns
+        ]
         size = " + ".join(sizes) or "0"
         values = [f"({', '.join(_column(side, name) for name in table.values)},)" for side in sides]
         keys = ", ".join(table.keys)

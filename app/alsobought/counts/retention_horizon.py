@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from alsobought.events import AHEAD
+from alsobought.events import MAX_AHEAD
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.retention import stored_at
 
@@ -42,14 +42,14 @@ def comparable(table: CountTable, database: str, horizon: int) -> Comparable:  #
     if "first_seq" in table.values:
         return Comparable(merged=f"not _table_there or _table_first_seq >= {horizon:d}", since=since)
     if table.bucket:
-        begins = math.ceil((since + AHEAD).timestamp())
+        begins = math.ceil((since + MAX_AHEAD).timestamp())
         keys = f"toDateTime({table.bucket}, 'UTC') >= toDateTime({begins:d}, 'UTC')"
         return Comparable(keys=keys, since=datetime.fromtimestamp(begins, UTC))
     if "batch" in table.keys:
         return Comparable(keys=f"batch >= {horizon:d}", since=since)
-    if table.names_users:
+    if table.has_user_id:
         before = f"select user_id from {database}.{USER_HISTORY} where first_seq < {horizon:d}"
         return Comparable(keys=f"user_id not in ({before})", since=since, note="only users whose events are all there")
-    if table.sums:
+    if table.is_summing:
         return Comparable(compared=False, note="events have expired, and its rows do not record when they were counted")
     return Comparable(merged="_events_there", since=since, note="only rows that have an event since then")

@@ -84,7 +84,10 @@ def migrations(folder: Path, applied: Mapping[int, str] | None = None) -> list[M
     """
     files = [_read(path) for path in sorted(folder.glob("*.sql"))]
     if not files:
-        raise MigrationFault(f"there are no migrations in {folder}", "Set ALSOBOUGHT_HOME to the project's folder")
+        raise MigrationFault(
+            f"there are no migrations in {folder}",
+            "Set ALSOBOUGHT_HOME to the project's folder, or create one with `alsobought init`",
+        )
     _reject_gaps(files)
     if applied == {migration.version: migration.checksum for migration in files}:
         return files

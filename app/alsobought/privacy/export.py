@@ -8,7 +8,7 @@ from typing import Any
 from alsobought.storage.count_tables import count_tables
 from alsobought.storage.identities import guests_of
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.user_rewrite import NAMES_USER
+from alsobought.writer.user_records import REQUEST_NAMES_USER
 
 
 def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -24,14 +24,14 @@ def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[
         _rows(warehouse, f"select * from {database}.events where user_id = {{user:String}} order by seq", parameters),
     )
     for table in count_tables(warehouse):
-        if not table.names_users:
+        if not table.has_user_id:
             continue
         keys = ", ".join(table.keys)
         merged = ", ".join(f"{how}(stored.{column}) as {column}" for column, how in table.values.items())
         select = f"select {keys}, {merged} from {database}.{table.name} as stored where user_id = {{user:String}}"
         yield table.name, _rows(warehouse, f"{select} group by {keys} order by {keys}", parameters)
     yield "user_merges", [{"guest_id": guest} for guest in guests_of(warehouse, user_id)]
-    names_user = NAMES_USER.format("{user:String}")
+    names_user = REQUEST_NAMES_USER.format("{user:String}")
     yield (
         "requests",
         _rows(warehouse, f"select * from {database}.requests where {names_user} order by time", parameters),

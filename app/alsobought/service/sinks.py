@@ -66,7 +66,7 @@ class WriterSink:
         except concurrent.futures.TimeoutError:
             kind = kind_of(rows)
             raise Busy(f"the {kind}s are not stored yet", AGAIN[kind]) from None
-        return Taken(stored.rows, stored.repeats, visible=True)
+        return Taken(stored.rows, stored.duplicates, visible=True)
 
     @property
     def waiting(self) -> int:

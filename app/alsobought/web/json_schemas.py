@@ -240,6 +240,6 @@ FIXED: dict[str, dict[str, Any]] = {
         events={"type": "integer", "description": "How many events changed hands."},
         request_id="string",
     ),
-    "Alive": record(status={"type": "string", "const": "alive"}),
+    "Alive": record(status={"type": "string", "const": "alive"}, version="string"),
     "Ready": record(status={"type": "string", "const": "ready"}, as_of=MOMENT, waiting="integer"),
 }

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 
-from alsobought.errors import Detail, shape
+from alsobought.errors import Detail, error_json
 from alsobought.events import ID_LENGTH, STANDARD_TYPES, Event, Item
 from alsobought.pipes.fallbacks import chain
 from alsobought.pipes.library import SOURCE, Pipe
@@ -95,7 +96,7 @@ def describe_api(pipes: Sequence[Pipe], event_types: Collection[str] = STANDARD_
         "openapi": "3.1.0",
         "info": {
             "title": "Alsobought",
-            "version": "0.1.0",
+            "version": version("alsobought"),
             "summary": "Recommendations that are SQL files.",
             "description": "Every error has one shape, and every answer a request_id: in its body and as X-Request-Id.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
@@ -334,4 +335,4 @@ def _fault(status: str) -> dict[str, Any]:
 
 
 def _example(code: str, message: str, hint: str, *details: Detail) -> Any:
-    return msgspec.to_builtins(shape(code, message, hint, details, "5c27ff86fe1f4a36"))
+    return msgspec.to_builtins(error_json(code, message, hint, details, "5c27ff86fe1f4a36"))
