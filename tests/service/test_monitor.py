@@ -47,7 +47,7 @@ def test_a_table_that_does_not_add_up_is_named_and_logged_once(
     with watching(shop) as watch:
         for _ in range(2):
             watch.look()
-            assert watch.alarms == [f"{table} counts 7 events and there are 57"]
+            assert watch.alarms == [f"{table} counts 7 events, but there are 57"]
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
 
 

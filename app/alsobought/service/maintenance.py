@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from alsobought.counts import rebuild, snapshot
+from alsobought.counts import rebuild_tasks, snapshot
 from alsobought.learning import table_swap
 from alsobought.privacy import erasure
 from alsobought.writer.submission import MaintenanceTask
@@ -14,10 +14,10 @@ from alsobought.writer.writer import Writer
 TASKS: dict[str, Callable[..., Any]] = {
     "forget": erasure.forget,
     "merge": erasure.merge,
-    "freeze": snapshot.freeze,
-    "plan a rebuild": rebuild.plan,
-    "begin a rebuild": rebuild.begin,
-    "end a rebuild": rebuild.exchange,
+    "snapshot": snapshot.snapshot,
+    "plan a rebuild": rebuild_tasks.plan,
+    "begin a rebuild": rebuild_tasks.begin,
+    "end a rebuild": rebuild_tasks.exchange,
     "take in what was learnt": table_swap.take_in,
 }
 

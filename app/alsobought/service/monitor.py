@@ -88,7 +88,7 @@ class Monitor:
             self._sample = sample_of(SAMPLE)
         ask, folder = partial(do, self._writer), self._settings.home_folder / "sql" / "checks"
         self.checked = check(
-            self._warehouse, ask, folder, self._sample, name="monitor", threads=1, told=self._stop_if_wanted
+            self._warehouse, ask, folder, self._sample, name="monitor", threads=1, progress=self._stop_if_wanted
         )
 
     def _stop_if_wanted(self, _done: int, _of: int) -> None:
