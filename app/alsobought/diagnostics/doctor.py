@@ -23,13 +23,13 @@ from alsobought.kafka.checkpoints import status
 from alsobought.migrations import runner
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
-from alsobought.service.ipc_client import answers, reach_warehouse
+from alsobought.service.ipc_client import is_reachable, reach_warehouse
 from alsobought.service.service import open_service
 from alsobought.serving.answers import open_library
 from alsobought.settings import PREFIX, Settings, deprecations, read_settings
 from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, how_to_have_one
 from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
-from alsobought.web.server import refuse_if_port_is_taken, url
+from alsobought.web.server import require_free_port, url
 from alsobought.writer.submission import utc_now
 
 TRIED = (26, 9)  # the server's version that chDB brings, and so the one that the tests run on
@@ -75,7 +75,7 @@ def _home(settings: Settings) -> Iterator[Finding]:
 
 def _port(settings: Settings) -> Iterator[Finding]:
     try:
-        refuse_if_port_is_taken(settings)
+        require_free_port(settings)
     except Unusable:
         if _ask(settings, "/healthz") != {"status": "alive"}:
             raise
@@ -123,7 +123,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 def _inside(settings: Settings) -> Iterator[Finding]:
     folder = folder_of(settings.warehouse_dsn)
     holder = held_by(folder) if folder else ""
-    if holder and not answers(settings):
+    if holder and not is_reachable(settings):
         yield Finding(
             "warehouse", "ok", f"process {holder} holds {folder}; wait for its end to have the tables examined"
         )
