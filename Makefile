@@ -1,10 +1,10 @@
-# make install | make demo | make kafka | make clients | make test | make quality | make lint | make format. Everything happens in .venv, which is made when it is missing.
+# make install | make demo | make kafka | make clients | make test | make quality | make bench | make lint | make format. Everything happens in .venv, which is made when it is missing.
 PYTHON ?= python3
 DATASET ?= journey
 WORKERS ?= auto
 BIN := .venv/bin
 
-.PHONY: install demo kafka clients test test-http test-server faults quality lint format clean
+.PHONY: install demo kafka clients test test-http test-server faults quality bench lint format clean programs broker
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -13,16 +13,16 @@ demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
 
 # On the engine in the process of the tests.
-test: .venv/.test .venv/.clients
+test: programs .venv/.test .venv/.clients broker
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 # What uses an engine again over HTTP: against ClickHouse's interface over chDB, and against ClickHouse where it can be had.
-test-http: .venv/.test
+test-http: .venv/.test broker
 	@for engine in $$($(BIN)/python -m tests.support.engines); do \
 		test $$engine = embedded || $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --engine $$engine $(ARGS) || exit 1; \
 	done
 
-# A Kafka broker on 127.0.0.1:9092 until Ctrl-C. Apache Kafka comes from Maven Central the first time (Java 17 and Maven).
+# A Kafka broker on 127.0.0.1:9092 until Ctrl-C. Apache Kafka comes from Maven Central the first time.
 kafka: .venv/.test
 	@$(BIN)/python -m tests.support.brokers
 
@@ -32,16 +32,22 @@ clients: .venv/.test .venv/.clients
 
 # Every fault at every step, and kills at random moments; then what is marked thorough elsewhere.
 MORE := tests/faults tests/counts/test_invariant.py tests/privacy/test_erasure.py
-faults: .venv/.test
+faults: .venv/.test broker
 	KILLS=30 EXAMPLES=100 $(BIN)/python -m pytest -m "thorough or not thorough" $(MORE) $(ARGS)
 	$(BIN)/python -m pytest -m thorough $(MORE:%=--ignore=%) $(ARGS)
 
 # Whether recommendations are as good as they were: the floors of tests/quality/. Twenty minutes, most of them questions.
 quality: .venv/.test
+	@echo "Measuring recommendations against tests/quality/ (20 minutes) …"
 	$(BIN)/alsobought evaluate $(patsubst %,--gate %,$(wildcard tests/quality/*.yaml))
 
+# Benchmarks that need nothing but this clone, each of which writes its page in benchmarks/: make bench BENCH="hostile kafka".
+BENCH ?= hostile first_light upkeep kafka
+bench: .venv/.test broker
+	@for name in $(BENCH); do echo "benchmarks/$$name.py …"; $(BIN)/python -m benchmarks.$$name || exit 1; done
+
 # Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers.
-test-server: .venv/.test
+test-server: .venv/.test broker
 	$(BIN)/python -m pytest --engine server $(ARGS)
 
 lint: .venv/.test
@@ -58,7 +64,7 @@ format: .venv/.test
 
 .venv/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Alsobought needs Python 3.11 or newer; set PYTHON=…"; exit 1; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 	@echo "Installing into .venv (a few minutes the first time) …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
 	@touch $@
@@ -70,8 +76,18 @@ format: .venv/.test
 
 .venv/.clients: tests/clients/package-lock.json .venv/.demo
 	@command -v npm >/dev/null || { echo "The generated clients need Node and npm: apt-get install nodejs npm"; exit 1; }
+	@echo "Installing the generators of typed clients into tests/clients/node_modules …"
 	@NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-$(wildcard /etc/ssl/certs/ca-certificates.crt)}" npm ci --loglevel=error --prefix tests/clients >/dev/null
 	@touch $@
 
+# What the tests need and pip cannot install, before anything else begins.
+programs:
+	@command -v npm >/dev/null || { echo "The generated clients need Node and npm: apt-get install nodejs npm"; exit 1; }
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "The tests of the page need Chromium: apt-get install chromium"; exit 1; }
+
+# Apache Kafka in .kafka/.
+broker: .venv/.test
+	@$(BIN)/python -m tests.support.brokers fetch
+
 clean:
-	rm -rf .venv data build *.egg-info tests/clients/node_modules
+	rm -rf .venv .kafka data build *.egg-info tests/clients/node_modules

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 
 from alsobought.service.service import Service
 from alsobought.web.factory import create_app
-from tests.support.brokers import Broker, broker
+from tests.support.brokers import WITHOUT, Broker, broker
 from tests.support.engines import NAMES, Engine, engine, why_not
 from tests.support.process import Run, running
 
@@ -61,6 +61,23 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(
         f"{ran} tests on the engine {config.getoption('engine')}; the others need none, or start their own"
     )
+    if without := _without_broker(terminalreporter):
+        terminalreporter.section(f"{len(without)} tests not run here", yellow=True)
+        terminalreporter.write_line(WITHOUT)
+        terminalreporter.write_line("\n".join(f"  {name}" for name in without))
+
+
+def _without_broker(terminalreporter: pytest.TerminalReporter) -> list[str]:
+    """The tests that were skipped because no broker was available."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    return sorted(report.nodeid for report in skipped if WITHOUT in str(report.longrepr))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where CI is set, a test without a broker is a failure."""
+    terminalreporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if "CI" in os.environ and terminalreporter and _without_broker(terminalreporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -129,7 +146,7 @@ def kafka() -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def own_kafka(kafka: Broker) -> Iterator[Broker]:
-    """One that may be frozen, and stopped if it is started again: the same, if its process is ours."""
+    """One that may be frozen, and stopped and started again: the same, if its process is ours."""
     if kafka.command:
         yield kafka
     else:

@@ -90,8 +90,8 @@ def test_on_a_terminal_it_is_a_line_to_read_and_no_message_looks_like_two(opened
     log.info("d")
     request_id.reset(token)
     first, second = stream.getvalue().splitlines()
-    assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING app\.somewhere: a\\nb\\x1b\[31m\\u2028c", first)
-    assert re.fullmatch(r"\d\d:\d\d:\d\d INFO app\.somewhere: d \[one\]", second)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d WARNING alsobought\.somewhere: a\\nb\\x1b\[31m\\u2028c", first)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d INFO alsobought\.somewhere: d \[one\]", second)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
     default = getattr(Settings(), name)
     chosen = {
         "dsn": "chdb:///elsewhere",
+        "reader_dsn": "http://reader@elsewhere",
         "record_requests": "False",
         "workbench": "closed",
         "log": "json",

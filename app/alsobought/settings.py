@@ -50,6 +50,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dsn: Annotated[str, Meta(pattern=r"^($|chdb://|https?://)")] = setting(
         "", "chdb:///folder or http(s)://user:password@host:port; empty: the embedded one in `data`."
     )
+    reader_dsn: Annotated[str, Meta(pattern=r"^($|https?://)")] = setting(
+        "", "The same server for a user who may only read: pipes are asked as this one. Empty: as `dsn`."
+    )
     database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = setting("alsobought", "Name of the database.")
     cluster: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$")] = setting(
         "", "Name of the cluster that migrations run on; empty: one node. Untested: no cluster has run it."

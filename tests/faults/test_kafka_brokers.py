@@ -26,8 +26,6 @@ def on_own(request: pytest.FixtureRequest, own_kafka: Broker, tmp_path: Path) ->
 
 
 def _again(own_kafka: Broker, end: Callable[[], None]) -> None:
-    if not own_kafka.keeps:
-        pytest.skip(f"{own_kafka.kind} forgets everything when it is stopped")
     end()
     own_kafka.start()
 

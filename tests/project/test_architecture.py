@@ -21,13 +21,17 @@ PURE = [
     *(
         f"alsobought.pipes.{name}"
         for name in (
+            "calls",
             "check",
             "columns",
             "csv_files",
             "declaration",
             "engine_errors",
             "fallbacks",
+            "functions",
             "header",
+            "lexemes",
+            "names",
             "order",
             "parameters",
             "scopes",

@@ -141,6 +141,21 @@ def test_the_app_finds_the_server_and_is_let_in(password: str) -> None:
         assert found.attrib == {"from_env": "CLICKHOUSE_PASSWORD"}
 
 
+@pytest.mark.parametrize("password", ["alsobought", "other"])
+def test_pipes_are_asked_as_a_user_who_may_only_read(password: str) -> None:
+    compose = composed(CLICKHOUSE_READER_PASSWORD=password)
+    assert compose.services["clickhouse"].environment["CLICKHOUSE_READER_PASSWORD"] == password
+    for name in of_ours():
+        dsn = urlsplit(compose.services[name].environment["ALSOBOUGHT_READER_DSN"])
+        assert (dsn.hostname, dsn.port, dsn.password) == ("clickhouse", 8123, password)
+        user = users().find(str(dsn.username))
+        assert user is not None
+        assert user.find("password").attrib == {"from_env": "CLICKHOUSE_READER_PASSWORD"}  # type: ignore[union-attr]
+        granted = [query.text for query in user.iter("query")]
+        assert all(str(query).startswith("GRANT SELECT") for query in granted)
+        assert f"GRANT SELECT, dictGet ON {Settings().database}.*" in granted
+
+
 def test_the_user_that_reads_the_dictionary_stays_and_cannot_come_from_outside() -> None:
     networks = users().find("default/networks")
     assert networks is not None
@@ -216,7 +231,7 @@ def test_the_engine_reads_the_servers_files(name: str, tmp_path: Path) -> None:
     """
     file = tmp_path / name
     file.write_text((ROOT / "sql" / "server" / name).read_text())
-    run = running(tmp_path / "data", CLICKHOUSE_PASSWORD="any")  # noqa: S106
+    run = running(tmp_path / "data", **dict.fromkeys(("CLICKHOUSE_PASSWORD", "CLICKHOUSE_READER_PASSWORD"), "any"))
     assert "answer 42" in run.python(program.format(file=str(file)))
     file.write_text(file.read_text().replace("<clickhouse>", "<clickhouse><unclosed>"))
     with pytest.raises(AssertionError, match="SAXParseException"):

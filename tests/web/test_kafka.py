@@ -278,8 +278,6 @@ def test_a_service_continues_when_kafka_is_killed_and_restarted(tmp_path: Path) 
         broker(ours=True) as kafka,
         serving(running(tmp_path / "data", ALSOBOUGHT_KAFKA=kafka.address)) as service,
     ):
-        if not kafka.keeps:
-            pytest.skip(f"{kafka.kind} forgets what it had")
         assert service.ask("/events?wait=true", VIEW | {"item_id": "mug"})[0] == 200
         kafka.kill()
         assert service.ask("/events", VIEW)[0] == 503

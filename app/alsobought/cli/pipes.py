@@ -12,6 +12,7 @@ from rich.table import Table
 from alsobought.cli.cases import pipe_test
 from alsobought.cli.diff import diff
 from alsobought.cli.files import pipe_check, pipe_fmt, pipe_new
+from alsobought.cli.functions import pipe_functions
 from alsobought.console import escaped, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 @click.group()
 def pipe() -> None:
-    """Pipes: list, show, run, explain, check, test, lay out and begin them.
+    """Pipes: list, show, run, explain, check, test, lay out and begin them, and the functions they may call.
 
     \b
     Example: alsobought pipe run also_bought item_id=green-tea
     """
 
 
-for command in (diff, pipe_check, pipe_fmt, pipe_new, pipe_test):
+for command in (diff, pipe_check, pipe_fmt, pipe_functions, pipe_new, pipe_test):
     pipe.add_command(command)
 
 

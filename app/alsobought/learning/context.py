@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alsobought.errors import Unusable
+from alsobought.errors import PipeFault, Unusable
 from alsobought.learning.table_swap import Exchange, Replacement, exchange
+from alsobought.pipes.check import check_query
 from alsobought.pipes.source_map import unmarked, without_marks
 from alsobought.pipes.template import Templates, environment, read_text
 from alsobought.storage.warehouse import Warehouse
@@ -93,7 +94,15 @@ class Context:
         self._templates.work = 0
         made = self._templates.from_string(without_marks(text))
         database = self.warehouse.database
-        return unmarked(made.render(database=database, of=f"{database}.", **given))[0]
+        sql, places = unmarked(made.render(database=database, of=f"{database}.", **given))
+        schema = self.warehouse.schema()
+        elsewhere, _, replacement = str(given.get("table", "")).rpartition(".")
+        schema[replacement] = schema.get(replacement.rpartition("__")[0], {})
+        try:  # it runs with the rights of the writer
+            check_query(sql, schema, places, {database, elsewhere} - {""})
+        except PipeFault as fault:
+            raise Unusable(f"sql/learn/{name}.sql, line {fault.line}: {fault.message}", fault.hint) from fault
+        return sql
 
     @cached_property
     def _templates(self) -> Templates:

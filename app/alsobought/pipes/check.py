@@ -1,12 +1,13 @@
 """Is a rendered text one read-only SELECT over the project's own tables? Read from the text; the engine is asked later.
 
-An allow-list, because the engine's own read-only mode lets scalar functions read files: what is not listed is refused.
+An allow-list, because the engine's own read-only mode lets scalar functions read files: what is not listed is refused, be it
+a function (functions.py, calls.py), a table, or a word that is no name in scope (names.py).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -15,84 +16,24 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from alsobought.errors import PipeFault
+from alsobought.pipes.calls import unlisted, unwritten
 from alsobought.pipes.columns import place_of
+from alsobought.pipes.lexemes import NOTHING, Lexeme, Unreadable, lexemes
+from alsobought.pipes.names import KEYWORDS, TYPES, names, untold
 from alsobought.pipes.order import tells_apart
+from alsobought.pipes.scopes import Scope, scopes
 from alsobought.pipes.source_map import Places
 from alsobought.pipes.template import placeholders
 
-WRITTEN = """
-    abs any anyLast argMax argMin array arrayAll arrayAvg arrayConcat arrayCount arrayCumSum arrayDistinct
-    arrayElement arrayEnumerate arrayExists arrayFilter arrayFirst arrayFirstIndex arrayFlatten arrayFold arrayIntersect
-    arrayJoin arrayLast arrayMap arrayMax arrayMin arrayPopBack arrayPopFront arrayProduct arrayPushBack
-    arrayPushFront arrayReduce arrayResize arrayReverse arrayReverseSort arraySlice arraySort arrayStringConcat arraySum
-    arrayUniq arrayZip assumeNotNull avg avgForEach avgWeighted base64Encode bitAnd bitOr bitXor bitCount cast ceil ceiling
-    cityHash64 coalesce concat concatWithSeparator corr cosineDistance count countIf cramersV cume_dist dateAdd
-    dateDiff dateSub dateTrunc date_add date_diff date_sub date_trunc dense_rank dictGet dictGetOrDefault
-    dictGetOrNull dictHas dotProduct empty endsWith erf exp exp10 exp2 first_value floor formatDateTime
-    fromUnixTimestamp64Milli greatest groupArray groupArraySorted groupBitAnd groupBitOr groupUniqArray has hasAll
-    hasAny hasToken hex if ifNull indexOf intDiv intDivOrZero isFinite isNaN isNotNull isNull isZeroOrNull joinGet
-    joinGetOrNull kurtPop kurtSamp L2Distance L2Norm lag lagInFrame last_value lcase lead leadInFrame least left
-    length lengthUTF8 lgamma like ilike log log10 log1p log2 ln lower lowerUTF8 ltrim map mapContains mapFromArrays mapKeys
-    mapValues match max maxIf maxMap md5 median min minIf minMap minus mod modulo monthName multiIf multiSearchAny
-    negate ngramDistance not notEmpty notILike notLike nth_value ntile nullIf parseDateTimeBestEffort percent_rank
-    plus position positionCaseInsensitive pow power quantile quantileExact quantiles range rank replaceAll
-    replaceOne reverse right round row_number rtrim sigmoid sign sipHash64 splitByChar splitByString sqrt startsWith
-    stddevPop stddevSamp substring substringUTF8 sum sumIf sumMap sumWithOverflow tanh timeDiff tokens toDate toDateTime
-    toDateTime64 toDayOfMonth toDayOfWeek toFloat32 toFloat64 toHour toInt16 toInt32 toInt64 toInt8 toIntervalDay
-    toIntervalHour toIntervalMinute toIntervalMonth toIntervalSecond toIntervalWeek toMinute toMonday toMonth
-    toNullable toStartOfDay toStartOfHour toStartOfInterval toStartOfMinute toStartOfMonth toStartOfWeek
-    toStartOfYear toString toUInt16 toUInt32 toUInt64 toUInt8 toUnixTimestamp toUnixTimestamp64Milli toYear toYYYYMM
-    toYYYYMMDD topK transform trim trimBoth trimLeft trimRight truncate tuple tupleElement ucase uniq uniqCombined
-    uniqExact upper upperUTF8 varPop varSamp vectorSum xxHash64 addDays addHours addMinutes addMonths addSeconds
-    addWeeks subtractDays subtractHours subtractMinutes subtractMonths subtractSeconds subtractWeeks
-    exponentialTimeDecayedAvg exponentialTimeDecayedCount exponentialTimeDecayedSum
-    """.split()  # noqa: SIM905 - words are easier to read than a list of 300 strings
-FUNCTIONS = {name.lower(): name for name in WRITTEN}
-# Words that may stand before "(" without being functions.
-WORDS = frozenset(
-    """
-    in as and or not over by on using from join select where having when then else case with exists between like ilike
-    union all distinct any interval except intersect limit offset prewhere global array sets filter within is order
-    partition qualify tuple if end left right datetime64 decimal nullable
-    """.split()  # noqa: SIM905 - words are easier to read than a list of 50 strings
-)
-# Words that read the clock or the server without brackets, and clauses that a pipe has no use for.
-CLOCKS = {"now", "now64", "today", "yesterday", "curdate", "localtime", "localtimestamp"}
-CLOCKS |= {"current_date", "current_time", "current_timestamp"}
-SERVER = {"user", "current_user", "session_user", "currentuser", "database", "current_database", "currentdatabase"}
-SERVER |= {"schema", "currenthandler", "currentrequesturl"}
-BARE = CLOCKS | SERVER | {"apply", "into", "outfile"}
-DICTIONARIES = {"dictget", "dictgetordefault", "dictgetornull", "dicthas", "joinget", "joingetornull"}
-
-# The lexemes that the engine and sqlglot read alike. Where they differ (curly quotes, $tags$, invisible letters,
-# comments in comments, escapes) one could see a comment where the other sees a function: nothing else passes.
-LEXEME = re.compile(
-    r"""
-    (?P<space>[ \t\n]+)
-  | (?P<comment>--[^\n]*|/\*.*?\*/)
-  | (?P<string>'(?:[^'\\]|\\.|'')*')
-  | (?P<quoted>"[A-Za-z0-9_ .]+"|`[A-Za-z0-9_ .]+`)
-  | (?P<parameter>\{[a-z][a-z0-9_]*:[A-Za-z0-9(),' ]+\})
-  | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
-  | (?P<number>[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|\.[0-9]+)
-  | (?P<sign>\|\||/(?![/*])|[-+*%=<>!.,()\[\]:?])
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-
-
-@dataclass(frozen=True)
-class Lexeme:
-    kind: str
-    text: str
-    at: int  # its first character in the text
+PARAMETER_WORD = re.compile(r"\b[a-z]\w*(?![\w ]*')")  # not those in quotes: zones of times
+UNREADABLE = "the SQL cannot be read"
 
 
 class _Text:
     """A rendered text, and the faults found in it so far."""
 
-    def __init__(self, sql: str, tables: Collection[str], places: Places) -> None:
-        self.sql, self.tables, self.places = sql, tables, places
+    def __init__(self, sql: str, tables: Collection[str], places: Places, databases: Collection[str] = ()) -> None:
+        self.sql, self.tables, self.places, self.databases = sql, tables, places, databases
         self.faults: list[PipeFault] = []
 
     def fault(self, at: int, message: str, hint: str = "") -> PipeFault:
@@ -102,29 +43,71 @@ class _Text:
         self.faults.append(self.fault(at, message, hint))
 
 
-def check(sql: str, tables: Collection[str], places: Places = Places()) -> exp.Select:  # noqa: B008 - frozen
-    """The parsed text, if it may run.
+@dataclass(frozen=True)
+class Checked:
+    """A text that may run: its tree, and what each of its SELECTs sees."""
+
+    tree: exp.Query
+    scopes: list[Scope]
+
+
+def check(sql: str, tables: Collection[str], places: Places = Places()) -> exp.Query:  # noqa: B008 - frozen
+    """The parsed text, if it may run. `tables`: a Schema, or the names of tables where their columns do not matter.
 
     Raises PipeFault that names what is not allowed and, where it can be told, the line; `others` has the further ones.
     """
-    text = _Text(sql, tables, places)
-    lexemes = _lexemes(text)
-    code = [lexeme for lexeme in lexemes if lexeme.kind not in ("space", "comment")]
-    _only_listed_functions(text, code)
-    _only_own_dictionaries(text, code)
+    return checked(sql, tables, places).tree
+
+
+def checked(
+    sql: str,
+    tables: Collection[str],
+    places: Places = Places(),  # noqa: B008 - frozen
+    parameters: Collection[str] = (),
+) -> Checked:
+    """The same with its scopes; `parameters` may be taken for columns by who forgets the braces."""
+    return _checked(_Text(sql, tables, places), parameters)
+
+
+def check_query(sql: str, tables: Collection[str], places: Places, databases: Collection[str]) -> None:
+    """The same for a query that is no pipe: a UNION, without an order or a limit, `databases` in front of its tables.
+
+    Raises PipeFault.
+    """
+    _checked(_Text(sql, tables, places, databases))
+
+
+def _checked(text: _Text, parameters: Collection[str] = ()) -> Checked:
+    read = _lexemes(text)
+    code = [lexeme for lexeme in read if lexeme.kind not in ("space", "comment")]
+    own = {f"{database}.{table}" for database in text.databases for table in text.tables} or text.tables
+    for finding in (*unlisted(code), *unwritten(code, own)):
+        text.note(finding.at, finding.message, finding.hint)
     try:
-        tree = _one_select(text, "".join(_without_comment(lexeme) for lexeme in lexemes))
+        tree = _one_select(text, "".join(_without_comment(lexeme) for lexeme in read))
     except PipeFault as fault:
         raise PipeFault.together([*text.faults, fault]) from fault
-    _only_own_tables(text, tree)
+    try:
+        found = _looked_at(text, code, tree, parameters)
+    except (AttributeError, IndexError, TypeError) as error:  # of a tree that lacks what its grammar promises
+        raise PipeFault.together([*text.faults, PipeFault(UNREADABLE)]) from error
+    if text.faults:
+        raise PipeFault.together(text.faults)
+    return Checked(tree, found)
+
+
+def _looked_at(text: _Text, code: list[Lexeme], tree: exp.Query, parameters: Collection[str]) -> list[Scope]:
     for select in tree.find_all(exp.Query):
         for clause in ("settings", "format", "into", "locks"):
             if select.args.get(clause):
                 text.note(_word(code, clause), f"{clause.upper()} does not belong in a pipe", "The service sets it")
-    _ordered_and_limited(text, tree)
-    if text.faults:
-        raise PipeFault.together(text.faults)
-    return tree
+    _only_own_tables(text, tree)
+    if isinstance(tree, exp.Select) and not text.databases:
+        _ordered_and_limited(text, tree)
+    found = scopes(tree, text.tables if isinstance(text.tables, Mapping) else {})
+    if not text.faults:  # a table that is not there would be told again with each of its columns
+        _only_known_names(text, code, found, parameters)
+    return found
 
 
 def _word(code: list[Lexeme], word: str) -> int:
@@ -132,24 +115,13 @@ def _word(code: list[Lexeme], word: str) -> int:
 
 
 def _lexemes(text: _Text) -> list[Lexeme]:
-    found: list[Lexeme] = []
-    place, sql = 0, text.sql
-    while place < len(sql):
-        match = LEXEME.match(sql, place)
-        if not match:
-            raise text.fault(place, f"{sql[place]!r} cannot be read here", _HINTS.get(sql[place], ""))
-        lexeme = Lexeme(match.lastgroup or "", match[0], place)
+    try:
+        found = lexemes(text.sql)
+    except Unreadable as error:
+        raise text.fault(error.at, error.message, error.hint) from error
+    for lexeme in found:
         _nothing_hidden(text, lexeme)
-        found.append(lexeme)
-        place = match.end()
     return found
-
-
-_HINTS = {
-    ";": "A pipe is one statement: take the semicolon away",
-    "{": "A parameter is written as {{ name }}, a map as map('key', value)",
-    "'": "A quote is never closed",
-}
 
 
 def _nothing_hidden(text: _Text, lexeme: Lexeme) -> None:
@@ -157,6 +129,8 @@ def _nothing_hidden(text: _Text, lexeme: Lexeme) -> None:
         raise text.fault(lexeme.at, f"{{{{ {min(found)} }}}} stands inside quotes or a comment", "Take the quotes away")
     if lexeme.kind == "comment" and "/*" in lexeme.text[2:]:
         raise text.fault(lexeme.at, "a comment stands inside a comment", "Leave one of them out")
+    if lexeme.kind == "parameter" and not set(PARAMETER_WORD.findall(lexeme.text.partition(":")[2].lower())) <= TYPES:
+        raise text.fault(lexeme.at, f"{lexeme.text} has no type of a value", "A parameter is a value and never a name")
 
 
 def _without_comment(lexeme: Lexeme) -> str:
@@ -164,35 +138,30 @@ def _without_comment(lexeme: Lexeme) -> str:
     return re.sub(r"[^\n]", " ", lexeme.text) if lexeme.kind == "comment" else lexeme.text
 
 
-def _only_listed_functions(text: _Text, code: list[Lexeme]) -> None:
-    nothing = Lexeme("", "", 0)
-    for before, name, after in zip([nothing, *code], code, [*code[1:], nothing], strict=False):
-        word = name.text.strip('"`').lower()
-        if name.kind not in ("word", "quoted") or (word in WORDS and name.kind == "word"):
+def _only_known_names(text: _Text, code: list[Lexeme], found: list[Scope], parameters: Collection[str]) -> None:
+    places, unknown = names(found)
+    for finding in unknown:
+        name = finding.message.rpartition(" ")[2]
+        hint = f"Write {{{{ {name} }}}} for the parameter" if name in parameters else finding.hint
+        text.note(finding.at, finding.message, hint)
+    for word, after in zip(code, [*code[1:], NOTHING], strict=False):
+        if not word.is_name or word.at in places or after.text == "(":
             continue
-        hint = "Use {{ now }}: the clock is a parameter" if word in CLOCKS else ""
-        if after.text == "(" and word not in FUNCTIONS:
-            near = get_close_matches(word, FUNCTIONS, n=1, cutoff=0.75)
-            meant = f"Did you mean {FUNCTIONS[near[0]]}?" if near and word not in SERVER else ""
-            text.note(name.at, f"the function {name.text} is not allowed in a pipe", hint or meant)
-        elif word in BARE and name.kind == "word" and before.text != ".":
-            text.note(name.at, f"{name.text} is not allowed in a pipe", hint)
+        if word.kind == "quoted" or word.name not in KEYWORDS:
+            hint = "It is neither a column, an alias or an argument that can be seen here, nor a keyword of a pipe"
+            text.note(word.at, f"{word.text} means nothing here", hint)
+    if isinstance(text.tables, Mapping):
+        for source, select in untold(found):
+            text.note(place_of(select), f"the columns of {source} cannot be told", "Name them, in place of *")
 
 
-def _only_own_dictionaries(text: _Text, code: list[Lexeme]) -> None:
-    for name, bracket, first, after in zip(code, code[1:], code[2:], code[3:], strict=False):
-        word = name.text.strip('"`').lower()
-        ours = first.kind == "string" and first.text[1:-1] in text.tables and after.text == ","
-        if bracket.text == "(" and word in DICTIONARIES and not ours:
-            hint = "Name one of the project's dictionaries: 'catalogue'"
-            text.note(name.at, f"{name.text} of {first.text}", hint)
-
-
-def _one_select(text: _Text, sql: str) -> exp.Select:
+def _one_select(text: _Text, sql: str) -> exp.Query:
     try:
         trees = sqlglot.parse(sql, dialect="clickhouse", error_level=sqlglot.ErrorLevel.RAISE)
     except RecursionError as error:
         raise PipeFault("nested too deeply", "Name the inner parts in a WITH") from error
+    except (AttributeError, IndexError, TypeError) as error:  # sqlglot's own, of texts that are no SQL
+        raise PipeFault(UNREADABLE) from error
     except SqlglotError as error:
         line, column = _error_place(error)
         at = sum(len(one) + 1 for one in sql.split("\n")[: line - 1]) + column
@@ -202,6 +171,8 @@ def _one_select(text: _Text, sql: str) -> exp.Select:
     if len(trees) != 1 or trees[0] is None:
         raise PipeFault("there is no SELECT in it", "select … from … order by … limit {{ limit }}")
     tree = trees[0]
+    if text.databases and isinstance(tree, exp.Query):
+        return tree
     if isinstance(tree, exp.SetOperation):  # the engine would order and limit its last part only
         raise PipeFault("a pipe ends in one SELECT", "Put the union into a sub-query and select from it")
     if not isinstance(tree, exp.Select):
@@ -209,14 +180,14 @@ def _one_select(text: _Text, sql: str) -> exp.Select:
     return tree
 
 
-def _only_own_tables(text: _Text, tree: exp.Expression) -> None:
+def _only_own_tables(text: _Text, tree: exp.Query) -> None:
     named = _named(tree)
     for table in tree.find_all(exp.Table):
         at = place_of(table)
         written = table.sql(dialect="clickhouse")
         if not isinstance(table.this, exp.Identifier):
             text.note(at, f"{written} is a table function", "Read the project's tables")
-        elif table.args.get("db") or table.args.get("catalog"):
+        elif table.args.get("catalog") or table.text("db") not in ("", *text.databases):
             text.note(at, f"{written}: leave the database out", "Write the table's name alone")
         elif table.name not in named and table.name not in text.tables:
             near = get_close_matches(table.name, [*text.tables, *named], n=1, cutoff=0.7)

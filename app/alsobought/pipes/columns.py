@@ -12,6 +12,7 @@ from alsobought.pipes.scopes import Scope
 
 CLAUSES = {"where": "WHERE", "prewhere": "PREWHERE", "group": "GROUP BY", "joins": "JOIN", "having": "HAVING"}
 CERTAIN = ("where", "prewhere", "group", "joins")  # there an author means the column, and ClickHouse takes the alias
+CONSTANTS = ("nan", "inf")  # for sqlglot they are columns
 OWN_NAME = "In ClickHouse the alias wins, and the answer is quietly another one"
 
 
@@ -92,35 +93,53 @@ def unknown_columns(found: list[Scope]) -> Iterator[tuple[str, int, str]]:
     """The names that no table, alias or argument has: name, place in the text, and what was meant or could be."""
     for scope in found:
         for node in scope.nodes():
-            if (
-                isinstance(node, exp.Column)
-                and not isinstance(node.this, exp.Star)
-                and not _means_something(scope, node)
-            ):
-                yield f"{node.table}.{node.name}" if node.table else node.name, place_of(node), meant(scope, node)
+            if isinstance(node, exp.Column) and not is_known(scope, node):
+                yield _path(node), place_of(node), meant(scope, node)
 
 
-def _means_something(scope: Scope, column: exp.Column) -> bool:
-    if column.table:
-        read, columns = scope.source(column.table)
-        return (columns is None or column.name in columns) if read else scope.sees(column.table)
-    arguments = {
-        argument.name
-        for parent in _parents(column)
-        if isinstance(parent, exp.Lambda)
-        for argument in parent.expressions
-    }
-    return column.name in arguments or column.name == "all" or scope.sees(column.name)
+def is_known(scope: Scope, column: exp.Column) -> bool:
+    """Whether a column of this name can be read here; true where it cannot be told."""
+    first, *rest = parts = column.parts
+    if not rest:
+        return isinstance(first, exp.Star) or _is_known_name(scope, column)
+    read, columns = scope.source(first.name)
+    if not read:
+        return scope.sees(first.name)  # a part of a tuple
+    return columns is None or isinstance(parts[1], exp.Star) or parts[1].name in columns
+
+
+def _is_known_name(scope: Scope, column: exp.Column) -> bool:
+    name, parent = column.name, column.parent
+    if scope.sees(name) or is_argument(column, name):
+        return True
+    if isinstance(parent, exp.In) and column is not parent.this:
+        return name in scope.tables  # `in name` reads a table
+    if isinstance(parent, exp.Ordered) and name == "all":
+        return True
+    return name in CONSTANTS and not column.this.args.get("quoted")
+
+
+def is_argument(node: exp.Expr, name: str) -> bool:
+    """Whether a lambda around it has an argument of this name."""
+    return any(
+        isinstance(parent, exp.Lambda) and any(argument.name == name for argument in parent.expressions)
+        for parent in _parents(node)
+    )
+
+
+def _path(column: exp.Column) -> str:
+    return ".".join(part.name for part in column.parts)
 
 
 def meant(scope: Scope, column: exp.Column) -> str:
     """Did you mean …? or: There are …"""
-    read, columns = scope.source(column.table) if column.table else (False, None)
-    if column.table and not read:
+    first, *rest = [part.name for part in column.parts]
+    read, columns = scope.source(first) if rest else (False, None)
+    if rest and not read:
         tables = [name for name in scope.sources if name.isidentifier()]
         return f"The tables here are called {', '.join(tables)}" if tables else ""
     names = columns if columns is not None else scope.names()
-    near = get_close_matches(column.name, names, n=1)
+    near = get_close_matches(rest[0] if rest else first, names, n=1)
     if near:
         return f"Did you mean {near[0]}?"
     return f"There are {', '.join(names[:30])}{' …' if len(names) > 30 else ''}" if names else ""

@@ -18,7 +18,7 @@ from sqlglot.lineage import lineage as lineage_of
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope, traverse_scope
 
-from alsobought.pipes.check import DICTIONARIES
+from alsobought.pipes.functions import DICTIONARIES
 from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.scopes import Schema
 

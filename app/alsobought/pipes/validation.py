@@ -11,11 +11,11 @@ from typing import Any
 from sqlglot import exp
 
 from alsobought.errors import AlsoboughtError, PipeFault, TooSlow
-from alsobought.pipes.check import check, tables_of
+from alsobought.pipes.check import checked, tables_of
 from alsobought.pipes.columns import hidden_columns, place_of
 from alsobought.pipes.engine_errors import Asked, is_about_the_text, refused
 from alsobought.pipes.header import Header
-from alsobought.pipes.scopes import Schema, Scope, scopes
+from alsobought.pipes.scopes import Schema, Scope
 from alsobought.pipes.source_map import Places
 from alsobought.pipes.template import ALWAYS, Templates, mentioned, render
 from alsobought.pipes.validation_cache import Described, Found, Tried, of_schema
@@ -72,9 +72,8 @@ class Validation:
 
     def _examined(self, sql: str, places: Places, values: Mapping[str, Any], key: str) -> Found | None:
         """None where there is a fault. What is found is collected; where it is nothing, that is kept."""
-        tree = check(sql, self.schema, places)
-        tables = tables_of(tree)
-        seen = scopes(tree, {table: self.schema[table] for table in tables})
+        passed = checked(sql, self.schema, places, list(self._samples))
+        tree, seen, tables = passed.tree, passed.scopes, tables_of(passed.tree)
         warned = len(self.warnings)
         if self._judge(sql, places, tree, seen):
             return None  # what the engine says of it would be a consequence

@@ -123,6 +123,7 @@ class Limits:
             "max_rows_to_read": self.rows,
             "max_threads": 1,
             "timeout_overflow_mode": "throw",
+            "allow_introspection_functions": 0,
             "readonly": 1,  # last: nothing can be set after it
         }
 
@@ -130,8 +131,9 @@ class Limits:
 class Warehouse:
     """An open database. What writes goes one at a time over one connection; every reading thread gets a connection of its own."""
 
-    def __init__(self, dsn: str, database: str, limits: Limits, min_free: int) -> None:
+    def __init__(self, dsn: str, database: str, limits: Limits, min_free: int, reader_dsn: str = "") -> None:
         self.dsn, self.database, self.limits, self._min_free = dsn, database, limits, min_free
+        self._reader_dsn = reader_dsn or dsn
         self._local = threading.local()
         self._readers: list[Any] = []
         self._holds_folder = True
@@ -141,7 +143,7 @@ class Warehouse:
 
     def another(self) -> Warehouse:
         """The same one by other connections, for another thread that writes; the folder stays this one's."""
-        other = Warehouse(self.dsn, self.database, self.limits, self._min_free)
+        other = Warehouse(self.dsn, self.database, self.limits, self._min_free, self._reader_dsn)
         other._holds_folder = False
         return other
 
@@ -149,16 +151,17 @@ class Warehouse:
     def embedded(self) -> bool:
         return self.dsn.startswith("chdb:")
 
-    def _connect(self, settings: Mapping[str, Any]) -> Any:
+    def _connect(self, settings: Mapping[str, Any], dsn: str = "") -> Any:
         from clickhouse_connect import get_client
 
+        dsn = dsn or self.dsn
         try:
             if self.embedded:  # the folder as a path: in a dsn, # and % would mean something
                 path = str(self.folder) if self.folder else ":memory:"
                 return get_client(interface="chdb", path=path, chdb_options=dict(settings))
-            return get_client(dsn=self.dsn, settings=dict(settings))
+            return get_client(dsn=dsn, settings=dict(settings))
         except Exception as error:
-            address = re.sub(r"//.*@", "//", self.dsn)  # a password is for nobody's log
+            address = re.sub(r"//.*@", "//", dsn)  # a password is for nobody's log
             raise WarehouseFault(
                 f"the warehouse {address} does not open: {_first_line(error)}",
                 "Is its address right, and is it running?",
@@ -331,7 +334,7 @@ class Warehouse:
     def _reader(self) -> Any:
         client = getattr(self._local, "client", None)
         if client is None:
-            client = self._connect({**READ_SETTINGS, **self.limits.settings()})
+            client = self._connect({**READ_SETTINGS, **self.limits.settings()}, self._reader_dsn)
             client.database = self.database
             with self._lock:
                 self._readers.append(client)
@@ -365,7 +368,8 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
     if folder := folder_of(settings.warehouse_dsn):
         claim(folder, create)
     limits = Limits(settings.query_seconds, settings.query_memory, settings.query_rows)
-    warehouse = Warehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes)
+    reader = "" if settings.warehouse_dsn.startswith("chdb:") else settings.reader_dsn
+    warehouse = Warehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes, reader)
     if create:
         warehouse.command(f"create database if not exists {settings.database}")
     elif must_exist:

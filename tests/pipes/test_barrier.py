@@ -1,0 +1,143 @@
+"""What the engine itself refuses on the connection of pipes, should a text ever pass the check that must not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from alsobought.errors import WarehouseFault
+from alsobought.service.service import Service
+from alsobought.storage.warehouse import Limits, Warehouse
+from tests.support.process import free_port
+from tests.support.project import ROOT
+
+EMBEDDED_REFUSES = {
+    "a file as a table": "select * from file('/etc/passwd', 'LineAsString')",
+    "an address": "select * from url('http://127.0.0.1:1/', 'LineAsString')",
+    "another server": "select * from remote('127.0.0.1:1', system.one)",
+    "a program": "select * from executable('id', 'TSV', 'a String')",
+    "a structure that reads a file": "select * from format(JSONEachRow, 'a String default file(''/etc/passwd'')', '{}')",
+    "a write to a file": "insert into function file('/tmp/alsobought-barrier') select 1",
+    "a setting": "select 1 settings readonly = 0",
+    "a setting for the session": "set allow_introspection_functions = 1",
+    "introspection": "select addressToLine(toUInt64(1))",
+    "introspection by its name": "select arrayMap(addressToLine, [toUInt64(1)])",
+    "a table that is dropped": "drop table items",
+}
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("sql", EMBEDDED_REFUSES.values(), ids=EMBEDDED_REFUSES)
+def test_a_reading_connection_refuses_by_itself(shop: Service, sql: str) -> None:
+    with pytest.raises(WarehouseFault):
+        shop.warehouse.rows(sql + " -- {a:String}", {"a": ""})
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("sql", ["select file('/etc/passwd')", "select arrayMap(file, ['/etc/passwd'])[1]"])
+def test_the_embedded_engine_does_not_refuse_the_scalar_file(shop: Service, sql: str) -> None:
+    """It has no setting, grant or path that would: only the check of the text stands before it. Once this fails, say so."""
+    assert "root:" in str(shop.warehouse.value(sql))
+
+
+# A server: the engine listens, with the users of docker-compose.yml.
+
+SERVER = """
+import os, sys
+from chdb import _chdb
+os.chdir(sys.argv[1])
+wait = "select sleepEachRow(3) from numbers(100000000)"
+wait += " settings max_block_size = 1, function_sleep_max_microseconds_per_block = 0 format Null"
+_chdb.query("system start listen queries all; " + wait, "TSV", path=sys.argv[1] + "/data")
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an engine with those users, host and port."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    tree = ET.parse(ROOT / "sql" / "server" / "users.xml")  # noqa: S314
+    default = tree.getroot().find("users/default")
+    assert default is not None
+    ET.SubElement(default, "password")
+    ET.SubElement(default, "profile").text = "default"
+    profiles = tree.getroot().find("profiles")
+    assert profiles is not None
+    ET.SubElement(profiles, "default")
+    ET.SubElement(ET.SubElement(tree.getroot(), "quotas"), "default")
+    tree.write(folder / "users.xml")
+    (folder / "config.xml").write_text(
+        f"<clickhouse><listen_host>127.0.0.1</listen_host><http_port>{port}</http_port>"
+        f"<users_config>{folder}/users.xml</users_config></clickhouse>"
+    )
+    process = subprocess.Popen(
+        (sys.executable, "-c", SERVER, str(folder)),
+        env={"CLICKHOUSE_PASSWORD": "writes", "CLICKHOUSE_READER_PASSWORD": "reads"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(300):
+            try:
+                urlopen(f"http://127.0.0.1:{port}/ping").close()
+                break
+            except (HTTPError, OSError):
+                time.sleep(0.1)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def warehouse(server: str) -> Iterator[Warehouse]:
+    """What the app opens there: it writes as one user, and asks pipes as the other."""
+    dsns = f"http://alsobought:writes@{server}", f"http://alsobought_reader:reads@{server}"
+    opened = Warehouse(dsns[0], "alsobought", Limits(), 0, dsns[1])
+    opened.command("create database if not exists alsobought")
+    opened.command("create database if not exists other")
+    opened.command("create table alsobought.items (item_id String) engine = MergeTree order by item_id")
+    opened.command("create table other.secrets (a String) engine = MergeTree order by a")
+    yield opened
+    opened.close()
+
+
+SERVER_REFUSES = {
+    **{kind: sql for kind, sql in EMBEDDED_REFUSES.items() if kind != "a setting"},
+    "another database": "select * from other.secrets",
+    "what others may do": "select * from system.users",
+    "what others asked": "select * from system.query_log",
+    "a table of its own": "create table items2 (a String) engine = Memory",
+    "an insert": "insert into items select 'a'",
+}
+
+
+@pytest.mark.parametrize("sql", SERVER_REFUSES.values(), ids=SERVER_REFUSES)
+def test_the_reader_of_a_server_may_not(warehouse: Warehouse, sql: str) -> None:
+    with pytest.raises(WarehouseFault):
+        warehouse.rows(sql + " -- {a:String}", {"a": ""})
+
+
+def test_the_reader_of_a_server_may_do_what_pipes_need(warehouse: Warehouse) -> None:
+    assert warehouse.rows("select count() from items").data == [[0]]
+    assert warehouse.schema() == {"items": {"item_id": "String"}}
+    assert warehouse.describe("select item_id from items where item_id = {a:String}", {"a": ""})[0].name == "item_id"
+    assert warehouse.value("select currentUser()") == "alsobought_reader"
+    assert warehouse.value("select count() from system.processes where query_kind = 'Insert'") == 0
+    assert warehouse.value("select count() from system.dictionaries where database = 'alsobought'") == 0
+
+
+def test_the_scalar_file_is_held_back_by_a_real_server_only() -> None:
+    """A server reads below its `user_files_path`, an empty folder; the engine of these tests, a clickhouse-local that listens,
+    does not look at it. So nothing that we bring may move that folder.
+    """
+    for name in ("config.xml", "users.xml"):
+        assert "user_files_path" not in Path(ROOT / "sql" / "server" / name).read_text()
