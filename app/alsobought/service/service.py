@@ -81,12 +81,7 @@ def open_service(
     """
     warehouse = open_warehouse(settings, create=create)
     try:
-        if warehouse.embedded:
-            list(runner.up(warehouse, settings.home_folder / "migrations"))
-        elif pending := [
-            entry for entry in runner.status(warehouse, settings.home_folder / "migrations") if entry.state != "applied"
-        ]:
-            raise MigrationFault(f"{len(pending)} migrations are not applied", "Run `alsobought migrate up`")
+        _migrate(warehouse, settings)
         writer = Writer(warehouse, settings, clock)
         cache: Answers = Answers()
         writer.on_rewritten = cache.clear
@@ -113,3 +108,12 @@ def open_service(
     except BaseException:
         warehouse.close()
         raise
+
+
+def _migrate(warehouse: Warehouse, settings: Settings) -> None:
+    """Apply the migrations to an embedded warehouse. Raises MigrationFault if a server lacks some."""
+    folder = settings.home_folder / "migrations"
+    if warehouse.embedded:
+        list(runner.up(warehouse, folder))
+    elif pending := [entry for entry in runner.status(warehouse, folder) if entry.state != "applied"]:
+        raise MigrationFault(f"{len(pending)} migrations are not applied", "Run `alsobought migrate up`")

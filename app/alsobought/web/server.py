@@ -46,18 +46,7 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
 
     class Server(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
-            options: dict[str, Any] = {
-                "bind": f"{_host(settings)}:{settings.port}",
-                "workers": 1,
-                "threads": settings.threads,
-                "worker_class": worker.Worker,
-                "limit_request_line": 0,  # the worker limits the whole head
-                "timeout": 0,  # recovery or a merge may take longer than any timeout
-                "graceful_timeout": 10,
-                "loglevel": "warning",
-                "logger_class": RootLogger,
-                "keepalive": 30,
-            }
+            options = _gunicorn_options(settings) | {"worker_class": worker.Worker, "logger_class": RootLogger}
             if when_ready:
                 options["post_worker_init"] = lambda _worker: when_ready(url(settings))
             for name, value in options.items():
@@ -74,6 +63,19 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
                 sys.exit(APP_LOAD_ERROR)
 
     Server().run()
+
+
+def _gunicorn_options(settings: Settings) -> dict[str, Any]:
+    return {
+        "bind": f"{_host(settings)}:{settings.port}",
+        "workers": 1,
+        "threads": settings.threads,
+        "limit_request_line": 0,  # the worker limits the whole head
+        "timeout": 0,  # recovery or a merge may take longer than any timeout
+        "graceful_timeout": 10,
+        "loglevel": "warning",
+        "keepalive": 30,
+    }
 
 
 def _is_not_load_error(record: logging.LogRecord) -> bool:

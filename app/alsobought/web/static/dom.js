@@ -29,14 +29,18 @@ export const screenReaderText = (text) => h("span.hidden", {}, text);
 let last = 0;
 export const newId = (prefix) => `${prefix}-${++last}`;
 
+/** ["no such pipe", "Did you mean …?"] -> "No such pipe. Did you mean …?" */
+export const sentences = (...parts) => parts.filter(Boolean)
+    .map((part) => part[0].toUpperCase() + part.slice(1) + (/[.!?…]$/.test(part) ? "" : ".")).join(" ");
+
 /** An error box: message, details, hint, and the request id to quote. */
 export function problemBox(problem, ...more) {
     const details = (problem.details ?? []).map(({ param, problem: text }) =>
         h("li", {}, h("code", {}, param), ` ${text}`));
     return h("div.notice.bad", { role: "alert" },
-        h("p", {}, h("strong", {}, problem.message)),
+        h("p", {}, h("strong", {}, sentences(problem.message))),
         details.length ? h("ul", {}, details) : null,
-        problem.hint ? h("p", {}, problem.hint) : null,
+        problem.hint ? h("p", {}, sentences(problem.hint)) : null,
         problem.requestId ? h("p.quiet", {}, "Request ", h("code", {}, problem.requestId)) : null,
         ...more);
 }

@@ -5,7 +5,7 @@
 import { checkDraft, loadPipes, loadSource, previewDraft, runCases, saveDraft } from "./api.js";
 import { answerView } from "./answer.js";
 import { makeCode } from "./code.js";
-import { duration, h, newId, problemBox } from "./dom.js";
+import { duration, h, newId, problemBox, sentences } from "./dom.js";
 import { makeForm } from "./form.js";
 import { startingPairs } from "./pipe.js";
 import { pipeHash, setHash } from "./route.js";
@@ -115,7 +115,7 @@ export function showEditor(root, pipe, pairs) {
             if (checked) await showPreview(checked, mine);
             else preview.classList.add("old");
         } catch (problem) {
-            if (mine === turn && !left) showMessage([problem.message, problem.hint].filter(Boolean).join(" "), "wrong");
+            if (mine === turn && !left) showMessage(sentences(problem.message, problem.hint), "wrong");
         }
     }
 
@@ -175,7 +175,7 @@ export function showEditor(root, pipe, pairs) {
             loadPipes().catch(() => {});
             runAllCases();
         } catch (problem) {
-            showMessage([problem.message, problem.hint].filter(Boolean).join(". "), "wrong");
+            showMessage(sentences(problem.message, problem.hint), "wrong");
             const now = problem.code === "not_saved" ? await loadSource(name).catch(() => null) : null;
             if (now && now.hash !== basedOn) showConflict(now);
             saveButton.disabled = false;

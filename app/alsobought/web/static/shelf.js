@@ -3,7 +3,7 @@
  * Rows move instead of being rebuilt, so that the focus stays; badges mark rows that are new or have risen.
  */
 import { readyPipe, runWith } from "./api.js";
-import { h, screenReaderText } from "./dom.js";
+import { h, screenReaderText, sentences } from "./dom.js";
 import { facts, lastCategory, productOf, tile } from "./products.js";
 
 export const SHELF_ROWS = 5;
@@ -125,7 +125,7 @@ export function makeShelf({ pipe, title, about, empty }, { getContext, open }, .
             if (mine !== turn) return null;
             subtitle.textContent = newSubject;
             if (subject !== newSubject) { order = []; arrange([]); }
-            note.textContent = problem.details?.length ? `${problem.message} ${problem.hint ?? ""}` : problem.message;
+            note.textContent = sentences(problem.message, problem.details?.length ? problem.hint : "");
             note.hidden = false;
             return problem;
         }

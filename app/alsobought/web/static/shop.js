@@ -4,7 +4,7 @@
  * Buy orders the cart and the product together, so that "also bought" gets a basket.
  */
 import { post } from "./api.js";
-import { duration, h, newId, screenReaderText } from "./dom.js";
+import { duration, h, newId, screenReaderText, sentences } from "./dom.js";
 import { productOption, productPicker, shopperPicker } from "./picker.js";
 import { activeShoppers, findProducts, tile } from "./products.js";
 import { makeShelf } from "./shelf.js";
@@ -89,7 +89,7 @@ async function startShop(section, isVisible) {
             if (mine !== actions) return false;
             const details = (problem.details ?? []).map((detail) => detail.problem);
             status.className = "status wrong";
-            status.textContent = [problem.message, ...details, problem.hint].filter(Boolean).join(" ");
+            status.textContent = sentences(problem.message, ...details, problem.hint);
             return false;
         } finally {
             acting -= 1;
