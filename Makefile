@@ -1,10 +1,12 @@
-# make install | make demo | make kafka | make clients | make test | make quality | make bench | make lint | make format. Everything happens in .venv, which is made when it is missing.
+# make install | make demo | make kafka | make clients | make test | make quality | make bench | make lint | make format | make build | make lock.
+# Everything happens in .venv, which is made when it is missing; LOCKED=1 installs the versions of the locks.
 PYTHON ?= python3
 DATASET ?= journey
 WORKERS ?= auto
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo kafka clients test test-http test-server faults quality bench lint format clean programs broker
+.PHONY: install demo kafka clients test test-http test-server faults quality bench lint format build lock clean programs broker
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -56,22 +58,38 @@ lint: .venv/.test
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/sqlfmt --check pipes sql/macros
+	$(BIN)/codespell
 
 format: .venv/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfmt pipes sql/macros
 
+# The wheel and the sdist, in dist/.
+build: .venv/.test
+	$(BIN)/python -m build --no-isolation
+
+# requirements.lock is what the image installs, requirements-dev.lock all that `make install LOCKED=1` does. Both are of hashes only:
+# uv.lock would name the hosts that packages come from, which is for pip's own settings to say.
+lock: .venv/.test
+	$(LOCK) --output-file requirements.lock pyproject.toml
+	$(LOCK) --output-file requirements-dev.lock --extra baselines --extra demo --extra edit --extra learn --group dev pyproject.toml
+LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
+
 .venv/.demo: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Alsobought needs Python 3.11 or newer; set PYTHON=…"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 	@echo "Installing into .venv (a few minutes the first time) …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[demo]'
+	@$(if $(LOCKED),$(PIP) --require-hashes -r requirements.lock)
+	@$(PIP) --editable '.[demo]'
 	@touch $@
 
 .venv/.test: .venv/.demo
 	@echo "Installing the test tools into .venv …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(PIP) 'pip>=25.1'  # older ones know no dependency groups
+	@$(if $(LOCKED),$(PIP) --require-hashes -r requirements-dev.lock)
+	@$(PIP) --editable '.[baselines,demo,edit,learn]' --group dev
 	@touch $@
 
 .venv/.clients: tests/clients/package-lock.json .venv/.demo

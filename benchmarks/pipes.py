@@ -23,7 +23,7 @@ from alsobought.learning.registry import learn
 from alsobought.pipes.library import Pipe
 from alsobought.service.service import Service, open_service
 from alsobought.serving.answers import answer
-from alsobought.settings import HOME, from_environment
+from alsobought.settings import from_environment, packaged_home
 
 ASKED, WARM = 100, 10
 LEARNERS_ASKED = ("neighbours", "embeddings", "ranker")
@@ -69,7 +69,9 @@ def main() -> None:
         now = datetime.fromtimestamp(int(newest) / 1e3, UTC) + timedelta(seconds=1)
         for name in LEARNERS_ASKED if not given.pipes else ():
             begun = time.perf_counter()
-            said = learn(name, Context(shop.warehouse, HOME, now, lambda *_: nullcontext(lambda _: None)), {}).line
+            said = learn(
+                name, Context(shop.warehouse, packaged_home(), now, lambda *_: nullcontext(lambda _: None)), {}
+            ).line
             print(f"| learn {name} | {time.perf_counter() - begun:.0f} s | {said} |", flush=True)
         for name in given.pipes or shop.library.names():
             try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import Run, running, told, write
+from tests.support.process import Run, assert_error, running, write
 from tests.support.web import VIEW
 
 CUSTOMERS = "customer,sku,when,colour\n17,tea,2026-01-02 10:00:00,red\n18,mug,1975-06-01,\n"
@@ -55,11 +55,13 @@ def test_good_files_are_loaded_and_show_in_answers(run: Run, tmp_path: Path) -> 
 
 def test_a_file_that_cannot_be_read_is_told_and_nothing_is_loaded(first: Run, tmp_path: Path) -> None:
     good = write(tmp_path / "good.ndjson", VIEW)
-    told(first("load", "events", good, tmp_path / "missing.ndjson"), "missing.ndjson cannot be read: no such file")
-    told(first("load", "events", good, tmp_path), "cannot be read: is a directory")
+    assert_error(
+        first("load", "events", good, tmp_path / "missing.ndjson"), "missing.ndjson cannot be read: no such file"
+    )
+    assert_error(first("load", "events", good, tmp_path), "cannot be read: is a directory")
     secret = write(tmp_path / "secret.ndjson", VIEW)
     secret.chmod(0)
-    told(first.weak("load", "events", good, secret), "secret.ndjson cannot be read: permission denied")
+    assert_error(first.unprivileged("load", "events", good, secret), "secret.ndjson cannot be read: permission denied")
     assert not (tmp_path / "data").exists()
 
 
@@ -67,7 +69,7 @@ def events(run: Run, columns: str) -> list[list[object]]:
     text = f"""
         import json
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         print(json.dumps(warehouse.trusted_rows("select {columns} from alsobought.events order by seq").data))
         warehouse.close()
@@ -111,13 +113,13 @@ def test_flags_that_do_not_fit_the_file_are_one_sentence_and_nothing_is_stored(
 ) -> None:
     file = tmp_path / "orders.csv"
     file.write_text(CUSTOMERS)
-    told(first("load", "events", file, *flags), *parts)
+    assert_error(first("load", "events", file, *flags), *parts)
     assert sorted(tmp_path.iterdir()) == [file]
 
 
 def test_objects_with_foreign_fields_are_told_once_with_the_nearest_name(run: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "e.ndjson", *({**VIEW, "qty": 2} for _ in range(50)))
-    told(run("load", "events", file), "'qty' is not a field", "--map quantity=qty", "--keep-rest")
+    assert_error(run("load", "events", file), "'qty' is not a field", "--map quantity=qty", "--keep-rest")
     assert run("load", "events", file, "--map", "quantity=qty").status == 0
     assert events(run, "distinct quantity") == [[2]]
 
@@ -139,11 +141,11 @@ def test_refused_rows_are_kept_as_they_were_and_counted_by_kind(run: Run, tmp_pa
 
 def test_refused_rows_go_to_the_file_that_is_named_unless_it_is_another_s(run: Run, tmp_path: Path) -> None:
     file, precious = write(tmp_path / "e.ndjson", VIEW, "nonsense"), write(tmp_path / "precious", VIEW)
-    told(run("load", "events", file, "--rejected", precious), "precious is there and holds no refused rows")
+    assert_error(run("load", "events", file, "--rejected", precious), "precious is there and holds no refused rows")
     assert json.loads(precious.read_text()) == VIEW
     assert run("load", "events", file, "--rejected", tmp_path / "refused").status == 1
     assert json.loads((tmp_path / "refused").read_text())["row"] == 2
-    told(run("load", "events", file, precious, "--rejected", "r"), "--rejected is for one file")
+    assert_error(run("load", "events", file, precious, "--rejected", "r"), "--rejected is for one file")
 
 
 def test_nothing_is_created_where_nothing_is_refused(first: Run, tmp_path: Path) -> None:
@@ -153,7 +155,9 @@ def test_nothing_is_created_where_nothing_is_refused(first: Run, tmp_path: Path)
 
 def test_a_wrong_mapping_is_told_before_anything_is_stored_and_force_goes_on(first: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "e.ndjson", *(VIEW if n % 3 == 0 else VIEW | {"event_type": "buy"} for n in range(3000)))
-    told(first("load", "events", file), "666 of the first 1000 rows", "'buy' is not one of", "wrong mapping", "--force")
+    assert_error(
+        first("load", "events", file), "666 of the first 1000 rows", "'buy' is not one of", "wrong mapping", "--force"
+    )
     assert sorted(tmp_path.iterdir()) == [file]
     ran = first("load", "events", file, "--force")
     assert (ran.status, ran.out) == (1, f"{file}: 1,000 events stored, 0 known already, 2,000 refused\n")
@@ -193,14 +197,24 @@ def test_a_file_is_the_same_file_gzipped(run: Run, tmp_path: Path) -> None:
 @pytest.mark.thorough
 def test_standard_input_is_loaded_and_without_a_name_each_time_anew(run: Run) -> None:
     text = json.dumps(VIEW) + "\n" + json.dumps(VIEW | {"event_id": "one"}) + "\n"
-    assert run.fed(text, "load", "events", "-").out == "standard input: 2 events stored, 0 known already, 0 refused\n"
-    assert run.fed(text, "load", "events", "-").out == "standard input: 1 events stored, 1 known already, 0 refused\n"
-    ran = run.fed(CUSTOMERS, "load", "events", "-", "--format", "csv", "--source", "log", "--drop", "colour", *FLAGS)
+    assert (
+        run.with_input(text, "load", "events", "-").out
+        == "standard input: 2 events stored, 0 known already, 0 refused\n"
+    )
+    assert (
+        run.with_input(text, "load", "events", "-").out
+        == "standard input: 1 events stored, 1 known already, 0 refused\n"
+    )
+    ran = run.with_input(
+        CUSTOMERS, "load", "events", "-", "--format", "csv", "--source", "log", "--drop", "colour", *FLAGS
+    )
     assert ran.out == "standard input: 2 events stored, 0 known already, 0 refused\n"
     more = CUSTOMERS + "19,tea,2026-01-03,\n"
-    ran = run.fed(more, "load", "events", "-", "--format", "csv", "--source", "log", "--drop", "colour", *FLAGS)
+    ran = run.with_input(more, "load", "events", "-", "--format", "csv", "--source", "log", "--drop", "colour", *FLAGS)
     assert ran.out == "standard input: 1 events stored, 2 known already, 0 refused\n"
-    told(run.fed(CUSTOMERS, "load", "events", "-"), "the format of standard input cannot be told", "--format")
+    assert_error(
+        run.with_input(CUSTOMERS, "load", "events", "-"), "the format of standard input cannot be told", "--format"
+    )
 
 
 def test_items_come_from_csv_and_an_older_catalogue_replaces_a_newer_one(run: Run, tmp_path: Path) -> None:
@@ -211,7 +225,7 @@ def test_items_come_from_csv_and_an_older_catalogue_replaces_a_newer_one(run: Ru
         assert run("load", "items", file, "--keep-rest").out == f"{file}: 1 items stored, 0 known already, 0 refused\n"
     text = """
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         print(warehouse.trusted_rows("select title, price, available, attributes from alsobought.items final").data)
         warehouse.close()

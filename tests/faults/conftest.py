@@ -10,14 +10,14 @@ import pytest
 
 from tests.faults.rig import Rig, rig
 from tests.support.brokers import Broker
-from tests.support.engines import front
+from tests.support.engines import http_server
 from tests.support.kafka import Topics
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The DSN of one for the tests of a module, each with a database of its own."""
-    with front() as dsn:
+    with http_server() as dsn:
         yield dsn
 
 

@@ -23,8 +23,9 @@ from confluent_kafka import Consumer, TopicPartition
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.kafka.client import KafkaAway, Place, bounds, topics
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import Warehouse, open_warehouse
-from tests.support.fold import Happened, fold, tables
+from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.warehouse import Warehouse
+from tests.support.fold import StoredEvent, fold, tables
 from tests.support.project import ROOT
 
 TYPES = {"impression", "click", "view", "add_to_cart", "remove_from_cart", "purchase", "like", "dislike"}
@@ -223,7 +224,7 @@ def _compare_ranges(log: Log, warehouse: Warehouse, found: Found) -> None:
 
 
 def _compare_counts(rows: list[dict[str, Any]], warehouse: Warehouse, found: Found) -> None:
-    happened = [Happened(**{name: row[name] for name in Happened.__dataclass_fields__}) for row in rows]
+    happened = [StoredEvent(**{name: row[name] for name in StoredEvent.__dataclass_fields__}) for row in rows]
     expected, there = fold(happened), tables(warehouse)
     for table, counts in expected.items():
         keys = {str(key) for key in counts.keys() | there[table].keys() if counts.get(key) != there[table].get(key)}

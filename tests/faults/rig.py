@@ -29,10 +29,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from alsobought.kafka.client import EVENT_PARTITIONS as PARTITIONS
 from alsobought.kafka.client import bounds
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 from tests.faults.mixed import Message, mixed
 from tests.faults.proof import Found, Log, answered, proof, read_log
-from tests.support.engines import migrated
+from tests.support.engines import migrate
 from tests.support.kafka import Topics
 from tests.support.process import free_port
 from tests.support.project import ROOT
@@ -253,7 +253,7 @@ def rig(topics: Topics, folder: Path, dsn: str = "", **settings: str) -> Iterato
     made = Rig(topics, folder, dsn or f"chdb://{folder}/shop")
     made.settings = {f"ALSOBOUGHT_{name.upper()}": value for name, value in settings.items()}
     if made.dsn.startswith("http"):
-        migrated(made.ours)
+        migrate(made.ours)
     with ExitStack() as stack:
         try:
             yield made

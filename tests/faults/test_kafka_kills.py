@@ -147,7 +147,7 @@ def test_killed_when_a_table_has_noted_an_insert_it_gets_it_all_the_same(
 
 WINDOWS = """
 from alsobought.settings import from_environment
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 sql = "select name from system.tables where create_table_query like '%deduplication_window = 0%'"
 print(warehouse.trusted_rows(sql).data)
@@ -169,7 +169,7 @@ def test_killed_while_it_heals_the_next_heals_to_the_end(make_rig: Callable[...,
     rig.ingester("stream.stored").killed()
     for table in ("item_hours", "user_items"):
         _take_newest_part(rig, table)
-    points = ["recover.cleared", "recover.cleared", "recover.before_insert"][not THOROUGH :]
+    points = ["recovery.cleared", "recovery.cleared", "recovery.before_insert"][not THOROUGH :]
     for point in points:
         rig.ingester(point).killed()
     rig.ingester()

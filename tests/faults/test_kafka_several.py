@@ -23,8 +23,8 @@ from alsobought.writer.fencing import claim
 from alsobought.writer.submission import Submission
 from tests.faults.mixed import START, mixed
 from tests.faults.rig import THOROUGH, Ingester, Rig
-from tests.support.engines import migrated
-from tests.support.fold import Happened, fold, tables
+from tests.support.engines import migrate
+from tests.support.fold import StoredEvent, fold, tables
 from tests.support.project import ROOT
 
 MakeRig = Callable[..., Rig]
@@ -115,7 +115,7 @@ def shops(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
 
         def make(name: str) -> list[Service]:
             settings = Settings(dsn=server, database=name, batch_seconds=0.001, record_requests=False)
-            migrated(settings)
+            migrate(settings)
             made = [open_service(settings), open_service(settings)]
             for shop in made:
                 stack.callback(shop.close)
@@ -157,10 +157,10 @@ def _is_right(shop: Service, count: int) -> None:
     assert {table: wrong for table, wrong in wrong_rows(shop.warehouse, ROOT / "sql" / "checks") if wrong} == {}
 
 
-def _happened(row: dict[str, Any]) -> Happened:
-    fields = {name: row[name] for name in Happened.__dataclass_fields__}
+def _happened(row: dict[str, Any]) -> StoredEvent:
+    fields = {name: row[name] for name in StoredEvent.__dataclass_fields__}
     at = datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC)
-    return Happened(**{**fields, "timestamp": at, "price": Decimal(str(row["price"]))})
+    return StoredEvent(**{**fields, "timestamp": at, "price": Decimal(str(row["price"]))})
 
 
 def test_two_writers_that_take_turns_store_everything_once(shops: Callable[[str], list[Service]]) -> None:
@@ -216,7 +216,7 @@ def test_a_writer_that_slept_while_it_healed_stores_nothing_twice(
             _submit(other, [_event(number)])
         insert_select(*given)
 
-    sleeper.writer._dirty = True
+    sleeper.writer.lease.dirty = True
     with monkeypatch.context() as asleep:
         asleep.setattr(sleeper.warehouse, "insert_select", sleeps)
         sleeper.writer.submit(Submission([_event(7)])).result()

@@ -17,7 +17,7 @@ import pytest
 from tests.faults.mixed import mixed
 from tests.faults.proxy import proxy
 from tests.faults.rig import THOROUGH, Rig
-from tests.support.engines import front_process
+from tests.support.engines import http_server_process
 
 MakeRig = Callable[..., Rig]
 AWAY_SECONDS = 60.0 if THOROUGH else 3.0
@@ -78,7 +78,7 @@ def test_a_server_that_refuses_connections_for_a_while_loses_nothing(make_rig: M
 
 
 def test_a_server_that_does_not_answer_for_a_while_loses_nothing(make_rig: MakeRig) -> None:
-    with front_process() as (process, dsn):
+    with http_server_process() as (process, dsn):
         rig = make_rig(dsn)
         rig.stream = mixed(34, poison=0.01)
         rig.ingester()

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from alsobought.settings import Settings
-from alsobought.writer.recovery import GOOD_END
-from tests.support.engines import front, migrated
+from alsobought.writer.recovery import CLEAN_SHUTDOWN
+from tests.support.engines import http_server, migrate
 from tests.support.project import ROOT
 
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -47,19 +47,19 @@ def test_what_was_acknowledged_is_there_once_and_every_table_is_right_after_kill
 
 @pytest.mark.thorough
 def test_the_same_holds_for_a_writer_that_is_killed_while_its_server_lives() -> None:
-    with front() as dsn:
-        migrated(Settings(dsn=dsn))
+    with http_server() as dsn:
+        migrate(Settings(dsn=dsn))
         _kill_and_verify(dsn, max(2, KILLS // 2))
 
 
 def test_a_good_end_is_noted_so_that_the_next_start_need_not_heal_and_a_kill_leaves_no_note(tmp_path: Path) -> None:
     folder, dsn = tmp_path / "shop", f"chdb://{tmp_path}/shop"
     _killed_while_writing(dsn, 1, 0.3)
-    assert not (folder / GOOD_END).exists()
+    assert not (folder / CLEAN_SHUTDOWN).exists()
     assert _child("verify", dsn).communicate()[0]
-    assert int((folder / GOOD_END).read_text()) > 0
+    assert int((folder / CLEAN_SHUTDOWN).read_text()) > 0
     _killed_while_writing(dsn, 2, 0.3)
-    assert not (folder / GOOD_END).exists()
+    assert not (folder / CLEAN_SHUTDOWN).exists()
 
 
 def _kill_and_verify(dsn: str, kills: int) -> None:

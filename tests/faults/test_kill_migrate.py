@@ -26,7 +26,7 @@ TEXTS = {
 }
 SCHEMA = """
 from alsobought.settings import from_environment
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 sql = "select create_table_query from system.tables where database = 'alsobought' order by name"
 print(warehouse.trusted_rows(sql).data)

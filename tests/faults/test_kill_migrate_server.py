@@ -11,8 +11,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.engines import front
-from tests.support.process import Run, running, told, write
+from tests.support.engines import http_server
+from tests.support.process import Run, assert_error, running, write
 from tests.support.project import ROOT
 
 NUMBER = len(list((ROOT / "migrations").glob("*.sql")))
@@ -21,7 +21,7 @@ NUMBER = len(list((ROOT / "migrations").glob("*.sql")))
 @pytest.fixture
 def server() -> Iterator[str]:
     """The address of one."""
-    with front() as dsn:
+    with http_server() as dsn:
         yield dsn
 
 
@@ -52,7 +52,7 @@ def test_of_two_runs_at_once_each_finishes_or_is_told_and_nothing_is_applied_twi
     assert 0 in [end.status for end in ends]
     for end in ends:
         if end.status:
-            told(end, "the database is being migrated by process", "--break-lock")
+            assert_error(end, "the database is being migrated by process", "--break-lock")
     assert asked(server, "select count(), uniq(version) from alsobought.migrations where state = 'applied'") == [
         f"{NUMBER}\t{NUMBER}"
     ]
@@ -62,9 +62,11 @@ def test_a_lock_from_elsewhere_stays_until_it_is_broken(run: Run, server: str) -
     holder = json.dumps({"host": "db7", "pid": 12, "since": "2026-01-01T00:00:00Z", "token": "a"})
     asked(server, "create database alsobought")
     asked(server, f"create table alsobought.migrating (x UInt8) engine = Memory comment '{holder}'")
-    told(run("migrate", "up"), "by process 12 on db7 since 2026-01-01T00:00:00Z")
+    assert_error(run("migrate", "up"), "by process 12 on db7 since 2026-01-01T00:00:00Z")
     assert run("migrate", "up", "--break-lock").out.endswith(f"{NUMBER} applied\n")
 
 
 def test_a_server_whose_migrations_are_pending_is_not_loaded_into(run: Run, tmp_path: Path) -> None:
-    told(run("load", "events", write(tmp_path / "e.ndjson")), "migrations are not applied", "alsobought migrate up")
+    assert_error(
+        run("load", "events", write(tmp_path / "e.ndjson")), "migrations are not applied", "alsobought migrate up"
+    )

@@ -17,14 +17,14 @@ from tests.support.project import ROOT
 ROWS = 400
 SPOIL = """
 from alsobought.settings import from_environment
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 warehouse.command("insert into alsobought.{0} select * from alsobought.{0} settings insert_deduplicate = 0")
 warehouse.close()
 """
 IN_SERVICE = """
 from alsobought.settings import from_environment
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 print(warehouse.trusted_rows("select sum(baskets) from alsobought.co_baskets").data[0][0])
 warehouse.close()

@@ -121,6 +121,6 @@ def test_kill_after_kill_a_load_comes_to_its_end(run: Run, tmp_path: Path) -> No
 def test_standard_input_with_a_name_goes_on_too(run: Run, tmp_path: Path) -> None:
     text = _write(tmp_path / "e.ndjson").read_text()
     words = ("load", "events", "-", "--source", "log")
-    assert run.fed(text, *words, ALSOBOUGHT_FAILPOINT="load.stored:3").status == -signal.SIGKILL
-    assert run.fed(text, *words).status == 1
+    assert run.with_input(text, *words, ALSOBOUGHT_FAILPOINT="load.stored:3").status == -signal.SIGKILL
+    assert run.with_input(text, *words).status == 1
     _is_exact(run, "load:log", tmp_path / "stdin.rejected.ndjson")

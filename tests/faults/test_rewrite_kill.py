@@ -25,6 +25,7 @@ from alsobought.events import Event
 from alsobought.writer.submission import Submission
 from alsobought.settings import Settings
 from alsobought.service.service import open_service
+from tests.support.project import ROOT
 
 dsn, seed, change = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 shop = open_service(Settings(dsn=dsn, batch_seconds=0.001))

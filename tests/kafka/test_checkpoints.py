@@ -18,12 +18,12 @@ from alsobought.kafka.checkpoints import Gap, Status, disagreements, gaps, read_
 from alsobought.kafka.client import topics as known_topics
 from alsobought.service.service import Service
 from alsobought.settings import Settings
-from alsobought.storage.ledger import read_to
+from alsobought.storage.ledger import next_offset
 from alsobought.writer.submission import Submission
 from tests.conftest import NOON
 from tests.support.brokers import Broker
 from tests.support.kafka import Topics
-from tests.support.process import Run, running, serving, told
+from tests.support.process import Run, assert_error, running, serving
 
 SOURCE = "kafka:events:new"
 NOWHERE = "127.0.0.1:1"
@@ -128,7 +128,7 @@ def test_all_partitions_at_once_are_what_the_ledger_says_of_each(shop: Service) 
     reached = read_so_far(shop.warehouse)
     assert reached == {(SOURCE, 0): 20, (SOURCE, 2): 7, ("kafka:items:new", 0): 3}
     for (source, partition), offset in reached.items():
-        assert read_to(shop.warehouse, source, partition) == offset
+        assert next_offset(shop.warehouse, source, partition) == offset
 
 
 def test_without_kafka_the_warehouse_says_what_it_knows(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +229,7 @@ def put(run: Run, *ranges: dict[str, Any]) -> None:
     run.python(
         f"""
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         warehouse.insert("ingest_ranges", {msgspec.json.Encoder().encode_lines(ranges)!r})
         warehouse.close()
@@ -256,7 +256,7 @@ def test_the_status_is_told_alone_and_beside_a_running_service(run: Run) -> None
 
 def test_what_was_left_out_is_told_and_ends_with_status_1(run: Run) -> None:
     put(run, read(0, 5), read(7, 9))
-    ran = run.hasty()("ingest", "--status", ALSOBOUGHT_KAFKA=NOWHERE)
+    ran = run.with_short_timeouts()("ingest", "--status", ALSOBOUGHT_KAFKA=NOWHERE)
     assert ran.status == 1
     assert ran.out.endswith("fault events/0: 2 offsets from 5 on were left out\n")
     assert f"Kafka at {NOWHERE} does not answer" in ran.out
@@ -268,4 +268,4 @@ def test_what_was_left_out_is_told_and_ends_with_status_1(run: Run) -> None:
 
 
 def test_without_a_warehouse_it_says_so(tmp_path: Path) -> None:
-    told(running(tmp_path / "none")("ingest", "--status"), "there is no warehouse", "alsobought migrate up")
+    assert_error(running(tmp_path / "none")("ingest", "--status"), "there is no warehouse", "alsobought migrate up")

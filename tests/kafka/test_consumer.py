@@ -23,8 +23,8 @@ from alsobought.service.service import Service
 from alsobought.writer.submission import utc_now
 from tests.support.brokers import Broker
 from tests.support.kafka import Topics, until
-from tests.support.process import Run, running, serving, told
-from tests.support.web import wrong
+from tests.support.process import Run, assert_error, running, serving
+from tests.support.web import wrong_tables
 
 VIEW = {"event_type": "view", "item_id": "tea"}
 
@@ -84,7 +84,7 @@ def test_events_items_track_calls_and_poison(shop: Service, topics: Topics) -> N
     assert any("day ahead" in reason for reason, _ in dead)
     assert {encoding for _, encoding in dead} == {"utf-8", "base64"}
     assert ranges(shop) == [208, 203, 1, 4]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_a_reader_goes_on_where_the_warehouse_is_whatever_kafka_remembers(shop: Service, topics: Topics) -> None:
@@ -205,9 +205,9 @@ def test_a_service_with_kafka_shows_what_is_produced(topics: Topics, tmp_path: P
 
 
 def test_without_kafka_or_with_one_that_is_away_it_says_so(tmp_path: Path) -> None:
-    told(running(tmp_path / "data")("ingest"), "no Kafka to read from", "ALSOBOUGHT_KAFKA")
-    away = running(tmp_path / "data", ALSOBOUGHT_KAFKA="127.0.0.1:1").hasty()("ingest")
-    told(away, "127.0.0.1:1", "ALSOBOUGHT_KAFKA")
+    assert_error(running(tmp_path / "data")("ingest"), "no Kafka to read from", "ALSOBOUGHT_KAFKA")
+    away = running(tmp_path / "data", ALSOBOUGHT_KAFKA="127.0.0.1:1").with_short_timeouts()("ingest")
+    assert_error(away, "127.0.0.1:1", "ALSOBOUGHT_KAFKA")
 
 
 def test_events_of_a_forgotten_user_that_are_still_in_kafka_do_not_bring_the_user_back(
@@ -226,4 +226,4 @@ def test_events_of_a_forgotten_user_that_are_still_in_kafka_do_not_bring_the_use
         until(lambda: reading.done.messages >= 4)
     assert sorted(values(shop, "select user_id, item_id from {db}.events")) == [["ada", "mug"], ["bruno", "tea"]]
     assert ranges(shop) == [4, 2, 2, 0]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}

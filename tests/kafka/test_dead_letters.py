@@ -38,10 +38,10 @@ from alsobought.settings import Settings
 from alsobought.writer.submission import Submission
 from tests.conftest import NOON
 from tests.support.brokers import Broker
-from tests.support.engines import front, migrated
+from tests.support.engines import http_server, migrate
 from tests.support.kafka import Topics, until
-from tests.support.process import Ran, Run, running, serving, told
-from tests.support.web import AWKWARD, stored, wrong
+from tests.support.process import CompletedRun, Run, assert_error, running, serving
+from tests.support.web import AWKWARD, stored, wrong_tables
 
 EVENTS, ITEMS = Topic("events", "new"), Topic("items", "new")
 BUY = {"event_type": "buy", "user_id": "u", "item_id": "tea", "timestamp": "2026-01-01T11:00:00Z"}
@@ -171,7 +171,7 @@ def test_what_can_be_read_now_counts_once_however_often_it_is_replayed(shop: Ser
     third = replay(shop.writer, named, rules, lambda _, problem: pytest.fail(problem))
     assert (third.taken, third.stored, third.repeats) == (2, 0, 3)
     assert stored(shop, "source, partition, offset, event_type") == places_of_events
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_what_was_replayed_is_kept_and_shown_when_asked_for(shop: Service) -> None:
@@ -303,7 +303,7 @@ def test_what_the_stream_refused_counts_once_it_can_be_read(make_shop: Callable[
         "a replay does not move where reading is"
     )
     assert gaps(shop.warehouse) == []
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 # The commands, on a folder and through the HTTP client
@@ -329,7 +329,7 @@ def counted(run: Run) -> list[list[int]]:
         """
         import json
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         print(json.dumps(warehouse.rows(
             f"select partition, offset from {warehouse.database}.events order by partition, offset").data))
@@ -350,8 +350,8 @@ def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]:
     if request.param == "folder":
         yield request.getfixturevalue("run_migrated")
         return
-    with front() as dsn:
-        migrated(Settings(dsn=dsn))
+    with http_server() as dsn:
+        migrate(Settings(dsn=dsn))
         yield running(tmp_path / "data", ALSOBOUGHT_DSN=dsn)
 
 
@@ -429,7 +429,7 @@ def test_a_letter_does_nothing_to_the_terminal_that_shows_it(run: Run) -> None:
 
 
 def test_where_there_are_none_it_says_so(run: Run, tmp_path: Path) -> None:
-    told(running(tmp_path / "none")("dead-letters", "ls"), "there is no warehouse")
+    assert_error(running(tmp_path / "none")("dead-letters", "ls"), "there is no warehouse")
     assert run("dead-letters", "ls").out.startswith("There are no dead letters: ")
     assert "'tea' in its reason" in run("dead-letters", "ls", "--reason", "tea").out
     assert run("dead-letters", "ls", "--json").out == ""
@@ -438,11 +438,11 @@ def test_where_there_are_none_it_says_so(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_question_that_cannot_be_answered_is_one_sentence(run: Run) -> None:
-    told(run("dead-letters", "show", "events/0/1"), "no dead letter at events/0/1", "ls --all")
-    told(run("dead-letters", "show", "1042"), "'1042' is not a place", "events/3/1042")
+    assert_error(run("dead-letters", "show", "events/0/1"), "no dead letter at events/0/1", "ls --all")
+    assert_error(run("dead-letters", "show", "1042"), "'1042' is not a place", "events/3/1042")
     for words in ((), ("--all", "--reason", "x"), ("events/0/1", "--all")):
-        told(run("dead-letters", "replay", *words), "say which dead letters")
-    told(run("dead-letters", "replay", "events/0/1"), "no dead letter at events/0/1")
+        assert_error(run("dead-letters", "replay", *words), "say which dead letters")
+    assert_error(run("dead-letters", "replay", "events/0/1"), "no dead letter at events/0/1")
 
 
 @pytest.mark.thorough
@@ -462,7 +462,7 @@ def test_beside_a_running_service_everything_is_the_same(run: Run) -> None:
     bury(run, buy(1042, partition=3), buy(7), poison(9))
     looks = [("ls",), ("show", "events/3/1042"), ("show", "x/0/0"), ("replay", "--all", "--dry-run")]
 
-    def said() -> list[Ran]:
+    def said() -> list[CompletedRun]:
         """All but how long it took."""
         ran = [run("dead-letters", *words) for words in looks]
         return [

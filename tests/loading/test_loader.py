@@ -19,7 +19,7 @@ from alsobought.loading.mapping import Columns
 from alsobought.loading.readers import Rows
 from alsobought.loading.rejects import Rejects
 from alsobought.service.service import Service
-from alsobought.storage.ledger import known_offsets, resume_at
+from alsobought.storage.ledger import resume_offset, stored_offsets
 from alsobought.writer.submission import Stored, Submission
 from tests.conftest import NOON
 from tests.support.process import write
@@ -70,11 +70,11 @@ def test_nothing_of_a_source_is_stored_behind_a_batch_that_failed(
             stream.send(submission(first))
         stream.finish()
     shop.writer.submit(submission(0, "other")).result()
-    assert resume_at(shop.warehouse, "file") == 20
-    assert resume_at(shop.warehouse, "another") == 0
+    assert resume_offset(shop.warehouse, "file") == 20
+    assert resume_offset(shop.warehouse, "another") == 0
 
     refusing(shop, "nothing")
-    for first in range(resume_at(shop.warehouse, "file"), 50, 10):
+    for first in range(resume_offset(shop.warehouse, "file"), 50, 10):
         shop.writer.submit(submission(first)).result()
     assert stored(shop, "source, offset") == [
         *(["file", n] for n in range(20)),
@@ -118,9 +118,9 @@ def test_offsets_are_known_however_long_ago_they_were_stored(make_shop: Callable
 def test_known_offsets_are_those_of_the_events_not_the_range_of_the_ledger(shop: Service) -> None:
     rows = submission(0)
     shop.writer.submit(Submission(rows.rows[:3], "file", [2, 5, 9])).result()
-    assert known_offsets(shop.warehouse, "file", 0, 0, 5) == {2, 5}
-    assert known_offsets(shop.warehouse, "file", 0, 10, 20) == set()
-    assert known_offsets(shop.warehouse, "other", 0, 0, 20) == set()
+    assert stored_offsets(shop.warehouse, "file", 0, 0, 5) == {2, 5}
+    assert stored_offsets(shop.warehouse, "file", 0, 10, 20) == set()
+    assert stored_offsets(shop.warehouse, "other", 0, 0, 20) == set()
     assert shop.writer.submit(rows).result().rows == 7
     assert sorted(stored(shop, "offset")) == list(range(10))
 

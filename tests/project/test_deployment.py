@@ -28,7 +28,7 @@ from alsobought.cli.main import main
 from alsobought.service.service import Service
 from alsobought.settings import PREFIX, Settings, read_settings
 from tests.support.process import free_port, running
-from tests.support.project import ROOT
+from tests.support.project import PROJECT, ROOT
 
 
 class Health(msgspec.Struct, forbid_unknown_fields=True):
@@ -245,13 +245,20 @@ def test_the_image_holds_all_that_the_app_needs() -> None:
     home = image_settings()["ALSOBOUGHT_HOME"]
     last_stage = DOCKERFILE[max(n for n, (word, _) in enumerate(DOCKERFILE) if word == "FROM") :]
     assert ("WORKDIR", home) in last_stage
-    copied = [rest.split() for word, rest in last_stage if word == "COPY" and "--from" not in rest]
-    assert sorted(copied) == [[name, name] for name in ("migrations", "pipes", "sql")]
+    assert ("RUN", "/venv/bin/alsobought init .") in last_stage  # the project, from the wheel
+    assert [rest for word, rest in last_stage if word == "COPY"] == ["--from=build /venv /venv"]
     for word, rest in DOCKERFILE:
         if word == "COPY" and "--from" not in rest:
             assert all((ROOT / name).exists() for name in rest.split()[:-1])
-    for name in ("pyproject.toml", "README.md", "LICENSE", "app"):  # what pyproject.toml builds the package from
-        assert any(word == "COPY" and name in rest.split()[:-1] for word, rest in DOCKERFILE)
+    built_from = {"pyproject.toml", "setup.py", "README.md", "LICENSE", "app", "tests/pipes", *PROJECT}
+    copied = {name for word, rest in DOCKERFILE if word == "COPY" for name in rest.split()[:-1]}
+    assert copied == {*built_from, "requirements.lock", "--from=build", "/venv"}
+
+
+def test_the_image_installs_the_locked_versions_and_the_wheel() -> None:
+    said = "\n".join(rest for word, rest in DOCKERFILE if word == "RUN")
+    assert "pip install --disable-pip-version-check --require-hashes -r requirements.lock" in said
+    assert re.search(r"pip wheel .* --wheel-dir /wheel \. .*pip install .*--no-deps --no-index /wheel/\*\.whl", said)
 
 
 def test_the_image_is_pinned_and_runs_as_nobody_in_particular() -> None:

@@ -13,18 +13,18 @@ from pathlib import Path
 import pytest
 
 from tests.support.process import Run, running, serving
-from tests.support.project import ROOT, project_folder
+from tests.support.project import ROOT
 
 GUIDE = (ROOT / "docs" / "first_pipe.md").read_text()
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)
 END = "--- the end of the answer ---"
+FOUND_BY_FOLDER = ("ALSOBOUGHT_HOME", "ALSOBOUGHT_DATA")  # the guide sets neither
 
 
 @pytest.fixture
 def reader(tmp_path: Path) -> Run:
     """A home with a clone in it, as the guide expects one."""
     clone = tmp_path / "alsobought"
-    project_folder(clone)
     command = clone / ".venv" / "bin" / "alsobought"
     command.parent.mkdir(parents=True)
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m alsobought "$@"\n')
@@ -36,7 +36,8 @@ def reader(tmp_path: Path) -> Run:
 @contextmanager
 def shell(run: Run) -> Iterator[subprocess.Popen[str]]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(["bash"], text=True, cwd=run.folder, env=run.environment({}), **pipes) as opened:  # type: ignore[call-overload]
+    env = {name: value for name, value in run.environment({}).items() if name not in FOUND_BY_FOLDER}
+    with subprocess.Popen(["bash"], text=True, cwd=run.folder, env=env, **pipes) as opened:  # type: ignore[call-overload]
         yield opened
         opened.stdin.close()
 

@@ -16,7 +16,7 @@ from alsobought import errors
 from alsobought.authoring.pipe_tests import bench, cases_of
 from alsobought.cli.main import main
 from alsobought.service.service import open_service
-from alsobought.settings import PREFIX, Settings, sentences
+from alsobought.settings import PREFIX, Settings, descriptions
 from alsobought.web.factory import create_app
 from tests.support.process import running, write
 from tests.support.project import ROOT, project_folder
@@ -28,7 +28,7 @@ def settings_table() -> str:
     """The table between the two marks."""
     defaults = Settings()
     lines = ["| variable | default | |", "|---|---|---|"]
-    for name, sentence in sentences().items():
+    for name, sentence in descriptions().items():
         value = getattr(defaults, name)
         default = "" if name == "home" else str(value).lower() if isinstance(value, bool) else str(value)
         lines.append(f"| `{PREFIX}{name.upper()}` | {f'`{default}`' if default else ''} | {sentence} |")
@@ -99,7 +99,7 @@ def test_the_count_table_of_the_readme_is_made_counts_and_is_checked(tmp_path: P
     run.python(
         """
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         warehouse.command("insert into alsobought.item_sales values ('tea', today(), 1, 1, 1)")
         warehouse.close()

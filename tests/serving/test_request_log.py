@@ -374,7 +374,7 @@ def test_waiting_requests_do_not_fill_the_queue_of_events(make_shop: Callable[..
 
 
 def test_a_task_between_two_batches_leaves_the_catalogue_fresh(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alsobought.storage.catalogue.SECONDS", 60.0)  # no other reason to read it again
+    monkeypatch.setattr("alsobought.storage.catalogue.RELOAD_SECONDS", 60.0)  # no other reason to read it again
     busy_writer = BusyWriter(shop)
     item = shop.writer.submit(Submission([Item(item_id="brand-new", title="New")]))
     behind = shop.writer.run(MaintenanceTask(lambda: None))

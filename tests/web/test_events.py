@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from alsobought.service.service import Service
 from alsobought.web.factory import create_app
-from tests.support.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
+from tests.support.web import AWKWARD, VIEW, emptied, error_of, rejected, stored, wrong_tables
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_the_common_forms_of_iso_8601_are_accepted(client: FlaskClient, shop: Se
         "20251231T103005Z": "2025-12-31 10:30:05.000",
     }
     got = client.post("/events", json=[VIEW | {"timestamp": form} for form in forms])
-    assert refused(got) == []
+    assert rejected(got) == []
     assert stored(shop, "timestamp, item_id") == [[time, "tea"] for time in forms.values()]
 
 
@@ -123,7 +123,7 @@ def test_an_event_with_another_time_format_is_validated_too(client: FlaskClient)
     got = client.post(
         "/events", json=[VIEW, VIEW | {"timestamp": "2025-12-31", "item_id": 7}, VIEW | {"timestamp": "1970-01-01"}]
     )
-    assert refused(got) == [(1, "item_id: expected `str`, got `int`"), (2, "timestamp: 1970-01-01 is before 1971")]
+    assert rejected(got) == [(1, "item_id: expected `str`, got `int`"), (2, "timestamp: 1970-01-01 is before 1971")]
 
 
 # Rejects
@@ -168,7 +168,7 @@ def test_an_invalid_event_is_listed_by_index_and_field_and_the_others_are_stored
     got = client.post("/events", json=[VIEW, VIEW | change, VIEW | {"item_id": "mug"}])
     assert got.status_code == 202
     assert json.loads(got.text)["accepted"] == 2
-    ((index, reported),) = refused(got)
+    ((index, reported),) = rejected(got)
     assert index == 1
     assert reported.startswith(problem)
     assert stored(shop) == ["tea", "mug"]
@@ -180,7 +180,7 @@ def test_values_that_json_lacks_are_rejected_and_the_others_are_stored(
 ) -> None:
     bad = json.dumps(VIEW)[:-1] + ", " + raw[1:]
     got = client.post("/events", data=f"{json.dumps(VIEW)}\n{bad}\n{json.dumps(VIEW)}")
-    assert [index for index, _ in refused(got)] == [1]
+    assert [index for index, _ in rejected(got)] == [1]
     assert stored(shop) == ["tea", "tea"]
 
 
@@ -195,9 +195,9 @@ def test_the_limits_of_every_range_are_accepted(client: FlaskClient, shop: Servi
         {"properties": {}},
     ]
     got = client.post("/events", json=[VIEW | edge for edge in edges])
-    assert (json.loads(got.text)["accepted"], refused(got)) == (len(edges), [])
+    assert (json.loads(got.text)["accepted"], rejected(got)) == (len(edges), [])
     assert stored(shop, "timestamp, quantity")[2:4] == [["1971-01-01 00:00:00.000", 1], ["2026-01-02 12:00:00.000", 1]]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_every_invalid_object_is_listed_with_its_index(client: FlaskClient, shop: Service) -> None:
@@ -213,7 +213,7 @@ def test_every_invalid_object_is_listed_with_its_index(client: FlaskClient, shop
     ]
     got = client.post("/events", data="\n".join(lines).encode("latin1"))
     assert got.status_code == 202
-    assert [index for index, _ in refused(got)] == [1, 3, 4, 6, 7]
+    assert [index for index, _ in rejected(got)] == [1, 3, 4, 6, 7]
     assert len(stored(shop)) == 3
 
 
@@ -253,7 +253,7 @@ def test_only_the_deeply_nested_event_is_rejected(make_shop: Callable[..., Servi
     shop = make_shop()
     deep = json.dumps(VIEW)[:-1] + ', "properties": ' + '{"a":' * 9_000 + "1" + "}" * 9_001
     got = create_app(shop).test_client().post("/events", data=f"{json.dumps(VIEW)}\n{deep}")
-    assert [index for index, _ in refused(got)] == [1]
+    assert [index for index, _ in rejected(got)] == [1]
     assert stored(shop) == ["tea"]
 
 

@@ -25,10 +25,10 @@ from alsobought.serving.visibility import Follower
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
 from tests.support.brokers import Broker, broker
-from tests.support.engines import Engine, front
+from tests.support.engines import Engine, http_server
 from tests.support.kafka import Topics, until
 from tests.support.process import free_port, running, serving
-from tests.support.web import VIEW, buy, error_of, refused, stored
+from tests.support.web import VIEW, buy, error_of, rejected, stored
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def shop(make_shop: Callable[..., Service], topics: Topics) -> Service:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Engine]:
-    with front() as dsn:
+    with http_server() as dsn:
         yield Engine(dsn)
 
 
@@ -123,7 +123,7 @@ def test_valid_events_are_in_the_topic_and_invalid_ones_are_listed(client: Flask
     mixed = VIEW | {"user_id": "mixed"}
     got = client.post("/events", json=[mixed, mixed | {"quantity": -1}, mixed | {"item_id": "mug"}])
     assert (got.status_code, json.loads(got.text)["accepted"]) == (202, 2)
-    assert refused(got) == [(1, "quantity: expected `int` >= 0")]
+    assert rejected(got) == [(1, "quantity: expected `int` >= 0")]
     got = client.post("/events", json=mixed | {"quantity": -1})
     assert (got.status_code, error_of(got)["code"]) == (400, "bad_events")
     assert [body["item_id"] for _, _, body in logged(topics)] == ["tea", "mug"]

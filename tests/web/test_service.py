@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
+from importlib.metadata import version
 from typing import Any
 from urllib.parse import urljoin
 
@@ -155,7 +156,7 @@ def samples(client: FlaskClient) -> dict[tuple[str, frozenset[tuple[str, str]]],
 
 
 def test_alive_and_ready(client: FlaskClient) -> None:
-    assert json.loads(client.get("/healthz").text) == {"status": "alive"}
+    assert json.loads(client.get("/healthz").text) == {"status": "alive", "version": version("alsobought")}
     client.post("/events", json=VIEW)
     ready = json.loads(client.get("/readyz").text)
     assert ready == {"status": "ready", "as_of": "2026-01-01T12:00:00.000Z", "waiting": 0}
@@ -169,6 +170,7 @@ def test_metrics_count_rows_and_requests(client: FlaskClient) -> None:
     for path in ("trending", "trending.csv", "trending?limit=0", "also_bought"):
         client.get(f"/pipes/{path}")
     values = samples(client)
+    assert values["alsobought_build_info", frozenset({("version", version("alsobought"))})] == 1
 
     def value(name: str, **labels: str) -> float:
         return values[f"alsobought_{name}", frozenset(labels.items())]
@@ -212,6 +214,7 @@ def pipes_of(shop: Service) -> list[Pipe]:
 def test_every_pipe_and_parameter_is_in_openapi(client: FlaskClient, shop: Service) -> None:
     document = json.loads(client.get("/openapi.json").text)
     assert document["openapi"] == "3.1.0"
+    assert document["info"]["version"] == version("alsobought")
     for pipe in pipes_of(shop):
         operation = document["paths"][f"/pipes/{pipe.name}"]["get"]
         assert operation["summary"] == pipe.header.sentence

@@ -21,7 +21,7 @@ from alsobought.service.sinks import WriterSink
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
-from tests.support.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
+from tests.support.web import AWKWARD, VIEW, emptied, error_of, rejected, stored, wrong_tables
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_same_event_id_counts_once_even_after_a_restart(make_shop: Callable[
     finally:
         writer.stop()
     assert stored(shop, "event_id") == ["e1", "e2"]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_the_same_event_id_with_another_user_or_item_is_a_duplicate(client: FlaskClient, shop: Service) -> None:
@@ -91,7 +91,7 @@ def test_concurrent_posts_are_all_stored_and_counted(make_shop: Callable[..., Se
         assert set(threads.map(order, range(40))) == {202}
     assert len(stored(shop)) == 120
     assert len(set(stored(shop, "seq"))) == 120
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 # Trouble
@@ -167,7 +167,7 @@ def test_the_writer_continues_when_gathering_a_batch_fails(
     def fail(*_: object) -> None:
         raise OverflowError("timeout value is too large")
 
-    monkeypatch.setattr(shop.writer, "_gather", fail)
+    monkeypatch.setattr(shop.writer._queue, "gather", fail)
     assert [client.post("/events", json=VIEW).status_code for _ in range(2)] == [202, 202]
     assert stored(shop) == ["tea", "tea"]
 
@@ -206,7 +206,7 @@ def test_after_a_failed_insert_a_retry_stores_events_once(
     got = client.post("/events", json=[*order, view])
     assert (json.loads(got.text)["accepted"], json.loads(got.text)["duplicates"]) == (3, 3 if when == "after" else 0)
     assert stored(shop, "event_id") == ["e1", "e2", "e3"]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_a_token_without_rows_does_not_count_as_a_stored_batch(
@@ -280,11 +280,13 @@ def test_events_get_the_current_category_of_their_item(client: FlaskClient, shop
     client.post("/items", json={"item_id": "tea", "category": "Sale"})
     client.post("/events", json=VIEW)
     assert stored(shop, "category") == ["", "Kitchen/Tea", "Gifts", "", "Sale"]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_events_queued_after_an_item_get_its_category(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alsobought.storage.catalogue.SECONDS", 60.0)  # no other reason to read the catalogue again
+    monkeypatch.setattr(
+        "alsobought.storage.catalogue.RELOAD_SECONDS", 60.0
+    )  # no other reason to read the catalogue again
     held = Held(shop, monkeypatch)
     view = Event(event_type="view", user_id="u", item_id="tea")
     shop.writer.submit(Submission([view]))
@@ -314,7 +316,7 @@ def test_an_invalid_item_is_listed_by_index_and_field_and_the_others_are_stored(
     lines = [{"item_id": "a"}, {"item_id": "bad", "title": "x"} | change, {"item_id": "b"}]
     got = client.post("/items", json=lines)
     assert got.status_code == 202
-    ((index, reported),) = refused(got)
+    ((index, reported),) = rejected(got)
     assert index == 1
     assert reported.startswith(problem)
     assert [row[0] for row in items(shop)] == ["a", "b"]

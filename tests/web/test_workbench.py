@@ -22,7 +22,7 @@ from alsobought.service.service import Service
 from alsobought.settings import Settings
 from alsobought.web.case_runner import run_cases
 from alsobought.web.factory import create_app
-from tests.support.process import running, told
+from tests.support.process import assert_error, running
 from tests.support.project import project_folder
 from tests.support.web import VIEW, buy, error_of
 
@@ -249,7 +249,7 @@ def test_no_other_origin_can_read_the_workbench(served: Service) -> None:
 def test_serve_edit_refuses_a_public_address(tmp_path: Path) -> None:
     run = running(tmp_path / "data")
     for words in (("serve", "--edit"), ("demo", "--dataset", "toyshop", "--edit")):
-        told(run(*words, ALSOBOUGHT_HOST=EVERYWHERE), "--edit on 0.0.0.0", "ALSOBOUGHT_EDIT_HOSTS")
+        assert_error(run(*words, ALSOBOUGHT_HOST=EVERYWHERE), "--edit on 0.0.0.0", "ALSOBOUGHT_EDIT_HOSTS")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -18,6 +18,7 @@ from rich.table import Table
 from alsobought.authoring.row_diff import same
 from alsobought.console import err, escaped, late_bar, out, print_json
 from alsobought.errors import Unusable
+from alsobought.project.package_files import own_project
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def pipe_test(settings: Settings, names: tuple[str, ...], update: bool, as_json:
     """
     from alsobought.authoring.pipe_tests import cases_of
 
-    folder = settings.home_folder / "tests" / "pipes"
+    folder = (own_project(settings) if update else settings.home_folder) / "tests" / "pipes"
     known = {path.stem: path for path in sorted(folder.glob("*.yaml"))}
     if missing := [name for name in names if name not in known]:
         raise Unusable(f"no cases of {', '.join(missing)} in {folder}", f"There are {', '.join(known) or 'none'}")

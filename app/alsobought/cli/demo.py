@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from alsobought.console import err
+from alsobought.project.package_files import own_project
 from alsobought.settings import Settings
 
 
@@ -26,6 +27,7 @@ def demo(settings: Settings, dataset: str, edit: bool) -> None:
     from alsobought.web.server import require_free_port_and_folder, require_restricted_editing
 
     if edit:
+        own_project(settings)
         require_restricted_editing(settings)
     settings = _demo_settings(settings, dataset)
     require_free_port_and_folder(settings)

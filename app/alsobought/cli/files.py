@@ -10,6 +10,7 @@ import click
 
 from alsobought.console import escaped, out, print_json
 from alsobought.errors import Unusable
+from alsobought.project.package_files import own_project
 from alsobought.settings import Settings
 
 
@@ -76,7 +77,7 @@ def pipe_fmt(settings: Settings, names: tuple[str, ...], only_check: bool) -> No
     from alsobought.authoring.pipe_files import formatted
     from alsobought.pipes.template import files
 
-    home = settings.home_folder
+    home = settings.home_folder if only_check else own_project(settings)
     known = {path.stem: path for path in files(home / "pipes")}
     if missing := [name for name in names if name not in known]:
         raise Unusable(f"no pipe called {missing[0]!r}", f"There are {', '.join(known)}")
@@ -122,6 +123,6 @@ def pipe_new(settings: Settings, name: str, like: str) -> None:
     """
     from alsobought.authoring.pipe_files import draft
 
-    home = settings.home_folder
+    home = own_project(settings)
     for path in draft(home, name, like):
         click.echo(path.relative_to(home))

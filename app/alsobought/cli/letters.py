@@ -14,7 +14,7 @@ from rich.table import Table
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES, Rules
-from alsobought.settings import Settings, more_event_types
+from alsobought.settings import Settings, extra_event_types
 
 if TYPE_CHECKING:
     from alsobought.kafka.dead_letters import Letter, Replayed
@@ -161,7 +161,7 @@ def letters_replay(settings: Settings, places: tuple[str, ...], reason: str, eve
 
     if bool(places) + bool(reason) + everything != 1:
         raise Unusable("say which dead letters: places, --reason TEXT or --all", "One of the three")
-    rules = Rules(utc_now(), frozenset(STANDARD_TYPES).union(more_event_types(settings)), settings.max_event_bytes)
+    rules = Rules(utc_now(), frozenset(STANDARD_TYPES).union(extra_event_types(settings)), settings.max_event_bytes)
     shop: Any = None if dry_run else reach_service(settings)
     warehouse = reach_warehouse(settings, create=False) if dry_run else shop.warehouse
     total, told = Replayed(), 0

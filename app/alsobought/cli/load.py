@@ -17,7 +17,7 @@ from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.loading.mapping import EPOCHS, Columns
 from alsobought.loading.readers import FORMATS, STDIN, Layout, Rows, name_of, opened
 from alsobought.loading.rejects import Rejects
-from alsobought.settings import Settings, more_event_types
+from alsobought.settings import Settings, extra_event_types
 from alsobought.writer.submission import utc_now
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _load_all(settings: Settings, tasks: list[Task], *, dry_run: bool, force: bo
     from alsobought.loading.loader import judge, load_file, try_file
     from alsobought.service.ipc_client import reach_service
 
-    types = frozenset(STANDARD_TYPES).union(more_event_types(settings))
+    types = frozenset(STANDARD_TYPES).union(extra_event_types(settings))
     rules = Rules(utc_now(), types, settings.max_event_bytes)
     refused = 0
     with ExitStack() as stack:

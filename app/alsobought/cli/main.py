@@ -1,4 +1,4 @@
-"""The command line: `alsobought demo | serve | migrate | load | ingest | dead-letters | pipe | check | forget | …`."""
+"""The command line: `alsobought init | demo | serve | migrate | load | ingest | dead-letters | pipe | check | forget | …`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from alsobought.cli.doctor import doctor
 from alsobought.cli.evaluate import evaluate
 from alsobought.cli.features import features
 from alsobought.cli.ingest import ingest
+from alsobought.cli.init import init
 from alsobought.cli.learn import learn
 from alsobought.cli.letters import dead_letters
 from alsobought.cli.load import load
@@ -20,6 +21,7 @@ from alsobought.cli.migrate import migrate
 from alsobought.cli.pipes import pipe
 from alsobought.cli.rebuild import rebuild
 from alsobought.cli.serve import serve
+from alsobought.cli.upgrade import upgrade
 from alsobought.cli.users import export, forget
 from alsobought.console import err, escaped
 from alsobought.errors import AlsoboughtError
@@ -58,6 +60,7 @@ def main(ctx: click.Context) -> None:
 
 
 COMMANDS = (
+    init,
     demo,
     serve,
     migrate,
@@ -73,6 +76,7 @@ COMMANDS = (
     forget,
     export,
     doctor,
+    upgrade,
 )
 for command in COMMANDS:
     main.add_command(command)

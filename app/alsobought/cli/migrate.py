@@ -11,6 +11,7 @@ import click
 
 from alsobought.console import escaped, out, print_json
 from alsobought.errors import Unusable
+from alsobought.project.package_files import own_project
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def migrate_new(settings: Settings, name: str, view: bool) -> None:
     """
     from alsobought.migrations.draft import draft
 
-    for path in draft(settings.home_folder, name, view=view):
+    for path in draft(own_project(settings), name, view=view):
         out.print(escaped(str(path)), soft_wrap=True)
 
 
@@ -125,7 +126,7 @@ def migrate_schema(settings: Settings, check: bool) -> None:
     from alsobought.migrations.runner import replayed_schema
     from alsobought.migrations.schema import differing, write
 
-    folder = settings.home_folder / "sql" / "schema"
+    folder = (settings.home_folder if check else own_project(settings)) / "sql" / "schema"
     wanted = replayed_schema(settings)
     changed = differing(folder, wanted) if check else write(folder, wanted)
     for name in changed:

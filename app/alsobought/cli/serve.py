@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from alsobought.console import out
+from alsobought.project.package_files import own_project
 from alsobought.settings import Settings
 
 
@@ -20,6 +21,9 @@ def serve(settings: Settings, demo: bool, edit: bool) -> None:
     """
     from alsobought.demo.play import announce
     from alsobought.web import server
+
+    if edit:
+        own_project(settings)
 
     def ready(url: str) -> None:
         out.print(f"Listening on {url}")

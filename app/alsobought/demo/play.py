@@ -24,7 +24,7 @@ from alsobought.loading.loader import Stream
 from alsobought.migrations.files import migrations
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
-from alsobought.storage.ledger import resume_at
+from alsobought.storage.ledger import resume_offset
 from alsobought.writer.submission import Submission, utc_now
 
 
@@ -76,7 +76,7 @@ def _load_journey(shop: Service, weeks: int, console: Console) -> int:
     with progress_bar(console, "Loading the year", total) as told:
         shop.writer.submit(Submission(items)).result()
         stream = Stream(shop.writer, told)
-        first = resume_at(shop.warehouse, "journey")
+        first = resume_offset(shop.warehouse, "journey")
         told(first)
         size = shop.settings.batch_rows
         for at in range(first, total, size):

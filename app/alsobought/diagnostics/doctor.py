@@ -13,6 +13,7 @@ import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 
 import msgspec
 
@@ -23,12 +24,15 @@ from alsobought.kafka.checkpoints import status
 from alsobought.migrations import runner
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
+from alsobought.project.manifest import read_manifest
+from alsobought.project.upgrade import planned
 from alsobought.service.ipc_client import is_reachable, reach_warehouse
 from alsobought.service.service import open_service
 from alsobought.serving.answers import open_library
 from alsobought.settings import PREFIX, Settings, deprecations, read_settings
-from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, how_to_have_one
-from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
+from alsobought.storage.engine_settings import WRITE_SETTINGS
+from alsobought.storage.folder_lock import contains_warehouse, folder_of, hint_without_warehouse, holder_of
+from alsobought.storage.warehouse import Warehouse
 from alsobought.web.server import require_free_port, url
 from alsobought.writer.submission import utc_now
 
@@ -67,17 +71,34 @@ def _home(settings: Settings) -> Iterator[Finding]:
     counted = []
     for name in ("pipes", "sql/macros", "sql/checks"):
         if not (home / name).is_dir():
-            raise Unusable(f"there is no folder {name} in {home}", "Set ALSOBOUGHT_HOME to the project's folder")
+            raise Unusable(
+                f"there is no folder {name} in {home}",
+                "Set ALSOBOUGHT_HOME to the project's folder, or make one with `alsobought init`",
+            )
         counted.append(f"{len(list((home / name).glob('*.sql')))} in {name}")
     counted.append(f"{len(migrations(home / 'migrations'))} in migrations")
     yield Finding("home", "ok", f"{home}: {', '.join(counted)}")
+    if read_manifest(home):
+        yield _project(home)
+
+
+def _project(home: Path) -> Finding:
+    """Whether the package has newer files than the project."""
+    plan = planned(home)
+    made, package = plan.manifest.version, importlib.metadata.version("alsobought")
+    if newer := len(plan.writes):
+        found = f"made with {made}; the package, {package}, has {newer} newer file{'s' * (newer > 1)}"
+        return Finding(
+            "project", "warning", found, "`alsobought upgrade --dry-run` lists them, `alsobought upgrade` takes them"
+        )
+    return Finding("project", "ok", f"as new as the package, {package}")
 
 
 def _port(settings: Settings) -> Iterator[Finding]:
     try:
         require_free_port(settings)
     except Unusable:
-        if _ask(settings, "/healthz") != {"status": "alive"}:
+        if (_ask(settings, "/healthz") or {}).get("status") != "alive":
             raise
         as_of = (_ask(settings, "/readyz") or {}).get("as_of")
         newest = f"its newest event was stored {_ago(str(as_of))}" if as_of else "it is not ready, or has no events"
@@ -122,14 +143,14 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 def _inside(settings: Settings) -> Iterator[Finding]:
     folder = folder_of(settings.warehouse_dsn)
-    holder = held_by(folder) if folder else ""
+    holder = holder_of(folder) if folder else ""
     if holder and not is_reachable(settings):
         yield Finding(
             "warehouse", "ok", f"process {holder} holds {folder}; wait for its end to have the tables examined"
         )
         return
-    if folder and not holds_warehouse(folder):
-        yield Finding("warehouse", "warning", f"there is none in {folder}", how_to_have_one(folder))
+    if folder and not contains_warehouse(folder):
+        yield Finding("warehouse", "warning", f"there is none in {folder}", hint_without_warehouse(folder))
         return
     if holder:
         yield Finding("warehouse", "ok", f"process {holder} holds {folder} and is asked")

@@ -175,7 +175,7 @@ def disagreements(warehouse: Warehouse) -> list[Range]:
 
 
 def read_so_far(warehouse: Warehouse) -> dict[tuple[str, int], int]:
-    """{(source, partition): the offset at which reading goes on}, as `ledger.read_to` says it of one; the newest source last."""
+    """{(source, partition): the next offset}, as `ledger.next_offset` returns it for one; the newest source last."""
     sql = f"""
         select source, partition, max(next_offset) as read_to
         from {warehouse.database}.ingest_ranges

@@ -28,8 +28,8 @@ from alsobought.failpoints import reach
 from alsobought.kafka.checkpoints import Range
 from alsobought.kafka.client import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
 from alsobought.kafka.polled import Part, parts
-from alsobought.settings import Settings, more_event_types
-from alsobought.storage.ledger import read_to
+from alsobought.settings import Settings, extra_event_types
+from alsobought.storage.ledger import next_offset
 from alsobought.writer.submission import MaintenanceTask, Stored
 from alsobought.writer.writer import Writer
 
@@ -178,7 +178,7 @@ class Stream:
         Raises Halted if a log ends before what was read of it.
         """
         at = {
-            (topic.name, number): read_to(self._writer.warehouse, topic.source, number)
+            (topic.name, number): next_offset(self._writer.warehouse, topic.source, number)
             for topic in found.values()
             for number in range(topic.partitions)
         }
@@ -195,7 +195,7 @@ class Stream:
         return at
 
     def _rules(self, now: Any) -> Rules:
-        types = frozenset(STANDARD_TYPES).union(more_event_types(self._settings))
+        types = frozenset(STANDARD_TYPES).union(extra_event_types(self._settings))
         return Rules(now, types, self._settings.max_event_bytes)
 
     def _judge(self, read: Sequence[Part]) -> Halted | None:
@@ -280,7 +280,7 @@ class Stream:
         """Messages of a part that are in the warehouse now. An item that comes again is stored again."""
         if part.topic.of_items:
             return part.messages - len(part.dead)
-        return stored.places if stored else 0
+        return stored.offsets if stored else 0
 
     def _insert(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
         """In pieces that memory has room for: a dead letter may be a megabyte."""

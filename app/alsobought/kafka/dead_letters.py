@@ -20,7 +20,7 @@ from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rules
 from alsobought.failpoints import reach
 from alsobought.kafka.decoding import DeadLetter, events_of_message, items_of_message
-from alsobought.storage.ledger import LISTED
+from alsobought.storage.sql_text import select_list
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Intake, Submission, submit_when_there_is_room
 
@@ -233,7 +233,7 @@ def replay(intake: Intake, letters: Sequence[Letter], rules: Rules, tell: Callab
         done.overtaken += len(mended.rows) - len(rows)
         if stored:
             done.stored += stored.rows
-            done.repeats += stored.repeats
+            done.repeats += stored.duplicates
     return done
 
 
@@ -242,7 +242,7 @@ def _overtaken(warehouse: Warehouse, mended: Mended) -> set[str]:
     noted = {item.item_id: letter.noted_at for letter, item in zip(mended.letters, mended.rows, strict=True)}
     sql = (
         f"select item_id, max(updated_at) as stored_at from {warehouse.database}.items"
-        f" where item_id in ({LISTED % 'ids'}) group by item_id settings date_time_output_format = 'iso'"
+        f" where item_id in ({select_list('ids')}) group by item_id settings date_time_output_format = 'iso'"
     )
     found = warehouse.trusted_rows(sql, {"ids": "\0".join(noted)}).data
     return {item for item, stored_at in found if datetime.fromisoformat(stored_at) >= noted[item]}

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from alsobought.events import Event, Item, Rules, fault, read_events, read_items
+from alsobought.events import Event, Item, Rules, event_problem, read_events, read_items
 from alsobought.kafka.client import Topic
 from alsobought.kafka.segment import events_of, looks_like_track
 
@@ -69,7 +69,7 @@ def events_of_message(body: bytes, rules: Rules) -> Sequence[Event] | str:
         found = events_of(body)
         if isinstance(found, str):
             return found
-        problems = [problem for event in found if (problem := fault(event, rules))]
+        problems = [problem for event in found if (problem := event_problem(event, rules))]
         return problems[0] if problems else found
     return bad[0].problem
 

@@ -66,7 +66,7 @@ def _part(topic: Topic, partition: int, first: int, messages: Sequence[Message],
         topic.source,
         None if topic.of_items else places,
         partition=partition,
-        sent=lambda: _sent(messages, places),
+        sent_at=lambda: _sent(messages, places),
     )
     return Part(topic, partition, first, offsets[-1] + 1, len(messages), submission, dead)
 

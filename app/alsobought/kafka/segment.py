@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from alsobought.events import Event, sentence
+from alsobought.events import Event, readable_problem
 
 ONE = {
     "Product Viewed": "view",
@@ -66,7 +66,7 @@ def events_of(raw: bytes) -> list[Event] | str:
                 return "properties.products: missing"
             return [_event(call, MANY[call.event], one, nth, len(products)) for nth, one in enumerate(products)]
     except msgspec.ValidationError as error:
-        return sentence(str(error))
+        return readable_problem(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"not JSON: {error}"
     return f"event: {call.event!r} is not one of {', '.join([*ONE, *MANY])}"

@@ -101,7 +101,7 @@ class Stream:
             raise NotStored(f"the warehouse refused a batch: {error.__cause__}", again) from error
         reach("load.stored")
         self.report.stored += stored.rows
-        self.report.repeats += stored.repeats
+        self.report.repeats += stored.duplicates
         self._told(size)
 
 
@@ -147,10 +147,10 @@ def load_file(
     """
     load, first = _begin(task, writer, rules)
     if load and load.finished:
-        known = ledger.events_before(writer.warehouse, load.source)
+        known = ledger.count_events(writer.warehouse, load.source)
         return Report(repeats=known, refused=load.refused, again=True)
     rejects.begin(first)
-    known = ledger.events_before(writer.warehouse, load.source, first) if load and first > 1 else 0
+    known = ledger.count_events(writer.warehouse, load.source, first) if load and first > 1 else 0
     source = load.source if load else f"load:{uuid.uuid4().hex[:16]}"
     opening = nullcontext(rows) if rows else opened(task.path, task.layout, first)
     with opening as file, progress(file) as told:
@@ -163,7 +163,7 @@ def load_file(
     reach("load.finished")
     if load:
         finished = task.path != STDIN  # a stream may have more to say under the same name
-        ledger.note(writer.warehouse, msgspec.structs.replace(load, refused=rejects.count, finished=finished))
+        ledger.record_load(writer.warehouse, msgspec.structs.replace(load, refused=rejects.count, finished=finished))
         reach("load.noted")
     report.repeats += known
     report.refused = rejects.count
@@ -193,9 +193,9 @@ def _begin(task: Task, writer: Intake, rules: Rules) -> tuple[ledger.Load | None
     reading = _reading(task, rules)
     load = ledger.last_load(writer.warehouse, source)
     if load and load.reading == reading:
-        return load, max(1, ledger.resume_at(writer.warehouse, source, load.since))
+        return load, max(1, ledger.resume_offset(writer.warehouse, source, load.since))
     load = ledger.Load(source=source, reading=reading, since=ledger.next_batch(writer.warehouse, source))
-    ledger.note(writer.warehouse, load)
+    ledger.record_load(writer.warehouse, load)
     reach("load.begun")
     return load, 1
 

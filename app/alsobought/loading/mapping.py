@@ -20,7 +20,7 @@ import msgspec
 from msgspec import inspect
 
 from alsobought.errors import Unusable
-from alsobought.events import Event, Item, Rejected, Rules, fault, in_utc, read_events, read_items
+from alsobought.events import Event, Item, Rejected, Rules, event_problem, in_utc, read_events, read_items
 from alsobought.loading.readers import Broken, Row
 
 KINDS: Mapping[str, type[Event] | type[Item]] = {"events": Event, "items": Item}
@@ -137,7 +137,7 @@ class Converter:
                 constants[name] = self._loose[name](value)
                 sample = {"event_type": min(self._rules.event_types), "user_id": "u"} if kind == "events" else {}
                 one = msgspec.convert({**sample, "item_id": "i", name: constants[name]}, self._kind, strict=False)
-                problem = fault(one, self._rules) if isinstance(one, Event) else ""
+                problem = event_problem(one, self._rules) if isinstance(one, Event) else ""
             except (Refused, msgspec.ValidationError) as error:
                 problem = str(error).split(" - at ")[0].removeprefix(f"{name}: ")
             if problem:

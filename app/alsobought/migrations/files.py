@@ -83,7 +83,10 @@ def migrations(folder: Path, applied: Mapping[int, str] | None = None) -> list[M
     """
     found = [_read(path) for path in sorted(folder.glob("*.sql"))]
     if not found:
-        raise MigrationFault(f"there are no migrations in {folder}", "Set ALSOBOUGHT_HOME to the project's folder")
+        raise MigrationFault(
+            f"there are no migrations in {folder}",
+            "Set ALSOBOUGHT_HOME to the project's folder, or make one with `alsobought init`",
+        )
     _refuse_gaps(found)
     if applied == {migration.version: migration.checksum for migration in found}:
         return found

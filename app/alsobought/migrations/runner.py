@@ -24,8 +24,9 @@ from alsobought.migrations.journal import Entry
 from alsobought.migrations.schema import DATABASE, schema
 from alsobought.migrations.statement import Statement, read_statement, repeatable
 from alsobought.settings import Settings
-from alsobought.storage.count_tables import VIEW
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.count_tables import VIEW_SUFFIX
+from alsobought.storage.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def status(warehouse: Warehouse | None, folder: Path) -> list[Step]:
     if entries and (ahead := max(entries)) > len(found):
         raise MigrationFault(
             f"the database has migration {ahead:04}, and {folder} ends at {len(found):04}",
-            "Use the files of the version that migrated it: `git pull`, or name its folder in ALSOBOUGHT_HOME",
+            "Use the files that migrated it: `git pull` or `alsobought upgrade`, or name their folder in ALSOBOUGHT_HOME",
         )
     return [_step(migration, entries.get(migration.version)) for migration in found]
 
@@ -135,7 +136,7 @@ def _note(warehouse: Warehouse | None, shape: Statement) -> str:
     older = int(warehouse.trusted_rows(f"select count() from {warehouse.database}.events").data[0][0])
     if not older:
         return ""
-    table = shape.name.removesuffix(VIEW)
+    table = shape.name.removesuffix(VIEW_SUFFIX)
     seconds = seconds_of(warehouse, table, older) if "rewrites" in there else 0
     then = f"; `alsobought rebuild {table}` counts them" + (f", in about {seconds:,} s" if seconds else "")
     return f"{shape.name} counts from now on only: {older:,} events are older{then}"

@@ -23,8 +23,9 @@ from alsobought.errors import WarehouseFault
 from alsobought.service.ipc_protocol import SOCKET, Call, Connection, Reply, SubmittedRows, decode_error, socket_path
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
-from alsobought.storage.folder_lock import folder_of, held_by
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.folder_lock import folder_of, holder_of
+from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Stored, Submission
 
 
@@ -97,6 +98,10 @@ class RemoteWarehouse(Warehouse):
     def __init__(self, client: IpcClient, settings: Settings) -> None:
         self.dsn, self.database, self._ipc_client = settings.warehouse_dsn, settings.database, client
 
+    @property
+    def shared(self) -> bool:
+        return True
+
     def raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
         result: bytes = self._ipc_client.call("raw", sql, parameters, fmt)
         return result
@@ -113,10 +118,6 @@ class RemoteWarehouse(Warehouse):
 
     def call(self, method: str, *arguments: Any) -> Any:
         return self._ipc_client.call(method, *arguments)
-
-    @property
-    def shared(self) -> bool:
-        return True
 
     def close(self) -> None:
         self._ipc_client.close()
@@ -194,7 +195,7 @@ def reach_service(settings: Settings, *, create: bool = True) -> Service | Remot
 def _ipc_client(settings: Settings) -> IpcClient | None:
     """A connection to the process that holds the folder; None without one that serves calls."""
     folder = folder_of(settings.warehouse_dsn)
-    if folder is None or not held_by(folder) or not (folder / SOCKET).exists():
+    if folder is None or not holder_of(folder) or not (folder / SOCKET).exists():
         return None
     try:
         client = IpcClient(folder)

@@ -30,4 +30,4 @@ def run_task(writer: Writer, name: str, *arguments: Any) -> Any:
 
     Raises what the task raises, and NotStored if the writer has stopped.
     """
-    return writer.run(MaintenanceTask(lambda: TASKS[name](writer, *arguments), whole=True)).result()
+    return writer.run(MaintenanceTask(lambda: TASKS[name](writer, *arguments), exclusive=True)).result()

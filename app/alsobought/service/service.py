@@ -18,7 +18,7 @@ from alsobought.serving.invalidation import Invalidator
 from alsobought.serving.request_log import InlineTaskRunner, RequestLog
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
 
@@ -30,7 +30,7 @@ class Service:
     """`visibility` tracks how far the answers have come; `sink` accepts posted events and items."""
 
     settings: Settings
-    warehouse: Warehouse
+    warehouse: ClickHouseWarehouse
     writer: Writer
     library: Library
     clock: Callable[[], datetime]
@@ -89,7 +89,7 @@ def open_service(
         if writes:
             visibility = WriterVisibility(writer)
             writer.on_stored = Invalidator(warehouse, cache)
-            writer.catalogue.on_read = cache.clear
+            writer.catalogue.on_reload = cache.clear
             writer.start()
         else:
             visibility = Follower(warehouse, cache)
@@ -110,7 +110,7 @@ def open_service(
         raise
 
 
-def _migrate(warehouse: Warehouse, settings: Settings) -> None:
+def _migrate(warehouse: ClickHouseWarehouse, settings: Settings) -> None:
     """Apply the migrations to an embedded warehouse. Raises MigrationFault if a server lacks some."""
     folder = settings.home_folder / "migrations"
     if warehouse.embedded:

@@ -72,7 +72,7 @@ class WriterSink:
         except concurrent.futures.TimeoutError:
             kind = kind_of(rows)
             raise Busy(f"the {kind}s are not stored yet", RETRY_HINTS[kind]) from None
-        return Accepted(stored.rows, stored.repeats, visible=True)
+        return Accepted(stored.rows, stored.duplicates, visible=True)
 
     @property
     def waiting(self) -> int:

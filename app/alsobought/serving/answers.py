@@ -26,8 +26,9 @@ from alsobought.pipes.parameters import values
 from alsobought.pipes.template import ASKED, CLOCK, mentioned
 from alsobought.pipes.validation_cache import Tried, validation_cache_file
 from alsobought.serving.cache import Cache
-from alsobought.settings import Settings, more_event_types
-from alsobought.storage.warehouse import Column, Rows, Statistics, Warehouse
+from alsobought.settings import Settings, extra_event_types
+from alsobought.storage.results import Column, Rows, Statistics
+from alsobought.storage.warehouse import Reader, Warehouse
 
 MAX_SAFE_INTEGER = 2**53
 WIDE_TYPE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that can contain a larger integer at any depth
@@ -86,7 +87,7 @@ def _safe(value: Any) -> Any:
 def open_library(settings: Settings, warehouse: Warehouse) -> Library:
     """The pipes of the project folder, validated against this warehouse."""
     home = settings.home_folder
-    types = (*STANDARD_TYPES, *more_event_types(settings))
+    types = (*STANDARD_TYPES, *extra_event_types(settings))
     validated = Tried(validation_cache_file(), lambda: warehouse.version)
     return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, validated)
 
@@ -103,7 +104,7 @@ Answers = Cache[Answer]
 
 def answer(
     library: Library,
-    warehouse: Warehouse,
+    warehouse: Reader,
     name: str,
     raw: Mapping[str, Sequence[Any]],
     now: datetime,
@@ -137,7 +138,7 @@ def answer(
 
 
 def answer_with(
-    library: Library, warehouse: Warehouse, pipe: Pipe, raw: Mapping[str, Sequence[Any]], now: datetime
+    library: Library, warehouse: Reader, pipe: Pipe, raw: Mapping[str, Sequence[Any]], now: datetime
 ) -> Answer:
     """Answer with this text of a pipe, which need not be the saved one. Never uses the cache.
 
@@ -165,7 +166,7 @@ def _tags(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name in names for value in values_of[name]]
 
 
-def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Answer:
+def _answer(library: Library, warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Answer:
     rows = _run(warehouse, pipe, bound, now, pipe)
     if [column.name for column in rows.meta] != [name for name, _ in pipe.selected]:
         raise PipeBroken(
@@ -177,7 +178,7 @@ def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[s
     return _filled(library, warehouse, own, bound, now) if pipe.header.fallback else own
 
 
-def _filled(library: Library, warehouse: Warehouse, own: Answer, bound: Mapping[str, Any], now: datetime) -> Answer:
+def _filled(library: Library, warehouse: Reader, own: Answer, bound: Mapping[str, Any], now: datetime) -> Answer:
     """The answer with its short lists filled from the chain of fallbacks.
 
     A list stays short where a fallback is broken: the fault is not that of the requested pipe.
@@ -215,5 +216,5 @@ def bound_sql(
     return sql, mentioned(sql, available)
 
 
-def _run(warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime, requested: Pipe) -> Rows:
+def _run(warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime, requested: Pipe) -> Rows:
     return warehouse.rows(*bound_sql(pipe, bound, now, requested))

@@ -81,7 +81,7 @@ class InlineTaskRunner:
         self.warehouse = warehouse
 
     def run(self, task: MaintenanceTask) -> Future[None]:
-        task.do()
+        task.action()
         task.done.set_result(None)
         return task.done
 

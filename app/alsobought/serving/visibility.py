@@ -206,7 +206,7 @@ class Follower:
 def is_ingested(warehouse: Warehouse, source: str, partition: int, offset: int) -> bool:
     """True if a Kafka offset is in a stored range, and so its batch is in all views.
 
-    Uses a reader's connection, so it suits polling; `ledger.read_to` waits for the writer's
+    Uses a reader's connection, so it suits polling; `ledger.next_offset` waits for the writer's
     connection.
     """
     sql = f"""

@@ -8,7 +8,7 @@ import msgspec
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import HTTPException
 
-from alsobought.errors import AlsoboughtError, Detail, shape
+from alsobought.errors import AlsoboughtError, Detail, error_json
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def register_error_handlers(app: Flask) -> None:
 
 
 def error_body(code: str, message: str, hint: str = "", details: tuple[Detail, ...] = ()) -> dict[str, object]:
-    return shape(code, message, hint, details, g.get("request_id", ""))
+    return error_json(code, message, hint, details, g.get("request_id", ""))
 
 
 def _respond(status: int, body: dict[str, object]) -> Response:

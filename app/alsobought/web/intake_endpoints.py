@@ -9,9 +9,9 @@ import msgspec
 from flask import Blueprint, Response, g, request
 
 from alsobought.errors import AlsoboughtError, BadEvents, BadItems, BadRequest, Detail
-from alsobought.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, split
+from alsobought.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, split_objects
 from alsobought.service.sinks import Accepted
-from alsobought.settings import Settings, more_event_types
+from alsobought.settings import Settings, extra_event_types
 from alsobought.web.context import json_response, metrics, service, write_slots
 from alsobought.web.guard import require_allowed_origin
 from alsobought.web.request_body import read_body, read_object
@@ -27,11 +27,11 @@ def post_events() -> Response:
     require_allowed_origin(settings, request)
     rules = Rules(now, event_types(settings), settings.max_event_bytes)
     with write_slots().acquire():
-        return _accept(*read_events(split(read_body()), rules), BadEvents)
+        return _accept(*read_events(split_objects(read_body()), rules), BadEvents)
 
 
 def event_types(settings: Settings) -> frozenset[str]:
-    return frozenset(STANDARD_TYPES).union(more_event_types(settings))
+    return frozenset(STANDARD_TYPES).union(extra_event_types(settings))
 
 
 @blueprint.route("/items", methods=["POST"])
@@ -39,7 +39,7 @@ def post_items() -> Response:
     settings = service().settings
     require_allowed_origin(settings, request)
     with write_slots().acquire():
-        return _accept(*read_items(split(read_body()), settings.max_event_bytes), BadItems)
+        return _accept(*read_items(split_objects(read_body()), settings.max_event_bytes), BadItems)
 
 
 def _accept(

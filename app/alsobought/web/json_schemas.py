@@ -244,6 +244,6 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
         events={"type": "integer", "description": "The number of reassigned events."},
         request_id="string",
     ),
-    "Alive": record(status={"type": "string", "const": "alive"}),
+    "Alive": record(status={"type": "string", "const": "alive"}, version="string"),
     "Ready": record(status={"type": "string", "const": "ready"}, as_of=MOMENT, waiting="integer"),
 }

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -30,6 +31,8 @@ class Metrics:
             "alsobought_pipe_seconds", "Time to answer.", ["pipe"], buckets=BUCKETS, registry=registry
         )
         self._rows = Counter("alsobought_rows", "Events and items by outcome.", ["kind", "outcome"], registry=registry)
+        build = Info("alsobought_build", "The version that runs.", registry=registry)
+        build.info({"version": version("alsobought")})
         waiting = Gauge("alsobought_waiting_rows", "Rows that wait for Kafka or for the writer.", registry=registry)
         waiting.set_function(lambda: service.waiting)
         as_of = Gauge("alsobought_as_of_seconds", "Ingest time of the newest visible event.", registry=registry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from importlib.metadata import version
 from typing import Any
 
 from alsobought.events import STANDARD_TYPES
@@ -26,7 +27,7 @@ def describe_api(pipes: Sequence[Pipe], event_types: Collection[str] = STANDARD_
         "openapi": "3.1.0",
         "info": {
             "title": "Alsobought",
-            "version": "0.1.0",
+            "version": version("alsobought"),
             "summary": "Recommendations that are SQL files.",
             "description": "All errors have the same shape. Every response has a request_id, in X-Request-Id and in"
             " JSON bodies.",

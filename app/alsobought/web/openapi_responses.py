@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from alsobought.errors import Detail, shape
+from alsobought.errors import Detail, error_json
 from alsobought.web.error_handlers import IN_THE_LOG
 from alsobought.web.json_schemas import ref
 
@@ -87,4 +87,4 @@ def _error_response(status: str) -> dict[str, Any]:
 
 
 def _example(code: str, message: str, hint: str, *details: Detail) -> Any:
-    return msgspec.to_builtins(shape(code, message, hint, details, "5c27ff86fe1f4a36"))
+    return msgspec.to_builtins(error_json(code, message, hint, details, "5c27ff86fe1f4a36"))

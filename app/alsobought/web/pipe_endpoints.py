@@ -14,6 +14,7 @@ from alsobought.errors import AlsoboughtError, NoSuchPipe
 from alsobought.pipes.library import Entry
 from alsobought.serving.answers import Answer, answer
 from alsobought.serving.request_log import RequestRecord, encode_parameters
+from alsobought.storage.parquet import to_parquet
 from alsobought.web.context import as_of, json_response, metrics, service
 from alsobought.web.formats import (
     FORMATS,
@@ -137,5 +138,5 @@ def _encode(result: Answer, fmt: str) -> bytes:
     if fmt == "csv":
         return to_csv([column.name for column in result.meta], result.dicts())
     if fmt == "parquet":
-        return service().warehouse.to_parquet(result.meta, result.data)
+        return to_parquet(service().warehouse, result.meta, result.data)
     return msgspec.json.encode(to_json(result) | {"as_of": as_of(), "request_id": g.request_id})

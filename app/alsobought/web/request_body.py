@@ -10,7 +10,7 @@ from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from alsobought.errors import BadRequest, TooLarge
-from alsobought.events import sentence
+from alsobought.events import readable_problem
 from alsobought.pipes.parameters import Listed
 from alsobought.web.context import service
 
@@ -67,4 +67,4 @@ def read_object(type_: type[T], example: str) -> T:
     try:
         return msgspec.json.decode(read_body(), type=type_)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(sentence(str(error), ""), f"Send {example}") from error
+        raise BadRequest(readable_problem(str(error), ""), f"Send {example}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from flask import Blueprint, Response, current_app, render_template, request
@@ -22,7 +23,7 @@ def page() -> Response:
 
 @blueprint.route("/healthz")
 def healthz() -> Response:
-    return json_response({"status": "alive"})
+    return json_response({"status": "alive", "version": version("alsobought")})
 
 
 @blueprint.route("/readyz")

@@ -1,0 +1,42 @@
+"""`alsobought init`: a project of a shop's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from alsobought.console import escaped, out
+from alsobought.settings import Settings
+
+
+@click.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.pass_obj
+def init(settings: Settings, folder: Path) -> None:
+    """Make a project in a new or empty folder: pipes with their cases, SQL and migrations, to be changed as you like.
+
+    `alsobought upgrade` later brings what a newer package has, and leaves alone what you changed.
+
+    \b
+    Example: alsobought init myshop
+    """
+    from alsobought.project.upgrade import started, upgrade
+    from alsobought.web.server import url
+
+    plan = started(folder.resolve())
+    for _ in upgrade(plan):
+        pass
+    pipes = sum(step.name.startswith("pipes/") for step in plan.steps)
+    tables = sum(step.name.startswith("migrations/") for step in plan.steps)
+    here = folder.resolve() == Path.cwd()
+    out.print(
+        f"[green]made[/] {escaped(str(folder))}: {pipes} pipes with their cases, {tables} migrations", soft_wrap=True
+    )
+    out.print("\nNext:")
+    if not here:
+        out.print(f"  cd {escaped(str(folder))}", soft_wrap=True)
+    out.print(f"  alsobought serve                    an empty shop that takes events, on {url(settings)}")
+    out.print("  alsobought demo --dataset toyshop   or a small invented one, to look around")
+    out.print("  alsobought pipe new NAME            a pipe of your own, with a case")
+    out.print("\nREADME.md in there goes on. Keep the folder in git: you will see what `alsobought upgrade` changes.")

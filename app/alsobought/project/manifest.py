@@ -1,0 +1,69 @@
+"""`.alsobought.json` in a project: the version it was made or upgraded with, and each file of the package as it was then.
+
+A file whose hash is still the one noted here is the package's; any other belongs to the shop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from alsobought.errors import Unusable
+
+FILE = ".alsobought.json"
+
+
+class Manifest(msgspec.Struct):
+    """`files`: path in the package → SHA-256. `renumbered`: the same → path here, where a number was taken."""
+
+    version: str
+    complete: bool = False
+    files: dict[str, str] = {}
+    renumbered: dict[str, str] = {}
+
+
+def read_manifest(home: Path) -> Manifest | None:
+    """None for a project without one. Raises Unusable."""
+    try:
+        return msgspec.json.decode((home / FILE).read_bytes(), type=Manifest)
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Unusable(
+            f"{home / FILE} cannot be read: {error}", "Put it back with `git checkout .alsobought.json`"
+        ) from error
+
+
+def write_manifest(home: Path, manifest: Manifest) -> None:
+    """Sorted, one file a line, so that git shows what an upgrade changed."""
+    text = msgspec.json.format(msgspec.json.encode(manifest, order="sorted"), indent=2)
+    write_whole(home / FILE, text + b"\n")
+
+
+def hash_of(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_whole(path: Path, raw: bytes) -> None:
+    """The old content or the new, never a part, whenever the process is killed. Raises Unusable."""
+    path = path.resolve()  # a link stays one
+    draft = path.with_name(f".{path.name}.draft")  # one that a kill left behind is written over
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with draft.open("wb") as file:
+                if path.exists():
+                    draft.chmod(path.stat().st_mode & 0o777)
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            with suppress(OSError):
+                draft.unlink()
+    except OSError as error:
+        raise Unusable(f"{path} cannot be written: {(error.strerror or type(error).__name__).lower()}") from error

@@ -1,0 +1,19 @@
+"""Which files of the repository make a project. setup.py reads this too, so it imports nothing but the standard library."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PATTERNS = (
+    "migrations/*.sql",
+    "sql/**/*.*",
+    "pipes/*.sql",
+    "tests/pipes/*.yaml",
+    "tests/pipes/fixtures/*.yaml",
+)
+
+
+def project_files(root: Path) -> list[str]:
+    """Paths below `root`: migrations first, then what pipes are made of, the pipes, and their cases."""
+    found = (path for pattern in PATTERNS for path in sorted(root.glob(pattern)))
+    return [path.relative_to(root).as_posix() for path in found if path.is_file() and not path.name.startswith(".")]
