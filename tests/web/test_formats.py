@@ -26,10 +26,10 @@ select
     toNullable(toUInt64(18446744073709551615)) as perhaps,
     [[toInt64(-9007199254740993)], [toInt64(1)]] as arrays,
     tuple(toUInt64(9007199254740993), 'x') as pair,
-    cast((9007199254740993, 2), 'Tuple(wide Int64, small Int64)') as named,
+    cast((9007199254740993, 2) as Tuple(wide Int64, small Int64)) as named,
     map('a', toUInt64(9007199254740993), 'b', toUInt64(1)) as keyed,
     cast('170141183460469231731687303715884105727', 'Int128') as huge,
-    [cast((1, [9007199254740993]), 'Tuple(n UInt8, wide Array(UInt64))')] as nested,
+    [cast((1, [9007199254740993]) as Tuple(n UInt8, wide Array(UInt64)))] as nested,
     cast(null, 'Nullable(UInt64)') as nothing,
     true as truth,
     cast('9007199254740993.5', 'Decimal(38, 2)') as money

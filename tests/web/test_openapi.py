@@ -51,9 +51,9 @@ select
     {% if days %} {{ days }} {% else %} [toDate('2020-01-01')] {% endif %} as on_days,
     {% if at %} {{ at }} {% else %} toDateTime64('2020-01-01 00:00:00', 3, 'UTC') {% endif %} as moment,
     {% if yes %} {{ yes }} {% else %} false {% endif %} as switch,
-    cast((9007199254740993, [1]), 'Tuple(wide Int64, small Array(Int8))') as named,
+    cast((9007199254740993, [1]) as Tuple(wide Int64, small Array(Int8))) as named,
     map('a', toUInt64(9007199254740993)) as keyed,
-    cast('a', 'Enum8(\\'a\\' = 1)') as enumerated,
+    cast('a' as Enum8('a' = 1)) as enumerated,
     cast('1.5', 'Decimal(38, 2)') as money,
     null as nothing,
     tuple(1, 'x') as pair

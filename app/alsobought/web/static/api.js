@@ -1,6 +1,7 @@
 /* The HTTP client of the page: list pipes, run one, post events. Every failure is an ApiError. */
 
 const TIMEOUT_MS = 20000;
+const LIST_TIMEOUT_MS = 60000; // the first list after a start validates every pipe
 const EDIT_TIMEOUT_MS = 70000; // cases may run for a minute
 const pipesByName = new Map();
 
@@ -32,7 +33,7 @@ async function send(address, options) {
 const fetchJson = async (address, options) => (await send(address, options)).body;
 
 export async function loadPipes() {
-    const { pipes } = await fetchJson(absolute("pipes"), { cache: "no-cache" });
+    const { pipes } = await fetchJson(absolute("pipes"), { cache: "no-cache", signal: AbortSignal.timeout(LIST_TIMEOUT_MS) });
     pipesByName.clear();
     for (const pipe of pipes) pipesByName.set(pipe.name, pipe);
     return pipes;
