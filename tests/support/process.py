@@ -201,5 +201,5 @@ def serving(run: Run, *words: str) -> Iterator[ServedProcess]:
         assert process.stdout
         assert process.stderr
         line = process.stdout.readline()
-        assert line.startswith("alsobought serves on http://"), line + process.stderr.read()
+        assert line.startswith("Listening on http://"), line + process.stderr.read()
         yield ServedProcess(process, line.split()[-1])
