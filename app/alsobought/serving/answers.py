@@ -106,11 +106,11 @@ def answer(
 
     Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
     """
-    pipe = library[name]
+    pipe = library.answering(name, given)
     bound = values(pipe.parameters, given)
     if kept is None or not pipe.header.cache_seconds:
         return _answer(library, warehouse, pipe, bound, now)
-    key = (pipe.name, *_versions(library, pipe), repr(bound))
+    key = (pipe.name, *_versions(library, pipe, bound), repr(bound))
     if not fresh and (found := kept.get(key)):
         return found
     touches = kept.touches
@@ -134,12 +134,12 @@ def answer_by(
     return _answer(library, warehouse, pipe, values(pipe.parameters, given), now)
 
 
-def _versions(library: Library, pipe: Pipe) -> list[str]:
+def _versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[str]:
     """Of a pipe and of those that it falls back on, as their files are now."""
     versions = {pipe.name: pipe.version}
     while (fallback := pipe.header.fallback) and fallback.pipe not in versions:
         try:
-            pipe = library[fallback.pipe]
+            pipe = library.answering(fallback.pipe, bound)
         except AlsoboughtError:
             break
         versions[pipe.name] = pipe.version
@@ -170,7 +170,7 @@ def _filled(library: Library, warehouse: Warehouse, found: Answer, bound: Mappin
     names: Mapping[str, str] = {}
     while not lists.full and (fallback := asked[-1].header.fallback) and fallback.pipe not in [p.name for p in asked]:
         try:
-            other = library[fallback.pipe]
+            other = library.answering(fallback.pipe, bound)
         except AlsoboughtError:
             break
         names = renamed(fallback, names)

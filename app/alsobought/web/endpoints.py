@@ -29,6 +29,7 @@ from alsobought.service.sinks import Taken
 from alsobought.serving.answers import Answer, answer
 from alsobought.serving.request_log import Asked, parameters
 from alsobought.settings import more_event_types
+from alsobought.web.deprecations import mark
 from alsobought.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity
 from alsobought.web.guard import refuse_other_sites
 from alsobought.web.metrics import Metrics
@@ -125,6 +126,7 @@ def ask(name: str) -> Response:
             shop.recorder.note(Asked(now, g.request_id, name, version, parameters(given), status, code, seconds, found))
     response = _said(found, fmt)
     response.headers["Cache-Status"] = f"alsobought; {'hit' if found.kept else 'fwd=miss'}"
+    mark(response, name, shop.library.deprecated(name, given))
     return response
 
 

@@ -33,7 +33,7 @@ OUR_WORDS = {  # the engine's own words stay in the log
     "too_slow": ("the answer was stopped by a limit", f"Ask for less: fewer values, a smaller limit. {IN_THE_LOG}"),
     "warehouse_fault": ("the warehouse does not answer", IN_THE_LOG),
 }
-EXPOSED = ["X-Request-Id", "Retry-After", "ETag", "Content-Disposition"]  # to scripts of other origins
+EXPOSED = ["X-Request-Id", "Retry-After", "ETag", "Content-Disposition", "Deprecation"]  # to scripts of other origins
 NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # what browsers of listed origins may call
 PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 

@@ -14,7 +14,9 @@ import msgspec
 from alsobought.errors import Detail, shape
 from alsobought.events import ID_LENGTH, STANDARD_TYPES, Event, Item
 from alsobought.pipes.fallbacks import chain
+from alsobought.pipes.header import Deprecation
 from alsobought.pipes.library import SOURCE, Pipe
+from alsobought.pipes.parameters import Parameter
 from alsobought.web.formats import FORMATS
 from alsobought.web.json_schemas import (
     FIXED,
@@ -51,6 +53,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Cache-Control": {"description": "How long the answer may be used unasked, after the pipe's @cache."},
     "Vary": {"description": "Accept: an address has several formats."},
     "Content-Disposition": {"description": "The name of the file: of CSV and Parquet."},
+    "Deprecation": {"description": "The request gives a deprecated parameter; since when, as RFC 9745 writes it."},
     "Retry-After": {"description": "Seconds until it is worth trying again."},
     "Allow": {"description": "The methods that work here."},
 }
@@ -83,13 +86,13 @@ def describe_api(pipes: Sequence[Pipe], event_types: Collection[str] = STANDARD_
     for pipe in pipes:
         name = names[pipe.name]
         paths[f"/pipes/{pipe.name}"] = {
-            "get": _asked(pipe, asking[pipe.name], name),
+            "get": _asked(pipe, asking[pipe.name], name, named),
             "post": _posted(pipe, posting[pipe.name], name),
         }
         schemas |= {
             f"{name}Row": _row(pipe, named),
             f"{name}Answer": _answer(name),
-            f"{name}Question": _question(pipe),
+            f"{name}Question": _question(pipe, named),
         }
     return {
         "openapi": "3.1.0",
@@ -136,7 +139,18 @@ def _unique_names(named: Collection[str]) -> dict[str, str]:
 # Pipes
 
 
-def _asked(pipe: Pipe, operation: str, name: str) -> dict[str, Any]:
+def _deprecated(pipe: Pipe, named: Mapping[str, Pipe]) -> list[tuple[Deprecation, Parameter]]:
+    """What a request may still give, with the parameter that takes its values: of this pipe, or of the one it moved to."""
+    found = []
+    for one in pipe.header.deprecated:
+        owner, name = (named.get(one.pipe), one.name) if one.pipe else (pipe, one.parameter)
+        taking = next((parameter for parameter in owner.parameters if parameter.name == name), None) if owner else None
+        if taking:
+            found.append((one, taking))
+    return found
+
+
+def _asked(pipe: Pipe, operation: str, name: str, named: Mapping[str, Pipe]) -> dict[str, Any]:
     parameters = [
         {
             "name": one.name,
@@ -147,7 +161,18 @@ def _asked(pipe: Pipe, operation: str, name: str) -> dict[str, Any]:
         }
         for one in pipe.parameters
     ]
-    told = ["X-Request-Id", "ETag", "Cache-Control", "Vary", "Content-Disposition"]
+    parameters += [
+        {
+            "name": one.name,
+            "in": "query",
+            "required": False,
+            "deprecated": True,
+            "description": one.sentence,
+            "schema": in_query(taking),
+        }
+        for one, taking in _deprecated(pipe, named)
+    ]
+    told = ["X-Request-Id", "ETag", "Cache-Control", "Vary", "Content-Disposition", "Deprecation"]
     unchanged = {"description": "As If-None-Match has it: no body.", "headers": _headers(*told[:4])}
     responses = {
         "200": _rows(name, *told),
@@ -171,7 +196,7 @@ def _posted(pipe: Pipe, operation: str, name: str) -> dict[str, Any]:
     required = any(one.required for one in pipe.parameters)
     body = {"required": required, "content": {"application/json": {"schema": ref(f"{name}Question")}}}
     responses = {
-        "200": _rows(name, "X-Request-Id", "Vary", "Content-Disposition"),
+        "200": _rows(name, "X-Request-Id", "Vary", "Content-Disposition", "Deprecation"),
         **_faults("400", "404", "405", "406", "413", "500", "503", "504"),
     }
     more = "The same question, its parameters as a JSON object."
@@ -224,8 +249,10 @@ def _row(pipe: Pipe, named: Mapping[str, Pipe]) -> dict[str, Any]:
     return record(pipe.header.sentence, **columns)
 
 
-def _question(pipe: Pipe) -> dict[str, Any]:
+def _question(pipe: Pipe, named: Mapping[str, Pipe]) -> dict[str, Any]:
     properties = {one.name: in_body(one) | {"description": one.description} for one in pipe.parameters}
+    for old, taking in _deprecated(pipe, named):
+        properties[old.name] = in_body(taking) | {"description": old.sentence, "deprecated": True}
     required = [one.name for one in pipe.parameters if one.required]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 

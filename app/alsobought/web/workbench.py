@@ -67,8 +67,9 @@ def show_pipe(name: str) -> Response:
 def show_sql(name: str) -> Response:
     """The one query of a request, with the values that are bound to it. Takes the parameters of the pipe."""
     _refuse_to_show()
-    pipe = shop().library[name]
-    bound = values(pipe.parameters, dict(request.args.lists()))
+    asked = dict(request.args.lists())
+    pipe = shop().library.answering(name, asked)
+    bound = values(pipe.parameters, asked)
     sql, given = bound_sql(pipe, bound, shop().clock())
     types = {parameter.name: parameter.sql_type for parameter in (*pipe.parameters, *ALWAYS)}
     listed = [{"name": name, "type": types[name], "value": given[name]} for name in types if name in given]
@@ -79,7 +80,8 @@ def show_sql(name: str) -> Response:
 def show_plan(name: str) -> Response:
     """Which part of each table a request reads: by the engine's plan, and by running it. Takes the parameters of the pipe."""
     _refuse_to_show()
-    found = explain(shop().warehouse, shop().library[name], dict(request.args.lists()), shop().clock())
+    asked = dict(request.args.lists())
+    found = explain(shop().warehouse, shop().library.answering(name, asked), asked, shop().clock())
     return shown({"tables": found.tables, "statistics": found.statistics})
 
 
