@@ -1,4 +1,4 @@
--- Batches, partition by partition, as the events have them.
+-- The batches of each partition, as the events record them.
 select
     batch,
     epoch,

@@ -127,8 +127,8 @@ def test_another_pipe_answers_a_parameter_that_moved_to_it(library_of: Callable[
     nothing_moved: list[dict[str, list[str] | None]] = [{}, {"limit": ["5"]}, {"score": []}, {"score": None}]
     for given in nothing_moved:
         assert answering(**given) is library["usual"]
-        assert library.deprecated("usual", given) == []
-    assert [one.pipe for one in library.deprecated("usual", {"score": ["lift"]})] == ["by_score"]
+        assert library["usual"].deprecated(given) == []
+    assert [one.pipe for one in answering(score=["lift"]).deprecated({"score": ["lift"]})] == ["by_score"]
     assert library["usual"].takes("score")
     assert not library["usual"].takes("scores")
 

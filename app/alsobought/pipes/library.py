@@ -82,6 +82,10 @@ class Pipe:
             name == one.name for one in self.header.moved
         )
 
+    def deprecated(self, given: Mapping[str, Any]) -> list[Deprecation]:
+        """The deprecated parameters among those that a request gives."""
+        return [one for one in self.header.deprecated if _is_given(given, one.name)]
+
     def sql(self, given: Collection[str]) -> str:
         """The text where these parameters were given; made and checked once for each choice of them.
 
@@ -168,13 +172,11 @@ class Library:
         """
         pipe = self[name]
         moved = next((one.pipe for one in pipe.header.moved if _is_given(given, one.name)), "")
-        return replace(self[moved], name=name) if moved else pipe
-
-    def deprecated(self, name: str, given: Mapping[str, Any]) -> list[Deprecation]:
-        """The deprecated parameters that a request to a pipe gives."""
-        headers = dict.fromkeys(pipe.header.deprecated for pipe in (self[name], self.answering(name, given)))
-        found = {one.name: one for listed in headers for one in listed if _is_given(given, one.name)}
-        return list(found.values())
+        if not moved:
+            return pipe
+        target = self[moved]
+        deprecated = {one.name: one for one in (*target.header.deprecated, *pipe.header.deprecated)}
+        return replace(target, name=name, header=replace(target.header, deprecated=tuple(deprecated.values())))
 
     def entry(self, name: str) -> Entry:
         """The pipe and its fault, read again if its file or a macro changed. Raises NoSuchPipe."""

@@ -126,7 +126,7 @@ def ask(name: str) -> Response:
             shop.recorder.note(Asked(now, g.request_id, name, version, parameters(given), status, code, seconds, found))
     response = _said(found, fmt)
     response.headers["Cache-Status"] = f"alsobought; {'hit' if found.kept else 'fwd=miss'}"
-    mark(response, name, shop.library.deprecated(name, given))
+    mark(response, name, found.pipe.deprecated(given))
     return response
 
 
