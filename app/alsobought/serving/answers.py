@@ -119,11 +119,11 @@ def answer(
 
     Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
     """
-    pipe = library[name]
+    pipe = library.answering(name, raw)
     bound = values(pipe.parameters, raw)
     if cache is None or not pipe.header.cache_seconds:
         return _answer(library, warehouse, pipe, bound, now)
-    key = (pipe.name, *_versions(library, pipe), repr(bound))
+    key = (pipe.name, *_versions(library, pipe, bound), repr(bound))
     if not fresh and (hit := cache.get(key)):
         return hit
     generation = cache.generation
@@ -147,12 +147,12 @@ def answer_with(
     return _answer(library, warehouse, pipe, values(pipe.parameters, raw), now)
 
 
-def _versions(library: Library, pipe: Pipe) -> list[str]:
+def _versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[str]:
     """The current versions of a pipe and of its chain of fallbacks."""
     versions = {pipe.name: pipe.version}
     while (fallback := pipe.header.fallback) and fallback.pipe not in versions:
         try:
-            pipe = library[fallback.pipe]
+            pipe = library.answering(fallback.pipe, bound)
         except AlsoboughtError:
             break
         versions[pipe.name] = pipe.version
@@ -187,7 +187,7 @@ def _filled(library: Library, warehouse: Reader, own: Answer, bound: Mapping[str
     names: Mapping[str, str] = {}
     while not lists.full and (fallback := pipes[-1].header.fallback) and fallback.pipe not in [p.name for p in pipes]:
         try:
-            other = library[fallback.pipe]
+            other = library.answering(fallback.pipe, bound)
         except AlsoboughtError:
             break
         names = renamed(fallback, names)

@@ -33,7 +33,13 @@ from alsobought.web.write_slots import WriteSlots
 
 log = logging.getLogger(__name__)
 
-EXPOSED_HEADERS = ["X-Request-Id", "Retry-After", "ETag", "Content-Disposition"]  # to scripts of other origins
+EXPOSED_HEADERS = [
+    "X-Request-Id",
+    "Retry-After",
+    "ETag",
+    "Content-Disposition",
+    "Deprecation",
+]  # to scripts of other origins
 NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # paths that pages of listed origins may call
 PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 

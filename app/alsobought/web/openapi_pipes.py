@@ -11,7 +11,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from alsobought.pipes.fallbacks import chain
-from alsobought.pipes.library import SOURCE, Pipe
+from alsobought.pipes.header import Deprecation
+from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.pipe import SOURCE, Pipe
 from alsobought.web.formats import FORMATS
 from alsobought.web.json_schemas import (
     MOMENT,
@@ -42,7 +44,7 @@ def pipe_paths(pipes: Mapping[str, Pipe], reserved_ids: Collection[str]) -> dict
     post_ids = _unique_ids(pipes, "post_", [*reserved_ids, *get_ids.values()])
     return {
         f"/pipes/{name}": {
-            "get": _get_operation(pipe, get_ids[name], names[name]),
+            "get": _get_operation(pipe, get_ids[name], names[name], pipes),
             "post": _post_operation(pipe, post_ids[name], names[name]),
         }
         for name, pipe in pipes.items()
@@ -56,7 +58,7 @@ def pipe_schemas(pipes: Mapping[str, Pipe]) -> dict[str, Any]:
         schemas |= {
             f"{prefix}Row": _row(pipes[name], pipes),
             f"{prefix}Answer": _answer(prefix),
-            f"{prefix}Parameters": _parameters(pipes[name]),
+            f"{prefix}Parameters": _parameters(pipes[name], pipes),
         }
     return schemas
 
@@ -83,7 +85,21 @@ def _unique_names(pipes: Collection[str]) -> dict[str, str]:
     return names
 
 
-def _get_operation(pipe: Pipe, operation_id: str, prefix: str) -> dict[str, Any]:
+def _deprecated(pipe: Pipe, pipes: Mapping[str, Pipe]) -> list[tuple[Deprecation, Parameter]]:
+    """Deprecated parameters, each with the one that replaces it: of this pipe, or of the pipe it moved to."""
+    replaced = []
+    for deprecation in pipe.header.deprecated:
+        if deprecation.pipe:
+            owner, name = pipes.get(deprecation.pipe), deprecation.name
+        else:
+            owner, name = pipe, deprecation.parameter
+        replaced += [
+            (deprecation, parameter) for parameter in (owner.parameters if owner else ()) if parameter.name == name
+        ]
+    return replaced
+
+
+def _get_operation(pipe: Pipe, operation_id: str, prefix: str, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
     parameters = [
         {
             "name": parameter.name,
@@ -94,7 +110,18 @@ def _get_operation(pipe: Pipe, operation_id: str, prefix: str) -> dict[str, Any]
         }
         for parameter in pipe.parameters
     ]
-    headers = ["X-Request-Id", "ETag", "Cache-Control", "Vary", "Content-Disposition"]
+    parameters += [
+        {
+            "name": deprecation.name,
+            "in": "query",
+            "required": False,
+            "deprecated": True,
+            "description": deprecation.sentence,
+            "schema": in_query(replacement),
+        }
+        for deprecation, replacement in _deprecated(pipe, pipes)
+    ]
+    headers = ["X-Request-Id", "ETag", "Cache-Control", "Vary", "Content-Disposition", "Deprecation"]
     responses = {
         "200": _rows_response(prefix, *headers),
         "304": {"description": "If-None-Match has the current ETag: no body.", "headers": header_refs(*headers[:4])},
@@ -108,7 +135,7 @@ def _post_operation(pipe: Pipe, operation_id: str, prefix: str) -> dict[str, Any
     required = any(parameter.required for parameter in pipe.parameters)
     body = {"required": required, "content": {"application/json": {"schema": ref(f"{prefix}Parameters")}}}
     responses = {
-        "200": _rows_response(prefix, "X-Request-Id", "Vary", "Content-Disposition"),
+        "200": _rows_response(prefix, "X-Request-Id", "Vary", "Content-Disposition", "Deprecation"),
         **error_refs("400", "404", "405", "406", "413", "500", "503", "504"),
     }
     note = "Like GET, with the parameters as a JSON object."
@@ -161,7 +188,12 @@ def _row(pipe: Pipe, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
     return record(pipe.header.sentence, **columns)
 
 
-def _parameters(pipe: Pipe) -> dict[str, Any]:
+def _parameters(pipe: Pipe, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
     properties = {p.name: in_body(p) | {"description": p.description} for p in pipe.parameters}
+    for deprecation, replacement in _deprecated(pipe, pipes):
+        properties[deprecation.name] = in_body(replacement) | {
+            "description": deprecation.sentence,
+            "deprecated": True,
+        }
     required = [p.name for p in pipe.parameters if p.required]
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}

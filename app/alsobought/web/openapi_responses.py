@@ -16,6 +16,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Cache-Control": {"description": "How long the answer may be reused without revalidation, from the pipe's @cache."},
     "Vary": {"description": "Accept: one URL has several formats."},
     "Content-Disposition": {"description": "The file name of CSV and Parquet."},
+    "Deprecation": {"description": "The request has a deprecated parameter: the date since when (RFC 9745)."},
     "Retry-After": {"description": "Seconds after which to retry."},
     "Allow": {"description": "The allowed methods."},
 }

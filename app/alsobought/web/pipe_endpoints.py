@@ -16,6 +16,7 @@ from alsobought.serving.answers import Answer, answer
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
 from alsobought.web.context import as_of, json_response, metrics, service
+from alsobought.web.deprecations import mark
 from alsobought.web.formats import (
     FORMATS,
     caching_headers,
@@ -86,6 +87,7 @@ def answer_pipe(name: str) -> Response:
     result = _answer_and_record(name, raw)
     response = _response(result, fmt)
     response.headers["Cache-Status"] = f"alsobought; {'hit' if result.cached else 'fwd=miss'}"
+    mark(response, name, result.pipe.deprecated(raw))
     return response
 
 

@@ -63,8 +63,9 @@ def show_pipe(name: str) -> Response:
 def show_sql(name: str) -> Response:
     """The one query of a request, with the values bound to it. Takes the parameters of the pipe."""
     _require_viewer()
-    pipe = service().library[name]
-    bound = values(pipe.parameters, dict(request.args.lists()))
+    raw = dict(request.args.lists())
+    pipe = service().library.answering(name, raw)
+    bound = values(pipe.parameters, raw)
     sql, used = bound_sql(pipe, bound, service().clock())
     types = {parameter.name: parameter.sql_type for parameter in (*pipe.parameters, *ALWAYS)}
     listed = [{"name": name, "type": types[name], "value": used[name]} for name in types if name in used]
@@ -79,7 +80,8 @@ def show_plan(name: str) -> Response:
     """
     _require_viewer()
     running = service()
-    explained = explain(running.warehouse, running.library[name], dict(request.args.lists()), running.clock())
+    raw = dict(request.args.lists())
+    explained = explain(running.warehouse, running.library.answering(name, raw), raw, running.clock())
     return uncached_response({"tables": explained.tables, "statistics": explained.statistics})
 
 
