@@ -97,8 +97,8 @@ export function showPipe(root, pipe, pairs, workbench) {
         if (!pairs.length && values.length) setHash(pipeHash(pipe.name, values), { replace: true });
         edit.href = pipeHash(pipe.name, values, true);
         form = makeForm(pipe, values, send);
-        root.replaceChildren(head, state, h("p.lead", {}, pipe.description), form.root, command, status,
-            h("div.halves", {}, answer, explanation?.root ?? null));
+        while (state.nextSibling) state.nextSibling.remove(); // the head stays in the page, and so does the focus in it
+        root.append(h("p.lead", {}, pipe.description), form.root, command, status, h("div.halves", {}, answer, explanation?.root ?? null));
         if (isComplete(pipe, values)) run(values);
         else answer.replaceChildren(h("p.note", {}, "Fill in the required parameters, then run."));
     }
