@@ -102,7 +102,7 @@ def test_the_reference_marks_what_is_deprecated(client: FlaskClient) -> None:
     assert {name for name, one in listed.items() if one.get("deprecated")} == {"score", "leave_out"}
     assert listed["score"]["schema"]["enum"] == list(SCORES)
     assert listed["leave_out"]["description"] == "deprecated since 2026-11-29: use exclude_history"
-    question = api["components"]["schemas"]["AlsoBoughtQuestion"]["properties"]
+    question = api["components"]["schemas"]["AlsoBoughtParameters"]["properties"]
     assert question["score"]["deprecated"] is question["leave_out"]["deprecated"] is True
     page = client.get("/docs").text
     assert '<code>leave_out</code> <span class="badge">deprecated</span>' in page

@@ -252,7 +252,7 @@ class Library:
             fault(f"@fallback {header.fallback.pipe} is not a pipe", hint, "@fallback")
         for moved in header.moved:
             if problem := self._wrong_with(moved, names):
-                trial.faults.append(PipeFault(f"@deprecated {moved.name}: {problem}", line=moved.line))
+                validation.faults.append(PipeFault(f"@deprecated {moved.name}: {problem}", line=moved.line))
 
     def _wrong_with(self, moved: Deprecation, names: Collection[str]) -> str:
         """Why the pipe that is to answer a deprecated parameter cannot."""
