@@ -18,7 +18,7 @@ import click
 from prometheus_client.metrics import MetricWrapperBase
 
 from alsobought.cli.main import main as alsobought
-from alsobought.settings import PREFIX, RENAMED, Settings, sentences
+from alsobought.settings import PREFIX, RENAMED, Settings, descriptions
 from alsobought.web.metrics import Metrics
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -93,7 +93,7 @@ def _cell(text: str) -> str:
 def settings_part() -> str:
     defaults = Settings()
     lines = ["| variable | default | |", "|---|---|---|"]
-    for name, sentence in sentences().items():
+    for name, sentence in descriptions().items():
         value = getattr(defaults, name)
         default = "" if name == "home" else str(value).lower() if isinstance(value, bool) else str(value)
         lines.append(f"| `{PREFIX}{name.upper()}` | {f'`{default}`' if default else ''} | {sentence} |")

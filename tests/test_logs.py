@@ -1,4 +1,4 @@
-"""The log: JSON for machines, text for people, and every record of a request carries its id."""
+"""The log: JSON lines for machines, text on terminals, and the request_id in every record of a request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def opened() -> Iterator[Opened]:
-    """`opened("json")`: a log in this form; what is written to it so far."""
+    """`opened("json")`: opens a log in this format and returns its stream."""
     handlers: list[logging.Handler] = []
     ours, level = logging.getLogger("alsobought"), logging.getLogger("alsobought").level
 
@@ -65,10 +65,10 @@ def test_a_record_is_one_line_of_json(opened: Opened) -> None:
     stream = opened("json")
     log.warning("%s is\nfull: %s\u2028", "the disk", "é\ud800")
     line, end = stream.getvalue().split("\n")
-    found = json.loads(line)
+    record = json.loads(line)
     assert end == ""
-    assert datetime.now(UTC) - datetime.fromisoformat(found.pop("time")) < timedelta(seconds=10)
-    assert found == {"level": "warning", "logger": "alsobought.somewhere", "message": "the disk is\nfull: é?\u2028"}
+    assert datetime.now(UTC) - datetime.fromisoformat(record.pop("time")) < timedelta(seconds=10)
+    assert record == {"level": "warning", "logger": "alsobought.somewhere", "message": "the disk is\nfull: é?\u2028"}
 
 
 def test_an_exception_is_text_inside_the_line(opened: Opened) -> None:
@@ -77,13 +77,13 @@ def test_an_exception_is_text_inside_the_line(opened: Opened) -> None:
         raise ValueError("no\ngood \udfff")
     except ValueError:
         log.exception("it broke")
-    (found,) = lines(stream)
-    assert found["level"] == "error"
-    assert found["exception"].startswith("Traceback")
-    assert found["exception"].endswith("ValueError: no\ngood ?")
+    (record,) = lines(stream)
+    assert record["level"] == "error"
+    assert record["exception"].startswith("Traceback")
+    assert record["exception"].endswith("ValueError: no\ngood ?")
 
 
-def test_on_a_terminal_it_is_a_line_to_read_and_no_message_looks_like_two(opened: Opened) -> None:
+def test_on_a_terminal_a_record_is_one_readable_line_with_control_characters_escaped(opened: Opened) -> None:
     stream = opened("auto", stream=Terminal())
     log.warning("a\nb\x1b[31m\u2028c")
     token = request_id.set("one")
@@ -97,7 +97,7 @@ def test_on_a_terminal_it_is_a_line_to_read_and_no_message_looks_like_two(opened
 @pytest.mark.parametrize(
     ("form", "terminal", "is_json"), [("auto", False, True), ("json", True, True), ("text", False, False)]
 )
-def test_a_setting_decides_unless_it_is_left_to_the_stream(
+def test_the_setting_decides_the_format_and_auto_leaves_it_to_the_stream(
     opened: Opened, form: str, terminal: bool, is_json: bool
 ) -> None:
     stream = opened(form, stream=Terminal() if terminal else io.StringIO())
@@ -106,31 +106,31 @@ def test_a_setting_decides_unless_it_is_left_to_the_stream(
 
 
 @pytest.mark.parametrize(
-    ("level", "told"), [("debug", ["d", "i", "w", "e"]), ("info", ["i", "w", "e"]), ("error", ["e"])]
+    ("level", "expected"), [("debug", ["d", "i", "w", "e"]), ("info", ["i", "w", "e"]), ("error", ["e"])]
 )
-def test_less_than_the_level_is_left_out(opened: Opened, level: str, told: list[str]) -> None:
+def test_records_below_the_level_are_omitted(opened: Opened, level: str, expected: list[str]) -> None:
     stream = opened("json", level)
-    for say in (log.debug, log.info, log.warning, log.error):
-        say(say.__name__[0])
-    logging.getLogger("other").info("theirs is told from warnings on")
-    assert [one["message"] for one in lines(stream)] == told
+    for write in (log.debug, log.info, log.warning, log.error):
+        write(write.__name__[0])
+    logging.getLogger("other").info("libraries log from warning on")
+    assert [line["message"] for line in lines(stream)] == expected
 
 
-def test_warnings_of_python_are_lines_too(opened: Opened) -> None:
+def test_python_warnings_are_logged(opened: Opened) -> None:
     stream = opened("json")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         logging.captureWarnings(False)
         logging.captureWarnings(True)
         warnings.warn("old", DeprecationWarning, stacklevel=1)
-    (found,) = lines(stream)
-    assert (found["level"], found["logger"]) == ("warning", "py.warnings")
+    (record,) = lines(stream)
+    assert (record["level"], record["logger"]) == ("warning", "py.warnings")
 
 
 # Requests
 
 
-def test_a_warning_of_the_warehouse_carries_the_id_of_its_request(
+def test_a_warning_of_the_warehouse_has_the_id_of_its_request(
     client: FlaskClient, opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stream = opened("json")
@@ -143,38 +143,38 @@ def test_a_warning_of_the_warehouse_carries_the_id_of_its_request(
 
     monkeypatch.setattr(reader, "raw_query", fail)
     assert client.get("/pipes/trending?limit=3", headers={"X-Request-Id": "one"}).status_code == 503
-    assert [(one["level"], one["logger"], one["request_id"]) for one in lines(stream)] == [
-        ("warning", "alsobought.storage.warehouse", "one"),
+    assert [(line["level"], line["logger"], line["request_id"]) for line in lines(stream)] == [
+        ("warning", "alsobought.storage.clickhouse", "one"),
         ("warning", "alsobought.web.factory", "one"),
     ]
     assert "it is tired" in lines(stream)[0]["message"]
     assert client.get("/pipes/trending?limit=4").status_code == 200, "on a new connection"
 
 
-def test_what_is_logged_after_a_request_does_not_carry_its_id(client: FlaskClient, opened: Opened) -> None:
+def test_records_after_a_request_do_not_have_its_id(client: FlaskClient, opened: Opened) -> None:
     stream = opened("json")
     assert client.get("/healthz", headers={"X-Request-Id": "one"}).status_code == 200
     log.info("later")
     assert "request_id" not in lines(stream)[0]
 
 
-def test_at_debug_each_request_is_a_line_without_what_it_asked_for(client: FlaskClient, opened: Opened) -> None:
+def test_at_debug_each_request_is_logged_without_its_parameters(client: FlaskClient, opened: Opened) -> None:
     stream = opened("json", "debug")
     client.get("/pipes/recently_viewed?user_id=ada", headers={"X-Request-Id": "one"})
     client.get("/no%0Awhere?user_id=ada")
     client.post("/events", data=b"")
-    found = [one for one in lines(stream) if one["logger"] == "alsobought.access"]
-    assert [(one["method"], one["path"], one["status"]) for one in found] == [
+    records = [line for line in lines(stream) if line["logger"] == "alsobought.access"]
+    assert [(line["method"], line["path"], line["status"]) for line in records] == [
         ("GET", "/pipes/recently_viewed", 200),
         ("GET", "/no\nwhere", 404),
         ("POST", "/events", 400),
     ]
-    assert found[0]["request_id"] == "one"
-    assert 0 < found[0]["ms"] < 10_000
+    assert records[0]["request_id"] == "one"
+    assert 0 < records[0]["ms"] < 10_000
     assert "ada" not in stream.getvalue()
 
 
-def test_at_info_a_good_request_is_no_line(client: FlaskClient, opened: Opened) -> None:
+def test_at_info_a_successful_request_is_not_logged(client: FlaskClient, opened: Opened) -> None:
     stream = opened("json")
     assert client.get("/pipes/trending").status_code == 200
     assert stream.getvalue() == ""
@@ -189,7 +189,7 @@ def run(tmp_path: Path) -> Run:
 
 
 def garbage(url: str) -> None:
-    """What gunicorn itself complains of."""
+    """Sends a request that gunicorn itself rejects."""
     host, port = url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(b"this is no HTTP\r\n\r\n")
@@ -197,19 +197,19 @@ def garbage(url: str) -> None:
             pass
 
 
-def test_everything_a_service_logs_is_json_also_what_gunicorn_says(run: Run) -> None:
+def test_all_records_of_a_service_are_json_also_those_of_gunicorn(run: Run) -> None:
     with serving(run) as service:
         assert service.ask("/pipes/trending?user_id=ada")[0] == 200
         garbage(service.url)
         service.stop()
         assert service.process.stderr
-        found = [json.loads(line) for line in service.process.stderr.read().splitlines()]
-    assert {"alsobought.access", "gunicorn.error"} <= {one["logger"] for one in found}
-    assert [one["path"] for one in found if one["logger"] == "alsobought.access"] == ["/pipes/trending"]
-    assert all(one["time"] and one["level"] and one["message"] for one in found)
+        records = [json.loads(line) for line in service.process.stderr.read().splitlines()]
+    assert {"alsobought.access", "gunicorn.error"} <= {line["logger"] for line in records}
+    assert [line["path"] for line in records if line["logger"] == "alsobought.access"] == ["/pipes/trending"]
+    assert all(line["time"] and line["level"] and line["message"] for line in records)
 
 
-def test_what_was_asked_is_in_the_table_once_the_service_has_stopped(run: Run) -> None:
+def test_requests_are_in_their_table_after_the_service_has_stopped(run: Run) -> None:
     with serving(run) as service:
         assert service.ask("/events?wait=true", VIEW)[0] == 200
         for number in range(3):
@@ -219,7 +219,7 @@ def test_what_was_asked_is_in_the_table_once_the_service_has_stopped(run: Run) -
     stored = run.python(
         """
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment(), create=False)
         for row in warehouse.trusted_rows("select parameters, item_ids from alsobought.requests order by time").data:
             print(*row)

@@ -1,4 +1,4 @@
-"""Settings come from the environment once, each has a sentence, and whatever is wrong is told together."""
+"""Settings are read from the environment once, each has a description, and all faults are reported together."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from alsobought.settings import (
     RENAMED,
     Settings,
     deprecations,
+    descriptions,
+    extra_event_types,
     from_environment,
-    more_event_types,
     origins,
     packaged_home,
-    sentences,
 )
 from tests.support.project import ROOT, project_folder
 
 
-def test_without_variables_everything_has_its_default() -> None:
+def test_without_variables_every_setting_has_its_default() -> None:
     assert from_environment({"PATH": "/bin", "HOME": "/root"}) == Settings()
     assert Settings().home_folder == ROOT
     assert (ROOT / "pipes").is_dir()
@@ -41,13 +41,13 @@ def test_the_home_is_the_current_folder_if_that_is_a_project_else_the_packages_o
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
-def test_a_variable_set_to_nothing_is_not_set(name: str) -> None:
+def test_an_empty_variable_is_not_set(name: str) -> None:
     for nothing in ("", " "):
         assert from_environment({f"ALSOBOUGHT_{name.upper()}": nothing}) == Settings()
 
 
 @pytest.mark.parametrize("name", Settings.__struct_fields__)
-def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
+def test_every_setting_is_read_and_has_a_description(name: str) -> None:
     default = getattr(Settings(), name)
     chosen = {
         "dsn": "chdb:///elsewhere",
@@ -65,7 +65,7 @@ def test_every_setting_is_read_and_has_a_sentence(name: str) -> None:
     assert str(read) == given
     assert type(read) is type(default)
     assert msgspec.structs.replace(settings, **{name: default}) == Settings()
-    assert re.fullmatch(r"(?:[A-Z]|chdb:).{10,}[^ ][.]", sentences()[name])
+    assert re.fullmatch(r"(?:[A-Z]|chdb:).{10,}[^ ][.]", descriptions()[name])
 
 
 def test_events_must_outlive_what_recognises_their_repeats() -> None:
@@ -87,10 +87,10 @@ def test_old_names_of_settings_keep_working_with_a_warning(old: str, new: str) -
         from_environment({**variables, f"ALSOBOUGHT_{new.upper()}": "13"})
 
 
-def test_every_sentence_belongs_to_its_setting() -> None:
-    assert list(sentences()) == list(Settings.__struct_fields__)
-    assert sentences()["port"] == "Port to listen on."
-    assert sentences()["query_rows"] == "Rows one pipe may read."
+def test_every_description_belongs_to_its_setting() -> None:
+    assert list(descriptions()) == list(Settings.__struct_fields__)
+    assert descriptions()["port"] == "Port to listen on."
+    assert descriptions()["query_rows"] == "Rows that one pipe may read."
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_every_sentence_belongs_to_its_setting() -> None:
         ("PROT", "8080"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_variable(name: str, value: str) -> None:
+def test_a_wrong_value_is_reported_with_its_variable(name: str, value: str) -> None:
     with pytest.raises(Unusable, match=f"^ALSOBOUGHT_{name}"):
         from_environment({f"ALSOBOUGHT_{name}": value})
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(Unusable) as raised:
         from_environment({"ALSOBOUGHT_PORT": "x", "ALSOBOUGHT_THREADS": "-1", "ALSOBOUGHT_NONSENSE": "1"})
     assert re.findall(r"ALSOBOUGHT_\w+", str(raised.value)) == [
@@ -131,7 +131,7 @@ def test_all_faults_are_told_at_once() -> None:
     ]
 
 
-def test_the_folder_is_the_warehouse_unless_a_dsn_says_otherwise(tmp_path: Path) -> None:
+def test_the_data_folder_is_the_warehouse_unless_a_dsn_is_set(tmp_path: Path) -> None:
     assert Settings(data=str(tmp_path)).warehouse_dsn == f"chdb://{tmp_path}"
     assert Settings(data="~/shop").data_folder == Path.home() / "shop"
     assert Settings(data="shop").data_folder.is_absolute()
@@ -141,5 +141,5 @@ def test_the_folder_is_the_warehouse_unless_a_dsn_says_otherwise(tmp_path: Path)
 def test_lists_are_comma_separated() -> None:
     settings = Settings(cors=" https://a.example,https://b.example , ", event_types="rent")
     assert origins(settings) == ["https://a.example", "https://b.example"]
-    assert more_event_types(settings) == ["rent"]
-    assert (origins(Settings()), more_event_types(Settings())) == ([], [])
+    assert extra_event_types(settings) == ["rent"]
+    assert (origins(Settings()), extra_event_types(Settings())) == ([], [])

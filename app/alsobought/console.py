@@ -1,6 +1,6 @@
-"""What commands print: two consoles, and a bar for everything that takes longer than two seconds.
+"""Output of the commands: two consoles, JSON, and progress bars.
 
-Colours and movement are for terminals; elsewhere the text is plain.
+Colours and bars appear on terminals only; elsewhere the text is plain.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-BAR_AFTER = 2.0  # seconds, until somebody wonders
+BAR_AFTER_SECONDS = 2.0  # until a user starts to wonder
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
 def escaped(text: str) -> str:
-    """Text that rich prints as it is."""
+    """Text that rich prints without interpreting markup."""
     return text.replace("[", r"\[")
 
 
 def print_json(value: Any) -> None:
-    """On standard output, for programs and for people."""
+    """Prints indented JSON to standard output."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def ago(seconds: float) -> str:
-    """How long ago that is.
+    """A duration in words.
 
     >>> ago(0.4), ago(130), ago(3600 * 5), ago(86_400 * 30)
     ('0 s ago', '2 minutes ago', '5 hours ago', '30 days ago')
@@ -54,28 +54,28 @@ def ago(seconds: float) -> str:
 def progress_bar(
     console: Console, title: str, total: int | None, unit: str = "rows"
 ) -> Iterator[Callable[[int], None]]:
-    """Yields the function that is told how many more rows, or bytes, are done. Without a total no end is foretold."""
-    done = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), done, TimeElapsedColumn())
+    """Yields the function that advances the bar by a number of rows, or bytes. Without a total, no remaining time is shown."""
+    count = DownloadColumn() if unit == "bytes" else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), count, TimeElapsedColumn())
     with Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(title.replace("[", r"\["), total=total)
-        yield lambda done: progress.advance(task, done)
+        yield lambda steps: progress.advance(task, steps)
 
 
 @contextmanager
 def late_bar(console: Console, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """The same, but the bar comes only on a terminal, and once it has taken so long that somebody wonders."""
+    """The same, but the bar appears only on a terminal, and only after BAR_AFTER_SECONDS."""
     started, done = time.monotonic(), 0
     step: Callable[[int], None] | None = None
     with ExitStack() as stack:
 
-        def told(more: int) -> None:
+        def advance(steps: int) -> None:
             nonlocal done, step
-            done += more
+            done += steps
             if step:
-                step(more)
-            elif console.is_terminal and time.monotonic() - started > BAR_AFTER:
+                step(steps)
+            elif console.is_terminal and time.monotonic() - started > BAR_AFTER_SECONDS:
                 step = stack.enter_context(progress_bar(console, title, total, unit))
                 step(done)
 
-        yield told
+        yield advance

@@ -1,25 +1,25 @@
-"""Everything that can go wrong, as one small tree.
+"""The errors, as one small tree.
 
     AlsoboughtError             500 internal
     ├── BadRequest              400 bad_request       the body or the path cannot be read
-    ├── BadParameters           400 bad_parameters    one detail per parameter
+    ├── BadParameters           400 bad_parameters    one detail for each parameter
     ├── BadEvents               400 bad_events        no event of the request could be accepted
     ├── BadItems                400 bad_items         no item of the request could be accepted
-    ├── NotAllowed              403 not_allowed       the workbench, and posts of other sites' pages
+    ├── NotAllowed              403 not_allowed       the workbench from elsewhere, and posts from pages of other sites
     ├── TooLarge                413 too_large
     ├── NoSuchPipe              404 no_such_pipe
-    ├── NotAcceptable           406 not_acceptable    no format that the Accept header asks for
-    ├── NotSaved                409 not_saved         the text of a pipe: it changed meanwhile, or has a fault
-    ├── PipeBroken              503 pipe_broken       a pipe that never had a good text
-    ├── Busy                    503 busy              try again: the writer's queue is full
+    ├── NotAcceptable           406 not_acceptable    no format matches the Accept header
+    ├── NotSaved                409 not_saved         a pipe: it was changed by others meanwhile, or has a fault
+    ├── PipeBroken              503 pipe_broken       a pipe that never had a valid text
+    ├── Busy                    503 busy              the writer's queue is full: try again
     ├── NotStored               503 not_stored        the warehouse refused the write
     ├── TooSlow                 504 too_slow          a limit of the read-only connection was hit
-    ├── PipeFault               a fault in a pipe's file, with its line; for the analyst, never for the caller
-    ├── WarehouseFault          503 warehouse_fault   the warehouse cannot be opened or does not answer
+    ├── PipeFault               a fault in a pipe's file, with its line; shown to the analyst, never to the caller
+    ├── WarehouseFault          503 warehouse_fault   the warehouse cannot be opened, or a query failed
     ├── MigrationFault          a migration is missing, edited or failed
-    └── Unusable                a setting, a file or a port that a command cannot work with
+    └── Unusable                a setting, a file or a port that a command cannot use
 
-A message says what happened, a hint says what would have worked.
+The message describes what happened, the hint what would have worked.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Detail:
-    """One fault of a request: which parameter, and what is wrong with it."""
+    """One fault of a request: the parameter and its problem."""
 
     param: str
     problem: str
 
 
-def shape(code: str, message: str, hint: str, details: Sequence[Detail], request_id: str) -> dict[str, object]:
-    """The one shape of every error that a caller sees."""
+def error_json(code: str, message: str, hint: str, details: Sequence[Detail], request_id: str) -> dict[str, object]:
+    """The JSON body of every error response."""
     error = {"code": code, "message": message, "hint": hint, "details": details}
     return {"error": error, "request_id": request_id}
 
 
 class AlsoboughtError(Exception):
-    """The root: `status` and `code` are what an HTTP caller sees."""
+    """The root. An HTTP caller sees `status` and `code`."""
 
     status = 500
     code = "internal"
@@ -113,7 +113,7 @@ class TooSlow(AlsoboughtError):
 
 
 class PipeFault(AlsoboughtError):
-    """A fault in a pipe's text. `line` counts from 1; 0 means the file as a whole. `others`: further ones of the text."""
+    """A fault in a pipe's text. `line` counts from 1; 0 is the entire file. `others` are further faults of the same text."""
 
     code = "pipe_fault"
 
@@ -127,17 +127,17 @@ class PipeFault(AlsoboughtError):
         return (self, *self.others)
 
     def finding(self, severity: str) -> dict[str, Any]:
-        """As editors and programs get it."""
+        """The fault as JSON, for editors and programs."""
         return {"line": self.line, "severity": severity, "message": self.message, "hint": self.hint}
 
     @classmethod
     def together(cls, faults: Iterable[PipeFault]) -> PipeFault:
-        """Several faults of one text as one, that of the first line: each once, in the order of their lines."""
-        told = {(one.line, one.message): one for fault in faults for one in fault.all}
-        first, *others = sorted(told.values(), key=lambda one: one.line or sys.maxsize)
-        found = cls(first.message, first.hint, first.line)
-        found.others = tuple(others)
-        return found
+        """Several faults of one text as one: the first by line, with the others in order, without duplicates."""
+        distinct = {(fault.line, fault.message): fault for combined in faults for fault in combined.all}
+        first, *others = sorted(distinct.values(), key=lambda fault: fault.line or sys.maxsize)
+        combined_fault = cls(first.message, first.hint, first.line)
+        combined_fault.others = tuple(others)
+        return combined_fault
 
 
 class WarehouseFault(AlsoboughtError):

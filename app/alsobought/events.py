@@ -1,6 +1,6 @@
-"""What the shop sends: events and items, read from JSON and checked field by field. Pure: no clock, no network.
+"""Events and items: decoding from JSON, and validation field by field. Pure: no clock, no network.
 
-A text is cut into objects first, so that one bad object never costs its neighbours.
+A body is split into objects first, so that one invalid object never affects the others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STANDARD_TYPES = (
     "dislike",
 )
 FIRST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
-AHEAD = timedelta(days=1)  # an event may be stored so long before its time
+MAX_AHEAD = timedelta(days=1)  # of the clock
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
 
 ID_LENGTH = 256
@@ -37,12 +37,12 @@ OptionalId = Annotated[str, Meta(max_length=ID_LENGTH)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Money = Annotated[float, Meta(ge=0, le=1e12)]
 VECTOR_LENGTH = 4096
-LEAST = 1e-9  # length of a vector that points somewhere
+MIN_NORM = 1e-9  # of an embedding that has a direction
 Vector = Annotated[list[Annotated[float, Meta(ge=-1e9, le=1e9)]], Meta(max_length=VECTOR_LENGTH)]
 
 
 class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """One thing that a person did with an item. Times are UTC; a guest has a session and no user."""
+    """One action of a user on an item. Times are UTC; a guest has a session_id and no user_id."""
 
     event_type: Id
     item_id: Id
@@ -59,7 +59,7 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
 
 
 class Item(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One product of the catalogue. A later one with the same id replaces it whole. `owner`: the user whose offer it is."""
+    """One product of the catalogue. A later one with the same id replaces all its fields. `owner` is the user who offers it."""
 
     item_id: Id
     title: Annotated[str, Meta(max_length=2000)] = ""
@@ -75,7 +75,7 @@ class Item(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Rejected:
-    """An object that was refused: its place in the request (from 0), and why."""
+    """A rejected object: its index in the request (from 0), and its problem."""
 
     index: int
     problem: str
@@ -83,17 +83,17 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Rules:
-    """What makes an event acceptable beyond its shape. `now` is the clock; times may be at most a day ahead."""
+    """Rules for events beyond their fields and types. `now` is the clock, of which timestamps may be at most a day ahead."""
 
     now: datetime
     event_types: frozenset[str] = frozenset(STANDARD_TYPES)
     max_bytes: int = 65_536
 
 
-def split(body: bytes) -> Iterator[bytes]:
-    """The objects of a body, as bytes: one object, an array, or one object a line (NDJSON).
+def split_objects(body: bytes) -> Iterator[bytes]:
+    """The objects of a body, as bytes: one object, an array, or one object per line (NDJSON).
 
-    >>> list(split(b'[{"a": 1}, {"b": 2}]'))
+    >>> list(split_objects(b'[{"a": 1}, {"b": 2}]'))
     [b'{"a": 1}', b'{"b": 2}']
 
     Raises BadRequest if an array is not JSON. A single object may be spread over several lines.
@@ -120,20 +120,20 @@ def _is_object(text: bytes) -> bool:
 
 
 def _decode_event(raw: bytes) -> Event:
-    """A time is RFC 3339 as a rule, which is quick; other forms of ISO 8601 (a date, no seconds) are tried when it is not."""
+    """Expects RFC 3339 timestamps, which is fast; tries other forms of ISO 8601 (a date, no seconds) if that fails."""
     try:
         return _decode_rfc3339(raw)
     except msgspec.ValidationError as error:
         if "`$.timestamp`" not in str(error):
             raise
-    given = msgspec.json.decode(raw)
+    fields = msgspec.json.decode(raw)
     try:
-        given["timestamp"] = datetime.fromisoformat(given["timestamp"])
+        fields["timestamp"] = datetime.fromisoformat(fields["timestamp"])
     except (TypeError, ValueError):
-        text = msgspec.json.encode(given["timestamp"]).decode()
+        text = msgspec.json.encode(fields["timestamp"]).decode()
         shown = text if len(text) <= 60 else f"{text[:57]}…"
         raise msgspec.ValidationError(f"{shown} is not a time like 2026-01-31T12:00:00Z - at `$.timestamp`") from None
-    return msgspec.convert(given, Event)
+    return msgspec.convert(fields, Event)
 
 
 _decode_rfc3339 = msgspec.json.Decoder(Event).decode
@@ -143,89 +143,89 @@ _decode_item = msgspec.json.Decoder(Item).decode
 def read_events(
     objects: Iterable[Any], rules: Rules, decode: Callable[[Any], Any] | None = None
 ) -> tuple[list[Event], list[Rejected]]:
-    """The good events, and the refused objects with their reasons. `decode` reads what is not an object of ours in JSON."""
-    good: list[Event] = []
-    bad: list[Rejected] = []
+    """The valid events and the rejected objects. `decode` replaces the decoder of our JSON, for other formats."""
+    valid: list[Event] = []
+    rejected: list[Rejected] = []
     for index, raw in enumerate(objects):
         event = _read(raw, decode or _decode_event, rules.max_bytes, "properties")
-        problem = event if isinstance(event, str) else fault(event, rules)
+        problem = event if isinstance(event, str) else event_problem(event, rules)
         if problem:
-            bad.append(Rejected(index, problem))
+            rejected.append(Rejected(index, problem))
         elif isinstance(event, Event):
-            good.append(event)
-    return good, bad
+            valid.append(event)
+    return valid, rejected
 
 
 def read_items(
     objects: Iterable[Any], max_bytes: int, decode: Callable[[Any], Any] | None = None
 ) -> tuple[list[Item], list[Rejected]]:
-    """The good items, and the refused objects with their reasons. Those that come together have vectors of one length."""
-    good: list[Item] = []
-    bad: list[Rejected] = []
+    """The valid items and the rejected objects. All embeddings of a request have one length."""
+    valid: list[Item] = []
+    rejected: list[Rejected] = []
     length = 0
     for index, raw in enumerate(objects):
         item = _read(raw, decode or _decode_item, max_bytes, "attributes")
-        problem = item if isinstance(item, str) else _fault_of_item(item, length)
+        problem = item if isinstance(item, str) else _item_problem(item, length)
         if problem:
-            bad.append(Rejected(index, problem))
+            rejected.append(Rejected(index, problem))
         elif isinstance(item, Item):
             length = length or len(item.embedding)
-            good.append(item)
-    return good, bad
+            valid.append(item)
+    return valid, rejected
 
 
-def _fault_of_item(item: Item, length: int) -> str:
-    """What is wrong with a well-formed item behind others whose vectors have this length; 0 if none had one."""
+def _item_problem(item: Item, length: int) -> str:
+    """The problem of a decoded item, or an empty string. `length` is that of the embeddings before it, 0 without any."""
     if "\0" in item.item_id:
         return "item_id: holds a NUL character"
     if item.embedding and length and len(item.embedding) != length:
         return f"embedding: {len(item.embedding):,} numbers, and the items before it have {length:,}"
-    if item.embedding and math.hypot(*item.embedding) < LEAST:
+    if item.embedding and math.hypot(*item.embedding) < MIN_NORM:
         return "embedding: its numbers are all 0, so that it points nowhere; leave it out"
     return ""
 
 
 def _read(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str) -> Any:
-    """The decoded object, or the sentence that says what is wrong with it. `own` is the field for whatever has no other."""
+    """The decoded object, or its problem as a string. `own` is the field for custom fields."""
     if isinstance(raw, bytes) and len(raw) > max_bytes:
         return f"{len(raw):,} bytes; at most {max_bytes:,} are accepted"
     try:
         return decode(raw)
     except msgspec.ValidationError as error:
-        return sentence(str(error), own)
+        return readable_problem(str(error), own)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"not JSON: {error}"
-    except ValueError as error:  # a sentence of the one who decodes
+    except ValueError as error:  # already readable: raised by a `decode` of the caller
         return str(error)
 
 
-def sentence(error: str, own: str = "properties") -> str:
-    """msgspec's message with the field first.
+def readable_problem(error: str, own: str = "properties") -> str:
+    """The message of msgspec with the field first.
 
-    >>> sentence('Expected `str`, got `int` - at `$.user_id`')
+    >>> readable_problem('Expected `str`, got `int` - at `$.user_id`')
     'user_id: expected `str`, got `int`'
-    >>> sentence('Object missing required field `item_id`')
+    >>> readable_problem('Object missing required field `item_id`')
     'item_id: missing'
-    >>> sentence('Object contains unknown field `usr`')
+    >>> readable_problem('Object contains unknown field `usr`')
     'usr: not a field of this object; put your own fields under properties'
     """
-    if found := re.fullmatch(r"Object missing required field `(.+?)`.*", error):
-        return f"{found[1]}: missing"
-    if found := re.fullmatch(r"Object contains unknown field `(.+?)`.*", error):
-        return f"{found[1]}: not a field of this object" + (f"; put your own fields under {own}" if own else "")
+    if field := re.fullmatch(r"Object missing required field `(.+?)`.*", error):
+        return f"{field[1]}: missing"
+    if field := re.fullmatch(r"Object contains unknown field `(.+?)`.*", error):
+        return f"{field[1]}: not a field of this object" + (f"; put your own fields under {own}" if own else "")
     problem, _, path = error.partition(" - at `$")
-    field = path.rstrip("`").lstrip(".")
+    name = path.rstrip("`").lstrip(".")
     problem = problem[:1].lower() + problem[1:]
-    return f"{field}: {problem}" if field else problem
+    return f"{name}: {problem}" if name else problem
 
 
 def in_utc(time: datetime) -> datetime:
-    """A time that names no zone is one in UTC."""
+    """A time without a zone is taken as UTC."""
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def fault(event: Event, rules: Rules) -> str:
-    """What is wrong with a well-formed event, or an empty string."""
+def event_problem(event: Event, rules: Rules) -> str:
+    """The problem of a decoded event, or an empty string."""
     if event.event_type not in rules.event_types:
         return f"event_type: {event.event_type!r} is not one of {', '.join(sorted(rules.event_types))}"
     if not event.user_id and not event.session_id:
@@ -234,7 +234,7 @@ def fault(event: Event, rules: Rules) -> str:
         at = in_utc(event.timestamp)
         if at < FIRST_TIME:
             return f"timestamp: {at:%Y-%m-%d} is before 1971"
-        if at > rules.now + AHEAD:
+        if at > rules.now + MAX_AHEAD:
             return f"timestamp: {at:%Y-%m-%dT%H:%M:%SZ} is more than a day ahead of {rules.now:%Y-%m-%dT%H:%M:%SZ}"
     for name in IDS:
         if "\0" in getattr(event, name):

@@ -1,6 +1,6 @@
-"""Places where a test may kill this process, as the power would: `reach("migrate.started")`.
+"""Failpoints: points in the code at which a test kills this process, as a power failure would: `reach("migrate.started")`.
 
-ALSOBOUGHT_FAILPOINT names the place, `migrate.started:3` the third time it is reached. It is no setting: only tests know it.
+ALSOBOUGHT_FAILPOINT names one, and `migrate.started:3` its third pass. It is not a setting, for tests only.
 """
 
 from __future__ import annotations
@@ -15,6 +15,6 @@ _reached = itertools.count(1)
 
 
 def reach(name: str) -> None:
-    """Nothing, unless this is the place: then the process is gone, and nothing is closed or written any more."""
+    """Kills the process with SIGKILL if this failpoint is set: nothing is closed or flushed."""
     if name == _name and next(_reached) == int(_times or 1):
         os.kill(os.getpid(), signal.SIGKILL)

@@ -1,11 +1,10 @@
 """The log of a service: one JSON object per line for machines, a readable line on a terminal.
 
-Every record that is made while a request is served carries its request_id, whatever module makes it: the id is a
-context variable, so that modules far from HTTP need not know that there is any.
+Every record that is logged while a request is served carries its request_id, from whichever module: the id is a context
+variable, so that modules far from HTTP need not pass it on.
 
-A line for each request is made at the level debug only. It costs 15 µs, 1.5 % of a core at 1,000 requests a second, and
-all requests wait while a slow reader holds up the log; and it says less than the row that each request to a pipe has in
-the table `requests`.
+Requests are logged at the level debug only. A line costs 15 µs, 1.5 % of a core at 1,000 requests a second; a slow reader of
+the log would block all requests; and the row of each request in the table `requests` has more details.
 """
 
 from __future__ import annotations
@@ -23,11 +22,11 @@ import msgspec
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-access = logging.getLogger("alsobought.access")
+access_log = logging.getLogger("alsobought.access")
 
 
-class Line(msgspec.Struct, omit_defaults=True):
-    """A record as JSON; what it has nothing for is left out."""
+class LogLine(msgspec.Struct, omit_defaults=True):
+    """A record as JSON; empty fields are omitted."""
 
     time: datetime
     level: str
@@ -42,7 +41,7 @@ class Line(msgspec.Struct, omit_defaults=True):
 
 
 class CarryRequestId(logging.Filter):
-    """Gives each record the id of the request it was made for."""
+    """Adds the id of the current request to each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
@@ -51,32 +50,32 @@ class CarryRequestId(logging.Filter):
 
 class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = Line(
+        line = LogLine(
             time=datetime.fromtimestamp(record.created, UTC),
             level=record.levelname.lower(),
             logger=record.name,
-            message=_sound(record.getMessage()),
+            message=_encodable(record.getMessage()),
             request_id=getattr(record, "request_id", ""),
-            exception=_sound(self.formatException(record.exc_info)) if record.exc_info else "",
-            **getattr(record, "asked", {}),
+            exception=_encodable(self.formatException(record.exc_info)) if record.exc_info else "",
+            **getattr(record, "request", {}),
         )
         return msgspec.json.encode(line).decode()
 
 
 class TextLines(logging.Formatter):
-    """A line of its own for each record: no message can look like two."""
+    """One line per record: control characters are escaped, so no message can look like two."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is Python's
-        record.message = CONTROL.sub(lambda found: repr(found[0])[1:-1], _sound(record.message))
-        asked = getattr(record, "request_id", "")
-        return super().formatMessage(record) + (f" [{asked}]" if asked else "")
+        record.message = CONTROL.sub(lambda control: repr(control[0])[1:-1], _encodable(record.message))
+        current = getattr(record, "request_id", "")
+        return super().formatMessage(record) + (f" [{current}]" if current else "")
 
 
 def open_log(form: str, level: str, stream: TextIO | None = None) -> logging.Handler:
-    """Sends everything that is logged to standard error: our own from this level on, of others what is a warning.
+    """Logs to standard error: our own records from this level on, those of libraries from warning on.
 
     `form` is json, text, or auto: text where the stream is a terminal.
     """
@@ -93,13 +92,13 @@ def open_log(form: str, level: str, stream: TextIO | None = None) -> logging.Han
 
 
 def log_access(method: str, path: str, status: int, started: float) -> None:
-    """The line of one request, begun at this `time.perf_counter()`. The path is without the query: its values may be personal."""
-    if access.isEnabledFor(logging.DEBUG):
+    """Logs one request that started at this `time.perf_counter()`. The path excludes the query: its values may be personal."""
+    if access_log.isEnabledFor(logging.DEBUG):
         ms = round(1000 * (time.perf_counter() - started), 2)
-        asked: dict[str, Any] = {"method": method, "path": _sound(path), "status": status, "ms": ms}
-        access.debug("%s %s: %d in %.2f ms", method, path, status, ms, extra={"asked": asked})
+        request: dict[str, Any] = {"method": method, "path": _encodable(path), "status": status, "ms": ms}
+        access_log.debug("%s %s: %d in %.2f ms", method, path, status, ms, extra={"request": request})
 
 
-def _sound(text: str) -> str:
+def _encodable(text: str) -> str:
     """Text that can be encoded: half a surrogate pair becomes a question mark."""
     return text.encode(errors="replace").decode()

@@ -22,7 +22,7 @@ from alsobought import console
 from alsobought.cli.main import main
 from alsobought.service.ipc_client import reach_warehouse
 from alsobought.settings import read_settings
-from tests.support.process import Run, running, serving, told
+from tests.support.process import Run, assert_error, running, serving
 from tests.support.project import ROOT, project_folder
 
 ORDERS = {"mug": 3, "pot": 2, "cup": 1}  # how often each was bought with the tea
@@ -183,7 +183,7 @@ def test_what_cannot_be_compared_is_one_sentence(diff: Diff, home: Path, tmp_pat
         assert diff("also_bought", *both).exit_code == 2
     outside = shutil.copytree(home, tmp_path / "outside")
     alone = served.at(outside)("pipe", "diff", "also_bought")
-    told(alone, f"{outside} is in no git repository", "--base-folder")
+    assert_error(alone, f"{outside} is in no git repository", "--base-folder")
 
 
 def test_a_bar_comes_only_once_it_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -199,7 +199,7 @@ def test_a_bar_comes_only_once_it_takes_long(monkeypatch: pytest.MonkeyPatch) ->
         told(1)
         told(1)
         assert steps == []
-        monkeypatch.setattr(console, "BAR_AFTER", -1)
+        monkeypatch.setattr(console, "BAR_AFTER_SECONDS", -1)
         told(1)
         told(1)
     assert steps == [3, 1]

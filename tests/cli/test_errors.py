@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import Run, running, told, write
+from tests.support.process import Run, assert_error, running, write
 from tests.support.web import VIEW
 
 
@@ -25,12 +25,14 @@ def run(tmp_path: Path) -> Run:
 def test_wrong_settings_are_all_told_at_once(run: Run) -> None:
     wrong = {"PORT": "99999", "THREADS": "many", "NONSENSE": "1", "DATABASE": "a b", "DSN": "clickhouse"}
     ran = run("migrate", "status", **{f"ALSOBOUGHT_{name}": value for name, value in wrong.items()})
-    told(ran, "ALSOBOUGHT_NONSENSE is not a setting", *(f"ALSOBOUGHT_{name}=" for name in wrong if name != "NONSENSE"))
-    told(run("pipe", "check", ALSOBOUGHT_HOME="/nowhere"), "no migrations in /nowhere", "ALSOBOUGHT_HOME")
+    assert_error(
+        ran, "ALSOBOUGHT_NONSENSE is not a setting", *(f"ALSOBOUGHT_{name}=" for name in wrong if name != "NONSENSE")
+    )
+    assert_error(run("pipe", "check", ALSOBOUGHT_HOME="/nowhere"), "no migrations in /nowhere", "ALSOBOUGHT_HOME")
 
 
 def test_cases_that_do_not_exist_are_told_with_those_that_do(run: Run) -> None:
-    told(
+    assert_error(
         run("pipe", "test", "nope", "trending"),
         "no cases of nope in ",
         "There are active_users, all_items, also_bought, ",
@@ -41,12 +43,12 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     events, name = write(tmp_path / "e.ndjson", VIEW), "a b#c%20d-é 100%"
     run = running(tmp_path / name)
     assert run("load", "events", events).status == 0
-    assert "1 known already" in run("load", "events", events).out
+    assert "1 duplicates" in run("load", "events", events).out
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["e.ndjson", name])
 
 
 def test_a_folder_with_a_question_mark_is_one_sentence(tmp_path: Path) -> None:
-    told(running(tmp_path / "a?b")("migrate", "up"), "a?b has a ? in its name", "ALSOBOUGHT_DATA")
+    assert_error(running(tmp_path / "a?b")("migrate", "up"), "a?b has a ? in its name", "ALSOBOUGHT_DATA")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -64,7 +66,7 @@ NEEDS_THE_FOLDER: list[tuple[str, ...]] = [
 @pytest.mark.parametrize("words", NEEDS_THE_FOLDER, ids=" ".join)
 def test_a_folder_that_is_a_file_is_one_sentence(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
     file = write(tmp_path / "file", "text")
-    told(run(*words, ALSOBOUGHT_DATA=str(file)), str(file), "cannot be written", "ALSOBOUGHT_DATA")
+    assert_error(run(*words, ALSOBOUGHT_DATA=str(file)), str(file), "cannot be written", "ALSOBOUGHT_DATA")
     assert file.read_text() == "text\n"
 
 
@@ -72,25 +74,25 @@ def test_a_folder_that_is_a_file_is_one_sentence(run: Run, tmp_path: Path, words
 def test_a_folder_that_cannot_be_written_is_one_sentence(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
     tmp_path.chmod(0o555)
     try:
-        ran = run.weak(*words, ALSOBOUGHT_DATA=str(tmp_path / "data"))
+        ran = run.unprivileged(*words, ALSOBOUGHT_DATA=str(tmp_path / "data"))
     finally:
         tmp_path.chmod(0o755)
     reads = words[0] in ("check", "pipe") or words[-1] == "status"
-    told(ran, str(tmp_path), "there is no warehouse" if reads else "cannot be written: Permission denied")
+    assert_error(ran, str(tmp_path), "there is no warehouse" if reads else "cannot be written: Permission denied")
 
 
 @pytest.mark.parametrize("words", [("check",), ("pipe", "run", "trending"), ("migrate", "status")], ids=" ".join)
 def test_a_command_that_reads_says_how_to_make_what_is_missing(
     run: Run, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    told(run(*words), f"there is no warehouse in {tmp_path / 'data'}", "alsobought migrate up")
+    assert_error(run(*words), f"there is no warehouse in {tmp_path / 'data'}", "alsobought migrate up")
     assert not (tmp_path / "data").exists()
 
 
 def test_a_server_that_is_not_there_is_one_sentence_without_its_password(run: Run) -> None:
     for words in (("migrate", "up"), ("serve",)):
         ran = run(*words, ALSOBOUGHT_DSN="http://user:hush@127.0.0.1:1")
-        told(ran, "http://127.0.0.1:1 does not open: connection refused")
+        assert_error(ran, "http://127.0.0.1:1 does not open: connection refused")
         assert "hush" not in ran.err
 
 
@@ -105,7 +107,7 @@ def little_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]
     run = running(disk / "data", ALSOBOUGHT_BATCH_ROWS="700", ALSOBOUGHT_MIN_FREE_BYTES="2000000")
     mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "none", str(disk)]
     if request.param == "refusal" or subprocess.run(mount, check=False, capture_output=True).returncode:
-        yield run.refusing(after=3)
+        yield run.rejecting_inserts(after=3)
         return
     try:
         yield run
@@ -120,14 +122,14 @@ def test_a_full_disk_is_one_sentence_and_loading_again_stores_each_event_once(li
             text = os.urandom(3_000).hex()
             file.write(json.dumps(VIEW | {"item_id": f"i{number % 50}", "properties": {"text": text}}) + "\n")
     ran = little_room("load", "events", big)
-    told(ran, "the warehouse refused a batch: ", "load the same again")
+    assert_error(ran, "the warehouse rejected a batch: ", "load the same again")
     assert "not enough space" in ran.err
 
     shutil.copytree(tmp_path / "disk" / "data", tmp_path / "moved", symlinks=True)
     roomy = running(tmp_path / "moved", ALSOBOUGHT_BATCH_ROWS="700")
     assert roomy("check").status == 0
     ran = roomy("load", "events", big)
-    found = re.search(r": ([\d,]+) events stored, ([\d,]+) known already, 0 refused$", ran.out, re.MULTILINE)
+    found = re.search(r": ([\d,]+) events stored, ([\d,]+) duplicates, 0 rejected$", ran.out, re.MULTILINE)
     assert found
     fresh, known = (int(number.replace(",", "")) for number in found.groups())
     assert fresh + known == 4_000

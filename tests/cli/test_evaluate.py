@@ -22,7 +22,7 @@ from alsobought.evaluation.sources import Source, opened
 from alsobought.events import Event, Rules, read_events
 from alsobought.settings import Settings
 from tests.support.engines import Engine
-from tests.support.process import Run, running, serving, told
+from tests.support.process import Run, assert_error, running, serving
 from tests.support.project import ROOT
 
 DAYS = 28
@@ -139,8 +139,8 @@ def test_the_shops_own_log_is_measured_beside_a_running_service_and_alone(
 
 @pytest.mark.embedded
 def test_a_shop_without_events_and_one_that_is_not_there_say_so(run_migrated: Run, tmp_path: Path) -> None:
-    told(run_migrated("evaluate", "for_you"), "there are no events to evaluate on", "--dataset")
-    told(running(tmp_path / "none")("evaluate", "for_you"), "there is no warehouse in", "migrate up")
+    assert_error(run_migrated("evaluate", "for_you"), "there are no events to evaluate on", "--dataset")
+    assert_error(running(tmp_path / "none")("evaluate", "for_you"), "there is no warehouse in", "migrate up")
 
 
 # Gates

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from alsobought.cli.main import main
-from tests.support.process import Run, running, told, write
+from tests.support.process import Run, assert_error, running, write
 from tests.support.project import ROOT, project_folder
 from tests.support.web import VIEW
 
@@ -87,14 +87,14 @@ def test_a_pipe_is_asked_with_its_parameters(loaded: Run) -> None:
 
 
 def test_a_question_that_cannot_be_asked_is_one_sentence(loaded: Run) -> None:
-    told(loaded("pipe", "run", "alsobought"), "no pipe called 'alsobought'", "also_bought")
-    told(
+    assert_error(loaded("pipe", "run", "alsobought"), "no pipe called 'alsobought'", "also_bought")
+    assert_error(
         loaded("pipe", "run", "also_bought", "limit=0", "x=1"),
         "item_id: missing",
         "limit: '0' is not between",
         "x: not a",
     )
-    told(loaded("pipe", "run", "also_bought", "tea"), "'tea' is not a parameter", "name=value")
+    assert_error(loaded("pipe", "run", "also_bought", "tea"), "'tea' is not a parameter", "name=value")
 
 
 def test_a_broken_pipe_is_told_with_its_line_and_the_others_go_on(loaded: Run, home: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_broken_pipe_is_told_with_its_line_and_the_others_go_on(loaded: Run, h
     assert (ran.status, ran.err) == (0, "")
     assert re.search(r"^ *headless +the first line should say", ran.out, re.MULTILINE)
     assert re.search(r"^ *also_bought +\S+ \S+", ran.out, re.MULTILINE)
-    told(run("pipe", "run", "broken"), "the pipe broken is broken")
+    assert_error(run("pipe", "run", "broken"), "the pipe broken is broken")
     assert run("pipe", "run", "trending").status == 0
 
 
@@ -141,7 +141,7 @@ def test_cases_are_run_and_a_failing_one_is_told(run: Run, home: Path) -> None:
     assert ran.status == 1
     assert re.search(r"^failed viewed doubles the views \(\d+ ms\)\n +row 1: views is 1, not 2$", ran.out, re.MULTILINE)
     assert ran.out.endswith("1 passed, 1 failed\n")
-    told(run.at(home)("pipe", "test", "nothing"), "no cases of nothing in ", "There are active_users, ")
+    assert_error(run.at(home)("pipe", "test", "nothing"), "no cases of nothing in ", "There are active_users, ")
 
 
 # Check
@@ -156,7 +156,7 @@ def test_check_passes_and_finds_a_planted_wrong_count(run: Run, tmp_path: Path) 
     run.python(
         """
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         warehouse.command("insert into alsobought.item_hours values ('2026-01-01 10:00:00', 'view', 1, '', 1)")
         warehouse.close()

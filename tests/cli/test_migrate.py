@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import Run, running, told, write
+from tests.support.process import Run, assert_error, running, write
 from tests.support.project import ROOT, project_folder
 from tests.support.web import VIEW
 
@@ -68,7 +68,7 @@ def test_the_plan_of_a_new_view_says_what_it_will_not_count(run: Run, home: Path
     ran = run("migrate", "new", "item_days", "--view")
     table, view, check = (Path(line) for line in ran.out.splitlines())
     assert check == home / "sql" / "checks" / "item_days.sql"
-    told(run("migrate", "up"), f"{table.stem} is not written yet", "-- …")
+    assert_error(run("migrate", "up"), f"{table.stem} is not written yet", "-- …")
     table.write_text(table.read_text().replace("-- …", "-- Events of items by day."))
     ran = run("migrate", "plan")
     note = "item_days_mv counts from now on only: 2 events are older; `alsobought rebuild item_days` counts them, in about 1 s"
@@ -92,13 +92,13 @@ def test_an_edited_migration_is_an_error_that_says_what_to_do(
     assert re.search(rf"^edited +{last.stem} ", ran.out, re.MULTILINE)
     todo = (f"git checkout migrations/{last.name}", "write a new migration", f"delete {tmp_path / 'data'}")
     for words in (("migrate", "up"), ("migrate", "plan"), ("load", "events", write(home / "e.ndjson", VIEW))):
-        told(run(*words), f"{last.stem} was edited after it was applied", *todo)
+        assert_error(run(*words), f"{last.stem} was edited after it was applied", *todo)
 
 
 def test_a_migration_that_fails_says_which_and_keeps_those_before(run: Run, last: Path) -> None:
     good = last.read_text()
     last.write_text("-- A reason.\ncreate table {{ database }}.broken (x Nonsense) engine = MergeTree order by x\n")
-    told(run("migrate", "up"), f"{last.stem} failed", "Nonsense")
+    assert_error(run("migrate", "up"), f"{last.stem} failed", "Nonsense")
     ran = run("migrate", "status")
     assert ran.status == 1
     assert re.findall(r"^failed +(\S+) .*Nonsense", ran.out, re.MULTILINE) == [last.stem]
@@ -111,14 +111,16 @@ def test_a_file_that_is_missing_or_no_migration_stops_everything(
     run: Run, home: Path, last: Path, tmp_path: Path
 ) -> None:
     (home / "migrations" / f"{NAMES[2]}.sql").rename(tmp_path / "kept.sql")
-    told(run("migrate", "up"), f"{NAMES[3]} is there, and no file has the number 0003", "git checkout")
+    assert_error(run("migrate", "up"), f"{NAMES[3]} is there, and no file has the number 0003", "git checkout")
     shutil.move(tmp_path / "kept.sql", home / "migrations" / f"{NAMES[2]}.sql")
     last.write_text("-- Fill it.\ninsert into {{ database }}.items select * from {{ database }}.items\n")
-    told(run("migrate", "up"), f"{last.stem} is an `insert`, which cannot be repeated", "Let a view derive the rows")
+    assert_error(
+        run("migrate", "up"), f"{last.stem} is an `insert`, which cannot be repeated", "Let a view derive the rows"
+    )
     last.unlink()
     assert run("migrate", "up").status == 0
     (home / "migrations" / f"{NAMES[-2]}.sql").unlink()
-    told(run("migrate", "status"), f"the database has migration {len(NAMES) - 1:04}", "git pull")
+    assert_error(run("migrate", "status"), f"the database has migration {len(NAMES) - 1:04}", "git pull")
 
 
 @pytest.mark.thorough
@@ -126,11 +128,13 @@ def test_a_folder_without_its_database_is_told_and_all_is_pending(run_migrated: 
     run = run_migrated
     for words in (("check",), ("pipe", "run", "trending")):
         ran = run(*words, ALSOBOUGHT_DATABASE="other")
-        told(ran, f"there is no database other in {tmp_path / 'data'}", "alsobought migrate up", "ALSOBOUGHT_DATABASE")
+        assert_error(
+            ran, f"there is no database other in {tmp_path / 'data'}", "alsobought migrate up", "ALSOBOUGHT_DATABASE"
+        )
     ran = run("migrate", "status", ALSOBOUGHT_DATABASE="other")
     assert (ran.status, re.findall(r"^pending +(\S+)$", ran.out, re.MULTILINE)) == (0, NAMES)
     assert run("migrate", "plan", ALSOBOUGHT_DATABASE="other").out.endswith(f"-- {len(NAMES)} to apply\n")
-    told(run("check", ALSOBOUGHT_DATABASE="other"), "there is no database other")  # those made none
+    assert_error(run("check", ALSOBOUGHT_DATABASE="other"), "there is no database other")  # those made none
 
 
 def test_the_schema_is_written_and_checked(run: Run, home: Path, last: Path) -> None:
@@ -138,7 +142,7 @@ def test_the_schema_is_written_and_checked(run: Run, home: Path, last: Path) -> 
     extra.write_text(EXTRA)
     ran = run("migrate", "schema", "--check")
     assert (ran.status, ran.out) == (1, "sql/schema/extra.sql is not what the migrations make\n")
-    told(ran, "1 files of sql/schema/ are out of date", "Run `alsobought migrate schema`")
+    assert_error(ran, "1 files of sql/schema/ are out of date", "Run `alsobought migrate schema`")
     assert run("migrate", "schema").out == "sql/schema/extra.sql\n"
     assert (
         (home / "sql" / "schema" / "extra.sql").read_text().endswith("ORDER BY x\nSETTINGS index_granularity = 8192\n")
@@ -151,4 +155,4 @@ def test_a_plan_for_a_cluster_names_it_everywhere(run: Run, home: Path) -> None:
     ran = run("migrate", "plan", ALSOBOUGHT_CLUSTER="shards")
     assert ran.status == 0
     assert ran.out.count("on cluster 'shards'") > len(NAMES)
-    told(run("migrate", "plan", ALSOBOUGHT_CLUSTER="a'b"), "ALSOBOUGHT_CLUSTER=")
+    assert_error(run("migrate", "plan", ALSOBOUGHT_CLUSTER="a'b"), "ALSOBOUGHT_CLUSTER=")

@@ -18,7 +18,7 @@ from alsobought.cli.main import main
 from alsobought.console import out
 from alsobought.errors import Unusable
 from tests.support.engines import Engine
-from tests.support.process import Ran, Run, running, told, write
+from tests.support.process import CompletedRun, Run, assert_error, running, write
 from tests.support.project import ROOT, project_folder
 
 pytestmark = pytest.mark.embedded  # commands of one author, whose shop is embedded
@@ -50,31 +50,31 @@ def run(home: Path) -> Run:
 
 
 @pytest.fixture
-def author(on: Engine, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ran]:
+def author(on: Engine, home: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., CompletedRun]:
     """The same commands in this process, where the warehouse in memory is open already: a tenth of the work."""
     monkeypatch.setattr(out, "_width", 200)
     settings = {"ALSOBOUGHT_HOME": str(home), "ALSOBOUGHT_DATA": str(home.parent / "none")}
 
-    def command(*words: str) -> Ran:
+    def command(*words: str) -> CompletedRun:
         done = CliRunner().invoke(main, words, env=settings)
-        return Ran(done.exit_code, done.stdout, done.stderr)
+        return CompletedRun(done.exit_code, done.stdout, done.stderr)
 
     return command
 
 
-def test_a_new_pipe_passes_as_it_is_and_is_laid_out(author: Callable[..., Ran], home: Path) -> None:
+def test_a_new_pipe_passes_as_it_is_and_is_laid_out(author: Callable[..., CompletedRun], home: Path) -> None:
     ran = author("pipe", "new", "most_seen")
     assert (ran.status, ran.out) == (0, "pipes/most_seen.sql\ntests/pipes/most_seen.yaml\n")
     assert author("pipe", "check", "most_seen").out == "ok most_seen\n"
     assert author("pipe", "test", "most_seen").out.endswith("4 passed, 0 failed\n")
     assert author("pipe", "fmt", "--check", "most_seen").status == 0
-    told(author("pipe", "new", "most_seen"), "pipes/most_seen.sql is there already")
+    assert_error(author("pipe", "new", "most_seen"), "pipes/most_seen.sql is there already")
     for name in ("Best Sellers", "../x", "", "a" + "\0"):
         with pytest.raises(Unusable, match="cannot be the name of a pipe"):
             draft(home, name, "")
 
 
-def test_a_pipe_can_begin_as_a_copy(author: Callable[..., Ran], home: Path) -> None:
+def test_a_pipe_can_begin_as_a_copy(author: Callable[..., CompletedRun], home: Path) -> None:
     assert author("pipe", "new", "hot", "--like", "trending").status == 0
     assert (home / "pipes" / "hot.sql").read_text() == (home / "pipes" / "trending.sql").read_text()
     assert (home / "tests/pipes/hot.yaml").read_text() == (home / "tests/pipes/trending.yaml").read_text()
@@ -83,7 +83,7 @@ def test_a_pipe_can_begin_as_a_copy(author: Callable[..., Ran], home: Path) -> N
     assert not (home / "pipes" / "cold.sql").exists()
 
 
-def test_findings_are_for_programs_too(author: Callable[..., Ran], home: Path) -> None:
+def test_findings_are_for_programs_too(author: Callable[..., CompletedRun], home: Path) -> None:
     (home / "pipes" / "spoilt.sql").write_text("-- X.\nselect item_id\nfrom items\nwhere now() > 0\nlimit 1\n")
     ran = author("pipe", "check", "spoilt", "trending", "--json")
     (home / "pipes" / "spoilt.sql").unlink()
@@ -96,7 +96,7 @@ def test_findings_are_for_programs_too(author: Callable[..., Ran], home: Path) -
     assert trending == {"pipe": "trending", "ok": True, "findings": []}
 
 
-def test_a_text_is_laid_out_and_its_header_stays(run: Run, author: Callable[..., Ran], home: Path) -> None:
+def test_a_text_is_laid_out_and_its_header_stays(run: Run, author: Callable[..., CompletedRun], home: Path) -> None:
     header = f"-- A long sentence{' that goes on' * 12}.\n--\n-- :limit   UInt16=10(1..9)  how  many\n"
     path = home / "pipes" / "untidy.sql"
     path.write_text(header + "SELECT item_id FROM items\n\n\nORDER BY item_id LIMIT {{limit}}\n")
@@ -111,11 +111,13 @@ def test_a_text_is_laid_out_and_its_header_stays(run: Run, author: Callable[...,
     assert ran.out.startswith("pipes/untidy.sql: cannot be laid out: ")
     path.write_text(header + "select 1\n")
     missing = "import sys; sys.modules['sqlfmt.api'] = None; from alsobought.cli.main import main; main()"
-    told(Run(run.settings, ("-c", missing))("pipe", "fmt"), "sqlfmt is not installed", "pip install 'alsobought[edit]'")
+    assert_error(
+        Run(run.settings, ("-c", missing))("pipe", "fmt"), "sqlfmt is not installed", "pip install 'alsobought[edit]'"
+    )
     path.unlink()
 
 
-def test_a_pipe_is_shown_with_what_feeds_it(author: Callable[..., Ran]) -> None:
+def test_a_pipe_is_shown_with_what_feeds_it(author: Callable[..., CompletedRun]) -> None:
     shown = author("pipe", "show", "also_bought").out
     for line in (
         r"^also_bought +version [0-9a-f]{12}$",
@@ -136,7 +138,7 @@ def test_a_pipe_is_shown_with_what_feeds_it(author: Callable[..., Ran]) -> None:
         "fed_by": ["catalogue.title", "co_baskets.other_item_key"],
     }
     assert "{category:String}" in author("pipe", "show", "also_bought", "--sql").out
-    told(author("pipe", "show", "nope"), "no pipe called 'nope'")
+    assert_error(author("pipe", "show", "nope"), "no pipe called 'nope'")
 
 
 def test_an_answer_comes_in_the_format_that_is_asked_for(run: Run) -> None:
@@ -174,11 +176,11 @@ def test_what_a_question_reads_is_explained(run: Run, home: Path) -> None:
     assert {(one["table"], one["rows"], one["granules"]["of"]) for one in twice} == {("events", None, 1)}
     assert facts["tables"][0]["rows"] == {"read": 600, "of": 600}
     assert facts["statistics"]["rows_read"] == 600
-    told(run("pipe", "explain", "also_bought"), "item_id: missing")
+    assert_error(run("pipe", "explain", "also_bought"), "item_id: missing")
 
 
 def test_a_failing_case_is_shown_as_two_tables_and_its_answer_can_be_written(
-    author: Callable[..., Ran], home: Path
+    author: Callable[..., CompletedRun], home: Path
 ) -> None:
     cases = home / "tests" / "pipes" / "also_bought.yaml"
     cases.write_text(
@@ -215,7 +217,9 @@ def test_a_failing_case_is_shown_as_two_tables_and_its_answer_can_be_written(
     cases.unlink()
 
 
-def test_a_pipe_without_a_header_is_in_the_list_with_what_is_wrong(author: Callable[..., Ran], home: Path) -> None:
+def test_a_pipe_without_a_header_is_in_the_list_with_what_is_wrong(
+    author: Callable[..., CompletedRun], home: Path
+) -> None:
     (home / "pipes" / "spoilt.sql").write_text("select item_id from items order by item_id limit 1\n")
     listed = {row["pipe"]: row for row in json.loads(author("pipe", "ls", "--json").out)}
     (home / "pipes" / "spoilt.sql").unlink()

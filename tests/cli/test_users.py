@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.process import Run, running, serving, told, write
+from tests.support.process import Run, assert_error, running, serving, write
 from tests.support.web import VIEW
 
 
@@ -58,14 +58,16 @@ def test_beside_a_running_service_it_is_the_service_that_forgets(run: Run) -> No
         assert len(json.loads(run("export", "bruno").out)["events"]) == 1
         assert service.ask("/users/merge", {"guest_id": "bruno", "user_id": "cleo"})[1]["events"] == 1
         assert run("export", "bruno").status == 1
-        told(run("forget", "bruno"), "'bruno' was merged into 'cleo'", "Forget that one")
+        assert_error(run("forget", "bruno"), "'bruno' was merged into 'cleo'", "Forget that one")
         assert run("check").status == 0
 
 
 def test_what_cannot_be_done_is_one_sentence(run: Run, tmp_path: Path) -> None:
-    told(run("forget"), "there is no user to forget", "alsobought forget ada")
-    told(run("forget", "ada", "--verify", "x"), "there is no user to forget")
-    told(run("forget", "--verify", tmp_path / "none"), "none cannot be read", "Give what `alsobought forget` printed")
+    assert_error(run("forget"), "there is no user to forget", "alsobought forget ada")
+    assert_error(run("forget", "ada", "--verify", "x"), "there is no user to forget")
+    assert_error(
+        run("forget", "--verify", tmp_path / "none"), "none cannot be read", "Give what `alsobought forget` printed"
+    )
     elsewhere = str(tmp_path / "elsewhere")
-    told(run("forget", "ada", ALSOBOUGHT_DATA=elsewhere), f"there is no warehouse in {elsewhere}")
+    assert_error(run("forget", "ada", ALSOBOUGHT_DATA=elsewhere), f"there is no warehouse in {elsewhere}")
     assert not Path(elsewhere).exists()

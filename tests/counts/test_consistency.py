@@ -21,7 +21,7 @@ from alsobought.service.service import Service
 from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
-from tests.support.process import Run, running, serving, told, write
+from tests.support.process import Run, assert_error, running, serving, write
 from tests.support.project import ROOT
 
 CHECKS = ROOT / "sql" / "checks"
@@ -433,8 +433,8 @@ def test_the_command_tells_and_its_status_says_whether_all_is_right(run: Run) ->
     ran = run("check", "--sample", "50%")
     assert (ran.status, ran.err) == (0, "")
     assert "50.00% of the keys" in ran.out
-    told(run("check", "--table", "co_basket"), "no count table 'co_basket'. Did you mean co_baskets?")
-    told(run("check", "--sample", "half"), "'half' is no sample")
+    assert_error(run("check", "--table", "co_basket"), "no count table 'co_basket'. Did you mean co_baskets?")
+    assert_error(run("check", "--sample", "half"), "'half' is no sample")
 
 
 def test_beside_a_running_service_a_plant_is_found_and_the_command_that_mends_it_is_named(run: Run) -> None:

@@ -25,7 +25,7 @@ from alsobought.writer.recovery import recover
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
 from tests.support.engines import Engine, drop
-from tests.support.fold import ALL, Happened, fold, tables
+from tests.support.fold import ALL, StoredEvent, fold, tables
 from tests.support.project import ROOT
 
 CHECKS = ROOT / "sql" / "checks"
@@ -118,9 +118,9 @@ def rebuilt(shop: Service, *names: str, since: str = "") -> list[Rebuilt]:
     return [rebuild(shop, one, lambda *_: nullcontext(lambda _: None)) for one in wanted]
 
 
-def _happened(event: Event) -> Happened:
+def _happened(event: Event) -> StoredEvent:
     assert isinstance(event.timestamp, datetime)
-    return Happened(
+    return StoredEvent(
         event.event_type,
         event.user_id,
         event.item_id,

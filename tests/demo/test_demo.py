@@ -21,7 +21,7 @@ import pytest
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.demo import journey, toyshop
 from alsobought.service.service import Service
-from alsobought.storage.ledger import resume_at
+from alsobought.storage.ledger import resume_offset
 from alsobought.writer.submission import Submission
 from tests.support.process import free_port
 from tests.support.project import ROOT
@@ -140,7 +140,7 @@ def test_the_year_ends_this_week_and_keeps_its_weekdays() -> None:
 
 
 def test_a_load_that_begins_begins_with_the_first_event(shop: Service) -> None:
-    assert resume_at(shop.warehouse, "journey") == 0
+    assert resume_offset(shop.warehouse, "journey") == 0
 
 
 @pytest.mark.embedded  # that counts are right on a server many others say

@@ -20,11 +20,11 @@ from alsobought.diagnostics.doctor import examine
 from alsobought.diagnostics.findings import Finding, apart, in_own_process
 from alsobought.service.service import Service
 from alsobought.settings import Settings
+from alsobought.storage.engine_settings import WRITE_SETTINGS
 from alsobought.storage.folder_lock import HOLDER
-from alsobought.storage.warehouse import WRITE_SETTINGS
 from tests.support.brokers import Broker
 from tests.support.kafka import Topics
-from tests.support.process import Ran, running, write
+from tests.support.process import CompletedRun, running, write
 from tests.support.project import project_folder
 from tests.support.web import VIEW
 
@@ -64,7 +64,7 @@ def outside(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Finding]
     return outside
 
 
-def findings(ran: Ran) -> dict[str, list[Finding]]:
+def findings(ran: CompletedRun) -> dict[str, list[Finding]]:
     """What was found, by matter."""
     found: dict[str, list[Finding]] = {}
     for one in json.loads(ran.out):
@@ -74,7 +74,7 @@ def findings(ran: Ran) -> dict[str, list[Finding]]:
     return found
 
 
-def states(ran: Ran) -> dict[str, set[str]]:
+def states(ran: CompletedRun) -> dict[str, set[str]]:
     return {matter: {one.state for one in found} for matter, found in findings(ran).items()}
 
 
@@ -173,7 +173,7 @@ def test_a_disk_that_is_nearly_full_and_one_that_cannot_be_written_are_told(
     assert outside(tmp_path / "data", MIN_FREE_BYTES=free // 2)["disk"].state == "warning"
     tmp_path.chmod(0o555)
     try:
-        found = findings(running(tmp_path / "data").weak("doctor", "--json"))
+        found = findings(running(tmp_path / "data").unprivileged("doctor", "--json"))
     finally:
         tmp_path.chmod(0o755)
     assert (found["disk"][0].state, found["disk"][0].advice) == ("fault", "Set ALSOBOUGHT_DATA")
@@ -228,14 +228,14 @@ def test_kafka_is_asked_for_its_topics_and_the_warehouse_for_what_it_read(
         return found.state, found.found
 
     assert "lacks a topic" in said(**topics.settings)[1]
-    topics.make()
+    topics.create()
     assert said(**topics.settings) == ("ok", f"all of {kafka.address} is read")
     topics.send(VIEW)
     lines = running(data, **topics.environment)("doctor").out.splitlines()
     assert [line.split(maxsplit=2) for line in lines if " kafka " in line] == [
         ["ok", "kafka", f"1 messages wait at {kafka.address}"]
     ]
-    monkeypatch.setattr("alsobought.kafka.client.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("alsobought.kafka.client.REQUEST_SECONDS", 0.5)
     state, found = said(kafka="127.0.0.1:1")
     assert state == "fault"
     assert "Kafka at 127.0.0.1:1 does not answer" in found

@@ -1,6 +1,6 @@
-"""kill -9 of a migration at every step: the next run finishes, and what it made is what an undisturbed run makes.
+"""kill -9 of a migration at every step: the next run completes, with the schema of a run that was not killed.
 
-One folder is killed again and again: each run gets a step further than the one before.
+Runs on one folder are killed again and again, each a step further than the one before.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXTS = {
 }
 SCHEMA = """
 from alsobought.settings import from_environment
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 warehouse = open_warehouse(from_environment())
 sql = "select create_table_query from system.tables where database = 'alsobought' order by name"
 print(warehouse.trusted_rows(sql).data)
@@ -36,7 +36,7 @@ warehouse.close()
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A project with a migration of every kind."""
+    """A project with a migration of each kind."""
     folder = tmp_path / "home" / "migrations"
     folder.mkdir(parents=True)
     for name, text in TEXTS.items():
@@ -44,19 +44,19 @@ def home(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def killed(run: Run, point: str) -> None:
+def kill_at(run: Run, point: str) -> None:
     assert run("migrate", "up", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL, point
 
 
-def clean(folder: Path, home: Path = ROOT) -> str:
-    """The schema after an undisturbed run."""
+def clean_schema(folder: Path, home: Path = ROOT) -> str:
+    """The schema after a run that was not killed."""
     run = running(folder).at(home)
     assert run("migrate", "up").status == 0
     return run.python(SCHEMA)
 
 
-def finished(run: Run, number: int) -> str:
-    """The schema after the last run, which found nothing applied twice and left nothing undone."""
+def completed_schema(run: Run, number: int) -> str:
+    """The schema after the last run, which applied nothing twice and left nothing pending."""
     ran = run("migrate", "up")
     assert (ran.status, ran.err) == (0, "")
     states = [line.split()[0] for line in run("migrate", "status").out.splitlines()]
@@ -66,18 +66,18 @@ def finished(run: Run, number: int) -> str:
 
 
 @pytest.mark.thorough
-def test_after_a_kill_at_every_step_of_every_kind_the_schema_is_that_of_a_clean_run(home: Path, tmp_path: Path) -> None:
+def test_the_schema_after_a_kill_at_every_step_is_that_of_a_clean_run(home: Path, tmp_path: Path) -> None:
     run = running(tmp_path / "killed").at(home)
-    killed(run, "migrate.journal")
+    kill_at(run, "migrate.journal")
     for _ in TEXTS:
         for point in STEPS:
-            killed(run, point)
-    assert finished(run, len(TEXTS)) == clean(tmp_path / "clean", home)
+            kill_at(run, point)
+    assert completed_schema(run, len(TEXTS)) == clean_schema(tmp_path / "clean", home)
 
 
-def test_after_kills_here_and_there_the_project_s_own_schema_is_that_of_a_clean_run(tmp_path: Path) -> None:
+def test_the_schema_of_the_project_after_some_kills_is_that_of_a_clean_run(tmp_path: Path) -> None:
     number = len(list((ROOT / "migrations").glob("*.sql")))
     run = running(tmp_path / "killed")
     for point in ("migrate.ran:3", "migrate.applied:5", f"migrate.started:{number - 9}"):
-        killed(run, point)
-    assert finished(run, number) == clean(tmp_path / "clean")
+        kill_at(run, point)
+    assert completed_schema(run, number) == clean_schema(tmp_path / "clean")

@@ -1,4 +1,4 @@
-"""kill -9 while a user is forgotten or merged, at every step, and again while the next start ends it: every table is right."""
+"""kill -9 while a user is erased or merged, at every step, and while the next start completes it: every table is right."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.project import ROOT
 
 TABLES = sorted(path.stem for path in (ROOT / "sql" / "checks").glob("*.sql"))
 POINTS = ["begun", "noted", *TABLES, "moved", "deleted", "ended"]
-FEW = {"forget": ["deleted"], "merge": ["order_items"]}
+FAST_POINTS = {"forget": ["deleted"], "merge": ["order_items"]}
 CHILD = """
 import json, random, sys
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from alsobought.events import Event
 from alsobought.writer.submission import Submission
 from alsobought.settings import Settings
 from alsobought.service.service import open_service
+from tests.support.project import ROOT
 
 dsn, seed, change = sys.argv[1], int(sys.argv[2]), json.loads(sys.argv[3])
 shop = open_service(Settings(dsn=dsn, batch_seconds=0.001))
@@ -55,32 +56,36 @@ print(json.dumps({"users": users, "wrong": wrong, "left": left}))
 
 
 def child(dsn: str, seed: int, change: list[str], point: str = "") -> dict[str, Any]:
-    """What it found at its end; nothing if it was killed."""
+    """Its report; empty if it was killed."""
     environment = {**os.environ, VARIABLE: point} if point else dict(os.environ)
     command = [sys.executable, "-c", CHILD, dsn, str(seed), json.dumps(change)]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode in ((-9,) if point and change else (0, -9) if point else (0,)), ran.stderr[-2000:]
-    found: dict[str, Any] = json.loads(ran.stdout) if ran.returncode == 0 else {}
-    return found
+    report: dict[str, Any] = json.loads(ran.stdout) if ran.returncode == 0 else {}
+    return report
 
 
 @pytest.mark.parametrize(
     ("kind", "points"),
     [
-        ("forget", FEW["forget"]),
-        ("merge", FEW["merge"]),
+        ("forget", FAST_POINTS["forget"]),
+        ("merge", FAST_POINTS["merge"]),
         pytest.param("forget", POINTS, marks=pytest.mark.thorough, id="forget-all"),
         pytest.param("merge", POINTS, marks=pytest.mark.thorough, id="merge-all"),
     ],
 )
-def test_killed_at_any_step_a_rewrite_is_ended_by_the_next_start(tmp_path: Path, kind: str, points: list[str]) -> None:
+def test_a_rewrite_killed_at_any_step_is_completed_by_the_next_start(
+    tmp_path: Path, kind: str, points: list[str]
+) -> None:
     dsn = f"chdb://{tmp_path}/shop"
     events = 0
     for seed, point in enumerate(points, 1):
         change = [kind, f"guest{seed}", *(["bruno"] if kind == "merge" else [])]
         child(dsn, seed, change, f"rewrite.{point}")
-        child(dsn, 0, [], f"rewrite.{point}")  # the start that ends it is killed there, too, if it comes there
-        found = child(dsn, 0, [])
+        child(
+            dsn, 0, [], f"rewrite.{point}"
+        )  # the start that completes it is killed at the same point, if it reaches it
+        report = child(dsn, 0, [])
         events += 120
-        assert (found["wrong"], found["left"], sorted(found["users"])) == ({}, 0, ["bruno", "cleo"]), point
-        assert (sum(found["users"].values()) == events) == (kind == "merge"), point
+        assert (report["wrong"], report["left"], sorted(report["users"])) == ({}, 0, ["bruno", "cleo"]), point
+        assert (sum(report["users"].values()) == events) == (kind == "merge"), point

@@ -16,7 +16,8 @@ from alsobought.migrations.cluster import on_cluster
 from alsobought.migrations.files import Migration, migrations, tables
 from alsobought.migrations.statement import read_statement
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.warehouse import Warehouse
 from tests.support.project import ROOT
 
 GOLDEN = ROOT / "tests" / "migrations" / "cluster"

@@ -14,7 +14,8 @@ from alsobought.migrations.files import migrations
 from alsobought.migrations.runner import up
 from alsobought.migrations.statement import COMMANDS, REFUSED, read_statement, repeatable
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.warehouse import Warehouse
 from tests.support.project import ROOT
 
 CREATE = "create table {{ database }}.one (x UInt8) engine = MergeTree order by x"

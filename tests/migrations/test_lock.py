@@ -14,7 +14,8 @@ import pytest
 
 from alsobought.errors import MigrationFault
 from alsobought.migrations import lock
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.warehouse import Warehouse
 from tests.support.engines import Engine
 
 _numbers = itertools.count()

@@ -12,7 +12,8 @@ import pytest
 from alsobought.errors import MigrationFault, WarehouseFault
 from alsobought.migrations import journal, lock
 from alsobought.migrations.runner import plan, status, up
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.warehouse import Warehouse
 from tests.support.engines import Engine
 
 _numbers = itertools.count()

@@ -19,7 +19,8 @@ from alsobought.pipe_diff.people import People, names_a_person
 from alsobought.pipe_diff.report import Report, Thresholds, missed, ratio
 from alsobought.pipe_diff.requests import Request, read_requests, recorded, write_requests
 from alsobought.service.service import Service
-from alsobought.storage.warehouse import Rows, Warehouse
+from alsobought.storage.results import Rows
+from alsobought.storage.warehouse import Reader
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
 from tests.conftest import NOON
@@ -95,7 +96,7 @@ def sides(shop: Service, tmp_path: Path) -> Sides:
     return made
 
 
-def asked(shop: Service, both: tuple[Side, Side], *requests: Request, warehouse: Warehouse | None = None) -> list[Pair]:
+def asked(shop: Service, both: tuple[Side, Side], *requests: Request, warehouse: Reader | None = None) -> list[Pair]:
     pipe = both[0].pipe or both[1].pipe
     assert pipe
     return replay(*both, warehouse or shop.warehouse, pipe.name, requests, NOON, lambda _: None)
@@ -224,11 +225,11 @@ def test_a_parameter_that_one_side_does_not_know_is_left_out_and_counted(shop: S
     assert (unknown(pairs, both[0]), unknown(pairs, both[1])) == ({"most": 1}, {"top": 1})
 
 
-class Moving(Warehouse):
+class Moving(Reader):
     """Each of the first so many reads finds something that the one before it did not."""
 
-    def __init__(self, inner: Warehouse, times: int) -> None:
-        self.dsn, self.database, self._inner = inner.dsn, inner.database, inner
+    def __init__(self, inner: Reader, times: int) -> None:
+        self._inner = inner
         self._reads, self._times = 0, times
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:

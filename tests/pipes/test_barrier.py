@@ -15,7 +15,9 @@ import pytest
 
 from alsobought.errors import WarehouseFault
 from alsobought.service.service import Service
-from alsobought.storage.warehouse import Limits, Warehouse
+from alsobought.storage.clickhouse import ClickHouseWarehouse
+from alsobought.storage.engine_settings import Limits
+from alsobought.storage.warehouse import Warehouse
 from tests.support.process import free_port
 from tests.support.project import ROOT
 
@@ -101,7 +103,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def warehouse(server: str) -> Iterator[Warehouse]:
     """What the app opens there: it writes as one user, and asks pipes as the other."""
     dsns = f"http://alsobought:writes@{server}", f"http://alsobought_reader:reads@{server}"
-    opened = Warehouse(dsns[0], "alsobought", Limits(), 0, dsns[1])
+    opened = ClickHouseWarehouse(dsns[0], "alsobought", Limits(), 0, dsns[1])
     opened.command("create database if not exists alsobought")
     opened.command("create database if not exists other")
     opened.command("create table alsobought.items (item_id String) engine = MergeTree order by item_id")

@@ -23,7 +23,7 @@ from alsobought.events import Event
 from alsobought.privacy.erasure import Receipt, Verified, verify
 from alsobought.privacy.export import export
 from alsobought.service.service import Service
-from alsobought.storage.retention import MARGIN, horizon, keep
+from alsobought.storage.retention import MARGIN, apply_retention, horizon
 from alsobought.web.factory import create_app
 from alsobought.writer.recovery import recover
 from alsobought.writer.submission import Submission, utc_now
@@ -31,7 +31,7 @@ from alsobought.writer.writer import Writer
 from tests.counts.test_invariant import CHECKS, START, _checked, _happened, events, rebuilt
 from tests.support.engines import Engine, drop
 from tests.support.fold import fold, tables
-from tests.support.web import AWKWARD, VIEW, error_of, stored, wrong
+from tests.support.web import AWKWARD, VIEW, error_of, stored, wrong_tables
 
 FORGOTTEN_AT = START + timedelta(minutes=150)
 
@@ -156,7 +156,7 @@ def test_what_a_guest_did_and_what_still_comes_of_the_guest_is_the_accounts(shop
     assert set(shown(client, "ada")) == {"mug", "tea", "pot"}
     again = client.post("/users/merge", json={"guest_id": "s9", "user_id": "ada"})
     assert (again.status_code, json.loads(again.text)["events"]) == (200, 0)
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def shown(client: FlaskClient, user: str) -> list[str]:
@@ -175,7 +175,7 @@ def test_an_account_that_is_merged_takes_its_guests_along_and_goes_with_them(sho
     shop.do("forget", "new")
     send(shop, *({**VIEW, "user_id": user, "timestamp": BEFORE} for user in ("s1", "s2", "old", "new")))
     assert stored(shop, "user_id") == []
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_awkward_names_are_forgotten_and_merged_like_all_others(shop: Service) -
     for name in names[3:]:
         assert shop.do("merge", name, AWKWARD)["events"] == 1
     assert sorted(set(stored(shop, "user_id"))) == sorted([AWKWARD, "ada"])
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_a_receipt_says_what_went_and_is_proved_again(shop: Service) -> None:
@@ -268,7 +268,7 @@ def test_nothing_from_before_is_stored_again_into_tables_that_have_changed_since
     shop.do("forget", "ada")
     recover(shop.warehouse)
     assert stored(shop, "user_id") == ["bruno"]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_events_without_a_zone_of_a_forgotten_user_are_in_utc(shop: Service) -> None:
@@ -315,7 +315,7 @@ def test_events_expire_by_setting_and_what_an_earlier_setting_let_go_is_remember
     assert horizon(shop.warehouse, shop.settings, START) == micros(START - timedelta(days=10) + MARGIN)
     now = START + timedelta(days=3)
     settings = msgspec.structs.replace(shop.settings, event_retention_days=0)
-    assert keep(shop.warehouse, settings, now, shop.writer.take_seq())
+    assert apply_retention(shop.warehouse, settings, now, shop.writer.take_seq())
     assert "TTL" not in made(shop)
     assert horizon(shop.warehouse, settings, now + timedelta(days=90)) == micros(now - timedelta(days=10) + MARGIN)
 

@@ -16,6 +16,9 @@ ENGINES = ("chdb", "clickhouse_connect")
 PURE = [
     "alsobought.errors",
     "alsobought.events",
+    "alsobought.storage.sql_text",
+    "alsobought.writer.batching",
+    "alsobought.writer.rows",
     *(f"alsobought.migrations.{name}" for name in ("cluster", "files", "statement")),
     *(f"alsobought.pipe_diff.{name}" for name in ("markdown", "overlap", "report", "words")),
     *(

@@ -225,7 +225,7 @@ def test_the_count_table_of_the_tutorial_is_made_counts_and_is_checked(tmp_path:
     run.python(
         """
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment())
         warehouse.command("insert into alsobought.item_sales values ('tea', today(), 1, 1, 1)")
         warehouse.close()

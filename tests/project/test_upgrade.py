@@ -23,7 +23,7 @@ from alsobought.project.package_files import own_project, package_files
 from alsobought.project.patterns import project_files
 from alsobought.project.upgrade import difference, planned, started, upgrade
 from alsobought.settings import Settings
-from tests.support.process import Run, running, told
+from tests.support.process import Run, assert_error, running
 from tests.support.project import ROOT, project_folder
 
 OLD = "-- An older text.\nselect 1\n"
@@ -107,8 +107,8 @@ def test_init_refuses_a_folder_with_files_and_a_project(tmp_path: Path, shop: Pa
     run = running(tmp_path / "data")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").touch()
-    told(run("init", "full"), "full is not empty: it holds letter.txt", "new folder")
-    told(run("init", shop), "is a project already", "alsobought upgrade")
+    assert_error(run("init", "full"), "full is not empty: it holds letter.txt", "new folder")
+    assert_error(run("init", shop), "is a project already", "alsobought upgrade")
     (tmp_path / "fresh" / ".git").mkdir(parents=True)
     assert run("init", "fresh").status == 0
 
@@ -166,19 +166,21 @@ def test_what_the_shop_changed_stays_and_is_shown(shop: Path, run: Run) -> None:
     ran = run("upgrade")
     assert ran.status == 0
     assert "updated pipes/popular.sql" in ran.out
-    assert re.search(r"^yours pipes/trending.sql stays .*; the package has a newer one$", ran.out, re.M)
+    assert re.search(r"^yours pipes/trending.sql stays .*, which is newer now\)$", ran.out, re.M)
     assert re.search(r"^    \+-- Our own\.$", ran.out, re.M)
     copy = f"cp {package_files()['pipes/trending.sql']} pipes/trending.sql"
     assert copy in ran.out
     assert re.search(r"^yours sql/rules.csv stays", ran.out, re.M)
     assert re.search(
-        r"^yours pipes/also_bought.sql stays \(1 lines more, 0 less\); the package has none newer$", ran.out, re.M
+        r"^yours pipes/also_bought.sql stays \(\+1 -0 lines against the package's, which is as it was\)$",
+        ran.out,
+        re.M,
     )
     assert (shop / "pipes" / "trending.sql").read_text() == ours
     assert (shop / "sql" / "rules.csv").read_text() == "ours\n"
     again = run("upgrade")
     assert "Nothing to do" in again.out
-    assert re.search(r"^yours pipes/trending.sql stays .*; the package has none newer$", again.out, re.M)
+    assert re.search(r"^yours pipes/trending.sql stays .*, which is as it was\)$", again.out, re.M)
 
 
 def test_a_file_of_the_shop_with_the_name_of_a_new_one_stays(shop: Path) -> None:
@@ -235,14 +237,14 @@ def test_a_project_made_by_hand_is_taken_over(tmp_path: Path) -> None:
 
 def test_upgrade_refuses_what_is_no_project_the_checkout_and_an_older_package(tmp_path: Path, shop: Path) -> None:
     run = running(tmp_path / "data")
-    told(run.at(tmp_path)("upgrade"), "is no project", "alsobought init")
-    told(run.at(ROOT)("upgrade"), "is the checkout", "git pull")
+    assert_error(run.at(tmp_path)("upgrade"), "is no project", "alsobought init")
+    assert_error(run.at(ROOT)("upgrade"), "is the checkout", "git pull")
     manifest = noted(shop)
     manifest.version = "99.1"
     write_manifest(shop, manifest)
-    told(run.at(shop)("upgrade"), "the project is of 99.1, and this package is", "as new as the project")
+    assert_error(run.at(shop)("upgrade"), "the project is of 99.1, and this package is", "as new as the project")
     (shop / FILE).write_text("{")
-    told(run.at(shop)("upgrade"), f"{FILE} cannot be read", "git checkout")
+    assert_error(run.at(shop)("upgrade"), f"{FILE} cannot be read", "git checkout")
 
 
 # Migrations
@@ -276,7 +278,7 @@ def test_a_table_of_the_shop_with_the_name_of_a_new_one_is_told_before_anything_
     (shop / "migrations" / f"{NEWEST.name[:4]}_ours.sql").write_text(
         f"-- Ours.\ncreate table {{{{ database }}}}.{view} (x UInt8) engine = MergeTree order by x\n"
     )
-    told(run("upgrade"), f"creates {view}", "_ours does")
+    assert_error(run("upgrade"), f"creates {view}", "_ours does")
     assert not (shop / "pipes" / "swing.sql").exists()
 
 
@@ -290,9 +292,9 @@ def test_an_applied_migration_that_differs_is_an_error(shop: Path, run: Run) -> 
     assert run("migrate", "up").status == 0
     (shop / name).write_text(text.replace("--", "-- Ours:", 1))
     for words in (["upgrade"], ["upgrade", "--dry-run"]):
-        told(run(*words), f"{name} is applied, and differs from the package's", "diff ")
+        assert_error(run(*words), f"{name} is applied, and differs from the package's", "diff ")
     make_older(shop, name)
-    told(run("upgrade"), f"{name} is applied")
+    assert_error(run("upgrade"), f"{name} is applied")
     assert not (shop / "pipes" / "swing.sql").exists()
 
 

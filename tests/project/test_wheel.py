@@ -27,7 +27,7 @@ import pytest
 
 from alsobought.project.manifest import read_manifest, write_manifest
 from alsobought.project.patterns import project_files
-from tests.support.process import Ran, free_port, told
+from tests.support.process import CompletedRun, assert_error, free_port
 from tests.support.project import PROJECT, ROOT
 
 SOURCES = ("app", *PROJECT, "tests/pipes", "pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in")
@@ -46,7 +46,7 @@ class Installed:
         path = f"{self.environment / 'bin'}:/usr/bin:/bin"
         return {**given, "HOME": str(self.home), "PATH": path, "COLUMNS": "200", "PYTHONUNBUFFERED": "1", **settings}
 
-    def __call__(self, *words: str, at: Path, **settings: str) -> Ran:
+    def __call__(self, *words: str, at: Path, **settings: str) -> CompletedRun:
         done = subprocess.run(
             [self.environment / "bin" / "alsobought", *words],
             capture_output=True,
@@ -56,7 +56,7 @@ class Installed:
             env=self.variables(**settings),
             cwd=at,
         )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return CompletedRun(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
     def serving(self, *words: str, at: Path) -> Iterator[str]:
@@ -184,7 +184,7 @@ def test_the_demo_needs_an_empty_folder_only(installed: Installed) -> None:
         assert asked(f"{url}/pipes/popular?limit=3")["rows"] == 3
     assert [path.name for path in empty.iterdir()] == ["data"]
     for words in (["pipe", "new", "loved"], ["pipe", "fmt"], ["migrate", "new", "x"], ["serve", "--edit"], ["upgrade"]):
-        told(installed(*words, at=empty), "the files of the installed package", "alsobought init")
+        assert_error(installed(*words, at=empty), "the files of the installed package", "alsobought init")
 
 
 def test_an_older_project_is_brought_up_to_the_package(installed: Installed) -> None:

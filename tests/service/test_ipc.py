@@ -19,9 +19,9 @@ from alsobought.service.ipc_client import IpcClient, RemoteWarehouse, RemoteWrit
 from alsobought.service.ipc_protocol import SOCKET
 from alsobought.service.ipc_server import IpcServer
 from alsobought.service.service import Service
-from alsobought.storage.folder_lock import held_by
+from alsobought.storage.folder_lock import holder_of
 from alsobought.writer.submission import Submission
-from tests.support.process import Run, ServedProcess, running, serving, told, write
+from tests.support.process import Run, ServedProcess, assert_error, running, serving, write
 from tests.support.web import VIEW
 
 
@@ -63,8 +63,8 @@ def test_what_is_loaded_beside_the_service_drops_its_kept_answers_and_a_fault_is
     assert len(service.ask(path)[1]["data"]) == 1
     run("load", "events", write(tmp_path / "more.ndjson", order | {"item_id": "mug"}))
     assert len(service.ask(path)[1]["data"]) == 2
-    told(run("pipe", "run", "also_bought"), "item_id")
-    told(run("pipe", "run", "also_bough", "item_id=tea"), "also_bought")
+    assert_error(run("pipe", "run", "also_bought"), "item_id")
+    assert_error(run("pipe", "run", "also_bough", "item_id=tea"), "also_bought")
 
 
 def test_a_socket_that_a_kill_left_behind_disturbs_nobody(run: Run) -> None:
@@ -72,8 +72,8 @@ def test_a_socket_that_a_kill_left_behind_disturbs_nobody(run: Run) -> None:
     with serving(run) as service:
         service.ask("/events?wait=true", VIEW)
         service.process.kill()
-        os.kill(int(held_by(folder)), signal.SIGKILL)  # the one under it, before it sees that
-        while held_by(folder):
+        os.kill(int(holder_of(folder)), signal.SIGKILL)  # the one under it, before it sees that
+        while holder_of(folder):
             time.sleep(0.01)
     assert (folder / SOCKET).exists()
     assert "tea" in run("pipe", "run", "recently_viewed", "user_id=u").out

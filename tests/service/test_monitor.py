@@ -61,10 +61,11 @@ def test_offsets_that_nobody_read_are_an_alarm_in_the_metrics_too(make_shop: Cal
     shop.warehouse.insert("ingest_ranges", lines.encode())
     with watching(shop) as watch:
         watch.look()
-        assert watch.alarms == ["events/2: 5 offsets from 20 on were left out"]
+        assert watch.alarms == ["events/2: 5 offsets from 20 on were skipped"]
         page = create_app(shop, watch).test_client().get("/metrics").text
     assert "alsobought_alarms 1.0" in page
-    assert 'alsobought_kafka_messages_total{outcome="stored"} 25.0' in page
+    assert 'alsobought_kafka_messages_consumed_total{outcome="stored"} 25.0' in page
+    assert 'alsobought_kafka_messages_total{outcome="stored"} 25.0' in page, "the deprecated name"
     assert "alsobought_dead_letters 0.0" in page
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engines import front
-from tests.support.process import Run, running, serving, told, write
+from tests.support.engines import http_server
+from tests.support.process import Run, assert_error, running, serving, write
 from tests.support.web import VIEW
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with front() as dsn:
+    with http_server() as dsn:
         yield dsn
 
 
@@ -26,7 +26,7 @@ def run(server: str, tmp_path: Path, request: pytest.FixtureRequest) -> Run:
 
 
 def test_a_server_is_migrated_first_and_the_service_says_so(run: Run) -> None:
-    told(run("serve"), "migrations are not applied", "alsobought migrate up")
+    assert_error(run("serve"), "migrations are not applied", "alsobought migrate up")
     assert run("migrate", "up").status == 0
     assert "Nothing to do" in run("migrate", "up").out
     with serving(run) as service:
@@ -55,5 +55,5 @@ def test_many_commands_work_while_the_service_runs(run: Run, tmp_path: Path) -> 
 
 def test_a_server_that_is_away_is_one_sentence_without_the_password(run: Run) -> None:
     ran = run("migrate", "status", ALSOBOUGHT_DSN="http://shop:secret@127.0.0.1:1")
-    told(ran, "127.0.0.1:1", "connection refused")
+    assert_error(ran, "127.0.0.1:1", "connection refused")
     assert "secret" not in ran.err

@@ -376,7 +376,7 @@ def test_requests_that_wait_for_the_writer_take_no_room_from_events(make_shop: C
 def test_an_errand_between_two_batches_leaves_the_catalogue_fresh(
     shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alsobought.storage.catalogue.SECONDS", 60.0)  # no other reason to read it again
+    monkeypatch.setattr("alsobought.storage.catalogue.RELOAD_SECONDS", 60.0)  # no other reason to read it again
     slow = Slow(shop)
     known = shop.writer.submit(Submission([Item(item_id="brand-new", title="New")]))
     behind = shop.writer.run(MaintenanceTask(lambda: None))

@@ -1,7 +1,7 @@
-"""Which engine the tests run on, by `pytest --engine …`; `python -m tests.support.engines` prints those that can be had here.
+"""The engines that tests run on, by `pytest --engine …`; `python -m tests.support.engines` prints those available here.
 
 embedded   chDB in the process of the tests
-http       the HTTP client, against ClickHouse's interface over chDB in a process of its own (tests/support/clickhouse_http.py)
+http       the HTTP client, against ClickHouse's HTTP interface over chDB in its own process (tests/support/clickhouse_http.py)
 server     the HTTP client, against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers
 """
 
@@ -25,44 +25,45 @@ from alsobought.errors import AlsoboughtError
 from alsobought.migrations import runner
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
 from alsobought.writer.submission import utc_now
 from tests.support.process import free_port
 from tests.support.project import ROOT
 
 NAMES = ("embedded", "http", "server")
-GIVEN = os.environ.get("ALSOBOUGHT_TEST_CLICKHOUSE", "")
+SERVER_DSN = os.environ.get("ALSOBOUGHT_TEST_CLICKHOUSE", "")
 TABLES = {"migrations"} | {path.stem for path in (ROOT / "sql" / "schema").glob("*.sql")}
 IMAGE = "clickhouse/clickhouse-server:26.9"
 
 
 @dataclass(frozen=True)
 class Engine:
-    """`databases` are migrated and empty: a test that needs one takes it and gives it back, since migrating takes a second."""
+    """`databases` are migrated and empty. Tests borrow them, since migrating takes a second."""
 
     dsn: str
     databases: list[str] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=itertools.count)
-    session: str = field(default_factory=lambda: f"s{secrets.token_hex(3)}")  # a server may have those of others
+    session: str = field(default_factory=lambda: f"s{secrets.token_hex(3)}")  # a server may be shared by several runs
 
-    def settings(self, database: str, **given: Any) -> Settings:
-        return Settings(**{"dsn": self.dsn, "database": f"{self.session}_{database}", "batch_seconds": 0.001, **given})
+    def settings(self, database: str, **overrides: Any) -> Settings:
+        defaults = {"dsn": self.dsn, "database": f"{self.session}_{database}", "batch_seconds": 0.001}
+        return Settings(**{**defaults, **overrides})
 
-    def shop(self, database: str, clock: Callable[[], datetime] = utc_now, **given: Any) -> Service:
-        """An open shop; on a server its database is migrated first, as an engineer would."""
-        settings = self.settings(database, **given)
+    def shop(self, database: str, clock: Callable[[], datetime] = utc_now, **overrides: Any) -> Service:
+        """An open service; on a server its database is migrated first, as an engineer would."""
+        settings = self.settings(database, **overrides)
         if not settings.dsn.startswith("chdb:"):
-            migrated(settings)
+            migrate(settings)
         return open_service(settings, clock)
 
-    def borrowed(self, clock: Callable[[], datetime], **given: Any) -> Service:
-        """A shop on one of the databases, for `give_back`."""
+    def borrow(self, clock: Callable[[], datetime], **overrides: Any) -> Service:
+        """A service on one of the databases, for `give_back`."""
         if self.databases:
-            return open_service(self.settings(self.databases.pop(), **given), clock)
-        return self.shop(f"lent_{next(self.numbers)}", clock, **given)
+            return open_service(self.settings(self.databases.pop(), **overrides), clock)
+        return self.shop(f"lent_{next(self.numbers)}", clock, **overrides)
 
     def give_back(self, shop: Service) -> None:
-        """Ends a shop and keeps its database, unless the test changed the tables or broke the warehouse."""
+        """Stops a service and keeps its database, unless the test changed the tables or broke the warehouse."""
         shop.stop()
         try:
             empty(shop)
@@ -73,15 +74,15 @@ class Engine:
         shop.warehouse.close()
 
 
-def migrated(settings: Settings) -> None:
-    """Makes the database of these settings, or brings it up to date."""
+def migrate(settings: Settings) -> None:
+    """Creates the database of these settings, or brings it up to date."""
     warehouse = open_warehouse(settings)
     list(runner.up(warehouse, settings.home_folder / "migrations"))
     warehouse.close()
 
 
 def drop(shop: Service) -> None:
-    """Ends a shop and takes its database away."""
+    """Stops a service and drops its database."""
     shop.stop()
     shop.warehouse.command(f"drop database {shop.settings.database}")
     shop.warehouse.close()
@@ -89,26 +90,26 @@ def drop(shop: Service) -> None:
 
 @contextmanager
 def engine(name: str) -> Iterator[Engine]:
-    """The engine of that name, running."""
+    """The engine with this name, running."""
     if name == "embedded":
         import chdb
 
         memory = Engine("chdb://:memory:")
         connect: Callable[[str], Any] = chdb.connect
-        kept = connect(":memory:")  # the memory lives as long as one connection does
+        keeper = connect(":memory:")  # the data lives as long as any connection
         try:
             yield memory
         finally:
-            kept.close()
+            keeper.close()
     elif name == "http":
-        with front() as dsn:
+        with http_server() as dsn:
             yield Engine(dsn)
-    elif GIVEN:
-        given = Engine(GIVEN)
-        yield given
-        warehouse = open_warehouse(given.settings("last"))
-        for database in [*given.databases, "last"]:
-            warehouse.command(f"drop database {given.session}_{database}")
+    elif SERVER_DSN:
+        server_engine = Engine(SERVER_DSN)
+        yield server_engine
+        warehouse = open_warehouse(server_engine.settings("last"))
+        for database in [*server_engine.databases, "last"]:
+            warehouse.command(f"drop database {server_engine.session}_{database}")
         warehouse.close()
     else:
         from testcontainers.clickhouse import ClickHouseContainer
@@ -119,15 +120,15 @@ def engine(name: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def front() -> Iterator[str]:
-    """The DSN of ClickHouse's interface over an empty warehouse, in a process of its own."""
-    with front_process() as (_, dsn):
+def http_server() -> Iterator[str]:
+    """The DSN of ClickHouse's HTTP interface over an empty warehouse, in its own process."""
+    with http_server_process() as (_, dsn):
         yield dsn
 
 
 @contextmanager
-def front_process() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The same with its process, for tests that stop it. A killed one loses everything: it is in memory."""
+def http_server_process() -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The same with its process, for tests that stop it. The data is in memory and lost with the process."""
     port = free_port()
     command = [sys.executable, "-m", "tests.support.clickhouse_http", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
@@ -140,9 +141,9 @@ def front_process() -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
-def why_not(name: str) -> str:
-    """An empty string, or why this engine cannot be had here."""
-    if name != "server" or GIVEN or docker_answers():
+def unavailable_reason(name: str) -> str:
+    """The reason why this engine is not available here, or an empty string."""
+    if name != "server" or SERVER_DSN or docker_answers():
         return ""
     return "Docker does not answer and ALSOBOUGHT_TEST_CLICKHOUSE is not set"
 
@@ -156,8 +157,8 @@ def docker_answers() -> bool:
 
 
 if __name__ == "__main__":
-    for one in NAMES:
-        if reason := why_not(one):
-            sys.stderr.write(f"The tests do not run on {one}: {reason}.\n")
+    for engine_name in NAMES:
+        if reason := unavailable_reason(engine_name):
+            sys.stderr.write(f"The tests do not run on {engine_name}: {reason}.\n")
         else:
-            print(one)  # noqa: T201
+            print(engine_name)  # noqa: T201

@@ -1,4 +1,4 @@
-"""The count tables in plain Python, from the definitions in the design: what every way of storing a stream must give."""
+"""The count tables in plain Python, from their definitions: the reference for every way of storing a stream."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 
 from alsobought.storage.warehouse import Warehouse
 
-NEIGHBOURS = {"co_baskets": 100, "co_purchases": 20, "co_views": 20}  # how far apart ranks still make a pair
+MAX_RANK_DISTANCE = {"co_baskets": 100, "co_purchases": 20, "co_views": 20}  # between the items of a pair
 ALL = "all items"
 
 
 @dataclass(frozen=True)
-class Happened:
+class StoredEvent:
     """One stored event, in the order of seq."""
 
     event_type: str
@@ -30,20 +30,20 @@ class Happened:
     session_id: str = ""
     quantity: int = 1
     price: Decimal = Decimal(0)
-    properties: Mapping[str, Any] | str = ""  # decoded; an empty text where there are none
+    properties: Mapping[str, Any] | str = ""  # decoded; an empty string if there are none
 
     @property
     def place(self) -> str:
-        """Where it happened, if its properties say so in a short text or a whole number."""
+        """The place in its properties, if that is a short string or an integer."""
         place = "" if isinstance(self.properties, str) else self.properties.get("place", "")
-        known = type(place) in (str, int) and len(str(place).encode()) <= 256
-        return str(place) if known else ""
+        valid = type(place) in (str, int) and len(str(place).encode()) <= 256
+        return str(place) if valid else ""
 
 
-Group = dict[str, Happened]  # the first line of each item of an order, a person or a session, in order
+Group = dict[str, StoredEvent]  # the first event of each item in an order, of a user or in a session, in order
 
 
-def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
+def fold(events: Sequence[StoredEvent]) -> dict[str, dict[Any, Any]]:
     """{table: {key: values}} of these events."""
     user_items: dict[Any, list[datetime]] = defaultdict(list)
     item_users: dict[Any, dict[str, list[datetime]]] = defaultdict(lambda: defaultdict(list))
@@ -88,23 +88,23 @@ def fold(events: Sequence[Happened]) -> dict[str, dict[Any, Any]]:
     }
 
 
-def _weight(event: Happened) -> int:
+def _weight(event: StoredEvent) -> int:
     return round(1e6 / math.sqrt(max(event.order_size, 2)))
 
 
-def _month(event: Happened) -> date:
+def _month(event: StoredEvent) -> date:
     return event.timestamp.date().replace(day=1)
 
 
 def _pairs(
-    table: str, groups: Mapping[Any, Group], weight: Callable[[Happened], int] = lambda _: 0
+    table: str, groups: Mapping[Any, Group], weight: Callable[[StoredEvent], int] = lambda _: 0
 ) -> dict[Any, tuple[int, int]]:
     """{(item, other, month of the later): (groups, weight)}"""
     pairs: dict[Any, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for group in groups.values():
         lines = list(group.values())
         for rank, later in enumerate(lines):
-            for earlier in lines[max(0, rank - NEIGHBOURS[table]) : rank]:
+            for earlier in lines[max(0, rank - MAX_RANK_DISTANCE[table]) : rank]:
                 for key in ((later.item_id, earlier.item_id), (earlier.item_id, later.item_id)):
                     times, total = pairs[*key, _month(later)]
                     pairs[*key, _month(later)] = (times + 1, total + weight(later))
@@ -112,16 +112,16 @@ def _pairs(
 
 
 def _totals(*kinds: Mapping[Any, Group]) -> dict[Any, list[int]]:
-    """{(item, month of the group's first line with it): [orders, buyers, sessions]}"""
+    """{(item, month of the group's first event with it): [orders, buyers, sessions]}"""
     totals: dict[Any, list[int]] = defaultdict(lambda: [0, 0, 0])
-    for place, groups in enumerate(kinds):
+    for kind, groups in enumerate(kinds):
         for group in groups.values():
             for item, first in [*group.items(), (ALL, next(iter(group.values())))]:
-                totals[item, _month(first)][place] += 1
+                totals[item, _month(first)][kind] += 1
     return dict(totals)
 
 
-def _days(events: Sequence[Happened], orders: Mapping[Any, Group]) -> dict[Any, list[Any]]:
+def _days(events: Sequence[StoredEvent], orders: Mapping[Any, Group]) -> dict[Any, list[Any]]:
     """{(day, event_type, item): [events, orders, quantity, revenue]}"""
     days: dict[Any, list[Any]] = defaultdict(lambda: [0, 0, 0, Decimal(0)])
     for event in events:
@@ -137,7 +137,7 @@ def _days(events: Sequence[Happened], orders: Mapping[Any, Group]) -> dict[Any, 
 
 
 def tables(warehouse: Warehouse) -> dict[str, dict[Any, Any]]:
-    """The same from the count tables, read as their comments say."""
+    """The same from the count tables, aggregated as their comments prescribe."""
     database = warehouse.database
 
     def rows(sql: str) -> list[list[Any]]:

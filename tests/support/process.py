@@ -1,4 +1,4 @@
-"""Commands in processes of their own, for tests."""
+"""Runs commands in their own processes, for tests."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from typing import Any
 
 from tests.support.project import ROOT
 
-# What root may do beyond others (read and write whatever the modes say) is laid down for good.
-WEAK = """
+# Drops the capabilities by which root reads and writes files whatever their modes.
+UNPRIVILEGED = """
 import ctypes, os, sys
 for capability in (1, 2):
     ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)
@@ -29,35 +29,35 @@ os.execv(sys.executable, [sys.executable, "-m", "alsobought", *sys.argv[1:]])
 """
 
 
-# A warehouse that refuses every batch of events after so many.
-REFUSING = """
+# A warehouse that rejects every batch of events after the first few.
+REJECTING = """
 import sys
 from alsobought.cli import main
 from alsobought.errors import NotStored
-from alsobought.storage import warehouse
-insert, left = warehouse.Warehouse.insert, [int(sys.argv.pop(1))]
-def refuse(self, table, *given, **named):
-    left[0] -= table == "events"
-    if left[0] < 0:
+from alsobought.storage.clickhouse import ClickHouseWarehouse
+insert, remaining = ClickHouseWarehouse.insert, [int(sys.argv.pop(1))]
+def reject(self, table, *arguments, **keywords):
+    remaining[0] -= table == "events"
+    if remaining[0] < 0:
         raise NotStored("Cannot reserve 14.62 MiB, not enough space. (NOT_ENOUGH_SPACE)")
-    insert(self, table, *given, **named)
-warehouse.Warehouse.insert = refuse
+    insert(self, table, *arguments, **keywords)
+ClickHouseWarehouse.insert = reject
 main.main()
 """
 
 
-# Little patience with a Kafka that is away, and with callers who pause.
-HASTY = """
+# Short timeouts for an unreachable Kafka and for slow callers.
+SHORT_TIMEOUTS = """
 from alsobought.cli import main
 from alsobought.kafka import client
 from alsobought.web import worker
-client.ANSWER_SECONDS, worker.GATHER_SECONDS, worker.PAUSE_SECONDS = 1.0, 4.0, 2
+client.REQUEST_SECONDS, worker.GATHER_SECONDS, worker.PAUSE_SECONDS = 1.0, 4.0, 2
 main.main()
 """
 
 
 @dataclass(frozen=True)
-class Ran:
+class CompletedRun:
     status: int | None
     out: str
     err: str
@@ -65,37 +65,37 @@ class Ran:
 
 @dataclass(frozen=True)
 class Run:
-    """`run("migrate", "up")` is `alsobought migrate up` with these settings and no others."""
+    """`run("migrate", "up")` runs `alsobought migrate up` with these settings only."""
 
     settings: dict[str, str] = field(default_factory=dict)
     start: tuple[str, ...] = ("-m", "alsobought")
-    folder: Path | None = None  # where it runs
+    folder: Path | None = None  # the working directory
 
     def at(self, home: Path) -> Run:
         """The same with another project folder."""
         return replace(self, settings={**self.settings, "ALSOBOUGHT_HOME": str(home)})
 
-    def __call__(self, *words: object, **settings: str) -> Ran:
+    def __call__(self, *words: object, **settings: str) -> CompletedRun:
         return self._run(self.start, words, settings)
 
-    def fed(self, text: str, *words: object, **settings: str) -> Ran:
-        """The same with this text on standard input."""
+    def with_input(self, text: str, *words: object, **settings: str) -> CompletedRun:
+        """Runs with this text on standard input."""
         return self._run(self.start, words, settings, text)
 
-    def weak(self, *words: object, **settings: str) -> Ran:
-        """The same for a user whom the modes of files stop."""
-        return self._run(("-c", WEAK), words, settings)
+    def unprivileged(self, *words: object, **settings: str) -> CompletedRun:
+        """Runs as a user for whom file modes apply."""
+        return self._run(("-c", UNPRIVILEGED), words, settings)
 
-    def refusing(self, after: int) -> Run:
-        """The same on a warehouse that refuses events after so many batches."""
-        return replace(self, start=("-c", REFUSING, str(after)))
+    def rejecting_inserts(self, after: int) -> Run:
+        """The same on a warehouse that rejects events after this many batches."""
+        return replace(self, start=("-c", REJECTING, str(after)))
 
-    def hasty(self) -> Run:
-        """The same with little patience with a Kafka that is away, and with callers who pause."""
-        return replace(self, start=("-c", HASTY))
+    def with_short_timeouts(self) -> Run:
+        """The same with short timeouts for an unreachable Kafka and for slow callers."""
+        return replace(self, start=("-c", SHORT_TIMEOUTS))
 
     def python(self, text: str) -> str:
-        """What a program prints that ends well."""
+        """The output of a program, which must succeed."""
         ran = self._run(("-c", textwrap.dedent(text)), (), {})
         assert ran.status == 0, ran.err
         return ran.out
@@ -105,30 +105,30 @@ class Run:
         return {**outside, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **self.settings, **settings}
 
     def _run(
-        self, start: tuple[str, ...], words: tuple[object, ...], settings: dict[str, str], given: str | None = None
-    ) -> Ran:
-        done = subprocess.run(
+        self, start: tuple[str, ...], words: tuple[object, ...], settings: dict[str, str], text: str | None = None
+    ) -> CompletedRun:
+        completed = subprocess.run(
             [sys.executable, *start, *map(str, words)],
             capture_output=True,
             text=True,
-            input=given,
+            input=text,
             timeout=60,
             check=False,
             env=self.environment(settings),
             cwd=self.folder,
         )
-        return Ran(done.returncode, done.stdout, done.stderr)
+        return CompletedRun(completed.returncode, completed.stdout, completed.stderr)
 
 
 def running(data: Path, **settings: str) -> Run:
-    """Commands on this folder, with a port that nobody has."""
+    """Commands on this data folder, with a free port."""
     return Run({"ALSOBOUGHT_DATA": str(data), "ALSOBOUGHT_PORT": str(free_port()), **settings}, folder=data.parent)
 
 
 def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
+    with socket.socket() as unbound:
+        unbound.bind(("127.0.0.1", 0))
+        port: int = unbound.getsockname()[1]
         return port
 
 
@@ -137,12 +137,12 @@ def write(path: Path, *lines: object) -> Path:
     return path
 
 
-def told(ran: Ran, *parts: str) -> None:
-    """The command ended with exactly one sentence on standard error, which says all of this."""
+def assert_error(ran: CompletedRun, *parts: str) -> None:
+    """Asserts that the command failed with exactly one line on standard error, which contains all parts."""
     assert ran.status not in (0, None)
-    said = [line for line in ran.err.splitlines() if not line.startswith("big.ndjson ━")]  # how far a load came
-    assert len(said) == 1, ran.err
-    assert said[0].startswith("alsobought: ")
+    errors = [line for line in ran.err.splitlines() if not line.startswith("big.ndjson ━")]  # a progress bar
+    assert len(errors) == 1, ran.err
+    assert errors[0].startswith("alsobought: ")
     for part in parts:
         assert part in ran.err
     assert "Traceback" not in ran.err
@@ -150,23 +150,23 @@ def told(ran: Ran, *parts: str) -> None:
 
 @dataclass(frozen=True)
 class ServedProcess:
-    """A served shop."""
+    """A running service."""
 
     process: subprocess.Popen[str]
     url: str
 
     def ask(self, path: str, body: object = None) -> tuple[int, Any]:
-        """Status and body of a GET, or of a POST of this JSON."""
+        """Status and body of a GET, or with `body` of a POST of this JSON."""
         data = None if body is None else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", data), timeout=30) as got:
-                return got.status, json.loads(got.read())
+            with urllib.request.urlopen(urllib.request.Request(f"{self.url}{path}", data), timeout=30) as response:
+                return response.status, json.loads(response.read())
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.loads(error.read())
 
     def stop(self) -> float:
-        """Seconds until the process has ended after SIGTERM."""
+        """Stops the process by SIGTERM; returns the seconds until it ended."""
         started = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(30)
@@ -175,7 +175,7 @@ class ServedProcess:
 
 @contextmanager
 def started(run: Run, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """`alsobought serve` with these words behind it, which may or may not come to answer; ended at the end."""
+    """Starts `alsobought serve` with these arguments, which may fail; terminates it at the end."""
     process = subprocess.Popen(
         [sys.executable, *run.start, "serve", *words],
         stdout=subprocess.PIPE,
@@ -195,7 +195,7 @@ def started(run: Run, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 @contextmanager
 def serving(run: Run, *words: str) -> Iterator[ServedProcess]:
-    """A service that answers."""
+    """Starts `alsobought serve` and waits until it answers."""
     with started(run, *words) as process:
         assert process.stdout
         assert process.stderr

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from alsobought.service.service import Service
 from alsobought.web.factory import create_app
-from tests.support.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
+from tests.support.web import AWKWARD, VIEW, emptied, error_of, rejected, stored, wrong_tables
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_the_common_forms_of_iso_8601_are_taken(client: FlaskClient, shop: Servi
         "20251231T103005Z": "2025-12-31 10:30:05.000",
     }
     got = client.post("/events", json=[VIEW | {"timestamp": form} for form in forms])
-    assert refused(got) == []
+    assert rejected(got) == []
     assert stored(shop, "timestamp, item_id") == [[time, "tea"] for time in forms.values()]
 
 
@@ -118,7 +118,7 @@ def test_an_event_with_another_time_is_checked_like_any_other(client: FlaskClien
     got = client.post(
         "/events", json=[VIEW, VIEW | {"timestamp": "2025-12-31", "item_id": 7}, VIEW | {"timestamp": "1970-01-01"}]
     )
-    assert refused(got) == [(1, "item_id: expected `str`, got `int`"), (2, "timestamp: 1970-01-01 is before 1971")]
+    assert rejected(got) == [(1, "item_id: expected `str`, got `int`"), (2, "timestamp: 1970-01-01 is before 1971")]
 
 
 # Rejects
@@ -163,7 +163,7 @@ def test_a_bad_event_is_told_by_place_and_field_and_its_neighbours_are_stored(
     got = client.post("/events", json=[VIEW, VIEW | change, VIEW | {"item_id": "mug"}])
     assert got.status_code == 202
     assert json.loads(got.text)["accepted"] == 2
-    ((index, told),) = refused(got)
+    ((index, told),) = rejected(got)
     assert index == 1
     assert told.startswith(problem)
     assert stored(shop) == ["tea", "mug"]
@@ -175,7 +175,7 @@ def test_what_json_has_no_word_for_is_refused_and_its_neighbours_are_stored(
 ) -> None:
     bad = json.dumps(VIEW)[:-1] + ", " + raw[1:]
     got = client.post("/events", data=f"{json.dumps(VIEW)}\n{bad}\n{json.dumps(VIEW)}")
-    assert [index for index, _ in refused(got)] == [1]
+    assert [index for index, _ in rejected(got)] == [1]
     assert stored(shop) == ["tea", "tea"]
 
 
@@ -190,9 +190,9 @@ def test_the_edges_of_every_range_are_accepted(client: FlaskClient, shop: Servic
         {"properties": {}},
     ]
     got = client.post("/events", json=[VIEW | edge for edge in edges])
-    assert (json.loads(got.text)["accepted"], refused(got)) == (len(edges), [])
+    assert (json.loads(got.text)["accepted"], rejected(got)) == (len(edges), [])
     assert stored(shop, "timestamp, quantity")[2:4] == [["1971-01-01 00:00:00.000", 1], ["2026-01-02 12:00:00.000", 1]]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_among_many_faults_each_is_told_with_its_place(client: FlaskClient, shop: Service) -> None:
@@ -208,7 +208,7 @@ def test_among_many_faults_each_is_told_with_its_place(client: FlaskClient, shop
     ]
     got = client.post("/events", data="\n".join(lines).encode("latin1"))
     assert got.status_code == 202
-    assert [index for index, _ in refused(got)] == [1, 3, 4, 6, 7]
+    assert [index for index, _ in rejected(got)] == [1, 3, 4, 6, 7]
     assert len(stored(shop)) == 3
 
 
@@ -250,7 +250,7 @@ def test_an_event_nested_beyond_reason_is_refused_alone(make_shop: Callable[...,
     shop = make_shop()
     deep = json.dumps(VIEW)[:-1] + ', "properties": ' + '{"a":' * 9_000 + "1" + "}" * 9_001
     got = create_app(shop).test_client().post("/events", data=f"{json.dumps(VIEW)}\n{deep}")
-    assert [index for index, _ in refused(got)] == [1]
+    assert [index for index, _ in rejected(got)] == [1]
     assert stored(shop) == ["tea"]
 
 

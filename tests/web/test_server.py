@@ -76,7 +76,7 @@ def test_stopping_loses_nothing_that_was_accepted(run: Run) -> None:
     stored = run.python(
         """
         from alsobought.settings import from_environment
-        from alsobought.storage.warehouse import open_warehouse
+        from alsobought.storage.clickhouse import open_warehouse
         warehouse = open_warehouse(from_environment(), create=False)
         for (event_id,) in warehouse.trusted_rows("select event_id from alsobought.events").data:
             print(event_id)

@@ -26,7 +26,7 @@ EVENT = json.dumps(VIEW).encode()
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]:
     """A service with three threads that takes bodies of up to 100,000 bytes. Its log is empty at the end."""
     settings = {"ALSOBOUGHT_THREADS": str(THREADS), "ALSOBOUGHT_MAX_BODY_BYTES": str(LIMIT)}
-    with serving(running(tmp_path_factory.mktemp("shop") / "data", **settings).hasty()) as one:
+    with serving(running(tmp_path_factory.mktemp("shop") / "data", **settings).with_short_timeouts()) as one:
         yield one
         one.stop()
         assert one.process.stderr

@@ -21,7 +21,7 @@ from alsobought.service.sinks import WriterSink
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
-from tests.support.web import AWKWARD, VIEW, emptied, error_of, refused, stored, wrong
+from tests.support.web import AWKWARD, VIEW, emptied, error_of, rejected, stored, wrong_tables
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_the_same_event_id_counts_once_however_it_comes_again(make_shop: Callabl
     finally:
         writer.stop()
     assert stored(shop, "event_id") == ["e1", "e2"]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_a_repeat_under_another_user_or_item_is_a_repeat(client: FlaskClient, shop: Service) -> None:
@@ -88,7 +88,7 @@ def test_many_at_once_are_all_stored_and_counted(make_shop: Callable[..., Servic
         assert set(threads.map(order, range(40))) == {202}
     assert len(stored(shop)) == 120
     assert len(set(stored(shop, "seq"))) == 120
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 # Trouble
@@ -164,7 +164,7 @@ def test_the_writer_lives_when_a_batch_cannot_be_gathered(
     def fail(*_: object) -> None:
         raise OverflowError("timeout value is too large")
 
-    monkeypatch.setattr(shop.writer, "_gather", fail)
+    monkeypatch.setattr(shop.writer._queue, "gather", fail)
     assert [client.post("/events", json=VIEW).status_code for _ in range(2)] == [202, 202]
     assert stored(shop) == ["tea", "tea"]
 
@@ -203,7 +203,7 @@ def test_events_the_warehouse_refused_are_stored_once_when_they_are_sent_again(
     got = client.post("/events", json=[*order, view])
     assert (json.loads(got.text)["accepted"], json.loads(got.text)["repeats"]) == (3, 3 if when == "after" else 0)
     assert stored(shop, "event_id") == ["e1", "e2", "e3"]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_a_token_without_its_rows_is_not_taken_for_a_stored_batch(
@@ -279,11 +279,13 @@ def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskC
     client.post("/items", json={"item_id": "tea", "category": "Sale"})
     client.post("/events", json=VIEW)
     assert stored(shop, "category") == ["", "Kitchen/Tea", "Gifts", "", "Sale"]
-    assert wrong(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def test_events_right_behind_an_item_get_its_category(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("alsobought.storage.catalogue.SECONDS", 60.0)  # no other reason to read the catalogue again
+    monkeypatch.setattr(
+        "alsobought.storage.catalogue.RELOAD_SECONDS", 60.0
+    )  # no other reason to read the catalogue again
     held = Held(shop, monkeypatch)
     view = Event(event_type="view", user_id="u", item_id="tea")
     shop.writer.submit(Submission([view]))
@@ -313,7 +315,7 @@ def test_a_bad_item_is_told_by_place_and_field_and_its_neighbours_are_stored(
     lines = [{"item_id": "a"}, {"item_id": "bad", "title": "x"} | change, {"item_id": "b"}]
     got = client.post("/items", json=lines)
     assert got.status_code == 202
-    ((index, told),) = refused(got)
+    ((index, told),) = rejected(got)
     assert index == 1
     assert told.startswith(problem)
     assert [row[0] for row in items(shop)] == ["a", "b"]

@@ -15,14 +15,14 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from alsobought.errors import NotSaved, Unusable
-from alsobought.kafka.checkpoints import Part, Status, Sums
+from alsobought.kafka.ingest_status import Outcomes, PartitionLag, Status
 from alsobought.pipes.drafts import read_source, save
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service
 from alsobought.settings import Settings
 from alsobought.web.case_runner import run_cases
 from alsobought.web.factory import create_app
-from tests.support.process import running, told
+from tests.support.process import assert_error, running
 from tests.support.project import project_folder
 from tests.support.web import VIEW, buy, error_of
 
@@ -166,9 +166,9 @@ def test_what_is_trending_comes_along_and_is_no_request_to_a_pipe(make_shop: Cal
 
 
 def test_what_waits_in_kafka_is_what_the_watch_saw(served: Service) -> None:
-    none = Sums(0, 0, 0, 0, 0)
+    none = Outcomes(0, 0, 0, 0, 0)
     status = Status(
-        partitions=[Part("kafka:events:x", "events", 0, 7, 10, 3)],
+        partitions=[PartitionLag("kafka:events:x", "events", 0, 7, 10, 3)],
         lag=3,
         without_kafka="",
         events_per_second=0,
@@ -249,7 +249,7 @@ def test_no_other_origin_ever_reads_the_workbench(served: Service) -> None:
 def test_serve_edit_refuses_to_listen_to_the_world(tmp_path: Path) -> None:
     run = running(tmp_path / "data")
     for words in (("serve", "--edit"), ("demo", "--dataset", "toyshop", "--edit")):
-        told(run(*words, ALSOBOUGHT_HOST=EVERYWHERE), "--edit on 0.0.0.0", "ALSOBOUGHT_EDIT_HOSTS")
+        assert_error(run(*words, ALSOBOUGHT_HOST=EVERYWHERE), "--edit on 0.0.0.0", "ALSOBOUGHT_EDIT_HOSTS")
     assert list(tmp_path.iterdir()) == []
 
 

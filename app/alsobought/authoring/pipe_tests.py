@@ -35,7 +35,7 @@ from alsobought.events import in_utc
 from alsobought.pipes.library import SOURCE
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
-from alsobought.storage.catalogue import load_dictionaries
+from alsobought.storage.catalogue import reload_dictionaries
 from alsobought.web.factory import create_app
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -183,7 +183,7 @@ def empty(shop: Service) -> None:
     )
     for (table,) in warehouse.trusted_rows(sql, {"database": warehouse.database}).data:
         warehouse.command(f"truncate table {warehouse.database}.{table}")
-    load_dictionaries(warehouse)
+    reload_dictionaries(warehouse)
     shop.cache.clear()
 
 

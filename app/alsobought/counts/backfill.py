@@ -17,8 +17,10 @@ from alsobought.counts.shadow_table import Place, Shadows, State
 from alsobought.counts.time_buckets import literal
 from alsobought.failpoints import reach
 from alsobought.storage.count_tables import CountTable
+from alsobought.storage.engine_settings import one_block
 from alsobought.storage.scratch_database import Scratch
-from alsobought.storage.warehouse import Warehouse, one_block, quoted
+from alsobought.storage.sql_text import quoted
+from alsobought.storage.warehouse import Warehouse
 
 # Inside a view it took 4 times as long.
 FILTER_LAST = "query_plan_filter_push_down = 0, enable_optimize_predicate_expression = 0"
@@ -45,8 +47,8 @@ class Filling:
         self._histories = _read_by(table, tables)
         self._scratch = Scratch(self._warehouse, scratch)
         self._columns = _columns_read(self._warehouse, [table, *self._histories])
-        self._scratch.events(f"{self._of_events()} limit 0")
-        self._scratch.histories(self._histories, 0)
+        self._scratch.create_events(f"{self._of_events()} limit 0")
+        self._scratch.create_histories(self._histories, 0)
 
     def close(self) -> None:
         self._scratch.drop()
@@ -95,7 +97,7 @@ class Filling:
 
     def _rows_of_batches(self, _: State, piece: Piece) -> str:
         """The view's histories are those in service: they may know these events already, as when the view is fed."""
-        self._scratch.other_events(f"{self._of_events()} where {piece.condition}")
+        self._scratch.replace_events(f"{self._of_events()} where {piece.condition}")
         return self._table.over(f"{self._scratch.name}.events", self._warehouse.database)
 
     def _rows_of_users(self, state: State, piece: Piece) -> str:
@@ -104,8 +106,8 @@ class Filling:
             since = f"timestamp >= toDateTime64({quoted(f'{state.since} 00:00:00')}, 3, 'UTC')"
             of_late = f"select user_id from {self._events} where {condition} and {since}"
             condition = f"{condition} and user_id in ({of_late})"
-        self._scratch.other_events(f"{self._of_events()} where {condition}")
-        self._scratch.other_histories(self._histories, state.horizon)
+        self._scratch.replace_events(f"{self._of_events()} where {condition}")
+        self._scratch.replace_histories(self._histories, state.horizon)
         if piece.earlier:
             self._tell_of(f"{self._of_events()} where {piece.earlier}")
         view = self._scratch.view(table)

@@ -18,7 +18,7 @@ import msgspec
 
 from alsobought.counts.recompute import SLOTS, Checks, Comparison, Slots
 from alsobought.errors import Unusable
-from alsobought.storage.count_tables import count_tables, named
+from alsobought.storage.count_tables import count_tables, select_tables
 from alsobought.storage.warehouse import Warehouse
 
 
@@ -56,7 +56,7 @@ def check(
     """
     began, started = datetime.now(UTC), time.monotonic()
     tables = count_tables(warehouse)
-    tables = named(tables, only) if only else tables
+    tables = select_tables(tables, only) if only else tables
     with _frozen(warehouse, do, name) as frozen:
         checks = Checks(warehouse, frozen["database"], folder, frozen["horizon"])
         plan = [(table, checks.steps(table, slots)) for table in tables]

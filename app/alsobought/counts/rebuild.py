@@ -22,11 +22,11 @@ from alsobought.counts.backfill import ADDING, Filling
 from alsobought.counts.shadow_table import PART, RATE, Shadows, State, definition
 from alsobought.counts.time_buckets import first_after, literal, start_of
 from alsobought.errors import AlsoboughtError, Unusable, WarehouseFault
-from alsobought.events import AHEAD
+from alsobought.events import MAX_AHEAD
 from alsobought.failpoints import reach
 from alsobought.settings import Settings
 from alsobought.storage import mutation_journal
-from alsobought.storage.count_tables import CountTable, count_tables, named
+from alsobought.storage.count_tables import CountTable, count_tables, select_tables
 from alsobought.storage.retention import horizon, stored_at
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.writer import Writer
@@ -167,7 +167,7 @@ def plan(writer: Writer, names: Sequence[str], asked: str) -> list[dict[str, Any
 
     Raises Unusable for the first of which it cannot.
     """
-    tables = named(count_tables(writer.warehouse), names)
+    tables = select_tables(count_tables(writer.warehouse), names)
     now = writer.clock()
     oldest = horizon(writer.warehouse, writer.settings, now)
     oldest += int(SPARE.total_seconds() * 1_000_000) if oldest else 0
@@ -182,7 +182,7 @@ def _wanted(warehouse: Warehouse, table: CountTable, asked: str, oldest: int) ->
     if not oldest:
         return Wanted(table.name, asked, asked)
     if table.bucket and table.engine in ADDING:
-        seen = stored_at(oldest) + AHEAD
+        seen = stored_at(oldest) + MAX_AHEAD
         certain = first_after(warehouse, table, seen.date())
         return Wanted(table.name, asked, str(max(since or certain, certain)), oldest)
     if "first_seq" in table.values and table.engine in ADDING:
@@ -256,12 +256,12 @@ def exchange(writer: Writer, name: str, claim: str, pace: int) -> bool:
         _take_in_and_exchange(writer, shadows, table, tables, state)
     except BaseException:
         with suppress(AlsoboughtError):
-            mutation_journal.let_go(warehouse, rewrite)
+            mutation_journal.abandon(warehouse, rewrite)
         raise
-    mutation_journal.end(warehouse, rewrite)
+    mutation_journal.finish(warehouse, rewrite)
     if pace:
-        mutation_journal.note(warehouse, writer.take_seq(), RATE, {name: pace})
-    writer.catalogue.read()
+        mutation_journal.record_done(warehouse, writer.take_seq(), RATE, {name: pace})
+    writer.catalogue.reload()
     writer.on_rewritten()
     return True
 

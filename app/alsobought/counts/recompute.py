@@ -20,7 +20,8 @@ import msgspec
 
 from alsobought.counts.retention_horizon import sure
 from alsobought.storage.count_tables import CountTable
-from alsobought.storage.warehouse import Warehouse, plain_type
+from alsobought.storage.results import plain_type
+from alsobought.storage.warehouse import Warehouse
 
 SLOTS = 10_000
 ROWS = 4_000_000  # of a table or of events, compared in one statement: about 1 GB
@@ -136,7 +137,7 @@ class Checks:
     def _sql(self, table: CountTable, slots: Slots) -> str:
         """Rows compared, rows wrong, and the worst: (size, keys, is it in the table, its values, is it in the events, theirs)."""
         limits = sure(table, self._database, self._horizon)
-        where = f"{slots.condition(', '.join(table.sampled))} and {limits.keys}"
+        where = f"{slots.condition(', '.join(table.sample_keys))} and {limits.keys}"
         final = "final" if "any" in table.values.values() else ""
         columns = ", ".join(f"cast({name} as {plain_type(table.types[name])}) as {name}" for name in table.types)
         stored = f"select {columns}, true as in_table from {self._database}.{table.name} {final} where {where}"
@@ -149,9 +150,9 @@ class Checks:
         ]
         for said, side in sides.items():  # sums of zero are no row: they disappear when parts merge
             some = " or ".join(f"{_named(said, name)} != 0" for name in table.values)
-            merged.append(f"{some if table.sums else f'countIf({side}) > 0'} as {_named(said, 'there')}")
+            merged.append(f"{some if table.is_summing else f'countIf({side}) > 0'} as {_named(said, 'there')}")
         unequal = [f"{_named('table', name)} != {_named('events', name)}" for name in [*table.values, "there"]]
-        sizes = [f"abs(toFloat64({_named('table', n)}) - toFloat64({_named('events', n)}))" for n in table.summed]
+        sizes = [f"abs(toFloat64({_named('table', n)}) - toFloat64({_named('events', n)}))" for n in table.sum_columns]
         size = " + ".join(sizes) or "0"
         says = [f"({', '.join(_named(said, name) for name in table.values)},)" for said in sides]
         keys = ", ".join(table.keys)

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from alsobought.events import AHEAD
+from alsobought.events import MAX_AHEAD
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.retention import stored_at
 
@@ -41,14 +41,14 @@ def sure(table: CountTable, database: str, horizon: int) -> Sure:  # noqa: PLR09
     if "first_seq" in table.values:
         return Sure(merged=f"not _table_there or _table_first_seq >= {horizon:d}", since=since)
     if table.bucket:
-        begins = math.ceil((since + AHEAD).timestamp())
+        begins = math.ceil((since + MAX_AHEAD).timestamp())
         keys = f"toDateTime({table.bucket}, 'UTC') >= toDateTime({begins:d}, 'UTC')"
         return Sure(keys=keys, since=datetime.fromtimestamp(begins, UTC))
     if "batch" in table.keys:
         return Sure(keys=f"batch >= {horizon:d}", since=since)
-    if table.names_users:
+    if table.has_user_id:
         before = f"select user_id from {database}.{FIRST_SEEN} where first_seq < {horizon:d}"
         return Sure(keys=f"user_id not in ({before})", since=since, note="users who came since")
-    if table.sums:
+    if table.is_summing:
         return Sure(compared=False, note="events have expired, and its rows do not say when they were counted")
     return Sure(merged="_events_there", since=since, note="rows that an event since then has")

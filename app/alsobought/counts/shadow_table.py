@@ -14,9 +14,11 @@ import msgspec
 
 from alsobought.errors import WarehouseFault
 from alsobought.storage.count_tables import CountTable
+from alsobought.storage.engine_settings import one_block
 from alsobought.storage.mutation_journal import newest_blocks
 from alsobought.storage.scratch_database import clone_table
-from alsobought.storage.warehouse import Warehouse, one_block, quoted
+from alsobought.storage.sql_text import quoted
+from alsobought.storage.warehouse import Warehouse
 
 PAUSE_SECONDS = 0.1
 USUAL_RATE = 30_000  # events a second, where no rebuild was ever made

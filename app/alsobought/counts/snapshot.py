@@ -32,7 +32,7 @@ def freeze(writer: Writer, name: str) -> dict[str, Any]:
         for table in ("events", *(table.name for table in count_tables(warehouse))):
             scratch.clone(table)
         if since:
-            scratch.keep_events(since)
+            scratch.restrict_events(since)
         writer.confirm()
     except LeaseLost as error:
         scratch.drop()

@@ -11,7 +11,8 @@ from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.scratch_database import Scratch
-from alsobought.storage.warehouse import Warehouse, quoted
+from alsobought.storage.sql_text import quoted
+from alsobought.storage.warehouse import Warehouse
 
 DAYS = 400
 

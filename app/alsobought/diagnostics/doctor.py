@@ -20,7 +20,7 @@ import msgspec
 from alsobought.console import ago
 from alsobought.diagnostics.findings import Finding, apart, in_own_process
 from alsobought.errors import Unusable
-from alsobought.kafka.checkpoints import status
+from alsobought.kafka.ingest_status import status
 from alsobought.migrations import runner
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
@@ -30,8 +30,9 @@ from alsobought.service.ipc_client import answers, reach_warehouse
 from alsobought.service.service import open_service
 from alsobought.serving.answers import open_library
 from alsobought.settings import PREFIX, Settings, deprecations, read_settings
-from alsobought.storage.folder_lock import folder_of, held_by, holds_warehouse, how_to_have_one
-from alsobought.storage.warehouse import WRITE_SETTINGS, Warehouse
+from alsobought.storage.engine_settings import WRITE_SETTINGS
+from alsobought.storage.folder_lock import contains_warehouse, folder_of, hint_without_warehouse, holder_of
+from alsobought.storage.warehouse import Warehouse
 from alsobought.web.server import refuse_if_port_is_taken, url
 from alsobought.writer.submission import utc_now
 
@@ -142,14 +143,14 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 
 def _inside(settings: Settings) -> Iterator[Finding]:
     folder = folder_of(settings.warehouse_dsn)
-    holder = held_by(folder) if folder else ""
+    holder = holder_of(folder) if folder else ""
     if holder and not answers(settings):
         yield Finding(
             "warehouse", "ok", f"process {holder} holds {folder}; wait for its end to have the tables examined"
         )
         return
-    if folder and not holds_warehouse(folder):
-        yield Finding("warehouse", "warning", f"there is none in {folder}", how_to_have_one(folder))
+    if folder and not contains_warehouse(folder):
+        yield Finding("warehouse", "warning", f"there is none in {folder}", hint_without_warehouse(folder))
         return
     if holder:
         yield Finding("warehouse", "ok", f"process {holder} holds {folder} and is asked")

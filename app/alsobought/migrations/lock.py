@@ -16,7 +16,8 @@ from datetime import UTC, datetime
 import msgspec
 
 from alsobought.errors import AlsoboughtError, MigrationFault, WarehouseFault
-from alsobought.storage.warehouse import Warehouse, quoted
+from alsobought.storage.sql_text import quoted
+from alsobought.storage.warehouse import Warehouse
 
 LOCK = "migrating"
 

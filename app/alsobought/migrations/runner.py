@@ -24,8 +24,9 @@ from alsobought.migrations.journal import Entry
 from alsobought.migrations.schema import DATABASE, schema
 from alsobought.migrations.statement import Statement, read_statement, repeatable
 from alsobought.settings import Settings
-from alsobought.storage.count_tables import VIEW
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.count_tables import VIEW_SUFFIX
+from alsobought.storage.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _note(warehouse: Warehouse | None, shape: Statement) -> str:
     older = int(warehouse.trusted_rows(f"select count() from {warehouse.database}.events").data[0][0])
     if not older:
         return ""
-    table = shape.name.removesuffix(VIEW)
+    table = shape.name.removesuffix(VIEW_SUFFIX)
     seconds = seconds_of(warehouse, table, older) if "rewrites" in there else 0
     then = f"; `alsobought rebuild {table}` counts them" + (f", in about {seconds:,} s" if seconds else "")
     return f"{shape.name} counts from now on only: {older:,} events are older{then}"

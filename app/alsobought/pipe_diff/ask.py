@@ -19,7 +19,8 @@ from alsobought.pipes.fallbacks import shown_in
 from alsobought.pipes.library import Library, Pipe
 from alsobought.serving.answers import Answer, answer, open_library
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import Rows, Warehouse
+from alsobought.storage.results import Rows
+from alsobought.storage.warehouse import Reader, Warehouse
 
 TRIES = 3  # of a pair that something was stored under
 
@@ -112,7 +113,7 @@ def _fault(library: Library, name: str) -> str:
 def replay(
     old: Side,
     new: Side,
-    warehouse: Warehouse,
+    warehouse: Reader,
     name: str,
     requests: Sequence[Request],
     clock: datetime,
@@ -132,11 +133,11 @@ def replay(
     return pairs
 
 
-class _Metered(Warehouse):
-    """A warehouse that adds up what its reads cost."""
+class _Metered(Reader):
+    """A reader that adds up what its reads cost."""
 
-    def __init__(self, inner: Warehouse) -> None:
-        self.dsn, self.database, self._inner = inner.dsn, inner.database, inner
+    def __init__(self, inner: Reader) -> None:
+        self._inner = inner
         self.cost = Cost()
 
     def rows(self, sql: str, parameters: Mapping[str, Any] | None = None) -> Rows:
@@ -149,7 +150,7 @@ class _Metered(Warehouse):
 
 @dataclass(frozen=True)
 class _Asking:
-    warehouse: Warehouse
+    warehouse: Reader
     name: str
     clock: datetime
     keyed: bool

@@ -13,7 +13,8 @@ from alsobought.storage.count_tables import count_tables
 from alsobought.storage.identities import accounts_of
 from alsobought.storage.retention import horizon, stored_at
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.user_rewrite import Part, Wanted, rewrite_users
+from alsobought.writer.rewrite_context import UserRewrite
+from alsobought.writer.user_rewrite import RewrittenTable, rewrite_users
 from alsobought.writer.writer import Writer
 
 
@@ -35,7 +36,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     user_key: str
     forgotten_at: str
     seconds: float
-    tables: list[Part]
+    tables: list[RewrittenTable]
     not_seen: str
     checksum: str = ""
 
@@ -58,9 +59,9 @@ def verify(warehouse: Warehouse, receipt: Receipt) -> Verified:
     left = {"events": count("events", f"{theirs} and not ({later})")}
     known = f"(user_id, item_id) not in (select user_id, item_id from {database}.events where {theirs} and {later})"
     for table in count_tables(warehouse):
-        if table.names_users and "item_id" in table.keys:
+        if table.has_user_id and "item_id" in table.keys:
             left[table.name] = count(table.name, f"{theirs} and {known}")
-        elif table.names_users:
+        elif table.has_user_id:
             left[table.name] = 0 if since else count(table.name, theirs)
     noted = count("forgotten_users", "user_key = {key:UInt64}") > 0
     return Verified(receipt.sealed() == receipt, noted, left, since)
@@ -74,7 +75,7 @@ def forget(writer: Writer, user_id: str) -> dict[str, Any]:
     now = writer.clock()
     if account := accounts_of(writer.warehouse, [user_id]).get(user_id):
         raise Unusable(f"{user_id!r} was merged into {account!r}", "Forget that one: it is the same person")
-    wanted = Wanted([user_id], "", now, horizon(writer.warehouse, writer.settings, now))
+    wanted = UserRewrite([user_id], "", now, horizon(writer.warehouse, writer.settings, now))
     key = key_of(writer.warehouse, user_id)
     parts = _rewrite(writer, wanted)
     receipt = Receipt(
@@ -101,15 +102,15 @@ def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
         raise BadRequest(f"{user_id!r} {known} {guest_id!r}", "Name a guest and another user")
     if accounts.get(guest_id, account) != account:
         raise BadRequest(f"{guest_id!r} was merged into {accounts[guest_id]!r}", "Merge that one")
-    parts = _rewrite(writer, Wanted([guest_id], account, now, horizon(warehouse, writer.settings, now)))
+    parts = _rewrite(writer, UserRewrite([guest_id], account, now, horizon(warehouse, writer.settings, now)))
     events = next(part for part in parts if part.table == "events")
     return {"user_id": account, "events": events.rows_before}
 
 
-def _rewrite(writer: Writer, wanted: Wanted) -> list[Part]:
-    parts = rewrite_users(writer.warehouse, writer.take_seq(), wanted, writer.confirm)
+def _rewrite(writer: Writer, request: UserRewrite) -> list[RewrittenTable]:
+    parts = rewrite_users(writer.warehouse, writer.take_seq(), request, writer.confirm)
     discard(writer.warehouse)
-    writer.people.read()
+    writer.identities.refresh()
     writer.on_rewritten()
     return parts
 

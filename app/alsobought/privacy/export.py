@@ -8,7 +8,7 @@ from typing import Any
 from alsobought.storage.count_tables import count_tables
 from alsobought.storage.identities import guests_of
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.user_rewrite import NAMES_USER
+from alsobought.writer.user_records import REQUEST_NAMES_USER
 
 
 def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -17,7 +17,7 @@ def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[
     Shared counts name nobody: they are left out, and the hashed keys of histories, which the events tell in plain words.
     """
     database, given = warehouse.database, {"user": user_id}
-    named = [table for table in count_tables(warehouse) if table.names_users]
+    named = [table for table in count_tables(warehouse) if table.has_user_id]
     yield (
         "events",
         _rows(warehouse, f"select * from {database}.events where user_id = {{user:String}} order by seq", given),
@@ -28,7 +28,7 @@ def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[
         theirs = f"select {keys}, {merged} from {database}.{table.name} as one where user_id = {{user:String}}"
         yield table.name, _rows(warehouse, f"{theirs} group by {keys} order by {keys}", given)
     yield "user_merges", [{"guest_id": guest} for guest in guests_of(warehouse, user_id)]
-    asked = NAMES_USER.format("{user:String}")
+    asked = REQUEST_NAMES_USER.format("{user:String}")
     yield "requests", _rows(warehouse, f"select * from {database}.requests where {asked} order by time", given)
 
 

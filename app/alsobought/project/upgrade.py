@@ -24,7 +24,7 @@ from alsobought.project.manifest import Manifest, hash_of, read_manifest, write_
 from alsobought.project.package_files import package_files
 from alsobought.service.ipc_client import reach_warehouse
 from alsobought.settings import Settings, is_project, packaged_home
-from alsobought.storage.folder_lock import folder_of, holds_warehouse
+from alsobought.storage.folder_lock import contains_warehouse, folder_of
 
 State = Literal["new", "updated", "current", "yours", "deleted", "obsolete"]
 """new: not in the project yet. updated: not changed by the shop, another in the package. current: the same as the package's.
@@ -139,7 +139,7 @@ def refuse_broken_migrations(plan: Plan, settings: Settings) -> None:
 
 def _refuse_applied(home: Path, differing: list[Step], settings: Settings) -> None:
     folder = folder_of(settings.warehouse_dsn)
-    if folder and not holds_warehouse(folder):
+    if folder and not contains_warehouse(folder):
         return
     warehouse = reach_warehouse(settings, create=False, must_exist=False)
     try:

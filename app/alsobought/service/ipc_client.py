@@ -22,8 +22,9 @@ from alsobought.errors import WarehouseFault
 from alsobought.service.ipc_protocol import SOCKET, Call, Line, Reply, Rows, address, error_of
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
-from alsobought.storage.folder_lock import folder_of, held_by
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.folder_lock import folder_of, holder_of
+from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Stored, Submission
 
 
@@ -85,10 +86,14 @@ def _gone() -> WarehouseFault:
 
 
 class RemoteWarehouse(Warehouse):
-    """The warehouse of the holder, by the same methods."""
+    """The warehouse of the process that holds the folder."""
 
     def __init__(self, client: IpcClient, settings: Settings) -> None:
         self.dsn, self.database, self._ipc_client = settings.warehouse_dsn, settings.database, client
+
+    @property
+    def shared(self) -> bool:
+        return True
 
     def raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
         answer: bytes = self._ipc_client.ask("raw", sql, parameters, fmt)
@@ -106,10 +111,6 @@ class RemoteWarehouse(Warehouse):
 
     def ask(self, method: str, *arguments: Any) -> Any:
         return self._ipc_client.ask(method, *arguments)
-
-    @property
-    def shared(self) -> bool:
-        return True
 
     def close(self) -> None:
         self._ipc_client.close()
@@ -187,7 +188,7 @@ def reach_service(settings: Settings, *, create: bool = True) -> Service | Remot
 def _ipc_client(settings: Settings) -> IpcClient | None:
     """A connection to the process that holds the folder; None if none does, or one that does not answer, such as a load."""
     folder = folder_of(settings.warehouse_dsn)
-    if folder is None or not held_by(folder) or not (folder / SOCKET).exists():
+    if folder is None or not holder_of(folder) or not (folder / SOCKET).exists():
         return None
     try:
         client = IpcClient(folder)

@@ -24,4 +24,4 @@ TASKS: dict[str, Callable[..., Any]] = {
 
 def do(writer: Writer, name: str, *arguments: Any) -> Any:
     """What the task returns: numbers, texts, lists and mappings. Raises what it raises, NotStored if the writer has stopped."""
-    return writer.run(MaintenanceTask(lambda: TASKS[name](writer, *arguments), whole=True)).result()
+    return writer.run(MaintenanceTask(lambda: TASKS[name](writer, *arguments), exclusive=True)).result()

@@ -15,7 +15,7 @@ from functools import partial
 from alsobought.counts.consistency import Checked, check, sample_of
 from alsobought.counts.sum_checks import wrong_sums
 from alsobought.errors import AlsoboughtError
-from alsobought.kafka.checkpoints import Status, status
+from alsobought.kafka.ingest_status import Status, status
 from alsobought.service.maintenance import do
 from alsobought.storage.retention import horizon
 from alsobought.writer.submission import MaintenanceTask

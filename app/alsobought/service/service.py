@@ -18,7 +18,7 @@ from alsobought.serving.invalidation import Invalidator
 from alsobought.serving.request_log import AtOnce, RequestLog
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
-from alsobought.storage.warehouse import Warehouse, open_warehouse
+from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
 
@@ -30,7 +30,7 @@ class Service:
     """`visibility` is how far the answers have come; `sink` takes what callers send."""
 
     settings: Settings
-    warehouse: Warehouse
+    warehouse: ClickHouseWarehouse
     writer: Writer
     library: Library
     clock: Callable[[], datetime]
@@ -93,15 +93,15 @@ def open_service(
         if writes:
             visibility = WriterVisibility(writer)
             writer.on_stored = Invalidator(warehouse, cache)
-            writer.catalogue.on_read = cache.clear
+            writer.catalogue.on_reload = cache.clear
             writer.start()
         else:
             visibility = Follower(warehouse, cache)
         sink: EventSink = WriterSink(writer)
         if settings.kafka:
-            from alsobought.kafka.producer import Log  # not needed without Kafka
+            from alsobought.kafka.producer import LogProducer  # not needed without Kafka
 
-            sink = KafkaSink(Log(settings), warehouse, visibility, clock, settings)
+            sink = KafkaSink(LogProducer(settings), warehouse, visibility, clock, settings)
         request_log = RequestLog(writer if writes else AtOnce(warehouse)) if settings.record_requests else None
         if request_log:
             request_log.start()

@@ -21,7 +21,7 @@ from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
 
 if TYPE_CHECKING:
-    from alsobought.kafka.producer import Log, Place
+    from alsobought.kafka.producer import LogProducer, SourcePartition
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class WriterSink:
         except concurrent.futures.TimeoutError:
             kind = kind_of(rows)
             raise Busy(f"the {kind}s are not stored yet", AGAIN[kind]) from None
-        return Taken(stored.rows, stored.repeats, visible=True)
+        return Taken(stored.rows, stored.duplicates, visible=True)
 
     @property
     def waiting(self) -> int:
@@ -79,7 +79,12 @@ class KafkaSink:
     """Into the log. An event has its time from here, so that whoever reads the log again gets the same."""
 
     def __init__(
-        self, log: Log, warehouse: Warehouse, visibility: Visibility, clock: Callable[[], datetime], settings: Settings
+        self,
+        log: LogProducer,
+        warehouse: Warehouse,
+        visibility: Visibility,
+        clock: Callable[[], datetime],
+        settings: Settings,
     ) -> None:
         self._log, self._warehouse, self._visibility = log, warehouse, visibility
         self._clock, self._settings = clock, settings
@@ -96,7 +101,7 @@ class KafkaSink:
         places = self._log.append(self._settings.items_topic if of_items else self._settings.events_topic, messages)
         return Taken(len(rows), None, visible=wait and self._wait(places))
 
-    def _wait(self, places: Mapping[Place, int]) -> bool:
+    def _wait(self, places: Mapping[SourcePartition, int]) -> bool:
         """Until answers show what is at these offsets; False if that takes too long. While the warehouse is away it waits."""
         left = dict(places)
         ends = time.monotonic() + STORE_SECONDS

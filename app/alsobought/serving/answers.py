@@ -25,8 +25,9 @@ from alsobought.pipes.parameters import values
 from alsobought.pipes.template import ASKED, CLOCK, mentioned
 from alsobought.pipes.validation_cache import Tried, validation_cache_file
 from alsobought.serving.cache import Cache
-from alsobought.settings import Settings, more_event_types
-from alsobought.storage.warehouse import Column, Rows, Statistics, Warehouse
+from alsobought.settings import Settings, extra_event_types
+from alsobought.storage.results import Column, Rows, Statistics
+from alsobought.storage.warehouse import Reader, Warehouse
 
 SAFE_INTEGER = 2**53
 WIDE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that may hold a larger one, somewhere within
@@ -77,7 +78,7 @@ def _safe(value: Any) -> Any:
 def open_library(settings: Settings, warehouse: Warehouse) -> Library:
     """The pipes of the project's folder, checked against this warehouse."""
     home = settings.home_folder
-    types = (*STANDARD_TYPES, *more_event_types(settings))
+    types = (*STANDARD_TYPES, *extra_event_types(settings))
     tried = Tried(validation_cache_file(), lambda: warehouse.version)
     return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, tried)
 
@@ -94,7 +95,7 @@ Answers = Cache[Answer]
 
 def answer(
     library: Library,
-    warehouse: Warehouse,
+    warehouse: Reader,
     name: str,
     given: Mapping[str, Sequence[Any]],
     now: datetime,
@@ -125,7 +126,7 @@ def answer(
 
 
 def answer_by(
-    library: Library, warehouse: Warehouse, pipe: Pipe, given: Mapping[str, Sequence[Any]], now: datetime
+    library: Library, warehouse: Reader, pipe: Pipe, given: Mapping[str, Sequence[Any]], now: datetime
 ) -> Answer:
     """The answer of this text of a pipe, whether or not it is the saved one; never a kept one.
 
@@ -153,7 +154,7 @@ def _tags(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name in names for value in values_of[name]]
 
 
-def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Answer:
+def _answer(library: Library, warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Answer:
     rows = _run(warehouse, pipe, bound, now, pipe)
     if [column.name for column in rows.meta] != [name for name, _ in pipe.selected]:
         raise PipeBroken(f"the pipe {pipe.name} has other columns with these parameters", "Leave one of them out")
@@ -162,7 +163,7 @@ def _answer(library: Library, warehouse: Warehouse, pipe: Pipe, bound: Mapping[s
     return _filled(library, warehouse, found, bound, now) if pipe.header.fallback else found
 
 
-def _filled(library: Library, warehouse: Warehouse, found: Answer, bound: Mapping[str, Any], now: datetime) -> Answer:
+def _filled(library: Library, warehouse: Reader, found: Answer, bound: Mapping[str, Any], now: datetime) -> Answer:
     """The answer with what its lists lack from the chain of fallbacks. It stays short where one is broken, and that is true:
     the fault is its own pipe's.
     """
@@ -199,5 +200,5 @@ def bound_sql(
     return sql, mentioned(sql, known)
 
 
-def _run(warehouse: Warehouse, pipe: Pipe, bound: Mapping[str, Any], now: datetime, asked: Pipe) -> Rows:
+def _run(warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime, asked: Pipe) -> Rows:
     return warehouse.rows(*bound_sql(pipe, bound, now, asked))

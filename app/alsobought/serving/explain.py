@@ -13,7 +13,8 @@ import msgspec
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.parameters import values
 from alsobought.serving.answers import bound_sql
-from alsobought.storage.warehouse import Statistics, Warehouse
+from alsobought.storage.results import Statistics
+from alsobought.storage.warehouse import Warehouse
 
 
 @dataclass(frozen=True)

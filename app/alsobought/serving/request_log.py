@@ -80,7 +80,7 @@ class AtOnce:
         self.warehouse = warehouse
 
     def run(self, task: MaintenanceTask) -> Future[None]:
-        task.do()
+        task.action()
         task.done.set_result(None)
         return task.done
 

@@ -200,7 +200,7 @@ class Follower:
 def has_passed(warehouse: Warehouse, source: str, partition: int, offset: int) -> bool:
     """Whether an offset of Kafka is known to be read, by the ranges, which are noted when all views have their batch.
 
-    On a reader's connection, for a caller who asks all the time; `ledger.read_to` waits for that of the writer.
+    On a reader's connection, for a caller who asks all the time; `ledger.next_offset` waits for that of the writer.
     """
     sql = f"""
         select max(next_offset) > {{offset:UInt64}}

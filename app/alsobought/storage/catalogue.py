@@ -1,4 +1,4 @@
-"""The dictionary `catalogue` is loaded again when items changed or an id is new to it: names are next to free to look up."""
+"""The dictionary `catalogue` in memory: reloaded when items changed or an event has an item it lacks."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ import time
 from collections.abc import Callable
 
 from alsobought.errors import AlsoboughtError
-from alsobought.storage.ledger import LISTED
+from alsobought.storage.sql_text import list_parameter, select_list
 from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
-SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
+RELOAD_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
 
 
-def load_dictionaries(warehouse: Warehouse, *, owners: bool = True) -> None:
-    """Loads again what is known of items, and of whose they are. Raises WarehouseFault."""
+def reload_dictionaries(warehouse: Warehouse, *, owners: bool = True) -> None:
+    """Reloads the dictionary of items and, with `owners`, the one of their owners. Raises WarehouseFault."""
     for name in ("catalogue", *(["owners"] if owners else [])):
         warehouse.command(f"system reload dictionary {warehouse.database}.{name}")
 
 
 class Catalogue:
-    """For the writer's thread. `seen` are the ids of stored events that may be new to it."""
+    """For the writer's thread. `pending_ids` are items of stored events that the dictionary may lack."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
-        self._read_at = 0.0
+        self._reloaded_at = 0.0
         self.items_changed = False
-        self.seen: set[str] = set()
-        self.on_read: Callable[[], None] = lambda: None
+        self.pending_ids: set[str] = set()
+        self.on_reload: Callable[[], None] = lambda: None
 
-    def learn(self, *, idle: bool) -> None:
-        """Loads it again if there is something to learn; while events keep coming, not all the time."""
-        if not idle and time.monotonic() - self._read_at < SECONDS:
+    def refresh(self, *, idle: bool) -> None:
+        """Reloads if anything is new; at most every RELOAD_SECONDS unless the writer is idle."""
+        if not idle and time.monotonic() - self._reloaded_at < RELOAD_SECONDS:
             return
         try:
-            if self.items_changed or (self.seen and self._any_unknown()):
-                self.read()
-            self.seen.clear()
-        except AlsoboughtError as error:  # what was stored is stored: names come with the next batch
+            if self.items_changed or (self.pending_ids and self._any_missing()):
+                self.reload()
+            self.pending_ids.clear()
+        except AlsoboughtError as error:  # the events are stored all the same; names come with the next batch
             log.warning("the catalogue was not reloaded: %s", error)
 
-    def read(self) -> None:
+    def reload(self) -> None:
         """Raises WarehouseFault."""
-        load_dictionaries(self._warehouse, owners=self.items_changed)
+        reload_dictionaries(self._warehouse, owners=self.items_changed)
         self.items_changed = False
-        self._read_at = time.monotonic()
-        self.on_read()
+        self._reloaded_at = time.monotonic()
+        self.on_reload()
 
-    def _any_unknown(self) -> bool:
+    def _any_missing(self) -> bool:
         sql = (
-            f"select count() from ({LISTED % 'items'})"
+            f"select count() from ({select_list('items')})"
             f" where not dictHas('{self._warehouse.database}.catalogue', cityHash64(listed))"
         )
-        return bool(self._warehouse.trusted_rows(sql, {"items": "\0".join(self.seen)}).data[0][0])
+        return bool(self._warehouse.trusted_rows(sql, {"items": list_parameter(self.pending_ids)}).data[0][0])

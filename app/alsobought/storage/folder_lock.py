@@ -1,6 +1,6 @@
-"""The folder of an embedded warehouse: one process holds it, and a second one is told so in a sentence.
+"""The lock on the folder of an embedded warehouse: one process holds it, and a second one gets a clear error.
 
-The engine has a lock too, but where two processes start at once it tells the later one in words of its own.
+The engine has a lock too, but when two processes start at once, its message to the later one is obscure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import IO
 
 from alsobought.errors import NotStored, WarehouseFault
 
-HOLDER = ".holder"  # the file with the number of the process that has the folder
+HOLDER = ".holder"  # the file with the id of the process that holds the folder
+CLAIM_ATTEMPTS = 20
+CLAIM_PAUSE_SECONDS = 0.05
 _held: dict[Path, IO[str]] = {}
 
 
@@ -23,27 +25,27 @@ def folder_of(dsn: str) -> Path | None:
     return None if path in (dsn, ":memory:", "") else Path(path)
 
 
-def holds_warehouse(folder: Path) -> bool:
+def contains_warehouse(folder: Path) -> bool:
     return (folder / "metadata").is_dir()
 
 
-def how_to_have_one(folder: Path) -> str:
-    """What to do where there is no warehouse: the demos keep theirs one folder further down."""
-    below = sorted(path.name for path in folder.glob("*") if holds_warehouse(path))
+def hint_without_warehouse(folder: Path) -> str:
+    """The hint where there is no warehouse. The demos keep theirs one folder further down."""
+    below = sorted(path.name for path in folder.glob("*") if contains_warehouse(path))
     if below:
         return f"There is one in {' and in '.join(below)} below it: set ALSOBOUGHT_DATA={folder / below[0]}"
     return "`alsobought migrate up` makes one"
 
 
 def claim(folder: Path, create: bool) -> None:
-    """Raises WarehouseFault unless this process may open the folder; makes it if `create`."""
+    """Locks the folder for this process; with `create`, makes it. Raises WarehouseFault if that is not possible."""
     if "?" in str(folder):
         raise WarehouseFault(
             f"the folder {folder} has a ? in its name, where the engine expects options",
             "Name another in ALSOBOUGHT_DATA",
         )
-    if not create and not holds_warehouse(folder) and not folder.is_file():
-        raise WarehouseFault(f"there is no warehouse in {folder}", how_to_have_one(folder))
+    if not create and not contains_warehouse(folder) and not folder.is_file():
+        raise WarehouseFault(f"there is no warehouse in {folder}", hint_without_warehouse(folder))
     if folder in _held:
         return
     try:
@@ -53,14 +55,14 @@ def claim(folder: Path, create: bool) -> None:
         raise WarehouseFault(
             f"the folder {folder} cannot be written: {error.strerror}", "Set ALSOBOUGHT_DATA"
         ) from error
-    for _ in range(20):  # whoever only looks holds it for a moment
+    for _ in range(CLAIM_ATTEMPTS):  # `holder_of` locks it for a moment
         if _locked(file, fcntl.LOCK_EX):
             break
-        time.sleep(0.05)
+        time.sleep(CLAIM_PAUSE_SECONDS)
     else:
         file.close()
         raise _in_use(folder, _first_line(folder / HOLDER))
-    if holder := _held_by_engine(folder):
+    if holder := _engine_holder(folder):
         file.close()
         raise _in_use(folder, holder)
     file.truncate(0)
@@ -70,7 +72,7 @@ def claim(folder: Path, create: bool) -> None:
 
 
 def release(folder: Path) -> None:
-    """Lets go what `claim` took; the end of a process does it too, also by kill -9."""
+    """Releases the lock that `claim` took; the end of the process releases it too, also by kill -9."""
     if file := _held.pop(folder, None):
         file.close()
 
@@ -78,34 +80,34 @@ def release(folder: Path) -> None:
 def refuse_if_full(folder: Path, size: int, min_free: int) -> None:
     """Raises NotStored if a batch of this many bytes could fill the disk.
 
-    What a disk that fills up during an insert does to the engine is worse than an error: it may say OK and lose the part.
+    A disk that fills up during an insert is worse than an error: the engine may return OK and lose the part.
     """
     stat = os.statvfs(folder)
     free, needed = stat.f_bavail * stat.f_frsize, min_free + 2 * size
     if free < needed:
         raise NotStored(
-            f"not enough space: the disk of {folder} has {free / 1e6:,.0f} MB left and {needed / 1e6:,.0f} MB are wanted",
+            f"not enough space: the disk of {folder} has {free / 1e6:,.0f} MB left and {needed / 1e6:,.0f} MB are needed",
             "Make room, or set ALSOBOUGHT_MIN_FREE_BYTES",
         )
 
 
 def refuse_if_held(folder: Path) -> None:
-    """Raises WarehouseFault if another process has this folder open."""
-    if holder := held_by(folder):
+    """Raises WarehouseFault if another process holds this folder."""
+    if holder := holder_of(folder):
         raise _in_use(folder, holder)
 
 
-def held_by(folder: Path) -> str:
-    """The process id of the one that has this folder open, or an empty string."""
+def holder_of(folder: Path) -> str:
+    """The id of the process that holds this folder, or an empty string."""
     if not (folder / HOLDER).exists():
-        return _held_by_engine(folder)
+        return _engine_holder(folder)
     with (folder / HOLDER).open() as file:
-        if _locked(file, fcntl.LOCK_SH):  # while we have it nobody opens the engine, whose lock we look at
-            return _held_by_engine(folder)
+        if _locked(file, fcntl.LOCK_SH):  # while we have it, no process can open the engine, whose lock is tested here
+            return _engine_holder(folder)
     return _first_line(folder / HOLDER)
 
 
-def _held_by_engine(folder: Path) -> str:
+def _engine_holder(folder: Path) -> str:
     status = folder / "status"
     if not status.exists():
         return ""

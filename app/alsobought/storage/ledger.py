@@ -1,6 +1,6 @@
-"""What the warehouse has already: of a source by offset, of all sources by event_id, and how far a load came.
+"""The ledger of stored events: by source and offset, by event_id, and the progress of each load.
 
-A source is stored in order and without a gap (`Submission.after`), so that it goes on behind its last offset.
+A source is stored in order and without a gap (`Submission.after`), so a load resumes after its last stored offset.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from datetime import datetime
 
 import msgspec
 
+from alsobought.storage.sql_text import list_parameter, select_list
 from alsobought.storage.warehouse import Warehouse
 
-MANY_IDS = 1000  # from here on a scan is quicker than asking the index of event_ids for each
-# Many values travel as one text, divided by a character that no id holds: an array of 50,000 takes seconds to parse.
-LISTED = "select arrayJoin(splitByChar('\\0', {%s:String})) as listed"
+SCAN_FROM_IDS = 1000  # from this many on, a scan is faster than one index look-up per event_id
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """A load of a file: `reading` stands for how its rows were read, `since` for the first batch that may be its."""
+    """A load of a file: `reading` identifies the way its rows were read, `since` is the lowest number its batches can have."""
 
     source: str
     reading: str
@@ -27,8 +26,8 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     finished: bool = False
 
 
-def resume_at(warehouse: Warehouse, source: str, since: int = 0) -> int:
-    """The offset after the last that is stored of a source, by the batches from `since` on; 0 if none is."""
+def resume_offset(warehouse: Warehouse, source: str, since: int = 0) -> int:
+    """The offset after the last one stored of a source, in batches from `since` on; 0 if there is none."""
     sql = (
         f"select if(count() = 0, 0, max(last_offset) + 1) from {warehouse.database}.ingest_batches"  # max(x + 1) of none is 1
         " where source = {source:String} and batch >= {since:UInt64}"
@@ -36,10 +35,10 @@ def resume_at(warehouse: Warehouse, source: str, since: int = 0) -> int:
     return int(warehouse.trusted_rows(sql, {"source": source, "since": since}).data[0][0])
 
 
-def read_to(warehouse: Warehouse, source: str, partition: int) -> int:
-    """The offset at which reading a partition of Kafka goes on; 0 at first.
+def next_offset(warehouse: Warehouse, source: str, partition: int) -> int:
+    """The offset at which consumption of a Kafka partition resumes; 0 at first.
 
-    Told by the ranges alone: what was stored and not yet noted is read again, and known by its place.
+    Read from the checkpoints alone: events that were stored but not yet committed are read again and dropped by their offset.
     """
     sql = f"select max(next_offset) from {warehouse.database}.ingest_ranges"
     sql += " where source = {source:String} and partition = {partition:UInt32}"
@@ -47,53 +46,53 @@ def read_to(warehouse: Warehouse, source: str, partition: int) -> int:
 
 
 def next_batch(warehouse: Warehouse, source: str) -> int:
-    """A number that every batch of a source to come has at least, and none that is stored."""
+    """A lower bound of the numbers of the source's next batches, above those of all its stored ones."""
     sql = f"select max(batch) + 1 from {warehouse.database}.ingest_batches where source = {{source:String}}"
     return int(warehouse.trusted_rows(sql, {"source": source}).data[0][0])
 
 
-def events_before(warehouse: Warehouse, source: str, offset: int | None = None) -> int:
-    """How many events of a source are stored, all of them or those before an offset."""
+def count_events(warehouse: Warehouse, source: str, before: int | None = None) -> int:
+    """The number of stored events of a source: all of them, or those before an offset."""
     sql = f"select sum(events) from {warehouse.database}.ingest_batches final where source = {{source:String}}"
-    if offset is not None:
+    if before is not None:
         sql = (
-            f"select count() from {warehouse.database}.events where source = {{source:String}} and offset < {offset:d}"
+            f"select count() from {warehouse.database}.events where source = {{source:String}} and offset < {before:d}"
         )
     return int(warehouse.trusted_rows(sql, {"source": source}).data[0][0])
 
 
-def known_offsets(warehouse: Warehouse, source: str, partition: int, first: int, last: int) -> set[int]:
-    """The offsets of a partition in this range that are stored, however long ago. Reads events only if the ledger has such."""
-    given = {"source": source, "partition": partition, "first": first, "last": last}
+def stored_offsets(warehouse: Warehouse, source: str, partition: int, first: int, last: int) -> set[int]:
+    """The offsets of a partition in this range that are stored, however long ago. Reads `events` only if the ledger overlaps."""
+    parameters = {"source": source, "partition": partition, "first": first, "last": last}
     overlap = (
         f"select count() from {warehouse.database}.ingest_batches where source = {{source:String}}"
         " and partition = {partition:UInt32} and first_offset <= {last:UInt64} and last_offset >= {first:UInt64}"
     )
-    if not warehouse.trusted_rows(overlap, given).data[0][0]:
+    if not warehouse.trusted_rows(overlap, parameters).data[0][0]:
         return set()
     sql = (
         f"select offset from {warehouse.database}.events where source = {{source:String}}"
         " and partition = {partition:UInt32} and offset between {first:UInt64} and {last:UInt64}"
     )
-    return {row[0] for row in warehouse.trusted_rows(sql, given).data}
+    return {row[0] for row in warehouse.trusted_rows(sql, parameters).data}
 
 
-def known_ids(warehouse: Warehouse, ids: Collection[str], since: datetime) -> set[str]:
-    """Which of these event_ids were stored after `since`."""
+def stored_event_ids(warehouse: Warehouse, ids: Collection[str], since: datetime) -> set[str]:
+    """Those of these event_ids that were stored after `since`."""
     if not ids:
         return set()
     sql = (
         f"select event_id from {warehouse.database}.events"
-        f" where event_id in ({LISTED % 'ids'}) and ingested_at > {{since:DateTime64(3, 'UTC')}}"
+        f" where event_id in ({select_list('ids')}) and ingested_at > {{since:DateTime64(3, 'UTC')}}"
     )
-    if len(ids) > MANY_IDS:
+    if len(ids) > SCAN_FROM_IDS:
         sql += " settings use_skip_indexes = 0"
-    found = warehouse.trusted_rows(sql, {"ids": "\0".join(ids), "since": since})
-    return {row[0] for row in found.data}
+    rows = warehouse.trusted_rows(sql, {"ids": list_parameter(ids), "since": since})
+    return {row[0] for row in rows.data}
 
 
 def last_load(warehouse: Warehouse, source: str) -> Load | None:
-    """What is known of the latest load of a source."""
+    """The latest record of a load of this source."""
     sql = (
         f"select source, reading, since, refused, finished from {warehouse.database}.loads"
         " where source = {source:String} order by version desc limit 1"
@@ -102,8 +101,8 @@ def last_load(warehouse: Warehouse, source: str) -> Load | None:
     return msgspec.convert(rows[0], Load) if rows else None
 
 
-def note(warehouse: Warehouse, load: Load) -> None:
-    """Remembers how far a load came. Only while the writer has nothing to do: the connection for writing is its own."""
+def record_load(warehouse: Warehouse, load: Load) -> None:
+    """Records the progress of a load. Only while the writer is idle: it owns the connection for writing."""
     sql = f"select max(version) + 1 from {warehouse.database}.loads where source = {{source:String}}"
     version = int(warehouse.trusted_rows(sql, {"source": load.source}).data[0][0])
     warehouse.insert("loads", msgspec.json.encode({**msgspec.structs.asdict(load), "version": version}))

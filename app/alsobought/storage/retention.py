@@ -1,7 +1,7 @@
-"""How long raw events are kept: a TTL on `events`, by setting. The counts, first times and `user_items` outlive them.
+"""Retention of raw events: a TTL on `events`, by setting. The counts, first times and `user_items` outlive them.
 
-Events go by seq, the order in which they were stored: what is left of a user is always the latest. What is computed from
-events again must know from which seq on all of them are there: the horizon.
+Events expire by seq, the order in which they were stored: those left of a user are always the latest. Whatever is recomputed
+from events must know the horizon, the seq from which on all of them are there.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from alsobought.settings import Settings
 from alsobought.storage import mutation_journal
 from alsobought.storage.warehouse import Warehouse
 
-MARGIN = timedelta(hours=1)  # what is being read now must not expire meanwhile
+MARGIN = timedelta(hours=1)  # events that are being read must not expire meanwhile
 KIND = "retention"
 
 
 def horizon(warehouse: Warehouse, settings: Settings, now: datetime) -> int:
-    """All events from this seq on are kept; 0 if none ever expired."""
+    """The seq from which on no event has expired; 0 if none ever did."""
     sql = f"select max(marks['horizon']) from {warehouse.database}.rewrites where kind = {{kind:String}}"
-    before = int(warehouse.trusted_rows(sql, {"kind": KIND}).data[0][0])
-    return max(before, _begins(settings.event_retention_days, now))
+    recorded = int(warehouse.trusted_rows(sql, {"kind": KIND}).data[0][0])
+    return max(recorded, _horizon_of(settings.event_retention_days, now))
 
 
 def stored_at(seq: int) -> datetime:
-    """When the event of a seq was stored: the clock that gives them counts microseconds.
+    """The time at which the event with this seq was stored: the clock behind seq counts microseconds.
 
     >>> stored_at(1_767_268_800_000_000)
     datetime.datetime(2026, 1, 1, 12, 0, tzinfo=datetime.timezone.utc)
@@ -33,23 +33,23 @@ def stored_at(seq: int) -> datetime:
     return datetime.fromtimestamp(seq / 1_000_000, UTC)
 
 
-def keep(warehouse: Warehouse, settings: Settings, now: datetime, identity: int) -> bool:
-    """Makes the table forget events as the settings say; returns whether that was new to it.
+def apply_retention(warehouse: Warehouse, settings: Settings, now: datetime, identity: int) -> bool:
+    """Sets the TTL of `events` as the settings demand. Returns True if that changed it.
 
-    What another setting let expire is gone for good: that is noted first.
+    Events that expired under the previous setting are gone for good, so their horizon is recorded first.
     """
     sql = "select create_table_query from system.tables where database = {database:String} and name = 'events'"
-    made = str(warehouse.trusted_rows(sql, {"database": warehouse.database}).data[0][0])
-    found = re.search(r"TTL .*toIntervalDay\((\d+)\)", made)
-    before, wanted = int(found[1]) if found else 0, settings.event_retention_days
-    if before == wanted:
+    definition = str(warehouse.trusted_rows(sql, {"database": warehouse.database}).data[0][0])
+    ttl = re.search(r"TTL .*toIntervalDay\((\d+)\)", definition)
+    current, wanted = int(ttl[1]) if ttl else 0, settings.event_retention_days
+    if current == wanted:
         return False
-    if before:
-        mutation_journal.note(warehouse, identity, KIND, {"horizon": _begins(before, now)})
+    if current:
+        mutation_journal.record_done(warehouse, identity, KIND, {"horizon": _horizon_of(current, now)})
     change = f"modify ttl toDateTime(intDiv(seq, 1000000)) + interval {wanted:d} day" if wanted else "remove ttl"
     warehouse.command(f"alter table {warehouse.database}.events {change}")
     return True
 
 
-def _begins(days: int, now: datetime) -> int:
+def _horizon_of(days: int, now: datetime) -> int:
     return int((now - timedelta(days=days) + MARGIN).timestamp() * 1_000_000) if days else 0

@@ -1,4 +1,4 @@
-"""A database of its own for what is needed for a while: the SQL of views and checks finds its tables there by their names."""
+"""A temporary database: the SQL of views and checks finds its tables there by their usual names."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Iterable
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.warehouse import Warehouse
 
-MADE = "_made"
+RESULT_SUFFIX = "_made"
 
 
 def clone_table(warehouse: Warehouse, table: str, clone: str) -> None:
-    """A table as it is now, under another name. Its files are not copied: both have them until one drops them."""
+    """Clones a table under another name. Its files are not copied: both tables share them until one drops them."""
     warehouse.command(f"create table {clone} as {table}")
     warehouse.command(f"alter table {clone} attach partition tuple() from {table}")
 
 
 def drop_scratch(warehouse: Warehouse, *names: str) -> None:
-    """Drops scratch databases, also those that an earlier process left."""
+    """Drops scratch databases, also those that an earlier process left behind."""
     for name in names:
         warehouse.command(f"drop database if exists {warehouse.database}_{name} sync")
 
 
 class Scratch:
-    """The database `<ours>_<name>`, empty when it is opened, gone when it is dropped or opened again."""
+    """The database `<ours>_<name>`: empty when it is opened, gone when it is dropped or opened again."""
 
     def __init__(self, warehouse: Warehouse, name: str) -> None:
         self.warehouse, self.name, self._short = warehouse, f"{warehouse.database}_{name}", name
@@ -34,57 +34,57 @@ class Scratch:
         drop_scratch(self.warehouse, self._short)
 
     def clone(self, table: str) -> None:
-        """One of our tables as it is now."""
+        """Clones one of our tables as it is now."""
         clone_table(self.warehouse, f"{self.warehouse.database}.{table}", f"{self.name}.{table}")
 
-    def keep_events(self, since: int) -> None:
-        """Of the cloned events only those from this seq on."""
+    def restrict_events(self, since: int) -> None:
+        """Hides the cloned events before this seq."""
         self.warehouse.command(f"rename table {self.name}.events to {self.name}.all_events")
-        kept = f"select * from {self.name}.all_events where seq >= {since:d}"
-        self.warehouse.command(f"create view {self.name}.events as {kept}")
+        recent = f"select * from {self.name}.all_events where seq >= {since:d}"
+        self.warehouse.command(f"create view {self.name}.events as {recent}")
 
-    def events(self, select: str) -> None:
-        """The events that views are pointed at."""
+    def create_events(self, select: str) -> None:
+        """Creates the events that the views will read."""
         self.warehouse.command(f"create table {self.name}.events engine = Memory as {select}")
 
-    def other_events(self, select: str) -> None:
-        """Others in their place, of the same columns."""
+    def replace_events(self, select: str) -> None:
+        """Replaces them by others of the same columns."""
         self.warehouse.command(f"truncate table {self.name}.events")
         self.warehouse.command(f"insert into {self.name}.events {select}")
 
-    def histories(self, tables: Iterable[CountTable], before: int) -> None:
-        """What each count table knows of these events' users, orders and sessions from before the oldest that is kept.
+    def create_histories(self, tables: Iterable[CountTable], before: int) -> None:
+        """Copies from each count table the rows of these events' users, orders and sessions from before the horizon.
 
-        Nothing where no event ever expired: the events say all.
+        Nothing where no event ever expired: then the events are complete.
         """
         ours, tables = self.warehouse.database, list(tables)
         for table in tables:
             self.warehouse.command(f"create table {self.name}.{table.name} engine = Memory as {ours}.{table.name}")
-        self._recall(tables, before)
+        self._copy_histories(tables, before)
 
-    def other_histories(self, tables: Iterable[CountTable], before: int) -> None:
+    def replace_histories(self, tables: Iterable[CountTable], before: int) -> None:
         """The same for the events that are in here now."""
         tables = list(tables)
         for table in tables:
             self.warehouse.command(f"truncate table {self.name}.{table.name}")
-        self._recall(tables, before)
+        self._copy_histories(tables, before)
 
-    def _recall(self, tables: Iterable[CountTable], before: int) -> None:
+    def _copy_histories(self, tables: Iterable[CountTable], before: int) -> None:
         ours = self.warehouse.database
         for table in tables:
             if before and "first_seq" in table.values and (owner := table.owner):
                 owners = f"select {owner} from ({table.over(f'{self.name}.events', self.name)})"
-                known = f"select * from {ours}.{table.name} where {owner} in ({owners})"
-                named = f"select {table.columns} from ({known}) where first_seq < {before:d}"
-                self.warehouse.command(f"insert into {self.name}.{table.name} ({table.columns}) {named}")
+                rows = f"select * from {ours}.{table.name} where {owner} in ({owners})"
+                earlier = f"select {table.columns} from ({rows}) where first_seq < {before:d}"
+                self.warehouse.command(f"insert into {self.name}.{table.name} ({table.columns}) {earlier}")
 
     def view(self, table: CountTable) -> str:
         """The SELECT of a table's view over the events in here."""
         return table.over(f"{self.name}.events", self.name)
 
-    def made(self, table: CountTable) -> str:
-        """The table of what that gives, made when it is first asked for."""
-        name = f"{self.name}.{table.name}{MADE}"
+    def result(self, table: CountTable) -> str:
+        """The table with the result of that SELECT, computed at the first call."""
+        name = f"{self.name}.{table.name}{RESULT_SUFFIX}"
         create = f"create table if not exists {name} engine = Memory"
         self.warehouse.command(f"{create} as select {table.columns} from ({self.view(table)})")
         return name

@@ -23,13 +23,25 @@ from alsobought.errors import (
     TooLarge,
     WarehouseFault,
 )
-from alsobought.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, sentence, split
+from alsobought.events import (
+    STANDARD_TYPES,
+    Event,
+    Id,
+    Item,
+    Rejected,
+    Rules,
+    read_events,
+    read_items,
+    readable_problem,
+    split_objects,
+)
 from alsobought.pipes.library import Entry
 from alsobought.pipes.parameters import Listed
 from alsobought.service.sinks import Taken
 from alsobought.serving.answers import Answer, answer
 from alsobought.serving.request_log import Asked, parameters
-from alsobought.settings import more_event_types
+from alsobought.settings import extra_event_types
+from alsobought.storage.parquet import to_parquet
 from alsobought.web.formats import FORMATS, chosen, saved_as, tag, to_csv, to_ndjson, validity
 from alsobought.web.guard import refuse_other_sites
 from alsobought.web.metrics import Metrics
@@ -199,7 +211,7 @@ def _in_format(found: Answer, fmt: str) -> bytes:
     if fmt == "csv":
         return to_csv([column.name for column in found.meta], found.dicts())
     if fmt == "parquet":
-        return _shop().warehouse.to_parquet(found.meta, found.data)
+        return to_parquet(_shop().warehouse, found.meta, found.data)
     return msgspec.json.encode(body_of(found) | {"as_of": _as_of(), "request_id": g.request_id})
 
 
@@ -217,18 +229,18 @@ def post_events() -> Response:
     settings, now = _shop().settings, _shop().clock()
     rules = Rules(now, _event_types(), settings.max_event_bytes)
     with _places().one():
-        return _take(*read_events(split(_body()), rules), BadEvents)
+        return _take(*read_events(split_objects(_body()), rules), BadEvents)
 
 
 def _event_types() -> frozenset[str]:
-    return frozenset(STANDARD_TYPES).union(more_event_types(_shop().settings))
+    return frozenset(STANDARD_TYPES).union(extra_event_types(_shop().settings))
 
 
 @blueprint.route("/items", methods=["POST"])
 def post_items() -> Response:
     refuse_other_sites(_shop().settings, request)
     with _places().one():
-        return _take(*read_items(split(_body()), _shop().settings.max_event_bytes), BadItems)
+        return _take(*read_items(split_objects(_body()), _shop().settings.max_event_bytes), BadItems)
 
 
 def _take(
@@ -278,7 +290,7 @@ def merge_users() -> Response:
     try:
         wanted = msgspec.json.decode(_body(), type=Merge)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(sentence(str(error), ""), 'Send {"guest_id": "…", "user_id": "…"}') from error
+        raise BadRequest(readable_problem(str(error), ""), 'Send {"guest_id": "…", "user_id": "…"}') from error
     for name, value in (("guest_id", wanted.guest_id), ("user_id", wanted.user_id)):
         if "\0" in value:
             raise BadRequest(f"{name}: holds a NUL character", "Send it as events have it")

@@ -13,7 +13,7 @@ from flask import Flask, Response, g, request
 from flask_cors import CORS
 from werkzeug.exceptions import HTTPException
 
-from alsobought.errors import AlsoboughtError, Detail, shape
+from alsobought.errors import AlsoboughtError, Detail, error_json
 from alsobought.logs import log_access, request_id
 from alsobought.service.ipc_server import IpcServer
 from alsobought.service.monitor import Monitor
@@ -73,11 +73,11 @@ def served_app(settings: Settings, *, edit: bool = False) -> Flask:
     if folder := shop.warehouse.folder:
         atexit.register(IpcServer(folder, shop.writer, shop.warehouse.another).close)
     if shop.warehouse.embedded and settings.kafka:
-        from alsobought.kafka.consumer import Stream  # not needed without Kafka
+        from alsobought.kafka.consumer import TopicConsumer  # not needed without Kafka
 
-        stream = Stream(shop.writer, settings)
-        stream.start()
-        atexit.register(stream.stop)
+        consumer = TopicConsumer(shop.writer, settings)
+        consumer.start()
+        atexit.register(consumer.stop)
     monitor = Monitor(shop.writer)
     monitor.start()
     atexit.register(monitor.stop)
@@ -107,7 +107,7 @@ def _finish(response: Response) -> Response:
 
 
 def error_body(code: str, message: str, hint: str = "", details: tuple[Detail, ...] = ()) -> dict[str, object]:
-    return shape(code, message, hint, details, g.get("request_id", ""))
+    return error_json(code, message, hint, details, g.get("request_id", ""))
 
 
 def _respond(status: int, body: dict[str, object]) -> Response:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from alsobought.kafka.checkpoints import Part
+from alsobought.kafka.ingest_status import PartitionLag
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service
 from alsobought.storage.warehouse import Warehouse
@@ -40,7 +40,7 @@ class Kafka(msgspec.Struct, frozen=True):
     lag: int | None
     problem: str
     dead_letters: int
-    partitions: list[Part]
+    partitions: list[PartitionLag]
 
 
 class Arriving(msgspec.Struct, frozen=True, kw_only=True):

@@ -92,11 +92,17 @@ class _Watched(Collector):
         yield GaugeMetricFamily("alsobought_dead_letters", "Not replayed yet.", value=found.dead_letters)
         batch = "Events of Kafka in a batch, on average in the last hour."
         yield GaugeMetricFamily("alsobought_kafka_events_per_batch", batch, value=found.events_per_batch)
-        messages = CounterMetricFamily(
-            "alsobought_kafka_messages", "Messages read, by what became of them.", labels=["outcome"]
+        outcomes = {"stored": found.ever.stored, "duplicate": found.ever.duplicates, "rejected": found.ever.rejected}
+        consumed = CounterMetricFamily(
+            "alsobought_kafka_messages_consumed", "Messages read, by outcome.", labels=["outcome"]
         )
-        for outcome in ("stored", "repeats", "refused"):
-            messages.add_metric([outcome], getattr(found.ever, outcome))
+        messages = CounterMetricFamily(
+            "alsobought_kafka_messages", "Deprecated: use alsobought_kafka_messages_consumed.", labels=["outcome"]
+        )
+        for (outcome, count), deprecated in zip(outcomes.items(), ("stored", "repeats", "refused"), strict=True):
+            consumed.add_metric([outcome], count)
+            messages.add_metric([deprecated], count)
+        yield consumed
         yield messages
         lag = GaugeMetricFamily("alsobought_kafka_lag", "Messages not read yet.", labels=["topic", "partition"])
         for part in found.partitions:

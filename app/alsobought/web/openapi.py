@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from alsobought.errors import Detail, shape
+from alsobought.errors import Detail, error_json
 from alsobought.events import ID_LENGTH, STANDARD_TYPES, Event, Item
 from alsobought.pipes.fallbacks import chain
 from alsobought.pipes.library import SOURCE, Pipe
@@ -335,4 +335,4 @@ def _fault(status: str) -> dict[str, Any]:
 
 
 def _example(code: str, message: str, hint: str, *details: Detail) -> Any:
-    return msgspec.to_builtins(shape(code, message, hint, details, "5c27ff86fe1f4a36"))
+    return msgspec.to_builtins(error_json(code, message, hint, details, "5c27ff86fe1f4a36"))

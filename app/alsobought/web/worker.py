@@ -27,7 +27,7 @@ from gunicorn.http import get_parser
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers import gthread
 
-from alsobought.errors import shape
+from alsobought.errors import error_json
 
 MAX_HEAD = 65_536  # bytes of the request line and the headers together
 GATHER_SECONDS = 10.0  # for all of it, from the moment the connection was free for it
@@ -159,7 +159,7 @@ def write_error(sock: socket.socket, status: int, reason: str, message: str) -> 
     hint = "POST the parameters as a JSON object" if code == "too_large" else ""
     request_id = uuid.uuid4().hex[:16]
     said = message or ("something went wrong on our side" if code == "internal" else reason.lower())
-    body = msgspec.json.encode(shape(code, said, hint, (), request_id))
+    body = msgspec.json.encode(error_json(code, said, hint, (), request_id))
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
         f"X-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"

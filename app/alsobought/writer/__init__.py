@@ -1,1 +1,1 @@
-"""One thread that stores each event once: batching, fencing, recovery after a crash, rewriting a user's rows."""
+"""One thread that stores each event once: queue, batches, lease and fencing, recovery after a crash, rewrites of a user's rows."""

@@ -1,9 +1,9 @@
-"""One writer at a time on a server: whoever claimed last may store events, and finds everything stored that came before.
+"""Fencing on a server, where several processes may write: only the newest epoch may store events.
 
-What a reader would guess wrong: a lock would not do. A process may be stopped between asking for the lock and storing, and
-wake when another has gone on without it. So every insert asks again, in the same statement, whether its epoch is still the
-newest (`Warehouse.insert_fenced`), and a claim waits until the inserts that asked before it have ended. Before that it waits
-until the turn before has lasted a second and brought a batch, so that of two who have much to store each gets on.
+A lock would not do: a process may be suspended between taking the lock and storing, and resume after another has taken over.
+So every insert tests in the same statement whether its epoch is still the newest (`storage.fenced_insert`), and a claim waits
+until the inserts that tested before it have ended. Before that, it waits until the previous lease has lasted a second and
+stored a batch, so that two writers with much to store both make progress.
 """
 
 from __future__ import annotations
@@ -16,63 +16,63 @@ import time
 import msgspec
 
 from alsobought.errors import NotStored
-from alsobought.storage.mutation_journal import under_way
+from alsobought.storage import mutation_journal
 from alsobought.storage.warehouse import Warehouse
 
 LEASE_SECONDS = 1.0
-IDLE_SECONDS = 5.0  # a turn that brought nothing for so long is over
+IDLE_SECONDS = 5.0  # a lease that stored nothing for this long is over
 WAIT_SECONDS = 60.0
-PAUSE_SECONDS = 0.02
-SPREAD = 1_000_000  # two who claim at the same moment must not get the same epoch
+POLL_SECONDS = 0.02
+EPOCH_SPREAD = 1_000_000  # two claims at the same moment must not get the same epoch
 
 
 class LeaseLost(NotStored):
-    """Another writer took over; what was in hand may be stored or not."""
+    """Another writer took over; the batch in flight may or may not be stored."""
 
 
 def claim(warehouse: Warehouse, above: int) -> int:
-    """A new epoch, above this number and all others, that may store from now on.
+    """A new epoch that may store from now on, above this number and all other epochs.
 
-    Whoever changes stored rows (`storage.mutation_journal`) writes that down first and then confirms its lease; a claimer
-    takes the lease first, then reads the journal and waits. So one of the two always sees the other.
+    A process that changes stored rows (`storage.mutation_journal`) records that first and then confirms its lease; a claimer
+    claims first, then reads the journal and waits. So one of the two always sees the other.
 
-    Raises LeaseLost if another claims at the same moment, NotStored if an insert from before does not end.
+    Raises LeaseLost if another process claims at the same moment, NotStored if an earlier insert does not end.
     """
-    _let_finish(warehouse)
+    _await_previous_lease(warehouse)
     newest = warehouse.trusted_rows(f"select max(epoch) from {warehouse.database}.writers").data[0][0]
-    epoch = max(above, int(newest)) + random.randint(1, SPREAD)
-    _write(warehouse, epoch, stored=False)
+    epoch = max(above, int(newest)) + random.randint(1, EPOCH_SPREAD)
+    _record(warehouse, epoch, stored=False)
     until = time.monotonic() + WAIT_SECONDS
-    while _inserts_under_way(warehouse):
+    while _inserts_in_progress(warehouse):
         if time.monotonic() > until:
-            raise NotStored("an insert of the writer before does not end", "Look at system.processes")
-        time.sleep(PAUSE_SECONDS)
-    while under_way(warehouse):
-        time.sleep(PAUSE_SECONDS)
+            raise NotStored("an insert of the previous writer does not end", "Look at system.processes")
+        time.sleep(POLL_SECONDS)
+    while mutation_journal.in_progress(warehouse):
+        time.sleep(POLL_SECONDS)
     confirm(warehouse, epoch)
     return epoch
 
 
 def confirm(warehouse: Warehouse, epoch: int) -> None:
-    """Raises LeaseLost if this epoch is not the newest any more, or another claimed the same."""
+    """Raises LeaseLost if this epoch is no longer the newest, or another process claimed the same."""
     sql = f"select max(epoch), countIf(epoch = {epoch:d} and not stored) from {warehouse.database}.writers"
     newest, claims = map(int, warehouse.trusted_rows(sql).data[0])
     if newest > epoch or claims > 1:
         raise LeaseLost("another writer took over", "What was not stored may be sent again")
 
 
-def note_stored(warehouse: Warehouse, epoch: int) -> None:
-    """That this turn has brought its first batch."""
-    _write(warehouse, epoch, stored=True)
+def record_stored(warehouse: Warehouse, epoch: int) -> None:
+    """Records that this lease has stored its first batch."""
+    _record(warehouse, epoch, stored=True)
 
 
-def _write(warehouse: Warehouse, epoch: int, *, stored: bool) -> None:
+def _record(warehouse: Warehouse, epoch: int, *, stored: bool) -> None:
     row = {"epoch": epoch, "holder": f"{socket.gethostname()}:{os.getpid()}", "stored": stored}
     warehouse.insert("writers", msgspec.json.encode(row))
 
 
-def _let_finish(warehouse: Warehouse) -> None:
-    """Waits until the newest turn has had its time, by the clock of the server."""
+def _await_previous_lease(warehouse: Warehouse) -> None:
+    """Waits until the newest lease has had its time, by the clock of the server."""
     sql = f"""
         with (select max(epoch) from {warehouse.database}.writers) as newest
         select dateDiff('ms', minIf(noted_at, epoch = newest), now64(3)) / 1000, countIf(epoch = newest and stored)
@@ -83,9 +83,9 @@ def _let_finish(warehouse: Warehouse) -> None:
         seconds, stored = warehouse.trusted_rows(sql).data[0]
         if seconds > IDLE_SECONDS or (stored and seconds > LEASE_SECONDS):
             break
-        time.sleep(random.uniform(PAUSE_SECONDS, 2 * PAUSE_SECONDS))
+        time.sleep(random.uniform(POLL_SECONDS, 2 * POLL_SECONDS))
 
 
-def _inserts_under_way(warehouse: Warehouse) -> bool:
+def _inserts_in_progress(warehouse: Warehouse) -> bool:
     sql = "select count() from system.processes where startsWith(query, {start:String})"
     return bool(warehouse.trusted_rows(sql, {"start": f"insert into {warehouse.database}.events "}).data[0][0])

@@ -1,4 +1,4 @@
-"""What the writer takes: events and items with where they came from, and what it stores of them."""
+"""The writer's input: submissions of events or items with their source and offsets, and maintenance tasks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
-
-import msgspec
 
 from alsobought.errors import Busy
 from alsobought.events import Event, Item
@@ -23,64 +21,25 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Row(msgspec.Struct, omit_defaults=True, gc=False):
-    """An event as `events` stores it. Omitted fields take the column's default: that is how category is stamped."""
-
-    event_id: str
-    event_type: str
-    user_id: str
-    item_id: str
-    timestamp: datetime
-    source: str
-    partition: int
-    offset: int
-    batch: int
-    epoch: int
-    ingested_at: datetime
-    seq: int
-    quantity: int
-    session_id: str = ""
-    category: str = ""
-    order_id: str = ""
-    order_size: int = 0
-    price: float = 0.0
-    properties: str = ""
-
-
-class ItemRow(msgspec.Struct):
-    item_id: str
-    title: str
-    category: str
-    brand: str
-    price: float
-    available: bool
-    image: str
-    owner: str
-    attributes: dict[str, str]
-    embedding: list[float]
-    version: int
-    updated_at: datetime
-
-
 @dataclass(frozen=True)
 class Stored:
-    """What became of a submission: rows stored, repeats dropped, and the ingest time from which answers show them.
+    """The outcome of a submission: rows stored, duplicates dropped, and the ingest time from which answers show the rows.
 
-    `places` counts its offsets that the source has now, by this submission or since before.
+    `offsets` counts the submission's offsets that the source has now, stored by this submission or earlier.
     """
 
     rows: int
-    repeats: int
+    duplicates: int
     as_of: datetime
-    places: int = 0
+    offsets: int = 0
 
 
 @dataclass
 class Submission:
-    """Rows that arrived together. `offsets` are their places in a partition of the source, rising; a direct post has none.
+    """Rows that arrived together. `offsets` are theirs in a partition of the source, ascending; a direct post has none.
 
-    `after` is the future of the one before it: if that was not stored, this one is not either, for a source with a gap
-    could not be gone on with behind its last offset. `sent` tells since when Kafka has each.
+    `after` is the future of the previous submission: if that was not stored, this one is not either, since a source with a
+    gap could not resume after its last offset. `sent_at` gives the time since when Kafka has had each row.
     """
 
     rows: Sequence[Event] | Sequence[Item]
@@ -88,7 +47,7 @@ class Submission:
     offsets: Sequence[int] | None = None
     after: Future[Stored] | None = None
     partition: int = 0
-    sent: Callable[[], Sequence[datetime]] | None = None
+    sent_at: Callable[[], Sequence[datetime]] | None = None
     done: Future[Stored] = field(default_factory=Future)
 
     @property
@@ -98,27 +57,30 @@ class Submission:
 
 @dataclass
 class MaintenanceTask:
-    """Something else that writes, done by the writer between two batches, so that nothing else ever writes.
+    """Any other write. The writer's thread runs it between two batches, so that no two threads ever write.
 
-    `whole` is for what needs all views to have every batch, and no other writer: they get it first.
+    An `exclusive` task runs under the writer's lease, when all views have every batch.
     """
 
-    do: Callable[[], object]
-    whole: bool = False
+    action: Callable[[], object]
+    exclusive: bool = False
     done: Future[Any] = field(default_factory=Future)
 
 
 class Intake(Protocol):
-    """What takes rows: the writer, or what stands for it in another process."""
+    """Accepts submissions: the writer, or its proxy in another process."""
 
-    warehouse: Warehouse
-    settings: Settings
+    @property
+    def warehouse(self) -> Warehouse: ...
+
+    @property
+    def settings(self) -> Settings: ...
 
     def submit(self, submission: Submission) -> Future[Stored]: ...
 
 
 def submit_when_there_is_room(intake: Intake, submission: Submission) -> Future[Stored]:
-    """However long the writer is behind."""
+    """Submits, and while the queue is full waits and tries again, without a time limit."""
     while True:
         try:
             return intake.submit(submission)

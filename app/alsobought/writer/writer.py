@@ -1,121 +1,102 @@
-"""The writer: one thread that makes batches, gives every event its seq and stores each event once.
+"""The writer: one thread that gives every event its seq and stores it once, in batches.
 
 An insert with views is not atomic. So `events` is the write-ahead log of the views: a batch carries its number and the
-writer's epoch, is stored as one block under one token, and is repeated with that token until it went through. After a
-crash or a failure `recover` stores the last batch again, from `events` itself, so that the views that missed it get it.
-
-On a server another process may write, too: the writer takes its turn (`writer.fencing`), and begins again when it lost it.
+writer's epoch, is inserted as one block under one token, and is inserted again with that token until it succeeds. After a
+crash or a failure `recover` inserts the last batch again, from `events` itself, for the views that lack it.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
-import msgspec
-
-from alsobought.errors import AlsoboughtError, Busy, NotStored
-from alsobought.events import Event, Item, in_utc
+from alsobought.errors import AlsoboughtError, NotStored
+from alsobought.events import Event, Item
 from alsobought.failpoints import reach
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import Catalogue
-from alsobought.storage.identities import Known, People
-from alsobought.storage.ledger import known_ids, known_offsets
-from alsobought.storage.retention import keep
-from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.fencing import LeaseLost, claim, confirm, note_stored
-from alsobought.writer.recovery import batch_token, ended_well, note_good_end, recover
-from alsobought.writer.submission import ItemRow, MaintenanceTask, Row, Stored, Submission, utc_now
-from alsobought.writer.user_rewrite import finish_rewrites
+from alsobought.storage.clickhouse import ClickHouseWarehouse
+from alsobought.storage.fenced_insert import insert_fenced
+from alsobought.storage.identities import Identities, IdentityLookup
+from alsobought.writer.batching import Batch, build_batch, user_of
+from alsobought.writer.duplicates import find_duplicates
+from alsobought.writer.fencing import LeaseLost
+from alsobought.writer.lease import Lease
+from alsobought.writer.queue import WriterQueue
+from alsobought.writer.recovery import mark_clean_shutdown
+from alsobought.writer.rows import EventRow, encode_lines, item_row
+from alsobought.writer.submission import MaintenanceTask, Stored, Submission, utc_now
 
 log = logging.getLogger(__name__)
 
-ATTEMPTS = 3
-LEASE_TIMEOUT_SECONDS = 20.0  # so long a batch tries to get its turn
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One block: its token, and its rows, also as JSON lines."""
-
-    token: str
-    lines: bytes
-    rows: list[Row]
-    ingested_at: datetime
+INSERT_ATTEMPTS = 3
+RETRY_SECONDS = 0.1  # times the number of the attempt
+LEASE_TIMEOUT_SECONDS = 20.0
 
 
 class Writer:
-    """Start it once per warehouse; `submit` from any thread."""
+    """Start one per warehouse; `submit` from any thread."""
 
-    def __init__(self, warehouse: Warehouse, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, warehouse: ClickHouseWarehouse, settings: Settings, clock: Callable[[], datetime] = utc_now
+    ) -> None:
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
-        self.on_stored: Callable[[Iterable[Row]], None] = lambda _: None
+        self.on_stored: Callable[[Iterable[EventRow]], None] = lambda _: None
         self.on_rewritten: Callable[[], None] = lambda: None
-        self.catalogue, self.people = Catalogue(warehouse), People(warehouse)
-        self.as_of: datetime | None = None
-        self._queue: queue.Queue[Submission | MaintenanceTask | None] = queue.Queue()
-        self._waiting = 0
-        self._lock = threading.Lock()
-        self._seq = self.epoch = 0
-        self._dirty, self._first_of_lease = True, False
-        self._in_flight: list[Row] = []
+        self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
+        self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten)
+        self._queue = WriterQueue(settings)
+        self._in_flight: list[EventRow] = []
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
-        """Heals what a crash tore, takes a new epoch, and begins to write.
+        """Recovers from a crash, takes a new epoch, and starts the thread.
 
-        On a full disk there is nothing to recover with: answers are given all the same, and it is tried before the next batch.
-        Where Kafka is read by another process, that one recovers; this one takes its turn only if it has something to store.
+        On a full disk recovery fails: the service answers all the same, and the next batch tries again. Where another process
+        reads Kafka, that one recovers; this one takes the lease only if it has something to store.
         """
         if self.warehouse.embedded or not self.settings.kafka:
             try:
                 self.begin()
             except NotStored as error:
-                log.warning("what a crash tore is not recovered yet: %s", error)
-        if self._dirty:
-            self._read_newest()
-        self.catalogue.read()
+                log.warning("recovery after a crash is pending: %s", error)
+        if self.dirty:
+            self.lease.read_newest()
+        self.catalogue.reload()
         self._thread.start()
 
     def stop(self) -> None:
         """Stores what is waiting, then ends the thread."""
         if self._thread.is_alive():
-            self._queue.put(None)
+            self._queue.close()
             self._thread.join()
-            if not self._dirty:
-                note_good_end(self.warehouse)
+            if not self.dirty:
+                mark_clean_shutdown(self.warehouse)
 
     def submit(self, submission: Submission) -> Future[Stored]:
-        """Raises Busy when too much is waiting; the future raises NotStored when the warehouse refuses."""
+        """Raises Busy when too many rows are waiting; the future raises NotStored when the warehouse refuses."""
         if not submission.rows:
             submission.done.set_result(Stored(0, 0, self.as_of or self.clock()))
-            return submission.done
-        with self._lock:
-            if self._waiting and self._waiting + len(submission.rows) > self.settings.queue_rows:
-                raise Busy("the writer is behind", "Send the same events again in a second")
-            self._waiting += len(submission.rows)
-        self._queue.put(submission)
+        else:
+            self._queue.put(submission)
         return submission.done
 
     def run(self, task: MaintenanceTask) -> Future[Any]:
-        """The future has what the task returned or raises what it raised, NotStored if the writer has stopped."""
+        """The future has the result of the task or raises its exception, NotStored if the writer has stopped."""
         if not self.alive:
             task.done.set_exception(NotStored("the writer has stopped"))
         else:
-            self._queue.put(task)
+            self._queue.put_task(task)
         return task.done
 
     @property
     def started(self) -> bool:
-        """Whether it ever was."""
+        """True if the thread runs or has run."""
         return self._thread.ident is not None
 
     @property
@@ -124,321 +105,201 @@ class Writer:
 
     @property
     def dirty(self) -> bool:
-        """Whether views may lack the last batch, or another process writes: the next batch begins with mending that."""
-        return self._dirty
+        """True if views may lack the last batch, or another process may write: the next batch begins with recovery."""
+        return self.lease.dirty
+
+    @property
+    def as_of(self) -> datetime | None:
+        """The ingest time of the newest stored batch."""
+        return self.lease.as_of
 
     @property
     def waiting(self) -> int:
         """Events and items in the queue."""
-        return self._waiting
+        return self._queue.waiting_rows
+
+    def take_seq(self) -> int:
+        """A number above every seq so far, and below those to come."""
+        return self.lease.seq.take()
+
+    def confirm(self) -> None:
+        """Raises LeaseLost if another writer took over."""
+        self.lease.confirm()
+
+    def begin(self) -> None:
+        """Takes the lease and recovers, with nothing to store yet. From the writer's thread, or before it runs."""
+        self._take_lease()
+        self.lease.record_stored()
 
     # The thread
 
     def _run(self) -> None:
-        held: Submission | MaintenanceTask | None = None
-        while first := held or self._queue.get():
-            held = None
-            if isinstance(first, MaintenanceTask):
-                self._do(first)
+        while taken := self._queue.take():
+            if isinstance(taken, MaintenanceTask):
+                self._run_task(taken)
             else:
-                held = self._take(first)
+                self._run_batch(taken)
 
-    def _refused_with_the_one_before(self, submission: Submission) -> bool:
-        """The one before it is answered, or stands in the same batch."""
-        before = submission.after
-        if before is None or not before.done() or before.exception() is None:
-            return False
-        self._refuse(submission, before.exception())
-        with self._lock:
-            self._waiting -= len(submission.rows)
-        return True
-
-    def _refuse(self, submission: Submission, error: BaseException | None) -> None:
-        refusal = NotStored("the events may not have been stored", "Send them again with the same event_id")
-        refusal.__cause__ = error
-        submission.done.set_exception(refusal)
-
-    def _do(self, task: MaintenanceTask) -> None:
+    def _run_task(self, task: MaintenanceTask) -> None:
         try:
-            self.catalogue.learn(idle=self._queue.empty())  # the batch before it may have left this to the next
-            result = self._do_whole(task) if task.whole else task.do()
+            self.catalogue.refresh(idle=self._queue.idle)  # the batch before it may have left this to the next
+            result = self._run_exclusive(task) if task.exclusive else task.action()
         except Exception as error:
-            self._dirty = self._dirty or task.whole  # what it began is ended before the next batch
+            self.lease.dirty = self.dirty or task.exclusive  # the next lease finishes what it began
             task.done.set_exception(error)
         else:
             task.done.set_result(result)
 
-    def _do_whole(self, task: MaintenanceTask) -> object:
-        """In a turn of our own, when all views have what `events` has."""
+    def _run_exclusive(self, task: MaintenanceTask) -> object:
+        """Runs a task under a lease of its own, when all views have every batch."""
         until = time.monotonic() + LEASE_TIMEOUT_SECONDS
         while True:
-            self._dirty = self._dirty or self.warehouse.shared
+            self.lease.dirty = self.dirty or self.warehouse.shared
             try:
                 self._take_lease()
-                result = task.do()
+                result = task.action()
                 if self.warehouse.shared:
-                    self._note_lease()
+                    self.lease.record_stored()
                 return result
             except LeaseLost:
                 if time.monotonic() > until:
                     raise
 
-    def confirm(self) -> None:
-        """Raises LeaseLost if another writer took over."""
-        if self.warehouse.shared:
-            confirm(self.warehouse, self.epoch)
-
-    def _take(self, first: Submission) -> Submission | MaintenanceTask | None:
-        """Stores a submission and what can be stored with it; returns what came next and cannot."""
-        together = [first]
-        held = None
+    def _run_batch(self, first: Submission) -> None:
+        """Stores a submission, and those behind it that fit into the same batch."""
+        batch = [first]
         try:
-            held = None if first.of_items else self._gather(together)
-        except Exception:  # what is together already is a batch
+            if not first.of_items:
+                self._queue.gather(batch)
+        except Exception:  # the submissions gathered so far are a batch
             log.exception("a batch closed early")
-        if fit := [submission for submission in together if not self._refused_with_the_one_before(submission)]:
-            self._answer(fit, idle=held is None and self._queue.empty())
-        return held
+        if accepted := [submission for submission in batch if not self._failed_with_previous(submission)]:
+            self._store_and_answer(accepted)
 
-    def _gather(self, together: list[Submission]) -> Submission | MaintenanceTask | None:
-        """Adds what belongs to the same batch; returns the first that does not."""
-        rows = len(together[0].rows)
-        closes = time.monotonic() + self.settings.batch_seconds
-        while rows < self.settings.batch_rows:
-            try:
-                more = self._queue.get(timeout=max(0.0, closes - time.monotonic()))
-            except queue.Empty:
-                return None
-            if more is None:
-                self._queue.put(None)
-                return None
-            if isinstance(more, MaintenanceTask):
-                return more
-            rows += len(more.rows)
-            if more.of_items or more.source != together[0].source or rows > self.settings.batch_rows:
-                return more
-            together.append(more)
-        return None
+    def _failed_with_previous(self, submission: Submission) -> bool:
+        """Fails a submission whose previous one failed. That one is answered by now, or in the same batch."""
+        previous = submission.after
+        if previous is None or not previous.done() or previous.exception() is None:
+            return False
+        self._fail(submission, previous.exception())
+        self._queue.release(submission)
+        return True
 
-    def _answer(self, together: list[Submission], *, idle: bool) -> None:
-        """Stores submissions and tells their callers. Whatever goes wrong, the thread lives and they are told."""
+    def _fail(self, submission: Submission, error: BaseException | None) -> None:
+        failure = NotStored("the events may not have been stored", "Send them again with the same event_id")
+        failure.__cause__ = error
+        submission.done.set_exception(failure)
+
+    def _store_and_answer(self, submissions: list[Submission]) -> None:
+        """Stores submissions and resolves their futures. No exception ends the thread."""
         try:
-            results = self._store(together)
-            self.catalogue.learn(idle=idle)
+            outcomes = self._store(submissions)
+            self.catalogue.refresh(idle=self._queue.idle)
         except Exception as error:
             log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
-            for submission in together:
-                self._refuse(submission, error)
+            for submission in submissions:
+                self._fail(submission, error)
         else:
-            for submission, stored in zip(together, results, strict=True):
+            for submission, stored in zip(submissions, outcomes, strict=True):
                 submission.done.set_result(stored)
         finally:
-            with self._lock:
-                self._waiting -= sum(len(submission.rows) for submission in together)
+            self._queue.release(*submissions)
 
-    def _store(self, together: list[Submission]) -> list[Stored]:
-        """Stores them in our turn; if it is lost meanwhile, in the next."""
+    def _store(self, submissions: list[Submission]) -> list[Stored]:
+        """Stores submissions under the lease; if that is lost meanwhile, under the next."""
         until = time.monotonic() + LEASE_TIMEOUT_SECONDS
-        made: tuple[Batch | None, list[Stored]] = (None, [])
+        batch: Batch | None = None
+        outcomes: list[Stored] = []
         while True:
             try:
                 self._take_lease()
-                if together[0].of_items:
-                    return [self._store_items(together[0])]
-                if made[0] and self._has(made[0]):  # it was stored before the turn was lost
-                    return made[1]
-                made = self._make_batch(together)
-                if made[0]:
-                    self._finish(made[0])
-                return made[1]
+                if submissions[0].of_items:
+                    return [self._store_items(submissions[0])]
+                if batch and self._is_stored(batch):  # it was stored before the lease was lost
+                    return outcomes
+                batch, outcomes = self._build_batch(submissions)
+                if batch:
+                    self._store_batch(batch)
+                return outcomes
             except LeaseLost:
                 if time.monotonic() > until:
                     raise
 
-    # Events
-
-    def _make_batch(self, together: list[Submission]) -> tuple[Batch | None, list[Stored]]:
-        """The batch, if anything in it is new, and what will have become of each submission."""
-        if self.catalogue.items_changed:  # events behind new items are stamped with their categories
-            self.catalogue.read()
-        now = self.clock()
-        known, stored_before = self._known(together, now)
-        people = self._people(together)
-        rows: list[Row] = []
-        results = []
-        batch = self._next_seq()
-        self._seq = batch - 1
-        for submission in together:
-            before, held = len(rows), set[int]()
-            made = self._rows(submission, batch, now, people.accounts)
-            for row, forgotten in zip(made, _of_before(submission, people.forgotten, now), strict=False):
-                if (row.partition, row.offset) in stored_before:
-                    held.add(row.offset)
-                elif not forgotten and row.event_id not in known:
-                    held.add(row.offset)
-                    known.add(row.event_id)
-                    rows.append(row)
-            stored = len(rows) - before
-            results.append(Stored(stored, len(submission.rows) - stored, now, len(held)))
-        if not rows:
-            return None, results
-        first, last = rows[0], rows[-1]
-        token = batch_token(first.source, first.partition, first.offset, last.offset, batch, self.epoch)
-        return Batch(token, _encode_lines(rows), rows, now), results
-
-    def _people(self, together: list[Submission]) -> Known:
-        """What is known of the users of these events."""
-        if not self.people.any:
-            return Known()
-        return self.people.among(
-            {_user_of(event) for submission in together for event in cast(Sequence[Event], submission.rows)}
-        )
-
-    def _rows(self, submission: Submission, batch: int, now: datetime, accounts: Mapping[str, str]) -> list[Row]:
-        """Made without names and calls, which would take twice the time: half of what a batch costs in Python is here."""
-        events = cast(Sequence[Event], submission.rows)
-        source, partition, epoch, unset = submission.source, submission.partition, self.epoch, msgspec.UNSET
-        seqs = range(self._seq + 1, self._seq + 1 + len(events))
-        self._seq += len(events)
-        offsets = submission.offsets if submission.offsets is not None else seqs
-        return [
-            Row(
-                event.event_id or _own_id(source, partition, offsets, nth),
-                event.event_type,
-                accounts.get(event.user_id or event.session_id) or event.user_id or event.session_id,
-                event.item_id,
-                now if event.timestamp is unset else event.timestamp,
-                source,
-                partition,
-                offset,
-                batch,
-                epoch,
-                now,
-                seq,
-                event.quantity,
-                event.session_id,
-                event.category,
-                event.order_id,
-                event.order_size,
-                event.price,
-                "" if event.properties is unset else msgspec.json.encode(event.properties).decode(),
-            )
-            for nth, (event, offset, seq) in enumerate(zip(events, offsets, seqs, strict=True))
-        ]
-
-    def _known(self, together: list[Submission], now: datetime) -> tuple[set[str], set[tuple[int, int]]]:
-        """The event_ids among these that were stored within the horizon, and the places (of the one source) that ever were."""
-        ids = [
-            event.event_id
-            for submission in together
-            for event in cast(Sequence[Event], submission.rows)
-            if event.event_id
-        ]
-        places: set[tuple[int, int]] = set()
-        for one in together:
-            if one.offsets is not None:
-                stored = known_offsets(self.warehouse, one.source, one.partition, one.offsets[0], one.offsets[-1])
-                places.update((one.partition, offset) for offset in stored)
-        return known_ids(self.warehouse, ids, now - timedelta(days=self.settings.dedup_window_days)), places
-
-    def _next_seq(self) -> int:
-        """Microseconds that never fall behind what was given before."""
-        return max(self._seq + 1, int(self.clock().timestamp() * 1_000_000))
-
-    def take_seq(self) -> int:
-        """A number above every seq so far, and below those to come."""
-        self._seq = self._next_seq()
-        return self._seq
-
-    def begin(self) -> None:
-        """Brings all views up to the last batch, with nothing to store yet. From the writer's thread, or before it runs."""
-        self._take_lease()
-        self._note_lease()
+    def _call_on_rewritten(self) -> None:
+        self.on_rewritten()  # whichever function is set by now
 
     def _take_lease(self) -> None:
-        """At the start, and after a failure: a new epoch, all views brought up to the last batch, and what came before known."""
-        if not self._dirty:
+        if not self.dirty:
             return
-        if self.warehouse.shared:
-            self.epoch = self._seq = claim(self.warehouse, self._next_seq())
-            self._first_of_lease = True
-        if not ended_well(self.warehouse):
-            self._heal()
-        if finish_rewrites(self.warehouse):
-            self.on_rewritten()
-        self._read_newest()
-        keep(self.warehouse, self.settings, self.clock(), self.take_seq())
-        self._dirty = False
-        if self._in_flight and self.as_of:  # a batch that failed may be there all the same
-            self._tell_of_batch(self.as_of)
+        self.lease.take()
+        if self._in_flight and self.as_of:  # a batch that failed may be stored all the same
+            self._announce(self.as_of)
 
-    def _read_newest(self) -> None:
-        """The newest seq and ingest time, ours or another's. An embedded writer takes its epoch from them."""
-        database = self.warehouse.database
-        sql = f"""
-            select
-                max(seq),
-                toString(max(ingested_at)),
-                (select max(version) from {database}.items),
-                (select max(id) from {database}.rewrites)
-            from {database}.events
-        """
-        newest_seq, newest, *others = self.warehouse.trusted_rows(sql).data[0]
-        if newest_seq:
-            self.as_of = datetime.fromisoformat(newest).replace(tzinfo=UTC)
-        self._seq = max(self._seq, int(newest_seq), *map(int, others))
-        self.people.read()
-        if not self.warehouse.shared:
-            self.epoch = self._next_seq()
+    # Events
 
-    def _finish(self, batch: Batch) -> None:
-        """Stores a batch. If that fails, nothing else is stored until all views have what `events` has."""
-        self._dirty, self._in_flight = True, batch.rows
-        for attempt in range(1, ATTEMPTS + 1):
+    def _build_batch(self, submissions: list[Submission]) -> tuple[Batch | None, list[Stored]]:
+        if self.catalogue.items_changed:  # events behind new items are stamped with their categories
+            self.catalogue.reload()
+        now = self.clock()
+        window = timedelta(days=self.settings.dedup_window_days)
+        duplicates = find_duplicates(self.warehouse, submissions, now - window)
+        identities = self._find_identities(submissions)
+        return build_batch(
+            submissions,
+            first_seq=self.lease.seq.take(sum(len(submission.rows) for submission in submissions)),
+            epoch=self.lease.epoch,
+            now=now,
+            duplicates=duplicates,
+            identities=identities,
+        )
+
+    def _find_identities(self, submissions: list[Submission]) -> Identities:
+        if self.identities.empty:
+            return Identities()
+        return self.identities.of(
+            {user_of(event) for submission in submissions for event in cast(Sequence[Event], submission.rows)}
+        )
+
+    def _store_batch(self, batch: Batch) -> None:
+        """Inserts a batch. If that fails, nothing else is stored until all views have what `events` has."""
+        self.lease.dirty, self._in_flight = True, batch.rows
+        for attempt in range(1, INSERT_ATTEMPTS + 1):
             try:
                 reach("ingest.before_insert")
                 self._insert("events", batch.lines, batch.token)
                 reach("ingest.after_insert")
                 if attempt > 1:
-                    self._look_after(batch)
+                    self._verify_retry(batch)
                 break
             except LeaseLost:
                 raise
             except AlsoboughtError:
-                if attempt == ATTEMPTS:
+                if attempt == INSERT_ATTEMPTS:
                     raise
-                time.sleep(0.1 * attempt)
-        self._dirty = False
-        self._tell_of_batch(batch.ingested_at)
+                time.sleep(RETRY_SECONDS * attempt)
+        self.lease.dirty = False
+        self._announce(batch.ingested_at)
 
-    def _tell_of_batch(self, ingested_at: datetime) -> None:
-        self.as_of = ingested_at
-        self.on_stored(self._in_flight)
-        self.catalogue.seen.update(row.item_id for row in self._in_flight)
-        self._in_flight = []
+    def _verify_retry(self, batch: Batch) -> None:
+        """A failed insert may leave its token behind without its rows: then the retry returns OK and stores nothing."""
+        if not self._is_stored(batch):
+            raise NotStored("ClickHouse dropped the batch as a duplicate")
+        self.lease.recover()
 
-    def _look_after(self, batch: Batch) -> None:
-        """An insert that failed may have left its token behind without its rows: then the next one says OK and stores nothing."""
-        if not self._has(batch):
-            raise NotStored("the database took a batch for one it has")
-        self._heal()
-
-    def _heal(self) -> None:
-        recover(self.warehouse, self.epoch if self.warehouse.shared else None)
-
-    def _note_lease(self) -> None:
-        """Once a turn: that others may have theirs."""
-        if self._first_of_lease:
-            note_stored(self.warehouse, self.epoch)
-            self._first_of_lease = False
-
-    def _has(self, batch: Batch) -> bool:
-        """Whether `events` holds it."""
+    def _is_stored(self, batch: Batch) -> bool:
+        """True if `events` has all rows of this batch."""
         first = batch.rows[0]
         sql = f"select count() from {self.warehouse.database}.events where batch = {first.batch} and epoch = {first.epoch}"
         sql += " and ingested_at = {now:DateTime64(3, 'UTC')}"
-        found = self.warehouse.trusted_rows(sql, {"now": batch.ingested_at}).data[0][0]
-        return int(found) == len(batch.rows)
+        count = self.warehouse.trusted_rows(sql, {"now": batch.ingested_at}).data[0][0]
+        return int(count) == len(batch.rows)
+
+    def _announce(self, ingested_at: datetime) -> None:
+        """Publishes that the batch in flight is stored."""
+        self.lease.as_of = ingested_at
+        self.on_stored(self._in_flight)
+        self.catalogue.pending_ids.update(row.item_id for row in self._in_flight)
+        self._in_flight = []
 
     def _insert(self, table: str, lines: bytes, token: str) -> None:
         """Raises LeaseLost if another writer took over before."""
@@ -446,52 +307,18 @@ class Writer:
             self.warehouse.insert(table, lines, token)
             return
         try:
-            self.warehouse.insert_fenced(table, lines, token, self.epoch)
-            confirm(self.warehouse, self.epoch)
-            self._note_lease()
+            insert_fenced(self.warehouse, table, lines, token, self.lease.epoch)
+            self.lease.confirm()
+            self.lease.record_stored()
         except LeaseLost:
-            self._dirty = True
+            self.lease.dirty = True
             raise
 
     # Items
 
     def _store_items(self, submission: Submission) -> Stored:
         now = self.clock()
-        rows = []
-        for item in cast(Sequence[Item], submission.rows):
-            fields = msgspec.structs.asdict(item)
-            rows.append(ItemRow(**fields, version=self.take_seq(), updated_at=now))
-        self._insert("items", _encode_lines(rows), "")
+        rows = [item_row(item, self.take_seq(), now) for item in cast(Sequence[Item], submission.rows)]
+        self._insert("items", encode_lines(rows), "")
         self.catalogue.items_changed = True
         return Stored(len(rows), 0, now)
-
-
-def _user_of(event: Event) -> str:
-    return event.user_id or event.session_id
-
-
-def _of_before(submission: Submission, forgotten: Mapping[str, datetime], now: datetime) -> Iterable[bool]:
-    """Of each event whether its user was forgotten after it happened, or after Kafka had it."""
-    if not forgotten:
-        return itertools.repeat(False)
-    events = cast(Sequence[Event], submission.rows)
-    happened = (in_utc(now if event.timestamp is msgspec.UNSET else event.timestamp) for event in events)
-    since = map(min, happened, submission.sent()) if submission.sent else happened
-    ends = (forgotten.get(_user_of(event)) for event in events)
-    return [end is not None and at <= end for at, end in zip(since, ends, strict=True)]
-
-
-def _own_id(source: str, partition: int, offsets: Sequence[int], nth: int) -> str:
-    """The event_id of an event that has none: where it was. Several events of one message are told apart by their number.
-
-    >>> [_own_id("kafka:events:x", 3, [7, 8, 8, 8], nth) for nth in range(3)]
-    ['kafka:events:x:3:7', 'kafka:events:x:3:8', 'kafka:events:x:3:8:1']
-    """
-    offset, first = offsets[nth], nth
-    while first and offsets[first - 1] == offset:
-        first -= 1
-    part, number = f"{partition}:" if partition else "", f":{nth - first}" if nth > first else ""
-    return f"{source}:{part}{offset}{number}"
-
-
-_encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines

@@ -1,0 +1,214 @@
+"""The only connections to ClickHouse: `chdb://folder` in this process, or `http(s)://…` to a server. The SQL is the same.
+
+Importing chdb starts an engine that does not survive a fork, so nothing here imports it before a warehouse is opened, and a
+web server opens its warehouse in the worker.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from alsobought.errors import NotStored, WarehouseFault
+from alsobought.settings import Settings
+from alsobought.storage.driver_errors import first_line, translated_errors
+from alsobought.storage.engine_settings import READ_SETTINGS, Limits, write_settings
+from alsobought.storage.folder_lock import claim, folder_of, refuse_if_full, release
+from alsobought.storage.sql_text import settings_clause
+from alsobought.storage.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+
+class ClickHouseWarehouse(Warehouse):
+    """A warehouse over connections of its own. Writes go one at a time over one connection; each reading thread has its own."""
+
+    def __init__(self, dsn: str, database: str, limits: Limits, min_free: int, reader_dsn: str = "") -> None:
+        self.dsn, self.database, self.limits, self._min_free = dsn, database, limits, min_free
+        self._reader_dsn = reader_dsn or dsn
+        self._local = threading.local()
+        self._readers: list[Any] = []
+        self._holds_folder = True
+        self._write_lock = threading.RLock()
+        self._readers_lock = threading.Lock()
+        self._open_write()
+
+    def another(self) -> ClickHouseWarehouse:
+        """The same database over other connections, for another thread that writes; the folder stays with this one."""
+        other = ClickHouseWarehouse(self.dsn, self.database, self.limits, self._min_free, self._reader_dsn)
+        other._holds_folder = False
+        return other
+
+    @property
+    def shared(self) -> bool:
+        return not self.embedded
+
+    # Writes
+
+    def command(self, sql: str) -> None:
+        with translated_errors(WarehouseFault), self._renewed_on_error():
+            self._write.command(sql)
+
+    def insert(self, table: str, lines: bytes, token: str = "", columns: Sequence[str] = ()) -> None:
+        """Embedded, the text carries the data.
+
+        The streaming insert of chDB commits the block and skips views that contain a sub-query, and an insert from a file
+        leaves the file behind when killed.
+        """
+        settings = write_settings(token)
+        full = table if "." in table else f"{self.database}.{table}"
+        if folder := self.folder:
+            refuse_if_full(folder, len(lines), self._min_free)
+        with translated_errors(NotStored), self._renewed_on_error():
+            if self._embedded_insert:
+                named = f"({', '.join(columns)})" if columns else ""
+                into = f"insert into {full} {named} {settings_clause(settings)} format JSONEachRow\n"
+                self._embedded_insert.query(into + lines.decode(), "Null")
+            else:
+                self._write.raw_insert(full, columns or None, lines, settings=settings, fmt="JSONEachRow")
+
+    def insert_select(self, table: str, select: str, token: str) -> None:
+        """Inserts rows that the database already has as one block, with the token they were first stored under."""
+        with translated_errors(NotStored), self._renewed_on_error():
+            self._write.command(
+                f"insert into {self.database}.{table} {select} {settings_clause(write_settings(token))}, max_threads = 1"
+            )
+
+    def run_insert(self, sql: str, settings: Mapping[str, int]) -> None:
+        """Runs a complete INSERT statement with these settings of the request. Raises NotStored."""
+        with translated_errors(NotStored), self._renewed_on_error():
+            self._write.raw_query(sql, settings=dict(settings))
+
+    # Reads
+
+    def raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
+        """Reads on this thread's connection."""
+        with translated_errors(WarehouseFault):
+            try:
+                result: bytes = self._reader().raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
+            except Exception as error:
+                log.warning("query failed, connection closed: %s", first_line(error))
+                self._drop_reader()
+                raise
+            return result
+
+    def trusted_raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
+        with translated_errors(WarehouseFault), self._renewed_on_error():
+            result: bytes = self._write.raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
+            return result
+
+    def raw_with_table_functions(self, sql: str, parameters: Mapping[str, Any], fmt: str) -> bytes:
+        """A read of our own on a new connection, under the usual limits. Read-only connections may not call `format()`."""
+        with translated_errors(WarehouseFault):
+            limits = {name: value for name, value in self.limits.settings().items() if name != "readonly"}
+            client = self._connect(limits)
+            try:
+                result: bytes = client.raw_query(sql, parameters=dict(parameters), fmt=fmt)
+                return result
+            finally:
+                client.close()
+
+    # Connections
+
+    def _connect(self, settings: Mapping[str, Any], dsn: str = "") -> Any:
+        from clickhouse_connect import get_client
+
+        dsn = dsn or self.dsn
+        try:
+            if self.embedded:  # the folder as a path: in a DSN, # and % have a meaning
+                path = str(self.folder) if self.folder else ":memory:"
+                return get_client(interface="chdb", path=path, chdb_options=dict(settings))
+            return get_client(dsn=dsn, settings=dict(settings))
+        except Exception as error:
+            raise WarehouseFault(
+                f"the warehouse {_without_password(dsn)} does not open: {first_line(error)}",
+                "Is its address right, and is it running?",
+            ) from error
+
+    def _connect_engine(self) -> Any:
+        import chdb
+
+        connect: Callable[[str], Any] = chdb.connect
+        return connect(str(self.folder.resolve()) if self.folder else ":memory:")
+
+    def _open_write(self) -> None:
+        self._write = self._connect({"output_format_json_quote_64bit_integers": 0})
+        # The driver searches the whole text of a command, data included: batches go to the engine directly.
+        self._embedded_insert = self._connect_engine() if self.embedded else None
+
+    @contextmanager
+    def _renewed_on_error(self) -> Iterator[None]:
+        """Holds the write connection; replaces it after an error, for the reason that `_drop_reader` gives."""
+        with self._write_lock:
+            try:
+                yield
+            except Exception:
+                old = (self._write, self._embedded_insert)
+                self._open_write()
+                for client in filter(None, old):
+                    client.close()
+                raise
+
+    def _reader(self) -> Any:
+        client = getattr(self._local, "client", None)
+        if client is None:
+            client = self._connect({**READ_SETTINGS, **self.limits.settings()}, self._reader_dsn)
+            client.database = self.database
+            with self._readers_lock:
+                self._readers.append(client)
+            self._local.client = client
+        return client
+
+    def _drop_reader(self) -> None:
+        """After an error chDB may prepend the output it had begun to the connection's next result, so none is reused."""
+        client = self._local.__dict__.pop("client", None)
+        if client:
+            with self._readers_lock:
+                self._readers.remove(client)
+            client.close()
+
+    def close(self) -> None:
+        with self._readers_lock:
+            for client in [*self._readers, self._write, self._embedded_insert]:
+                if client:
+                    client.close()
+            self._readers.clear()
+        if self._holds_folder and (folder := self.folder):
+            release(folder)
+
+
+def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool = True) -> ClickHouseWarehouse:
+    """The warehouse of these settings. With `create`, a missing folder and database are created.
+
+    Raises WarehouseFault if another process holds the folder, if it cannot be written, or if there is no database, unless
+    `must_exist` is false.
+    """
+    if folder := folder_of(settings.warehouse_dsn):
+        claim(folder, create)
+    limits = Limits(settings.query_seconds, settings.query_memory, settings.query_rows)
+    reader = "" if settings.warehouse_dsn.startswith("chdb:") else settings.reader_dsn
+    warehouse = ClickHouseWarehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes, reader)
+    if create:
+        warehouse.command(f"create database if not exists {settings.database}")
+    elif must_exist:
+        _refuse_without_database(warehouse)
+    return warehouse
+
+
+def _refuse_without_database(warehouse: Warehouse) -> None:
+    sql = "select count() from system.databases where name = {database:String}"
+    if not int(warehouse.trusted_rows(sql, {"database": warehouse.database}).data[0][0]):
+        location = folder_of(warehouse.dsn) or _without_password(warehouse.dsn)
+        warehouse.close()
+        raise WarehouseFault(
+            f"there is no database {warehouse.database} in {location}",
+            "`alsobought migrate up` makes it, or name another in ALSOBOUGHT_DATABASE",
+        )
+
+
+def _without_password(dsn: str) -> str:
+    return re.sub(r"//.*@", "//", dsn)

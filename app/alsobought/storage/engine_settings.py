@@ -1,0 +1,58 @@
+"""The ClickHouse settings of writes and of limited reads. A replay relies on them, so each one is pinned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from alsobought.storage.sql_text import settings_clause
+
+# Defaults moved between versions. One batch is one block, hence the sizes.
+WRITE_SETTINGS: dict[str, Any] = {
+    "async_insert": 0,
+    "max_insert_threads": 1,
+    "parallel_view_processing": 1,  # a quarter faster; correct because views order events by seq, not by arrival
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "materialized_views_ignore_errors": 0,
+    "optimize_on_insert": 0,  # parts are summed when they merge; summing each batch took a third of the time
+    "max_insert_block_size": 100_000_000,
+    "min_insert_block_size_rows": 100_000_000,
+    "min_insert_block_size_bytes": 10_000_000_000,
+    "input_format_parallel_parsing": 0,
+    "date_time_input_format": "best_effort",
+}
+READ_SETTINGS = {
+    "output_format_json_quote_64bit_integers": 0,
+    "date_time_output_format": "iso",
+    "print_pretty_type_names": 0,  # a type is one line
+}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that one read may cost: seconds, bytes of memory, rows."""
+
+    seconds: float = 5.0
+    memory: int = 2_000_000_000
+    rows: int = 100_000_000
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "max_execution_time": self.seconds,
+            "max_memory_usage": self.memory,
+            "max_rows_to_read": self.rows,
+            "max_threads": 1,
+            "timeout_overflow_mode": "throw",
+            "allow_introspection_functions": 0,
+            "readonly": 1,  # last: nothing can be set after it
+        }
+
+
+def write_settings(token: str) -> dict[str, Any]:
+    """The settings of an insert; ClickHouse drops a second insert with the same deduplication token."""
+    return WRITE_SETTINGS | ({"insert_deduplication_token": token} if token else {})
+
+
+def one_block() -> str:
+    """The SETTINGS clause of an INSERT … SELECT whose rows become one part, never dropped as a duplicate."""
+    return settings_clause(WRITE_SETTINGS | {"insert_deduplicate": 0})

@@ -1,0 +1,76 @@
+"""The writer's queue and its back-pressure: submissions and tasks wait here, and a full queue refuses callers."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+
+from alsobought.errors import Busy
+from alsobought.settings import Settings
+from alsobought.writer.submission import MaintenanceTask, Submission
+
+
+class WriterQueue:
+    """Filled by any thread, emptied by the writer's."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._queue: queue.Queue[Submission | MaintenanceTask | None] = queue.Queue()
+        self._next: Submission | MaintenanceTask | None = None  # did not fit into the batch before it
+        self._lock = threading.Lock()
+        self._waiting_rows = 0
+
+    def put(self, submission: Submission) -> None:
+        """Raises Busy when more than `queue_rows` events would wait. An empty queue accepts any submission."""
+        with self._lock:
+            if self._waiting_rows and self._waiting_rows + len(submission.rows) > self._settings.queue_rows:
+                raise Busy("the writer is behind", "Send the same events again in a second")
+            self._waiting_rows += len(submission.rows)
+        self._queue.put(submission)
+
+    def put_task(self, task: MaintenanceTask) -> None:
+        self._queue.put(task)
+
+    def close(self) -> None:
+        """`take` returns None once everything queued before is taken."""
+        self._queue.put(None)
+
+    def take(self) -> Submission | MaintenanceTask | None:
+        """The next submission or task, as soon as there is one; None at the end."""
+        taken, self._next = self._next or self._queue.get(), None
+        return taken
+
+    def gather(self, batch: list[Submission]) -> None:
+        """Appends to a batch of one submission those that belong to it, until it is full or `batch_seconds` have passed."""
+        rows = len(batch[0].rows)
+        closes = time.monotonic() + self._settings.batch_seconds
+        while rows < self._settings.batch_rows:
+            try:
+                taken = self._queue.get(timeout=max(0.0, closes - time.monotonic()))
+            except queue.Empty:
+                return
+            if taken is None:
+                self._queue.put(None)
+                return
+            if isinstance(taken, Submission):
+                rows += len(taken.rows)
+                if not taken.of_items and taken.source == batch[0].source and rows <= self._settings.batch_rows:
+                    batch.append(taken)
+                    continue
+            self._next = taken
+            return
+
+    def release(self, *submissions: Submission) -> None:
+        """The room of submissions that are answered."""
+        with self._lock:
+            self._waiting_rows -= sum(len(submission.rows) for submission in submissions)
+
+    @property
+    def idle(self) -> bool:
+        return self._next is None and self._queue.empty()
+
+    @property
+    def waiting_rows(self) -> int:
+        """Events and items that are not answered yet."""
+        return self._waiting_rows

@@ -1,0 +1,106 @@
+"""What all steps of an erasure or a merge share: the request, its events before and after, repeatable inserts and deletes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from datetime import datetime
+
+import msgspec
+
+from alsobought.storage import mutation_journal
+from alsobought.storage.count_tables import CountTable
+from alsobought.storage.engine_settings import one_block
+from alsobought.storage.mutation_journal import Rewrite
+from alsobought.storage.scratch_database import Scratch, drop_scratch
+from alsobought.storage.sql_text import quoted
+from alsobought.storage.warehouse import Warehouse
+
+BEFORE, AFTER = "before", "after"  # the scratch databases
+
+
+class UserRewrite(msgspec.Struct, frozen=True):
+    """The request: `users` are erased or, with `into`, merged into that account; `at` is its time.
+
+    `horizon` is the seq before which events may have expired, 0 if none ever did.
+    """
+
+    users: list[str]
+    into: str
+    at: datetime
+    horizon: int = 0
+
+
+class RewriteContext:
+    """`before` has the events of the users and of the account, `after` has them as they will be; `copy_events` creates both."""
+
+    before: Scratch
+    after: Scratch
+
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        rewrite: Rewrite,
+        request: UserRewrite,
+        tables: Sequence[CountTable],
+        done: Set[str],
+    ) -> None:
+        self.warehouse, self.request, self.database = warehouse, request, warehouse.database
+        self.tables, self.done = tables, done
+        self.all_users = quoted_list([*request.users, *([request.into] if request.into else [])])
+        self._rewrite = rewrite
+
+    def copy_events(self) -> None:
+        """Copies the events into the two scratch databases."""
+        self.before, self.after = Scratch(self.warehouse, BEFORE), Scratch(self.warehouse, AFTER)
+        not_expired = f"seq >= {self.request.horizon:d}"
+        self.before.create_events(
+            f"select * from {self.database}.events where user_id in ({self.all_users}) and {not_expired}"
+        )
+        renamed = f"select * replace ({quoted(self.request.into)} as user_id) from {self.before.name}.events"
+        self.after.create_events(renamed + ("" if self.request.into else " limit 0"))
+        read = {name for table in self.tables for name in table.reads}
+        histories = [table for table in self.tables if table.name in read]
+        self.before.create_histories(histories, self.request.horizon)
+        self.after.create_histories(histories, self.request.horizon)
+
+    def heartbeat(self) -> None:
+        """Keeps other writers of a server waiting."""
+        if self.warehouse.shared:
+            self._rewrite = mutation_journal.heartbeat(self.warehouse, self._rewrite)
+
+    def finish(self) -> None:
+        mutation_journal.finish(self.warehouse, self._rewrite)
+        drop_scratch(self.warehouse, BEFORE, AFTER)
+
+    def users_condition(self, column: str) -> str:
+        """The condition that a row belongs to the users."""
+        return f"{column} in ({quoted_list(self.request.users)})"
+
+    def renamed_rows(self, table: str) -> str:
+        """The users' rows of a table as the account's. In two steps: the new name would win over the column in a condition."""
+        rows = f"select * from {self.database}.{table} where {self.users_condition('user_id')}"
+        return f"select * replace ({quoted(self.request.into)} as user_id) from ({rows})"
+
+    def insert(self, table: str, select: str, columns: str = "") -> None:
+        """One block, never dropped as a duplicate. The table is named with its database."""
+        self.warehouse.command(f"insert into {table} {columns} {select} {one_block()}")
+
+    def insert_once(self, table: CountTable, select: str) -> None:
+        """Inserts, unless that preceded a crash."""
+        if table.name not in self.done:
+            self.insert(f"{self.database}.{table.name}", select, f"({table.columns})")
+
+    def delete(self, table: str, condition: str) -> None:
+        """Deletes, if there is anything to delete: a delete goes through all parts of a table."""
+        if self.has_rows(table, condition):
+            self.warehouse.command(
+                f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 2"
+            )
+
+    def has_rows(self, table: str, condition: str) -> bool:
+        sql = f"select 1 from {self.database}.{table} where {condition} limit 1"
+        return bool(self.warehouse.trusted_rows(sql).data)
+
+
+def quoted_list(texts: Sequence[str]) -> str:
+    return ", ".join(map(quoted, texts))

@@ -1,0 +1,33 @@
+"""Sequence numbers: the clock in microseconds, except that no number is assigned twice or falls behind an earlier one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+
+class SeqClock:
+    """For the writer's thread. `last` is the newest number in use.
+
+    >>> from datetime import UTC
+    >>> seq = SeqClock(lambda: datetime.fromtimestamp(2, UTC))
+    >>> seq.take(), seq.take(), seq.take(10), seq.take()
+    (2000000, 2000001, 2000002, 2000012)
+    """
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock, self.last = clock, 0
+
+    def peek(self) -> int:
+        """The number that `take` would return."""
+        return max(self.last + 1, int(self._clock().timestamp() * 1_000_000))
+
+    def take(self, count: int = 1) -> int:
+        """The first of `count` consecutive numbers, all above those taken or seen before."""
+        first = self.peek()
+        self.last = first + count - 1
+        return first
+
+    def see(self, *numbers: int) -> None:
+        """Numbers in use elsewhere: later ones will be above them."""
+        self.last = max(self.last, *numbers)

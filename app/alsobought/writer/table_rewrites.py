@@ -1,0 +1,95 @@
+"""How an erasure or a merge rewrites a count table: one strategy per kind of table.
+
+After it, the table is as if the users had never existed, or had always been the account.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from alsobought.storage.count_tables import CountTable
+from alsobought.storage.sql_text import quoted
+from alsobought.writer.rewrite_context import RewriteContext
+
+KEYS_PER_DELETE = 10_000
+
+
+def rewrite_table(context: RewriteContext, table: CountTable) -> None:
+    strategy_of(table)(context, table)
+
+
+def strategy_of(table: CountTable) -> Callable[[RewriteContext, CountTable], None]:
+    if table.has_user_id:
+        return rename_rows
+    if table.is_summing:
+        return add_difference
+    if table.owner:
+        return replace_owned_rows
+    return recompute_shared_rows
+
+
+def rename_rows(context: RewriteContext, table: CountTable) -> None:
+    """Rows with a user_id: copied under the account's name, then deleted."""
+    if context.request.into:
+        context.insert_once(table, f"select {table.columns} from ({context.renamed_rows(table.name)})")
+    context.delete(table.name, context.users_condition("user_id"))
+
+
+def add_difference(context: RewriteContext, table: CountTable) -> None:
+    """Signed counts: the counts of the events as they will be are added, those of the events as they were subtracted."""
+    keys = ", ".join(table.keys)
+    negated = ", ".join(f"-{value} as {value}" for value in table.values)
+    both = (
+        f"select * from {context.after.result(table)}"
+        f" union all select {keys}, {negated} from {context.before.result(table)}"
+    )
+    sums = ", ".join(f"sum(one.{value}) as {value}" for value in table.values)
+    changed = " or ".join(f"{value} != 0" for value in table.values)
+    context.insert_once(table, f"select {keys}, {sums} from ({both}) as one group by {keys} having {changed}")
+
+
+def replace_owned_rows(context: RewriteContext, table: CountTable) -> None:
+    """Rows of one owner each: those of the account are added, those of owners that no longer exist are deleted."""
+    owner, before, after = table.owner, context.before.result(table), context.after.result(table)
+    context.insert_once(table, f"select * from {after}")
+    gone = f"select {owner} from {before} except select {owner} from {after}"
+    _delete_keys(context, table, (owner,), f"select distinct {owner} from ({gone})")
+
+
+def recompute_shared_rows(context: RewriteContext, table: CountTable) -> None:
+    """Rows that several users share and that cannot be subtracted from: each is recomputed from the remaining events.
+
+    Where events have expired, only rows with a batch in their key: others may stand for expired events.
+    """
+    expired = context.request.horizon and "batch" not in table.keys
+    if table.name in context.done or _same_result(context, table) or expired:
+        return
+    keys = ", ".join(table.keys)
+    affected = f"select distinct {keys} from {context.before.result(table)}"
+    _delete_keys(context, table, table.keys, affected)
+    others = f"select * from {context.database}.events where user_id not in ({context.all_users})"
+    recomputed = table.over(f"({others} union all select * from {context.after.name}.events)", context.after.name)
+    context.insert_once(table, f"select {table.columns} from ({recomputed}) where ({keys}) in ({affected})")
+
+
+def _same_result(context: RewriteContext, table: CountTable) -> bool:
+    """True if a merge does not change the rows."""
+    if not context.request.into:
+        return False
+    before, after = (f"select * from {scratch.result(table)}" for scratch in (context.before, context.after))
+    sql = f"select count() from (({before} except {after}) union all ({after} except {before}))"
+    return not context.warehouse.trusted_rows(sql).data[0][0]
+
+
+def _delete_keys(context: RewriteContext, table: CountTable, keys: Sequence[str], select: str) -> None:
+    """Deletes by literal keys: a delete that a crash interrupts resumes by itself, when the scratch tables are gone."""
+    rows = iter(context.warehouse.trusted_rows(select).data)
+    while chunk := list(itertools.islice(rows, KEYS_PER_DELETE)):
+        literals = ", ".join(f"({', '.join(map(_literal, row))})" for row in chunk)
+        context.delete(table.name, f"({', '.join(keys)}) in ({literals})")
+
+
+def _literal(value: Any) -> str:
+    return quoted(value) if isinstance(value, str) else str(value)
