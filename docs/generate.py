@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import MagicMock
@@ -64,21 +65,18 @@ def _section(name: str, command: click.Command) -> Iterator[str]:
     prose, _, example = _dedent(command.help or "").partition("\b\nExample: ")
     yield from ("```", " ".join(usage), "```", "")
     for paragraph in filter(None, prose.strip().split("\n\n")):
-        yield from (" ".join(paragraph.split()), "")
+        yield from (textwrap.fill(" ".join(paragraph.split()), WIDTH, break_long_words=False), "")
     if example:
         yield from ("```console", *(f"$ {line.strip()}" for line in example.strip().splitlines()), "```", "")
-    rows = [parameter.get_help_record(context) for parameter in command.params]
-    options = [row for row in rows if row and "--help" not in row[0]]
+    records = [one.get_help_record(context) for one in command.params if isinstance(one, click.Option)]
+    options = [record for record in records if record and "--help" not in record[0]]
     if options:
         yield from ("| option | |", "|---|---|")
-        yield from (f"| `{option}` | {_cell(sentence)} |".replace("|…", "…") for option, sentence in _escaped(options))
+        for option, sentence in options:
+            escaped = option.replace("|", "\\|")
+            yield f"| `{escaped}` | {_cell(sentence)} |"
     else:
         yield "No options."
-
-
-def _escaped(options: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for option, sentence in options:
-        yield option.replace("|", "\\|"), sentence
 
 
 def _dedent(text: str) -> str:
