@@ -135,7 +135,7 @@ def test_a_warning_of_the_warehouse_has_the_id_of_its_request(
 ) -> None:
     stream = opened("json")
     assert client.get("/pipes/trending").status_code == 200
-    warehouse = client.application.extensions["shop"].warehouse
+    warehouse = client.application.extensions["service"].warehouse
     reader = warehouse._reader()
 
     def fail(*_: object, **__: object) -> None:

@@ -193,7 +193,7 @@ def test_a_service_that_runs_is_known_by_its_answer_and_its_folder_is_left_alone
     with subprocess.Popen(command, env=run.environment({}), stdout=subprocess.PIPE, text=True) as service:
         try:
             assert service.stdout
-            assert "serves on" in service.stdout.readline()
+            assert "Listening on" in service.stdout.readline()
             ran = run("doctor", "--json")
         finally:
             service.terminate()

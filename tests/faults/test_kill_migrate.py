@@ -1,6 +1,7 @@
-"""kill -9 of a migration at every step: the next run completes, with the schema of a run that was not killed.
+"""kill -9 of a migration at every step: the next run completes, and the schema is that of an
+undisturbed run.
 
-Runs on one folder are killed again and again, each a step further than the one before.
+One folder is killed again and again; each run gets one step further.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ warehouse.close()
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A project with a migration of each kind."""
+    """A project with a migration of every kind."""
     folder = tmp_path / "home" / "migrations"
     folder.mkdir(parents=True)
     for name, text in TEXTS.items():
@@ -44,19 +45,19 @@ def home(tmp_path: Path) -> Path:
     return folder.parent
 
 
-def kill_at(run: Run, point: str) -> None:
+def killed(run: Run, point: str) -> None:
     assert run("migrate", "up", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL, point
 
 
-def clean_schema(folder: Path, home: Path = ROOT) -> str:
-    """The schema after a run that was not killed."""
+def clean(folder: Path, home: Path = ROOT) -> str:
+    """The schema after an undisturbed run."""
     run = running(folder).at(home)
     assert run("migrate", "up").status == 0
     return run.python(SCHEMA)
 
 
-def completed_schema(run: Run, number: int) -> str:
-    """The schema after the last run, which applied nothing twice and left nothing pending."""
+def finished(run: Run, number: int) -> str:
+    """The schema after the last run, which applies everything that is pending, nothing twice."""
     ran = run("migrate", "up")
     assert (ran.status, ran.err) == (0, "")
     states = [line.split()[0] for line in run("migrate", "status").out.splitlines()]
@@ -66,18 +67,18 @@ def completed_schema(run: Run, number: int) -> str:
 
 
 @pytest.mark.thorough
-def test_the_schema_after_a_kill_at_every_step_is_that_of_a_clean_run(home: Path, tmp_path: Path) -> None:
+def test_after_a_kill_at_every_step_of_every_kind_the_schema_is_that_of_a_clean_run(home: Path, tmp_path: Path) -> None:
     run = running(tmp_path / "killed").at(home)
-    kill_at(run, "migrate.journal")
+    killed(run, "migrate.journal")
     for _ in TEXTS:
         for point in STEPS:
-            kill_at(run, point)
-    assert completed_schema(run, len(TEXTS)) == clean_schema(tmp_path / "clean", home)
+            killed(run, point)
+    assert finished(run, len(TEXTS)) == clean(tmp_path / "clean", home)
 
 
-def test_the_schema_of_the_project_after_some_kills_is_that_of_a_clean_run(tmp_path: Path) -> None:
+def test_after_a_few_kills_the_schema_of_the_project_is_that_of_a_clean_run(tmp_path: Path) -> None:
     number = len(list((ROOT / "migrations").glob("*.sql")))
     run = running(tmp_path / "killed")
     for point in ("migrate.ran:3", "migrate.applied:5", f"migrate.started:{number - 9}"):
-        kill_at(run, point)
-    assert completed_schema(run, number) == clean_schema(tmp_path / "clean")
+        killed(run, point)
+    assert finished(run, number) == clean(tmp_path / "clean")

@@ -26,14 +26,14 @@ from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
 from alsobought.project.manifest import read_manifest
 from alsobought.project.upgrade import planned
-from alsobought.service.ipc_client import answers, reach_warehouse
+from alsobought.service.ipc_client import is_reachable, reach_warehouse
 from alsobought.service.service import open_service
 from alsobought.serving.answers import open_library
 from alsobought.settings import PREFIX, Settings, deprecations, read_settings
 from alsobought.storage.engine_settings import WRITE_SETTINGS
 from alsobought.storage.folder_lock import contains_warehouse, folder_of, hint_without_warehouse, holder_of
 from alsobought.storage.warehouse import Warehouse
-from alsobought.web.server import refuse_if_port_is_taken, url
+from alsobought.web.server import require_free_port, url
 from alsobought.writer.submission import utc_now
 
 TRIED = (26, 9)  # the server's version that chDB brings, and so the one that the tests run on
@@ -98,7 +98,7 @@ def _project(home: Path) -> Finding:
 
 def _port(settings: Settings) -> Iterator[Finding]:
     try:
-        refuse_if_port_is_taken(settings)
+        require_free_port(settings)
     except Unusable:
         if (_ask(settings, "/healthz") or {}).get("status") != "alive":
             raise
@@ -146,7 +146,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 def _inside(settings: Settings) -> Iterator[Finding]:
     folder = folder_of(settings.warehouse_dsn)
     holder = holder_of(folder) if folder else ""
-    if holder and not answers(settings):
+    if holder and not is_reachable(settings):
         yield Finding(
             "warehouse", "ok", f"process {holder} holds {folder}; wait for its end to have the tables examined"
         )
