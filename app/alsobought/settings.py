@@ -160,7 +160,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this process. Raises Unusable with every wrong or unknown variable."""
     settings, faults = read_settings(environ)
     if faults:
-        raise Unusable("; ".join(faults), "The README lists the settings with their defaults")
+        raise Unusable("; ".join(faults), "docs/reference/settings.md lists the settings with their defaults")
     return settings
 
 

@@ -1,4 +1,4 @@
-{#- Every sentence of the column `reason`, and nothing else. To translate a shop, rewrite the texts in this file (docs/lists.md). -#}
+{#- Every sentence of the column `reason`, and nothing else. To translate a shop, rewrite the texts in this file (docs/explanation/lists.md). -#}
 {#- Parts of sentences -#}
 {#- A number and its noun: 1 basket, 42 baskets. -#}
 {%- macro quantity(number, one, many) -%}

@@ -1,4 +1,4 @@
--- How the best items are arranged: variety, limits for a category, exploration. docs/lists.md has the formulas.
+-- How the best items are arranged: variety, limits for a category, exploration. docs/explanation/lists.md has the formulas.
 --
 -- :diversity     Float64? (0..1)      weight of variety against relevance; 0 is off
 -- :per_category  UInt8? (1..100)      most items of one category among any `window` neighbours

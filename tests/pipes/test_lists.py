@@ -140,8 +140,10 @@ def test_sentences_are_in_one_file() -> None:
 
 
 def test_a_shop_is_translated_by_one_file(client: FlaskClient, home: Path, ruled: Ruled) -> None:
-    """By the example of docs/lists.md."""
-    (german,) = re.findall(r"<!-- German -->\n```sql\n(.*?)```", (ROOT / "docs" / "lists.md").read_text(), re.DOTALL)
+    """By the example of docs/explanation/lists.md."""
+    (german,) = re.findall(
+        r"<!-- German -->\n```sql\n(.*?)```", (ROOT / "docs" / "explanation" / "lists.md").read_text(), re.DOTALL
+    )
     translated = {found[1]: found[0] for found in MACRO.finditer(german)}
     path = home / "sql" / "macros" / "reasons.sql"
     english = path.read_text()

@@ -58,7 +58,9 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _settings(environ: Mapping[str, str], faults: list[str]) -> Iterator[Finding]:
     for fault in faults:
-        yield Finding("settings", "fault", fault, "The README lists the settings; the default is taken below")
+        yield Finding(
+            "settings", "fault", fault, "docs/reference/settings.md lists the settings; the default is taken below"
+        )
     for warning in deprecations(environ):
         yield Finding("settings", "warning", warning, "The old name will go in a later version")
     if not faults:
