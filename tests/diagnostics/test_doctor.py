@@ -193,7 +193,7 @@ def test_a_service_that_runs_is_known_by_its_answer_and_its_folder_is_left_alone
     with subprocess.Popen(command, env=run.environment({}), stdout=subprocess.PIPE, text=True) as service:
         try:
             assert service.stdout
-            assert "serves on" in service.stdout.readline()
+            assert "Listening on" in service.stdout.readline()
             ran = run("doctor", "--json")
         finally:
             service.terminate()
@@ -228,14 +228,14 @@ def test_kafka_is_asked_for_its_topics_and_the_warehouse_for_what_it_read(
         return found.state, found.found
 
     assert "lacks a topic" in said(**topics.settings)[1]
-    topics.make()
+    topics.create()
     assert said(**topics.settings) == ("ok", f"all of {kafka.address} is read")
     topics.send(VIEW)
     lines = running(data, **topics.environment)("doctor").out.splitlines()
     assert [line.split(maxsplit=2) for line in lines if " kafka " in line] == [
         ["ok", "kafka", f"1 messages wait at {kafka.address}"]
     ]
-    monkeypatch.setattr("alsobought.kafka.client.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("alsobought.kafka.client.REQUEST_SECONDS", 0.5)
     state, found = said(kafka="127.0.0.1:1")
     assert state == "fault"
     assert "Kafka at 127.0.0.1:1 does not answer" in found

@@ -51,7 +51,7 @@ SHORT_TIMEOUTS = """
 from alsobought.cli import main
 from alsobought.kafka import client
 from alsobought.web import worker
-client.ANSWER_SECONDS, worker.GATHER_SECONDS, worker.PAUSE_SECONDS = 1.0, 4.0, 2
+client.REQUEST_SECONDS, worker.GATHER_SECONDS, worker.PAUSE_SECONDS = 1.0, 4.0, 2
 main.main()
 """
 
@@ -201,5 +201,5 @@ def serving(run: Run, *words: str) -> Iterator[ServedProcess]:
         assert process.stdout
         assert process.stderr
         line = process.stdout.readline()
-        assert line.startswith("alsobought serves on http://"), line + process.stderr.read()
+        assert line.startswith("Listening on http://"), line + process.stderr.read()
         yield ServedProcess(process, line.split()[-1])

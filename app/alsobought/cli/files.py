@@ -30,13 +30,13 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
 
     with checking(settings) as (library, _):
         entries = {name: library.entry(name) for name in names or library.names()}
-        tuned = {path.name: library.csv_faults(path.name) for path in library.csv_files() if not names}
+        others = {path.name: library.csv_faults(path.name) for path in library.csv_files()} | library.group_faults()
     told: list[dict[str, Any]] = []
     for name, entry in entries.items():
         told.append({"pipe": name, "ok": entry.fault is None, "findings": entry.findings})
         if not as_json:
             _print_findings(settings.home_folder / "pipes" / f"{name}.sql", told[-1])
-    for file, faults in tuned.items():
+    for file, faults in others.items() if not names else ():
         told.append({"file": f"sql/{file}", "ok": not faults, "findings": [one.finding("error") for one in faults]})
         if not as_json and faults:
             _print_findings(settings.home_folder / "sql" / file, told[-1])
@@ -49,12 +49,12 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
 def _print_findings(path: Path, told: dict[str, Any]) -> None:
     if told["ok"]:
         out.print(f"[green]ok[/] {told['pipe']}", soft_wrap=True)
-    folder = "pipes" if "pipe" in told else "sql"
+    shown = f"pipes/{path.name}" if "pipe" in told else told["file"]
     lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
     for finding in told["findings"]:
         colour = "red" if finding["severity"] == "error" else "yellow"
         line = finding["line"]
-        where = f"{folder}/{path.name}" + (f":{line}" if line else "")
+        where = shown + (f":{line}" if line else "")
         said = f"{finding['message']}. {finding['hint']}" if finding["hint"] else finding["message"]
         warning = "" if finding["severity"] == "error" else "warning: "
         out.print(f"[{colour}]{where}[/]: {warning}{escaped(said)}", soft_wrap=True)

@@ -80,7 +80,7 @@ def _run(name: str) -> Any:
                 settings.home_folder,
                 datetime.now(UTC),
                 lambda title, total, unit: late_bar(err, title, total, unit),
-                lambda table, made: shop.do("take in what was learnt", table, made),
+                lambda table, made: shop.do("swap in a learned table", table, made),
             )
             done = learn_one(name, context, days)
         finally:

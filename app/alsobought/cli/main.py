@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from alsobought.cli.check import check
+from alsobought.cli.dead_letters import dead_letters
 from alsobought.cli.demo import demo
 from alsobought.cli.doctor import doctor
 from alsobought.cli.evaluate import evaluate
@@ -17,7 +18,6 @@ from alsobought.cli.forget import forget
 from alsobought.cli.ingest import ingest
 from alsobought.cli.init import init
 from alsobought.cli.learn import learn
-from alsobought.cli.letters import dead_letters
 from alsobought.cli.load import load
 from alsobought.cli.migrate import migrate
 from alsobought.cli.pipes import pipe

@@ -212,7 +212,7 @@ def _print_answer(found: Answer) -> None:
     out.print(f"[dim]{count}; {_cost(found.statistics)}[/]")
     if found.fallback:
         out.print(f"[yellow]{found.pipe.name} had no rows for all that was asked; {found.fallback} filled in.[/]")
-    elif len(found.asked) > 1:
+    elif len(found.pipes) > 1:
         out.print(f"[yellow]{found.pipe.name} had too few rows; `source` says who filled in.[/]")
 
 

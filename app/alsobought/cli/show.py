@@ -13,6 +13,7 @@ from alsobought.errors import PipeFault, Unusable
 from alsobought.pipes.header import read_header
 from alsobought.pipes.library import Library, Pipe, is_name
 from alsobought.pipes.lineage import lineage, sharing
+from alsobought.pipes.parameter_groups import group_files, read_groups
 from alsobought.pipes.parameters import Parameter
 from alsobought.pipes.template import files, read_text
 from alsobought.settings import Settings
@@ -22,12 +23,13 @@ from alsobought.storage.warehouse import Warehouse
 def listed(folder: Path) -> list[dict[str, Any]]:
     """The lines of `pipe ls`, from the headers alone; `fault` where one cannot be read."""
     rows = []
+    groups = read_groups(group_files(folder.parent / "sql" / "macros"))
     for path in files(folder):
         if not is_name(path.stem):
             continue
         row: dict[str, Any] = {"pipe": path.stem, "sentence": "", "parameters": [], "fault": ""}
         try:
-            header = read_header(read_text(path))
+            header = read_header(read_text(path), groups)
         except (PipeFault, UnicodeDecodeError, OSError) as error:
             row["fault"] = str(error)
         else:
@@ -49,6 +51,7 @@ def facts(settings: Settings, library: Library, warehouse: Warehouse, pipe: Pipe
         "version": pipe.version,
         "prose": header.prose,
         "parameters": [_parameter(parameter) for parameter in pipe.parameters],
+        "deprecated": {one.name: one.sentence for one in header.deprecated},
         "columns": [
             {"name": name, "type": kind, "fed_by": followed.columns.get(name, [])} for name, kind in pipe.columns
         ],
@@ -94,6 +97,8 @@ def printed(told: dict[str, Any]) -> None:
     out.print(escaped(told["prose"]))
     if told["parameters"]:
         _section("takes", [[p["name"], p["type"], _assumed(p), p["description"]] for p in told["parameters"]])
+    if told["deprecated"]:
+        _section("takes still", [[name, sentence] for name, sentence in told["deprecated"].items()])
     _section("answers", [[c["name"], c["type"], ", ".join(c["fed_by"])] for c in told["columns"]])
     _section("reads", [[table, ", ".join(columns)] for table, columns in told["tables"].items()])
     if not told["followed"]:

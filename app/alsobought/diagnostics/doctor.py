@@ -20,20 +20,20 @@ import msgspec
 from alsobought.console import ago
 from alsobought.diagnostics.findings import Finding, apart, in_own_process
 from alsobought.errors import Unusable
-from alsobought.kafka.checkpoints import status
+from alsobought.kafka.ingest_status import status
 from alsobought.migrations import runner
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
 from alsobought.project.manifest import read_manifest
 from alsobought.project.upgrade import planned
-from alsobought.service.ipc_client import answers, reach_warehouse
+from alsobought.service.ipc_client import is_reachable, reach_warehouse
 from alsobought.service.service import open_service
 from alsobought.serving.answers import open_library
 from alsobought.settings import PREFIX, Settings, deprecations, read_settings
 from alsobought.storage.engine_settings import WRITE_SETTINGS
 from alsobought.storage.folder_lock import contains_warehouse, folder_of, hint_without_warehouse, holder_of
 from alsobought.storage.warehouse import Warehouse
-from alsobought.web.server import refuse_if_port_is_taken, url
+from alsobought.web.server import require_free_port, url
 from alsobought.writer.submission import utc_now
 
 TRIED = (26, 9)  # the server's version that chDB brings, and so the one that the tests run on
@@ -58,7 +58,9 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _settings(environ: Mapping[str, str], faults: list[str]) -> Iterator[Finding]:
     for fault in faults:
-        yield Finding("settings", "fault", fault, "The README lists the settings; the default is taken below")
+        yield Finding(
+            "settings", "fault", fault, "docs/reference/settings.md lists the settings; the default is taken below"
+        )
     for warning in deprecations(environ):
         yield Finding("settings", "warning", warning, "The old name will go in a later version")
     if not faults:
@@ -96,7 +98,7 @@ def _project(home: Path) -> Finding:
 
 def _port(settings: Settings) -> Iterator[Finding]:
     try:
-        refuse_if_port_is_taken(settings)
+        require_free_port(settings)
     except Unusable:
         if (_ask(settings, "/healthz") or {}).get("status") != "alive":
             raise
@@ -144,7 +146,7 @@ def _disk(settings: Settings) -> Iterator[Finding]:
 def _inside(settings: Settings) -> Iterator[Finding]:
     folder = folder_of(settings.warehouse_dsn)
     holder = holder_of(folder) if folder else ""
-    if holder and not answers(settings):
+    if holder and not is_reachable(settings):
         yield Finding(
             "warehouse", "ok", f"process {holder} holds {folder}; wait for its end to have the tables examined"
         )

@@ -37,7 +37,8 @@ def strongest(weights: np.ndarray, most: int) -> Iterator[tuple[int, np.ndarray,
     """Of each item the others that it speaks for, the largest weight first: (item, others, weights), items that rise.
 
     Every item keeps the `most` that speak for it most, and only positive weights: that recommends better than to keep the largest
-    of each row, where what everybody buys stands everywhere, and no worse than all, as far as could be told (docs/learn.md).
+    of each row, where what everybody buys stands everywhere, and no worse than all, as far as could be told
+    (docs/explanation/learning.md).
     """
     most = min(most, len(weights))
     kept = []

@@ -49,7 +49,7 @@ class Side:
 
     def knows(self, parameter: str) -> bool:
         """Whether the text has this parameter; one that is broken says nothing about it."""
-        return self.pipe is None or any(p.name == parameter for p in self.pipe.parameters)
+        return self.pipe is None or self.pipe.takes(parameter)
 
     @property
     def shown(self) -> str:

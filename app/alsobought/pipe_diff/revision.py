@@ -10,7 +10,12 @@ from pathlib import Path
 from alsobought.errors import Unusable
 from alsobought.pipes.template import files
 
-FOLDERS = {"pipes": ".sql", "sql/macros": ".sql", "sql": ".csv"}  # and what in them makes an answer
+FOLDERS = {
+    "pipes": ".sql",
+    "sql/macros": ".sql",
+    "sql/parameters": ".sql",
+    "sql": ".csv",
+}  # and what in them makes an answer
 ELSE = "--base-folder names a folder with the old pipes/ and sql/macros/"
 
 
@@ -23,7 +28,7 @@ def copy(home: Path, into: Path) -> None:
 
 
 def check_out(home: Path, revision: str, into: Path) -> str:
-    """Writes pipes/, sql/macros/ and sql/*.csv of a revision into a folder, and returns the revision's short hash.
+    """Writes pipes/, sql/macros/, sql/parameters/ and sql/*.csv of a revision into a folder, and returns the revision's short hash.
 
     Nothing in `home` is touched. Raises Unusable where there is no git, no repository or no such revision.
     """

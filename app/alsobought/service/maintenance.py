@@ -1,4 +1,7 @@
-"""What the writer does for a command or a request between two batches, by name: here, or in the process that holds the folder."""
+"""Maintenance tasks by name, which the writer runs between two batches.
+
+Their names also serve as an interface for IPC clients.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,13 @@ TASKS: dict[str, Callable[..., Any]] = {
     "plan a rebuild": rebuild_tasks.plan,
     "begin a rebuild": rebuild_tasks.begin,
     "end a rebuild": rebuild_tasks.exchange,
-    "take in what was learnt": table_swap.take_in,
+    "swap in a learned table": table_swap.take_in,
 }
 
 
-def do(writer: Writer, name: str, *arguments: Any) -> Any:
-    """What the task returns: numbers, texts, lists and mappings. Raises what it raises, NotStored if the writer has stopped."""
+def run_task(writer: Writer, name: str, *arguments: Any) -> Any:
+    """Run a task and return its result, which consists of JSON types so that IPC can carry it.
+
+    Raises what the task raises, and NotStored if the writer has stopped.
+    """
     return writer.run(MaintenanceTask(lambda: TASKS[name](writer, *arguments), exclusive=True)).result()
