@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from alsobought.authoring.pipe_tests import Case, bench
+from alsobought.authoring.case_files import Case
+from alsobought.authoring.pipe_tests import case_runner
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
 from alsobought.service.service import Service
@@ -184,9 +185,9 @@ def test_what_is_not_a_request_to_a_pipe_is_no_row(client: FlaskClient, shop: Se
 
 
 def test_cases_are_not_recorded() -> None:
-    with bench(Settings()) as workbench:
-        assert workbench.run("trending", Case("has nothing", answer=[])) == ""
-        assert recorded(workbench.shop, "pipe") == []
+    with case_runner(Settings()) as runner:
+        assert runner.run("trending", Case("has nothing", answer=[])) == ""
+        assert recorded(runner.service, "pipe") == []
 
 
 def test_nothing_is_recorded_where_the_setting_says_so(make_shop: Callable[..., Service]) -> None:
