@@ -18,7 +18,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "plan a rebuild": rebuild.plan,
     "begin a rebuild": rebuild.begin,
     "end a rebuild": rebuild.exchange,
-    "take in what was learnt": table_swap.take_in,
+    "exchange a learned table": table_swap.exchange_and_invalidate,
 }
 
 
