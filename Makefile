@@ -1,4 +1,4 @@
-# make install | make demo | make kafka | make clients | make test | make quality | make bench | make lint | make format | make build | make lock.
+# make install | make demo | make kafka | make clients | make test | make quality | make bench | make lint | make format | make docs | make build | make lock.
 # Everything happens in .venv, which is made when it is missing; LOCKED=1 installs the versions of the locks.
 PYTHON ?= python3
 DATASET ?= journey
@@ -6,7 +6,7 @@ WORKERS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo kafka clients test test-http test-server faults quality bench lint format build lock clean programs broker
+.PHONY: install demo kafka clients test test-http test-server faults quality bench lint format docs build lock clean programs broker
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -64,6 +64,10 @@ format: .venv/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfmt pipes sql/macros
+
+# The parts of docs/reference/ that are made from the code.
+docs: .venv/.test
+	$(BIN)/python -m docs.generate
 
 # The wheel and the sdist, in dist/.
 build: .venv/.test

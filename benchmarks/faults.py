@@ -2,8 +2,9 @@
 
     .venv/bin/python -m benchmarks.faults [--thorough]
 
-Runs tests/faults/test_kafka_*.py, which prove every row after every fault, and writes faults.md and the table of the README. A
-quarter of an hour; with --thorough (30 kills, outages of a minute, every step and every table) about an hour.
+Runs tests/faults/test_kafka_*.py, which prove every row after every fault, and writes faults.md and the table of
+docs/explanation/each-event-once.md. A quarter of an hour; with --thorough (30 kills, outages of a minute, every step and
+every table) about an hour.
 """
 
 from __future__ import annotations
@@ -81,10 +82,10 @@ def main() -> None:
         ]
     )
     (HERE / "faults.md").write_text(text)
-    readme = HERE.parent / "README.md"
+    page = HERE.parent / "docs" / "explanation" / "each-event-once.md"
     short = "\n".join(lines)
-    readme.write_text(
-        re.sub(r"(<!-- faults:.*?-->\n).*?(<!-- /faults -->)", rf"\1{short}\n\2", readme.read_text(), flags=re.S)
+    page.write_text(
+        re.sub(r"(<!-- faults:.*?-->\n).*?(<!-- /faults -->)", rf"\1{short}\n\2", page.read_text(), flags=re.S)
     )
     sys.exit(status)
 

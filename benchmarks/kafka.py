@@ -27,7 +27,7 @@ import msgspec
 from confluent_kafka import Producer
 
 from alsobought.console import out
-from alsobought.kafka.consumer import Stream
+from alsobought.kafka.consumer import TopicConsumer
 from alsobought.migrations import runner
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
@@ -65,12 +65,12 @@ def events(number: int, kinds: dict[str, int], name: str = "") -> Iterator[bytes
 
 def from_kafka(shop: Service, number: int) -> float:
     """Events a second, from the first message to the last one noted."""
-    stream = Stream(shop.writer, shop.settings)
+    consumer = TopicConsumer(shop.writer, shop.settings)
     began = time.monotonic()
-    stream.start()
-    until(lambda: stream.done.stored >= number, 600, 0.01)
+    consumer.start()
+    until(lambda: consumer.totals.stored >= number, 600, 0.01)
     seconds = time.monotonic() - began
-    stream.stop()
+    consumer.stop()
     return number / seconds
 
 
@@ -95,7 +95,7 @@ def directly(shop: Service) -> float:
 def seen(kafka: Broker) -> list[float]:
     """Seconds until `recently_viewed` shows an event, from the moment that Kafka has it."""
     topics = Topics(kafka)
-    topics.make()
+    topics.create()
     stop = threading.Event()
 
     producer = Producer({"bootstrap.servers": kafka.address, "acks": "all", "linger.ms": 0})
@@ -131,7 +131,7 @@ def main() -> None:
     with broker() as kafka:
         for name, kinds, count in (("mixed", MIXED, number), ("purchases only", {"purchase": 1}, number // 3)):
             topics = Topics(kafka)
-            topics.make()
+            topics.create()
             topics.send(*events(count, kinds))
             with TemporaryDirectory() as folder:
                 shop = open_service(Settings(data=folder, **topics.settings))  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ from alsobought.events import Event
 from alsobought.logs import log_access, open_log, request_id
 from alsobought.service.service import Service, open_service
 from alsobought.serving.answers import Answer, answer
-from alsobought.serving.request_log import BATCH_ROWS, Asked, RequestLog, parameters, row
+from alsobought.serving.request_log import BATCH_ROWS, RequestLog, RequestRecord, encode_parameters, to_row
 from alsobought.settings import Settings
 from alsobought.writer.submission import Submission, utc_now
 
@@ -51,16 +51,16 @@ def some_answer(shop: Service) -> Answer:
 
 
 def recording(shop: Service) -> None:
-    found, recorder = some_answer(shop), RequestLog(shop.writer)  # not started: what it is given stays
+    found, request_log = some_answer(shop), RequestLog(shop.writer)  # not started: records stay in the queue
 
-    def note() -> None:
-        recorder.note(
-            Asked(
+    def add() -> None:
+        request_log.add(
+            RequestRecord(
                 utc_now(),
                 "32fbd00b69444fbc",
                 "also_bought",
                 found.pipe.version,
-                parameters(GIVEN),
+                encode_parameters(GIVEN),
                 200,
                 "",
                 0.013,
@@ -68,14 +68,14 @@ def recording(shop: Service) -> None:
             )
         )
 
-    print(f"a request noted                      {microseconds(note, 9_000):6.2f} µs")
-    asked = recorder._waiting[0]
-    print(f"a row made of it, by the recorder    {microseconds(lambda: row(asked)):6.2f} µs")
-    recorder._waiting.clear()
+    print(f"a request recorded                   {microseconds(add, 9_000):6.2f} µs")
+    record = request_log._waiting[0]
+    print(f"a row made of it, by the thread      {microseconds(lambda: to_row(record)):6.2f} µs")
+    request_log._waiting.clear()
     for rows in (1_000, BATCH_ROWS):
-        recorder._waiting.extend([asked] * rows)
+        request_log._waiting.extend([record] * rows)
         started = time.perf_counter()
-        recorder.flush()
+        request_log.flush()
         print(f"{rows:6,} rows made and stored          {1000 * (time.perf_counter() - started):6.0f} ms")
 
 

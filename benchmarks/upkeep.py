@@ -98,11 +98,12 @@ def _check(folder: Path, sample: str = "") -> list[list[Any]]:
 
 
 def _rebuild(folder: Path) -> list[list[Any]]:
-    from alsobought.counts.rebuild import Wanted, rebuild
+    from alsobought.counts.rebuild import rebuild
+    from alsobought.counts.rebuild_tasks import RebuildPlan
 
     shop = _open(folder)
-    (wanted,) = msgspec.convert(shop.do("plan a rebuild", ["co_baskets"], ""), list[Wanted])
-    done = rebuild(shop, wanted, lambda *_: nullcontext(lambda _: None))
+    (plan,) = msgspec.convert(shop.do("plan a rebuild", ["co_baskets"], ""), list[RebuildPlan])
+    done = rebuild(shop, plan, lambda *_: nullcontext(lambda _: None))
     shop.close()
     return [["rebuild of co_baskets", f"{done.seconds:.1f}", _memory(), f"from {done.events:,} events"]]
 

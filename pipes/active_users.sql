@@ -1,21 +1,17 @@
--- The people with the most going on lately, to try the other pipes with.
+-- The most active users, as examples for other pipes.
 --
--- :limit  UInt16 = 10 (1..100)  how many
+-- :limit  UInt16 = 10 (1..100)  number of users
 --
 -- @cache 500ms
-{% from 'lists.sql' import counted %}
+{% from 'reasons.sql' import events %}
 with
-    people as (
-        select user_id as person, sum(user_items.events) as happened, max(user_items.last_time) as latest
+    active as (
+        select user_id as active_user, sum(user_items.events) as happened, max(user_items.last_time) as latest
         from user_items
         where event_type != 'impression'
-        group by person
+        group by active_user
     )
-select
-    person as user_id,
-    happened as events,
-    latest as last_time,
-    {{ counted("happened", "event", "events") }} as reason
-from people
+select active_user as user_id, happened as events, latest as last_time, {{ events("happened") }} as reason
+from active
 order by happened desc, user_id
 limit {{ limit }}

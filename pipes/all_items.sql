@@ -1,24 +1,20 @@
--- Everything that can be bought, what was bought by most people first. The last resort of every list: as
--- long as the shop has an item that may be shown, it has something to say.
+-- Every item of the shop, those with the most buyers first. The end of every chain of fallbacks: it has
+-- rows as long as the shop has an item to show.
 --
--- :limit      UInt16 = 10 (1..100)     how many
--- :user_id    String?                  for this person: without what they have
--- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
--- also viewed, clicked, carted
--- :exclude    Array(String)?           leave out these items; repeat it
--- :category   String?                  only items of this category, or below it
--- :brand      Array(String)?           only items of these brands
--- :min_price  Float64? (0..1e12)       none that costs less
--- :max_price  Float64? (0..1e12)       none that costs more
+-- :limit  UInt16 = 10 (1..100)  number of items
+-- @use user
+-- @use filters
 --
 -- @cache 60s
-{% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import counted, may_show, new_to %}
+{% from 'catalogue.sql' import item_columns %}
+{% from 'lists.sql' import is_eligible, is_unseen %}
+{% from 'reasons.sql' import bought_by %}
+{% from 'totals.sql' import is_item %}
 with
-    everything as (
+    listed as (
         select item_key, item_totals.buyers as counted_buyers
         from item_totals
-        where item_key != 0
+        where {{ is_item("item_key") }}
         union all
         select cityHash64(items.item_id) as item_key, 0 as counted_buyers
         from items
@@ -26,25 +22,21 @@ with
         select item_key, 0 as counted_buyers
         from item_ids
     ),
-    known as (select item_key, sum(counted_buyers) as people from everything group by item_key),
+    counted as (select item_key, sum(counted_buyers) as total_buyers from listed group by item_key),
     best as (
-        select item_key, people
-        from known
+        select item_key, total_buyers
+        from counted
         where
-            {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
-            {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
-        order by people desc, item_key
+            {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
+            {% if user_id %} and {{ is_unseen("item_key", user_id, exclude_history) }} {% endif %}
+        order by total_buyers desc, item_key
         limit {{ limit }}
     )
 select
-    {{ item("item_id", "item_key") }} as item_id,
-    {{ item("title", "item_key") }} as title,
-    {{ item("category", "item_key") }} as category,
-    people as buyers,
-    toFloat64(people) as score,
-    if(
-        people > 0, concat('bought by ', {{ counted("people", "person", "people") }}), 'to be discovered'
-    ) as reason
+    {{ item_columns("item_key") }},
+    total_buyers as buyers,
+    toFloat64(total_buyers) as score,
+    {{ bought_by("total_buyers") }} as reason
 from best
-order by people desc, item_id
+order by total_buyers desc, item_id
 limit {{ limit }}

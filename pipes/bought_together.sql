@@ -1,22 +1,20 @@
--- What completes a basket: products that stand in orders with the products of this one, those that go with
--- most of them first.
+-- Products that complete a basket: bought together with its products, those that go with most of them
+-- first.
 --
 -- :item_id      Array(String)            the products in the basket; repeat it
--- :limit        UInt16 = 4 (1..100)      how many
--- :min_baskets  UInt32 = 2 (1..1000000)  a product counts as a companion from this many orders together
--- :exclude      Array(String)?           leave out these items; repeat it
--- :category     String?                  only products of this category, or below it
--- :brand        Array(String)?           only products of these brands
--- :min_price    Float64? (0..1e12)       only products that cost at least this
--- :max_price    Float64? (0..1e12)       only products that cost at most this
+-- :limit        UInt16 = 4 (1..100)      number of products
+-- :min_baskets  UInt32 = 2 (1..1000000)  fewest orders that hold a product and one of the basket
+-- @use filters
 --
 -- @cache 60s item_id
 -- @fallback trending  item_id as other_item_id
-{% from 'catalogue.sql' import item, keys_of %}
-{% from 'lists.sql' import because, boosted, counted, in_places, may_show %}
+{% from 'catalogue.sql' import item_columns, keys_of %}
+{% from 'constants.sql' import weight_unit %}
+{% from 'lists.sql' import boosted, is_eligible, reranked %}
+{% from 'reasons.sql' import bought_together, or_pinned %}
 with
     pairs as (
-        select item_key, other_item_key, sum(baskets) as times, sum(weight) / 1e6 as strength
+        select item_key, other_item_key, sum(baskets) as times, sum(weight) / {{ weight_unit }} as strength
         from co_baskets
         where item_key in {{ keys_of(item_id) }}
         group by item_key, other_item_key
@@ -27,33 +25,31 @@ with
         from pairs
         where
             other_item_key not in {{ keys_of(item_id) }}
-            and {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
+            and {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
         group by other_item_key
     ),
     ranked as (
         select other_item_key, companions_in_basket, together, {{ boosted("other_item_key", "total") }} as fit
         from companions
     ),
-    placed as (
+    arranged as (
         {{
-            in_places(
+            reranked(
                 "ranked",
                 "other_item_key",
                 "fit",
                 "companions_in_basket desc, fit desc, other_item_key",
                 limit,
-                may_pin=may_show("pinned_key", exclude, category, min_price, max_price, brand),
+                may_pin=is_eligible("pinned_key", exclude, category, brand, min_price, max_price),
             )
         }}
     )
 select
-    {{ item("item_id", "other_item_key") }} as other_item_id,
-    {{ item("title", "other_item_key") }} as title,
-    {{ item("category", "other_item_key") }} as category,
+    {{ item_columns("other_item_key", id="other_item_id") }},
     companions_in_basket as with_items,
     together as baskets,
     round(fit, 6) as score,
-    {{ because(counted("together", "basket", "baskets", before="bought together in ")) }} as reason
-from placed
-order by place, with_items desc, fit desc, other_item_key
+    {{ or_pinned(bought_together("together")) }} as reason
+from arranged
+order by position, with_items desc, fit desc, other_item_key
 limit {{ limit }}

@@ -1,23 +1,18 @@
--- What this person buys regularly and is about to need again. With n purchases, the usual interval is the
--- time from the first to the last divided by n - 1; what is due is how many of these intervals have passed
--- since the last one. The score is n * least(due, 1) / 2^(greatest(due, 1) - 1): it grows until the
--- interval is over, then halves with every one missed.
+-- Items that this user buys regularly and will soon need again. The usual interval of n purchases is the
+-- time from the first to the last divided by n - 1, and `due` is the number of intervals since the last
+-- one. The score is n * least(due, 1) / 2^(greatest(due, 1) - 1): it grows until an interval is over,
+-- and each further interval halves it.
 --
--- :user_id    String                   the person; a guest's session_id works too
--- :limit      UInt16 = 10 (1..100)     how many
--- :due        Float64 = 0.5 (0..10)    how many intervals must have passed: 1 for what is due by now, 0 for
--- all that is regular
--- :exclude    Array(String)?           leave out these items; repeat it
--- :category   String?                  only items of this category, or below it
--- :brand      Array(String)?           only items of these brands
--- :min_price  Float64? (0..1e12)       none that costs less
--- :max_price  Float64? (0..1e12)       none that costs more
+-- :user_id  String                 the user; a guest's session_id works too
+-- :limit    UInt16 = 10 (1..100)   number of items
+-- :due      Float64 = 0.5 (0..10)  intervals since the last purchase, at least: 1 is due now, 0 any time
+-- @use filters
 --
 -- @cache 60s user_id
 -- @fallback for_you
-{% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import boosted, may_show %}
-{% from 'words.sql' import days_ago, times %}
+{% from 'catalogue.sql' import item_columns %}
+{% from 'lists.sql' import boosted, is_eligible %}
+{% from 'reasons.sql' import bought_regularly %}
 with
     bought as (
         select
@@ -44,36 +39,22 @@ with
     ),
     scored as (
         select
-            item_key,
-            times,
-            last_day,
-            days_since,
-            interval_days,
-            intervals_passed,
+            *,
             times * least(intervals_passed, 1) * exp2(1 - greatest(intervals_passed, 1)) as strength,
             {{ boosted("item_key", "strength") }} as fit
         from regular
         where
             intervals_passed >= {{ due }}
-            and {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
+            and {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
     )
 select
-    {{ item("item_id", "item_key") }} as item_id,
-    {{ item("title", "item_key") }} as title,
-    {{ item("category", "item_key") }} as category,
+    {{ item_columns("item_key") }},
     times as purchases,
     round(interval_days, 1) as every_days,
     round(intervals_passed, 2) as due,
     last_day as last_bought,
     round(fit, 6) as score,
-    concat(
-        'bought ',
-        {{ times("times") }},
-        ', about every ',
-        if(round(interval_days) <= 1, 'day', concat(toString(round(interval_days)), ' days')),
-        ', last ',
-        {{ days_ago("days_since") }}
-    ) as reason
+    {{ bought_regularly("times", "interval_days", "days_since") }} as reason
 from scored
 order by fit desc, last_day, item_key
 limit {{ limit }}

@@ -1,24 +1,24 @@
--- What goes with this product and is something else: bought in the same orders oftener than by chance, and
--- of another category: a case for the phone, not another phone. What fills a list that is too short may be
--- of any.
+-- Products of another category that go with this one: a case for the phone, not another phone. They are
+-- in the same orders more often than by chance. The products that fill a short list may be of any
+-- category.
 --
 -- :item_id       String                   the product on the page; repeat it to ask for several at once
--- :limit         UInt16 = 10 (1..100)     how many for each
--- :per_category  UInt16 = 2 (1..100)      at most so many of one category
--- :support       UInt32 = 3 (1..1000000)  how many orders must hold both: a chance pair of rare products is
--- no sign
--- :exclude       Array(String)?           leave out these products; repeat it
--- :category      String?                  only products of this category, or below it
--- :brand         Array(String)?           only products of these brands
--- :min_price     Float64? (0..1e12)       none that costs less
--- :max_price     Float64? (0..1e12)       none that costs more
+-- :limit         UInt16 = 10 (1..100)     number of rows for each
+-- :per_category  UInt16 = 2 (1..100)      most products of one category
+-- :support       UInt32 = 3 (1..1000000)  fewest orders that hold both products; rules out rare chance
+-- pairs
+-- @use filters
 --
 -- @key item_id
 -- @cache 60s item_id
 -- @fallback also_bought
-{% from 'catalogue.sql' import item, keys_of %}
-{% from 'lists.sql' import boosted, counted, may_show %}
+{% from 'catalogue.sql' import item, keys_of, pair_columns %}
+{% from 'lists.sql' import boosted, is_eligible %}
+{% from 'reasons.sql' import bought_together_by_lift %}
 {% from 'scores.sql' import lift, signed_llr, total %}
+{% from 'totals.sql' import all_items_key, is_all_items %}
+{# Of the pairs of a product those with most support are scored. #}
+{% set max_scored = 1000 %}
 with
     pairs as (
         select item_key, other_item_key, sum(baskets) as times
@@ -27,11 +27,10 @@ with
         group by item_key, other_item_key
         having times >= {{ support }}
         order by times desc, other_item_key
-        {# With less support than a thousand others it is not among the best. #}
-        limit 1000 by item_key
+        limit {{ max_scored }} by item_key
     ),
     elsewhere as (
-        {# Before the join: after it the engine would ask the same of every item there is. #}
+        {# Filtered before the join: after it ClickHouse would look up every item of the shop. #}
         select
             item_key,
             other_item_key,
@@ -44,19 +43,19 @@ with
             and other_category != ''
             and not startsWith(concat(own_category, '/'), concat(other_category, '/'))
             and not startsWith(concat(other_category, '/'), concat(own_category, '/'))
-            and {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
+            and {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
     ),
     totals as (
         select item_key as total_key, sum(orders) as bought_orders from item_totals group by total_key
     ),
-    {# The totals of what is asked, and of all items: item_key 0. #}
+    {# One value: the keys and totals of the products asked about, and of all items together. #}
     (
         select (groupArray(total_key), groupArray(bought_orders))
         from
             (
                 select item_key as total_key, sum(orders) as bought_orders
                 from item_totals
-                where item_key in {{ keys_of(item_id) }} or item_key = 0
+                where item_key in {{ keys_of(item_id) }} or {{ is_all_items("item_key") }}
                 group by total_key
             )
     ) as asked_totals,
@@ -67,45 +66,31 @@ with
             elsewhere.times as times,
             elsewhere.other_category as other_category,
             {{ total("asked_totals", "elsewhere.item_key") }} as own_orders,
-            {{ total("asked_totals", "toUInt64(0)") }} as all_orders,
-            {{ lift("times", "own_orders", "totals.bought_orders", "all_orders") }} as times_chance,
+            {{ total("asked_totals", all_items_key()) }} as all_orders,
+            {{ lift("times", "own_orders", "totals.bought_orders", "all_orders") }} as pair_lift,
             {{
                 boosted(
                     "other_item_key",
                     signed_llr("times", "own_orders", "totals.bought_orders", "all_orders"),
                 )
-            }} as strength
+            }} as fit
         from elsewhere
         inner join totals on totals.total_key = elsewhere.other_item_key
     ),
-    various as (
-        select item_key, other_item_key, times, times_chance, strength
+    varied as (
+        select item_key, other_item_key, times, pair_lift, fit
         from scored
-        where strength > 0
-        order by strength desc, other_item_key
+        where fit > 0
+        order by fit desc, other_item_key
         limit {{ per_category }} by item_key, other_category
     ),
-    best as (
-        select item_key, other_item_key, times, times_chance, strength
-        from various
-        order by strength desc, other_item_key
-        limit {{ limit }} by item_key
-    )
+    best as (select * from varied order by fit desc, other_item_key limit {{ limit }} by item_key)
 select
-    {{ item("item_id", "item_key") }} as item_id,
-    {{ item("item_id", "other_item_key") }} as other_item_id,
-    {{ item("title", "other_item_key") }} as title,
-    {{ item("category", "other_item_key") }} as category,
+    {{ pair_columns("item_key", "other_item_key") }},
     times as baskets,
-    round(times_chance, 2) as lift,
-    round(strength, 6) as score,
-    concat(
-        'bought together in ',
-        {{ counted("times", "basket", "baskets") }},
-        ', ',
-        toString(round(times_chance, 1)),
-        ' times as often as by chance'
-    ) as reason
+    round(pair_lift, 2) as lift,
+    round(fit, 6) as score,
+    {{ bought_together_by_lift("times", "pair_lift") }} as reason
 from best
-order by item_id, strength desc, other_item_key
+order by item_id, fit desc, other_item_key
 limit 100000

@@ -1,16 +1,13 @@
--- Finds products by words of their title, the most bought first; no words: the most bought of all.
+-- Products whose title has these words, the most bought first. Without words, the most bought products.
 --
--- :words      String = ''           words, or the beginnings of words, in any order
--- :limit      UInt16 = 10 (1..100)  how many
--- :exclude    Array(String)?        leave out these items; repeat it
--- :category   String?               only products of this category, or below it
--- :brand      Array(String)?        only products of these brands
--- :min_price  Float64? (0..1e12)    only products that cost at least this
--- :max_price  Float64? (0..1e12)    only products that cost at most this
+-- :words  String = ''           words or their beginnings, in any order
+-- :limit  UInt16 = 10 (1..100)  number of products
+-- @use filters
 --
 -- @cache 500ms
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import counted, may_show %}
+{% from 'lists.sql' import is_eligible %}
+{% from 'reasons.sql' import bought_times %}
 with
     wanted as (select splitByChar(' ', lowerUTF8({{ words }})) as each_word),
     sold as (
@@ -27,7 +24,7 @@ with
                 word -> position(lowerUTF8(concat(' ', found_title, ' ', found_id)), concat(' ', word)) > 0,
                 (select each_word from wanted)
             )
-            and {{ may_show("found_key", exclude, category, min_price, max_price, brand) }}
+            and {{ is_eligible("found_key", exclude, category, brand, min_price, max_price) }}
     )
 select
     found_id as item_id,
@@ -35,9 +32,7 @@ select
     {{ item("category", "found_key") }} as category,
     {{ item("price", "found_key") }} as price,
     purchases,
-    if(
-        purchases = 0, 'not bought yet', {{ counted("purchases", "time", "times", before="bought ") }}
-    ) as reason
+    {{ bought_times("purchases") }} as reason
 from matching
 left join sold on sold.item_key = found_key
 order by purchases desc, item_id

@@ -1,57 +1,52 @@
--- What a visitor may want next, from nothing but the items of this visit: the later ones count more. Nobody
--- needs to be known. What counts is in how many visits each candidate was viewed with them, and in how many
--- orders it was bought with them.
+-- Items that go with those of this visit, for guests of whom nothing else is known. Later items of the
+-- visit count more. Candidates are scored by the visits and orders that they share with its items.
 --
--- :item_id    Array(String)            the items of this visit in their order, the latest last; repeat it
--- :limit      UInt16 = 10 (1..100)     how many
--- :exclude    Array(String)?           leave out these items; repeat it
--- :category   String?                  only items of this category, or below it
--- :brand      Array(String)?           only items of these brands
--- :min_price  Float64? (0..1e12)       none that costs less
--- :max_price  Float64? (0..1e12)       none that costs more
+-- :item_id  Array(String)         the items of the visit, the latest last; repeat it
+-- :limit    UInt16 = 10 (1..100)  number of items
+-- @use filters
 --
 -- @cache 500ms
 -- @fallback trending
-{#- The neighbours of VS-kNN (Ludewig and Jannach 2018) weigh by "vec": the n-th of L items by n/L, divided by L. Summed over
-    all sessions with an item that is a sum over pair counts, so that no session needs to be looked at. What is left out: its
-    discount for sessions that share only earlier items, which pair counts cannot know. -#}
-{% from 'catalogue.sql' import item, keys_of %}
-{% from 'lists.sql' import boosted, counted, may_show %}
+{#- The "vec" weights of VS-kNN (Ludewig and Jannach 2018): the n-th of L items weighs n/L, divided by L. Summed over all sessions
+    with an item this is a sum over pair counts, so no session is read. Pair counts cannot have its discount for sessions that
+    share only earlier items. -#}
+{% from 'catalogue.sql' import item, item_columns, keys_of %}
+{% from 'constants.sql' import half_life_days, max_pairs, weight_unit %}
+{% from 'lists.sql' import boosted, is_eligible %}
+{% from 'reasons.sql' import goes_with %}
 {% from 'signals.sql' import decay, signal %}
-{% from 'words.sql' import named %}
 with
     arrayMap(one -> cityHash64(one), {{ item_id }}) as visited,
     pairs as (
-        {# The strongest of each suffice. #}
         select
             item_key,
             other_item_key,
             sum(sessions) as viewed,
             0 as bought,
-            sum(sessions * {{ decay("month", now, 180) }}) as evidence
+            sum(sessions * {{ decay("month", now, half_life_days) }}) as evidence
         from co_views
         where item_key in {{ keys_of(item_id) }}
         group by item_key, other_item_key
         order by evidence desc, other_item_key
-        limit 300 by item_key
+        limit {{ max_pairs }} by item_key
         union all
         select
             item_key,
             other_item_key,
             0 as viewed,
             sum(baskets) as bought,
-            sum(weight * {{ decay("month", now, 180) }})
-            / 1e6
+            sum(weight * {{ decay("month", now, half_life_days) }})
+            / {{ weight_unit }}
             * {{ signal("'purchase'") }}
             / {{ signal("'view'") }} as evidence
         from co_baskets
         where item_key in {{ keys_of(item_id) }}
         group by item_key, other_item_key
         order by evidence desc, other_item_key
-        limit 300 by item_key
+        limit {{ max_pairs }} by item_key
     ),
     weighed as (
-        {# An item that comes twice counts where it came last. #}
+        {# An item that occurs twice counts at its last position. #}
         select
             item_key,
             other_item_key,
@@ -76,44 +71,20 @@ with
         having times_viewed + times_bought > 0
     ),
     best as (
-        select
-            other_item_key,
-            because_key,
-            with_items,
-            times_viewed,
-            times_bought,
-            {{ boosted("other_item_key", "total") }} as fit
+        select *, {{ boosted("other_item_key", "total") }} as fit
         from scored
-        where {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
+        where {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
         order by fit desc, other_item_key
         limit {{ limit }}
     )
 select
-    {{ item("item_id", "other_item_key") }} as item_id,
-    {{ item("title", "other_item_key") }} as title,
-    {{ item("category", "other_item_key") }} as category,
+    {{ item_columns("other_item_key") }},
     {{ item("item_id", "because_key") }} as because_item_id,
     {{ item("title", "because_key") }} as because_title,
     times_viewed as sessions,
     times_bought as baskets,
     round(fit, 6) as score,
-    concat(
-        'goes with ',
-        {{ named("because_key") }},
-        if(with_items > 1, concat(' and ', {{ counted("with_items - 1", "other item", "other items") }}), ''),
-        ': ',
-        if(
-            times_viewed > 0,
-            concat('viewed together in ', {{ counted("times_viewed", "visit", "visits") }}),
-            ''
-        ),
-        if(times_viewed > 0 and times_bought > 0, ', ', ''),
-        if(
-            times_bought > 0,
-            concat('bought together in ', {{ counted("times_bought", "basket", "baskets") }}),
-            ''
-        )
-    ) as reason
+    {{ goes_with("because_key", "with_items - 1", "times_viewed", "times_bought") }} as reason
 from best
 order by fit desc, item_id
 limit {{ limit }}

@@ -1,28 +1,20 @@
--- What this person may want next, and why: what goes with all that they bought, carted and viewed, the
--- latest counting most. Which products go together is learnt (`alsobought learn neighbours`); for one too
--- new for that, its baskets tell. Categories that the person likes come first. With leave_out=nothing also
--- what they buy again and again.
+-- Items that this user may want next. They go with everything the user bought, carted and viewed; recent
+-- activity counts most. `alsobought learn neighbours` learns which items go together; baskets decide for
+-- items that are too new for it. Liked categories rank higher. With exclude_history=nothing the list
+-- includes repeat purchases.
 --
--- :user_id       String                the person; a guest's session_id works too
--- :limit         UInt16 = 10 (1..100)  how many
--- :leave_out     String = bought (nothing, bought, seen)  what the person has: bought or disliked; seen:
--- also viewed, clicked, carted
--- :rotate        Bool = true           whether what was shown and never clicked gives way
--- :exclude       Array(String)?        leave out these items; repeat it
--- :category      String?               only products of this category, or below it
--- :brand         Array(String)?        only products of these brands
--- :min_price     Float64? (0..1e12)    only products that cost at least this
--- :max_price     Float64? (0..1e12)    only products that cost at most this
--- :diversity     Float64? (0..1)       how much less an item counts that is like those before it; 0 is off
--- :per_category  UInt8? (1..100)       at most so many of one category within `window`
--- :window        UInt8 = 10 (2..100)   so many places in a row
--- :explore       Float64? (0..1)       the share of places that try something from further down
--- :seed          UInt32 = 0            another one tries something else
+-- :user_id  String                the user; a guest's session_id works too
+-- :limit    UInt16 = 10 (1..100)  number of items
+-- :rotate   Bool = true           discount items that were shown and never clicked
+-- @use user
+-- @use filters
+-- @use reranking
 --
 -- @cache 60s user_id
 -- @fallback trending
-{% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import boosted, counted, in_places, may_show, new_to, picked, rotated %}
+{% from 'catalogue.sql' import item, item_columns %}
+{% from 'lists.sql' import boosted, discounted, is_eligible, is_unseen, reranked %}
+{% from 'reasons.sql' import because_of, or_pinned %}
 {% from 'signals.sql' import signal %}
 with
     days as (
@@ -37,14 +29,14 @@ with
         where user_id = {{ user_id }} and event_type != 'impression'
     ),
     habits as (
-        {# A day on which the person did something counts .95 of the next one. #}
+        {# Each active day counts .95 of the next one. #}
         select
             did_key,
             sum(
                 events * {{ signal("event_type") }} / {{ signal("'purchase'") }} * pow(0.95, nth - 1)
             ) as habit,
             (sumIf(events, event_type = 'purchase'), sumIf(events, event_type != 'purchase')) as times,
-            {# What they do just now speaks up to three times as loudly, the latest most. #}
+            {# Activity of the last day counts up to 3×, the latest most. #}
             log2(1 + habit) * (
                 1 + if(
                     max(day) + 1 >= toDate({{ now }}),
@@ -57,7 +49,7 @@ with
         having habit > 0
     ),
     companions as (
-        {# Of each item what goes with it, and how much: as was learnt, else as the latest ten stand in baskets. #}
+        {# The companions of each item and their weights: learned, else from the baskets of the latest ten items. #}
         select item_key as own_key, neighbours as others
         from item_neighbours
         where item_key in (select item_key from user_days where user_id = {{ user_id }})
@@ -93,11 +85,11 @@ with
         group by item_key
     ),
     returned as (
-        {# What its buyers come back for counts more. #}
+        {# Items that their buyers buy again count more. #}
         select item_key as totals_key, pow((sum(orders) + 2) / (sum(buyers) + 2), 0.3) as again
         from item_totals
         where
-            {{ leave_out }} = 'nothing'
+            {{ exclude_history }} = 'nothing'
             and item_key in (select item_key from user_days where user_id = {{ user_id }})
         group by totals_key
     ),
@@ -131,8 +123,8 @@ with
             found_key,
             own_times,
             because,
-            if({{ leave_out }} = 'nothing', own / sum(own) over (), 0) as own_part,
-            {# A category that has all of a person's interest counts twice. #}
+            if({{ exclude_history }} = 'nothing', own / sum(own) over (), 0) as own_part,
+            {# A category with all of the user's interest counts twice. #}
             0.3 * wanted / greatest(sum(wanted) over (), 1e-9) * (1 + shares.share) as wanted_part
         from found
         left join shares on shares.liked_category = {{ item("category", "found_key") }}
@@ -146,8 +138,8 @@ with
         from parts
         where
             fit > 0
-            and {{ may_show("found_key", exclude, category, min_price, max_price, brand) }}
-            and {{ new_to("found_key", user_id, leave_out) }}
+            and {{ is_eligible("found_key", exclude, category, brand, min_price, max_price) }}
+            and {{ is_unseen("found_key", user_id, exclude_history) }}
         order by fit desc, found_key
         limit 1000
     ),
@@ -156,52 +148,40 @@ with
             found_key,
             because_key,
             because_times,
-            {{ boosted("found_key", rotated("found_key", "fit", user_id, rotate)) }} as strength
+            {{ boosted("found_key", discounted("found_key", "fit", user_id, rotate)) }} as strength
         from weighed
     ),
-    placed as (
+    arranged as (
         {{
-            in_places(
+            reranked(
                 "ranked",
                 "found_key",
                 "strength",
                 "strength desc, found_key",
                 limit,
-                may_pin=may_show("pinned_key", exclude, category, min_price, max_price, brand),
+                may_pin=is_eligible("pinned_key", exclude, category, brand, min_price, max_price),
                 diversity=diversity,
                 per_category=per_category,
                 window=window,
                 explore=explore,
                 seed=seed,
-                person=user_id,
+                user_id=user_id,
             )
         }}
     )
 select
-    {{ item("item_id", "found_key") }} as item_id,
-    {{ item("title", "found_key") }} as title,
-    {{ item("category", "found_key") }} as category,
+    {{ item_columns("found_key") }},
     {{ item("item_id", "because_key") }} as because_item_id,
     {{ item("title", "because_key") }} as because_title,
     round(strength, 6) as score,
-    if(
-        pinned,
-        {{ picked() }},
-        concat(
-            'because you ',
-            if(because_times .1 > 0, 'bought ', 'looked at '),
-            multiIf(because_key = 0, 'it', because_title = '', because_item_id, because_title),
-            {{
-                counted(
-                    "if(because_times.1 > 0, because_times.1, because_times.2)",
-                    "time",
-                    "times",
-                    before=", ",
-                )
-            }}
+    {{
+        or_pinned(
+            because_of(
+                "because_key", "because_item_id", "because_title", "because_times.1", "because_times.2"
+            )
         )
-    ) as reason,
+    }} as reason,
     propensity
-from placed
-order by place, strength desc, found_key
+from arranged
+order by position, strength desc, found_key
 limit {{ limit }}

@@ -1,14 +1,14 @@
--- The vectors of products, for other services: what `alsobought learn embeddings` made, or what came with
--- the product. All are of length 1, so that their dot product is their cosine. Vectors of different
--- models do not compare.
+-- The vectors of products, for other services: those of `alsobought learn embeddings`, or those that
+-- came with the products. Each has length 1, so that the dot product of two is their cosine. Vectors of
+-- different models cannot be compared.
 --
--- :item_id  String                 the product; repeat it
+-- :item_id  String  the product; repeat it
 --
 -- @key item_id
 -- @cache 60s item_id
 {% from 'catalogue.sql' import item %}
-{% from 'embeddings.sql' import served, vectors_of %}
-with {{ served() }} as serving, vectors as ({{ vectors_of(item_id, "serving.1") }})
+{% from 'embeddings.sql' import embedding_model, vectors_of %}
+with {{ embedding_model() }} as serving, vectors as ({{ vectors_of(item_id, "serving.1") }})
 select
     {{ item("item_id", "item_key") }} as item_id,
     embedding,

@@ -1,17 +1,16 @@
--- The features by which also_bought_ranked ranks the companions of a product, as they are now, and the
--- score. Numbers are natural logarithms; ranker_weights has what each is worth, and sql/macros/ranker.sql
--- what each is.
+-- The current features and score of each companion of a product, as also_bought_ranked uses them. Values
+-- are natural logarithms; sql/macros/ranker.sql defines them, and ranker_weights has the weight of each.
 --
--- :item_id  String                 the product; repeat it
--- :limit    UInt16 = 10 (1..300)   how many for each
+-- :item_id  String                the product; repeat it
+-- :limit    UInt16 = 10 (1..300)  number of rows for each
 --
 -- @key item_id
 {% from 'catalogue.sql' import item, keys_of %}
-{% from 'ranker.sql' import learnt, learnt_score, pair_features, pair_values %}
+{% from 'ranker.sql' import learned_score, learned_weights, pair_features, pair_values %}
 with
-    {{ learnt("also_bought") }} as weights_learnt,
+    {{ learned_weights("also_bought") }} as weights,
     scored as (
-        select *, exp({{ learnt_score("weights_learnt", pair_values()) }}) as strength
+        select *, exp({{ learned_score("weights", pair_values()) }}) as strength
         from ({{ pair_features(keys_of(item_id), now) }})
         order by strength desc, other_item_key
         limit {{ limit }} by item_key

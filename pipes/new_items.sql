@@ -1,24 +1,20 @@
--- What is new: items that nothing had happened with until lately, and those that came into the catalogue
--- lately and have not been touched yet. Best first: the score is log2(2 + signals) halved for every two
--- weeks of age, a purchase being 5 signals and a view 1.
+-- New items, best first: items whose first event is recent, and recent items of the catalogue without
+-- events. The score is log2(2 + signals), halved for every two weeks of age; a purchase is 5 signals and
+-- a view 1.
 --
--- :days       UInt16 = 30 (1..365)     how long an item is new
--- :limit      UInt16 = 10 (1..100)     how many
--- :user_id    String?                  for this person: without what they have
--- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
--- also viewed, clicked, carted
--- :exclude    Array(String)?           leave out these items; repeat it
--- :category   String?                  only items of this category, or below it
--- :brand      Array(String)?           only items of these brands
--- :min_price  Float64? (0..1e12)       none that costs less
--- :max_price  Float64? (0..1e12)       none that costs more
+-- :days   UInt16 = 30 (1..365)  how long an item is new
+-- :limit  UInt16 = 10 (1..100)  number of items
+-- @use user
+-- @use filters
 --
 -- @cache 60s
 -- @fallback popular
-{% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import boosted, may_show, new_to %}
+{% from 'catalogue.sql' import item_columns %}
+{% from 'lists.sql' import boosted, is_eligible, is_unseen %}
+{% from 'reasons.sql' import new_since %}
 {% from 'signals.sql' import decay, signal %}
-{% from 'words.sql' import days_ago, times %}
+{% from 'totals.sql' import is_item %}
+{% set half_life_days = 14 %}
 with
     recent as (
         select
@@ -28,10 +24,10 @@ with
             sumIf(events, event_type = 'view') as times_viewed,
             sum(events * {{ signal("event_type") }}) as signals
         from daily_popularity
-        where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }}) and item_key != 0
+        where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }}) and {{ is_item("item_key") }}
         group by item_key
         union all
-        {# What nobody touched: the catalogue says since when. #}
+        {# Items without events: new since the catalogue has them. #}
         select
             cityHash64(items.item_id) as item_key,
             toDate(max(items.updated_at)) as first_day,
@@ -55,36 +51,24 @@ with
             toDate({{ now }}) - first_day as days_since,
             times_bought,
             times_viewed,
-            log2(2 + greatest(0, signals)) * {{ decay("first_day", now, 14) }} as strength,
+            log2(2 + greatest(0, signals)) * {{ decay("first_day", now, half_life_days) }} as strength,
             {{ boosted("item_key", "strength") }} as fit
         from recent
         where
             item_key
             not in (select item_key from daily_popularity where day <= toDate({{ now }}) - {{ days }})
-            and {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
-            {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
+            and {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
+            {% if user_id %} and {{ is_unseen("item_key", user_id, exclude_history) }} {% endif %}
         order by fit desc, item_key
         limit {{ limit }}
     )
 select
-    {{ item("item_id", "item_key") }} as item_id,
-    {{ item("title", "item_key") }} as title,
-    {{ item("category", "item_key") }} as category,
+    {{ item_columns("item_key") }},
     first_day as new_since,
     times_bought as purchases,
     times_viewed as views,
     round(fit, 6) as score,
-    concat(
-        'new ',
-        {{ days_ago("days_since") }},
-        multiIf(
-            times_bought > 0,
-            concat(', bought ', {{ times("times_bought") }}, ' since'),
-            times_viewed > 0,
-            concat(', viewed ', {{ times("times_viewed") }}, ' since'),
-            ''
-        )
-    ) as reason
+    {{ new_since("days_since", "times_bought", "times_viewed") }} as reason
 from best
 order by fit desc, item_key
 limit {{ limit }}

@@ -1,24 +1,18 @@
--- What is wanted most: purchases of the last days, together with carts, likes and views as far as they say
--- something. It is where every chain of fallbacks arrives: whoever asks for more than happened gets the
--- rest of the shop behind it.
+-- The most wanted items of the last days, by purchases, carts, likes and views. Every chain of fallbacks
+-- passes here, and goes on to `all_items`.
 --
--- :days       UInt16 = 28 (1..365)     how many days count, today included
--- :limit      UInt16 = 10 (1..100)     how many
--- :user_id    String?                  for this person: without what they have
--- :leave_out  String = bought (nothing, bought, seen)  of what the person knows: bought or disliked; or
--- also viewed, clicked, carted
--- :exclude    Array(String)?           leave out these items; repeat it
--- :category   String?                  only items of this category, or below it
--- :brand      Array(String)?           only items of these brands
--- :min_price  Float64? (0..1e12)       none that costs less
--- :max_price  Float64? (0..1e12)       none that costs more
+-- :days   UInt16 = 28 (1..365)  days that count, today included
+-- :limit  UInt16 = 10 (1..100)  number of items
+-- @use user
+-- @use filters
 --
 -- @cache 60s
 -- @fallback all_items
-{% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import boosted, may_show, new_to %}
+{% from 'catalogue.sql' import item_columns %}
+{% from 'lists.sql' import boosted, is_eligible, is_unseen %}
+{% from 'reasons.sql' import popular_in %}
 {% from 'signals.sql' import signal %}
-{% from 'words.sql' import times %}
+{% from 'totals.sql' import is_item %}
 with
     counted as (
         select
@@ -27,7 +21,7 @@ with
             sumIf(events, event_type = 'view') as times_viewed,
             sum(events * {{ signal("event_type") }}) as strength
         from daily_popularity
-        where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }}) and item_key != 0
+        where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }}) and {{ is_item("item_key") }}
         group by item_key
         having strength > 0
     ),
@@ -35,28 +29,17 @@ with
         select item_key, times_bought, times_viewed, {{ boosted("item_key", "strength") }} as fit
         from counted
         where
-            {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
-            {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
+            {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
+            {% if user_id %} and {{ is_unseen("item_key", user_id, exclude_history) }} {% endif %}
         order by fit desc, item_key
         limit {{ limit }}
     )
 select
-    {{ item("item_id", "item_key") }} as item_id,
-    {{ item("title", "item_key") }} as title,
-    {{ item("category", "item_key") }} as category,
+    {{ item_columns("item_key") }},
     times_bought as purchases,
     times_viewed as views,
     round(fit / {{ signal("'purchase'") }}, 2) as score,
-    concat(
-        multiIf(
-            times_bought > 0,
-            concat('bought ', {{ times("times_bought") }}),
-            times_viewed > 0,
-            concat('viewed ', {{ times("times_viewed") }}),
-            'wanted'
-        ),
-        if({{ days }} = 1, ' today', concat(' in the last ', toString({{ days }}), ' days'))
-    ) as reason
+    {{ popular_in("times_bought", "times_viewed", days) }} as reason
 from best
 order by fit desc, item_key
 limit {{ limit }}

@@ -1,16 +1,13 @@
--- What this person last looked at, the latest first: views and clicks, each item once.
+-- Items this user viewed or clicked, the latest first, each once.
 --
--- :user_id    String                the person; a guest's session_id works too
--- :limit      UInt16 = 10 (1..100)  how many items
--- :exclude    Array(String)?        leave out these items; repeat it
--- :category   String?               only products of this category, or below it
--- :brand      Array(String)?        only products of these brands
--- :min_price  Float64? (0..1e12)    only products that cost at least this
--- :max_price  Float64? (0..1e12)    only products that cost at most this
+-- :user_id  String                the user; a guest's session_id works too
+-- :limit    UInt16 = 10 (1..100)  number of items
+-- @use filters
 --
 -- @cache 60s user_id
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import counted, may_show %}
+{% from 'lists.sql' import is_eligible %}
+{% from 'reasons.sql' import viewed_times %}
 with
     seen as (
         select
@@ -27,8 +24,8 @@ select
     {{ item("title", "cityHash64(seen_item_id)") }} as title,
     {{ item("category", "cityHash64(seen_item_id)") }} as category,
     seen_at as viewed_at,
-    {{ counted("looks", "time", "times", before="viewed ") }} as reason
+    {{ viewed_times("looks") }} as reason
 from seen
-where {{ may_show("cityHash64(seen_item_id)", exclude, category, min_price, max_price, brand) }}
+where {{ is_eligible("cityHash64(seen_item_id)", exclude, category, brand, min_price, max_price) }}
 order by seen_seq desc, item_id
 limit {{ limit }}

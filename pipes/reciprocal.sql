@@ -1,19 +1,21 @@
--- Who suits this person, both ways, where people choose people: each is an item to the others, with the
--- user_id as item_id, and stands in the catalogue in a category. Who liked this person comes first; who is
--- unlikely to say yes does not come.
+-- People who suit this user and whom this user suits, for shops where people choose people. A person is
+-- an item in the catalogue, with the user_id as item_id and one category. People who like this user come
+-- first; people who are unlikely to like them back are left out.
 --
--- :user_id   String                   who is looking
--- :limit     UInt16 = 10 (1..100)     how many
--- :capacity  UInt32? (1..1000000)     nobody who has so many likes of others to answer already: from people
--- whom they neither liked back nor dislike
--- :exclude   Array(String)?           leave out these people; repeat it
--- :category  String?                  only people of this category, or below it
+-- :user_id   String                the user who is looking
+-- :limit     UInt16 = 10 (1..100)  number of people
+-- :capacity  UInt32? (1..1000000)  leave out people with this many likes that they have not answered
+-- with a like or dislike
+-- :exclude   Array(String)?        people to leave out; repeat it
+-- :category  String?               only this category and those below it
 --
 -- @cache 500ms user_id
-{#- One-way compatibility as RECON (Pizzato et al. 2010) counts it, of one attribute: the share of a person's interest that went
-    to the other's category; 1 if they like the other already. The score is the harmonic mean of the two ways. -#}
+{#- RECON (Pizzato et al. 2010) with one attribute: the compatibility of one person with another is the share of their interest
+    in the other's category, or 1 if they like the other already. The score is the harmonic mean of both directions. -#}
 {% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show %}
+{% from 'constants.sql' import tiny %}
+{% from 'lists.sql' import is_eligible %}
+{% from 'reasons.sql' import suits_you %}
 {% from 'signals.sql' import signal %}
 with
     dictGet('catalogue', 'category', cityHash64({{ user_id }})) as own_category,
@@ -26,7 +28,7 @@ with
     ),
     shares as (select liked_category, liking / sum(liking) over () as share from tastes),
     acquainted as (
-        {# Whom this person liked, or dislikes: nobody to be offered again. #}
+        {# People whom this user liked or disliked are not offered again. #}
         select item_id
         from user_items
         where user_id = {{ user_id }} and event_type in ('like', 'purchase', 'dislike')
@@ -61,7 +63,7 @@ with
         group by admirer
     ),
     answers as (
-        {# What others did with this person. #}
+        {# What others answered this user. #}
         select
             user_id as admirer,
             sumIf(events, event_type in ('like', 'purchase')) > 0 as likes_back,
@@ -102,7 +104,7 @@ with
             shares.share as interest,
             answers.likes_back as likes_back,
             if(likes_back, 1, shares_back.share_back) as interest_back,
-            2 * interest * interest_back / greatest(interest + interest_back, 1e-9) as strength
+            2 * interest * interest_back / greatest(interest + interest_back, {{ tiny }}) as strength
         from people
         inner join shares on shares.liked_category = people.their_category
         left join shares_back on shares_back.admirer = people.person
@@ -110,7 +112,7 @@ with
         where not answers.dislikes_back
     ),
     best as (
-        select person, item_key, their_category, interest, interest_back, likes_back, strength
+        select *
         from scored
         where
             strength > 0
@@ -120,7 +122,7 @@ with
                     or item_key not in (select liked_key from waiting where likes_waiting >= {{ capacity }})
                 )
             {% endif %}
-            and {{ may_show("item_key", exclude, category) }}
+            and {{ is_eligible("item_key", exclude, category) }}
         order by strength desc, person
         limit {{ limit }}
     )
@@ -131,17 +133,7 @@ select
     round(interest, 6) as your_interest,
     round(interest_back, 6) as their_interest,
     round(strength, 6) as score,
-    concat(
-        if(likes_back, 'likes you already; ', ''),
-        toString(greatest(1, round(100 * interest))),
-        ' % of your interest is in ',
-        their_category,
-        if(
-            likes_back,
-            '',
-            concat(', ', toString(greatest(1, round(100 * interest_back))), ' % of theirs in ', own_category)
-        )
-    ) as reason
+    {{ suits_you("likes_back", "interest", "their_category", "interest_back", "own_category") }} as reason
 from best
 order by score desc, item_id
 limit {{ limit }}

@@ -1,26 +1,22 @@
--- Products like this one by what the catalogue says of them: categories, brand and words of the title
--- that they share, a rare one saying more. Needs no events, so that a product has an answer from the
--- moment it is there.
+-- Products that share categories, brand and title words with this one. Rare words, brands and categories
+-- count more. A product has an answer as soon as it is in the catalogue, without any events.
 --
--- :item_id    Array(String)         the product on the page; several are taken together: repeat it
--- :limit      UInt16 = 10 (1..100)  how many
--- :exclude    Array(String)?        leave out these items; repeat it
--- :category   String?               only products of this category, or below it
--- :brand      Array(String)?        only products of these brands
--- :min_price  Float64? (0..1e12)    only products that cost at least this
--- :max_price  Float64? (0..1e12)    only products that cost at most this
+-- :item_id  Array(String)         the product on the page, or several taken together; repeat it
+-- :limit    UInt16 = 10 (1..100)  number of products
+-- @use filters
 --
 -- @cache 60s item_id
 -- @fallback trending  item_id as other_item_id
-{% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import may_show %}
+{% from 'catalogue.sql' import item_columns %}
+{% from 'lists.sql' import is_eligible %}
+{% from 'reasons.sql' import same_attributes %}
 with
     (
         select (groupUniqArray(category), groupUniqArray(brand), arrayStringConcat(groupArray(title), ' '))
         from items final
         where item_id in {{ item_id }}
     ) as asked,
-    {# Kitchen/Tea is in Kitchen, too. #}
+    {# The categories asked about and all above them: Kitchen/Tea is in Kitchen, too. #}
     arrayDistinct(
         arrayFlatten(
             arrayMap(
@@ -36,9 +32,9 @@ with
     arrayFilter(name -> name != '', asked .2) as wanted_brands,
     arrayDistinct(tokens(lowerUTF8(asked .3))) as wanted_words,
     (select count() from items) as total,
-    like_it as (
+    alike as (
         select
-            cityHash64(item_id) as like_key,
+            cityHash64(item_id) as alike_key,
             arrayIntersect(tokens(lowerUTF8(title)), wanted_words) as words,
             has(wanted_brands, brand) as of_brand,
             arrayFilter(level -> startsWith(concat(category, '/'), level), wanted_levels) as levels,
@@ -50,54 +46,32 @@ with
         from items final
         where item_id not in {{ item_id }} and notEmpty(common)
     ),
-    {# How much each says: its inverse document frequency. #}
+    {# The weight of a word, brand or category: its inverse document frequency. #}
     (
-        select (groupArray(one), groupArray(weight))
-        from (select arrayJoin(common) as one, ln(1 + total / count()) as weight from like_it group by one)
+        select (groupArray(attribute), groupArray(weight))
+        from
+            (
+                select arrayJoin(common) as attribute, ln(1 + total / count()) as weight
+                from alike
+                group by attribute
+            )
     ) as weights,
     best as (
         select
-            like_key,
+            alike_key,
             words,
             of_brand,
             levels,
-            arraySum(one -> transform(one, weights .1, weights .2, 0.), common) as strength
-        from like_it
-        where {{ may_show("like_key", exclude, category, min_price, max_price, brand) }}
-        order by strength desc, like_key
+            arraySum(attribute -> transform(attribute, weights .1, weights .2, 0.), common) as strength
+        from alike
+        where {{ is_eligible("alike_key", exclude, category, brand, min_price, max_price) }}
+        order by strength desc, alike_key
         limit {{ limit }}
     )
 select
-    {{ item("item_id", "like_key") }} as other_item_id,
-    {{ item("title", "like_key") }} as title,
-    {{ item("category", "like_key") }} as category,
+    {{ item_columns("alike_key", id="other_item_id") }},
     round(strength, 6) as score,
-    arrayStringConcat(
-        arrayFilter(
-            part -> part != '',
-            [
-                multiIf(
-                    of_brand and has(asked .1, category),
-                    'the same brand and category',
-                    of_brand and notEmpty(levels),
-                    'the same brand, a category near to it',
-                    of_brand,
-                    'the same brand',
-                    notEmpty(levels) and has(asked .1, category),
-                    'the same category',
-                    notEmpty(levels),
-                    'a category near to it',
-                    ''
-                ),
-                if(
-                    empty(words),
-                    '',
-                    concat('also ', arrayStringConcat(arraySlice(arraySort(words), 1, 3), ' and '))
-                )
-            ]
-        ),
-        '; '
-    ) as reason
+    {{ same_attributes("of_brand", "has(asked.1, category)", "notEmpty(levels)", "words") }} as reason
 from best
-order by strength desc, like_key
+order by strength desc, alike_key
 limit {{ limit }}

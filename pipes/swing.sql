@@ -1,25 +1,25 @@
--- Products bought with this one, scored by Swing: any two orders with both products vote for them, and the
--- vote weighs more the less else the two orders share, and the smaller they are. One big shared habit does
--- not make a pair.
+-- Products bought with this one, scored by Swing. Each two orders with both products vote for the pair.
+-- The vote weighs more if the two orders are small and share few other products, so that one habit of
+-- large baskets does not make a pair.
 --
--- :item_id    String                   the product on the page; repeat it to ask for several at once
--- :limit      UInt16 = 10 (1..100)     how many for each
--- :orders     UInt16 = 100 (2..500)    of how many orders with the product, the latest ones; time grows
--- with the square
--- :max_items  UInt16 = 100 (2..1000)   orders of more products than this are left out
--- :exclude    Array(String)?           leave out these products; repeat it
--- :category   String?                  only products of this category, or below it
--- :brand      Array(String)?           only products of these brands
--- :min_price  Float64? (0..1e12)       none that costs less
--- :max_price  Float64? (0..1e12)       none that costs more
+-- :item_id    String                  the product on the page; repeat it to ask for several at once
+-- :limit      UInt16 = 10 (1..100)    number of rows for each
+-- :orders     UInt16 = 100 (2..500)   latest orders with the product that vote; the time grows with
+-- their square
+-- :max_items  UInt16 = 100 (2..1000)  leave out orders with more products than this
+-- @use filters
 --
 -- @key item_id
 -- @cache 60s item_id
 -- @fallback also_bought
-{#- Yang et al. 2020, arXiv 2010.05525: for all pairs of groups u, v with both items, the sum of
-    1/(|u|+15)^0.3 * 1/(|v|+15)^0.3 * 1/|u and v|. Groups are orders here, as baskets did best. -#}
-{% from 'catalogue.sql' import item, keys_of %}
-{% from 'lists.sql' import boosted, may_show %}
+{#- Yang et al. 2020, arXiv 2010.05525: over all pairs of groups u, v with both items, the sum of
+    1/(|u|+15)^0.3 * 1/(|v|+15)^0.3 * 1/|u and v|. Groups are orders here, which did best. -#}
+{% from 'catalogue.sql' import keys_of, pair_columns %}
+{% from 'lists.sql' import boosted, is_eligible %}
+{% from 'reasons.sql' import in_latest_baskets %}
+{# The paper's smoothing and exponent of the size of an order. #}
+{% set size_smoothing = 15 %}
+{% set size_exponent = "-0.3" %}
 with
     latest as (
         select
@@ -39,48 +39,46 @@ with
         group by order_key
         having length(members) between 2 and {{ max_items }}
     ),
-    gathered as (
+    baskets_of as (
         select asked_key, arraySort(groupArray((order_key, members))) as baskets
         from latest
         inner join contents on contents.order_key = latest.asked_order
         group by asked_key
     ),
-    beside as (
+    paired as (
         select asked_key, tupleElement(basket, 2) as one, arraySlice(baskets, nth + 1) as further
-        from gathered
+        from baskets_of
         array join baskets as basket, arrayEnumerate(baskets) as nth
     ),
-    meetings as (
+    votes as (
         select
             asked_key,
             arrayIntersect(one, other) as shared,
-            pow(length(one) + 15, -0.3) * pow(length(other) + 15, -0.3) / length(shared) as vote
-        from (select asked_key, one, tupleElement(arrayJoin(further), 2) as other from beside)
+            pow(length(one) + {{ size_smoothing }}, {{ size_exponent }})
+            * pow(length(other) + {{ size_smoothing }}, {{ size_exponent }})
+            / length(shared) as vote
+        from (select asked_key, one, tupleElement(arrayJoin(further), 2) as other from paired)
     ),
     scored as (
-        select
-            asked_key, arrayJoin(shared) as other_item_key, count() as meetings_of_both, sum(vote) as strength
-        from meetings
+        select asked_key, arrayJoin(shared) as other_item_key, count() as order_pairs, sum(vote) as strength
+        from votes
         group by asked_key, other_item_key
     ),
     best as (
-        select asked_key, other_item_key, meetings_of_both, {{ boosted("other_item_key", "strength") }} as fit
+        select asked_key, other_item_key, order_pairs, {{ boosted("other_item_key", "strength") }} as fit
         from scored
         where
             other_item_key != asked_key
-            and {{ may_show("other_item_key", exclude, category, min_price, max_price, brand) }}
+            and {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
         order by fit desc, other_item_key
         limit {{ limit }} by asked_key
     )
 select
-    {{ item("item_id", "asked_key") }} as item_id,
-    {{ item("item_id", "other_item_key") }} as other_item_id,
-    {{ item("title", "other_item_key") }} as title,
-    {{ item("category", "other_item_key") }} as category,
+    {{ pair_columns("asked_key", "other_item_key") }},
     {# n orders make n (n - 1) / 2 pairs. #}
-    toUInt64(round((1 + sqrt(1 + 8 * meetings_of_both)) / 2)) as baskets,
+    toUInt64(round((1 + sqrt(1 + 8 * order_pairs)) / 2)) as baskets,
     round(fit, 8) as score,
-    concat('bought together in ', toString(baskets), ' of the latest baskets') as reason
+    {{ in_latest_baskets("baskets") }} as reason
 from best
 order by item_id, fit desc, other_item_key
 limit 100000

@@ -1,37 +1,31 @@
--- What rises: items with more going on in the last hours than they usually have, the greatest surprise first.
--- An item that never had anything going on can trend at once. The hours end with the newest event, so that a
--- quiet shop has an answer too. What is usual is the four weeks before, or as long as there was anything.
--- Events are weighted: a purchase says more than a view.
+-- Items with more activity in the last hours than usual, the most unusual first. The usual activity is
+-- the average of the four weeks before, or of the time since the first event. New items can trend at
+-- once. The hours end with the newest event, so that a quiet shop has an answer. A purchase counts more
+-- than a view.
 --
--- :hours         UInt16 = 24 (1..168)  how many hours count as now
--- :place         String? (1..256)      only what happens at this place, or within it: properties.place
--- :limit         UInt16 = 10 (1..100)  how many items
--- :user_id       String?               for this person: without what they have
--- :leave_out     String = bought (nothing, bought, seen)  what the person has: bought or disliked; seen:
--- also viewed, clicked, carted
--- :exclude       Array(String)?        leave out these items; repeat it
--- :category      String?               only items of this category, or below it
--- :brand         Array(String)?        only items of these brands
--- :min_price     Float64? (0..1e12)    only items that cost at least this
--- :max_price     Float64? (0..1e12)    only items that cost at most this
--- :diversity     Float64? (0..1)       how much less an item counts that is like those before it; 0 is off
--- :per_category  UInt8? (1..100)       at most so many of one category within `window`
--- :window        UInt8 = 10 (2..100)   so many places in a row
--- :explore       Float64? (0..1)       the share of places that try something from further down
--- :seed          UInt32 = 0            another one tries something else
+-- :hours  UInt16 = 24 (1..168)  hours that count as recent
+-- :place  String? (1..256)      only events at this place or within it: properties.place
+-- :limit  UInt16 = 10 (1..100)  number of items
+-- @use user
+-- @use filters
+-- @use reranking
 --
 -- @cache 500ms
 -- @fallback popular
-{% from 'catalogue.sql' import item %}
-{% from 'lists.sql' import boosted, counted, in_places, may_show, new_to, picked %}
+{% from 'catalogue.sql' import item_columns %}
+{% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
 {% from 'places.sql' import hours_at %}
+{% from 'reasons.sql' import more_than_usual, or_pinned %}
 {% from 'signals.sql' import signal %}
+{% set usual_days = 28 %}
+{# Smoothing: half an event is always usual, so that one event is not a spike. #}
+{% set min_usual = 0.5 %}
 with
     (select hour from {{ hours_at(place) }} where hour <= {{ now }} order by hour desc limit 1) as newest,
     (
         select hour
         from {{ hours_at(place) }}
-        where hour > newest - toIntervalHour({{ hours }}) - toIntervalDay(28)
+        where hour > newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }})
         order by hour
         limit 1
     ) as oldest,
@@ -44,7 +38,7 @@ with
             sum(events * {{ signal("event_type") }}) / {{ signal("'purchase'") }} as weighted
         from {{ hours_at(place) }}
         where
-            hour > newest - toIntervalHour({{ hours }}) - toIntervalDay(28)
+            hour > newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }})
             and hour <= newest
             and event_type != 'impression'
         group by item_key, is_recent
@@ -55,8 +49,9 @@ with
             sumIf(counted_events, is_recent) as happened,
             sumIf(counted_events, not is_recent) * {{ hours }} / hours_before as expected,
             greatest(0, sumIf(weighted, is_recent)) as recent,
-            {# Half an event is always within the usual, so that a first event is no sensation. #}
-            greatest(0.5, sumIf(weighted, not is_recent) * {{ hours }} / hours_before) as normal
+            greatest(
+                {{ min_usual }}, sumIf(weighted, not is_recent) * {{ hours }} / hours_before
+            ) as usual_weight
         from counted
         group by item_key
         having happened > 0
@@ -67,55 +62,44 @@ with
             happened,
             expected,
             recent,
-            {# Signed root of the Poisson deviance, 2 (c ln(c/v) - (c - v)) for c events where v are normal. #}
-            sign(recent - normal) * sqrt(
-                2 * greatest(0, recent * ln(greatest(recent, 1e-9) / normal) - (recent - normal))
+            {# Signed root of the Poisson deviance, 2 (c ln(c/v) - (c - v)) for c events where v are usual. #}
+            sign(recent - usual_weight) * sqrt(
+                2 * greatest(0, recent * ln(greatest(recent, 1e-9) / usual_weight) - (recent - usual_weight))
             ) as surprise
         from compared
         where
-            {{ may_show("item_key", exclude, category, min_price, max_price, brand) }}
-            {% if user_id %} and {{ new_to("item_key", user_id, leave_out) }} {% endif %}
+            {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
+            {% if user_id %} and {{ is_unseen("item_key", user_id, exclude_history) }} {% endif %}
     ),
     ranked as (
         select item_key, happened, expected, recent, {{ boosted("item_key", "surprise") }} as rise
         from surprising
     ),
-    placed as (
+    arranged as (
         {{
-            in_places(
+            reranked(
                 "ranked",
                 "item_key",
                 "rise",
                 "rise desc, recent desc, item_key",
                 limit,
-                may_pin=may_show("pinned_key", exclude, category, min_price, max_price, brand),
+                may_pin=is_eligible("pinned_key", exclude, category, brand, min_price, max_price),
                 diversity=diversity,
                 per_category=per_category,
                 window=window,
                 explore=explore,
                 seed=seed,
-                person=user_id if user_id else "''",
+                user_id=user_id if user_id else "''",
             )
         }}
     )
 select
-    {{ item("item_id", "item_key") }} as item_id,
-    {{ item("title", "item_key") }} as title,
-    {{ item("category", "item_key") }} as category,
+    {{ item_columns("item_key") }},
     happened as events,
     round(expected, 2) as usual,
     round(rise, 4) as score,
-    if(
-        pinned,
-        {{ picked() }},
-        concat(
-            {{ counted("happened", "event", "events") }},
-            {{ counted(hours, "hour", "hours", before=" in ") }},
-            ', usually ',
-            toString(round(assumeNotNull(expected), 1))
-        )
-    ) as reason,
+    {{ or_pinned(more_than_usual("happened", hours, "expected")) }} as reason,
     propensity
-from placed
-order by place, rise desc, recent desc, item_key
+from arranged
+order by position, rise desc, recent desc, item_key
 limit {{ limit }}

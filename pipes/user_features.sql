@@ -1,17 +1,16 @@
--- The features by which rank ranks the candidates of a person, as they are now, and the score. Numbers
--- are natural logarithms; ranker_weights has what each is worth, and sql/macros/candidates.sql what each
--- is.
+-- The current features and score of each candidate of a user, as `rank` uses them. Values are natural
+-- logarithms; sql/macros/candidates.sql defines them, and ranker_weights has the weight of each.
 --
--- :user_id  String                  the person; a guest's session_id works too
--- :limit    UInt16 = 10 (1..1000)   how many
-{% from 'candidates.sql' import person_features, person_values %}
+-- :user_id  String                 the user; a guest's session_id works too
+-- :limit    UInt16 = 10 (1..1000)  number of candidates
+{% from 'candidates.sql' import user_candidates, user_values %}
 {% from 'catalogue.sql' import item %}
-{% from 'ranker.sql' import learnt, learnt_score %}
+{% from 'ranker.sql' import learned_score, learned_weights %}
 with
-    {{ learnt("rank") }} as weights_learnt,
+    {{ learned_weights("rank") }} as weights,
     scored as (
-        select *, exp({{ learnt_score("weights_learnt", person_values()) }}) as strength
-        from ({{ person_features(user_id, now) }})
+        select *, exp({{ learned_score("weights", user_values()) }}) as strength
+        from ({{ user_candidates(user_id, now) }})
     )
 select
     {{ item("item_id", "item_key") }} as item_id,

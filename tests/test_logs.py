@@ -135,7 +135,7 @@ def test_a_warning_of_the_warehouse_has_the_id_of_its_request(
 ) -> None:
     stream = opened("json")
     assert client.get("/pipes/trending").status_code == 200
-    warehouse = client.application.extensions["shop"].warehouse
+    warehouse = client.application.extensions["service"].warehouse
     reader = warehouse._reader()
 
     def fail(*_: object, **__: object) -> None:
@@ -145,7 +145,7 @@ def test_a_warning_of_the_warehouse_has_the_id_of_its_request(
     assert client.get("/pipes/trending?limit=3", headers={"X-Request-Id": "one"}).status_code == 503
     assert [(line["level"], line["logger"], line["request_id"]) for line in lines(stream)] == [
         ("warning", "alsobought.storage.clickhouse", "one"),
-        ("warning", "alsobought.web.factory", "one"),
+        ("warning", "alsobought.web.error_handlers", "one"),
     ]
     assert "it is tired" in lines(stream)[0]["message"]
     assert client.get("/pipes/trending?limit=4").status_code == 200, "on a new connection"

@@ -68,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     events_topic: Name = setting("events", "Topic of the events.")
     items_topic: Name = setting("items", "Topic of the items.")
     dead_letter_max_ratio: Ratio = setting(
-        0.5, "Consumption from Kafka halts when more than this share of the messages is rejected."
+        0.5, "The stream from Kafka is halted when more than this share of the latest messages are dead letters."
     )
     cors: str = setting("", "Origins whose pages may send requests, comma-separated; * for all; empty: none.")
     workbench: Literal["auto", "open", "closed"] = setting(
@@ -160,7 +160,7 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of this process. Raises Unusable with every wrong or unknown variable."""
     settings, faults = read_settings(environ)
     if faults:
-        raise Unusable("; ".join(faults), "The README lists the settings with their defaults")
+        raise Unusable("; ".join(faults), "docs/reference/settings.md lists the settings with their defaults")
     return settings
 
 

@@ -1,4 +1,4 @@
--- Every event for its item and for all items (item_key 0), and every order in which they stand, on the day of its first line.
+-- Each event for its item and for all items (item_key 0); each order with them on the day of its first line.
 {% from 'macros/members.sql' import members with context %}
 select
     toDate(timestamp) as day,

@@ -1,4 +1,4 @@
--- Batches, partition by partition, as the events have them.
+-- The batches of events, by partition.
 select
     batch,
     epoch,

@@ -1,4 +1,4 @@
--- Every event in its hour.
+-- Each event in its hour.
 select
     toStartOfHour(toDateTime(timestamp, 'UTC')) as hour, event_type, cityHash64(item_id) as item_key, category, 1 as events
 from {{ database }}.events

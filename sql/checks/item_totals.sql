@@ -1,4 +1,4 @@
--- Every order, person and session of an item, and of all items (item_key 0), in the month of its first line.
+-- Each order, buyer and session of an item, and of all items (item_key 0), in the month of its first line.
 {% from 'macros/members.sql' import members with context %}
 {% set groups = {
     'orders': ('user_id, order_id', "event_type = 'purchase' and order_id != ''", 'order_items', 'order_key'),

@@ -1,4 +1,4 @@
--- Every event but impressions, by item, person and order.
+-- Each event but impressions, by item, user and order.
 select
     cityHash64(item_id) as item_key,
     user_id,

@@ -1,4 +1,4 @@
--- Every event that has a place, in its hour there.
+-- Each event with a place, in its hour.
 select
     JSONExtractString(properties, 'place') as place, toStartOfHour(toDateTime(timestamp, 'UTC')) as hour, event_type,
     cityHash64(item_id) as item_key, 1 as events

@@ -1,4 +1,4 @@
--- Every event on the day of its user.
+-- Each event by user and day.
 select
     user_id,
     toDate(timestamp) as day,

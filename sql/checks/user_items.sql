@@ -1,4 +1,4 @@
--- Every event of a user with an item.
+-- Each event by user and item.
 select
     user_id,
     item_id,

@@ -1,4 +1,4 @@
--- How many of the shop's own vectors there are of each length, most first.
+-- The number of the shop's own vectors by length, the most frequent length first.
 select length(embedding) as dimensions, count() as items
 from {{ database }}.brought_embeddings final
 where notEmpty(embedding)

@@ -1,5 +1,5 @@
--- Which items stand in an order, or were viewed in a session, with at least two of those that stand in `least` groups or more.
--- since is a seq: 0 for all. Only groups that hold one of the items without a vector, where `new` asks for that.
+-- The items of each order, and of each session that viewed them, among items that are in `least` groups or more. `since` is a
+-- seq, 0 for all. With `new`, only groups that hold an item without a vector.
 with
     grouped as (
         select order_key as group_key, item_key

@@ -1,4 +1,4 @@
--- In how many orders and sessions each item stands.
+-- The number of orders and sessions of each item.
 select item_key, count() as groups
 from
     (

@@ -1,4 +1,4 @@
--- The items nearest to one, itself first, and how far they are: by the index, or by looking at each (`exact`).
+-- The items nearest to one, itself first, with their distances: by the index, or by a full scan (`exact`).
 with (select embedding from {{ table }} where item_key = {item_key:UInt64}) as wanted
 select item_key, 1 - dotProduct(embedding, wanted) as distance
 from {{ table }}

@@ -1,5 +1,5 @@
--- What people have of the items with the most people: how strongly, 1 for a purchase, growing as a logarithm. Nobody counts with
--- more than their 2,000 strongest.
+-- The strength of interest of each user in the items that have the most users: 1 for one purchase, and growing as a logarithm.
+-- A user counts with at most the 2,000 strongest items.
 {% from 'signals.sql' import signal %}
 with
     signalled as (

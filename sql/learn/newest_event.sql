@@ -1,3 +1,3 @@
--- The seq of the newest event, and how many there are.
+-- The seq of the newest event, and the number of events.
 select max(seq) as seq, count() as events
 from {{ database }}.events

@@ -1,5 +1,5 @@
--- The items that were bought between two times in orders of several: how often each would be the one that is shown, if one of
--- each order is drawn; the most asked first.
+-- The items bought between two times in orders of several items, with the expected number of times that each is the one shown
+-- if one item of every order is drawn; the most frequent first.
 with
     lines as (
         select cityHash64(user_id, order_id) as order_key, cityHash64(item_id) as item_key

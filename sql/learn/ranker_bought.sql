@@ -1,5 +1,5 @@
--- What stood in these orders with some of the items: for each pair the share of a good list that the other item would have
--- been, 1 / nDCG's ideal for an order of this size, added up over the draws (ranker_asked.sql).
+-- Pairs of a shown item and another item of its order, with the gain of the other item in an ideal list: 1 / ideal DCG for an
+-- order of this size, summed over the draws of ranker_asked.sql.
 with
     lines as (
         select cityHash64(user_id, order_id) as order_key, cityHash64(item_id) as item_key

@@ -1,4 +1,4 @@
--- People who bought both before a time and from then on, drawn by the hash of their id.
+-- Users who bought both before a time and after it, in the order of the hash of their user_id.
 select user_id
 from {{ database }}.events
 where event_type = 'purchase' and timestamp < toDateTime({until:UInt32}, 'UTC')

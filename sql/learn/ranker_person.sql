@@ -1,6 +1,6 @@
--- The candidates of a person with their features as of a time, by the text that answers (sql/macros/candidates.sql), and whether
--- the person bought them from then on.
-{% from 'candidates.sql' import person_features %}
+-- The candidates of a user with their features as of a time, by the macros that serve (sql/macros/candidates.sql), and whether
+-- the user bought them from then on.
+{% from 'candidates.sql' import user_candidates %}
 {% from 'ranker.sql' import pairs_before %}
 {%- macro as_of() -%} toDateTime({begin:UInt32}, 'UTC') {%- endmacro -%}
 select
@@ -25,5 +25,5 @@ select
                 and timestamp < toDateTime({until:UInt32}, 'UTC')
         )
     ) as bought
-from ({{ person_features("{user:String}", as_of(), of, pairs_before("(select own_key from latest)", as_of(), of)) }})
+from ({{ user_candidates("{user:String}", as_of(), of, pairs_before("(select own_key from latest)", as_of(), of)) }})
 order by item_key

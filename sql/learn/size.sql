@@ -1,3 +1,3 @@
--- How many rows there are.
+-- The number of rows.
 select count()
 from {{ table }}

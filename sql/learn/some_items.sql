@@ -1,4 +1,4 @@
--- Some of the items that have a vector, the same each time.
+-- A fixed sample of the items that have a vector.
 select item_key
 from {{ table }}
 order by cityHash64(item_key, 'some')

@@ -1,14 +1,18 @@
-{#- What may be offered to a person, out of several sources, with the features by which it is ranked, as it was at the time
-    `as_of`: of what they did the events before it, of each table the months or days that began before it. What is learnt
-    (item_neighbours) is as it is. `of` is the database and its dot, in front of every table.
+{%- from 'constants.sql' import half_life_days, weight_unit -%}
+{%- from 'totals.sql' import is_item -%}
+{#- Reciprocal rank fusion (Cormack et al. 2009): the sum of 1 / (60 + rank) over the sources. -#}
+{%- set fusion_constant = 60 -%}
+{#- Candidates for a user from six sources, each with the features that rank it, as of the time `as_of`: from the user's events
+    before it, and from the months or days of count tables that began before it. item_neighbours is read as it is now.
+    `of` is the database and a dot, in front of every table.
 
-    Each source gives its best by a score of its own: again, what they bought; goes_with, what stands in baskets with their
-    latest 20 items; alike, what people with such items want next; categories, what sells in the categories they buy;
-    rising, what sold more in the last 7 days than in the 28; popular, what sold most in 28 days. -#}
-{%- macro person_features(user_id, as_of, of="", pairs="co_baskets") -%}
+    The sources, each by a score of its own: `again`, items the user bought; `goes_with`, items in baskets with the user's
+    latest 20; `alike`, what people with such items want next; `categories`, best sellers of the categories they buy;
+    `rising`, items that sell more in the last 7 days than in 28; `popular`, best sellers of 28 days. -#}
+{%- macro user_candidates(user_id, as_of, of="", pairs="co_baskets") -%}
     with
         toDate(subtractSeconds({{ as_of }}, 1)) as last_day,
-        {# An order counts once for an item; purchases without an order by day. What was only looked at counts a tenth. #}
+        {# An order counts once for an item; without an order a day counts once. Other events count a tenth of a purchase. #}
         history as (
             select
                 cityHash64(item_id) as own_key,
@@ -42,7 +46,8 @@
                     select
                         item_key,
                         other_item_key,
-                        sum(weight * exp2((month - last_day) / 180)) / 1e6 as strength
+                        sum(weight * exp2((month - last_day) / {{ half_life_days }}))
+                        / {{ weight_unit }} as strength
                     from {{ pairs }}
                     where item_key in (select own_key from latest) and month <= last_day
                     group by item_key, other_item_key
@@ -70,7 +75,11 @@
                 sum(orders) as month_orders,
                 sumIf(orders, day > last_day - 7) as week_orders
             from {{ of }}daily_popularity
-            where day > last_day - 28 and day <= last_day and event_type = 'purchase' and item_key != 0
+            where
+                day > last_day - 28
+                and day <= last_day
+                and event_type = 'purchase'
+                and {{ is_item("item_key") }}
             group by sold_key
         ),
         liked as (
@@ -79,16 +88,16 @@
             from history
             group by liked_category
         ),
-        given as (
+        sourced as (
             select
                 own_key as found_key,
                 'again' as source,
                 interest as source_score,
-                row_number() over (order by source_score desc, found_key) as place,
+                row_number() over (order by source_score desc, found_key) as source_rank,
                 toUInt64(0) as because_key
             from history
             where times > 0
-            order by place
+            order by source_rank
             limit 300
             union all
             select
@@ -105,11 +114,11 @@
                         sold_key,
                         'categories',
                         liking * month_orders as score,
-                        row_number() over (order by liking * month_orders desc, sold_key) as place,
+                        row_number() over (order by liking * month_orders desc, sold_key) as source_rank,
                         0
                     from sold
                     inner join liked on liked.liked_category = sold.sold_category
-                    order by place
+                    order by source_rank
                     limit 200
                 )
             union all
@@ -123,10 +132,10 @@
                         row_number() over (
                             order by
                                 (week_orders - month_orders / 4) / sqrt(month_orders / 4 + 1) desc, sold_key
-                        ) as place,
+                        ) as source_rank,
                         0
                     from sold
-                    order by place
+                    order by source_rank
                     limit 100
                 )
             union all
@@ -137,26 +146,25 @@
                         sold_key,
                         'popular',
                         toFloat64(month_orders),
-                        row_number() over (order by month_orders desc, sold_key) as place,
+                        row_number() over (order by month_orders desc, sold_key) as source_rank,
                         0
                     from sold
-                    order by place
+                    order by source_rank
                     limit 200
                 )
         ),
-        {# The best source of an item is the one that has it highest. #}
+        {# An item of several sources takes the one that ranks it highest. #}
         merged as (
             select
                 found_key,
-                argMin(source, (place, source)) as best_source,
-                argMin(source_score, (place, source)) as best_score,
+                argMin(source, (source_rank, source)) as best_source,
+                argMin(source_score, (source_rank, source)) as best_score,
                 max(because_key) as because_item_key,
                 count() as found_by,
-                sum(1 / (60 + place)) as fused,
+                sum(1 / ({{ fusion_constant }} + source_rank)) as fused,
                 sumIf(source_score, source = 'goes_with') as going,
-                sumIf(source_score, source = 'alike') as wanted,
-                min(place) as best_place
-            from given
+                sumIf(source_score, source = 'alike') as wanted
+            from sourced
             group by found_key
             order by fused desc, found_key
             limit 1000
@@ -182,7 +190,7 @@
     left join sold on sold.sold_key = merged.found_key
     left join liked on liked.liked_category = dictGet('{{ of }}catalogue', 'category', merged.found_key)
 {%- endmacro -%}
-{#- The features in the order that ranker_weights calls `place`, as an array. -#}
-{%- macro person_values() -%}
+{#- The features as an array, in the order that ranker_weights numbers as `place`. -#}
+{%- macro user_values() -%}
     [places, repeats, interest, since, goes_with, popular, rising, category, price]
 {%- endmacro -%}

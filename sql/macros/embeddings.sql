@@ -1,13 +1,13 @@
-{#- What is served of item_embeddings, as one value: what its vectors were made of (baskets, titles; brought, the shop's own; empty
-    where nothing was learnt), the newest item that it knows, and a vector. -#}
-{%- macro served() -%}
+{#- The model of item_embeddings as one value: what its vectors are made of (baskets, titles, or brought for the shop's own;
+    empty before `alsobought learn embeddings`), the version of the newest item in it, and one vector. -#}
+{%- macro embedding_model() -%}
     (
         select (any(model), any(version), any(embedding))
         from (select model, version, embedding from item_embeddings limit 1)
     )
 {%- endmacro -%}
-{#- The vectors of items, as rows of item_key and embedding. The shop's own are taken as they came last, whatever was learnt of
-    them. model: what the vectors are made of. -#}
+{#- The vectors of items, rows of item_key and embedding. The shop's own vectors are the latest that came, also those newer than
+    the model. model: what the vectors are made of. -#}
 {%- macro vectors_of(item_ids, model) -%}
     select item_key, embedding
     from item_embeddings

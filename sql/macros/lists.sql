@@ -1,9 +1,14 @@
 {%- from 'catalogue.sql' import available, in_category, item, keys_of, owner -%}
-{%- from 'ranking.sql' import explored, mmr, similarities, ways_into -%}
+{%- from 'ranking.sql' import category_paths, category_similarities, explored, mmr -%}
 {%- from 'rules.csv' import rules -%}
-{#- A column of the lines of sql/rules.csv that name an item and hold today for the pipe that was asked, as an array: the
-    engine makes it before it reads a row. -#}
-{%- macro of_items(column, rule) -%}
+{#- So many impressions without an event halve a score. -#}
+{%- set impressions_that_halve = 5 -%}
+{#- A week without an impression halves the number that counts. -#}
+{%- set recovery_half_life_hours = 168 -%}
+{#- Diversity, quotas and exploration choose among so many. -#}
+{%- set reranked_candidates = 100 -%}
+{#- sql/rules.csv: a column of the rules about items that hold today for the pipe that was asked, as an array. -#}
+{%- macro item_rules(column, rule) -%}
     arrayFilter(
         (value, pipe, since, until) -> pipe in ('*', {{ asked_pipe }})
         and toDate({{ now }}) between since and until,
@@ -13,8 +18,8 @@
         {{ rules("until", rule=rule, item_id=true) }}
     )
 {%- endmacro -%}
-{#- The same of the lines that name a category. -#}
-{%- macro of_categories(column, rule) -%}
+{#- The same of the rules about categories. -#}
+{%- macro category_rules(column, rule) -%}
     arrayFilter(
         (value, pipe, since, until) -> pipe in ('*', {{ asked_pipe }})
         and toDate({{ now }}) between since and until,
@@ -24,18 +29,18 @@
         {{ rules("until", rule=rule, category=true) }}
     )
 {%- endmacro -%}
-{#- What every list obeys: whether an item may stand in it. Only what can be bought now; nothing that a rule hides or
-    that is excluded; and what the filters of a request say. A filter that was not given, or is not passed, says nothing. -#}
-{%- macro may_show(item_key, exclude="", category="", min_price="", max_price="", brand="") -%}
+{#- Whether a list may show an item: it can be bought now, no rule hides it, and it passes the filters of the request
+    (sql/parameters/filters.sql). A filter that is not given lets every item pass. -#}
+{%- macro is_eligible(item_key, exclude="", category="", brand="", min_price="", max_price="") -%}
     (
         {{ available(item_key) }}
         {% if rules(rule="hide", item_id=true) %}
-            and not has(arrayMap(one -> cityHash64(one), {{ of_items("item_id", "hide") }}), {{ item_key }})
+            and not has(arrayMap(one -> cityHash64(one), {{ item_rules("item_id", "hide") }}), {{ item_key }})
         {% endif %}
         {% if rules(rule="hide", category=true) %}
             and not arrayExists(
                 one -> startsWith(concat({{ item("category", item_key) }}, '/'), concat(one, '/')),
-                {{ of_categories("category", "hide") }}
+                {{ category_rules("category", "hide") }}
             )
         {% endif %}
         {% if exclude %} and {{ item_key }} not in {{ keys_of(exclude) }} {% endif %}
@@ -45,9 +50,9 @@
         {% if brand %} and {{ item("brand", item_key) }} in {{ brand }} {% endif %}
     )
 {%- endmacro -%}
-{#- Whether an item is still to be offered to a person: never what they offer themselves. leave_out says what is not: `bought`, what they bought or dislike;
-    `seen`, also what they viewed, clicked or carted; `nothing`. -#}
-{%- macro new_to(item_key, user_id, leave_out) -%}
+{#- Whether an item is new to a user: not their own offer, and not in the part of their history that exclude_history names:
+    `bought` are bought or disliked items, `seen` also those viewed, clicked or carted, `nothing` none. -#}
+{%- macro is_unseen(item_key, user_id, exclude_history) -%}
     (
         {{ owner("owner_key", item_key) }} != cityHash64({{ user_id }})
         and {{ item_key }} not in (
@@ -56,16 +61,16 @@
             where
                 user_id = {{ user_id }}
                 and (
-                    ({{ leave_out }} != 'nothing' and event_type in ('purchase', 'dislike'))
-                    or ({{ leave_out }} = 'seen' and event_type in ('view', 'click', 'add_to_cart'))
+                    ({{ exclude_history }} != 'nothing' and event_type in ('purchase', 'dislike'))
+                    or ({{ exclude_history }} = 'seen' and event_type in ('view', 'click', 'add_to_cart'))
                 )
             group by item_id
             having sum(events) > 0
         )
     )
 {%- endmacro -%}
-{#- The score of an item, times the factors of the boost rules that name it or a category that it is in. A score below zero is
-    divided by them: to boost is never to lose. -#}
+{#- A score times the factors of the boost rules for the item and its categories. A score below zero is divided by them: a
+    boost never lowers an item. -#}
 {%- macro boosted(item_key, score) -%}
     {{ score }}
     {% if rules(rule="boost") %}
@@ -77,8 +82,8 @@
                         [1.],
                         arrayMap(
                             (one, factor) -> if(one = {{ item_key }}, assumeNotNull(factor), 1.),
-                            arrayMap(one -> cityHash64(one), {{ of_items("item_id", "boost") }}),
-                            {{ of_items("value", "boost") }}
+                            arrayMap(one -> cityHash64(one), {{ item_rules("item_id", "boost") }}),
+                            {{ item_rules("value", "boost") }}
                         ),
                         arrayMap(
                             (one, factor) -> if(
@@ -86,8 +91,8 @@
                                 assumeNotNull(factor),
                                 1.
                             ),
-                            {{ of_categories("category", "boost") }},
-                            {{ of_categories("value", "boost") }}
+                            {{ category_rules("category", "boost") }},
+                            {{ category_rules("value", "boost") }}
                         )
                     )
                 )
@@ -96,14 +101,13 @@
         )
     {% endif %}
 {%- endmacro -%}
-{#- The score of an item for a person, less for what they were shown and did not take up: n impressions of an item that they
-    never clicked, viewed or anything else make 2^(-n / 5) of it, five of them a half; a week without any makes n half as large.
-    rotate: whether to. -#}
-{%- macro rotated(item_key, score, user_id, rotate="true") -%}
-    {{ score }} * coalesce(nullIf({{ tired_of(user_id, rotate) }} [{{ item_key }}], 0), 1)
+{#- A score, discounted for impression fatigue: n impressions without a click, a view or anything else leave 2^(-n / 5) of it.
+    A week without an impression halves n. rotate: a Bool that turns this on. -#}
+{%- macro discounted(item_key, score, user_id, rotate="true") -%}
+    {{ score }} * coalesce(nullIf({{ impression_fatigue(user_id, rotate) }} [{{ item_key }}], 0), 1)
 {%- endmacro -%}
-{#- What a person was shown in vain, and what is left of each score, as a map: one value, made once for a query. -#}
-{%- macro tired_of(user_id, rotate) -%}
+{#- The fatigue factors of a user, a map {item_key: factor}: one value, calculated once in a query. -#}
+{%- macro impression_fatigue(user_id, rotate) -%}
     (
         select mapFromArrays(groupArray(shown_key), groupArray(factor))
         from
@@ -112,8 +116,11 @@
                     cityHash64(item_id) as shown_key,
                     exp2(
                         - sum(user_items.events)
-                        * exp2(- greatest(0, dateDiff('hour', max(last_time), {{ now }})) / 168)
-                        / 5
+                        * exp2(
+                            - greatest(0, dateDiff('hour', max(last_time), {{ now }}))
+                            / {{ recovery_half_life_hours }}
+                        )
+                        / {{ impressions_that_halve }}
                     ) as factor
                 from user_items
                 where user_id = {{ user_id }} and {{ rotate }}
@@ -122,14 +129,14 @@
             )
     )
 {%- endmacro -%}
-{#- Ranked rows with their place in the list: rows of `ranked` with the columns place, propensity and pinned. Order by place,
-    then as without it. Nothing is done, and every place is 0, unless a rule pins or the request asks for something of it:
-    diversity (0 to 1) and per_category within any `window`: `mmr` in ranking.sql, among the first 100;
-    explore, the share of slots, with seed: `explored` there; it is the same for a person within an hour.
-    ranked: a WITH, with item_key, a score, and an order that tells its rows apart; by: what makes a list, where there are
-    several; may_pin: a condition on pinned_key; limit: the length of a list. A pinned row that is no candidate has item_key
-    and nothing else. -#}
-{%- macro in_places(
+{#- The rows of `ranked`, re-ranked: with the columns position, propensity and pinned. Order by position, then as before.
+    Without a pin rule and without a parameter of sql/parameters/reranking.sql every position is 0 and nothing changes.
+    Diversity and quotas (`mmr`) and exploration (`explored`) are in ranking.sql, among the first 100 rows.
+
+    ranked: a CTE with item_key, a score, and an order without ties. by: the column that tells lists apart, where there are
+    several. may_pin: a condition on pinned_key. limit: the length of a list. A pinned row that is no candidate has item_key
+    and no other column. -#}
+{%- macro reranked(
     ranked,
     item_key,
     score,
@@ -142,10 +149,10 @@
     window="10",
     explore="",
     seed="0",
-    person="''"
+    user_id="''"
 ) -%}
     {% if not (diversity or per_category or explore or rules(rule="pin")) %}
-        select *, 0 as place, 1. as propensity, false as pinned from {{ ranked }}
+        select *, 0 as position, 1. as propensity, false as pinned from {{ ranked }}
     {% else %}
         select *
         from
@@ -154,15 +161,15 @@
                     {% if by %} list_key as {{ by }},
                     {% endif %}
                     tupleElement(slot, 1) as {{ item_key }},
-                    tupleElement(slot, 2) as place,
+                    tupleElement(slot, 2) as position,
                     tupleElement(slot, 3) as propensity,
                     tupleElement(slot, 4) as pinned
                 from
                     (
                         with
-                            {{ pins(may_pin) }} as pins,
+                            {{ pinned_positions(may_pin) }} as pins,
                             arrayMap(pin -> tupleElement(pin, 1), pins) as pin_keys,
-                            arrayMap(pin -> tupleElement(pin, 2), pins) as pin_places,
+                            arrayMap(pin -> tupleElement(pin, 2), pins) as pin_positions,
                             arrayFilter(
                                 one -> not has(pin_keys, tupleElement(one, 2)),
                                 arraySort(groupArray((nth, candidate_key, candidate_score)))
@@ -173,15 +180,15 @@
                                 least(0, arrayMin(scores)) as lowest,
                                 greatest(1e-9, arrayMax(scores) - lowest) as spread,
                                 arrayMap(one -> (one - lowest) / spread, scores) as relevance,
-                                arrayMap(one -> {{ ways_into(item("category", "one")) }}, keys) as ways,
-                                {{ similarities("ways") }} as alike,
+                                arrayMap(one -> {{ category_paths(item("category", "one")) }}, keys) as paths,
+                                {{ category_similarities("paths") }} as similarity,
                                 {{
                                     mmr(
                                         "relevance",
-                                        "alike",
+                                        "similarity",
                                         diversity if diversity else "0",
                                         limit,
-                                        "ways",
+                                        "paths",
                                         per_category,
                                         window,
                                     )
@@ -191,11 +198,13 @@
                                 ) as ordered,
                             {% else %} arrayEnumerate(keys) as ordered,
                             {% endif %}
-                            arrayFilter(one -> not has(pin_places, one), range(1, {{ limit }} + 1)) as free,
+                            arrayFilter(
+                                one -> not has(pin_positions, one), range(1, {{ limit }} + 1)
+                            ) as free,
                             {% if explore %}
                                 {{
                                     explored(
-                                        "length(keys)", "length(free)", explore, seed, person, "list_key"
+                                        "length(keys)", "length(free)", explore, seed, user_id, "list_key"
                                     )
                                 }}
                             {% else %}
@@ -206,9 +215,9 @@
                             arrayJoin(
                                 arrayConcat(
                                     arrayMap(
-                                        (one, to_place) -> (
+                                        (one, to_position) -> (
                                             keys[ordered[tupleElement(one, 1)]],
-                                            to_place,
+                                            to_position,
                                             tupleElement(one, 2),
                                             false
                                         ),
@@ -216,7 +225,9 @@
                                         arraySlice(free, 1, length(turns))
                                     ),
                                     arrayMap(
-                                        (one, to_place) -> (one, to_place, 1., true), pin_keys, pin_places
+                                        (one, to_position) -> (one, to_position, 1., true),
+                                        pin_keys,
+                                        pin_positions
                                     )
                                 )
                             ) as slot
@@ -229,28 +240,15 @@
                                     row_number() over (partition by list_key order by {{ order }}) as nth
                                 from {{ ranked }}
                             )
-                        where nth <= 100
+                        where nth <= {{ reranked_candidates }}
                         group by list_key
                     )
             ) as slots
         left join {{ ranked }} using ({{ item_key }}{% if by %}, {{ by }} {% endif %})
     {% endif %}
 {%- endmacro -%}
-{#- A number and what it counts, for a reason: 1 basket, 42 baskets. `before` and `after`: words around it. -#}
-{%- macro counted(number, one, many, before="", after="") -%}
-    concat(
-        '{{ before }}',
-        toString({{ number }}),
-        if({{ number }} = 1, ' {{ one }}', ' {{ many }}'),
-        '{{ after }}'
-    )
-{%- endmacro -%}
-{#- The reason of a row that a rule has pinned. -#}
-{%- macro picked() -%} 'picked by the shop' {%- endmacro -%}
-{#- Why a row stands in a list: the words, or that the shop wants it so. -#}
-{%- macro because(words) -%} if(pinned, {{ picked() }}, {{ words }}) {%- endmacro -%}
-{#- The keys that rules pin, each with its place: as the rule says, or behind the pin that is there already. -#}
-{%- macro pins(may_pin) -%}
+{#- The pinned keys and their positions: as the rule says, or behind a pin that is there already. -#}
+{%- macro pinned_positions(may_pin) -%}
     {% if rules(rule="pin") %}
         (
             select
@@ -270,7 +268,9 @@
                         (
                             select
                                 arrayJoin(
-                                    arrayZip({{ of_items("item_id", "pin") }}, {{ of_items("value", "pin") }})
+                                    arrayZip(
+                                        {{ item_rules("item_id", "pin") }}, {{ item_rules("value", "pin") }}
+                                    )
                                 ) as pin,
                                 cityHash64(tupleElement(pin, 1)) as pinned_key,
                                 assumeNotNull(tupleElement(pin, 2)) as wish

@@ -1,5 +1,5 @@
 {%- from 'catalogue.sql' import within -%}
-{#- Events by the hour: everywhere, or at one place and those within it. -#}
+{#- Event counts by hour: of the whole shop, or of one place (properties.place) and those within it. -#}
 {%- macro hours_at(place="") -%}
     {% if place %}
         (

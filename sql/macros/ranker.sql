@@ -1,12 +1,16 @@
-{#- How items are ranked by what was learnt (`alsobought learn ranker`): the candidates of an item with their features, and the
-    score. Learning and answering take both from here, so that what was learnt of is what is asked with. -#}
-{#- For each of the items `keys` the 300 candidates that go with it most, with their features, as they were at the time
-    `as_of`: of each table the months or days that began before it. What sells most is a candidate of every item. `of` is
-    the database and its dot, in front of every table; `pairs` has the rows of co_baskets. -#}
+{%- from 'constants.sql' import half_life_days, max_pairs, weight_unit -%}
+{%- from 'totals.sql' import is_item -%}
+{#- The learned ranking of `alsobought learn ranker`: candidates with their features, and the score. Learning and serving take
+    both from this file, so that a model is asked with the features it was trained on. -#}
+{#- Weight of the formula's popularity: as 30 more orders of average size, spread over items as all orders are. -#}
+{%- set popularity_weight = 8 -%}
+{#- For each of the items `keys` its 300 strongest candidates with their features, as of the time `as_of`: from the months or days
+    of each table that began before it. Best sellers are candidates of every item. `of` is the database and a dot, in front of
+    every table; `pairs` has the rows of co_baskets. -#}
 {%- macro pair_features(keys, as_of, of="", pairs="co_baskets") -%}
     with
         toDate(subtractSeconds({{ as_of }}, 1)) as last_day,
-        {# item_key 0 stands for all items: it has the most orders. #}
+        {# The row of all items has the most orders. #}
         sold as (
             select
                 item_key as sold_key,
@@ -17,14 +21,14 @@
             where day > last_day - 28 and day <= last_day and event_type = 'purchase'
             group by sold_key
         ),
-        {# Pairs and what sells are added up together, which is cheaper than to join them. #}
+        {# UNION ALL and GROUP BY of pairs and best sellers is cheaper than a join. #}
         counted as (
             select
                 item_key,
                 other_item_key,
                 sum(together) as times,
-                sum(weight) / 1e6 as weighed,
-                sum(weight * exp2((bucket - last_day) / 180)) / 1e6 as decayed,
+                sum(weight) / {{ weight_unit }} as weighed,
+                sum(weight * exp2((bucket - last_day) / {{ half_life_days }})) / {{ weight_unit }} as decayed,
                 sumIf(together, bucket >= addMonths(toStartOfMonth(last_day), -1)) as lately,
                 sum(share) as popularity,
                 sum(share_of_week) as popularity_of_week,
@@ -42,7 +46,7 @@
                     from {{ pairs }}
                     where item_key in {{ keys }} and month <= last_day
                     union all
-                    select one.asked_key, sold_key, last_day, toInt64(0), toInt64(0), share, share_of_week
+                    select asked.asked_key, sold_key, last_day, toInt64(0), toInt64(0), share, share_of_week
                     from sold
                     cross join
                         (
@@ -50,13 +54,13 @@
                             where false
                             union all
                             {{ keys }}
-                        ) as one
-                    where sold_key != 0 and sold_key != one.asked_key
+                        ) as asked
+                    where {{ is_item("sold_key") }} and sold_key != asked.asked_key
                 )
             group by item_key, other_item_key
-            {# The formula: baskets that are recent and small, as if 30 more of average size were as all are now. #}
-            order by decayed + 8 * popularity desc, other_item_key
-            limit 300 by item_key
+            {# The formula: recent and small baskets, smoothed by what sells now. #}
+            order by decayed + {{ popularity_weight }} * popularity desc, other_item_key
+            limit {{ max_pairs }} by item_key
         ),
         compared as (
             select
@@ -84,7 +88,9 @@
         times,
         decayed,
 
-        ln((decayed + 8 * popularity + 1e-4) / (all_decayed + 8)) as together,
+        ln(
+            (decayed + {{ popularity_weight }} * popularity + 1e-4) / (all_decayed + {{ popularity_weight }})
+        ) as together,
         ln(popularity + 3e-5) as popular,
         ln(1 + times) as baskets,
         ln((times + 0.5) / (all_times * popularity / all_popularity + 0.5)) as lift,
@@ -101,8 +107,8 @@
     from compared
     where all_times > 0
 {%- endmacro -%}
-{#- The rows of co_baskets for the items `keys` as they were at the time `as_of`, counted again from the events before it: its
-    months are too coarse to go back to a day. An order is of the month of its first line. -#}
+{#- The rows of co_baskets for the items `keys` as of the time `as_of`, recounted from the events before it, since the months of
+    the table cannot be cut at a day. An order belongs to the month of its first line. -#}
 {%- macro pairs_before(keys, as_of, of) -%}
     (
         with
@@ -127,7 +133,7 @@
         where item_key != other_item_key
     )
 {%- endmacro -%}
-{#- The features in the order that ranker_weights calls `place`, as an array. -#}
+{#- The features as an array, in the order that ranker_weights numbers as `place`. -#}
 {%- macro pair_values() -%}
     [
         together,
@@ -144,8 +150,8 @@
         same_category
     ]
 {%- endmacro -%}
-{#- What was learnt, as one value: for each feature its rows of (bucket, up_to, weight), the slope first. -#}
-{%- macro learnt(model, of="") -%}
+{#- The learned weights as one value: for each feature its rows of (bucket, up_to, weight), the slope first. -#}
+{%- macro learned_weights(model, of="") -%}
     (
         select groupArray(rows)
         from
@@ -158,17 +164,17 @@
             )
     )
 {%- endmacro -%}
-{#- The score: of each feature its slope times its value, and the weight of the bucket that the value lies in. Where nothing
-    was learnt, the first feature alone. rows: what `learnt` gave; features: their values as an array, in the order of `place`. -#}
-{%- macro learnt_score(rows, features) -%}
+{#- The learned score: the sum over all features of slope * value and the weight of the value's bucket. Without learned weights
+    the first feature alone. rows: the value of `learned_weights`; features: an array, in the order of `place`. -#}
+{%- macro learned_score(rows, features) -%}
     arraySum(
         arrayMap(
-            (value, place) -> if(
+            (value, feature) -> if(
                 empty({{ rows }}),
-                if(place = 1, value, 0.),
-                tupleElement({{ rows }} [place][1], 3) * value + tupleElement(
-                    {{ rows }} [place][
-                        2 + arrayCount(one -> tupleElement(one, 2) < value, {{ rows }} [place])
+                if(feature = 1, value, 0.),
+                tupleElement({{ rows }} [feature][1], 3) * value + tupleElement(
+                    {{ rows }} [feature][
+                        2 + arrayCount(one -> tupleElement(one, 2) < value, {{ rows }} [feature])
                     ],
                     3
                 )

@@ -1,27 +1,27 @@
-{#- The ways into a category, from the top: Kitchen/Tea has [Kitchen, Kitchen/Tea]; an item without one has none. -#}
-{%- macro ways_into(category) -%}
+{#- The paths of a category and of those above it: Kitchen/Tea has [Kitchen, Kitchen/Tea]; no category has none. -#}
+{%- macro category_paths(category) -%}
     arrayFilter(
-        way -> way != '',
+        path -> path != '',
         arrayMap(
             nth -> arrayStringConcat(arraySlice(splitByChar('/', {{ category }}), 1, nth), '/'),
             arrayEnumerate(splitByChar('/', {{ category }}))
         )
     )
 {%- endmacro -%}
-{#- How alike each two of some items are, a matrix, by the ways into their categories: 1 in the same category, else the share
-    of the longer way that they have in common; items without a category are alike to none. -#}
-{%- macro similarities(ways) -%}
+{#- The similarity of each two items by their category paths, a matrix: 1 in the same category, else the part of the longer
+    path that both share; 0 without a category. -#}
+{%- macro category_similarities(paths) -%}
     arrayMap(
         one -> arrayMap(
-            other -> length(arrayIntersect(one, other)) / greatest(1, length(one), length(other)), {{ ways }}
+            other -> length(arrayIntersect(one, other)) / greatest(1, length(one), length(other)), {{ paths }}
         ),
-        {{ ways }}
+        {{ paths }}
     )
 {%- endmacro -%}
-{#- Maximal marginal relevance (Carbonell and Goldstein 1998): the places of the items, from 1, in the order in which they are
-    chosen; each time the greatest (1 - diversity) * relevance - diversity * the greatest similarity to a chosen one, the
-    earlier of equals. Not more than `per_category` of a category among `window` in a row, while there are others.
-    relevance: an array, 0 to 1; similarity: a matrix; most: how many are chosen. -#}
+{#- Maximal marginal relevance (Carbonell and Goldstein 1998): the indexes of the items, from 1, in the order of choice. Each
+    step takes the greatest (1 - diversity) * relevance - diversity * (greatest similarity to a chosen item), the earlier of
+    equals, and at most `per_category` of one category among any `window` neighbours while there are others.
+    relevance: an array of values from 0 to 1; similarity: a matrix; most: how many to choose. -#}
 {%- macro mmr(relevance, similarity, diversity, most, categories="", per_category="", window="") -%}
     tupleElement(
         arrayFold(
@@ -68,12 +68,11 @@
         1
     )
 {%- endmacro -%}
-{#- Exploring: (place in the list of candidates, propensity) for each slot. Slot s shows candidate s with 1 - explore, else one
-    of those s + slots, s + 2 * slots …, each as likely as the other: no candidate has two slots, so that a slot's propensity,
-    how likely this item was in this slot, is exact: 1 - explore, or explore / how many others there are; 1 where there are none.
-    
-    The dice are a hash of seed, person, list and hour. -#}
-{%- macro explored(candidates, slots, explore, seed, person, list) -%}
+{#- Exploration: (rank of the candidate, propensity) for each slot. Slot s shows candidate s with probability 1 - explore, else
+    one of the candidates s + slots, s + 2 * slots … with equal probability. No candidate belongs to two slots, so the
+    propensity of an item in its slot is exact: 1 - explore, or explore / (number of alternatives); 1 without alternatives.
+    The dice are a hash of seed, user, list and hour. -#}
+{%- macro explored(candidates, slots, explore, seed, user_id, list) -%}
     arrayMap(
         slot -> arrayMap(
             (others, turn) -> (
@@ -84,13 +83,13 @@
             [
                 if(
                     cityHash64(
-                        'whether', slot, {{ seed }}, {{ person }}, {{ list }}, toStartOfHour({{ now }})
+                        'whether', slot, {{ seed }}, {{ user_id }}, {{ list }}, toStartOfHour({{ now }})
                     )
                     % 1000000
                     < {{ explore }} * 1000000
                     and {{ candidates }} >= slot + {{ slots }},
                     1 + cityHash64(
-                        'which', slot, {{ seed }}, {{ person }}, {{ list }}, toStartOfHour({{ now }})
+                        'which', slot, {{ seed }}, {{ user_id }}, {{ list }}, toStartOfHour({{ now }})
                     )
                     % greatest(1, intDiv({{ candidates }} - slot, {{ slots }})),
                     0
@@ -100,8 +99,8 @@
         range(1, least({{ slots }}, {{ candidates }}) + 1)
     )
 {%- endmacro -%}
-{#- The upper confidence bound UCB1 (Auer et al. 2002): mean + alpha * sqrt(2 ln(total) / n), for a mean of n out of total
-    trials; what was never tried comes first. -#}
+{#- The upper confidence bound UCB1 (Auer et al. 2002): mean + alpha * sqrt(2 ln(total) / n) for a mean of n out of total
+    trials. What was never tried comes first. -#}
 {%- macro ucb1(mean, n, total, alpha=1) -%}
     if(
         {{ n }} > 0,

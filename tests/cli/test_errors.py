@@ -43,7 +43,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     events, name = write(tmp_path / "e.ndjson", VIEW), "a b#c%20d-é 100%"
     run = running(tmp_path / name)
     assert run("load", "events", events).status == 0
-    assert "1 known already" in run("load", "events", events).out
+    assert "1 duplicates" in run("load", "events", events).out
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["e.ndjson", name])
 
 
@@ -122,14 +122,14 @@ def test_a_full_disk_is_one_sentence_and_loading_again_stores_each_event_once(li
             text = os.urandom(3_000).hex()
             file.write(json.dumps(VIEW | {"item_id": f"i{number % 50}", "properties": {"text": text}}) + "\n")
     ran = little_room("load", "events", big)
-    assert_error(ran, "the warehouse refused a batch: ", "load the same again")
+    assert_error(ran, "the warehouse rejected a batch: ", "load the same again")
     assert "not enough space" in ran.err
 
     shutil.copytree(tmp_path / "disk" / "data", tmp_path / "moved", symlinks=True)
     roomy = running(tmp_path / "moved", ALSOBOUGHT_BATCH_ROWS="700")
     assert roomy("check").status == 0
     ran = roomy("load", "events", big)
-    found = re.search(r": ([\d,]+) events stored, ([\d,]+) known already, 0 refused$", ran.out, re.MULTILINE)
+    found = re.search(r": ([\d,]+) events stored, ([\d,]+) duplicates, 0 rejected$", ran.out, re.MULTILINE)
     assert found
     fresh, known = (int(number.replace(",", "")) for number in found.groups())
     assert fresh + known == 4_000

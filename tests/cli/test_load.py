@@ -1,4 +1,4 @@
-"""`alsobought load` in a process of its own: what is stored, what is refused, what is said."""
+"""`alsobought load` in a process of its own: stored rows, rejected rows, output and errors."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def run(run_migrated: Run) -> Run:
 
 
 @pytest.fixture
-def first(tmp_path: Path) -> Run:
-    """Commands on a folder that is not there yet."""
+def run_new(tmp_path: Path) -> Run:
+    """Commands on a folder that does not exist yet."""
     return running(tmp_path / "data")
 
 
-def test_bad_lines_are_told_with_their_number_and_the_good_ones_are_stored_once(run: Run, tmp_path: Path) -> None:
+def test_rejected_lines_are_printed_with_their_number_and_the_others_are_stored_once(run: Run, tmp_path: Path) -> None:
     lines = [VIEW, "", "nonsense", VIEW | {"event_type": "buy"}, VIEW | {"item_id": "mug"}, VIEW | {"quantity": -1}]
     file = write(tmp_path / "e.ndjson", *lines)
     ran = run("load", "events", file)
@@ -37,31 +37,33 @@ def test_bad_lines_are_told_with_their_number_and_the_good_ones_are_stored_once(
     assert "'buy' is not one of" in faults[1]
     assert "quantity: expected" in faults[2]
     assert "Traceback" not in ran.err
-    assert ran.out == f"{file}: 2 events stored, 0 known already, 3 refused\n"
-    assert run("load", "events", file).out == f"{file}: 0 events stored, 2 known already, 3 refused\n"
+    assert ran.out == f"{file}: 2 events stored, 0 duplicates, 3 rejected\n"
+    assert run("load", "events", file).out == f"{file}: 0 events stored, 2 duplicates, 3 rejected\n"
     rows = json.loads(run("pipe", "run", "recently_viewed", "user_id=u").out)
     assert [row["item_id"] for row in rows] == ["mug", "tea"]
 
 
-def test_good_files_are_loaded_and_show_in_answers(run: Run, tmp_path: Path) -> None:
+def test_loaded_files_appear_in_answers(run: Run, tmp_path: Path) -> None:
     items = write(tmp_path / "items.ndjson", {"item_id": "tea", "title": "Green [tea]", "category": "Kitchen"})
-    one, other = write(tmp_path / "1.ndjson", VIEW), write(tmp_path / "2.ndjson", VIEW | {"user_id": "v"})
-    assert run("load", "items", items).out == f"{items}: 1 items stored, 0 known already, 0 refused\n"
-    ran = run("load", "events", one, other)
-    assert (ran.status, ran.out.count(": 1 events stored, 0 known already, 0 refused")) == (0, 2)
+    file, second = write(tmp_path / "1.ndjson", VIEW), write(tmp_path / "2.ndjson", VIEW | {"user_id": "v"})
+    assert run("load", "items", items).out == f"{items}: 1 items stored, 0 duplicates, 0 rejected\n"
+    ran = run("load", "events", file, second)
+    assert (ran.status, ran.out.count(": 1 events stored, 0 duplicates, 0 rejected")) == (0, 2)
     (row,) = json.loads(run("pipe", "run", "recently_viewed", "user_id=v").out)
     assert (row["title"], row["category"]) == ("Green [tea]", "Kitchen")
 
 
-def test_a_file_that_cannot_be_read_is_told_and_nothing_is_loaded(first: Run, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error_and_nothing_is_loaded(run_new: Run, tmp_path: Path) -> None:
     good = write(tmp_path / "good.ndjson", VIEW)
     assert_error(
-        first("load", "events", good, tmp_path / "missing.ndjson"), "missing.ndjson cannot be read: no such file"
+        run_new("load", "events", good, tmp_path / "missing.ndjson"), "missing.ndjson cannot be read: no such file"
     )
-    assert_error(first("load", "events", good, tmp_path), "cannot be read: is a directory")
+    assert_error(run_new("load", "events", good, tmp_path), "cannot be read: is a directory")
     secret = write(tmp_path / "secret.ndjson", VIEW)
     secret.chmod(0)
-    assert_error(first.unprivileged("load", "events", good, secret), "secret.ndjson cannot be read: permission denied")
+    assert_error(
+        run_new.unprivileged("load", "events", good, secret), "secret.ndjson cannot be read: permission denied"
+    )
     assert not (tmp_path / "data").exists()
 
 
@@ -108,23 +110,23 @@ def test_columns_are_mapped_set_dropped_and_kept(run: Run, tmp_path: Path) -> No
         (("--source", "x"), ["--source names standard input"]),
     ],
 )
-def test_flags_that_do_not_fit_the_file_are_one_sentence_and_nothing_is_stored(
-    first: Run, tmp_path: Path, flags: tuple[str, ...], parts: list[str]
+def test_flags_that_do_not_fit_the_file_are_an_error_and_nothing_is_stored(
+    run_new: Run, tmp_path: Path, flags: tuple[str, ...], parts: list[str]
 ) -> None:
     file = tmp_path / "orders.csv"
     file.write_text(CUSTOMERS)
-    assert_error(first("load", "events", file, *flags), *parts)
+    assert_error(run_new("load", "events", file, *flags), *parts)
     assert sorted(tmp_path.iterdir()) == [file]
 
 
-def test_objects_with_foreign_fields_are_told_once_with_the_nearest_name(run: Run, tmp_path: Path) -> None:
+def test_unknown_fields_of_objects_are_one_error_with_the_nearest_name(run: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "e.ndjson", *({**VIEW, "qty": 2} for _ in range(50)))
     assert_error(run("load", "events", file), "'qty' is not a field", "--map quantity=qty", "--keep-rest")
     assert run("load", "events", file, "--map", "quantity=qty").status == 0
     assert events(run, "distinct quantity") == [[2]]
 
 
-def test_refused_rows_are_kept_as_they_were_and_counted_by_kind(run: Run, tmp_path: Path) -> None:
+def test_rejected_rows_are_written_unchanged_and_counted_by_kind(run: Run, tmp_path: Path) -> None:
     bad = [VIEW | {"quantity": -number} for number in range(1, 31)]
     file = write(tmp_path / "e.ndjson", "nonsense [1]", *bad, *(VIEW for _ in range(40)))
     ran = run("load", "events", file)
@@ -139,81 +141,83 @@ def test_refused_rows_are_kept_as_they_were_and_counted_by_kind(run: Run, tmp_pa
     assert all(line.keys() == {"row", "problem", "given"} for line in lines)
 
 
-def test_refused_rows_go_to_the_file_that_is_named_unless_it_is_another_s(run: Run, tmp_path: Path) -> None:
+def test_rejected_rows_go_to_the_named_file_unless_it_has_something_else(run: Run, tmp_path: Path) -> None:
     file, precious = write(tmp_path / "e.ndjson", VIEW, "nonsense"), write(tmp_path / "precious", VIEW)
-    assert_error(run("load", "events", file, "--rejected", precious), "precious is there and holds no refused rows")
+    assert_error(run("load", "events", file, "--rejected", precious), "precious exists and has no rejected rows in it")
     assert json.loads(precious.read_text()) == VIEW
-    assert run("load", "events", file, "--rejected", tmp_path / "refused").status == 1
-    assert json.loads((tmp_path / "refused").read_text())["row"] == 2
+    assert run("load", "events", file, "--rejected", tmp_path / "rejected").status == 1
+    assert json.loads((tmp_path / "rejected").read_text())["row"] == 2
     assert_error(run("load", "events", file, precious, "--rejected", "r"), "--rejected is for one file")
 
 
-def test_nothing_is_created_where_nothing_is_refused(first: Run, tmp_path: Path) -> None:
-    assert first("load", "events", write(tmp_path / "e.ndjson", VIEW)).status == 0
+def test_without_rejected_rows_no_file_is_created(run_new: Run, tmp_path: Path) -> None:
+    assert run_new("load", "events", write(tmp_path / "e.ndjson", VIEW)).status == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "e.ndjson"]
 
 
-def test_a_wrong_mapping_is_told_before_anything_is_stored_and_force_goes_on(first: Run, tmp_path: Path) -> None:
+def test_a_wrong_mapping_is_an_error_before_anything_is_stored_unless_forced(run_new: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "e.ndjson", *(VIEW if n % 3 == 0 else VIEW | {"event_type": "buy"} for n in range(3000)))
     assert_error(
-        first("load", "events", file), "666 of the first 1000 rows", "'buy' is not one of", "wrong mapping", "--force"
+        run_new("load", "events", file),
+        "666 of the first 1000 rows",
+        "'buy' is not one of",
+        "mapping is probably wrong",
+        "--force",
     )
     assert sorted(tmp_path.iterdir()) == [file]
-    ran = first("load", "events", file, "--force")
-    assert (ran.status, ran.out) == (1, f"{file}: 1,000 events stored, 0 known already, 2,000 refused\n")
+    ran = run_new("load", "events", file, "--force")
+    assert (ran.status, ran.out) == (1, f"{file}: 1,000 events stored, 0 duplicates, 2,000 rejected\n")
 
 
-def test_a_dry_run_says_what_would_be_and_stores_nothing(first: Run, tmp_path: Path) -> None:
+def test_a_dry_run_counts_rows_and_stores_nothing(run_new: Run, tmp_path: Path) -> None:
     good, bad = write(tmp_path / "good.ndjson", VIEW), write(tmp_path / "bad.ndjson", VIEW, "nonsense")
-    ran = first("load", "events", good, "--dry-run")
-    assert (ran.status, ran.out) == (0, f"{good}: 1 events would be stored, 0 would be refused\n")
-    ran = first("load", "events", good, bad, "--dry-run")
+    ran = run_new("load", "events", good, "--dry-run")
+    assert (ran.status, ran.out) == (0, f"{good}: 1 events would be stored, 0 would be rejected\n")
+    ran = run_new("load", "events", good, bad, "--dry-run")
     assert ran.status == 1
-    assert ran.out.endswith(f"{bad}: 1 events would be stored, 1 would be refused\n")
+    assert ran.out.endswith(f"{bad}: 1 events would be stored, 1 would be rejected\n")
     assert f"{bad}:2: not JSON" in ran.err
     assert sorted(tmp_path.iterdir()) == [bad, good]
 
 
-def test_what_a_loaded_file_refused_is_stored_once_it_is_read_in_another_way(run: Run, tmp_path: Path) -> None:
+def test_rejected_rows_of_a_loaded_file_are_stored_once_they_are_accepted(run: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "e.ndjson", VIEW, VIEW | {"event_type": "rent"}, VIEW | {"event_type": "lend"}, VIEW)
-    assert run("load", "events", file).out.endswith(": 2 events stored, 0 known already, 2 refused\n")
+    assert run("load", "events", file).out.endswith(": 2 events stored, 0 duplicates, 2 rejected\n")
     ran = run("load", "events", file, ALSOBOUGHT_EVENT_TYPES="rent")
-    assert ran.out.endswith(": 1 events stored, 2 known already, 1 refused\n")
+    assert ran.out.endswith(": 1 events stored, 2 duplicates, 1 rejected\n")
     assert len((tmp_path / "e.ndjson.rejected.ndjson").read_text().splitlines()) == 1
     ran = run("load", "events", file, ALSOBOUGHT_EVENT_TYPES="rent,lend")
-    assert (ran.status, ran.out.endswith(": 1 events stored, 3 known already, 0 refused\n")) == (0, True)
+    assert (ran.status, ran.out.endswith(": 1 events stored, 3 duplicates, 0 rejected\n")) == (0, True)
     assert not (tmp_path / "e.ndjson.rejected.ndjson").exists()
 
 
 @pytest.mark.thorough
-def test_a_file_is_the_same_file_gzipped(run: Run, tmp_path: Path) -> None:
+def test_a_gzipped_file_is_the_same_file(run: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "e.ndjson", VIEW, VIEW)
     (tmp_path / "e.ndjson.gz").write_bytes(gzip.compress(file.read_bytes()))
     assert "2 events stored" in run("load", "events", file).out
     ran = run("load", "events", tmp_path / "e.ndjson.gz")
-    assert (ran.status, ran.out.endswith("0 events stored, 2 known already, 0 refused\n")) == (0, True)
+    assert (ran.status, ran.out.endswith("0 events stored, 2 duplicates, 0 rejected\n")) == (0, True)
 
 
 @pytest.mark.thorough
-def test_standard_input_is_loaded_and_without_a_name_each_time_anew(run: Run) -> None:
+def test_standard_input_without_a_source_is_loaded_anew_each_time(run: Run) -> None:
     text = json.dumps(VIEW) + "\n" + json.dumps(VIEW | {"event_id": "one"}) + "\n"
     assert (
-        run.with_input(text, "load", "events", "-").out
-        == "standard input: 2 events stored, 0 known already, 0 refused\n"
+        run.with_input(text, "load", "events", "-").out == "standard input: 2 events stored, 0 duplicates, 0 rejected\n"
     )
     assert (
-        run.with_input(text, "load", "events", "-").out
-        == "standard input: 1 events stored, 1 known already, 0 refused\n"
+        run.with_input(text, "load", "events", "-").out == "standard input: 1 events stored, 1 duplicates, 0 rejected\n"
     )
     ran = run.with_input(
         CUSTOMERS, "load", "events", "-", "--format", "csv", "--source", "log", "--drop", "colour", *FLAGS
     )
-    assert ran.out == "standard input: 2 events stored, 0 known already, 0 refused\n"
+    assert ran.out == "standard input: 2 events stored, 0 duplicates, 0 rejected\n"
     more = CUSTOMERS + "19,tea,2026-01-03,\n"
     ran = run.with_input(more, "load", "events", "-", "--format", "csv", "--source", "log", "--drop", "colour", *FLAGS)
-    assert ran.out == "standard input: 1 events stored, 2 known already, 0 refused\n"
+    assert ran.out == "standard input: 1 events stored, 2 duplicates, 0 rejected\n"
     assert_error(
-        run.with_input(CUSTOMERS, "load", "events", "-"), "the format of standard input cannot be told", "--format"
+        run.with_input(CUSTOMERS, "load", "events", "-"), "the format of standard input is unknown", "--format"
     )
 
 
@@ -222,7 +226,7 @@ def test_items_come_from_csv_and_an_older_catalogue_replaces_a_newer_one(run: Ru
     old.write_text("item_id,title,price,available,colour\ntea,Green tea,2.50,yes,green\n")
     new.write_text("item_id,title,price,available,colour\ntea,Black tea,2.50,no,\n")
     for file in (old, new, old):
-        assert run("load", "items", file, "--keep-rest").out == f"{file}: 1 items stored, 0 known already, 0 refused\n"
+        assert run("load", "items", file, "--keep-rest").out == f"{file}: 1 items stored, 0 duplicates, 0 rejected\n"
     text = """
         from alsobought.settings import from_environment
         from alsobought.storage.clickhouse import open_warehouse

@@ -68,7 +68,7 @@ def test_the_plan_of_a_new_view_says_what_it_will_not_count(run: Run, home: Path
     ran = run("migrate", "new", "item_days", "--view")
     table, view, check = (Path(line) for line in ran.out.splitlines())
     assert check == home / "sql" / "checks" / "item_days.sql"
-    assert_error(run("migrate", "up"), f"{table.stem} is not written yet", "-- …")
+    assert_error(run("migrate", "up"), f"{table.stem} has no reason yet", "-- …")
     table.write_text(table.read_text().replace("-- …", "-- Events of items by day."))
     ran = run("migrate", "plan")
     note = "item_days_mv counts from now on only: 2 events are older; `alsobought rebuild item_days` counts them, in about 1 s"
@@ -111,7 +111,7 @@ def test_a_file_that_is_missing_or_no_migration_stops_everything(
     run: Run, home: Path, last: Path, tmp_path: Path
 ) -> None:
     (home / "migrations" / f"{NAMES[2]}.sql").rename(tmp_path / "kept.sql")
-    assert_error(run("migrate", "up"), f"{NAMES[3]} is there, and no file has the number 0003", "git checkout")
+    assert_error(run("migrate", "up"), f"{NAMES[3]} exists, but no file has the number 0003", "git checkout")
     shutil.move(tmp_path / "kept.sql", home / "migrations" / f"{NAMES[2]}.sql")
     last.write_text("-- Fill it.\ninsert into {{ database }}.items select * from {{ database }}.items\n")
     assert_error(
@@ -141,14 +141,14 @@ def test_the_schema_is_written_and_checked(run: Run, home: Path, last: Path) -> 
     extra = home / "migrations" / f"{len(NAMES) + 1:04}_extra.sql"
     extra.write_text(EXTRA)
     ran = run("migrate", "schema", "--check")
-    assert (ran.status, ran.out) == (1, "sql/schema/extra.sql is not what the migrations make\n")
+    assert (ran.status, ran.out) == (1, "sql/schema/extra.sql differs from the migrations\n")
     assert_error(ran, "1 files of sql/schema/ are out of date", "Run `alsobought migrate schema`")
     assert run("migrate", "schema").out == "sql/schema/extra.sql\n"
     assert (
         (home / "sql" / "schema" / "extra.sql").read_text().endswith("ORDER BY x\nSETTINGS index_granularity = 8192\n")
     )
     ran = run("migrate", "schema", "--check")
-    assert (ran.status, ran.out) == (0, "sql/schema/ is what the migrations make.\n")
+    assert (ran.status, ran.out) == (0, "sql/schema/ is up to date.\n")
 
 
 def test_a_plan_for_a_cluster_names_it_everywhere(run: Run, home: Path) -> None:

@@ -206,7 +206,7 @@ def test_a_bar_appears_only_after_a_delay(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_workflow_of_the_guide_uses_existing_options() -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "replay.md").read_text(), re.S)
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "how-to" / "replay-a-change.md").read_text(), re.S)
     (job,) = yaml.safe_load(block)["jobs"].values()
     script = "\n".join(step.get("run", "") for step in job["steps"])
     command = main.commands["pipe"].commands["diff"]  # type: ignore[attr-defined]

@@ -26,10 +26,10 @@ pytestmark = pytest.mark.embedded  # the author's warehouse is embedded
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one pipe, its fallbacks and their macros; tests add files."""
+    """A project with one pipe, the pipes that it names, and their macros; tests add files."""
     home = tmp_path_factory.mktemp("author") / "home"
     project_folder(home, "sql", "migrations")
-    pipes = ("also_bought", "trending", "popular", "all_items")
+    pipes = ("also_bought", "also_bought_by_score", "trending", "popular", "all_items")
     for file in (*(f"pipes/{name}.sql" for name in pipes), "tests/pipes/trending.yaml"):
         (home / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / file, home / file)
@@ -121,7 +121,10 @@ def test_a_pipe_is_shown_with_its_lineage(author: Callable[..., CompletedRun]) -
     shown = author("pipe", "show", "also_bought").out
     for line in (
         r"^also_bought +version [0-9a-f]{12}$",
-        r"^ +limit +UInt16 += 10 \(1\.\.100\) +how many for each",
+        r"^ +limit +UInt16 += 10 \(1\.\.100\) +number of rows for each",
+        r"^ +brand +Array\(String\) +optional +only these brands",
+        r"^ +leave_out +deprecated since 2026-11-29: use exclude_history",
+        r"^ +score +deprecated since 2026-11-29: use the pipe also_bought_by_score",
         r"^ +item_id +Array\(String\) +required +the product",
         r"^ +baskets +Int64 +co_baskets\.baskets",
         r"^ +co_baskets +baskets, item_key, month, other_item_key, weight",

@@ -7,13 +7,13 @@ from alsobought_client import Client
 from alsobought_client.api.intake import post_events
 from alsobought_client.api.pipes import also_bought, post_also_bought
 from alsobought_client.models import (
+    Accepted,
     AlsoBoughtAnswer,
-    AlsoBoughtQuestion,
+    AlsoBoughtParameters,
     AlsoBoughtRow,
     Error,
     Event,
     EventEventType,
-    Taken,
 )
 
 shop = Client(base_url=sys.argv[1])
@@ -23,8 +23,8 @@ def buy(order: str, item: str) -> Event:
     return Event(event_type=EventEventType.PURCHASE, user_id="typed", order_id=order, item_id=item)
 
 
-taken = post_events.sync(client=shop, body=[buy("p1", "tea"), buy("p1", "mug")], wait=True)
-assert isinstance(taken, Taken)
+accepted = post_events.sync(client=shop, body=[buy("p1", "tea"), buy("p1", "mug")], wait=True)
+assert isinstance(accepted, Accepted)
 
 got = also_bought.sync_detailed(client=shop, item_id=["tea"], limit=5)
 assert isinstance(got.parsed, AlsoBoughtAnswer)
@@ -34,7 +34,7 @@ partners: list[str] = [row.other_item_id for row in rows]
 etag = got.headers["etag"]
 again = also_bought.sync_detailed(client=shop, item_id=["tea"], limit=5, if_none_match=etag)
 
-posted = post_also_bought.sync(client=shop, body=AlsoBoughtQuestion(item_id="tea", category=None))
+posted = post_also_bought.sync(client=shop, body=AlsoBoughtParameters(item_id="tea", category=None))
 assert isinstance(posted, AlsoBoughtAnswer)
 
 wrong = also_bought.sync(client=shop, item_id=["tea"], limit=1000)
@@ -51,7 +51,7 @@ def refused() -> None:
 print(
     json.dumps(
         {
-            "accepted": taken.accepted,
+            "accepted": accepted.accepted,
             "partners": partners,
             "meta": len(got.parsed.meta),
             "unchanged": again.status_code,

@@ -8,11 +8,11 @@ const shop = createClient<paths, "application/json">({ baseUrl: process.argv[2]!
 
 const buy = (order_id: string, item_id: string) =>
     ({ event_type: "purchase", user_id: "typed", order_id, item_id }) as const;
-const taken = await shop.POST("/events", {
+const accepted = await shop.POST("/events", {
     params: { query: { wait: true } },
     body: [buy("t1", "tea"), buy("t1", "mug")],
 });
-if (!taken.data) throw new Error(taken.error.error.message);
+if (!accepted.data) throw new Error(accepted.error.error.message);
 
 const got = await shop.GET("/pipes/also_bought", { params: { query: { item_id: ["tea"], limit: 5 } } });
 if (got.error) throw new Error(got.error.error.message);
@@ -28,7 +28,7 @@ const posted = await shop.POST("/pipes/also_bought", { body: { item_id: "tea", c
 const wrong = await shop.GET("/pipes/also_bought", { params: { query: { item_id: ["tea"], limit: 1000 } } });
 const fault: components["schemas"]["Fault"] | undefined = wrong.error?.error;
 
-// What the types must refuse; the compiler complains if it is taken.
+// What the types must refuse; the compiler complains if it is accepted.
 export const refused = [
     // @ts-expect-error: a parameter is missing
     () => shop.GET("/pipes/also_bought", { params: { query: { limit: 5 } } }),
@@ -41,7 +41,7 @@ export const refused = [
 ];
 
 console.log(JSON.stringify({
-    accepted: taken.data.accepted,
+    accepted: accepted.data.accepted,
     partners,
     meta: got.data.meta.length,
     unchanged: again.response.status,

@@ -1,4 +1,4 @@
-"""`alsobought check`: what is wrong is found and told, and nothing else is, whatever the shop does meanwhile."""
+"""`alsobought check` reports every wrong row and no other, whatever the service does meanwhile."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.support.project import ROOT
 CHECKS = ROOT / "sql" / "checks"
 START = datetime(2025, 11, 30, 22, 30, tzinfo=UTC)
 KINDS = ["purchase", "purchase", "view", "view", "like"]
-# Tables whose rows are not sums: a row more is one that no event made, and values of one that exists are merged.
+# A row for each table that no event made.
 EXTRA = {
     "user_items": "'ghost', 'i1', 'view', 1, 1, 1, now64(3), now64(3)",
     "item_users": "1, 'ghost', 'view', '', 1, now64(3)",
@@ -84,7 +84,7 @@ def store(shop: Service, events: list[Event]) -> None:
 
 @contextmanager
 def beside(shop: Service) -> Iterator[Warehouse]:
-    """The warehouse by other connections than the writer's."""
+    """The warehouse through connections other than the writer's."""
     other = shop.warehouse.another()
     try:
         yield other
@@ -97,13 +97,13 @@ def checked(shop: Service, slots: Slots = Slots(), **given: Any) -> Checked:  # 
         return check(warehouse, shop.do, CHECKS, slots, **given)
 
 
-def found(shop: Service, slots: Slots = Slots(), **given: Any) -> dict[str, Comparison]:  # noqa: B008
-    """What is wrong, by table."""
+def wrong_tables(shop: Service, slots: Slots = Slots(), **given: Any) -> dict[str, Comparison]:  # noqa: B008
+    """{table: its comparison} where rows are wrong."""
     return {one.table: one for one in checked(shop, slots, **given).tables if one.wrong}
 
 
 def databases(shop: Service) -> list[str]:
-    """The scratch databases of this shop."""
+    """The scratch databases of this service."""
     sql = "select name from system.databases where startsWith(name, {name:String})"
     return [row[0] for row in shop.warehouse.trusted_rows(sql, {"name": f"{shop.settings.database}_"}).data]
 
@@ -116,10 +116,10 @@ def tables_of(shop: Service) -> dict[str, CountTable]:
     return {table.name: table for table in count_tables(shop.warehouse)}
 
 
-# What is found
+# Detection
 
 
-def test_every_count_table_has_its_check_and_a_right_one_is_not_wrong(shop: Service) -> None:
+def test_every_count_table_has_a_check_that_passes(shop: Service) -> None:
     store(shop, happened(200))
     all_of_it = checked(shop)
     assert {one.table for one in all_of_it.tables} == set(EXTRA) == {path.stem for path in CHECKS.glob("*.sql")}
@@ -128,12 +128,12 @@ def test_every_count_table_has_its_check_and_a_right_one_is_not_wrong(shop: Serv
     assert databases(shop) == []
 
 
-def test_rows_that_no_event_made_are_found(shop: Service) -> None:
+def test_superfluous_rows_are_detected(shop: Service) -> None:
     store(shop, happened(60))
     right = {one.table: one.rows for one in checked(shop).tables}
     for table, values in EXTRA.items():
         insert(shop, table, values)
-    wrong = found(shop)
+    wrong = wrong_tables(shop)
     assert {table: (one.rows, one.wrong) for table, one in wrong.items()} == {
         table: (rows + 1, 1) for table, rows in right.items()
     }
@@ -145,14 +145,14 @@ def test_rows_that_no_event_made_are_found(shop: Service) -> None:
         assert tuple(difference.table) == tuple(tables_of(shop)[table].values)
 
 
-def test_rows_that_are_missing_are_found(shop: Service) -> None:
+def test_missing_rows_are_detected(shop: Service) -> None:
     store(shop, happened(30))
     store(shop, happened(30, 30))  # an emptied table would keep its memory of batches for the next test
     for table in EXTRA:
         name, keys = f"{shop.settings.database}.{table}", ", ".join(tables_of(shop)[table].keys)
         gone = f"({keys}) in (select {keys} from {name} order by all limit 1)"
         shop.warehouse.command(f"alter table {name} delete where {gone} settings mutations_sync = 2")
-    wrong = found(shop)
+    wrong = wrong_tables(shop)
     assert {table: (one.wrong, len(one.worst)) for table, one in wrong.items()} == dict.fromkeys(EXTRA, (1, 1))
     for one in wrong.values():
         assert one.worst[0].table is None
@@ -160,20 +160,20 @@ def test_rows_that_are_missing_are_found(shop: Service) -> None:
 
 
 @pytest.mark.parametrize("much", [1, -1])
-def test_sums_that_are_too_large_or_too_small_are_found_with_what_they_should_be(shop: Service, much: int) -> None:
+def test_wrong_sums_are_detected_with_the_right_value(shop: Service, much: int) -> None:
     store(shop, happened(60))
     for table, value in SUMS.items():
         name, keys = f"{shop.settings.database}.{table}", ", ".join(tables_of(shop)[table].keys)
         plant = f"select {keys}, {much} from {name} order by all limit 1"
         shop.warehouse.command(f"insert into {name} ({keys}, {value}) {plant}")
-    wrong = found(shop)
+    wrong = wrong_tables(shop)
     assert {table: (one.wrong, len(one.worst)) for table, one in wrong.items()} == dict.fromkeys(SUMS, (1, 1))
     for table, one in wrong.items():
         stored, made = (side[SUMS[table]] if side else 0 for side in (one.worst[0].table, one.worst[0].events))
         assert float(stored) - float(made) == much
 
 
-def test_firsts_and_lasts_that_are_wrong_are_found(shop: Service) -> None:
+def test_wrong_first_and_last_values_are_detected(shop: Service) -> None:
     store(shop, happened(60))
     plants = [
         ("user_items", "last_seq + 1 as last_seq"),
@@ -185,14 +185,14 @@ def test_firsts_and_lasts_that_are_wrong_are_found(shop: Service) -> None:
         name = f"{shop.settings.database}.{table}"
         row = f"select * replace ({moved}) from {name} order by all limit 1 offset {5 * (nth % 3)}"
         shop.warehouse.command(f"insert into {name} {row}")
-    assert {table: one.wrong for table, one in found(shop).items()} == {"user_items": 3, "order_items": 1}
+    assert {table: one.wrong for table, one in wrong_tables(shop).items()} == {"user_items": 3, "order_items": 1}
 
 
 def test_the_worst_differences_come_first(shop: Service) -> None:
     store(shop, happened(60))
     for much in range(1, 9):
         insert(shop, "user_categories", f"'ghost{much}', '', 'view', {much * (-1) ** much}")
-    worst = found(shop)["user_categories"]
+    worst = wrong_tables(shop)["user_categories"]
     assert worst.wrong == 8
     assert worst.worst == [
         Difference({"user_id": f"ghost{n}", "category": "", "event_type": "view"}, {"events": n * (-1) ** n}, None)
@@ -200,10 +200,10 @@ def test_the_worst_differences_come_first(shop: Service) -> None:
     ]
 
 
-def test_only_the_tables_asked_for_are_compared_and_a_strange_one_is_told(shop: Service) -> None:
+def test_only_the_given_tables_are_compared_and_an_unknown_one_is_rejected(shop: Service) -> None:
     store(shop, happened(20))
     insert(shop, "item_hours", EXTRA["item_hours"])
-    assert found(shop, only=["co_baskets", "order_items"]) == {}
+    assert wrong_tables(shop, only=["co_baskets", "order_items"]) == {}
     assert [one.table for one in checked(shop, only=["co_baskets", "order_items"]).tables] == [
         "order_items",
         "co_baskets",
@@ -215,14 +215,14 @@ def test_only_the_tables_asked_for_are_compared_and_a_strange_one_is_told(shop: 
     assert databases(shop) == []
 
 
-def test_many_steps_find_what_one_does(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_steps_give_the_result_of_one(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     store(shop, happened(60))
     for table, values in EXTRA.items():
         insert(shop, table, values)
     once = checked(shop).tables
-    monkeypatch.setattr("alsobought.counts.recompute.ROWS", 40)
+    monkeypatch.setattr("alsobought.counts.recompute.ROWS_PER_STEP", 40)
     steps: list[tuple[int, int]] = []
-    again = checked(shop, told=lambda done, of: steps.append((done, of))).tables
+    again = checked(shop, progress=lambda done, total: steps.append((done, total))).tables
     assert again == once
     assert [one.wrong for one in again] == [1] * len(EXTRA)
     assert steps[-1][0] == steps[-1][1] == len(steps) - 1 > len(EXTRA) + 5
@@ -231,11 +231,11 @@ def test_many_steps_find_what_one_does(shop: Service, monkeypatch: pytest.Monkey
 # Samples
 
 
-def test_a_sample_is_exact_and_finds_a_plant_when_it_falls_on_it(shop: Service) -> None:
+def test_a_sample_is_exact_and_detects_the_wrong_rows_in_it(shop: Service) -> None:
     store(shop, happened(120))
     checks = Checks(shop.warehouse, shop.settings.database, CHECKS)
     shares = [Slots(0, 500, 500 * nth) for nth in range(SLOTS // 500)]
-    assert shares[0].few
+    assert shares[0].is_small
     for table in tables_of(shop).values():
         samples = [checks.compare(table, [slots]) for slots in shares]
         assert [one for one in samples if one.wrong] == []
@@ -246,29 +246,29 @@ def test_a_sample_is_exact_and_finds_a_plant_when_it_falls_on_it(shop: Service) 
 
 
 @pytest.mark.parametrize("text", ["", "1", "0%", "0.001%", "101%", "-1%", "1 in 5", "nan%", "1e1%", "%"])
-def test_nonsense_is_no_sample(text: str) -> None:
-    with pytest.raises(Unusable, match=r"is no sample\. Give a share of the rows, such as 1%"):
+def test_an_invalid_sample_is_rejected(text: str) -> None:
+    with pytest.raises(Unusable, match=r"is not a valid --sample\. Give a share of the rows, such as 1%"):
         sample_of(text)
 
 
 @pytest.mark.parametrize(("text", "slots"), [("1%", 100), ("0.5%", 50), ("10 %", 1000), ("100%", SLOTS), ("0.01%", 1)])
-def test_a_share_is_a_sample_that_moves(text: str, slots: int) -> None:
+def test_a_share_is_a_random_sample(text: str, slots: int) -> None:
     samples = [sample_of(text) for _ in range(9)]
     assert {(one.first, one.end) for one in samples} == {(0, slots)}
     assert len({one.shift for one in samples}) > 1
 
 
-# While the shop lives
+# While the service runs
 
 
-def test_a_shop_that_stores_all_the_time_is_never_called_wrong(shop: Service) -> None:
+def test_a_service_that_stores_all_the_time_is_never_reported_as_wrong(shop: Service) -> None:
     ended, stored = threading.Event(), itertools.count()
 
-    def go_on() -> None:
+    def buy() -> None:
         while not ended.is_set():
             store(shop, happened(40, 40 * next(stored), users=500))
 
-    buyer = threading.Thread(target=go_on)
+    buyer = threading.Thread(target=buy)
     buyer.start()
     try:
         compared = 0
@@ -282,59 +282,59 @@ def test_a_shop_that_stores_all_the_time_is_never_called_wrong(shop: Service) ->
         buyer.join()
     assert next(stored) > 6
     assert compared > 500
-    assert found(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
-def test_clones_see_nothing_of_what_is_stored_or_merged_meanwhile(shop: Service) -> None:
+def test_a_snapshot_does_not_see_what_is_stored_or_merged_meanwhile(shop: Service) -> None:
     store(shop, happened(60))
 
-    def meanwhile(done: int, _of: int) -> None:
+    def meanwhile(done: int, _total: int) -> None:
         if done in (0, 4):
             store(shop, happened(60, 100 * (done + 1)))
             shop.warehouse.command(f"optimize table {shop.settings.database}.co_purchases final")
             shop.warehouse.command(f"optimize table {shop.settings.database}_check.co_baskets final")
 
-    assert [one.table for one in checked(shop, told=meanwhile).tables if one.wrong] == []
+    assert [one.table for one in checked(shop, progress=meanwhile).tables if one.wrong] == []
 
 
-def test_what_a_killed_check_left_is_dropped_by_the_next(shop: Service) -> None:
+def test_the_snapshot_of_a_killed_check_is_dropped_by_the_next(shop: Service) -> None:
     store(shop, happened(20))
     left = f"{shop.settings.database}_check"
-    assert shop.do("freeze", "check") == {"database": left, "horizon": 0}
+    assert shop.do("snapshot", "check") == {"database": left, "horizon": 0}
     assert databases(shop) == [left]
     store(shop, happened(20, 100))
-    assert found(shop) == {}
+    assert wrong_tables(shop) == {}
     assert databases(shop) == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
-def test_nothing_is_left_of_a_check_that_is_stopped(shop: Service, error: type[BaseException]) -> None:
+def test_a_stopped_check_leaves_no_snapshot(shop: Service, error: type[BaseException]) -> None:
     store(shop, happened(20))
 
-    def stop(done: int, _of: int) -> None:
+    def stop(done: int, _total: int) -> None:
         if done == 2:
             raise error
 
     with pytest.raises(error):
-        checked(shop, told=stop)
+        checked(shop, progress=stop)
     assert databases(shop) == []
 
 
-def test_a_second_check_is_refused_and_harms_nothing(shop: Service) -> None:
+def test_a_second_check_is_rejected_and_does_no_harm(shop: Service) -> None:
     store(shop, happened(20))
-    database = shop.do("freeze", "check")["database"]
+    database = shop.do("snapshot", "check")["database"]
     slow = f"select sleepEachRow(0.5) from {database}.events limit 4 settings max_block_size = 1, max_threads = 1"
     with beside(shop) as warehouse:
         first = threading.Thread(target=warehouse.trusted_rows, args=(slow,))
         first.start()
         try:
-            with pytest.raises(Busy, match="a check is under way"):
+            with pytest.raises(Busy, match="a check is in progress"):
                 for _ in range(50):
                     _until_read(shop, database)
                     checked(shop)
         finally:
             first.join()
-    assert found(shop) == {}
+    assert wrong_tables(shop) == {}
 
 
 def _until_read(shop: Service, database: str) -> None:
@@ -342,7 +342,7 @@ def _until_read(shop: Service, database: str) -> None:
     for _ in range(1000):
         if shop.warehouse.trusted_rows(sql, {"name": f"{database}.events"}).data[0][0]:
             return
-    raise AssertionError("nobody reads")
+    raise AssertionError("no query reads the snapshot")
 
 
 # Where events have expired
@@ -350,9 +350,11 @@ def _until_read(shop: Service, database: str) -> None:
 
 @pytest.fixture
 def expired(make_shop: Callable[..., Service]) -> tuple[Service, datetime]:
-    """A shop with the counts of forty days and the events of the last ten, and the end of the forty.
+    """A service with the counts of forty days and the events of the last ten, and the end of the
+    forty.
 
-    It keeps events ten years and its clock is moved on at the end, so that the engine, by the clock of now, deletes none itself.
+    Retention is ten years and the clock is advanced at the end, so that the engine, which uses the
+    real clock, deletes none itself.
     """
     clock = [datetime(2025, 12, 30, 0, 30, tzinfo=UTC)]
     shop = make_shop(clock=lambda: clock[0], event_retention_days=3650)
@@ -361,14 +363,14 @@ def expired(make_shop: Callable[..., Service]) -> tuple[Service, datetime]:
         store(shop, happened(40, day * 20, clock[0] + timedelta(hours=day % 50 - 30), users=5 + day))
     end = clock[0]
     clock[0] += timedelta(days=3640)
-    since = shop.do("freeze", "check")["horizon"]
+    since = shop.do("snapshot", "check")["horizon"]
     shop.warehouse.command(f"drop database {shop.settings.database}_check")
     delete = f"alter table {shop.settings.database}.events delete where seq < {since} settings mutations_sync = 2"
     shop.warehouse.command(delete)
     return shop, end
 
 
-def test_where_events_expired_what_is_left_is_compared_and_it_is_told_since_when(
+def test_after_expiry_the_remaining_events_are_compared_with_the_time_they_begin(
     expired: tuple[Service, datetime],
 ) -> None:
     shop, end = expired
@@ -382,7 +384,7 @@ def test_where_events_expired_what_is_left_is_compared_and_it_is_told_since_when
         )
 
 
-def test_where_events_expired_a_wrong_count_of_late_is_found_and_one_of_before_is_not_called_wrong(
+def test_after_expiry_recent_wrong_counts_are_reported_and_older_ones_are_not(
     expired: tuple[Service, datetime],
 ) -> None:
     shop, _ = expired
@@ -397,10 +399,10 @@ def test_where_events_expired_a_wrong_count_of_late_is_found_and_one_of_before_i
             )
             row = {**dict.fromkeys(table.types, "1"), table.bucket: f"'{bucket}'", "event_type": "'view'"}
             insert(shop, table.name, ", ".join(row[column] for column in table.types))
-        assert list(found(shop)) == [table.name for table in timed if late]
+        assert list(wrong_tables(shop)) == [table.name for table in timed if late]
 
 
-def test_where_events_expired_the_histories_are_compared_of_late(expired: tuple[Service, datetime]) -> None:
+def test_after_expiry_recent_rows_of_histories_are_compared(expired: tuple[Service, datetime]) -> None:
     shop, end = expired
     late = int(end.timestamp() * 1_000_000)
     insert(shop, "buyer_items", "5, 5, 5")
@@ -408,12 +410,12 @@ def test_where_events_expired_the_histories_are_compared_of_late(expired: tuple[
     insert(shop, "user_categories", "'old', 'Tea', 'view', 9")
     insert(shop, "item_ids", "5, 'old'")
     insert(shop, "ingest_batches", "5, 5, 'post', 0, 5, 5, 1, now64(3)")
-    assert found(shop) == {}
+    assert wrong_tables(shop) == {}
     insert(shop, "buyer_items", f"5, 6, {late}")
     insert(shop, "user_items", f"'new', 'i1', 'view', 1, {late}, {late}, now64(3), now64(3)")
     insert(shop, "user_categories", "'new', 'Tea', 'view', 9")
     insert(shop, "ingest_batches", f"{late + 1}, 5, 'post', 0, 5, 5, 1, now64(3)")
-    assert sorted(found(shop)) == ["buyer_items", "ingest_batches", "user_categories", "user_items"]
+    assert sorted(wrong_tables(shop)) == ["buyer_items", "ingest_batches", "user_categories", "user_items"]
 
 
 # The command
@@ -429,15 +431,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-def test_the_command_tells_and_its_status_says_whether_all_is_right(run: Run) -> None:
+def test_the_command_prints_a_report_and_exits_with_zero(run: Run) -> None:
     ran = run("check", "--sample", "50%")
     assert (ran.status, ran.err) == (0, "")
     assert "50.00% of the keys" in ran.out
     assert_error(run("check", "--table", "co_basket"), "no count table 'co_basket'. Did you mean co_baskets?")
-    assert_error(run("check", "--sample", "half"), "'half' is no sample")
+    assert_error(run("check", "--sample", "half"), "'half' is not a valid --sample")
 
 
-def test_beside_a_running_service_a_plant_is_found_and_the_command_that_mends_it_is_named(run: Run) -> None:
+def test_beside_a_running_service_wrong_rows_are_reported_with_the_command_that_corrects_them(run: Run) -> None:
     with serving(run) as service:
         assert run("check").status == 0
         run.python(
@@ -467,6 +469,6 @@ def test_beside_a_running_service_a_plant_is_found_and_the_command_that_mends_it
         }
         ran = run("check", "--table", "order_items", "--table", "item_hours", "--table", "co_baskets")
         assert ran.status == 1
-        assert "order_key=7 item_key=8: the table says first_seq=9, the events give none" in ran.out
+        assert "order_key=7 item_key=8: table has first_seq=9, events give none" in ran.out
         assert ran.out.endswith("  alsobought rebuild order_items\n  alsobought rebuild item_hours\n")
         assert service.ask("/healthz")[0] == 200

@@ -1,4 +1,6 @@
-"""The invariant: however a stream is cut into batches, repeated, merged or interrupted, every count table equals a recompute."""
+"""The invariant: however a stream is batched, repeated, merged or interrupted, every count table
+equals a recompute.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alsobought.authoring.pipe_tests import clear_service
-from alsobought.counts.rebuild import Rebuilt, Wanted, rebuild
+from alsobought.counts.rebuild import Rebuilt, rebuild
+from alsobought.counts.rebuild_tasks import RebuildPlan
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
@@ -54,7 +57,7 @@ batches = st.lists(st.tuples(st.lists(events, min_size=1, max_size=12), after), 
 
 @pytest.fixture(scope="module")
 def emptied(on: Engine) -> Iterator[Callable[[], Service]]:
-    """The same shop again and again, empty each time."""
+    """One service, emptied for each example."""
     shop = on.shop("counts")
 
     def emptied() -> Service:
@@ -107,15 +110,15 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
 
 
 def _rebuild(shop: Service, writer: Writer, name: str) -> None:
-    """One table made again by this writer, in pieces of a few events, after rows went missing."""
+    """Rebuilds one table with this writer, in slices of a few events, after its rows were deleted."""
     shop.warehouse.command(f"truncate table {shop.settings.database}.{name}")
     rebuilt(replace(shop, settings=msgspec.structs.replace(shop.settings, batch_rows=5), writer=writer), name)
 
 
 def rebuilt(shop: Service, *names: str, since: str = "") -> list[Rebuilt]:
-    """These tables made again, as the command does it."""
-    wanted = msgspec.convert(shop.do("plan a rebuild", names, since), list[Wanted])
-    return [rebuild(shop, one, lambda *_: nullcontext(lambda _: None)) for one in wanted]
+    """Rebuilds these tables as the command does."""
+    plans = msgspec.convert(shop.do("plan a rebuild", names, since), list[RebuildPlan])
+    return [rebuild(shop, plan, lambda *_: nullcontext(lambda _: None)) for plan in plans]
 
 
 def _happened(event: Event) -> StoredEvent:
@@ -164,7 +167,7 @@ def _order(lines: int, user: str = "ada", order: str = "o", kind: str = "purchas
         pytest.param([13], marks=pytest.mark.thorough),
     ],
 )
-def test_pairs_reach_as_far_as_their_table_says_wherever_the_stream_is_cut(shop: Service, sizes: list[int]) -> None:
+def test_the_reach_of_pairs_does_not_depend_on_batch_boundaries(shop: Service, sizes: list[int]) -> None:
     lines = [event for pair in zip(_order(260), _order(260, kind="view"), strict=True) for event in pair]
     cuts = itertools.cycle(sizes)
     at = 0
@@ -176,7 +179,7 @@ def test_pairs_reach_as_far_as_their_table_says_wherever_the_stream_is_cut(shop:
     assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
 
 
-def test_a_group_of_5000_items_makes_at_most_twice_its_reach_of_pairs_an_item(shop: Service) -> None:
+def test_a_group_of_5000_items_makes_at_most_twice_the_reach_of_pairs_per_item(shop: Service) -> None:
     shop.writer.submit(Submission(_order(5000))).result()
     for table, counted, reach in (("co_baskets", "baskets", 100), ("co_purchases", "buyers", 20)):
         pairs = shop.warehouse.value(f"select sum({counted}) from {shop.settings.database}.{table}")
@@ -187,7 +190,7 @@ def test_a_group_of_5000_items_makes_at_most_twice_its_reach_of_pairs_an_item(sh
 TOY = {"u1": "ABCBBB", "u2": "ABD", "u3": "AB", "u4": "ACAA", "u5": "BCD", "u6": "A", "u7": "CE", "u8": "DE"}
 
 
-def test_groups_with_both_items_groups_with_one_and_all_groups_are_what_scores_are_made_of(shop: Service) -> None:
+def test_counts_of_groups_with_both_items_with_one_and_of_all_are_right(shop: Service) -> None:
     bought = [
         Event(event_type="purchase", user_id=user, item_id=item, order_id=f"o-{user}", timestamp=START)
         for user, items in TOY.items()
@@ -195,11 +198,11 @@ def test_groups_with_both_items_groups_with_one_and_all_groups_are_what_scores_a
     ]
     for at in range(0, len(bought), 5):
         shop.writer.submit(Submission(bought[at : at + 5])).result()
-    found = tables(shop.warehouse)
+    counted = tables(shop.warehouse)
     month = START.date().replace(day=1)
     for pairs in ("co_purchases", "co_baskets"):
-        assert {other: found[pairs]["A", other, month][0] for other in "BCD"} == {"B": 3, "C": 2, "D": 1}
-    members = {item: found["item_totals"][item, month] for item in [ALL, *"ABCDE"]}
+        assert {other: counted[pairs]["A", other, month][0] for other in "BCD"} == {"B": 3, "C": 2, "D": 1}
+    members = {item: counted["item_totals"][item, month] for item in [ALL, *"ABCDE"]}
     assert members == {ALL: [8, 8, 0]} | {item: [n, n, 0] for item, n in zip("ABCDE", (5, 4, 4, 3, 2), strict=True)}
 
 
@@ -216,11 +219,11 @@ def test_a_check_finds_a_wrong_count(shop: Service) -> None:
     shop.warehouse.command(f"insert into {database}.buyer_items values (1, 1, 1)")
     shop.warehouse.command(f"insert into {database}.item_totals values (1, '2026-01-01', 1, 0, -1)")
     shop.warehouse.command(f"insert into {database}.daily_popularity values ('2026-01-01', 'view', 1, 0, 0, 0, 0.01)")
-    found = {table: wrong for table, wrong in wrong_rows(shop.warehouse, CHECKS) if wrong}
-    assert found == {"co_baskets": 1, "user_categories": 1, "item_totals": 1, "daily_popularity": 1, "buyer_items": 1}
+    wrong = {table: rows for table, rows in wrong_rows(shop.warehouse, CHECKS) if rows}
+    assert wrong == {"co_baskets": 1, "user_categories": 1, "item_totals": 1, "daily_popularity": 1, "buyer_items": 1}
 
 
-def test_a_disk_that_is_full_at_the_start_stops_no_answer_and_what_was_torn_is_healed_before_the_next_batch(
+def test_with_a_full_disk_at_the_start_answers_go_on_and_recovery_precedes_the_next_batch(
     shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.writer.submit(Submission(_order(2))).result()

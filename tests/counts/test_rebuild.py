@@ -1,4 +1,4 @@
-"""Count tables made again: afterwards each is what its events say, and until then the old one answers."""
+"""Rebuilt count tables equal a recompute; until then the old ones stay in service."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ COUNTED = sorted(path.stem for path in CHECKS.glob("*.sql"))
 DAY = datetime(2025, 11, 20, 22, 30, tzinfo=UTC)
 
 
-def few(values: list[str], *these: str) -> list[Any]:
-    """These of them; `make faults` has the others, too."""
-    return [pytest.param(value, marks=() if value in these else pytest.mark.thorough) for value in values]
+def usually(values: list[str], *usual: str) -> list[Any]:
+    """Parameters of which the others are thorough: only `make faults` runs them."""
+    return [pytest.param(value, marks=() if value in usual else pytest.mark.thorough) for value in values]
 
 
-def happenings(first: int, count: int, **given: Any) -> list[Event]:
-    """Users who come again, orders and sessions of several lines, over two months."""
+def happened(first: int, count: int, **given: Any) -> list[Event]:
+    """Events of returning users, with orders and sessions of several lines, over two months."""
     return [
         Event(
             event_id=f"n{number}",
@@ -62,8 +62,8 @@ def is_right(shop: Service, events: list[Event]) -> None:
     assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
 
 
-def spoil(shop: Service, name: str) -> None:
-    """Takes every second row away, and counts the others twice."""
+def corrupt(shop: Service, name: str) -> None:
+    """Deletes every second row, and counts the others twice."""
     keys = ", ".join(next(table for table in count_tables(shop.warehouse) if table.name == name).keys)
     full = f"{shop.settings.database}.{name}"
     second = (
@@ -75,29 +75,31 @@ def spoil(shop: Service, name: str) -> None:
 
 @pytest.fixture
 def live(make_shop: Callable[..., Service]) -> Service:
-    """A shop by the real clock, whose pieces are small."""
+    """A service with the real clock and small slices."""
     return make_shop(clock=utc_now, batch_rows=50)
 
 
 @pytest.fixture
 def after(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int, Callable[[], object]], None]:
-    """`after("rebuild.filled", 3, something)`: something happens when that place is reached for the third time."""
+    """`after("rebuild.backfilled", 3, action)` calls the action when that failpoint is reached for
+    the third time.
+    """
 
-    def after(place: str, times: int, something: Callable[[], object]) -> None:
+    def after(point: str, times: int, action: Callable[[], object]) -> None:
         reached = itertools.count(1)
 
         def reach(name: str) -> None:
-            if name == place and next(reached) == times:
-                something()
+            if name == point and next(reached) == times:
+                action()
 
-        monkeypatch.setattr("alsobought.counts.backfill.reach", reach)
-        monkeypatch.setattr("alsobought.counts.rebuild.reach", reach)
+        for module in ("backfill", "rebuild", "rebuild_tasks"):
+            monkeypatch.setattr(f"alsobought.counts.{module}.reach", reach)
 
     return after
 
 
 class Interrupted(Exception):
-    """As Ctrl-C would."""
+    """Stands for Ctrl-C."""
 
 
 def interrupt() -> None:
@@ -108,124 +110,130 @@ def test_the_tests_cover_every_count_table(live: Service) -> None:
     assert sorted(table.name for table in count_tables(live.warehouse)) == COUNTED
 
 
-@pytest.mark.parametrize("name", few(COUNTED, "co_baskets", "ingest_batches"))
-def test_a_table_that_was_spoilt_is_found_and_is_again_what_its_events_say(live: Service, name: str) -> None:
-    events = happenings(0, 150)
+@pytest.mark.parametrize("name", usually(COUNTED, "co_baskets", "ingest_batches"))
+def test_a_corrupted_table_is_detected_and_equals_a_recompute_after_a_rebuild(live: Service, name: str) -> None:
+    events = happened(0, 150)
     store(live, events)
-    spoil(live, name)
+    corrupt(live, name)
     assert dict(wrong_rows(live.warehouse, CHECKS))[name] > 0
     (done,) = rebuilt(live, name)
-    assert (done.events, done.went_on) == (150, 0)
+    assert (done.events, done.resumed) == (150, 0)
     is_right(live, events)
-    later = happenings(150, 20)
+    later = happened(150, 20)
     store(live, later)
     is_right(live, events + later)
 
 
 @pytest.mark.embedded
 def test_nothing_is_left_behind(live: Service) -> None:
-    store(live, happenings(0, 100))
+    store(live, happened(0, 100))
     rebuilt(live, "co_baskets", "user_items")
     sql = "select name from system.databases where startsWith(name, {database:String})"
-    (found,) = zip(*live.warehouse.trusted_rows(sql, {"database": live.settings.database}).data, strict=True)
-    assert [name for name in found if "rebuild" in name] == []
+    (databases,) = zip(*live.warehouse.trusted_rows(sql, {"database": live.settings.database}).data, strict=True)
+    assert [name for name in databases if "rebuild" in name] == []
 
 
 @pytest.mark.embedded
-def test_an_empty_shop_has_nothing_to_count(live: Service) -> None:
+def test_an_empty_warehouse_has_nothing_to_count(live: Service) -> None:
     assert [done.events for done in rebuilt(live, *COUNTED[:3])] == [0] * 3
     is_right(live, [])
 
 
 @pytest.mark.parametrize("names", [["co_baskets", "item_hours"], pytest.param(COUNTED, marks=pytest.mark.thorough)])
-def test_events_that_come_meanwhile_are_neither_lost_nor_counted_twice(live: Service, names: list[str]) -> None:
-    events = happenings(0, 300)
+def test_events_that_arrive_meanwhile_are_neither_lost_nor_counted_twice(live: Service, names: list[str]) -> None:
+    events = happened(0, 300)
     store(live, events[:150])
     for name in names:
-        spoil(live, name)
+        corrupt(live, name)
     ended = threading.Event()
 
-    def come() -> None:
+    def send() -> None:
         for at in itertools.cycle(range(150, 300, 3)):
             store(live, events[at : at + 3])  # known event_ids are dropped: the first round stores them
             if ended.is_set() and at == 297:
                 return
 
-    coming = threading.Thread(target=come)
-    coming.start()
+    sending = threading.Thread(target=send)
+    sending.start()
     try:
         rebuilt(live, *names)
     finally:
         ended.set()
-        coming.join()
+        sending.join()
     is_right(live, events)
 
 
 @pytest.mark.embedded
-def test_readers_see_a_whole_table_all_the_time(live: Service) -> None:
-    store(live, happenings(0, 300))
+def test_readers_always_see_a_complete_table(live: Service) -> None:
+    store(live, happened(0, 300))
     sql = f"select sum(baskets), count() > 0 from {live.settings.database}.co_baskets"
-    whole = live.warehouse.rows(sql).data
+    complete = live.warehouse.rows(sql).data
     seen, ended = [], threading.Event()
 
-    def look() -> None:
+    def read() -> None:
         while not ended.is_set():
             seen.append(live.warehouse.rows(sql).data)
 
-    looking = threading.Thread(target=look)
-    looking.start()
+    reading = threading.Thread(target=read)
+    reading.start()
     rebuilt(live, "co_baskets")
     ended.set()
-    looking.join()
+    reading.join()
     assert len(seen) > 10
-    assert all(rows == whole for rows in seen)
+    assert all(rows == complete for rows in seen)
 
 
 @pytest.mark.parametrize(
-    "place", few(["rebuild.made", "rebuild.begun", "rebuild.cache", "rebuild.noted", "rebuild.filled"], "rebuild.cache")
+    "point",
+    usually(
+        ["rebuild.created", "rebuild.begun", "rebuild.carried_over", "rebuild.checkpointed", "rebuild.backfilled"],
+        "rebuild.carried_over",
+    ),
 )
-def test_a_run_that_was_interrupted_goes_on_where_it_was(
-    live: Service, after: Callable[[str, int, Callable[[], object]], None], place: str
+def test_an_interrupted_run_is_resumed(
+    live: Service, after: Callable[[str, int, Callable[[], object]], None], point: str
 ) -> None:
-    events = happenings(0, 300)
+    events = happened(0, 300)
     store(live, events)
-    spoil(live, "co_purchases")
-    often = place in ("rebuild.noted", "rebuild.filled")
-    after(place, 3 if often else 1, interrupt)
+    corrupt(live, "co_purchases")
+    repeated = point in ("rebuild.checkpointed", "rebuild.backfilled")
+    after(point, 3 if repeated else 1, interrupt)
     with pytest.raises(Interrupted):
         rebuilt(live, "co_purchases")
-    later = happenings(300, 60)
+    later = happened(300, 60)
     store(live, later)
     (done,) = rebuilt(live, "co_purchases")
-    assert (done.went_on > 0) == often
+    assert (done.resumed > 0) == repeated
     is_right(live, events + later)
 
 
 @pytest.mark.embedded
-def test_what_another_command_has_begun_is_taken_over_and_that_one_ends(
+def test_a_second_command_takes_over_and_the_first_one_ends(
     live: Service, after: Callable[[str, int, Callable[[], object]], None]
 ) -> None:
-    events = happenings(0, 300)
+    events = happened(0, 300)
     store(live, events)
-    spoil(live, "co_views")
+    corrupt(live, "co_views")
     second: list[Rebuilt] = []
-    after("rebuild.noted", 3, lambda: second.extend(rebuilt(live, "co_views")))
+    after("rebuild.checkpointed", 3, lambda: second.extend(rebuilt(live, "co_views")))
     with pytest.raises((Unusable, WarehouseFault)):
         rebuilt(live, "co_views")
-    assert second[0].went_on > 0
+    assert second[0].resumed > 0
     is_right(live, events)
 
 
-@pytest.mark.parametrize("place", few(["rebuild.filled", "rebuild.cache", "rebuild.noted"], "rebuild.noted"))
+@pytest.mark.parametrize(
+    "point", usually(["rebuild.backfilled", "rebuild.carried_over", "rebuild.checkpointed"], "rebuild.checkpointed")
+)
 @pytest.mark.parametrize("change", [pytest.param(("forget", "u1"), marks=pytest.mark.thorough), ("merge", "u1", "u2")])
-def test_users_who_are_forgotten_or_merged_meanwhile_are_so_in_the_new_table(
-    live: Service, after: Callable[[str, int, Callable[[], object]], None], place: str, change: tuple[str, ...]
+def test_users_erased_or_merged_meanwhile_are_so_in_the_new_table(
+    live: Service, after: Callable[[str, int, Callable[[], object]], None], point: str, change: tuple[str, ...]
 ) -> None:
-    events = happenings(0, 150)
+    events = happened(0, 150)
     store(live, events)
-    after(place, 1, lambda: live.do(*change))
+    after(point, 1, lambda: live.do(*change))
     rebuilt(live, "co_purchases", "user_items")
-    for name in ("daily_popularity", "item_totals"):  # counts of nothing go when parts merge
+    for name in ("daily_popularity", "item_totals"):  # rows of zero sums disappear when parts merge
         live.warehouse.command(f"optimize table {live.settings.database}.{name} final")
     if change[0] == "forget":
         is_right(live, [event for event in events if event.user_id != "u1"])
@@ -235,11 +243,11 @@ def test_users_who_are_forgotten_or_merged_meanwhile_are_so_in_the_new_table(
 
 
 @pytest.mark.embedded
-def test_a_forgotten_user_is_in_no_table_that_was_left_half_made(
+def test_an_erased_user_is_in_no_unfinished_shadow_table(
     live: Service, after: Callable[[str, int, Callable[[], object]], None]
 ) -> None:
-    store(live, happenings(0, 150))
-    after("rebuild.filled", 3, interrupt)
+    store(live, happened(0, 150))
+    after("rebuild.backfilled", 3, interrupt)
     with pytest.raises(Interrupted):
         rebuilt(live, "user_items")
     live.do("forget", "u1")
@@ -249,12 +257,13 @@ def test_a_forgotten_user_is_in_no_table_that_was_left_half_made(
 
 @pytest.mark.embedded
 @pytest.mark.parametrize(
-    "name", few(["co_baskets", "co_purchases", "co_views", "item_totals", "user_items", "order_items"], "co_baskets")
+    "name",
+    usually(["co_baskets", "co_purchases", "co_views", "item_totals", "user_items", "order_items"], "co_baskets"),
 )
-def test_a_user_of_more_events_than_a_piece_holds_is_taken_in_pieces(live: Service, name: str) -> None:
+def test_a_user_with_more_events_than_a_slice_holds_is_split(live: Service, name: str) -> None:
     lines = [*_order(130), *_order(130, kind="view"), *_order(60, "bruno"), *_order(1, "zoe")]
     store(live, lines, 50)
-    spoil(live, name)
+    corrupt(live, name)
     (done,) = rebuilt(live, name)
     assert done.events == len(lines)
     is_right(live, lines)
@@ -263,48 +272,48 @@ def test_a_user_of_more_events_than_a_piece_holds_is_taken_in_pieces(live: Servi
 BUCKETED = ["co_baskets", "co_purchases", "co_views", "daily_popularity", "item_hours", "item_totals", "place_hours"]
 
 
-@pytest.mark.parametrize("name", few(BUCKETED, "co_baskets"))
-def test_since_a_day_only_what_was_counted_from_then_on_is_made_again(live: Service, name: str) -> None:
-    events = happenings(0, 200)
+@pytest.mark.parametrize("name", usually(BUCKETED, "co_baskets"))
+def test_with_since_only_later_buckets_are_recomputed(live: Service, name: str) -> None:
+    events = happened(0, 200)
     store(live, events)
     right = tables(live.warehouse)[name]
-    spoil(live, name)
-    spoilt = tables(live.warehouse)[name]
-    late = [msgspec.structs.replace(event, timestamp=DAY) for event in happenings(200, 10)]
+    corrupt(live, name)
+    corrupted = tables(live.warehouse)[name]
+    late = [msgspec.structs.replace(event, timestamp=DAY) for event in happened(200, 10)]
     rebuilt(live, name, since="2025-12-01")
-    made = tables(live.warehouse)[name]
-    assert {key: value for key, value in made.items() if _since(key)} == {k: v for k, v in right.items() if _since(k)}
-    assert {key: value for key, value in made.items() if not _since(key)} == {
-        key: value for key, value in spoilt.items() if not _since(key)
+    result = tables(live.warehouse)[name]
+    assert {key: value for key, value in result.items() if _since(key)} == {k: v for k, v in right.items() if _since(k)}
+    assert {key: value for key, value in result.items() if not _since(key)} == {
+        key: value for key, value in corrupted.items() if not _since(key)
     }
     assert any(map(_since, right))
-    assert spoilt != right
+    assert corrupted != right
     store(live, late)
     rebuilt(live, name)
     is_right(live, events + late)
 
 
 def _since(key: tuple[Any, ...]) -> bool:
-    """Whether a row of `tables` counts from December on."""
+    """True if a row of `tables` is of December or later."""
     return any(f"{part}" >= "2025-12-01" for part in key if isinstance(part, date))
 
 
 @pytest.mark.embedded
-@pytest.mark.parametrize("name", few(["co_purchases", "item_hours"], "co_purchases"))
-def test_late_events_into_kept_buckets_are_neither_lost_nor_counted_twice(
+@pytest.mark.parametrize("name", usually(["co_purchases", "item_hours"], "co_purchases"))
+def test_late_events_of_buckets_carried_over_are_neither_lost_nor_counted_twice(
     live: Service, after: Callable[[str, int, Callable[[], object]], None], name: str
 ) -> None:
-    events = happenings(0, 150)
-    late = [msgspec.structs.replace(event, timestamp=DAY) for event in happenings(150, 30)]
+    events = happened(0, 150)
+    late = [msgspec.structs.replace(event, timestamp=DAY) for event in happened(150, 30)]
     store(live, events)
-    after("rebuild.cache", 1, lambda: store(live, late))
+    after("rebuild.carried_over", 1, lambda: store(live, late))
     rebuilt(live, name, since="2025-12-01")
     is_right(live, events + late)
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize(
-    ("name", "since", "said"),
+    ("name", "since", "message"),
     [
         ("co_baskets", "2026-01-15", "Use --since 2026-01-01 or --since 2026-02-01"),
         ("item_totals", "2025-12-31", "Use --since 2025-12-01 or --since 2026-01-01"),
@@ -312,8 +321,10 @@ def test_late_events_into_kept_buckets_are_neither_lost_nor_counted_twice(
         ("nonsense", "", "There are buyer_items, co_baskets"),
     ],
 )
-def test_what_cannot_be_made_is_refused_with_what_can(live: Service, name: str, since: str, said: str) -> None:
-    with pytest.raises(Unusable, match=said):
+def test_an_impossible_rebuild_is_rejected_with_a_possible_one(
+    live: Service, name: str, since: str, message: str
+) -> None:
+    with pytest.raises(Unusable, match=message):
         rebuilt(live, name, since=since)
 
 
@@ -323,8 +334,8 @@ def test_any_day_begins_a_day(live: Service) -> None:
 
 
 @pytest.mark.embedded
-def test_histories_are_made_before_those_that_read_them(live: Service) -> None:
-    names = [wanted["table"] for wanted in live.do("plan a rebuild", ["co_baskets", "item_totals", "order_items"], "")]
+def test_histories_are_rebuilt_before_the_tables_that_read_them(live: Service) -> None:
+    names = [plan["table"] for plan in live.do("plan a rebuild", ["co_baskets", "item_totals", "order_items"], "")]
     assert names[0] == "order_items"
 
 
@@ -333,13 +344,15 @@ def test_histories_are_made_before_those_that_read_them(live: Service) -> None:
 
 @pytest.fixture
 def expired(make_shop: Callable[..., Service]) -> tuple[Service, list[Event]]:
-    """A shop of three months that keeps 30 days of events, with all that ever happened; what is left is of the last days."""
+    """A service of three months that retains 30 days of events, and all events ever; the remaining
+    ones are recent.
+    """
     now = utc_now().replace(microsecond=0)
     at = [now - timedelta(days=90)]
     shop = make_shop(clock=lambda: at[0], batch_rows=50, event_retention_days=30)
 
     def days(first: int, count: int) -> list[Event]:
-        made = happenings(first, count)
+        made = happened(first, count)
         times = (at[0] - timedelta(minutes=nth) for nth in range(count))
         return [msgspec.structs.replace(event, timestamp=time) for event, time in zip(made, times, strict=True)]
 
@@ -349,28 +362,28 @@ def expired(make_shop: Callable[..., Service]) -> tuple[Service, list[Event]]:
     new = days(100, 100)
     store(shop, new)
     shop.warehouse.command(f"optimize table {shop.settings.database}.events final")
-    (left,) = shop.warehouse.rows(f"select count() from {shop.settings.database}.events").data[0]
-    assert left == 100
+    (remaining,) = shop.warehouse.rows(f"select count() from {shop.settings.database}.events").data[0]
+    assert remaining == 100
     return shop, old + new
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize(
-    "name", few([*BUCKETED, "user_items", "order_items", "buyer_items", "session_items"], "user_items")
+    "name", usually([*BUCKETED, "user_items", "order_items", "buyer_items", "session_items"], "user_items")
 )
-def test_what_expired_events_counted_stays(expired: tuple[Service, list[Event]], name: str) -> None:
+def test_counts_of_expired_events_stay(expired: tuple[Service, list[Event]], name: str) -> None:
     shop, events = expired
     rebuilt(shop, name)
     assert tables(shop.warehouse) == fold([_happened(event) for event in events])
-    later = happenings(200, 40)
+    later = happened(200, 40)
     store(shop, later)
     assert tables(shop.warehouse) == fold([_happened(event) for event in events + later])
 
 
 @pytest.mark.embedded
-@pytest.mark.parametrize("name", few(["user_categories", "item_ids", "ingest_batches"], "user_categories"))
-def test_what_does_not_say_when_it_was_stored_is_refused_where_events_expired(
+@pytest.mark.parametrize("name", usually(["user_categories", "item_ids", "ingest_batches"], "user_categories"))
+def test_after_expiry_a_table_without_storage_times_is_rejected(
     expired: tuple[Service, list[Event]], name: str
 ) -> None:
-    with pytest.raises(Unusable, match="events expire, and its rows do not say when"):
+    with pytest.raises(Unusable, match="events expire, and its rows do not record when"):
         rebuilt(expired[0], name)

@@ -197,7 +197,7 @@ def test_a_running_service_is_recognised_and_its_folder_is_left_alone(data: Path
     with subprocess.Popen(command, env=run.environment({}), stdout=subprocess.PIPE, text=True) as service:
         try:
             assert service.stdout
-            assert "serves on" in service.stdout.readline()
+            assert "Listening on" in service.stdout.readline()
             ran = run("doctor", "--json")
         finally:
             service.terminate()
@@ -232,14 +232,14 @@ def test_kafka_topics_and_lag_are_checked(
         return finding.state, finding.message
 
     assert "lacks a topic" in check(**topics.settings)[1]
-    topics.make()
+    topics.create()
     assert check(**topics.settings) == ("ok", f"no lag at {kafka.address}")
     topics.send(VIEW)
     lines = running(data, **topics.environment)("doctor").out.splitlines()
     assert [line.split(maxsplit=2) for line in lines if " kafka " in line] == [
         ["ok", "kafka", f"1 messages wait at {kafka.address}"]
     ]
-    monkeypatch.setattr("alsobought.kafka.client.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("alsobought.kafka.client.REQUEST_SECONDS", 0.5)
     state, message = check(kafka="127.0.0.1:1")
     assert state == "fault"
     assert "Kafka at 127.0.0.1:1 does not answer" in message

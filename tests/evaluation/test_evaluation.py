@@ -28,12 +28,13 @@ SPLIT = Split(T, 28)
 
 USUAL = """-- What somebody buys most.
 --
--- :user_id    String                                who
--- :limit      UInt16 = 10 (1..100)                  how many
--- :leave_out  String = nothing (nothing, bought)    what they have already
+-- :user_id          String                              who
+-- :limit            UInt16 = 10 (1..100)                how many
+-- :exclude_history  String = nothing (nothing, bought)  what they have already
+-- @deprecated leave_out 2026-11-29  use exclude_history
 select item_id, sum(events) as times
 from user_items
-where user_id = {{ user_id }} and event_type = 'purchase' and {{ leave_out }} = 'nothing'
+where user_id = {{ user_id }} and event_type = 'purchase' and {{ exclude_history }} = 'nothing'
 group by item_id
 order by times desc, item_id
 limit {{ limit }}
@@ -282,9 +283,10 @@ def test_also_bought_by_hand_many_keys_in_one_query(evaluated: Evaluated, monkey
 
 @pytest.mark.embedded
 def test_parameters_go_to_the_pipes_that_have_them(evaluated: Evaluated) -> None:
-    found = evaluated("usual", "most", task="next", parameters={"leave_out": ["bought"], "limit": ["1"]})
-    assert lists(found, "usual") == [[], [], []]
-    assert lists(found, "most") == [["tea"]] * 3
+    for name in ("exclude_history", "leave_out"):
+        found = evaluated("usual", "most", task="next", parameters={name: ["bought"], "limit": ["1"]})
+        assert lists(found, "usual") == [[], [], []]
+        assert lists(found, "most") == [["tea"]] * 3
 
 
 @pytest.mark.embedded
@@ -293,7 +295,11 @@ def test_parameters_go_to_the_pipes_that_have_them(evaluated: Evaluated) -> None
     [
         ("with_it", {"task": "next"}, "with_it must be told item_id, which a question of --task next does not have"),
         ("usual", {"task": "also-bought"}, "usual must be told user_id"),
-        ("usual", {"parameters": {"colour": ["red"]}}, "no asked pipe has the parameter colour.*leave_out, limit"),
+        (
+            "usual",
+            {"parameters": {"colour": ["red"]}},
+            "no asked pipe has the parameter colour.*exclude_history, limit",
+        ),
         ("usual", {"baselines": ["populrity"]}, "no baseline and no pipe called 'populrity'.*popularity"),
         ("usual", {"baselines": ["co-occurrence"]}, "co-occurrence does not do --task next.*also-bought"),
     ],

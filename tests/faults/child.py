@@ -1,5 +1,8 @@
-"""The process that gets killed: `write DSN SEED` stores small batches for ever and prints each event_id once it is acknowledged;
-`verify DSN` recovers, then prints what is stored and which tables are wrong."""
+"""The process that is killed: `write DSN SEED` or `verify DSN`.
+
+`write` stores small batches for ever and prints each event_id once it is acknowledged. `verify`
+recovers, then prints the stored events and the tables that are wrong.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from tests.support.project import ROOT
 
 def write(dsn: str, seed: int) -> None:
     rng = random.Random(seed)
-    shop = open_service(Settings(dsn=dsn, batch_seconds=0.001))
+    service = open_service(Settings(dsn=dsn, batch_seconds=0.001))
     print("ready", flush=True)  # noqa: T201
     number = 0
     while True:
@@ -36,15 +39,15 @@ def write(dsn: str, seed: int) -> None:
                     timestamp=datetime(2026, 1, 1, rng.randrange(24), tzinfo=UTC),
                 )
             )
-        shop.writer.submit(Submission(batch)).result()
+        service.writer.submit(Submission(batch)).result()
         print(" ".join(event.event_id for event in batch), flush=True)  # noqa: T201
 
 
 def verify(dsn: str) -> None:
-    shop = open_service(Settings(dsn=dsn))
-    rows = shop.warehouse.trusted_rows("select event_id, count() from alsobought.events group by event_id").data
-    wrong = dict(wrong_rows(shop.warehouse, ROOT / "sql" / "checks"))
-    shop.close()
+    service = open_service(Settings(dsn=dsn))
+    rows = service.warehouse.trusted_rows("select event_id, count() from alsobought.events group by event_id").data
+    wrong = dict(wrong_rows(service.warehouse, ROOT / "sql" / "checks"))
+    service.close()
     print(json.dumps({"stored": dict(rows), "wrong": wrong}))  # noqa: T201
 
 

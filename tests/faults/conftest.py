@@ -1,4 +1,4 @@
-"""Topics and a server for the faults of the way from Kafka."""
+"""A server and a rig for faults on the way from Kafka to the warehouse."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.kafka import Topics
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    """The DSN of one for the tests of a module, each with a database of its own."""
+    """The DSN of a server shared by the tests of a module, each with a database of its own."""
     with http_server() as dsn:
         yield dsn
 
 
 @pytest.fixture
 def make_rig(kafka: Broker, tmp_path: Path) -> Iterator[Callable[..., Rig]]:
-    """`make_rig()` on a folder, `make_rig(dsn)` on a server; both with settings."""
+    """`make_rig()` uses a folder, `make_rig(dsn)` a server; both take settings."""
     with ExitStack() as stack:
 
         def make(dsn: str = "", **settings: str) -> Rig:

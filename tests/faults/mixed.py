@@ -1,6 +1,7 @@
-"""A shop's stream, the same each time for the same seed: people who look, click, fill carts and buy, ten events a session.
+"""A stream of messages, the same for the same seed: users view, click, add to cart and buy, ten events per session.
 
-Poison is what no event can be made of. Repeats are the same message again, reordered ones come later than they happened.
+Invalid messages cannot be decoded to an event. Repeated ones are sent twice, reordered ones later
+than their timestamp.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from typing import Any
 
 START = datetime(2025, 11, 30, 20, tzinfo=UTC)  # so that a few thousand events reach into December
 TYPES, WEIGHTS = ("view", "click", "add_to_cart", "purchase"), (65, 15, 13, 7)
-SESSION = 10
-OPEN = 25  # sessions at the same time
+SESSION_EVENTS = 10
+OPEN_SESSIONS = 25
 CATEGORIES = ("Kitchen", "Kitchen/Tea", "Garden")
 Message = dict[str, Any] | bytes
 
 
 def mixed(
-    seed: int = 1, *, ids: bool = True, repeated: float = 0.0, reordered: float = 0.0, poison: float = 0.0
+    seed: int = 1, *, ids: bool = True, repeated: float = 0.0, reordered: float = 0.0, invalid: float = 0.0
 ) -> Iterator[Message]:
-    """Without end. The shares are of all messages."""
+    """An endless stream. The ratios are of all messages."""
     rng = random.Random(seed)
     events = _events(rng, f"s{seed}-", ids=ids)
     late: list[Message] = []
@@ -36,23 +37,23 @@ def mixed(
             yield late.pop(0)
         if ids and rng.random() < repeated:
             yield rng.choice(before[-300:])
-        if rng.random() < poison:
-            yield _poison(rng, number)
+        if rng.random() < invalid:
+            yield _invalid(rng, number)
         del before[:-300]
 
 
 def _events(rng: random.Random, name: str, *, ids: bool) -> Iterator[dict[str, Any]]:
-    sessions = [[number, 0] for number in range(OPEN)]
-    begun = OPEN
+    sessions = [[number, 0] for number in range(OPEN_SESSIONS)]
+    next_session = OPEN_SESSIONS
     number = 0
     while True:
         session = rng.choice(sessions)
         yield _event(rng, name, session[0], number, ids=ids)
         number += 1
         session[1] += 1
-        if session[1] == SESSION:
-            session[:] = [begun, 0]
-            begun += 1
+        if session[1] == SESSION_EVENTS:
+            session[:] = [next_session, 0]
+            next_session += 1
 
 
 def _event(rng: random.Random, name: str, session: int, number: int, *, ids: bool) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def _event(rng: random.Random, name: str, session: int, number: int, *, ids: boo
     return event
 
 
-def _poison(rng: random.Random, number: int) -> Message:
+def _invalid(rng: random.Random, number: int) -> Message:
     event: dict[str, Any] = {"event_type": "view", "user_id": f"p{number}", "item_id": "i1", "event_id": f"p{number}"}
     kinds: list[Message] = [
         b"\xff\xfe no text",

@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server, for what a network does: it refuses, it delays, it cuts a reply."""
+"""A TCP proxy that simulates faults of a network: connections refused, delays, replies cut off."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
-RESET = struct.pack("ii", 1, 0)  # closed at once, so that the other side sees an error and no end
+RESET = struct.pack("ii", 1, 0)  # close with RST, so that the peer gets an error, not end of file
 
 
 @dataclass
 class Proxy:
-    """`cuts` replies to requests that hold all of `marks` are thrown away, and their connection with them."""
+    """Drops the first `cuts` replies to requests with all of `marks` in them, and closes their connections."""
 
     target: tuple[str, int]
     listener: socket.socket
@@ -31,10 +31,10 @@ class Proxy:
         return f"http://127.0.0.1:{self.listener.getsockname()[1]}"
 
     def refuse(self) -> None:
-        """From now on nobody gets through, and who was through is cut off."""
+        """Refuse new connections and close the present ones."""
         self.refuses = True
-        for one in list(self._open):
-            _close(one)
+        for connection in list(self._open):
+            _close(connection)
 
     def serve(self) -> None:
         while True:
@@ -45,45 +45,45 @@ class Proxy:
             if self.refuses:
                 _close(client)
                 continue
-            threading.Thread(target=self._carry, args=(client,), daemon=True).start()
+            threading.Thread(target=self._forward, args=(client,), daemon=True).start()
 
-    def _carry(self, client: socket.socket) -> None:
+    def _forward(self, client: socket.socket) -> None:
         try:
             server = socket.create_connection(self.target)
         except OSError:
             _close(client)
             return
         self._open += [client, server]
-        asked = bytearray()
-        back = threading.Thread(target=self._answers, args=(client, server, asked), daemon=True)
-        back.start()
+        request = bytearray()
+        replies = threading.Thread(target=self._forward_replies, args=(client, server, request), daemon=True)
+        replies.start()
         with suppress(OSError):
             while data := client.recv(65_536):
-                asked += data
+                request += data
                 time.sleep(self.delay)
                 server.sendall(data)
         _close(server)
-        back.join()
-        for one in (client, server):
-            _close(one)
-            self._open.remove(one)
+        replies.join()
+        for connection in (client, server):
+            _close(connection)
+            self._open.remove(connection)
 
-    def _answers(self, client: socket.socket, server: socket.socket, asked: bytearray) -> None:
+    def _forward_replies(self, client: socket.socket, server: socket.socket, request: bytearray) -> None:
         with suppress(OSError):
             while data := server.recv(65_536):
-                if self.cut < self.cuts and self.marks and all(mark in asked for mark in self.marks):
+                if self.cut < self.cuts and self.marks and all(mark in request for mark in self.marks):
                     self.cut += 1
                     break
-                asked.clear()
+                request.clear()
                 client.sendall(data)
         _close(client)
 
 
-def _close(one: socket.socket) -> None:
+def _close(connection: socket.socket) -> None:
     with suppress(OSError):
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        one.shutdown(socket.SHUT_RDWR)
-    one.close()
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
 
 
 @contextmanager

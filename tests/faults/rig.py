@@ -1,9 +1,10 @@
-"""What every fault of the way from Kafka is tried on: topics of its own, a warehouse, ingesters, a stream, and the proof.
+"""The rig of the fault tests: topics of its own, a warehouse, ingester processes, a stream, and the proof.
 
-    rig.flow(2000); victim = rig.ingester(); …; rig.settle("kill -9", tries=1)
+    rig.send(2000); victim = rig.ingester(); …; rig.finish("kill -9", tries=1)
 
-`settle` sends one more event to each partition, waits until they are noted as read, which takes the recovery's time, ends
-the ingesters and proves every row. Results go to the file that FAULTS_RESULTS names, also of a fault that was not survived.
+`finish` sends one more event to each partition, waits until they are checkpointed, which takes as long
+as the recovery, stops the ingesters and proves every row. Results are appended to the file that
+FAULTS_RESULTS names, also when the proof fails.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from alsobought.kafka.client import EVENT_PARTITIONS as PARTITIONS
-from alsobought.kafka.client import bounds
+from alsobought.kafka.client import offset_bounds
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
 from tests.faults.mixed import Message, mixed
-from tests.faults.proof import Found, Log, answered, proof, read_log
+from tests.faults.proof import Findings, TopicLog, prove, read_log, retried
 from tests.support.engines import migrate
 from tests.support.kafka import Topics
 from tests.support.process import free_port
@@ -39,49 +40,49 @@ from tests.support.project import ROOT
 
 THOROUGH = int(os.environ.get("KILLS", "4")) >= 30
 RESULTS = "FAULTS_RESULTS"
-PATIENCE = 60.0
+TIMEOUT_SECONDS = 60.0
 
 
 @dataclass
 class Ingester:
-    """`alsobought ingest` in a process of its own, its words in a file."""
+    """`alsobought ingest` in a process of its own, with its output in a file."""
 
     process: subprocess.Popen[str]
-    words: Path
+    path: Path
     file: IO[str]
 
     @property
-    def said(self) -> str:
-        return self.words.read_text()
+    def output(self) -> str:
+        return self.path.read_text()
 
     @property
-    def runs(self) -> bool:
+    def running(self) -> bool:
         return self.process.poll() is None
 
-    def killed(self, seconds: float = PATIENCE) -> None:
-        """Waits until it died of kill -9 by itself, at its fail-point."""
+    def wait_for_kill(self, seconds: float = TIMEOUT_SECONDS) -> None:
+        """Wait until it dies of kill -9 at its fail-point."""
         status = self.process.wait(seconds)
-        assert status == -signal.SIGKILL, self.said
+        assert status == -signal.SIGKILL, self.output
 
     def kill(self) -> None:
-        """With its children: of `serve` it is the worker that holds the warehouse."""
+        """Kill it with its children: the warehouse of `serve` is open in its worker."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
 
-    def freeze(self) -> None:
+    def suspend(self) -> None:
         self.process.send_signal(signal.SIGSTOP)
 
-    def thaw(self) -> None:
+    def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> int:
-        """Its exit status after SIGTERM."""
+        """Send SIGTERM; returns the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
+        return self.process.wait(TIMEOUT_SECONDS)
 
     def close(self) -> None:
-        if self.runs:
-            self.thaw()
+        if self.running:
+            self.resume()
             self.kill()
         self.file.close()
 
@@ -101,17 +102,17 @@ class Rig:
         return self.topics.name
 
     @property
-    def ours(self) -> Settings:
+    def app_settings(self) -> Settings:
         return Settings(**self.topics.settings, dsn=self.dsn, database=self.database)  # type: ignore[arg-type]
 
-    def environment(self, **more: str) -> dict[str, str]:
-        outside = {name: value for name, value in os.environ.items() if not name.startswith("ALSOBOUGHT_")}
+    def environment(self, **settings: str) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ALSOBOUGHT_")}
         ours = {"PYTHONPATH": str(ROOT), "ALSOBOUGHT_DSN": self.dsn, "ALSOBOUGHT_DATABASE": self.database}
         ours |= {"ALSOBOUGHT_BATCH_ROWS": "500", "ALSOBOUGHT_PORT": str(free_port())}
-        return {**outside, **ours, **self.topics.environment, **self.settings, **more}
+        return {**inherited, **ours, **self.topics.environment, **self.settings, **settings}
 
-    def flow(self, count: int = 2000, *, spread: bool = False) -> None:
-        """So many messages more of the stream, each under its user's key; `spread` over all partitions instead."""
+    def send(self, count: int = 2000, *, spread: bool = False) -> None:
+        """Send the next messages of the stream, each under its user's key; with `spread` over all partitions."""
         messages = list(itertools.islice(self.stream, count))
         if spread:
             for number in range(6):
@@ -120,30 +121,30 @@ class Rig:
             self.topics.send(*messages)
 
     @contextmanager
-    def flowing(self, count: int = 100, **how: bool) -> Iterator[None]:
-        """Messages come all the time: so many, again and again."""
-        over = threading.Event()
+    def sending(self, count: int = 100, *, spread: bool = False) -> Iterator[None]:
+        """Keep sending: `count` messages every half second."""
+        ended = threading.Event()
 
         def run() -> None:
-            while not over.wait(0.5):
-                self.flow(count, **how)
+            while not ended.wait(0.5):
+                self.send(count, spread=spread)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
         try:
             yield
         finally:
-            over.set()
-            thread.join(PATIENCE)
+            ended.set()
+            thread.join(TIMEOUT_SECONDS)
 
-    def ingester(self, point: str = "", words: Sequence[str] = ("ingest",), **settings: str) -> Ingester:
-        """One more, which is killed at this fail-point."""
+    def ingester(self, point: str = "", command: Sequence[str] = ("ingest",), **settings: str) -> Ingester:
+        """Start one more, which is killed at this fail-point."""
         if point:
             settings["ALSOBOUGHT_FAILPOINT"] = point
         path = self.folder / f"ingester{next(self.numbers)}.log"
         file = path.open("w")
         process = subprocess.Popen(
-            [sys.executable, "-m", "alsobought", *words],
+            [sys.executable, "-m", "alsobought", *command],
             env=self.environment(**settings),
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -154,83 +155,95 @@ class Rig:
         return self.ingesters[-1]
 
     @property
-    def said(self) -> str:
-        return "\n".join(f"--- {one.words.name}\n{one.said[-3000:]}" for one in self.ingesters)
+    def output(self) -> str:
+        return "\n".join(f"--- {ingester.path.name}\n{ingester.output[-3000:]}" for ingester in self.ingesters)
 
-    def wait(self, found: Callable[[], object], seconds: float = PATIENCE) -> float:
-        """Waits for something; the seconds it took. Fails with what the ingesters said."""
+    def wait(self, condition: Callable[[], object], seconds: float = TIMEOUT_SECONDS) -> float:
+        """Wait for a condition; returns the seconds. Fails with the output of the ingesters."""
         began = time.monotonic()
-        while not found():
-            assert time.monotonic() < began + seconds, self.said
+        while not condition():
+            assert time.monotonic() < began + seconds, self.output
             time.sleep(0.2)
         return time.monotonic() - began
 
-    def more(self, messages: int) -> None:
-        """Waits until so many messages more are noted as read."""
-        wanted = max(0, self.read()) + messages
-        self.wait(lambda: self.read() >= wanted)
+    def wait_for_more(self, messages: int) -> None:
+        """Wait until `messages` more are checkpointed."""
+        target = max(0, self.consumed()) + messages
+        self.wait(lambda: self.consumed() >= target)
 
-    def read(self) -> int:
-        """Messages of the events' topic that are noted as read: in the ranges of a server, else in Kafka; -1 if that is away."""
+    def consumed(self) -> int:
+        """Consumed messages of the events topic: by the checkpoints of a server, else as committed to Kafka.
+
+        -1 while Kafka is unavailable.
+        """
         if self.dsn.startswith("http"):
-            ranges = f"{{db}}.ingest_ranges where source like 'kafka:{self.ours.events_topic}:%' group by partition"
-            return int(self.ask(f"select sum(next) from (select max(next_offset) as next from {ranges})"))
+            ranges = (
+                f"{{db}}.ingest_ranges where source like 'kafka:{self.app_settings.events_topic}:%' group by partition"
+            )
+            return int(self.query(f"select sum(next) from (select max(next_offset) as next from {ranges})"))
         return self.committed()
 
     def committed(self) -> int:
-        """The same as Kafka knows it."""
-        name = self.ours.events_topic
-        asking = Consumer({"bootstrap.servers": self.ours.kafka, "group.id": self.ours.kafka_group, "log_level": 0})
+        """The sum of the offsets that are committed to Kafka, -1 while it is unavailable."""
+        name = self.app_settings.events_topic
+        settings = self.app_settings
+        consumer = Consumer({"bootstrap.servers": settings.kafka, "group.id": settings.kafka_group, "log_level": 0})
         try:
             with suppress(KafkaException):
-                told = asking.committed([TopicPartition(name, number) for number in range(PARTITIONS)], timeout=5)
-                return sum(max(0, one.offset) for one in told)
+                partitions = consumer.committed(
+                    [TopicPartition(name, number) for number in range(PARTITIONS)], timeout=5
+                )
+                return sum(max(0, partition.offset) for partition in partitions)
             return -1
         finally:
-            asking.close()
+            consumer.close()
 
     def ends(self) -> dict[int, int]:
-        """{partition: the offset that its next message gets}"""
-        places = [(self.ours.events_topic, number) for number in range(PARTITIONS)]
-        return {place[1]: end for place, (_, end) in answered(lambda: bounds(self.ours, places)).items()}
+        """{partition: the offset of its next message}"""
+        partitions = [(self.app_settings.events_topic, number) for number in range(PARTITIONS)]
+        bounds = retried(lambda: offset_bounds(self.app_settings, partitions))
+        return {number: end for (_, number), (_, end) in bounds.items()}
 
-    def drained(self, seconds: float = PATIENCE) -> float:
-        """Seconds until an event that is sent now to each partition is noted as read, and so all that came before."""
+    def drain(self, seconds: float = TIMEOUT_SECONDS) -> float:
+        """Send an event to each partition and wait until they are checkpointed; returns the seconds."""
         began = time.monotonic()
         for number in range(PARTITIONS):
             event = {"event_type": "view", "user_id": f"last{number}", "item_id": "last", "category": "Garden"}
             at = {"timestamp": "2025-12-24T12:00:00+00:00", "event_id": f"last{next(self.numbers)}"}
             self.topics.send({**event, **at}, partition=number)
-        wanted = sum(self.ends().values())
-        self.wait(lambda: self.read() >= wanted, seconds)
+        target = sum(self.ends().values())
+        self.wait(lambda: self.consumed() >= target, seconds)
         return time.monotonic() - began
 
-    def ask(self, sql: str) -> str:
-        """A statement for the server, by HTTP, past any proxy."""
+    def query(self, sql: str) -> str:
+        """Run a statement on the server over HTTP, past any proxy."""
         request = Request(self.dsn, sql.replace("{db}", self.database).encode(), {"Content-Type": "text/plain"})
         with urlopen(request, timeout=30) as answer:
             return str(answer.read().decode().strip())
 
-    def settle(self, fault: str, tries: int = 1, seconds: float | None = None, **log: Any) -> Found:
-        """Ends the ingesters once they read everything, and proves what is stored. `seconds`: how long recovery took, if known."""
-        took = self.drained()
-        for one in self.ingesters:
-            if one.runs:
-                assert one.stop() == 0, one.said
-        return self.prove(fault, tries, took if seconds is None else seconds, **log)
+    def finish(self, fault: str, tries: int = 1, seconds: float | None = None, **log: Any) -> Findings:
+        """Stop the ingesters once they consumed everything, and prove the rows.
 
-    def prove(self, fault: str, tries: int, seconds: float, log: Log | None = None) -> Found:
-        found = self._proof(log or read_log(self.ours))
-        record(fault, tries, found, seconds)
-        assert found.wrong == [], (fault, found, self.said)
-        assert found.stored
-        return found
+        `seconds` is the time of the recovery; by default it is measured here.
+        """
+        drain_seconds = self.drain()
+        for ingester in self.ingesters:
+            if ingester.running:
+                assert ingester.stop() == 0, ingester.output
+        return self.prove(fault, tries, drain_seconds if seconds is None else seconds, **log)
 
-    def _proof(self, log: Log) -> Found:
+    def prove(self, fault: str, tries: int, seconds: float, log: TopicLog | None = None) -> Findings:
+        findings = self._findings(log or read_log(self.app_settings))
+        record(fault, tries, findings, seconds)
+        assert findings.problems == [], (fault, findings, self.output)
+        assert findings.stored
+        return findings
+
+    def _findings(self, log: TopicLog) -> Findings:
         if not self.dsn.startswith("chdb:"):
             warehouse = open_warehouse(Settings(dsn=self.dsn, database=self.database), create=False)
             try:
-                return proof(log, warehouse)
+                return prove(log, warehouse)
             finally:
                 warehouse.close()
         path = self.folder / "log.json"
@@ -243,28 +256,29 @@ class Rig:
             timeout=120,
         )
         assert ran.returncode == 0, ran.stderr.decode()
-        return msgspec.json.decode(ran.stdout, type=Found)
+        return msgspec.json.decode(ran.stdout, type=Findings)
 
 
 @contextmanager
 def rig(topics: Topics, folder: Path, dsn: str = "", **settings: str) -> Iterator[Rig]:
-    """On a folder, or on a server, whose database is migrated first. The topics are made."""
-    topics.make()
+    """A rig on a folder, or on a server, whose database is migrated. The topics are created."""
+    topics.create()
     made = Rig(topics, folder, dsn or f"chdb://{folder}/shop")
     made.settings = {f"ALSOBOUGHT_{name.upper()}": value for name, value in settings.items()}
     if made.dsn.startswith("http"):
-        migrate(made.ours)
+        migrate(made.app_settings)
     with ExitStack() as stack:
         try:
             yield made
         finally:
-            for one in made.ingesters:
-                stack.callback(one.close)
+            for ingester in made.ingesters:
+                stack.callback(ingester.close)
 
 
-def record(fault: str, tries: int, found: Found, seconds: float) -> None:
-    """One line for the table of benchmarks/faults.md."""
+def record(fault: str, tries: int, findings: Findings, seconds: float) -> None:
+    """Append a line for the table of benchmarks/faults.md."""
     if path := os.environ.get(RESULTS):
-        line = {"fault": fault, "tries": tries, "lost": found.lost, "doubled": found.doubled, "wrong": len(found.wrong)}
+        counts = {"lost": findings.lost, "doubled": findings.duplicated, "wrong": len(findings.problems)}
+        line = {"fault": fault, "tries": tries, **counts}
         with Path(path).open("a") as file:
             file.write(json.dumps({**line, "seconds": round(seconds, 2)}) + "\n")

@@ -1,4 +1,4 @@
-"""kill -9 of the process that holds the warehouse, at random moments under load: nothing lost, nothing counted twice."""
+"""kill -9 of the writer at random moments under load: nothing lost, nothing counted twice."""
 
 from __future__ import annotations
 
@@ -25,40 +25,38 @@ def _child(*arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
-def _killed_while_writing(dsn: str, seed: int, seconds: float) -> list[str]:
+def _kill_while_writing(dsn: str, seed: int, seconds: float) -> list[str]:
     """The event_ids that were acknowledged before the kill."""
     child = _child("write", dsn, str(seed))
     assert child.stdout
     assert child.stdout.readline() == "ready\n"
-    acknowledged = (
-        "" if seed else child.stdout.readline()
-    )  # so that there is something to lose, however slow the machine
+    acknowledged = "" if seed else child.stdout.readline()  # so that there is something to lose on a slow machine
     time.sleep(seconds)
     child.kill()
-    whole_lines = (acknowledged + child.stdout.read()).split("\n")[:-1]
+    complete_lines = (acknowledged + child.stdout.read()).split("\n")[:-1]
     child.wait()
     child.stdout.close()
-    return " ".join(whole_lines).split()
+    return " ".join(complete_lines).split()
 
 
-def test_what_was_acknowledged_is_there_once_and_every_table_is_right_after_kills(tmp_path: Path) -> None:
+def test_after_kills_acknowledged_events_are_stored_once_and_every_table_is_right(tmp_path: Path) -> None:
     _kill_and_verify(f"chdb://{tmp_path}/shop", KILLS)
 
 
 @pytest.mark.thorough
-def test_the_same_holds_for_a_writer_that_is_killed_while_its_server_lives() -> None:
+def test_the_same_holds_for_a_writer_whose_server_is_not_killed() -> None:
     with http_server() as dsn:
         migrate(Settings(dsn=dsn))
         _kill_and_verify(dsn, max(2, KILLS // 2))
 
 
-def test_a_good_end_is_noted_so_that_the_next_start_need_not_heal_and_a_kill_leaves_no_note(tmp_path: Path) -> None:
+def test_a_clean_shutdown_is_recorded_so_that_the_next_start_need_not_recover_and_a_kill_is_not(tmp_path: Path) -> None:
     folder, dsn = tmp_path / "shop", f"chdb://{tmp_path}/shop"
-    _killed_while_writing(dsn, 1, 0.3)
+    _kill_while_writing(dsn, 1, 0.3)
     assert not (folder / CLEAN_SHUTDOWN).exists()
     assert _child("verify", dsn).communicate()[0]
     assert int((folder / CLEAN_SHUTDOWN).read_text()) > 0
-    _killed_while_writing(dsn, 2, 0.3)
+    _kill_while_writing(dsn, 2, 0.3)
     assert not (folder / CLEAN_SHUTDOWN).exists()
 
 
@@ -66,11 +64,11 @@ def _kill_and_verify(dsn: str, kills: int) -> None:
     rng = random.Random(5)
     acknowledged: list[str] = []
     for seed in range(kills):
-        acknowledged += _killed_while_writing(dsn, seed, rng.uniform(0.1, 1.2))
+        acknowledged += _kill_while_writing(dsn, seed, rng.uniform(0.1, 1.2))
     assert acknowledged
     verify = _child("verify", dsn)
-    found = json.loads(verify.communicate()[0])
+    verified = json.loads(verify.communicate()[0])
     assert verify.returncode == 0
-    assert set(acknowledged) <= found["stored"].keys()
-    assert set(found["stored"].values()) == {1}
-    assert found["wrong"] == dict.fromkeys(found["wrong"], 0)
+    assert set(acknowledged) <= verified["stored"].keys()
+    assert set(verified["stored"].values()) == {1}
+    assert verified["wrong"] == dict.fromkeys(verified["wrong"], 0)

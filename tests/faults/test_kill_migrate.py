@@ -1,6 +1,7 @@
-"""kill -9 of a migration at every step: the next run finishes, and what it made is what an undisturbed run makes.
+"""kill -9 of a migration at every step: the next run completes, and the schema is that of an
+undisturbed run.
 
-One folder is killed again and again: each run gets a step further than the one before.
+One folder is killed again and again; each run gets one step further.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def clean(folder: Path, home: Path = ROOT) -> str:
 
 
 def finished(run: Run, number: int) -> str:
-    """The schema after the last run, which found nothing applied twice and left nothing undone."""
+    """The schema after the last run, which applies everything that is pending, nothing twice."""
     ran = run("migrate", "up")
     assert (ran.status, ran.err) == (0, "")
     states = [line.split()[0] for line in run("migrate", "status").out.splitlines()]
@@ -75,7 +76,7 @@ def test_after_a_kill_at_every_step_of_every_kind_the_schema_is_that_of_a_clean_
     assert finished(run, len(TEXTS)) == clean(tmp_path / "clean", home)
 
 
-def test_after_kills_here_and_there_the_project_s_own_schema_is_that_of_a_clean_run(tmp_path: Path) -> None:
+def test_after_a_few_kills_the_schema_of_the_project_is_that_of_a_clean_run(tmp_path: Path) -> None:
     number = len(list((ROOT / "migrations").glob("*.sql")))
     run = running(tmp_path / "killed")
     for point in ("migrate.ran:3", "migrate.applied:5", f"migrate.started:{number - 9}"):

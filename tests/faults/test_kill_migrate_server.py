@@ -1,4 +1,4 @@
-"""Migrations over HTTP, where a killed run leaves its lock behind. The server is a stand-in: tests/support/clickhouse_http.py."""
+"""Migrations over HTTP, where a killed run leaves its lock behind, on the server of tests/support/clickhouse_http.py."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NUMBER = len(list((ROOT / "migrations").glob("*.sql")))
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    """The address of one."""
+    """The address of a server."""
     with http_server() as dsn:
         yield dsn
 
 
-def asked(address: str, sql: str) -> list[str]:
+def query(address: str, sql: str) -> list[str]:
     with urlopen(Request(address, sql.encode(), {"Content-Type": "text/plain"})) as answer:
         lines: list[str] = answer.read().decode().splitlines()
         return lines
@@ -39,34 +39,34 @@ def run(server: str, tmp_path: Path) -> Run:
 def test_a_killed_run_leaves_its_lock_and_the_next_takes_it_over(run: Run, server: str) -> None:
     for point in ("migrate.started:3", "migrate.applied:4"):
         assert run("migrate", "up", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
-        assert asked(server, "exists table alsobought.migrating") == ["1"]
+        assert query(server, "exists table alsobought.migrating") == ["1"]
     assert run("migrate", "up").status == 0
-    assert asked(server, "exists table alsobought.migrating") == ["0"]
+    assert query(server, "exists table alsobought.migrating") == ["0"]
     states = [step["state"] for step in json.loads(run("migrate", "status", "--json").out)]
     assert states == ["applied"] * NUMBER
 
 
-def test_of_two_runs_at_once_each_finishes_or_is_told_and_nothing_is_applied_twice(run: Run, server: str) -> None:
+def test_concurrent_runs_complete_or_are_an_error_and_apply_nothing_twice(run: Run, server: str) -> None:
     with ThreadPoolExecutor() as pool:
-        ends = list(pool.map(lambda _: run("migrate", "up"), range(3)))
-    assert 0 in [end.status for end in ends]
-    for end in ends:
-        if end.status:
-            assert_error(end, "the database is being migrated by process", "--break-lock")
-    assert asked(server, "select count(), uniq(version) from alsobought.migrations where state = 'applied'") == [
+        results = list(pool.map(lambda _: run("migrate", "up"), range(3)))
+    assert 0 in [result.status for result in results]
+    for result in results:
+        if result.status:
+            assert_error(result, "the database is being migrated by process", "--break-lock")
+    assert query(server, "select count(), uniq(version) from alsobought.migrations where state = 'applied'") == [
         f"{NUMBER}\t{NUMBER}"
     ]
 
 
-def test_a_lock_from_elsewhere_stays_until_it_is_broken(run: Run, server: str) -> None:
+def test_a_lock_of_another_host_stays_until_it_is_broken(run: Run, server: str) -> None:
     holder = json.dumps({"host": "db7", "pid": 12, "since": "2026-01-01T00:00:00Z", "token": "a"})
-    asked(server, "create database alsobought")
-    asked(server, f"create table alsobought.migrating (x UInt8) engine = Memory comment '{holder}'")
+    query(server, "create database alsobought")
+    query(server, f"create table alsobought.migrating (x UInt8) engine = Memory comment '{holder}'")
     assert_error(run("migrate", "up"), "by process 12 on db7 since 2026-01-01T00:00:00Z")
     assert run("migrate", "up", "--break-lock").out.endswith(f"{NUMBER} applied\n")
 
 
-def test_a_server_whose_migrations_are_pending_is_not_loaded_into(run: Run, tmp_path: Path) -> None:
+def test_loading_into_a_server_with_pending_migrations_is_an_error(run: Run, tmp_path: Path) -> None:
     assert_error(
         run("load", "events", write(tmp_path / "e.ndjson")), "migrations are not applied", "alsobought migrate up"
     )

@@ -1,4 +1,6 @@
-"""kill -9 of a rebuild at every step: the old table is in service, the next run ends it, and nothing is counted twice."""
+"""kill -9 of a rebuild at every step: the old table stays in service, the next run completes,
+nothing is counted twice.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tests.support.process import Run, running, serving, write
 from tests.support.project import ROOT
 
 ROWS = 400
-SPOIL = """
+CORRUPT = """
 from alsobought.settings import from_environment
 from alsobought.storage.clickhouse import open_warehouse
 warehouse = open_warehouse(from_environment())
@@ -29,21 +31,21 @@ warehouse = open_warehouse(from_environment())
 print(warehouse.trusted_rows("select sum(baskets) from alsobought.co_baskets").data[0][0])
 warehouse.close()
 """
-# Each point, whether the new table was in service by then, and whether the next run goes on where it was.
+# Failpoint, whether the new table was in service by then, whether the next run resumes.
 POINTS = [
-    ("rebuild.made", False, False),
+    ("rebuild.created", False, False),
     ("rebuild.begun", False, False),
-    ("rebuild.cache", False, False),
-    ("rebuild.noted", False, False),
-    ("rebuild.noted:3", False, True),
-    ("rebuild.filled", False, True),
-    ("rebuild.filled:3", False, True),
+    ("rebuild.carried_over", False, False),
+    ("rebuild.checkpointed", False, False),
+    ("rebuild.checkpointed:3", False, True),
+    ("rebuild.backfilled", False, True),
+    ("rebuild.backfilled:3", False, True),
     ("rebuild.journal", False, True),
-    ("rebuild.whole", False, True),
+    ("rebuild.complete", False, True),
     ("rebuild.exchanged", True, False),
     ("rebuild.dropped", True, False),
 ]
-FEW = ("rebuild.filled:3", "rebuild.exchanged")
+USUAL = ("rebuild.backfilled:3", "rebuild.exchanged")
 
 
 @pytest.fixture
@@ -65,57 +67,59 @@ def run(tmp_path: Path) -> Run:
 
 
 def wrong(run: Run) -> dict[str, int]:
-    """After the start of a writer, which recovers."""
+    """{table: wrong rows} after a writer has started and recovered."""
     folder = run.settings["ALSOBOUGHT_DATA"]
     verify = [sys.executable, "-m", "tests.faults.child", "verify", f"chdb://{folder}"]
-    found = json.loads(subprocess.run(verify, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
-    assert found["stored"] == {f"n{number}": 1 for number in range(ROWS)}
-    return {table: rows for table, rows in found["wrong"].items() if rows}
+    report = json.loads(subprocess.run(verify, check=True, stdout=subprocess.PIPE, cwd=ROOT).stdout)
+    assert report["stored"] == {f"n{number}": 1 for number in range(ROWS)}
+    return {table: rows for table, rows in report["wrong"].items() if rows}
 
 
-def went_on(out: str) -> int:
-    found = re.search(r"([\d,]+) of them before it was interrupted", out)
-    return int(found[1].replace(",", "")) if found else 0
+def resumed(out: str) -> int:
+    match = re.search(r"([\d,]+) of them before it was interrupted", out)
+    return int(match[1].replace(",", "")) if match else 0
 
 
 @pytest.mark.parametrize(
-    ("point", "new", "goes_on"),
-    [pytest.param(*one, marks=() if one[0] in FEW else pytest.mark.thorough) for one in POINTS],
+    ("point", "new", "resumes"),
+    [pytest.param(*one, marks=() if one[0] in USUAL else pytest.mark.thorough) for one in POINTS],
 )
-def test_a_rebuild_killed_at_any_step_leaves_a_whole_table_and_goes_on(
-    run: Run, point: str, new: bool, goes_on: bool
+def test_a_rebuild_killed_at_any_step_leaves_a_complete_table_and_resumes(
+    run: Run, point: str, new: bool, resumes: bool
 ) -> None:
     right = run.python(IN_SERVICE)
-    run.python(SPOIL.format("co_baskets"))
-    spoilt = run.python(IN_SERVICE)
-    assert int(spoilt) == 2 * int(right)
+    run.python(CORRUPT.format("co_baskets"))
+    corrupted = run.python(IN_SERVICE)
+    assert int(corrupted) == 2 * int(right)
     assert run("rebuild", "co_baskets", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
-    assert run.python(IN_SERVICE) == (right if new else spoilt)
+    assert run.python(IN_SERVICE) == (right if new else corrupted)
     assert wrong(run).keys() == (set() if new else {"co_baskets"})
     ran = run("rebuild", "co_baskets")
     assert ran.status == 0, ran
-    assert (went_on(ran.out) > 0) == goes_on
+    assert (resumed(ran.out) > 0) == resumes
     assert wrong(run) == {}
     assert run.python(IN_SERVICE) == right
 
 
 @pytest.mark.thorough
-def test_kill_after_kill_a_rebuild_comes_to_its_end(run: Run) -> None:
-    run.python(SPOIL.format("user_items"))
-    ends = [run("rebuild", "user_items", ALSOBOUGHT_FAILPOINT="rebuild.filled:2").status for _ in range(3)]
+def test_a_rebuild_that_is_killed_repeatedly_completes(run: Run) -> None:
+    run.python(CORRUPT.format("user_items"))
+    ends = [run("rebuild", "user_items", ALSOBOUGHT_FAILPOINT="rebuild.backfilled:2").status for _ in range(3)]
     assert ends == [-signal.SIGKILL] * 2 + [0]
     assert wrong(run) == {}
 
 
-@pytest.mark.parametrize("point", ["rebuild.noted:3", pytest.param("rebuild.filled:2", marks=pytest.mark.thorough)])
-def test_a_command_killed_beside_a_running_shop_is_gone_on_with_while_events_come(run: Run, point: str) -> None:
-    run.python(SPOIL.format("co_baskets"))
+@pytest.mark.parametrize(
+    "point", ["rebuild.checkpointed:3", pytest.param("rebuild.backfilled:2", marks=pytest.mark.thorough)]
+)
+def test_a_command_killed_beside_a_running_service_is_resumed_while_events_arrive(run: Run, point: str) -> None:
+    run.python(CORRUPT.format("co_baskets"))
     order = {"event_type": "purchase", "user_id": "u1", "order_id": "new"}
     with serving(run) as service:
         assert run("rebuild", "co_baskets", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
         assert service.ask("/events?wait=true", [order | {"item_id": item} for item in ("i1", "i2")])[0] == 200
         ran = run("rebuild", "co_baskets")
-        assert (ran.status, went_on(ran.out) > 0) == (0, True), ran
+        assert (ran.status, resumed(ran.out) > 0) == (0, True), ran
         assert run("check").status == 0
         assert service.ask("/events?wait=true", [order | {"item_id": "i3"}])[0] == 200
         assert run("check").status == 0

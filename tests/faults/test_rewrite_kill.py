@@ -1,4 +1,6 @@
-"""kill -9 while a user is forgotten or merged, at every step, and again while the next start ends it: every table is right."""
+"""kill -9 while a user is erased or merged, at every step, and again while the next start completes
+it: all tables are right.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ from tests.support.project import ROOT
 
 TABLES = sorted(path.stem for path in (ROOT / "sql" / "checks").glob("*.sql"))
 POINTS = ["begun", "noted", *TABLES, "moved", "deleted", "ended"]
-FEW = {"forget": ["deleted"], "merge": ["order_items"]}
+USUAL = {"forget": ["deleted"], "merge": ["order_items"]}
 CHILD = """
 import json, random, sys
 from datetime import UTC, datetime
@@ -49,39 +51,43 @@ if change:
     shop.do(*change)
 users = dict(shop.warehouse.trusted_rows("select user_id, count() from alsobought.events group by user_id").data)
 wrong = {table: rows for table, rows in wrong_rows(shop.warehouse, ROOT / "sql" / "checks") if rows}
-left = shop.warehouse.trusted_rows("select count() from alsobought.rewrites final where not done or about != ''").data[0][0]
+unfinished = shop.warehouse.trusted_rows("select count() from alsobought.rewrites final where not done or about != ''").data[0][0]
 shop.close()
-print(json.dumps({"users": users, "wrong": wrong, "left": left}))
+print(json.dumps({"users": users, "wrong": wrong, "unfinished": unfinished}))
 """
 
 
 def child(dsn: str, seed: int, change: list[str], point: str = "") -> dict[str, Any]:
-    """What it found at its end; nothing if it was killed."""
+    """The report of a process at its end; empty if it was killed."""
     environment = {**os.environ, VARIABLE: point} if point else dict(os.environ)
     command = [sys.executable, "-c", CHILD, dsn, str(seed), json.dumps(change)]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode in ((-9,) if point and change else (0, -9) if point else (0,)), ran.stderr[-2000:]
-    found: dict[str, Any] = json.loads(ran.stdout) if ran.returncode == 0 else {}
-    return found
+    report: dict[str, Any] = json.loads(ran.stdout) if ran.returncode == 0 else {}
+    return report
 
 
 @pytest.mark.parametrize(
     ("kind", "points"),
     [
-        ("forget", FEW["forget"]),
-        ("merge", FEW["merge"]),
+        ("forget", USUAL["forget"]),
+        ("merge", USUAL["merge"]),
         pytest.param("forget", POINTS, marks=pytest.mark.thorough, id="forget-all"),
         pytest.param("merge", POINTS, marks=pytest.mark.thorough, id="merge-all"),
     ],
 )
-def test_killed_at_any_step_a_rewrite_is_ended_by_the_next_start(tmp_path: Path, kind: str, points: list[str]) -> None:
+def test_a_rewrite_killed_at_any_step_is_completed_by_the_next_start(
+    tmp_path: Path, kind: str, points: list[str]
+) -> None:
     dsn = f"chdb://{tmp_path}/shop"
     events = 0
     for seed, point in enumerate(points, 1):
         change = [kind, f"guest{seed}", *(["bruno"] if kind == "merge" else [])]
         child(dsn, seed, change, f"rewrite.{point}")
-        child(dsn, 0, [], f"rewrite.{point}")  # the start that ends it is killed there, too, if it comes there
-        found = child(dsn, 0, [])
+        child(
+            dsn, 0, [], f"rewrite.{point}"
+        )  # the start that completes it is killed at the same step, if it reaches it
+        report = child(dsn, 0, [])
         events += 120
-        assert (found["wrong"], found["left"], sorted(found["users"])) == ({}, 0, ["bruno", "cleo"]), point
-        assert (sum(found["users"].values()) == events) == (kind == "merge"), point
+        assert (report["wrong"], report["unfinished"], sorted(report["users"])) == ({}, 0, ["bruno", "cleo"]), point
+        assert (sum(report["users"].values()) == events) == (kind == "merge"), point

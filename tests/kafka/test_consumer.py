@@ -1,4 +1,4 @@
-"""Kafka to the warehouse on a real broker: every message counts once, and what cannot is a dead letter."""
+"""Kafka to the warehouse on a real broker: every message counts once or becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from alsobought.kafka.consumer import Stream
+from alsobought.kafka.consumer import TopicConsumer
 from alsobought.service.ipc_protocol import SOCKET
 from alsobought.service.service import Service
 from alsobought.writer.submission import utc_now
@@ -33,20 +33,20 @@ def values(shop: Service, sql: str) -> list[list[Any]]:
     return shop.warehouse.rows(sql.replace("{db}", shop.settings.database)).data
 
 
-def ranges(shop: Service) -> list[int]:
-    """Messages, stored, repeats and refused of all that was read."""
+def outcomes(shop: Service) -> list[int]:
+    """Messages, stored, duplicates and rejected of all ranges."""
     sql = "select sum(messages), sum(stored), sum(repeats), sum(refused) from {db}.ingest_ranges final"
     return values(shop, sql)[0]
 
 
 @contextmanager
-def stream(shop: Service) -> Iterator[Stream]:
-    one = Stream(shop.writer, shop.settings)
-    one.start()
+def consuming(shop: Service) -> Iterator[TopicConsumer]:
+    consumer = TopicConsumer(shop.writer, shop.settings)
+    consumer.start()
     try:
-        yield one
+        yield consumer
     finally:
-        one.stop()
+        consumer.stop()
 
 
 @pytest.fixture
@@ -59,22 +59,22 @@ def shop(make_shop: Callable[..., Service], topics: Topics) -> Service:
     return make_shop(**topics.settings)
 
 
-def test_events_items_track_calls_and_poison(shop: Service, topics: Topics) -> None:
+def test_events_items_track_calls_and_undecodable_messages(shop: Service, topics: Topics) -> None:
     track = {"type": "track", "event": "Order Completed", "userId": "seg", "messageId": "m1"}
     track["properties"] = {"order_id": "o1", "products": [{"product_id": "tea"}, {"product_id": "pot"}]}  # type: ignore[assignment]
-    with stream(shop) as reading:
-        topics.make()
+    with consuming(shop) as consumer:
+        topics.create()
         topics.send({"item_id": "tea", "title": "Green tea"}, b"nonsense", items=True)
         topics.send(
             *({**VIEW, "user_id": f"u{n % 7}", "event_id": f"a{n}"} for n in range(200)),
-            {**VIEW, "user_id": "u1", "event_id": "a1"},  # a repeat
+            {**VIEW, "user_id": "u1", "event_id": "a1"},  # a duplicate
             {**VIEW, "user_id": "no-id"},
             track,
             b"\xff\xfe not json",
             {"event_type": "buy", "user_id": "u", "item_id": "tea"},
             {**VIEW, "user_id": "u", "timestamp": "2999-01-01T00:00:00Z"},
         )
-        until(lambda: reading.done.messages >= 208)
+        until(lambda: consumer.totals.messages >= 208)
     assert values(shop, "select count(), uniqExact(event_id) from {db}.events") == [[203, 203]]
     assert values(shop, "select sum(baskets) from {db}.co_baskets") == [[2]]
     assert values(shop, "select dictGet('{db}.catalogue', 'title', cityHash64('tea'))") == [["Green tea"]]
@@ -83,82 +83,80 @@ def test_events_items_track_calls_and_poison(shop: Service, topics: Topics) -> N
     assert any("'buy' is not one of" in reason for reason, _ in dead)
     assert any("day ahead" in reason for reason, _ in dead)
     assert {encoding for _, encoding in dead} == {"utf-8", "base64"}
-    assert ranges(shop) == [208, 203, 1, 4]
+    assert outcomes(shop) == [208, 203, 1, 4]
     assert wrong_tables(shop) == {}
 
 
-def test_a_reader_goes_on_where_the_warehouse_is_whatever_kafka_remembers(shop: Service, topics: Topics) -> None:
-    topics.make()
-    topics.send(*({**VIEW, "user_id": f"r{n}"} for n in range(50)))  # without event_id: known by their place
+def test_a_consumer_resumes_at_the_checkpoint_of_the_warehouse(shop: Service, topics: Topics) -> None:
+    topics.create()
+    topics.send(*({**VIEW, "user_id": f"r{n}"} for n in range(50)))  # without event_id: identified by their offsets
     for expected in (50, 0):
-        with stream(shop) as reading:
-            until(lambda expected=expected: reading.done.messages == expected, 10)  # type: ignore[misc]
+        with consuming(shop) as consumer:
+            until(lambda expected=expected: consumer.totals.messages == expected, 10)  # type: ignore[misc]
             if not expected:
                 topics.send({**VIEW, "user_id": "last"})
-                until(lambda: reading.done.messages == 1)
+                until(lambda: consumer.totals.messages == 1)
     assert values(shop, "select count(), max(partition) > 0 from {db}.events") == [[51, True]]
-    assert ranges(shop)[0] == 51
+    assert outcomes(shop)[0] == 51
 
 
-def test_what_was_read_but_not_noted_is_read_again_and_counts_once(shop: Service, topics: Topics) -> None:
-    topics.make()
+def test_messages_after_the_last_checkpoint_are_read_again_and_count_once(shop: Service, topics: Topics) -> None:
+    topics.create()
     topics.send(*({**VIEW, "user_id": f"r{n}"} for n in range(50)), b"bad")
     for _ in range(2):
-        with stream(shop) as reading:
-            until(lambda: reading.done.messages == 51)
+        with consuming(shop) as consumer:
+            until(lambda: consumer.totals.messages == 51)
         shop.warehouse.command(f"truncate table {shop.settings.database}.ingest_ranges")
     assert values(shop, "select count() from {db}.events") == [[50]]
     assert values(shop, "select count() from {db}.dead_letters final") == [[1]]
 
 
-def test_where_most_is_bad_reading_stands_still_and_nothing_is_lost(
+def test_too_many_dead_letters_halt_the_stream_and_nothing_is_lost(
     make_shop: Callable[..., Service], topics: Topics
 ) -> None:
     shop = make_shop(**topics.settings)
-    topics.make()
-    good = [{**VIEW, "user_id": "u", "event_id": f"good{n}"} for n in range(300)]
-    topics.send(*good)
-    with stream(shop) as reading:
-        until(lambda: reading.done.messages == 300)
+    topics.create()
+    valid = [{**VIEW, "user_id": "u", "event_id": f"valid{n}"} for n in range(300)]
+    topics.send(*valid)
+    with consuming(shop) as consumer:
+        until(lambda: consumer.totals.messages == 300)
         topics.send(*[{"event_type": "visit", "user_id": "u", "item_id": "tea"}] * 2000, {**VIEW, "user_id": "late"})
-        until(lambda: reading.trouble is not None)
-        assert "'visit' is not one of" in str(reading.trouble)
-        assert "ALSOBOUGHT_DEAD_LETTER_MAX_RATIO" in str(reading.trouble)
+        until(lambda: consumer.error is not None)
+        assert "'visit' is not one of" in str(consumer.error)
+        assert "ALSOBOUGHT_DEAD_LETTER_MAX_RATIO" in str(consumer.error)
     before = values(shop, "select count() from {db}.dead_letters final")[0][0]
     assert before < 1000
-    mended = make_shop(**topics.settings, event_types="visit")  # another warehouse, as after a fix
-    with stream(mended) as reading:
-        until(lambda: reading.done.messages == 2301)
-    assert values(mended, "select countIf(event_type = 'visit'), count() from {db}.events") == [[2000, 2301]]
+    corrected = make_shop(**topics.settings, event_types="visit")  # a new warehouse, as after a fix
+    with consuming(corrected) as consumer:
+        until(lambda: consumer.totals.messages == 2301)
+    assert values(corrected, "select countIf(event_type = 'visit'), count() from {db}.events") == [[2000, 2301]]
 
 
-def test_a_topic_with_more_partitions_than_before_is_read_whole(
-    shop: Service, topics: Topics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("alsobought.kafka.consumer.LOOK_SECONDS", 0.5)
-    topics.make()
+def test_partitions_added_to_a_topic_are_read(shop: Service, topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("alsobought.kafka.consumer.TOPIC_REFRESH_SECONDS", 0.5)
+    topics.create()
     admin = AdminClient({"bootstrap.servers": topics.broker.address})
-    with stream(shop) as reading:
+    with consuming(shop) as consumer:
         topics.send(*({**VIEW, "user_id": f"r{n}"} for n in range(20)))
         admin.create_partitions([NewPartitions(topics.settings["events_topic"], 8)])[
             topics.settings["events_topic"]
         ].result(10)
         topics.send(*[{**VIEW, "user_id": "late"}] * 5, partition=7)
-        until(lambda: reading.done.messages == 25)
+        until(lambda: consumer.totals.messages == 25)
 
 
-def test_a_topic_deleted_and_made_again_with_the_same_offsets_is_another(shop: Service, topics: Topics) -> None:
-    topics.make()
+def test_a_topic_that_was_deleted_and_created_again_is_another_source(shop: Service, topics: Topics) -> None:
+    topics.create()
     admin = AdminClient({"bootstrap.servers": topics.broker.address})
     name = topics.settings["events_topic"]
     for user in ("before", "after"):
         topics.send(*[{**VIEW, "user_id": user}] * 10, partition=0)
-        with stream(shop) as reading:
-            until(lambda: reading.done.messages == 10)
+        with consuming(shop) as consumer:
+            until(lambda: consumer.totals.messages == 10)
         if user == "before":
             admin.delete_topics([name])[name].result(10)
             until(lambda: name not in admin.list_topics(timeout=5).topics)
-            topics.make()
+            topics.create()
     assert values(shop, "select user_id, count() from {db}.events group by user_id order by user_id") == [
         ["after", 10],
         ["before", 10],
@@ -167,16 +165,16 @@ def test_a_topic_deleted_and_made_again_with_the_same_offsets_is_another(shop: S
 
 
 @pytest.mark.thorough
-def test_killed_while_it_reads_the_ingester_loses_and_doubles_nothing(topics: Topics, tmp_path: Path) -> None:
+def test_a_killed_ingester_loses_nothing_and_counts_nothing_twice(topics: Topics, tmp_path: Path) -> None:
     run = running(tmp_path / "data", **topics.environment, ALSOBOUGHT_BATCH_ROWS="1000")
-    topics.make()
+    topics.create()
     lines = [
         {"event_type": "purchase", "user_id": f"k{n % 40}", "order_id": f"o{n % 300}", "item_id": f"i{n % 90}"}
         for n in range(5_000)
     ]
     topics.send(*lines)
     assert _ingest(run, ALSOBOUGHT_FAILPOINT="ingest.after_insert:2").wait(60) == -signal.SIGKILL
-    (tmp_path / "data" / SOCKET).unlink(missing_ok=True)  # of the one that was killed
+    (tmp_path / "data" / SOCKET).unlink(missing_ok=True)  # left behind by the kill
     ingester = _ingest(run)
     until((tmp_path / "data" / SOCKET).exists)
     until(lambda: json.loads(run("ingest", "--status", "--json").out)["lag"] == 0, 60, 0.5)
@@ -195,35 +193,35 @@ def _ingest(run: Run, **settings: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_service_with_kafka_shows_what_is_produced(topics: Topics, tmp_path: Path) -> None:
+def test_a_service_with_kafka_answers_with_produced_events(topics: Topics, tmp_path: Path) -> None:
     with serving(running(tmp_path / "data", **topics.environment)) as service:
-        topics.make()
+        topics.create()
         topics.send({**VIEW, "user_id": "served", "item_id": "from-kafka"})
         path = "/pipes/recently_viewed?user_id=served"
         until(lambda: [row["item_id"] for row in service.ask(path)[1]["data"]] == ["from-kafka"])
         service.stop()
 
 
-def test_without_kafka_or_with_one_that_is_away_it_says_so(tmp_path: Path) -> None:
+def test_without_kafka_the_command_is_an_error(tmp_path: Path) -> None:
     assert_error(running(tmp_path / "data")("ingest"), "no Kafka to read from", "ALSOBOUGHT_KAFKA")
-    away = running(tmp_path / "data", ALSOBOUGHT_KAFKA="127.0.0.1:1").with_short_timeouts()("ingest")
-    assert_error(away, "127.0.0.1:1", "ALSOBOUGHT_KAFKA")
+    unavailable = running(tmp_path / "data", ALSOBOUGHT_KAFKA="127.0.0.1:1").with_short_timeouts()("ingest")
+    assert_error(unavailable, "127.0.0.1:1", "ALSOBOUGHT_KAFKA")
 
 
-def test_events_of_a_forgotten_user_that_are_still_in_kafka_do_not_bring_the_user_back(
+def test_events_of_a_forgotten_user_that_are_still_in_kafka_are_not_stored(
     make_shop: Callable[..., Service], topics: Topics
 ) -> None:
     shop = make_shop(utc_now, **topics.settings)
-    topics.make()
+    topics.create()
     ahead = (utc_now() + timedelta(hours=20)).isoformat()
     topics.send(
         {**VIEW, "user_id": "ada"}, {**VIEW, "user_id": "ada", "timestamp": ahead}, {**VIEW, "user_id": "bruno"}
     )
     assert shop.do("forget", "ada")["tables"][0]["rows_before"] == 0
     time.sleep(0.01)
-    with stream(shop) as reading:
+    with consuming(shop) as consumer:
         topics.send({**VIEW, "user_id": "ada", "item_id": "mug"})
-        until(lambda: reading.done.messages >= 4)
+        until(lambda: consumer.totals.messages >= 4)
     assert sorted(values(shop, "select user_id, item_id from {db}.events")) == [["ada", "mug"], ["bruno", "tea"]]
-    assert ranges(shop) == [4, 2, 2, 0]
+    assert outcomes(shop) == [4, 2, 2, 0]
     assert wrong_tables(shop) == {}

@@ -1,4 +1,4 @@
-"""Loading into a shop: order, gaps, and what the ledger knows."""
+"""Loading: order of batches, failures, duplicates by offset, and resuming from the ledger."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import pytest
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event, Rules
-from alsobought.loading.loader import Report, Stream, Task, load_file
-from alsobought.loading.mapping import Columns
-from alsobought.loading.readers import Rows
+from alsobought.loading.files import Rows
+from alsobought.loading.loader import LoadTask, load_file
+from alsobought.loading.mapping import ColumnMapping
 from alsobought.loading.rejects import Rejects
+from alsobought.loading.submitter import Report, Submitter
 from alsobought.service.service import Service
 from alsobought.storage.ledger import resume_offset, stored_offsets
 from alsobought.writer.submission import Stored, Submission
@@ -33,47 +34,47 @@ def submission(first: int, source: str = "file") -> Submission:
 
 
 @contextmanager
-def _silent(_: Rows) -> Iterator[Callable[[int], object]]:
+def _no_progress(_: Rows) -> Iterator[Callable[[int], object]]:
     yield lambda _: None
 
 
 def load(shop: Service, file: Path, **columns: Any) -> Report:
-    task = Task("events", file, columns=Columns(**columns))
-    return load_file(task, shop.writer, Rules(shop.clock()), Rejects(None), _silent)
+    task = LoadTask("events", file, columns=ColumnMapping(**columns))
+    return load_file(task, shop.writer, Rules(shop.clock()), Rejects(None), _no_progress)
 
 
 @pytest.fixture
-def refusing(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service, str], None]:
-    """`refusing(shop, "i20")`: batches that begin with this item are refused, until it is called with another."""
+def fail_batch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service, str], None]:
+    """`fail_batch(shop, "i20")`: batches with this item fail, until it is called with another."""
 
-    def refuse(shop: Service, item: str) -> None:
-        insert = type(shop.writer)._insert
+    def fail(shop: Service, item: str) -> None:
+        original = type(shop.writer)._insert
 
-        def maybe(table: str, lines: bytes, token: str) -> None:
+        def insert(table: str, lines: bytes, token: str) -> None:
             if table == "events" and f'"item_id":"{item}"'.encode() in lines:
                 raise NotStored("no room")
-            insert(shop.writer, table, lines, token)
+            original(shop.writer, table, lines, token)
 
-        monkeypatch.setattr(shop.writer, "_insert", maybe)
+        monkeypatch.setattr(shop.writer, "_insert", insert)
 
-    return refuse
+    return fail
 
 
-def test_nothing_of_a_source_is_stored_behind_a_batch_that_failed(
-    make_shop: Callable[..., Service], refusing: Callable[[Service, str], None]
+def test_nothing_of_a_source_is_stored_after_a_batch_that_failed(
+    make_shop: Callable[..., Service], fail_batch: Callable[[Service, str], None]
 ) -> None:
     shop = make_shop(batch_rows=10)
-    refusing(shop, "i20")
-    stream = Stream(shop.writer)
+    fail_batch(shop, "i20")
+    submitter = Submitter(shop.writer)
     with pytest.raises(NotStored, match="no room"):
         for first in range(0, 100, 10):
-            stream.send(submission(first))
-        stream.finish()
+            submitter.send(submission(first))
+        submitter.finish()
     shop.writer.submit(submission(0, "other")).result()
     assert resume_offset(shop.warehouse, "file") == 20
     assert resume_offset(shop.warehouse, "another") == 0
 
-    refusing(shop, "nothing")
+    fail_batch(shop, "nothing")
     for first in range(resume_offset(shop.warehouse, "file"), 50, 10):
         shop.writer.submit(submission(first)).result()
     assert stored(shop, "source, offset") == [
@@ -84,38 +85,40 @@ def test_nothing_of_a_source_is_stored_behind_a_batch_that_failed(
 
 
 @pytest.mark.parametrize("batch_rows", [10, 25, 1000])
-def test_a_failure_goes_down_the_line_however_submissions_share_batches(
-    make_shop: Callable[..., Service], refusing: Callable[[Service, str], None], batch_rows: int
+def test_later_submissions_fail_too_however_they_share_batches(
+    make_shop: Callable[..., Service], fail_batch: Callable[[Service, str], None], batch_rows: int
 ) -> None:
     shop = make_shop(batch_rows=batch_rows, batch_seconds=0.2)
-    refusing(shop, "i20")
+    fail_batch(shop, "i20")
     futures: list[Future[Stored]] = []
     for first in range(0, 60, 10):
-        one = submission(first)
-        one.after = futures[-1] if futures else None
-        futures.append(shop.writer.submit(one))
+        following = submission(first)
+        following.after = futures[-1] if futures else None
+        futures.append(shop.writer.submit(following))
     failed = [isinstance(future.exception(), NotStored) for future in futures]
     assert failed[2:] == [True] * 4
     assert stored(shop, "offset, source") == [[n, "file"] for n in range(10 * failed.index(True))]
     assert shop.writer.waiting == 0
-    refusing(shop, "nothing")
+    fail_batch(shop, "nothing")
     assert shop.writer.submit(submission(0, "other")).result().rows == 10
 
 
-def test_offsets_are_known_however_long_ago_they_were_stored(make_shop: Callable[..., Service], tmp_path: Path) -> None:
+def test_stored_offsets_are_duplicates_however_long_ago_they_were_stored(
+    make_shop: Callable[..., Service], tmp_path: Path
+) -> None:
     now = [NOON]
     shop = make_shop(clock=lambda: now[0], batch_rows=10, dedup_window_days=7)
     file = write(tmp_path / "e.ndjson", *(VIEW | {"timestamp": "1971-01-01T00:00:00Z"} for _ in range(35)))
     assert load(shop, file).stored == 35
     now[0] += timedelta(days=300)
     again = load(shop, file)
-    assert (again.again, again.stored, again.repeats) == (True, 0, 35)
-    otherwise = load(shop, file, dropped=frozenset(["colour"]))
-    assert (otherwise.again, otherwise.stored, otherwise.repeats) == (False, 0, 35)
+    assert (again.already_loaded, again.stored, again.duplicates) == (True, 0, 35)
+    with_other_flags = load(shop, file, dropped=frozenset(["colour"]))
+    assert (with_other_flags.already_loaded, with_other_flags.stored, with_other_flags.duplicates) == (False, 0, 35)
     assert len(stored(shop)) == 35
 
 
-def test_known_offsets_are_those_of_the_events_not_the_range_of_the_ledger(shop: Service) -> None:
+def test_stored_offsets_are_those_of_the_events_not_of_the_ledger(shop: Service) -> None:
     rows = submission(0)
     shop.writer.submit(Submission(rows.rows[:3], "file", [2, 5, 9])).result()
     assert stored_offsets(shop.warehouse, "file", 0, 0, 5) == {2, 5}
@@ -125,22 +128,22 @@ def test_known_offsets_are_those_of_the_events_not_the_range_of_the_ledger(shop:
     assert sorted(stored(shop, "offset")) == list(range(10))
 
 
-def test_another_reading_that_is_cut_short_goes_on_by_its_own_batches(
-    make_shop: Callable[..., Service], tmp_path: Path, refusing: Callable[[Service, str], None]
+def test_an_interrupted_load_with_other_flags_resumes_from_its_own_batches(
+    make_shop: Callable[..., Service], tmp_path: Path, fail_batch: Callable[[Service, str], None]
 ) -> None:
-    """The first reading stored the last row: the second must not begin behind it."""
+    """The first load stored the last row; the second must not resume after it."""
     shop = make_shop(batch_rows=10)
     lines = [VIEW | {"item_id": f"i{n}"} | ({} if n % 4 else {"count": n}) for n in range(60)]
     file = write(tmp_path / "e.ndjson", *lines)
-    assert load(shop, file).refused == 15
-    refusing(shop, "i48")
+    assert load(shop, file).rejected == 15
+    fail_batch(shop, "i48")
     with pytest.raises(NotStored):
         load(shop, file, dropped=frozenset(["count"]))
-    refusing(shop, "nothing")
+    fail_batch(shop, "nothing")
     report = load(shop, file, dropped=frozenset(["count"]))
-    assert report.refused == 0
+    assert report.rejected == 0
     assert 0 < report.stored < 15
-    assert report.stored + report.repeats == 60
+    assert report.stored + report.duplicates == 60
     assert sorted(stored(shop, "offset")) == list(range(1, 61))
     wrong = dict(wrong_rows(shop.warehouse, ROOT / "sql" / "checks"))
     assert wrong == dict.fromkeys(wrong, 0)

@@ -1,4 +1,4 @@
-"""Values of CSV and Parquet become ours or are refused in words; JSON is held to its types."""
+"""Cells of CSV and Parquet are converted to the type of their field or rejected; JSON must have it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rules
-from alsobought.loading.mapping import Columns, row_reader
+from alsobought.loading.mapping import ColumnMapping
+from alsobought.loading.row_converter import row_reader
 from tests.conftest import NOON
 
 RULES = Rules(NOON)
@@ -20,12 +21,12 @@ VIEW = {"event_type": "view", "user_id": "u", "item_id": "tea"}
 
 def read(row: Any, kind: str = "events", **columns: Any) -> Event | Item | str:
     """The event or item, or the problem."""
-    good, bad = row_reader(kind, Columns(**columns), RULES)([row])
-    return good[0] if good else bad[0].problem
+    accepted, rejected = row_reader(kind, ColumnMapping(**columns), RULES)([row])
+    return accepted[0] if accepted else rejected[0].problem
 
 
 @pytest.mark.parametrize(
-    ("field", "given", "kept"),
+    ("field", "cell", "value"),
     [
         ("user_id", 17, "17"),
         ("user_id", 17.0, "17"),
@@ -54,15 +55,15 @@ def read(row: Any, kind: str = "events", **columns: Any) -> Event | Item | str:
         ("timestamp", datetime(2026, 1, 1, 12), NOON),
     ],
 )
-def test_a_cell_becomes_what_its_field_holds(field: str, given: Any, kept: Any) -> None:
-    event = read(VIEW | {field: given})
+def test_a_cell_is_converted_to_the_type_of_its_field(field: str, cell: Any, value: Any) -> None:
+    event = read(VIEW | {field: cell})
     assert isinstance(event, Event), event
-    assert getattr(event, field) == kept
-    assert type(getattr(event, field)) is type(kept)
+    assert getattr(event, field) == value
+    assert type(getattr(event, field)) is type(value)
 
 
 @pytest.mark.parametrize(
-    ("field", "given", "problem"),
+    ("field", "cell", "problem"),
     [
         ("user_id", 1.5, "user_id: expected `str`, got `float`"),
         ("user_id", b"\xff", "user_id: not UTF-8"),
@@ -75,26 +76,26 @@ def test_a_cell_becomes_what_its_field_holds(field: str, given: Any, kept: Any) 
         ("price", "-1", "price: expected `float` >= 0.0"),
         ("properties", "red", "properties: not JSON"),
         ("timestamp", "yesterday", "timestamp: 'yesterday' is not a time like 2026-"),
-        ("timestamp", "1767225600", "timestamp: 1767225600 is a number; say --epoch"),
-        ("timestamp", 20260101, "timestamp: 20260101 is a number; say --epoch"),
+        ("timestamp", "1767225600", "timestamp: 1767225600 is a number; pass --epoch"),
+        ("timestamp", 20260101, "timestamp: 20260101 is a number; pass --epoch"),
         ("timestamp", "1970-12-31", "timestamp: 1970-12-31 is before 1971"),
         ("item_id", "", "item_id: missing"),
         ("colour", "red", "colour: not a field"),
         ("item_id", "x" * 70_000, "at most 65,536 are accepted"),
     ],
 )
-def test_a_cell_that_cannot_is_refused_with_its_field(field: str, given: Any, problem: str) -> None:
-    found = read(VIEW | {field: given})
-    assert isinstance(found, str)
-    assert problem in found
+def test_a_cell_that_cannot_be_converted_is_rejected_with_its_field(field: str, cell: Any, problem: str) -> None:
+    reason = read(VIEW | {field: cell})
+    assert isinstance(reason, str)
+    assert problem in reason
 
 
 @pytest.mark.parametrize("as_json", [True, False], ids=["json", "cells"])
 def test_numbers_are_times_only_with_epoch(as_json: bool) -> None:
     def at(value: Any, epoch: str) -> Any:
         row: Any = VIEW | {"timestamp": value}
-        found = read(json.dumps(row).encode() if as_json else row, epoch=epoch)
-        return found.timestamp if isinstance(found, Event) else found
+        event = read(json.dumps(row).encode() if as_json else row, epoch=epoch)
+        return event.timestamp if isinstance(event, Event) else event
 
     seconds = int(NOON.timestamp())
     assert at(seconds, "s") == at(seconds * 1000, "ms") == at(seconds + 0.0, "s") == NOON
@@ -104,7 +105,7 @@ def test_numbers_are_times_only_with_epoch(as_json: bool) -> None:
     assert isinstance(at(seconds, ""), str)
 
 
-def test_json_is_held_to_its_types_also_when_it_is_mapped() -> None:
+def test_json_values_must_have_the_type_of_their_field_also_when_mapped() -> None:
     row = {"event_type": "view", "user_id": "u", "sku": "tea"}
     event = read(json.dumps(row | {"quantity": 2}).encode(), mapped={"item_id": "sku"})
     assert isinstance(event, Event)
@@ -116,10 +117,10 @@ def test_json_is_held_to_its_types_also_when_it_is_mapped() -> None:
     assert str(read(b"{", mapped={"item_id": "sku"})).startswith("not JSON")
 
 
-def test_one_column_may_be_two_fields_and_what_is_set_wins() -> None:
+def test_a_column_may_become_two_fields_and_constants_take_precedence() -> None:
     event = read(
-        {"who": "7", "sku": "tea", "event_type": "x"},
-        mapped={"user_id": "who", "session_id": "who", "item_id": "sku"},
+        {"customer": "7", "sku": "tea", "event_type": "x"},
+        mapped={"user_id": "customer", "session_id": "customer", "item_id": "sku"},
         constants={"event_type": "view", "quantity": "2"},
         dropped=frozenset(["event_type"]),
     )
@@ -127,7 +128,7 @@ def test_one_column_may_be_two_fields_and_what_is_set_wins() -> None:
     assert (event.user_id, event.session_id, event.event_type, event.quantity) == ("7", "7", "view", 2)
 
 
-def test_the_rest_is_kept_beside_what_is_there() -> None:
+def test_other_columns_are_added_to_the_properties_of_the_row() -> None:
     event = read(VIEW | {"properties": '{"a": 1}', "b": date(2026, 1, 1), "c": Decimal(2), "d": ""}, keep_rest=True)
     assert isinstance(event, Event)
     assert event.properties == {"a": 1, "b": "2026-01-01", "c": "2"}
@@ -136,12 +137,12 @@ def test_the_rest_is_kept_beside_what_is_there() -> None:
 
 
 @pytest.mark.parametrize("cell", ["[0.5, -1]", [0.5, -1.0]], ids=["text", "list"])
-def test_a_vector_is_a_cell_of_json_or_a_list_of_parquet(cell: object) -> None:
+def test_an_embedding_is_a_json_cell_or_a_parquet_list(cell: object) -> None:
     assert read({"item_id": "tea", "embedding": cell}, "items") == Item(item_id="tea", embedding=[0.5, -1])
 
 
 @pytest.mark.parametrize("cell", ["[NaN]", [0.5, float("nan")], "0.5 1"])
-def test_what_is_no_vector_is_refused(cell: object) -> None:
+def test_an_invalid_embedding_is_rejected(cell: object) -> None:
     problem = read({"item_id": "tea", "embedding": cell}, "items")
     assert isinstance(problem, str)
     assert problem.startswith("embedding: ")
@@ -157,6 +158,6 @@ def test_what_is_no_vector_is_refused(cell: object) -> None:
         ({"mapped": {"price": "x"}, "constants": {"price": "1"}}, "price is both mapped and set"),
     ],
 )
-def test_flags_that_no_row_could_satisfy_are_refused(columns: dict[str, Any], problem: str) -> None:
+def test_flags_that_no_row_can_satisfy_are_an_error(columns: dict[str, Any], problem: str) -> None:
     with pytest.raises(Unusable, match=problem.split(" of ", maxsplit=1)[0]):
-        row_reader("events", Columns(**columns), RULES)
+        row_reader("events", ColumnMapping(**columns), RULES)

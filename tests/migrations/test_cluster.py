@@ -1,6 +1,9 @@
-"""Migrations as a cluster would get them, compared with tests/migrations/cluster/. No cluster has run them.
+"""Migrations as a cluster would get them, compared with tests/migrations/cluster/.
 
-What can be tried here is: the engine reads every statement, and one shard of it, without replication, counts as one node does.
+No cluster has run them.
+
+What can be tried here is: the engine reads every statement, and one shard of it, without
+replication, counts as one node does.
 """
 
 from __future__ import annotations
@@ -64,7 +67,9 @@ def test_the_engine_can_read_every_statement(warehouse: Warehouse, migration: Mi
 
 
 def as_one_shard(sql: str) -> str:
-    """The statement without what only a cluster has; who asks a Distributed table asks its one shard."""
+    """The statement without what only a cluster has; who asks a Distributed table asks its one
+    shard.
+    """
     sql = re.sub(r" on cluster '\w+'", "", sql)
     sql = re.sub(r"Replicated(\w+)\('[^']+', '\{replica\}'(?:, )?", r"\1(", sql)
     sql = re.sub(

@@ -1,4 +1,7 @@
-"""What a file of migrations/ may be: a number, a reason, one statement that may run twice. And the drafts of new ones."""
+"""What a file of migrations/ may be: a number, a reason, one statement that may run twice.
+
+And the drafts of new ones.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import MigrationFault, Unusable
 from alsobought.migrations.draft import draft
 from alsobought.migrations.files import migrations
+from alsobought.migrations.idempotence import COMMANDS, REJECTED
 from alsobought.migrations.runner import up
-from alsobought.migrations.statement import COMMANDS, REFUSED, read_statement, repeatable
+from alsobought.migrations.statement import read_statement, repeatable
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
 from alsobought.storage.warehouse import Warehouse
@@ -35,12 +39,12 @@ def refusal(folder: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("0004_four", "0004_four is there, and no file has the number 0003. Put the missing one back"),
+        ("0004_four", "0004_four exists, but no file has the number 0003. Restore the missing file"),
         ("0002_again", "0002_again and 0002_two have the same number"),
-        ("three", "three.sql is not named like 0001_events.sql"),
-        ("03_three", "03_three.sql is not named"),
-        ("0003-three", "0003-three.sql is not named"),
-        ("0003_Three", "0003_Three.sql is not named"),
+        ("three", "three.sql does not match NNNN_name.sql, as in 0001_events.sql"),
+        ("03_three", "03_three.sql does not match"),
+        ("0003-three", "0003-three.sql does not match"),
+        ("0003_Three", "0003_Three.sql does not match"),
     ],
 )
 def test_numbers_follow_one_another(tmp_path: Path, name: str, problem: str) -> None:
@@ -61,11 +65,11 @@ def test_a_template_that_does_not_render_says_which_file(tmp_path: Path, text: s
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (CREATE, "gives no reason. Begin it with a comment"),
-        (f"-- …\n{CREATE}", "is not written yet. Put its reason where"),
+        (CREATE, "has no reason. Begin it with a comment"),
+        (f"-- …\n{CREATE}", "has no reason yet. Replace"),
         ("-- Why.\n", "holds no statement"),
         ("-- Why.\n;", "holds no statement"),
-        (f"-- Why.\n{CREATE};\n{CREATE}", "holds more than one statement. Make a file of each"),
+        (f"-- Why.\n{CREATE};\n{CREATE}", "holds more than one statement. Put each in a file of its own"),
         ("-- Why.\ncreate table {{ database }}.one (x String default 'a)", "cannot be read: a quote"),
         ("-- Why.\nselect 1", "begins with 'select 1'. A migration is create, drop or alter"),
         ("-- Why.\ncreate database x", "begins with 'create database'"),
@@ -76,15 +80,15 @@ def test_a_template_that_does_not_render_says_which_file(tmp_path: Path, text: s
         ),
         ("-- Why.\ndrop table other.one", "does not name the database"),
         ("-- Why.\ndrop table", "does not name the database"),
-        ("-- Why.\ncreate or replace table {{ database }}.one (x UInt8) engine = Log", "drops what is there"),
-        ("-- Why.\ncreate table {{ database }}.one engine = Log as select 1 as x", "may stop half-way"),
-        ("-- Why.\ncreate table {{ database }}.one engine = Log as (select 1 as x)", "may stop half-way"),
-        ("-- Why.\ncreate table {{ database }}.one engine = Log as with 1 as x select x", "may stop half-way"),
+        ("-- Why.\ncreate or replace table {{ database }}.one (x UInt8) engine = Log", "drops the existing one"),
+        ("-- Why.\ncreate table {{ database }}.one engine = Log as select 1 as x", "may stop halfway"),
+        ("-- Why.\ncreate table {{ database }}.one engine = Log as (select 1 as x)", "may stop halfway"),
+        ("-- Why.\ncreate table {{ database }}.one engine = Log as with 1 as x select x", "may stop halfway"),
         (
             "-- Why.\ncreate materialized view {{ database }}.v engine = Log populate as select x from {{ database }}.one",
-            "says `populate`",
+            "has `populate`",
         ),
-        ("-- Why.\ndrop table {{ database }}.one on cluster c", "says `on cluster`. Leave it out"),
+        ("-- Why.\ndrop table {{ database }}.one on cluster c", "has `on cluster`. Leave it out"),
         (
             "-- Why.\nalter table {{ database }}.one delete where x = 1",
             "`alter table … delete where`, which is not known",
@@ -103,10 +107,10 @@ def test_a_file_that_could_do_harm_is_refused_with_what_to_do(tmp_path: Path, te
     ("sql", "problem"),
     [
         ("create view {{ database }}.one as select 1", "0002_two creates one, as 0001_one does. Use another name"),
-        ("drop table {{ database }}.on", "0002_two would drop on, which no migration before it creates"),
+        ("drop table {{ database }}.on", "0002_two would drop on, which no earlier migration creates"),
         (
             "alter table {{ database }}.on drop column x",
-            "0002_two would alter on, which no migration before it creates",
+            "0002_two would alter on, which no earlier migration creates",
         ),
     ],
 )
@@ -121,11 +125,11 @@ def test_a_name_that_was_dropped_may_be_used_again(tmp_path: Path) -> None:
     assert [migration.shape.verb for migration in migrations(tmp_path)] == ["create", "drop", "create"]
 
 
-@pytest.mark.parametrize("verb", REFUSED)
+@pytest.mark.parametrize("verb", REJECTED)
 def test_a_verb_that_cannot_be_repeated_is_refused_with_the_reason(tmp_path: Path, verb: str) -> None:
     said = refusal(file(tmp_path, "0001_one", f"-- Why.\n{verb} table {{{{ database }}}}.one"))
     assert said.startswith(f"0001_one is an `{verb}`, which cannot be repeated: after a kill it ")
-    assert said.endswith(REFUSED[verb][1])
+    assert said.endswith(REJECTED[verb][1])
 
 
 @pytest.mark.parametrize(
@@ -244,14 +248,14 @@ def test_a_draft_is_the_next_file_and_is_refused_until_it_has_a_reason(home: Pat
     number = len(migrations(home / "migrations")) + 1
     (path,) = draft(home, "add_colour", view=False)
     assert path == home / "migrations" / f"{number:04}_add_colour.sql"
-    assert f"{path.stem} is not written yet" in refusal(home / "migrations")
+    assert f"{path.stem} has no reason yet" in refusal(home / "migrations")
     path.write_text(path.read_text().replace("-- …", "-- Tea has colours."))
     assert migrations(home / "migrations")[-1].shape.commands[0].noun == "column"
 
 
 def test_the_draft_of_a_count_table_counts_and_its_check_passes(home: Path, warehouse: Warehouse) -> None:
     table, view, check = draft(home, "item_days", view=True)
-    assert "is not written yet" in refusal(home / "migrations")
+    assert "has no reason yet" in refusal(home / "migrations")
     table.write_text(table.read_text().replace("-- …", "-- Events of items by day."))
     assert table.read_text().startswith("-- Events of items by day.\n")
     list(up(warehouse, home / "migrations"))

@@ -38,7 +38,7 @@ def gone() -> int:
     return ended.pid
 
 
-def left_by(warehouse: Warehouse, **facts: object) -> lock.IpcServer:
+def left_by(warehouse: Warehouse, **facts: object) -> lock.LockHolder:
     """A lock of another run, which nobody will release."""
     holder = msgspec.structs.replace(lock.this_process(), **facts)
     assert lock._create(warehouse, lock.LOCK, holder)

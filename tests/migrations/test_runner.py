@@ -51,8 +51,8 @@ def applied(warehouse: Warehouse, folder: Path) -> list[str]:
     return [one.migration.name for one in up(warehouse, folder)]
 
 
-def reasons(warehouse: Warehouse, folder: Path) -> str:
-    """What `up` says when it refuses to begin."""
+def rejection(warehouse: Warehouse, folder: Path) -> str:
+    """The message with which `up` refuses to begin."""
     with pytest.raises(MigrationFault) as raised:
         list(up(warehouse, folder))
     return str(raised.value)
@@ -92,8 +92,8 @@ def test_an_edited_file_stops_everything_before_anything_happens(warehouse: Ware
     write(folder, 1, "one", "create table {{ database }}.one (x UInt16) engine = MergeTree order by x")
     write(folder, 3, "three")
     assert states(warehouse, folder) == {"0001_one": "edited", "0002_two": "applied", "0003_three": "pending"}
-    said = reasons(warehouse, folder)
-    assert "0001_one was edited after it was applied. Put it back with `git checkout migrations/0001_one.sql`" in said
+    said = rejection(warehouse, folder)
+    assert "0001_one was edited after it was applied. Restore it with `git checkout migrations/0001_one.sql`" in said
     assert "write a new migration" in said
     assert "three" not in warehouse.tables()
 
@@ -166,7 +166,7 @@ OTHER = "create table {{ database }}.two (x UInt16) engine = MergeTree order by 
 def test_a_file_edited_after_a_kill_is_refused_if_its_old_text_may_have_run(warehouse: Warehouse, folder: Path) -> None:
     killed_at(warehouse, folder, 2, ran=True)
     write(folder, 2, "two", OTHER)
-    said = reasons(warehouse, folder)
+    said = rejection(warehouse, folder)
     assert "0002_two was edited after a run was killed at it" in said
     assert f"`drop table {warehouse.database}.two` first" in said
     assert "one" not in warehouse.tables()
@@ -201,7 +201,7 @@ def test_what_a_killed_drop_or_alter_did_is_judged_by_what_is_there(
     killed_at(warehouse, folder, 3, ran=ran)
     write(folder, 3, "three", "alter table {{ database }}.two add column z UInt8")
     if refused:
-        assert "0003_three was edited after a run was killed at it" in reasons(warehouse, folder)
+        assert "0003_three was edited after a run was killed at it" in rejection(warehouse, folder)
     else:
         assert applied(warehouse, folder) == ["0003_three"]
 
@@ -209,7 +209,7 @@ def test_what_a_killed_drop_or_alter_did_is_judged_by_what_is_there(
 def test_a_database_ahead_of_the_files_is_an_error(warehouse: Warehouse, folder: Path) -> None:
     list(up(warehouse, folder))
     (folder / "0002_two.sql").unlink()
-    with pytest.raises(MigrationFault, match=r"the database has migration 0002, and .* ends at 0001.*git pull"):
+    with pytest.raises(MigrationFault, match=r"the database has migration 0002, but .* ends at 0001.*git pull"):
         states(warehouse, folder)
 
 
@@ -246,11 +246,11 @@ def test_a_server_s_run_holds_the_lock_while_it_runs(
     monkeypatch.setattr(lock, "needed", lambda _: True)
     run = up(warehouse, folder)
     assert next(run).migration.name == "0001_one"
-    assert "is being migrated by process" in reasons(warehouse, folder)
+    assert "is being migrated by process" in rejection(warehouse, folder)
     assert [one.migration.name for one in run] == ["0002_two"]
     assert lock.holder(warehouse) is None
     write(folder, 3, "three", "create table {{ database }}.three (x Nonsense) engine = MergeTree order by x")
-    assert "Nonsense" in reasons(warehouse, folder)
+    assert "Nonsense" in rejection(warehouse, folder)
     assert lock.holder(warehouse) is None
 
 

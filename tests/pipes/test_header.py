@@ -192,7 +192,7 @@ def test_a_parameter_of_the_key_takes_several_values() -> None:
         ([":a Date = 2020-13-01  x"], 2, "is not a date"),
         ([":a Bool = maybe  x"], 2, "is not true or false"),
         ([":a Float64 = nan  x"], 2, "is not a finite number"),
-        (["@nope x"], 2, "@nope is not known.*@key, @cache and @fallback"),
+        (["@nope x"], 2, "@nope is not known.*There are @key, @cache, @fallback, @use and @deprecated"),
         (["@cache 2s", "@cache 3s"], 3, "@cache stands twice"),
         ([":a String  x", "@key b"], 3, "@key b is not a parameter"),
         ([":a String?  x", "@key a"], 3, "@key a may be left out"),

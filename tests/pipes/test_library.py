@@ -669,7 +669,7 @@ def test_requests_are_answered_while_the_file_is_saved_broken_and_mended(
     assert len(library["titles"].columns) == 3
 
 
-PAGE = (ROOT / "docs" / "pipes.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "pipes.md").read_text()
 EXAMPLES = re.findall(r"((?:<!-- [^\n]* -->\n)*)```sql\n(.*?)```", PAGE, re.S)
 
 

@@ -51,8 +51,7 @@ def test_the_columns_of_a_pipe_are_followed_to_its_tables_and_to_the_catalogue(
         tables={
             "catalogue": ["available", "brand", "category", "item_id", "price", "title"],
             "co_baskets": ["baskets", "item_key", "month", "other_item_key", "weight"],
-            "daily_popularity": ["day", "event_type", "item_key", "orders"],  # only where no `score` is given
-            "item_totals": ["item_key", "orders"],
+            "daily_popularity": ["day", "event_type", "item_key", "orders"],
             "owners": ["owner_key"],
             "user_items": ["event_type", "events", "item_id", "user_id"],
         },
@@ -68,19 +67,31 @@ def test_the_columns_of_a_pipe_are_followed_to_its_tables_and_to_the_catalogue(
                 "co_baskets.month",
                 "co_baskets.weight",
                 "daily_popularity.orders",
-                "item_totals.orders",
             ],
             "reason": ["co_baskets.baskets"],
             "source": [],
         },
         macros={
-            "catalogue.sql": ["item", "keys_of"],
-            "lists.sql": ["because", "boosted", "counted", "in_places", "may_show", "new_to"],
+            "catalogue.sql": ["keys_of", "pair_columns"],
+            "constants.sql": ["half_life_days", "max_pairs", "weight_unit"],
+            "lists.sql": ["boosted", "is_eligible", "is_unseen", "reranked"],
+            "reasons.sql": ["bought_together", "or_pinned"],
             "rules.csv": ["rules"],
-            "scores.sql": ["pair_score"],
             "signals.sql": ["decay"],
         },
     )
+
+
+def test_the_scores_of_a_pair_are_followed_to_the_totals(ours: Library, warehouse: Warehouse) -> None:
+    found = lineage(ours["also_bought_by_score"], warehouse.schema())
+    assert found.tables["item_totals"] == ["item_key", "orders"]
+    assert found.columns["score"] == [
+        "co_baskets.baskets",
+        "co_baskets.month",
+        "co_baskets.weight",
+        "item_totals.orders",
+    ]
+    assert found.macros["scores.sql"] == ["pair_score"]
 
 
 def test_every_pipe_of_the_project_can_be_followed(ours: Library, warehouse: Warehouse) -> None:
@@ -154,6 +165,6 @@ def test_pipes_that_share_macros_are_named(ours: Library) -> None:
     shared = sharing(ours, ours["also_bought"])
     assert {"popular", "trending"} <= set(shared["signals.sql"])
     assert "also_bought" not in shared["catalogue.sql"]
-    assert set(sharing(ours, ours["active_users"])) == {"lists.sql"}
+    assert set(sharing(ours, ours["active_users"])) == {"reasons.sql"}
     people = {"active_users", "users_for_item"}
     assert set(shared["rules.csv"]) == set(shared["lists.sql"]) - people, "all lists of items obey it"

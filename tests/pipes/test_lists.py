@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,44 @@ def test_a_broken_file_leaves_the_last_good_list_and_is_told(client: FlaskClient
     stale = {one["name"]: one["stale"] for one in json.loads(client.get("/pipes").text)["pipes"]}
     assert (stale["trending"], stale["active_users"]) == (True, False)
     assert ruled("*,hide,mug,,,,") == ["tea", "pan", "pen", "lamp"]
+
+
+# Reasons
+
+MACRO = re.compile(r"{%- macro (\w+)\(.*?{%- endmacro -%}", re.DOTALL)
+
+
+def test_sentences_are_in_one_file() -> None:
+    """What a pipe or another macro has in quotes is no text for people: to translate a shop, one file is enough."""
+    files = [*(ROOT / "pipes").glob("*.sql"), *(ROOT / "sql" / "macros").glob("*.sql")]
+    for path in files:
+        body = re.sub(r"{#.*?#}|^--.*?$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+        texts = [text for text in re.findall(r"'([^']*)'", body) if re.search(r"[a-z] [a-z]", text)]
+        assert bool(texts) == (path.name == "reasons.sql"), f"{path.name}: {texts}"
+
+
+def test_a_shop_is_translated_by_one_file(client: FlaskClient, home: Path, ruled: Ruled) -> None:
+    """By the example of docs/explanation/lists.md."""
+    (german,) = re.findall(
+        r"<!-- German -->\n```sql\n(.*?)```", (ROOT / "docs" / "explanation" / "lists.md").read_text(), re.DOTALL
+    )
+    translated = {found[1]: found[0] for found in MACRO.finditer(german)}
+    path = home / "sql" / "macros" / "reasons.sql"
+    english = path.read_text()
+    ruled("*,pin,cup,,1,,")
+
+    def reasons() -> list[str]:
+        return [row["reason"] for row in json.loads(client.get("/pipes/trending?limit=6").text)["data"]]
+
+    before = reasons()
+    path.write_text(MACRO.sub(lambda found: translated.get(found[1], found[0]), english))
+    try:
+        assert reasons()[:2] == ["von uns empfohlen", "5 Ereignisse in 24 Stunden, sonst 0"]
+        assert reasons()[-1] == "1 Ereignis in 24 Stunden, sonst 0"
+    finally:
+        path.write_text(english)
+    assert reasons() == before
+    assert before[:2] == ["picked by the shop", "5 events in 24 hours, usually 0"]
 
 
 # Formulas

@@ -21,6 +21,9 @@ def macros(tmp_path: Path) -> Path:
     (tmp_path / "n.sql").write_text(
         "{%- from 'm.sql' import quoted -%}{%- macro both(x, y=\"'end'\") -%} {{ quoted(x) }}, {{ y }} {%- endmacro -%}"
     )
+    (tmp_path / "named.sql").write_text(
+        "{%- set days = 7 -%}{%- macro since(x) -%} {{ x }} - {{ days }} > 0 {%- endmacro -%}"
+    )
     (tmp_path / "again.sql").write_text("{%- macro again() -%} {{ again() }}{{ again() }} {%- endmacro -%}")
     (tmp_path / "filtered.sql").write_text("{%- macro filtered(x) -%}\n{{ x|upper }}\n{%- endmacro -%}")
     (tmp_path / "broken.sql").write_text("{%- macro broken(x) -%}\n{% if %}\n{%- endmacro -%}")
@@ -47,6 +50,9 @@ def sql(text: str, macros: Path, *given: str) -> str:
         ("{% from 'n.sql' import both %}{{ both(x) }}", "lower({x:String}), 'end'"),
         ("{% from 'n.sql' import both as b %}{{ b(y, y=x) }}", "lower({y:UInt8}), {x:String}"),
         ("{% macro f(a) %}[{{ a }}]{% endmacro %}{{ f(f(x)) }}", "[[{x:String}]]"),
+        ("{% set days = 28 %}{% set share = 0.3 %}{{ days }} {{ share }}", "28 0.3"),
+        ("{% set days = 28 %}{% macro f(a) %}{{ a }} + {{ days }}{% endmacro %}{{ f(days) }}", "28 + 28"),
+        ("{% from 'named.sql' import days, since %}{{ since(days) }}", "7 - 7 > 0"),
     ],
 )
 def test_a_template_prints_parameters_literals_and_macros(macros: Path, text: str, rendered: str) -> None:
@@ -104,7 +110,10 @@ REFUSED = {
     "a loop over a parameter": "{% for a in x %}{% endfor %}",
     "a loop over a list": "{% for a in ['b'] %}{% endfor %}",
     "a loop over parameters": "{% for a in [x, y] %}{{ a }}{% endfor %}",
-    "set": "{% set a = x %}{{ a }}",
+    "a name for a parameter": "{% set a = x %}{{ a }}",
+    "a name for a macro's text": "{% from 'm.sql' import quoted %}{% set a = quoted(x) %}{{ a }}",
+    "two names at once": "{% set a, b = 1, 2 %}{{ a }}",
+    "a name for a calculation": "{% set a = 1 + 1 %}{{ a }}",
     "a set block": "{% set a %}{{ x }}{% endset %}{{ a }}",
     "with": "{% with a = x %}{{ a }}{% endwith %}",
     "include": "{% include 'm.sql' %}",

@@ -1,4 +1,6 @@
-"""Forgetting and merging users: afterwards every table is as if they had never been, or had always been the other."""
+"""Erasure and merges: afterwards every table is as if the user had never existed, or had always
+been the other user.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from alsobought.counts.consistency import check
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import Unusable
 from alsobought.events import Event
-from alsobought.privacy.erasure import Receipt, Verified, verify
+from alsobought.privacy.erasure import Receipt, Verification, verify
 from alsobought.privacy.export import export
 from alsobought.service.service import Service
 from alsobought.storage.retention import MARGIN, apply_retention, horizon
@@ -71,13 +73,13 @@ steps = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # each example takes seconds
 )
-def test_after_every_step_every_table_is_that_of_the_users_who_are_left_under_the_names_they_have(
+def test_after_every_step_every_table_has_the_remaining_users_under_their_current_names(
     emptied: Callable[[], Service], steps: list[list[Event] | tuple[str, ...]]
 ) -> None:
-    """`kept` is what should be stored, in the order it came."""
+    """`expected` are the events that should be stored, in the order of arrival."""
     shop = _restarted(emptied())
     numbers = itertools.count()
-    kept: list[Event] = []
+    expected: list[Event] = []
     sent: list[Event] = []
     account = {"ada": "ada", "bruno": "bruno"}
     forgotten: set[str] = set()
@@ -85,21 +87,21 @@ def test_after_every_step_every_table_is_that_of_the_users_who_are_left_under_th
         match step:
             case list():
                 sent = [msgspec.structs.replace(event, event_id=f"n{next(numbers)}") for event in step]
-                kept += _stored(shop, sent, kept, account, forgotten)
+                expected += _stored(shop, sent, expected, account, forgotten)
             case ("again",):
-                kept += _stored(shop, sent, kept, account, forgotten)
+                expected += _stored(shop, sent, expected, account, forgotten)
             case ("forget", str(user)) if account[user] != user:
                 with pytest.raises(Unusable, match="was merged into 'bruno'"):
                     shop.do("forget", user)
             case ("forget", str(user)):
                 shop.do("forget", user)
-                kept = [event for event in kept if event.user_id != user]
+                expected = [event for event in expected if event.user_id != user]
                 gone = {guest for guest, of in account.items() if of == user}
                 forgotten |= gone
                 account |= {guest: guest for guest in gone}
             case ("merge", str(guest), str(user)):
                 shop.do("merge", guest, user)
-                kept = [_of(event, {guest: user, user: user}) for event in kept]
+                expected = [_of(event, {guest: user, user: user}) for event in expected]
                 account[guest] = user
             case ("restart",):
                 shop = _restarted(shop)
@@ -110,7 +112,7 @@ def test_after_every_step_every_table_is_that_of_the_users_who_are_left_under_th
             case ("optimize",):
                 for table in _checked():
                     shop.warehouse.command(f"optimize table {shop.settings.database}.{table} final")
-        assert tables(shop.warehouse) == fold([_happened(event) for event in kept])
+        assert tables(shop.warehouse) == fold([_happened(event) for event in expected])
         assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
     shop.writer.stop()
 
@@ -123,14 +125,14 @@ def _restarted(shop: Service) -> Service:
 
 
 def _stored(
-    shop: Service, sent: list[Event], kept: list[Event], account: Mapping[str, str], forgotten: Set[str]
+    shop: Service, sent: list[Event], expected: list[Event], account: Mapping[str, str], forgotten: Set[str]
 ) -> list[Event]:
-    """Sends these events, and returns those that should be new."""
+    """Sends these events and returns those that should be new."""
     if sent:
         shop.writer.submit(Submission(sent)).result()
-    known = {event.event_id for event in kept}
+    stored_ids = {event.event_id for event in expected}
     late = [event for event in sent if event.user_id in forgotten and _time(event) <= FORGOTTEN_AT]
-    return [_of(event, account) for event in sent if event.event_id not in known and event not in late]
+    return [_of(event, account) for event in sent if event.event_id not in stored_ids and event not in late]
 
 
 def _of(event: Event, account: Mapping[str, str]) -> Event:
@@ -142,15 +144,15 @@ def _time(event: Event) -> datetime:
     return event.timestamp
 
 
-def test_what_a_guest_did_and_what_still_comes_of_the_guest_is_the_accounts(shop: Service) -> None:
+def test_past_and_future_events_of_a_merged_guest_are_the_accounts(shop: Service) -> None:
     client = create_app(shop).test_client()
     seen = {"event_type": "view", "session_id": "s9"}
     client.post("/events?wait=true", json=[{**seen, "item_id": "tea"}, {**VIEW, "user_id": "ada", "item_id": "mug"}])
     assert shown(client, "ada") == ["mug"]
     got = client.post("/users/merge", json={"guest_id": "s9", "user_id": "ada"})
-    told = json.loads(got.text)
-    assert (got.status_code, told["user_id"], told["events"]) == (200, "ada", 1)
-    assert set(shown(client, "ada")) == {"mug", "tea"}, "no kept answer from before"
+    body = json.loads(got.text)
+    assert (got.status_code, body["user_id"], body["events"]) == (200, "ada", 1)
+    assert set(shown(client, "ada")) == {"mug", "tea"}, "no cached answer from before"
     client.post("/events?wait=true", json={**seen, "item_id": "pot"})
     assert set(stored(shop, "user_id")) == {"ada"}
     assert set(shown(client, "ada")) == {"mug", "tea", "pot"}
@@ -160,12 +162,12 @@ def test_what_a_guest_did_and_what_still_comes_of_the_guest_is_the_accounts(shop
 
 
 def shown(client: FlaskClient, user: str) -> list[str]:
-    found = client.get(f"/pipes/recently_viewed?user_id={user}").json
-    assert found
-    return [row["item_id"] for row in found["data"]]
+    reply = client.get(f"/pipes/recently_viewed?user_id={user}").json
+    assert reply
+    return [row["item_id"] for row in reply["data"]]
 
 
-def test_an_account_that_is_merged_takes_its_guests_along_and_goes_with_them(shop: Service) -> None:
+def test_a_merged_account_takes_its_guests_along_and_is_erased_with_them(shop: Service) -> None:
     send(shop, *({**VIEW, "user_id": user} for user in ("s1", "old", "new")))
     shop.do("merge", "s1", "old")
     shop.do("merge", "old", "new")
@@ -179,11 +181,11 @@ def test_an_account_that_is_merged_takes_its_guests_along_and_goes_with_them(sho
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ({"guest_id": "s1", "user_id": "s1"}, "'s1' is 's1'. Name a guest and another user"),
         ({"guest_id": "ada", "user_id": "s0"}, "'s0' was merged into 'ada'"),
-        ({"guest_id": "s0", "user_id": "bruno"}, "'s0' was merged into 'ada'. Merge that one"),
+        ({"guest_id": "s0", "user_id": "bruno"}, "'s0' was merged into 'ada'. Merge that account"),
         ({"guest_id": "", "user_id": "ada"}, "guest_id: expected `str` of length >= 1"),
         ({"guest_id": "s" * 257, "user_id": "ada"}, "guest_id: expected `str` of length <= 256"),
         ({"guest_id": "a\0", "user_id": "ada"}, "guest_id: holds a NUL character"),
@@ -193,15 +195,15 @@ def test_an_account_that_is_merged_takes_its_guests_along_and_goes_with_them(sho
         ([], "expected `object`, got `array`"),
     ],
 )
-def test_a_merge_that_makes_no_sense_is_told_what_would(shop: Service, body: object, told: str) -> None:
+def test_an_invalid_merge_is_rejected_with_a_hint(shop: Service, body: object, message: str) -> None:
     shop.do("merge", "s0", "ada")
     got = create_app(shop).test_client().post("/users/merge", json=body)
     assert got.status_code == 400
     error = error_of(got)
-    assert told in f"{error['message']}. {error['hint']}"
+    assert message in f"{error['message']}. {error['hint']}"
 
 
-def test_awkward_names_are_forgotten_and_merged_like_all_others(shop: Service) -> None:
+def test_awkward_names_are_erased_and_merged_like_all_others(shop: Service) -> None:
     names = [AWKWARD, "' or 1 = 1 --", "{user:String}", "\\", "5"]
     send(shop, *({**VIEW, "user_id": name} for name in [*names, "ada"]))
     for name in names[:3]:
@@ -212,7 +214,7 @@ def test_awkward_names_are_forgotten_and_merged_like_all_others(shop: Service) -
     assert wrong_tables(shop) == {}
 
 
-def test_a_receipt_says_what_went_and_is_proved_again(shop: Service) -> None:
+def test_a_receipt_lists_deleted_rows_and_can_be_verified(shop: Service) -> None:
     send(shop, *({**VIEW, "user_id": user, "item_id": item} for user in ("ada", "bruno") for item in ("tea", "mug")))
     receipt = msgspec.convert(shop.do("forget", "ada"), Receipt)
     rows = {part.table: (part.rows_before, part.rows_after) for part in receipt.tables}
@@ -220,18 +222,18 @@ def test_a_receipt_says_what_went_and_is_proved_again(shop: Service) -> None:
     assert rows["user_items"] == (2, 0)
     assert rows["item_hours"] == (2, 0)
     assert "ada" not in msgspec.json.encode(receipt).decode()
-    assert verify(shop.warehouse, receipt) == Verified(True, True, {**dict.fromkeys(NAMING, 0)}, 0)
+    assert verify(shop.warehouse, receipt) == Verification(True, True, {**dict.fromkeys(NAMING, 0)}, 0)
     changed = msgspec.structs.replace(receipt, forgotten_at="2026-01-01T13:00:00.000000Z")
     assert not verify(shop.warehouse, changed).sealed
     send(shop, {**VIEW, "user_id": "ada", "timestamp": BEFORE})
     assert verify(shop.warehouse, receipt).since == 0
     send(shop, {**VIEW, "user_id": "ada", "timestamp": AFTER})
-    assert verify(shop.warehouse, receipt) == Verified(True, True, {**dict.fromkeys(NAMING, 0)}, 1)
+    assert verify(shop.warehouse, receipt) == Verification(True, True, {**dict.fromkeys(NAMING, 0)}, 1)
     shop.warehouse.command(f"insert into {shop.settings.database}.user_items (user_id, item_id) values ('ada', 'pot')")
-    assert verify(shop.warehouse, receipt).left["user_items"] == 1
+    assert verify(shop.warehouse, receipt).remaining["user_items"] == 1
 
 
-def test_a_forgotten_user_is_in_no_recorded_request_and_no_dead_letter(make_shop: Callable[..., Service]) -> None:
+def test_an_erased_user_is_in_no_recorded_request_and_no_dead_letter(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(utc_now, record_requests=True)  # old requests expire
     client = create_app(shop).test_client()
     for user in ("5", "ada"):
@@ -252,18 +254,18 @@ def test_a_forgotten_user_is_in_no_recorded_request_and_no_dead_letter(make_shop
     assert left == [[1], [3]]
 
 
-def test_an_export_has_all_that_is_stored_about_one_user(shop: Service) -> None:
+def test_an_export_has_everything_stored_about_one_user(shop: Service) -> None:
     send(shop, {**VIEW, "user_id": "ada", "category": "Tea"}, {**VIEW, "user_id": "s1"}, {**VIEW, "user_id": "bruno"})
     shop.do("merge", "s1", "ada")
-    found = dict(export(shop.warehouse, "ada"))
-    assert [row["user_id"] for row in found["events"]] == ["ada", "ada"]
-    assert [row["events"] for row in found["user_items"]] == [2]
-    assert sorted((row["category"], row["events"]) for row in found["user_categories"]) == [("", 1), ("Tea", 1)]
-    assert found["user_merges"] == [{"guest_id": "s1"}]
+    exported = dict(export(shop.warehouse, "ada"))
+    assert [row["user_id"] for row in exported["events"]] == ["ada", "ada"]
+    assert [row["events"] for row in exported["user_items"]] == [2]
+    assert sorted((row["category"], row["events"]) for row in exported["user_categories"]) == [("", 1), ("Tea", 1)]
+    assert exported["user_merges"] == [{"guest_id": "s1"}]
     assert not any(dict(export(shop.warehouse, "nobody")).values())
 
 
-def test_nothing_from_before_is_stored_again_into_tables_that_have_changed_since(shop: Service) -> None:
+def test_recovery_after_an_erasure_stores_no_older_batch_again(shop: Service) -> None:
     send(shop, {**VIEW, "user_id": "ada"}, {**VIEW, "user_id": "bruno"})
     shop.do("forget", "ada")
     recover(shop.warehouse)
@@ -271,14 +273,16 @@ def test_nothing_from_before_is_stored_again_into_tables_that_have_changed_since
     assert wrong_tables(shop) == {}
 
 
-def test_events_without_a_zone_of_a_forgotten_user_are_in_utc(shop: Service) -> None:
+def test_events_of_an_erased_user_without_a_zone_are_in_utc(shop: Service) -> None:
     shop.do("forget", "ada")
     send(shop, *({**VIEW, "user_id": "ada", "timestamp": f"2026-01-01T{time}:00"} for time in ("11:59", "12:01")))
     assert stored(shop, "toString(timestamp)") == ["2026-01-01 12:01:00.000"]
 
 
-def test_what_expired_is_not_seen_and_what_is_left_is_taken_out_exactly(make_shop: Callable[..., Service]) -> None:
-    """An order of three lines, of which the first has expired: its pairs were counted, and its first line is remembered."""
+def test_after_expiry_the_remaining_events_are_erased_exactly(make_shop: Callable[..., Service]) -> None:
+    """An order of three lines, of which the first has expired: its pairs were counted, and the
+    history has its first line.
+    """
     now = utc_now() - timedelta(days=20)
     shop = make_shop(lambda: now, event_retention_days=10)
     bought = {"event_type": "purchase", "order_id": "o1", "timestamp": now}
@@ -303,7 +307,7 @@ def test_what_expired_is_not_seen_and_what_is_left_is_taken_out_exactly(make_sho
     assert {key[0] for key in tables(shop.warehouse)["user_items"]} == {"cleo"}
 
 
-def test_events_expire_by_setting_and_what_an_earlier_setting_let_go_is_remembered(
+def test_the_horizon_remembers_what_an_earlier_retention_setting_deleted(
     make_shop: Callable[..., Service],
 ) -> None:
     def made(shop: Service) -> str:

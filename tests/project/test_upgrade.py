@@ -166,19 +166,21 @@ def test_what_the_shop_changed_stays_and_is_shown(shop: Path, run: Run) -> None:
     ran = run("upgrade")
     assert ran.status == 0
     assert "updated pipes/popular.sql" in ran.out
-    assert re.search(r"^yours pipes/trending.sql stays .*; the package has a newer one$", ran.out, re.M)
+    assert re.search(r"^yours pipes/trending.sql stays .*, which is newer now\)$", ran.out, re.M)
     assert re.search(r"^    \+-- Our own\.$", ran.out, re.M)
     copy = f"cp {package_files()['pipes/trending.sql']} pipes/trending.sql"
     assert copy in ran.out
     assert re.search(r"^yours sql/rules.csv stays", ran.out, re.M)
     assert re.search(
-        r"^yours pipes/also_bought.sql stays \(1 lines more, 0 less\); the package has none newer$", ran.out, re.M
+        r"^yours pipes/also_bought.sql stays \(\+1 -0 lines against the package's, which is as it was\)$",
+        ran.out,
+        re.M,
     )
     assert (shop / "pipes" / "trending.sql").read_text() == ours
     assert (shop / "sql" / "rules.csv").read_text() == "ours\n"
     again = run("upgrade")
     assert "Nothing to do" in again.out
-    assert re.search(r"^yours pipes/trending.sql stays .*; the package has none newer$", again.out, re.M)
+    assert re.search(r"^yours pipes/trending.sql stays .*, which is as it was\)$", again.out, re.M)
 
 
 def test_a_file_of_the_shop_with_the_name_of_a_new_one_stays(shop: Path) -> None:

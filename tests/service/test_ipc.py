@@ -1,4 +1,4 @@
-"""Commands beside a running shop: one process holds the folder, the others ask it, and nothing looks different."""
+"""Commands beside a running service: they call the process that holds the folder."""
 
 from __future__ import annotations
 
@@ -36,25 +36,25 @@ def service(run: Run) -> Iterator[ServedProcess]:
         yield service
 
 
-def test_commands_answer_beside_the_service_as_they_do_alone(run: Run, service: ServedProcess, tmp_path: Path) -> None:
+def test_commands_beside_the_service_print_the_same_as_alone(run: Run, service: ServedProcess, tmp_path: Path) -> None:
     socket = Path(run.settings["ALSOBOUGHT_DATA"]) / SOCKET
-    assert socket.stat().st_mode & 0o777 == 0o600, "it is the owner's alone"
+    assert socket.stat().st_mode & 0o777 == 0o600, "only the owner has access"
     lines = [{**VIEW, "item_id": item, "timestamp": "2026-01-01T12:00:00Z"} for item in ("tea", "pot")]
     loaded = run("load", "events", write(tmp_path / "two.ndjson", *lines))
     assert "2 events stored" in loaded.out
-    asked = ("pipe", "run", "recently_viewed", "user_id=u")
-    beside = {words: run(*words) for words in (asked, ("migrate", "status"), ("migrate", "up"))}
+    ask = ("pipe", "run", "recently_viewed", "user_id=u")
+    beside = {words: run(*words) for words in (ask, ("migrate", "status"), ("migrate", "up"))}
     assert run("check").status == 0
     assert [row["item_id"] for row in service.ask("/pipes/recently_viewed?user_id=u")[1]["data"]] == ["pot", "tea"]
     service.stop()
     assert not socket.exists()
-    for words, there in beside.items():
+    for words, remote in beside.items():
         alone = run(*words)
-        assert (there.status, there.out, there.err) == (alone.status, alone.out, alone.err)
-    assert [row["item_id"] for row in json.loads(beside[asked].out)] == ["pot", "tea"]
+        assert (remote.status, remote.out, remote.err) == (alone.status, alone.out, alone.err)
+    assert [row["item_id"] for row in json.loads(beside[ask].out)] == ["pot", "tea"]
 
 
-def test_what_is_loaded_beside_the_service_drops_its_kept_answers_and_a_fault_is_the_same_sentence(
+def test_a_load_beside_the_service_invalidates_its_cache_and_errors_read_the_same(
     run: Run, service: ServedProcess, tmp_path: Path
 ) -> None:
     path = "/pipes/also_bought?item_id=tea"
@@ -67,12 +67,12 @@ def test_what_is_loaded_beside_the_service_drops_its_kept_answers_and_a_fault_is
     assert_error(run("pipe", "run", "also_bough", "item_id=tea"), "also_bought")
 
 
-def test_a_socket_that_a_kill_left_behind_disturbs_nobody(run: Run) -> None:
+def test_a_socket_left_by_a_killed_service_is_ignored(run: Run) -> None:
     folder = Path(run.settings["ALSOBOUGHT_DATA"])
     with serving(run) as service:
         service.ask("/events?wait=true", VIEW)
         service.process.kill()
-        os.kill(int(holder_of(folder)), signal.SIGKILL)  # the one under it, before it sees that
+        os.kill(int(holder_of(folder)), signal.SIGKILL)  # its worker, before it notices
         while holder_of(folder):
             time.sleep(0.01)
     assert (folder / SOCKET).exists()
@@ -86,27 +86,27 @@ def test_a_socket_that_a_kill_left_behind_disturbs_nobody(run: Run) -> None:
 
 @pytest.fixture
 def client(shop: Service, tmp_path: Path) -> Iterator[IpcClient]:
-    holder = IpcServer(tmp_path, shop.writer, shop.warehouse.another)
+    server = IpcServer(tmp_path, shop.writer, shop.warehouse.another)
     client = IpcClient(tmp_path)
     yield client
     client.close()
-    holder.close()
+    server.close()
 
 
-def test_errors_keep_their_kind_their_words_and_their_hint(shop: Service, client: IpcClient) -> None:
-    asked = RemoteWarehouse(client, shop.settings)
+def test_errors_keep_their_type_message_and_hint(shop: Service, client: IpcClient) -> None:
+    remote = RemoteWarehouse(client, shop.settings)
     for kind, sql in ((WarehouseFault, "select nonsense"), (TooSlow, "select count() from numbers(100000000000)")):
-        with pytest.raises(kind) as here:
+        with pytest.raises(kind) as local_error:
             shop.warehouse.rows(sql)
-        with pytest.raises(kind) as there:
-            asked.rows(sql)
-        assert str(there.value) == str(here.value)
-    assert asked.value("select {x:String}", {"x": "a\t'b\\"}) == "a\t'b\\"
-    with pytest.raises(WarehouseFault, match="does not know 'close'"):
-        client.ask("close")
+        with pytest.raises(kind) as remote_error:
+            remote.rows(sql)
+        assert str(remote_error.value) == str(local_error.value)
+    assert remote.value("select {x:String}", {"x": "a\t'b\\"}) == "a\t'b\\"
+    with pytest.raises(WarehouseFault, match="no method 'close'"):
+        client.call("close")
 
 
-def test_rows_are_stored_in_the_order_they_were_handed_over(shop: Service, client: IpcClient) -> None:
+def test_rows_are_stored_in_the_order_of_submission(shop: Service, client: IpcClient) -> None:
     writer = RemoteWriter(client, RemoteWarehouse(client, shop.settings), shop.settings)
     futures = [
         writer.submit(Submission([Event(event_type="view", user_id="u", item_id=f"i{n}") for _ in range(3)]))
@@ -118,7 +118,7 @@ def test_rows_are_stored_in_the_order_they_were_handed_over(shop: Service, clien
     assert [row[0] for row in rows] == [f"i{n}" for n in range(40)]
 
 
-def test_what_was_to_be_stored_behind_a_failure_is_not(
+def test_nothing_is_stored_after_a_failed_submission_it_depends_on(
     shop: Service, client: IpcClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = RemoteWriter(client, RemoteWarehouse(client, shop.settings), shop.settings)
@@ -142,10 +142,10 @@ def test_what_was_to_be_stored_behind_a_failure_is_not(
     assert isinstance(futures[3].exception(), NotStored)
 
 
-def test_a_holder_that_ends_is_told_to_who_waits(shop: Service, tmp_path: Path) -> None:
-    holder = IpcServer(tmp_path, shop.writer, shop.warehouse.another)
+def test_calls_fail_when_the_server_ends(shop: Service, tmp_path: Path) -> None:
+    server = IpcServer(tmp_path, shop.writer, shop.warehouse.another)
     client = IpcClient(tmp_path)
-    assert client.ask("hello")
-    holder.close()
+    assert client.call("version")
+    server.close()
     with pytest.raises(WarehouseFault, match="has ended"):
-        client.ask("hello")
+        client.call("version")

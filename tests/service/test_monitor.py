@@ -1,4 +1,4 @@
-"""What a running service looks at now and then."""
+"""The monitor of a running service: alarms, log and metrics."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from alsobought.writer.submission import Submission, utc_now
 
 
 @contextmanager
-def watching(shop: Service) -> Iterator[Monitor]:
-    watch = Monitor(shop.writer)
+def running_monitor(shop: Service) -> Iterator[Monitor]:
+    monitor = Monitor(shop.writer)
     try:
-        yield watch
+        yield monitor
     finally:
-        watch.stop()
+        monitor.stop()
 
 
 def purchases(shop: Service, number: int) -> None:
@@ -29,12 +29,12 @@ def purchases(shop: Service, number: int) -> None:
     shop.writer.submit(Submission(bought)).result()
 
 
-def test_right_counts_are_no_alarm(shop: Service) -> None:
-    with watching(shop) as watch:
-        watch.look()
+def test_correct_counts_raise_no_alarm(shop: Service) -> None:
+    with running_monitor(shop) as monitor:
+        monitor.refresh()
         purchases(shop, 50)
-        watch.look()
-        assert watch.alarms == []
+        monitor.refresh()
+        assert monitor.alarms == []
 
 
 @pytest.mark.parametrize("table", ["user_items", "item_hours", "user_categories", "daily_popularity", "ingest_batches"])
@@ -44,14 +44,14 @@ def test_a_table_that_does_not_add_up_is_named_and_logged_once(
     purchases(shop, 50)
     shop.warehouse.command(f"truncate table {shop.settings.database}.{table}")
     purchases(shop, 7)
-    with watching(shop) as watch:
+    with running_monitor(shop) as monitor:
         for _ in range(2):
-            watch.look()
-            assert watch.alarms == [f"{table} counts 7 events and there are 57"]
+            monitor.refresh()
+            assert monitor.alarms == [f"{table} counts 7 events and there are 57"]
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
 
 
-def test_offsets_that_nobody_read_are_an_alarm_in_the_metrics_too(make_shop: Callable[..., Service]) -> None:
+def test_skipped_offsets_are_an_alarm_also_in_the_metrics(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(kafka="127.0.0.1:1")
     lines = "".join(
         f'{{"source":"kafka:events:x","partition":2,"first_offset":{first},"next_offset":{after},'
@@ -59,31 +59,32 @@ def test_offsets_that_nobody_read_are_an_alarm_in_the_metrics_too(make_shop: Cal
         for first, after in [(0, 10), (10, 20), (25, 30)]
     )
     shop.warehouse.insert("ingest_ranges", lines.encode())
-    with watching(shop) as watch:
-        watch.look()
-        assert watch.alarms == ["events/2: 5 offsets from 20 on were left out"]
-        page = create_app(shop, watch).test_client().get("/metrics").text
+    with running_monitor(shop) as monitor:
+        monitor.refresh()
+        assert monitor.alarms == ["events/2: 5 offsets from 20 on were left out"]
+        page = create_app(shop, monitor).test_client().get("/metrics").text
     assert "alsobought_alarms 1.0" in page
-    assert 'alsobought_kafka_messages_total{outcome="stored"} 25.0' in page
+    assert 'alsobought_kafka_messages_consumed_total{outcome="stored"} 25.0' in page
+    assert 'alsobought_kafka_messages_total{outcome="stored"} 25.0' in page, "the deprecated name"
     assert "alsobought_dead_letters 0.0" in page
 
 
-def test_a_sample_that_is_wrong_is_an_alarm_once_and_in_the_metrics_until_it_is_right(
+def test_a_wrong_sample_is_logged_once_and_in_the_metrics_until_it_is_right(
     shop: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alsobought.service.monitor.SAMPLE", "40%")
     purchases(shop, 50)
     row = f"{shop.settings.database}.user_categories"
-    alarm = "rows of user_categories are not what the events say"
-    with watching(shop) as watch:
-        watch.look(at_sums=False, at_rows=True)
-        assert watch.alarms == []
-        for ghost in range(30):  # of so many a sample has some
+    alarm = "rows of user_categories differ from a recompute of the events"
+    with running_monitor(shop) as monitor:
+        monitor.refresh(sums=False, sample=True)
+        assert monitor.alarms == []
+        for ghost in range(30):  # a sample contains some of them
             shop.warehouse.command(f"insert into {row} values ('ghost{ghost}', '', 'view', 1), ('u1', '', 'view', 0)")
         for _ in range(3):
-            watch.look(at_sums=False, at_rows=True)
-            assert watch.alarms == [alarm]
-        page = create_app(shop, watch).test_client().get("/metrics").text
+            monitor.refresh(sums=False, sample=True)
+            assert monitor.alarms == [alarm]
+        page = create_app(shop, monitor).test_client().get("/metrics").text
         assert "alsobought_alarms 1.0" in page
         assert 'alsobought_check_wrong_rows{table="item_hours"} 0.0' in page
         assert not re.search(r'alsobought_check_wrong_rows{table="user_categories"} 0.0', page)
@@ -93,19 +94,19 @@ def test_a_sample_that_is_wrong_is_an_alarm_once_and_in_the_metrics_until_it_is_
         shop.warehouse.command(
             f"alter table {row} delete where startsWith(user_id, 'ghost') settings mutations_sync = 2"
         )
-        watch.look(at_sums=False, at_rows=True)
-        assert watch.alarms == []
+        monitor.refresh(sums=False, sample=True)
+        assert monitor.alarms == []
     assert [record.getMessage().partition(";")[0] for record in caplog.records if record.levelname == "ERROR"] == [
         alarm
     ]
 
 
-def test_where_events_expire_counts_of_more_than_there_are_is_no_alarm(make_shop: Callable[..., Service]) -> None:
+def test_counts_of_expired_events_raise_no_alarm(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(utc_now, event_retention_days=30)
     purchases(shop, 10)
     shop.warehouse.command(
         f"alter table {shop.settings.database}.events delete where item_id != '' settings mutations_sync = 2"
     )
-    with watching(shop) as watch:
-        watch.look()
-        assert watch.alarms == []
+    with running_monitor(shop) as monitor:
+        monitor.refresh()
+        assert monitor.alarms == []

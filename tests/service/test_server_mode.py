@@ -1,4 +1,4 @@
-"""The commands and the service with a ClickHouse server behind them: nothing but ALSOBOUGHT_DSN differs."""
+"""The commands and the service on a ClickHouse server: only ALSOBOUGHT_DSN differs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(server: str, tmp_path: Path, request: pytest.FixtureRequest) -> Run:
     return running(tmp_path / "unused", ALSOBOUGHT_DSN=server, ALSOBOUGHT_DATABASE=database)
 
 
-def test_a_server_is_migrated_first_and_the_service_says_so(run: Run) -> None:
+def test_the_service_requires_a_migrated_server(run: Run) -> None:
     assert_error(run("serve"), "migrations are not applied", "alsobought migrate up")
     assert run("migrate", "up").status == 0
     assert "Nothing to do" in run("migrate", "up").out
@@ -35,7 +35,7 @@ def test_a_server_is_migrated_first_and_the_service_says_so(run: Run) -> None:
     assert (status, [row["item_id"] for row in body["data"]]) == (200, ["tea"])
 
 
-def test_what_is_loaded_is_counted_checked_and_asked(run: Run, tmp_path: Path) -> None:
+def test_loaded_events_are_counted_checked_and_answered(run: Run, tmp_path: Path) -> None:
     assert run("migrate", "up").status == 0
     lines = [{"event_type": "purchase", "user_id": "u", "order_id": "o", "item_id": item} for item in ("tea", "pot")]
     assert "2 events stored" in run("load", "events", write(tmp_path / "two.ndjson", *lines)).out
@@ -45,7 +45,7 @@ def test_what_is_loaded_is_counted_checked_and_asked(run: Run, tmp_path: Path) -
     assert not (tmp_path / "unused").exists()
 
 
-def test_many_commands_work_while_the_service_runs(run: Run, tmp_path: Path) -> None:
+def test_commands_work_while_the_service_runs(run: Run, tmp_path: Path) -> None:
     assert run("migrate", "up").status == 0
     with serving(run) as service:
         service.ask("/events?wait=true", VIEW)
@@ -53,7 +53,7 @@ def test_many_commands_work_while_the_service_runs(run: Run, tmp_path: Path) -> 
         assert run("migrate", "status").status == 0
 
 
-def test_a_server_that_is_away_is_one_sentence_without_the_password(run: Run) -> None:
+def test_an_unreachable_server_is_one_sentence_without_the_password(run: Run) -> None:
     ran = run("migrate", "status", ALSOBOUGHT_DSN="http://shop:secret@127.0.0.1:1")
     assert_error(ran, "127.0.0.1:1", "connection refused")
     assert "secret" not in ran.err

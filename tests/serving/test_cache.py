@@ -1,4 +1,4 @@
-"""Answers are kept no longer than they are true."""
+"""Cached answers are served only while they are fresh."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MUG = ("item_id", "mug")
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time in a list of one, so that a test need not wait."""
+    """The monotonic clock, as a list of one element that a test advances."""
     at = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: at[0])
     return at
 
 
-def test_a_value_is_kept_until_its_time_is_over(now: list[float]) -> None:
+def test_a_value_is_cached_until_it_expires(now: list[float]) -> None:
     cache: Cache[str] = Cache()
     cache.put("a", "value", 2, (), cache.generation)
     now[0] += 1.9
@@ -31,7 +31,7 @@ def test_a_value_is_kept_until_its_time_is_over(now: list[float]) -> None:
     assert cache.get("a") is None
 
 
-def test_asking_does_not_make_a_value_last_longer(now: list[float]) -> None:
+def test_reading_does_not_extend_the_lifetime(now: list[float]) -> None:
     cache: Cache[str] = Cache()
     cache.put("a", "value", 2, (), cache.generation)
     for _ in range(3):
@@ -40,11 +40,11 @@ def test_asking_does_not_make_a_value_last_longer(now: list[float]) -> None:
     assert cache.get("a") is None
 
 
-def test_what_was_never_put_is_not_there() -> None:
+def test_a_missing_key_is_a_miss() -> None:
     assert Cache[str]().get("a") is None
 
 
-def test_a_touch_drops_what_waits_for_the_thing_and_nothing_else() -> None:
+def test_invalidation_drops_values_with_the_tag_only() -> None:
     cache: Cache[str] = Cache()
     cache.put("a", "of tea", 60, [TEA], cache.generation)
     cache.put("b", "of both", 60, [TEA, MUG], cache.generation)
@@ -54,14 +54,14 @@ def test_a_touch_drops_what_waits_for_the_thing_and_nothing_else() -> None:
     assert [cache.get(key) for key in "abcd"] == [None, None, "of mug", "of nothing"]
 
 
-def test_the_same_name_of_another_kind_is_another_thing() -> None:
+def test_the_same_id_of_another_kind_is_another_tag() -> None:
     cache: Cache[str] = Cache()
     cache.put("a", "value", 60, [("user_id", "tea")], cache.generation)
     cache.invalidate([TEA])
     assert cache.get("a") == "value"
 
 
-def test_a_value_begun_before_a_touch_is_not_values() -> None:
+def test_a_value_begun_before_an_invalidation_is_not_cached() -> None:
     cache: Cache[str] = Cache()
     begun = cache.generation
     cache.invalidate([MUG])
@@ -71,7 +71,7 @@ def test_a_value_begun_before_a_touch_is_not_values() -> None:
     assert cache.get("a") == "new"
 
 
-def test_a_value_begun_before_everything_was_cleared_is_not_values() -> None:
+def test_a_value_begun_before_a_clear_is_not_cached() -> None:
     cache: Cache[str] = Cache()
     begun = cache.generation
     cache.clear()
@@ -86,7 +86,7 @@ def test_clearing_drops_everything() -> None:
     assert cache.get("a") is None
 
 
-def test_a_value_put_again_waits_for_its_own_things_only() -> None:
+def test_a_replaced_value_has_only_its_new_tags() -> None:
     cache: Cache[str] = Cache()
     cache.put("a", "of tea", 60, [TEA], cache.generation)
     cache.put("a", "of mug", 60, [MUG], cache.generation)
@@ -96,7 +96,7 @@ def test_a_value_put_again_waits_for_its_own_things_only() -> None:
     assert cache.get("a") is None
 
 
-def test_the_least_recently_used_goes_first() -> None:
+def test_the_least_recently_used_value_is_evicted_first() -> None:
     cache: Cache[int] = Cache(size=2)
     cache.put("a", 1, 60, [TEA], cache.generation)
     cache.put("b", 2, 60, [TEA], cache.generation)
@@ -105,7 +105,7 @@ def test_the_least_recently_used_goes_first() -> None:
     assert [cache.get(key) for key in "abc"] == [1, None, 3]
 
 
-def test_all_answers_together_have_a_bounded_number_of_rows() -> None:
+def test_the_total_number_of_rows_is_bounded() -> None:
     cache: Cache[int] = Cache(rows=100)
     for number in range(20):
         cache.put(number, number, 60, [TEA], cache.generation, rows=10)
@@ -114,17 +114,17 @@ def test_all_answers_together_have_a_bounded_number_of_rows() -> None:
     cache.invalidate([TEA])
     for number in range(10):
         cache.put(number, number, 60, [TEA], cache.generation, rows=10)
-    assert len(cache) == 10, "what was dropped counts no more"
+    assert len(cache) == 10, "dropped rows do not count"
 
 
-def test_a_long_answer_is_not_kept_and_pushes_nothing_out() -> None:
+def test_a_long_answer_is_not_cached_and_evicts_nothing() -> None:
     cache: Cache[int] = Cache()
     cache.put("short", 1, 60, [], cache.generation, rows=1_000)
     cache.put("long", 2, 60, [], cache.generation, rows=1_001)
     assert (cache.get("short"), cache.get("long")) == (1, None)
 
 
-def test_what_is_out_of_date_and_never_asked_for_again_does_not_stay(now: list[float]) -> None:
+def test_expired_values_are_swept_without_being_read(now: list[float]) -> None:
     cache: Cache[int] = Cache()
     for number in range(100):
         cache.put(number, number, 1, [("item_id", str(number))], cache.generation, rows=10)
@@ -135,7 +135,7 @@ def test_what_is_out_of_date_and_never_asked_for_again_does_not_stay(now: list[f
     assert cache._rows == 1
 
 
-def test_nothing_of_a_dropped_value_stays_in_memory(now: list[float]) -> None:
+def test_a_dropped_value_leaves_nothing_in_memory(now: list[float]) -> None:
     cache: Cache[int] = Cache(size=10)
     for number in range(1000):
         cache.put(number, number, 1, [("item_id", str(number))], cache.generation)
@@ -146,42 +146,42 @@ def test_nothing_of_a_dropped_value_stays_in_memory(now: list[float]) -> None:
     assert not cache._keys_of_tag
 
 
-def test_a_value_with_no_time_to_live_is_gone_at_once(now: list[float]) -> None:
+def test_a_value_with_a_lifetime_of_zero_expires_at_once(now: list[float]) -> None:
     cache: Cache[int] = Cache()
     cache.put("a", 1, 0, (), cache.generation)
     now[0] += 0.001
     assert cache.get("a") is None
 
 
-def test_no_thread_reads_what_was_out_of_date_before_it_asked() -> None:
+def test_no_thread_reads_a_value_invalidated_before_its_read() -> None:
     cache: Cache[int] = Cache(size=50)
     stored = [0]  # what a query would see
-    touched = [0]  # the newest value whose touch is over
-    old: list[tuple[int, int]] = []
+    invalidated = [0]  # the newest value whose invalidation is done
+    stale: list[tuple[int, int]] = []
     done = threading.Event()
 
-    def ask() -> None:
+    def read() -> None:
         while not done.is_set():
-            generation, known = cache.generation, touched[0]
-            found = cache.get("a")
-            if found is None:
+            generation, oldest = cache.generation, invalidated[0]
+            value = cache.get("a")
+            if value is None:
                 cache.put("a", stored[0], 60, [TEA], generation)
-            elif found < known:
-                old.append((found, known))
+            elif value < oldest:
+                stale.append((value, oldest))
 
     def fill() -> None:
         for number in takewhile(lambda _: not done.is_set(), count()):
             cache.put(number, number, 60, [MUG, ("item_id", str(number % 7))], cache.generation)
 
-    threads = [threading.Thread(target=work) for work in (ask, ask, ask, fill)]
+    threads = [threading.Thread(target=work) for work in (read, read, read, fill)]
     for thread in threads:
         thread.start()
     for value in range(1, 3000):
         stored[0] = value
         cache.invalidate([TEA, MUG] if value % 2 else [TEA])
-        touched[0] = value
+        invalidated[0] = value
     done.set()
     for thread in threads:
         thread.join()
-    assert old == []
+    assert stale == []
     assert len(cache._values) <= 50

@@ -1,4 +1,4 @@
-"""Every request to a pipe is a row in `requests`, written behind the request's back; what finds no room is counted."""
+"""Every request to a pipe is a row in `requests`, written in the background, or is counted."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from alsobought.events import Event, Item
 from alsobought.service.service import Service
 from alsobought.serving import request_log
 from alsobought.serving.answers import answer
-from alsobought.serving.request_log import MAX_PARAMETERS, Asked
+from alsobought.serving.request_log import MAX_PARAMETERS, RequestRecord
 from alsobought.settings import Settings
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import MaintenanceTask, Submission, utc_now
@@ -30,7 +30,7 @@ from tests.support.web import AWKWARD, VIEW, buy, emptied, error_of, stored
 
 @pytest.fixture(scope="module")
 def filled(make_shared_shop: Callable[..., Service]) -> Service:
-    return make_shared_shop(utc_now)  # rows of long ago would go
+    return make_shared_shop(utc_now)  # older rows would expire
 
 
 @pytest.fixture
@@ -40,10 +40,12 @@ def shop(filled: Service) -> Service:
 
 
 @pytest.fixture
-def said(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
-    """What the recorder has logged."""
+def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
+    """Messages that the request log has logged."""
     with caplog.at_level(logging.INFO, "alsobought.serving.request_log"):
-        yield lambda: [one.getMessage() for one in caplog.records if one.name == "alsobought.serving.request_log"]
+        yield lambda: [
+            record.getMessage() for record in caplog.records if record.name == "alsobought.serving.request_log"
+        ]
 
 
 def recorded(shop: Service, columns: str, *, flush: bool = True) -> list[Any]:
@@ -51,22 +53,22 @@ def recorded(shop: Service, columns: str, *, flush: bool = True) -> list[Any]:
     if flush and shop.request_log:
         shop.request_log.flush()
     sql = f"select {columns} from {shop.warehouse.database}.requests order by time, request_id"
-    read = shop.warehouse.trusted_rows if flush else shop.warehouse.rows  # else the writer may be at its connection
+    read = shop.warehouse.trusted_rows if flush else shop.warehouse.rows  # else the writer may use its connection
     rows = read(sql).data
     return rows if "," in columns else [row[0] for row in rows]
 
 
-def asked(number: int = 0) -> Asked:
-    return Asked(utc_now(), f"r{number}", "trending", "v", b"{}", 200, "", 0.001, None)
+def record(number: int = 0) -> RequestRecord:
+    return RequestRecord(utc_now(), f"r{number}", "trending", "v", b"{}", 200, "", 0.001, None)
 
 
 # A row
 
 
-def test_a_request_is_a_row_a_second_later(client: FlaskClient, shop: Service) -> None:
+def test_a_request_is_a_row_within_a_second(client: FlaskClient, shop: Service) -> None:
     buy(client, "o1", "tea", "mug", "cup")
     before = datetime.now(UTC)
-    got = client.get("/pipes/also_bought?item_id=tea&limit=7", headers={"X-Request-Id": "one"})
+    got = client.get("/pipes/also_bought?item_id=tea&limit=7", headers={"X-Request-Id": "r1"})
     body = json.loads(got.text)
     until = time.monotonic() + 10
     while not (rows := recorded(shop, "*, 1", flush=False)) and time.monotonic() < until:
@@ -79,12 +81,12 @@ def test_a_request_is_a_row_a_second_later(client: FlaskClient, shop: Service) -
     assert 0 < row.pop("seconds") < 10
     assert sorted(row["item_ids"]) == ["cup", "mug"]
     assert row == {
-        "request_id": "one",
+        "request_id": "r1",
         "pipe": "also_bought",
         "version": body["pipe"]["version"],
         "fallback": "",
         "parameters": '{"item_id":["tea"],"limit":["7"]}',
-        "item_ids": [one["other_item_id"] for one in body["data"]],
+        "item_ids": [row["other_item_id"] for row in body["data"]],
         "rows": 2,
         "status": 200,
         "error": "",
@@ -95,7 +97,7 @@ def test_a_request_is_a_row_a_second_later(client: FlaskClient, shop: Service) -
     assert row["rows_read"] > 0
 
 
-def test_what_was_shown_is_there_in_order_whichever_pipe_said_it(client: FlaskClient, shop: Service) -> None:
+def test_shown_items_are_recorded_in_order_whichever_pipe_gave_them(client: FlaskClient, shop: Service) -> None:
     client.post("/events", json=[VIEW | {"item_id": item} for item in ("tea", "mug", "cup")])
     paths = (
         "recently_viewed?user_id=u",
@@ -106,9 +108,9 @@ def test_what_was_shown_is_there_in_order_whichever_pipe_said_it(client: FlaskCl
     bodies = [json.loads(client.get(f"/pipes/{path}").text) for path in paths]
     rows = recorded(shop, "pipe, fallback, item_ids, rows")
     assert [row[2] for row in rows[:2]] == [["cup", "mug", "tea"], ["cup", "mug"]]
-    assert rows[2][:3] == ["also_bought", "trending", [one["other_item_id"] for one in bodies[2]["data"]]]
+    assert rows[2][:3] == ["also_bought", "trending", [row["other_item_id"] for row in bodies[2]["data"]]]
     assert sorted(rows[2][2]) == ["cup", "mug", "tea"]
-    assert rows[3] == ["active_users", "", [], 1], "its rows are no items"
+    assert rows[3] == ["active_users", "", [], 1], "its rows are not items"
 
 
 @pytest.mark.parametrize(
@@ -120,36 +122,38 @@ def test_what_was_shown_is_there_in_order_whichever_pipe_said_it(client: FlaskCl
         {"item_id": "8", "category": "\u2028\x7f\\u0000"},
     ],
 )
-def test_recorded_parameters_ask_exactly_the_same_again(
+def test_recorded_parameters_give_the_same_answer_again(
     client: FlaskClient, shop: Service, body: dict[str, Any]
 ) -> None:
     buy(client, "o1", "tea", "mug", "8", AWKWARD)
     first = json.loads(client.post("/pipes/also_bought", json=body).text)
-    (row,) = recorded(shop, "pipe, parameters, item_ids")
-    given = json.loads(row[1])
-    assert given == {name: value if isinstance(value, list) else [value] for name, value in body.items()}
-    again = answer(shop.library, shop.warehouse, row[0], given, shop.clock())
-    assert [one["other_item_id"] for one in again.dicts()] == row[2] == [one["other_item_id"] for one in first["data"]]
+    ((pipe, parameters, item_ids),) = recorded(shop, "pipe, parameters, item_ids")
+    raw = json.loads(parameters)
+    assert raw == {name: value if isinstance(value, list) else [value] for name, value in body.items()}
+    again = answer(shop.library, shop.warehouse, pipe, raw, shop.clock())
+    assert (
+        [row["other_item_id"] for row in again.dicts()] == item_ids == [row["other_item_id"] for row in first["data"]]
+    )
 
 
 @pytest.mark.parametrize(
     "value", [0, -1, 1.0, 0.1, 2**53 + 1, 2**64 - 1, 10**40, 1e300, True, [], ["a", 1], {"a": None}]
 )
-def test_recorded_parameters_keep_the_kind_of_every_value(client: FlaskClient, shop: Service, value: Any) -> None:
-    """Also of values that were refused: a newer text may take them."""
+def test_recorded_parameters_keep_the_type_of_every_value(client: FlaskClient, shop: Service, value: Any) -> None:
+    """Also of rejected values: a newer text may accept them."""
     assert client.post("/pipes/trending", json={"limit": value, "item_id": "x"}).status_code in (200, 400)
     (text,) = recorded(shop, "parameters")
     assert repr(json.loads(text)["limit"]) == repr(value if isinstance(value, list) else [value])
 
 
-def test_parameters_that_are_too_long_are_left_out_whole(client: FlaskClient, shop: Service) -> None:
+def test_parameters_that_are_too_long_are_not_recorded(client: FlaskClient, shop: Service) -> None:
     for number, length in enumerate((MAX_PARAMETERS // 2, MAX_PARAMETERS)):
         client.post("/pipes/trending", json={"category": "x" * length}, headers={"X-Request-Id": f"r{number}"})
-    kept, left_out = recorded(shop, "parameters")
-    assert (len(json.loads(kept)["category"][0]), left_out) == (MAX_PARAMETERS // 2, "")
+    short, long = recorded(shop, "parameters")
+    assert (len(json.loads(short)["category"][0]), long) == (MAX_PARAMETERS // 2, "")
 
 
-def test_a_kept_answer_is_a_row_that_read_nothing(client: FlaskClient, shop: Service) -> None:
+def test_a_cached_answer_is_a_row_that_read_nothing(client: FlaskClient, shop: Service) -> None:
     buy(client, "o1", "tea", "mug")
     bodies = [json.loads(client.get("/pipes/also_bought?item_id=tea").text) for _ in range(3)]
     assert bodies[0]["data"] == bodies[2]["data"]
@@ -158,9 +162,7 @@ def test_a_kept_answer_is_a_row_that_read_nothing(client: FlaskClient, shop: Ser
     assert rows == [[False, 1, 1, ["mug"], version], *[[True, 0, 0, ["mug"], version]] * 2]
 
 
-def test_refusals_and_faults_are_rows_with_their_code(
-    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_errors_are_rows_with_their_code(client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     version = json.loads(client.get("/pipes/trending").text)["pipe"]["version"]
     client.get("/pipes/trending?limit=0", headers={"X-Request-Id": "r1"})
 
@@ -176,7 +178,7 @@ def test_refusals_and_faults_are_rows_with_their_code(
     ]
 
 
-def test_what_is_not_a_request_to_a_pipe_is_no_row(client: FlaskClient, shop: Service) -> None:
+def test_other_requests_are_not_recorded(client: FlaskClient, shop: Service) -> None:
     client.get("/pipes/made_up")
     client.get("/pipes/trending.made_up")
     client.get("/pipes")
@@ -190,7 +192,7 @@ def test_cases_are_not_recorded() -> None:
         assert recorded(runner.service, "pipe") == []
 
 
-def test_nothing_is_recorded_where_the_setting_says_so(make_shop: Callable[..., Service]) -> None:
+def test_recording_can_be_disabled(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(utc_now, record_requests=False)
     client = create_app(shop).test_client()
     assert client.get("/pipes/trending").status_code == 200
@@ -198,7 +200,7 @@ def test_nothing_is_recorded_where_the_setting_says_so(make_shop: Callable[..., 
     assert "requests_dropped" not in client.get("/metrics").text
 
 
-def test_rows_older_than_ninety_days_go(make_shop: Callable[..., Service]) -> None:
+def test_rows_expire_after_ninety_days(make_shop: Callable[..., Service]) -> None:
     now = utc_now()
     times = iter([now - timedelta(days=100), now - timedelta(days=80), now])
     current = [now]
@@ -217,13 +219,13 @@ def test_rows_older_than_ninety_days_go(make_shop: Callable[..., Service]) -> No
 
 def dropped(client: FlaskClient) -> float:
     (line,) = [
-        one for one in client.get("/metrics").text.splitlines() if one.startswith("alsobought_requests_dropped_")
+        line for line in client.get("/metrics").text.splitlines() if line.startswith("alsobought_requests_dropped_")
     ]
     return float(line.split()[1])
 
 
-class Slow:
-    """A writer that is busy until it is let go."""
+class BusyWriter:
+    """A writer that is busy until `go` is set."""
 
     def __init__(self, shop: Service) -> None:
         self.go, reached = threading.Event(), threading.Event()
@@ -236,74 +238,72 @@ class Slow:
         assert reached.wait(30)
 
 
-def test_what_finds_no_room_is_dropped_and_counted_and_nobody_waits(
+def test_with_a_full_queue_requests_are_dropped_and_counted_without_waiting(
     make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_log, "MOST_WAITING", 5)
-    monkeypatch.setattr(request_log, "EVERY_SECONDS", 60.0)
+    monkeypatch.setattr(request_log, "MAX_WAITING", 5)
+    monkeypatch.setattr(request_log, "FLUSH_SECONDS", 60.0)
     shop = make_shop(utc_now)
     client = create_app(shop).test_client()
-    slow = Slow(shop)
+    busy_writer = BusyWriter(shop)
     assert dropped(client) == 0
     for number in range(8):
         assert client.get("/pipes/active_users", headers={"X-Request-Id": f"r{number}"}).status_code == 200
     assert dropped(client) == 3
-    slow.go.set()
+    busy_writer.go.set()
     assert recorded(shop, "request_id") == [f"r{number}" for number in range(5)]
     client.get("/pipes/active_users", headers={"X-Request-Id": "later"})
     assert recorded(shop, "request_id")[-1] == "later"
     assert dropped(client) == 3
 
 
-def test_of_many_threads_every_request_is_stored_or_counted(
+def test_every_request_of_many_threads_is_stored_or_counted(
     make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_log, "MOST_WAITING", 1_000)
+    monkeypatch.setattr(request_log, "MAX_WAITING", 1_000)
     shop = make_shop(utc_now)
     assert shop.request_log
-    note = shop.request_log.note
+    add = shop.request_log.add
 
     def many(thread: int) -> None:
         for number in range(2_000):
-            note(asked(thread * 10_000 + number))
+            add(record(thread * 10_000 + number))
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(many, range(4)))
-    found = recorded(shop, "request_id")
-    assert len(set(found)) == len(found) == 8_000 - shop.request_log.dropped
-    assert len(found) >= 1_000
+    request_ids = recorded(shop, "request_id")
+    assert len(set(request_ids)) == len(request_ids) == 8_000 - shop.request_log.dropped
+    assert len(request_ids) >= 1_000
 
 
-def test_many_are_handed_on_before_the_second_is_over(
+def test_a_full_batch_is_stored_before_the_interval_ends(
     make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_log, "EVERY_SECONDS", 60.0)
+    monkeypatch.setattr(request_log, "FLUSH_SECONDS", 60.0)
     monkeypatch.setattr(request_log, "BATCH_ROWS", 50)
     shop = make_shop(utc_now)
     assert shop.request_log
     for number in range(50):
-        shop.request_log.note(asked(number))
+        shop.request_log.add(record(number))
     until = time.monotonic() + 10
     while not (rows := recorded(shop, "request_id", flush=False)) and time.monotonic() < until:
         time.sleep(0.05)
     assert len(rows) == 50
 
 
-def test_what_comes_while_rows_are_stored_waits_for_the_next_time(
-    shop: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else a busy service would store without a pause, a few rows at a time."""
+def test_requests_during_a_flush_wait_for_the_next_one(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a busy service would insert without pause, a few rows at a time."""
     insert, sizes = shop.warehouse.insert, []
 
     def insert_and_be_asked(table: str, lines: bytes, token: str = "") -> None:
         sizes.append(lines.count(b"\n"))
         if len(sizes) < 5 and shop.request_log:
-            shop.request_log.note(asked(100 + len(sizes)))
+            shop.request_log.add(record(100 + len(sizes)))
         insert(table, lines, token)
 
     assert shop.request_log
-    shop.request_log.note(asked(0))
-    shop.request_log.note(asked(1))
+    shop.request_log.add(record(0))
+    shop.request_log.add(record(1))
     monkeypatch.setattr(shop.warehouse, "insert", insert_and_be_asked)
     shop.request_log.flush()
     assert sizes == [2]
@@ -313,12 +313,12 @@ def test_what_comes_while_rows_are_stored_waits_for_the_next_time(
     assert recorded(shop, "request_id") == ["r0", "r1", "r101", "r102"]
 
 
-def test_what_is_waiting_is_stored_when_the_shop_closes(
+def test_waiting_requests_are_stored_when_the_service_closes(
     make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_log, "EVERY_SECONDS", 60.0)
+    monkeypatch.setattr(request_log, "FLUSH_SECONDS", 60.0)
     shop = make_shop(utc_now)
-    monkeypatch.setattr(shop.warehouse, "close", lambda: None)  # to look into it afterwards
+    monkeypatch.setattr(shop.warehouse, "close", lambda: None)  # to read it afterwards
     client = create_app(shop).test_client()
     assert client.get("/pipes/trending").status_code == 200
     assert recorded(shop, "pipe", flush=False) == []
@@ -327,8 +327,8 @@ def test_what_is_waiting_is_stored_when_the_shop_closes(
     monkeypatch.undo()
 
 
-def test_a_warehouse_that_refuses_is_logged_once_and_hurts_nobody(
-    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch, said: Callable[[], list[str]]
+def test_a_failing_insert_is_logged_once_and_affects_no_request(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch, logged: Callable[[], list[str]]
 ) -> None:
     insert = shop.warehouse.insert
 
@@ -343,24 +343,24 @@ def test_a_warehouse_that_refuses_is_logged_once_and_hurts_nobody(
         assert client.get("/pipes/trending").status_code == 200
         assert recorded(shop, "pipe") == []
         assert client.post("/events?wait=true", json=VIEW).status_code == 200
-    assert said() == ["requests are not recorded: the disk is full"]
+    assert logged() == ["requests are not recorded: the disk is full"]
     assert dropped(client) == before + 3
     monkeypatch.undo()
     client.get("/pipes/trending")
     assert recorded(shop, "pipe") == ["trending"]
-    assert said()[1:] == [f"requests are recorded again; dropped since the start: {before + 3:.0f}"]
+    assert logged()[1:] == [f"requests are recorded again; dropped since the start: {before + 3:.0f}"]
 
 
 # The writer's tasks
 
 
-def test_requests_that_wait_for_the_writer_take_no_room_from_events(make_shop: Callable[..., Service]) -> None:
+def test_waiting_requests_do_not_fill_the_queue_of_events(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(utc_now, queue_rows=2)
     client = create_app(shop).test_client()
     assert shop.request_log
     for number in range(100):
-        shop.request_log.note(asked(number))
-    slow = Slow(shop)
+        shop.request_log.add(record(number))
+    busy_writer = BusyWriter(shop)
     with ThreadPoolExecutor(2) as threads:
         flushed = threads.submit(shop.request_log.flush)
         waits = threads.submit(create_app(shop).test_client().post, "/events", json=[VIEW, VIEW])
@@ -368,39 +368,37 @@ def test_requests_that_wait_for_the_writer_take_no_room_from_events(make_shop: C
         while shop.writer.waiting < 2 and time.monotonic() < until:
             time.sleep(0.01)
         assert error_of(client.post("/events", json=VIEW))["code"] == "busy"
-        slow.go.set()
+        busy_writer.go.set()
         assert waits.result(30).status_code == 202
         flushed.result(30)
     assert len(recorded(shop, "request_id")) == 100
 
 
-def test_an_errand_between_two_batches_leaves_the_catalogue_fresh(
-    shop: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_task_between_two_batches_leaves_the_catalogue_fresh(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alsobought.storage.catalogue.RELOAD_SECONDS", 60.0)  # no other reason to read it again
-    slow = Slow(shop)
-    known = shop.writer.submit(Submission([Item(item_id="brand-new", title="New")]))
+    busy_writer = BusyWriter(shop)
+    item = shop.writer.submit(Submission([Item(item_id="brand-new", title="New")]))
     behind = shop.writer.run(MaintenanceTask(lambda: None))
-    slow.go.set()
-    assert known.result(30).rows == 1
+    busy_writer.go.set()
+    assert item.result(30).rows == 1
     behind.result(30)
     sql = f"select dictGet('{shop.warehouse.database}.catalogue', 'title', cityHash64('brand-new'))"
     assert shop.warehouse.value(sql) == "New"
 
 
-def test_an_errand_is_done_in_its_turn_between_events(shop: Service) -> None:
+def test_a_task_runs_in_order_between_events(shop: Service) -> None:
     view = Event(event_type="view", user_id="u", item_id="tea")
-    slow = Slow(shop)
+    busy_writer = BusyWriter(shop)
     before = shop.writer.submit(Submission([view]))
     count = shop.writer.run(MaintenanceTask(lambda: counts.append(len(stored(shop)))))
     after = shop.writer.submit(Submission([view, view]))
     counts: list[int] = []
-    slow.go.set()
+    busy_writer.go.set()
     count.result(30)
     assert (before.result(30).rows, counts, after.result(30).rows) == (1, [1], 2)
 
 
-def test_an_errand_that_fails_is_told_and_the_writer_lives(client: FlaskClient, shop: Service) -> None:
+def test_a_failing_task_raises_and_the_writer_continues(client: FlaskClient, shop: Service) -> None:
     def fail() -> None:
         raise ValueError("no")
 
@@ -409,11 +407,9 @@ def test_an_errand_that_fails_is_told_and_the_writer_lives(client: FlaskClient, 
     assert client.post("/events?wait=true", json=VIEW).status_code == 200
 
 
-def test_a_writer_that_has_stopped_refuses_at_once(
-    make_shop: Callable[..., Service], said: Callable[[], list[str]]
-) -> None:
+def test_a_stopped_writer_fails_at_once(make_shop: Callable[..., Service], logged: Callable[[], list[str]]) -> None:
     shop = make_shop(utc_now)
     shop.writer.stop()
     assert create_app(shop).test_client().get("/pipes/trending").status_code == 200
     assert recorded(shop, "pipe") == []
-    assert said() == ["requests are not recorded: the writer has stopped"]
+    assert logged() == ["requests are not recorded: the writer has stopped"]

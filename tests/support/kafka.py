@@ -1,4 +1,4 @@
-"""Topics of a test's own on the broker of the session, and what is sent to them."""
+"""Topics of a test's own on the broker of the session, and messages sent to them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from alsobought.kafka.client import topics
+from alsobought.kafka.client import describe_topics
 from alsobought.settings import Settings
 from tests.support.brokers import Broker
 
 
 @dataclass(frozen=True)
 class Topics:
-    """Two topics that nobody else uses, and the settings that name them."""
+    """Two topics with names of their own, and the settings that name them."""
 
     broker: Broker
     name: str = field(default_factory=lambda: f"t{secrets.token_hex(4)}")
@@ -36,38 +36,41 @@ class Topics:
     def environment(self) -> dict[str, str]:
         return {f"ALSOBOUGHT_{name.upper()}": value for name, value in self.settings.items()}
 
-    def make(self) -> None:
-        topics(Settings(**self.settings))  # type: ignore[arg-type]
+    def create(self) -> None:
+        describe_topics(Settings(**self.settings))  # type: ignore[arg-type]
 
     def send(self, *messages: Any, items: bool = False, partition: int | None = None) -> None:
-        """Objects or bytes, each under the key of its user; or all to one partition, whatever their key."""
+        """Send objects or bytes, each under the key of its user, or all to one partition."""
         send(self.broker, self.settings["items_topic" if items else "events_topic"], messages, partition)
 
 
 def send(broker: Broker, topic: str, messages: Sequence[Any], partition: int | None = None) -> None:
-    """Returns when the broker has all of them. Not idempotent: that takes half a second to begin, and the log says what it has."""
+    """Return once the broker has all messages.
+
+    The producer is not idempotent: that would take half a second to start, and tests read back the log.
+    """
     configuration = {"bootstrap.servers": broker.address, "acks": "all", "max.in.flight": 1, "log_level": 0}
     producer = Producer({**configuration, "partitioner": "murmur2_random", "linger.ms": 5})
-    refused: list[Any] = []
+    errors: list[Any] = []
     for message in messages:
         body = message if isinstance(message, bytes) else json.dumps(message).encode()
         key = message.get("user_id", "") if isinstance(message, dict) else ""
-        where = {} if partition is None else {"partition": partition}
-        told = lambda error, _: refused.append(error) if error else None  # noqa: E731
+        options = {} if partition is None else {"partition": partition}
+        on_delivery = lambda error, _: errors.append(error) if error else None  # noqa: E731
         while True:
             try:
-                producer.produce(topic, body, key=key, on_delivery=told, **where)  # type: ignore[arg-type]
+                producer.produce(topic, body, key=key, on_delivery=on_delivery, **options)  # type: ignore[arg-type]
                 break
             except BufferError:
                 producer.poll(0.1)
     assert producer.flush(60) == 0
-    assert not refused
+    assert not errors
 
 
-def until(found: Callable[[], bool], seconds: float = 30.0, every: float = 0.05) -> float:
-    """Waits for something; the seconds it took."""
+def until(condition: Callable[[], bool], seconds: float = 30.0, every: float = 0.05) -> float:
+    """Wait until the condition holds; returns the seconds it took."""
     began = time.monotonic()
-    while not found():
+    while not condition():
         assert time.monotonic() < began + seconds
         time.sleep(every)
     return time.monotonic() - began

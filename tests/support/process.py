@@ -51,7 +51,7 @@ SHORT_TIMEOUTS = """
 from alsobought.cli import main
 from alsobought.kafka import client
 from alsobought.web import worker
-client.ANSWER_SECONDS, worker.GATHER_SECONDS, worker.PAUSE_SECONDS = 1.0, 4.0, 2
+client.REQUEST_SECONDS, worker.GATHER_SECONDS, worker.PAUSE_SECONDS = 1.0, 4.0, 2
 main.main()
 """
 
@@ -70,6 +70,7 @@ class Run:
     settings: dict[str, str] = field(default_factory=dict)
     start: tuple[str, ...] = ("-m", "alsobought")
     folder: Path | None = None  # the working directory
+    timeout: float = 60.0
 
     def at(self, home: Path) -> Run:
         """The same with another project folder."""
@@ -112,7 +113,7 @@ class Run:
             capture_output=True,
             text=True,
             input=text,
-            timeout=60,
+            timeout=self.timeout,
             check=False,
             env=self.environment(settings),
             cwd=self.folder,
@@ -200,5 +201,5 @@ def serving(run: Run, *words: str) -> Iterator[ServedProcess]:
         assert process.stdout
         assert process.stderr
         line = process.stdout.readline()
-        assert line.startswith("alsobought serves on http://"), line + process.stderr.read()
+        assert line.startswith("Listening on http://"), line + process.stderr.read()
         yield ServedProcess(process, line.split()[-1])

@@ -1,4 +1,4 @@
-"""Kept answers over HTTP: an event makes fresh exactly what it touched, and whoever asks for fresh gets fresh."""
+"""Cached answers over HTTP: an event invalidates exactly the answers about it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def shop(filled: Service) -> Service:
 
 
 @pytest.fixture
-def _nothing_grows_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list that trending fills is kept as short a while as trending is."""
+def _nothing_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock: a list filled by trending has the short lifetime of trending."""
     monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: 0.0))
 
 
@@ -44,21 +44,19 @@ def for_you(client: FlaskClient, user: str, **headers: str) -> set[str]:
     return {row["item_id"] for row in body["data"] if row["source"] == "for_you"}
 
 
-def know(client: FlaskClient, *items: str) -> None:
-    """Before an answer is kept: an id that was never seen drops all that is kept."""
+def introduce(client: FlaskClient, *items: str) -> None:
+    """Call it before an answer is cached: an id that was never seen clears the cache."""
     client.post("/events?wait=true", json=[VIEW | {"user_id": "first", "item_id": item} for item in items])
 
 
 def forget_all_pairs(shop: Service) -> None:
-    """Behind the back of whoever keeps answers: an answer that still has pairs was kept."""
+    """Without invalidation: an answer that still has pairs came from the cache."""
     shop.warehouse.command(f"truncate table {shop.warehouse.database}.co_baskets")
 
 
-@pytest.mark.usefixtures("_nothing_grows_old")
-def test_an_event_refreshes_what_goes_with_its_items_and_leaves_the_rest_kept(
-    client: FlaskClient, shop: Service
-) -> None:
-    know(client, "tea", "mug", "lamp", "bulb", "honey")
+@pytest.mark.usefixtures("_nothing_expires")
+def test_an_event_invalidates_answers_about_its_items_only(client: FlaskClient, shop: Service) -> None:
+    introduce(client, "tea", "mug", "lamp", "bulb", "honey")
     buy(client, "o1", "tea", "mug")
     buy(client, "o2", "lamp", "bulb")
     assert (partners(client, "tea"), partners(client, "lamp")) == (["mug"], ["bulb"])
@@ -69,8 +67,8 @@ def test_an_event_refreshes_what_goes_with_its_items_and_leaves_the_rest_kept(
     assert partners(client, "lamp") == ["bulb"]
 
 
-def test_a_late_line_of_an_order_refreshes_what_goes_with_its_earlier_lines(client: FlaskClient) -> None:
-    know(client, "tea", "mug", "spoon")
+def test_a_late_order_line_invalidates_answers_about_earlier_lines(client: FlaskClient) -> None:
+    introduce(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug")
     assert partners(client, "tea") == ["mug"]
     buy(client, "o1", "spoon")
@@ -78,16 +76,16 @@ def test_a_late_line_of_an_order_refreshes_what_goes_with_its_earlier_lines(clie
 
 
 def restarted(shop: Service) -> FlaskClient:
-    """The endpoints of the same warehouse after a restart: nothing is remembered or kept."""
+    """The endpoints of the same warehouse after a restart: no orders in memory, an empty cache."""
     shop.cache.clear()
     shop.writer.on_stored = Invalidator(shop.warehouse, shop.cache)
     return create_app(shop).test_client()
 
 
-def test_after_a_restart_a_late_line_refreshes_what_goes_with_the_earlier_lines(
+def test_after_a_restart_a_late_order_line_invalidates_answers_about_earlier_lines(
     client: FlaskClient, shop: Service
 ) -> None:
-    know(client, "tea", "mug", "spoon", "cup")
+    introduce(client, "tea", "mug", "spoon", "cup")
     buy(client, "o1", "tea", "mug")
     client = restarted(shop)
     assert (partners(client, "tea"), partners(client, "mug")) == (["mug"], ["tea"])
@@ -97,8 +95,10 @@ def test_after_a_restart_a_late_line_refreshes_what_goes_with_the_earlier_lines(
     assert (partners(client, "tea"), partners(client, "spoon")) == (["cup", "mug", "spoon"], ["cup", "mug", "tea"])
 
 
-def test_an_order_that_grew_while_nothing_was_kept_is_known_whole_later(client: FlaskClient, shop: Service) -> None:
-    know(client, "tea", "mug", "spoon", "cup")
+def test_an_order_that_grew_while_the_cache_was_empty_is_read_completely_later(
+    client: FlaskClient, shop: Service
+) -> None:
+    introduce(client, "tea", "mug", "spoon", "cup")
     buy(client, "o1", "tea", "mug")
     client = restarted(shop)
     buy(client, "o1", "spoon")
@@ -107,11 +107,11 @@ def test_an_order_that_grew_while_nothing_was_kept_is_known_whole_later(client: 
     assert partners(client, "tea") == ["cup", "mug", "spoon"]
 
 
-def test_many_orders_later_a_late_line_still_refreshes_the_earlier_lines(
+def test_many_orders_later_a_late_order_line_still_invalidates_earlier_lines(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alsobought.serving.invalidation.ORDERS", 2)
-    know(client, "tea", "mug", "spoon")
+    monkeypatch.setattr("alsobought.serving.invalidation.MAX_ORDERS", 2)
+    introduce(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug")
     for order in ("o2", "o3", "o4"):
         buy(client, order, "cup")
@@ -120,21 +120,21 @@ def test_many_orders_later_a_late_line_still_refreshes_the_earlier_lines(
     assert partners(client, "tea") == ["mug", "spoon"]
 
 
-@pytest.mark.usefixtures("_nothing_grows_old")
-def test_the_same_order_id_of_another_person_is_another_order(client: FlaskClient, shop: Service) -> None:
-    know(client, "tea", "mug", "spoon")
+@pytest.mark.usefixtures("_nothing_expires")
+def test_the_same_order_id_of_another_user_is_another_order(client: FlaskClient, shop: Service) -> None:
+    introduce(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug", user="ada")
     client = restarted(shop)
     assert partners(client, "tea") == ["mug"]
     forget_all_pairs(shop)
     buy(client, "o1", "spoon", user="bob")
-    assert partners(client, "tea") == ["mug"], "nothing touched it"
+    assert partners(client, "tea") == ["mug"], "its item had no event"
 
 
-def test_orders_that_cannot_be_read_cost_the_kept_answers_and_not_the_batch(
+def test_unreadable_orders_clear_the_cache_and_the_batch_is_stored(
     client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    know(client, "tea", "mug", "spoon")
+    introduce(client, "tea", "mug", "spoon")
     buy(client, "o1", "tea", "mug")
     client = restarted(shop)
     assert partners(client, "tea") == ["mug"]
@@ -142,16 +142,16 @@ def test_orders_that_cannot_be_read_cost_the_kept_answers_and_not_the_batch(
     def fail(*_: object) -> None:
         raise WarehouseFault("no")
 
-    monkeypatch.setattr(Invalidator, "_ask", fail)
+    monkeypatch.setattr(Invalidator, "_read", fail)
     buy(client, "o1", "spoon")
     assert partners(client, "tea") == ["mug", "spoon"]
 
 
-def test_an_event_refreshes_its_person_and_leaves_the_others_kept(
+def test_an_event_invalidates_answers_about_its_user_only(
     client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: 0.0))  # nothing grows old
-    know(client, "tea", "mug", "lamp", "bulb", "shade")
+    monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: 0.0))  # nothing expires
+    introduce(client, "tea", "mug", "lamp", "bulb", "shade")
     buy(client, "o1", "tea", "mug", user="someone")
     buy(client, "o2", "lamp", "bulb", user="someone")
     for user in ("ada", "bob"):
@@ -164,27 +164,27 @@ def test_an_event_refreshes_its_person_and_leaves_the_others_kept(
     assert for_you(client, "bob") == {"mug"}
 
 
-def test_no_cache_passes_over_what_was_kept(client: FlaskClient, shop: Service) -> None:
+def test_no_cache_bypasses_the_cache(client: FlaskClient, shop: Service) -> None:
     buy(client, "o1", "tea", "mug")
     assert partners(client, "tea") == ["mug"]
     forget_all_pairs(shop)
     assert partners(client, "tea") == ["mug"]
     assert partners(client, "tea", **{"Cache-Control": "no-cache"}) == []
-    assert partners(client, "tea") == [], "and what it found is what is kept now"
+    assert partners(client, "tea") == [], "its result replaced the cached one"
 
 
-def test_a_kept_answer_has_the_request_id_of_its_own_request(client: FlaskClient) -> None:
+def test_a_cached_answer_has_the_request_id_of_its_own_request(client: FlaskClient) -> None:
     ids = [
-        json.loads(client.get("/pipes/trending", headers={"X-Request-Id": one}).text)["request_id"]
-        for one in ("a", "b")
+        json.loads(client.get("/pipes/trending", headers={"X-Request-Id": request_id}).text)["request_id"]
+        for request_id in ("a", "b")
     ]
     assert ids == ["a", "b"]
 
 
-def test_an_answer_of_a_pipe_and_its_fallbacks_is_kept_as_long_as_the_shortest_of_them_allows(
+def test_an_answer_with_fallbacks_is_cached_for_the_shortest_of_their_lifetimes(
     client: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the fallback had no rows to give: it may have some soon."""
+    """Also if the fallback had no rows: it may have some soon."""
     clock = [1000.0]
     monkeypatch.setattr("alsobought.serving.cache.time", SimpleNamespace(monotonic=lambda: clock[0]))
     assert json.loads(client.get("/pipes/also_bought?item_id=tea").text)["rows"] == 0
@@ -193,15 +193,15 @@ def test_an_answer_of_a_pipe_and_its_fallbacks_is_kept_as_long_as_the_shortest_o
     assert json.loads(client.get("/pipes/also_bought?item_id=tea").text)["pipe"]["fallback"] == "trending"
 
 
-def test_other_parameters_are_another_answer(client: FlaskClient) -> None:
+def test_other_parameters_are_cached_separately(client: FlaskClient) -> None:
     buy(client, "o1", "tea", "mug", "spoon")
     rows = [json.loads(client.get(f"/pipes/also_bought?item_id=tea&limit={n}").text)["rows"] for n in (2, 1, 2)]
     assert rows == [2, 1, 2]
 
 
-@pytest.mark.usefixtures("_nothing_grows_old")
-def test_what_goes_with_an_item_for_a_person_is_fresh_once_they_did_something(client: FlaskClient) -> None:
-    know(client, "tea", "mug", "pot")
+@pytest.mark.usefixtures("_nothing_expires")
+def test_an_answer_about_an_item_and_a_user_is_invalidated_by_either(client: FlaskClient) -> None:
+    introduce(client, "tea", "mug", "pot")
     for order, other in (("o1", "mug"), ("o2", "pot")):
         buy(client, order, "tea", other, user="bob")
     path = "/pipes/also_bought?item_id=tea&user_id=ada&leave_out=bought&limit=2"

@@ -1,4 +1,4 @@
-"""Clients that others' generators make of the OpenAPI document: their types hold, and they work against a service."""
+"""Clients generated from the OpenAPI document: they type-check, and they work against a service."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shop(migrated_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture(scope="module")
 def made(shop: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both clients, with the programs that use them beside."""
+    """A folder with both clients and the programs that use them."""
     assert TOOLS.exists(), "`make install` brings the generators"
     folder = tmp_path_factory.mktemp("clients")
     with urllib.request.urlopen(f"{shop}/openapi.json", timeout=30) as got:
@@ -48,8 +48,8 @@ def made(shop: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def said(*words: object, cwd: Path) -> str:
-    """What a program prints that ends well."""
+def output_of(*words: object, cwd: Path) -> str:
+    """The output of a program that must succeed."""
     environment = {**os.environ, "PYTHONPATH": str(cwd)}
     done = subprocess.run(
         [*map(str, words)], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False
@@ -63,11 +63,11 @@ def printed(text: str) -> dict[str, Any]:
     return answer
 
 
-def test_the_typescript_client_holds_its_types_and_works(shop: str, made: Path) -> None:
-    said(TOOLS / "tsc", cwd=made)
-    assert printed(said("node", "shopper.js", shop, cwd=made)) == EXPECTED
+def test_the_typescript_client_type_checks_and_works(shop: str, made: Path) -> None:
+    output_of(TOOLS / "tsc", cwd=made)
+    assert printed(output_of("node", "shopper.js", shop, cwd=made)) == EXPECTED
 
 
-def test_the_python_client_holds_its_types_and_works(shop: str, made: Path) -> None:
-    said(sys.executable, "-m", "mypy", "--strict", "--config-file=", "shopper.py", cwd=made)
-    assert printed(said(sys.executable, "shopper.py", shop, cwd=made)) == EXPECTED
+def test_the_python_client_type_checks_and_works(shop: str, made: Path) -> None:
+    output_of(sys.executable, "-m", "mypy", "--strict", "--config-file=", "shopper.py", cwd=made)
+    assert printed(output_of(sys.executable, "shopper.py", shop, cwd=made)) == EXPECTED

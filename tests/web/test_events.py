@@ -1,4 +1,4 @@
-"""What POST /events takes and refuses: the good is stored as it was sent, the bad is told with its place and its field."""
+"""POST /events: valid events are stored as sent, invalid ones are rejected with index and field."""
 
 from __future__ import annotations
 
@@ -41,14 +41,19 @@ def shop(filled: Service) -> Service:
     ],
     ids=["object", "pretty object", "object in blank lines", "array", "pretty array", "lines", "lines and blank lines"],
 )
-def test_an_object_an_array_and_lines_are_all_taken(
+def test_an_object_an_array_and_lines_are_accepted(
     client: FlaskClient, shop: Service, body: str, items: list[str]
 ) -> None:
     got = client.post("/events", data=body.encode())
-    taken = json.loads(got.text)
+    accepted = json.loads(got.text)
     assert got.status_code == 202
-    assert list(taken) == ["accepted", "rejected", "rejected_total", "repeats", "request_id"]
-    assert (taken["accepted"], taken["rejected"], taken["repeats"]) == (len(items), [], 0)
+    assert list(accepted) == ["accepted", "rejected", "rejected_total", "duplicates", "repeats", "request_id"]
+    assert (accepted["accepted"], accepted["rejected"], accepted["duplicates"], accepted["repeats"]) == (
+        len(items),
+        [],
+        0,
+        0,
+    )
     assert stored(shop) == items
 
 
@@ -75,7 +80,7 @@ def test_an_event_is_stored_as_it_was_sent(client: FlaskClient, shop: Service) -
     assert json.loads(row[10]) == event["properties"]
 
 
-def test_what_was_left_out_gets_its_default(client: FlaskClient, shop: Service) -> None:
+def test_missing_fields_get_their_defaults(client: FlaskClient, shop: Service) -> None:
     client.post("/events", json=VIEW)
     columns = "event_id, source, offset, seq, quantity, price, timestamp, ingested_at, category, order_id, properties"
     ((event_id, source, offset, seq, *rest),) = stored(shop, columns)
@@ -84,7 +89,7 @@ def test_what_was_left_out_gets_its_default(client: FlaskClient, shop: Service) 
     assert rest == [1, 0, "2026-01-01 12:00:00.000", "2026-01-01 12:00:00.000", "", "", ""]
 
 
-def test_waiting_is_answered_with_200_and_the_answer_shows_it(client: FlaskClient) -> None:
+def test_wait_responds_200_once_answers_contain_the_event(client: FlaskClient) -> None:
     assert client.post("/events?wait=true", json=VIEW | {"item_id": "never seen"}).status_code == 200
     assert client.post("/events?wait=1", json=VIEW).status_code == 200
     assert client.post("/events?wait=false", json=VIEW).status_code == 202
@@ -92,7 +97,7 @@ def test_waiting_is_answered_with_200_and_the_answer_shows_it(client: FlaskClien
     assert [row["item_id"] for row in viewed] == ["tea", "never seen"]
 
 
-def test_a_guest_is_known_by_the_session(client: FlaskClient, shop: Service) -> None:
+def test_a_guest_is_identified_by_the_session(client: FlaskClient, shop: Service) -> None:
     guest = {"event_type": "view", "session_id": "s1", "item_id": "tea"}
     client.post("/events", json=[guest, guest | {"user_id": "u", "item_id": "mug"}])
     assert stored(shop, "user_id, session_id") == [["s1", "s1"], ["u", "s1"]]
@@ -100,7 +105,7 @@ def test_a_guest_is_known_by_the_session(client: FlaskClient, shop: Service) -> 
     assert [row["item_id"] for row in viewed] == ["tea"]
 
 
-def test_the_common_forms_of_iso_8601_are_taken(client: FlaskClient, shop: Service) -> None:
+def test_the_common_forms_of_iso_8601_are_accepted(client: FlaskClient, shop: Service) -> None:
     forms = {
         "2025-12-31": "2025-12-31 00:00:00.000",
         "2025-12-31 10:30": "2025-12-31 10:30:00.000",
@@ -114,7 +119,7 @@ def test_the_common_forms_of_iso_8601_are_taken(client: FlaskClient, shop: Servi
     assert stored(shop, "timestamp, item_id") == [[time, "tea"] for time in forms.values()]
 
 
-def test_an_event_with_another_time_is_checked_like_any_other(client: FlaskClient) -> None:
+def test_an_event_with_another_time_format_is_validated_too(client: FlaskClient) -> None:
     got = client.post(
         "/events", json=[VIEW, VIEW | {"timestamp": "2025-12-31", "item_id": 7}, VIEW | {"timestamp": "1970-01-01"}]
     )
@@ -128,11 +133,11 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "empty type": ({"event_type": ""}, "event_type: expected `str` of length >= 1"),
     "empty item": ({"item_id": ""}, "item_id: expected `str` of length >= 1"),
     "long id": ({"user_id": "u" * 257}, "user_id: expected `str` of length <= 256"),
-    "nobody": ({"user_id": ""}, "user_id: missing; a guest needs a session_id instead"),
+    "no user": ({"user_id": ""}, "user_id: missing; a guest needs a session_id instead"),
     "text wanted": ({"item_id": 7}, "item_id: expected `str`, got `int`"),
     "null": ({"item_id": None}, "item_id: expected `str`, got `null`"),
-    "whole wanted": ({"quantity": 1.5}, "quantity: expected `int`, got `float`"),
-    "a switch": ({"quantity": True}, "quantity: expected `int`, got `bool`"),
+    "integer wanted": ({"quantity": 1.5}, "quantity: expected `int`, got `float`"),
+    "a boolean": ({"quantity": True}, "quantity: expected `int`, got `bool`"),
     "number as text": ({"price": "3"}, "price: expected `float`, got `str`"),
     "object wanted": ({"properties": [1]}, "properties: expected `object`, got `array`"),
     "unknown field": ({"colour": "red"}, "colour: not a field of this object; put your own fields under properties"),
@@ -156,21 +161,21 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_bad_event_is_told_by_place_and_field_and_its_neighbours_are_stored(
+def test_an_invalid_event_is_listed_by_index_and_field_and_the_others_are_stored(
     client: FlaskClient, shop: Service, fault: str
 ) -> None:
     change, problem = FAULTS[fault]
     got = client.post("/events", json=[VIEW, VIEW | change, VIEW | {"item_id": "mug"}])
     assert got.status_code == 202
     assert json.loads(got.text)["accepted"] == 2
-    ((index, told),) = rejected(got)
+    ((index, reported),) = rejected(got)
     assert index == 1
-    assert told.startswith(problem)
+    assert reported.startswith(problem)
     assert stored(shop) == ["tea", "mug"]
 
 
 @pytest.mark.parametrize("raw", ['{"price": NaN}', '{"price": Infinity}', '{"price": 1e400}', '{"item_id": "\\ud800"}'])
-def test_what_json_has_no_word_for_is_refused_and_its_neighbours_are_stored(
+def test_values_that_json_lacks_are_rejected_and_the_others_are_stored(
     client: FlaskClient, shop: Service, raw: str
 ) -> None:
     bad = json.dumps(VIEW)[:-1] + ", " + raw[1:]
@@ -179,7 +184,7 @@ def test_what_json_has_no_word_for_is_refused_and_its_neighbours_are_stored(
     assert stored(shop) == ["tea", "tea"]
 
 
-def test_the_edges_of_every_range_are_accepted(client: FlaskClient, shop: Service) -> None:
+def test_the_limits_of_every_range_are_accepted(client: FlaskClient, shop: Service) -> None:
     edges: list[dict[str, Any]] = [
         {"quantity": 0, "price": 0, "order_size": 0},
         {"quantity": 2**31 - 1, "price": 1e12},
@@ -195,7 +200,7 @@ def test_the_edges_of_every_range_are_accepted(client: FlaskClient, shop: Servic
     assert wrong_tables(shop) == {}
 
 
-def test_among_many_faults_each_is_told_with_its_place(client: FlaskClient, shop: Service) -> None:
+def test_every_invalid_object_is_listed_with_its_index(client: FlaskClient, shop: Service) -> None:
     lines = [
         json.dumps(VIEW),
         "nonsense",
@@ -212,7 +217,7 @@ def test_among_many_faults_each_is_told_with_its_place(client: FlaskClient, shop
     assert len(stored(shop)) == 3
 
 
-def test_with_none_good_it_is_400_with_every_reason(client: FlaskClient, shop: Service) -> None:
+def test_without_a_valid_event_it_is_400_with_every_reason(client: FlaskClient, shop: Service) -> None:
     got = client.post("/events", json=[{}, VIEW | {"quantity": -1}])
     error = error_of(got)
     assert (got.status_code, error["code"]) == (400, "bad_events")
@@ -238,15 +243,13 @@ def test_with_none_good_it_is_400_with_every_reason(client: FlaskClient, shop: S
         (b'{"event_type": "view",\n"item_id": "tea"', "bad_events", "no event of 2 could be accepted: not JSON"),
     ],
 )
-def test_a_body_without_an_event_is_the_callers_fault(
-    client: FlaskClient, body: bytes, code: str, message: str
-) -> None:
+def test_a_body_without_an_event_is_400(client: FlaskClient, body: bytes, code: str, message: str) -> None:
     got = client.post("/events", data=body)
     assert (got.status_code, error_of(got)["code"]) == (400, code)
     assert error_of(got)["message"].startswith(message)
 
 
-def test_an_event_nested_beyond_reason_is_refused_alone(make_shop: Callable[..., Service]) -> None:
+def test_only_the_deeply_nested_event_is_rejected(make_shop: Callable[..., Service]) -> None:
     shop = make_shop()
     deep = json.dumps(VIEW)[:-1] + ', "properties": ' + '{"a":' * 9_000 + "1" + "}" * 9_001
     got = create_app(shop).test_client().post("/events", data=f"{json.dumps(VIEW)}\n{deep}")
@@ -268,19 +271,19 @@ def test_more_event_types_come_from_a_setting(make_shop: Callable[..., Service])
     assert client.post("/events", json=VIEW | {"event_type": "giveback"}).status_code == 400
 
 
-def test_of_many_refused_a_hundred_are_listed_and_all_are_counted(client: FlaskClient) -> None:
+def test_a_hundred_rejected_events_are_listed_and_all_are_counted(client: FlaskClient) -> None:
     got = client.post("/events", data="{}\n" * 300 + json.dumps(VIEW))
     body = json.loads(got.text)
     assert (got.status_code, body["accepted"], body["rejected_total"]) == (202, 1, 300)
-    assert [one["index"] for one in body["rejected"]] == list(range(100))
+    assert [row["index"] for row in body["rejected"]] == list(range(100))
 
     error = error_of(client.post("/events", data="{}\n" * 300))
     assert error["message"].startswith("no event of 300 could be accepted")
     assert len(error["details"]) == 100
 
 
-def test_a_page_of_another_site_posts_nothing(make_shop: Callable[..., Service]) -> None:
-    """Unless it is named; programs send no Origin."""
+def test_a_page_of_another_origin_cannot_post(make_shop: Callable[..., Service]) -> None:
+    """Unless it is listed. Programs send no Origin."""
     client = create_app(make_shop(cors="https://shop.example")).test_client()
     merge = '{"guest_id": "g", "user_id": "u"}'
     for origin, status in (("https://evil.example", 403), ("null", 403), ("https://shop.example", 200), ("", 200)):

@@ -1,4 +1,4 @@
-"""Which format an answer comes in, and whether it comes at all to a caller who has it."""
+"""Formats of answers, ETag and 304, and the body of a POST."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ select
     toNullable(toUInt64(18446744073709551615)) as perhaps,
     [[toInt64(-9007199254740993)], [toInt64(1)]] as arrays,
     tuple(toUInt64(9007199254740993), 'x') as pair,
-    cast((9007199254740993, 2), 'Tuple(wide Int64, small Int64)') as named,
+    cast((9007199254740993, 2) as Tuple(wide Int64, small Int64)) as named,
     map('a', toUInt64(9007199254740993), 'b', toUInt64(1)) as keyed,
     cast('170141183460469231731687303715884105727', 'Int128') as huge,
-    [cast((1, [9007199254740993]), 'Tuple(n UInt8, wide Array(UInt64))')] as nested,
+    [cast((1, [9007199254740993]) as Tuple(n UInt8, wide Array(UInt64)))] as nested,
     cast(null, 'Nullable(UInt64)') as nothing,
     true as truth,
     cast('9007199254740993.5', 'Decimal(38, 2)') as money
@@ -56,11 +56,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def own(home: Path, make_shared_shop: Callable[..., Service]) -> FlaskClient:
-    """The endpoints of a shop whose pipes a test writes."""
+    """The endpoints of a shop whose pipes are written by tests."""
     return create_app(make_shared_shop(home=str(home))).test_client()
 
 
-def asked(client: FlaskClient, accept: str | None, path: str = "/pipes/also_bought?item_id=tea") -> TestResponse:
+def get_answer(client: FlaskClient, accept: str | None, path: str = "/pipes/also_bought?item_id=tea") -> TestResponse:
     return client.get(path, headers={} if accept is None else {"Accept": accept})
 
 
@@ -89,7 +89,7 @@ def asked(client: FlaskClient, accept: str | None, path: str = "/pipes/also_boug
 )
 def test_the_accept_header_chooses_the_format(client: FlaskClient, accept: str | None, kind: str) -> None:
     for got in (
-        asked(client, accept),
+        get_answer(client, accept),
         client.post(
             "/pipes/also_bought", json={"item_id": "tea"}, headers={} if accept is None else {"Accept": accept}
         ),
@@ -99,30 +99,30 @@ def test_the_accept_header_chooses_the_format(client: FlaskClient, accept: str |
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/png", "nonsense", "*/*;q=0", "application/json;q=0", "/"])
-def test_an_accept_header_that_nothing_satisfies_is_told_what_there_is(client: FlaskClient, accept: str) -> None:
-    got = asked(client, accept)
+def test_an_unsatisfiable_accept_header_is_406_with_the_available_formats(client: FlaskClient, accept: str) -> None:
+    got = get_answer(client, accept)
     error = error_of(got)
     assert (got.status_code, got.mimetype, error["code"]) == (406, JSON, "not_acceptable")
     assert all(kind in error["hint"] for kind in (JSON, CSV, NDJSON, PARQUET))
     assert got.headers["Vary"] == "Accept"
 
 
-def test_a_suffix_wins_over_the_accept_header(client: FlaskClient) -> None:
+def test_a_suffix_overrides_the_accept_header(client: FlaskClient) -> None:
     for suffix, kind in (("csv", CSV), ("json", JSON), ("ndjson", NDJSON), ("parquet", PARQUET)):
-        got = asked(client, "text/html", f"/pipes/also_bought.{suffix}?item_id=tea")
+        got = get_answer(client, "text/html", f"/pipes/also_bought.{suffix}?item_id=tea")
         assert (got.status_code, got.mimetype) == (200, kind)
 
 
-def test_what_is_saved_as_a_file_has_the_name_of_its_pipe(client: FlaskClient) -> None:
+def test_files_are_named_after_the_pipe(client: FlaskClient) -> None:
     for accept, name in ((CSV, "also_bought.csv"), (PARQUET, "also_bought.parquet")):
-        assert asked(client, accept).headers["Content-Disposition"] == f'attachment; filename="{name}"'
-    assert "Content-Disposition" not in asked(client, JSON).headers
+        assert get_answer(client, accept).headers["Content-Disposition"] == f'attachment; filename="{name}"'
+    assert "Content-Disposition" not in get_answer(client, JSON).headers
 
 
 # Values
 
 
-def test_wide_integers_are_strings_wherever_they_stand(home: Path, own: FlaskClient) -> None:
+def test_wide_integers_are_strings_at_any_depth(home: Path, own: FlaskClient) -> None:
     (home / "pipes" / "nested.sql").write_text(NESTED)
     body = json.loads(own.get("/pipes/nested").text)
     (row,) = body["data"]
@@ -139,7 +139,7 @@ def test_wide_integers_are_strings_wherever_they_stand(home: Path, own: FlaskCli
         "nothing": None,
         "truth": True,
     }
-    assert {one["name"]: one["type"] for one in body["meta"]}["named"] == "Tuple(wide Int64, small Int64)"
+    assert {column["name"]: column["type"] for column in body["meta"]}["named"] == "Tuple(wide Int64, small Int64)"
     assert json.loads(own.get("/pipes/nested.ndjson").text) == row | {"money": money}
 
     (cells,) = csv.DictReader(io.StringIO(own.get("/pipes/nested.csv").text))
@@ -166,7 +166,7 @@ def conditional(client: FlaskClient, path: str, etag: str, **headers: str) -> Te
 
 
 @pytest.mark.parametrize("suffix", ["", ".json", ".csv", ".ndjson", ".parquet"])
-def test_whoever_has_the_answer_gets_304_and_the_same_headers(client: FlaskClient, suffix: str) -> None:
+def test_a_client_with_the_current_answer_gets_304_and_the_same_headers(client: FlaskClient, suffix: str) -> None:
     path = f"/pipes/also_bought{suffix}?item_id=tea"
     full = client.get(path, headers={"X-Request-Id": "one"})
     same = conditional(client, path, full.headers["ETag"], **{"X-Request-Id": "two"})
@@ -182,7 +182,7 @@ def test_whoever_has_the_answer_gets_304_and_the_same_headers(client: FlaskClien
         assert conditional(client, path, other).status_code == 200
 
 
-def test_the_validator_changes_with_the_rows_the_format_the_text_and_the_fallback(home: Path, own: FlaskClient) -> None:
+def test_the_etag_changes_with_the_rows_the_format_and_the_text(home: Path, own: FlaskClient) -> None:
     pipe = home / "pipes" / "views.sql"
     pipe.write_text(COUNTED.format(cache=""))
 
@@ -191,7 +191,7 @@ def test_the_validator_changes_with_the_rows_the_format_the_text_and_the_fallbac
 
     first = etag()
     assert first.startswith('W/"')
-    assert etag() == first, "request_id and statistics are others, and that is nothing"
+    assert etag() == first, "a new request_id and new statistics do not change it"
     assert len({etag(suffix) for suffix in ("", ".csv", ".ndjson", ".parquet")}) == 4
     own.post("/events?wait=true", json=VIEW)
     second = etag()
@@ -201,25 +201,25 @@ def test_the_validator_changes_with_the_rows_the_format_the_text_and_the_fallbac
     assert conditional(own, "/pipes/views", second).status_code == 200
 
 
-def test_only_an_answer_that_no_event_ends_may_be_used_unasked(home: Path, own: FlaskClient) -> None:
-    def kept(cache: str) -> str:
+def test_max_age_is_set_only_if_no_event_invalidates_the_answer(home: Path, own: FlaskClient) -> None:
+    def cache_control(cache: str) -> str:
         (home / "pipes" / "views.sql").write_text(COUNTED.format(cache=cache))
         return own.get("/pipes/views").headers["Cache-Control"]
 
-    assert kept("") == kept("-- @cache 500ms") == "private, no-cache"
-    assert kept("-- @cache 90s") == "private, max-age=90"
+    assert cache_control("") == cache_control("-- @cache 500ms") == "private, no-cache"
+    assert cache_control("-- @cache 90s") == "private, max-age=90"
     own.get("/pipes/views")
-    assert own.get("/pipes/views").headers["Cache-Control"] == "private, max-age=90", "said again from what was kept"
+    assert own.get("/pipes/views").headers["Cache-Control"] == "private, max-age=90", "also from the cache"
 
 
-def test_an_event_ends_an_answer_of_its_item(client: FlaskClient) -> None:
+def test_an_event_changes_the_etag_of_answers_about_its_item(client: FlaskClient) -> None:
     got = client.get("/pipes/also_bought?item_id=tea")
-    assert got.headers["Cache-Control"] == "private, no-cache", "60 seconds, but an event may end it"
+    assert got.headers["Cache-Control"] == "private, no-cache", "60 seconds, but an event may invalidate it"
     buy(client, "o2", "tea", "spoon")
     assert conditional(client, "/pipes/also_bought?item_id=tea", got.headers["ETag"]).status_code == 200
 
 
-def test_a_post_has_no_validator(client: FlaskClient) -> None:
+def test_a_post_has_no_etag(client: FlaskClient) -> None:
     got = client.post("/pipes/trending", headers={"If-None-Match": "*"})
     assert (got.status_code, got.headers.get("ETag")) == (200, None)
 
@@ -240,7 +240,7 @@ def test_head_is_get_without_the_body(client: FlaskClient, suffix: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "application/x-www-form-urlencoded", "", "x"])
-def test_a_body_is_json_whatever_it_is_called(client: FlaskClient, kind: str) -> None:
+def test_a_body_is_read_as_json_whatever_its_content_type(client: FlaskClient, kind: str) -> None:
     got = client.post("/pipes/trending", data=b'{"limit": 1}', content_type=kind)
     assert (got.status_code, json.loads(got.text)["rows"]) == (200, 1)
 
@@ -256,12 +256,12 @@ def test_a_body_is_json_whatever_it_is_called(client: FlaskClient, kind: str) ->
         (b'{"limit": NaN}', "not a JSON object"),
         (b'{"limit": Infinity}', "not a JSON object"),
         (b'{"limit": 1} {"limit": 2}', "not a JSON object"),
-        (b'{"limit": 1, "limit": 2}', "'limit' stands twice"),
-        (b'{"limit": 1, "\\u006cimit": 1}', "'limit' stands twice"),
+        (b'{"limit": 1, "limit": 2}', "'limit' occurs twice"),
+        (b'{"limit": 1, "\\u006cimit": 1}', "'limit' occurs twice"),
         (b'{"category": "\\ud800"}', "not a JSON object"),
     ],
 )
-def test_a_body_of_another_kind_is_told_what_is_wrong(client: FlaskClient, body: bytes, problem: str) -> None:
+def test_an_invalid_body_is_400_with_the_problem(client: FlaskClient, body: bytes, problem: str) -> None:
     got = client.post("/pipes/trending", data=body)
     error = error_of(got)
     assert (got.status_code, error["code"]) == (400, "bad_request")
@@ -269,7 +269,7 @@ def test_a_body_of_another_kind_is_told_what_is_wrong(client: FlaskClient, body:
     assert error["hint"]
 
 
-def test_a_parameter_in_the_address_and_in_the_body_is_given_twice(client: FlaskClient) -> None:
+def test_a_parameter_in_the_query_and_the_body_is_a_duplicate(client: FlaskClient) -> None:
     got = client.post("/pipes/trending?limit=1", json={"limit": 2})
     details: list[dict[str, Any]] = error_of(got)["details"]
     assert (got.status_code, details) == (

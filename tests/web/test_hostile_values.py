@@ -1,4 +1,4 @@
-"""Values that break others, in every parameter of every pipe: said back as text, or refused with 400 and the name."""
+"""Hostile values in every parameter of every pipe: treated as text, or rejected with 400."""
 
 from __future__ import annotations
 
@@ -106,19 +106,19 @@ def pipes(shop: Service) -> list[Pipe]:
     return [shop.library[name] for name in shop.library.names()]
 
 
-def needed(pipe: Pipe, but: str) -> dict[str, object]:
-    """Good values for the parameters that it cannot do without, but this one."""
-    return {one.name: GOOD[one.name] for one in pipe.parameters if one.required and one.name != but}
+def other_required(pipe: Pipe, but: str) -> dict[str, object]:
+    """Valid values for all required parameters but this one."""
+    return {p.name: GOOD[p.name] for p in pipe.parameters if p.required and p.name != but}
 
 
-def decent(got: TestResponse, name: str = "") -> int:
-    """The status of an answer, or of a refusal that names the parameter and does not say all of a long value back."""
+def checked_status(got: TestResponse, name: str = "") -> int:
+    """The status: 200, or 400 with the name of the parameter and without the whole of a long value."""
     assert got.status_code in (200, 400), got.text[:500]
     body = json.loads(got.text)
     if got.status_code == 400:
         assert body["error"]["code"] in ("bad_parameters", "bad_request")
-        told = [detail["param"] for detail in body["error"]["details"]]
-        assert body["error"]["hint"] or (name in told if name else told)
+        reported = [detail["param"] for detail in body["error"]["details"]]
+        assert body["error"]["hint"] or (name in reported if name else reported)
         assert len(got.data) < 2_000
         for inside in ("Traceback", "DB::", "chdb", ".py"):
             assert inside not in got.text
@@ -126,70 +126,74 @@ def decent(got: TestResponse, name: str = "") -> int:
 
 
 def fields(pipes: list[Pipe], every: bool) -> list[tuple[Pipe, Parameter]]:
-    """Every parameter of every pipe; or each that is declared alike once, since the same text reads it in all of them."""
-    found = [(pipe, one) for pipe in pipes for one in pipe.parameters]
-    alike = {(one.name, one.type, one.required): (pipe, one) for pipe, one in reversed(found)}
-    return found if every else list(alike.values())
+    """Every parameter of every pipe, or one of each declaration."""
+    declared = [(pipe, parameter) for pipe in pipes for parameter in pipe.parameters]
+    distinct = {(p.name, p.type, p.required): (pipe, p) for pipe, p in reversed(declared)}
+    return declared if every else list(distinct.values())
 
 
 every = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)])
 
 
 @every
-def test_every_parameter_in_the_address(client: FlaskClient, pipes: list[Pipe], every: bool) -> None:
+def test_every_parameter_in_the_query(client: FlaskClient, pipes: list[Pipe], every: bool) -> None:
     seen: set[int] = set()
-    for pipe, one in fields(pipes, every):
+    for pipe, parameter in fields(pipes, every):
         for text in TEXTS:
-            got = client.get(f"/pipes/{pipe.name}", query_string={**needed(pipe, one.name), one.name: text})
-            seen.add(decent(got, one.name))
+            got = client.get(
+                f"/pipes/{pipe.name}", query_string={**other_required(pipe, parameter.name), parameter.name: text}
+            )
+            seen.add(checked_status(got, parameter.name))
     assert seen == {200, 400}
 
 
 @every
 def test_every_parameter_in_a_body(client: FlaskClient, pipes: list[Pipe], every: bool) -> None:
     seen: set[int] = set()
-    for pipe, one in fields(pipes, every):
+    for pipe, parameter in fields(pipes, every):
         for value in VALUES:
-            got = client.post(f"/pipes/{pipe.name}", data=json.dumps({**needed(pipe, one.name), one.name: value}))
-            seen.add(decent(got, one.name))
+            got = client.post(
+                f"/pipes/{pipe.name}", data=json.dumps({**other_required(pipe, parameter.name), parameter.name: value})
+            )
+            seen.add(checked_status(got, parameter.name))
     assert seen == {200, 400}
 
 
 @every
-def test_what_is_no_json_and_what_stands_twice(client: FlaskClient, pipes: list[Pipe], every: bool) -> None:
-    for pipe, one in fields(pipes, every):
-        name = json.dumps(one.name).encode()
+def test_invalid_json_and_duplicate_parameters(client: FlaskClient, pipes: list[Pipe], every: bool) -> None:
+    for pipe, parameter in fields(pipes, every):
+        name = json.dumps(parameter.name).encode()
         for value in NOT_JSON:
             got = client.post(f"/pipes/{pipe.name}", data=b"{" + name + b": " + value + b"}")
-            assert decent(got) == 400
+            assert checked_status(got) == 400
         twice = b"{" + name + b': "1", ' + name + b': "1"}'
-        assert decent(client.post(f"/pipes/{pipe.name}", data=twice)) == 400
-        if not one.repeated:
-            good = quote(str(GOOD.get(one.name, "tea")))
-            got = client.get(f"/pipes/{pipe.name}?{one.name}={good}&{one.name}={good}")
-            assert decent(got, one.name) == 400
+        assert checked_status(client.post(f"/pipes/{pipe.name}", data=twice)) == 400
+        if not parameter.repeated:
+            good = quote(str(GOOD.get(parameter.name, "tea")))
+            got = client.get(f"/pipes/{pipe.name}?{parameter.name}={good}&{parameter.name}={good}")
+            assert checked_status(got, parameter.name) == 400
 
 
 @pytest.mark.parametrize(
     "query", ["item_id=%ff", "item_id=%ed%a0%80", "item_id=%", "item_id=%zz", "item_id", "=x", "&&&", "%00=1"]
 )
-def test_an_address_that_is_no_text(client: FlaskClient, query: str) -> None:
-    decent(client.get(f"/pipes/also_bought?{query}"))
+def test_a_query_that_is_not_text(client: FlaskClient, query: str) -> None:
+    checked_status(client.get(f"/pipes/also_bought?{query}"))
 
 
 @pytest.mark.parametrize(
     "name", ["%00", "%ff", "..", "a" * 5_000, "🍵", "'", "also_bought%00", "also_bought.%00", "also_bought.json.csv"]
 )
-def test_a_name_that_is_none(client: FlaskClient, name: str) -> None:
+def test_an_invalid_pipe_name(client: FlaskClient, name: str) -> None:
     got = client.get(f"/pipes/{name}?item_id=tea")
     assert (got.status_code, len(got.data) < 12_000) == (404, True), got.text[:300]
 
 
-def test_nothing_of_it_was_done(shop: Service) -> None:
+def test_hostile_requests_change_no_data(shop: Service) -> None:
     assert shop.warehouse.value(f"select count() from {shop.warehouse.database}.events") == 2
 
 
-def test_a_body_of_very_many_names_is_refused_in_a_moment(client: FlaskClient) -> None:
+def test_a_body_with_very_many_names_is_rejected_quickly(client: FlaskClient) -> None:
     names = ",".join(f'"a{number}":1' for number in range(200_000))
     started = time.monotonic()
     got = client.post("/pipes/trending", data=f'{{{names},"z":1,"z":1}}')

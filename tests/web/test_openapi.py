@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, and requests made from it are answered as it says: none with a fault of ours."""
+"""The OpenAPI document is valid, and generated requests are answered as documented."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import (
 
 from alsobought.service.service import Service
 from alsobought.web.factory import create_app
-from alsobought.web.openapi import OWN_IDS
+from alsobought.web.openapi_endpoints import OPERATION_IDS
 from tests.support.project import project_folder
 from tests.support.web import VIEW, buy
 
@@ -51,9 +51,9 @@ select
     {% if days %} {{ days }} {% else %} [toDate('2020-01-01')] {% endif %} as on_days,
     {% if at %} {{ at }} {% else %} toDateTime64('2020-01-01 00:00:00', 3, 'UTC') {% endif %} as moment,
     {% if yes %} {{ yes }} {% else %} false {% endif %} as switch,
-    cast((9007199254740993, [1]), 'Tuple(wide Int64, small Array(Int8))') as named,
+    cast((9007199254740993, [1]) as Tuple(wide Int64, small Array(Int8))) as named,
     map('a', toUInt64(9007199254740993)) as keyed,
-    cast('a', 'Enum8(\\'a\\' = 1)') as enumerated,
+    cast('a' as Enum8('a' = 1)) as enumerated,
     cast('1.5', 'Decimal(38, 2)') as money,
     null as nothing,
     tuple(1, 'x') as pair
@@ -75,7 +75,7 @@ limit 1
 
 @pytest.fixture(scope="module")
 def shop(make_shared_shop: Callable[..., Service], tmp_path_factory: pytest.TempPathFactory) -> Service:
-    """The pipes of the project, and strange ones."""
+    """The pipes of the project, and pipes with unusual columns and names."""
     home = tmp_path_factory.mktemp("home")
     project_folder(home)
     for name, text in STRANGE.items():
@@ -103,9 +103,9 @@ def operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from methods.values()
 
 
-def test_the_document_is_openapi(document: dict[str, Any]) -> None:
+def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
     assert [str(error) for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
-    assert set(STRANGE) < {path.removeprefix("/pipes/") for path in document["paths"]}, "the strange pipes are fine"
+    assert set(STRANGE) < {path.removeprefix("/pipes/") for path in document["paths"]}, "the strange pipes are valid"
     for example in (
         example["value"]
         for response in document["components"]["responses"].values()
@@ -114,13 +114,13 @@ def test_the_document_is_openapi(document: dict[str, Any]) -> None:
         assert list(example) == ["error", "request_id"]
 
 
-def test_every_address_of_the_service_is_in_the_document(client: FlaskClient, document: dict[str, Any]) -> None:
+def test_every_path_of_the_service_is_in_the_document(client: FlaskClient, document: dict[str, Any]) -> None:
     rules = {rule.rule for rule in client.application.url_map.iter_rules()}
-    rules = {rule for rule in rules if not rule.startswith("/workbench")}  # for the page alone
+    rules = {rule for rule in rules if not rule.startswith("/workbench")}  # internal to the page
     assert rules - set(document["paths"]) == {"/", "/docs", "/pipes/<path:name>", "/static/<path:filename>"}
 
 
-def test_columns_may_be_called_anything(shop: Service, client: FlaskClient) -> None:
+def test_columns_may_have_any_name(shop: Service, client: FlaskClient) -> None:
     names = ["description", "optional", "type", "items", "about", "required", "properties", "self"]
     pipe = Path(shop.settings.home) / "pipes" / "named.sql"
     columns = ", ".join(f"'x' as {name}" for name in names)
@@ -132,15 +132,15 @@ def test_columns_may_be_called_anything(shop: Service, client: FlaskClient) -> N
     assert {"description", "name"} < set(schemas["PipeParameter"]["properties"])
 
 
-def test_names_of_operations_are_good_and_no_two_are_the_same(document: dict[str, Any]) -> None:
+def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
     ids = [operation["operationId"] for operation in operations(document)]
     assert len(set(ids)) == len(ids)
-    assert set(OWN_IDS) < set(ids)
+    assert set(OPERATION_IDS) < set(ids)
     assert {"also_bought", "post_also_bought", "metrics_pipe", "post_metrics", "post_metrics_pipe"} < set(ids)
     assert all(operation["tags"] for operation in operations(document))
 
 
-def test_the_page_of_the_endpoints_shows_all_of_them(client: FlaskClient, document: dict[str, Any]) -> None:
+def test_the_docs_page_shows_every_operation_and_schema(client: FlaskClient, document: dict[str, Any]) -> None:
     page = client.get("/docs").text
     for operation in operations(document):
         assert f'id="{operation["operationId"]}"' in page
@@ -152,7 +152,7 @@ def test_the_page_of_the_endpoints_shows_all_of_them(client: FlaskClient, docume
     home.close()
 
 
-def test_what_the_header_of_a_pipe_says_cannot_become_markup(shop: Service, client: FlaskClient) -> None:
+def test_the_header_of_a_pipe_cannot_inject_markup(shop: Service, client: FlaskClient) -> None:
     pipe = Path(shop.settings.home) / "pipes" / "markup.sql"
     pipe.write_text(
         "-- <script>alert(1)</script> & more.\n--\n-- :x  String = '<b>'  an <i>x</i>\nselect {{ x }} as y order by y limit 1\n"
@@ -164,10 +164,13 @@ def test_what_the_header_of_a_pipe_says_cannot_become_markup(shop: Service, clie
     assert "<i>" not in page
 
 
-def _tried(client: FlaskClient, examples: int) -> int:
-    """Asks everything in the document so many times, well and badly; the number of requests."""
+def _send_generated_requests(client: FlaskClient, examples: int) -> int:
+    """Send this many valid and invalid requests to each operation.
+
+    Returns the number of requests.
+    """
     schema = schemathesis.openapi.from_wsgi("/openapi.json", client.application)
-    asked = 0
+    sent = 0
     for result in schema.get_all_operations():
         operation: Any = result.ok()  # type: ignore[union-attr]
 
@@ -185,18 +188,18 @@ def _tried(client: FlaskClient, examples: int) -> int:
             )
         )
         def ask(case: Any) -> None:
-            nonlocal asked
-            asked += 1
+            nonlocal sent
+            sent += 1
             case.call_and_validate(checks=CHECKS)
 
         ask()
-    return asked
+    return sent
 
 
-def test_requests_made_of_the_document_are_answered_as_it_says(client: FlaskClient) -> None:
-    assert _tried(client, examples=5) > 60
+def test_generated_requests_are_answered_as_documented(client: FlaskClient) -> None:
+    assert _send_generated_requests(client, examples=5) > 60
 
 
 @pytest.mark.thorough
-def test_many_requests_made_of_the_document_are_answered_as_it_says(client: FlaskClient) -> None:
-    assert _tried(client, examples=150) > 2_500
+def test_many_generated_requests_are_answered_as_documented(client: FlaskClient) -> None:
+    assert _send_generated_requests(client, examples=150) > 2_500

@@ -1,4 +1,4 @@
-"""What a pipe says over HTTP: one JSON shape, four formats, parameters from everywhere, one shape for every error."""
+"""Pipes over HTTP: the JSON of an answer, formats, parameters in query and body, errors."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ limit 1
 
 @pytest.fixture(scope="module")
 def client(make_shared_shop: Callable[..., Service]) -> FlaskClient:
-    """The endpoints of a shop that sells tea and a mug together, and a lamp alone. For tests that only read."""
+    """The endpoints of a shop that sells tea and a mug together, and a lamp alone.
+
+    For tests that only read.
+    """
     client = create_app(make_shared_shop()).test_client()
     bought = [
         ("tea", "o1"),
@@ -98,7 +101,7 @@ def body_of(client: FlaskClient, path: str, **request: Any) -> dict[str, Any]:
     return body
 
 
-def test_an_answer_has_exactly_these_parts(client: FlaskClient) -> None:
+def test_an_answer_has_exactly_these_members(client: FlaskClient) -> None:
     got = client.get("/pipes/also_bought?item_id=tea&limit=1", headers={"X-Request-Id": "shelf-7"})
     body = json.loads(got.text)
     assert got.mimetype == "application/json"
@@ -126,26 +129,26 @@ def test_an_answer_has_exactly_these_parts(client: FlaskClient) -> None:
     assert body["request_id"] == got.headers["X-Request-Id"] == "shelf-7"
 
 
-def test_a_shop_that_stored_nothing_says_as_of_null(types: FlaskClient) -> None:
+def test_as_of_is_null_before_anything_is_stored(types: FlaskClient) -> None:
     assert body_of(types, "/pipes/types")["as_of"] is None
 
 
-@pytest.mark.parametrize("given", ["", "two words", "x" * 65, "é", 'a"b', "<script>"])
-def test_a_request_id_that_is_missing_or_odd_is_replaced(client: FlaskClient, given: str) -> None:
-    ids = [body_of(client, "/pipes/trending", headers={"X-Request-Id": given})["request_id"] for _ in range(2)]
-    assert all(re.fullmatch(r"[0-9a-f]{16}", one) for one in ids)
+@pytest.mark.parametrize("requested", ["", "two words", "x" * 65, "é", 'a"b', "<script>"])
+def test_a_missing_or_invalid_request_id_is_replaced(client: FlaskClient, requested: str) -> None:
+    ids = [body_of(client, "/pipes/trending", headers={"X-Request-Id": requested})["request_id"] for _ in range(2)]
+    assert all(re.fullmatch(r"[0-9a-f]{16}", request_id) for request_id in ids)
     assert ids[0] != ids[1]
 
 
-def test_the_version_follows_the_text(types: FlaskClient, home: Path) -> None:
+def test_the_version_changes_with_the_text(types: FlaskClient, home: Path) -> None:
     before = body_of(types, "/pipes/types")["pipe"]["version"]
     assert body_of(types, "/pipes/types")["pipe"]["version"] == before
     (home / "pipes" / "types.sql").write_text(TYPES.replace("Every kind", "All kinds"))
     assert body_of(types, "/pipes/types")["pipe"]["version"] != before
 
 
-def test_get_and_post_are_the_same_question(client: FlaskClient) -> None:
-    asked = body_of(client, "/pipes/also_bought?item_id=tea&item_id=cup&limit=3")
+def test_get_and_post_give_the_same_answer(client: FlaskClient) -> None:
+    by_get = body_of(client, "/pipes/also_bought?item_id=tea&item_id=cup&limit=3")
     posted = json.loads(client.post("/pipes/also_bought", json={"item_id": ["tea", "cup"], "limit": 3}).text)
     mixed = json.loads(client.post("/pipes/also_bought?item_id=tea&limit=3", json={"item_id": "cup"}).text)
     nothing = json.loads(client.post("/pipes/also_bought?item_id=tea&item_id=cup&limit=3").text)
@@ -153,12 +156,12 @@ def test_get_and_post_are_the_same_question(client: FlaskClient) -> None:
         client.post("/pipes/also_bought?limit=3", json={"item_id": ["tea", "cup"], "category": None}).text
     )
     for same in (posted, mixed, nothing, null):
-        assert (same["data"], same["meta"]) == (asked["data"], asked["meta"])
-    assert {row["item_id"] for row in asked["data"]} == {"tea", "cup"}
+        assert (same["data"], same["meta"]) == (by_get["data"], by_get["meta"])
+    assert {row["item_id"] for row in by_get["data"]} == {"tea", "cup"}
 
 
 def test_values_arrive_as_they_were_sent(types: FlaskClient) -> None:
-    given = {
+    sent = {
         "name": AWKWARD,
         "names": ["a,b", "c"],
         "small": 255,
@@ -168,8 +171,8 @@ def test_values_arrive_as_they_were_sent(types: FlaskClient) -> None:
         "day": "2024-02-29",
         "at": "2024-02-29T12:30:00.250+02:00",
     }
-    (row,) = json.loads(types.post("/pipes/types", json=given).text)["data"]
-    (same,) = body_of(types, "/pipes/types", query_string={**given, "yes": "true"})["data"]
+    (row,) = json.loads(types.post("/pipes/types", json=sent).text)["data"]
+    (same,) = body_of(types, "/pipes/types", query_string={**sent, "yes": "true"})["data"]
     assert row == same
     assert (row["text"], row["many"], row["byte"], row["number"]) == (AWKWARD, 2, 255, "-9223372036854775808")
     assert (row["fraction"], row["switch"], row["date_of"]) == (-0.25, True, "2024-02-29")
@@ -184,7 +187,7 @@ def test_integers_that_javascript_would_round_are_strings(types: FlaskClient) ->
     assert row["byte"] == 0
 
 
-def test_an_empty_shelf_is_filled_by_the_fallback_in_the_same_columns(client: FlaskClient) -> None:
+def test_an_empty_list_is_filled_by_the_fallback_in_the_same_columns(client: FlaskClient) -> None:
     full = body_of(client, "/pipes/also_bought?item_id=tea")
     filled = body_of(client, "/pipes/also_bought?item_id=nobody-bought-this")
     assert filled["pipe"]["name"] == "also_bought"
@@ -233,7 +236,7 @@ def test_parquet_keeps_the_types_and_the_wide_integers(types: FlaskClient) -> No
     assert table["wides"].to_pylist() == [[1, 18446744073709551615]]
 
 
-def test_low_cardinality_columns_are_plain_ones_in_every_format(types: FlaskClient, home: Path) -> None:
+def test_low_cardinality_columns_have_plain_types_in_every_format(types: FlaskClient, home: Path) -> None:
     text = "select event_type as low, [event_type] as several from events order by low, several limit 1"
     (home / "pipes" / "low.sql").write_text(f"-- Low.\n{text}\n")
     body = body_of(types, "/pipes/low")
@@ -244,7 +247,7 @@ def test_low_cardinality_columns_are_plain_ones_in_every_format(types: FlaskClie
 
 
 @pytest.mark.parametrize("name", ["a\rb", "\r", "a\r\nb", "\n", '"\r"', ","])
-def test_a_value_of_a_csv_comes_back_whatever_ends_lines(types: FlaskClient, name: str) -> None:
+def test_csv_preserves_every_line_ending(types: FlaskClient, name: str) -> None:
     got = types.get("/pipes/types.csv", query_string={"name": name})
     (row,) = csv.DictReader(io.StringIO(got.text, newline=""))
     assert row["text"] == name
@@ -271,7 +274,7 @@ def test_a_fallback_is_readable_as_parquet_and_csv(client: FlaskClient) -> None:
 # The list
 
 
-def test_the_list_says_all_that_a_form_needs(types: FlaskClient, home: Path) -> None:
+def test_the_list_has_everything_a_form_needs(types: FlaskClient, home: Path) -> None:
     (home / "pipes" / "broken.sql").write_text("-- Nothing.\nselect 1 from nowhere order by 1 limit 1\n")
     body = body_of(types, "/pipes")
     broken, pipe = body["pipes"]
@@ -308,7 +311,7 @@ def test_the_list_says_all_that_a_form_needs(types: FlaskClient, home: Path) -> 
     }
 
 
-def test_the_list_says_of_a_pipe_that_broke_that_its_last_good_text_answers(types: FlaskClient, home: Path) -> None:
+def test_the_list_marks_a_broken_pipe_as_stale_while_its_last_good_text_answers(types: FlaskClient, home: Path) -> None:
     assert [pipe["stale"] for pipe in body_of(types, "/pipes")["pipes"]] == [False]
     (home / "pipes" / "types.sql").write_text(TYPES.replace("as text", "as text from nowhere"))
     got = types.get("/pipes")
@@ -319,7 +322,7 @@ def test_the_list_says_of_a_pipe_that_broke_that_its_last_good_text_answers(type
 
 
 @pytest.mark.parametrize("path", ["/pipes", "/openapi.json"])
-def test_a_file_that_goes_away_while_pipes_are_listed_is_left_out(
+def test_a_file_deleted_while_pipes_are_listed_is_left_out(
     types: FlaskClient, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     monkeypatch.setattr(Library, "names", lambda _: ["gone", "types"])
@@ -356,8 +359,8 @@ def test_a_file_that_goes_away_while_pipes_are_listed_is_left_out(
         ("GET", "/pipes/also_bought?item_id=a%00b", 400, "bad_parameters"),
     ],
 )
-def test_every_error_has_the_one_shape(client: FlaskClient, method: str, path: str, status: int, code: str) -> None:
-    got = client.open(path, method=method, headers={"X-Request-Id": "asked"})
+def test_every_error_has_the_same_shape(client: FlaskClient, method: str, path: str, status: int, code: str) -> None:
+    got = client.open(path, method=method, headers={"X-Request-Id": "r1"})
     body = json.loads(got.text)
     assert got.status_code == status
     assert got.mimetype == "application/json"
@@ -365,7 +368,7 @@ def test_every_error_has_the_one_shape(client: FlaskClient, method: str, path: s
     assert list(body["error"]) == ["code", "message", "hint", "details"]
     assert body["error"]["code"] == code
     assert body["error"]["message"]
-    assert body["request_id"] == got.headers["X-Request-Id"] == "asked"
+    assert body["request_id"] == got.headers["X-Request-Id"] == "r1"
 
 
 @pytest.mark.parametrize(
@@ -377,22 +380,20 @@ def test_every_error_has_the_one_shape(client: FlaskClient, method: str, path: s
         ("PUT", "/pipes/trending", "GET or POST"),
     ],
 )
-def test_a_method_that_does_not_work_is_told_which_ones_do(
-    client: FlaskClient, method: str, path: str, works: str
-) -> None:
+def test_a_405_lists_the_allowed_methods(client: FlaskClient, method: str, path: str, works: str) -> None:
     got = client.open(path, method=method)
     assert got.status_code == 405
-    assert json.loads(got.text)["error"]["hint"] == f"What works is {works}"
+    assert json.loads(got.text)["error"]["hint"] == f"Use {works}"
     assert set(works.split(" or ")) <= set(got.headers["Allow"].split(", "))
 
 
 @pytest.mark.parametrize(("value", "shown"), [(True, "true is"), (None, "null is"), ([True, "a"], '[true,"a"] is')])
-def test_a_value_is_said_back_as_json_has_it(client: FlaskClient, value: object, shown: str) -> None:
+def test_an_error_shows_the_value_as_json(client: FlaskClient, value: object, shown: str) -> None:
     (detail,) = json.loads(client.post("/pipes/also_bought", json={"item_id": [value]}).text)["error"]["details"]
     assert detail["problem"].startswith(shown)
 
 
-def test_all_faults_of_the_parameters_are_told_at_once(client: FlaskClient) -> None:
+def test_all_invalid_parameters_are_reported_at_once(client: FlaskClient) -> None:
     error = json.loads(client.get("/pipes/also_bought?limit=x&categroy=Tea").text)["error"]
     assert {detail["param"] for detail in error["details"]} == {"item_id", "limit", "categroy"}
     assert "did you mean category?" in error["message"]
@@ -411,7 +412,7 @@ def test_all_faults_of_the_parameters_are_told_at_once(client: FlaskClient) -> N
         b'{"limit": %s}' % (b"9" * 5_000),
     ],
 )
-def test_a_body_that_is_no_object_is_the_callers_fault(client: FlaskClient, body: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_400(client: FlaskClient, body: bytes) -> None:
     got = client.post("/pipes/trending", data=body)
     assert (got.status_code, json.loads(got.text)["error"]["code"]) == (400, "bad_request")
 
@@ -419,7 +420,7 @@ def test_a_body_that_is_no_object_is_the_callers_fault(client: FlaskClient, body
 @pytest.mark.parametrize(
     "limit", [True, 1.5, "1.5", "ten", [1, 2], [[1]], {"a": 1}, -1, 2**64, 10**400, "9" * 5_000, "１"]
 )
-def test_a_value_of_another_type_is_told_with_its_name(client: FlaskClient, limit: object) -> None:
+def test_a_value_of_another_type_is_reported_with_its_name(client: FlaskClient, limit: object) -> None:
     got = client.post("/pipes/trending", json={"limit": limit})
     error = json.loads(got.text)["error"]
     assert (got.status_code, error["code"]) in [(400, "bad_parameters"), (400, "bad_request")]
@@ -427,7 +428,7 @@ def test_a_value_of_another_type_is_told_with_its_name(client: FlaskClient, limi
     assert len(got.data) < 1_000
 
 
-def test_a_broken_pipe_answers_503_and_the_others_answer(types: FlaskClient, home: Path) -> None:
+def test_a_broken_pipe_is_503_and_the_others_answer(types: FlaskClient, home: Path) -> None:
     (home / "pipes" / "broken.sql").write_text("-- Nothing.\nselect 1 from nowhere order by 1 limit 1\n")
     got = types.get("/pipes/broken")
     assert (got.status_code, json.loads(got.text)["error"]["code"]) == (503, "pipe_broken")

@@ -1,4 +1,4 @@
-"""`alsobought serve` for real: a process on a port, asked over HTTP, stopped by a signal, started again."""
+"""`alsobought serve` as a process: requests over HTTP, stopped by a signal, started again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def viewed(service: ServedProcess, user: str = "u") -> list[str]:
     return [row["item_id"] for row in body["data"]]
 
 
-def test_what_was_posted_is_there_after_a_restart(run: Run) -> None:
+def test_posted_events_survive_a_restart(run: Run) -> None:
     with serving(run) as service:
         assert service.ask("/readyz")[0] == 200
         assert service.ask("/events", [VIEW, VIEW | {"item_id": "mug", "event_id": "e1"}])[0] == 202
@@ -41,7 +41,7 @@ def test_what_was_posted_is_there_after_a_restart(run: Run) -> None:
     with serving(run) as service:
         assert viewed(service) == ["mug", "tea"]
         assert service.ask("/pipes/recently_viewed?user_id=u")[1]["as_of"] == as_of
-        assert service.ask("/events", VIEW | {"item_id": "mug", "event_id": "e1"})[1]["repeats"] == 1
+        assert service.ask("/events", VIEW | {"item_id": "mug", "event_id": "e1"})[1]["duplicates"] == 1
         assert service.ask("/events", VIEW | {"item_id": "cup"})[0] == 202
         assert viewed(service) == ["cup", "mug", "tea"]
     assert run("check").status == 0
@@ -88,7 +88,7 @@ def test_stopping_loses_nothing_that_was_accepted(run: Run) -> None:
     assert run("check").status == 0
 
 
-def test_a_saved_pipe_is_the_next_answer_and_a_broken_one_leaves_the_others(run: Run, tmp_path: Path) -> None:
+def test_a_saved_pipe_answers_the_next_request_and_a_broken_one_affects_no_other(run: Run, tmp_path: Path) -> None:
     home = tmp_path / "home"
     project_folder(home)
     (home / "pipes" / "broken.sql").write_text("-- Broken.\nselect item_id from itms order by item_id limit 1\n")
@@ -120,7 +120,7 @@ def test_a_saved_pipe_is_the_next_answer_and_a_broken_one_leaves_the_others(run:
         assert viewed(service) == ["tea"]
 
 
-def test_a_folder_that_is_served_is_told_to_another_service(run: Run, tmp_path: Path) -> None:
+def test_a_second_service_on_the_same_folder_is_refused(run: Run, tmp_path: Path) -> None:
     with serving(run) as service:
         ran = running(tmp_path / "data")("serve")
         assert ran.status == 1
@@ -130,12 +130,12 @@ def test_a_folder_that_is_served_is_told_to_another_service(run: Run, tmp_path: 
 
 
 @pytest.mark.thorough
-def test_of_services_started_at_once_one_serves_and_the_others_say_who(tmp_path: Path) -> None:
+def test_of_services_started_together_one_serves_and_the_others_name_it(tmp_path: Path) -> None:
     with ExitStack() as stack:
         processes = [stack.enter_context(started(running(tmp_path / "data"))) for _ in range(3)]
-        said = [process.stdout.readline() for process in processes if process.stdout]
-        assert len([line for line in said if line.startswith("alsobought serves on ")]) == 1
-        for process in [process for process, line in zip(processes, said, strict=True) if not line]:
+        lines = [process.stdout.readline() for process in processes if process.stdout]
+        assert len([line for line in lines if line.startswith("Listening on ")]) == 1
+        for process in [process for process, line in zip(processes, lines, strict=True) if not line]:
             assert process.wait(30) != 0
             assert process.stderr
             sentence = process.stderr.read()
@@ -144,7 +144,7 @@ def test_of_services_started_at_once_one_serves_and_the_others_say_who(tmp_path:
             ), sentence
 
 
-def test_an_occupied_port_is_one_sentence_that_names_another(run: Run) -> None:
+def test_an_occupied_port_is_one_sentence_that_suggests_another(run: Run) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

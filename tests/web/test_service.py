@@ -1,4 +1,4 @@
-"""Around the pipes: what errors never show, browsers of other origins, the watchers, OpenAPI, the page."""
+"""Around the pipes: server errors, CORS, health and metrics, OpenAPI, the page."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def shop(filled: Service) -> Service:
     return emptied(filled)
 
 
-# Errors of ours
+# Server errors
 
 
-def shows_nothing_of_the_inside(text: str) -> bool:
+def reveals_no_internals(text: str) -> bool:
     words = r"traceback|File \"|\.py|db::|code: \d|select|exception|clickhouse|chdb|secret|unknown_table"
     return not re.search(words, text, re.IGNORECASE)
 
@@ -54,7 +54,7 @@ def shows_nothing_of_the_inside(text: str) -> bool:
         (TooSlow(f"stopped by a limit: {ENGINE}", "Ask for less"), 504, "too_slow"),
     ],
 )
-def test_an_error_of_ours_shows_nothing_of_the_inside_and_the_log_has_it(
+def test_a_server_error_reveals_no_internals_and_is_logged(
     client: FlaskClient,
     shop: Service,
     monkeypatch: pytest.MonkeyPatch,
@@ -69,20 +69,20 @@ def test_an_error_of_ours_shows_nothing_of_the_inside_and_the_log_has_it(
     monkeypatch.setattr(caplog.handler, "filters", [CarryRequestId()])
     assert client.get("/pipes/active_users").status_code == 200
     monkeypatch.setattr(shop.warehouse, "rows", fail)
-    got = client.get("/pipes/active_users?limit=7", headers={"X-Request-Id": "asked"})
+    got = client.get("/pipes/active_users?limit=7", headers={"X-Request-Id": "r1"})
     body = json.loads(got.text)
     assert got.status_code == status
     assert list(body) == ["error", "request_id"]
     assert list(body["error"]) == ["code", "message", "hint", "details"]
     assert body["error"]["code"] == code
     assert body["error"]["message"]
-    assert body["request_id"] == "asked"
-    assert shows_nothing_of_the_inside(got.text)
+    assert body["request_id"] == "r1"
+    assert reveals_no_internals(got.text)
     assert "secret" in caplog.text
-    assert {vars(record)["request_id"] for record in caplog.records} == {"asked"}, "the log is found by the request_id"
+    assert {vars(record)["request_id"] for record in caplog.records} == {"r1"}, "log records have the request_id"
 
 
-def test_a_shop_whose_warehouse_is_gone_is_alive_but_not_ready(
+def test_without_a_warehouse_the_service_is_alive_but_not_ready(
     client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -92,22 +92,22 @@ def test_a_shop_whose_warehouse_is_gone_is_alive_but_not_ready(
     assert client.get("/healthz").status_code == 200
     got = client.get("/readyz")
     assert got.status_code >= 500
-    assert shows_nothing_of_the_inside(got.text)
+    assert reveals_no_internals(got.text)
 
 
-def test_a_pipe_that_takes_too_long_is_stopped_with_504(make_shop: Callable[..., Service]) -> None:
+def test_a_query_over_its_limits_is_504(make_shop: Callable[..., Service]) -> None:
     client = create_app(make_shop(query_rows=20_000)).test_client()
     client.post("/events", json=[VIEW | {"item_id": f"i{number}"} for number in range(20_001)])
     got = client.get("/pipes/active_users")
     assert (got.status_code, error_of(got)["code"]) == (504, "too_slow")
-    assert error_of(got)["hint"].startswith("Ask for less")
-    assert shows_nothing_of_the_inside(got.text)
+    assert error_of(got)["hint"].startswith("Request less")
+    assert reveals_no_internals(got.text)
 
 
 # Browsers of other origins
 
 
-def test_no_other_origin_may_call_unless_a_setting_says_so(client: FlaskClient) -> None:
+def test_no_other_origin_may_call_by_default(client: FlaskClient) -> None:
     for got in (client.get("/pipes", headers=ORIGIN), client.options("/events", headers=ORIGIN)):
         assert not [name for name in dict(got.headers) if name.lower().startswith("access-control")]
 
@@ -145,14 +145,14 @@ def test_an_origin_that_is_not_listed_may_not_read(open_to_two: FlaskClient, ori
     assert "Access-Control-Allow-Origin" not in got.headers
 
 
-# The watchers
+# Health and metrics
 
 
 def samples(client: FlaskClient) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     got = client.get("/metrics")
     assert got.mimetype == "text/plain"
     families = text_string_to_metric_families(got.text)
-    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
 
 def test_alive_and_ready(client: FlaskClient) -> None:
@@ -162,18 +162,18 @@ def test_alive_and_ready(client: FlaskClient) -> None:
     assert ready == {"status": "ready", "as_of": "2026-01-01T12:00:00.000Z", "waiting": 0}
 
 
-def test_metrics_count_what_happened(client: FlaskClient) -> None:
+def test_metrics_count_rows_and_requests(client: FlaskClient) -> None:
     event = VIEW | {"event_id": "e1"}
     client.post("/events", json=[event, event, VIEW, {}])
     client.post("/events", json={})
     client.post("/items", json=[{"item_id": "tea"}, {}])
     for path in ("trending", "trending.csv", "trending?limit=0", "also_bought"):
         client.get(f"/pipes/{path}")
-    found = samples(client)
-    assert found["alsobought_build_info", frozenset({("version", version("alsobought"))})] == 1
+    values = samples(client)
+    assert values["alsobought_build_info", frozenset({("version", version("alsobought"))})] == 1
 
     def value(name: str, **labels: str) -> float:
-        return found[f"alsobought_{name}", frozenset(labels.items())]
+        return values[f"alsobought_{name}", frozenset(labels.items())]
 
     assert value("rows_total", kind="event", outcome="stored") == 2
     assert value("rows_total", kind="event", outcome="repeat") == 1
@@ -189,7 +189,7 @@ def test_metrics_count_what_happened(client: FlaskClient) -> None:
     assert value("as_of_seconds") == 1767268800
 
 
-def test_names_that_callers_make_up_do_not_become_labels(client: FlaskClient) -> None:
+def test_unknown_names_do_not_become_labels(client: FlaskClient) -> None:
     for number in range(3):
         client.get(f"/pipes/made_up_{number}")
         client.post(f"/pipes/made_up_{number}", data=b"not JSON")
@@ -218,7 +218,7 @@ def test_every_pipe_and_parameter_is_in_openapi(client: FlaskClient, shop: Servi
     for pipe in pipes_of(shop):
         operation = document["paths"][f"/pipes/{pipe.name}"]["get"]
         assert operation["summary"] == pipe.header.sentence
-        described = {one["name"]: one for one in operation["parameters"] if one["in"] == "query"}
+        described = {p["name"]: p for p in operation["parameters"] if p["in"] == "query"}
         assert list(described) == [parameter.name for parameter in pipe.parameters]
         for parameter in pipe.parameters:
             assert described[parameter.name]["required"] == parameter.required
@@ -231,11 +231,11 @@ def test_every_pipe_and_parameter_is_in_openapi(client: FlaskClient, shop: Servi
         assert schema_of(document, posted, "200") == schema_of(document, operation, "200")
         body = resolved(document, posted["requestBody"]["content"]["application/json"]["schema"])
         assert list(body["properties"]) == list(described)
-        assert body["required"] == [name for name, one in described.items() if one["required"]]
+        assert body["required"] == [name for name, p in described.items() if p["required"]]
 
 
 def resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-    """What a reference of the document stands for."""
+    """The target of a reference in the document."""
     for name in part.get("$ref", "#").split("/")[1:]:
         document = document[name]
     return document if "$ref" in part else part
@@ -248,13 +248,13 @@ def schema_of(document: dict[str, Any], operation: dict[str, Any], status: str) 
 
 
 def valid(document: dict[str, Any], schema: dict[str, Any], body: object) -> None:
-    """Raises where a body is not what the document says; a reference is looked up in the document."""
-    whole = schema | {"components": document["components"]}
-    Draft202012Validator.check_schema(whole)
-    Draft202012Validator(whole).validate(body)
+    """Raises if a body does not match its schema in the document."""
+    complete = schema | {"components": document["components"]}
+    Draft202012Validator.check_schema(complete)
+    Draft202012Validator(complete).validate(body)
 
 
-def test_answers_and_errors_are_what_openapi_says(client: FlaskClient, shop: Service) -> None:
+def test_answers_and_errors_match_openapi(client: FlaskClient, shop: Service) -> None:
     client.post("/items", json=[{"item_id": item, "title": item, "category": "Kitchen"} for item in ("tea", "mug")])
     buy(client, "o1", "tea", "mug")
     client.post("/events", json=VIEW)
@@ -263,15 +263,15 @@ def test_answers_and_errors_are_what_openapi_says(client: FlaskClient, shop: Ser
     answered = 0
     for pipe in pipes_of(shop):
         operation = document["paths"][f"/pipes/{pipe.name}"]["get"]
-        ask = {one.name: some[one.name] for one in pipe.parameters if one.required}
-        for given in (ask, dict.fromkeys(ask, "unknown")):
-            got = client.get(f"/pipes/{pipe.name}", query_string=given)
+        ask = {p.name: some[p.name] for p in pipe.parameters if p.required}
+        for parameters in (ask, dict.fromkeys(ask, "unknown")):
+            got = client.get(f"/pipes/{pipe.name}", query_string=parameters)
             body = json.loads(got.text)
             valid(document, schema_of(document, operation, "200"), body)
             answered += bool(body["rows"])
         got = client.get(f"/pipes/{pipe.name}?nonsense=1")
         valid(document, schema_of(document, operation, "400"), json.loads(got.text))
-    assert answered > len(pipes_of(shop)), "schemas of empty lists prove nothing"
+    assert answered > len(pipes_of(shop)), "empty lists would prove nothing"
     post = document["paths"]["/events"]["post"]
     valid(document, schema_of(document, post, "202"), json.loads(client.post("/events", json=[VIEW, {}]).text))
     valid(document, schema_of(document, post, "400"), json.loads(client.post("/events", json={}).text))
@@ -284,33 +284,33 @@ def test_answers_and_errors_are_what_openapi_says(client: FlaskClient, shop: Ser
 
 
 class References(HTMLParser):
-    """What a page loads, and whether it holds scripts or styles of its own."""
+    """The references of a page, and its inline scripts and styles."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.addresses: list[str] = []
         self.inline: list[str] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        address = given.get("src") or given.get("href")
+        attributes = dict(attrs)
+        address = attributes.get("src") or attributes.get("href")
         if address and not address.startswith(("data:", "#")):
-            self.found.append(address)
-        self.inline += [f"<{tag} {name}>" for name in given if name == "style" or name.startswith("on")]
-        if tag == "style" or (tag == "script" and not given.get("src")):
+            self.addresses.append(address)
+        self.inline += [f"<{tag} {name}>" for name in attributes if name == "style" or name.startswith("on")]
+        if tag == "style" or (tag == "script" and not attributes.get("src")):
             self.inline.append(f"<{tag}>")
 
 
-def test_the_page_and_everything_it_loads_comes_from_here(client: FlaskClient) -> None:
+def test_the_page_loads_nothing_from_other_hosts(client: FlaskClient) -> None:
     got = client.get("/")
     assert (got.status_code, got.mimetype) == (200, "text/html")
     assert got.headers["Content-Security-Policy"].startswith("default-src 'self'")
     assert "unsafe" not in got.headers["Content-Security-Policy"]
     assert got.headers["X-Content-Type-Options"] == "nosniff"
     page = References(got.text)
-    assert page.inline == [], "its policy would stop them"
-    waiting = [urljoin("/", address) for address in page.found]
+    assert page.inline == [], "the Content-Security-Policy forbids them"
+    waiting = [urljoin("/", address) for address in page.addresses]
     seen: set[str] = set()
     while waiting:
         path = waiting.pop()
@@ -322,13 +322,14 @@ def test_the_page_and_everything_it_loads_comes_from_here(client: FlaskClient) -
         if loaded.mimetype == "text/html":
             linked = References(loaded.text)
             assert linked.inline == []
-            waiting += [urljoin(path, address) for address in linked.found]
+            waiting += [urljoin(path, address) for address in linked.addresses]
         elif path.endswith(".js"):
             assert loaded.mimetype == "text/javascript"
             imports = re.findall(r"""(?:from|import)\s*\(?\s*["']([^"']+)["']""", loaded.text)
-            waiting += [urljoin(path, one) for one in imports]
+            waiting += [urljoin(path, address) for address in imports]
         elif path.endswith(".css"):
-            waiting += [urljoin(path, one) for one in re.findall(r"url\([\"']?(?!data:)([^)\"']+)", loaded.text)]
+            addresses = re.findall(r"url\([\"']?(?!data:)([^)\"']+)", loaded.text)
+            waiting += [urljoin(path, address) for address in addresses]
         loaded.close()
     assert len([path for path in seen if path.endswith(".js")]) > 5
     assert {f"/static/{path.name}" for path in (ROOT / "app/alsobought/web/static").iterdir()} - seen == {

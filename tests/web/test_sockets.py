@@ -1,4 +1,4 @@
-"""Callers as the network brings them: silent ones, half requests, bodies that break off, and what is no HTTP at all."""
+"""Clients on raw sockets: silent ones, half requests, incomplete bodies, and invalid HTTP."""
 
 from __future__ import annotations
 
@@ -24,13 +24,16 @@ EVENT = json.dumps(VIEW).encode()
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]:
-    """A service with three threads that takes bodies of up to 100,000 bytes. Its log is empty at the end."""
+    """A service with three threads that takes bodies of up to 100,000 bytes.
+
+    Its log is empty at the end.
+    """
     settings = {"ALSOBOUGHT_THREADS": str(THREADS), "ALSOBOUGHT_MAX_BODY_BYTES": str(LIMIT)}
-    with serving(running(tmp_path_factory.mktemp("shop") / "data", **settings).with_short_timeouts()) as one:
-        yield one
-        one.stop()
-        assert one.process.stderr
-        log = one.process.stderr.read()
+    with serving(running(tmp_path_factory.mktemp("shop") / "data", **settings).with_short_timeouts()) as service:
+        yield service
+        service.stop()
+        assert service.process.stderr
+        log = service.process.stderr.read()
     assert "Traceback" not in log, log
 
 
@@ -41,7 +44,7 @@ def connected(service: ServedProcess) -> socket.socket:
     return socket.create_connection((address.hostname, address.port), timeout=20)
 
 
-def said(service: ServedProcess, *parts: bytes, hang_up: bool = False) -> tuple[int, str, Any]:
+def response_to(service: ServedProcess, *parts: bytes, hang_up: bool = False) -> tuple[int, str, Any]:
     """Status, content type and body of the answer to these bytes, sent one part after the other."""
     with closing(connected(service)) as sock:
         for part in parts:
@@ -54,20 +57,19 @@ def said(service: ServedProcess, *parts: bytes, hang_up: bool = False) -> tuple[
 
 def answer(sock: socket.socket) -> tuple[int, str, Any]:
     got = b""
-    while not (whole := re.match(rb"(?s)HTTP/1.1 (\d+) .*?\r\n\r\n", got)) or len(got) < whole.end() + length(whole[0]):
+    while not (head := re.match(rb"(?s)HTTP/1.1 (\d+) .*?\r\n\r\n", got)) or len(got) < head.end() + length(head[0]):
         more = sock.recv(65_536)
         assert more, f"the connection ended after {got!r}"
         got += more
-    head = whole[0].decode()
-    kind = re.search(r"(?i)content-type: (\S+)", head)
+    kind = re.search(r"(?i)content-type: (\S+)", head[0].decode())
     assert kind
-    return int(whole[1]), kind[1], json.loads(got[whole.end() :][: length(whole[0])])
+    return int(head[1]), kind[1], json.loads(got[head.end() :][: length(head[0])])
 
 
 def length(head: bytes) -> int:
-    found = re.search(rb"(?i)content-length: (\d+)", head)
-    assert found
-    return int(found[1])
+    header = re.search(rb"(?i)content-length: (\d+)", head)
+    assert header
+    return int(header[1])
 
 
 def post(*headers: str, path: str = "/events") -> bytes:
@@ -88,9 +90,9 @@ def viewed(service: ServedProcess, user: str) -> list[str]:
 # Bodies
 
 
-def test_a_chunked_body_is_taken_whole(service: ServedProcess) -> None:
+def test_a_chunked_body_is_read_completely(service: ServedProcess) -> None:
     body = json.dumps(VIEW | {"user_id": "chunked"}).encode()
-    status, _, taken = said(service, CHUNKED, chunk(body[:20]), chunk(body[20:]), b"0\r\n\r\n")
+    status, _, taken = response_to(service, CHUNKED, chunk(body[:20]), chunk(body[20:]), b"0\r\n\r\n")
     assert (status, taken["accepted"]) == (202, 1)
     assert viewed(service, "chunked") == ["tea"]
 
@@ -100,7 +102,7 @@ def test_a_chunked_body_over_the_limit_is_413_and_nothing_of_it_is_stored(servic
     line = json.dumps(VIEW | {"user_id": f"large{over}"}).encode() + b"\n"
     body = (line * LIMIT)[: LIMIT + over]
     parts = [chunk(body[at : at + 30_000]) for at in range(0, len(body), 30_000)]
-    status, kind, refusal = said(service, CHUNKED, *parts, b"0\r\n\r\n")
+    status, kind, refusal = response_to(service, CHUNKED, *parts, b"0\r\n\r\n")
     assert (status, kind, refusal["error"]["code"]) == (413, "application/json", "too_large")
     assert viewed(service, f"large{over}") == []
 
@@ -117,15 +119,15 @@ def test_a_chunked_body_over_the_limit_is_413_and_nothing_of_it_is_stored(servic
     ],
     ids=["length", "length of a large one", "within a chunk", "between chunks", "chunk size", "chunk end"],
 )
-def test_a_body_that_breaks_off_is_400_and_nothing_of_it_is_stored(service: ServedProcess, parts: list[bytes]) -> None:
+def test_an_incomplete_body_is_400_and_nothing_of_it_is_stored(service: ServedProcess, parts: list[bytes]) -> None:
     before = service.ask("/readyz")[1]["as_of"]
-    status, kind, refusal = said(service, *parts, hang_up=True)
+    status, kind, refusal = response_to(service, *parts, hang_up=True)
     assert (status, kind, refusal["error"]["code"]) == (400, "application/json", "bad_request")
-    assert refusal["error"]["message"].startswith("the body broke off")
+    assert refusal["error"]["message"].startswith("the body is incomplete")
     assert service.ask("/readyz")[1]["as_of"] == before
 
 
-def test_callers_who_pause_for_too_long_are_told_so(service: ServedProcess) -> None:
+def test_clients_that_pause_too_long_get_an_error(service: ServedProcess) -> None:
     pausing = [  # as they end
         (post("Content-Length: 99999", "Expect: 100-continue"), 400),
         (post("Transfer-Encoding: chunked", path="/pipes/trending") + chunk(EVENT), 400),
@@ -133,7 +135,7 @@ def test_callers_who_pause_for_too_long_are_told_so(service: ServedProcess) -> N
         (post("Content-Length: 500") + EVENT, 408),
     ]
     with ExitStack() as stack:
-        begun = [(stack.enter_context(closing(connected(service))), *one) for one in pausing]
+        begun = [(stack.enter_context(closing(connected(service))), *case) for case in pausing]
         for sock, part, _ in begun:
             sock.sendall(part)
         for sock, part, status in begun:
@@ -149,9 +151,9 @@ def test_callers_who_pause_for_too_long_are_told_so(service: ServedProcess) -> N
 @pytest.mark.parametrize(
     "begun",
     [b"", b"GET /healthz HTTP/1.1\r\nHost: sh", b"\r\n\r\n", post("Content-Length: 500") + EVENT],
-    ids=["silence", "half a head", "empty lines", "half a body"],  # of a large body a post waits in a place
+    ids=["silence", "half a head", "empty lines", "half a body"],  # a post with a large body waits in a write slot
 )
-def test_callers_who_do_not_go_on_hold_nobody_up(service: ServedProcess, begun: bytes) -> None:
+def test_stalled_clients_do_not_block_others(service: ServedProcess, begun: bytes) -> None:
     with ExitStack() as stack:
         for _ in range(10 * THREADS):
             sock = stack.enter_context(closing(connected(service)))
@@ -160,7 +162,7 @@ def test_callers_who_do_not_go_on_hold_nobody_up(service: ServedProcess, begun: 
         assert max(seconds(service) for _ in range(3)) < 1.5
 
 
-def test_callers_who_do_not_hang_up_hold_nobody_up(service: ServedProcess) -> None:
+def test_clients_that_do_not_close_do_not_block_others(service: ServedProcess) -> None:
     with ExitStack() as stack:
         for _ in range(THREADS):
             sock = stack.enter_context(closing(connected(service)))
@@ -169,7 +171,7 @@ def test_callers_who_do_not_hang_up_hold_nobody_up(service: ServedProcess) -> No
         assert seconds(service) < 1.5
 
 
-def test_callers_who_do_not_take_their_answers_hold_nobody_up_for_ever(service: ServedProcess) -> None:
+def test_clients_that_do_not_read_do_not_block_others_for_ever(service: ServedProcess) -> None:
     assert service.ask("/openapi.json")[0] == 200  # all pipes are read once
     with ExitStack() as stack:
         for _ in range(THREADS):
@@ -189,11 +191,11 @@ def seconds(service: ServedProcess) -> float:
     return time.monotonic() - started
 
 
-def test_a_head_may_come_in_pieces(service: ServedProcess) -> None:
-    assert said(service, b"GET /hea", b"lthz HTTP/1.1\r\nHo", b"st: shop\r\n\r", b"\n")[0] == 200
+def test_a_head_may_arrive_in_pieces(service: ServedProcess) -> None:
+    assert response_to(service, b"GET /hea", b"lthz HTTP/1.1\r\nHo", b"st: shop\r\n\r", b"\n")[0] == 200
 
 
-def test_half_a_head_on_a_kept_connection_is_waited_for(service: ServedProcess) -> None:
+def test_half_a_head_on_a_kept_alive_connection_is_completed(service: ServedProcess) -> None:
     with closing(connected(service)) as sock:
         for parts in (
             [b"GET /healthz HTTP/1.1\r\nHost: shop\r\n\r\nGET /he"],
@@ -208,13 +210,13 @@ def test_half_a_head_on_a_kept_connection_is_waited_for(service: ServedProcess) 
         assert answer(sock)[0] == 200
 
 
-def test_requests_sent_one_right_behind_the_other_are_all_answered(service: ServedProcess) -> None:
+def test_pipelined_requests_are_all_answered(service: ServedProcess) -> None:
     body = json.dumps(VIEW | {"user_id": "behind"}).encode()
-    one = post(f"Content-Length: {len(body)}") + body
+    request = post(f"Content-Length: {len(body)}") + body
     with closing(connected(service)) as sock:
-        sock.sendall(one)
+        sock.sendall(request)
         assert answer(sock)[0] == 202
-        sock.sendall(one + one)
+        sock.sendall(request + request)
         got = b""
         while got.count(b"HTTP/1.1 202") < 2:
             more = sock.recv(65_536)
@@ -222,7 +224,7 @@ def test_requests_sent_one_right_behind_the_other_are_all_answered(service: Serv
             got += more
 
 
-# What is no HTTP
+# Invalid HTTP
 
 
 @pytest.mark.parametrize(
@@ -238,30 +240,30 @@ def test_requests_sent_one_right_behind_the_other_are_all_answered(service: Serv
         (post("Content-Length: many"), 400, "bad_request"),
     ],
 )
-def test_what_cannot_be_read_gets_the_one_shape(
+def test_invalid_http_gets_the_common_error_shape(
     service: ServedProcess, request_bytes: bytes, status: int, code: str
 ) -> None:
-    got, kind, body = said(service, request_bytes)
+    got, kind, body = response_to(service, request_bytes)
     assert (got, kind, body["error"]["code"]) == (status, "application/json", code)
     assert list(body) == ["error", "request_id"]
     assert list(body["error"]) == ["code", "message", "hint", "details"]
     assert body["error"]["message"]
 
 
-def test_a_long_address_is_answered(service: ServedProcess) -> None:
+def test_a_long_url_is_answered(service: ServedProcess) -> None:
     ids = "&".join(f"item_id=item-number-{number:06}" for number in range(1_000))
     status, body = service.ask(f"/pipes/also_bought?{ids}")
     assert (status, body["pipe"]["name"]) == (200, "also_bought")
 
 
-def test_a_service_stops_although_somebody_is_silent(tmp_path: Path) -> None:
-    with serving(running(tmp_path / "data")) as one, closing(connected(one)):
-        assert one.ask("/healthz")[0] == 200
-        assert one.stop() < 6
-        assert one.process.returncode == 0
+def test_a_service_stops_despite_a_silent_connection(tmp_path: Path) -> None:
+    with serving(running(tmp_path / "data")) as service, closing(connected(service)):
+        assert service.ask("/healthz")[0] == 200
+        assert service.stop() < 6
+        assert service.process.returncode == 0
 
 
-def test_an_ipv6_address_is_served_and_told(tmp_path: Path) -> None:
-    with serving(running(tmp_path / "data", ALSOBOUGHT_HOST="::1")) as one:
-        assert one.url.startswith("http://[::1]:")
-        assert one.ask("/healthz")[0] == 200
+def test_an_ipv6_address_is_served_and_printed(tmp_path: Path) -> None:
+    with serving(running(tmp_path / "data", ALSOBOUGHT_HOST="::1")) as service:
+        assert service.url.startswith("http://[::1]:")
+        assert service.ask("/healthz")[0] == 200

@@ -1,4 +1,4 @@
-"""What was accepted is stored once, whatever the warehouse does meanwhile; items, and the category events get of them."""
+"""Accepted events are stored once, whatever fails; items, and the categories of events."""
 
 from __future__ import annotations
 
@@ -35,11 +35,14 @@ def shop(filled: Service) -> Service:
     return emptied(filled)
 
 
-def test_the_same_event_id_counts_once_however_it_comes_again(make_shop: Callable[..., Service]) -> None:
+def test_the_same_event_id_counts_once_even_after_a_restart(make_shop: Callable[..., Service]) -> None:
     shop = make_shop()
     client = create_app(shop).test_client()
     event = VIEW | {"event_id": "e1"}
-    assert [json.loads(client.post("/events", json=body).text)["repeats"] for body in ([event, event], event)] == [1, 1]
+    assert [json.loads(client.post("/events", json=body).text)["duplicates"] for body in ([event, event], event)] == [
+        1,
+        1,
+    ]
     assert stored(shop, "event_id") == ["e1"]
 
     shop.writer.stop()
@@ -48,30 +51,30 @@ def test_the_same_event_id_counts_once_however_it_comes_again(make_shop: Callabl
     writer.start()
     try:
         got = create_app(restarted).test_client().post("/events", json=[event, VIEW | {"event_id": "e2"}])
-        assert (json.loads(got.text)["accepted"], json.loads(got.text)["repeats"]) == (2, 1)
+        assert (json.loads(got.text)["accepted"], json.loads(got.text)["duplicates"]) == (2, 1)
     finally:
         writer.stop()
     assert stored(shop, "event_id") == ["e1", "e2"]
     assert wrong_tables(shop) == {}
 
 
-def test_a_repeat_under_another_user_or_item_is_a_repeat(client: FlaskClient, shop: Service) -> None:
+def test_the_same_event_id_with_another_user_or_item_is_a_duplicate(client: FlaskClient, shop: Service) -> None:
     event = VIEW | {"event_id": "e1"}
     got = client.post("/events", json=[event, event | {"user_id": "v"}, event | {"item_id": "mug"}])
-    assert json.loads(got.text)["repeats"] == 2
-    assert json.loads(client.post("/events", json=event | {"user_id": "w"}).text)["repeats"] == 1
+    assert json.loads(got.text)["duplicates"] == 2
+    assert json.loads(client.post("/events", json=event | {"user_id": "w"}).text)["duplicates"] == 1
     assert stored(shop, "user_id, item_id") == [["u", "tea"]]
 
 
-def test_events_without_an_id_are_all_kept(client: FlaskClient, shop: Service) -> None:
+def test_events_without_an_id_are_all_stored(client: FlaskClient, shop: Service) -> None:
     assert client.post("/events", json=[VIEW, VIEW]).status_code == 202
     assert client.post("/events", json=VIEW).status_code == 202
     assert stored(shop) == ["tea"] * 3
     assert len(set(stored(shop, "event_id"))) == 3
 
 
-def test_many_at_once_are_all_stored_and_counted(make_shop: Callable[..., Service]) -> None:
-    shop = make_shop(threads=10)  # a place for each of the eight, however slow the engine
+def test_concurrent_posts_are_all_stored_and_counted(make_shop: Callable[..., Service]) -> None:
+    shop = make_shop(threads=10)  # a write slot for each of the eight
     app = create_app(shop)
 
     def order(number: int) -> int:
@@ -95,7 +98,7 @@ def test_many_at_once_are_all_stored_and_counted(make_shop: Callable[..., Servic
 
 
 class Held:
-    """A warehouse whose next insert waits until it is let go."""
+    """A warehouse whose next insert waits until `go` is set."""
 
     def __init__(self, shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.go = threading.Event(), threading.Event()
@@ -109,7 +112,7 @@ class Held:
         monkeypatch.setattr(shop.writer, "_insert", wait)
 
 
-def test_a_full_queue_sends_callers_away_until_it_has_room(
+def test_a_full_queue_is_503_until_it_has_room(
     client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = Held(shop, monkeypatch)
@@ -128,7 +131,7 @@ def test_a_full_queue_sends_callers_away_until_it_has_room(
     assert stored(shop) == ["tea"] * 4
 
 
-def test_posts_that_wait_for_a_stuck_writer_leave_threads_for_readers(
+def test_posts_waiting_for_a_stuck_writer_leave_threads_for_reads(
     make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop = make_shop(threads=4)
@@ -145,20 +148,20 @@ def test_posts_that_wait_for_a_stuck_writer_leave_threads_for_readers(
                 got = app.test_client().post(path, json=VIEW)
                 assert (got.status_code, error_of(got)["code"]) == (503, "busy")
                 assert int(got.headers["Retry-After"]) >= 1
-                assert time.monotonic() - started < seconds, "only the first waits for a place"
+                assert time.monotonic() - started < seconds, "only the first waits for a slot"
             assert app.test_client().get("/pipes/trending").status_code == 200
         finally:
             held.go.set()
-        assert [one.result().status_code for one in waiting] == [202, 202]
+        assert [post.result().status_code for post in waiting] == [202, 202]
     assert app.test_client().post("/events", json=VIEW).status_code == 202
-    assert stored(shop) == ["tea"] * 3, "nothing of a refused post is stored"
+    assert stored(shop) == ["tea"] * 3, "nothing of a rejected post is stored"
 
 
-def test_with_one_thread_one_post_is_taken(make_shop: Callable[..., Service]) -> None:
+def test_with_one_thread_a_post_is_accepted(make_shop: Callable[..., Service]) -> None:
     assert create_app(make_shop(threads=1)).test_client().post("/events", json=VIEW).status_code == 202
 
 
-def test_the_writer_lives_when_a_batch_cannot_be_gathered(
+def test_the_writer_continues_when_gathering_a_batch_fails(
     client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -169,16 +172,16 @@ def test_the_writer_lives_when_a_batch_cannot_be_gathered(
     assert stored(shop) == ["tea", "tea"]
 
 
-def test_more_than_the_queue_holds_is_taken_by_an_idle_writer(client: FlaskClient, shop: Service) -> None:
+def test_an_idle_writer_accepts_more_than_the_queue_holds(client: FlaskClient, shop: Service) -> None:
     assert client.post("/events", json=[VIEW] * 10).status_code == 202
     assert len(stored(shop)) == 10
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_events_the_warehouse_refused_are_stored_once_when_they_are_sent_again(
+def test_after_a_failed_insert_a_retry_stores_events_once(
     client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    """It may refuse before it has a batch, or after: then `events` has it, and the views get it before anything else is stored."""
+    """The insert fails before or after `events` has the batch; recovery completes the views."""
     insert = shop.writer._insert
     tokens: list[str] = []
 
@@ -197,19 +200,19 @@ def test_events_the_warehouse_refused_are_stored_once_when_they_are_sent_again(
         assert (got.status_code, error_of(got)["code"]) == (503, "not_stored")
         assert got.headers["Retry-After"]
         assert "DB::" not in got.text
-    assert len(tokens) > len(set(tokens)), "a refused batch is tried again with its own token"
+    assert len(tokens) > len(set(tokens)), "a failed batch is retried with its own token"
 
     monkeypatch.setattr(shop.writer, "_insert", insert)
     got = client.post("/events", json=[*order, view])
-    assert (json.loads(got.text)["accepted"], json.loads(got.text)["repeats"]) == (3, 3 if when == "after" else 0)
+    assert (json.loads(got.text)["accepted"], json.loads(got.text)["duplicates"]) == (3, 3 if when == "after" else 0)
     assert stored(shop, "event_id") == ["e1", "e2", "e3"]
     assert wrong_tables(shop) == {}
 
 
-def test_a_token_without_its_rows_is_not_taken_for_a_stored_batch(
+def test_a_token_without_rows_does_not_count_as_a_stored_batch(
     client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first insert fails and leaves its token behind; with it the next says OK and stores nothing."""
+    """The failed insert leaves its token; ClickHouse would drop the retry as a duplicate."""
     insert, batches = shop.writer._insert, itertools.count()
 
     def forget(*_: object) -> None:
@@ -223,9 +226,7 @@ def test_a_token_without_its_rows_is_not_taken_for_a_stored_batch(
     assert stored(shop) == ["tea"]
 
 
-def test_items_the_warehouse_refused_are_told_as_not_stored(
-    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_insert_of_items_is_503(client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise NotStored("DB::Exception: no")
 
@@ -247,7 +248,7 @@ def items(shop: Service) -> list[list[Any]]:
     ).data
 
 
-def test_an_item_replaces_the_earlier_one_whole(client: FlaskClient, shop: Service) -> None:
+def test_an_item_replaces_all_fields_of_the_earlier_one(client: FlaskClient, shop: Service) -> None:
     full = {"item_id": "tea", "title": AWKWARD, "category": "Kitchen/Tea", "brand": "Sora", "price": 8.9}
     more = {"available": False, "image": "https://x.example/tea.png", "attributes": {"leaf": AWKWARD}}
     assert client.post("/items", json=full | more).status_code == 202
@@ -259,7 +260,7 @@ def test_an_item_replaces_the_earlier_one_whole(client: FlaskClient, shop: Servi
     assert items(shop) == [["tea", "", "", "", 0, True, "", {}]]
 
 
-def test_an_item_shows_in_answers_at_once(client: FlaskClient) -> None:
+def test_a_stored_item_is_visible_at_once(client: FlaskClient) -> None:
     client.post("/items", json={"item_id": "tea", "title": "Green"})
     client.post("/events", json=VIEW)
 
@@ -272,7 +273,7 @@ def test_an_item_shows_in_answers_at_once(client: FlaskClient) -> None:
     assert shown() == "Black"
 
 
-def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskClient, shop: Service) -> None:
+def test_events_get_the_current_category_of_their_item(client: FlaskClient, shop: Service) -> None:
     client.post("/events", json=VIEW)
     client.post("/items", json={"item_id": "tea", "category": "Kitchen/Tea"})
     client.post("/events", json=[VIEW, VIEW | {"category": "Gifts"}, VIEW | {"item_id": "unknown"}])
@@ -282,7 +283,7 @@ def test_events_get_the_category_the_catalogue_has_at_that_moment(client: FlaskC
     assert wrong_tables(shop) == {}
 
 
-def test_events_right_behind_an_item_get_its_category(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_queued_after_an_item_get_its_category(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "alsobought.storage.catalogue.RELOAD_SECONDS", 60.0
     )  # no other reason to read the catalogue again
@@ -309,19 +310,19 @@ def test_events_right_behind_an_item_get_its_category(shop: Service, monkeypatch
         ({"title": "x" * 70_000}, "70,031 bytes; at most 65,536 are accepted"),
     ],
 )
-def test_a_bad_item_is_told_by_place_and_field_and_its_neighbours_are_stored(
+def test_an_invalid_item_is_listed_by_index_and_field_and_the_others_are_stored(
     client: FlaskClient, shop: Service, change: dict[str, Any], problem: str
 ) -> None:
     lines = [{"item_id": "a"}, {"item_id": "bad", "title": "x"} | change, {"item_id": "b"}]
     got = client.post("/items", json=lines)
     assert got.status_code == 202
-    ((index, told),) = rejected(got)
+    ((index, reported),) = rejected(got)
     assert index == 1
-    assert told.startswith(problem)
+    assert reported.startswith(problem)
     assert [row[0] for row in items(shop)] == ["a", "b"]
 
 
-def test_with_no_good_item_it_is_400(client: FlaskClient) -> None:
+def test_without_a_valid_item_it_is_400(client: FlaskClient) -> None:
     got = client.post("/items", json={"title": "Tea"})
     assert (got.status_code, error_of(got)["code"]) == (400, "bad_items")
     assert error_of(got)["message"] == "no item could be accepted: item_id: missing"

@@ -1,4 +1,4 @@
-"""The workbench's endpoints: what they show, who may look, and that nobody edits who was not meant to."""
+"""The endpoints of the workbench and the editor: content, access control, editing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from alsobought.errors import NotSaved, Unusable
-from alsobought.kafka.checkpoints import Part, Status, Sums
+from alsobought.kafka.ingest_status import Outcomes, PartitionLag, Status
 from alsobought.pipes.drafts import read_source, save
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service
@@ -57,7 +57,7 @@ def people(home: Path) -> Path:
 
 @pytest.fixture
 def editor(served: Service, people: Path) -> FlaskClient:
-    """The endpoints as `serve --edit` has them."""
+    """The endpoints of `serve --edit`."""
     return create_app(served, edit=True).test_client()
 
 
@@ -67,8 +67,8 @@ def opened_with(client: FlaskClient, path: str, **headers: str) -> Any:
 
 def body(got: TestResponse, status: int = 200) -> dict[str, Any]:
     assert got.status_code == status, got.text
-    found: dict[str, Any] = json.loads(got.text)
-    return found
+    content: dict[str, Any] = json.loads(got.text)
+    return content
 
 
 def change(client: FlaskClient, what: str, draft: dict[str, Any], name: str = "people", **headers: str) -> TestResponse:
@@ -79,14 +79,14 @@ def hash_of(client: FlaskClient) -> str:
     return str(body(client.get("/workbench/pipes/people"))["hash"])
 
 
-# Looking
+# Viewing
 
 
-def test_a_pipe_is_shown_with_its_text_and_where_its_columns_come_from(editor: FlaskClient, home: Path) -> None:
+def test_a_pipe_is_shown_with_its_text_and_lineage(editor: FlaskClient, home: Path) -> None:
     shown = body(editor.get("/workbench/pipes/also_bought"))
     assert shown["text"] == (home / "pipes/also_bought.sql").read_text()
     assert shown["findings"] == []
-    made = shown["answering"]
+    made = shown["serving"]
     assert (made["fallback"], made["cache_seconds"], made["cache_until"]) == ("trending", 60, "item_id")
     assert made["lineage"]["columns"]["title"][0] == "catalogue.title"
 
@@ -94,7 +94,7 @@ def test_a_pipe_is_shown_with_its_text_and_where_its_columns_come_from(editor: F
 def test_the_sql_of_a_request_is_shown_with_its_values(editor: FlaskClient) -> None:
     shown = body(editor.get("/workbench/pipes/also_bought/sql?item_id=tea&item_id=mug&category=Kitchen"))
     assert "{category:String}" in shown["sql"]
-    assert {one["name"]: one["value"] for one in shown["values"]} == {
+    assert {bound["name"]: bound["value"] for bound in shown["values"]} == {
         "item_id": ["tea", "mug"],
         "limit": 10,
         "min_baskets": 1,
@@ -104,38 +104,38 @@ def test_the_sql_of_a_request_is_shown_with_its_values(editor: FlaskClient) -> N
     assert error_of(editor.get("/workbench/pipes/also_bought/sql?limit=0"))["code"] == "bad_parameters"
 
 
-def test_the_plan_of_a_request_says_what_is_read(editor: FlaskClient) -> None:
+def test_the_plan_of_a_request_shows_the_tables_read(editor: FlaskClient) -> None:
     buy(editor, "o1", "tea", "tin")
-    found = body(editor.get(f"{ABOUT}/plan?item_id=tea"))
-    (read,) = [one for one in found["tables"] if one["table"] == "co_baskets"]
+    plan = body(editor.get(f"{ABOUT}/plan?item_id=tea"))
+    (read,) = [table for table in plan["tables"] if table["table"] == "co_baskets"]
     assert (read["whole"], read["keys"], read["granules"]) == (False, ["item_key"], {"read": 1, "of": 1})
-    assert found["statistics"]["rows_read"] >= 1
+    assert plan["statistics"]["rows_read"] >= 1
 
 
-def test_a_broken_file_is_shown_with_its_fault_while_the_last_good_text_answers(
+def test_a_broken_file_is_shown_with_its_findings_while_the_last_good_text_answers(
     editor: FlaskClient, people: Path
 ) -> None:
     assert editor.get("/pipes/people").status_code == 200
     people.write_text(BROKEN)
     shown = body(editor.get("/workbench/pipes/people"))
     assert shown["text"] == BROKEN
-    assert [one["severity"] for one in shown["findings"]] == ["error"]
+    assert [finding["severity"] for finding in shown["findings"]] == ["error"]
     assert "user_itmes" in shown["findings"][0]["message"]
-    assert shown["answering"]["columns"] == [{"name": "user_id", "type": "String"}]
+    assert shown["serving"]["columns"] == [{"name": "user_id", "type": "String"}]
     assert editor.get("/pipes/people").status_code == 200
 
 
-def test_what_arrives_is_counted_and_told_newest_first(make_shop: Callable[..., Service]) -> None:
+def test_new_events_are_counted_and_listed_newest_first(make_shop: Callable[..., Service]) -> None:
     client = create_app(make_shop()).test_client()
     assert body(client.get("/workbench/live"))["newest"] == []
     client.post("/items?wait=true", json={"item_id": "tea", "title": "Green tea"})
     client.post("/events?wait=true", json=[VIEW, VIEW | {"user_id": "v"}])
     client.post("/events?wait=true", json=VIEW | {"item_id": "mug", "timestamp": "2026-01-01T11:59:58Z"})
-    client.application.extensions["live"]._until = 0.0
-    found = body(client.get("/workbench/live"))
-    assert (found["total"], found["waiting"], found["kafka"]) == (3, 0, None)
-    assert (len(found["per_second"]), found["per_second"][-1], sum(found["per_second"])) == (60, 3, 3)
-    assert [(one["item_id"], one["title"], one["user_id"], one["delay"]) for one in found["newest"]] == [
+    client.application.extensions["live_events"]._reuse_until = 0.0
+    live = body(client.get("/workbench/live"))
+    assert (live["total"], live["waiting"], live["kafka"]) == (3, 0, None)
+    assert (len(live["per_second"]), live["per_second"][-1], sum(live["per_second"])) == (60, 3, 3)
+    assert [(event["item_id"], event["title"], event["user_id"], event["delay"]) for event in live["newest"]] == [
         ("mug", "", "u", 2.0),
         ("tea", "Green tea", "v", 0.0),
         ("tea", "Green tea", "u", 0.0),
@@ -147,17 +147,17 @@ def test_the_newest_events_are_the_newest_of_many_batches(make_shop: Callable[..
     client.post("/events?wait=true", json=[VIEW | {"item_id": f"old-{number}"} for number in range(50)])
     for number in range(3):
         client.post("/events?wait=true", json=VIEW | {"item_id": f"new-{number}"})
-    newest = [one["item_id"] for one in body(client.get("/workbench/live"))["newest"]]
+    newest = [event["item_id"] for event in body(client.get("/workbench/live"))["newest"]]
     assert newest[:4] == ["new-2", "new-1", "new-0", "old-49"]
     assert len(newest) == 30
 
 
-def test_what_is_trending_comes_along_and_is_no_request_to_a_pipe(make_shop: Callable[..., Service]) -> None:
+def test_the_live_status_includes_trending_without_recording_a_request(make_shop: Callable[..., Service]) -> None:
     shop = make_shop()
     client = create_app(shop).test_client()
     client.post("/events?wait=true", json=[VIEW] * 3)
-    found = body(client.get("/workbench/live?pipe=trending&limit=8"))
-    assert [(row["item_id"], row["events"]) for row in found["answer"]["data"]] == [("tea", 3)]
+    live = body(client.get("/workbench/live?pipe=trending&limit=8"))
+    assert [(row["item_id"], row["events"]) for row in live["answer"]["data"]] == [("tea", 3)]
     for query in ("", "?pipe=nothing", "?pipe=trending&limit=0"):
         assert "answer" not in body(client.get(f"/workbench/live{query}"))
     assert shop.request_log
@@ -165,10 +165,10 @@ def test_what_is_trending_comes_along_and_is_no_request_to_a_pipe(make_shop: Cal
     assert shop.warehouse.trusted_rows(f"select count() from {shop.warehouse.database}.requests").data == [[0]]
 
 
-def test_what_waits_in_kafka_is_what_the_watch_saw(served: Service) -> None:
-    none = Sums(0, 0, 0, 0, 0)
+def test_the_kafka_status_is_that_of_the_monitor(served: Service) -> None:
+    none = Outcomes(0, 0, 0, 0, 0)
     status = Status(
-        partitions=[Part("kafka:events:x", "events", 0, 7, 10, 3)],
+        partitions=[PartitionLag("kafka:events:x", "events", 0, 7, 10, 3)],
         lag=3,
         without_kafka="",
         events_per_second=0,
@@ -180,45 +180,45 @@ def test_what_waits_in_kafka_is_what_the_watch_saw(served: Service) -> None:
         seconds_since=None,
         alarms=[],
     )
-    watch = cast(Monitor, SimpleNamespace(status=status, alarms=["offsets were left out"], checked=None))
-    found = body(create_app(served, watch).test_client().get("/workbench/live"))
-    assert (found["kafka"]["lag"], found["kafka"]["dead_letters"]) == (3, 2)
-    assert found["kafka"]["partitions"][0]["lag"] == 3
-    assert found["alarms"] == ["offsets were left out"]
+    monitor = cast(Monitor, SimpleNamespace(status=status, alarms=["offsets were left out"], checked=None))
+    live = body(create_app(served, monitor).test_client().get("/workbench/live"))
+    assert (live["kafka"]["lag"], live["kafka"]["dead_letters"]) == (3, 2)
+    assert live["kafka"]["partitions"][0]["lag"] == 3
+    assert live["alarms"] == ["offsets were left out"]
 
 
-def test_an_answer_says_whether_it_was_kept(editor: FlaskClient) -> None:
-    path = "/pipes/also_bought?item_id=kept"
+def test_cache_status_shows_hit_or_miss(editor: FlaskClient) -> None:
+    path = "/pipes/also_bought?item_id=cached"
     assert [editor.get(path).headers["Cache-Status"] for _ in range(2)] == ["alsobought; fwd=miss", "alsobought; hit"]
 
 
-# Who may look
+# Access
 
 INSIDE = [ABOUT, f"{ABOUT}/sql?item_id=tea", f"{ABOUT}/plan?item_id=tea", "/workbench/live"]
 
 
 def open_to(shop: Service, **headers: str) -> set[int]:
     client = create_app(shop).test_client()
-    told = body(opened_with(client, "/workbench", **headers))
+    permissions = body(opened_with(client, "/workbench", **headers))
     statuses = {opened_with(client, path, **headers).status_code for path in INSIDE}
-    assert told["open"] == (statuses == {200})
+    assert permissions["open"] == (statuses == {200})
     return statuses
 
 
-def test_browsers_on_this_machine_look_inside(served: Service) -> None:
+def test_browsers_on_this_machine_may_view_the_workbench(served: Service) -> None:
     for host in ("localhost:8080", "127.0.0.1", "[::1]:8080"):
         assert open_to(served, Host=host) == {200}
 
 
-def test_a_strange_name_or_a_proxy_is_not_this_machine(served: Service) -> None:
-    """A name of another site may come to mean 127.0.0.1, and a proxy on this machine may pass on the world."""
+def test_an_unknown_host_name_or_a_proxy_is_not_this_machine(served: Service) -> None:
+    """A foreign name may resolve to 127.0.0.1, and a proxy may forward foreign requests."""
     assert open_to(served, Host="evil.example") == {403}
     assert open_to(served, Host="localhost.evil.example") == {403}
     assert open_to(served, Host="localhost", X_Forwarded_For="203.0.113.9") == {403}
 
 
-def test_a_proxy_that_says_nothing_of_itself_is_not_this_machine(served: Service) -> None:
-    """nginx as it comes: HTTP/1.0 and the address of the service as Host."""
+def test_a_proxy_without_headers_is_not_this_machine(served: Service) -> None:
+    """nginx by default: HTTP/1.0, and the address of the service as Host."""
     client = create_app(served).test_client()
     headers = {"Host": "127.0.0.1:8080"}
     assert client.get("/workbench/live", headers=headers).status_code == 200
@@ -226,13 +226,13 @@ def test_a_proxy_that_says_nothing_of_itself_is_not_this_machine(served: Service
         assert client.get("/workbench/live", headers=headers, environ_overrides=environ).status_code == 403
 
 
-def test_who_listens_to_the_world_shows_nothing_unless_a_setting_says_so(make_shop: Callable[..., Service]) -> None:
+def test_a_public_service_shows_the_workbench_only_if_configured(make_shop: Callable[..., Service]) -> None:
     assert open_to(make_shop(host=EVERYWHERE), Host="localhost") == {403}
     assert open_to(make_shop(host=EVERYWHERE, workbench="open"), Host="shop.example") == {200}
     assert open_to(make_shop(workbench="closed"), Host="localhost") == {403}
 
 
-def test_no_other_origin_ever_reads_the_workbench(served: Service) -> None:
+def test_no_other_origin_can_read_the_workbench(served: Service) -> None:
     client = create_app(served, edit=True).test_client()
     friend = {"Origin": "https://friend.example"}
     assert "Access-Control-Allow-Origin" in client.get("/pipes", headers=friend).headers
@@ -246,15 +246,15 @@ def test_no_other_origin_ever_reads_the_workbench(served: Service) -> None:
 # Editing
 
 
-def test_serve_edit_refuses_to_listen_to_the_world(tmp_path: Path) -> None:
+def test_serve_edit_refuses_a_public_address(tmp_path: Path) -> None:
     run = running(tmp_path / "data")
     for words in (("serve", "--edit"), ("demo", "--dataset", "toyshop", "--edit")):
         assert_error(run(*words, ALSOBOUGHT_HOST=EVERYWHERE), "--edit on 0.0.0.0", "ALSOBOUGHT_EDIT_HOSTS")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_host_that_is_named_for_editing_edits(make_shop: Callable[..., Service], home: Path, people: Path) -> None:
-    shop = make_shop(home=str(home), host=EVERYWHERE, edit_hosts="Service.example")
+def test_a_host_listed_for_editing_may_edit(make_shop: Callable[..., Service], home: Path, people: Path) -> None:
+    shop = make_shop(home=str(home), host=EVERYWHERE, edit_hosts="Shop.example")
     client = create_app(shop, edit=True).test_client()
     there = {"Host": "shop.example", "Origin": "https://shop.example"}
     assert body(client.get("/workbench", headers=there))["edit"] is True
@@ -262,7 +262,7 @@ def test_a_host_that_is_named_for_editing_edits(make_shop: Callable[..., Service
     assert change(client, "draft", {"text": GOOD}, Host="other.example").status_code == 403
 
 
-def test_without_edit_there_is_nothing_that_edits(served: Service, people: Path) -> None:
+def test_without_edit_there_are_no_editor_endpoints(served: Service, people: Path) -> None:
     client = create_app(served).test_client()
     assert body(client.get("/workbench"))["edit"] is False
     for what in ("draft", "preview", "save", "cases"):
@@ -281,7 +281,7 @@ def test_without_edit_there_is_nothing_that_edits(served: Service, people: Path)
         {"X-Forwarded-For": "203.0.113.9"},
     ],
 )
-def test_only_our_own_page_edits(editor: FlaskClient, people: Path, headers: dict[str, str]) -> None:
+def test_only_our_own_page_may_edit(editor: FlaskClient, people: Path, headers: dict[str, str]) -> None:
     draft = {"text": GOOD + "\n", "based_on": hash_of(editor)}
     for what in ("draft", "preview", "save", "cases"):
         got = change(editor, what, draft, **headers)
@@ -289,8 +289,8 @@ def test_only_our_own_page_edits(editor: FlaskClient, people: Path, headers: dic
     assert people.read_text() == GOOD
 
 
-def test_a_form_of_another_site_cannot_edit(editor: FlaskClient, people: Path) -> None:
-    """It sends no header of ours, and no JSON."""
+def test_a_form_of_another_origin_cannot_edit(editor: FlaskClient, people: Path) -> None:
+    """It cannot send our header, nor JSON."""
     draft = json.dumps({"text": GOOD + "\n", "based_on": hash_of(editor)})
     path = "/workbench/pipes/people/save"
     assert editor.post(path, data=draft, content_type="application/json").status_code == 403
@@ -298,7 +298,7 @@ def test_a_form_of_another_site_cannot_edit(editor: FlaskClient, people: Path) -
     assert people.read_text() == GOOD
 
 
-def test_a_text_is_tried_without_being_saved(editor: FlaskClient, people: Path) -> None:
+def test_a_draft_is_checked_without_being_saved(editor: FlaskClient, people: Path) -> None:
     good = body(
         change(
             editor,
@@ -311,15 +311,15 @@ def test_a_text_is_tried_without_being_saved(editor: FlaskClient, people: Path) 
         )
     )
     assert good["findings"] == []
-    assert [(one["name"], one["maximum"]) for one in good["made"]["parameters"]] == [("many", 9)]
+    assert [(p["name"], p["maximum"]) for p in good["pipe"]["parameters"]] == [("many", 9)]
     bad = body(change(editor, "draft", {"text": BROKEN}))
-    assert bad["made"] is None
-    assert [one["severity"] for one in bad["findings"]] == ["error"]
+    assert bad["pipe"] is None
+    assert [finding["severity"] for finding in bad["findings"]] == ["error"]
     assert people.read_text() == GOOD
     assert "user_id" in editor.get("/pipes/people").text
 
 
-def test_a_preview_answers_from_the_shop_by_the_text_that_is_sent(editor: FlaskClient) -> None:
+def test_a_preview_answers_with_the_unsaved_text(editor: FlaskClient) -> None:
     editor.post("/events?wait=true", json=VIEW)
     text = "-- Items.\n--\n-- :many  UInt8 = 3 (1..9)  how many\nselect item_id\nfrom user_items\n"
     text += "order by item_id\nlimit {{ many }}\n"
@@ -341,14 +341,14 @@ def test_a_saved_text_answers_the_next_request(editor: FlaskClient, people: Path
     assert [path.name for path in people.parent.iterdir() if path.name.startswith(".")] == []
 
 
-def test_a_text_with_a_fault_is_not_saved(editor: FlaskClient, people: Path) -> None:
+def test_a_text_with_an_error_is_not_saved(editor: FlaskClient, people: Path) -> None:
     got = change(editor, "save", {"text": BROKEN, "based_on": hash_of(editor)})
     assert (got.status_code, error_of(got)["code"]) == (409, "not_saved")
     assert "user_itmes" in error_of(got)["message"]
     assert people.read_text() == GOOD
 
 
-def test_what_somebody_else_saved_is_not_overwritten(editor: FlaskClient, people: Path) -> None:
+def test_a_concurrent_save_is_not_overwritten(editor: FlaskClient, people: Path) -> None:
     seen = hash_of(editor)
     theirs = GOOD.replace("Who is there", "Theirs")
     people.write_text(theirs)
@@ -356,20 +356,20 @@ def test_what_somebody_else_saved_is_not_overwritten(editor: FlaskClient, people
     assert (got.status_code, error_of(got)["code"]) == (409, "not_saved")
     assert "changed by somebody else" in error_of(got)["message"]
     assert people.read_text() == theirs
-    assert change(editor, "save", {"text": GOOD + "\n"}).status_code == 409, "a save says what it is based on"
+    assert change(editor, "save", {"text": GOOD + "\n"}).status_code == 409, "based_on is required"
 
 
-def test_a_file_of_windows_is_edited_in_the_lines_that_the_library_reads(editor: FlaskClient, people: Path) -> None:
+def test_a_file_with_crlf_is_edited_with_normalised_line_endings(editor: FlaskClient, people: Path) -> None:
     people.write_bytes(GOOD.replace("\n", "\r\n").encode())
     shown = body(editor.get("/workbench/pipes/people"))
     assert (shown["text"], shown["hash"]) == (GOOD, sha256(people.read_bytes()).hexdigest())
     assert change(editor, "save", {"text": GOOD, "based_on": shown["hash"]}).status_code == 200
 
 
-def test_of_two_saves_at_once_one_wins(home: Path, people: Path) -> None:
+def test_of_concurrent_saves_one_wins(home: Path, people: Path) -> None:
     seen = read_source(people.parent, "people").hash
 
-    def one(number: int) -> bool:
+    def save_once(number: int) -> bool:
         try:
             save(people.parent, "people", f"{GOOD}-- {number}\n", seen)
         except NotSaved:
@@ -377,10 +377,10 @@ def test_of_two_saves_at_once_one_wins(home: Path, people: Path) -> None:
         return True
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(one, range(8))) == 1
+        assert sum(pool.map(save_once, range(8))) == 1
 
 
-def test_a_link_is_not_replaced_by_a_file(editor: FlaskClient, people: Path, tmp_path: Path) -> None:
+def test_a_symlink_is_not_replaced_by_a_file(editor: FlaskClient, people: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "shared.sql"
     people.replace(elsewhere)
     people.symlink_to(elsewhere)
@@ -406,7 +406,7 @@ def test_a_link_is_not_replaced_by_a_file(editor: FlaskClient, people: Path, tmp
         "%2Fetc%2Fpasswd",
     ],
 )
-def test_only_pipes_of_the_folder_can_be_named(editor: FlaskClient, home: Path, name: str) -> None:
+def test_only_pipes_of_the_folder_can_be_addressed(editor: FlaskClient, home: Path, name: str) -> None:
     before = {path: path.read_bytes() for path in home.rglob("*.sql")}
     for what in ("draft", "preview", "save", "cases"):
         got = change(editor, what, {"text": GOOD}, name)
@@ -415,7 +415,7 @@ def test_only_pipes_of_the_folder_can_be_named(editor: FlaskClient, home: Path, 
     assert {path: path.read_bytes() for path in home.rglob("*.sql")} == before
 
 
-def test_texts_and_bodies_have_a_limit(editor: FlaskClient, people: Path) -> None:
+def test_texts_and_bodies_have_a_size_limit(editor: FlaskClient, people: Path) -> None:
     long = GOOD + "-- x\n" * 50_000
     assert error_of(change(editor, "save", {"text": long, "based_on": hash_of(editor)}))["code"] == "not_saved"
     assert error_of(change(editor, "draft", {"text": "x" * 1_000_000}))["code"] == "too_large"
@@ -428,7 +428,7 @@ def test_texts_and_bodies_have_a_limit(editor: FlaskClient, people: Path) -> Non
 @pytest.mark.parametrize(
     "text", ["", "\0", "{{", "{% if", "-- x.\n" + "(" * 5000, "-- x.\nselect 1;drop table events", "\ud800"]
 )
-def test_a_strange_text_is_a_finding(editor: FlaskClient, text: str) -> None:
+def test_an_unparsable_text_is_a_finding(editor: FlaskClient, text: str) -> None:
     got = change(editor, "draft", {"text": text})
     if text == "\ud800":
         assert got.status_code == 400
@@ -436,11 +436,11 @@ def test_a_strange_text_is_a_finding(editor: FlaskClient, text: str) -> None:
         assert body(got)["findings"][0]["severity"] == "error"
 
 
-def test_a_pipe_without_cases_has_none(editor: FlaskClient) -> None:
+def test_a_pipe_without_cases_has_no_results(editor: FlaskClient) -> None:
     assert body(change(editor, "cases", {}))["cases"] == []
 
 
-def test_cases_run_by_this_project_wherever_it_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cases_run_with_this_package_in_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "alsobought.py").write_text("raise SystemExit('another project')")
     cases = tmp_path / "home" / "tests" / "pipes" / "people.yaml"
     cases.parent.mkdir(parents=True)

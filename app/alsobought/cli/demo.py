@@ -15,7 +15,7 @@ from alsobought.settings import Settings
 
 @click.command()
 @click.option("--dataset", type=click.Choice(["journey", "toyshop"]), default="journey", show_default=True)
-@click.option("--edit", is_flag=True, help="As of `serve`.")
+@click.option("--edit", is_flag=True, help="Same as `serve --edit`.")
 @click.pass_obj
 def demo(settings: Settings, dataset: str, edit: bool) -> None:
     """Load a data set once, then serve it.
@@ -24,15 +24,15 @@ def demo(settings: Settings, dataset: str, edit: bool) -> None:
     Example: alsobought demo --dataset toyshop
     """
     from alsobought.demo.play import prepare
-    from alsobought.web.server import refuse_if_anybody_could_edit, refuse_if_occupied
+    from alsobought.web.server import require_free_port_and_folder, require_restricted_editing
 
     if edit:
         own_project(settings)
-        refuse_if_anybody_could_edit(settings)
+        require_restricted_editing(settings)
     settings = _demo_settings(settings, dataset)
-    refuse_if_occupied(settings)
+    require_free_port_and_folder(settings)
     prepare(settings, dataset, err)
-    # A fresh process: the engine that loaded the data does not survive the fork of the web server.
+    # In a new process: the engine that loaded the data does not survive the fork of the web server.
     os.environ["ALSOBOUGHT_DATA"] = settings.data
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "alsobought", "serve", "--demo", *["--edit"] * edit])  # noqa: S606

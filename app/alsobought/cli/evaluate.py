@@ -80,7 +80,7 @@ def evaluate(
 
     The shop's own events are read, also beside a running `serve`; nothing is changed there. Tasks: `next`, the next basket of
     each person; `next-novel`, what is new to them in it; `window`, all they buy in the days; `also-bought`, the rest of a basket
-    of which one item is shown. docs/evaluate.md says what each number means.
+    of which one item is shown. docs/how-to/evaluate.md says what each number means.
 
     --keep FOLDER makes the next run on the same events and tables much faster. --save FILE writes one JSON object a line. With
     several pipes there is one table; without a pipe the baselines alone are measured.

@@ -1,4 +1,4 @@
-"""`alsobought ingest`: from Kafka into the warehouse."""
+"""`alsobought ingest`: consume Kafka into the warehouse, or show how far that is."""
 
 from __future__ import annotations
 
@@ -19,134 +19,140 @@ from alsobought.errors import Unusable
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
-    from alsobought.kafka.consumer import Stream
+    from alsobought.kafka.consumer import TopicConsumer
     from alsobought.service.service import Service
 
 log = logging.getLogger(__name__)
 
-SHOW_SECONDS, LOG_SECONDS, LEAVE_SECONDS = 0.5, 10.0, 15.0
+TERMINAL_SECONDS, LOG_SECONDS, EXIT_SECONDS = 0.5, 10.0, 15.0
 
 
 @click.command()
-@click.option("--status", is_flag=True, help="Only say how far reading is, and whether anything was left out.")
-@click.option("--json", "as_json", is_flag=True, help="The status as JSON.")
+@click.option("--status", is_flag=True, help="Show lag, rates and dead letters, and whether offsets were skipped.")
+@click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 @click.pass_obj
 def ingest(settings: Settings, status: bool, as_json: bool) -> None:
-    """Read events and items from Kafka until it is stopped; each event counts once, whatever dies on the way.
+    """Read events and items from Kafka until stopped. Each event counts once, whatever crashes.
 
-    The topics are events and items, made if they are missing. It goes on where the warehouse is. An embedded warehouse that
-    `serve` holds is fed by `serve` itself, if ALSOBOUGHT_KAFKA is set there.
+    The topics are events and items, created if missing. Reading resumes at the offsets that the
+    warehouse has checkpointed. If `serve` runs on an embedded warehouse, set ALSOBOUGHT_KAFKA there:
+    `serve` then reads the topics itself.
 
-    --status works beside a running `serve` or `ingest`, and without Kafka as far as the warehouse knows; its exit status is 1 if
-    anything was left out.
+    --status works beside a running `serve` or `ingest`; without Kafka it shows what the warehouse
+    has. Its exit status is 1 if offsets were skipped.
 
     \b
     Example: ALSOBOUGHT_KAFKA=127.0.0.1:9092 alsobought ingest
              ALSOBOUGHT_KAFKA=127.0.0.1:9092 alsobought ingest --status
     """
     if status:
-        _status(settings, as_json=as_json)
+        _show_status(settings, as_json=as_json)
         return
-    from alsobought.kafka.client import topics
-    from alsobought.kafka.consumer import Stream
+    from alsobought.kafka.client import describe_topics
+    from alsobought.kafka.consumer import TopicConsumer
     from alsobought.logs import open_log
     from alsobought.service.service import open_service
 
     if not settings.kafka:
         raise Unusable("there is no Kafka to read from", "Set ALSOBOUGHT_KAFKA, for example to 127.0.0.1:9092")
     open_log(settings.log, settings.log_level)
-    topics(settings)
-    shop = open_service(settings)
+    describe_topics(settings)
+    service = open_service(settings)
     try:
-        stream = Stream(shop.writer, settings)
+        consumer = TopicConsumer(service.writer, settings)
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: _leave(stream))
+            signal.signal(number, lambda *_: _exit(consumer))
         out.print(f"alsobought reads from {settings.kafka}")
-        with watched(shop), told(stream):
-            stream.run()
+        with _monitored(service), _progress(consumer):
+            consumer.run()
     finally:
-        shop.close()
-    done = stream.done
-    out.print(f"{done.stored:,} messages stored, {done.repeats:,} known already, {done.refused:,} refused")
+        service.close()
+    totals = consumer.totals
+    out.print(
+        f"{totals.stored:,} messages stored, {totals.duplicates:,} duplicates, {totals.rejected:,} rejected",
+        soft_wrap=True,
+    )
 
 
 @contextmanager
-def watched(shop: Service) -> Iterator[None]:
-    """Meanwhile other commands may ask about an embedded warehouse, and what is wrong is logged."""
+def _monitored(service: Service) -> Iterator[None]:
+    """Meanwhile other commands can query an embedded warehouse, and alarms are logged."""
     from alsobought.service.ipc_server import IpcServer
     from alsobought.service.monitor import Monitor
 
-    holder = IpcServer(folder, shop.writer, shop.warehouse.another) if (folder := shop.warehouse.folder) else None
-    monitor = Monitor(shop.writer)
+    folder = service.warehouse.folder
+    ipc_server = IpcServer(folder, service.writer, service.warehouse.another) if folder else None
+    monitor = Monitor(service.writer)
     monitor.start()
     try:
         yield
     finally:
         monitor.stop()
-        if holder:
-            holder.close()
+        if ipc_server:
+            ipc_server.close()
 
 
-def _leave(stream: Stream) -> None:
-    """After what is on its way. If the warehouse does not answer, without it: a process may die here at any moment."""
-    stream.stop()
-    timer = threading.Timer(LEAVE_SECONDS, os._exit, (1,))
+def _exit(consumer: TopicConsumer) -> None:
+    """Stop after the batches in flight, or without them after EXIT_SECONDS: a crash loses nothing."""
+    consumer.stop()
+    timer = threading.Timer(EXIT_SECONDS, os._exit, (1,))
     timer.daemon = True
     timer.start()
 
 
-def _status(settings: Settings, *, as_json: bool) -> None:
-    from alsobought.kafka.checkpoints import show, status
+def _show_status(settings: Settings, *, as_json: bool) -> None:
+    from alsobought.cli.ingest_status import print_status, status_json
+    from alsobought.kafka.ingest_status import status as ingest_status
     from alsobought.service.ipc_client import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False)
     try:
-        found = status(warehouse, settings)
+        status = ingest_status(warehouse, settings)
     finally:
         warehouse.close()
     if as_json:
-        print_json(found)
+        print_json(status_json(status))
     else:
-        show(found)
-    if found.alarms:
+        print_status(status)
+    if status.alarms:
         sys.exit(1)
 
 
 @contextmanager
-def told(stream: Stream) -> Iterator[None]:
-    """Tells meanwhile how far it is: a line that moves on a terminal, else a line in the log now and then."""
+def _progress(consumer: TopicConsumer) -> Iterator[None]:
+    """Show progress meanwhile: in a line of a terminal, else in the log at intervals."""
     ended = threading.Event()
-    teller = threading.Thread(
-        target=_show if err.is_terminal else _log, args=(stream, ended), name="teller", daemon=True
-    )
-    teller.start()
+    show = _show_on_terminal if err.is_terminal else _show_in_log
+    thread = threading.Thread(target=show, args=(consumer, ended), name="progress", daemon=True)
+    thread.start()
     try:
         yield
     finally:
         ended.set()
-        teller.join()
+        thread.join()
 
 
-def _show(stream: Stream, ended: threading.Event) -> None:
+def _show_on_terminal(consumer: TopicConsumer, ended: threading.Event) -> None:
     before, at = 0, time.monotonic()
     with err.status("waiting for the first message") as line:
-        while not ended.wait(SHOW_SECONDS):
+        while not ended.wait(TERMINAL_SECONDS):
             now = time.monotonic()
-            line.update(_sentence(stream, (stream.done.messages - before) / (now - at)))
-            before, at = stream.done.messages, now
+            line.update(_sentence(consumer, (consumer.totals.messages - before) / (now - at)))
+            before, at = consumer.totals.messages, now
 
 
-def _log(stream: Stream, ended: threading.Event) -> None:
+def _show_in_log(consumer: TopicConsumer, ended: threading.Event) -> None:
     before = 0
     while not ended.wait(LOG_SECONDS):
-        if stream.done.messages != before:
-            log.info(_sentence(stream, (stream.done.messages - before) / LOG_SECONDS))
-            before = stream.done.messages
+        if consumer.totals.messages != before:
+            log.info(_sentence(consumer, (consumer.totals.messages - before) / LOG_SECONDS))
+            before = consumer.totals.messages
 
 
-def _sentence(stream: Stream, rate: float) -> str:
-    if not stream.reading:
+def _sentence(consumer: TopicConsumer, rate: float) -> str:
+    if not consumer.active:
         return "standing by: another process reads"
-    done = stream.done
-    text = f"{done.messages:,} messages, {rate:,.0f} a second, {done.repeats:,} known already, {done.refused:,} refused"
-    return f"{text}; waiting: {stream.trouble}" if stream.trouble else text
+    totals = consumer.totals
+    text = f"{totals.messages:,} messages, {rate:,.0f} per second"
+    text += f", {totals.duplicates:,} duplicates, {totals.rejected:,} rejected"
+    return f"{text}; paused: {consumer.error}" if consumer.error else text

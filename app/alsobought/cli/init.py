@@ -33,10 +33,11 @@ def init(settings: Settings, folder: Path) -> None:
     out.print(
         f"[green]made[/] {escaped(str(folder))}: {pipes} pipes with their cases, {tables} migrations", soft_wrap=True
     )
-    out.print("\nNext:")
-    if not here:
-        out.print(f"  cd {escaped(str(folder))}", soft_wrap=True)
-    out.print(f"  alsobought serve                    an empty shop that takes events, on {url(settings)}")
-    out.print("  alsobought demo --dataset toyshop   or a small invented one, to look around")
-    out.print("  alsobought pipe new NAME            a pipe of your own, with a case")
-    out.print("\nREADME.md in there goes on. Keep the folder in git: you will see what `alsobought upgrade` changes.")
+    lines = [
+        *([] if here else [f"  cd {folder}"]),
+        f"  alsobought serve                    an empty shop that takes events, on {url(settings)}",
+        "  alsobought demo --dataset toyshop   or a small invented one, to look around",
+        "  alsobought pipe new NAME            a pipe of your own, with a case",
+    ]
+    end = "README.md in there goes on. Keep the folder in git: you will see what `alsobought upgrade` changes."
+    out.print(escaped("\n".join(["\nNext:", *lines, "", end])), soft_wrap=True)

@@ -84,7 +84,7 @@ def _callback(learner: Learner) -> Any:
                 settings.home_folder,
                 datetime.now(UTC),
                 lambda title, total, unit: late_bar(err, title, total, unit),
-                lambda table, replacement: service.do("exchange a learned table", table, replacement),
+                lambda table, replacement: service.do("swap in a learned table", table, replacement),
             )
             finished = run_learner(learner.name, context, _options(learner, arguments))
         finally:

@@ -1,4 +1,4 @@
-"""`alsobought load`: files of events or items into the warehouse."""
+"""`alsobought load`: load files of events or items into the warehouse."""
 
 from __future__ import annotations
 
@@ -14,49 +14,53 @@ import click
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES, Rules
-from alsobought.loading.mapping import EPOCHS, Columns
-from alsobought.loading.readers import FORMATS, STDIN, Layout, Rows, name_of, opened
+from alsobought.loading.cells import EPOCHS
+from alsobought.loading.files import FORMATS, STDIN, Layout, Rows, display_name, open_rows
+from alsobought.loading.mapping import ColumnMapping
 from alsobought.loading.rejects import Rejects
 from alsobought.settings import Settings, extra_event_types
 from alsobought.writer.submission import utc_now
 
 if TYPE_CHECKING:
-    from alsobought.loading.loader import Report, Task
+    from alsobought.loading.loader import LoadTask
+    from alsobought.loading.submitter import Report
+
+MAX_KINDS = 20
 
 
-def _pairs(ctx: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001
+def _pairs(ctx: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001
     pairs: dict[str, str] = {}
-    for text in given:
-        ours, equals, value = text.partition("=")
-        if not ours or not equals:
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name or not equals:
             raise click.BadParameter(f"{text!r} is not like user_id=customer_id")
-        if ours in pairs:
-            raise click.BadParameter(f"{ours} is given twice")
-        pairs[ours] = value
+        if name in pairs:
+            raise click.BadParameter(f"{name} is given twice")
+        pairs[name] = value
     return pairs
 
 
-def _delimiter(ctx: click.Context, option: click.Parameter, given: str) -> str:  # noqa: ARG001
-    mark = {"tab": "\t", "\\t": "\t"}.get(given, given)
-    if len(mark) > 1 or mark in ('"', "\n", "\r"):
-        raise click.BadParameter(f"{given!r} is not one character like ; or tab")
-    return mark
+def _delimiter(ctx: click.Context, option: click.Parameter, text: str) -> str:  # noqa: ARG001
+    delimiter = {"tab": "\t", "\\t": "\t"}.get(text, text)
+    if len(delimiter) > 1 or delimiter in ('"', "\n", "\r"):
+        raise click.BadParameter(f"{text!r} is not one character like ; or tab")
+    return delimiter
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(["events", "items"]))
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False, allow_dash=True))
-@click.option("--format", type=click.Choice(FORMATS), default=None, help="Where the name does not tell it.")
-@click.option("--delimiter", default="", callback=_delimiter, help="Between the cells of CSV, for example ; or tab.")
-@click.option("--map", "mapped", multiple=True, callback=_pairs, metavar="OURS=THEIRS", help="A field from a column.")
-@click.option("--set", "constants", multiple=True, callback=_pairs, metavar="OURS=VALUE", help="A field of every row.")
-@click.option("--drop", multiple=True, metavar="THEIRS", help="Leave a column out.")
+@click.option("--format", type=click.Choice(FORMATS), default=None, help="If the file's name does not end in it.")
+@click.option("--delimiter", default="", callback=_delimiter, help="Separator of CSV cells, for example ; or tab.")
+@click.option("--map", "mapped", multiple=True, callback=_pairs, metavar="FIELD=COLUMN", help="A field from a column.")
+@click.option("--set", "constants", multiple=True, callback=_pairs, metavar="FIELD=VALUE", help="A field of every row.")
+@click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out.")
 @click.option("--keep-rest", is_flag=True, help="Keep other columns under properties (of items: attributes).")
 @click.option("--epoch", type=click.Choice(list(EPOCHS)), help="Timestamps are seconds or milliseconds since 1970.")
-@click.option("--source", default="", help="A name for standard input, by which a load that broke off goes on.")
-@click.option("--rejected", type=click.Path(path_type=Path, dir_okay=False), help="Where refused rows are kept.")
+@click.option("--source", default="", help="A name for standard input, so that an interrupted load can resume.")
+@click.option("--rejected", type=click.Path(path_type=Path, dir_okay=False), help="The file for rejected rows.")
 @click.option("--dry-run", is_flag=True, help="Read and check everything, store nothing.")
-@click.option("--force", is_flag=True, help="Go on although most of the first 1,000 rows are refused.")
+@click.option("--force", is_flag=True, help="Load even if most of the first 1,000 rows are rejected.")
 @click.pass_obj
 def load(
     settings: Settings,
@@ -74,13 +78,15 @@ def load(
     dry_run: bool,
     force: bool,
 ) -> None:
-    """Load files of events or items: NDJSON, a JSON array, CSV, TSV or Parquet, also gzipped; - is standard input.
+    """Load files of events or items.
 
-    A load that broke off goes on where it was, and a file of events counts once however often it is loaded. Refused rows
-    are told with their number and kept in NAME.rejected.ndjson in the current folder; all others are stored. Rows count
-    from 1, below the header. Empty cells of CSV mean "not given". A JSON array is read whole into memory.
+    Formats are NDJSON, a JSON array, CSV, TSV and Parquet, also gzipped; - is standard input. A JSON
+    array is read into memory. An interrupted load resumes when it is run again, and a file of events
+    counts once however often it is loaded. Rejected rows are printed with their number and written to
+    NAME.rejected.ndjson in the current folder; all others are stored. Rows count from 1, below the
+    header. An empty CSV cell means that the field is not given.
 
-    Exit status 0 if every row was stored, 1 if some were refused or something failed.
+    Exit status 0 if every row was stored, 1 if some were rejected or something failed.
 
     \b
     Example: alsobought load events 2026-01.ndjson.gz 2026-02.parquet
@@ -88,78 +94,80 @@ def load(
              zcat log.gz | alsobought load events - --format csv --epoch ms --source log
              alsobought load items products.csv --keep-rest --dry-run
     """
-    from alsobought.loading.loader import Task
+    from alsobought.loading.loader import LoadTask
 
-    columns = Columns(mapped, constants, frozenset(drop), keep_rest, epoch or "")
-    _refuse_what_does_not_fit(files, source, rejected)
+    columns = ColumnMapping(mapped, constants, frozenset(drop), keep_rest, epoch or "")
+    _check_options(files, source, rejected)
     tasks = [
-        Task(kind, file, Layout(format or "", delimiter), columns, source, rejected or _beside(file)) for file in files
+        LoadTask(kind, file, Layout(format or "", delimiter), columns, source, rejected or _rejected_path(file))
+        for file in files
     ]
-    _load_all(settings, tasks, dry_run=dry_run, force=force, keep=not dry_run or rejected is not None)
+    _load_all(settings, tasks, dry_run=dry_run, force=force, keep_rejects=not dry_run or rejected is not None)
 
 
-def _refuse_what_does_not_fit(files: tuple[Path, ...], source: str, rejected: Path | None) -> None:
+def _check_options(files: tuple[Path, ...], source: str, rejected: Path | None) -> None:
     if source and files != (STDIN,):
-        raise Unusable("--source names standard input", "A file is known by its contents: leave --source out")
+        raise Unusable("--source names standard input", "A file is identified by its contents: leave --source out")
     if rejected and len(files) > 1:
         raise Unusable("--rejected is for one file", "Load one at a time, or leave it out: each file then has its own")
-    names = Counter(_beside(file) for file in files)
-    if twice := [name for name, times in names.items() if times > 1]:
-        raise Unusable(f"two files would keep refused rows in {twice[0]}", "Load them one at a time")
+    names = Counter(_rejected_path(file) for file in files)
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise Unusable(f"two files would write rejected rows to {repeated[0]}", "Load them one at a time")
 
 
-def _beside(file: Path) -> Path:
+def _rejected_path(file: Path) -> Path:
     return Path(f"{'stdin' if file == STDIN else file.name}.rejected.ndjson")
 
 
-def _load_all(settings: Settings, tasks: list[Task], *, dry_run: bool, force: bool, keep: bool) -> None:
-    from alsobought.loading.loader import judge, load_file, try_file
+def _load_all(settings: Settings, tasks: list[LoadTask], *, dry_run: bool, force: bool, keep_rejects: bool) -> None:
+    from alsobought.loading import loader
+    from alsobought.loading.preflight import check_sample
     from alsobought.service.ipc_client import reach_service
 
     types = frozenset(STANDARD_TYPES).union(extra_event_types(settings))
     rules = Rules(utc_now(), types, settings.max_event_bytes)
-    refused = 0
+    rejected = 0
     with ExitStack() as stack:
-        piped = None
-        for task in tasks:  # all of them before the first is loaded
+        stdin_rows = None
+        for task in tasks:  # check all files before any is loaded
             with ExitStack() as closing:
-                rows = (stack if task.path == STDIN else closing).enter_context(opened(task.path, task.layout))
-                judge(rows, task, rules, force=force or dry_run)
-                piped = rows if task.path == STDIN else piped
-        shop = None
+                rows = (stack if task.path == STDIN else closing).enter_context(open_rows(task.path, task.layout))
+                check_sample(rows, task.kind, task.columns, rules, force=force or dry_run)
+                stdin_rows = rows if task.path == STDIN else stdin_rows
+        service = None
         if not dry_run:
-            shop = reach_service(settings)
-            stack.callback(shop.close)
+            service = reach_service(settings)
+            stack.callback(service.close)
         for task in tasks:
-            rows_at_hand = piped if task.path == STDIN else None
-            rejects = Rejects(task.rejected if keep else None)
-            if shop:
-                report = load_file(task, shop.writer, rules, rejects, _bar, rows_at_hand)
+            open_already = stdin_rows if task.path == STDIN else None
+            rejects = Rejects(task.rejected if keep_rejects else None)
+            if service:
+                report = loader.load_file(task, service.writer, rules, rejects, _progress_bar, open_already)
             else:
-                report = try_file(task, rules, rejects, _bar, rows_at_hand)
-            _tell(task, report, rejects, dry_run=dry_run)
-            refused += report.refused
-    if refused:
+                report = loader.dry_run(task, rules, rejects, _progress_bar, open_already)
+            _print_report(task, report, rejects, dry_run=dry_run)
+            rejected += report.rejected
+    if rejected:
         sys.exit(1)
 
 
-def _bar(rows: Rows) -> AbstractContextManager[Callable[[int], object]]:
+def _progress_bar(rows: Rows) -> AbstractContextManager[Callable[[int], object]]:
     return progress_bar(err, Path(rows.name).name, rows.total, rows.unit)
 
 
-def _tell(task: Task, report: Report, rejects: Rejects, *, dry_run: bool) -> None:
-    name = name_of(task.path)
+def _print_report(task: LoadTask, report: Report, rejects: Rejects, *, dry_run: bool) -> None:
+    name = display_name(task.path)
     for row, problem in rejects.first:
         err.print(f"{name}:{row}: {escaped(problem)}", soft_wrap=True)
     if rejects.count > len(rejects.first):
         err.print(f"… and {rejects.count - len(rejects.first):,} more rows")
-    for kind, times in rejects.kinds.most_common(20) if rejects.count > 1 else ():
-        err.print(f"{times:8,} times: {escaped(kind)}", soft_wrap=True)
+    for kind, count in rejects.kinds.most_common(MAX_KINDS) if rejects.count > 1 else ():
+        err.print(f"{count:8,} times: {escaped(kind)}", soft_wrap=True)
     if rejects.path and rejects.count:
-        err.print(f"Refused rows are kept in {rejects.path}", soft_wrap=True)
-    if report.again and report.refused:
-        err.print(f"{name} was loaded before; --dry-run shows again what was refused", soft_wrap=True)
-    told = f"{report.stored:,} {task.kind} stored, {report.repeats:,} known already, {report.refused:,} refused"
+        err.print(f"Rejected rows are in {rejects.path}", soft_wrap=True)
+    if report.already_loaded and report.rejected:
+        err.print(f"{name} was loaded before; --dry-run lists its rejected rows", soft_wrap=True)
+    text = f"{report.stored:,} {task.kind} stored, {report.duplicates:,} duplicates, {report.rejected:,} rejected"
     if dry_run:
-        told = f"{report.stored:,} {task.kind} would be stored, {report.refused:,} would be refused"
-    out.print(f"{name}: {told}", soft_wrap=True)
+        text = f"{report.stored:,} {task.kind} would be stored, {report.rejected:,} would be rejected"
+    out.print(f"{name}: {text}", soft_wrap=True)

@@ -8,21 +8,22 @@ from typing import Any
 import click
 
 from alsobought.cli.check import check
+from alsobought.cli.dead_letters import dead_letters
 from alsobought.cli.demo import demo
 from alsobought.cli.doctor import doctor
 from alsobought.cli.evaluate import evaluate
+from alsobought.cli.export import export
 from alsobought.cli.features import features
+from alsobought.cli.forget import forget
 from alsobought.cli.ingest import ingest
 from alsobought.cli.init import init
 from alsobought.cli.learn import learn
-from alsobought.cli.letters import dead_letters
 from alsobought.cli.load import load
 from alsobought.cli.migrate import migrate
 from alsobought.cli.pipes import pipe
 from alsobought.cli.rebuild import rebuild
 from alsobought.cli.serve import serve
 from alsobought.cli.upgrade import upgrade
-from alsobought.cli.users import export, forget
 from alsobought.console import err, escaped
 from alsobought.errors import AlsoboughtError
 from alsobought.settings import deprecations, from_environment

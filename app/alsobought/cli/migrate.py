@@ -1,4 +1,4 @@
-"""`alsobought migrate …`: bring the database up to date, show what would be done, and write what is new."""
+"""`alsobought migrate …`: apply migrations, show the plan and the status, draft new ones."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def migrate() -> None:
 
 
 @migrate.command("up")
-@click.option("--dry-run", is_flag=True, help="Show what would be done, as `plan` does, and do nothing.")
-@click.option("--break-lock", is_flag=True, help="Go on although another run holds the lock: it must be gone for good.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done and change nothing. Same as `plan`.")
+@click.option("--break-lock", is_flag=True, help="Take the lock of another run. Make sure that its process is dead.")
 @click.pass_obj
 def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
-    """Apply the migrations that are pending. A run that was killed goes on where it was.
+    """Apply the pending migrations. After a killed run, continue where it stopped.
 
     \b
     Example: alsobought migrate up --dry-run
     """
-    from alsobought.migrations import runner as migrations
+    from alsobought.migrations import runner
     from alsobought.service.ipc_client import reach_warehouse
 
     if dry_run:
@@ -48,12 +48,13 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
         return
     warehouse = reach_warehouse(settings)
     try:
-        done = 0
+        applied = 0
         folder = settings.home_folder / "migrations"
-        for one in migrations.up(warehouse, folder, settings.cluster, break_lock=break_lock):
-            out.print(f"[green]applied[/] {one.migration.name}{f' ({one.note})' if one.note else ''}", soft_wrap=True)
-            done += 1
-        out.print(f"{done} applied" if done else "Nothing to do: every migration is applied.")
+        for planned in runner.up(warehouse, folder, settings.cluster, break_lock=break_lock):
+            note = f" ({planned.note})" if planned.note else ""
+            out.print(f"[green]applied[/] {planned.migration.name}{note}", soft_wrap=True)
+            applied += 1
+        out.print(f"{applied} applied" if applied else "Nothing to do: every migration is applied.")
     finally:
         warehouse.close()
 
@@ -61,7 +62,7 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
 @migrate.command("plan")
 @click.pass_obj
 def migrate_plan(settings: Settings) -> None:
-    """Show what `up` would do, as SQL with comments: each pending file with its reason. Changes nothing.
+    """Show what `up` would run, as SQL: each pending file with its reason. Changes nothing.
 
     \b
     Example: alsobought migrate plan
@@ -73,23 +74,25 @@ def migrate_plan(settings: Settings) -> None:
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 @click.pass_obj
 def migrate_status(settings: Settings, as_json: bool) -> None:
-    """Show which migrations are applied, and when. Exit status 1 if any was edited since or failed.
+    """Show which migrations are applied, and when.
 
-    `started` is one at which a run was killed: `alsobought migrate up` goes on there.
+    Exit status 1 if one failed, or was edited after it was applied.
+
+    `started`: a run was killed at this migration; `alsobought migrate up` continues there.
 
     \b
     Example: alsobought migrate status --json
     """
-    from alsobought.migrations import runner as migrations
+    from alsobought.migrations import runner
     from alsobought.service.ipc_client import reach_warehouse
 
     warehouse = reach_warehouse(settings, create=False, must_exist=False)
     try:
-        steps = migrations.status(warehouse, settings.home_folder / "migrations")
+        steps = runner.status(warehouse, settings.home_folder / "migrations")
     finally:
         warehouse.close()
     if as_json:
-        print_json([_facts(step) for step in steps])
+        print_json([_fields(step) for step in steps])
     else:
         width = max(len(step.migration.name) for step in steps)
         for step in steps:
@@ -103,7 +106,7 @@ def migrate_status(settings: Settings, as_json: bool) -> None:
 @click.option("--view", is_flag=True, help="A count table, the view that feeds it, and its check.")
 @click.pass_obj
 def migrate_new(settings: Settings, name: str, view: bool) -> None:
-    """Make the next file of migrations/, to be filled in.
+    """Write a draft of the next file of migrations/.
 
     \b
     Example: alsobought migrate new item_days --view
@@ -115,10 +118,10 @@ def migrate_new(settings: Settings, name: str, view: bool) -> None:
 
 
 @migrate.command("schema")
-@click.option("--check", is_flag=True, help="Write nothing; exit status 1 if a file is not up to date.")
+@click.option("--check", is_flag=True, help="Write nothing; exit status 1 if a file is out of date.")
 @click.pass_obj
 def migrate_schema(settings: Settings, check: bool) -> None:
-    """Write sql/schema/, what the migrations add up to, from a replay in memory.
+    """Write sql/schema/, the schema that the migrations add up to, from a replay in memory.
 
     \b
     Example: alsobought migrate schema --check
@@ -127,36 +130,36 @@ def migrate_schema(settings: Settings, check: bool) -> None:
     from alsobought.migrations.schema import differing, write
 
     folder = (settings.home_folder if check else own_project(settings)) / "sql" / "schema"
-    wanted = replayed_schema(settings)
-    changed = differing(folder, wanted) if check else write(folder, wanted)
+    expected = replayed_schema(settings)
+    changed = differing(folder, expected) if check else write(folder, expected)
     for name in changed:
-        out.print(f"sql/schema/{name}" + (" is not what the migrations make" if check else ""))
+        out.print(f"sql/schema/{name}" + (" differs from the migrations" if check else ""))
     if check and changed:
         raise Unusable(f"{len(changed)} files of sql/schema/ are out of date", "Run `alsobought migrate schema`")
     if not changed:
-        out.print("sql/schema/ is what the migrations make.")
+        out.print("sql/schema/ is up to date.")
 
 
 def _show_plan(settings: Settings) -> None:
-    from alsobought.migrations import runner as migrations
+    from alsobought.migrations import runner
 
-    with _perhaps_open(settings) as warehouse:
+    with _existing_warehouse(settings) as warehouse:
         folder = settings.home_folder / "migrations"
-        planned = list(migrations.plan(warehouse, folder, settings.database, settings.cluster))
-    for one in planned:
-        click.echo(f"-- {one.migration.file}\n" + (f"-- Note: {one.note}.\n" if one.note else ""), nl=False)
-        for statement in one.statements:
+        pending = list(runner.plan(warehouse, folder, settings.database, settings.cluster))
+    for planned in pending:
+        click.echo(f"-- {planned.migration.file}\n" + (f"-- Note: {planned.note}.\n" if planned.note else ""), nl=False)
+        for statement in planned.statements:
             click.echo(f"{statement}\n;")
         click.echo()
-    if planned:
-        click.echo(f"-- {len(planned)} to apply")
+    if pending:
+        click.echo(f"-- {len(pending)} to apply")
     else:
         click.echo("-- Nothing to do: every migration is applied.")
 
 
 @contextmanager
-def _perhaps_open(settings: Settings) -> Iterator[Warehouse | None]:
-    """The warehouse, if there is one: looking must not make it."""
+def _existing_warehouse(settings: Settings) -> Iterator[Warehouse | None]:
+    """The warehouse, or None if it does not exist: a plan must not create it."""
     from alsobought.service.ipc_client import reach_warehouse
     from alsobought.storage.folder_lock import folder_of
 
@@ -171,7 +174,7 @@ def _perhaps_open(settings: Settings) -> Iterator[Warehouse | None]:
         warehouse.close()
 
 
-def _facts(step: Step) -> dict[str, object]:
+def _fields(step: Step) -> dict[str, object]:
     entry = step.entry
     applied = entry if entry and entry.state == "applied" else None
     return {
@@ -189,5 +192,6 @@ def _line(step: Step, width: int) -> str:
     state = f"[{colour}]{step.state:8}[/]"
     if entry is None:
         return f"{state} {step.migration.name}"
-    took = "" if entry.seconds is None else f" in {entry.seconds:.3f} s"
-    return f"{state} {step.migration.name:{width}}  {entry.applied_at}{took}{escaped(f': {entry.error}') if entry.error else ''}"
+    seconds = "" if entry.seconds is None else f" in {entry.seconds:.3f} s"
+    error = escaped(f": {entry.error}") if entry.error else ""
+    return f"{state} {step.migration.name:{width}}  {entry.applied_at}{seconds}{error}"

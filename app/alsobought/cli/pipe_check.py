@@ -28,13 +28,15 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
 
     with checked_library(settings) as (library, _):
         entries = {name: library.entry(name) for name in names or library.names()}
-        csv_faults = {path.name: library.csv_faults(path.name) for path in library.csv_files() if not names}
+        other_files = {
+            path.name: library.csv_faults(path.name) for path in library.csv_files()
+        } | library.group_faults()
     reports: list[dict[str, Any]] = []
     for name, entry in entries.items():
         reports.append({"pipe": name, "ok": entry.fault is None, "findings": entry.findings})
         if not as_json:
             _print_findings(settings.home_folder / "pipes" / f"{name}.sql", reports[-1])
-    for file, faults in csv_faults.items():
+    for file, faults in other_files.items() if not names else ():
         findings = [fault.finding("error") for fault in faults]
         reports.append({"file": f"sql/{file}", "ok": not faults, "findings": findings})
         if not as_json and faults:
@@ -48,12 +50,12 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
 def _print_findings(path: Path, report: dict[str, Any]) -> None:
     if report["ok"]:
         out.print(f"[green]ok[/] {report['pipe']}", soft_wrap=True)
-    folder = "pipes" if "pipe" in report else "sql"
+    file = f"pipes/{path.name}" if "pipe" in report else report["file"]
     lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
     for finding in report["findings"]:
         colour, prefix = ("red", "") if finding["severity"] == "error" else ("yellow", "warning: ")
         line = finding["line"]
-        location = f"{folder}/{path.name}" + (f":{line}" if line else "")
+        location = file + (f":{line}" if line else "")
         text = f"{finding['message']}. {finding['hint']}" if finding["hint"] else finding["message"]
         out.print(f"[{colour}]{location}[/]: {prefix}{escaped(text)}", soft_wrap=True)
         if 0 < line <= len(lines):

@@ -45,15 +45,17 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
     """`fault` is why a header cannot be read, else empty."""
     from alsobought.pipes.header import read_header
     from alsobought.pipes.library import is_name
+    from alsobought.pipes.parameter_groups import group_files, read_groups
     from alsobought.pipes.template import files, read_text
 
     rows = []
+    groups = read_groups(group_files(folder.parent / "sql" / "macros"))
     for path in files(folder):
         if not is_name(path.stem):
             continue
         row: dict[str, Any] = {"pipe": path.stem, "sentence": "", "parameters": [], "fault": ""}
         try:
-            header = read_header(read_text(path))
+            header = read_header(read_text(path), groups)
         except (PipeFault, UnicodeDecodeError, OSError) as error:
             row["fault"] = str(error)
         else:

@@ -61,7 +61,7 @@ def _print_table(result: Answer) -> None:
     out.print(f"[dim]{count}; {cost_line(result.statistics)}[/]")
     if result.fallback:
         out.print(f"[yellow]{result.pipe.name} had no rows for any key; {result.fallback} filled in.[/]")
-    elif len(result.asked) > 1:
+    elif len(result.pipes) > 1:
         out.print(f"[yellow]{result.pipe.name} had too few rows; column `source` names the pipe of each row.[/]")
 
 

@@ -54,6 +54,7 @@ def describe(settings: Settings, library: Library, warehouse: Warehouse, pipe: P
         "version": pipe.version,
         "prose": header.prose,
         "parameters": [_parameter(parameter) for parameter in pipe.parameters],
+        "deprecated": {parameter.name: parameter.sentence for parameter in header.deprecated},
         "columns": [
             {"name": name, "type": column_type, "fed_by": traced.columns.get(name, [])}
             for name, column_type in pipe.columns
@@ -104,6 +105,8 @@ def _print_description(description: dict[str, Any]) -> None:
             "parameters",
             [[p["name"], p["type"], _default_and_limits(p), p["description"]] for p in description["parameters"]],
         )
+    if description["deprecated"]:
+        _section("deprecated", [[name, sentence] for name, sentence in description["deprecated"].items()])
     _section("columns", [[c["name"], c["type"], ", ".join(c["fed_by"])] for c in description["columns"]])
     _section("tables", [[table, ", ".join(columns)] for table, columns in description["tables"].items()])
     if not description["followed"]:

@@ -1,4 +1,4 @@
-"""`alsobought rebuild`: count tables made again from the events, while the old ones answer."""
+"""`alsobought rebuild`: recompute count tables from the events, while the old ones stay in service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from alsobought.console import err, out, progress_bar
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
-    from alsobought.counts.rebuild import Rebuilt, Wanted
+    from alsobought.counts.rebuild import Rebuilt
+    from alsobought.counts.rebuild_tasks import RebuildPlan
 
 
 @click.command()
@@ -20,46 +21,48 @@ if TYPE_CHECKING:
 @click.option(
     "--since",
     type=click.DateTime(["%Y-%m-%d"]),
-    help="Make only what was counted from this day on again; of months it must be the first day.",
+    help="Recompute only counts from this day on; for tables by month, the first day of a month.",
 )
 @click.pass_obj
 def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None) -> None:
-    """Make count tables again from the events: for a new view over old events, a changed view, or counts that are wrong.
+    """Recompute count tables from the events.
 
-    The old table answers, and events are taken, until the new one is whole; then they are exchanged. A run that was killed goes
-    on where it was. A view that reads other tables, its histories, trusts them: if one is wrong, name it too; it is made first.
+    For a new view over old events, a changed view, or wrong counts. The old table stays in service,
+    and events are stored, until the new one is complete; then the two are exchanged. After a killed
+    run, continue where it stopped. A view that reads other tables, its histories, relies on them:
+    if one is wrong, name it too; it is rebuilt first.
 
     \b
     Example: alsobought rebuild co_baskets item_totals --since 2026-01-01
     """
-    from alsobought.counts.rebuild import Wanted
     from alsobought.counts.rebuild import rebuild as rebuild_table
+    from alsobought.counts.rebuild_tasks import RebuildPlan
     from alsobought.service.ipc_client import reach_service
 
-    shop = reach_service(settings, create=False)
+    service = reach_service(settings, create=False)
     try:
-        asked = f"{since:%Y-%m-%d}" if since else ""
-        for wanted in msgspec.convert(shop.do("plan a rebuild", tables, asked), list[Wanted]):
-            if note := _note(wanted):
+        since_option = f"{since:%Y-%m-%d}" if since else ""
+        for plan in msgspec.convert(service.do("plan a rebuild", tables, since_option), list[RebuildPlan]):
+            if note := _note(plan):
                 err.print(note, soft_wrap=True)
-            done = rebuild_table(shop, wanted, lambda title, total: progress_bar(err, title, total, "events"))
-            out.print(_told(wanted, done), soft_wrap=True)
+            done = rebuild_table(service, plan, lambda title, total: progress_bar(err, title, total, "events"))
+            out.print(_summary(plan, done), soft_wrap=True)
     finally:
-        shop.close()
+        service.close()
 
 
-def _note(wanted: Wanted) -> str:
-    """What is not made again, since events expire."""
-    if not wanted.horizon:
+def _note(plan: RebuildPlan) -> str:
+    """The part of the table that is not recomputed, because events have expired."""
+    if not plan.horizon:
         return ""
-    if wanted.since:
-        since = f": {wanted.table} is made again from {wanted.since} on, the first day of which all are there"
+    if plan.since:
+        part = f"{plan.table} is rebuilt from {plan.since} on, the first day whose events are complete"
     else:
-        since = f": rows of {wanted.table} that begin before those that are there stay as they are"
-    return f"Old events have expired{since}."
+        part = f"rows of {plan.table} that began earlier stay as they are"
+    return f"Old events have expired: {part}."
 
 
-def _told(wanted: Wanted, done: Rebuilt) -> str:
-    since = f" since {wanted.since}" if wanted.since else ""
-    went_on = f", {done.went_on:,} of them before it was interrupted" if done.went_on else ""
-    return f"{wanted.table}: rebuilt{since} from {done.events:,} events in {done.seconds:.1f} s{went_on}"
+def _summary(plan: RebuildPlan, done: Rebuilt) -> str:
+    since = f" since {plan.since}" if plan.since else ""
+    resumed = f", {done.resumed:,} of them before it was interrupted" if done.resumed else ""
+    return f"{plan.table}: rebuilt{since} from {done.events:,} events in {done.seconds:.1f} s{resumed}"

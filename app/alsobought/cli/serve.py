@@ -1,4 +1,4 @@
-"""`alsobought serve`: pipes and events over HTTP."""
+"""`alsobought serve`: answer requests to pipes and accept events over HTTP."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from alsobought.settings import Settings
 
 @click.command()
 @click.option("--demo", is_flag=True, hidden=True)
-@click.option(
-    "--edit", is_flag=True, help="Let the page change the files in pipes/. Only browsers on this machine may."
-)
+@click.option("--edit", is_flag=True, help="Let the page edit the files in pipes/. Only for browsers on this machine.")
 @click.pass_obj
 def serve(settings: Settings, demo: bool, edit: bool) -> None:
-    """Serve the pipes and take events over HTTP.
+    """Serve the pipes and accept events over HTTP.
 
     \b
     Example: ALSOBOUGHT_PORT=9000 alsobought serve --edit
@@ -28,6 +26,6 @@ def serve(settings: Settings, demo: bool, edit: bool) -> None:
         own_project(settings)
 
     def ready(url: str) -> None:
-        out.print(f"alsobought serves on {url}")
+        out.print(f"Listening on {url}")
 
     server.serve(settings, announce(settings, out) if demo else ready, edit=edit)

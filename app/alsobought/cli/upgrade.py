@@ -65,8 +65,14 @@ def _print_own(plan: Plan, step: Step) -> None:
 
     lines = difference(plan, step)
     more, less = (sum(line.startswith(sign) for line in lines) for sign in "+-")
-    why = "the package has a newer one" if step.newer else "the package has none newer"
-    out.print(f"[yellow]yours[/] {escaped(step.path)} stays ({more} lines more, {less} less); {why}", soft_wrap=True)
+    why = "which is newer now" if step.newer else "which is as it was"
+    out.print(
+        f"[yellow]yours[/] {escaped(step.path)} stays (+{more} -{less} lines against the package's, {why})",
+        soft_wrap=True,
+    )
+    if step.name.startswith("sql/schema/"):
+        out.print("    `alsobought migrate up`, then `alsobought migrate schema` writes it", soft_wrap=True)
+        return
     if not step.newer and not step.name.startswith("pipes/"):
         return
     for line in lines[:DIFF_LINES]:
@@ -83,11 +89,11 @@ def _print_end(plan: Plan, dry_run: bool) -> None:
     had, has = plan.manifest.version or "an unknown version", version("alsobought")
     files = f"{len(plan.writes)} file{'s' * (len(plan.writes) > 1)}"
     if not plan.writes:
-        out.print(f"Nothing to do: the project has all of {has}.")
+        out.print(f"Nothing to do: the project has all of {has}.", soft_wrap=True)
     elif dry_run:
-        out.print(f"{files} to take, from {had} to {has}. Nothing was changed.")
+        out.print(f"{files} to take, from {had} to {has}. Nothing was changed.", soft_wrap=True)
     else:
-        out.print(f"{files} taken, from {had} to {has}. Next:")
+        out.print(f"{files} taken, from {had} to {has}. Next:", soft_wrap=True)
         out.print("  git diff                  what changed")
         out.print("  alsobought pipe test      your pipes and cases with it")
         if any(step.name.startswith("migrations/") for step in plan.writes):

@@ -1,6 +1,7 @@
-"""`alsobought check` and the sample of a running service: freeze the tables, then compare each with a recompute from `events`.
+"""Consistency check: compare a snapshot of every count table with a recompute from `events`.
 
-The tables are compared as they were between two batches, in clones, while the shop goes on: a wrong row is no false alarm.
+The service runs meanwhile. The snapshot is taken between two batches, so that a batch that is only
+half counted is never reported as an error.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from alsobought.storage.warehouse import Warehouse
 
 
 class Checked(msgspec.Struct):
-    """The tables in the order in which they are made: histories before those that read them."""
+    """The result. Histories come before the tables that read them."""
 
     checked_at: datetime
     seconds: float
@@ -35,7 +36,7 @@ class Checked(msgspec.Struct):
         return [table.table for table in self.tables if table.wrong]
 
 
-Told = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 
 
 def check(
@@ -47,50 +48,55 @@ def check(
     only: Sequence[str] = (),
     name: str = "check",
     threads: int = 0,
-    told: Told = lambda _done, _of: None,
+    progress: Progress = lambda _done, _total: None,
 ) -> Checked:
-    """Compares the tables in a frozen copy. `do` has the writer freeze; the warehouse is not the writer's if that is storing.
+    """Compares the tables in a snapshot, which the writer takes through `do`.
 
-    `told` hears how many steps are done, of how many, and may raise to stop.
-    Raises Unusable for a table that is none, Busy if another check is under way.
+    Use a connection other than the writer's.
+
+    `progress` is called with the number of steps done and their total, and may raise to stop.
+    Raises Unusable for an unknown table, Busy if another check is in progress.
     """
-    began, started = datetime.now(UTC), time.monotonic()
+    started_at, start = datetime.now(UTC), time.monotonic()
     tables = count_tables(warehouse)
     tables = select_tables(tables, only) if only else tables
-    with _frozen(warehouse, do, name) as frozen:
-        checks = Checks(warehouse, frozen["database"], folder, frozen["horizon"])
+    with _snapshot(warehouse, do, name) as snapshot:
+        checks = Checks(warehouse, snapshot["database"], folder, snapshot["horizon"])
         plan = [(table, checks.steps(table, slots)) for table in tables]
-        done = _counter(sum(len(steps) for _, steps in plan), told)
-        found = [checks.compare(table, steps, done, threads) for table, steps in plan]
-    return Checked(began, round(time.monotonic() - started, 3), (slots.end - slots.first) / SLOTS, found)
+        done = _counter(sum(len(steps) for _, steps in plan), progress)
+        comparisons = [checks.compare(table, steps, done, threads) for table, steps in plan]
+    seconds = round(time.monotonic() - start, 3)
+    return Checked(started_at, seconds, (slots.end - slots.first) / SLOTS, comparisons)
 
 
 @contextmanager
-def _frozen(warehouse: Warehouse, do: Callable[..., Any], name: str) -> Iterator[dict[str, Any]]:
-    frozen = do("freeze", name)
+def _snapshot(warehouse: Warehouse, do: Callable[..., Any], name: str) -> Iterator[dict[str, Any]]:
+    snapshot = do("snapshot", name)
     try:
-        yield frozen
+        yield snapshot
     finally:
-        warehouse.command(f"drop database if exists {frozen['database']} sync")
+        warehouse.command(f"drop database if exists {snapshot['database']} sync")
 
 
-def _counter(total: int, told: Told) -> Callable[[], None]:
+def _counter(total: int, progress: Progress) -> Callable[[], None]:
     steps = iter(range(1, total + 1))
-    told(0, total)
-    return lambda: told(next(steps), total)
+    progress(0, total)
+    return lambda: progress(next(steps), total)
 
 
 def sample_of(text: str) -> Slots:
-    """A share such as 1% as slots somewhere, elsewhere each time.
+    """A share such as 1% as slots at a random position.
 
     >>> slots = sample_of("0.5 %")
     >>> slots.first, slots.end
     (0, 50)
 
-    Raises Unusable if that is no share.
+    Raises Unusable for anything else.
     """
-    found = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", text.strip())
-    wide = round(float(found[1]) * SLOTS / 100) if found else 0
-    if not 0 < wide <= SLOTS:
-        raise Unusable(f"{text!r} is no sample", "Give a share of the rows, such as 1% or 0.5%; at least 0.01%")
-    return Slots(0, wide, random.randrange(SLOTS))
+    match = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)\s*%", text.strip())
+    width = round(float(match[1]) * SLOTS / 100) if match else 0
+    if not 0 < width <= SLOTS:
+        raise Unusable(
+            f"{text!r} is not a valid --sample", "Give a share of the rows, such as 1% or 0.5%; at least 0.01%"
+        )
+    return Slots(0, width, random.randrange(SLOTS))

@@ -1,9 +1,11 @@
-"""A count table beside a recompute from `events`: sql/checks/ says what the events give, here both sides are merged and compared.
+"""Recompute a count table from `events` with its SELECT of sql/checks/, and compare the rows.
 
-A check's SELECT gives rows that merge like those of its table: one for each event is enough. It says no more than that, so it
-stays another way of counting than the view. Only some keys are looked at in one statement: see Slots.
+The SELECT of a check returns rows that merge like those of its table; one row an event is enough.
+So a check stays simple, and counts in another way than the view. One statement compares only some
+of the keys: see Slots.
 
-Where raw events have expired, only those rows are compared that the others tell for sure (`counts.retention_horizon`).
+Where raw events have expired, only rows that the remaining events determine are compared
+(`counts.retention_horizon`).
 """
 
 from __future__ import annotations
@@ -18,21 +20,21 @@ from typing import Any
 import jinja2
 import msgspec
 
-from alsobought.counts.retention_horizon import sure
+from alsobought.counts.retention_horizon import comparable
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.results import plain_type
 from alsobought.storage.warehouse import Warehouse
 
 SLOTS = 10_000
-ROWS = 4_000_000  # of a table or of events, compared in one statement: about 1 GB
-SPILL = 2_000_000_000  # bytes above which a statement goes on on disk
-WORST = 5
-SAFE_INTEGER = 2**53
+ROWS_PER_STEP = 4_000_000  # of a table or of events, compared in one statement: about 1 GB
+SPILL_BYTES = 2_000_000_000  # above this a statement continues on disk
+WORST_SHOWN = 5
+MAX_SAFE_INTEGER = 2**53
 
 
 @dataclass(frozen=True)
 class Slots:
-    """The keys whose hash, moved by `shift`, falls into slots `first` up to and without `end`, of 10,000.
+    """The keys whose hash plus `shift` is in a slot from `first` to before `end`, of 10,000.
 
     >>> Slots().parts(3)[1]
     Slots(first=3333, end=6666, shift=0)
@@ -49,16 +51,16 @@ class Slots:
         return self.end - self.first == SLOTS
 
     @property
-    def few(self) -> bool:
-        """Whether it pays to look first which groups hold any of these keys."""
+    def is_small(self) -> bool:
+        """True if it pays to find the groups with any of these keys first."""
         return self.end - self.first <= SLOTS // 20
 
     def parts(self, number: int) -> list[Slots]:
-        """The same, cut into so many pieces, as far as there are slots."""
-        wide = self.end - self.first
-        number = min(number, wide)
-        cuts = [self.first + wide * nth // number for nth in range(number + 1)]
-        return [Slots(first, end, self.shift) for first, end in itertools.pairwise(cuts)]
+        """The same keys in `number` parts, or in one part a slot if there are fewer slots."""
+        width = self.end - self.first
+        number = min(number, width)
+        bounds = [self.first + width * nth // number for nth in range(number + 1)]
+        return [Slots(first, end, self.shift) for first, end in itertools.pairwise(bounds)]
 
     def condition(self, key: str) -> str:
         if self.all:
@@ -68,7 +70,7 @@ class Slots:
 
 
 class Difference(msgspec.Struct, frozen=True):
-    """A row that is wrong: what the table says of this key and what the events say; None where they have no such row."""
+    """A wrong row: its values in the table and in the recompute, None where it is missing."""
 
     key: dict[str, Any]
     table: dict[str, Any] | None
@@ -76,9 +78,10 @@ class Difference(msgspec.Struct, frozen=True):
 
 
 class Comparison(msgspec.Struct):
-    """How many rows of a table were compared, how many are wrong, and the worst of them.
+    """The number of rows compared, the number of wrong ones, and the worst of them.
 
-    Where events have expired, `since` is the time from which on rows could be compared; `note` says what else could not be.
+    Where events have expired, `since` is the time from which rows could be compared; `note` says
+    what else was left out.
     """
 
     table: str
@@ -91,9 +94,9 @@ class Comparison(msgspec.Struct):
 
 
 class Checks:
-    """The checks of a folder over the tables of one database: the shop's own, or clones of them.
+    """The checks of a folder on the tables of one database: the warehouse's own, or a snapshot.
 
-    `horizon` is the seq from which on all events are there, 0 if none ever expired.
+    `horizon` is the seq from which all events exist, 0 if none ever expired.
     """
 
     def __init__(self, warehouse: Warehouse, database: str, folder: Path, horizon: int = 0) -> None:
@@ -106,62 +109,71 @@ class Checks:
         )
 
     def comparison(self, table: CountTable) -> Comparison:
-        """Nothing compared yet: since when it can be, or why not at all."""
+        """A comparison without rows yet: from when rows can be compared, or why none can."""
         if table.name not in self.names:
             return Comparison(table.name, compared=False, note=f"there is no sql/checks/{table.name}.sql")
-        limits = sure(table, self._database, self._horizon)
+        limits = comparable(table, self._database, self._horizon)
         return Comparison(table.name, compared=limits.compared, since=limits.since, note=limits.note)
 
     def steps(self, table: CountTable, slots: Slots) -> list[Slots]:
-        """The pieces in which a table is compared, so that memory is bounded; none if it cannot be."""
+        """The parts in which a table is compared, to bound memory; none if it cannot be."""
         if not self.comparison(table).compared:
             return []
         counts = (f"(select count() from {self._database}.{name})" for name in (table.name, "events"))
         rows = int(self._warehouse.trusted_rows(f"select greatest({', '.join(counts)})").data[0][0])
-        return slots.parts(1 + rows * (slots.end - slots.first) // SLOTS // ROWS)
+        return slots.parts(1 + rows * (slots.end - slots.first) // SLOTS // ROWS_PER_STEP)
 
     def compare(
         self, table: CountTable, steps: Sequence[Slots], done: Callable[[], None] = lambda: None, threads: int = 0
     ) -> Comparison:
-        """One step after the other; `done` is told of each, and may raise to stop."""
-        found, worst = self.comparison(table), list[list[Any]]()
+        """Compares one step after another. Calls `done`, which may raise to stop, after each."""
+        comparison, worst = self.comparison(table), list[list[Any]]()
         for slots in steps:
-            sql = f"{self._sql(table, slots)} settings max_bytes_before_external_group_by = {SPILL}"
-            sql += f", max_bytes_before_external_sort = {SPILL}" + (f", max_threads = {threads:d}" if threads else "")
-            rows, wrong, some = self._warehouse.trusted_rows(sql).data[0]
-            found.rows, found.wrong, worst = found.rows + int(rows), found.wrong + int(wrong), worst + some
+            sql = f"{self._sql(table, slots)} settings max_bytes_before_external_group_by = {SPILL_BYTES}"
+            sql += f", max_bytes_before_external_sort = {SPILL_BYTES}" + (
+                f", max_threads = {threads:d}" if threads else ""
+            )
+            rows, wrong, worst_of_step = self._warehouse.trusted_rows(sql).data[0]
+            comparison.rows += int(rows)
+            comparison.wrong += int(wrong)
+            worst += worst_of_step
             done()
-        found.worst = [_difference(table, row) for row in sorted(worst, key=lambda row: row[0])[:WORST]]
-        return found
+        comparison.worst = [_difference(table, row) for row in sorted(worst, key=lambda row: row[0])[:WORST_SHOWN]]
+        return comparison
 
     def _sql(self, table: CountTable, slots: Slots) -> str:
-        """Rows compared, rows wrong, and the worst: (size, keys, is it in the table, its values, is it in the events, theirs)."""
-        limits = sure(table, self._database, self._horizon)
+        """Rows compared, rows wrong, and the worst.
+
+        Of those: size, keys, in the table?, its values, in the recompute?, its values.
+        """
+        limits = comparable(table, self._database, self._horizon)
         where = f"{slots.condition(', '.join(table.sample_keys))} and {limits.keys}"
         final = "final" if "any" in table.values.values() else ""
         columns = ", ".join(f"cast({name} as {plain_type(table.types[name])}) as {name}" for name in table.types)
         stored = f"select {columns}, true as in_table from {self._database}.{table.name} {final} where {where}"
-        made = f"select {columns}, false as in_table from (\n{self._recompute(table, slots)}\n) where {where}"
+        recomputed = f"select {columns}, false as in_table from (\n{self._recompute(table, slots)}\n) where {where}"
         sides = {"table": "in_table", "events": "not in_table"}
         merged = [
-            f"{_merge(how)}({name}, {side}) as {_named(said, name)}"
-            for said, side in sides.items()
+            f"{_merge(how)}({name}, {condition}) as {_column(side, name)}"
+            for side, condition in sides.items()
             for name, how in table.values.items()
         ]
-        for said, side in sides.items():  # sums of zero are no row: they disappear when parts merge
-            some = " or ".join(f"{_named(said, name)} != 0" for name in table.values)
-            merged.append(f"{some if table.is_summing else f'countIf({side}) > 0'} as {_named(said, 'there')}")
-        unequal = [f"{_named('table', name)} != {_named('events', name)}" for name in [*table.values, "there"]]
-        sizes = [f"abs(toFloat64({_named('table', n)}) - toFloat64({_named('events', n)}))" for n in table.sum_columns]
+        for side, condition in sides.items():  # a row of zero sums is no row: it disappears when parts merge
+            nonzero = " or ".join(f"{_column(side, name)} != 0" for name in table.values)
+            merged.append(f"{nonzero if table.is_summing else f'countIf({condition}) > 0'} as {_column(side, 'there')}")
+        unequal = [f"{_column('table', name)} != {_column('events', name)}" for name in [*table.values, "there"]]
+        sizes = [
+            f"abs(toFloat64({_column('table', n)}) - toFloat64({_column('events', n)}))" for n in table.sum_columns
+        ]
         size = " + ".join(sizes) or "0"
-        says = [f"({', '.join(_named(said, name) for name in table.values)},)" for said in sides]
+        values = [f"({', '.join(_column(side, name) for name in table.values)},)" for side in sides]
         keys = ", ".join(table.keys)
-        worst = f"(-({size}), ({keys},), _table_there, {says[0]}, _events_there, {says[1]})"
+        worst = f"(-({size}), ({keys},), _table_there, {values[0]}, _events_there, {values[1]})"
         return f"""
-            select count(), countIf(_wrong), groupArraySortedIf({WORST})({worst}, _wrong)
+            select count(), countIf(_wrong), groupArraySortedIf({WORST_SHOWN})({worst}, _wrong)
             from (
                 select {keys}, {", ".join(merged)}, {" or ".join(unequal)} as _wrong
-                from ({stored} union all {made})
+                from ({stored} union all {recomputed})
                 group by {keys}
                 having {limits.merged}
             )
@@ -169,29 +181,32 @@ class Checks:
 
     def _recompute(self, table: CountTable, slots: Slots) -> str:
         template = self._templates.get_template(f"{table.name}.sql")
-        return template.render(database=self._database, since=self._horizon, few=slots.few, picks=slots.condition)
+        return template.render(database=self._database, since=self._horizon, few=slots.is_small, picks=slots.condition)
 
 
-def _named(side: str, column: str) -> str:
+def _column(side: str, column: str) -> str:
     return f"_{side}_{column}"
 
 
 def _merge(how: str) -> str:
-    """The aggregate function of a column's values on one side: of a newest row there must be one version."""
+    """The aggregate function of a column on one side.
+
+    Where the newest row wins ('any'), both sides must have one version.
+    """
     return "groupUniqArrayIf" if how == "any" else f"{how}If"
 
 
 def _difference(table: CountTable, row: Sequence[Any]) -> Difference:
-    _, keys, in_table, stored, in_events, made = row
+    _, keys, in_table, stored, in_events, recomputed = row
     return Difference(
-        dict(zip(table.keys, map(_told, keys), strict=True)),
-        dict(zip(table.values, map(_told, stored), strict=True)) if in_table else None,
-        dict(zip(table.values, map(_told, made), strict=True)) if in_events else None,
+        dict(zip(table.keys, map(_json_value, keys), strict=True)),
+        dict(zip(table.values, map(_json_value, stored), strict=True)) if in_table else None,
+        dict(zip(table.values, map(_json_value, recomputed), strict=True)) if in_events else None,
     )
 
 
-def _told(value: Any) -> Any:
-    """A value as JSON has it: integers that other readers would round are texts."""
+def _json_value(value: Any) -> Any:
+    """A value for JSON: integers beyond 2^53 are strings."""
     if isinstance(value, list):
-        return _told(value[0]) if len(value) == 1 else [_told(one) for one in value]
-    return str(value) if isinstance(value, int) and abs(value) > SAFE_INTEGER else value
+        return _json_value(value[0]) if len(value) == 1 else [_json_value(version) for version in value]
+    return str(value) if isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER else value

@@ -1,6 +1,7 @@
-"""The tables as they are at one moment, for a check that takes longer: clones in a database of their own. For the writer's thread.
+"""Snapshots for checks that outlast a batch: clones of all tables in a database of their own.
 
-Between two batches all tables are equal to a recompute; a moment later the next batch is in some and not in others.
+The writer's thread takes them. Between two batches all tables are equal to a recompute; a moment
+later some have the next batch and others do not.
 """
 
 from __future__ import annotations
@@ -16,16 +17,17 @@ from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.writer import Writer
 
-LOOKS, PAUSE_SECONDS = 5, 0.02
+ATTEMPTS, PAUSE_SECONDS = 5, 0.02
 
 
-def freeze(writer: Writer, name: str) -> dict[str, Any]:
-    """Makes the database `<ours>_<name>`: `events`, as far as none expired, and all count tables.
+def snapshot(writer: Writer, name: str) -> dict[str, Any]:
+    """Creates the database `<ours>_<name>` with clones of `events` and of all count tables.
 
-    Returns its name and the horizon. Raises Busy if a check is reading there, or another process stored meanwhile.
+    Expired events are left out. Returns its name and the retention horizon. Raises Busy if a check
+    reads there, or another process stored events meanwhile.
     """
     warehouse = writer.warehouse
-    _refuse_if_read(warehouse, f"{warehouse.database}_{name}")
+    _require_unread(warehouse, f"{warehouse.database}_{name}")
     scratch = Scratch(warehouse, name)
     try:
         since = horizon(warehouse, writer.settings, writer.clock())
@@ -43,14 +45,16 @@ def freeze(writer: Writer, name: str) -> dict[str, Any]:
     return {"database": scratch.name, "horizon": since}
 
 
-def _refuse_if_read(warehouse: Warehouse, database: str) -> None:
-    """What nobody reads any more was left behind by a kill. A check that runs hardly pauses between two statements."""
-    there = "select count() from system.databases where name = {name:String}"
-    read = "select count() from system.processes where position(query, {name:String}) > 0 and query_id != queryID()"
-    given = {"name": f"{database}."}
-    if not int(warehouse.trusted_rows(there, {"name": database}).data[0][0]):
+def _require_unread(warehouse: Warehouse, database: str) -> None:
+    """Raises Busy if a query reads the database; an unread one was left by a kill.
+
+    A check hardly pauses between queries.
+    """
+    exists = "select count() from system.databases where name = {name:String}"
+    readers = "select count() from system.processes where position(query, {name:String}) > 0 and query_id != queryID()"
+    if not int(warehouse.trusted_rows(exists, {"name": database}).data[0][0]):
         return
-    for _ in range(LOOKS):
-        if int(warehouse.trusted_rows(read, given).data[0][0]):
-            raise Busy("a check is under way", "Wait until it has ended, or stop it")
+    for _ in range(ATTEMPTS):
+        if int(warehouse.trusted_rows(readers, {"name": f"{database}."}).data[0][0]):
+            raise Busy("a check is in progress", "Wait until it has ended, or stop it")
         time.sleep(PAUSE_SECONDS)

@@ -1,4 +1,7 @@
-"""The invariant: every count table equals a recompute from `events`. `alsobought check` asks a running shop; this, an idle one."""
+"""Compare count tables with the events of an idle service: every row, or only the sums.
+
+For a running service there is `counts.consistency`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from alsobought.storage.warehouse import Warehouse
 
 
 def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:
-    """(table, rows that are wrong), for one check after another. Only while nothing writes and no event has expired.
+    """(table, wrong rows) of each check.
 
-    Raises Unusable if there are no checks, or one of a table that is not there.
+    Only while nothing writes and before any event has expired.
+
+    Raises Unusable if there are no checks, or a check has no table.
     """
     checks = Checks(warehouse, warehouse.database, folder)
     tables = {table.name: table for table in count_tables(warehouse)}
@@ -22,14 +27,17 @@ def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:
         raise Unusable(f"there are no checks in {folder}")
     for name in checks.names:
         if name not in tables:
-            raise Unusable(f"{folder}/{name}.sql checks a table that no view fills", "Run `alsobought migrate up`")
+            raise Unusable(f"{folder}/{name}.sql checks a table that no view feeds", "Run `alsobought migrate up`")
         yield name, checks.compare(tables[name], checks.steps(tables[name], Slots())).wrong
 
 
 def wrong_sums(warehouse: Warehouse, path: Path) -> list[str]:
-    """A sentence for each count table that does not add up to the number of events. Only while nothing writes."""
+    """A message for each count table whose sum differs from the number of events.
+
+    Only while nothing writes.
+    """
     sql = path.read_text().replace("{{ database }}", warehouse.database)
     return [
-        f"{name} counts {found:,} events and there are {expected:,}"
-        for name, found, expected in warehouse.trusted_rows(sql).data
+        f"{name} counts {counted:,} events, but there are {expected:,}"
+        for name, counted, expected in warehouse.trusted_rows(sql).data
     ]

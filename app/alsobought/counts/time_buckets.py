@@ -1,6 +1,6 @@
-"""The time buckets of a count table: from which dates on its rows are made of the events from then on alone.
+"""The time buckets of a count table: the dates from which its rows depend on later events only.
 
-The view itself is asked, with events made up for the purpose: one person a day who does everything.
+The view itself is queried, with generated events: one user a day who does everything.
 """
 
 from __future__ import annotations
@@ -18,44 +18,47 @@ DAYS = 400
 
 
 def bucket_of(warehouse: Warehouse, table: CountTable, day: date) -> tuple[date, date]:
-    """The first day of the bucket that a day is in, and that of the next bucket.
+    """The first day of the bucket that holds a day, and the first day of the next bucket.
 
-    Raises Unusable if the table has none that follow the time of the events.
+    Raises Unusable if the buckets do not follow the time of the events.
     """
     scratch = Scratch(warehouse, "days")
     ours = warehouse.database
     try:
         warehouse.command(f"create table {scratch.name}.events engine = Memory as {ours}.events")
-        kinds = f"arrayJoin([{', '.join(map(quoted, sorted(STANDARD_TYPES)))}])"
+        event_types = f"arrayJoin([{', '.join(map(quoted, sorted(STANDARD_TYPES)))}])"
         names = (
             "event_type, user_id, item_id, session_id, order_id, order_size, quantity, price, category, timestamp, seq"
         )
-        made = (
-            f"select {kinds}, toString(number), arrayJoin(['a', 'b']), 's', 'o', 2, 1, 1, 'c',"
+        generated = (
+            f"select {event_types}, toString(number), arrayJoin(['a', 'b']), 's', 'o', 2, 1, 1, 'c',"
             f" toDateTime64({quoted(f'{day} 00:00:00')}, 3, 'UTC') + toIntervalDay(number), 1 + number"
             f" from numbers({DAYS})"
         )
-        warehouse.command(f"insert into {scratch.name}.events ({names}) {made}")
+        warehouse.command(f"insert into {scratch.name}.events ({names}) {generated}")
         for history in table.reads:
             warehouse.command(f"create table {scratch.name}.{history} engine = Memory as {ours}.{history}")
         sql = f"select distinct toString(toDate({table.bucket})) as first from ({scratch.view(table)}) order by first"
-        found = [date.fromisoformat(row[0]) for row in warehouse.trusted_rows(sql).data]
+        first_days = [date.fromisoformat(row[0]) for row in warehouse.trusted_rows(sql).data]
     finally:
         scratch.drop()
-    if len(found) < 2 or found[0] > day or found[1] <= day:
+    if len(first_days) < 2 or first_days[0] > day or first_days[1] <= day:
         raise Unusable(
             f"the {table.bucket} of {table.name} does not follow the time of the events",
             "Rebuild it whole, without --since",
         )
-    return found[0], found[1]
+    return first_days[0], first_days[1]
 
 
 def start_of(warehouse: Warehouse, table: CountTable, day: date) -> date:
-    """The day, if a bucket begins with it. Raises Unusable that says which days do."""
+    """The day, if a bucket begins with it.
+
+    Raises Unusable that names the days nearby with which one does.
+    """
     first, following = bucket_of(warehouse, table, day)
     if first != day:
         raise Unusable(
-            f"{day} is inside a {table.bucket} of {table.name}, which is counted as one",
+            f"{day} is inside a {table.bucket} of {table.name}, which is rebuilt as a whole",
             f"Use --since {first} or --since {following}",
         )
     return day
@@ -68,8 +71,8 @@ def first_after(warehouse: Warehouse, table: CountTable, day: date) -> date:
 
 
 def literal(table: CountTable, day: str) -> str:
-    """A day as a value of the bucket."""
-    kind = table.types[table.bucket]
-    if kind.startswith("DateTime"):
+    """A day as a value of the bucket column."""
+    column_type = table.types[table.bucket]
+    if column_type.startswith("DateTime"):
         return f"toDateTime({quoted(f'{day} 00:00:00')}, 'UTC')"
-    return f"toDate32({quoted(day)})" if kind == "Date32" else f"toDate({quoted(day)})"
+    return f"toDate32({quoted(day)})" if column_type == "Date32" else f"toDate({quoted(day)})"

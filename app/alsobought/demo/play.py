@@ -20,7 +20,7 @@ from rich.console import Console
 from alsobought.console import progress_bar
 from alsobought.demo import journey, toyshop
 from alsobought.events import Rules, read_events, read_items
-from alsobought.loading.loader import Stream
+from alsobought.loading.submitter import Submitter
 from alsobought.migrations.files import migrations
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
@@ -75,14 +75,14 @@ def _load_journey(shop: Service, weeks: int, console: Console) -> int:
         items = list(journey.items())
     with progress_bar(console, "Loading the year", total) as told:
         shop.writer.submit(Submission(items)).result()
-        stream = Stream(shop.writer, told)
+        submitter = Submitter(shop.writer, told)
         first = resume_offset(shop.warehouse, "journey")
         told(first)
         size = shop.settings.batch_rows
         for at in range(first, total, size):
             rows = journey.events(weeks, at, size)
-            stream.send(Submission(rows, "journey", range(at, at + len(rows))))
-        stream.finish()
+            submitter.send(Submission(rows, "journey", range(at, at + len(rows))))
+        submitter.finish()
     return total
 
 
@@ -93,10 +93,10 @@ def _load_toyshop(shop: Service, console: Console) -> int:
     events, _ = read_events([msgspec.json.encode(event) for event in objects], Rules(until))
     with progress_bar(console, "Loading the toy shop", len(events)) as told:
         shop.writer.submit(Submission(items)).result()
-        stream = Stream(shop.writer, told)
+        submitter = Submitter(shop.writer, told)
         for at in range(0, len(events), shop.settings.batch_rows):
-            stream.send(Submission(events[at : at + shop.settings.batch_rows], "toyshop"))
-        stream.finish()
+            submitter.send(Submission(events[at : at + shop.settings.batch_rows], "toyshop"))
+        submitter.finish()
     return len(events)
 
 

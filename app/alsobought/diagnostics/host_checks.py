@@ -20,14 +20,19 @@ from alsobought.project.manifest import read_manifest
 from alsobought.project.upgrade import planned
 from alsobought.settings import PREFIX, Settings, deprecations
 from alsobought.storage.folder_lock import folder_of
-from alsobought.web.server import refuse_if_port_is_taken, url
+from alsobought.web.server import require_free_port, url
 from alsobought.writer.submission import utc_now
 
 
 def check_settings(environ: Mapping[str, str], faults: list[str]) -> Iterator[Finding]:
     """Invalid and deprecated settings; `faults` are those that `read_settings` returned."""
     for fault in faults:
-        yield Finding("settings", "fault", fault, "The README lists the settings; the checks below use the default")
+        yield Finding(
+            "settings",
+            "fault",
+            fault,
+            "docs/reference/settings.md lists the settings; the checks below use the default",
+        )
     for warning in deprecations(environ):
         yield Finding("settings", "warning", warning, "A later version will no longer accept the old name")
     if not faults:
@@ -65,7 +70,7 @@ def _check_project(home: Path) -> Finding:
 def check_port(settings: Settings) -> Iterator[Finding]:
     """The port is free, or a running alsobought answers on it."""
     try:
-        refuse_if_port_is_taken(settings)
+        require_free_port(settings)
     except Unusable:
         if (_get_json(settings, "/healthz") or {}).get("status") != "alive":
             raise

@@ -13,10 +13,10 @@ import msgspec
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.host_checks import time_since
 from alsobought.diagnostics.isolation import run_check
-from alsobought.kafka.checkpoints import status
+from alsobought.kafka.ingest_status import status
 from alsobought.migrations import runner
 from alsobought.pipes.library import Library
-from alsobought.service.ipc_client import answers, reach_warehouse
+from alsobought.service.ipc_client import is_reachable, reach_warehouse
 from alsobought.service.service import open_service
 from alsobought.serving.answers import open_library
 from alsobought.settings import Settings
@@ -32,7 +32,7 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
     """All checks of one warehouse. Without applied migrations, those that read its tables are skipped."""
     folder = folder_of(settings.warehouse_dsn)
     holder = holder_of(folder) if folder else ""
-    if holder and not answers(settings):
+    if holder and not is_reachable(settings):
         yield Finding("warehouse", "ok", f"process {holder} holds {folder}; to check the tables, wait until it ends")
         return
     if folder and not contains_warehouse(folder):

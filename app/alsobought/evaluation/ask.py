@@ -21,7 +21,8 @@ from alsobought.storage.warehouse import Warehouse
 
 TOGETHER = 64  # keys of one query
 ALONE = 100  # questions that are asked one at a time before, so that their time is that of one
-USER, ITEM, LEAVE_OUT, LIMIT = "user_id", "item_id", "leave_out", "limit"
+USER, ITEM, LIMIT = "user_id", "item_id", "limit"
+HISTORY = ("exclude_history", "leave_out")  # what a pipe may call it; leave_out in pipes of older projects
 
 
 @dataclass
@@ -67,9 +68,11 @@ def form(pipe: Pipe, task: str, k: int, given: Mapping[str, Sequence[Any]]) -> F
         )
     if not any(name in SHOWN for name, _ in pipe.columns):
         raise Unusable(f"the pipe {pipe.name} answers with no items: it has no column {' or '.join(SHOWN)}")
-    told = {name: list(values) for name, values in given.items() if name in known}
-    if LEAVE_OUT in known and task != ALSO_BOUGHT:
-        told.setdefault(LEAVE_OUT, ["bought" if task == NOVEL else "nothing"])
+    current = {former: name for name, parameter in known.items() for former in parameter.former_names}
+    told = {current.get(name, name): list(values) for name, values in given.items() if pipe.takes(name)}
+    history = next((name for name in HISTORY if name in known), "")
+    if history and task != ALSO_BOUGHT:
+        told.setdefault(history, ["bought" if task == NOVEL else "nothing"])
     most = None
     if LIMIT in known:
         most = known[LIMIT].bounds()[1]

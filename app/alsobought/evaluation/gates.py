@@ -87,7 +87,9 @@ def read_gates(paths: Iterable[Path]) -> dict[str, Gate]:
         try:
             found[path.stem] = msgspec.yaml.decode(path.read_bytes(), type=Gate)
         except (msgspec.MsgspecError, OSError, ValueError) as error:
-            raise Unusable(f"{path} cannot be read: {error}", "See docs/evaluate.md for the shape of a gate") from error
+            raise Unusable(
+                f"{path} cannot be read: {error}", "See docs/how-to/evaluate.md for the shape of a gate"
+            ) from error
     return found
 
 

@@ -14,7 +14,7 @@ import msgspec
 from alsobought.evaluation.log import Collector, Log, Split
 from alsobought.evaluation.sources import Source
 from alsobought.events import Event, Item
-from alsobought.loading.loader import Stream
+from alsobought.loading.submitter import Submitter
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
 from alsobought.service.service import Service, open_service
@@ -80,17 +80,17 @@ def _fill(
     shop: Service, source: Source, split: Split, progress: Progress, *, store: bool
 ) -> tuple[Log, dict[str, Item]]:
     """Reads the log once, for the writer and for the columns; for these alone where nothing is to be stored."""
-    collector, stream = Collector(split), Stream(shop.writer)
+    collector, submitter = Collector(split), Submitter(shop.writer)
     items = source.items()
     if store:
-        stream.send(Submission(items, SOURCE))
+        submitter.send(Submission(items, SOURCE))
     with progress("Replaying the log" if store else "Reading the log", source.size(split.end), "events") as told:
         for batch in source.batches(split.end):
             collector.add(batch)
             if store:
-                stream.send(Submission(_before(batch, split), SOURCE))
+                submitter.send(Submission(_before(batch, split), SOURCE))
             told(len(batch))
-        stream.finish()
+        submitter.finish()
     return collector.log(), {item.item_id: item for item in items}
 
 

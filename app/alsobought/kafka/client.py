@@ -1,13 +1,12 @@
-"""Kafka: its two topics, a reader of them, and who of several may read. Nothing here knows what an event is.
+"""Kafka's topics, the offset bounds of their partitions, and a consumer from given offsets on.
 
-What a reader would guess wrong: where reading goes on is not Kafka's committed offset but what the warehouse has, so that a
-message counts once whatever dies in between. The committed offset is for displays of lag. And one process reads at a time,
-the others stand by: what a user bought before decides what an event counts, so two that write at once could miss each other.
+Consumption resumes at the offsets that the warehouse has checkpointed (`offset_ranges`), not at
+Kafka's committed ones, so that each message counts once whatever crashes. Committed offsets only
+serve displays of lag.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,115 +20,124 @@ from confluent_kafka.cimpl import NewTopic
 from alsobought.errors import WarehouseFault
 from alsobought.settings import Settings
 
-log = logging.getLogger(__name__)
-
 EVENT_PARTITIONS, ITEM_PARTITIONS = 6, 1
-EVENTS_KEPT_MS, ITEMS_KEPT_MS = 14 * 86_400_000, -1  # items for ever: they are the catalogue
-ANSWER_SECONDS = 10.0
-SESSION_MS = 6_000  # the least that brokers take as they come: so long after a kill the next takes over
+EVENT_RETENTION_MS, ITEM_RETENTION_MS = 14 * 86_400_000, -1  # items never expire
+REQUEST_SECONDS = 10.0
+
+Partition = tuple[str, int]
+"""A topic's name and the number of one of its partitions."""
 
 
-class KafkaAway(WarehouseFault):
-    """Kafka does not answer, or refuses."""
+class KafkaUnavailable(WarehouseFault):
+    """Kafka does not answer, or returned an error."""
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic and its incarnation: one that was deleted and made again is another, whatever its offsets are."""
+    """A topic.
+
+    Its ID tells it from one of the same name that was deleted before, whose offsets mean other
+    messages.
+    """
 
     name: str
-    incarnation: str
+    topic_id: str
     partitions: int = 1
-    of_items: bool = False
+    has_items: bool = False
 
     @property
     def source(self) -> str:
-        """What `events` calls it.
+        """The value of `events.source`.
 
         >>> Topic("events", "x7Yk").source
         'kafka:events:x7Yk'
         """
-        return f"kafka:{self.name}:{self.incarnation}"
+        return f"kafka:{self.name}:{self.topic_id}"
 
 
 @contextmanager
-def answering(servers: str) -> Iterator[None]:
-    """Turns what Kafka's client raises into KafkaAway."""
+def kafka_errors(servers: str) -> Iterator[None]:
+    """Convert errors of Kafka's client to KafkaUnavailable."""
     try:
         yield
     except KafkaException as error:
         if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise KafkaAway(
-                f"Kafka at {servers} lacks a topic", "Who reads them or posts to them makes them"
+            raise KafkaUnavailable(
+                f"topic missing in Kafka at {servers}", "Run `alsobought ingest` once to create it"
             ) from error
-        raise KafkaAway(
+        raise KafkaUnavailable(
             f"Kafka at {servers} does not answer: {error.args[0].str()}",
             "Is ALSOBOUGHT_KAFKA right, and is it running?",
         ) from error
 
 
-def topics(settings: Settings, *, make: bool = True) -> dict[str, Topic]:
-    """The topic of events and that of items by name, made if they are missing. Raises KafkaAway."""
-    with answering(settings.kafka):
+def describe_topics(settings: Settings, *, create: bool = True) -> dict[str, Topic]:
+    """The events topic and the items topic by name, created if missing. Raises KafkaUnavailable."""
+    with kafka_errors(settings.kafka):
         client = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
-        made = _make_missing(client, settings) if make else 0
-        until = time.monotonic() + ANSWER_SECONDS
+        created = _create_missing(client, settings) if create else 0
+        deadline = time.monotonic() + REQUEST_SECONDS
         while True:
             try:
-                return _described(client, settings)
+                return _describe(client, settings)
             except KafkaException:
-                if not made or time.monotonic() > until:
+                if not created or time.monotonic() > deadline:
                     raise
-            time.sleep(0.05)  # a broker may not know yet what another has just made
+            time.sleep(0.05)  # metadata of a new topic reaches the other brokers later
 
 
-def _described(client: Any, settings: Settings) -> dict[str, Topic]:
+def _describe(client: Any, settings: Settings) -> dict[str, Topic]:
     names = TopicCollection([settings.events_topic, settings.items_topic])
-    described = client.describe_topics(names, request_timeout=ANSWER_SECONDS)
-    found = {name: future.result(ANSWER_SECONDS) for name, future in described.items()}
+    futures = client.describe_topics(names, request_timeout=REQUEST_SECONDS)
+    descriptions = {name: future.result(REQUEST_SECONDS) for name, future in futures.items()}
     return {
-        name: Topic(name, str(one.topic_id), len(one.partitions), name == settings.items_topic)
-        for name, one in found.items()
+        name: Topic(name, str(topic.topic_id), len(topic.partitions), name == settings.items_topic)
+        for name, topic in descriptions.items()
     }
 
 
-def _make_missing(client: Any, settings: Settings) -> int:
-    there = client.list_topics(timeout=ANSWER_SECONDS).topics
-    wanted = [
-        NewTopic(settings.events_topic, EVENT_PARTITIONS, config={"retention.ms": str(EVENTS_KEPT_MS)}),
-        NewTopic(settings.items_topic, ITEM_PARTITIONS, config={"retention.ms": str(ITEMS_KEPT_MS)}),
+def _create_missing(client: Any, settings: Settings) -> int:
+    existing = client.list_topics(timeout=REQUEST_SECONDS).topics
+    topics = [
+        NewTopic(settings.events_topic, EVENT_PARTITIONS, config={"retention.ms": str(EVENT_RETENTION_MS)}),
+        NewTopic(settings.items_topic, ITEM_PARTITIONS, config={"retention.ms": str(ITEM_RETENTION_MS)}),
     ]
-    missing = [one for one in wanted if one.topic not in there]
+    missing = [topic for topic in topics if topic.topic not in existing]
     for future in client.create_topics(missing).values() if missing else ():
         try:
-            future.result(ANSWER_SECONDS)
+            future.result(REQUEST_SECONDS)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another made it in this moment
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # created meanwhile
                 raise
     return len(missing)
 
 
-Place = tuple[str, int]
-"""A topic's name and one of its partitions."""
+def offset_bounds(settings: Settings, partitions: Iterable[Partition]) -> dict[Partition, tuple[int, int]]:
+    """For each partition, the first offset that Kafka still has and the offset of the next message.
 
-
-def bounds(settings: Settings, places: Iterable[Place]) -> dict[Place, tuple[int, int]]:
-    """Of each place the first offset that Kafka still has, and the one that the next message gets. Raises KafkaAway."""
-    wanted = [TopicPartition(topic, number) for topic, number in places]
-    with answering(settings.kafka):
+    Raises KafkaUnavailable.
+    """
+    wanted = [TopicPartition(topic, number) for topic, number in partitions]
+    with kafka_errors(settings.kafka):
         client = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
-        found: list[dict[Place, int]] = []
-        for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):  # type: ignore[no-untyped-call]
-            told = client.list_offsets(dict.fromkeys(wanted, spec), request_timeout=ANSWER_SECONDS)
-            found.append(
-                {(one.topic, one.partition): future.result(ANSWER_SECONDS).offset for one, future in told.items()}
-            )
-    return {place: (found[0][place], found[1][place]) for place in found[0]}
+        first, end = (
+            {
+                (key.topic, key.partition): future.result(REQUEST_SECONDS).offset
+                for key, future in client.list_offsets(
+                    dict.fromkeys(wanted, spec), request_timeout=REQUEST_SECONDS
+                ).items()
+            }
+            for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        )
+    return {partition: (first[partition], end[partition]) for partition in first}
 
 
-def reader(settings: Settings, at: Mapping[Place, int]) -> Consumer:
-    """A consumer of these places from these offsets on, in no group: it only tells one how far it is."""
-    made = Consumer(
+def open_consumer(settings: Settings, offsets: Mapping[Partition, int]) -> Consumer:
+    """A consumer of these partitions from these offsets on.
+
+    It joins no group; its group ID is for committed offsets only.
+    """
+    consumer = Consumer(
         {
             "bootstrap.servers": settings.kafka,
             "group.id": settings.kafka_group,
@@ -140,46 +148,5 @@ def reader(settings: Settings, at: Mapping[Place, int]) -> Consumer:
             "log_level": 0,
         }
     )
-    made.assign([TopicPartition(topic, number, offset) for (topic, number), offset in at.items()])
-    return made
-
-
-class Lease:
-    """The right to read. Of the processes in a group one has it: the one that Kafka gives the first partition of the items."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.held = False
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": settings.kafka,
-                "group.id": f"{settings.kafka_group}-writer",
-                "enable.auto.commit": False,
-                "partition.assignment.strategy": "cooperative-sticky",
-                "session.timeout.ms": SESSION_MS,
-                "heartbeat.interval.ms": SESSION_MS // 3,
-                "max.poll.interval.ms": 60_000,
-                "log_level": 0,
-            }
-        )
-        self._consumer.subscribe(
-            [settings.items_topic], on_assign=self._given, on_revoke=self._taken, on_lost=self._taken
-        )
-
-    def ask(self, seconds: float = 0.0) -> bool:
-        """Whether we have it. To be asked often: who does not ask for a minute loses it."""
-        self._consumer.poll(seconds)
-        return self.held
-
-    def close(self) -> None:
-        """Gives it to the next at once."""
-        self._consumer.close()
-        self.held = False
-
-    def _given(self, consumer: Consumer, partitions: list[Any]) -> None:
-        consumer.incremental_assign(partitions)
-        consumer.pause(partitions)  # what is in it is for the reader
-        self.held = self.held or any(one.partition == 0 for one in partitions)
-
-    def _taken(self, consumer: Consumer, partitions: list[Any]) -> None:
-        consumer.incremental_unassign(partitions)
-        self.held = self.held and all(one.partition != 0 for one in partitions)
+    consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()])
+    return consumer

@@ -1,9 +1,8 @@
-"""Kafka → the writer: messages are read, stored in the order of their partition, and only then noted as read.
+"""Consume Kafka: poll messages, submit them to the writer in partition order, then commit offsets.
 
-Where reading goes on is told by the warehouse, so a message counts once whatever dies in between. Whatever goes wrong, what is
-in memory is dropped, and after a pause reading begins again at what the warehouse has. A message that cannot be stored is a
-dead letter, stored before its offset is noted; where most are, reading stands still: a mistake in what the shop sends must
-not drain the topic into the dead letters.
+After any error the messages in memory are dropped, and consumption resumes after a pause from the
+offsets that the warehouse has checkpointed. A message that cannot be decoded is a dead letter, stored
+before its offset is committed; when most messages are, the stream is halted (`dead_letter_ratio`).
 """
 
 from __future__ import annotations
@@ -11,23 +10,34 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError
 
 from alsobought.errors import AlsoboughtError, Busy
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.failpoints import reach
-from alsobought.kafka.checkpoints import Range
-from alsobought.kafka.client import KafkaAway, Lease, Place, Topic, answering, bounds, reader, topics
-from alsobought.kafka.polled import Part, parts
+from alsobought.kafka.batches import PartitionBatch, split_by_partition
+from alsobought.kafka.client import (
+    KafkaUnavailable,
+    Partition,
+    Topic,
+    describe_topics,
+    kafka_errors,
+    offset_bounds,
+    open_consumer,
+)
+from alsobought.kafka.dead_letter_ratio import DeadLetterRatio, Halted
+from alsobought.kafka.offset_commits import OffsetCommitter, commit_offsets
+from alsobought.kafka.offset_ranges import OffsetRange
+from alsobought.kafka.reader_lease import ReaderLease
 from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.ledger import next_offset
 from alsobought.writer.submission import MaintenanceTask, Stored
@@ -36,293 +46,250 @@ from alsobought.writer.writer import Writer
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
-AGAIN_SECONDS = 1.0
-COMMIT_SECONDS = 5.0  # so often Kafka is told again how far we are: it may have missed it
-NOTE_SECONDS = 0.5  # so often at most it is noted what was read, while more and more comes
-RANGE_SECONDS = 60.0  # so long a range grows
-LOOK_SECONDS = 10.0  # how often the topics are looked at: they may have got partitions, or be others by now
-PIECE_ROWS, PIECE_BYTES = 1000, 16_000_000
-JUDGED = 1000  # so many messages back the share of bad ones is taken
-LEAST_JUDGED = 100
-
-
-class Halted(AlsoboughtError):
-    """Reading on would do harm; somebody has to look."""
+RETRY_SECONDS = 1.0
+TOPIC_REFRESH_SECONDS = 10.0  # topics may get partitions, or be deleted and created again
+CHUNK_ROWS, CHUNK_BYTES = 1000, 16_000_000
+TRANSIENT_ERRORS = (
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._PARTITION_EOF,
+    KafkaError._TIMED_OUT,
+)
 
 
 @dataclass
-class Done:
-    """What became of the messages since the start."""
+class Totals:
+    """Messages since the start, by outcome."""
 
     messages: int = 0
     stored: int = 0
-    repeats: int = 0
-    refused: int = 0
+    duplicates: int = 0
+    rejected: int = 0
 
-    def add(self, read: Range) -> None:
-        self.messages += read.messages
-        self.stored += read.stored
-        self.repeats += read.repeats
-        self.refused += read.refused
+    def add(self, consumed: OffsetRange) -> None:
+        self.messages += consumed.messages
+        self.stored += consumed.stored
+        self.duplicates += consumed.duplicates
+        self.rejected += consumed.rejected
 
 
 @dataclass
-class Handed:
-    """Parts on their way: the dead letters of all, and the rows of each."""
+class InFlight:
+    """Batches at the writer: a future for all their dead letters, and one for the rows of each."""
 
-    parts: Sequence[Part]
-    letters: Future[None] | None
+    batches: Sequence[PartitionBatch]
+    dead_letters: Future[None] | None
     stored: Sequence[Future[Stored] | None]
 
 
-class Stream:
-    """Reads both topics until it is stopped: `run` here, or `start` on a thread of its own."""
+class TopicConsumer:
+    """Consumes both topics until it is stopped: call `run`, or `start` for a thread of its own."""
 
     def __init__(self, writer: Writer, settings: Settings) -> None:
         self._writer, self._settings = writer, settings
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self.run, name="kafka", daemon=True)
-        self._lease: Lease | None = None
-        self._ranges: dict[Place, Range] = {}
-        self._unnoted: set[Place] = set()
-        self._begun_at = self._noted_at = self._committed_at = 0.0
-        self._judged: deque[tuple[int, int]] = deque()
-        self.done = Done()
-        self.trouble: AlsoboughtError | None = None
+        self._lease: ReaderLease | None = None
+        self._ratio = DeadLetterRatio(settings.dead_letter_max_ratio)
+        self.totals = Totals()
+        self.error: AlsoboughtError | None = None
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Asks it to leave after what is on its way, and waits if it has a thread of its own."""
+        """Stop after the batches in flight.
+
+        Waits for them if the consumer has a thread of its own.
+        """
         self._stopped.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join()
 
     @property
-    def reading(self) -> bool:
-        """Whether it is this process that reads: of several on one server one does."""
+    def active(self) -> bool:
+        """False while another process holds the lease."""
         return self._lease is None or self._lease.held
 
     def run(self) -> None:
-        """Until it is stopped. An embedded warehouse has nobody to share with."""
+        """Blocks until stopped.
+
+        An embedded warehouse has one process only, so it needs no lease.
+        """
         if not self._writer.warehouse.embedded:
-            self._lease = Lease(self._settings)
+            self._lease = ReaderLease(self._settings)
         try:
             while not self._stopped.is_set():
-                with self._pause_on_trouble():
-                    if self._may_read(POLL_SECONDS):
-                        self._read()
+                with self._pause_on_error():
+                    if self._renew_lease(POLL_SECONDS):
+                        self._consume()
         finally:
             if self._lease:
                 self._lease.close()
 
     @contextmanager
-    def _pause_on_trouble(self) -> Iterator[None]:
+    def _pause_on_error(self) -> Iterator[None]:
         try:
             yield
         except AlsoboughtError as error:
-            if str(error) != str(self.trouble):
-                (log.error if isinstance(error, Halted) else log.warning)("reading from Kafka waits: %s", error)
-            self.trouble = error
+            if str(error) != str(self.error):
+                level = logging.ERROR if isinstance(error, Halted) else logging.WARNING
+                log.log(level, "Kafka ingestion paused: %s", error)
+            self.error = error
         except Exception as error:
-            log.exception("reading from Kafka broke off")
-            self.trouble = AlsoboughtError(f"reading broke off: {type(error).__name__}", "The log has more")
+            log.exception("Kafka ingestion failed")
+            self.error = AlsoboughtError(f"ingestion failed: {type(error).__name__}", "See the log")
         else:
             return
-        until = time.monotonic() + AGAIN_SECONDS
-        while time.monotonic() < until and not self._stopped.wait(POLL_SECONDS):
-            self._may_read()
+        deadline = time.monotonic() + RETRY_SECONDS
+        while time.monotonic() < deadline and not self._stopped.wait(POLL_SECONDS):
+            self._renew_lease()
 
-    def _may_read(self, seconds: float = 0.0) -> bool:
-        return self._lease is None or self._lease.ask(seconds)
+    def _renew_lease(self, seconds: float = 0.0) -> bool:
+        return self._lease is None or self._lease.renew(seconds)
 
-    def _read(self) -> None:
-        """From where the warehouse is, until we are to stop, the lease is lost, or the topics are others."""
-        self._result(
-            self._writer.run(MaintenanceTask(self._writer.begin))
-        )  # views may lack a batch of a process that died
-        found = topics(self._settings)
-        at = self._beginnings(found)
-        self._ranges, self._unnoted = {}, set()
-        self._begun_at = self._noted_at = time.monotonic()
-        handed: Handed | None = None
-        looked = time.monotonic()
-        with answering(self._settings.kafka), closing(reader(self._settings, at)) as consumer:
-            _commit(consumer, at)  # a process that died may not have come to it
-            while not self._stopped.is_set() and self._may_read():
-                messages = _good(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
+    def _consume(self) -> None:
+        """The poll loop: until it is stopped, the lease is lost, or the topics change.
+
+        One poll is in flight with the writer while the next is decoded.
+        """
+        self._result(self._writer.run(MaintenanceTask(self._writer.begin)))  # recover from a crash
+        topics = describe_topics(self._settings)
+        next_offsets = self._start_offsets(topics)
+        in_flight: InFlight | None = None
+        refreshed_at = time.monotonic()
+        with kafka_errors(self._settings.kafka), closing(open_consumer(self._settings, next_offsets)) as consumer:
+            committer = OffsetCommitter(consumer, self._insert_checkpoint)
+            commit_offsets(consumer, next_offsets)  # a process that was killed may have missed this
+            while not self._stopped.is_set() and self._renew_lease():
+                messages = _without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
                 now = self._writer.clock()
-                read = parts(messages, found, at, self._rules(now), now)
-                if handed:
-                    self._settle(handed)
-                too_bad = self._judge(read)
-                if too_bad or not read or time.monotonic() - self._noted_at > NOTE_SECONDS:
-                    self._note(consumer)
-                if too_bad:
-                    raise too_bad
-                at.update({part.place: part.next_offset for part in read})
-                handed = self._hand(read) if read else None
-                if time.monotonic() - looked > LOOK_SECONDS:
-                    looked = time.monotonic()
-                    if topics(self._settings) != found:
+                batches = split_by_partition(messages, topics, next_offsets, self._rules(now), now)
+                if in_flight:
+                    self._settle(in_flight, committer)
+                halted = self._ratio.add(batches)
+                if halted or not batches or committer.due:
+                    committer.commit()
+                if halted:
+                    raise halted
+                next_offsets.update({batch.partition: batch.next_offset for batch in batches})
+                in_flight = self._submit_all(batches) if batches else None
+                if time.monotonic() - refreshed_at > TOPIC_REFRESH_SECONDS:
+                    refreshed_at = time.monotonic()
+                    if describe_topics(self._settings) != topics:
                         log.info("the topics of Kafka have changed")
                         break
-            if handed:
-                self._settle(handed)
-            self._note(consumer)
+            if in_flight:
+                self._settle(in_flight, committer)
+            committer.commit()
 
-    def _beginnings(self, found: dict[str, Topic]) -> dict[Place, int]:
-        """Where the warehouse is, or where the log begins, if that is later.
+    def _start_offsets(self, topics: dict[str, Topic]) -> dict[Partition, int]:
+        """The checkpoint of each partition, or the first offset that Kafka still has, if later.
 
-        Raises Halted if a log ends before what was read of it.
+        Raises Halted if a log ends before its checkpoint.
         """
-        at = {
+        offsets = {
             (topic.name, number): next_offset(self._writer.warehouse, topic.source, number)
-            for topic in found.values()
+            for topic in topics.values()
             for number in range(topic.partitions)
         }
-        for place, (first, end) in bounds(self._settings, at).items():
-            name = f"{place[0]}/{place[1]}"
-            if at[place] > end:
+        for partition, (first, end) in offset_bounds(self._settings, offsets).items():
+            name, checkpoint = f"{partition[0]}/{partition[1]}", offsets[partition]
+            if checkpoint > end:
                 raise Halted(
-                    f"{name} ends at {end:,} and was read to {at[place]:,}: its log has lost messages",
-                    "Delete the topic and make it again: it is then read from its start",
+                    f"halted: {name} ends at {end:,} but was read up to {checkpoint:,}, so its log has lost messages",
+                    "Delete the topic and create it again: it is then read from its start",
                 )
-            if 0 < at[place] < first:
-                log.error("%d messages of %s were deleted in Kafka before they were read", first - at[place], name)
-            at[place] = max(at[place], first)
-        return at
+            if 0 < checkpoint < first:
+                log.error("%d messages of %s expired in Kafka before they were read", first - checkpoint, name)
+            offsets[partition] = max(checkpoint, first)
+        return offsets
 
-    def _rules(self, now: Any) -> Rules:
+    def _rules(self, now: datetime) -> Rules:
         types = frozenset(STANDARD_TYPES).union(extra_event_types(self._settings))
         return Rules(now, types, self._settings.max_event_bytes)
 
-    def _judge(self, read: Sequence[Part]) -> Halted | None:
-        """What to raise if, with these, more than the permitted share of the latest messages is bad."""
-        if not read:
-            return None
-        new = (sum(part.messages for part in read), sum(len(part.dead) for part in read))
-        latest = [new]
-        for earlier in reversed(self._judged):
-            if sum(messages for messages, _ in latest) >= JUDGED:
-                break
-            latest.append(earlier)
-        messages, bad = (sum(column) for column in zip(*latest, strict=True))
-        if messages >= LEAST_JUDGED and bad > messages * self._settings.dead_letter_max_ratio:
-            reason = next(letter.reason for part in read for letter in part.dead) if new[1] else "see dead_letters"
-            return Halted(
-                f"{bad:,} of the latest {messages:,} messages are bad, the last ones because of: {reason}",
-                "Mend what sends them or reads them, or set ALSOBOUGHT_DEAD_LETTER_MAX_RATIO=1 to make dead letters of them",
-            )
-        self._judged = deque(reversed(latest))
-        return None
+    def _submit_all(self, batches: Sequence[PartitionBatch]) -> InFlight:
+        """Hand batches to the writer, their dead letters first."""
+        letters = [letter for batch in batches for letter in batch.dead_letters]
+        inserted = self._writer.run(MaintenanceTask(lambda: self._insert("dead_letters", letters))) if letters else None
+        return InFlight(batches, inserted, [self._submit(batch) for batch in batches])
 
-    def _hand(self, read: Sequence[Part]) -> Handed:
-        """To the writer, the dead letters first."""
-        dead = [letter for part in read for letter in part.dead]
-        letters = self._writer.run(MaintenanceTask(lambda: self._insert("dead_letters", dead))) if dead else None
-        return Handed(read, letters, [self._submit(part) for part in read])
-
-    def _submit(self, part: Part) -> Future[Stored] | None:
-        while part.submission.rows:
+    def _submit(self, batch: PartitionBatch) -> Future[Stored] | None:
+        while batch.submission.rows:
             try:
-                return self._writer.submit(part.submission)
+                return self._writer.submit(batch.submission)
             except Busy:
                 self._stopped.wait(POLL_SECONDS)
-                self._may_read()
+                self._renew_lease()
         return None
 
-    def _settle(self, handed: Handed) -> None:
-        """Waits until all of it is stored. Raises what kept it from being stored."""
-        if handed.letters:
-            self._result(handed.letters)
-        results = [self._result(future) if future else None for future in handed.stored]
-        reach("stream.stored")
-        for part, result in zip(handed.parts, results, strict=True):
-            places = self._stored_of(part, result)
-            refused = len(part.dead)
-            read = Range(
-                part.topic.source,
-                part.partition,
-                part.first_offset,
-                part.next_offset,
-                part.messages,
-                places,
-                part.messages - refused - places,
-                refused,
-                self._writer.clock(),
-            )
-            before = self._ranges.get(part.place)
-            self._ranges[part.place] = before.and_then(read) if before else read
-            self._unnoted.add(part.place)
-            self.done.add(read)
-        self.trouble = None
+    def _settle(self, in_flight: InFlight, committer: OffsetCommitter) -> None:
+        """Wait until all of it is stored, and count it. Raises the error of the first that failed."""
+        if in_flight.dead_letters:
+            self._result(in_flight.dead_letters)
+        results = [self._result(future) if future else None for future in in_flight.stored]
+        reach("consumer.stored")
+        for batch, result in zip(in_flight.batches, results, strict=True):
+            consumed = self._offset_range(batch, result)
+            committer.add(batch.partition, consumed)
+            self.totals.add(consumed)
+        self.error = None
 
-    def _note(self, consumer: Consumer) -> None:
-        """What is stored was read: so in the warehouse, and then to Kafka. A range grows for a while under its first offset."""
-        now = self._noted_at = time.monotonic()
-        if self._unnoted:
-            changed = [self._ranges[place] for place in self._unnoted]
-            self._result(self._writer.run(MaintenanceTask(lambda: self._insert("ingest_ranges", changed))))
-            reach("stream.noted")
-            self._unnoted.clear()
-            self._committed_at = 0.0
-        if self._ranges and now - self._committed_at > COMMIT_SECONDS:
-            _commit(consumer, {place: read.next_offset for place, read in self._ranges.items()})
-            self._committed_at = now
-            reach("stream.committed")
-        if now - self._begun_at > RANGE_SECONDS:
-            self._ranges, self._begun_at = {}, now
+    def _offset_range(self, batch: PartitionBatch, result: Stored | None) -> OffsetRange:
+        rejected = len(batch.dead_letters)
+        stored = result.offsets if result else 0
+        if batch.topic.has_items:  # an item that is sent again is stored again
+            stored = batch.messages - rejected
+        return OffsetRange(
+            batch.topic.source,
+            batch.number,
+            batch.first_offset,
+            batch.next_offset,
+            batch.messages,
+            stored,
+            batch.messages - rejected - stored,
+            rejected,
+            self._writer.clock(),
+        )
 
-    @staticmethod
-    def _stored_of(part: Part, stored: Stored | None) -> int:
-        """Messages of a part that are in the warehouse now. An item that comes again is stored again."""
-        if part.topic.of_items:
-            return part.messages - len(part.dead)
-        return stored.offsets if stored else 0
+    def _insert_checkpoint(self, ranges: Sequence[OffsetRange]) -> None:
+        self._result(self._writer.run(MaintenanceTask(lambda: self._insert("ingest_ranges", ranges))))
 
     def _insert(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
-        """In pieces that memory has room for: a dead letter may be a megabyte."""
+        """In chunks that fit in memory: a dead letter can have a megabyte."""
         lines: list[bytes] = []
         size = 0
         for row in rows:
             lines.append(msgspec.json.encode(row))
             size += len(lines[-1])
-            if len(lines) == PIECE_ROWS or size > PIECE_BYTES:
+            if len(lines) == CHUNK_ROWS or size > CHUNK_BYTES:
                 self._writer.warehouse.insert(table, b"\n".join(lines))
                 lines, size = [], 0
         if lines:
             self._writer.warehouse.insert(table, b"\n".join(lines))
-        reach(f"stream.{table}")
+        reach(f"consumer.{table}")
 
     def _result(self, future: Future[Any]) -> Any:
-        """Of something the writer does. Meanwhile the group hears from us."""
+        """The result of a future of the writer. Renews the lease while it waits."""
         while True:
             try:
                 return future.result(1.0)
-            except NotYet:
-                self._may_read()
+            except FutureTimeout:
+                self._renew_lease()
 
 
-def _good(messages: Sequence[Any]) -> list[Any]:
-    """The messages among what a consumer brings. Raises KafkaAway for an error that does not pass by itself."""
-    passing = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._PARTITION_EOF, KafkaError._TIMED_OUT)
-    good = []
+def _without_errors(messages: Sequence[Any]) -> list[Any]:
+    """The messages of a poll without its transient errors.
+
+    Raises KafkaUnavailable for any other error.
+    """
+    received = []
     for message in messages:
         if error := message.error():
-            if error.code() not in passing:
-                raise KafkaAway(f"Kafka: {error.str()}")
+            if error.code() not in TRANSIENT_ERRORS:
+                raise KafkaUnavailable(f"Kafka: {error.str()}")
             log.debug("Kafka: %s", error.str())
         else:
-            good.append(message)
-    return good
-
-
-def _commit(consumer: Consumer, read: Mapping[Place, int]) -> None:
-    """For displays of lag, so without waiting for an answer."""
-    try:
-        offsets = [TopicPartition(topic, number, offset) for (topic, number), offset in read.items()]
-        consumer.commit(offsets=offsets, asynchronous=True)
-    except KafkaException as error:
-        log.debug("Kafka does not take note of how far we are: %s", error)
+            received.append(message)
+    return received

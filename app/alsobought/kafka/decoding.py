@@ -1,6 +1,7 @@
-"""What a message of Kafka holds: events or items, or a dead letter. Pure.
+"""Decode the body of a Kafka message to events or items, or make a dead letter of it. Pure.
 
-One body is one event of ours, one item, or one of Segment's track calls, of which several events may come: all of them or none.
+A body is one event, one item, or one track call of Segment. A track call can hold several events:
+all of them are accepted, or none.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import msgspec
 
 from alsobought.events import Event, Item, Rules, event_problem, read_events, read_items
 from alsobought.kafka.client import Topic
-from alsobought.kafka.segment import events_of, looks_like_track
+from alsobought.kafka.segment import is_track_call, track_events
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """A message that no event or item could be made of, as `dead_letters` stores it."""
+    """A message that could not be decoded, as a row of `dead_letters`."""
 
     source: str
     topic: str
@@ -33,7 +34,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     def of(
         cls, topic: Topic, partition: int, offset: int, reason: str, message: bytes, noted_at: datetime
     ) -> DeadLetter:
-        """The bytes are kept as text if they are UTF-8, else in base64.
+        """The body is text if the bytes are UTF-8, else base64.
 
         >>> topic, noon = Topic("events", "x7Yk"), datetime(2026, 1, 1, 12)
         >>> DeadLetter.of(topic, 3, 1042, "not JSON", b"tea?", noon).body
@@ -50,31 +51,31 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
     @property
     def message(self) -> bytes:
-        """The bytes as Kafka had them."""
+        """The original bytes."""
         return b64decode(self.body) if self.encoding == "base64" else self.body.encode()
 
 
-def events_of_message(body: bytes, rules: Rules) -> Sequence[Event] | str:
-    """The events of one message, or the sentence that says why there are none.
+def decode_events(body: bytes, rules: Rules) -> Sequence[Event] | str:
+    """The events of one message, or the reason why it has none.
 
     >>> from datetime import UTC
     >>> rules = Rules(datetime(2026, 1, 1, tzinfo=UTC))
-    >>> events_of_message(b'{"event_type": "buy", "user_id": "ada", "item_id": "tea"}', rules)[:36]
+    >>> decode_events(b'{"event_type": "buy", "user_id": "ada", "item_id": "tea"}', rules)[:36]
     "event_type: 'buy' is not one of add_"
     """
-    good, bad = read_events([body], rules)
-    if not bad:
-        return good
-    if looks_like_track(body) and len(body) <= rules.max_bytes:
-        found = events_of(body)
-        if isinstance(found, str):
-            return found
-        problems = [problem for event in found if (problem := event_problem(event, rules))]
-        return problems[0] if problems else found
-    return bad[0].problem
+    events, rejected = read_events([body], rules)
+    if not rejected:
+        return events
+    if is_track_call(body) and len(body) <= rules.max_bytes:
+        track = track_events(body)
+        if isinstance(track, str):
+            return track
+        problems = [problem for event in track if (problem := event_problem(event, rules))]
+        return problems[0] if problems else track
+    return rejected[0].problem
 
 
-def items_of_message(body: bytes, max_bytes: int) -> Sequence[Item] | str:
-    """The item of one message, or the sentence that says why there is none."""
-    good, bad = read_items([body], max_bytes)
-    return bad[0].problem if bad else good
+def decode_items(body: bytes, max_bytes: int) -> Sequence[Item] | str:
+    """The item of one message, or the reason why it has none."""
+    items, rejected = read_items([body], max_bytes)
+    return rejected[0].problem if rejected else items

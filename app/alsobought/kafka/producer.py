@@ -1,7 +1,7 @@
-"""Kafka's log as a place to put things: they are there once Kafka says so, or an error tells what is known of them.
+"""Append messages to Kafka and wait until it acknowledges them.
 
-What a reader would guess wrong: nothing here waits for Kafka at the start. A thread looks for it, and looks again after a
-failure; until it is found whoever wants to append is sent away at once, but for the very first, who wait a moment.
+Nothing here waits for Kafka at start-up. A thread looks up the topics, again after each failure;
+until they are found, callers fail at once, except that the first ones wait up to LOOKUP_SECONDS.
 """
 
 from __future__ import annotations
@@ -16,47 +16,48 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from alsobought.errors import Busy, NotStored, TooLarge, WarehouseFault
-from alsobought.kafka.client import Topic, topics
+from alsobought.kafka.client import Topic, describe_topics
 from alsobought.settings import Settings
 
 log = logging.getLogger(__name__)
 
 DELIVERY_SECONDS = 5.0
-REPORT_SECONDS = 10.0  # beyond that, for a report to come in
-FIRST_SECONDS = 5.0
-AGAIN_SECONDS = 1.0
+REPORT_SECONDS = 10.0  # beyond DELIVERY_SECONDS, for delivery reports to arrive
+LOOKUP_SECONDS = 5.0
+RETRY_SECONDS = 1.0
 POLL_SECONDS = 0.1
 PRODUCER = {
     "enable.idempotence": True,
     "acks": "all",
-    "partitioner": "murmur2_random",  # that of Java: a person's events meet in one partition, whoever sends them
+    "partitioner": "murmur2_random",  # the partitions that a Java client would choose
     "compression.type": "lz4",
     "linger.ms": 5,
     "delivery.timeout.ms": int(DELIVERY_SECONDS * 1000),
     "reconnect.backoff.max.ms": 1000,
-    "queue.buffering.max.messages": 10_000_000,  # rows are counted here, bytes there
+    "queue.buffering.max.messages": 10_000_000,  # queue_rows is the limit
     "queue.buffering.max.kbytes": 262_144,
     "log_level": 0,
 }
-AGAIN = "Send all of it again with the same event_id; without one it may count twice"
+RETRY_HINT = "Send all of it again with the same event_id; events without one may be counted twice"
+NOTHING_APPENDED_HINT = "Send the same again in a second: nothing was appended"
 
-Place = tuple[str, int]
-"""A source and its partition."""
+SourcePartition = tuple[str, int]
+"""A source and the number of one of its partitions."""
 
 
 @dataclass
-class Request:
-    """What is known of messages that were appended together."""
+class Delivery:
+    """Messages of one `append`: the number unreported, the last offset per partition, errors."""
 
     source: str
-    left: int
-    offsets: dict[Place, int] = field(default_factory=dict)
+    pending: int
+    offsets: dict[SourcePartition, int] = field(default_factory=dict)
     errors: list[Any] = field(default_factory=list)
-    told: threading.Event = field(default_factory=threading.Event)
+    reported: threading.Event = field(default_factory=threading.Event)
 
 
-class Log:
-    """`append` from any thread. Nothing of Kafka is touched before the first."""
+class LogProducer:
+    """`append` from any thread. Kafka is not contacted before the first call."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -66,161 +67,164 @@ class Log:
             "message.max.bytes": max(1_000_000, 2 * settings.max_event_bytes),
         }
         self._producer: Any = None
-        self._broken = False
+        self._fatal = False
         self._topics: dict[str, Topic] | None = None
-        self._fault = ""
-        self._looked, self._lost, self._stopped = threading.Event(), threading.Event(), threading.Event()
+        self._problem = ""
+        self._looked_up, self._unavailable, self._stopped = threading.Event(), threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._waiting = 0
         self._thread: threading.Thread | None = None
 
     @property
     def waiting(self) -> int:
-        """Messages that Kafka has not answered yet."""
+        """The number of messages in flight, without a delivery report."""
         return self._waiting
 
-    def append(self, topic: str, messages: Sequence[tuple[str, bytes]]) -> dict[Place, int]:
-        """Keys and values, in their order; returns the last offset in each partition once all are in the log, -1 if unknown.
+    def append(self, topic: str, messages: Sequence[tuple[str, bytes]]) -> dict[SourcePartition, int]:
+        """Append (key, value) messages. Returns the last offset per partition, -1 if unknown.
 
-        Raises Busy if too much is waiting, TooLarge, and NotStored unless Kafka has told of each that it is there.
+        Raises Busy if too many messages are in flight, TooLarge, and NotStored unless Kafka
+        acknowledges all.
         """
-        request = Request(self._there(topic).source, len(messages))
+        delivery = Delivery(self._available_topic(topic).source, len(messages))
         with self._lock:
             if self._waiting and self._waiting + len(messages) > self._settings.queue_rows:
-                raise Busy("too much waits for Kafka", "Send the same again in a second: nothing of it is in the log")
+                raise Busy("too many messages wait for Kafka", NOTHING_APPENDED_HINT)
             self._waiting += len(messages)
-        self._hand_over(topic, messages, request)
-        if not request.told.wait(DELIVERY_SECONDS + REPORT_SECONDS):
-            self._lose()
-            raise NotStored("Kafka has not said whether it has them", AGAIN)
-        if request.errors:
-            raise self._refusal(request.errors, len(messages))
-        return request.offsets
+        self._produce(topic, messages, delivery)
+        if not delivery.reported.wait(DELIVERY_SECONDS + REPORT_SECONDS):
+            self._mark_unavailable()
+            raise NotStored("Kafka did not acknowledge the messages in time", RETRY_HINT)
+        if delivery.errors:
+            raise self._error(delivery.errors, len(messages))
+        return delivery.offsets
 
     def close(self) -> None:
-        """Waits for what is under way, as long as Kafka may take for it."""
+        """Wait for messages in flight, at most as long as Kafka may take for them."""
         self._stopped.set()
         if self._thread:
             self._thread.join()
         if self._producer and self._producer.flush(DELIVERY_SECONDS):
-            log.warning("%d messages have no answer of Kafka", len(self._producer))
+            log.warning("%d messages were not acknowledged by Kafka", len(self._producer))
 
-    def _there(self, topic: str) -> Topic:
-        """The topic, if Kafka answered lately."""
+    def _available_topic(self, name: str) -> Topic:
+        """Raises NotStored if Kafka did not answer lately."""
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="producer", daemon=True)
                 self._thread.start()
-        if not self._looked.is_set():
-            self._looked.wait(FIRST_SECONDS)
-        found = self._topics
-        if found is None:
-            said = self._fault or f"Kafka at {self._settings.kafka} does not answer"
-            raise NotStored(said, "Send the same again in a second: nothing of it is in the log")
-        return found[topic]
+        if not self._looked_up.is_set():
+            self._looked_up.wait(LOOKUP_SECONDS)
+        topics = self._topics
+        if topics is None:
+            problem = self._problem or f"Kafka at {self._settings.kafka} does not answer"
+            raise NotStored(problem, NOTHING_APPENDED_HINT)
+        return topics[name]
 
-    def _hand_over(self, topic: str, messages: Sequence[tuple[str, bytes]], request: Request) -> None:
-        """To librdkafka, which has its own limit, of bytes."""
-        told, handed = partial(self._told, request), 0
+    def _produce(self, topic: str, messages: Sequence[tuple[str, bytes]], delivery: Delivery) -> None:
+        """Hand messages to librdkafka, whose own limit is in bytes."""
+        on_delivery, produced = partial(self._on_delivery, delivery), 0
         try:
             for key, value in messages:
-                self._producer.produce(topic, value, key=key, on_delivery=told)
-                handed += 1
+                self._producer.produce(topic, value, key=key, on_delivery=on_delivery)
+                produced += 1
         except (BufferError, KafkaException) as error:
             with self._lock:
-                self._waiting -= len(messages) - handed
+                self._waiting -= len(messages) - produced
             if isinstance(error, BufferError):
-                raise Busy("too much waits for Kafka", AGAIN) from error
-            raise self._refusal([error.args[0]], len(messages)) from error
+                raise Busy("too many messages wait for Kafka", RETRY_HINT) from error
+            raise self._error([error.args[0]], len(messages)) from error
 
-    def _refusal(self, errors: Sequence[Any], of: int) -> NotStored | TooLarge:
+    def _error(self, errors: Sequence[Any], messages: int) -> NotStored | TooLarge:
         first = errors[0]
         if first.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             return TooLarge(
-                "one of them is larger than Kafka takes", f"Leave it out: the others may be in the log. {AGAIN}"
+                "a message is larger than Kafka accepts", f"Leave it out: the others may be appended. {RETRY_HINT}"
             )
-        self._lose()
-        log.warning("%d of %d messages are not in the log: %s", len(errors), of, first.str())
-        return NotStored(f"{len(errors):,} of {of:,} may not be in the log: Kafka does not answer", AGAIN)
+        self._mark_unavailable()
+        log.warning("%d of %d messages were not appended: %s", len(errors), messages, first.str())
+        return NotStored(
+            f"{len(errors):,} of {messages:,} messages may not be appended: Kafka does not answer", RETRY_HINT
+        )
 
-    def _told(self, request: Request, error: Any, message: Any) -> None:
-        """Kafka's answer for one message."""
+    def _on_delivery(self, delivery: Delivery, error: Any, message: Any) -> None:
+        """The delivery report of one message."""
         with self._lock:
             self._waiting -= 1
-            request.left -= 1
+            delivery.pending -= 1
             if error:
-                request.errors.append(error)
+                delivery.errors.append(error)
             else:
-                place, offset = (request.source, message.partition()), message.offset()
-                before = request.offsets.get(place, offset)
-                # a message that was sent twice has no offset
-                request.offsets[place] = max(before, offset) if min(before, offset) >= 0 else -1
-            if not request.left:
-                request.told.set()
+                key, offset = (delivery.source, message.partition()), message.offset()
+                before = delivery.offsets.get(key, offset)
+                # the report of a retried message has no offset
+                delivery.offsets[key] = max(before, offset) if min(before, offset) >= 0 else -1
+            if not delivery.pending:
+                delivery.reported.set()
 
-    def _lose(self) -> None:
-        """Nobody else is to wait for a Kafka that does not answer."""
+    def _mark_unavailable(self) -> None:
+        """From now on callers fail at once, until the thread has looked up the topics again."""
         self._topics = None
-        self._lost.set()
+        self._unavailable.set()
 
     # The thread
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            if self._lost.is_set():
+            if self._unavailable.is_set():
                 self._topics = None
-                self._lost.clear()
+                self._unavailable.clear()
             if self._topics is None:
-                self._look()
+                self._look_up()
             self._producer.poll(POLL_SECONDS)
 
-    def _look(self) -> None:
-        """Once Kafka is found, so is the incarnation of its topics: they may have been made anew."""
-        if self._producer is None or self._broken:
-            self._renew()
-        looking = _Looking(self._settings)
-        while not self._stopped.is_set() and not looking.done.is_set():
-            self._producer.poll(POLL_SECONDS)  # what was under way is still answered
-        if looking.fault and not self._fault:
-            log.warning("%s", looking.fault)
-        if looking.found and self._fault:
+    def _look_up(self) -> None:
+        """Look up the topics with their IDs, which change when a topic is created again."""
+        if self._producer is None or self._fatal:
+            self._replace_producer()
+        lookup = _TopicLookup(self._settings)
+        while not self._stopped.is_set() and not lookup.done.is_set():
+            self._producer.poll(POLL_SECONDS)  # messages in flight still get their reports
+        if lookup.problem and not self._problem:
+            log.warning("%s", lookup.problem)
+        if lookup.topics and self._problem:
             log.warning("Kafka answers again")
-        self._fault, self._topics = looking.fault, looking.found
-        self._looked.set()
-        if looking.fault:
-            self._stopped.wait(AGAIN_SECONDS)
+        self._problem, self._topics = lookup.problem, lookup.topics
+        self._looked_up.set()
+        if lookup.problem:
+            self._stopped.wait(RETRY_SECONDS)
 
-    def _renew(self) -> None:
-        """A producer that lost count of what it sent is of no more use: its messages are refused, another takes over."""
-        broken, self._broken = self._producer, False
-        self._producer = Producer({**self._configuration, "error_cb": self._heard})
-        if broken:
-            broken.purge()
-            broken.poll(0)
+    def _replace_producer(self) -> None:
+        """After a fatal error an idempotent producer accepts nothing more; its messages fail."""
+        old, self._fatal = self._producer, False
+        self._producer = Producer({**self._configuration, "error_cb": self._on_error})
+        if old:
+            old.purge()
+            old.poll(0)
 
-    def _heard(self, error: Any) -> None:
+    def _on_error(self, error: Any) -> None:
         if error.fatal():
             log.warning("Kafka: %s", error.str())
-            self._broken = True
-            self._lose()
+            self._fatal = True
+            self._mark_unavailable()
 
 
-class _Looking:
-    """Asking Kafka for its topics, which may take a while."""
+class _TopicLookup:
+    """A look-up of the topics on a thread of its own, since it can block for long."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.done = threading.Event()
-        self.found: dict[str, Topic] | None = None
-        self.fault = ""
-        threading.Thread(target=self._look, name="topics", daemon=True).start()
+        self.topics: dict[str, Topic] | None = None
+        self.problem = ""
+        threading.Thread(target=self._run, name="topics", daemon=True).start()
 
-    def _look(self) -> None:
+    def _run(self) -> None:
         try:
-            self.found = topics(self._settings)
+            self.topics = describe_topics(self._settings)
         except WarehouseFault as error:
-            self.fault = error.message
+            self.problem = error.message
         except Exception as error:
-            log.exception("the topics were not read")
-            self.fault = str(error)
+            log.exception("look-up of the topics failed")
+            self.problem = str(error)
         self.done.set()

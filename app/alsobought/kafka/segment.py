@@ -5,9 +5,9 @@
     Product Added              add_to_cart         Product Added to Wishlist  like
     Product Removed            remove_from_cart
 
-The item is `product_id`, else `sku`. The user is `userId`; a guest is known by `anonymousId`. A session is what
-`context.sessionId` or the property `session_id` says, else `anonymousId`. `messageId` makes the event_id, so that a repeated
-call counts once; the products of one call are told apart by their place.
+The item is `product_id`, else `sku`. The user is `userId`; a guest has only `anonymousId`. The
+session is `context.sessionId` or the property `session_id`, else `anonymousId`. The event_id is
+`messageId`, so that a repeated call counts once, followed by the product's index if the call has several.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import msgspec
 
 from alsobought.events import Event, readable_problem
 
-ONE = {
+SINGLE_PRODUCT = {
     "Product Viewed": "view",
     "Product Clicked": "click",
     "Product Added": "add_to_cart",
     "Product Removed": "remove_from_cart",
     "Product Added to Wishlist": "like",
 }
-MANY = {"Product List Viewed": "impression", "Order Completed": "purchase"}
+PRODUCT_LIST = {"Product List Viewed": "impression", "Order Completed": "purchase"}
 
 
-class Track(msgspec.Struct, rename="camel"):
-    """What of a track call matters here; the rest is ignored."""
+class TrackCall(msgspec.Struct, rename="camel"):
+    """The fields of a track call that are used; the others are ignored."""
 
     event: str
     properties: dict[str, Any] = {}
@@ -41,50 +41,51 @@ class Track(msgspec.Struct, rename="camel"):
     timestamp: str | None = None
 
 
-_decode = msgspec.json.Decoder(Track).decode
+_decode = msgspec.json.Decoder(TrackCall).decode
 
 
-def looks_like_track(raw: bytes) -> bool:
-    """Whether these bytes, which are no event of ours, may be a track call."""
-    return re.search(rb'"type"\s*:\s*"track"', raw) is not None
+def is_track_call(body: bytes) -> bool:
+    """True if a body that is no event may be a track call."""
+    return re.search(rb'"type"\s*:\s*"track"', body) is not None
 
 
-def events_of(raw: bytes) -> list[Event] | str:
-    """The events of a track call, or the sentence that says what is wrong with it.
+def track_events(body: bytes) -> list[Event] | str:
+    """The events of a track call, or the reason why it has none.
 
-    >>> [event.event_type for event in events_of(
+    >>> [event.event_type for event in track_events(
     ...     b'{"type": "track", "event": "Product Viewed", "userId": "ada", "properties": {"product_id": "tea"}}')]
     ['view']
     """
     try:
-        call = _decode(raw)
-        if call.event in ONE:
-            return [_event(call, ONE[call.event], call.properties, 0, 1)]
-        if call.event in MANY:
+        call = _decode(body)
+        if call.event in SINGLE_PRODUCT:
+            return [_event(call, SINGLE_PRODUCT[call.event], call.properties, 0, 1)]
+        if call.event in PRODUCT_LIST:
             products = call.properties.get("products")
             if not isinstance(products, list) or not products:
                 return "properties.products: missing"
-            return [_event(call, MANY[call.event], one, nth, len(products)) for nth, one in enumerate(products)]
+            event_type = PRODUCT_LIST[call.event]
+            return [_event(call, event_type, product, n, len(products)) for n, product in enumerate(products)]
     except msgspec.ValidationError as error:
         return readable_problem(str(error))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return f"not JSON: {error}"
-    return f"event: {call.event!r} is not one of {', '.join([*ONE, *MANY])}"
+    return f"event: {call.event!r} is not one of {', '.join([*SINGLE_PRODUCT, *PRODUCT_LIST])}"
 
 
-def _event(call: Track, kind: str, product: Any, nth: int, of: int) -> Event:
+def _event(call: TrackCall, event_type: str, product: Any, index: int, count: int) -> Event:
     if not isinstance(product, dict):
-        raise msgspec.ValidationError(f"Expected `object` - at `$.properties.products[{nth}]`")
-    own = call.properties
+        raise msgspec.ValidationError(f"Expected `object` - at `$.properties.products[{index}]`")
+    properties = call.properties
     fields = {
-        "event_type": kind,
-        "item_id": _text(product.get("product_id") or product.get("sku")),
-        "event_id": call.message_id and (call.message_id if of == 1 else f"{call.message_id}:{nth}"),
-        "user_id": _text(call.user_id),
-        "session_id": _text(call.context.get("sessionId") or own.get("session_id") or call.anonymous_id),
+        "event_type": event_type,
+        "item_id": _id_text(product.get("product_id") or product.get("sku")),
+        "event_id": call.message_id and (call.message_id if count == 1 else f"{call.message_id}:{index}"),
+        "user_id": _id_text(call.user_id),
+        "session_id": _id_text(call.context.get("sessionId") or properties.get("session_id") or call.anonymous_id),
         "category": product.get("category"),
-        "order_id": _text(own.get("order_id")) if kind == "purchase" else None,
-        "order_size": of if kind == "purchase" else None,
+        "order_id": _id_text(properties.get("order_id")) if event_type == "purchase" else None,
+        "order_size": count if event_type == "purchase" else None,
         "quantity": product.get("quantity"),
         "price": product.get("price"),
         "timestamp": call.timestamp,
@@ -92,6 +93,6 @@ def _event(call: Track, kind: str, product: Any, nth: int, of: int) -> Event:
     return msgspec.convert({name: value for name, value in fields.items() if value is not None}, Event, strict=False)
 
 
-def _text(value: Any) -> Any:
-    """Ids may be numbers there; here they are texts."""
+def _id_text(value: Any) -> Any:
+    """An ID as text: Segment also allows numbers."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value or None

@@ -37,7 +37,7 @@ def strongest(weights: np.ndarray, limit: int) -> Iterator[tuple[int, np.ndarray
     """Yields (item, others, weights) for each item in order: the items that it recommends, the largest weight first.
 
     Keeps the `limit` largest weights of each column, if positive. That recommends better than the largest of each row,
-    where popular items are everywhere, and not measurably worse than all weights (docs/learn.md).
+    where popular items are everywhere, and not measurably worse than all weights (docs/explanation/learning.md).
     """
     limit = min(limit, len(weights))
     blocks = []

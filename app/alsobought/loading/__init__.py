@@ -1,1 +1,1 @@
-"""Files in: readers of each format, column mapping, rejects, and the loader that submits them to the writer."""
+"""Files in: readers of each format, column mapping, rejected rows, and the loader."""

@@ -1,203 +1,81 @@
-"""Any file → numbered rows: NDJSON, a JSON array, CSV, TSV, Parquet, each also gzipped, from a path or standard input.
+"""One reader per format: NDJSON, a JSON array, CSV or TSV, and Parquet, as numbered rows.
 
-Rows count from 1: lines of NDJSON, elements of an array, records below the header of CSV. A row of JSON stays bytes, for
-whoever reads it decodes straight into its type. Everything is read in pieces, except for a JSON array, which is read whole.
+Rows of JSON stay bytes, since they are decoded straight to their type. Everything is read in blocks,
+except that a JSON array is read into memory.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
-import hashlib
 import io
-import shutil
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 
 from alsobought.errors import Unusable
 
-FORMATS = ("ndjson", "json", "csv", "tsv", "parquet")
-SUFFIXES = {
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".parquet": "parquet",
-}
-STDIN = Path("-")
-BLOCK = 1 << 20
-LONGEST = 16 << 20  # bytes of a line; a file without line ends must not fill the memory
+BLOCK_BYTES = 1 << 20
+MAX_LINE_BYTES = 16 << 20  # a file without line ends must not fill the memory
+PARQUET_BATCH_ROWS = 8192
+BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
-class Broken:
-    """A row that cannot be taken apart: why, and what it is."""
+class Malformed:
+    """A row that cannot be parsed: the problem, and the row as it is shown."""
 
     problem: str
     given: Any
 
 
-Row = bytes | dict[str, Any] | Broken
+Row = bytes | dict[str, Any] | Malformed
 
 
-@dataclass(frozen=True)
-class Layout:
-    """How a file is to be taken: its format and delimiter, where they are not to be guessed."""
-
-    format: str = ""
-    delimiter: str = ""
-
-
-@dataclass
-class Rows:
-    """An open file. `columns` is known where the format has a header; `place` is how much of `total` has been read."""
-
-    name: str
-    format: str
-    columns: list[str] | None
-    numbered: Iterator[tuple[int, Row]]
-    place: Callable[[], int]
-    total: int | None
-    unit: str = "bytes"
-
-    def peek(self, size: int) -> list[tuple[int, Row]]:
-        """The next rows, which will come again."""
-        first = list(islice(self.numbered, size))
-        rest = self.numbered
-        self.numbered = (row for part in (first, rest) for row in part)
-        return first
-
-
-def name_of(path: Path) -> str:
-    return "standard input" if path == STDIN else str(path)
-
-
-@contextmanager
-def opened(path: Path, layout: Layout, first: int = 1) -> Iterator[Rows]:
-    """The rows of a file from number `first` on.
-
-    Raises Unusable if it cannot be read, here or while rows are taken.
-    """
-    name = name_of(path)
-    with ExitStack() as stack:
-        with _told_as(name):
-            counted = _Counted(stack.enter_context(_raw(path)))
-            stream = _plain(counted)
-            found = layout.format or _guess(path, stream)
-            total = None if path == STDIN else path.stat().st_size
-            rows = Rows(name, found, None, iter(()), lambda: counted.count, total)
-            if found in ("csv", "tsv"):
-                rows.columns, numbered = _separated(stream, layout.delimiter or {"csv": ",", "tsv": "\t"}[found], first)
-            elif found == "parquet":
-                numbered = _parquet(rows, stack.enter_context(_seekable(path, stream)), first)
-            elif found == "json" and stream.peek(BLOCK).lstrip()[:1] != b"{":
-                numbered = _array(stream, first)
-            else:
-                numbered = _lines(stream, first)
-            rows.numbered = _named(name, numbered)
-        yield rows
-
-
-def _raw(path: Path) -> io.FileIO:
-    return io.FileIO(0, closefd=False) if path == STDIN else io.FileIO(path)
-
-
-def digest(path: Path) -> str:
-    """What a file's contents are known by, the same gzipped or not. Raises Unusable if it cannot be read to its end."""
-    with _told_as(str(path)), _raw(path) as raw:
-        stream = _plain(raw)  # kept until raw is closed
-        return hashlib.file_digest(stream, "blake2b").hexdigest()[:16]
-
-
-class _Counted(io.RawIOBase):
-    """Bytes on their way, counted."""
-
-    def __init__(self, raw: io.FileIO) -> None:
-        self._raw, self.count = raw, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        got = self._raw.readinto(buffer)
-        self.count += got or 0
-        return got
-
-
-def _plain(raw: io.RawIOBase) -> io.BufferedReader:
-    """The bytes, unzipped if they are gzip, whatever the file is called."""
-    stream: io.BufferedReader = io.BufferedReader(raw, BLOCK)
-    if stream.peek(2)[:2] != b"\x1f\x8b":
-        return stream
-    unzipped: Any = gzip.GzipFile(fileobj=stream)
-    return io.BufferedReader(unzipped, BLOCK)
-
-
-def _guess(path: Path, stream: io.BufferedReader) -> str:
-    """The format by the name, else by the first bytes, where these leave no doubt."""
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    if suffixes and (found := SUFFIXES.get(suffixes[-1])):
-        return found
-    start = stream.peek(BLOCK)
-    for mark, found in ((b"PAR1", "parquet"), (b"{", "ndjson"), (b"[", "json")):
-        if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(mark):
-            return found
-    if not start.strip():
-        return "ndjson"
-    raise Unusable(
-        f"the format of {name_of(path)} cannot be told", f"Say --format {', '.join(FORMATS[:-1])} or parquet"
-    )
-
-
-def _lines(stream: io.BufferedReader, first: int) -> Iterator[tuple[int, Row]]:
-    """Lines that hold something. Lines before `first` are counted by the block."""
+def read_lines(stream: io.BufferedReader, first: int) -> Iterator[tuple[int, Row]]:
+    """Lines that are not blank. Lines before `first` are counted a block at a time."""
     number, rest = 1, b""
-    while block := stream.read1(BLOCK):
+    while block := stream.read1(BLOCK_BYTES):
         lines = (rest + block).split(b"\n")
         rest = lines.pop()
-        if len(rest) > LONGEST:
+        if len(rest) > MAX_LINE_BYTES:
             raise Unusable(f"line {number + len(lines)} is longer than 16 MB", "NDJSON has one object per line")
         if number == 1 and lines:
-            lines[0] = lines[0].removeprefix(b"\xef\xbb\xbf")
+            lines[0] = lines[0].removeprefix(BOM)
         if number + len(lines) > first:
             for at, line in enumerate(lines, number):
                 if at >= first and line.strip():
                     yield at, line
         number += len(lines)
     if rest.strip() and number >= first:
-        yield number, rest.removeprefix(b"\xef\xbb\xbf") if number == 1 else rest
+        yield number, rest.removeprefix(BOM) if number == 1 else rest
 
 
-def _array(stream: io.BufferedReader, first: int) -> Iterator[tuple[int, Row]]:
+def read_array(stream: io.BufferedReader, first: int) -> Iterator[tuple[int, Row]]:
+    """The elements of a JSON array."""
     try:
-        objects = msgspec.json.decode(stream.read().removeprefix(b"\xef\xbb\xbf"), type=list[msgspec.Raw])
+        objects = msgspec.json.decode(stream.read().removeprefix(BOM), type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError) as error:
-        raise Unusable(f"not a JSON array: {error}", "Say --format ndjson if it has one object per line") from error
+        raise Unusable(f"not a JSON array: {error}", "Pass --format ndjson if it has one object per line") from error
     for number, raw in enumerate(objects, 1):
         if number >= first:
             yield number, bytes(raw)
 
 
-def _separated(stream: io.BufferedReader, delimiter: str, first: int) -> tuple[list[str], Iterator[tuple[int, Row]]]:
-    """The header of a CSV file, and its rows as text by column."""
+def read_csv(stream: io.BufferedReader, delimiter: str, first: int) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+    """The header, and each record as {column: text}."""
     if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise Unusable("it is UTF-16", "Save it as UTF-8")
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     records = csv.reader(text, delimiter=delimiter)
     header = next(records, [])
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise Unusable(f"two columns are called {twice[0]!r}", "Give each column a name of its own")
+    if repeated := sorted({name for name in header if header.count(name) > 1}):
+        raise Unusable(f"two columns are called {repeated[0]!r}", "Give each column a name of its own")
     if len(header) == 1 and (others := [mark for mark in ",;\t|" if mark in header[0]]):
-        raise Unusable(f"the header is one column, {header[0]!r}", f"Say --delimiter {others[0]!r} if that divides it")
+        raise Unusable(
+            f"the header is one column, {header[0]!r}", f"Pass --delimiter {others[0]!r} if that separates it"
+        )
 
     def rows() -> Iterator[tuple[int, Row]]:
         for number, cells in enumerate(records, 1):
@@ -213,14 +91,27 @@ def _record(header: list[str], cells: list[str]) -> Row:
             joined.encode()
         except UnicodeEncodeError:
             shown = [cell.encode(errors="surrogateescape").decode(errors="backslashreplace") for cell in cells]
-            return Broken("not UTF-8", shown)
+            return Malformed("not UTF-8", shown)
     if len(cells) != len(header):
-        return Broken(f"{len(cells)} cells, and the header has {len(header)}", cells)
+        return Malformed(f"{len(cells)} cells, and the header has {len(header)}", cells)
     return dict(zip(header, cells, strict=True))
 
 
-def _parquet(rows: Rows, source: IO[bytes], first: int) -> Iterator[tuple[int, Row]]:
-    """Row groups before `first` are left out unread; the others come a few thousand rows at a time."""
+@dataclass
+class ParquetRows:
+    """An open Parquet file.
+
+    `position` is the number of rows that were read or skipped, of `total`.
+    """
+
+    columns: list[str]
+    total: int
+    position: Callable[[], int]
+    numbered: Iterator[tuple[int, Row]]
+
+
+def read_parquet(source: IO[bytes], first: int) -> ParquetRows:
+    """Row groups before `first` are skipped unread, the others are read in batches."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -230,30 +121,31 @@ def _parquet(rows: Rows, source: IO[bytes], first: int) -> Iterator[tuple[int, R
         file = pq.ParquetFile(source, pre_buffer=False)
     except pa.ArrowException as error:
         raise Unusable(f"not Parquet: {str(error).splitlines()[0]}") from error
-    before, skipped = 0, 0
-    while skipped < file.num_row_groups and before + file.metadata.row_group(skipped).num_rows < first:
-        before += file.metadata.row_group(skipped).num_rows
-        skipped += 1
-    place = [before]
-    rows.columns, rows.total, rows.unit = file.schema_arrow.names, file.metadata.num_rows, "rows"
-    rows.place = lambda: place[0]
+    position, skipped_groups = 0, 0
+    while skipped_groups < file.num_row_groups:
+        group_rows = file.metadata.row_group(skipped_groups).num_rows
+        if position + group_rows >= first:
+            break
+        position += group_rows
+        skipped_groups += 1
 
-    def read() -> Iterator[tuple[int, Row]]:
-        groups = list(range(skipped, file.num_row_groups))
+    def rows() -> Iterator[tuple[int, Row]]:
+        nonlocal position
+        groups = list(range(skipped_groups, file.num_row_groups))
         try:
-            for batch in file.iter_batches(batch_size=8192, row_groups=groups, use_threads=False):
+            for batch in file.iter_batches(batch_size=PARQUET_BATCH_ROWS, row_groups=groups, use_threads=False):
                 for row in _in_microseconds(batch).to_pylist():
-                    place[0] += 1
-                    if place[0] >= first:
-                        yield place[0], row
+                    position += 1
+                    if position >= first:
+                        yield position, row
         except pa.ArrowException as error:
-            raise Unusable(f"not whole Parquet: {str(error).splitlines()[0]}") from error
+            raise Unusable(f"damaged Parquet: {str(error).splitlines()[0]}") from error
 
-    return read()
+    return ParquetRows(file.schema_arrow.names, file.metadata.num_rows, lambda: position, rows())
 
 
 def _in_microseconds(batch: Any) -> Any:
-    """Times of nanoseconds as Python has them: to the microsecond."""
+    """Timestamps in nanoseconds are truncated to microseconds, the resolution of Python."""
     import pyarrow as pa
 
     columns = [
@@ -263,35 +155,3 @@ def _in_microseconds(batch: Any) -> Any:
         for column in batch.columns
     ]
     return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
-
-
-def _seekable(path: Path, stream: io.BufferedReader) -> IO[bytes]:
-    """Parquet is read from its end: what is zipped or comes through a pipe goes to a temporary file first."""
-    if path != STDIN and not isinstance(stream.raw, gzip.GzipFile):
-        return path.open("rb")
-    spooled = tempfile.TemporaryFile()  # noqa: SIM115 - gone with its last reader
-    shutil.copyfileobj(stream, spooled, BLOCK)
-    spooled.seek(0)
-    return spooled
-
-
-def _named(name: str, numbered: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
-    with _told_as(name):
-        yield from numbered
-
-
-@contextmanager
-def _told_as(name: str) -> Iterator[None]:
-    """Whatever goes wrong with reading, as one sentence with the file's name."""
-    try:
-        yield
-    except Unusable as error:
-        told = error.message if name in error.message else f"{name} cannot be read: {error.message}"
-        raise Unusable(told, error.hint) from error
-    except EOFError as error:
-        raise Unusable(f"{name} cannot be read: its gzip data ends too early", "Is it still being written?") from error
-    except csv.Error as error:
-        raise Unusable(f"{name} cannot be read: {error}", "Is a quotation mark left open?") from error
-    except (OSError, zlib.error) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise Unusable(f"{name} cannot be read: {why[:1].lower()}{why[1:]}") from error

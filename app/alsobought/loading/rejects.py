@@ -1,7 +1,7 @@
-"""The rows a load refused: kept in a file, one JSON object each, counted by kind, the first few to be shown.
+"""Rejected rows of a load: written to a file as NDJSON, and counted by kind of problem.
 
-A line is on disk before the rows around it are stored. So a load that goes on after a crash keeps the lines of the rows
-before the one it goes on with, and no row is there twice or missing.
+A reject is on disk before the rows around it are stored. A load that resumes after a crash keeps the
+rejects of rows before the one it resumes at, so that no reject is missing or there twice.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import msgspec
 
 from alsobought.errors import Unusable
-from alsobought.loading.readers import Broken, Row
+from alsobought.loading.readers import Malformed, Row
 
-SHOWN = 20
-KINDS = 1000  # problems told apart
+MAX_SHOWN = 20
+MAX_KINDS = 1000
 
 
 class Reject(msgspec.Struct, frozen=True):
@@ -36,7 +36,7 @@ _decode = msgspec.json.Decoder(Reject).decode
 
 @dataclass
 class Rejects:
-    """Nothing is created while nothing is refused; without a path nothing ever is."""
+    """No file is created before the first reject; without a path never."""
 
     path: Path | None
 
@@ -46,9 +46,9 @@ class Rejects:
         self.first: list[tuple[int, str]] = []
 
     def begin(self, first: int) -> None:
-        """Forgets what an earlier load refused, but for rows before number `first`.
+        """Delete the rejects of an earlier load, except those of rows before number `first`.
 
-        Raises Unusable if the file is another's.
+        Raises Unusable if the file is not one of rejects.
         """
         if not self.path or not self.path.exists():
             return
@@ -56,10 +56,10 @@ class Rejects:
             with self.path.open("rb+") as file:
                 end = 0
                 for line in file:
-                    refusal = self._read(line, foreign=end == 0)
-                    if not refusal or refusal.row >= first:
+                    reject = self._parse(line, is_first=end == 0)
+                    if not reject or reject.row >= first:
                         break
-                    self._count(refusal.row, refusal.problem)
+                    self._count(reject.row, reject.problem)
                     end += len(line)
                 file.truncate(end)
             if not end:
@@ -67,39 +67,45 @@ class Rejects:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def add(self, refused: Sequence[tuple[int, str, Row]]) -> None:
-        """Counts rows and has them on disk when it returns."""
-        for row, problem, _ in refused:
+    def add(self, rejected: Sequence[tuple[int, str, Row]]) -> None:
+        """Count rows, each with its number and problem, and write them to disk before returning."""
+        for row, problem, _ in rejected:
             self._count(row, problem)
-        if not self.path or not refused:
+        if not self.path or not rejected:
             return
         try:
             with self.path.open("ab") as file:
-                file.writelines(_encode(Reject(row, problem, _shown(given))) + b"\n" for row, problem, given in refused)
+                file.writelines(
+                    _encode(Reject(row, problem, _as_json(given))) + b"\n" for row, problem, given in rejected
+                )
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def _read(self, line: bytes, *, foreign: bool) -> Reject | None:
-        """None for a line that a crash cut short."""
+    def _parse(self, line: bytes, *, is_first: bool) -> Reject | None:
+        """None for a line that a crash cut short.
+
+        Raises Unusable if the first line is something else.
+        """
         if line.endswith(b"\n"):
             try:
                 return _decode(line)
             except msgspec.DecodeError:
                 pass
-        if foreign and not line.startswith(b'{"row":'[: len(line)]):
-            raise Unusable(f"{self.path} is there and holds no refused rows", "Name another file with --rejected")
+        if is_first and not line.startswith(b'{"row":'[: len(line)]):
+            raise Unusable(f"{self.path} exists and has no rejected rows in it", "Name another file with --rejected")
         return None
 
     def _count(self, row: int, problem: str) -> None:
         self.count += 1
         kind = kind_of(problem)
-        self.kinds[kind if kind in self.kinds or len(self.kinds) < KINDS else "others"] += 1
-        if len(self.first) < SHOWN:
+        self.kinds[kind if kind in self.kinds or len(self.kinds) < MAX_KINDS else "others"] += 1
+        if len(self.first) < MAX_SHOWN:
             self.first.append((row, problem))
 
     def _unwritable(self, error: OSError) -> Unusable:
-        why = (error.strerror or "").lower()
-        return Unusable(f"refused rows cannot be written to {self.path}: {why}", "Name another file with --rejected")
+        reason = (error.strerror or "").lower()
+        message = f"rejected rows cannot be written to {self.path}: {reason}"
+        return Unusable(message, "Name another file with --rejected")
 
 
 def kind_of(problem: str) -> str:
@@ -111,9 +117,9 @@ def kind_of(problem: str) -> str:
     return re.sub(r"'[^']*'|\b\d[\w:.,+-]*", "…", problem)
 
 
-def _shown(given: Row) -> Any:
-    """The row as JSON: itself if it is, else as text."""
-    if isinstance(given, Broken):
+def _as_json(given: Row) -> Any:
+    """The row itself if it is JSON, else as text."""
+    if isinstance(given, Malformed):
         return given.given
     if isinstance(given, bytes):
         try:

@@ -1,4 +1,4 @@
-"""New migrations to fill in. None is applied before its reason stands where the template has `…`."""
+"""Drafts of new migrations. None is applied before a reason replaces the `…` of its template."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 
 from alsobought.errors import Unusable
-from alsobought.migrations.files import UNWRITTEN, migrations
+from alsobought.migrations.files import PLACEHOLDER, migrations
 
-STATEMENT = f"""-- {UNWRITTEN}
+STATEMENT = f"""-- {PLACEHOLDER}
 alter table {{{{ database }}}}.events add column NAME String
 """
-TABLE = f"""-- {UNWRITTEN}
+TABLE = f"""-- {PLACEHOLDER}
 -- Signed sums that merge in the background: read with sum(events) ... group by.
 create table {{{{ database }}}}.NAME (
     day Date,
@@ -22,29 +22,29 @@ engine = {{{{ engine('SummingMergeTree', '(events)') }}}}
 order by (day, item_key)
 settings {{{{ window }}}}
 """
-VIEW = """-- Feeds NAME. Here `events` is the inserted block, wherever it stands.
+VIEW = """-- Feeds NAME. Here `events` is the inserted block, everywhere in the query.
 create materialized view {{ database }}.NAME_mv to {{ database }}.NAME as
 select toDate(timestamp) as day, cityHash64(item_id) as item_key, toInt64(count()) as events
 from {{ database }}.events
 group by day, item_key
 """
-CHECK = """-- What each event adds to NAME, counted another way than by its view. Rows of the same day and item are added up.
+CHECK = """-- The rows that each event adds to NAME, written differently from its view. Rows of one day and item are summed.
 select toDate(timestamp) as day, cityHash64(item_id) as item_key, 1 as events
 from {{ database }}.events
 """
 
 
 def draft(home: Path, name: str, *, view: bool) -> list[Path]:
-    """The paths of new files: a statement, or a count table with its view and its check, which work as they are.
+    """Writes a statement, or a count table with its view and its check. Returns the new paths.
 
-    Raises Unusable for a name that is no name or is taken.
+    Raises Unusable for an invalid name or one in use.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise Unusable(f"{name!r} cannot name a migration", "Use small letters, digits and _, as in item_days")
-    found = migrations(home / "migrations")
-    if any(name in (migration.name[5:], migration.shape.name) for migration in found if view):
+        raise Unusable(f"{name!r} cannot name a migration", "Use lower-case letters, digits and _, as in item_days")
+    existing = migrations(home / "migrations")
+    if view and any(name in (migration.name[5:], migration.shape.name) for migration in existing):
         raise Unusable(f"there is a {name} already", "Use another name")
-    number, folder = len(found) + 1, home / "migrations"
+    number, folder = len(existing) + 1, home / "migrations"
     texts = {folder / f"{number:04}_{name}.sql": TABLE if view else STATEMENT}
     if view:
         texts[folder / f"{number + 1:04}_{name}_mv.sql"] = VIEW

@@ -1,6 +1,7 @@
 """The files of migrations/: NNNN_name.sql, a comment with the reason, one statement. Forward only.
 
-Where any is new or edited, all are checked when they are read: nothing has run yet when a fault is told.
+If any file is new or edited, all are checked when they are read, so that nothing has run yet when a
+fault is reported.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import jinja2
 from alsobought.errors import MigrationFault
 from alsobought.migrations.statement import Statement, read_statement
 
-UNWRITTEN = "…"
+PLACEHOLDER = "…"
 _environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
 
 
@@ -33,9 +34,9 @@ class Migration:
 
     @property
     def reason(self) -> str:
-        """The comment on top, without its dashes."""
-        found = re.match(r"(?:--[^\n]*\n)*", self.text + "\n")
-        return "\n".join(line.removeprefix("--").strip() for line in found[0].splitlines()) if found else ""
+        """The comment at the top, without its dashes."""
+        comment = re.match(r"(?:--[^\n]*\n)*", self.text + "\n")
+        return "\n".join(line.removeprefix("--").strip() for line in comment[0].splitlines()) if comment else ""
 
     @property
     def file(self) -> str:
@@ -43,16 +44,16 @@ class Migration:
 
     @property
     def shape(self) -> Statement:
-        """What it does, whatever the database is called."""
+        """The statement for a database with the default name."""
         return self.statement("alsobought")
 
     def statement(self, database: str) -> Statement:
-        """The SQL for one node: names, engine and window filled in."""
+        """The SQL for one node: database, engine and deduplication window rendered."""
         try:
             return _statement(self.text, database)
         except MigrationFault as fault:
             raise MigrationFault(f"{self.name} {fault.message}", fault.hint) from fault
-        except Exception as error:  # an expression in a template may raise whatever it likes
+        except Exception as error:  # an expression in a template may raise anything
             raise MigrationFault(f"{self.name} does not render: {error}") from error
 
 
@@ -76,71 +77,69 @@ def engine(name: str, arguments: str = "") -> str:
 def migrations(folder: Path, applied: Mapping[int, str] | None = None) -> list[Migration]:
     """All files, in order, each with a reason and one repeatable statement.
 
-    `applied`, the checksums by version: if that is all of them, as almost always, none is looked at again; it takes a third of
-    the time of a short command.
+    `applied` are the checksums by version. If every file is applied, as almost always, none is
+    parsed: parsing takes a third of the time of a short command.
 
-    Raises MigrationFault for the first that is not, for a gap, and for a number used twice.
+    Raises MigrationFault for the first invalid file, for a gap, and for a number used twice.
     """
-    found = [_read(path) for path in sorted(folder.glob("*.sql"))]
-    if not found:
+    files = [_read(path) for path in sorted(folder.glob("*.sql"))]
+    if not files:
         raise MigrationFault(
             f"there are no migrations in {folder}",
-            "Set ALSOBOUGHT_HOME to the project's folder, or make one with `alsobought init`",
+            "Set ALSOBOUGHT_HOME to the project's folder, or create one with `alsobought init`",
         )
-    _refuse_gaps(found)
-    if applied == {migration.version: migration.checksum for migration in found}:
-        return found
-    for migration in found:
+    _reject_gaps(files)
+    if applied == {migration.version: migration.checksum for migration in files}:
+        return files
+    for migration in files:
         if not migration.reason:
-            raise MigrationFault(f"{migration.name} gives no reason", "Begin it with a comment that says why")
-        if UNWRITTEN in migration.reason.splitlines():
-            raise MigrationFault(
-                f"{migration.name} is not written yet", f"Put its reason where `-- {UNWRITTEN}` stands"
-            )
+            raise MigrationFault(f"{migration.name} has no reason", "Begin it with a comment that gives the reason")
+        if PLACEHOLDER in migration.reason.splitlines():
+            raise MigrationFault(f"{migration.name} has no reason yet", f"Replace `-- {PLACEHOLDER}` with the reason")
         _ = migration.shape
-    _refuse_clashes(found)
-    return found
+    _reject_name_clashes(files)
+    return files
 
 
-def tables(found: Sequence[Migration]) -> frozenset[str]:
+def tables(files: Sequence[Migration]) -> frozenset[str]:
     """Every table that any of the files creates."""
-    shapes = [migration.shape for migration in found]
+    shapes = [migration.shape for migration in files]
     return frozenset(shape.name for shape in shapes if (shape.verb, shape.kind) == ("create", "table"))
 
 
 def _read(path: Path) -> Migration:
     if not (match := re.fullmatch(r"(\d{4})_[a-z0-9_]+", path.stem)):
-        raise MigrationFault(f"{path.name} is not named like 0001_events.sql")
+        raise MigrationFault(f"{path.name} does not match NNNN_name.sql, as in 0001_events.sql")
     try:
         return Migration(int(match[1]), path.stem, path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise MigrationFault(f"{path.name} cannot be read as text", "Save it as UTF-8") from error
 
 
-def _refuse_clashes(found: Sequence[Migration]) -> None:
-    """`if not exists` would pass over a name that is taken without a word, `if exists` over one that is misspelt."""
-    made: dict[str, str] = {}
-    for migration in found:
+def _reject_name_clashes(files: Sequence[Migration]) -> None:
+    """`if not exists` would hide a name that is in use, `if exists` a misspelt one."""
+    created: dict[str, str] = {}
+    for migration in files:
         verb, name = migration.shape.verb, migration.shape.name
-        if verb == "create" and name in made:
-            raise MigrationFault(f"{migration.name} creates {name}, as {made[name]} does", "Use another name")
-        if verb != "create" and name not in made:
-            raise MigrationFault(f"{migration.name} would {verb} {name}, which no migration before it creates")
+        if verb == "create" and name in created:
+            raise MigrationFault(f"{migration.name} creates {name}, as {created[name]} does", "Use another name")
+        if verb != "create" and name not in created:
+            raise MigrationFault(f"{migration.name} would {verb} {name}, which no earlier migration creates")
         if verb == "create":
-            made[name] = migration.name
+            created[name] = migration.name
         elif verb == "drop":
-            del made[name]
+            del created[name]
 
 
-def _refuse_gaps(found: Sequence[Migration]) -> None:
-    for expected, migration in enumerate(found, start=1):
+def _reject_gaps(files: Sequence[Migration]) -> None:
+    for expected, migration in enumerate(files, start=1):
         if migration.version > expected:
             raise MigrationFault(
-                f"{migration.name} is there, and no file has the number {expected:04}",
-                "Put the missing one back with `git checkout`; if there never was one, give a new file that number",
+                f"{migration.name} exists, but no file has the number {expected:04}",
+                "Restore the missing file with `git checkout`; if there never was one, renumber the new file",
             )
         if migration.version < expected:
             raise MigrationFault(
-                f"{found[expected - 2].name} and {migration.name} have the same number",
+                f"{files[expected - 2].name} and {migration.name} have the same number",
                 "Give the one that is not applied yet the next free number",
             )

@@ -1,8 +1,8 @@
-"""What the database remembers of its migrations: the table `migrations`, one row each time one was started, applied or failed.
+"""The journal: table `migrations`, a row for each start, success and failure of a migration.
 
-Rows are only added; the one with the highest `entry` counts. Databases of the first version have only the first four columns
-and a row per applied migration, so reading takes what is there and writing adds the columns. `applied_at` is the time of a
-row, whatever it says.
+Rows are only added; of a migration's rows the one with the highest `entry` counts. The first
+databases have only the first four columns and a row per applied migration, so reading accepts
+missing columns and opening adds them. `applied_at` is the time of the row, whatever its state.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """`state` is `started`, `applied` or `failed`; `seconds` is None where nobody took the time; `sql` is what ran."""
+    """A row: `state` is `started`, `applied` or `failed`; `seconds` is None if not measured."""
 
     version: int
     checksum: str
@@ -43,13 +43,13 @@ class Entry:
 
 
 def objects(warehouse: Warehouse) -> frozenset[str]:
-    """The names of all tables, views and dictionaries; none if there is no such database."""
+    """The names of all tables, views and dictionaries; empty if the database does not exist."""
     sql = "select name from system.tables where database = {database:String}"
     return frozenset(row[0] for row in warehouse.trusted_rows(sql, {"database": warehouse.database}).data)
 
 
 def latest(warehouse: Warehouse) -> dict[int, Entry]:
-    """{version: its last entry}. Changes nothing, not even an old table."""
+    """{version: its last entry}. Read-only: an old table keeps its columns."""
     if "migrations" not in objects(warehouse):
         return {}
     rows = warehouse.trusted_rows(f"select * from {warehouse.database}.migrations").dicts()
@@ -57,18 +57,21 @@ def latest(warehouse: Warehouse) -> dict[int, Entry]:
 
 
 def open_journal(warehouse: Warehouse) -> Iterator[int]:
-    """Makes the table, or gives an old one the columns it lacks. Returns the numbers of the entries to come."""
+    """Creates the table, or adds the columns that an old one lacks.
+
+    Returns the numbers of the next entries.
+    """
     warehouse.command(TABLE.format(database=warehouse.database))
     sql = "select name from system.columns where database = {database:String} and table = 'migrations'"
-    known = {row[0] for row in warehouse.trusted_rows(sql, {"database": warehouse.database}).data}
-    if missing := [f"add column if not exists {name} {kind}" for name, kind in COLUMNS.items() if name not in known]:
+    existing = {row[0] for row in warehouse.trusted_rows(sql, {"database": warehouse.database}).data}
+    if missing := [f"add column if not exists {name} {kind}" for name, kind in COLUMNS.items() if name not in existing]:
         warehouse.command(f"alter table {warehouse.database}.migrations {', '.join(missing)}")
     newest = warehouse.trusted_rows(f"select max(entry) from {warehouse.database}.migrations").data[0][0]
     return itertools.count(int(newest) + 1)
 
 
 def write(warehouse: Warehouse, entry: int, migration: Migration, state: str, **facts: Any) -> None:
-    """Adds an entry; `facts` are its seconds, error or sql."""
+    """Adds an entry; `facts` are its `seconds`, `error` or `sql`."""
     row = {
         "version": migration.version,
         "name": migration.name,

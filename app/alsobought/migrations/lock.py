@@ -1,7 +1,8 @@
-"""One run at a time on a server: who creates the table `migrating` holds the lock, and its comment says who that is.
+"""One migration run at a time on a server: the lock is the table `migrating`.
 
-CREATE TABLE without IF NOT EXISTS either makes the table or fails, so that two runs never both succeed. An embedded warehouse
-needs none while its folder has one process. On a cluster it guards the node that is asked, not the others.
+Its comment names the holder. CREATE TABLE without IF NOT EXISTS either creates the table or fails,
+so two runs never both succeed. An embedded warehouse needs no lock: its folder has one process. On
+a cluster the lock covers only the node that runs the migrations.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from alsobought.storage.warehouse import Warehouse
 LOCK = "migrating"
 
 
-class IpcServer(msgspec.Struct, frozen=True):
+class LockHolder(msgspec.Struct, frozen=True):
     host: str
     pid: int
     since: str
@@ -33,16 +34,17 @@ def needed(warehouse: Warehouse) -> bool:
     return warehouse.shared
 
 
-def this_process() -> IpcServer:
+def this_process() -> LockHolder:
     since = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return IpcServer(socket.gethostname(), os.getpid(), since, uuid.uuid4().hex)
+    return LockHolder(socket.gethostname(), os.getpid(), since, uuid.uuid4().hex)
 
 
 @contextmanager
 def held(warehouse: Warehouse, *, break_lock: bool = False) -> Iterator[None]:
-    """Runs the block while nobody else migrates this database.
+    """Runs the block under the lock.
 
-    A lock whose process died on this host is taken over; `break_lock` takes any. Raises MigrationFault that names the holder.
+    Takes over the lock of a dead process of this host; `break_lock` takes any. Raises
+    MigrationFault that names the holder.
     """
     mine = this_process()
     if break_lock:
@@ -52,22 +54,24 @@ def held(warehouse: Warehouse, *, break_lock: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(AlsoboughtError):  # a server that went away keeps the table; the next run finds us dead
+        with suppress(
+            AlsoboughtError
+        ):  # an unreachable server keeps the table; the next run takes it over from a dead process
             if holder(warehouse, LOCK) == mine:
                 _drop(warehouse, LOCK)
 
 
-def holder(warehouse: Warehouse, table: str = LOCK) -> IpcServer | None:
+def holder(warehouse: Warehouse, table: str = LOCK) -> LockHolder | None:
     sql = "select comment from system.tables where database = {database:String} and name = {table:String}"
     rows = warehouse.trusted_rows(sql, {"database": warehouse.database, "table": table}).data
     try:
-        return msgspec.json.decode(rows[0][0], type=IpcServer) if rows else None
+        return msgspec.json.decode(rows[0][0], type=LockHolder) if rows else None
     except msgspec.DecodeError:
-        return IpcServer("an unknown host", 0, "an unknown time", "")
+        return LockHolder("an unknown host", 0, "an unknown time", "")
 
 
-def _create(warehouse: Warehouse, table: str, mine: IpcServer) -> bool:
-    """False if it exists."""
+def _create(warehouse: Warehouse, table: str, mine: LockHolder) -> bool:
+    """True if the table was created, False if it exists."""
     comment = quoted(msgspec.json.encode(mine).decode())
     try:
         warehouse.command(f"create table {warehouse.database}.{table} (x UInt8) engine = Memory comment {comment}")
@@ -78,29 +82,32 @@ def _create(warehouse: Warehouse, table: str, mine: IpcServer) -> bool:
     return True
 
 
-def _take_over(warehouse: Warehouse, mine: IpcServer) -> None:
-    """Two runs may find the same dead holder: only who creates `migrating_<its token>` may remove its lock."""
-    found = holder(warehouse)
-    if found is None or not _dead(found):
-        raise _in_use(found)
-    right = f"{LOCK}_{found.token}"
-    if not _create(warehouse, right, mine):
-        raise _in_use(holder(warehouse, right))
+def _take_over(warehouse: Warehouse, mine: LockHolder) -> None:
+    """Two runs may see the same dead holder: only the one that creates `migrating_<its token>` may
+    remove its lock.
+    """
+    dead = holder(warehouse)
+    if dead is None or not _is_dead(dead):
+        raise _in_use(dead)
+    takeover = f"{LOCK}_{dead.token}"
+    if not _create(warehouse, takeover, mine):
+        raise _in_use(holder(warehouse, takeover))
     try:
-        if holder(warehouse) != found:  # it was taken over and we come late
+        if holder(warehouse) != dead:  # another run took it over first
             raise _in_use(holder(warehouse))
         _drop(warehouse, LOCK)
         if not _create(warehouse, LOCK, mine):
             raise _in_use(holder(warehouse))
     finally:
-        _drop(warehouse, right)
+        _drop(warehouse, takeover)
 
 
-def _dead(found: IpcServer) -> bool:
-    if found.host != socket.gethostname() or found.pid < 1:
+def _is_dead(other: LockHolder) -> bool:
+    """True if its process ran on this host and has ended."""
+    if other.host != socket.gethostname() or other.pid < 1:
         return False
     try:
-        os.kill(found.pid, 0)
+        os.kill(other.pid, 0)
     except ProcessLookupError:
         return True
     except PermissionError:
@@ -108,11 +115,11 @@ def _dead(found: IpcServer) -> bool:
     return False
 
 
-def _in_use(found: IpcServer | None) -> MigrationFault:
-    who = f"process {found.pid} on {found.host} since {found.since}" if found else "another run, which has just ended"
+def _in_use(other: LockHolder | None) -> MigrationFault:
+    run = f"process {other.pid} on {other.host} since {other.since}" if other else "another run, which has just ended"
     return MigrationFault(
-        f"the database is being migrated by {who}",
-        "Try again when it is done; if it is gone for good, use `alsobought migrate up --break-lock`",
+        f"the database is being migrated by {run}",
+        "Try again when it is done; if that process is dead, use `alsobought migrate up --break-lock`",
     )
 
 

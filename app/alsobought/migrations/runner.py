@@ -1,7 +1,7 @@
-"""migrations/ → the database: what is pending runs in order, each file done or not done, forward only.
+"""Apply pending migrations in order, forward only. After a kill, the next run continues.
 
-`started` is written before a statement and `applied` after it, so a run killed at any point goes on where it was: every
-statement may run twice (`migrations.statement` sees to that).
+`started` is written to the journal before a statement and `applied` after it, and every statement
+may run twice (`migrations.idempotence`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ from alsobought.storage.warehouse import Warehouse
 
 @dataclass(frozen=True)
 class Step:
-    """A migration and where it stands: `applied`, `pending`, `started` (a run was killed), `failed`, or `edited` since."""
+    """A migration and its state.
+
+    `applied`, `pending`, `started` (a run was killed there), `failed`, or `edited` since.
+    """
 
     migration: Migration
     state: str
@@ -40,7 +43,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Planned:
-    """What `up` runs for one file, in order, and what there is to know before; `migration` has the reason."""
+    """The statements that `up` runs for one file, and a note for the operator, perhaps empty."""
 
     migration: Migration
     statements: list[str]
@@ -48,16 +51,16 @@ class Planned:
 
 
 def status(warehouse: Warehouse | None, folder: Path) -> list[Step]:
-    """Every file with its state; where there is no database or no journal, all are pending. Changes nothing."""
+    """Every file with its state; without a database or a journal, all are pending. Read-only."""
     entries = journal.latest(warehouse) if warehouse else {}
-    done = {version: entry.checksum for version, entry in entries.items() if entry.state == "applied"}
-    found = migrations(folder, done)
-    if entries and (ahead := max(entries)) > len(found):
+    applied = {version: entry.checksum for version, entry in entries.items() if entry.state == "applied"}
+    files = migrations(folder, applied)
+    if entries and (newest := max(entries)) > len(files):
         raise MigrationFault(
-            f"the database has migration {ahead:04}, and {folder} ends at {len(found):04}",
-            "Use the files that migrated it: `git pull` or `alsobought upgrade`, or name their folder in ALSOBOUGHT_HOME",
+            f"the database has migration {newest:04}, but {folder} ends at {len(files):04}",
+            "Use the files that migrated it: `git pull` or `alsobought upgrade`, or set ALSOBOUGHT_HOME to their folder",
         )
-    return [_step(migration, entries.get(migration.version)) for migration in found]
+    return [_step(migration, entries.get(migration.version)) for migration in files]
 
 
 def _step(migration: Migration, entry: Entry | None) -> Step:
@@ -68,7 +71,10 @@ def _step(migration: Migration, entry: Entry | None) -> Step:
 
 
 def plan(warehouse: Warehouse | None, folder: Path, database: str, cluster: str = "") -> Iterator[Planned]:
-    """What `up` would do now. Raises what it would raise before it does anything."""
+    """The migrations that `up` would apply now.
+
+    Read-only; raises what `up` would raise before its first statement.
+    """
     steps = _usable(warehouse, folder)
     if all(step.state == "applied" for step in steps):
         return
@@ -81,92 +87,100 @@ def plan(warehouse: Warehouse | None, folder: Path, database: str, cluster: str 
 
 
 def up(warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: bool = False) -> Iterator[Planned]:
-    """Applies what is pending, yielding each once it is done.
+    """Applies the pending migrations, yielding each once it is applied.
 
     Raises MigrationFault at the first that fails; those before it stay applied.
     """
     with lock.held(warehouse, break_lock=break_lock) if lock.needed(warehouse) else nullcontext():
-        planned = list(plan(warehouse, folder, warehouse.database, cluster))
-        if not planned:
+        pending = list(plan(warehouse, folder, warehouse.database, cluster))
+        if not pending:
             return
         if cluster:
             warehouse.command(create_database(warehouse.database, cluster))
         entries = journal.open_journal(warehouse)
         reach("migrate.journal")
-        for one in planned:
-            _apply(warehouse, entries, one)
-            yield one
+        for planned in pending:
+            _apply(warehouse, entries, planned)
+            yield planned
 
 
 def _usable(warehouse: Warehouse | None, folder: Path) -> list[Step]:
-    """The steps, if none of them stands in the way."""
+    """The steps.
+
+    Raises MigrationFault if one was edited after it was, or may have been, applied.
+    """
     steps = status(warehouse, folder)
     for step in steps:
         if step.state == "edited":
-            raise MigrationFault(f"{step.migration.name} was edited after it was applied", _put_back(warehouse, step))
+            raise MigrationFault(
+                f"{step.migration.name} was edited after it was applied", _restore_hint(warehouse, step)
+            )
         if warehouse and step.state == "started" and step.entry and step.entry.checksum != step.migration.checksum:
-            _refuse_if_perhaps_done(warehouse, step, step.entry)
+            _reject_if_maybe_applied(warehouse, step, step.entry)
     return steps
 
 
-def _put_back(warehouse: Warehouse | None, step: Step) -> str:
+def _restore_hint(warehouse: Warehouse | None, step: Step) -> str:
     folder = warehouse.folder if warehouse else None
-    again = f"; or, if all that it holds can be loaded again, delete {folder}" if folder else ""
-    return f"Put it back with `git checkout {step.migration.file}`, and write a new migration instead{again}"
+    reload = f"; or, if all its data can be loaded again, delete {folder}" if folder else ""
+    return f"Restore it with `git checkout {step.migration.file}`, and write a new migration instead{reload}"
 
 
-def _refuse_if_perhaps_done(warehouse: Warehouse, step: Step, entry: Entry) -> None:
-    """A run was killed at the old text of this file: only what is not there, or still there, shows that nothing was done."""
+def _reject_if_maybe_applied(warehouse: Warehouse, step: Step, entry: Entry) -> None:
+    """A run was killed at the old text of this file.
+
+    Only an absent created or a present dropped object proves it did not run.
+    """
     old = read_statement(entry.sql, warehouse.database)
-    there = old.name in journal.objects(warehouse)
-    if there if old.verb == "create" else not there if old.verb == "drop" else True:
+    exists = old.name in journal.objects(warehouse)
+    if exists if old.verb == "create" else not exists if old.verb == "drop" else True:
         undo = f"`drop {old.kind.split()[-1]} {warehouse.database}.{old.name}`" if old.verb == "create" else ""
         raise MigrationFault(
-            f"{step.migration.name} was edited after a run was killed at it, and its old text may have been carried out",
-            f"Put it back with `git checkout {step.migration.file}`" + (f", or {undo} first" if undo else ""),
+            f"{step.migration.name} was edited after a run was killed at it, and its old text may have been applied",
+            f"Restore it with `git checkout {step.migration.file}`" + (f", or {undo} first" if undo else ""),
         )
 
 
 def _note(warehouse: Warehouse | None, shape: Statement) -> str:
-    """For a new view on events, or a new text of one: that it does not know those that are there, and what makes it."""
+    """For a new view on events: the number of older events, and the command that counts them."""
     is_view = (shape.verb, shape.kind) == ("create", "materialized view") and "events" in shape.words
-    there = journal.objects(warehouse) if warehouse and is_view else ()
-    if not warehouse or "events" not in there:
+    objects = journal.objects(warehouse) if warehouse and is_view else ()
+    if not warehouse or "events" not in objects:
         return ""
     older = int(warehouse.trusted_rows(f"select count() from {warehouse.database}.events").data[0][0])
     if not older:
         return ""
     table = shape.name.removesuffix(VIEW_SUFFIX)
-    seconds = seconds_of(warehouse, table, older) if "rewrites" in there else 0
-    then = f"; `alsobought rebuild {table}` counts them" + (f", in about {seconds:,} s" if seconds else "")
-    return f"{shape.name} counts from now on only: {older:,} events are older{then}"
+    seconds = seconds_of(warehouse, table, older) if "rewrites" in objects else 0
+    command = f"`alsobought rebuild {table}` counts them" + (f", in about {seconds:,} s" if seconds else "")
+    return f"{shape.name} counts from now on only: {older:,} events are older; {command}"
 
 
 def _apply(warehouse: Warehouse, entries: Iterator[int], planned: Planned) -> None:
     migration = planned.migration
     journal.write(warehouse, next(entries), migration, "started", sql=migration.statement(warehouse.database).sql)
     reach("migrate.started")
-    began = time.monotonic()
+    start = time.monotonic()
     try:
         for statement in planned.statements:
             warehouse.command(statement)
             reach("migrate.ran")
     except AlsoboughtError as error:
-        if _refused(error):
-            with suppress(AlsoboughtError):  # the first error is the one to tell
+        if _is_from_engine(error):
+            with suppress(AlsoboughtError):  # report the first error
                 journal.write(warehouse, next(entries), migration, "failed", error=error.message)
         raise MigrationFault(f"{migration.name} failed: {error}") from error
-    journal.write(warehouse, next(entries), migration, "applied", seconds=round(time.monotonic() - began, 3))
+    journal.write(warehouse, next(entries), migration, "applied", seconds=round(time.monotonic() - start, 3))
     reach("migrate.applied")
 
 
-def _refused(error: AlsoboughtError) -> bool:
-    """True if the engine said no; a connection that broke leaves it open whether the statement was carried out."""
+def _is_from_engine(error: AlsoboughtError) -> bool:
+    """True if the engine rejected the statement; a broken connection leaves that open."""
     return "DB::Exception" in str(error.__cause__) and not isinstance(error, TooSlow)
 
 
 def replayed_schema(settings: Settings) -> dict[str, str]:
-    """{file of sql/schema/: its text}, from all migrations applied in memory."""
+    """{file of sql/schema/: its text}, from all migrations applied to a database in memory."""
     memory = msgspec.structs.replace(settings, dsn="chdb://:memory:", database=DATABASE)
     warehouse = open_warehouse(memory)
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from alsobought.errors import Unusable
 from alsobought.pipes.template import files
 
-FOLDERS = {"pipes": ".sql", "sql/macros": ".sql", "sql": ".csv"}  # the files in them that affect answers
+FOLDERS = {"pipes": ".sql", "sql/macros": ".sql", "sql/parameters": ".sql", "sql": ".csv"}  # files that affect answers
 BASE_FOLDER_HINT = "--base-folder names a folder with the old pipes/ and sql/macros/"
 
 

@@ -25,7 +25,7 @@ class Side:
 
     def accepts(self, parameter: str) -> bool:
         """True if the pipe has this parameter, or is broken, so that its parameters are unknown."""
-        return self.pipe is None or any(p.name == parameter for p in self.pipe.parameters)
+        return self.pipe is None or self.pipe.takes(parameter)
 
     @property
     def item_column(self) -> str:

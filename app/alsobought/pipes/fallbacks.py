@@ -69,8 +69,9 @@ class Filling:
         if any(name in self._bound and name not in takes for name in FILTERS):
             return None
         asked = {p.name: p.assumed for p in other.parameters if p.default is not None}
-        for name, parameter in takes.items():
-            asked |= self._fitted(parameter) if name in self._bound else {}
+        for parameter in takes.values():
+            for name in (*parameter.former_names, parameter.name):
+                asked |= self._fitted(parameter, name) if name in self._bound else {}
         lacking = [value for value in self._lists if self._lacks(value)]
         if self._key and other.header.key == self._key:
             asked[self._key] = lacking
@@ -124,9 +125,9 @@ class Filling:
         about = [value] if self._key == "item_id" else _listed(self._bound.get("item_id"))
         return {*(row[self._item] for row in self._lists[value]), *about, *_listed(self._bound.get("exclude"))}
 
-    def _fitted(self, parameter: Parameter) -> dict[str, Any]:
-        """The value that was asked, as a parameter of the same name takes it; nothing if it does not."""
-        value = self._bound[parameter.name]
+    def _fitted(self, parameter: Parameter, name: str) -> dict[str, Any]:
+        """The value that was asked under this name, as a parameter of a fallback takes it; nothing if it does not."""
+        value = self._bound[name]
         if parameter.repeated:
             value = _listed(value)
         elif isinstance(value, list):

@@ -2,31 +2,32 @@
 
     -- Products bought in the same basket as this one, best first.
     --
-    -- :item_id   String                the product on the page; repeat it to ask for several at once
-    -- :limit     UInt16 = 10 (1..100)  how many for each
-    -- :category  String?               only products of this category
+    -- :item_id  String                the product on the page; repeat it to ask for several at once
+    -- :limit    UInt16 = 10 (1..100)  rows for each item
+    -- @use filters                    the parameters of sql/parameters/filters.sql
     --
     -- @key item_id            one answer for several values; the parameter takes any number of them
     -- @cache 60s item_id      an answer may be this old, unless an event touches the item
     -- @fallback trending  item_id as other_item_id
+    -- @deprecated basket 2026-01-31  use item_id
 
-What one of these lines may say: `pipes.declaration`. A text that follows a parameter's line continues its description.
+The grammar of a parameter: `pipes.declaration`. A text that follows a parameter's line continues its description.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 
 from alsobought.errors import PipeFault
-from alsobought.pipes.declaration import declared
+from alsobought.pipes.header_lines import MAX_PARAMETERS, Deprecation, Directive, HeaderLines
+from alsobought.pipes.parameter_groups import Groups, expanded
 from alsobought.pipes.parameters import Parameter
-from alsobought.pipes.types import shown_plain
 
-MAX_PARAMETERS = 50
-MAX_FAULTS = 20  # of one header that are told
-TAGS = ("key", "cache", "fallback")
+__all__ = ["MAX_PARAMETERS", "TOUCHED", "Deprecation", "Fallback", "Header", "read_header"]
+
 TOUCHED = ("item_id", "user_id")  # what an event is about
 
 
@@ -40,7 +41,7 @@ class Fallback:
 
 @dataclass(frozen=True)
 class Header:
-    """`lines` tells where each ":parameter" and "@tag" stands."""
+    """`parameters` include those of the `groups` it uses; `lines` has the line of each ":parameter" and "@directive"."""
 
     prose: str
     parameters: tuple[Parameter, ...] = ()
@@ -48,6 +49,8 @@ class Header:
     cache_seconds: float = 0.0
     cache_until: str = ""
     fallback: Fallback | None = None
+    groups: tuple[str, ...] = ()
+    deprecated: tuple[Deprecation, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -55,89 +58,44 @@ class Header:
         """The first sentence of the prose: what lists show."""
         return re.split(r"(?<=[.!?]) ", self.prose, maxsplit=1)[0]
 
-
-class _Reading:
-    """A header while its lines are read: what was found, and every fault."""
-
-    def __init__(self) -> None:
-        self.prose: list[str] = []
-        self.parameters: dict[str, Parameter] = {}
-        self.tags: dict[str, tuple[str, int]] = {}
-        self.lines: dict[str, int] = {}
-        self.faults: list[PipeFault] = []
-        self._latest = ""
-
-    def line(self, content: str, number: int) -> None:
-        try:
-            if content.startswith(":"):
-                self._latest = ""
-                self._parameter(content, number)
-            elif content.startswith("@"):
-                self._latest = ""
-                self._tag(content, number)
-            elif content and self._latest:
-                known = self.parameters[self._latest]
-                self.parameters[self._latest] = replace(known, description=f"{known.description} {content}")
-            else:
-                self._latest = ""
-                if not self.lines:
-                    self.prose.append(content)
-        except PipeFault as fault:
-            self.faults.append(fault)
-
-    def _parameter(self, content: str, number: int) -> None:
-        name = re.match(r":(\w*)", content)
-        self.lines.setdefault(name[0] if name else ":", number)
-        if len(self.parameters) == MAX_PARAMETERS:
-            raise PipeFault(f"more than {MAX_PARAMETERS} parameters", "Make two pipes of it", number)
-        parameter = declared(content, number)
-        if parameter.name in self.parameters:
-            raise PipeFault(f":{parameter.name} stands twice", "Take one of the lines out", number)
-        self.parameters[parameter.name] = parameter
-        self._latest = parameter.name
-
-    def _tag(self, content: str, number: int) -> None:
-        tag, _, rest = content[1:].partition(" ")
-        if tag not in TAGS:
-            raise PipeFault(f"@{shown_plain(tag)} is not known", "There are @key, @cache and @fallback", number)
-        self.lines.setdefault(f"@{tag}", number)
-        if tag in self.tags:
-            raise PipeFault(f"@{tag} stands twice", "Take one of the lines out", number)
-        self.tags[tag] = (rest.strip(), number)
+    @property
+    def moved(self) -> tuple[Deprecation, ...]:
+        """The parameters that another pipe answers."""
+        return tuple(one for one in self.deprecated if one.pipe)
 
 
-def read_header(text: str) -> Header:
-    """The header of a pipe's text.
+def read_header(text: str, groups: Groups | None = None) -> Header:
+    """The header of a pipe's text. `groups`: what `@use` may name.
 
     Raises PipeFault with the line that cannot be read, and `others` for further lines.
     """
-    reading = _Reading()
-    for number, line in enumerate(_comment(text), start=1):
-        reading.line(line.strip(), number)
-        if len(reading.faults) == MAX_FAULTS:
-            break
-    told = " ".join(" ".join(reading.prose).split())
-    if not told:
+    read = HeaderLines().read(text)
+    if not read.sentence:
         missing = "the first line should say in a comment what the pipe answers"
-        reading.faults.insert(0, PipeFault(missing, "-- Products … best first.", 1))
-    if reading.faults:
-        raise PipeFault.together(reading.faults)
-    return _tagged(told, reading)
+        read.faults.insert(0, PipeFault(missing, "-- Products … best first.", 1))
+    parameters = expanded(read, groups or {})
+    _check_deprecated(read, [parameter.name for parameter in parameters])
+    if read.faults:
+        raise PipeFault.together(read.faults)
+    return _header(read, parameters)
 
 
-def _comment(text: str) -> list[str]:
-    """The lines of the comment on top, without their dashes."""
-    lines = []
-    for line in text.split("\n"):
-        if not line.startswith("--"):
-            break
-        lines.append(line.removeprefix("--"))
-    return lines
+def _check_deprecated(read: HeaderLines, names: Collection[str]) -> None:
+    for one in read.deprecated.values():
+        if one.name in names:
+            message = f":{one.name} is both declared and deprecated"
+            read.faults.append(PipeFault(message, "Take one of the lines out", one.line))
+        elif one.parameter and one.parameter not in names:
+            near = get_close_matches(one.parameter, names, n=1)
+            hint = f"Did you mean {near[0]}?" if near else "Write `use pipe NAME` where another pipe answers it"
+            message = f"@deprecated {one.name}: {one.parameter} is not a parameter"
+            read.faults.append(PipeFault(message, hint, one.line))
 
 
-def _tagged(prose: str, reading: _Reading) -> Header:
-    parameters, tags = reading.parameters, reading.tags
-    key, key_line = tags.get("key", ("", 0))
+def _header(read: HeaderLines, listed: Sequence[Parameter]) -> Header:
+    parameters = {parameter.name: _with_former_names(parameter, read) for parameter in listed}
+    directives = read.directives
+    key, key_line = _text(directives, "key")
     if key_line:
         name = key.split()[0] if key else ""
         if name not in parameters:
@@ -146,7 +104,7 @@ def _tagged(prose: str, reading: _Reading) -> Header:
             raise PipeFault(f"@key {name} may be left out", "Take the ? away: rows are told apart by it", key_line)
         parameters[name] = _repeated(parameters[name])
         key = name
-    cache, cache_line = tags.get("cache", ("", 0))
+    cache, cache_line = _text(directives, "cache")
     seconds = re.match(r"(\d+(?:\.\d+)?)(ms|s)\b *(\w*)", cache)
     if cache_line and not (seconds and len(seconds[1]) < 9):
         raise PipeFault(f"@cache {cache[:40]} is not a time", "Write 500ms or 2s", cache_line)
@@ -154,16 +112,29 @@ def _tagged(prose: str, reading: _Reading) -> Header:
         raise PipeFault(
             f"@cache … {seconds[3]}", f"A parameter that is an {' or '.join(TOUCHED)} can follow", cache_line
         )
-    fallback, fallback_line = tags.get("fallback", ("", 0))
+    fallback, fallback_line = _text(directives, "fallback")
     return Header(
-        prose,
+        read.sentence,
         tuple(_by_repeating(parameter) for parameter in parameters.values()),
         key,
         float(seconds[1]) / (1000 if seconds[2] == "ms" else 1) if seconds else 0.0,
         seconds[3] if seconds else "",
         _fallback(fallback, fallback_line) if fallback_line else None,
-        reading.lines,
+        tuple(use.group for use in read.uses),
+        tuple(read.deprecated.values()),
+        read.lines,
     )
+
+
+def _text(directives: Mapping[str, Directive], name: str) -> tuple[str, int]:
+    """The text and the line of a directive; "" and 0 where there is none."""
+    found = directives.get(name)
+    return (found.text, found.line) if found else ("", 0)
+
+
+def _with_former_names(parameter: Parameter, read: HeaderLines) -> Parameter:
+    former = tuple(one.name for one in read.deprecated.values() if one.parameter == parameter.name)
+    return replace(parameter, former_names=former) if former else parameter
 
 
 def _by_repeating(parameter: Parameter) -> Parameter:

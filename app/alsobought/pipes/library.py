@@ -10,83 +10,29 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from alsobought.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
-from alsobought.pipes.check import check
-from alsobought.pipes.header import Header, read_header
-from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.header import Deprecation, Header, read_header
+from alsobought.pipes.parameter_groups import FOLDER as GROUP_FOLDER
+from alsobought.pipes.parameter_groups import Groups, group_files, read_groups
+from alsobought.pipes.pipe import SOURCE, Pipe, is_given
 from alsobought.pipes.scopes import Schema
-from alsobought.pipes.template import MAX_TEXT, Templates, environment, files, in_lines, read_text, render
+from alsobought.pipes.template import MAX_TEXT, Templates, environment, files, in_lines, read_text
 from alsobought.pipes.validation import Describe, Validation
 from alsobought.pipes.validation_cache import Described, Tried
 
-__all__ = ["Describe", "Described", "Entry", "Library", "Pipe"]
+__all__ = ["SOURCE", "Describe", "Described", "Entry", "Library", "Pipe"]
 
 log = logging.getLogger(__name__)
 
 COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_ .]*")
-MAX_RENDERED = 256  # texts of a pipe that are kept, one for each choice of parameters
 Stamp = tuple[tuple[str | int, ...], ...]
 RETRY_SECONDS = 1.0
-
-
-SOURCE = "source"  # the last column of a list that is filled: the pipe that gave the row
-
-
-@dataclass(frozen=True)
-class Pipe:
-    """A pipe that passed every check. `version` changes with its text and with any macro.
-
-    `selected` are the columns of its SELECT, `columns` those of its answer.
-    """
-
-    name: str
-    header: Header
-    text: str
-    version: str
-    selected: Described
-    tables: list[str]
-    _jinja: Templates = field(repr=False)
-    _own_tables: Collection[str] = field(repr=False)
-    _rendered: dict[frozenset[str], str] = field(default_factory=dict, repr=False)
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        return self.header.parameters
-
-    @property
-    def csv_files(self) -> list[str]:
-        """The CSV files that it uses, by itself or through a macro."""
-        return sorted(self._jinja.csv_read)
-
-    @property
-    def tells_source(self) -> bool:
-        """Whether a column says which pipe gave each row. A column of that name in the SELECT stays what it is."""
-        return self.header.fallback is not None and SOURCE not in dict(self.selected)
-
-    @cached_property
-    def columns(self) -> Described:
-        return [*self.selected, (SOURCE, "String")] if self.tells_source else self.selected
-
-    def sql(self, given: Collection[str]) -> str:
-        """The text where these parameters were given; made and checked once for each choice of them.
-
-        Raises PipeFault for a choice that was not tried at load.
-        """
-        names = frozenset(given)
-        if names not in self._rendered:
-            sql, places = render(self.text, self.parameters, names, self._jinja)
-            check(sql, self._own_tables, places)
-            if len(self._rendered) >= MAX_RENDERED:
-                return sql
-            self._rendered[names] = sql
-        return self._rendered[names]
 
 
 @dataclass
@@ -152,6 +98,20 @@ class Library:
             raise PipeBroken(f"the pipe {name} is broken", "Its author sees why with `alsobought pipe check`")
         return entry.pipe
 
+    def answering(self, name: str, given: Mapping[str, Any]) -> Pipe:
+        """The pipe that answers these parameters: `name`, or under that name the text of the pipe to which `@deprecated`
+        moved one of them.
+
+        Raises NoSuchPipe, PipeBroken.
+        """
+        pipe = self[name]
+        moved = next((one.pipe for one in pipe.header.moved if is_given(given, one.name)), "")
+        if not moved:
+            return pipe
+        target = self[moved]
+        deprecated = {one.name: one for one in (*target.header.deprecated, *pipe.header.deprecated)}
+        return replace(target, name=name, header=replace(target.header, deprecated=tuple(deprecated.values())))
+
     def entry(self, name: str) -> Entry:
         """The pipe and its fault, read again if its file or a macro changed. Raises NoSuchPipe."""
         path = self.folder / f"{name}.sql"
@@ -200,7 +160,8 @@ class Library:
     def _stamp(self, path: Path) -> Stamp:
         """Empty where the file is not there, or cannot be, with so long a name."""
         own = _seen(path)
-        return (own, *map(_seen, files(self.macros)), *map(_seen, self.csv_files())) if own else ()
+        others = (*files(self.macros), *self.csv_files(), *group_files(self.macros))
+        return (own, *map(_seen, others)) if own else ()
 
     def csv_files(self) -> list[Path]:
         """What analysts tune beside the macros."""
@@ -213,6 +174,17 @@ class Library:
         except PipeFault as fault:
             return fault.all
         return ()
+
+    def groups(self) -> Groups:
+        """The parameter groups as their files are now."""
+        return read_groups(group_files(self.macros))
+
+    def group_faults(self) -> dict[str, tuple[PipeFault, ...]]:
+        """{file of a parameter group, from the folder `sql`: what is wrong with it}, whether or not a pipe uses it."""
+        return {
+            f"{GROUP_FOLDER}/{name}.sql": group.all if isinstance(group, PipeFault) else ()
+            for name, group in self.groups().items()
+        }
 
     def _jinja(self) -> Templates:
         return environment(self.macros, {"event_type": self._event_types, "pipe": ("*", *self.names())})
@@ -242,7 +214,8 @@ class Library:
         """Tries a text with no, each and all optional parameters: the pipe and its warnings. Raises PipeFault."""
         if len(text) > MAX_TEXT:
             raise PipeFault(f"{len(text):,} characters; at most {MAX_TEXT:,}", "Make two pipes of it")
-        header = read_header(text)
+        groups = self.groups()
+        header = read_header(text, groups)
         jinja = self._jinja()
         schema = self._schema()
         validation = Validation(text, header, jinja, schema, self._describe, self._tried)
@@ -250,7 +223,8 @@ class Library:
         self._agree(name, header, validation)
         if validation.faults:
             raise PipeFault.together(validation.faults)
-        version = _version(text, jinja)
+        used = [group.text for name in header.groups if not isinstance(group := groups[name], PipeFault)]
+        version = _version(text, jinja, used)
         pipe = Pipe(
             name, header, text, version, validation.columns, sorted(validation.read), jinja, schema, validation.rendered
         )
@@ -276,6 +250,22 @@ class Library:
             near = get_close_matches(header.fallback.pipe, names, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(names - {name}))}"
             fault(f"@fallback {header.fallback.pipe} is not a pipe", hint, "@fallback")
+        for moved in header.moved:
+            if problem := self._wrong_with(moved, names):
+                validation.faults.append(PipeFault(f"@deprecated {moved.name}: {problem}", line=moved.line))
+
+    def _wrong_with(self, moved: Deprecation, names: Collection[str]) -> str:
+        """Why the pipe that is to answer a deprecated parameter cannot."""
+        if moved.pipe not in names:
+            near = get_close_matches(moved.pipe, names, n=1)
+            return f"{moved.pipe} is not a pipe" + (f"; did you mean {near[0]}?" if near else "")
+        try:
+            target = read_header(read_text(self.folder / f"{moved.pipe}.sql"), self.groups())
+        except (PipeFault, UnicodeError, OSError):
+            return ""  # the fault of that pipe
+        if all(moved.name != one.name for one in target.parameters):
+            return f"{moved.pipe} has no such parameter"
+        return ""
 
 
 def _seen(path: Path) -> tuple[str | int, ...]:
@@ -291,9 +281,13 @@ def _said(fault: PipeFault) -> str:
     return f"{f':{fault.line}' if fault.line else ''}: {fault}"
 
 
-def _version(text: str, jinja: Templates) -> str:
-    """A short hash of the text, of all macros, and of the CSV files that it uses."""
+def _version(text: str, jinja: Templates, groups: Collection[str]) -> str:
+    """A short hash of the text, of all macros, and of the parameter groups and CSV files that it uses."""
     digest = hashlib.sha256(text.encode())
-    for other in (*jinja.texts.values(), *(f"{name}\n{jinja.csv_texts[name]}" for name in sorted(jinja.csv_read))):
+    for other in (
+        *jinja.texts.values(),
+        *groups,
+        *(f"{name}\n{jinja.csv_texts[name]}" for name in sorted(jinja.csv_read)),
+    ):
         digest.update(other.encode())
     return digest.hexdigest()[:12]

@@ -146,15 +146,15 @@ def _feeding(tree: exp.Expr, schema: Schema) -> dict[str, list[str]]:
 
 
 def _macros(pipe: Pipe) -> dict[str, list[str]]:
-    """What `{% from 'catalogue.sql' import item %}` imports, as far as the pipe itself calls it."""
+    """What `{% from 'catalogue.sql' import item %}` imports, as far as the pipe itself uses it: macros and named literals."""
     body = "".join(dropwhile(lambda line: line.startswith("--"), pipe.text.splitlines(keepends=True)))
     parsed = Environment(autoescape=False).parse(body)  # noqa: S701 - nothing of it is run
-    called = {call.node.name for call in parsed.find_all(nodes.Call) if isinstance(call.node, nodes.Name)}
+    used = {name.name for name in parsed.find_all(nodes.Name) if name.ctx == "load"}
     found: dict[str, set[str]] = {}
     for each in parsed.find_all(nodes.FromImport):
         if isinstance(each.template, nodes.Const):
             pairs = [(name, name) if isinstance(name, str) else name for name in each.names]
-            found.setdefault(str(each.template.value), set()).update(name for name, here in pairs if here in called)
+            found.setdefault(str(each.template.value), set()).update(name for name, here in pairs if here in used)
     for name in pipe.csv_files:  # also through a macro
         found[name] = {name.removesuffix(".csv")}
     return {name: sorted(found[name]) for name in sorted(found)}

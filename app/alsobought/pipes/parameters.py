@@ -27,7 +27,8 @@ class Parameter:
     """One line of a header. `default` is None where nothing is assumed.
 
     A `repeated` one takes several values, and its default is a tuple. `separated`: they may also come as one text with
-    commas between them. Range, lengths (in characters), pattern and choices hold for each value.
+    commas between them. Range, lengths (in characters), pattern and choices hold for each value. `former_names`: what
+    requests called it before (`@deprecated`).
     """
 
     name: str
@@ -43,6 +44,7 @@ class Parameter:
     max_length: int | None = None
     pattern: str = ""
     choices: tuple[Any, ...] = ()
+    former_names: tuple[str, ...] = ()
 
     @property
     def required(self) -> bool:
@@ -119,21 +121,32 @@ def values(parameters: Sequence[Parameter], given: Mapping[str, Sequence[Any]]) 
 
     `given` holds the values of every name, as text or as JSON. Raises BadParameters that tells all faults at once.
     """
-    known = {parameter.name: parameter for parameter in parameters}
-    unknown = [name for name in given if name not in known]
-    faults = [Detail(shown_plain(name), _unknown(name, list(known))) for name in unknown[:MAX_UNKNOWN]]
+    known = [parameter.name for parameter in parameters]
+    former = {name for parameter in parameters for name in parameter.former_names}
+    unknown = [name for name in given if name not in known and name not in former]
+    faults = [Detail(shown_plain(name), _unknown(name, known)) for name in unknown[:MAX_UNKNOWN]]
     bound: dict[str, Any] = {}
     for parameter in parameters:
+        name = parameter.name
         try:
-            value = _bind(parameter, given.get(parameter.name, ()))
+            name = _given_name(parameter, given)
+            value = _bind(parameter, given.get(name, ()))
         except ValueError as error:
-            faults.append(Detail(parameter.name, str(error)))
+            faults.append(Detail(name, str(error)))
         else:
             if value is not None:
                 bound[parameter.name] = value
     if faults:
         raise BadParameters("; ".join(f"{fault.param}: {fault.problem}" for fault in faults), details=tuple(faults))
     return bound
+
+
+def _given_name(parameter: Parameter, given: Mapping[str, Sequence[Any]]) -> str:
+    """The name under which a request gives a parameter. Raises ValueError where it gives several."""
+    names = [name for name in (parameter.name, *parameter.former_names) if given.get(name)]
+    if len(names) > 1:
+        raise ValueError(f"given also as {names[1]}, its former name; give one of them")
+    return names[0] if names else parameter.name
 
 
 def _bind(parameter: Parameter, texts: Sequence[Any]) -> Any:

@@ -1,8 +1,8 @@
 """Text of a pipe → SQL with ClickHouse parameters. Values travel beside the text: no injection can be written.
 
 `{{ x }}` becomes `{x:Type}`. A parameter has no text of its own: whatever would take it (`~`, a filter, an attribute)
-is an error at load. `{% if x %}` means "was given". Of Jinja there are printing, if and macros, nothing that repeats: a
-text can neither hang nor fill the memory.
+is an error at load. `{% if x %}` means "was given". Of Jinja there are printing, if, macros and names for literals, nothing that
+repeats: a text can neither hang nor fill the memory.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_TEXT = 200_000
 MAX_WORK = 1_000_000  # characters printed and macros called, again and again, on the way to one text
 ALLOWED = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.If, nodes.CondExpr),
-    *(nodes.Not, nodes.And, nodes.Or, nodes.Macro, nodes.FromImport, nodes.Call, nodes.Keyword),
+    *(nodes.Not, nodes.And, nodes.Or, nodes.Macro, nodes.FromImport, nodes.Call, nodes.Keyword, nodes.Assign),
 )
 INSTEAD = "A template prints {{ parameters }}, literals and macros, and leaves lines out with {% if %}"
 
@@ -62,7 +62,13 @@ class _Compiler(CodeGenerator):
         for part in node.find_all(nodes.Node):
             if not isinstance(part, ALLOWED):
                 self.fail(f"{_in_words(part)} does not belong in a pipe", part.lineno)
+            if isinstance(part, nodes.Assign) and not _names_a_literal(part):
+                self.fail("{% set %} gives one literal a name", part.lineno)
         super().visit_Template(node, frame)
+
+
+def _names_a_literal(node: nodes.Assign) -> bool:
+    return isinstance(node.target, nodes.Name) and isinstance(node.node, nodes.Const)
 
 
 def _in_words(node: nodes.Node) -> str:

@@ -1,4 +1,7 @@
-"""Forget a user, merge a guest into an account, and say what was done. For the writer's thread (`service.maintenance`)."""
+"""Erase a user, merge a guest into an account, and issue the receipt.
+
+On the writer's thread (`service.maintenance`).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from alsobought.counts.shadow_table import discard
+from alsobought.counts.shadow_table import discard_all
 from alsobought.errors import BadRequest, Unusable
 from alsobought.storage.count_tables import count_tables
 from alsobought.storage.identities import accounts_of
@@ -18,19 +21,25 @@ from alsobought.writer.user_rewrite import RewrittenTable, rewrite_users
 from alsobought.writer.writer import Writer
 
 
-class Verified(msgspec.Struct, frozen=True):
-    """What is there of a forgotten user: rows `left` by table, and events `since`. `sealed`: the receipt was not changed."""
+class Verification(msgspec.Struct, frozen=True):
+    """The remains of an erased user: rows by table, and the number of events `since` the erasure.
+
+    `sealed`: the receipt was not altered. `recorded`: this warehouse has a record of the erasure.
+    """
 
     sealed: bool
-    noted: bool
-    left: dict[str, int]
+    recorded: bool
+    remaining: dict[str, int]
     since: int
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """Proof that a user was forgotten. `user_key` is cityHash64 of the user_id: it does not tell the name.
+    """Proof that a user was erased.
 
-    `not_seen` says what could not be looked at. `checksum` seals all the rest: SHA-256 of its JSON.
+    `user_key` is cityHash64 of the user_id, so that it does not reveal the name.
+
+    `not_seen` names what could not be examined. `checksum`, a SHA-256 of the other fields as JSON,
+    seals them.
     """
 
     user_key: str
@@ -45,63 +54,68 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, checksum=hashlib.sha256(plain).hexdigest())
 
 
-def verify(warehouse: Warehouse, receipt: Receipt) -> Verified:
-    """Looks for the user in every table that names users. That the others hold nothing of them is proved by `check`."""
-    given = {"key": int(receipt.user_key), "at": receipt.forgotten_at.removesuffix("Z")}
+def verify(warehouse: Warehouse, receipt: Receipt) -> Verification:
+    """Searches every table that names users.
+
+    `check` proves that the other tables hold nothing of the user.
+    """
+    parameters = {"key": int(receipt.user_key), "at": receipt.forgotten_at.removesuffix("Z")}
     database = warehouse.database
 
     def count(table: str, condition: str) -> int:
         sql = f"select count() from {database}.{table} where {condition}"
-        return int(warehouse.trusted_rows(sql, given).data[0][0])
+        return int(warehouse.trusted_rows(sql, parameters).data[0][0])
 
-    theirs, later = "cityHash64(user_id) = {key:UInt64}", "timestamp > {at:DateTime64(3, 'UTC')}"
-    since = count("events", f"{theirs} and {later}")
-    left = {"events": count("events", f"{theirs} and not ({later})")}
-    known = f"(user_id, item_id) not in (select user_id, item_id from {database}.events where {theirs} and {later})"
+    of_user, later = "cityHash64(user_id) = {key:UInt64}", "timestamp > {at:DateTime64(3, 'UTC')}"
+    since = count("events", f"{of_user} and {later}")
+    remaining = {"events": count("events", f"{of_user} and not ({later})")}
+    older = f"(user_id, item_id) not in (select user_id, item_id from {database}.events where {of_user} and {later})"
     for table in count_tables(warehouse):
         if table.has_user_id and "item_id" in table.keys:
-            left[table.name] = count(table.name, f"{theirs} and {known}")
+            remaining[table.name] = count(table.name, f"{of_user} and {older}")
         elif table.has_user_id:
-            left[table.name] = 0 if since else count(table.name, theirs)
-    noted = count("forgotten_users", "user_key = {key:UInt64}") > 0
-    return Verified(receipt.sealed() == receipt, noted, left, since)
+            remaining[table.name] = 0 if since else count(table.name, of_user)
+    recorded = count("forgotten_users", "user_key = {key:UInt64}") > 0
+    return Verification(receipt.sealed() == receipt, recorded, remaining, since)
 
 
 def forget(writer: Writer, user_id: str) -> dict[str, Any]:
-    """Takes a user out of every table, with all guests that were merged into it; the fields of a Receipt.
+    """Erases a user, with all guests merged into it, from every table; returns the fields of a
+    Receipt.
 
-    Doing it again is no fault: nothing is found then. Raises Unusable for a guest that is part of an account.
+    Idempotent: a second call deletes nothing. Raises Unusable for a guest that was merged into an
+    account.
     """
     now = writer.clock()
     if account := accounts_of(writer.warehouse, [user_id]).get(user_id):
-        raise Unusable(f"{user_id!r} was merged into {account!r}", "Forget that one: it is the same person")
-    wanted = UserRewrite([user_id], "", now, horizon(writer.warehouse, writer.settings, now))
+        raise Unusable(f"{user_id!r} was merged into {account!r}", "Forget that account: it is the same user")
+    request = UserRewrite([user_id], "", now, horizon(writer.warehouse, writer.settings, now))
     key = key_of(writer.warehouse, user_id)
-    parts = _rewrite(writer, wanted)
+    parts = _rewrite(writer, request)
     receipt = Receipt(
         user_key=key,
         forgotten_at=f"{now:%Y-%m-%dT%H:%M:%S.%fZ}",
         seconds=round((writer.clock() - now).total_seconds(), 3),
         tables=parts,
-        not_seen=_not_seen(wanted.horizon),
+        not_seen=_not_seen(request.horizon),
     )
     fields: dict[str, Any] = msgspec.to_builtins(receipt.sealed())
     return fields
 
 
 def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
-    """Makes everything of a guest the account's, also what comes later. Doing it again changes nothing.
+    """Moves a guest's events, past and future, to an account. Idempotent.
 
-    Raises BadRequest if both are the same, or were merged the other way round.
+    Raises BadRequest if both are the same, or were merged in the other direction.
     """
     warehouse, now = writer.warehouse, writer.clock()
     accounts = accounts_of(warehouse, [guest_id, user_id])
     account = accounts.get(user_id, user_id)
     if guest_id == account:
-        known = "is" if guest_id == user_id else "was merged into"
-        raise BadRequest(f"{user_id!r} {known} {guest_id!r}", "Name a guest and another user")
+        relation = "is" if guest_id == user_id else "was merged into"
+        raise BadRequest(f"{user_id!r} {relation} {guest_id!r}", "Name a guest and another user")
     if accounts.get(guest_id, account) != account:
-        raise BadRequest(f"{guest_id!r} was merged into {accounts[guest_id]!r}", "Merge that one")
+        raise BadRequest(f"{guest_id!r} was merged into {accounts[guest_id]!r}", "Merge that account")
     parts = _rewrite(writer, UserRewrite([guest_id], account, now, horizon(warehouse, writer.settings, now)))
     events = next(part for part in parts if part.table == "events")
     return {"user_id": account, "events": events.rows_before}
@@ -109,7 +123,7 @@ def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
 
 def _rewrite(writer: Writer, request: UserRewrite) -> list[RewrittenTable]:
     parts = rewrite_users(writer.warehouse, writer.take_seq(), request, writer.confirm)
-    discard(writer.warehouse)
+    discard_all(writer.warehouse)
     writer.identities.refresh()
     writer.on_rewritten()
     return parts
@@ -119,9 +133,9 @@ def _not_seen(horizon: int) -> str:
     if not horizon:
         return ""
     since = f"{stored_at(horizon):%Y-%m-%d %H:%M} UTC"
-    return f"events stored before {since} have expired; what they added to shared counts stays, without a name"
+    return f"events stored before {since} have expired; their part in shared counts remains, without a name"
 
 
 def key_of(warehouse: Warehouse, user_id: str) -> str:
-    """The key that receipts and `forgotten_users` have for a user."""
+    """The key of a user in receipts and in `forgotten_users`."""
     return str(warehouse.trusted_rows("select toString(cityHash64({user:String}))", {"user": user_id}).data[0][0])

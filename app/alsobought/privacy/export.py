@@ -1,4 +1,4 @@
-"""What is stored about one user, for that user: the events, and what the tables that outlive them say."""
+"""Export what is stored about one user: the events, and the rows of tables that outlive them."""
 
 from __future__ import annotations
 
@@ -12,25 +12,31 @@ from alsobought.writer.user_records import REQUEST_NAMES_USER
 
 
 def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """(table, its rows), for `events`, each count table that names users, the merges and the requests that named the user.
+    """(table, its rows) of `events`, each count table that names users, the merges, and the
+    requests for the user.
 
-    Shared counts name nobody: they are left out, and the hashed keys of histories, which the events tell in plain words.
+    Left out: shared counts, which name nobody, and histories with hashed keys, whose contents the
+    events have in plain text.
     """
-    database, given = warehouse.database, {"user": user_id}
-    named = [table for table in count_tables(warehouse) if table.has_user_id]
+    database, parameters = warehouse.database, {"user": user_id}
     yield (
         "events",
-        _rows(warehouse, f"select * from {database}.events where user_id = {{user:String}} order by seq", given),
+        _rows(warehouse, f"select * from {database}.events where user_id = {{user:String}} order by seq", parameters),
     )
-    for table in named:
+    for table in count_tables(warehouse):
+        if not table.has_user_id:
+            continue
         keys = ", ".join(table.keys)
-        merged = ", ".join(f"{how}(one.{column}) as {column}" for column, how in table.values.items())
-        theirs = f"select {keys}, {merged} from {database}.{table.name} as one where user_id = {{user:String}}"
-        yield table.name, _rows(warehouse, f"{theirs} group by {keys} order by {keys}", given)
+        merged = ", ".join(f"{how}(stored.{column}) as {column}" for column, how in table.values.items())
+        select = f"select {keys}, {merged} from {database}.{table.name} as stored where user_id = {{user:String}}"
+        yield table.name, _rows(warehouse, f"{select} group by {keys} order by {keys}", parameters)
     yield "user_merges", [{"guest_id": guest} for guest in guests_of(warehouse, user_id)]
-    asked = REQUEST_NAMES_USER.format("{user:String}")
-    yield "requests", _rows(warehouse, f"select * from {database}.requests where {asked} order by time", given)
+    names_user = REQUEST_NAMES_USER.format("{user:String}")
+    yield (
+        "requests",
+        _rows(warehouse, f"select * from {database}.requests where {names_user} order by time", parameters),
+    )
 
 
-def _rows(warehouse: Warehouse, sql: str, given: dict[str, Any]) -> list[dict[str, Any]]:
-    return warehouse.trusted_rows(sql, given).dicts()
+def _rows(warehouse: Warehouse, sql: str, parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    return warehouse.trusted_rows(sql, parameters).dicts()

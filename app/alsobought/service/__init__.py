@@ -1,1 +1,1 @@
-"""The running service, and the commands that ask it over a local socket."""
+"""The running service, and the commands that call it over a local socket."""

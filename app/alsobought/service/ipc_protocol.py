@@ -1,6 +1,7 @@
-"""What a command and the process that holds the folder say to each other, over a socket in that folder.
+"""Messages between a command and the process that holds the data folder.
 
-Messages of msgpack, each behind its length. Calls are numbered, since their answers may overtake each other.
+They pass over a Unix socket in that folder. Each is msgpack, preceded by its length. Calls are
+numbered, since replies may overtake one another.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from alsobought.errors import AlsoboughtError
 SOCKET = "alsobought.sock"
 
 
-class Fault(msgspec.Struct):
-    """One of our errors on its way: its class, its words, and those of its cause."""
+class RemoteError(msgspec.Struct):
+    """An AlsoboughtError in transit: the name of its class, its texts, and the text of its cause."""
 
     kind: str
     message: str
@@ -31,7 +32,7 @@ class Fault(msgspec.Struct):
 
 
 class Call(msgspec.Struct):
-    """`method` is one of the warehouse, or `submit`, or `hello`."""
+    """`method` is a method of the warehouse, or `submit`, `run_task` or `version`."""
 
     number: int
     method: str
@@ -41,11 +42,11 @@ class Call(msgspec.Struct):
 class Reply(msgspec.Struct):
     number: int
     value: Any = None
-    fault: Fault | None = None
+    error: RemoteError | None = None
 
 
-class Rows(msgspec.Struct):
-    """Events or items on their way to the writer; `after` is the number of the call that must be stored before."""
+class SubmittedRows(msgspec.Struct):
+    """A submission to the writer. `after` is the number of the call that must be stored first."""
 
     of_items: bool
     encoded: bytes
@@ -55,54 +56,54 @@ class Rows(msgspec.Struct):
     partition: int = 0
 
 
-def fault_of(error: AlsoboughtError) -> Fault:
-    return Fault(type(error).__name__, error.message, error.hint, str(error.__cause__ or ""))
+def encode_error(error: AlsoboughtError) -> RemoteError:
+    return RemoteError(type(error).__name__, error.message, error.hint, str(error.__cause__ or ""))
 
 
-def error_of(fault: Fault) -> AlsoboughtError:
-    kind = getattr(errors, fault.kind, AlsoboughtError)
-    error: AlsoboughtError = kind(fault.message, fault.hint)
-    if fault.cause:
-        error.__cause__ = AlsoboughtError(fault.cause)
+def decode_error(remote: RemoteError) -> AlsoboughtError:
+    kind = getattr(errors, remote.kind, AlsoboughtError)
+    error: AlsoboughtError = kind(remote.message, remote.hint)
+    if remote.cause:
+        error.__cause__ = AlsoboughtError(remote.cause)
     return error
 
 
-class Line:
-    """One side of a connection. Several threads may send; one receives."""
+class Connection:
+    """One end of a connection. Several threads may send; one receives."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._connection, self._lock = connection, threading.Lock()
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket, self._lock = connected, threading.Lock()
 
     def send(self, message: Call | Reply) -> None:
         data = msgspec.msgpack.encode(message)
         with self._lock:
-            self._connection.sendall(len(data).to_bytes(8, "big") + data)
+            self._socket.sendall(len(data).to_bytes(8, "big") + data)
 
     def receive(self) -> bytes:
-        """The next message; empty when the other side has ended."""
+        """The next message; empty once the other end has closed."""
         head = self._read(8)
         return self._read(int.from_bytes(head, "big")) if head else b""
 
     def _read(self, size: int) -> bytes:
-        parts = bytearray()
-        while len(parts) < size:
-            part = self._connection.recv(min(size - len(parts), 1 << 20))
-            if not part:
+        buffer = bytearray()
+        while len(buffer) < size:
+            chunk = self._socket.recv(min(size - len(buffer), 1 << 20))
+            if not chunk:
                 return b""
-            parts += part
-        return bytes(parts)
+            buffer += chunk
+        return bytes(buffer)
 
     def close(self) -> None:
         with suppress(OSError):  # wakes the thread that receives
-            self._connection.shutdown(socket.SHUT_RDWR)
-        self._connection.close()
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
 
 
 @contextmanager
-def address(folder: Path) -> Iterator[str]:
-    """The path of the socket, by a name that is short enough: the system takes 107 bytes."""
-    opened = os.open(folder, os.O_RDONLY)
+def socket_path(folder: Path) -> Iterator[str]:
+    """A short path of the socket: the system limits it to 107 bytes."""
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield f"/proc/self/fd/{opened}/{SOCKET}" if Path("/proc/self/fd").is_dir() else str(folder / SOCKET)
+        yield f"/proc/self/fd/{descriptor}/{SOCKET}" if Path("/proc/self/fd").is_dir() else str(folder / SOCKET)
     finally:
-        os.close(opened)
+        os.close(descriptor)

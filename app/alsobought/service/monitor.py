@@ -1,8 +1,9 @@
-"""While the service runs: is anything of Kafka left out, how far is reading, do the counts add up, and is a sample of them right?
+"""Monitor a running service: Kafka lag, skipped offsets, and the count tables.
 
-`status` is renewed a few times a minute, and `/metrics` shows it. Whether the counts add up is asked by the writer between two
-batches, when they must; that is cheap, and rarely done. A sample is compared as `alsobought check --sample` does it, other users
-and items each time; those that are wrong are looked at again until they are right. What is wrong is logged as an error, once.
+`/metrics` shows the results, and each new alarm is logged once as an error. The writer compares the
+sums of the count tables between two batches, when they must agree; this is cheap. A sample of their
+rows is compared as `alsobought check --sample` does, with other users and items each time; a sample
+with wrong rows is compared again until they are right.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from functools import partial
 from alsobought.counts.consistency import Checked, check, sample_of
 from alsobought.counts.sum_checks import wrong_sums
 from alsobought.errors import AlsoboughtError
-from alsobought.kafka.checkpoints import Status, status
-from alsobought.service.maintenance import do
+from alsobought.kafka.ingest_status import Status, status
+from alsobought.service.maintenance import run_task
 from alsobought.storage.retention import horizon
 from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
@@ -28,11 +29,11 @@ SAMPLE = "1%"
 
 
 class _Stopped(Exception):
-    """The service ends before the sample does."""
+    """The service stops while a sample is being compared."""
 
 
 class Monitor:
-    """`look` at once, or `start` a thread that looks again and again."""
+    """`refresh` once, or `start` a thread that refreshes at intervals."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer, self._settings = writer, writer.settings
@@ -47,7 +48,7 @@ class Monitor:
     @property
     def alarms(self) -> list[str]:
         wrong = self.checked.wrong if self.checked else []
-        counts = [f"rows of {table} are not what the events say" for table in wrong]
+        counts = [f"rows of {table} differ from a recompute of the events" for table in wrong]
         return [*self._sums, *counts, *(self.status.alarms if self.status else [])]
 
     def start(self) -> None:
@@ -59,56 +60,57 @@ class Monitor:
             self._thread.join()
         self._warehouse.close()
 
-    def look(self, *, at_sums: bool = True, at_rows: bool = False) -> None:
-        """Raises what keeps the warehouse from answering."""
+    def refresh(self, *, sums: bool = True, sample: bool = False) -> None:
+        """Renew the Kafka status and the chosen checks. Raises WarehouseFault."""
         before = self.alarms
         if self._settings.kafka:
             self.status = status(self._warehouse, self._settings, self._writer.clock)
-        if at_sums and self._writer.alive:
-            self._writer.run(MaintenanceTask(self._add_up)).result()
-        if at_rows and self._writer.alive:
-            self._compare()
+        if sums and self._writer.alive:
+            self._writer.run(MaintenanceTask(self._compare_sums)).result()
+        if sample and self._writer.alive:
+            self._compare_sample()
         for alarm in self.alarms:
             if alarm not in before:
-                log.error("%s; `alsobought ingest --status` and `alsobought check` tell more", alarm)
+                log.error("%s; for details run `alsobought ingest --status` and `alsobought check`", alarm)
 
     def _run(self) -> None:
-        sums, rows = _Due(SUMS_SECONDS), _Due(self._settings.check_seconds)
+        sums, sample = _Interval(SUMS_SECONDS), _Interval(self._settings.check_seconds)
         while not self._stopped.wait(STATUS_SECONDS):
             try:
-                self.look(at_sums=sums.now(), at_rows=rows.now())
+                self.refresh(sums=sums.elapsed(), sample=sample.elapsed())
             except AlsoboughtError as error:
-                log.warning("whether all is right could not be asked: %s", error)
+                log.warning("health check failed: %s", error)
             except _Stopped:
                 return
 
-    def _compare(self) -> None:
-        """On one core, since answers have the others."""
+    def _compare_sample(self) -> None:
+        """Uses one thread, so that answers keep the other cores."""
         if not (self.checked and self.checked.wrong):
             self._sample = sample_of(SAMPLE)
-        ask, folder = partial(do, self._writer), self._settings.home_folder / "sql" / "checks"
+        run, folder = partial(run_task, self._writer), self._settings.home_folder / "sql" / "checks"
         self.checked = check(
-            self._warehouse, ask, folder, self._sample, name="monitor", threads=1, told=self._stop_if_wanted
+            self._warehouse, run, folder, self._sample, name="monitor", threads=1, progress=self._raise_if_stopped
         )
 
-    def _stop_if_wanted(self, _done: int, _of: int) -> None:
+    def _raise_if_stopped(self, _done: int, _total: int) -> None:
         if self._stopped.is_set():
             raise _Stopped
 
-    def _add_up(self) -> None:
-        """Not while views may lack a batch, which they get before the next, and not where they count what has expired."""
+    def _compare_sums(self) -> None:
+        """Skipped while recovery is pending (a view may lack a batch), or once events have expired."""
         writer = self._writer
         if not writer.dirty and not horizon(writer.warehouse, self._settings, writer.clock()):
             self._sums = wrong_sums(writer.warehouse, self._settings.home_folder / "sql" / "sums.sql")
 
 
-class _Due:
-    """Whether so many seconds have passed since the last time they had; with 0 seconds never."""
+class _Interval:
+    """A timer that elapses every so many seconds; with 0 seconds never."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._last = seconds, time.monotonic()
 
-    def now(self) -> bool:
+    def elapsed(self) -> bool:
+        """True if the interval is over; this begins the next one."""
         if not self._seconds or time.monotonic() - self._last < self._seconds:
             return False
         self._last = time.monotonic()

@@ -1,4 +1,4 @@
-"""A running shop: the warehouse, the one writer on it, and the pipes that answer from it."""
+"""Open and close the running service: the warehouse, its one writer, and the pipes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from alsobought.errors import MigrationFault
 from alsobought.migrations import runner
 from alsobought.pipes.library import Library
-from alsobought.service.maintenance import do
+from alsobought.service.maintenance import run_task
 from alsobought.service.sinks import EventSink, KafkaSink, WriterSink
 from alsobought.serving.answers import Answers, open_library
 from alsobought.serving.invalidation import Invalidator
-from alsobought.serving.request_log import AtOnce, RequestLog
+from alsobought.serving.request_log import InlineTaskRunner, RequestLog
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
@@ -27,7 +27,7 @@ _starting = threading.Lock()
 
 @dataclass(frozen=True)
 class Service:
-    """`visibility` is how far the answers have come; `sink` takes what callers send."""
+    """`visibility` tracks how far the answers have come; `sink` accepts posted events and items."""
 
     settings: Settings
     warehouse: ClickHouseWarehouse
@@ -40,22 +40,23 @@ class Service:
     request_log: RequestLog | None
 
     def do(self, task: str, *arguments: Any) -> Any:
-        """What the writer does between two batches (`service.maintenance`), and what that returns.
+        """Run a maintenance task (`service.maintenance`) on the writer and return its result.
 
-        Where another process stores the events, the writer of this one starts for it, and takes its turn.
+        Where another process stores the events, this starts the writer here, which then waits for
+        the lease.
         """
         with _starting:
             if not self.writer.started:
                 self.writer.start()
-        return do(self.writer, task, *arguments)
+        return run_task(self.writer, task, *arguments)
 
     @property
     def waiting(self) -> int:
-        """Events and items that wait for Kafka or for the writer."""
+        """The number of events and items that wait for Kafka or for the writer."""
         return self.sink.waiting + self.writer.waiting
 
     def stop(self) -> None:
-        """Stores what is waiting."""
+        """Store the waiting rows and stop the threads."""
         self.sink.close()
         if self.request_log:
             self.request_log.stop()
@@ -63,7 +64,7 @@ class Service:
         self.writer.stop()
 
     def close(self) -> None:
-        """The same, and lets the folder go."""
+        """Stop, and release the data folder."""
         self.stop()
         self.warehouse.close()
 
@@ -71,21 +72,16 @@ class Service:
 def open_service(
     settings: Settings, clock: Callable[[], datetime] = utc_now, *, writes: bool = True, create: bool = True
 ) -> Service:
-    """Opens everything. An embedded warehouse is migrated on the way: nobody else could, while we hold it.
+    """Open the service; an embedded warehouse is migrated, since no other process can do it.
 
-    Unless it `writes`, the writer never starts: another process stores the events, and this one follows it. Unless it may
-    `create` one, there must be a warehouse.
+    Without `writes` the writer does not start: another process stores the events, and this one
+    follows it. Without `create` the warehouse must exist.
 
     Raises WarehouseFault, MigrationFault.
     """
     warehouse = open_warehouse(settings, create=create)
     try:
-        if warehouse.embedded:
-            list(runner.up(warehouse, settings.home_folder / "migrations"))
-        elif pending := [
-            s for s in runner.status(warehouse, settings.home_folder / "migrations") if s.state != "applied"
-        ]:
-            raise MigrationFault(f"{len(pending)} migrations are not applied", "Run `alsobought migrate up`")
+        _migrate(warehouse, settings)
         writer = Writer(warehouse, settings, clock)
         cache: Answers = Answers()
         writer.on_rewritten = cache.clear
@@ -99,10 +95,12 @@ def open_service(
             visibility = Follower(warehouse, cache)
         sink: EventSink = WriterSink(writer)
         if settings.kafka:
-            from alsobought.kafka.producer import Log  # not needed without Kafka
+            from alsobought.kafka.producer import LogProducer  # not needed without Kafka
 
-            sink = KafkaSink(Log(settings), warehouse, visibility, clock, settings)
-        request_log = RequestLog(writer if writes else AtOnce(warehouse)) if settings.record_requests else None
+            sink = KafkaSink(LogProducer(settings), warehouse, visibility, clock, settings)
+        request_log = (
+            RequestLog(writer if writes else InlineTaskRunner(warehouse)) if settings.record_requests else None
+        )
         if request_log:
             request_log.start()
         library = open_library(settings, warehouse)
@@ -110,3 +108,12 @@ def open_service(
     except BaseException:
         warehouse.close()
         raise
+
+
+def _migrate(warehouse: ClickHouseWarehouse, settings: Settings) -> None:
+    """Apply the migrations to an embedded warehouse. Raises MigrationFault if a server lacks some."""
+    folder = settings.home_folder / "migrations"
+    if warehouse.embedded:
+        list(runner.up(warehouse, folder))
+    elif pending := [entry for entry in runner.status(warehouse, folder) if entry.state != "applied"]:
+        raise MigrationFault(f"{len(pending)} migrations are not applied", "Run `alsobought migrate up`")

@@ -1,4 +1,4 @@
-"""What becomes of rows that callers send: straight to the writer of this process, or into Kafka's log, which it reads."""
+"""Event sinks: hand posted rows to the writer of this process, or append them to Kafka."""
 
 from __future__ import annotations
 
@@ -14,59 +14,65 @@ import msgspec
 
 from alsobought.errors import AlsoboughtError, Busy, Detail, TooLarge
 from alsobought.events import Event, Item
-from alsobought.serving.visibility import Visibility, has_passed
+from alsobought.serving.visibility import Visibility, is_ingested
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
 
 if TYPE_CHECKING:
-    from alsobought.kafka.producer import Log, Place
+    from alsobought.kafka.producer import LogProducer, SourcePartition
 
 log = logging.getLogger(__name__)
 
 STORE_SECONDS = 30.0
 POLL_SECONDS = 0.02
-AGAIN = {
-    "event": "Send them again with the same event_id; without one they may count twice",
+RETRY_HINTS = {
+    "event": "Send them again with the same event_id; events without one may be counted twice",
     "item": "Send them again",
 }
 Rows = Sequence[Event] | Sequence[Item]
 
 
 @dataclass(frozen=True)
-class Taken:
-    """Rows that are durable, and whether answers show them. `repeats` were not stored again; None: nobody knows yet."""
+class Accepted:
+    """Rows that are durable.
+
+    `duplicates` were not stored again (None: not known yet); `visible` if answers contain them.
+    """
 
     rows: int
-    repeats: int | None
+    duplicates: int | None
     visible: bool
 
 
 class EventSink(Protocol):
-    def take(self, rows: Rows, *, wait: bool) -> Taken:
-        """Returns once they are durable, with `wait` once answers show them. Raises Busy, NotStored, TooLarge."""
+    def accept(self, rows: Rows, *, wait: bool) -> Accepted:
+        """Return once the rows are durable; with `wait`, once answers contain them.
+
+        Raises Busy, NotStored, TooLarge.
+        """
 
     @property
     def waiting(self) -> int:
-        """Rows that are not even with the writer yet."""
+        """The number of rows that have not reached the writer's queue."""
 
     def close(self) -> None: ...
 
 
 class WriterSink:
-    """To the writer: what it has stored is visible."""
+    """Submits to the writer, which makes rows visible as it stores them."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def take(self, rows: Rows, *, wait: bool) -> Taken:  # noqa: ARG002
+    def accept(self, rows: Rows, *, wait: bool) -> Accepted:  # noqa: ARG002
         try:
             stored = self._writer.submit(Submission(rows)).result(STORE_SECONDS)
         except concurrent.futures.TimeoutError:
             kind = kind_of(rows)
-            raise Busy(f"the {kind}s are not stored yet", AGAIN[kind]) from None
-        return Taken(stored.rows, stored.duplicates, visible=True)
+            raise Busy(f"the {kind}s are not stored yet", RETRY_HINTS[kind]) from None
+        return Accepted(stored.rows, stored.duplicates, visible=True)
 
     @property
     def waiting(self) -> int:
@@ -76,38 +82,55 @@ class WriterSink:
 
 
 class KafkaSink:
-    """Into the log. An event has its time from here, so that whoever reads the log again gets the same."""
+    """Appends to Kafka.
+
+    An event gets its timestamp here, so that reading the topic again gives the same event.
+    """
 
     def __init__(
-        self, log: Log, warehouse: Warehouse, visibility: Visibility, clock: Callable[[], datetime], settings: Settings
+        self,
+        log: LogProducer,
+        warehouse: Warehouse,
+        visibility: Visibility,
+        clock: Callable[[], datetime],
+        settings: Settings,
     ) -> None:
         self._log, self._warehouse, self._visibility = log, warehouse, visibility
         self._clock, self._settings = clock, settings
 
-    def take(self, rows: Rows, *, wait: bool) -> Taken:
-        now, most = self._clock(), self._settings.max_event_bytes
+    def accept(self, rows: Rows, *, wait: bool) -> Accepted:
+        now, max_bytes = self._clock(), self._settings.max_event_bytes
         messages = [message(row, now) for row in rows]
-        if long := [place for place, (_, body) in enumerate(messages) if len(body) > most]:
-            details = tuple(Detail(rows[place].item_id, f"longer than {most:,} bytes in the log") for place in long)
+        if too_long := [index for index, (_, body) in enumerate(messages) if len(body) > max_bytes]:
+            problem = f"longer than {max_bytes:,} bytes as a Kafka message"
+            details = tuple(Detail(rows[index].item_id, problem) for index in too_long)
             raise TooLarge(
-                f"{len(long):,} of {len(rows):,} would be too large in the log", "Send less in each", details
+                f"{len(too_long):,} of {len(rows):,} {kind_of(rows)}s are too large", "Send less data in each", details
             )
         of_items = kind_of(rows) == "item"
-        places = self._log.append(self._settings.items_topic if of_items else self._settings.events_topic, messages)
-        return Taken(len(rows), None, visible=wait and self._wait(places))
+        topic = self._settings.items_topic if of_items else self._settings.events_topic
+        offsets = self._log.append(topic, messages)
+        return Accepted(len(rows), None, visible=wait and self._wait_until_visible(offsets))
 
-    def _wait(self, places: Mapping[Place, int]) -> bool:
-        """Until answers show what is at these offsets; False if that takes too long. While the warehouse is away it waits."""
-        left = dict(places)
-        ends = time.monotonic() + STORE_SECONDS
-        while time.monotonic() < ends and min(left.values(), default=0) >= 0:
+    def _wait_until_visible(self, offsets: Mapping[SourcePartition, int]) -> bool:
+        """False if answers do not contain the offsets in time.
+
+        Keeps polling while the warehouse is unavailable.
+        """
+        pending = dict(offsets)
+        deadline = time.monotonic() + STORE_SECONDS
+        while time.monotonic() < deadline and min(pending.values(), default=0) >= 0:
             try:
-                left = {place: at for place, at in left.items() if not has_passed(self._warehouse, *place, at)}
-                if not left:
+                pending = {
+                    partition: offset
+                    for partition, offset in pending.items()
+                    if not is_ingested(self._warehouse, *partition, offset)
+                }
+                if not pending:
                     self._visibility.refresh()
                     return True
             except AlsoboughtError as error:
-                log.warning("whether it is visible cannot be asked: %s", error)
+                log.warning("could not check whether events are visible: %s", error)
             time.sleep(POLL_SECONDS)
         return False
 
@@ -124,7 +147,7 @@ def kind_of(rows: Rows) -> str:
 
 
 def message(row: Event | Item, now: datetime) -> tuple[str, bytes]:
-    """Key and value in Kafka: what one person did stands in one partition, in its order.
+    """Key and value of a Kafka message. The key keeps the events of a user in order.
 
     >>> from datetime import UTC
     >>> message(Event(event_type="view", item_id="tea", session_id="s1"), datetime(2026, 1, 1, 12, tzinfo=UTC))

@@ -1,1 +1,1 @@
-"""From a request to its answer: parameters, query, fallbacks, cache and its invalidation, request log."""
+"""From a request to its answer: query, fallbacks, cache and its invalidation, request log."""

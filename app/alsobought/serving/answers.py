@@ -1,6 +1,7 @@
-"""A request → an answer: parameters are checked, the pipe's one query runs, what its list lacks is asked of the fallbacks.
+"""Answer a request: validate parameters, run the one query, fill short lists from fallbacks.
 
-Used by the endpoint, by `alsobought pipe run` and by the cases, so that all three are the same thing.
+The HTTP endpoint, `alsobought pipe run` and the pipe tests all come through here, so that they
+agree.
 """
 
 from __future__ import annotations
@@ -29,17 +30,19 @@ from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.results import Column, Rows, Statistics
 from alsobought.storage.warehouse import Reader, Warehouse
 
-SAFE_INTEGER = 2**53
-WIDE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that may hold a larger one, somewhere within
+MAX_SAFE_INTEGER = 2**53
+WIDE_TYPE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that can contain a larger integer at any depth
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a pipe says: columns, and rows as lists in their order. `fallback`: the pipe that answered in its place where it
-    had no rows, else None; which pipe gave a row stands in its column `source`.
+    """The result of a pipe: its columns, and its rows as lists in column order.
 
-    `cached`: it was said before, and `statistics` are of that time. `seconds`: how long whoever got it may go on using it
-    unasked; 0 where an event may make it out of date. `asked`: every pipe that had a say, also those without rows.
+    `fallback` is the first pipe that filled a list in which `pipe` itself had no rows, else None;
+    the column `source` names the pipe of each row. `cached` marks an answer from the cache, whose
+    `statistics` are those of the original run. `max_age` is how many seconds a client may reuse the
+    answer without revalidation; 0 if an event may make it stale. `pipes` are all pipes that were
+    queried, including those that returned no rows.
     """
 
     pipe: Pipe
@@ -48,19 +51,25 @@ class Answer:
     data: list[list[Any]]
     statistics: Statistics
     cached: bool = False
-    seconds: float = 0.0
-    asked: tuple[Pipe, ...] = ()
+    max_age: float = 0.0
+    pipes: tuple[Pipe, ...] = ()
 
     @cached_property
     def digest(self) -> str:
-        """The same for answers that say the same: by the same text of the pipe, with the same rows."""
-        said = (self.pipe.name, self.pipe.version, self.fallback, self.meta, self.data)
-        return blake2b(msgspec.json.encode(said), digest_size=12).hexdigest()
+        """A hash of the content: pipe, version of its text, fallback, columns and rows.
+
+        Statistics do not count.
+        """
+        content = (self.pipe.name, self.pipe.version, self.fallback, self.meta, self.data)
+        return blake2b(msgspec.json.encode(content), digest_size=12).hexdigest()
 
     def dicts(self) -> list[dict[str, Any]]:
-        """The rows as JSON shows them: integers beyond 2^53 are strings, since JavaScript would round them."""
+        """The rows for JSON.
+
+        Integers beyond 2^53 become strings, since JavaScript would round them.
+        """
         names = [column.name for column in self.meta]
-        wide = {column.name for column in self.meta if WIDE.search(column.type)}
+        wide = {column.name for column in self.meta if WIDE_TYPE.search(column.type)}
         rows = [dict(zip(names, row, strict=True)) for row in self.data]
         for row in rows if wide else ():
             row.update((name, _safe(row[name])) for name in wide)
@@ -68,19 +77,19 @@ class Answer:
 
 
 def _safe(value: Any) -> Any:
-    if isinstance(value, int) and abs(value) > SAFE_INTEGER:
+    if isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER:
         return str(value)
     if isinstance(value, list):
-        return [_safe(one) for one in value]
-    return {name: _safe(one) for name, one in value.items()} if isinstance(value, dict) else value
+        return [_safe(element) for element in value]
+    return {key: _safe(element) for key, element in value.items()} if isinstance(value, dict) else value
 
 
 def open_library(settings: Settings, warehouse: Warehouse) -> Library:
-    """The pipes of the project's folder, checked against this warehouse."""
+    """The pipes of the project folder, validated against this warehouse."""
     home = settings.home_folder
     types = (*STANDARD_TYPES, *extra_event_types(settings))
-    tried = Tried(validation_cache_file(), lambda: warehouse.version)
-    return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, tried)
+    validated = Tried(validation_cache_file(), lambda: warehouse.version)
+    return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, validated)
 
 
 def describer(warehouse: Warehouse) -> Describe:
@@ -97,50 +106,53 @@ def answer(
     library: Library,
     warehouse: Reader,
     name: str,
-    given: Mapping[str, Sequence[Any]],
+    raw: Mapping[str, Sequence[Any]],
     now: datetime,
     cache: Answers | None = None,
     *,
     fresh: bool = False,
 ) -> Answer:
-    """The answer of a pipe, from `cache` if its header allows and `fresh` does not forbid it.
+    """Answer a request to a pipe with unvalidated parameters `raw`.
+
+    The answer comes from `cache` if the pipe's header allows it, and never if `fresh`; it is cached
+    in either case.
 
     Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
     """
-    pipe = library[name]
-    bound = values(pipe.parameters, given)
+    pipe = library.answering(name, raw)
+    bound = values(pipe.parameters, raw)
     if cache is None or not pipe.header.cache_seconds:
         return _answer(library, warehouse, pipe, bound, now)
-    key = (pipe.name, *_versions(library, pipe), repr(bound))
-    if not fresh and (found := cache.get(key)):
-        return found
+    key = (pipe.name, *_versions(library, pipe, bound), repr(bound))
+    if not fresh and (hit := cache.get(key)):
+        return hit
     generation = cache.generation
-    found = _answer(library, warehouse, pipe, bound, now)
-    headers = [one.header for one in found.asked]
+    result = _answer(library, warehouse, pipe, bound, now)
+    headers = [queried.header for queried in result.pipes]
     seconds = min(header.cache_seconds for header in headers)
     if seconds and not any(header.cache_until for header in headers):
-        found = replace(found, seconds=seconds)
+        result = replace(result, max_age=seconds)
     if seconds:
-        cache.put(key, replace(found, cached=True), seconds, _tags(pipe, bound), generation, len(found.data))
-    return found
+        cache.put(key, replace(result, cached=True), seconds, _tags(pipe, bound), generation, len(result.data))
+    return result
 
 
-def answer_by(
-    library: Library, warehouse: Reader, pipe: Pipe, given: Mapping[str, Sequence[Any]], now: datetime
+def answer_with(
+    library: Library, warehouse: Reader, pipe: Pipe, raw: Mapping[str, Sequence[Any]], now: datetime
 ) -> Answer:
-    """The answer of this text of a pipe, whether or not it is the saved one; never a kept one.
+    """Answer with this text of a pipe, which need not be the saved one. Never uses the cache.
 
     Raises BadParameters, TooSlow, WarehouseFault.
     """
-    return _answer(library, warehouse, pipe, values(pipe.parameters, given), now)
+    return _answer(library, warehouse, pipe, values(pipe.parameters, raw), now)
 
 
-def _versions(library: Library, pipe: Pipe) -> list[str]:
-    """Of a pipe and of those that it falls back on, as their files are now."""
+def _versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[str]:
+    """The current versions of a pipe and of its chain of fallbacks."""
     versions = {pipe.name: pipe.version}
     while (fallback := pipe.header.fallback) and fallback.pipe not in versions:
         try:
-            pipe = library[fallback.pipe]
+            pipe = library.answering(fallback.pipe, bound)
         except AlsoboughtError:
             break
         versions[pipe.name] = pipe.version
@@ -148,7 +160,7 @@ def _versions(library: Library, pipe: Pipe) -> list[str]:
 
 
 def _tags(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The things whose events make an answer out of date, as the writer names them: items and people that were asked about."""
+    """The items and users of a request; `serving.invalidation` drops answers by the same tags."""
     names = [name for name in TOUCHED if name in bound] if pipe.header.cache_until else []
     values_of = {name: bound[name] if isinstance(bound[name], list) else [bound[name]] for name in names}
     return [(name, value) for name in names for value in values_of[name]]
@@ -157,48 +169,52 @@ def _tags(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _answer(library: Library, warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Answer:
     rows = _run(warehouse, pipe, bound, now, pipe)
     if [column.name for column in rows.meta] != [name for name, _ in pipe.selected]:
-        raise PipeBroken(f"the pipe {pipe.name} has other columns with these parameters", "Leave one of them out")
+        raise PipeBroken(
+            f"the pipe {pipe.name} returns different columns for this combination of parameters",
+            "Leave out one of them",
+        )
     data = [[*row, pipe.name] for row in rows.data] if pipe.tells_source else rows.data
-    found = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, asked=(pipe,))
-    return _filled(library, warehouse, found, bound, now) if pipe.header.fallback else found
+    own = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, pipes=(pipe,))
+    return _filled(library, warehouse, own, bound, now) if pipe.header.fallback else own
 
 
-def _filled(library: Library, warehouse: Reader, found: Answer, bound: Mapping[str, Any], now: datetime) -> Answer:
-    """The answer with what its lists lack from the chain of fallbacks. It stays short where one is broken, and that is true:
-    the fault is its own pipe's.
+def _filled(library: Library, warehouse: Reader, own: Answer, bound: Mapping[str, Any], now: datetime) -> Answer:
+    """The answer with its short lists filled from the chain of fallbacks.
+
+    A list stays short where a fallback is broken: the fault is not that of the requested pipe.
     """
-    lists, asked, spent = Filling(found.pipe, bound, found.data), [found.pipe], found.statistics
+    lists, pipes, statistics = Filling(own.pipe, bound, own.data), [own.pipe], own.statistics
     names: Mapping[str, str] = {}
-    while not lists.full and (fallback := asked[-1].header.fallback) and fallback.pipe not in [p.name for p in asked]:
+    while not lists.full and (fallback := pipes[-1].header.fallback) and fallback.pipe not in [p.name for p in pipes]:
         try:
-            other = library[fallback.pipe]
+            other = library.answering(fallback.pipe, bound)
         except AlsoboughtError:
             break
         names = renamed(fallback, names)
-        asked.append(other)
-        question = lists.question(other)
-        if question is None:
+        pipes.append(other)
+        parameters = lists.question(other)
+        if parameters is None:
             continue
         with suppress(AlsoboughtError):
-            rows = _run(warehouse, other, question, now, found.pipe)
+            rows = _run(warehouse, other, parameters, now, own.pipe)
             lists.take(other, [names.get(column.name, column.name) for column in rows.meta], rows.data)
-            spent = spent + rows.statistics
-    if len(asked) == 1:
-        return found
-    return replace(found, fallback=lists.instead, data=lists.rows(), statistics=spent, asked=tuple(asked))
+            statistics = statistics + rows.statistics
+    if len(pipes) == 1:
+        return own
+    return replace(own, fallback=lists.instead, data=lists.rows(), statistics=statistics, pipes=tuple(pipes))
 
 
 def bound_sql(
-    pipe: Pipe, bound: Mapping[str, Any], now: datetime, asked: Pipe | None = None
+    pipe: Pipe, bound: Mapping[str, Any], now: datetime, requested: Pipe | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """The pipe's one query for checked parameters, and the values that go with it: those that it mentions.
+    """The pipe's one query for validated parameters, and the values of the placeholders in it.
 
-    `asked`: the pipe whose list this fills, if it is another.
+    `requested` is the pipe whose list this one fills, if it runs as a fallback.
     """
     sql = pipe.sql(bound)
-    known = {**bound, CLOCK.name: now, ASKED.name: (asked or pipe).name}
-    return sql, mentioned(sql, known)
+    available = {**bound, CLOCK.name: now, ASKED.name: (requested or pipe).name}
+    return sql, mentioned(sql, available)
 
 
-def _run(warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime, asked: Pipe) -> Rows:
-    return warehouse.rows(*bound_sql(pipe, bound, now, asked))
+def _run(warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime, requested: Pipe) -> Rows:
+    return warehouse.rows(*bound_sql(pipe, bound, now, requested))

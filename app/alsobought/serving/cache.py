@@ -1,10 +1,10 @@
-"""Answers kept for a moment. A pipe says how long in its header, and what makes an answer out of date at once:
+"""Cache answers for a short time. A header sets the lifetime, and what invalidates an answer early:
 
-    -- @cache 60s item_id      until an event generation that item, 60 seconds at the most
+    -- @cache 60s item_id      60 seconds, or until an event of that item is stored
     -- @cache 500ms            half a second
 
-What a reader would guess wrong: an answer that was being computed while something was stored is not kept, because nobody
-can say whether it had seen it.
+An answer that was being computed during an invalidation is not cached: it may or may not contain
+the stored event.
 """
 
 from __future__ import annotations
@@ -17,28 +17,29 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-LONG = 1_000  # rows
+MAX_ROWS_OF_ANSWER = 1_000
 SWEEP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class CachedValue(Generic[T]):
     value: T
-    until: float
+    expires: float
     tags: frozenset[Hashable]
     rows: int
 
 
 class Cache(Generic[T]):
-    """At most `size` answers and `rows` rows of them, the least recently used go first. Safe for threads.
+    """A thread-safe LRU cache of at most `size` answers with at most `rows` rows together.
 
-    A long answer is not cached: one would push out hundreds, and whoever asks for it waits for its rows anyway.
+    A long answer is not cached: it would evict hundreds, and its caller waits for the transfer of
+    the rows anyway.
     """
 
     def __init__(self, size: int = 20_000, rows: int = 200_000) -> None:
-        self._size, self._most_rows = size, rows
+        self._max_size, self._max_rows = size, rows
         self._rows = 0
-        self._sweep_at = 0.0
+        self._next_sweep = 0.0
         self._values: OrderedDict[Hashable, CachedValue[T]] = OrderedDict()
         self._keys_of_tag: defaultdict[Hashable, set[Hashable]] = defaultdict(set)
         self._lock = threading.Lock()
@@ -49,7 +50,7 @@ class Cache(Generic[T]):
             cached = self._values.get(key)
             if cached is None:
                 return None
-            if cached.until < time.monotonic():
+            if cached.expires < time.monotonic():
                 self._drop(key)
                 return None
             self._values.move_to_end(key)
@@ -61,10 +62,10 @@ class Cache(Generic[T]):
     def put(
         self, key: Hashable, value: T, seconds: float, tags: Iterable[Hashable], generation: int, rows: int = 1
     ) -> None:
-        """Keeps a value that was begun when `generation` stood at this number, unless something was touched since."""
+        """Cache a value begun at this `generation`, unless there was an invalidation since then."""
         with self._lock:
             self._sweep()
-            if generation != self.generation or rows > LONG:
+            if generation != self.generation or rows > MAX_ROWS_OF_ANSWER:
                 return
             self._drop(key)
             cached = CachedValue(value, time.monotonic() + seconds, frozenset(tags), rows)
@@ -72,20 +73,20 @@ class Cache(Generic[T]):
             self._rows += rows
             for tag in cached.tags:
                 self._keys_of_tag[tag].add(key)
-            while len(self._values) > self._size or self._rows > self._most_rows:
+            while len(self._values) > self._max_size or self._rows > self._max_rows:
                 self._drop(next(iter(self._values)))
 
     def _sweep(self) -> None:
-        """Drops what is out of date and nobody asks for any more, every few seconds."""
+        """Drop expired values that nobody requests any more, every few seconds."""
         now = time.monotonic()
-        if now < self._sweep_at:
+        if now < self._next_sweep:
             return
-        self._sweep_at = now + SWEEP_SECONDS
-        for key in [key for key, cached in self._values.items() if cached.until < now]:
+        self._next_sweep = now + SWEEP_SECONDS
+        for key in [key for key, cached in self._values.items() if cached.expires < now]:
             self._drop(key)
 
     def invalidate(self, tags: Iterable[Hashable]) -> None:
-        """Drops every answer that one of these tags makes stale."""
+        """Drop every value that has one of these tags."""
         with self._lock:
             self.generation += 1
             for tag in tags:
@@ -103,7 +104,7 @@ class Cache(Generic[T]):
         cached = self._values.pop(key, None)
         self._rows -= cached.rows if cached else 0
         for tag in cached.tags if cached else ():
-            waiting = self._keys_of_tag[tag]
-            waiting.discard(key)
-            if not waiting:
+            keys = self._keys_of_tag[tag]
+            keys.discard(key)
+            if not keys:
                 del self._keys_of_tag[tag]

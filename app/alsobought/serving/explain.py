@@ -1,4 +1,4 @@
-"""What a question costs: which part of each table the engine reads for it, by its plan, and the truth of one run."""
+"""Explain the cost of a request: what its query plan reads, and the statistics of one run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from alsobought.storage.warehouse import Warehouse
 
 
 @dataclass(frozen=True)
-class Part:
-    """Read of how many."""
+class Selected:
+    """How many the query reads, of how many there are."""
 
     read: int
     of: int
@@ -27,19 +27,21 @@ class Part:
 
 @dataclass(frozen=True)
 class TableRead:
-    """One reading of a table. A granule is 8192 rows, the least that is read; `rows` is what the engine expects at most.
+    """One read of a table by a query plan.
 
-    `keys` are the columns by which its index chose; `whole` says that nothing was left out, however large it grows.
-    `parts`, `granules` and `rows` are None where the table has no such thing: a dictionary. `rows` also where the table is
-    read more than once, since the engine expects them for all its readings together.
+    A granule is 8192 rows, the smallest unit that is read; `rows` is the engine's upper estimate.
+    `keys` are the columns by which an index selected rows; `whole` means that none did, so the read
+    grows with the table. `parts`, `granules` and `rows` are None for a dictionary, which has none
+    of them. `rows` is also None if the plan reads the table more than once, because the engine
+    estimates all of its reads together.
     """
 
     table: str
     whole: bool
     keys: list[str] = field(default_factory=list)
-    parts: Part | None = None
-    granules: Part | None = None
-    rows: Part | None = None
+    parts: Selected | None = None
+    granules: Selected | None = None
+    rows: Selected | None = None
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,12 @@ class Explained:
     statistics: Statistics
 
 
-def explain(warehouse: Warehouse, pipe: Pipe, given: Mapping[str, Sequence[Any]], now: datetime) -> Explained:
-    """The plan of the pipe's one query, and what running it took; its fallback is not asked.
+def explain(warehouse: Warehouse, pipe: Pipe, raw: Mapping[str, Sequence[Any]], now: datetime) -> Explained:
+    """The plan of the pipe's one query and the statistics of one run, without its fallbacks.
 
     Raises BadParameters, TooSlow, WarehouseFault.
     """
-    sql, parameters = bound_sql(pipe, values(pipe.parameters, given), now)
+    sql, parameters = bound_sql(pipe, values(pipe.parameters, raw), now)
     plan = msgspec.json.decode(warehouse.rows(f"explain indexes = 1, json = 1\n{sql}", parameters).data[0][0])
     estimated = {row[1]: row[3] for row in warehouse.rows(f"explain estimate\n{sql}", parameters).data}
     total = dict(
@@ -63,15 +65,15 @@ def explain(warehouse: Warehouse, pipe: Pipe, given: Mapping[str, Sequence[Any]]
         ).data
     )
     nodes = [node for node in _nodes(plan) if _reads_table(node)]
-    often = Counter(map(_name, nodes))
-    rows = {name: Part(estimated.get(name, 0), total.get(name, 0)) for name, times in often.items() if times == 1}
+    reads = Counter(map(_name, nodes))
+    rows = {name: Selected(estimated.get(name, 0), total.get(name, 0)) for name, n in reads.items() if n == 1}
     tables = [_read(node, pipe.tables, rows.get(_name(node))) for node in nodes]
-    return Explained(sorted(_once(tables), key=lambda read: read.table), warehouse.rows(sql, parameters).statistics)
+    return Explained(sorted(_distinct(tables), key=lambda read: read.table), warehouse.rows(sql, parameters).statistics)
 
 
-def _once(reads: Sequence[TableRead]) -> list[TableRead]:
-    """The same reading of a table stands in a plan once for every place that needs it."""
-    return [read for place, read in enumerate(reads) if read not in reads[:place]]
+def _distinct(reads: Sequence[TableRead]) -> list[TableRead]:
+    """Each read once: a plan repeats a read for every node that needs it."""
+    return [read for index, read in enumerate(reads) if read not in reads[:index]]
 
 
 def _nodes(plan: Any) -> Iterator[dict[str, Any]]:
@@ -93,7 +95,7 @@ def _name(node: Mapping[str, Any]) -> str:
     return str(node["Description"]).rpartition(".")[2]
 
 
-def _read(node: Mapping[str, Any], tables: Sequence[str], rows: Part | None) -> TableRead:
+def _read(node: Mapping[str, Any], tables: Sequence[str], rows: Selected | None) -> TableRead:
     if node["Node Type"] != "ReadFromMergeTree":
         return TableRead("catalogue" if "catalogue" in tables else "a dictionary", whole=True)
     indexes = node.get("Indexes", [])
@@ -101,12 +103,12 @@ def _read(node: Mapping[str, Any], tables: Sequence[str], rows: Part | None) -> 
         dict.fromkeys(key for index in indexes if index.get("Condition") != "true" for key in index.get("Keys", []))
     )
     first, last = (indexes[0], indexes[-1]) if indexes else ({}, {})
-    granules = Part(last.get("Selected Granules", 0), first.get("Initial Granules", 0)) if indexes else None
+    granules = Selected(last.get("Selected Granules", 0), first.get("Initial Granules", 0)) if indexes else None
     return TableRead(
         _name(node),
         whole=not keys,
         keys=keys,
-        parts=Part(last.get("Selected Parts", 0), first.get("Initial Parts", 0)) if indexes else None,
+        parts=Selected(last.get("Selected Parts", 0), first.get("Initial Parts", 0)) if indexes else None,
         granules=granules,
         rows=rows,
     )

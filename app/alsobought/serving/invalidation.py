@@ -1,6 +1,8 @@
-"""What a batch makes out of date among the kept answers: its users, its items, and the other items of its orders.
+"""Cache invalidation: drop the cached answers that a stored batch makes stale.
 
-The items of the latest orders are remembered; those of an older one are asked of `order_items`, in one query a batch.
+The tags are the users and items of the batch, and the other items of its orders. The items of
+recent orders are held in memory; those of older orders are read from `order_items`, in one query
+per batch.
 """
 
 from __future__ import annotations
@@ -16,13 +18,13 @@ from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
-ORDERS = 20_000
+MAX_ORDERS = 20_000  # held in memory
 Order = tuple[str, str]
-"""An order belongs to its user: two users may use the same order_id."""
+"""user_id and order_id: two users may have orders with the same order_id."""
 
 
-class Happened(Protocol):
-    """What counts of a stored event here."""
+class StoredEvent(Protocol):
+    """The columns of a stored event that invalidation needs."""
 
     user_id: str
     item_id: str
@@ -31,55 +33,69 @@ class Happened(Protocol):
 
 
 class Invalidator:
-    """For one thread at a time, the writer's or the follower's: `invalidate(rows)` once they are stored."""
+    """Call it with rows that have been stored.
+
+    Not thread-safe: the writer or the follower calls it, never both.
+    """
 
     def __init__(self, warehouse: Warehouse, cache: Cache[Any]) -> None:
         self._warehouse, self._cache = warehouse, cache
         self._orders: OrderedDict[Order, set[str]] = OrderedDict()
 
-    def __call__(self, rows: Iterable[Happened]) -> None:
+    def __call__(self, rows: Iterable[StoredEvent]) -> None:
         tags: set[tuple[str, str]] = set()
-        grown: dict[Order, set[str]] = {}
+        changed_orders: dict[Order, set[str]] = {}
         for row in rows:
             tags.add(("user_id", row.user_id))
             tags.add(("item_id", row.item_id))
             if row.order_id and row.event_type == "purchase":
-                grown.setdefault((row.user_id, row.order_id), set()).add(row.item_id)
-        self._cache.invalidate(tags)  # first: from here on no answer is kept that was begun before the batch was stored
+                changed_orders.setdefault((row.user_id, row.order_id), set()).add(row.item_id)
+        self._cache.invalidate(
+            tags
+        )  # first: from here on no answer is cached that was begun before the batch was stored
         try:
-            self._cache.invalidate({("item_id", item) for items in self._whole(grown) for item in items} - tags)
-        except AlsoboughtError as error:  # the batch is stored: rather no kept answer than an old one
+            items_of_orders = self._complete(changed_orders)
+            self._cache.invalidate({("item_id", item) for items in items_of_orders for item in items} - tags)
+        except AlsoboughtError as error:  # the batch is stored: better no cached answer than a stale one
             log.warning("cache cleared: could not read the orders of a batch: %s", error)
             self._cache.clear()
 
-    def _whole(self, grown: dict[Order, set[str]]) -> list[set[str]]:
-        """All items of these orders. While no answer is kept nothing can be out of date, and nothing is asked."""
-        unknown = [order for order in grown if order not in self._orders]
+    def _complete(self, changed: dict[Order, set[str]]) -> list[set[str]]:
+        """All items of each changed order.
+
+        With an empty cache nothing can be stale, so earlier items are not read.
+        """
+        unknown = [order for order in changed if order not in self._orders]
         if unknown and len(self._cache):
             for order in unknown:
                 self._orders[order] = set()
-            for user_id, order_id, earlier in self._ask(unknown):
+            for user_id, order_id, earlier in self._read(unknown):
                 self._orders[user_id, order_id].update(earlier)
-        whole = []
-        for order, items in grown.items():
+        complete = []
+        for order, items in changed.items():
             if order in self._orders:
                 self._orders[order].update(items)
                 self._orders.move_to_end(order)
-                whole.append(self._orders[order])
-        while len(self._orders) > ORDERS:
+                complete.append(self._orders[order])
+        while len(self._orders) > MAX_ORDERS:
             self._orders.popitem(last=False)
-        return whole
+        return complete
 
-    def _ask(self, orders: Sequence[Order]) -> list[list[Any]]:
+    def _read(self, orders: Sequence[Order]) -> list[list[Any]]:
         database = self._warehouse.database
         sql = f"""
             with
                 wanted as (
                     select
-                        arrayJoin(arrayZip(splitByChar('\\0', {{users:String}}), splitByChar('\\0', {{orders:String}}))) as place,
-                        cityHash64(place.1, place.2) as order_key
+                        arrayJoin(
+                            arrayZip(splitByChar('\\0', {{users:String}}), splitByChar('\\0', {{orders:String}}))
+                        ) as user_and_order,
+                        cityHash64(user_and_order.1, user_and_order.2) as order_key
                 )
-            select any(place.1), any(place.2), groupUniqArray(dictGet('{database}.catalogue', 'item_id', item_key))
+            select
+                any(user_and_order.1),
+                any(user_and_order.2),
+                groupUniqArray(dictGet('{database}.catalogue', 'item_id', item_key))
             from {database}.order_items
             inner join wanted on wanted.order_key = order_items.order_key
             where order_items.order_key in (select order_key from wanted)

@@ -1,8 +1,9 @@
-"""Requests to pipes → the table `requests`: what was asked and what was shown, to look at and to replay.
+"""Record requests to pipes in the table `requests`: parameters, status, and the items shown.
 
-A request only leaves a note in a queue; a thread makes rows of the notes and hands them to the writer, once a second.
-What a reader would guess wrong: this is no ledger. The requests of the last second are lost with a crash, and what finds
-no room or cannot be stored is dropped and counted. The service never waits for it.
+A request only appends a record to a queue; a thread turns records into rows and hands them to the
+writer once a second. The log is not a ledger, and the service never waits for it: a crash loses the
+requests of the last second, and records that do not fit or cannot be stored are dropped and
+counted.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from alsobought.writer.submission import MaintenanceTask
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 1.0
+FLUSH_SECONDS = 1.0
 BATCH_ROWS = 10_000
-MOST_WAITING = 5 * BATCH_ROWS
-MAX_PARAMETERS = 65_536  # bytes; a longer text is left out whole, since half of one cannot be asked again
+MAX_WAITING = 5 * BATCH_ROWS
+MAX_PARAMETERS = 65_536  # bytes; longer JSON is left out, since a truncated text cannot be replayed
 STORE_SECONDS = 30.0  # a writer that takes longer has stopped
 
 
-class Asked(msgspec.Struct, frozen=True):
-    """A request as the service notes it: `found` is its answer, or None if it was refused."""
+class RequestRecord(msgspec.Struct, frozen=True):
+    """A request and its outcome. `answer` is None if it failed; `parameters` is JSON."""
 
     time: datetime
     request_id: str
@@ -42,11 +43,11 @@ class Asked(msgspec.Struct, frozen=True):
     status: int
     error: str
     seconds: float
-    found: Answer | None
+    answer: Answer | None
 
 
-class Row(msgspec.Struct):
-    """The same as `requests` stores it."""
+class RequestRow(msgspec.Struct):
+    """A row of the table `requests`."""
 
     time: datetime
     request_id: str
@@ -61,11 +62,11 @@ class Row(msgspec.Struct):
     seconds: float
     rows_read: int
     bytes_read: int
-    kept: bool
+    cached: bool = msgspec.field(name="kept")
 
 
-class MaintenanceTasks(Protocol):
-    """What does an task: the writer, or `AtOnce`."""
+class TaskRunner(Protocol):
+    """Runs maintenance tasks: the writer, or `InlineTaskRunner`."""
 
     @property
     def warehouse(self) -> Warehouse: ...
@@ -73,8 +74,8 @@ class MaintenanceTasks(Protocol):
     def run(self, task: MaintenanceTask) -> Future[None]: ...
 
 
-class AtOnce:
-    """Does tasks in the caller's thread, where another process stores the events."""
+class InlineTaskRunner:
+    """Runs tasks in the caller's thread, for a process whose writer never starts."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         self.warehouse = warehouse
@@ -86,53 +87,53 @@ class AtOnce:
 
 
 class RequestLog:
-    """One per running shop; `note` from any thread."""
+    """One per running service. `add` may be called from any thread."""
 
-    def __init__(self, writer: MaintenanceTasks) -> None:
+    def __init__(self, writer: TaskRunner) -> None:
         self._writer = writer
-        self._waiting: deque[Asked] = deque()
+        self._waiting: deque[RequestRecord] = deque()
         self._wake, self._stopped = threading.Event(), False
         self._counting, self._storing = threading.Lock(), threading.Lock()
         self._failing = False
         self.dropped = 0
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stores what is waiting, then ends the thread."""
+        """Store the waiting records, then end the thread."""
         self._stopped = True
         self._wake.set()
         self._thread.join()
         self.flush()
 
-    def note(self, asked: Asked) -> None:
-        """Never waits: what finds no room is dropped."""
+    def add(self, record: RequestRecord) -> None:
+        """Queue a record. Never blocks: drops the record if the queue is full."""
         waiting = len(self._waiting)
-        if waiting >= MOST_WAITING:
+        if waiting >= MAX_WAITING:
             self._drop(1)
             return
-        self._waiting.append(asked)
+        self._waiting.append(record)
         if waiting + 1 >= BATCH_ROWS:
             self._wake.set()
 
     def flush(self) -> None:
-        """Returns once everything that was noted before is stored or dropped; what comes meanwhile is for the next time."""
+        """Store or drop every record that is queued now; later ones stay queued."""
         with self._storing:
             waiting = len(self._waiting)
-            for at in range(0, waiting, BATCH_ROWS):
-                self._store([self._waiting.popleft() for _ in range(min(BATCH_ROWS, waiting - at))])
+            for start in range(0, waiting, BATCH_ROWS):
+                self._store([self._waiting.popleft() for _ in range(min(BATCH_ROWS, waiting - start))])
 
     def _run(self) -> None:
         while not self._stopped:
-            self._wake.wait(EVERY_SECONDS)
+            self._wake.wait(FLUSH_SECONDS)
             self._wake.clear()
             self.flush()
 
-    def _store(self, batch: Sequence[Asked]) -> None:
+    def _store(self, batch: Sequence[RequestRecord]) -> None:
         try:
-            lines = _JSON.encode_lines([row(asked) for asked in batch])
+            lines = _JSON.encode_lines([to_row(record) for record in batch])
             insert = MaintenanceTask(lambda: self._writer.warehouse.insert("requests", lines))
             self._writer.run(insert).result(STORE_SECONDS)
         except Exception as error:
@@ -150,46 +151,50 @@ class RequestLog:
             self.dropped += rows
 
 
-def parameters(given: Mapping[str, Sequence[Any]]) -> bytes:
-    """The values of a request as JSON that gives back exactly these; empty where that is too long or not to be had.
+def encode_parameters(raw: Mapping[str, Sequence[Any]]) -> bytes:
+    """The parameters of a request as JSON that decodes to the same values.
 
-    >>> parameters({"item_id": ["tea", "mug"], "limit": [3]})
+    Empty if the JSON is too long or the values cannot be encoded.
+
+    >>> encode_parameters({"item_id": ["tea", "mug"], "limit": [3]})
     b'{"item_id":["tea","mug"],"limit":[3]}'
     """
     try:
-        text = _JSON.encode(given)
-    except (ValueError, OverflowError, RecursionError):  # half a surrogate pair, an object in an object in an object …
+        text = _JSON.encode(raw)
+    except (ValueError, OverflowError, RecursionError):  # half a surrogate pair, deep nesting
         return b""
     return text if len(text) <= MAX_PARAMETERS else b""
 
 
-def row(asked: Asked) -> Row:
-    found = asked.found
-    read = found.statistics if found and not found.cached else None
-    return Row(
-        time=asked.time,
-        request_id=asked.request_id,
-        pipe=asked.pipe,
-        version=asked.version,
-        fallback=(found.fallback or "") if found else "",
-        parameters=asked.parameters.decode(),
-        item_ids=shown(found) if found else [],
-        rows=len(found.data) if found else 0,
-        status=asked.status,
-        error=asked.error,
-        seconds=asked.seconds,
-        rows_read=read.rows_read if read else 0,
-        bytes_read=read.bytes_read if read else 0,
-        kept=bool(found and found.cached),
+def to_row(record: RequestRecord) -> RequestRow:
+    answer = record.answer
+    statistics = answer.statistics if answer and not answer.cached else None
+    return RequestRow(
+        time=record.time,
+        request_id=record.request_id,
+        pipe=record.pipe,
+        version=record.version,
+        fallback=(answer.fallback or "") if answer else "",
+        parameters=record.parameters.decode(),
+        item_ids=shown_items(answer) if answer else [],
+        rows=len(answer.data) if answer else 0,
+        status=record.status,
+        error=record.error,
+        seconds=record.seconds,
+        rows_read=statistics.rows_read if statistics else 0,
+        bytes_read=statistics.bytes_read if statistics else 0,
+        cached=bool(answer and answer.cached),
     )
 
 
-def shown(found: Answer) -> list[str]:
-    """The items an answer shows, in its order."""
-    names = [column.name for column in found.meta]
-    item = shown_in(names)
-    place = names.index(item) if item else None
-    return [] if place is None else [str(one[place]) for one in found.data if one[place] is not None]
+def shown_items(answer: Answer) -> list[str]:
+    """The ids of the items an answer shows, in order."""
+    names = [column.name for column in answer.meta]
+    column = shown_in(names)
+    if not column:
+        return []
+    index = names.index(column)
+    return [str(row[index]) for row in answer.data if row[index] is not None]
 
 
 _JSON = msgspec.json.Encoder()

@@ -1,9 +1,11 @@
-"""How far the answers of this process have come: what its own writer stored, or what another process did.
+"""Track how far the answers of this process have come: the newest batch that every view contains.
 
-What a reader would guess wrong: a batch that stands in `ingest_batches` may still be on its way through the other views. An
-answer that was computed in between is out of date, and nobody who only looks at new batches would notice. So a batch touches
-the kept answers when it is first seen, again once no insert of events is under way any more, and again with the batch after
-it, for then a crash in between is healed. After a crash with no batch behind it an answer is kept as long as its pipe says.
+A process that writes knows this from its writer. A process beside the writer follows
+`ingest_batches`, and a batch in that table may still be on its way through the other views: an
+answer computed in between is stale. So the follower invalidates the cached answers of a batch three
+times: when it first sees the batch, once no insert of events is running, and together with the next
+batch, because by then recovery has completed a batch that a crash interrupted. After a crash with
+no later batch, a stale answer lives as long as its pipe's @cache allows.
 """
 
 from __future__ import annotations
@@ -24,14 +26,14 @@ from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 0.05
-MAX_NEW_EVENTS = 20_000  # events; when more are new at once, all kept answers go
+REFRESH_SECONDS = 0.05
+MAX_NEW_EVENTS = 20_000  # with more new events at once, the whole cache is cleared
 
 
 class Visibility(Protocol):
     @property
     def as_of(self) -> datetime | None:
-        """The ingest time of the newest event that answers may show."""
+        """The ingest time of the newest event that answers may contain."""
 
     @property
     def alive(self) -> bool: ...
@@ -39,13 +41,13 @@ class Visibility(Protocol):
     def start(self) -> None: ...
 
     def refresh(self) -> None:
-        """Afterwards no kept answer is older than what all views had before."""
+        """Afterwards every cached answer contains what all views contained before the call."""
 
     def stop(self) -> None: ...
 
 
 class WriterVisibility:
-    """Of the process that writes: its writer touches the kept answers when all views have a batch."""
+    """For the process that writes: its writer invalidates cached answers itself."""
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
@@ -65,17 +67,20 @@ class WriterVisibility:
     def stop(self) -> None: ...
 
 
-class Happened(msgspec.Struct):
+class EventRow(msgspec.Struct):
+    """A `StoredEvent` as read from `events`."""
+
     user_id: str
     item_id: str
     order_id: str
     event_type: str
 
 
-class News(msgspec.Struct):
-    """The batches that are new together, and what the server does: inserts of events under way, loads of the catalogue.
+class NewBatches(msgspec.Struct):
+    """The batches stored since the last refresh, and the state of the server.
 
-    `rewritten` is the newest change of stored rows that is done (`storage.mutation_journal`).
+    `inserts` counts the running inserts of events. `rewritten` is the newest completed change of
+    stored rows (`storage.mutation_journal`). `catalogue` identifies the last load of the catalogue.
     """
 
     newest: int
@@ -88,13 +93,13 @@ class News(msgspec.Struct):
 
 
 class Follower:
-    """Of a process beside the one that writes: `refresh` once, or `start` a thread that does so all the time."""
+    """For a process beside the writing one: `refresh` once, or `start` a thread."""
 
     def __init__(self, warehouse: Warehouse, cache: Answers) -> None:
         self._warehouse, self._cache = warehouse, cache
         self._invalidate = Invalidator(warehouse, cache)
         self._newest = 0
-        self._latest: Sequence[Happened] | None = ()
+        self._latest: Sequence[EventRow] | None = ()
         self._catalogue: tuple[str, float, int] | None = None
         self._rewritten = 0
         self._refreshing, self._stopped = threading.Lock(), threading.Event()
@@ -119,44 +124,45 @@ class Follower:
 
     def _run(self) -> None:
         failing = False
-        while not self._stopped.wait(EVERY_SECONDS):
+        while not self._stopped.wait(REFRESH_SECONDS):
             try:
                 self._refresh(again=False)
             except Exception as error:
                 if not failing:
-                    log.warning("new batches are not seen: %s", error, exc_info=not isinstance(error, AlsoboughtError))
+                    trace = not isinstance(error, AlsoboughtError)
+                    log.warning("could not read new batches: %s", error, exc_info=trace)
                 failing = True
             else:
                 if failing:
-                    log.warning("new batches are seen again")
+                    log.warning("new batches are read again")
                 failing = False
 
     def _refresh(self, *, again: bool) -> None:
-        """`again`: what is known already touches the kept answers once more."""
+        """With `again`, the latest batch invalidates its cached answers once more."""
         with self._refreshing:
-            news = self._ask()
-            if news.newest > self._newest:
-                self._see(news)
-            elif again or not (self._settled or news.inserts):
+            new = self._new_batches()
+            if new.newest > self._newest:
+                self._apply(new)
+            elif again or not (self._settled or new.inserts):
                 self._invalidate_rows(self._latest)
-                self._settled = self._settled or not news.inserts
-            if (news.catalogue, news.rewritten) != (self._catalogue, self._rewritten):
+                self._settled = self._settled or not new.inserts
+            if (new.catalogue, new.rewritten) != (self._catalogue, self._rewritten):
                 self._cache.clear()
-                self._catalogue, self._rewritten = news.catalogue, news.rewritten
+                self._catalogue, self._rewritten = new.catalogue, new.rewritten
 
-    def _see(self, news: News) -> None:
-        rows = self._rows(news) if news.rows <= MAX_NEW_EVENTS else None
+    def _apply(self, new: NewBatches) -> None:
+        rows = self._rows(new) if new.rows <= MAX_NEW_EVENTS else None
         self._invalidate_rows(None if rows is None or self._latest is None else [*self._latest, *rows])
-        self._latest, self._newest, self._settled, self.as_of = rows, news.newest, False, news.last_at
+        self._latest, self._newest, self._settled, self.as_of = rows, new.newest, False, new.last_at
 
-    def _invalidate_rows(self, rows: Sequence[Happened] | None) -> None:
+    def _invalidate_rows(self, rows: Sequence[EventRow] | None) -> None:
         if rows is None:
             self._cache.clear()
         elif rows:
             self._invalidate(rows)
 
-    def _ask(self) -> News:
-        """A load of the catalogue is known by its second and how long it took; so the end of that second is news, too."""
+    def _new_batches(self) -> NewBatches:
+        """A load of the catalogue is known to the second; the end of that second is a change, too."""
         database = self._warehouse.database
         sql = f"""
             select
@@ -178,29 +184,30 @@ class Follower:
             where batch > {{seen:UInt64}}
         """
         insert = rf"(?i)^insert\s+into\s+`?{database}`?\.`?events`?\b"
-        given = {"seen": self._newest, "database": database, "insert": insert}
-        return msgspec.convert(self._warehouse.rows(sql, given).dicts()[0], News)
+        parameters = {"seen": self._newest, "database": database, "insert": insert}
+        return msgspec.convert(self._warehouse.rows(sql, parameters).dicts()[0], NewBatches)
 
-    def _rows(self, news: News) -> list[Happened]:
+    def _rows(self, new: NewBatches) -> list[EventRow]:
         sql = f"""
             select user_id, item_id, order_id, event_type
             from {self._warehouse.database}.events
             where batch > {{seen:UInt64}} and batch <= {{newest:UInt64}}
             and ingested_at between {{first:DateTime64(3, 'UTC')}} and {{last:DateTime64(3, 'UTC')}}
         """
-        given: dict[str, Any] = {
+        parameters: dict[str, Any] = {
             "seen": self._newest,
-            "newest": news.newest,
-            "first": news.first_at,
-            "last": news.last_at,
+            "newest": new.newest,
+            "first": new.first_at,
+            "last": new.last_at,
         }
-        return msgspec.convert(self._warehouse.rows(sql, given).dicts(), list[Happened])
+        return msgspec.convert(self._warehouse.rows(sql, parameters).dicts(), list[EventRow])
 
 
-def has_passed(warehouse: Warehouse, source: str, partition: int, offset: int) -> bool:
-    """Whether an offset of Kafka is known to be read, by the ranges, which are noted when all views have their batch.
+def is_ingested(warehouse: Warehouse, source: str, partition: int, offset: int) -> bool:
+    """True if a Kafka offset is in a stored range, and so its batch is in all views.
 
-    On a reader's connection, for a caller who asks all the time; `ledger.next_offset` waits for that of the writer.
+    Uses a reader's connection, so it suits polling; `ledger.next_offset` waits for the writer's
+    connection.
     """
     sql = f"""
         select max(next_offset) > {{offset:UInt64}}

@@ -1,4 +1,7 @@
-"""The cases of a pipe, run in a process of their own: that of the service holds the one warehouse a process may have."""
+"""Run the cases of a pipe in a child process.
+
+A process can open only one embedded warehouse, and the service has it.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,16 @@ from alsobought.settings import PREFIX, Settings
 
 log = logging.getLogger(__name__)
 
-SECONDS = 60.0
-PATIENCE = 20.0  # seconds
+RUN_SECONDS = 60.0
+WAIT_SECONDS = 20.0
 _running = threading.Lock()
 
 
 class CaseResult(msgspec.Struct, frozen=True):
-    """`problem` is what is different, empty if nothing is; `expected` and `got` are rows, where rows are."""
+    """`problem` is empty for a case that passed.
+
+    `expected` and `got` are rows, or None where the case is not about rows.
+    """
 
     it: str
     ok: bool
@@ -33,40 +39,32 @@ class CaseResult(msgspec.Struct, frozen=True):
 
 
 def run_cases(settings: Settings, name: str) -> list[CaseResult]:
-    """What `alsobought pipe test NAME --json` says; nothing for a pipe without cases.
+    """The results of `alsobought pipe test NAME --json`; empty for a pipe without cases.
 
-    One run at a time. Raises Busy where another does not come to an end, TooSlow after a minute, Unusable for a file that
-    cannot be read.
+    One run at a time. Raises Busy if an earlier run does not finish in time, TooSlow after a
+    minute, Unusable for a file that cannot be read.
     """
     if not (settings.home_folder / "tests" / "pipes" / f"{name}.yaml").is_file():
         return []
-    if not _running.acquire(timeout=PATIENCE):
-        raise Busy("the cases of another text are running", "Run them again in a second")
+    if not _running.acquire(timeout=WAIT_SECONDS):
+        raise Busy("other cases are still running", "Try again in a second")
     try:
-        ran = subprocess.run(  # noqa: S603
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                "alsobought",
-                "pipe",
-                "test",
-                name,
-                "--json",
-            ],  # -P: no modules of the current folder
+        process = subprocess.run(  # noqa: S603
+            # -P: do not import modules from the current folder
+            [sys.executable, "-P", "-m", "alsobought", "pipe", "test", name, "--json"],
             capture_output=True,
-            timeout=SECONDS,
+            timeout=RUN_SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
             env={**os.environ, f"{PREFIX}HOME": str(settings.home_folder)},
         )
     except subprocess.TimeoutExpired as error:
-        raise TooSlow(f"the cases took longer than {SECONDS:.0f} s") from error
+        raise TooSlow(f"the cases took longer than {RUN_SECONDS:.0f} s") from error
     finally:
         _running.release()
     try:
-        return msgspec.json.decode(ran.stdout, type=list[CaseResult])
+        return msgspec.json.decode(process.stdout, type=list[CaseResult])
     except msgspec.MsgspecError as error:
-        said = ran.stderr.decode(errors="replace").strip()
-        log.warning("the cases of %s did not run: %s", name, said)
-        raise Unusable(said.removeprefix("alsobought: ") or "the cases did not run") from error
+        stderr = process.stderr.decode(errors="replace").strip()
+        log.warning("the cases of %s did not run: %s", name, stderr)
+        raise Unusable(stderr.removeprefix("alsobought: ") or "the cases did not run") from error

@@ -1,4 +1,7 @@
-"""The Flask application: `create_app(shop)` in tests, `served_app(settings)` in a worker of gunicorn."""
+"""Assemble the Flask application.
+
+`create_app(service)` is for tests, `served_app(settings)` for a gunicorn worker.
+"""
 
 from __future__ import annotations
 
@@ -8,151 +11,105 @@ import re
 import time
 import uuid
 
-import msgspec
 from flask import Flask, Response, g, request
 from flask_cors import CORS
-from werkzeug.exceptions import HTTPException
 
-from alsobought.errors import AlsoboughtError, Detail, error_json
 from alsobought.logs import log_access, request_id
 from alsobought.service.ipc_server import IpcServer
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings, hosts_for_editing, origins
-from alsobought.web import editing, workbench
-from alsobought.web.endpoints import blueprint
-from alsobought.web.live_events import Live
+from alsobought.web import (
+    editor_endpoints,
+    intake_endpoints,
+    pipe_endpoints,
+    service_endpoints,
+    workbench_endpoints,
+)
+from alsobought.web.error_handlers import register_error_handlers
+from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
-from alsobought.web.write_slots import Places
+from alsobought.web.write_slots import WriteSlots
 
 log = logging.getLogger(__name__)
 
-CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "bad_request"}
-IN_THE_LOG = "The log has more under this request_id"
-OUR_WORDS = {  # the engine's own words stay in the log
-    "too_slow": ("the answer was stopped by a limit", f"Ask for less: fewer values, a smaller limit. {IN_THE_LOG}"),
-    "warehouse_fault": ("the warehouse does not answer", IN_THE_LOG),
-}
-EXPOSED = ["X-Request-Id", "Retry-After", "ETag", "Content-Disposition"]  # to scripts of other origins
-NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # what browsers of listed origins may call
+EXPOSED_HEADERS = [
+    "X-Request-Id",
+    "Retry-After",
+    "ETag",
+    "Content-Disposition",
+    "Deprecation",
+]  # to scripts of other origins
+NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # paths that pages of listed origins may call
 PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 
 
-def create_app(shop: Service, monitor: Monitor | None = None, *, edit: bool = False) -> Flask:
-    """The application on a running shop; closing the shop and its monitor is the caller's. With `edit` pipes can be changed."""
+def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool = False) -> Flask:
+    """The application on a running service; with `edit` it can change pipes.
+
+    The caller closes the service and its monitor.
+    """
     app = Flask(__name__)
-    app.config["MAX_CONTENT_LENGTH"] = shop.settings.max_body_bytes
-    app.extensions["shop"] = shop
-    app.extensions["metrics"] = Metrics(shop, monitor)
-    app.extensions["places"] = Places(shop.settings.threads)
-    app.extensions["live"] = Live(shop, monitor)
+    app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
+    app.extensions["service"] = service
+    app.extensions["metrics"] = Metrics(service, monitor)
+    app.extensions["write_slots"] = WriteSlots(service.settings.threads)
+    app.extensions["live_events"] = LiveEvents(service, monitor)
     app.extensions["editing"] = edit
-    app.register_blueprint(blueprint)
-    app.register_blueprint(workbench.blueprint)
+    for endpoints in (pipe_endpoints, intake_endpoints, service_endpoints, workbench_endpoints):
+        app.register_blueprint(endpoints.blueprint)
     if edit:
-        app.register_blueprint(editing.blueprint)
-    if allowed := origins(shop.settings):
-        CORS(app, resources=NOT_THE_WORKBENCH, origins=allowed, expose_headers=EXPOSED, max_age=600)
-    app.before_request(_name_request)
-    app.after_request(_finish)
-    app.teardown_request(_forget_request)
-    app.register_error_handler(AlsoboughtError, _our_error)
-    app.register_error_handler(HTTPException, _http_error)
-    app.register_error_handler(Exception, _unexpected)
+        app.register_blueprint(editor_endpoints.blueprint)
+    if allowed := origins(service.settings):
+        CORS(app, resources=NOT_THE_WORKBENCH, origins=allowed, expose_headers=EXPOSED_HEADERS, max_age=600)
+    app.before_request(_begin_request)
+    app.after_request(_finish_response)
+    app.teardown_request(_end_request)
+    register_error_handlers(app)
     return app
 
 
 def served_app(settings: Settings, *, edit: bool = False) -> Flask:
-    """The application and the shop under it, closed when the process ends.
+    """The application with the service under it, closed when the process ends.
 
-    With Kafka in front of a server `alsobought ingest` is who writes: this process follows.
+    With Kafka and a ClickHouse server, `alsobought ingest` is the writer and this process follows
+    it.
     """
-    shop = open_service(settings, writes=settings.warehouse_dsn.startswith("chdb:") or not settings.kafka)
-    atexit.register(shop.close)
-    shop.visibility.start()
-    if folder := shop.warehouse.folder:
-        atexit.register(IpcServer(folder, shop.writer, shop.warehouse.another).close)
-    if shop.warehouse.embedded and settings.kafka:
-        from alsobought.kafka.consumer import Stream  # not needed without Kafka
+    writes = settings.warehouse_dsn.startswith("chdb:") or not settings.kafka
+    service = open_service(settings, writes=writes)
+    atexit.register(service.close)
+    service.visibility.start()
+    if folder := service.warehouse.folder:
+        atexit.register(IpcServer(folder, service.writer, service.warehouse.another).close)
+    if service.warehouse.embedded and settings.kafka:
+        from alsobought.kafka.consumer import TopicConsumer  # not needed without Kafka
 
-        stream = Stream(shop.writer, settings)
-        stream.start()
-        atexit.register(stream.stop)
-    monitor = Monitor(shop.writer)
+        consumer = TopicConsumer(service.writer, settings)
+        consumer.start()
+        atexit.register(consumer.stop)
+    monitor = Monitor(service.writer)
     monitor.start()
     atexit.register(monitor.stop)
     if edit and (hosts := hosts_for_editing(settings)):
-        log.warning("whoever reaches this service as %s may change the pipes", " or ".join(hosts))
-    return create_app(shop, monitor, edit=edit)
+        log.warning("every client that reaches this service as %s may edit the pipes", " or ".join(hosts))
+    return create_app(service, monitor, edit=edit)
 
 
-def _name_request() -> None:
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", given) else uuid.uuid4().hex[:16]
+def _begin_request() -> None:
+    requested = request.headers.get("X-Request-Id", "")
+    g.request_id = requested if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", requested) else uuid.uuid4().hex[:16]
     g.started = time.perf_counter()
     request_id.set(g.request_id)
 
 
-def _forget_request(_: BaseException | None) -> None:
-    request_id.set("")  # the thread goes on to other things
+def _end_request(_: BaseException | None) -> None:
+    request_id.set("")  # the thread continues with other work
 
 
-def _finish(response: Response) -> Response:
+def _finish_response(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     response.headers["X-Content-Type-Options"] = "nosniff"
     if response.mimetype == "text/html":
         response.headers["Content-Security-Policy"] = PAGE_POLICY
     log_access(request.method, request.path, response.status_code, g.started)
     return response
-
-
-def error_body(code: str, message: str, hint: str = "", details: tuple[Detail, ...] = ()) -> dict[str, object]:
-    return error_json(code, message, hint, details, g.get("request_id", ""))
-
-
-def _respond(status: int, body: dict[str, object]) -> Response:
-    response = Response(msgspec.json.encode(body), status, mimetype="application/json")
-    if status == 503:
-        response.headers["Retry-After"] = "1"
-    return response
-
-
-def _our_error(error: AlsoboughtError) -> Response:
-    if error.status >= 500:
-        log.warning("%s: %s", _asked(), error, exc_info=error.status == 500)
-    if error.status == 500:
-        return _unexpected(error)
-    message, hint = error.message, error.hint
-    if error.code in OUR_WORDS:
-        message, hint = OUR_WORDS[error.code]
-    return _respond(error.status, error_body(error.code, message, hint, error.details))
-
-
-def _http_error(error: HTTPException) -> Response:
-    status = error.code or 500
-    if status == 413:
-        limit = request.max_content_length or 0
-        return _respond(413, error_body("too_large", f"the body is larger than {limit:,} bytes", "Send it in parts"))
-    methods = sorted(getattr(error, "valid_methods", None) or ())
-    hints = {
-        404: "GET /pipes lists the pipes; /openapi.json describes everything",
-        405: f"What works is {' or '.join(method for method in methods if method not in ('HEAD', 'OPTIONS'))}",
-    }
-    message = {404: f"there is nothing at {request.path}", 405: f"{request.method} does not work here"}.get(status, "")
-    body = error_body(CODES.get(status, "bad_request"), message or (error.name or "").lower(), hints.get(status, ""))
-    response = _respond(status, body)
-    if methods:
-        response.headers["Allow"] = ", ".join(methods)
-    return response
-
-
-def _asked() -> str:
-    """The request as the log names it."""
-    return f"{request.method} {request.path}"
-
-
-def _unexpected(error: Exception) -> Response:
-    if not isinstance(error, AlsoboughtError):
-        log.exception("%s failed", _asked())
-    body = error_body("internal", "something went wrong on our side", "The log has it under this request_id")
-    return _respond(500, body)

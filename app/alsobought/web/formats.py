@@ -1,7 +1,7 @@
-"""The forms an answer can take: which one a request asks for, the bytes of it, and what a cache may do with them.
+"""An answer as JSON, CSV, NDJSON or Parquet: negotiation, encoding, headers for HTTP caches.
 
-What a reader would guess wrong: the validator says that two answers say the same, not that their bytes are equal. The
-request_id, the statistics and `as_of` differ every time, and 304 leaves the caller with those of before.
+The entity tag is a weak validator: two answers with equal rows have the same tag, although
+request_id, statistics and `as_of` differ. After a 304 a client keeps the earlier ones.
 """
 
 from __future__ import annotations
@@ -23,45 +23,60 @@ FORMATS = {
     "ndjson": "application/x-ndjson",
     "parquet": "application/vnd.apache.parquet",
 }
-FILES = ("csv", "parquet")  # what a browser saves rather than shows
+FILE_FORMATS = ("csv", "parquet")  # a browser should save them, not show them
 
 
-def chosen(suffix: str, accept: MIMEAccept) -> str:
-    """The format of the suffix, else the one that the Accept header likes best, JSON where it does not mind.
+def choose_format(suffix: str, accept: MIMEAccept) -> str:
+    """The format of the suffix, else the one that the Accept header prefers, else JSON.
 
-    >>> chosen("", MIMEAccept([("text/csv", 0.5), ("*/*", 0.1)]))
+    >>> choose_format("", MIMEAccept([("text/csv", 0.5), ("*/*", 0.1)]))
     'csv'
 
-    Raises NoSuchPipe for another suffix, NotAcceptable.
+    Raises NoSuchPipe for an unknown suffix, NotAcceptable.
     """
     if suffix:
         if suffix not in FORMATS:
-            raise NoSuchPipe(f"no format called {suffix!r}", f"There are {', '.join(FORMATS)}")
+            raise NoSuchPipe(f"no format called {suffix!r}", f"The formats are {', '.join(FORMATS)}")
         return suffix
     if not accept:
         return "json"
     plain = MIMEAccept([(kind.partition(";")[0], quality) for kind, quality in accept if kind])
     best = plain.best_match(FORMATS.values()) if plain else FORMATS["json"]
     if best is None:
-        there_is = ", ".join(FORMATS.values())
-        raise NotAcceptable("no format that Accept asks for", f"There are {there_is}; or append .csv to the path")
+        available = ", ".join(FORMATS.values())
+        raise NotAcceptable(
+            "none of the formats in Accept is available", f"Use {available}; or append .csv to the path"
+        )
     return next(name for name, kind in FORMATS.items() if kind == best)
 
 
-def tag(found: Answer, fmt: str) -> str:
-    """The validator, as If-None-Match brings it back. What was asked is in the address that it belongs to."""
-    return f"{found.digest}-{fmt}"
+def entity_tag(answer: Answer, fmt: str) -> str:
+    """The opaque part of the ETag. It need not identify the request: a tag belongs to its URL."""
+    return f"{answer.digest}-{fmt}"
 
 
-def validity(found: Answer, fmt: str) -> dict[str, str]:
-    """The headers that say how long an answer may be used, and how to ask whether it still holds."""
-    keep = f"max-age={int(found.seconds)}" if found.seconds >= 1 else "no-cache"
-    return {"ETag": f'W/"{tag(found, fmt)}"', "Cache-Control": f"private, {keep}"}
+def caching_headers(answer: Answer, fmt: str) -> dict[str, str]:
+    """ETag and Cache-Control: how long a client may reuse the answer, and how it revalidates."""
+    lifetime = f"max-age={int(answer.max_age)}" if answer.max_age >= 1 else "no-cache"
+    return {"ETag": f'W/"{entity_tag(answer, fmt)}"', "Cache-Control": f"private, {lifetime}"}
 
 
-def saved_as(found: Answer, fmt: str) -> dict[str, str]:
-    """The header that gives a file its name."""
-    return {"Content-Disposition": f'attachment; filename="{found.pipe.name}.{fmt}"'} if fmt in FILES else {}
+def file_headers(answer: Answer, fmt: str) -> dict[str, str]:
+    """The file name under which a browser saves the answer."""
+    if fmt not in FILE_FORMATS:
+        return {}
+    return {"Content-Disposition": f'attachment; filename="{answer.pipe.name}.{fmt}"'}
+
+
+def to_json(answer: Answer) -> dict[str, Any]:
+    """The JSON body, without the members that belong to the request: `as_of` and `request_id`."""
+    return {
+        "meta": answer.meta,
+        "data": answer.dicts(),
+        "rows": len(answer.data),
+        "statistics": answer.statistics,
+        "pipe": {"name": answer.pipe.name, "version": answer.pipe.version, "fallback": answer.fallback},
+    }
 
 
 def to_ndjson(rows: Sequence[dict[str, Any]]) -> bytes:
@@ -70,7 +85,7 @@ def to_ndjson(rows: Sequence[dict[str, Any]]) -> bytes:
 
 
 def to_csv(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
-    """Python leaves a lone carriage return unquoted where lines end with a newline; readers take it for the end of a row."""
+    """Quotes lone carriage returns, which readers take for the end of a row; Python does not."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     quoting = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -82,5 +97,5 @@ def to_csv(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> bytes:
 
 
 def _cell(value: Any) -> Any:
-    """Lists, maps and truth as JSON has them, since Python's way to write them is nobody else's."""
+    """Lists, maps and booleans as JSON, since only Python reads Python's notation."""
     return msgspec.json.encode(value).decode() if isinstance(value, (bool, list, dict)) else value

@@ -1,8 +1,9 @@
-"""Who may look inside (SQL, lineage, arriving events), and who may edit.
+"""Access control for the workbench, for editing, and for posts from other origins.
 
-What a reader would guess wrong: that a service listens on 127.0.0.1 only does not make its callers friends. A page of
-another site can make a browser on this machine call it (hence Origin and a header that only our page sends), a name of
-that site may come to mean 127.0.0.1 (hence the names in Host), and a proxy may pass on the world (hence its headers).
+Listening on 127.0.0.1 does not make every client trusted. A page of another site can make a browser
+on this machine send requests (so editing checks Origin, and a header that only our page sends);
+that site's name can resolve to 127.0.0.1 (so the name in Host is checked); and a proxy on this
+machine can forward requests from anywhere (so proxy headers are checked).
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from werkzeug import Request
 from alsobought.errors import NotAllowed
 from alsobought.settings import Settings, hosts_for_editing, origins
 
-HEADER = "X-Workbench"
-PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+EDIT_HEADER = "X-Workbench"
+PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it.
+    """True if only this machine can reach the host.
 
     >>> [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "10.0.0.7", "localhost.example")]
     [True, True, True, False, False, False]
@@ -32,59 +33,57 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def may_look(settings: Settings, request: Request, *, edit: bool) -> bool:
-    """Whether this request is answered with what is inside."""
+def may_view(settings: Settings, request: Request, *, edit: bool) -> bool:
+    """True if this client may use the workbench."""
     if settings.workbench != "auto":
         return settings.workbench == "open"
-    return (edit or is_loopback(settings.host)) and _comes_by_name(settings, request)
+    return (edit or is_loopback(settings.host)) and _is_addressed_by_trusted_name(settings, request)
 
 
-def refuse_to_show(settings: Settings, request: Request, *, edit: bool) -> None:
+def require_viewer(settings: Settings, request: Request, *, edit: bool) -> None:
     """Raises NotAllowed."""
-    if not may_look(settings, request, edit=edit):
-        raise NotAllowed(
-            "the workbench is closed here", "ALSOBOUGHT_WORKBENCH=open opens it to everybody who reaches this service"
-        )
+    if not may_view(settings, request, edit=edit):
+        raise NotAllowed("the workbench is closed to this client", "ALSOBOUGHT_WORKBENCH=open opens it to every client")
 
 
-def refuse_to_edit(settings: Settings, request: Request) -> None:
-    """Only our own page, opened by a name that is listed. Raises NotAllowed."""
-    if not _comes_by_name(settings, request):
+def require_editor(settings: Settings, request: Request) -> None:
+    """Raises NotAllowed unless our own page sends the request, under a trusted host name."""
+    if not _is_addressed_by_trusted_name(settings, request):
         raise NotAllowed(
-            f"nothing is edited by way of {_host(request)[:60]!r}",
-            "Use this machine's own address, or name the host in ALSOBOUGHT_EDIT_HOSTS",
+            f"editing is not allowed under the host name {_host(request)[:60]!r}",
+            "Open the page as 127.0.0.1 on this machine, or add the host to ALSOBOUGHT_EDIT_HOSTS",
         )
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin", request.host_url.rstrip("/"))
-    if HEADER not in request.headers or site != "same-origin" or origin.partition("://")[2] != request.host:
-        raise NotAllowed("only the page of this service may edit", f"Programs send the header {HEADER}: 1")
+    if EDIT_HEADER not in request.headers or site != "same-origin" or origin.partition("://")[2] != request.host:
+        raise NotAllowed("only the page of this service may edit pipes", f"Programs send the header {EDIT_HEADER}: 1")
 
 
-def refuse_other_sites(settings: Settings, request: Request) -> None:
-    """A page of another site can make a browser post here, and what is stored cannot be taken back. Raises NotAllowed."""
+def require_allowed_origin(settings: Settings, request: Request) -> None:
+    """Raises NotAllowed for a page whose origin is neither ours nor in ALSOBOUGHT_CORS."""
     origin = request.headers.get("Origin", "")
     allowed = origins(settings)
     if not origin or origin.partition("://")[2] == request.host or origin in allowed or "*" in allowed:
         return
-    raise NotAllowed(f"pages of {origin[:60]!r} may not post here", "Name it in ALSOBOUGHT_CORS")
+    raise NotAllowed(f"pages of {origin[:60]!r} may not post here", "Add the origin to ALSOBOUGHT_CORS")
 
 
-def _comes_by_name(settings: Settings, request: Request) -> bool:
-    """Whether the browser asked for one of the names that are known to mean us."""
+def _is_addressed_by_trusted_name(settings: Settings, request: Request) -> bool:
+    """True if Host is a listed name, or loopback in a direct connection from this machine."""
     host = _host(request)
     if host in hosts_for_editing(settings):
         return True
-    passed_on = any(name in request.headers for name in PASSED_ON) or _is_old(request)
-    return is_loopback(host) and is_loopback(request.remote_addr or "") and not passed_on
+    proxied = any(name in request.headers for name in PROXY_HEADERS) or _is_http_1_0(request)
+    return is_loopback(host) and is_loopback(request.remote_addr or "") and not proxied
 
 
-def _is_old(request: Request) -> bool:
-    """HTTP/1.0 is what proxies speak that say nothing of themselves; no browser does."""
+def _is_http_1_0(request: Request) -> bool:
+    """No browser speaks HTTP/1.0, but proxies do that add no header of their own."""
     return str(request.environ.get("SERVER_PROTOCOL")) == "HTTP/1.0"
 
 
 def _host(request: Request) -> str:
-    """The name in Host, without its port."""
+    """The host name in Host, without the port."""
     name = request.host.lower()
     if name.startswith("["):
         return name[1:].partition("]")[0]

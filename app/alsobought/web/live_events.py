@@ -1,6 +1,7 @@
-"""What is arriving, for a page that looks every second: how many events a second, the newest ones, how much waits.
+"""The live status of the page: events per second, the newest events, what waits.
 
-However many look, the warehouse is asked twice a second at most, and for the newest events only when there are others.
+However many browsers poll, the warehouse is queried at most twice a second, and for the newest
+events only when there is a new batch.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ from datetime import datetime
 
 import msgspec
 
-from alsobought.kafka.checkpoints import Part
+from alsobought.kafka.ingest_status import PartitionLag
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service
 from alsobought.storage.warehouse import Warehouse
 
-SECONDS = 60
-SHOWN = 30
-MEMO_SECONDS = 0.5
+HISTORY_SECONDS = 60
+MAX_EVENTS = 30
+REUSE_SECONDS = 0.5
 
 
-class Seen(msgspec.Struct, frozen=True):
-    """An event as it arrived. `title` is empty for what the catalogue does not know."""
+class LiveEvent(msgspec.Struct, frozen=True):
+    """A stored event.
+
+    `title` is empty for an item that is not in the catalogue; `delay` is in seconds.
+    """
 
     seq: str
     at: datetime
@@ -34,17 +38,20 @@ class Seen(msgspec.Struct, frozen=True):
     source: str
 
 
-class Kafka(msgspec.Struct, frozen=True):
-    """What the monitor saw last; `lag` is None where Kafka does not answer, and then `problem` says why."""
+class KafkaStatus(msgspec.Struct, frozen=True):
+    """The monitor's latest result.
+
+    If Kafka is unavailable, `lag` is None and `problem` has the reason.
+    """
 
     lag: int | None
     problem: str
     dead_letters: int
-    partitions: list[Part]
+    partitions: list[PartitionLag]
 
 
-class Arriving(msgspec.Struct, frozen=True, kw_only=True):
-    """`per_second` are the events of the last 60 seconds, oldest first; `total` all that are kept. `waiting` are rows."""
+class LiveStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """`per_second` counts events, oldest second first; `total` counts all stored events."""
 
     now: datetime
     as_of: datetime | None
@@ -52,77 +59,84 @@ class Arriving(msgspec.Struct, frozen=True, kw_only=True):
     per_second: list[int]
     waiting: int
     alarms: list[str]
-    kafka: Kafka | None
-    newest: list[Seen]
+    kafka: KafkaStatus | None
+    newest: list[LiveEvent]
 
 
-class Live:
-    """`look()` from any thread."""
+class LiveEvents:
+    """`status()` may be called from any thread."""
 
-    def __init__(self, shop: Service, monitor: Monitor | None) -> None:
-        self._shop, self._watch = shop, monitor
+    def __init__(self, service: Service, monitor: Monitor | None) -> None:
+        self._service, self._monitor = service, monitor
         self._lock = threading.Lock()
-        self._until = 0.0
+        self._reuse_until = 0.0
         self._batch = -1
-        self._newest: list[Seen] = []
-        self._found: Arriving | None = None
+        self._newest: list[LiveEvent] = []
+        self._status: LiveStatus | None = None
 
-    def look(self) -> Arriving:
+    def status(self) -> LiveStatus:
         """Raises WarehouseFault, TooSlow."""
         with self._lock:
-            if not self._found or time.monotonic() > self._until:
-                self._found = self._ask()
-                self._until = time.monotonic() + MEMO_SECONDS
-            return self._found
+            if not self._status or time.monotonic() > self._reuse_until:
+                self._status = self._query()
+                self._reuse_until = time.monotonic() + REUSE_SECONDS
+            return self._status
 
-    def _ask(self) -> Arriving:
-        shop, now = self._shop, self._shop.clock()
-        batch, total, counts = _counted(shop.warehouse, now)
+    def _query(self) -> LiveStatus:
+        service, now = self._service, self._service.clock()
+        batch, total, counts = _count_events(service.warehouse, now)
         if batch != self._batch:
-            self._newest = _newest(shop.warehouse)
+            self._newest = _newest_events(service.warehouse)
             self._batch = batch
-        return Arriving(
+        return LiveStatus(
             now=now,
-            as_of=shop.visibility.as_of,
+            as_of=service.visibility.as_of,
             total=total,
             per_second=counts,
-            waiting=shop.waiting,
-            alarms=self._watch.alarms if self._watch else [],
+            waiting=service.waiting,
+            alarms=self._monitor.alarms if self._monitor else [],
             kafka=self._kafka(),
             newest=self._newest,
         )
 
-    def _kafka(self) -> Kafka | None:
-        found = self._watch.status if self._watch else None
-        if found is None:
+    def _kafka(self) -> KafkaStatus | None:
+        status = self._monitor.status if self._monitor else None
+        if status is None:
             return None
-        return Kafka(found.lag, found.without_kafka, found.dead_letters, found.partitions)
+        return KafkaStatus(status.lag, status.without_kafka, status.dead_letters, status.partitions)
 
 
-def _counted(warehouse: Warehouse, now: datetime) -> tuple[int, int, list[int]]:
-    """The newest batch, all events, and those of each of the last seconds. A batch is numbered by its time in microseconds."""
+def _count_events(warehouse: Warehouse, now: datetime) -> tuple[int, int, list[int]]:
+    """The newest batch, the number of events, and the events of each of the last seconds.
+
+    The number of a batch is its time in microseconds.
+    """
     end = int(now.timestamp())
     sql = f"""
         select
             (select max(batch) from {warehouse.database}.ingest_batches) as newest,
             (select count() from {warehouse.database}.events) as total,
-            groupArray((second, happened)) as counts
+            groupArray((second, batch_events)) as counts
         from (
-            select toUnixTimestamp(toDateTime(ingested_at)) as second, sum(events) as happened
+            select toUnixTimestamp(toDateTime(ingested_at)) as second, sum(events) as batch_events
             from {warehouse.database}.ingest_batches
             where batch > {{first:UInt64}} and second > {{since:UInt32}} and second <= {{until:UInt32}}
             group by second
         )
     """
-    since = end - SECONDS
-    given = {"first": since * 1_000_000, "since": since, "until": end}
-    newest, total, found = warehouse.rows(sql, given).data[0]
-    counts = {int(second): int(happened) for second, happened in found}
+    since = end - HISTORY_SECONDS
+    parameters = {"first": since * 1_000_000, "since": since, "until": end}
+    newest, total, seconds = warehouse.rows(sql, parameters).data[0]
+    counts = {int(second): int(events) for second, events in seconds}
     return int(newest or 0), int(total), [counts.get(second, 0) for second in range(since + 1, end + 1)]
 
 
-def _newest(warehouse: Warehouse) -> list[Seen]:
-    """The newest events, newest first. The ledger says since when there are enough of them: the events have no order by time."""
+def _newest_events(warehouse: Warehouse) -> list[LiveEvent]:
+    """The newest events, newest first.
+
+    `events` is not ordered by time, so the batches in `ingest_batches` give the time from which
+    there are enough events.
+    """
     sql = f"""
         select
             toString(seq) as seq,
@@ -139,11 +153,11 @@ def _newest(warehouse: Warehouse) -> list[Seen]:
                 select min(arrived)
                 from (
                     select ingested_at as arrived, sum(events) over (order by batch desc) - events as newer
-                    from (select * from {warehouse.database}.ingest_batches order by batch desc limit {SHOWN})
+                    from (select * from {warehouse.database}.ingest_batches order by batch desc limit {MAX_EVENTS})
                 )
-                where newer < {SHOWN}
+                where newer < {MAX_EVENTS}
             )
         order by events.seq desc
-        limit {SHOWN}
+        limit {MAX_EVENTS}
     """
-    return msgspec.convert(warehouse.rows(sql).dicts(), list[Seen])
+    return msgspec.convert(warehouse.rows(sql).dicts(), list[LiveEvent])

@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics."""
+"""Prometheus metrics, served at /metrics."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
 
 class Metrics:
-    """One registry per application, so that tests can have many."""
+    """One registry per application, so that tests can create several."""
 
-    def __init__(self, shop: Service, monitor: Monitor | None = None) -> None:
+    def __init__(self, service: Service, monitor: Monitor | None = None) -> None:
         registry = self._registry = CollectorRegistry()
         self._requests = Counter(
             "alsobought_pipe_requests", "Requests to pipes.", ["pipe", "status"], registry=registry
@@ -30,94 +30,94 @@ class Metrics:
         self._seconds = Histogram(
             "alsobought_pipe_seconds", "Time to answer.", ["pipe"], buckets=BUCKETS, registry=registry
         )
-        self._taken = Counter(
-            "alsobought_rows", "Events and items by what became of them.", ["kind", "outcome"], registry=registry
-        )
+        self._rows = Counter("alsobought_rows", "Events and items by outcome.", ["kind", "outcome"], registry=registry)
         build = Info("alsobought_build", "The version that runs.", registry=registry)
         build.info({"version": version("alsobought")})
         waiting = Gauge("alsobought_waiting_rows", "Rows that wait for Kafka or for the writer.", registry=registry)
-        waiting.set_function(lambda: shop.waiting)
+        waiting.set_function(lambda: service.waiting)
         as_of = Gauge("alsobought_as_of_seconds", "Ingest time of the newest visible event.", registry=registry)
-        as_of.set_function(lambda: shop.visibility.as_of.timestamp() if shop.visibility.as_of else 0)
-        if shop.request_log:
-            registry.register(_Dropped(shop.request_log))
+        as_of.set_function(lambda: service.visibility.as_of.timestamp() if service.visibility.as_of else 0)
+        if service.request_log:
+            registry.register(_DroppedRequests(service.request_log))
         if monitor:
-            registry.register(_Watched(monitor))
+            registry.register(_MonitorResults(monitor))
 
     def answered(self, pipe: str, status: int, seconds: float) -> None:
-        """`pipe` is empty for a name that does not exist: callers must not make labels."""
+        """`pipe` is empty for an unknown name: clients must not be able to create labels."""
         self._requests.labels(pipe, str(status)).inc()
         self._seconds.labels(pipe).observe(seconds)
 
-    def accepted(self, kind: str, rows: int, repeats: int) -> None:
-        self._taken.labels(kind, "stored").inc(rows)
-        self._taken.labels(kind, "repeat").inc(repeats)
+    def accepted(self, kind: str, rows: int, duplicates: int) -> None:
+        self._rows.labels(kind, "stored").inc(rows)
+        self._rows.labels(kind, "repeat").inc(duplicates)
 
     def rejected(self, kind: str, rows: int) -> None:
-        self._taken.labels(kind, "rejected").inc(rows)
+        self._rows.labels(kind, "rejected").inc(rows)
 
     def refused(self, kind: str, rows: int) -> None:
-        """They were good, and the writer or the log did not take them."""
-        self._taken.labels(kind, "refused").inc(rows)
+        """Valid rows that the writer or Kafka did not accept."""
+        self._rows.labels(kind, "refused").inc(rows)
 
     def page(self) -> tuple[bytes, str]:
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
 
-class _Dropped(Collector):
-    """A count that the request_log keeps itself."""
+class _DroppedRequests(Collector):
+    """The counter of the request log."""
 
     def __init__(self, request_log: RequestLog) -> None:
-        self._recorder = request_log
+        self._request_log = request_log
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        sentence = "Requests that are missing in the table requests: no room, or not stored."
-        yield CounterMetricFamily("alsobought_requests_dropped", sentence, value=self._recorder.dropped)
+        text = "Requests missing from the table requests: the queue was full, or storing failed."
+        yield CounterMetricFamily("alsobought_requests_dropped", text, value=self._request_log.dropped)
 
 
-class _Watched(Collector):
-    """What was seen last of Kafka, and what is wrong."""
+class _MonitorResults(Collector):
+    """The latest results of the monitor: Kafka status and alarms."""
 
     def __init__(self, monitor: Monitor) -> None:
-        self._watch = monitor
+        self._monitor = monitor
 
     def collect(self) -> Iterator[Metric]:
-        found = self._watch.status
-        yield GaugeMetricFamily(
-            "alsobought_alarms", "Counts that do not add up, offsets left out.", value=len(self._watch.alarms)
-        )
-        yield from self._checked()
-        if found is None:
+        status = self._monitor.status
+        text = "Count tables that do not add up, and skipped offsets."
+        yield GaugeMetricFamily("alsobought_alarms", text, value=len(self._monitor.alarms))
+        yield from self._sample()
+        if status is None:
             return
-        yield GaugeMetricFamily("alsobought_dead_letters", "Not replayed yet.", value=found.dead_letters)
-        batch = "Events of Kafka in a batch, on average in the last hour."
-        yield GaugeMetricFamily("alsobought_kafka_events_per_batch", batch, value=found.events_per_batch)
-        messages = CounterMetricFamily(
-            "alsobought_kafka_messages", "Messages read, by what became of them.", labels=["outcome"]
+        yield GaugeMetricFamily("alsobought_dead_letters", "Not replayed yet.", value=status.dead_letters)
+        text = "Average number of Kafka events in a batch during the last hour."
+        yield GaugeMetricFamily("alsobought_kafka_events_per_batch", text, value=status.events_per_batch)
+        outcomes = {"stored": status.ever.stored, "duplicate": status.ever.duplicates, "rejected": status.ever.rejected}
+        consumed = CounterMetricFamily(
+            "alsobought_kafka_messages_consumed", "Messages read, by outcome.", labels=["outcome"]
         )
-        for outcome in ("stored", "repeats", "refused"):
-            messages.add_metric([outcome], getattr(found.ever, outcome))
+        messages = CounterMetricFamily(
+            "alsobought_kafka_messages", "Deprecated: use alsobought_kafka_messages_consumed.", labels=["outcome"]
+        )
+        for (outcome, count), deprecated in zip(outcomes.items(), ("stored", "repeats", "refused"), strict=True):
+            consumed.add_metric([outcome], count)
+            messages.add_metric([deprecated], count)
+        yield consumed
         yield messages
         lag = GaugeMetricFamily("alsobought_kafka_lag", "Messages not read yet.", labels=["topic", "partition"])
-        for part in found.partitions:
-            if part.lag is not None:
-                lag.add_metric([part.topic, str(part.partition)], part.lag)
+        for partition in status.partitions:
+            if partition.lag is not None:
+                lag.add_metric([partition.topic, str(partition.partition)], partition.lag)
         yield lag
 
-    def _checked(self) -> Iterator[Metric]:
-        found = self._watch.checked
-        if found is None:
+    def _sample(self) -> Iterator[Metric]:
+        checked = self._monitor.checked
+        if checked is None:
             return
-        at, took = found.checked_at.timestamp(), found.seconds
-        yield GaugeMetricFamily(
-            "alsobought_check_time_seconds", "When a sample of the counts was compared last.", value=at
-        )
-        yield GaugeMetricFamily("alsobought_check_seconds", "How long that took.", value=took)
+        text = "When a sample of the count tables was last compared."
+        yield GaugeMetricFamily("alsobought_check_time_seconds", text, value=checked.checked_at.timestamp())
+        yield GaugeMetricFamily("alsobought_check_seconds", "Duration of that comparison.", value=checked.seconds)
         rows = GaugeMetricFamily("alsobought_check_rows", "Rows of the sample that were compared.", labels=["table"])
-        wrong = GaugeMetricFamily(
-            "alsobought_check_wrong_rows", "Those of them that are not what the events say.", labels=["table"]
-        )
-        for table in found.tables:
+        text = "Rows of the sample that differ from a recompute of the events."
+        wrong = GaugeMetricFamily("alsobought_check_wrong_rows", text, labels=["table"])
+        for table in checked.tables:
             rows.add_metric([table.table], table.rows)
             wrong.add_metric([table.table], table.wrong)
         yield rows

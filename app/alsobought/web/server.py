@@ -1,4 +1,7 @@
-"""gunicorn with one worker and threads: chDB allows one process, and must be imported after the fork."""
+"""Run gunicorn with one worker and threads.
+
+chDB allows one process, and must be imported after the fork.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,14 @@ from alsobought.logs import open_log
 from alsobought.settings import Settings, hosts_for_editing
 from alsobought.storage.folder_lock import folder_of, refuse_if_held
 
-NOT_LOADED = 4  # gunicorn's own word for "the application does not load": it stops instead of trying again
+APP_LOAD_ERROR = 4  # gunicorn's exit code for an application that does not load: it stops instead of retrying
 
 
 def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *, edit: bool = False) -> None:
-    """Serves until it is stopped; `when_ready(url)` runs in the worker once it answers. Does not return.
+    """Serve until stopped; `when_ready(url)` runs in the worker once it accepts requests.
 
-    Raises Unusable for an occupied port, and where anybody could edit; WarehouseFault for a folder that another process holds.
+    Raises Unusable for an occupied port or unrestricted editing, WarehouseFault for a folder that
+    another process holds.
     """
     from gunicorn.app.base import BaseApplication
     from gunicorn.glogging import Logger
@@ -28,32 +32,21 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
     from alsobought.web import worker
 
     if edit:
-        refuse_if_anybody_could_edit(settings)
-    refuse_if_occupied(settings)
+        require_restricted_editing(settings)
+    require_free_port_and_folder(settings)
     open_log(settings.log, settings.log_level)
-    logging.getLogger("gunicorn.error").addFilter(_is_news)
-    logging.getLogger("gunicorn.error").addFilter(worker.is_news)
+    logging.getLogger("gunicorn.error").addFilter(_is_not_load_error)
+    logging.getLogger("gunicorn.error").addFilter(worker.is_not_client_timeout)
 
-    class OurLog(Logger):  # type: ignore[misc]
+    class RootLogger(Logger):  # type: ignore[misc]
         def setup(self, cfg: Any) -> None:
             super().setup(cfg)
             self.error_log.handlers.clear()
             self.error_log.propagate = True
 
-    class Service(BaseApplication):  # type: ignore[misc]
+    class Server(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
-            options: dict[str, Any] = {
-                "bind": f"{_host(settings)}:{settings.port}",
-                "workers": 1,
-                "threads": settings.threads,
-                "worker_class": worker.Worker,
-                "limit_request_line": 0,  # the worker has a limit for the whole head
-                "timeout": 0,  # a worker that heals or merges is not dead
-                "graceful_timeout": 10,
-                "loglevel": "warning",
-                "logger_class": OurLog,
-                "keepalive": 30,
-            }
+            options = _gunicorn_options(settings) | {"worker_class": worker.Worker, "logger_class": RootLogger}
             if when_ready:
                 options["post_worker_init"] = lambda _worker: when_ready(url(settings))
             for name, value in options.items():
@@ -67,51 +60,66 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
             except AlsoboughtError as error:
                 sys.stderr.write(f"alsobought: {error}\n")
                 sys.stderr.flush()
-                sys.exit(NOT_LOADED)
+                sys.exit(APP_LOAD_ERROR)
 
-    Service().run()
+    Server().run()
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Not what gunicorn adds when the worker has already said in one sentence why it does not load."""
+def _gunicorn_options(settings: Settings) -> dict[str, Any]:
+    return {
+        "bind": f"{_host(settings)}:{settings.port}",
+        "workers": 1,
+        "threads": settings.threads,
+        "limit_request_line": 0,  # the worker limits the whole head
+        "timeout": 0,  # recovery or a merge may take longer than any timeout
+        "graceful_timeout": 10,
+        "loglevel": "warning",
+        "keepalive": 30,
+    }
+
+
+def _is_not_load_error(record: logging.LogRecord) -> bool:
+    """False for messages about an application that did not load: the worker prints the reason."""
     text = record.getMessage()
-    return not re.search(f"exited with code {NOT_LOADED}\\b|^Shutting down: Master|^Reason: App failed to load", text)
+    return not re.search(
+        f"exited with code {APP_LOAD_ERROR}\\b|^Shutting down: Master|^Reason: App failed to load", text
+    )
 
 
 def url(settings: Settings) -> str:
-    """An address at which a browser on this machine finds the service.
+    """A URL at which a browser on this machine reaches the service.
 
     >>> url(Settings(host="::1")), url(Settings(host="0.0.0.0"))
     ('http://[::1]:8080', 'http://127.0.0.1:8080')
     """
-    anywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-    return f"http://{anywhere.get(settings.host) or _host(settings)}:{settings.port}"
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
+    return f"http://{loopback.get(settings.host) or _host(settings)}:{settings.port}"
 
 
 def _host(settings: Settings) -> str:
-    """The host as it stands before a port: an IPv6 address in brackets."""
+    """The host as written before a port: an IPv6 address in brackets."""
     return f"[{settings.host}]" if ":" in settings.host else settings.host
 
 
-def refuse_if_anybody_could_edit(settings: Settings) -> None:
-    """Raises Unusable: who listens to more than this machine must say by which names browsers may come."""
+def require_restricted_editing(settings: Settings) -> None:
+    """Raises Unusable for a service that listens beyond this machine without trusted hosts."""
     from alsobought.web.guard import is_loopback
 
     if not is_loopback(settings.host) and not hosts_for_editing(settings):
         raise Unusable(
-            f"--edit on {settings.host} would let everybody who reaches port {settings.port} change the pipes",
-            "Listen on 127.0.0.1 and come by `ssh -L`, or name the hosts that you trust all callers of in ALSOBOUGHT_EDIT_HOSTS",
+            f"--edit on {settings.host} would let every client that reaches port {settings.port} edit the pipes",
+            "Listen on 127.0.0.1 and connect through `ssh -L`, or set ALSOBOUGHT_EDIT_HOSTS to host names whose clients you trust",
         )
 
 
-def refuse_if_occupied(settings: Settings) -> None:
+def require_free_port_and_folder(settings: Settings) -> None:
     """Raises Unusable for an occupied port, WarehouseFault for a folder that another process holds."""
-    refuse_if_port_is_taken(settings)
+    require_free_port(settings)
     if folder := folder_of(settings.warehouse_dsn):
         refuse_if_held(folder)
 
 
-def refuse_if_port_is_taken(settings: Settings) -> None:
+def require_free_port(settings: Settings) -> None:
     """Raises Unusable."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:

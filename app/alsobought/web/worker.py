@@ -1,8 +1,10 @@
-"""gunicorn's threaded worker, made patient: requests are gathered by the loop that watches all connections.
+"""A gunicorn worker that slow clients cannot block.
 
-What a reader would guess wrong: gunicorn gives a connection a thread as soon as it is there, and eight callers who say
-nothing, or half of it, would hold all eight. Here a thread begins with a whole head, and with the whole body too, unless it
-is large or comes in chunks; then the thread waits at most PAUSE_SECONDS for the next part.
+The event loop buffers a request before a thread handles it. gunicorn's threaded worker gives a
+connection a thread as soon as it is accepted, so eight clients that send nothing, or half a
+request, would occupy all eight threads. Here a thread starts with a complete head, and with the
+complete body too unless it is large or chunked; then it waits at most PAUSE_SECONDS for the next
+part.
 """
 
 from __future__ import annotations
@@ -30,16 +32,16 @@ from gunicorn.workers import gthread
 from alsobought.errors import error_json
 
 MAX_HEAD = 65_536  # bytes of the request line and the headers together
-GATHER_SECONDS = 10.0  # for all of it, from the moment the connection was free for it
-PAUSE_SECONDS = 5  # between two parts of a body, and for a caller who does not take the answer
-LINGER_SECONDS = 0.2  # for a caller to take the last answer of a connection
-END = b"\r\n\r\n"
+GATHER_SECONDS = 10.0  # for a complete request, from the end of the previous one
+PAUSE_SECONDS = 5  # between two parts of a body, and for a client that does not read the response
+LINGER_SECONDS = 0.2  # for a client to read the last response of a connection
+END_OF_HEAD = b"\r\n\r\n"
 SMALL_BODY = re.compile(rb"(?i)\r\ncontent-length:[ \t]*(\d{1,5})[ \t]*\r\n")  # below 100,000 bytes
-ASKS_FIRST = re.compile(rb"(?i)\r\nexpect:")  # before it sends the body
+EXPECT_HEADER = re.compile(rb"(?i)\r\nexpect:")  # the client waits for 100 Continue before it sends the body
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
-    """A connection is in one of three places: `pending_conns` until a request is there, a thread, `keepalived_conns`."""
+    """A connection is in `pending_conns`, in a thread, or in `keepalived_conns`."""
 
     def accept(self, listener: socket.socket) -> None:
         try:
@@ -57,15 +59,15 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self._gather(conn)
 
     def on_pending_socket_readable(self, conn: Any, _: Any) -> None:
-        self._hear(conn, self.pending_conns)
+        self._receive(conn, self.pending_conns)
 
     def on_client_socket_readable(self, conn: Any, _: Any) -> None:
-        self._hear(conn, self.keepalived_conns)
+        self._receive(conn, self.keepalived_conns)
 
     def enqueue_req(self, conn: Any) -> None:
-        """Of requests sent one right behind the other the next may be there already, or half of it."""
-        if _is_whole(_heard(conn)):
-            self._begin(conn)
+        """With pipelining, the next request may be in the buffer already, completely or in part."""
+        if _is_complete(_buffered(conn)):
+            self._dispatch(conn)
         else:
             self._gather(conn)
 
@@ -75,59 +77,64 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self.pending_conns.append(conn)
         self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.on_pending_socket_readable, conn))
 
-    def _hear(self, conn: Any, place: deque[Any]) -> None:
-        """Takes what has come. A connection from which nothing more can come is closed."""
+    def _receive(self, conn: Any, queue: deque[Any]) -> None:
+        """Buffer the received bytes. Closes a connection whose client has closed it."""
         try:
-            more = conn.sock.recv(MAX_HEAD)
+            received = conn.sock.recv(MAX_HEAD)
         except BlockingIOError:
             return
         except OSError:
-            more = b""
+            received = b""
         unreader = conn.parser.unreader
-        unreader.unread(unreader.take_buffered() + more)
-        if more and place is self.pending_conns and not _is_whole(_heard(conn)):
-            return  # it keeps its place and its time
+        unreader.unread(unreader.take_buffered() + received)
+        if received and queue is self.pending_conns and not _is_complete(_buffered(conn)):
+            return  # it stays in the queue, with its timeout
         self.poller.unregister(conn.sock)
-        place.remove(conn)
-        if more:
+        queue.remove(conn)
+        if received:
             self.enqueue_req(conn)
-        elif END in _heard(conn):  # the body broke off: a thread will say so
-            self._begin(conn)
+        elif END_OF_HEAD in _buffered(conn):  # the body is incomplete: a thread responds with an error
+            self._dispatch(conn)
         else:
             self.nr_conns -= 1
             conn.close()
 
-    def _begin(self, conn: Any) -> None:
+    def _dispatch(self, conn: Any) -> None:
         conn.data_ready = True
         super().enqueue_req(conn)
 
     def murder_pending(self) -> None:
-        """Ends what did not come in time; a caller who said something is told."""
+        """Close connections whose request is late; a client that sent a part of it gets a 408."""
         while self.pending_conns and self.pending_conns[0].timeout < time.monotonic():
             conn = self.pending_conns.popleft()
             self.poller.unregister(conn.sock)
             with suppress(OSError):
-                if _heard(conn).strip():
-                    write_error(conn.sock, 408, "Request Timeout", f"half a request in {GATHER_SECONDS:.0f} seconds")
+                if _buffered(conn).strip():
+                    write_error(
+                        conn.sock,
+                        408,
+                        "Request Timeout",
+                        f"the request was incomplete after {GATHER_SECONDS:.0f} seconds",
+                    )
             self.nr_conns -= 1
             conn.close()
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """A worker that stops waits for nobody who has not said all."""
+        """A worker that stops does not wait for incomplete requests."""
         super()._cap_keepalive(deadline)
         for conn in self.pending_conns:
             conn.timeout = min(conn.timeout, deadline)
 
     def handle(self, conn: Any) -> Any:
-        if len(_heard(conn)) >= MAX_HEAD and END not in _heard(conn):
+        if len(_buffered(conn)) >= MAX_HEAD and END_OF_HEAD not in _buffered(conn):
             too_large = LimitRequestHeaders(f"more than {MAX_HEAD:,} bytes")
             self.handle_error(None, conn.sock, conn.client, too_large)
-            again = False
+            keep_alive = False
         else:
-            again = super().handle(conn)
-        if not again:  # here and not in the loop, where a caller who does not hang up would hold all the others
+            keep_alive = super().handle(conn)
+        if not keep_alive:  # in the thread: in the loop, a client that does not close would block all others
             util.close_graceful(conn.sock, timeout=LINGER_SECONDS)
-        return again
+        return keep_alive
 
     def finish_request(self, conn: Any, done: Future[Any]) -> None:
         if done.cancelled() or not done.result():
@@ -137,29 +144,29 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             super().finish_request(conn, done)
 
 
-def _heard(conn: Any) -> bytes:
-    """What has come of the next request and nobody has read."""
-    heard: bytes = conn.parser.unreader.buf.getvalue()
-    return heard
+def _buffered(conn: Any) -> bytes:
+    """The received bytes that no parser has consumed."""
+    data: bytes = conn.parser.unreader.buf.getvalue()
+    return data
 
 
-def _is_whole(heard: bytes) -> bool:
-    """Whether a thread can begin with it: a request, or something that will never be one."""
-    text = heard.lstrip(b"\r\n")
-    head, end, body = text.partition(END)
+def _is_complete(buffered: bytes) -> bool:
+    """True if a thread can start: for a complete request, or for bytes that cannot become one."""
+    text = buffered.lstrip(b"\r\n")
+    head, end, body = text.partition(END_OF_HEAD)
     if not end:
-        return len(heard) >= MAX_HEAD or text.count(b"\n") != text.count(b"\r\n")
+        return len(buffered) >= MAX_HEAD or text.count(b"\n") != text.count(b"\r\n")
     length = SMALL_BODY.search(head + b"\r\n")
-    return not length or len(body) >= int(length[1]) or bool(ASKS_FIRST.search(head))
+    return not length or len(body) >= int(length[1]) or bool(EXPECT_HEADER.search(head))
 
 
 def write_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
-    """gunicorn's own errors (what cannot be read as HTTP) in the shape of all others."""
+    """Write gunicorn's own errors, for example for invalid HTTP, in the JSON shape of all errors."""
     code = "too_large" if status in (414, 431) else "internal" if status == 500 else "bad_request"
     hint = "POST the parameters as a JSON object" if code == "too_large" else ""
     request_id = uuid.uuid4().hex[:16]
-    said = message or ("something went wrong on our side" if code == "internal" else reason.lower())
-    body = msgspec.json.encode(error_json(code, said, hint, (), request_id))
+    text = message or ("internal error" if code == "internal" else reason.lower())
+    body = msgspec.json.encode(error_json(code, text, hint, (), request_id))
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
         f"X-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -167,12 +174,11 @@ def write_error(sock: socket.socket, status: int, reason: str, message: str) -> 
     util.write_nonblock(sock, head.encode("latin1") + body)
 
 
-def is_news(record: logging.LogRecord) -> bool:
-    """Not that a caller stopped sending or stopped reading: that is no fault of ours, and no traceback."""
+def is_not_client_timeout(record: logging.LogRecord) -> bool:
+    """False for the traceback of a client that stopped sending or reading."""
     return not (record.exc_info and isinstance(record.exc_info[1], (BlockingIOError, TimeoutError)))
 
 
 util.write_error = write_error
-gthread.DEFAULT_WORKER_DATA_TIMEOUT = (
-    0.5  # that long a body nobody asked for is read, so that the connection can be kept
-)
+# For so long an unread body is drained, so that the connection can be kept alive.
+gthread.DEFAULT_WORKER_DATA_TIMEOUT = 0.5

@@ -1,7 +1,8 @@
-"""Who may wait for the writer: all threads but two, so that answers go on while it is busy.
+"""Write slots: all threads but two may wait for the writer, so that reads go on.
 
-One post more waits a moment for a place, since places come free all the time. Once that was in vain the writer is stuck,
-and until a place comes free nobody waits for one.
+Slots usually become free within milliseconds, so one more write waits a moment for a slot. Once
+such a wait was in vain the writer is stuck, and further writes fail at once until a slot becomes
+free.
 """
 
 from __future__ import annotations
@@ -12,23 +13,23 @@ from contextlib import contextmanager
 
 from alsobought.errors import Busy
 
-FOR_READERS = 2
-PATIENCE = 1.0  # seconds
+THREADS_FOR_READS = 2
+WAIT_SECONDS = 1.0
 
 
-class Places:
-    """`with places.one(): …`; safe for threads."""
+class WriteSlots:
+    """`with slots.acquire(): …`. Thread-safe."""
 
     def __init__(self, threads: int) -> None:
-        self._free = threading.BoundedSemaphore(max(1, threads - FOR_READERS))
+        self._free = threading.BoundedSemaphore(max(1, threads - THREADS_FOR_READS))
         self._stuck = False
 
     @contextmanager
-    def one(self) -> Iterator[None]:
-        """Raises Busy when there is none."""
-        if not self._free.acquire(timeout=0 if self._stuck else PATIENCE):
+    def acquire(self) -> Iterator[None]:
+        """Raises Busy if no slot becomes free in time."""
+        if not self._free.acquire(timeout=0 if self._stuck else WAIT_SECONDS):
             self._stuck = True
-            raise Busy("the writer is behind", "Send the same again in a second: nothing of it is stored")
+            raise Busy("the writer is busy", "Nothing was stored: send the same request again in a second")
         try:
             yield
         finally:

@@ -1,5 +1,5 @@
-{#- Each item of a group, and item_key 0 for all of them, with the time of its first line: rows of item_key, timestamp.
-    group_columns: what makes a group, of which events; history, its key: where members from before `since` are. -#}
+{#- Each item of a group, and item_key 0 for all items, with the time of its first line: rows of item_key, timestamp.
+    group_columns: the key of a group, of the given events; history, its key: the table with members from before `since`. -#}
 {%- macro members(group_columns, events, history, history_key) -%}
 select item_key, timestamp
 from (

@@ -1,8 +1,8 @@
-{#- Pairs of items that stand near each other in a group: rows of item_key, other_item_key, month, `counted` = 1, and the weight.
-    Written another way than the views, on purpose: ranks and neighbours by window functions.
-    counted: the column of the table; history, its key: where members from before `since` are; group_key: what makes a group, of
-    which events; reach: how far apart two ranks may be; weight: what the later line adds to the column weight.
-    Of a few items it looks at the groups that hold one, since ranks need whole groups, and at the neighbours of those items. -#}
+{#- Pairs of items near each other in a group: rows of item_key, other_item_key, month, `counted` = 1, and the weight.
+    Written differently from the views on purpose: ranks and neighbours by window functions.
+    counted: the column of the table; history, its key: the table with members from before `since`; group_key: the key of a group,
+    of the given events; reach: the maximum distance of two ranks; weight: the weight that the later line adds.
+    For a small sample of items it reads only groups with one of them, but those whole, since ranks need whole groups. -#}
 {%- macro pairs(counted, history, history_key, group_key, events, reach, weight="") -%}
 with
     {% if since %}

@@ -1,19 +1,20 @@
-/* A pipe's answer: how it was made, then the rows as products, as a table and as JSON. */
+/* Show an answer: its statistics, then its rows as products, as a table or as JSON. */
 import { address } from "./api.js";
 import { bytes, count, duration, h, isNumberType, moment } from "./dom.js";
 import { facts, productOf, tile, titleOf } from "./products.js";
 import { tabs } from "./tabs.js";
 
-function cards({ data, meta }) {
-    const askedFor = new Set(data.map((row) => row.item_id));
-    const several = meta.some(({ name }) => name === "other_item_id") && askedFor.size > 1;
+function cards({ data, meta, pipe }) {
+    const requested = new Set(data.map((row) => row.item_id));
+    const several = meta.some(({ name }) => name === "other_item_id") && requested.size > 1;
     return h("ol.cards", {}, data.map((row) => {
         const product = productOf(row);
-        const told = [...(several ? [["for", titleOf(row.item_id)]] : []), ...facts(row, meta)];
+        const details = [...(several ? [["for", titleOf(row.item_id)]] : []),
+            ...facts(row, meta).filter(([label, text]) => label !== "source" || text !== pipe?.name)];
         return h("li.card", {}, tile(product), h("div.what", {},
             h("p.name", {}, product.title), product.category ? h("p.quiet", {}, product.category) : null,
             row.reason ? h("p.quiet", {}, row.reason) : null,
-            h("dl.facts", {}, told.map(([label, text]) => h("div", {}, h("dt", {}, label), h("dd", {}, text))))));
+            h("dl.facts", {}, details.map(([label, text]) => h("div", {}, h("dt", {}, label), h("dd", {}, text))))));
     }));
 }
 
@@ -29,7 +30,7 @@ function table({ data, meta }) {
 }
 
 function json(answer) {
-    const { roundTrip, kept, ...body } = answer;
+    const { roundTrip, cached, ...body } = answer;
     return h("pre.scroll", { tabIndex: 0, role: "region", "aria-label": "The answer as JSON" }, JSON.stringify(body, null, 2));
 }
 
@@ -40,36 +41,36 @@ async function copy(text, element) {
     return undefined;
 }
 
-function copyButton(word, text, element) {
+function copyButton(label, text, element) {
     const button = h("button.small", { type: "button", onclick: async () => {
-        button.textContent = await copy(text, element).then(() => "Copied", () => "Select and copy by hand");
-        setTimeout(() => { button.textContent = word; }, 2000);
-    } }, word);
+        button.textContent = await copy(text, element).then(() => "Copied", () => "Could not copy: select the text");
+        setTimeout(() => { button.textContent = label; }, 2000);
+    } }, label);
     return button;
 }
 
-/** The same request for a terminal. URLSearchParams has already written every quote as %27. */
+/** The request as a curl command. URLSearchParams has already encoded every quote as %27. */
 export function curl(pipe, pairs) {
     const url = h("span", {}, address(pipe, pairs));
     const code = h("code", {}, "curl '", url, "'");
     const files = [".csv", ".ndjson", ".parquet"].map((suffix) =>
         h("a", { href: address(pipe, pairs, suffix), download: pipe + suffix }, suffix.slice(1)));
     return h("div.curl", {}, code, h("div.choice", {}, copyButton("Copy", code.textContent, code), copyButton("Copy URL", url.textContent, url)),
-        h("p.quiet", {}, "Also as ", files.flatMap((link, at) => (at ? [", ", link] : [link]))));
+        h("p.quiet", {}, "Download: ", files.flatMap((link, index) => (index ? [", ", link] : [link]))));
 }
 
-let view = "Products"; // the reader's choice outlives the answer
+let view = "Products"; // the chosen tab stays for the next answer
 
-/** What an answer cost, as [label, text] pairs. */
-function cost({ rows, statistics = {}, pipe = {}, as_of: asOf, kept, roundTrip }) {
-    const engine = duration((statistics.elapsed ?? 0) * 1000);
+/** The statistics of an answer, as [label, text] pairs. */
+function answerStatistics({ rows, statistics = {}, pipe = {}, as_of: asOf, cached, roundTrip }) {
+    const queryTime = duration((statistics.elapsed ?? 0) * 1000);
     return [
         ["rows", count(rows)],
-        kept ? ["kept answer, once", engine] : ["in the engine", engine],
+        [cached ? "query time when cached" : "query time", queryTime],
         ...(roundTrip === undefined ? [] : [["round trip", duration(roundTrip)]]),
         ["rows read", count(statistics.rows_read)],
-        ["read", bytes(statistics.bytes_read ?? 0)],
-        ...(kept === undefined ? [] : [["from the cache", kept ? "yes" : "no"]]),
+        ["data read", bytes(statistics.bytes_read ?? 0)],
+        ...(cached === undefined ? [] : [["cache", cached ? "hit" : "miss"]]),
         ["version", pipe.version ?? "–"],
         ...(asOf === undefined ? [] : [["events up to", asOf ? moment(asOf) : "none yet"]]),
     ];
@@ -77,17 +78,17 @@ function cost({ rows, statistics = {}, pipe = {}, as_of: asOf, kept, roundTrip }
 
 export function answerView(answer) {
     const { pipe = {} } = answer;
-    const parts = [h("dl.told", {}, cost(answer).map(([label, text]) => h("div", {}, h("dt", {}, label), h("dd", {}, text))))];
+    const parts = [h("dl.stats", {}, answerStatistics(answer).map(([label, text]) => h("div", {}, h("dt", {}, label), h("dd", {}, text))))];
     const others = [...new Set(answer.data.map((row) => row.source).filter((source) => source && source !== pipe.name))];
     if (pipe.fallback) {
         parts.push(h("p.notice", {}, h("strong", {}, `${pipe.fallback} answered. `), `${pipe.name} had no rows for these parameters.`));
     } else if (others.length && answer.meta.at(-1)?.name === "source") {
         parts.push(h("p.notice", {}, h("strong", {}, `${others.join(", ")} filled the list. `), `${pipe.name} had too few rows.`));
     }
-    if (!answer.data.length) parts.push(h("p.note", {}, "No rows. Try another value, or make some events in the shop."));
+    if (!answer.data.length) parts.push(h("p.note", {}, "No rows. Try another value, or create some events in the shop."));
     const views = [["Table", () => table(answer)], ["JSON", () => json(answer)]];
     if (answer.data.length && answer.data.every((row) => productOf(row))) views.unshift(["Products", () => cards(answer)]);
     const first = answer.data.length ? (views.some(([name]) => name === view) ? view : "Table") : "JSON";
-    parts.push(...tabs(views, first, { label: "Show the answer as", onchoose: (name) => { view = name; } }));
+    parts.push(...tabs(views, first, { label: "Format of the answer", onchoose: (name) => { view = name; } }));
     return parts;
 }

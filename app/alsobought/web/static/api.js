@@ -1,8 +1,9 @@
-/* The server, as seen from the page: list the pipes, ask one, post events. Every failure is an ApiError. */
+/* The HTTP client of the page: list pipes, run one, post events. Every failure is an ApiError. */
 
-const PATIENCE_MS = 20000;
-const CASES_PATIENCE_MS = 70000;
-const known = new Map();
+const TIMEOUT_MS = 20000;
+const LIST_TIMEOUT_MS = 60000; // the first list after a start validates every pipe
+const EDIT_TIMEOUT_MS = 70000; // cases may run for a minute
+const pipesByName = new Map();
 
 export class ApiError extends Error {
     constructor(message, { code = null, hint = null, details = [], status = 0, requestId = null } = {}) {
@@ -17,88 +18,89 @@ async function send(address, options) {
     let response;
     let body = null;
     try {
-        response = await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS), ...options });
+        response = await fetch(address, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
         body = await response.json().catch(() => null);
-    } catch {
-        throw new ApiError("The server does not answer.", { hint: "Check that it is running, then try again." });
+    } catch (error) {
+        const message = error.name === "TimeoutError" ? "The server did not respond in time." : "Cannot reach the server.";
+        throw new ApiError(message, { hint: "Check that it is running, then try again." });
     }
     if (response.ok && body) return { body, headers: response.headers };
     const { message, ...rest } = body?.error ?? {};
-    throw new ApiError(message ?? `The server answered ${response.status} without saying why.`,
+    throw new ApiError(message ?? `The server responded with status ${response.status}.`,
         { ...rest, details: rest.details ?? [], status: response.status, requestId: body?.request_id });
 }
 
 const fetchJson = async (address, options) => (await send(address, options)).body;
 
 export async function loadPipes() {
-    const { pipes } = await fetchJson(absolute("pipes"), { cache: "no-cache" });
-    known.clear();
-    for (const pipe of pipes) known.set(pipe.name, pipe);
+    const { pipes } = await fetchJson(absolute("pipes"), { cache: "no-cache", signal: AbortSignal.timeout(LIST_TIMEOUT_MS) });
+    pipesByName.clear();
+    for (const pipe of pipes) pipesByName.set(pipe.name, pipe);
     return pipes;
 }
 
-export const knownPipes = () => [...known.values()];
-export const knownPipe = (name) => known.get(name);
+export const allPipes = () => [...pipesByName.values()];
+export const findPipe = (name) => pipesByName.get(name);
 
-/** The pipe of that name, if it can be asked. */
-export const readyPipe = (name) => (known.get(name)?.ready === false ? undefined : known.get(name));
+/** The pipe of that name, if it can answer. */
+export const readyPipe = (name) => (pipesByName.get(name)?.ready === false ? undefined : pipesByName.get(name));
 
-/** The full address of one request; parameters are [name, value] pairs, so a name may repeat. */
+/** The URL of a request; parameters are [name, value] pairs, so a name may repeat. */
 export function address(pipe, pairs, suffix = "") {
     const query = new URLSearchParams(pairs).toString();
     return absolute(`pipes/${encodeURIComponent(pipe)}${suffix}`) + (query && `?${query}`);
 }
 
-/** Ask a pipe. `fresh` asks the server to pass over its cache, as one must right after posting an event. */
-export async function ask(pipe, pairs, { fresh = false } = {}) {
+/** Run a pipe. `fresh` bypasses the server's cache. */
+export async function run(pipe, pairs, { fresh = false } = {}) {
     const started = performance.now();
     const { body, headers } = await send(address(pipe, pairs), { cache: fresh ? "no-store" : "no-cache" });
-    return { ...body, roundTrip: performance.now() - started, kept: /; hit/.test(headers.get("Cache-Status") ?? "") };
+    return { ...body, roundTrip: performance.now() - started, cached: /; hit/.test(headers.get("Cache-Status") ?? "") };
 }
 
-/** What a pipe can take of `wanted`: what it does not declare is left out, numbers stay in range. */
-const pairsFor = (pipe, wanted) => pipe.parameters
-    .filter((one) => wanted[one.name] !== undefined)
-    .map((one) => [one.name, one.maximum === null || typeof wanted[one.name] !== "number"
-        ? wanted[one.name] : Math.min(wanted[one.name], one.maximum)]);
+/** The values that a pipe accepts: undeclared parameters are left out, numbers are clamped to the maximum. */
+const pairsFor = (pipe, values) => pipe.parameters
+    .filter(({ name }) => values[name] !== undefined)
+    .map(({ name, maximum }) => [name, maximum === null || typeof values[name] !== "number"
+        ? values[name] : Math.min(values[name], maximum)]);
 
-/** Ask a pipe for what it can take of `wanted`. */
-export function askFor(name, wanted, options) {
+/** Run a pipe with those of the values that it accepts. */
+export function runWith(name, values, options) {
     const pipe = readyPipe(name);
-    if (!pipe) throw new ApiError("Not available just now.", { hint: `pipes/${name}.sql is missing or broken.` });
-    return ask(name, pairsFor(pipe, wanted), options);
+    if (!pipe) throw new ApiError("Not available.", { hint: `pipes/${name}.sql is missing or broken.` });
+    return run(name, pairsFor(pipe, values), options);
 }
 
-/** Post events and come back when the recommendations see them. */
+/** Post events; resolves once answers contain them. */
 export async function post(events) {
     const body = await fetchJson(absolute("events?wait=true"), {
         method: "POST",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(events.length === 1 ? events[0] : events),
     });
-    if (body.rejected?.length) throw new ApiError(`The server refused the event: ${body.rejected[0].problem}`);
+    if (body.rejected?.length) throw new ApiError(`The server rejected the event: ${body.rejected[0].problem}`);
     return body;
 }
 
-// ---- the workbench: what it shows beyond answers, and what it may change
+// ---- the workbench: SQL, lineage, live events, and editing
 
-const atWorkbench = (path, pairs = []) => absolute(`workbench${path}`) + (pairs.length ? `?${new URLSearchParams(pairs)}` : "");
-const ofPipe = (name, what = "") => `/pipes/${encodeURIComponent(name)}${what}`;
+const workbenchUrl = (path, pairs = []) => absolute(`workbench${path}`) + (pairs.length ? `?${new URLSearchParams(pairs)}` : "");
+const pipePath = (name, suffix = "") => `/pipes/${encodeURIComponent(name)}${suffix}`;
 
-/** {open, edit}: whether this browser may look inside, and whether it may change pipes. */
-export const loadWorkbench = () => fetchJson(atWorkbench(""));
-export const loadSource = (name) => fetchJson(atWorkbench(ofPipe(name)));
-export const loadSql = (name, pairs) => fetchJson(atWorkbench(ofPipe(name, "/sql"), pairs));
-export const loadPlan = (name, pairs) => fetchJson(atWorkbench(ofPipe(name, "/plan"), pairs));
-/** What arrives, and in `answer` what this pipe says, if there is such a pipe. */
-export const loadLive = (name, wanted) =>
-    fetchJson(atWorkbench("/live", readyPipe(name) ? [["pipe", name], ...pairsFor(readyPipe(name), wanted)] : []));
+/** {open, edit}: whether this browser may view the workbench, and edit pipes. */
+export const loadWorkbench = () => fetchJson(workbenchUrl(""));
+export const loadSource = (name) => fetchJson(workbenchUrl(pipePath(name)));
+export const loadSql = (name, pairs) => fetchJson(workbenchUrl(pipePath(name, "/sql"), pairs));
+export const loadPlan = (name, pairs) => fetchJson(workbenchUrl(pipePath(name, "/plan"), pairs));
+/** The live status, and in `answer` the answer of this pipe, if it exists. */
+export const loadLive = (name, values) =>
+    fetchJson(workbenchUrl("/live", readyPipe(name) ? [["pipe", name], ...pairsFor(readyPipe(name), values)] : []));
 
-const change = (name, what, body = {}) => fetchJson(atWorkbench(ofPipe(name, what)), {
+const postEdit = (name, suffix, body = {}) => fetchJson(workbenchUrl(pipePath(name, suffix)), {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Workbench": "1" },
     body: JSON.stringify(body),
-    signal: AbortSignal.timeout(CASES_PATIENCE_MS),
+    signal: AbortSignal.timeout(EDIT_TIMEOUT_MS),
 });
 
 const grouped = (pairs) => {
@@ -107,8 +109,8 @@ const grouped = (pairs) => {
     return groups;
 };
 
-/** What is wrong with a text that is not saved, what it would answer, save it, run the cases of what is saved. */
-export const tryDraft = (name, text) => change(name, "/draft", { text });
-export const previewDraft = (name, text, pairs) => change(name, "/preview", { text, parameters: grouped(pairs) });
-export const saveDraft = (name, text, basedOn) => change(name, "/save", { text, based_on: basedOn });
-export const runCases = (name) => change(name, "/cases");
+/** Check an unsaved text, preview its answer, save it, run the cases of the saved text. */
+export const checkDraft = (name, text) => postEdit(name, "/draft", { text });
+export const previewDraft = (name, text, pairs) => postEdit(name, "/preview", { text, parameters: grouped(pairs) });
+export const saveDraft = (name, text, basedOn) => postEdit(name, "/save", { text, based_on: basedOn });
+export const runCases = (name) => postEdit(name, "/cases");

@@ -1,14 +1,14 @@
-/* An editor of a text: a plain textarea, so that undo, selection, input methods and screen readers work as everywhere,
- * over the same text in colours.
+/* A code editor: a textarea over the highlighted text. Undo, selection, input methods and screen readers work as in
+ * any textarea.
  *
- * Tab indents; after Escape it leaves the field, as it does elsewhere.
+ * Tab indents; after Escape it moves the focus.
  */
 import { h, newId } from "./dom.js";
 import { lineOf, numberOf, paintedLines } from "./sql.js";
 
 const INDENT = "    ";
 
-/** `onchange(text)` after every change, `onsave()` for Ctrl-S. */
+/** Calls `onchange(text)` after every change and `onsave()` on Ctrl+S. */
 export function makeCode({ label, describedBy, onchange, onsave }) {
     const gutter = h("div.gutter", { "aria-hidden": "true" });
     const paint = h("pre.paint", { "aria-hidden": "true" });
@@ -20,29 +20,29 @@ export function makeCode({ label, describedBy, onchange, onsave }) {
 
     function draw() {
         const lines = paintedLines(area.value);
-        gutter.replaceChildren(...lines.map((_, at) => numberOf(at + 1, findings)));
-        paint.replaceChildren(...lines.map((line, at) => lineOf(line, at + 1, findings)));
+        gutter.replaceChildren(...lines.map((_, index) => numberOf(index + 1, findings)));
+        paint.replaceChildren(...lines.map((line, index) => lineOf(line, index + 1, findings)));
     }
 
-    /** As if typed, so that it can be undone. */
+    /** Inserts as if typed, so that undo works. */
     function insert(text) {
         if (document.execCommand("insertText", false, text)) return;
         area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
         area.dispatchEvent(new Event("input"));
     }
 
-    function startOfLine(place) {
-        return area.value.lastIndexOf("\n", place - 1) + 1;
+    function startOfLine(position) {
+        return area.value.lastIndexOf("\n", position - 1) + 1;
     }
 
-    /** Moves the lines of the selection, to the right or back. */
+    /** Indents the selected lines, or unindents them. */
     function indent(back) {
         const [from, to] = [startOfLine(area.selectionStart), area.selectionEnd];
         const block = area.value.slice(from, to);
-        const moved = block.split("\n").map((line) => (back ? line.replace(/^ {1,4}/, "") : line && INDENT + line)).join("\n");
+        const indented = block.split("\n").map((line) => (back ? line.replace(/^ {1,4}/, "") : line && INDENT + line)).join("\n");
         area.setSelectionRange(from, to);
-        insert(moved);
-        area.setSelectionRange(moved.includes("\n") ? from : from + moved.length, from + moved.length);
+        insert(indented);
+        area.setSelectionRange(indented.includes("\n") ? from : from + indented.length, from + indented.length);
     }
 
     area.addEventListener("input", () => { draw(); onchange(area.value); });
@@ -70,11 +70,11 @@ export function makeCode({ label, describedBy, onchange, onsave }) {
         get text() { return area.value; },
         set text(text) { area.value = text; draw(); },
         focus: () => area.focus(),
-        show(found) { findings = found; draw(); },
+        showFindings(current) { findings = current; draw(); },
         goTo(line) {
-            const place = area.value.split("\n").slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
+            const position = area.value.split("\n").slice(0, line - 1).join("\n").length + (line > 1 ? 1 : 0);
             area.focus();
-            area.setSelectionRange(place, place);
+            area.setSelectionRange(position, position);
             paint.children[line - 1]?.scrollIntoView({ block: "center" });
         },
     };

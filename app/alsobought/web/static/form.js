@@ -1,20 +1,20 @@
-/* The form of a pipe, made from its parameters alone: a new pipe gets one without a line here. */
+/* The form of a pipe, generated from its parameters. */
 import { h, isNumberType, newId } from "./dom.js";
 import { productOption, productPicker, shopperOption, shopperPicker } from "./picker.js";
 import { productById } from "./products.js";
 
-const namesAProduct = (name) => name === "item_id" || name.endsWith("_item_id");
-const namesAShopper = (name) => name === "user_id";
+const isProductId = (name) => name === "item_id" || name.endsWith("_item_id");
+const isShopperId = (name) => name === "user_id";
 
 function select(id, choices, parameter, value) {
-    const none = parameter.required ? "Choose…" : parameter.default === null ? "not given" : `default (${parameter.default})`;
+    const none = parameter.required ? "Choose…" : parameter.default === null ? "not set" : `default (${parameter.default})`;
     const input = h("select", { id }, h("option", { value: "" }, none),
         choices.map((choice) => h("option", { value: String(choice) }, String(choice))));
     input.value = value;
     return { root: input, input, get value() { return input.value; }, settled: async () => {} };
 }
 
-/** A moment as the browser's field wants it, and back: both mean UTC. */
+/** A time in the format of a datetime-local field. Both are UTC. */
 const forField = (text) => {
     const time = new Date(/(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
     return Number.isNaN(time.getTime()) ? "" : time.toISOString().slice(0, 19);
@@ -38,18 +38,18 @@ function plain(id, parameter, value) {
 
 const picked = (input) => input.dispatchEvent(new CustomEvent("pick", { bubbles: true }));
 
-/** One control for one value; an empty one means "not given". */
+/** A control for one value; an empty one leaves the parameter out. */
 function control(parameter, value) {
     const id = newId("p");
     if (parameter.choices?.length) return select(id, parameter.choices, parameter, value);
     if (/Bool/.test(parameter.type)) return select(id, ["true", "false"], parameter, value);
-    if (namesAShopper(parameter.name)) {
+    if (isShopperId(parameter.name)) {
         const picker = shopperPicker({ id, clearable: true, onchoose: () => picked(picker.input) });
         if (value) picker.show(shopperOption(value));
         return picker;
     }
-    if (namesAProduct(parameter.name)) {
-        const fromText = (text) => ({ value: text, label: text, hintLabel: `The id “${text}”` });
+    if (isProductId(parameter.name)) {
+        const fromText = (text) => ({ value: text, label: text, hintLabel: `Use the id “${text}”` });
         const picker = productPicker({ id, clearable: true, fromText, onchoose: () => picked(picker.input) });
         if (value) {
             picker.show({ value, label: value });
@@ -60,88 +60,94 @@ function control(parameter, value) {
     return /DateTime/.test(parameter.type) ? instant(id, parameter, value) : plain(id, parameter, value);
 }
 
-function rangeText({ type, minimum, maximum, default: usual, choices }) {
-    const range = minimum === null && maximum === null ? "" : maximum === null ? `from ${minimum}`
-        : minimum === null ? `up to ${maximum}` : `${minimum} to ${maximum}`;
+const LARGE = 1e9;
+const shown = (limit) => (typeof limit === "number" ? limit.toLocaleString("en") : limit);
+
+function rangeText({ type, minimum, maximum, default: preset, choices }) {
+    const upper = typeof maximum === "number" && maximum >= LARGE ? null : maximum; // a limit that nobody reaches is not shown
+    const range = minimum === null && upper === null ? "" : upper === null ? `from ${shown(minimum)}`
+        : minimum === null ? `up to ${shown(upper)}` : `${shown(minimum)} to ${shown(upper)}`;
     const zone = type.includes("DateTime") ? "UTC" : "";
-    return [zone, range, usual === null || usual === "" || choices || /Bool/.test(type) ? "" : `default ${usual}`].filter(Boolean).join(", ");
+    return [zone, range, preset === null || preset === "" || choices || /Bool/.test(type) ? "" : `default ${preset}`].filter(Boolean).join(", ");
 }
 
-/** The field of one parameter: label, control or controls, description, and the place for its error. */
+/** The field of a parameter: label, controls, description, and error message. */
 function field(parameter, values) {
     const hint = h("p.quiet", { id: newId("hint") },
         [parameter.description, rangeText(parameter)].filter(Boolean).join(" · "));
     const wrong = h("p.wrong", { id: newId("wrong"), hidden: true });
-    const many = parameter.repeated;
+    const { repeated } = parameter;
     const controls = [];
     const rows = h("div.values");
 
     function add(value = "") {
-        const one = control(parameter, value);
-        one.input.setAttribute("aria-describedby", `${hint.id} ${wrong.id}`);
-        if (parameter.required && !controls.length) one.input.setAttribute("aria-required", "true");
-        controls.push(one);
-        if (!many) return rows.append(one.root), one;
-        one.input.setAttribute("aria-label", `${parameter.name} ${controls.length}`);
-        const row = h("div.value", {}, one.root);
+        const added = control(parameter, value);
+        added.input.setAttribute("aria-describedby", `${hint.id} ${wrong.id}`);
+        if (parameter.required && !controls.length) added.input.setAttribute("aria-required", "true");
+        controls.push(added);
+        if (!repeated) return rows.append(added.root), added;
+        added.input.setAttribute("aria-label", `${parameter.name} ${controls.length}`);
+        const row = h("div.value", {}, added.root);
         if (controls.length > 1) {
             row.append(h("button.small", { type: "button", "aria-label": `Remove this ${parameter.name}`, onclick: () => {
-                controls.splice(controls.indexOf(one), 1);
+                controls.splice(controls.indexOf(added), 1);
                 row.remove();
                 controls.at(-1).input.focus();
                 picked(controls.at(-1).input);
             } }, "×"));
         }
         rows.append(row);
-        return one;
+        return added;
     }
 
     for (const value of values.length ? values : [""]) add(value);
     const name = [h("code", {}, parameter.name), parameter.required ? h("span.quiet", {}, " required") : null];
-    const more = many ? h("button.small.more", { type: "button", "aria-label": `Add another ${parameter.name}`, title: "Add another",
+    const more = repeated ? h("button.small.more", { type: "button", "aria-label": `Add another ${parameter.name}`, title: "Add another",
         onclick: () => add().input.focus() }, "+") : null;
-    const root = many
+    const root = repeated
         ? h("fieldset.field", {}, h("legend", {}, ...name), h("div.many", {}, rows, more), hint, wrong)
         : h("div.field", {}, h("label", { htmlFor: controls[0].input.id }, ...name), rows, hint, wrong);
 
-    function complain(text) {
+    function showProblem(text) {
         wrong.textContent = text;
         wrong.hidden = !text;
-        for (const one of controls) one.input.toggleAttribute("aria-invalid", Boolean(text));
-        if (text) for (const one of controls) one.input.setAttribute("aria-invalid", "true");
+        for (const { input } of controls) {
+            if (text) input.setAttribute("aria-invalid", "true");
+            else input.removeAttribute("aria-invalid");
+        }
     }
 
-    return { name: parameter.name, root, complain, settled: () => Promise.all(controls.map((one) => one.settled())),
-        pairs: () => controls.map((one) => [parameter.name, one.value]).filter(([, value]) => value !== ""),
+    return { name: parameter.name, root, showProblem, settled: () => Promise.all(controls.map((each) => each.settled())),
+        pairs: () => controls.map((each) => [parameter.name, each.value]).filter(([, value]) => value !== ""),
         focus: () => controls[0].input.focus() };
 }
 
-/** A form for the pipe, filled from [name, value] pairs. `onask({changed})` when it is sent, or a value was changed. */
-export function makeForm(pipe, pairs, onask) {
+/** A form for the pipe, filled from [name, value] pairs. Calls `onrun({changed})` on submit and after a change. */
+export function makeForm(pipe, pairs, onrun) {
     const fields = pipe.parameters.map((parameter) =>
         field(parameter, pairs.filter(([name]) => name === parameter.name).map(([, value]) => value)));
     const root = h("form.form", { noValidate: true, "aria-label": `Parameters of ${pipe.name}`,
         onchange: async (event) => {
-            if (event.target.getAttribute("role") === "combobox") return; // a picker says when something was picked
-            await Promise.all(fields.map((one) => one.settled()));
-            onask({ changed: true });
+            if (event.target.getAttribute("role") === "combobox") return; // a picker sends `pick`
+            await Promise.all(fields.map((each) => each.settled()));
+            onrun({ changed: true });
         },
-        onpick: () => onask({ changed: true }),
+        onpick: () => onrun({ changed: true }),
         onsubmit: async (event) => {
             event.preventDefault();
-            await Promise.all(fields.map((one) => one.settled()));
-            onask();
+            await Promise.all(fields.map((each) => each.settled()));
+            onrun();
         } },
         fields.length ? null : h("p.quiet", {}, "This pipe takes no parameters."),
-        h("div.fields", {}, fields.map((one) => one.root), h("button.main.send", { type: "submit" }, "Ask")));
+        h("div.fields", {}, fields.map((each) => each.root), h("button.main.send", { type: "submit" }, "Run")));
     return {
         root,
-        pairs: () => fields.flatMap((one) => one.pairs()),
-        /** Show each detail at its parameter; returns the details that have no field here. */
-        complain(details) {
-            const texts = (name) => details.filter((one) => one.param === name).map((one) => one.problem).join("; ");
-            for (const one of fields) one.complain(texts(one.name));
-            return details.filter((detail) => !fields.some((one) => one.name === detail.param));
+        pairs: () => fields.flatMap((each) => each.pairs()),
+        /** Show each error detail at its field; returns the details without a field. */
+        showProblems(details) {
+            const texts = (name) => details.filter(({ param }) => param === name).map(({ problem }) => problem).join("; ");
+            for (const each of fields) each.showProblem(texts(each.name));
+            return details.filter((detail) => !fields.some(({ name }) => name === detail.param));
         },
     };
 }

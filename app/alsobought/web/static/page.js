@@ -1,8 +1,8 @@
-/* The page: one view at a time, chosen by the address.
+/* The page: one view at a time, selected by the fragment of the URL.
  *
- * api.js talks to the server, dom.js builds elements, tabs.js and picker.js are controls, products.js draws a product.
- * shop.js and shelf.js are the shop; pipes.js, pipe.js, form.js, answer.js, how.js, lineage.js the pipes;
- * editor.js and code.js the editor, sql.js its colours; live.js and chart.js what arrives.
+ * api.js is the HTTP client, dom.js creates elements, tabs.js and picker.js are controls, products.js draws products.
+ * Shop: shop.js, shelf.js. Pipes: pipes.js, pipe.js, form.js, answer.js, explain.js, lineage.js.
+ * Editor: editor.js, code.js, sql.js (highlighting). Live: live.js, chart.js.
  */
 import { loadPipes, loadWorkbench } from "./api.js";
 import { h, problemBox } from "./dom.js";
@@ -11,40 +11,40 @@ import { makePipes } from "./pipes.js";
 import { readRoute } from "./route.js";
 import { makeShop } from "./shop.js";
 
-const MAKERS = { shop: makeShop, pipes: makePipes, live: makeLive };
-const made = {};
+const FACTORIES = { shop: makeShop, pipes: makePipes, live: makeLive };
+const views = {};
 let current = null;
 let workbench = null;
 
-/** Show what the address says. Every view is made once; `enter` and `leave` tell it whether it is looked at. */
-function follow(first = false) {
+/** Show the view of the URL. Each view is created once; `enter` and `leave` are called when it is shown and hidden. */
+function showRoute(first = false) {
     const route = readRoute();
     const section = document.getElementById(route.view);
-    const other = current !== route.view;
-    if (other && current) {
-        made[current].leave();
+    const changed = current !== route.view;
+    if (changed && current) {
+        views[current].leave();
         document.getElementById(current).hidden = true;
     }
     section.hidden = false;
-    made[route.view] ??= MAKERS[route.view](section, workbench);
+    views[route.view] ??= FACTORIES[route.view](section, workbench);
     for (const link of document.querySelectorAll(".views a")) {
         if (link.getAttribute("href") === `#/${route.view}`) link.setAttribute("aria-current", "page");
         else link.removeAttribute("aria-current");
     }
     document.title = [route.name || section.querySelector("h1").textContent, "Alsobought"].join(" · ");
     current = route.view;
-    made[route.view].enter(route);
-    if (other && !first) {
+    views[route.view].enter(route);
+    if (changed && !first) {
         scrollTo(0, 0);
         if (!route.name) section.querySelector("h1").focus({ preventScroll: true });
     }
 }
 
-const writes = (element) => /^(INPUT|TEXTAREA|SELECT)$/.test(element?.tagName) || element?.isContentEditable;
+const isEditable = (element) => /^(INPUT|TEXTAREA|SELECT)$/.test(element?.tagName) || element?.isContentEditable;
 
 addEventListener("keydown", (event) => {
-    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || writes(document.activeElement)) return;
-    const field = current && made[current].filter?.();
+    if (event.key !== "/" || event.ctrlKey || event.metaKey || event.altKey || isEditable(document.activeElement)) return;
+    const field = current && views[current].filter?.();
     if (!field) return;
     event.preventDefault();
     field.focus();
@@ -60,8 +60,8 @@ async function start() {
         return;
     }
     loading.remove();
-    addEventListener("hashchange", () => follow());
-    follow(true);
+    addEventListener("hashchange", () => showRoute());
+    showRoute(true);
 }
 
 start();

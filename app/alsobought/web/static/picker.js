@@ -1,8 +1,7 @@
-/* A search field with a list under it (the ARIA combobox pattern), and the two made from it:
- * products by title, shoppers by name.
+/* A search field with a list of options (the ARIA combobox pattern), and the pickers of products and shoppers.
  *
- * Typing filters, arrows move, Enter chooses, Escape gives up. Leaving the field with text in it chooses too,
- * so a form that is sent must first wait for `settled()`.
+ * Typing filters, arrows move, Enter chooses, Escape cancels. Leaving a field that contains text chooses as well,
+ * so a form must await `settled()` before it reads the value.
  */
 import { h, newId } from "./dom.js";
 import { activeShoppers, findProducts, tile } from "./products.js";
@@ -10,8 +9,8 @@ import { activeShoppers, findProducts, tile } from "./products.js";
 const TYPING_PAUSE_MS = 120;
 
 /**
- * find(text) -> options {value, label, note?, picture?}; fromText(text) -> an option for text as it stands, or null;
- * eager: the first option is chosen by Enter without an arrow key; clearable: an empty field means no value.
+ * find(text) -> options {value, label, note?, picture?}; fromText(text) -> an option for the text itself, or null;
+ * eager: Enter chooses the first option without an arrow key; clearable: an empty field means no value.
  */
 export function combobox({ id = newId("pick"), placeholder = "", find, fromText = () => null, eager = false,
     clearable = false, onchoose = () => {} }) {
@@ -26,9 +25,9 @@ export function combobox({ id = newId("pick"), placeholder = "", find, fromText 
     let chosen = null;
     let options = [];
     let active = -1;
-    let asked = 0;
+    let latest = 0; // number of the latest search; results of earlier ones are ignored
     let timer = 0;
-    let typed = false; // the text differs from what was chosen
+    let typed = false; // the text was edited since the last choice
     let searching = Promise.resolve();
 
     function show(option) {
@@ -39,7 +38,7 @@ export function combobox({ id = newId("pick"), placeholder = "", find, fromText 
 
     function close() {
         clearTimeout(timer);
-        asked += 1; // an answer still on its way must not open it again
+        latest += 1; // a pending search must not open the list again
         popup.hidden = true;
         active = -1;
         input.setAttribute("aria-expanded", "false");
@@ -54,36 +53,36 @@ export function combobox({ id = newId("pick"), placeholder = "", find, fromText 
 
     function mark(index) {
         active = index;
-        [...list.children].forEach((item, at) => item.setAttribute("aria-selected", String(at === index)));
+        [...list.children].forEach((item, position) => item.setAttribute("aria-selected", String(position === index)));
         if (index < 0) return input.removeAttribute("aria-activedescendant");
         input.setAttribute("aria-activedescendant", list.children[index].id);
         list.children[index].scrollIntoView({ block: "nearest" });
     }
 
-    function fill(found, text) {
-        const same = found.some((option) => option.label === text || option.value === text);
+    function showOptions(results, text) {
+        const same = results.some((option) => option.label === text || option.value === text);
         const typedOption = text && !same ? fromText(text) : null;
-        options = typedOption ? [...found, typedOption] : found;
-        list.replaceChildren(...options.map((option, at) => h("li", { id: `${id}-${at}`, role: "option" },
+        options = typedOption ? [...results, typedOption] : results;
+        list.replaceChildren(...options.map((option, index) => h("li", { id: `${id}-${index}`, role: "option" },
             option.picture?.() ?? null,
             h("span.what", {}, h("span", {}, option.hintLabel ?? option.label),
                 option.note ? h("span.quiet", {}, option.note) : null))));
-        status.textContent = options.length ? "" : "Nothing found: try other words.";
+        status.textContent = options.length ? "" : "No matches. Try other words.";
         popup.hidden = false;
         input.setAttribute("aria-expanded", "true");
         mark(eager && typed && options.length ? 0 : -1);
     }
 
     async function search() {
-        const turn = ++asked;
+        const mine = ++latest;
         const text = typed ? input.value.trim() : "";
-        const found = await find(text).catch((problem) => problem);
-        if (turn !== asked) return;
-        if (found instanceof Error) {
-            fill([], text);
-            status.textContent = found.message;
+        const results = await find(text).catch((problem) => problem);
+        if (mine !== latest) return;
+        if (results instanceof Error) {
+            showOptions([], text);
+            status.textContent = results.message;
         } else {
-            fill(found, text);
+            showOptions(results, text);
         }
     }
 
@@ -94,14 +93,14 @@ export function combobox({ id = newId("pick"), placeholder = "", find, fromText 
         });
     }
 
-    /** Take what the text means: the marked option, else the text itself, else what was chosen before. */
+    /** Choose the marked option, else the option for the text itself, else the previous choice. */
     async function commit() {
         if (!typed) return close();
         const text = input.value.trim();
         if (!text) return clearable ? choose(null) : (close(), show(chosen));
         if (eager) await Promise.race([searching, new Promise((done) => setTimeout(done, 2000))]);
         if (!typed || input.value.trim() !== text) return undefined; // chosen or retyped meanwhile
-        const option = options[active] ?? options.find((one) => one.value === text || one.label === text) ?? fromText(text);
+        const option = options[active] ?? options.find(({ value, label }) => value === text || label === text) ?? fromText(text);
         return option ? choose(option) : (close(), show(chosen));
     }
 
@@ -113,8 +112,8 @@ export function combobox({ id = newId("pick"), placeholder = "", find, fromText 
     input.addEventListener("blur", settle);
     list.addEventListener("pointerdown", (event) => event.preventDefault()); // keep the focus in the field
     list.addEventListener("click", (event) => {
-        const at = [...list.children].indexOf(event.target.closest("li"));
-        if (at >= 0) choose(options[at]);
+        const index = [...list.children].indexOf(event.target.closest("li"));
+        if (index >= 0) choose(options[index]);
     });
     input.addEventListener("keydown", (event) => {
         const { key } = event;
@@ -154,5 +153,5 @@ export function shopperPicker(settings) {
         .slice(0, 8)
         .map((row) => ({ value: String(row.user_id), label: String(row.user_id),
             note: row.events === undefined ? "" : `${row.events} events` }));
-    return combobox({ placeholder: "A name, new or known", find, fromText: shopperOption, ...settings });
+    return combobox({ placeholder: "New or existing name", find, fromText: shopperOption, ...settings });
 }

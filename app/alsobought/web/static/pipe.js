@@ -1,90 +1,90 @@
-/* One pipe: its form, its answer, and how the answer was made.
+/* One pipe: its form, its answer, and the explanation of the answer.
  *
- * The address is the state: `#/pipes/also_bought?item_id=tea&limit=5` can be shared and reloaded.
+ * The URL is the state: `#/pipes/also_bought?item_id=tea&limit=5` can be shared and reloaded.
  */
-import { ask } from "./api.js";
+import { run as runPipe } from "./api.js";
 import { answerView, curl } from "./answer.js";
 import { h, problemBox } from "./dom.js";
 import { makeForm } from "./form.js";
-import { makeHow } from "./how.js";
+import { makeExplanation } from "./explain.js";
 import { activeShoppers, findProducts } from "./products.js";
-import { note, pipeHash } from "./route.js";
+import { pipeHash, setHash } from "./route.js";
 import { stateMark, stateOf } from "./state.js";
 
-/** A pipe that is opened without parameters starts from the most bought product and the most active shopper. */
+/** Initial values for required parameters: the most bought product, the most active shopper. */
 export async function startingPairs(pipe) {
-    const needed = pipe.parameters.filter((one) => one.required).map((one) => one.name);
+    const names = pipe.parameters.filter(({ required }) => required).map(({ name }) => name);
     const [products, users] = await Promise.all([
-        needed.includes("item_id") ? findProducts("").catch(() => []) : [],
-        needed.includes("user_id") ? activeShoppers().catch(() => []) : [],
+        names.includes("item_id") ? findProducts("").catch(() => []) : [],
+        names.includes("user_id") ? activeShoppers().catch(() => []) : [],
     ]);
-    const known = { item_id: products[0]?.id, user_id: users[0]?.user_id };
-    return needed.filter((name) => known[name] !== undefined).map((name) => [name, String(known[name])]);
+    const values = { item_id: products[0]?.id, user_id: users[0]?.user_id };
+    return names.filter((name) => values[name] !== undefined).map((name) => [name, String(values[name])]);
 }
 
-const lacksNothing = (pipe, pairs) =>
-    pipe.parameters.every((one) => !one.required || pairs.some(([name]) => name === one.name));
+const isComplete = (pipe, pairs) =>
+    pipe.parameters.every(({ name, required }) => !required || pairs.some(([key]) => key === name));
 
 export function showPipe(root, pipe, pairs, workbench) {
     const answer = h("section.answer", { "aria-label": "Answer" });
     const command = h("div");
     const status = h("p.hidden", { role: "status" });
-    const how = workbench.open ? makeHow(pipe) : null;
+    const explanation = workbench.open ? makeExplanation(pipe) : null;
     let turn = 0;
     let form = null;
 
-    async function run(given) {
+    async function run(values) {
         const mine = ++turn;
-        command.replaceChildren(curl(pipe.name, given));
+        command.replaceChildren(curl(pipe.name, values));
         answer.setAttribute("aria-busy", "true");
-        how?.about(given);
+        explanation?.show(values);
         try {
-            const got = await ask(pipe.name, given);
+            const result = await runPipe(pipe.name, values);
             if (mine !== turn) return;
-            form.complain([]);
-            answer.replaceChildren(...answerView(got));
-            status.textContent = `${got.rows} rows.`;
+            form.showProblems([]);
+            answer.replaceChildren(...answerView(result));
+            status.textContent = `${result.rows} rows.`;
         } catch (problem) {
             if (mine !== turn) return;
-            const homeless = form.complain(problem.details ?? []);
+            const details = form.showProblems(problem.details ?? []);
             status.textContent = "";
-            answer.replaceChildren(problemBox(Object.assign(problem, { details: homeless })));
+            answer.replaceChildren(problemBox(Object.assign(problem, { details })));
         } finally {
             if (mine === turn) answer.removeAttribute("aria-busy");
         }
     }
 
     function send({ changed = false } = {}) {
-        const given = form.pairs();
-        if (changed && (!lacksNothing(pipe, given) || pipeHash(pipe.name, given) === location.hash)) return;
-        note(pipeHash(pipe.name, given));
-        edit.href = pipeHash(pipe.name, given, true);
-        run(given);
+        const values = form.pairs();
+        if (changed && (!isComplete(pipe, values) || pipeHash(pipe.name, values) === location.hash)) return;
+        setHash(pipeHash(pipe.name, values));
+        edit.href = pipeHash(pipe.name, values, true);
+        run(values);
     }
 
     const edit = h("a.button", { href: pipeHash(pipe.name, pairs, true) }, "Edit");
     const state = h("p.notice", { hidden: true });
     const mark = h("span");
 
-    function say(now) {
-        const wrong = stateOf(now);
-        mark.replaceChildren(stateMark(now));
-        state.hidden = !wrong;
-        if (wrong) state.replaceChildren(h("strong", {}, `${wrong[0]}: `), `${wrong[1]}.`);
+    function showState(current) {
+        const problem = stateOf(current);
+        mark.replaceChildren(stateMark(current));
+        state.hidden = !problem;
+        if (problem) state.replaceChildren(h("strong", {}, `${problem[0]}: `), `${problem[1]}.`);
     }
 
-    /** The list of pipes was loaded again, and says this of it. */
-    function refresh(now) {
-        say(now ?? pipe);
-        how?.refresh();
+    /** The list of pipes was reloaded; `current` is the new state of this pipe. */
+    function refresh(current) {
+        showState(current ?? pipe);
+        explanation?.refresh();
     }
 
-    say(pipe);
+    showState(pipe);
 
     const head = h("div.head", {}, h("a.back", { href: "#/pipes" }, "← Pipes"),
         h("h2", { tabIndex: -1 }, pipe.name), mark, workbench.edit ? edit : null);
     if (pipe.ready === false) {
-        root.replaceChildren(head, state, h("p.note", {}, "It cannot be asked until its file is mended."), ...(how ? [how.root] : []));
+        root.replaceChildren(head, state, h("p.note", {}, "It cannot answer until its file is fixed."), ...(explanation ? [explanation.root] : []));
         return { leave: () => {}, refresh };
     }
 
@@ -92,15 +92,15 @@ export function showPipe(root, pipe, pairs, workbench) {
 
     async function build() {
         const mine = turn;
-        const given = pairs.length ? pairs : await startingPairs(pipe);
+        const values = pairs.length ? pairs : await startingPairs(pipe);
         if (mine !== turn) return;
-        if (!pairs.length && given.length) note(pipeHash(pipe.name, given), { silently: true });
-        edit.href = pipeHash(pipe.name, given, true);
-        form = makeForm(pipe, given, send);
-        root.replaceChildren(head, state, h("p.lead", {}, pipe.description), form.root, command, status,
-            h("div.halves", {}, answer, how?.root ?? null));
-        if (lacksNothing(pipe, given)) run(given);
-        else answer.replaceChildren(h("p.note", {}, "Fill in what is required, then ask."));
+        if (!pairs.length && values.length) setHash(pipeHash(pipe.name, values), { replace: true });
+        edit.href = pipeHash(pipe.name, values, true);
+        form = makeForm(pipe, values, send);
+        while (state.nextSibling) state.nextSibling.remove(); // the head stays in the page, and so does the focus in it
+        root.append(h("p.lead", {}, pipe.description), form.root, command, status, h("div.halves", {}, answer, explanation?.root ?? null));
+        if (isComplete(pipe, values)) run(values);
+        else answer.replaceChildren(h("p.note", {}, "Fill in the required parameters, then run."));
     }
     build();
     return { leave: () => { turn += 1; }, refresh };

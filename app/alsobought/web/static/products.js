@@ -1,60 +1,60 @@
-/* A product as the page knows it: whose row it is, what it is called, and the tile that stands for its picture. */
-import { askFor, readyPipe } from "./api.js";
+/* Products: read them from rows of answers, look them up, and draw them as tiles. */
+import { readyPipe, runWith } from "./api.js";
 import { h, short } from "./dom.js";
 
-const seen = new Map(); // item id -> product, from every answer, so that a bare id is rarely shown
+const cache = new Map(); // item id -> product, from all answers, so that a title can be shown instead of an id
 
-/** A category is a path, "Kitchen/Tea"; people read "Kitchen › Tea". */
+/** "Kitchen/Tea", or ["Kitchen", "Tea"] -> "Kitchen › Tea" */
 const asText = (category) => (Array.isArray(category) ? category : (category ?? "").split("/")).join(" › ");
 export const lastCategory = (product) => product.category.split(" › ").at(-1);
 
-/** The product a row recommends: `other_item_id` if the row has one, else `item_id`; null if it has neither. */
+/** The product of a row: that of `other_item_id` if the row has it, else of `item_id`; null if it has neither. */
 export function productOf(row) {
     const id = row.other_item_id ?? row.item_id;
     if (id === null || id === undefined) return null;
-    const before = seen.get(String(id));
+    const cached = cache.get(String(id));
     const product = {
         id: String(id),
-        title: row.title || before?.title || String(id),
-        category: asText(row.category) || before?.category || "",
-        price: row.price ?? before?.price ?? null,
-        image: row.image || before?.image || null,
+        title: row.title || cached?.title || String(id),
+        category: asText(row.category) || cached?.category || "",
+        price: row.price ?? cached?.price ?? null,
+        image: row.image || cached?.image || null,
     };
-    seen.set(product.id, product);
+    cache.set(product.id, product);
     return product;
 }
 
-export const titleOf = (id) => seen.get(String(id))?.title ?? String(id);
+export const titleOf = (id) => cache.get(String(id))?.title ?? String(id);
 
-/** Products whose title has these words; with no words, those bought most. */
+/** Products with these words in the title; without words, the most bought products. */
 export async function findProducts(words) {
     if (!readyPipe("find_items")) return [];
-    const { data } = await askFor("find_items", { words, limit: 8 });
+    const { data } = await runWith("find_items", { words, limit: 8 });
     return data.map(productOf);
 }
 
-/** The product with this id, with its title where the catalogue knows it. */
+/** The product with this id; its title is the id if the catalogue lacks it. */
 export async function productById(id) {
-    if (!seen.has(id)) await findProducts(id).catch(() => []);
-    return seen.get(id) ?? { id, title: id, category: "", price: null, image: null };
+    if (!cache.has(id)) await findProducts(id).catch(() => []);
+    return cache.get(id) ?? { id, title: id, category: "", price: null, image: null };
 }
 
-/** Shoppers with something to show, most active first; asked once. */
+/** The most active shoppers first; loaded once. */
 let shoppers = null;
 export async function activeShoppers() {
     if (!readyPipe("active_users")) return [];
-    shoppers ??= (await askFor("active_users", { limit: 100 })).data;
+    shoppers ??= (await runWith("active_users", { limit: 100 })).data;
     return shoppers;
 }
 
-/** FNV-1a: words that differ little land far apart. */
+/** FNV-1a: similar words get different hashes. */
 function hash(text) {
     let sum = 0x811c9dc5;
     for (const letter of text) sum = Math.imul(sum ^ letter.codePointAt(0), 0x01000193);
     return sum >>> 0;
 }
 
-/** One department, one family of colours; its parts differ a little. */
+/** Categories of one department get similar hues. */
 const hue = (category) => (hash(category.split(" › ")[0]) + hash(category) % 30) % 360;
 
 function initials(title) {
@@ -62,7 +62,7 @@ function initials(title) {
     return words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join("") || "·";
 }
 
-/** The picture, or in its place a tile: initials on the colour of the category. */
+/** The picture of a product, or its initials on the colour of its category. */
 export function tile(product) {
     const box = h("span.tile", { "aria-hidden": "true" }, initials(product.title));
     box.style.setProperty("--hue", hue(product.category || product.id));
@@ -75,14 +75,13 @@ export function tile(product) {
 
 const SHOWN_ELSEWHERE = new Set(["item_id", "other_item_id", "title", "category", "image", "reason"]);
 
-/** What else a row says about its product, as [label, text] pairs in the order of the columns.
- *  `because_item_id` beside `because_title` is left out: people read the title. */
+/** The other columns of a row, as [label, text] pairs. Leaves out `because_item_id` if there is `because_title`. */
 export function facts(row, meta) {
     const names = new Set(meta.map((column) => column.name));
-    const told = ({ name }) => !SHOWN_ELSEWHERE.has(name)
+    const isShown = ({ name }) => !SHOWN_ELSEWHERE.has(name)
         && !(name.endsWith("_item_id") && names.has(name.replace(/_item_id$/, "_title")));
-    const empty = (value) => value === null || value === "" || (Array.isArray(value) && !value.length);
-    return meta.filter(told).filter(({ name }) => !empty(row[name])).map(({ name, type }) => {
+    const isEmpty = (value) => value === null || value === "" || (Array.isArray(value) && !value.length);
+    return meta.filter(isShown).filter(({ name }) => !isEmpty(row[name])).map(({ name, type }) => {
         const value = Array.isArray(row[name]) && name.includes("item") ? row[name].map(titleOf) : row[name];
         return [name.replace(/_title$/, "").replaceAll("_", " "), short(value, type)];
     });

@@ -1,8 +1,8 @@
-/* The address: `#/shop`, `#/live`, `#/pipes`, `#/pipes/also_bought?item_id=tea`, `#/pipes/also_bought/edit`. */
+/* Routes, in the fragment of the URL: `#/shop`, `#/live`, `#/pipes`, `#/pipes/also_bought?item_id=tea`, `#/pipes/also_bought/edit`. */
 
 const VIEWS = ["shop", "pipes", "live"];
 
-const plain = (text) => {
+const decode = (text) => {
     try {
         return decodeURIComponent(text);
     } catch {
@@ -10,10 +10,10 @@ const plain = (text) => {
     }
 };
 
-/** {view, name, edit, pairs}: what the address asks for; the shop where it asks for nothing that is there. */
+/** The route of the URL, as {view, name, edit, pairs}; the shop for an unknown view. */
 export function readRoute(hash = location.hash) {
     const [path, ...rest] = hash.replace(/^#\/?/, "").split("?");
-    const [view, name = "", more = ""] = path.split("/").map(plain);
+    const [view, name = "", more = ""] = path.split("/").map(decode);
     const pairs = [...new URLSearchParams(rest.join("?"))];
     if (!VIEWS.includes(view)) return { view: "shop", name: "", edit: false, pairs: [] };
     return { view, name, edit: more === "edit", pairs };
@@ -23,9 +23,9 @@ export function pipeHash(name, pairs = [], edit = false) {
     return `#/pipes/${encodeURIComponent(name)}${edit ? "/edit" : ""}${pairs.length ? `?${new URLSearchParams(pairs)}` : ""}`;
 }
 
-/** Another address for what is shown already; with `silently` the back button does not lead to the one before. */
-export function note(hash, { silently = false } = {}) {
+/** Set the URL of the current view without showing it again; with `replace`, without a new history entry. */
+export function setHash(hash, { replace = false } = {}) {
     if (hash === location.hash) return;
-    if (silently) history.replaceState(null, "", hash);
+    if (replace) history.replaceState(null, "", hash);
     else history.pushState(null, "", hash);
 }

@@ -1,16 +1,16 @@
-/* The shop: one shopper, one product, and four shelves that are asked again after every action.
+/* The shop: one shopper, one product, and four shelves that are refreshed after every action.
  *
  * Opening a product from a shelf posts a view; choosing one in the search field only shows it.
- * Buying takes the cart and the product as one order, so that "also bought" has a basket to learn from.
+ * Buy orders the cart and the product together, so that "also bought" gets a basket.
  */
 import { post } from "./api.js";
-import { duration, h, newId, unseen } from "./dom.js";
+import { duration, h, newId, screenReaderText, sentences } from "./dom.js";
 import { productOption, productPicker, shopperPicker } from "./picker.js";
 import { activeShoppers, findProducts, tile } from "./products.js";
 import { makeShelf } from "./shelf.js";
 
-const LIVE_MS = 2000;
-const HAND_MS = 1200; // rows do not move under a pointer that moved this recently
+const REFRESH_MS = 2000;
+const POINTER_IDLE_MS = 1200; // rows do not move under a pointer that moved this recently
 
 const SHELVES = [
     { pipe: "also_bought", title: "Also bought", about: ({ product }) => (product ? `with ${product.title}` : ""),
@@ -29,26 +29,26 @@ function randomId(prefix) {
 }
 
 export function makeShop(section) {
-    let looked = true;
-    startShop(section, () => looked);
+    let visible = true;
+    startShop(section, () => visible);
     return {
-        enter: () => { looked = true; },
-        leave: () => { looked = false; },
+        enter: () => { visible = true; },
+        leave: () => { visible = false; },
         filter: () => section.querySelectorAll("[role=combobox]")[1],
     };
 }
 
-/** Fill the section; trending keeps up by itself while `looked()`. */
-async function startShop(section, looked) {
+/** Fill the section; trending refreshes itself while `isVisible()`. */
+async function startShop(section, isVisible) {
     const state = { shopper: "guest", product: null, cart: [], session: randomId("page-") };
     let actions = 0;
-    let acting = 0; // actions still on their way
+    let acting = 0; // actions in progress
 
-    const wanted = () => ({ ...state, parameters: { item_id: state.product?.id, user_id: state.shopper } });
+    const getContext = () => ({ ...state, parameters: { item_id: state.product?.id, user_id: state.shopper } });
     const live = h("input", { type: "checkbox", checked: true });
     const liveLabel = h("label.switch", {}, live, "live");
     const shelves = SHELVES.map((spec) =>
-        makeShelf(spec, { wanted, open }, ...(spec.pipe === "trending" ? [liveLabel] : [])));
+        makeShelf(spec, { getContext, open }, ...(spec.pipe === "trending" ? [liveLabel] : [])));
     const refreshAll = (options) => Promise.all(shelves.map((shelf) => shelf.refresh(options)));
 
     // ---- the parts on the left
@@ -68,8 +68,8 @@ async function startShop(section, looked) {
     const event = (event_type, product, more = {}) =>
         ({ event_type, user_id: state.shopper, session_id: state.session, item_id: product.id, ...more });
 
-    /** Post the events, refresh the shelves, say how long it took; false if the events were not taken. */
-    async function act(done, events) {
+    /** Post the events, refresh the shelves, show the time it took; false if the events were not accepted. */
+    async function act(label, events) {
         const mine = ++actions;
         acting += 1;
         const started = performance.now();
@@ -80,16 +80,16 @@ async function startShop(section, looked) {
             const stored = performance.now() - started;
             const problems = (await refreshAll({ fresh: true })).filter(Boolean);
             if (mine !== actions) return true;
-            const all = performance.now() - started;
-            status.replaceChildren(h("strong", {}, duration(all)), h("span", {}, done,
-                h("span.quiet", {}, `${duration(stored)} until counted, ${duration(all - stored)} to refresh the shelves`)));
+            const total = performance.now() - started;
+            status.replaceChildren(h("strong", {}, duration(total)), h("span", {}, label,
+                h("span.quiet", {}, `${duration(stored)} to store and count, ${duration(total - stored)} to refresh the shelves`)));
             if (problems.length) status.lastChild.append(h("span.wrong", {}, "Some shelves are not available."));
             return true;
         } catch (problem) {
             if (mine !== actions) return false;
-            const details = (problem.details ?? []).map((one) => one.problem);
+            const details = (problem.details ?? []).map((detail) => detail.problem);
             status.className = "status wrong";
-            status.textContent = [problem.message, ...details, problem.hint].filter(Boolean).join(" ");
+            status.textContent = sentences(problem.message, ...details, problem.hint);
             return false;
         } finally {
             acting -= 1;
@@ -104,19 +104,19 @@ async function startShop(section, looked) {
 
     function addToCart() {
         const { product } = state;
-        if (!state.cart.some((one) => one.id === product.id)) state.cart.push(product);
+        if (!state.cart.some(({ id }) => id === product.id)) state.cart.push(product);
         drawCart();
         act("Added to the cart", [event("add_to_cart", product, { quantity: 1 })]);
     }
 
-    function takeOut(product) {
-        state.cart = state.cart.filter((one) => one.id !== product.id);
+    function removeFromCart(product) {
+        state.cart = state.cart.filter(({ id }) => id !== product.id);
         drawCart();
         card.querySelector("h3").focus({ preventScroll: true });
-        act("Taken out", [event("remove_from_cart", product)]);
+        act("Removed from the cart", [event("remove_from_cart", product)]);
     }
 
-    const order = () => [...state.cart.filter((one) => one.id !== state.product.id), state.product];
+    const order = () => [...state.cart.filter(({ id }) => id !== state.product.id), state.product];
 
     async function buy() {
         const products = order();
@@ -124,7 +124,7 @@ async function startShop(section, looked) {
         const bought = await act(products.length > 1 ? `Bought ${products.length} products` : "Bought",
             products.map((product) => event("purchase", product, line)));
         if (!bought) return;
-        state.cart = state.cart.filter((one) => !products.some((product) => product.id === one.id));
+        state.cart = state.cart.filter(({ id }) => !products.some((product) => product.id === id));
         drawCart();
     }
 
@@ -137,7 +137,7 @@ async function startShop(section, looked) {
     function drawCart() {
         cart.hidden = !state.cart.length;
         cart.replaceChildren(h("h4", {}, "Cart"), h("ul.chips", {}, state.cart.map((product) => h("li", {}, product.title,
-            h("button", { type: "button", onclick: () => takeOut(product) }, "×", unseen(` take ${product.title} out`))))));
+            h("button", { type: "button", onclick: () => removeFromCart(product) }, "×", screenReaderText(` remove ${product.title} from the cart`))))));
         const size = state.product ? order().length : 1;
         buyButton.textContent = size > 1 ? `Buy ${size}` : "Buy";
     }
@@ -157,22 +157,22 @@ async function startShop(section, looked) {
         refreshAll();
     }
 
-    // ---- trending keeps up with a stream of events by itself
+    // ---- trending refreshes itself
     const trending = shelves[SHELVES.findIndex((spec) => spec.pipe === "trending")];
-    let handMoved = -HAND_MS;
-    trending.root.addEventListener("pointermove", () => { handMoved = performance.now(); });
-    async function keepUp() {
-        const idle = !acting && performance.now() - handMoved > HAND_MS;
-        const problem = live.checked && looked() && !document.hidden && idle ? await trending.refresh({ keepMarks: true }) : null;
-        setTimeout(keepUp, problem ? 5 * LIVE_MS : LIVE_MS);
+    let pointerMoved = -POINTER_IDLE_MS;
+    trending.root.addEventListener("pointermove", () => { pointerMoved = performance.now(); });
+    async function refreshTrending() {
+        const idle = !acting && performance.now() - pointerMoved > POINTER_IDLE_MS;
+        const problem = live.checked && isVisible() && !document.hidden && idle ? await trending.refresh({ keepMarks: true }) : null;
+        setTimeout(refreshTrending, problem ? 5 * REFRESH_MS : REFRESH_MS);
     }
 
-    // ---- begin with somebody and something, without an event
+    // ---- start with the most active shopper and the most bought product, without posting an event
     const [users, products] = await Promise.all([activeShoppers().catch(() => []), findProducts("").catch(() => [])]);
     if (users.length) state.shopper = String(users[0].user_id);
     shopperField.show({ value: state.shopper, label: state.shopper });
     if (products.length) show(products[0]);
-    else card.replaceChildren(h("p.note", {}, "No products yet: load a catalogue, or run make demo."));
+    else card.replaceChildren(h("p.note", {}, "No products yet. Load a catalogue, or run make demo."));
     refreshAll();
-    setTimeout(keepUp, LIVE_MS);
+    setTimeout(refreshTrending, REFRESH_MS);
 }

@@ -1,13 +1,13 @@
-/* How a pipe stands: ready, stale or broken. */
+/* The state of a pipe: ready, stale or broken. */
 import { h } from "./dom.js";
 
-/** How a pipe stands, as [word for the mark, sentence]; nothing for one that is well. */
+/** [state, sentence] of a stale or broken pipe; null for a ready one. */
 export function stateOf(pipe) {
-    if (pipe.ready === false) return ["broken", "its file has a fault, and it never answered"];
-    return pipe.stale ? ["stale", "its file has a fault; the last good text answers"] : null;
+    if (pipe.ready === false) return ["broken", "its file has an error, and no good text was ever loaded"];
+    return pipe.stale ? ["stale", "its file has an error; the last good text answers"] : null;
 }
 
 export const stateMark = (pipe) => {
-    const [word, sentence] = stateOf(pipe) ?? ["ready", "answers from its file as it is"];
-    return h(`span.state.${word}`, { title: sentence }, word);
+    const [state, sentence] = stateOf(pipe) ?? ["ready", "its file has no errors"];
+    return h(`span.state.${state}`, { title: sentence }, state);
 };

@@ -1,16 +1,16 @@
-/* Tabs by the ARIA pattern: arrows move between them, one of them is in the tab order. */
+/* Tabs (the ARIA pattern): arrow keys move between them, and only the selected one is in the tab order. */
 import { h, newId } from "./dom.js";
 
-/** `views` are [name, () => element or elements]; returns the bar and the panel. */
+/** `views` are [name, () => element or elements]; returns the tab list and the panel. */
 export function tabs(views, first, { label, onchoose = () => {} }) {
     const panel = h("div.panel", { role: "tabpanel", id: newId("panel") });
     const buttons = views.map(([name]) => h("button", { type: "button", role: "tab", id: newId("tab"),
         "aria-controls": panel.id, onclick: () => { choose(name); onchoose(name); } }, name));
     function choose(name) {
-        views.forEach(([other], at) => {
-            buttons[at].setAttribute("aria-selected", String(other === name));
-            buttons[at].tabIndex = other === name ? 0 : -1;
-            if (other === name) panel.setAttribute("aria-labelledby", buttons[at].id);
+        views.forEach(([other], index) => {
+            buttons[index].setAttribute("aria-selected", String(other === name));
+            buttons[index].tabIndex = other === name ? 0 : -1;
+            if (other === name) panel.setAttribute("aria-labelledby", buttons[index].id);
         });
         panel.replaceChildren(...[views.find(([other]) => other === name)[1]()].flat());
     }

@@ -1,0 +1,105 @@
+"""`alsobought forget`: erase a user from every table, and verify a receipt."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import msgspec
+
+from alsobought.console import err, escaped, out, print_json
+from alsobought.errors import Unusable
+from alsobought.settings import Settings
+
+if TYPE_CHECKING:
+    from alsobought.privacy.erasure import Receipt
+
+
+@click.command()
+@click.argument("user_id", required=False)
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and change nothing.")
+@click.option("--verify", type=click.Path(path_type=Path), help="Check a receipt: is anything of the user left?")
+@click.pass_obj
+def forget(settings: Settings, user_id: str | None, dry_run: bool, verify: Path | None) -> None:
+    """Erase a user from events and from every table, and print the receipt as JSON.
+
+    This cannot be undone. Afterwards all counts are as if the user had never existed. Older events of the user that still
+    arrive, from Kafka or a file, are dropped; newer ones count.
+
+    \b
+    Example: alsobought forget ada > receipt.json
+             alsobought forget --verify receipt.json
+    """
+    if (user_id is None) == (verify is None):
+        raise Unusable("there is no user to forget", "Name one: `alsobought forget ada`, or a receipt with --verify")
+    if verify:
+        _verify(settings, verify)
+    elif dry_run:
+        _dry_run(settings, str(user_id))
+    else:
+        _forget(settings, str(user_id))
+
+
+def _forget(settings: Settings, user_id: str) -> None:
+    from alsobought.service.ipc_client import reach_service
+
+    service = reach_service(settings, create=False)  # erasing must not create an empty warehouse
+    try:
+        with err.status("Erasing the user from every table …"):
+            receipt = service.do("forget", user_id)
+    finally:
+        service.close()
+    print_json(receipt)
+    events = receipt["tables"][0]["rows_before"]
+    err.print(
+        f"{events:,} events and their part in every count are deleted." if events else "There was nothing to delete."
+    )
+
+
+def _dry_run(settings: Settings, user_id: str) -> None:
+    from alsobought.privacy.export import export
+    from alsobought.service.ipc_client import reach_warehouse
+
+    warehouse = reach_warehouse(settings, create=False)
+    try:
+        for table, rows in export(warehouse, user_id):
+            out.print(f"{len(rows):9,} rows of {table}")
+    finally:
+        warehouse.close()
+    out.print("and their part in every shared count would be deleted. Nothing was changed.")
+
+
+def _verify(settings: Settings, path: Path) -> None:
+    from alsobought.privacy.erasure import verify
+    from alsobought.service.ipc_client import reach_warehouse
+
+    receipt = _receipt(path)
+    warehouse = reach_warehouse(settings, create=False)
+    try:
+        verification = verify(warehouse, receipt)
+    finally:
+        warehouse.close()
+    faults = [f"{rows:,} rows of {table} are left" for table, rows in verification.remaining.items() if rows]
+    if not verification.sealed:
+        faults.insert(0, "the receipt was altered")
+    if not verification.recorded:
+        faults.append("this warehouse has no record of the erasure")
+    for fault in faults:
+        out.print(f"[red]wrong[/] {escaped(fault)}", soft_wrap=True)
+    if faults:
+        sys.exit(1)
+    out.print(f"[green]ok[/]    nothing from before {receipt.forgotten_at} is left")
+    if verification.since:
+        out.print(f"      the user returned: {verification.since:,} events are newer")
+    out.print("      `alsobought check` proves that no count contains them")
+
+
+def _receipt(path: Path) -> Receipt:
+    from alsobought.privacy.erasure import Receipt
+
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Receipt)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise Unusable(f"{path} cannot be read: {error}", "Give the output of `alsobought forget`") from error

@@ -1,0 +1,142 @@
+"""Replay dead letters: decode them by the present rules and store what can be decoded now.
+
+Their rows are stored at the offsets of the original messages, which the writer stores once, so a
+replay can be interrupted anywhere and run again.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from alsobought.events import Event, Item, Rules
+from alsobought.failpoints import reach
+from alsobought.kafka.dead_letters import StoredDeadLetter
+from alsobought.kafka.decoding import DeadLetter, decode_events, decode_items
+from alsobought.storage.sql_text import select_list
+from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.submission import Intake, Submission, submit_when_there_is_room
+
+
+@dataclass
+class ReplayReport:
+    """Dead letters `replayed` or `rejected` again; their rows `stored`, `duplicates`, `superseded`.
+
+    Superseded are items of which a newer version is stored.
+    """
+
+    replayed: int = 0
+    stored: int = 0
+    duplicates: int = 0
+    superseded: int = 0
+    rejected: int = 0
+
+    def add(self, other: ReplayReport) -> None:
+        self.replayed += other.replayed
+        self.stored += other.stored
+        self.duplicates += other.duplicates
+        self.superseded += other.superseded
+        self.rejected += other.rejected
+
+
+@dataclass
+class DecodedPartition:
+    """Dead letters of a partition that can be decoded now, their rows, and the rows' offsets."""
+
+    letters: list[StoredDeadLetter] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+
+
+def decode_again(
+    letters: Iterable[StoredDeadLetter], rules: Rules, items_topic: str
+) -> tuple[list[DecodedPartition], list[tuple[StoredDeadLetter, str]]]:
+    """What these rules can decode, per partition by rising offset; and the others, with reasons."""
+    decoded: dict[tuple[str, int], DecodedPartition] = defaultdict(DecodedPartition)
+    rejected = []
+    for letter in sorted(letters, key=lambda letter: (letter.source, letter.partition, letter.offset)):
+        rows: Sequence[Event] | Sequence[Item] | str
+        if letter.topic == items_topic:
+            rows = decode_items(letter.message, rules.max_bytes)
+        else:
+            rows = decode_events(letter.message, rules)
+        if isinstance(rows, str):
+            rejected.append((letter, rows))
+        else:
+            partition = decoded[letter.source, letter.partition]
+            partition.letters.append(letter)
+            partition.rows += rows
+            partition.offsets += [letter.offset] * len(rows)
+    return list(decoded.values()), rejected
+
+
+def replay(
+    intake: Intake,
+    letters: Sequence[StoredDeadLetter],
+    rules: Rules,
+    on_rejected: Callable[[StoredDeadLetter, str], object],
+) -> ReplayReport:
+    """Store what can be decoded now, then mark it as replayed; call `on_rejected` for the others.
+
+    After a crash between the two, the next replay counts the stored rows as duplicates. Raises
+    NotStored if the warehouse fails; no letter of that partition is marked then.
+    """
+    items_topic = intake.settings.items_topic
+    decoded, rejected = decode_again(letters, rules, items_topic)
+    for letter, reason in rejected:
+        on_rejected(letter, reason)
+    report = ReplayReport(rejected=len(rejected))
+    for partition in decoded:
+        has_items = partition.letters[0].topic == items_topic
+        superseded = _superseded(intake.warehouse, partition) if has_items else set()
+        rows = [row for row in partition.rows if not has_items or row.item_id not in superseded]
+        submission = Submission(
+            rows,
+            partition.letters[0].source,
+            None if has_items else partition.offsets,
+            partition=partition.letters[0].partition,
+        )
+        stored = submit_when_there_is_room(intake, submission).result() if rows else None
+        reach("replay.stored")
+        _mark_replayed(intake.warehouse, partition.letters, rules.now)
+        report.replayed += len(partition.letters)
+        report.superseded += len(partition.rows) - len(rows)
+        if stored:
+            report.stored += stored.rows
+            report.duplicates += stored.duplicates
+    return report
+
+
+def _superseded(warehouse: Warehouse, partition: DecodedPartition) -> set[str]:
+    """The item_ids that have a version stored after the dead letter: the newer version stays."""
+    noted_at = {item.item_id: letter.noted_at for letter, item in zip(partition.letters, partition.rows, strict=True)}
+    sql = (
+        f"select item_id, max(updated_at) as stored_at from {warehouse.database}.items"
+        f" where item_id in ({select_list('ids')}) group by item_id settings date_time_output_format = 'iso'"
+    )
+    rows = warehouse.trusted_rows(sql, {"ids": "\0".join(noted_at)}).data
+    return {item_id for item_id, stored_at in rows if datetime.fromisoformat(stored_at) >= noted_at[item_id]}
+
+
+def _mark_replayed(warehouse: Warehouse, letters: Sequence[StoredDeadLetter], now: datetime) -> None:
+    """Insert the same rows with a newer version: the table keeps the newest per key."""
+    marked = [
+        DeadLetter(
+            letter.source,
+            letter.topic,
+            letter.partition,
+            letter.offset,
+            letter.reason,
+            letter.encoding,
+            letter.body,
+            noted_at=max(now, letter.noted_at + timedelta(milliseconds=1)),
+            replayed_at=now,
+        )
+        for letter in letters
+    ]
+    warehouse.insert("dead_letters", msgspec.json.Encoder().encode_lines(marked))

@@ -1,0 +1,189 @@
+"""Open a file or standard input as numbered rows; detect gzip and the format.
+
+Rows count from 1: lines of NDJSON, elements of a JSON array, records below the header of CSV.
+Progress is counted in bytes, for Parquet in rows. Errors of reading name the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from alsobought.errors import Unusable
+from alsobought.loading import readers
+from alsobought.loading.readers import BLOCK_BYTES, BOM, Malformed, Row
+
+__all__ = ["FORMATS", "STDIN", "Layout", "Malformed", "Row", "Rows", "digest", "display_name", "open_rows"]
+
+FORMATS = ("ndjson", "json", "csv", "tsv", "parquet")
+SUFFIXES = {
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+}
+DELIMITERS = {"csv": ",", "tsv": "\t"}
+STDIN = Path("-")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Format and delimiter of a file; empty: detect the format, and use its usual delimiter."""
+
+    format: str = ""
+    delimiter: str = ""
+
+
+@dataclass
+class Rows:
+    """An open file.
+
+    `columns` is None unless the format has a header; `position` is the part of `total` that was
+    read.
+    """
+
+    name: str
+    format: str
+    columns: list[str] | None
+    numbered: Iterator[tuple[int, Row]]
+    position: Callable[[], int]
+    total: int | None
+    unit: str = "bytes"
+
+    def peek(self, size: int) -> list[tuple[int, Row]]:
+        """The next rows, without consuming them."""
+        first = list(islice(self.numbered, size))
+        rest = self.numbered
+        self.numbered = (row for part in (first, rest) for row in part)
+        return first
+
+
+def display_name(path: Path) -> str:
+    return "standard input" if path == STDIN else str(path)
+
+
+@contextmanager
+def open_rows(path: Path, layout: Layout, first: int = 1) -> Iterator[Rows]:
+    """The rows of a file from number `first` on.
+
+    Raises Unusable if it cannot be read, here or while rows are consumed.
+    """
+    name = display_name(path)
+    with ExitStack() as stack:
+        with _errors_named(name):
+            counter = _ByteCounter(stack.enter_context(_open_raw(path)))
+            stream = _unzipped(counter)
+            file_format = layout.format or _detect_format(path, stream)
+            total = None if path == STDIN else path.stat().st_size
+            rows = Rows(name, file_format, None, iter(()), lambda: counter.count, total)
+            if file_format in DELIMITERS:
+                rows.columns, numbered = readers.read_csv(stream, layout.delimiter or DELIMITERS[file_format], first)
+            elif file_format == "parquet":
+                parquet = readers.read_parquet(stack.enter_context(_seekable(path, stream)), first)
+                rows.columns, rows.total, rows.unit = parquet.columns, parquet.total, "rows"
+                rows.position, numbered = parquet.position, parquet.numbered
+            elif file_format == "json" and stream.peek(BLOCK_BYTES).lstrip()[:1] != b"{":
+                numbered = readers.read_array(stream, first)
+            else:
+                numbered = readers.read_lines(stream, first)
+            rows.numbered = _named(name, numbered)
+        yield rows
+
+
+def digest(path: Path) -> str:
+    """A hash of a file's contents, the same for the gzipped file.
+
+    Raises Unusable if it cannot be read to its end.
+    """
+    with _errors_named(str(path)), _open_raw(path) as raw:
+        stream = _unzipped(raw)  # a reference, so that raw is not closed early
+        return hashlib.file_digest(stream, "blake2b").hexdigest()[:16]
+
+
+def _open_raw(path: Path) -> io.FileIO:
+    return io.FileIO(0, closefd=False) if path == STDIN else io.FileIO(path)
+
+
+class _ByteCounter(io.RawIOBase):
+    """Counts the bytes that are read through it."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        self._raw, self.count = raw, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        size = self._raw.readinto(buffer)
+        self.count += size or 0
+        return size
+
+
+def _unzipped(raw: io.RawIOBase) -> io.BufferedReader:
+    """The bytes, decompressed if they begin like gzip, whatever the name of the file."""
+    stream: io.BufferedReader = io.BufferedReader(raw, BLOCK_BYTES)
+    if stream.peek(2)[:2] != b"\x1f\x8b":
+        return stream
+    unzipped: Any = gzip.GzipFile(fileobj=stream)
+    return io.BufferedReader(unzipped, BLOCK_BYTES)
+
+
+def _detect_format(path: Path, stream: io.BufferedReader) -> str:
+    """By the suffix, else by the first bytes. Raises Unusable if neither decides."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    if suffixes and suffixes[-1] in SUFFIXES:
+        return SUFFIXES[suffixes[-1]]
+    start = stream.peek(BLOCK_BYTES)
+    for mark, file_format in ((b"PAR1", "parquet"), (b"{", "ndjson"), (b"[", "json")):
+        if start.lstrip(BOM + b" \t\r\n").startswith(mark):
+            return file_format
+    if not start.strip():
+        return "ndjson"
+    raise Unusable(
+        f"the format of {display_name(path)} is unknown", f"Pass --format {', '.join(FORMATS[:-1])} or parquet"
+    )
+
+
+def _seekable(path: Path, stream: io.BufferedReader) -> IO[bytes]:
+    """Parquet is read from its end: what is gzipped or piped goes to a temporary file first."""
+    if path != STDIN and not isinstance(stream.raw, gzip.GzipFile):
+        return path.open("rb")
+    spooled = tempfile.TemporaryFile()  # noqa: SIM115 - deleted when the caller closes it
+    shutil.copyfileobj(stream, spooled, BLOCK_BYTES)
+    spooled.seek(0)
+    return spooled
+
+
+def _named(name: str, numbered: Iterator[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
+    with _errors_named(name):
+        yield from numbered
+
+
+@contextmanager
+def _errors_named(name: str) -> Iterator[None]:
+    """Convert errors of reading to Unusable with the file's name."""
+    try:
+        yield
+    except Unusable as error:
+        message = error.message if name in error.message else f"{name} cannot be read: {error.message}"
+        raise Unusable(message, error.hint) from error
+    except EOFError as error:
+        raise Unusable(f"{name} cannot be read: its gzip data ends too early", "Is it still being written?") from error
+    except csv.Error as error:
+        raise Unusable(f"{name} cannot be read: {error}", "Is a quotation mark left open?") from error
+    except (OSError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Unusable(f"{name} cannot be read: {reason[:1].lower()}{reason[1:]}") from error

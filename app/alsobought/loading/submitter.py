@@ -1,0 +1,81 @@
+"""Submit batches in order, a few in flight at a time, and count their outcomes."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from alsobought.errors import Busy, NotStored
+from alsobought.failpoints import reach
+from alsobought.writer.submission import Intake, Stored, Submission
+
+MAX_IN_FLIGHT = 3  # one batch is stored while the next is read
+BUSY_SECONDS = 0.1
+
+
+@dataclass
+class Report:
+    """Rows of a load by outcome.
+
+    `already_loaded`: an earlier run loaded the file to its end, so it was not read again.
+    """
+
+    stored: int = 0
+    duplicates: int = 0
+    rejected: int = 0
+    already_loaded: bool = False
+
+
+class Submitter:
+    """Submits to the writer; after a batch that failed, no later one is stored."""
+
+    def __init__(self, writer: Intake, advance: Callable[[int], object] = lambda _: None) -> None:
+        self._writer, self._advance = writer, advance
+        self._in_flight: deque[tuple[Future[Stored], int]] = deque()
+        self._last: Future[Stored] | None = None
+        self.report = Report()
+
+    def send(self, submission: Submission, size: int | None = None) -> None:
+        """Submit rows; call `advance` with `size`, by default their number, once they are stored.
+
+        Raises NotStored if an earlier batch failed.
+        """
+        size = len(submission.rows) if size is None else size
+        if not submission.rows:
+            self._advance(size)
+            return
+        while len(self._in_flight) >= MAX_IN_FLIGHT:
+            self._settle()
+        submission.after = self._last
+        while True:
+            try:
+                self._last = self._writer.submit(submission)
+                self._in_flight.append((self._last, size))
+                reach("load.submitted")
+                return
+            except Busy:
+                if not self._in_flight:
+                    time.sleep(BUSY_SECONDS)  # the queue is full of other submissions
+                else:
+                    self._settle()
+
+    def finish(self) -> Report:
+        """Wait for all batches. Raises NotStored."""
+        while self._in_flight:
+            self._settle()
+        return self.report
+
+    def _settle(self) -> None:
+        future, size = self._in_flight.popleft()
+        try:
+            stored = future.result()
+        except NotStored as error:
+            hint = "Fix the cause, then load the same again: rows that are stored already count once"
+            raise NotStored(f"the warehouse rejected a batch: {error.__cause__}", hint) from error
+        reach("load.stored")
+        self.report.stored += stored.rows
+        self.report.duplicates += stored.duplicates
+        self._advance(size)

@@ -1,0 +1,117 @@
+"""Parameter groups: `@use filters` in a header stands for the parameters that sql/parameters/filters.sql declares.
+
+    -- Which items may appear.
+    --
+    -- :exclude   Array(String)?  items to leave out; repeat it
+    -- :category  String?         only this category and those below it
+
+A group holds parameters and `@deprecated` lines. A parameter that the header declares itself takes the place of the
+group's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from alsobought.errors import PipeFault
+from alsobought.pipes.header_lines import MAX_PARAMETERS, Deprecation, HeaderLines, Use, comment_lines
+from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.template import files, read_text
+
+FOLDER = "parameters"  # beside the folder of macros
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    name: str
+    text: str
+    parameters: tuple[Parameter, ...]
+    deprecated: tuple[Deprecation, ...] = ()
+
+
+Groups = Mapping[str, ParameterGroup | PipeFault]
+"""{name: the group, or what is wrong with its file}"""
+
+
+def group_files(macros: Path) -> list[Path]:
+    """The files of groups beside a folder of macros."""
+    return files(macros.parent / FOLDER)
+
+
+def read_groups(paths: list[Path]) -> Groups:
+    groups: dict[str, ParameterGroup | PipeFault] = {}
+    for path in paths:
+        try:
+            groups[path.stem] = read_group(path.stem, read_text(path))
+        except PipeFault as fault:
+            groups[path.stem] = fault
+        except (UnicodeError, OSError):
+            groups[path.stem] = PipeFault("not UTF-8 text", "Save it as UTF-8")
+    return groups
+
+
+def read_group(name: str, text: str) -> ParameterGroup:
+    """Raises PipeFault with the line of the file, and `others` for further lines."""
+    read = HeaderLines(("deprecated",)).read(text)
+    comment = comment_lines(text)
+    if any(line.strip() for line in text.split("\n")[len(comment) :]):
+        read.faults.append(
+            PipeFault("a parameter group has no SQL", "Begin each of its lines with --", len(comment) + 1)
+        )
+    if not read.parameters and not read.faults:
+        read.faults.append(PipeFault("a parameter group needs a parameter", "-- :name String?  what it is", 1))
+    if read.faults:
+        raise PipeFault.together(read.faults)
+    return ParameterGroup(name, text, tuple(read.parameters.values()), tuple(read.deprecated.values()))
+
+
+def expanded(read: HeaderLines, groups: Groups) -> list[Parameter]:
+    """The parameters of a header in its order, those of groups at the place of their `@use`.
+
+    What the groups deprecate is added to `read`, and so are faults: an unknown group, one with a fault, and a name in
+    two groups.
+    """
+    own = list(read.parameters.values())
+    sources: dict[str, str] = {}
+    made: list[Parameter] = []
+    for position in range(len(own) + 1):
+        for use in (use for use in read.uses if use.position == position):
+            try:
+                made += _of_group(use, _group(use, groups), read, sources)
+            except PipeFault as fault:
+                read.faults.append(fault)
+        made += own[position : position + 1]
+    if len(made) > MAX_PARAMETERS and not read.faults:
+        line = read.uses[-1].line
+        read.faults.append(PipeFault(f"more than {MAX_PARAMETERS} parameters", "Make two pipes of it", line))
+    return made
+
+
+def _group(use: Use, groups: Groups) -> ParameterGroup:
+    if use.group not in groups:
+        near = get_close_matches(use.group, groups, n=1)
+        there = f"There are {', '.join(sorted(groups))}" if groups else f"It would be sql/{FOLDER}/{use.group}.sql"
+        hint = f"Did you mean {near[0]}? {there}" if near else there
+        raise PipeFault(f"@use {use.group}: there is no such group of parameters", hint, use.line)
+    group = groups[use.group]
+    if isinstance(group, PipeFault):
+        where = f"{FOLDER}/{use.group}.sql" + (f", line {group.line}" if group.line else "")
+        raise PipeFault(f"{where}: {group.message}", group.hint, use.line)
+    return group
+
+
+def _of_group(use: Use, group: ParameterGroup, read: HeaderLines, sources: dict[str, str]) -> Iterator[Parameter]:
+    for parameter in group.parameters:
+        if parameter.name in read.parameters:
+            continue
+        if parameter.name in sources:
+            message = f":{parameter.name} is in two groups, {sources[parameter.name]} and {group.name}"
+            raise PipeFault(message, f"Declare :{parameter.name} in this header", use.line)
+        sources[parameter.name] = group.name
+        read.lines.setdefault(f":{parameter.name}", use.line)
+        yield parameter
+    for deprecation in group.deprecated:
+        read.deprecated.setdefault(deprecation.name, replace(deprecation, line=use.line))

@@ -1,0 +1,96 @@
+"""`POST /events`, `/items` and `/users/merge`: what shops send to be stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, g, request
+
+from alsobought.errors import AlsoboughtError, BadEvents, BadItems, BadRequest, Detail
+from alsobought.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, split_objects
+from alsobought.service.sinks import Accepted
+from alsobought.settings import Settings, extra_event_types
+from alsobought.web.context import json_response, metrics, service, write_slots
+from alsobought.web.guard import require_allowed_origin
+from alsobought.web.request_body import read_body, read_object
+
+blueprint = Blueprint("intake", __name__)
+MAX_LISTED = 100  # rejected objects in a response
+NOT_VISIBLE_YET = "They are in the log and will be stored: do not send them again"
+
+
+@blueprint.route("/events", methods=["POST"])
+def post_events() -> Response:
+    settings, now = service().settings, service().clock()
+    require_allowed_origin(settings, request)
+    rules = Rules(now, event_types(settings), settings.max_event_bytes)
+    with write_slots().acquire():
+        return _accept(*read_events(split_objects(read_body()), rules), BadEvents)
+
+
+def event_types(settings: Settings) -> frozenset[str]:
+    return frozenset(STANDARD_TYPES).union(extra_event_types(settings))
+
+
+@blueprint.route("/items", methods=["POST"])
+def post_items() -> Response:
+    settings = service().settings
+    require_allowed_origin(settings, request)
+    with write_slots().acquire():
+        return _accept(*read_items(split_objects(read_body()), settings.max_event_bytes), BadItems)
+
+
+def _accept(
+    good: Sequence[Event] | Sequence[Item], rejected: list[Rejected], error_type: type[BadEvents] | type[BadItems]
+) -> Response:
+    """Store the good rows and list the rejected ones.
+
+    Responds with 202 once the rows are durable, or with ?wait=true with 200 once they are visible.
+    """
+    kind = "item" if error_type is BadItems else "event"
+    metrics().rejected(kind, len(rejected))
+    if not good:
+        if not rejected:
+            raise BadRequest("the body is empty", f"Send one {kind}, an array of them, or one per line")
+        details = tuple(Detail(f"[{r.index}]", r.problem) for r in rejected[:MAX_LISTED])
+        count = f" of {len(rejected):,}" if len(rejected) > 1 else ""
+        raise error_type(f"no {kind}{count} could be accepted: {rejected[0].problem}", details=details)
+    wait = request.args.get("wait", "false").lower() in ("true", "1")
+    try:
+        accepted = service().sink.accept(good, wait=wait)
+    except AlsoboughtError:
+        metrics().refused(kind, len(good))
+        raise
+    metrics().accepted(kind, accepted.rows, accepted.duplicates or 0)
+    status = 200 if wait and accepted.visible else 202
+    return json_response(_receipt(accepted, len(good), rejected, wait), status)
+
+
+def _receipt(accepted: Accepted, rows: int, rejected: list[Rejected], wait: bool) -> dict[str, Any]:
+    """`duplicates` is absent with Kafka, `visible` is present only after a wait in vain."""
+    body: dict[str, Any] = {"accepted": rows, "rejected": rejected[:MAX_LISTED], "rejected_total": len(rejected)}
+    if accepted.duplicates is not None:
+        body |= {"duplicates": accepted.duplicates, "repeats": accepted.duplicates}  # `repeats` is the old name
+    if wait and not accepted.visible:
+        body |= {"visible": False, "hint": NOT_VISIBLE_YET}
+    return body | {"request_id": g.request_id}
+
+
+class Merge(msgspec.Struct, forbid_unknown_fields=True):
+    guest_id: Id
+    user_id: Id
+
+
+@blueprint.route("/users/merge", methods=["POST"])
+def merge_users() -> Response:
+    """Assign a guest's past and future events to an account. Idempotent."""
+    require_allowed_origin(service().settings, request)
+    merge = read_object(Merge, '{"guest_id": "…", "user_id": "…"}')
+    for name, value in (("guest_id", merge.guest_id), ("user_id", merge.user_id)):
+        if "\0" in value:
+            raise BadRequest(f"{name}: holds a NUL character", "Send the id that the events have")
+    with write_slots().acquire():
+        result = service().do("merge", merge.guest_id, merge.user_id)
+    return json_response({"guest_id": merge.guest_id, **result, "request_id": g.request_id})

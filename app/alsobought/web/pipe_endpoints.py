@@ -1,0 +1,144 @@
+"""`GET /pipes` and `GET or POST /pipes/<name>`: the list of pipes, and the answer of one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from flask import Blueprint, Response, g, request
+
+from alsobought.errors import AlsoboughtError, NoSuchPipe
+from alsobought.pipes.library import Entry
+from alsobought.serving.answers import Answer, answer
+from alsobought.serving.request_log import RequestRecord, encode_parameters
+from alsobought.storage.parquet import to_parquet
+from alsobought.web.context import as_of, json_response, metrics, service
+from alsobought.web.deprecations import mark
+from alsobought.web.formats import (
+    FORMATS,
+    caching_headers,
+    choose_format,
+    entity_tag,
+    file_headers,
+    to_csv,
+    to_json,
+    to_ndjson,
+)
+from alsobought.web.request_body import read_parameters
+
+blueprint = Blueprint("pipes", __name__, url_prefix="/pipes")
+
+
+@blueprint.route("")
+def list_pipes() -> Response:
+    pipes = [describe_entry(name, entry) for name, entry in entries()]
+    return json_response({"pipes": pipes, "request_id": g.request_id})
+
+
+def entries() -> Iterator[tuple[str, Entry]]:
+    """Every pipe; one whose file is deleted meanwhile is left out."""
+    library = service().library
+    for name in library.names():
+        with suppress(NoSuchPipe):
+            yield name, library.entry(name)
+
+
+def describe_entry(name: str, entry: Entry) -> dict[str, Any]:
+    """A pipe as the list shows it. `stale`: the file is broken, and its last good text answers."""
+    if entry.pipe is None:
+        nothing = {"sentence": "", "description": "", "parameters": [], "columns": [], "version": ""}
+        return {"name": name, "ready": False, "stale": False, **nothing}
+    return {
+        "name": name,
+        "ready": True,
+        "stale": entry.fault is not None,
+        "sentence": entry.pipe.header.sentence,
+        "description": entry.pipe.header.prose,
+        "parameters": [
+            {
+                "name": p.name,
+                "type": p.type,
+                "required": p.required,
+                "repeated": p.repeated,
+                "default": p.assumed,
+                "minimum": p.bounds()[0],
+                "maximum": p.bounds()[1],
+                "choices": p.choices or None,
+                "min_length": p.min_length,
+                "max_length": p.max_length,
+                "pattern": p.pattern or None,
+                "description": p.description,
+            }
+            for p in entry.pipe.parameters
+        ],
+        "columns": [{"name": name, "type": kind} for name, kind in entry.pipe.columns],
+        "version": entry.pipe.version,
+    }
+
+
+@blueprint.route("/<path:name>", methods=["GET", "POST"])
+def answer_pipe(name: str) -> Response:
+    name, _, suffix = name.partition(".")
+    fmt = choose_format(suffix, request.accept_mimetypes)
+    raw = read_parameters()
+    result = _answer_and_record(name, raw)
+    response = _response(result, fmt)
+    response.headers["Cache-Status"] = f"alsobought; {'hit' if result.cached else 'fwd=miss'}"
+    mark(response, name, result.pipe.deprecated(raw))
+    return response
+
+
+def _answer_and_record(name: str, raw: dict[str, list[Any]]) -> Answer:
+    """The answer; the request is counted in the metrics and recorded, whether it succeeds or fails."""
+    running = service()
+    fresh = bool(request.cache_control.no_cache)
+    now, started = running.clock(), time.perf_counter()
+    result, status, code = None, 500, "internal"
+    try:
+        result = answer(running.library, running.warehouse, name, raw, now, running.cache, fresh=fresh)
+        status, code = 200, ""
+    except AlsoboughtError as error:
+        status, code = error.status, error.code
+        raise
+    finally:
+        seconds = time.perf_counter() - started
+        pipe_exists = status not in (404, 500)
+        metrics().answered(name if pipe_exists else "", status, seconds)
+        if running.request_log and status != 404:
+            version = result.pipe.version if result else running.library.version(name)
+            parameters = encode_parameters(raw)
+            running.request_log.add(
+                RequestRecord(now, g.request_id, name, version, parameters, status, code, seconds, result)
+            )
+    return result
+
+
+@blueprint.after_request
+def _add_vary(response: Response) -> Response:
+    """One path has several formats, and whether an error is 406 depends on Accept too."""
+    if request.endpoint == "pipes.answer_pipe":
+        response.headers.add("Vary", "Accept")
+    return response
+
+
+def _response(result: Answer, fmt: str) -> Response:
+    """The answer, or 304 if the client has it."""
+    if request.method == "POST":
+        return Response(_encode(result, fmt), mimetype=FORMATS[fmt], headers=file_headers(result, fmt))
+    headers = file_headers(result, fmt) | caching_headers(result, fmt)
+    if "If-None-Match" in request.headers and request.if_none_match.contains_weak(entity_tag(result, fmt)):
+        return Response(status=304, mimetype=FORMATS[fmt], headers=headers)
+    return Response(_encode(result, fmt), mimetype=FORMATS[fmt], headers=headers)
+
+
+def _encode(result: Answer, fmt: str) -> bytes:
+    if fmt == "ndjson":
+        return to_ndjson(result.dicts())
+    if fmt == "csv":
+        return to_csv([column.name for column in result.meta], result.dicts())
+    if fmt == "parquet":
+        return to_parquet(service().warehouse, result.meta, result.data)
+    return msgspec.json.encode(to_json(result) | {"as_of": as_of(), "request_id": g.request_id})

@@ -1,0 +1,98 @@
+-- Products bought in the same basket as this one, ordered by a score of your choice.
+--
+-- :item_id          String                                    the product on the page; repeat it to ask
+-- for several at once
+-- :limit            UInt16 = 10 (1..100)                      number of rows for each
+-- :score            String = decayed (decayed, count, cosine, jaccard, conditional, lift, llr)  decayed:
+-- baskets with both products, recent and small ones more; count: their number; cosine, jaccard: their
+-- number against the baskets of either product; conditional: their share of this product's baskets;
+-- lift, llr: their number against chance
+-- :min_baskets      UInt32 = 1 (1..1000000)                   fewest baskets with both products; take 5
+-- or more for lift and llr
+-- :exclude_history  String = nothing (nothing, bought, seen)  leave out items the user bought or
+-- disliked; seen: also those viewed, clicked or carted
+-- @use user
+-- @use filters
+--
+-- @key item_id
+-- @cache 60s item_id
+-- @fallback trending  item_id as other_item_id
+{% from 'catalogue.sql' import keys_of, pair_columns %}
+{% from 'constants.sql' import half_life_days, weight_unit %}
+{% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
+{% from 'reasons.sql' import bought_together, or_pinned %}
+{% from 'scores.sql' import pair_score %}
+{% from 'signals.sql' import decay %}
+{% from 'totals.sql' import total_orders %}
+with
+    {{ total_orders() }} as all_orders,
+    pairs as (
+        select
+            item_key,
+            other_item_key,
+            sum(baskets) as times,
+            sum(weight * {{ decay("month", now, half_life_days) }}) / {{ weight_unit }} as decayed
+        from co_baskets
+        where item_key in {{ keys_of(item_id) }}
+        group by item_key, other_item_key
+        having times >= {{ min_baskets }}
+    ),
+    totals as (
+        select item_key as total_key, sum(orders) as bought_orders
+        from item_totals
+        group by total_key
+        having bought_orders > 0
+    ),
+    scored as (
+        select
+            pairs.item_key as item_key,
+            pairs.other_item_key as other_item_key,
+            pairs.times as times,
+            {{
+                pair_score(
+                    score,
+                    "pairs.decayed",
+                    "pairs.times",
+                    "own.bought_orders",
+                    "other.bought_orders",
+                    "all_orders",
+                )
+            }} as strength
+        from pairs
+        inner join totals as own on own.total_key = pairs.item_key
+        inner join totals as other on other.total_key = pairs.other_item_key
+    ),
+    ranked as (
+        select item_key, other_item_key, times, {{ boosted("other_item_key", "strength") }} as fit
+        from scored
+        where
+            {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
+            {% if user_id %} and {{ is_unseen("other_item_key", user_id, exclude_history) }} {% endif %}
+    ),
+    arranged as (
+        {{
+            reranked(
+                "ranked",
+                "other_item_key",
+                "fit",
+                "fit desc, other_item_key",
+                limit,
+                may_pin=is_eligible("pinned_key", exclude, category, brand, min_price, max_price),
+                by="item_key",
+            )
+        }}
+    ),
+    best as (
+        select item_key, other_item_key, times, fit, position, pinned
+        from arranged
+        order by position, fit desc, other_item_key
+        limit {{ limit }} by item_key
+    )
+select
+    {{ pair_columns("item_key", "other_item_key") }},
+    times as baskets,
+    round(fit, 6) as score,
+    {{ or_pinned(bought_together("times")) }} as reason
+from best
+order by item_id, position, fit desc, other_item_key
+limit 100000

@@ -1,0 +1,7 @@
+-- Which items a list may show. Items that cannot be bought never appear.
+--
+-- :exclude    Array(String)?       items to leave out; repeat it
+-- :category   String?              only this category and those below it
+-- :brand      Array(String)?       only these brands
+-- :min_price  Float64? (0..1e12)   lowest price
+-- :max_price  Float64? (0..1e12)   highest price

@@ -1,0 +1,7 @@
+-- How the best items are arranged: variety, limits for a category, exploration. docs/explanation/lists.md has the formulas.
+--
+-- :diversity     Float64? (0..1)      weight of variety against relevance; 0 is off
+-- :per_category  UInt8? (1..100)      most items of one category among any `window` neighbours
+-- :window        UInt8 = 10 (2..100)  how many neighbouring positions `per_category` counts
+-- :explore       Float64? (0..1)      share of positions that show an item from further down
+-- :seed          UInt32 = 0           random seed for `explore`

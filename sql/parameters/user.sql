@@ -1,0 +1,7 @@
+-- For whom a list is. It never offers users their own items.
+--
+-- :user_id          String?                                  the user; a guest's session_id works too
+-- :exclude_history  String = bought (nothing, bought, seen)  items of the user's past to leave out: bought or disliked;
+-- `seen` also those viewed, clicked or carted
+--
+-- @deprecated leave_out 2026-11-29  use exclude_history
