@@ -1,4 +1,4 @@
-"""Expected rows against those that came."""
+"""Expected rows against actual rows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alsobought.authoring.row_diff import difference
+from alsobought.authoring.row_diff import first_difference
 
 Rows = list[dict[str, Any]]
 NOON = datetime(2026, 1, 1, 12)  # as YAML reads a time without a zone
@@ -18,14 +18,14 @@ A, B = {"item_id": "a", "score": 0.5}, {"item_id": "b", "score": 0.25}
 
 
 @pytest.mark.parametrize(
-    ("wanted", "got", "options", "says"),
+    ("expected", "actual", "options", "difference"),
     [
         ([{"item_id": "a"}], [A], {}, ""),
-        ([{"item_id": "a"}], [A], {"exact": True}, "row 1: score not named, and the case is exact"),
+        ([{"item_id": "a"}], [A], {"exact": True}, "row 1: the case is exact and does not list score"),
         ([A], [A], {"exact": True}, ""),
         ([B, A], [A, B], {}, 'row 1: item_id is "a", not "b"'),
         ([B, A], [A, B], {"ordered": False}, ""),
-        ([A, A], [A, B], {"ordered": False}, 'no row for {"item_id":"a","score":0.5}'),
+        ([A, A], [A, B], {"ordered": False}, 'no row matches {"item_id":"a","score":0.5}'),
         ([A], [A, B], {"ordered": False}, "2 rows, not 1"),
         ([A, B], [A], {}, "1 row, not 2"),
         ([{"score": 0.501}], [A], {}, "row 1: score is 0.5, not 0.501"),
@@ -50,20 +50,22 @@ A, B = {"item_id": "a", "score": 0.5}, {"item_id": "b", "score": 0.25}
         ([{"score": None}], [{"score": 0}], {}, "row 1: score is 0, not null"),
     ],
 )
-def test_the_first_difference_is_said(wanted: Rows, got: Rows, options: dict[str, Any], says: str) -> None:
-    assert difference(wanted, got, **options) == says
+def test_the_first_difference_is_described(
+    expected: Rows, actual: Rows, options: dict[str, Any], difference: str
+) -> None:
+    assert first_difference(expected, actual, **options) == difference
 
 
-def test_a_row_that_fits_two_leaves_the_other_to_a_row_that_fits_only_that() -> None:
-    got = [{"item_id": "tea", "baskets": 1}, {"item_id": "tea", "baskets": 2}]
-    assert difference([{"item_id": "tea"}, {"baskets": 1}], got, ordered=False) == ""
-    assert difference([{"baskets": 1}, {"baskets": 1}], got, ordered=False)
+def test_a_row_with_two_matches_leaves_one_to_a_row_with_only_that() -> None:
+    actual = [{"item_id": "tea", "baskets": 1}, {"item_id": "tea", "baskets": 2}]
+    assert first_difference([{"item_id": "tea"}, {"baskets": 1}], actual, ordered=False) == ""
+    assert first_difference([{"baskets": 1}, {"baskets": 1}], actual, ordered=False)
 
 
 @given(st.lists(st.fixed_dictionaries({"a": st.integers(0, 3), "b": st.integers(0, 3)}), max_size=6), st.randoms())
-def test_any_order_of_the_same_rows_is_the_same_without_order(rows: list[dict[str, int]], random: object) -> None:
-    mixed = list(rows)
-    random.shuffle(mixed)  # type: ignore[attr-defined]
-    partly = [{name: row[name] for name in list(row)[: 1 + place % 2]} for place, row in enumerate(rows)]
-    assert difference(partly, mixed, ordered=False) == ""
-    assert difference([*rows, {"a": 9}], mixed, ordered=False)
+def test_unordered_rows_match_in_any_order(rows: list[dict[str, int]], random: object) -> None:
+    shuffled = list(rows)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    partial = [{name: row[name] for name in list(row)[: 1 + index % 2]} for index, row in enumerate(rows)]
+    assert first_difference(partial, shuffled, ordered=False) == ""
+    assert first_difference([*rows, {"a": 9}], shuffled, ordered=False)

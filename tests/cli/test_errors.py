@@ -1,4 +1,4 @@
-"""Where a command cannot work it says one clear sentence on standard error, and its exit status is not 0."""
+"""A command that fails prints one sentence on standard error, and its exit status is not 0."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def run(tmp_path: Path) -> Run:
     return running(tmp_path / "data")
 
 
-def test_wrong_settings_are_all_told_at_once(run: Run) -> None:
+def test_all_invalid_settings_are_reported_at_once(run: Run) -> None:
     wrong = {"PORT": "99999", "THREADS": "many", "NONSENSE": "1", "DATABASE": "a b", "DSN": "clickhouse"}
     ran = run("migrate", "status", **{f"ALSOBOUGHT_{name}": value for name, value in wrong.items()})
     assert_error(
@@ -31,7 +31,7 @@ def test_wrong_settings_are_all_told_at_once(run: Run) -> None:
     assert_error(run("pipe", "check", ALSOBOUGHT_HOME="/nowhere"), "no migrations in /nowhere", "ALSOBOUGHT_HOME")
 
 
-def test_cases_that_do_not_exist_are_told_with_those_that_do(run: Run) -> None:
+def test_unknown_cases_are_reported_with_the_existing_ones(run: Run) -> None:
     assert_error(
         run("pipe", "test", "nope", "trending"),
         "no cases of nope in ",
@@ -82,14 +82,14 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(run: Run, tmp_path: Pat
 
 
 @pytest.mark.parametrize("words", [("check",), ("pipe", "run", "trending"), ("migrate", "status")], ids=" ".join)
-def test_a_command_that_reads_says_how_to_make_what_is_missing(
+def test_a_reading_command_without_a_warehouse_advises_how_to_create_it(
     run: Run, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     assert_error(run(*words), f"there is no warehouse in {tmp_path / 'data'}", "alsobought migrate up")
     assert not (tmp_path / "data").exists()
 
 
-def test_a_server_that_is_not_there_is_one_sentence_without_its_password(run: Run) -> None:
+def test_an_unreachable_server_is_one_sentence_without_its_password(run: Run) -> None:
     for words in (("migrate", "up"), ("serve",)):
         ran = run(*words, ALSOBOUGHT_DSN="http://user:hush@127.0.0.1:1")
         assert_error(ran, "http://127.0.0.1:1 does not open: connection refused")

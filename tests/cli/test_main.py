@@ -1,4 +1,4 @@
-"""The command line, each command in a process of its own: what it does and what it says."""
+"""The command line, each command in a process of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def run(tmp_path: Path) -> Run:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A copy of the project's SQL, to be spoilt."""
+    """A copy of the project's SQL, to damage."""
     home = tmp_path / "home"
     project_folder(home, "pipes", "sql", "migrations", "tests/pipes")
     return home
@@ -49,12 +49,12 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 def commands() -> Iterator[tuple[str, ...]]:
-    waiting: list[tuple[tuple[str, ...], click.Command]] = [((), main)]
-    while waiting:
-        words, command = waiting.pop()
+    queue: list[tuple[tuple[str, ...], click.Command]] = [((), main)]
+    while queue:
+        words, command = queue.pop()
         yield words
         if isinstance(command, click.Group):
-            waiting += [((*words, name), one) for name, one in command.commands.items()]
+            queue += [((*words, name), subcommand) for name, subcommand in command.commands.items()]
 
 
 @pytest.mark.parametrize("words", sorted(commands()), ids=" ".join)
@@ -76,7 +76,7 @@ def test_pipes_are_listed_with_their_sentences(run: Run) -> None:
         assert re.search(rf"^ *{path.stem} +{re.escape(' '.join(words))}", ran.out, re.MULTILINE)
 
 
-def test_a_pipe_is_asked_with_its_parameters(loaded: Run) -> None:
+def test_a_pipe_is_run_with_parameters(loaded: Run) -> None:
     ran = loaded("pipe", "run", "also_bought", "item_id=tea", "item_id=mug", "limit=1")
     assert (ran.status, ran.err) == (0, "")
     rows = json.loads(ran.out)
@@ -86,7 +86,7 @@ def test_a_pipe_is_asked_with_its_parameters(loaded: Run) -> None:
     ]
 
 
-def test_a_question_that_cannot_be_asked_is_one_sentence(loaded: Run) -> None:
+def test_invalid_parameters_are_one_sentence(loaded: Run) -> None:
     assert_error(loaded("pipe", "run", "alsobought"), "no pipe called 'alsobought'", "also_bought")
     assert_error(
         loaded("pipe", "run", "also_bought", "limit=0", "x=1"),
@@ -97,7 +97,7 @@ def test_a_question_that_cannot_be_asked_is_one_sentence(loaded: Run) -> None:
     assert_error(loaded("pipe", "run", "also_bought", "tea"), "'tea' is not a parameter", "name=value")
 
 
-def test_a_broken_pipe_is_told_with_its_line_and_the_others_go_on(loaded: Run, home: Path) -> None:
+def test_a_broken_pipe_is_reported_with_its_line_and_the_others_work(loaded: Run, home: Path) -> None:
     run = loaded.at(home)
     (home / "pipes" / "broken.sql").write_text("-- Broken.\nselect item_id\nfrom itms\norder by item_id\nlimit 1\n")
     (home / "pipes" / "headless.sql").write_text("select 1\n")
@@ -118,15 +118,15 @@ def test_a_broken_pipe_is_told_with_its_line_and_the_others_go_on(loaded: Run, h
 
 
 def test_the_line_of_a_fault_is_shown(run: Run, home: Path) -> None:
-    spoilt = "-- A table that lacks.\n\nselect\n    sleep(3) as nap\nfrom items\norder by nap\nlimit 1\n"
-    (home / "pipes" / "broken.sql").write_text(spoilt)
+    text = "-- A table that lacks.\n\nselect\n    sleep(3) as nap\nfrom items\norder by nap\nlimit 1\n"
+    (home / "pipes" / "broken.sql").write_text(text)
     ran = run.at(home)("pipe", "check", "broken")
     assert ran.status == 1
     assert ran.out.startswith("pipes/broken.sql:4: the function sleep is not allowed")
     assert ran.out.splitlines()[1] == "    4 |     sleep(3) as nap"
 
 
-def test_cases_are_run_and_a_failing_one_is_told(run: Run, home: Path) -> None:
+def test_cases_are_run_and_a_failing_one_is_reported(run: Run, home: Path) -> None:
     (home / "pipes" / "viewed.sql").write_text(
         "-- Users.\nselect user_id, count() as views from events group by user_id order by user_id limit 10\n"
     )

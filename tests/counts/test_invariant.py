@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alsobought.authoring.pipe_tests import empty
+from alsobought.authoring.pipe_tests import clear_service
 from alsobought.counts.rebuild import Rebuilt, rebuild
 from alsobought.counts.rebuild_tasks import RebuildPlan
 from alsobought.counts.sum_checks import wrong_rows
@@ -61,7 +61,7 @@ def emptied(on: Engine) -> Iterator[Callable[[], Service]]:
     shop = on.shop("counts")
 
     def emptied() -> Service:
-        empty(shop)
+        clear_service(shop)
         return shop
 
     yield emptied

@@ -1,4 +1,4 @@
-"""How alike two lists are: by hand, and what must hold for all lists."""
+"""Overlaps of two lists: counted by hand, and properties that hold for all lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LISTS = st.lists(st.sampled_from("abcdefghij"), unique=True)
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "common", "ranked"),
+    ("one", "other", "jaccard_overlap", "rank_biased"),
     [  # p = 0.5: weights 1, 1/2, 1/4 …
         ("", "", 1, 1),
         ("a", "", 0, 0),
@@ -23,9 +23,9 @@ LISTS = st.lists(st.sampled_from("abcdefghij"), unique=True)
         ("abcd", "ab", 1 / 2, (1 + 1 / 2 + 1 / 4 * 2 / 3 + 1 / 8 * 2 / 4) / (15 / 8)),
     ],
 )
-def test_overlaps_are_those_counted_by_hand(one: str, other: str, common: float, ranked: float) -> None:
-    assert jaccard(one, other) == pytest.approx(common)
-    assert rank_biased_overlap(one, other, 0.5) == pytest.approx(ranked)
+def test_overlaps_equal_those_counted_by_hand(one: str, other: str, jaccard_overlap: float, rank_biased: float) -> None:
+    assert jaccard(one, other) == pytest.approx(jaccard_overlap)
+    assert rank_biased_overlap(one, other, 0.5) == pytest.approx(rank_biased)
 
 
 @given(LISTS, LISTS)
@@ -49,8 +49,8 @@ def test_a_swap_at_the_top_costs_more_than_one_at_the_end(items: list[str]) -> N
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 5)), min_size=1), st.sampled_from([0.5, 0.95]))
 def test_weights_stand_for_repeats(values: list[tuple[int, int]], share: float) -> None:
     numbers, weights = [value for value, _ in values], [weight for _, weight in values]
-    each = sorted(value for value, weight in values for _ in range(weight))
-    assert mean(numbers, weights) == pytest.approx(sum(each) / len(each))
-    assert quantile(numbers, weights, share) == quantile(each, [1] * len(each), share)
-    assert sum(one <= quantile(numbers, weights, share) for one in each) >= share * len(each) - 1e-9
-    assert sum(one < quantile(numbers, weights, share) for one in each) < share * len(each)
+    repeated = sorted(value for value, weight in values for _ in range(weight))
+    assert mean(numbers, weights) == pytest.approx(sum(repeated) / len(repeated))
+    assert quantile(numbers, weights, share) == quantile(repeated, [1] * len(repeated), share)
+    assert sum(value <= quantile(numbers, weights, share) for value in repeated) >= share * len(repeated) - 1e-9
+    assert sum(value < quantile(numbers, weights, share) for value in repeated) < share * len(repeated)

@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from alsobought.authoring.pipe_tests import empty
+from alsobought.authoring.pipe_tests import clear_service
 from alsobought.counts.consistency import check
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import Unusable
@@ -44,7 +44,7 @@ def emptied(on: Engine) -> Iterator[Callable[[], Service]]:
     shop.writer.stop()  # each example has its own
 
     def emptied() -> Service:
-        empty(shop)
+        clear_service(shop)
         return shop
 
     yield emptied

@@ -20,7 +20,7 @@ PURE = [
     "alsobought.writer.batching",
     "alsobought.writer.rows",
     *(f"alsobought.migrations.{name}" for name in ("cluster", "files", "statement")),
-    *(f"alsobought.pipe_diff.{name}" for name in ("markdown", "overlap", "report", "words")),
+    *(f"alsobought.pipe_diff.{name}" for name in ("markdown", "overlap", "report", "report_text")),
     *(
         f"alsobought.pipes.{name}"
         for name in (

@@ -16,7 +16,8 @@ import msgspec
 import pytest
 
 from alsobought import errors
-from alsobought.authoring.pipe_tests import bench, cases_of
+from alsobought.authoring.case_files import read_cases
+from alsobought.authoring.pipe_tests import case_runner
 from alsobought.cli.main import main
 from alsobought.service.service import open_service
 from alsobought.settings import Settings
@@ -180,8 +181,8 @@ def test_the_pipe_of_the_readme_passes_the_case_of_the_readme(tmp_path: Path) ->
     project_folder(tmp_path)
     (tmp_path / "pipes" / "loved.sql").write_text(block_of(README, "sql"))
     (tmp_path / "loved.yaml").write_text(block_of(README, "yaml"))
-    with bench(msgspec.structs.replace(Settings(), home=str(tmp_path))) as workbench:
-        assert [workbench.run("loved", case) for case in cases_of(tmp_path / "loved.yaml")] == [""]
+    with case_runner(msgspec.structs.replace(Settings(), home=str(tmp_path))) as runner:
+        assert [runner.run("loved", case) for case in read_cases(tmp_path / "loved.yaml")] == [""]
 
 
 def test_the_count_table_of_the_tutorial_is_made_counts_and_is_checked(tmp_path: Path) -> None:

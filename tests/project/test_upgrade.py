@@ -16,7 +16,7 @@ import click
 import pytest
 
 from alsobought.cli.main import main
-from alsobought.diagnostics import doctor
+from alsobought.diagnostics.host_checks import check_home
 from alsobought.errors import Unusable
 from alsobought.project.manifest import FILE, Manifest, read_manifest, write_manifest
 from alsobought.project.package_files import own_project, package_files
@@ -301,15 +301,15 @@ def test_an_applied_migration_that_differs_is_an_error(shop: Path, run: Run) -> 
 # Around it
 
 
-def test_the_doctor_says_that_a_project_is_older_than_the_package(shop: Path) -> None:
+def test_the_doctor_reports_that_a_project_is_older_than_the_package(shop: Path) -> None:
     settings = Settings(home=str(shop))
-    _, found = doctor._home(settings)
-    assert (found.matter, found.state, found.advice) == ("project", "ok", "")
+    _, finding = check_home(settings)
+    assert (finding.check, finding.state, finding.advice) == ("project", "ok", "")
     take_out(shop, "tests/pipes/swing.yaml")
-    _, found = doctor._home(settings)
-    assert (found.matter, found.state) == ("project", "warning")
-    assert found.found == f"made with 0.1.0; the package, {version('alsobought')}, has 1 newer file"
-    assert "alsobought upgrade" in found.advice
+    _, finding = check_home(settings)
+    assert (finding.check, finding.state) == ("project", "warning")
+    assert finding.message == f"made with 0.1.0; the package, {version('alsobought')}, has 1 newer file"
+    assert "alsobought upgrade" in finding.advice
 
 
 def test_nobody_writes_into_the_installed_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from alsobought.authoring.pipe_tests import Case, bench
+from alsobought.authoring.case_files import Case
+from alsobought.authoring.pipe_tests import case_runner
 from alsobought.errors import NotStored
 from alsobought.events import Event, Item
 from alsobought.service.service import Service
@@ -186,9 +187,9 @@ def test_other_requests_are_not_recorded(client: FlaskClient, shop: Service) -> 
 
 
 def test_cases_are_not_recorded() -> None:
-    with bench(Settings()) as workbench:
-        assert workbench.run("trending", Case("has nothing", answer=[])) == ""
-        assert recorded(workbench.shop, "pipe") == []
+    with case_runner(Settings()) as runner:
+        assert runner.run("trending", Case("has nothing", answer=[])) == ""
+        assert recorded(runner.service, "pipe") == []
 
 
 def test_recording_can_be_disabled(make_shop: Callable[..., Service]) -> None:

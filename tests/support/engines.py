@@ -20,7 +20,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from alsobought.authoring.pipe_tests import empty
+from alsobought.authoring.pipe_tests import clear_service
 from alsobought.errors import AlsoboughtError
 from alsobought.migrations import runner
 from alsobought.service.service import Service, open_service
@@ -66,7 +66,7 @@ class Engine:
         """Stops a service and keeps its database, unless the test changed the tables or broke the warehouse."""
         shop.stop()
         try:
-            empty(shop)
+            clear_service(shop)
             if shop.warehouse.tables() == TABLES:
                 self.databases.append(shop.settings.database.removeprefix(f"{self.session}_"))
         except AlsoboughtError:

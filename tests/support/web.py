@@ -8,7 +8,7 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from alsobought.authoring.pipe_tests import empty
+from alsobought.authoring.pipe_tests import clear_service
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.service.service import Service
 
@@ -18,7 +18,7 @@ AWKWARD = "a'b\"c\\d\te{f}%g&h=é🍵\nz"
 
 def emptied(shop: Service) -> Service:
     """The service with all its rows deleted."""
-    empty(shop)
+    clear_service(shop)
     return shop
 
 

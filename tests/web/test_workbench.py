@@ -446,5 +446,5 @@ def test_cases_run_with_this_package_in_any_working_directory(tmp_path: Path, mo
     cases.parent.mkdir(parents=True)
     cases.write_text("- it: says nothing\n")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(Unusable, match=r"people\.yaml: 'says nothing' says neither answer nor error"):
+    with pytest.raises(Unusable, match=r"people\.yaml: 'says nothing' has neither answer nor error"):
         run_cases(Settings(home="home"), "people")

@@ -1,1 +1,1 @@
-"""A pipe checked, formatted and tested before it serves."""
+"""Check, format, create and test a pipe before it serves."""

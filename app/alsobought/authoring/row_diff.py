@@ -1,4 +1,4 @@
-"""Rows that a case expects against rows that came: the first difference, in words. Pure."""
+"""Compare expected rows with actual rows, and describe the first difference."""
 
 from __future__ import annotations
 
@@ -13,95 +13,97 @@ Row = Mapping[str, Any]
 TOLERANCE = 1e-6
 
 
-def difference(
-    wanted: Sequence[Row],
-    got: Sequence[Row],
+def first_difference(
+    expected: Sequence[Row],
+    actual: Sequence[Row],
     *,
     ordered: bool = True,
     exact: bool = False,
     tolerance: float = TOLERANCE,
 ) -> str:
-    """An empty string, or the first difference. A wanted row holds the columns that matter; `exact` wants all of them.
+    """Empty if the rows match. Only the columns of an expected row are compared; `exact` requires all columns.
 
-    >>> difference([{"item_id": "tea"}], [{"item_id": "mug", "score": 0.5}])
+    >>> first_difference([{"item_id": "tea"}], [{"item_id": "mug", "score": 0.5}])
     'row 1: item_id is "mug", not "tea"'
-    >>> difference([{"item_id": "b"}, {"item_id": "a"}], [{"item_id": "a"}, {"item_id": "b"}], ordered=False)
+    >>> first_difference([{"item_id": "b"}, {"item_id": "a"}], [{"item_id": "a"}, {"item_id": "b"}], ordered=False)
     ''
     """
     if not ordered:
-        return _unordered(wanted, got, exact, tolerance)
-    for number, (want, row) in enumerate(zip(wanted, got, strict=False), start=1):
-        if problem := _row(want, row, exact, tolerance):
+        return _unordered_difference(expected, actual, exact, tolerance)
+    for number, (expected_row, row) in enumerate(zip(expected, actual, strict=False), start=1):
+        if problem := _row_difference(expected_row, row, exact, tolerance):
             return f"row {number}: {problem}"
-    if len(wanted) != len(got):
-        return f"{_rows(len(got))}, not {len(wanted)}"
+    if len(expected) != len(actual):
+        return f"{_row_count(len(actual))}, not {len(expected)}"
     return ""
 
 
-def same(want: Any, got: Any, tolerance: float = TOLERANCE) -> bool:
-    """Whether a value is the one expected; fractions may differ by this share of themselves.
+def equal_values(expected: Any, actual: Any, tolerance: float = TOLERANCE) -> bool:
+    """True if the values are equal; fractions may differ by this relative tolerance.
 
-    YAML makes a day or a moment of what looks like one, and JSON has texts for both. A moment without a zone is in UTC.
+    YAML parses dates and times that JSON has as text. A time without a zone is in UTC.
     """
-    if isinstance(want, datetime):
-        return _moment(want) == _moment(got)
-    if isinstance(want, date):
-        return bool(want == got or want.isoformat() == got)
-    if isinstance(want, bool) or isinstance(got, bool):
-        return want is got
-    if isinstance(want, float) and isinstance(got, (int, float)):
-        return math.isclose(want, got, rel_tol=tolerance, abs_tol=1e-9)
-    if isinstance(want, list) and isinstance(got, list):
-        return len(want) == len(got) and all(same(a, b, tolerance) for a, b in zip(want, got, strict=True))
-    return bool(want == got)
+    if isinstance(expected, datetime):
+        return _timestamp(expected) == _timestamp(actual)
+    if isinstance(expected, date):
+        return bool(expected == actual or expected.isoformat() == actual)
+    if isinstance(expected, bool) or isinstance(actual, bool):
+        return expected is actual
+    if isinstance(expected, float) and isinstance(actual, (int, float)):
+        return math.isclose(expected, actual, rel_tol=tolerance, abs_tol=1e-9)
+    if isinstance(expected, list) and isinstance(actual, list):
+        return len(expected) == len(actual) and all(
+            equal_values(a, b, tolerance) for a, b in zip(expected, actual, strict=True)
+        )
+    return bool(expected == actual)
 
 
-def _moment(value: Any) -> datetime | None:
+def _timestamp(value: Any) -> datetime | None:
     try:
-        found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        timestamp = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     except (TypeError, ValueError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
 
 
-def _row(want: Row, got: Row, exact: bool, tolerance: float) -> str:
-    for name, value in want.items():
-        if name not in got:
-            return f"there is no column {name}; there are {', '.join(got)}"
-        if not same(value, got[name], tolerance):
-            return f"{name} is {_shown(got[name])}, not {_shown(value)}"
-    if exact and (unnamed := [name for name in got if name not in want]):
-        return f"{', '.join(unnamed)} not named, and the case is exact"
+def _row_difference(expected: Row, actual: Row, exact: bool, tolerance: float) -> str:
+    for name, value in expected.items():
+        if name not in actual:
+            return f"there is no column {name}; there are {', '.join(actual)}"
+        if not equal_values(value, actual[name], tolerance):
+            return f"{name} is {_json(actual[name])}, not {_json(value)}"
+    if exact and (extra := [name for name in actual if name not in expected]):
+        return f"the case is exact and does not list {', '.join(extra)}"
     return ""
 
 
-def _unordered(wanted: Sequence[Row], got: Sequence[Row], exact: bool, tolerance: float) -> str:
-    """Each wanted row takes a row of its own; where it is taken, the one who has it looks for another."""
-    fits = [[not _row(want, row, exact, tolerance) for row in got] for want in wanted]
-    taken: dict[int, int] = {}
+def _unordered_difference(expected: Sequence[Row], actual: Sequence[Row], exact: bool, tolerance: float) -> str:
+    """Finds a bipartite matching of expected to actual rows by augmenting paths."""
+    fits = [[not _row_difference(expected_row, row, exact, tolerance) for row in actual] for expected_row in expected]
+    match_of: dict[int, int] = {}  # actual row: expected row
 
-    def place(want: int, tried: set[int]) -> bool:
-        for row in range(len(got)):
-            if fits[want][row] and row not in tried:
-                tried.add(row)
-                if row not in taken or place(taken[row], tried):
-                    taken[row] = want
+    def assign(wanted: int, visited: set[int]) -> bool:
+        for row in range(len(actual)):
+            if fits[wanted][row] and row not in visited:
+                visited.add(row)
+                if row not in match_of or assign(match_of[row], visited):
+                    match_of[row] = wanted
                     return True
         return False
 
-    for number in range(len(wanted)):
-        if not place(number, set()):
-            if len(wanted) == len(got) == 1:
-                return f"row 1: {_row(wanted[0], got[0], exact, tolerance)}"
-            return f"no row for {_shown(wanted[number])}"
-    if len(wanted) != len(got):
-        return f"{_rows(len(got))}, not {len(wanted)}"
+    for number in range(len(expected)):
+        if not assign(number, set()):
+            if len(expected) == len(actual) == 1:
+                return f"row 1: {_row_difference(expected[0], actual[0], exact, tolerance)}"
+            return f"no row matches {_json(expected[number])}"
+    if len(expected) != len(actual):
+        return f"{_row_count(len(actual))}, not {len(expected)}"
     return ""
 
 
-def _rows(count: int) -> str:
+def _row_count(count: int) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
 
-def _shown(value: Any) -> str:
+def _json(value: Any) -> str:
     return msgspec.json.encode(value, enc_hook=str).decode()

@@ -1,7 +1,7 @@
-"""The answers of cases, written anew into their file: the text of each `answer` and not a character beside it.
+"""Replace the `answer` of cases in the text of their YAML file, and leave every other character as it is.
 
-Own editing by the places that PyYAML tells, since a library that writes a whole file anew (ruamel.yaml) breaks lines and indents
-in its own way, and `git diff` would show more than answers.
+The text is edited at the positions that PyYAML reports: a library that writes the entire file again (ruamel.yaml)
+breaks lines and indents in its own way, and `git diff` would show more than answers.
 """
 
 from __future__ import annotations
@@ -12,88 +12,99 @@ from typing import Any
 
 import yaml
 
-from alsobought.authoring.pipe_tests import Case, Rows
-from alsobought.authoring.row_diff import same
+from alsobought.authoring.case_files import Case, Rows
+from alsobought.authoring.row_diff import equal_values
 from alsobought.errors import Unusable
 
-WIDTH = 120
+LINE_LENGTH = 120
 
 
-def updated(text: str, answers: Mapping[int, Rows], name: str) -> str:
-    """The text of a file of cases with these answers, {number of the case, from 0: rows}.
+def replace_answers(text: str, answers: Mapping[int, Rows], name: str) -> str:
+    """The text of a case file with these answers, {index of the case: rows}.
 
-    Raises Unusable where an answer cannot be written in its place, such as an alias of another.
+    Raises Unusable where an answer cannot be replaced in place, such as an alias of another.
     """
     nodes: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    wanted = yaml.safe_load(text)
-    for number in sorted(answers, reverse=True):  # from the end, so that the places before stay
-        pairs = {key.value: (key, value) for key, value in nodes.value[number].value}
-        text = _edited(text, *pairs["answer"], answers[number], inside=nodes.value[number].flow_style)
-        wanted[number]["answer"] = answers[number]
+    expected = yaml.safe_load(text)
+    for index in sorted(answers, reverse=True):  # from the end, so that earlier positions stay valid
+        pairs = {key.value: (key, value) for key, value in nodes.value[index].value}
+        text = _replace(text, *pairs["answer"], answers[index], in_flow=nodes.value[index].flow_style)
+        expected[index]["answer"] = answers[index]
     try:
-        if yaml.safe_load(text) == wanted:
+        if yaml.safe_load(text) == expected:
             return text
     except yaml.YAMLError:
         pass
-    raise Unusable(f"{name}: its answers cannot be written in their places", "Write them without & and *, or by hand")
+    raise Unusable(f"{name}: cannot replace the answers in place", "Remove YAML anchors (&, *), or edit it by hand")
 
 
-def commented(text: str) -> set[int]:
-    """The cases, by their numbers from 0, with a comment inside their answer, that a new answer would take away."""
+def commented_cases(text: str) -> set[int]:
+    """The indexes of the cases with a comment inside their answer, which a new answer would delete."""
     nodes: Any = yaml.compose(text, Loader=yaml.SafeLoader)
-    ends = [(token.start_mark.index, token.end_mark.index) for token in yaml.scan(text, Loader=yaml.SafeLoader)]
-    gaps = [(end, start) for (_, end), (start, _) in pairwise(ends)]
+    tokens = [(token.start_mark.index, token.end_mark.index) for token in yaml.scan(text, Loader=yaml.SafeLoader)]
+    gaps = [(end, start) for (_, end), (start, _) in pairwise(tokens)]
     comments = [end for end, start in gaps if "#" in text[end:start]]
-    found = set()
-    for number, case in enumerate(nodes.value):
+    commented = set()
+    for index, case in enumerate(nodes.value):
         for key, answer in case.value:
-            inside = range(answer.start_mark.index, _end(answer))
-            if key.value == "answer" and any(place in inside for place in comments):
-                found.add(number)
-    return found
+            span = range(answer.start_mark.index, _end(answer))
+            if key.value == "answer" and any(position in span for position in comments):
+                commented.add(index)
+    return commented
 
 
-def _edited(text: str, key: yaml.Node, old: yaml.Node, rows: Rows, *, inside: bool) -> str:
-    """One answer replaced; a comment between `answer:` and the first row stays."""
+def new_answer(case: Case, rows: Rows) -> Rows:
+    """The actual rows with the columns that the case names, and its own values where they are equal.
+
+    A case that names no columns gets all. In an unordered case, no expected row belongs to an actual one: each row gets
+    the columns of all.
+    """
+    expected = (case.answer or []) if case.ordered else []
+    all_names = dict.fromkeys(name for row in case.answer or [] for name in row)
+    answer = []
+    for index, row in enumerate(rows):
+        old = expected[index] if index < len(expected) else {}
+        wanted = old if index < len(expected) else all_names
+        names = row if case.exact else [name for name in wanted if name in row] or row
+        answer.append(
+            {
+                name: old[name] if name in old and equal_values(old[name], row[name], case.tolerance) else row[name]
+                for name in names
+            }
+        )
+    return answer
+
+
+def newly_empty(cases: Mapping[int, Case], answers: Mapping[int, Rows]) -> list[int]:
+    """The indexes of the cases that expected rows and would now expect none."""
+    return [index for index, rows in answers.items() if cases[index].answer and not rows]
+
+
+def _replace(text: str, key: yaml.Node, old: yaml.Node, rows: Rows, *, in_flow: bool) -> str:
+    """Replaces one answer; a comment between `answer:` and the first row stays."""
     gap = text[key.end_mark.index : old.start_mark.index]
     if "#" in gap:
         start, new = old.start_mark.index, _block(rows, old.start_mark.column).lstrip()
     else:
-        start, new = key.end_mark.index, ":" + _written(rows, key.start_mark.column, inside)
+        start, new = key.end_mark.index, ":" + _format(rows, key.start_mark.column, in_flow)
     if "\r\n" in text:
         new = new.replace("\n", "\r\n")
     return text[:start] + new + text[_end(old) :]
 
 
-def answer_for(case: Case, rows: Rows) -> Rows:
-    """The rows that came, with the columns that the case names, and its own values where they are the same.
-
-    A case that names none gets all columns. Without an order no row of the case is known to be one of these: each gets the
-    columns of all.
-    """
-    wanted = (case.answer or []) if case.ordered else []
-    named = dict.fromkeys(name for row in case.answer or [] for name in row)
-    answer = []
-    for place, row in enumerate(rows):
-        want = wanted[place] if place < len(wanted) and wanted[place] else named
-        names = row if case.exact else [name for name in want if name in row] or row
-        known = wanted[place] if place < len(wanted) else {}
-        answer.append({n: known[n] if n in known and same(known[n], row[n], case.tolerance) else row[n] for n in names})
-    return answer
-
-
 def _end(node: yaml.Node) -> int:
-    """Where a value ends: that of a block is told as the beginning of what follows it."""
+    """The end of a value: for a block, PyYAML reports the start of what follows it."""
     if isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
         last = node.value[-1]
         return _end(last[1] if isinstance(last, tuple) else last)
     return int(node.end_mark.index)
 
 
-def _written(rows: Rows, column: int, inside: bool) -> str:
-    """On one line where it fits or must, else a line for each row."""
+def _format(rows: Rows, column: int, in_flow: bool) -> str:
+    """One line if it fits or must be, else one line per row."""
     line = f" [{', '.join(map(_row, rows))}]"
-    return line if inside or not rows or column + len("answer:") + len(line) <= WIDTH else _block(rows, column + 2)
+    one_line = in_flow or not rows or column + len("answer:") + len(line) <= LINE_LENGTH
+    return line if one_line else _block(rows, column + 2)
 
 
 def _block(rows: Rows, column: int) -> str:
@@ -102,8 +113,3 @@ def _block(rows: Rows, column: int) -> str:
 
 def _row(row: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(row), default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**6).strip()
-
-
-def emptied(cases: Mapping[int, Case], answers: Mapping[int, Rows]) -> list[int]:
-    """The cases that expected rows and now would expect none."""
-    return [number for number, rows in answers.items() if cases[number].answer and not rows]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from alsobought.cli.pipes import read_parameters
+from alsobought.cli.parameters import parse_parameters
 from alsobought.console import err, late_bar, out, print_json
 from alsobought.settings import Settings
 
@@ -101,7 +101,7 @@ def evaluate(
         return
     if not pipes and not baselines:
         raise click.UsageError("Name a pipe, such as for_you; `alsobought pipe ls` lists them")
-    plan = Plan(pipes, task or "", train_before, days, at, users, seed, baselines, read_parameters(given))
+    plan = Plan(pipes, task or "", train_before, days, at, users, seed, baselines, parse_parameters(given))
     found = _evaluated(settings, plan, dataset, keep)
     if save:
         _save(save, found)

@@ -1,4 +1,4 @@
-"""`alsobought learn`: what is computed of the events now and then, and how good it came out."""
+"""`alsobought learn`: run a learner, or list the learners with their latest runs."""
 
 from __future__ import annotations
 
@@ -8,22 +8,28 @@ from typing import Any
 import click
 import msgspec
 
+from alsobought.cli.warehouse import existing_warehouse
 from alsobought.console import ago, err, escaped, late_bar, out, print_json
-from alsobought.learning.protocol import Learner, Option
+from alsobought.learning.protocol import Learner, Option, current_options
 from alsobought.learning.registry import LEARNERS
+from alsobought.learning.runs import LearningRun
 from alsobought.settings import Settings
 
-KINDS: dict[type, click.ParamType[Any]] = {str: click.STRING, bool: click.BOOL, date: click.DateTime(["%Y-%m-%d"])}
+PARAM_TYPES: dict[type, click.ParamType[Any]] = {
+    str: click.STRING,
+    bool: click.BOOL,
+    date: click.DateTime(["%Y-%m-%d"]),
+}
 
 
 @click.group(invoke_without_command=True)
-@click.option("--json", "as_json", is_flag=True, help="The list as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_context
 def learn(ctx: click.Context, as_json: bool) -> None:
-    """Learn from the events what no view can count, and write it back for pipes to read.
+    """Learn tables that no view can compute from the events, for pipes to read.
 
-    Without a name: what can be learnt, when that was done last, of how many events, and how good it was. The tables that answer
-    are exchanged at once when all went well; a run that is stopped changes nothing. It works beside a running `serve`.
+    Without a name, list the learners and their latest runs. A run replaces its tables atomically when it is complete;
+    an interrupted run changes nothing. Works beside a running `serve`.
 
     \b
     Example: alsobought learn
@@ -32,90 +38,113 @@ def learn(ctx: click.Context, as_json: bool) -> None:
     if ctx.invoked_subcommand is None:
         _list(ctx.obj, as_json)
     elif as_json:
-        raise click.UsageError("--json stands behind the name")
+        raise click.UsageError("put --json after the name")
 
 
 def _list(settings: Settings, as_json: bool) -> None:
-    from alsobought.learning.runs import latest
-    from alsobought.service.ipc_client import reach_warehouse
+    from alsobought.learning.runs import latest_runs
 
-    warehouse = reach_warehouse(settings, create=False)
-    try:
-        runs = latest(warehouse) if "learned" in warehouse.tables() else {}
-    finally:
-        warehouse.close()
+    with existing_warehouse(settings) as warehouse:
+        runs = latest_runs(warehouse) if "learned" in warehouse.tables() else {}
     if as_json:
-        print_json([_listed(learner, runs.get(name)) for name, learner in LEARNERS.items()])
+        print_json([_json_object(learner, runs.get(name)) for name, learner in LEARNERS.items()])
         return
-    wide = max(map(len, LEARNERS))
+    width = max(map(len, LEARNERS))
     for name, learner in LEARNERS.items():
-        out.print(f"[bold]{name:{wide}}[/]  {escaped(learner.about)}", soft_wrap=True)
-        out.print(f"{'':{wide}}  {escaped(_said(runs.get(name)))}", soft_wrap=True)
+        out.print(f"[bold]{name:{width}}[/]  {escaped(learner.about)}", soft_wrap=True)
+        out.print(f"{'':{width}}  {escaped(_summary(runs.get(name)))}", soft_wrap=True)
 
 
-def _listed(learner: Learner, run: Any) -> dict[str, Any]:
+def _json_object(learner: Learner, run: LearningRun | None) -> dict[str, Any]:
     return {"name": learner.name, "about": learner.about, "tables": learner.tables, "learned": run}
 
 
-def _said(run: Any) -> str:
+def _summary(run: LearningRun | None) -> str:
     if run is None:
-        return "never learnt"
-    since = ago((datetime.now(UTC) - run.learned_at).total_seconds())
+        return "never learned"
+    return f"{ago((datetime.now(UTC) - run.learned_at).total_seconds())}, {_result(run)}"
+
+
+def _result(run: LearningRun) -> str:
     rows = ", ".join(f"{count:,} rows in {table}" for table, count in run.rows.items())
-    return f"{since}, of {run.events:,} events in {run.seconds:.1f} s: {rows}" + (f"; {run.line}" if run.line else "")
+    return f"from {run.events:,} events in {run.seconds:.1f} s: {rows}" + (f"; {run.line}" if run.line else "")
 
 
-def _run(name: str) -> Any:
+def _callback(learner: Learner) -> Any:
     @click.pass_obj
-    def run(settings: Settings, /, as_json: bool, **asked: Any) -> None:
+    def run(settings: Settings, /, as_json: bool, **arguments: Any) -> None:
         from alsobought.learning.context import Context
-        from alsobought.learning.registry import learn as learn_one
+        from alsobought.learning.registry import learn as run_learner
         from alsobought.service.ipc_client import reach_service
 
-        days = {key: value.date() if isinstance(value, datetime) else value for key, value in asked.items()}
-        shop = reach_service(settings, create=False)
+        service = reach_service(settings, create=False)
         try:
             context = Context(
-                shop.warehouse,
+                service.warehouse,
                 settings.home_folder,
                 datetime.now(UTC),
                 lambda title, total, unit: late_bar(err, title, total, unit),
-                lambda table, made: shop.do("swap in a learned table", table, made),
+                lambda table, replacement: service.do("swap in a learned table", table, replacement),
             )
-            done = learn_one(name, context, days)
+            finished = run_learner(learner.name, context, _options(learner, arguments))
         finally:
-            shop.close()
+            service.close()
         if as_json:
-            print_json(msgspec.to_builtins(done))
+            print_json(msgspec.to_builtins(finished))
         else:
-            out.print(f"{name}: {escaped(_said(done).partition(', ')[2])}", soft_wrap=True)
+            out.print(f"{learner.name}: {escaped(_result(finished))}", soft_wrap=True)
 
     return run
 
 
+def _options(learner: Learner, arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments as options of the learner, with a warning for each deprecated name or value."""
+    for option in learner.options:
+        if arguments.get(option.deprecated_name) is not None:
+            _warn(f"--{option.deprecated_name} is deprecated: use --{option.name}")
+            arguments[option.name] = arguments[option.deprecated_name]
+        if arguments.get(option.name) in option.deprecated_choices:
+            value = arguments[option.name]
+            _warn(f"--{option.name} {value} is deprecated: use {option.deprecated_choices[value]}")
+    names = [option.name for option in learner.options]
+    dates = {name: value.date() for name, value in arguments.items() if isinstance(value, datetime)}
+    return current_options(learner, {name: value for name, value in (arguments | dates).items() if name in names})
+
+
+def _warn(text: str) -> None:
+    err.print(f"[yellow]warning:[/] {escaped(text)}", soft_wrap=True)
+
+
 def _command(learner: Learner) -> click.Command:
     help_text = f"{learner.about}\n\n\b\nExample: {learner.example}"
-    switch = click.Option(["--json", "as_json"], is_flag=True, help="The same as JSON.")
-    return click.Command(
-        learner.name, callback=_run(learner.name), params=[*map(_option, learner.options), switch], help=help_text
-    )
+    parameters: list[click.Parameter] = [flag for option in learner.options for flag in _parameters(option)]
+    parameters.append(click.Option(["--json", "as_json"], is_flag=True, help="Print JSON."))
+    return click.Command(learner.name, callback=_callback(learner), params=parameters, help=help_text)
 
 
-def _option(option: Option) -> click.Option:
-    flag = f"--{option.name.replace('_', '-')}"
-    names = [flag, option.name]  # click takes the second as it is
-    if option.kind is bool:
-        return click.Option(names, is_flag=True, default=option.default, help=option.help)
-    kind: click.ParamType[Any] = (
-        click.Choice(option.choices) if option.choices else KINDS.get(option.kind, click.STRING)
+def _parameters(option: Option) -> list[click.Option]:
+    """The option, and a hidden one for its deprecated name."""
+    flags = [f"--{option.name.replace('_', '-')}", option.name]  # the second is the name of the argument
+    if option.type is bool:
+        return [click.Option(flags, is_flag=True, default=option.default, help=option.help)]
+    param_type, show_default = _param_type(option), option.default is not None
+    metavar = f"[{'|'.join(option.choices)}]" if option.choices else None  # without the deprecated choices
+    current = click.Option(
+        flags, type=param_type, default=option.default, show_default=show_default, help=option.help, metavar=metavar
     )
-    if option.kind is int:
-        kind = click.IntRange(int(option.at_least), None if option.at_most is None else int(option.at_most))
-    elif option.kind is float:
-        kind = click.FloatRange(option.at_least, option.at_most)
-    return click.Option(
-        names, type=kind, default=option.default, show_default=option.default is not None, help=option.help
-    )
+    if not option.deprecated_name:
+        return [current]
+    return [current, click.Option([f"--{option.deprecated_name}"], type=param_type, hidden=True)]
+
+
+def _param_type(option: Option) -> click.ParamType[Any]:
+    if option.choices:
+        return click.Choice([*option.choices, *option.deprecated_choices])
+    if option.type is int:
+        return click.IntRange(int(option.minimum), None if option.maximum is None else int(option.maximum))
+    if option.type is float:
+        return click.FloatRange(option.minimum, option.maximum)
+    return PARAM_TYPES.get(option.type, click.STRING)
 
 
 for _learner in LEARNERS.values():

@@ -1,4 +1,4 @@
-"""The command line: `alsobought init | demo | serve | migrate | load | ingest | dead-letters | pipe | check | forget | …`."""
+"""The command line `alsobought`: its commands, and how an error is printed."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from alsobought.errors import AlsoboughtError
 from alsobought.settings import deprecations, from_environment
 
 
-class Commands(click.Group):
-    """Every error of ours is one sentence on standard error and exit status 1; never a traceback."""
+class CommandGroup(click.Group):
+    """Prints an AlsoboughtError as one sentence on standard error, exit status 1, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -42,7 +42,7 @@ class Commands(click.Group):
             ctx.exit(0)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="alsobought")
 @click.pass_context
 def main(ctx: click.Context) -> None:
@@ -51,10 +51,10 @@ def main(ctx: click.Context) -> None:
     \b
     Example: alsobought demo
     """
-    logging.getLogger("alsobought").addHandler(logging.NullHandler())  # a failure is one sentence; `serve` opens a log
+    logging.getLogger("alsobought").addHandler(logging.NullHandler())  # errors are printed; `serve` configures a log
     for driver in ("clickhouse_connect", "urllib3.connectionpool", "sqlglot"):
-        logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log, or it does not matter
-    if ctx.invoked_subcommand != "doctor":  # who tells what is wrong with them
+        logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log, or it is irrelevant
+    if ctx.invoked_subcommand != "doctor":  # `doctor` reports invalid settings itself
         ctx.obj = from_environment()
         for warning in deprecations():
             err.print(f"[yellow]warning:[/] {escaped(warning)}", soft_wrap=True)

@@ -17,7 +17,7 @@ from alsobought.evaluation.replay import Progress, Replayed
 from alsobought.evaluation.report import Report, Said, systems
 from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, Query, queries
 from alsobought.learning.context import Context
-from alsobought.learning.registry import filling, learn
+from alsobought.learning.registry import learn, learners_of
 from alsobought.pipes.library import Library, Pipe
 
 DEFAULT_BASELINE = "popularity"
@@ -138,7 +138,7 @@ def _learn(pipes: Sequence[Pipe], replay: Replayed, progress: Progress) -> dict[
     tables = {table for pipe in pipes for one in _chain(pipe, shop.library) for table in one.tables}
     context = Context(shop.warehouse, shop.settings.home_folder, now, progress)
     said = {}
-    for learner in filling(tables):
+    for learner in learners_of(tables):
         try:
             said[learner.name] = learn(learner.name, context).line
         except Unusable as error:

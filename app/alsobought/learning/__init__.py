@@ -1,1 +1,1 @@
-"""What no view can count: tables learned from the events now and then, swapped in atomically."""
+"""Tables that no view can compute: learned from the events on demand, and swapped in atomically."""

@@ -1,8 +1,7 @@
-"""What a learner works with: the warehouse by SQL files as columns of numbers, the clock, a bar, and tables to replace."""
+"""The environment of a learner: queries from sql/learn/, the clock, a progress bar, and tables to replace."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alsobought.errors import PipeFault, Unusable
-from alsobought.learning.table_swap import Exchange, Replacement, exchange
+from alsobought.learning.row_binary import NUMPY_TYPES, decode_columns
+from alsobought.learning.table_swap import Exchange, Replacement, exchange_tables
 from alsobought.pipes.check import check_query
 from alsobought.pipes.source_map import unmarked, without_marks
 from alsobought.pipes.template import Templates, environment, read_text
@@ -22,28 +22,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object]]]
-"""Title, total and unit of a step; gives the function that is told how many more are done."""
-NUMBERS = {
-    "UInt8": "u1",
-    "Bool": "u1",
-    "UInt16": "<u2",
-    "Date": "<u2",
-    "UInt32": "<u4",
-    "DateTime": "<u4",
-    "UInt64": "<u8",
-    "Int8": "i1",
-    "Int16": "<i2",
-    "Int32": "<i4",
-    "Int64": "<i8",
-    "Float32": "<f4",
-    "Float64": "<f8",
-}
-"""Types of the engine as numpy has them. A Date is days since 1970, a DateTime seconds."""
+"""Takes title, total and unit of a step; yields the function that advances the bar."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """`home` holds sql/learn/; `now` is the time up to which events count as known. `exchange` puts a table in its place."""
+    """`home` contains sql/learn/; events after `now` are ignored. `exchange` swaps a table; by default, this process does."""
 
     warehouse: Warehouse
     home: Path
@@ -52,54 +36,49 @@ class Context:
     exchange: Exchange | None = None
 
     def columns(self, name: str, **values: Any) -> dict[str, np.ndarray]:
-        """What sql/learn/<name>.sql answers, by column. The file's columns are numbers; its parameters are bound.
+        """The result of sql/learn/<name>.sql by column, for queries with numbers only. Parameters are bound.
 
-        Raises Unusable for a column that holds no numbers.
+        Raises Unusable for a column that is not numeric.
         """
-        import numpy as np
-
-        answer = self.warehouse.trusted_raw(self._sql(name), values, "RowBinaryWithNamesAndTypes")
-        names, kinds, begin = _head(answer)
-        for column, kind in zip(names, kinds, strict=True):
-            if kind not in NUMBERS:
-                raise Unusable(f"sql/learn/{name}.sql: {column} is {kind}", f"Columns are {', '.join(NUMBERS)}")
-        row = np.dtype([(column, NUMBERS[kind]) for column, kind in zip(names, kinds, strict=True)])
-        table = np.frombuffer(answer, row, offset=begin)
-        return {column: np.ascontiguousarray(table[column]) for column in names}
+        data = self.warehouse.trusted_raw(self._sql(name), values, "RowBinaryWithNamesAndTypes")
+        try:
+            return decode_columns(data)
+        except ValueError as error:
+            raise Unusable(f"sql/learn/{name}.sql: {error}", f"Columns are {', '.join(NUMPY_TYPES)}") from error
 
     def rows(self, name: str, **values: Any) -> list[list[Any]]:
-        """The same as rows of whatever types, for few."""
+        """The result as rows of any types, for small results."""
         return self.warehouse.trusted_rows(self._sql(name), values).data
 
-    def of_table(self, table: str, name: str, *, exact: bool = False, **values: Any) -> list[list[Any]]:
-        """What sql/learn/<name>.sql answers of a table that is being made."""
+    def rows_of(self, table: str, name: str, *, exact: bool = False, **values: Any) -> list[list[Any]]:
+        """The result of a query that reads this table, such as a replacement."""
         return self.warehouse.trusted_rows(self._sql(name, table=table, exact=exact), values).data
 
     @contextmanager
     def replacement(self, table: str) -> Iterator[Replacement]:
-        """A table of the same columns, empty; it takes the place of that one when all went well, and is gone if not."""
-        made = Replacement.make(self.warehouse, table)
+        """An empty table with the same columns. It replaces the table at the end, and is dropped after an exception."""
+        replacement = Replacement.create(self.warehouse, table)
         try:
-            yield made
-            (self.exchange or self._exchange)(table, made.name)
+            yield replacement
+            (self.exchange or self._exchange)(table, replacement.name)
         finally:
-            made.drop()
+            replacement.drop()
 
-    def _exchange(self, table: str, made: str) -> None:
-        exchange(self.warehouse, table, made)
+    def _exchange(self, table: str, replacement: str) -> None:
+        exchange_tables(self.warehouse, table, replacement)
 
-    def _sql(self, name: str, **given: Any) -> str:
-        """A file of sql/learn/ with what the macros of pipes, and their CSV files, make of it; `of` is the database and its dot."""
+    def _sql(self, name: str, **variables: Any) -> str:
+        """Renders a file of sql/learn/ with the macros and CSV files of pipes; `of` is the database and its dot."""
         text = read_text(self.home / "sql" / "learn" / f"{name}.sql")
         self._templates.work = 0
-        made = self._templates.from_string(without_marks(text))
+        template = self._templates.from_string(without_marks(text))
         database = self.warehouse.database
-        sql, places = unmarked(made.render(database=database, of=f"{database}.", **given))
+        sql, positions = unmarked(template.render(database=database, of=f"{database}.", **variables))
         schema = self.warehouse.schema()
-        elsewhere, _, replacement = str(given.get("table", "")).rpartition(".")
+        other_database, _, replacement = str(variables.get("table", "")).rpartition(".")
         schema[replacement] = schema.get(replacement.rpartition("__")[0], {})
-        try:  # it runs with the rights of the writer
-            check_query(sql, schema, places, {database, elsewhere} - {""})
+        try:  # the query runs with the rights of the writer
+            check_query(sql, schema, positions, {database, other_database} - {""})
         except PipeFault as fault:
             raise Unusable(f"sql/learn/{name}.sql, line {fault.line}: {fault.message}", fault.hint) from fault
         return sql
@@ -107,26 +86,3 @@ class Context:
     @cached_property
     def _templates(self) -> Templates:
         return environment(self.home / "sql" / "macros")
-
-
-def _head(answer: bytes) -> tuple[list[str], list[str], int]:
-    """Names and types of the columns of RowBinaryWithNamesAndTypes, and where the rows begin."""
-    stream = io.BytesIO(answer)
-    width = _number(stream)
-    texts = [stream.read(_number(stream)).decode() for _ in range(2 * width)]
-    return texts[:width], texts[width:], stream.tell()
-
-
-def _number(stream: io.BytesIO) -> int:
-    """A LEB128 number.
-
-    >>> _number(io.BytesIO(bytes([0xE5, 0x8E, 0x26])))
-    624485
-    """
-    value = shift = 0
-    while True:
-        (byte,) = stream.read(1)
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            return value

@@ -1,6 +1,6 @@
-"""`alsobought learn neighbours`: of every item, what those who have it want next, by EASE (`learning.ease`).
+"""`alsobought learn neighbours`: for every item, the items that its users want next, by EASE (`learning.ease`).
 
-The strongest method known for what somebody has never had; its lists are read by the pipes that recommend to a person.
+Of the measured methods, the best for items that are new to a user. The pipes that recommend to a user read the lists.
 """
 
 from __future__ import annotations
@@ -10,59 +10,61 @@ from typing import Any
 
 from alsobought.errors import Unusable
 from alsobought.learning.context import Context
-from alsobought.learning.protocol import Option, Report
+from alsobought.learning.protocol import LearningResult, Option
 
-FEWEST = 2  # items and people, to say anything
+MIN_ITEMS = MIN_USERS = 2
 
 
 @dataclass(frozen=True)
 class Neighbours:
     name: str = "neighbours"
-    about: str = "Of each item the items that its people want next (EASE), for recommendations to a person."
+    about: str = "Learn for each item the items that its users want next (EASE), for recommendations to a user."
     example: str = "alsobought learn neighbours --items 8000"
     tables: tuple[str, ...] = ("item_neighbours",)
     options: tuple[Option, ...] = (
-        Option("items", int, 8000, "So many items, those with the most people.", at_least=2, at_most=30_000),
-        Option("people", int, 5, "An item needs so many people.", at_least=1),
-        Option("regularisation", float, 200.0, "The larger, the more cautious (λ).", at_least=0.01, at_most=1e6),
-        Option("neighbours", int, 50, "An item stands in the lists of so many others.", at_least=1, at_most=1000),
+        Option("items", int, 8000, "Number of items, those with the most users.", minimum=2, maximum=30_000),
+        Option("people", int, 5, "Minimum number of users of an item.", minimum=1),
+        Option(
+            "regularisation", float, 200.0, "Regularisation λ: larger values recommend less.", minimum=0.01, maximum=1e6
+        ),
+        Option("neighbours", int, 50, "Maximum number of lists that contain an item.", minimum=1, maximum=1000),
     )
 
-    def learn(self, context: Context, **options: Any) -> Report:
-        """Raises Unusable where fewer than two items have enough people."""
+    def learn(self, context: Context, **options: Any) -> LearningResult:
+        """Raises Unusable if fewer than two items have enough users."""
         import numpy as np
         from scipy import sparse
 
         from alsobought.learning.ease import strongest, weights
 
-        with context.bar("Learning neighbours", 4, "steps") as told:
+        with context.bar("Learning neighbours", 4, "steps") as advance:
             newest = context.columns("newest_event")
-            read = context.columns("neighbours", most=options["items"], least=options["people"])
-            people, rows = np.unique(read["user_key"], return_inverse=True)
-            keys, columns = np.unique(read["item_key"], return_inverse=True)
-            if min(len(keys), len(people)) < FEWEST:
+            signals = context.columns("neighbours", most=options["items"], least=options["people"])
+            users, rows = np.unique(signals["user_key"], return_inverse=True)
+            keys, columns = np.unique(signals["item_key"], return_inverse=True)
+            if len(keys) < MIN_ITEMS or len(users) < MIN_USERS:
                 raise Unusable(
-                    f"{len(keys)} items have {options['people']} people or more: that is too little to learn of",
-                    "Try again when there are more events, or with --people 1",
+                    f"{len(keys)} items have {options['people']} users or more: too little to learn from",
+                    "Try again with more events, or with --people 1",
                 )
-            told(1)
-            matrix = sparse.csr_matrix((read["value"], (rows, columns)), shape=(len(people), len(keys)))
-            made = weights(matrix, options["regularisation"])
-            told(1)
+            advance(1)
+            matrix = sparse.csr_matrix((signals["value"], (rows, columns)), shape=(len(users), len(keys)))
+            item_weights = weights(matrix, options["regularisation"])
+            advance(1)
             with context.replacement("item_neighbours") as table:
                 stored = table.insert(
                     {"item_key": int(keys[item]), "neighbours": _pairs(keys[others], value)}
-                    for item, others, value in strongest(made, options["neighbours"])
+                    for item, others, value in strongest(item_weights, options["neighbours"])
                 )
-                told(1)
+                advance(1)
                 table.command("optimize table {table} final")
-            told(1)
-        share = float(read["happened"].sum() / max(1, int(newest["events"][0])))
-        return Report(
-            events=int(read["happened"].sum()),
+            advance(1)
+        share = float(signals["happened"].sum() / max(1, int(newest["events"][0])))
+        return LearningResult(
+            events=int(signals["happened"].sum()),
             rows={"item_neighbours": stored},
-            quality={"people": len(people), "items": len(keys), "share_of_events": share},
-            line=f"{len(keys):,} items of {len(people):,} people, {share:.0%} of all events",
+            quality={"people": len(users), "items": len(keys), "share_of_events": share},
+            line=f"{len(keys):,} items of {len(users):,} users, {share:.0%} of all events",
             until=int(newest["seq"][0]),
         )
 

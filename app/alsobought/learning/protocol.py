@@ -1,12 +1,13 @@
-"""What a learner is: it reads the warehouse by SQL, computes in its own process, and fills tables of its own.
+"""The interface of a learner: it reads the warehouse by SQL, computes in its own process, and fills tables of its own.
 
-What a reader would guess wrong: learnt tables are no count tables. No view fills them, and `check`, `rebuild` and `forget` leave
-them as they are: they hold what the shop's people have in common, and nobody's name.
+Learned tables are not count tables: no view fills them, and `check`, `rebuild` and `forget` leave them alone, because
+they describe all users together and identify none.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Protocol
 
@@ -19,21 +20,26 @@ Value = str | int | float | bool | date | None
 
 @dataclass(frozen=True)
 class Option:
-    """`--name` of `alsobought learn`, and the keyword of `learn`. `kind` is the type of its values, `choices` a set of them."""
+    """`--name` of `alsobought learn`, and a keyword of `Learner.learn`.
+
+    `deprecated_name` and the keys of `deprecated_choices` are older names that are still accepted.
+    """
 
     name: str
-    kind: type[str] | type[int] | type[float] | type[bool] | type[date]
+    type: type[str] | type[int] | type[float] | type[bool] | type[date]
     default: Value
     help: str
     choices: tuple[str, ...] = ()
-    at_least: float = 0
-    at_most: float | None = None
+    minimum: float = 0
+    maximum: float | None = None
+    deprecated_name: str = ""
+    deprecated_choices: Mapping[str, str] = field(default_factory=dict)
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What was learnt: of how many events, the newest of them (`until`, its seq), rows by table, and how good that is.
+class LearningResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The number of events, the seq of the newest (`until`), rows by table, and measures of quality.
 
-    `quality` has numbers by name, `line` says the same to people, in one line.
+    `line` is a summary of the quality for users.
     """
 
     events: int
@@ -44,7 +50,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Learner(Protocol):
-    """One thing to learn. `about` is the sentence that lists show; `example` a command."""
+    """`about` is the sentence that lists show; `example` is a command."""
 
     @property
     def name(self) -> str: ...
@@ -57,10 +63,20 @@ class Learner(Protocol):
     @property
     def options(self) -> tuple[Option, ...]: ...
 
-    def learn(self, context: Context, **options: Any) -> Report:
-        """Fills its tables. Raises Unusable where there is nothing to learn of; the tables are as they were then."""
+    def learn(self, context: Context, **options: Any) -> LearningResult:
+        """Replaces its tables. Raises Unusable if there is too little data; the tables then stay as they were."""
         ...
 
 
-def defaults(learner: Learner) -> dict[str, Value]:
+def default_options(learner: Learner) -> dict[str, Value]:
     return {option.name: option.default for option in learner.options}
+
+
+def current_options(learner: Learner, options: Mapping[str, Value]) -> dict[str, Value]:
+    """The options with deprecated names and values replaced by the current ones."""
+    renamed = {option.deprecated_name: option.name for option in learner.options if option.deprecated_name}
+    current = {renamed.get(name, name): value for name, value in options.items()}
+    for option in learner.options:
+        if current.get(option.name) in option.deprecated_choices:
+            current[option.name] = option.deprecated_choices[str(current[option.name])]
+    return current

@@ -1,4 +1,4 @@
-"""The table `learned`: what was learnt when, of how much, and how good it was; a row for each run."""
+"""The table `learned`: one row per learning run, with its options, row counts and quality."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import msgspec
 
-from alsobought.learning.protocol import Report, Value
+from alsobought.learning.protocol import LearningResult, Value
 from alsobought.storage.warehouse import Warehouse
 
 
 class LearningRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run. `until` is the seq of the newest event that it knew; `options` are what it was asked for."""
+    """One run. `until` is the seq of the newest event that it read."""
 
     name: str
     learned_at: datetime
@@ -26,28 +26,33 @@ class LearningRun(msgspec.Struct, frozen=True, kw_only=True):
     line: str
 
 
-def note(
-    warehouse: Warehouse, name: str, options: Mapping[str, Value], report: Report, at: datetime, seconds: float
+def record_run(
+    warehouse: Warehouse,
+    name: str,
+    options: Mapping[str, Value],
+    result: LearningResult,
+    learned_at: datetime,
+    seconds: float,
 ) -> LearningRun:
     """Stores a run."""
     run = LearningRun(
         name=name,
-        learned_at=at,
-        events=report.events,
-        until=report.until,
+        learned_at=learned_at,
+        events=result.events,
+        until=result.until,
         seconds=round(seconds, 3),
-        rows=report.rows,
+        rows=result.rows,
         options=dict(options),
-        quality={measure: round(value, 6) for measure, value in report.quality.items()},
-        line=report.line,
+        quality={measure: round(value, 6) for measure, value in result.quality.items()},
+        line=result.line,
     )
     texts = {field: msgspec.json.encode(getattr(run, field)).decode() for field in ("rows", "options", "quality")}
-    row = msgspec.to_builtins(run) | texts | {"learned_at": f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]}
+    row = msgspec.to_builtins(run) | texts | {"learned_at": f"{learned_at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]}
     warehouse.insert("learned", msgspec.json.encode(row) + b"\n")
     return run
 
 
-def latest(warehouse: Warehouse) -> dict[str, LearningRun]:
+def latest_runs(warehouse: Warehouse) -> dict[str, LearningRun]:
     """The newest run by name."""
     sql = f"""
         select name, toString(learned_at), events, until, seconds, rows, options, quality, line
@@ -59,11 +64,11 @@ def latest(warehouse: Warehouse) -> dict[str, LearningRun]:
 
 
 def _read(row: list[object]) -> LearningRun:
-    name, at, events, until, seconds, rows, options, quality, line = row
+    name, learned_at, events, until, seconds, rows, options, quality, line = row
     return msgspec.convert(
         {
             "name": name,
-            "learned_at": datetime.fromisoformat(str(at)).replace(tzinfo=UTC),
+            "learned_at": datetime.fromisoformat(str(learned_at)).replace(tzinfo=UTC),
             "events": events,
             "until": until,
             "seconds": seconds,

@@ -1,1 +1,1 @@
-"""Two texts of a pipe on the same recorded requests: what changes in the answers."""
+"""Compare the answers of two texts of a pipe to the same recorded requests."""

@@ -1,4 +1,4 @@
-"""Pairs of answers → the report of what changed."""
+"""Build the report from pairs of responses."""
 
 from __future__ import annotations
 
@@ -10,86 +10,99 @@ from typing import Any
 
 import msgspec
 
-from alsobought.pipe_diff.ask import Cost, Pair, Said, Side, unknown
+from alsobought.pipe_diff.execute import Cost, Pair, Response, unknown_parameters
 from alsobought.pipe_diff.overlap import jaccard, mean, quantile, rank_biased_overlap
-from alsobought.pipe_diff.people import People, names_a_person
+from alsobought.pipe_diff.pseudonyms import Pseudonyms, identifies_user
 from alsobought.pipe_diff.report import (
-    Alike,
     Columns,
     Example,
-    Failed,
+    Failures,
     Item,
-    Place,
+    RankedItem,
     Report,
+    SideReport,
+    Similarity,
     Spread,
-    Text,
-    Thresholds,
-    missed,
     ratio,
 )
+from alsobought.pipe_diff.sides import Side
+from alsobought.pipe_diff.thresholds import Thresholds, missed_thresholds
 
-EXAMPLES = 5
+MAX_EXAMPLES = 5
+
+Overlap = tuple[float, float]  # rank-biased, Jaccard
+Order = Callable[[Pair], tuple[Response, Response]]  # this side's response, then the other's
 
 
-def report(
-    name: str, old: Side, new: Side, pairs: Sequence[Pair], clock: datetime, thresholds: Thresholds, named: bool = False
+def build_report(
+    name: str,
+    old: Side,
+    new: Side,
+    pairs: Sequence[Pair],
+    clock: datetime,
+    thresholds: Thresholds,
+    with_users: bool = False,
 ) -> Report:
-    """What changed, over at least one pair. `named`: with the names of people."""
-    people = People(named)
+    """The report of at least one pair. `with_users`: without pseudonyms."""
+    pseudonyms = Pseudonyms(with_users)
     compared = [pair for pair in pairs if pair.compared]
-    made = Report(
+    report = Report(
         pipe=name,
-        old=_text(old, pairs, compared, people, lambda pair: (pair.old, pair.new)),
-        new=_text(new, pairs, compared, people, lambda pair: (pair.new, pair.old)),
+        old=_side_report(old, pairs, compared, pseudonyms, _old_first),
+        new=_side_report(new, pairs, compared, pseudonyms, _new_first),
         clock=clock,
         requests=len(pairs),
         asked=sum(pair.request.times for pair in pairs),
         compared=len(compared),
         unsteady=sum(not pair.steady for pair in pairs),
         columns=_columns(old, new),
-        lists=_alike(compared) if compared else None,
+        lists=_similarity(compared) if compared else None,
         rows_read=_spread(compared, lambda cost: cost.rows_read),
         bytes_read=_spread(compared, lambda cost: cost.bytes_read),
         seconds=_spread(compared, lambda cost: cost.seconds),
-        only_old=_only(compared, old, people, lambda pair: (pair.old, pair.new)),
-        only_new=_only(compared, new, people, lambda pair: (pair.new, pair.old)),
-        examples=_examples(compared, old, new, people),
+        only_old=_exclusive_items(compared, old, pseudonyms, _old_first),
+        only_new=_exclusive_items(compared, new, pseudonyms, _new_first),
+        examples=_examples(compared, old, new, pseudonyms),
     )
-    return msgspec.structs.replace(made, missed=list(missed(made, thresholds)))
+    return msgspec.structs.replace(report, missed=list(missed_thresholds(report, thresholds)))
 
 
-def overlaps(pair: Pair) -> dict[str, tuple[float, float]]:
-    """Of each list of an answer: rank-biased overlap and Jaccard's. A list that one side lacks is empty there."""
+def overlaps(pair: Pair) -> dict[str, Overlap]:
+    """The overlap of each list of an answer. A list that one side lacks is empty there."""
     keys = dict.fromkeys([*pair.old.lists, *pair.new.lists]) or {"": None}
-    found = {}
+    by_key = {}
     for key in keys:
-        one, other = pair.old.lists.get(key, ()), pair.new.lists.get(key, ())
-        found[key] = (rank_biased_overlap(one, other), jaccard(one, other))
-    return found
+        old, new = pair.old.lists.get(key, ()), pair.new.lists.get(key, ())
+        by_key[key] = (rank_biased_overlap(old, new), jaccard(old, new))
+    return by_key
 
 
-def _text(
-    one: Side,
-    pairs: Sequence[Pair],
-    compared: Sequence[Pair],
-    people: People,
-    turned: Callable[[Pair], tuple[Said, Said]],
-) -> Text:
-    errors = [(pair, *turned(pair)) for pair in pairs if turned(pair)[0].error]
-    errors.sort(key=lambda found: bool(found[2].error))  # those that are this text's own come first
-    first = people.error(errors[0][0].request, errors[0][1].error) if errors else ""
-    asked = sum(pair.request.times for pair in compared)
-    empty = sum(pair.request.times for pair in compared if not turned(pair)[0].rows)
-    fallback = sum(pair.request.times for pair in compared if turned(pair)[0].fallback)
-    items = {item for pair in compared for items in turned(pair)[0].lists.values() for item in items}
-    return Text(
-        label=one.label,
-        version=one.pipe.version if one.pipe else "",
-        failed=Failed(len(errors), sum(not other.error for _, _, other in errors), first),
-        unknown=unknown(pairs, one),
-        fallback_fault=one.fallback_fault,
-        empty=empty / asked if asked else 0.0,
-        fallback=fallback / asked if asked else 0.0,
+def _old_first(pair: Pair) -> tuple[Response, Response]:
+    return pair.old, pair.new
+
+
+def _new_first(pair: Pair) -> tuple[Response, Response]:
+    return pair.new, pair.old
+
+
+def _side_report(
+    side: Side, pairs: Sequence[Pair], compared: Sequence[Pair], pseudonyms: Pseudonyms, order: Order
+) -> SideReport:
+    errors = [(pair, *order(pair)) for pair in pairs if order(pair)[0].error]
+    errors.sort(key=lambda error: bool(error[2].error))  # those that only this side has come first
+    first = pseudonyms.error(errors[0][0].request, errors[0][1].error) if errors else ""
+    total = sum(pair.request.times for pair in compared)
+    empty = sum(pair.request.times for pair in compared if not order(pair)[0].rows)
+    fallback = sum(pair.request.times for pair in compared if order(pair)[0].fallback)
+    items = {item for pair in compared for items in order(pair)[0].lists.values() for item in items}
+    return SideReport(
+        label=side.label,
+        version=side.pipe.version if side.pipe else "",
+        failed=Failures(len(errors), sum(not other.error for _, _, other in errors), first),
+        unknown=unknown_parameters(pairs, side),
+        fallback_fault=side.fallback_fault,
+        empty=empty / total if total else 0.0,
+        fallback=fallback / total if total else 0.0,
         items=len(items),
     )
 
@@ -97,99 +110,115 @@ def _text(
 def _columns(old: Side, new: Side) -> Columns:
     if not old.pipe or not new.pipe:
         return Columns({}, {}, {})
-    was, now = dict(old.pipe.columns), dict(new.pipe.columns)
+    before, after = dict(old.pipe.columns), dict(new.pipe.columns)
     return Columns(
-        added={name: kind for name, kind in now.items() if name not in was},
-        removed={name: kind for name, kind in was.items() if name not in now},
-        retyped={name: (kind, now[name]) for name, kind in was.items() if name in now and now[name] != kind},
+        added={name: column_type for name, column_type in after.items() if name not in before},
+        removed={name: column_type for name, column_type in before.items() if name not in after},
+        retyped={
+            name: (column_type, after[name])
+            for name, column_type in before.items()
+            if name in after and after[name] != column_type
+        },
     )
 
 
-def _alike(compared: Sequence[Pair]) -> Alike:
+def _similarity(compared: Sequence[Pair]) -> Similarity:
     weights = [pair.request.times for pair in compared]
-    kinds: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for pair in compared:
-        kinds[_kind(pair)] += pair.request.times
-    shares = {kind: kinds[kind] / sum(weights) for kind in ("same", "values", "order", "items")}
-    each = [list(overlaps(pair).values()) for pair in compared]
-    ranked, common = ([sum(both[at] for both in lists) / len(lists) for lists in each] for at in (0, 1))
-    return Alike(**shares, jaccard=mean(common, weights), rank_biased=mean(ranked, weights))
+        counts[_change(pair)] += pair.request.times
+    shares = {change: counts[change] / sum(weights) for change in ("same", "values", "order", "items")}
+    rank_biased, jaccards = zip(*(_mean_overlap(overlaps(pair)) for pair in compared), strict=True)
+    return Similarity(**shares, jaccard=mean(jaccards, weights), rank_biased=mean(rank_biased, weights))
 
 
-def _kind(pair: Pair) -> str:
+def _mean_overlap(by_key: Mapping[str, Overlap]) -> Overlap:
+    rank_biased, jaccards = zip(*by_key.values(), strict=True)
+    return sum(rank_biased) / len(by_key), sum(jaccards) / len(by_key)
+
+
+def _change(pair: Pair) -> str:
     if pair.old.lists == pair.new.lists:
-        return "same" if _same_rows(pair.old.rows, pair.new.rows) else "values"
-    return "order" if all(common == 1 for _, common in overlaps(pair).values()) else "items"
+        return "same" if _equal_rows(pair.old.rows, pair.new.rows) else "values"
+    return "order" if all(overlap == 1 for _, overlap in overlaps(pair).values()) else "items"
 
 
-def _same_rows(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> bool:
-    """In the columns that both have."""
+def _equal_rows(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> bool:
+    """Compares the columns that both have."""
     return len(old) == len(new) and all(
-        _same(value, now[name]) for was, now in zip(old, new, strict=True) for name, value in was.items() if name in now
+        _equal_values(value, after[name])
+        for before, after in zip(old, new, strict=True)
+        for name, value in before.items()
+        if name in after
     )
 
 
-def _same(was: Any, now: Any) -> bool:
-    if isinstance(was, float) and isinstance(now, (int, float)):
-        return math.isclose(was, now, rel_tol=1e-6, abs_tol=1e-9)  # sums of floats depend on how parts have merged
-    return bool(was == now)
+def _equal_values(old: Any, new: Any) -> bool:
+    if isinstance(old, float) and isinstance(new, (int, float)):
+        return math.isclose(old, new, rel_tol=1e-6, abs_tol=1e-9)  # sums of floats depend on how parts have merged
+    return bool(old == new)
 
 
-def _spread(compared: Sequence[Pair], cost: Callable[[Cost], float]) -> Spread | None:
+def _spread(compared: Sequence[Pair], measure: Callable[[Cost], float]) -> Spread | None:
     if not compared:
         return None
     weights = [pair.request.times for pair in compared]
-    old, new = ([cost(said.cost) for said in side] for side in zip(*((p.old, p.new) for p in compared), strict=True))
+    old = [measure(pair.old.cost) for pair in compared]
+    new = [measure(pair.new.cost) for pair in compared]
     median, p95 = (ratio(quantile(old, weights, share), quantile(new, weights, share)) for share in (0.5, 0.95))
     return Spread(median, p95)
 
 
-def _only(
-    compared: Sequence[Pair], one: Side, people: People, turned: Callable[[Pair], tuple[Said, Said]]
-) -> list[Item]:
-    """The items that this text shows and the other never does, the most shown first."""
+def _exclusive_items(compared: Sequence[Pair], side: Side, pseudonyms: Pseudonyms, order: Order) -> list[Item]:
+    """The items that this side returns and the other never does, the most frequent first."""
     times: Counter[str] = Counter()
     titles: dict[str, str] = {}
     others: set[str] = set()
     for pair in compared:
-        said, other = turned(pair)
+        response, other = order(pair)
         others.update(item for items in other.lists.values() for item in items)
-        times.update(dict.fromkeys((item for items in said.lists.values() for item in items), pair.request.times))
-        titles.update(said.titles)
-    found = sorted((item for item in times if item not in others), key=lambda item: (-times[item], item))
-    return [Item(people.shown(one.shown, item), titles.get(item, ""), times[item]) for item in found]
+        items = (item for items in response.lists.values() for item in items)
+        times.update(dict.fromkeys(items, pair.request.times))
+        titles.update(response.titles)
+    exclusive = sorted((item for item in times if item not in others), key=lambda item: (-times[item], item))
+    return [Item(pseudonyms.value(side.item_column, item), titles.get(item, ""), times[item]) for item in exclusive]
 
 
-def _examples(compared: Sequence[Pair], old: Side, new: Side, people: People) -> list[Example]:
-    """The requests whose lists changed most, of equals those that were asked most."""
-    changed: list[tuple[float, int, int, Pair, dict[str, tuple[float, float]]]] = []
+def _examples(compared: Sequence[Pair], old: Side, new: Side, pseudonyms: Pseudonyms) -> list[Example]:
+    """The requests whose lists changed most; of equal ones, the most frequent."""
+    changed: list[tuple[float, int, int, Pair]] = []
     for pair in compared:
-        by_key = overlaps(pair)
-        ranked = sum(both[0] for both in by_key.values()) / len(by_key)
         if pair.old.lists != pair.new.lists:
-            changed.append((ranked, -pair.request.times, len(changed), pair, by_key))
-    return [_example(pair, by_key, old, new, people) for *_, pair, by_key in sorted(changed)[:EXAMPLES]]
+            rank_biased, _ = _mean_overlap(overlaps(pair))
+            changed.append((rank_biased, -pair.request.times, len(changed), pair))
+    return [_example(pair, old, new, pseudonyms) for *_, pair in sorted(changed)[:MAX_EXAMPLES]]
 
 
-def _example(pair: Pair, by_key: Mapping[str, tuple[float, float]], old: Side, new: Side, people: People) -> Example:
-    key = min(by_key, key=lambda one: by_key[one])
-    was, now = pair.old.lists.get(key, ()), pair.new.lists.get(key, ())
+def _example(pair: Pair, old: Side, new: Side, pseudonyms: Pseudonyms) -> Example:
+    by_key = overlaps(pair)
+    rank_biased, jaccard_mean = _mean_overlap(by_key)
+    key = min(by_key, key=lambda key: by_key[key])
+    before, after = pair.old.lists.get(key, ()), pair.new.lists.get(key, ())
     titles = {**pair.old.titles, **pair.new.titles}
-    keyed_by = next(filter(names_a_person, (old.key, new.key)), new.key)
-    places = {item: at for at, item in enumerate(was)}
-    moved = {item: _moved(places.get(item), at) for at, item in enumerate(now)}
+    key_column = next(filter(identifies_user, (old.key, new.key)), new.key)
+    old_ranks = {item: rank for rank, item in enumerate(before)}
+    moves = {item: _move(old_ranks.get(item), rank) for rank, item in enumerate(after)}
+
+    def ranked(side: Side, item: str, moved: str) -> RankedItem:
+        return RankedItem(pseudonyms.value(side.item_column, item), titles.get(item, ""), moved)
+
     return Example(
-        parameters=people.parameters(pair.request),
+        parameters=pseudonyms.parameters(pair.request),
         times=pair.request.times,
-        rank_biased=sum(both[0] for both in by_key.values()) / len(by_key),
-        jaccard=sum(both[1] for both in by_key.values()) / len(by_key),
-        key=people.shown(keyed_by, key) if len(by_key) > 1 else "",
-        old=[Place(people.shown(old.shown, one), titles.get(one, ""), "" if one in moved else "gone") for one in was],
-        new=[Place(people.shown(new.shown, one), titles.get(one, ""), moved[one]) for one in now],
+        rank_biased=rank_biased,
+        jaccard=jaccard_mean,
+        key=pseudonyms.value(key_column, key) if len(by_key) > 1 else "",
+        old=[ranked(old, item, "" if item in moves else "gone") for item in before],
+        new=[ranked(new, item, moves[item]) for item in after],
     )
 
 
-def _moved(before: int | None, now: int) -> str:
-    if before is None:
+def _move(old_rank: int | None, new_rank: int) -> str:
+    if old_rank is None:
         return "new"
-    return f"{before - now:+d}" if before != now else ""
+    return f"{old_rank - new_rank:+d}" if old_rank != new_rank else ""

@@ -1,6 +1,6 @@
-"""A replay's report as Markdown, for a comment on a pull request.
+"""Render a report as Markdown, for a comment on a pull request.
 
-Items, titles and search words are what strangers typed: they stand in code spans, where they are no markup and call nobody.
+Items, titles and search words are untrusted input: they are in code spans, where they are not markup or mentions.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
-from alsobought.pipe_diff import words
-from alsobought.pipe_diff.report import Example, Item, Place, Report
+from alsobought.pipe_diff import report_text
+from alsobought.pipe_diff.report import Example, Item, RankedItem, Report
 
 
-def markdown(made: Report) -> str:
-    return "\n".join(_lines(made)) + "\n"
+def to_markdown(report: Report) -> str:
+    return "\n".join(_lines(report)) + "\n"
 
 
 def code(text: str) -> str:
-    """Text as a code span that ends where it should, also in a table.
+    """A code span that the text cannot end, also in a table.
 
     >>> code("tea | `x`")
     "`tea \\\\| 'x'`"
@@ -25,49 +25,49 @@ def code(text: str) -> str:
     return "`" + text.replace("`", "'").replace("|", "\\|") + "`" if text else ""
 
 
-def _lines(made: Report) -> Iterator[str]:
-    yield f"### {'❌' if made.missed else '✅'} {code(made.pipe)}: {code(made.old.label)} → {code(made.new.label)}"
+def _lines(report: Report) -> Iterator[str]:
+    mark = "❌" if report.missed else "✅"
+    yield f"### {mark} {code(report.pipe)}: {code(report.old.label)} → {code(report.new.label)}"
     yield ""
-    yield words.asked(made)
-    if made.missed:
+    yield report_text.request_counts(report)
+    if report.missed:
         yield ""
-        yield from (f"* **fails**: {code(words.plain_error(one))}" for one in made.missed)
-    notes = words.notes(made)
+        yield from (f"* **fails**: {code(report_text.plain_error(missed))}" for missed in report.missed)
+    notes = report_text.notes(report)
     if notes:
         yield ""
         yield from (f"* {code(note)}" for note in notes)
-    if made.lists:
+    if report.lists:
         yield from ("", "| answers | share |", "|---|--:|")
-        yield from (f"| {what} | {words.percent(share)} |" for what, share in words.kinds(made))
+        yield from (f"| {name} | {report_text.percent(share)} |" for name, share in report_text.change_shares(report))
     yield from ("", "| | old | new | change |", "|---|--:|--:|--:|")
-    yield from (f"| {' | '.join(row)} |" for row in words.rows(made))
-    yield from _only("No longer shown", made.only_old)
-    yield from _only("Shown only now", made.only_new)
-    if made.examples:
-        yield from ("", "<details><summary>What changed most</summary>")
-        for one in made.examples:
-            yield from _example(one)
+    yield from (f"| {' | '.join(row)} |" for row in report_text.measure_rows(report))
+    yield from _exclusive("Only in the old text", report.only_old)
+    yield from _exclusive("Only in the new text", report.only_new)
+    if report.examples:
+        yield from ("", "<details><summary>Largest changes</summary>")
+        for example in report.examples:
+            yield from _example(example)
         yield from ("", "</details>")
 
 
-def _only(title: str, items: Sequence[Item]) -> Iterator[str]:
+def _exclusive(title: str, items: Sequence[Item]) -> Iterator[str]:
     if items:
-        more = f" and {len(items) - words.ITEMS:,} more" if len(items) > words.ITEMS else ""
-        named = ", ".join(f"{code(words.place(one))} ({one.times:,})" for one in items[: words.ITEMS])
-        yield from ("", f"{title}: {named}{more}")
+        yield from ("", f"{title}: {report_text.exclusive_items(items, code)}")
 
 
-def _example(one: Example) -> Iterator[str]:
-    asked = f", asked {one.times:,} times" if one.times > 1 else ""
-    of = f", the list of {code(words.plain(one.key))}" if one.key else ""
-    yield from ("", f"{code(words.request(one.parameters))}{of}: overlap {one.rank_biased:.2f}{asked}", "")
+def _example(example: Example) -> Iterator[str]:
+    times = f", made {example.times:,} times" if example.times > 1 else ""
+    key = f", the list of {code(report_text.plain(example.key))}" if example.key else ""
+    request = code(report_text.request(example.parameters))
+    yield from ("", f"{request}{key}: overlap {example.rank_biased:.2f}{times}", "")
     yield from ("| | old | | new | |", "|--:|---|---|---|---|")
-    both = list(zip_longest(one.old, one.new))
-    for at, (old, new) in enumerate(both[: words.PLACES], start=1):
-        yield f"| {at} | {_cell(old)} | {_cell(new)} |"
-    if len(both) > words.PLACES:
-        yield f"| … | {len(one.old):,} in all | | {len(one.new):,} in all | |"
+    ranks = list(zip_longest(example.old, example.new))
+    for rank, (old, new) in enumerate(ranks[: report_text.MAX_RANKS], start=1):
+        yield f"| {rank} | {_cell(old)} | {_cell(new)} |"
+    if len(ranks) > report_text.MAX_RANKS:
+        yield f"| … | {len(example.old):,} in total | | {len(example.new):,} in total | |"
 
 
-def _cell(one: Place | None) -> str:
-    return f"{code(words.place(one))} | {words.moved(one)}" if one else " | "
+def _cell(item: RankedItem | None) -> str:
+    return f"{code(report_text.item_name(item))} | {report_text.move(item)}" if item else " | "

@@ -1,4 +1,4 @@
-"""The pipes, macros and CSV files as git knows them at a revision, as files in a folder."""
+"""Copy pipes, macros and CSV files into a folder, from a git revision or from the working tree."""
 
 from __future__ import annotations
 
@@ -10,57 +10,53 @@ from pathlib import Path
 from alsobought.errors import Unusable
 from alsobought.pipes.template import files
 
-FOLDERS = {
-    "pipes": ".sql",
-    "sql/macros": ".sql",
-    "sql/parameters": ".sql",
-    "sql": ".csv",
-}  # and what in them makes an answer
-ELSE = "--base-folder names a folder with the old pipes/ and sql/macros/"
+FOLDERS = {"pipes": ".sql", "sql/macros": ".sql", "sql/parameters": ".sql", "sql": ".csv"}  # files that affect answers
+BASE_FOLDER_HINT = "--base-folder names a folder with the old pipes/ and sql/macros/"
 
 
-def copy(home: Path, into: Path) -> None:
-    """The same of the files as they are now, so that nobody edits them while they are read."""
+def copy_working_tree(home: Path, target: Path) -> None:
+    """Copies the current files, so that edits during the comparison do not matter."""
     for folder, suffix in FOLDERS.items():
         for path in files(home / folder, suffix):
-            (into / folder).mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, into / folder)
+            (target / folder).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target / folder)
 
 
-def check_out(home: Path, revision: str, into: Path) -> str:
-    """Writes pipes/, sql/macros/, sql/parameters/ and sql/*.csv of a revision into a folder, and returns the revision's short hash.
+def check_out(home: Path, revision: str, target: Path) -> str:
+    """Writes the files of a revision into a folder and returns its short hash. `home` stays unchanged.
 
-    Nothing in `home` is touched. Raises Unusable where there is no git, no repository or no such revision.
+    Raises Unusable without git, repository or revision.
     """
-    _git(home, "rev-parse", "--git-dir", fault=f"{home} is in no git repository", hint=ELSE)
+    _git(home, "rev-parse", "--git-dir", fault=f"{home} is not in a git repository", hint=BASE_FOLDER_HINT)
     commit = _git(
         *(home, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"),
-        fault=f"git knows no revision {revision!r}",
+        fault=f"there is no git revision {revision!r}",
         hint="A branch, a tag or a hash works; a shallow clone may lack it: `git fetch --unshallow`",
     )
-    hashed = commit.decode().strip()
-    listed = _git(home, "ls-tree", "-r", "-z", hashed, "--", *FOLDERS).decode(errors="surrogateescape")
+    commit_hash = commit.decode().strip()
+    listing = _git(home, "ls-tree", "-r", "-z", commit_hash, "--", *FOLDERS).decode(errors="surrogateescape")
     blobs = {}
-    for kind, name in (line.split("\t", 1) for line in listed.split("\0") if line):
+    for entry, name in (line.split("\t", 1) for line in listing.split("\0") if line):
         if Path(name).suffix == FOLDERS.get(str(Path(name).parent)):
-            blobs[name] = kind.split()[2]
-    printed = io.BytesIO(_git(home, "cat-file", "--batch", given="\n".join(blobs.values())))
+            blobs[name] = entry.split()[2]
+    output = io.BytesIO(_git(home, "cat-file", "--batch", stdin="\n".join(blobs.values())))
     for name in blobs:
-        size = int(printed.readline().split()[2])
-        path = into / name
+        size = int(output.readline().split()[2])
+        path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(printed.read(size))
-        printed.readline()
-    return _git(home, "rev-parse", "--short", hashed).decode().strip()
+        path.write_bytes(output.read(size))
+        output.readline()
+    return _git(home, "rev-parse", "--short", commit_hash).decode().strip()
 
 
-def _git(home: Path, *words: str, given: str = "", fault: str = "", hint: str = "") -> bytes:
-    """What git prints, with this on its input. `fault` is what it means when git refuses."""
+def _git(home: Path, *arguments: str, stdin: str = "", fault: str = "", hint: str = "") -> bytes:
+    """The output of git. Raises Unusable with `fault` as the message if git fails."""
+    command = ["git", "-C", str(home), *arguments]
     try:
-        ran = subprocess.run(["git", "-C", str(home), *words], input=given.encode(), capture_output=True, check=False)  # noqa: S603, S607
+        result = subprocess.run(command, input=stdin.encode(), capture_output=True, check=False)  # noqa: S603
     except OSError as error:
-        raise Unusable("there is no git on this machine", ELSE) from error
-    if ran.returncode:
-        said = ran.stderr.decode(errors="replace").strip().split("\n", 1)[0].removeprefix("fatal: ")
-        raise Unusable((fault or f"git {words[0]}") + (f" ({said})" if said else ""), hint)
-    return ran.stdout
+        raise Unusable("git is not installed", BASE_FOLDER_HINT) from error
+    if result.returncode:
+        reason = result.stderr.decode(errors="replace").strip().split("\n", 1)[0].removeprefix("fatal: ")
+        raise Unusable((fault or f"git {arguments[0]}") + (f" ({reason})" if reason else ""), hint)
+    return result.stdout

@@ -21,7 +21,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "plan a rebuild": rebuild_tasks.plan,
     "begin a rebuild": rebuild_tasks.begin,
     "end a rebuild": rebuild_tasks.exchange,
-    "swap in a learned table": table_swap.take_in,
+    "swap in a learned table": table_swap.exchange_and_invalidate,
 }
 
 

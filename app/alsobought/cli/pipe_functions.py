@@ -1,4 +1,4 @@
-"""`alsobought pipe functions`: the functions that a pipe may call, and why they may be called."""
+"""`alsobought pipe functions`: list the functions that a pipe may call, and the reason for each group."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from alsobought.pipes.functions import COMBINATORS, GROUPS, instead, is_allowed
 
 @click.command("functions")
 @click.argument("word", default="")
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def pipe_functions(word: str, as_json: bool) -> None:
-    """The functions a pipe may call, by group; with WORD those that have it in their name.
+    """List the functions that a pipe may call, by group; with WORD, those whose name contains it.
 
     \b
     Example: alsobought pipe functions date
     """
-    found = {
+    groups = {
         reason: [name for name in names.split() if word.lower() in name.lower()] for reason, names in GROUPS.items()
     }
-    found = {reason: names for reason, names in found.items() if names}
+    groups = {reason: names for reason, names in groups.items() if names}
     if as_json:
-        print_json(found)
+        print_json(groups)
         return
-    for reason, names in found.items():
+    for reason, names in groups.items():
         out.print(f"[bold]{escaped(reason)}[/]")
         out.print(f"  {escaped(' '.join(names))}")
-    if not found and is_allowed(word):
-        out.print(f"{escaped(word)} is an aggregate with endings")
-    elif not found:
+    if not groups and is_allowed(word):
+        out.print(f"{escaped(word)} is an aggregate function with combinators")
+    elif not groups:
         out.print(f"{escaped(word)} is not allowed in a pipe. {escaped(instead(word))}")
     if not word:
-        out.print(f"[dim]Aggregates take any of these endings: {' '.join(COMBINATORS)}[/]")
+        out.print(f"[dim]Aggregate functions accept these combinators: {' '.join(COMBINATORS)}[/]")

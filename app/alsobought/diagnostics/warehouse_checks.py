@@ -1,0 +1,173 @@
+"""Checks with the engine: its version and settings, migrations, pipes, rows, Kafka progress and parts.
+
+Where a running service holds the data folder, its process executes the queries.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator
+
+import msgspec
+
+from alsobought.diagnostics.findings import Finding
+from alsobought.diagnostics.host_checks import time_since
+from alsobought.diagnostics.isolation import run_check
+from alsobought.kafka.ingest_status import status
+from alsobought.migrations import runner
+from alsobought.pipes.library import Library
+from alsobought.service.ipc_client import is_reachable, reach_warehouse
+from alsobought.service.service import open_service
+from alsobought.serving.answers import open_library
+from alsobought.settings import Settings
+from alsobought.storage.engine_settings import WRITE_SETTINGS
+from alsobought.storage.folder_lock import contains_warehouse, folder_of, hint_without_warehouse, holder_of
+from alsobought.storage.warehouse import Warehouse
+
+TESTED_SERVER = (26, 9)  # the version that chDB contains, and so the one that the tests run on
+MAX_PARTS = 300  # active parts of one table; the engine delays inserts from 1,000 on
+
+
+def check_warehouse(settings: Settings) -> Iterator[Finding]:
+    """All checks of one warehouse. Without applied migrations, those that read its tables are skipped."""
+    folder = folder_of(settings.warehouse_dsn)
+    holder = holder_of(folder) if folder else ""
+    if holder and not is_reachable(settings):
+        yield Finding("warehouse", "ok", f"process {holder} holds {folder}; to check the tables, wait until it ends")
+        return
+    if folder and not contains_warehouse(folder):
+        yield Finding("warehouse", "warning", f"there is none in {folder}", hint_without_warehouse(folder))
+        return
+    if holder:
+        yield Finding("warehouse", "ok", f"process {holder} holds {folder} and answers the queries")
+    warehouse = reach_warehouse(settings, create=False, must_exist=False)
+    try:
+        if not warehouse.shared:
+            warehouse.command("system stop merges")  # in this process only: the folder stays unchanged
+        yield from run_check("engine", lambda _: check_engine(warehouse), settings)
+        yield from run_check("writing", lambda _: check_write_settings(warehouse), settings)
+        findings = list(run_check("migrations", lambda _: check_migrations(warehouse, settings), settings))
+        yield from findings
+        if [finding.state for finding in findings] == ["ok"]:
+            yield from run_check("pipes", lambda _: check_pipes(open_library(settings, warehouse)), settings)
+            yield from run_check("events", lambda _: check_rows(warehouse), settings)
+            yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
+            yield from run_check("kafka", lambda _: check_kafka(warehouse, settings), settings)
+        yield from run_check("parts", lambda _: check_parts(warehouse), settings)
+    finally:
+        warehouse.close()
+
+
+def check_engine(warehouse: Warehouse) -> Iterator[Finding]:
+    version = str(warehouse.trusted_rows("select version()").data[0][0])
+    if warehouse.embedded:
+        yield Finding("engine", "ok", f"chDB {importlib.metadata.version('chdb')}, which is ClickHouse {version}")
+    elif tuple(map(int, version.split(".")[:2])) < TESTED_SERVER:
+        advice = f"Use {TESTED_SERVER[0]}.{TESTED_SERVER[1]} or newer: the tests run on that"
+        yield Finding("engine", "warning", f"the server is ClickHouse {version}", advice)
+    else:
+        yield Finding("engine", "ok", f"the server is ClickHouse {version}")
+
+
+def check_write_settings(warehouse: Warehouse) -> Iterator[Finding]:
+    """The engine accepts the settings of an insert. A SELECT carries them, so nothing is written."""
+    clause = ", ".join(f"{name} = {value!r}" for name, value in WRITE_SETTINGS.items())
+    warehouse.trusted_rows(f"select 1 settings {clause}")
+    yield Finding("writing", "ok", f"the engine accepts the {len(WRITE_SETTINGS)} settings of an insert")
+
+
+def check_migrations(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
+    steps = runner.status(warehouse, settings.home_folder / "migrations")
+    edited = [step.migration.name for step in steps if step.state == "edited"]
+    pending = [step.migration.name for step in steps if step.state not in ("edited", "applied")]
+    if edited:
+        advice = "Restore them, and write new migrations instead"
+        yield Finding("migrations", "fault", f"edited after they were applied: {', '.join(edited)}", advice)
+    if pending:
+        message = f"{len(pending)} of {len(steps)} are not applied, {pending[0]} is the first"
+        yield Finding("migrations", "fault" if warehouse.shared else "warning", message, "Run `alsobought migrate up`")
+    if not edited and not pending:
+        yield Finding("migrations", "ok", f"all {len(steps)} are applied")
+
+
+def check_pipes(library: Library) -> Iterator[Finding]:
+    faults = {name: library.entry(name).fault for name in library.names()}
+    for name, fault in faults.items():
+        if fault:
+            location = f"pipes/{name}.sql" + (f":{fault.line}" if fault.line else "")
+            yield Finding("pipes", "fault", f"{location}: {fault.message}", fault.hint)
+    if not any(faults.values()):
+        yield Finding("pipes", "ok", f"all {len(faults)} are valid" if faults else "there are none")
+
+
+def check_pipes_in_memory(settings: Settings) -> Iterator[Finding]:
+    """The pipes against an empty warehouse, for an installation that has none yet."""
+    service = open_service(msgspec.structs.replace(settings, dsn="chdb://:memory:", database="checked"))
+    try:
+        yield from check_pipes(service.library)
+    finally:
+        service.close()
+
+
+def check_rows(warehouse: Warehouse) -> Iterator[Finding]:
+    """There are events, with a recent one, and items."""
+    database = warehouse.database
+    sql = f"select count(), toString(max(ingested_at)), (select uniqExact(item_id) from {database}.items) from {database}.events"
+    events, newest, items = warehouse.trusted_rows(sql).data[0]
+    if not int(events):
+        yield Finding("events", "warning", "there are none", "`alsobought load events FILE`, or POST /events")
+    else:
+        yield Finding("events", "ok", f"{int(events):,}, the newest stored {time_since(newest + '+00:00')}")
+    if not int(items):
+        advice = "Answers have no titles: `alsobought load items FILE`, or POST /items"
+        yield Finding("items", "warning", "there are none", advice)
+    else:
+        yield Finding("items", "ok", f"{int(items):,}")
+
+
+def check_catalogue(warehouse: Warehouse) -> Iterator[Finding]:
+    """The dictionary loads. A server logs in to itself for that, and storing an event needs it."""
+    warehouse.trusted_rows(f"select dictGetOrDefault('{warehouse.database}.catalogue', 'title', toUInt64(0), '')")
+    yield Finding("catalogue", "ok", "the dictionary loads")
+
+
+def check_kafka(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
+    """Topics, alarms, dead letters and lag; nothing where Kafka is not used."""
+    if not settings.kafka:
+        return
+    progress = status(warehouse, settings)
+    if progress.without_kafka:
+        yield Finding("kafka", "fault", progress.without_kafka)
+    for alarm in progress.alarms:
+        yield Finding("kafka", "fault", alarm, "`alsobought ingest --status` has the details")
+    if progress.dead_letters:
+        advice = "`alsobought dead-letters ls` lists them"
+        yield Finding("kafka", "warning", f"{progress.dead_letters:,} messages could not be stored", advice)
+    if progress.lag is not None and not progress.alarms:
+        message = (
+            f"{progress.lag:,} messages wait at {settings.kafka}" if progress.lag else f"no lag at {settings.kafka}"
+        )
+        yield Finding("kafka", "ok", message)
+
+
+def check_parts(warehouse: Warehouse) -> Iterator[Finding]:
+    """Merges keep up, and the engine has set no broken part aside."""
+    sql = (
+        "select table, count() as parts from system.parts where database = {database:String} and active"
+        " group by table, partition order by parts desc, table limit 1"
+    )
+    parameters = {"database": warehouse.database}
+    rows = warehouse.trusted_rows(sql, parameters).data
+    table, parts = (str(rows[0][0]), int(rows[0][1])) if rows else ("no table", 0)
+    message = f"{table} has the most: {parts:,}"
+    if parts > MAX_PARTS:
+        yield Finding("parts", "warning", message, "Merges lag behind: send larger batches, or give the engine time")
+    else:
+        yield Finding("parts", "ok", message)
+    sql = (
+        "select table, count() from system.detached_parts where database = {database:String} and startsWith(reason, 'broken')"
+        " group by table order by table"
+    )
+    for table, broken in warehouse.trusted_rows(sql, parameters).data:
+        advice = "`alsobought check` shows which counts are wrong"
+        yield Finding("parts", "fault", f"{broken} of {table} could not be read and were set aside", advice)
