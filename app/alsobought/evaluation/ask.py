@@ -14,7 +14,7 @@ from typing import Any
 
 from alsobought.errors import Unusable
 from alsobought.evaluation.tasks import ALSO_BOUGHT, NOVEL, Query
-from alsobought.pipes.fallbacks import SHOWN
+from alsobought.pipes.fallbacks import ITEM_COLUMNS
 from alsobought.pipes.library import SOURCE, Library, Pipe
 from alsobought.serving.answers import Answer, answer
 from alsobought.storage.warehouse import Warehouse
@@ -66,10 +66,10 @@ def form(pipe: Pipe, task: str, k: int, given: Mapping[str, Sequence[Any]]) -> F
             f"the pipe {pipe.name} must be told {other}, which a question of --task {task} does not have",
             f"Take --task {better}, or --set {other}=…",
         )
-    if not any(name in SHOWN for name, _ in pipe.columns):
-        raise Unusable(f"the pipe {pipe.name} answers with no items: it has no column {' or '.join(SHOWN)}")
+    if not any(name in ITEM_COLUMNS for name, _ in pipe.columns):
+        raise Unusable(f"the pipe {pipe.name} answers with no items: it has no column {' or '.join(ITEM_COLUMNS)}")
     current = {former: name for name, parameter in known.items() for former in parameter.former_names}
-    told = {current.get(name, name): list(values) for name, values in given.items() if pipe.takes(name)}
+    told = {current.get(name, name): list(values) for name, values in given.items() if pipe.accepts(name)}
     history = next((name for name in HISTORY if name in known), "")
     if history and task != ALSO_BOUGHT:
         told.setdefault(history, ["bought" if task == NOVEL else "nothing"])
@@ -144,9 +144,9 @@ class _Asking:
 def _rows(found: Answer, key: str) -> list[tuple[str, str, bool]]:
     """Of each row the value of the key, the item it shows, and whether another pipe than the asked one gave it."""
     names = [column.name for column in found.meta]
-    shown = next(names.index(name) for name in SHOWN if name in names)
+    shown = next(names.index(name) for name in ITEM_COLUMNS if name in names)
     keyed = names.index(key) if key else None
-    source = names.index(SOURCE) if found.pipe.tells_source else None
+    source = names.index(SOURCE) if found.pipe.adds_source else None
     return [
         (
             str(row[keyed]) if keyed is not None else "",

@@ -79,7 +79,7 @@ def systems_of(plan: Plan, library: Library) -> Systems:
             raise Unusable(f"there is no baseline and no pipe called {name!r}", f"There are {there}")
     found = Systems(task, baselines[0], asked)
     known = {parameter.name for pipe in found.pipes for parameter in pipe.parameters}
-    if unknown := [name for name in plan.parameters if not any(pipe.takes(name) for pipe in found.pipes)]:
+    if unknown := [name for name in plan.parameters if not any(pipe.accepts(name) for pipe in found.pipes)]:
         there = ", ".join(sorted(known)) or "none"
         raise Unusable(f"no asked pipe has the parameter {unknown[0]}", f"There are {there}")
     return found
