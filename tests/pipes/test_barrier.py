@@ -1,4 +1,4 @@
-"""What the engine itself refuses on the connection of pipes, should a text ever pass the check that must not."""
+"""Second barrier: the read-only connection rejects hostile texts that would pass the check of the text."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ EMBEDDED_REFUSES = {
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("sql", EMBEDDED_REFUSES.values(), ids=EMBEDDED_REFUSES)
-def test_a_reading_connection_refuses_by_itself(shop: Service, sql: str) -> None:
+def test_the_read_only_connection_rejects(shop: Service, sql: str) -> None:
     with pytest.raises(WarehouseFault):
         shop.warehouse.rows(sql + " -- {a:String}", {"a": ""})
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize("sql", ["select file('/etc/passwd')", "select arrayMap(file, ['/etc/passwd'])[1]"])
-def test_the_embedded_engine_does_not_refuse_the_scalar_file(shop: Service, sql: str) -> None:
-    """It has no setting, grant or path that would: only the check of the text stands before it. Once this fails, say so."""
+def test_the_embedded_engine_allows_the_scalar_file(shop: Service, sql: str) -> None:
+    """No setting, grant or path forbids it: only the check of the text does. If this test fails, update the docs."""
     assert "root:" in str(shop.warehouse.value(sql))
 
 
@@ -101,7 +101,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def warehouse(server: str) -> Iterator[Warehouse]:
-    """What the app opens there: it writes as one user, and asks pipes as the other."""
+    """A warehouse on that server: it writes as one user, and runs pipes as the other."""
     dsns = f"http://alsobought:writes@{server}", f"http://alsobought_reader:reads@{server}"
     opened = ClickHouseWarehouse(dsns[0], "alsobought", Limits(), 0, dsns[1])
     opened.command("create database if not exists alsobought")
@@ -123,12 +123,12 @@ SERVER_REFUSES = {
 
 
 @pytest.mark.parametrize("sql", SERVER_REFUSES.values(), ids=SERVER_REFUSES)
-def test_the_reader_of_a_server_may_not(warehouse: Warehouse, sql: str) -> None:
+def test_the_read_only_user_of_a_server_is_rejected(warehouse: Warehouse, sql: str) -> None:
     with pytest.raises(WarehouseFault):
         warehouse.rows(sql + " -- {a:String}", {"a": ""})
 
 
-def test_the_reader_of_a_server_may_do_what_pipes_need(warehouse: Warehouse) -> None:
+def test_the_read_only_user_of_a_server_can_run_pipes(warehouse: Warehouse) -> None:
     assert warehouse.rows("select count() from items").data == [[0]]
     assert warehouse.schema() == {"items": {"item_id": "String"}}
     assert warehouse.describe("select item_id from items where item_id = {a:String}", {"a": ""})[0].name == "item_id"
@@ -137,7 +137,7 @@ def test_the_reader_of_a_server_may_do_what_pipes_need(warehouse: Warehouse) -> 
     assert warehouse.value("select count() from system.dictionaries where database = 'alsobought'") == 0
 
 
-def test_the_scalar_file_is_held_back_by_a_real_server_only() -> None:
+def test_no_server_config_moves_the_folder_of_the_scalar_file() -> None:
     """A server reads below its `user_files_path`, an empty folder; the engine of these tests, a clickhouse-local that listens,
     does not look at it. So nothing that we bring may move that folder.
     """

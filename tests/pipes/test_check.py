@@ -1,4 +1,4 @@
-"""Only one read-only SELECT over the project's own tables passes, however the rest is dressed up."""
+"""The check passes one read-only SELECT over the project's own tables, and rejects everything else."""
 
 from __future__ import annotations
 
@@ -204,28 +204,28 @@ GOOD = {
 
 
 @pytest.mark.parametrize("sql", HOSTILE.values(), ids=HOSTILE)
-def test_what_does_not_belong_in_a_pipe_is_refused(sql: str) -> None:
+def test_a_text_that_is_not_a_pipe_is_rejected(sql: str) -> None:
     with pytest.raises(PipeFault):
         check(sql, TABLES)
 
 
 @pytest.mark.parametrize("sql", GOOD.values(), ids=GOOD)
-def test_what_belongs_in_a_pipe_passes(sql: str) -> None:
+def test_a_valid_text_passes(sql: str) -> None:
     check(sql, TABLES)
 
 
-def test_the_engine_runs_what_passes(shop: Service) -> None:
-    """Otherwise the list above would prove nothing."""
-    given = {"a": "tea", "b": 5, "c": ["tea"]}
+def test_the_engine_runs_the_valid_texts(shop: Service) -> None:
+    """Otherwise the list would prove nothing."""
+    values = {"a": "tea", "b": 5, "c": ["tea"]}
     for sql in GOOD.values():
         if "{" in sql:
-            shop.warehouse.rows(sql, given)
+            shop.warehouse.rows(sql, values)
         else:
-            shop.warehouse.rows(sql + " -- {a:String}", given)  # the driver formats % where nothing is bound
+            shop.warehouse.rows(sql + " -- {a:String}", values)  # the driver formats % where nothing is bound
 
 
 @pytest.mark.parametrize(
-    ("sql", "line", "says"),
+    ("sql", "line", "expected"),
     [
         (f"select\n    1,\n    {FILE}" + END, 3, "the function file is not allowed"),
         ("select\n    now()" + END, 2, "Use {{ now }}"),
@@ -242,19 +242,19 @@ def test_the_engine_runs_what_passes(shop: Service) -> None:
         ("drop\ntable events", 0, "a pipe is a SELECT, not DROP"),
     ],
 )
-def test_a_fault_is_told_with_its_line(sql: str, line: int, says: str) -> None:
+def test_a_fault_has_its_line(sql: str, line: int, expected: str) -> None:
     with pytest.raises(PipeFault) as raised:
         check(sql, TABLES)
-    assert says in str(raised.value)
+    assert expected in str(raised.value)
     assert raised.value.line == line
 
 
-def test_a_missing_table_is_told_with_those_there_are() -> None:
+def test_an_unknown_table_is_reported_with_the_existing_ones() -> None:
     with pytest.raises(PipeFault, match=r"there is no table secrets\. There are catalogue, events"):
         check("select 1 from secrets" + END, TABLES)
 
 
-def test_all_faults_of_a_text_are_told_at_once() -> None:
+def test_all_faults_of_a_text_are_reported_at_once() -> None:
     with pytest.raises(PipeFault) as raised:
         check("select\n file('a'),\n nwo() from secrets,\n itmes order by 1", TABLES)
     assert [(fault.line, fault.message) for fault in raised.value.all] == [
@@ -272,7 +272,7 @@ SCHEMA = {
     "user_items": dict.fromkeys(("user_id", "item_id", "events"), "String"),
     "item_hours": dict.fromkeys(("hour", "item_key", "events"), "String"),
 }
-HIDES = {
+HIDING = {
     "in where": ("select sum(events) as events from user_items where events > 0", "user_items", "WHERE"),
     "in prewhere": ("select lower(title) as title from items prewhere title = 'a'", "items", "PREWHERE"),
     "in group by": ("select toDate(hour) as hour, count() from item_hours group by hour", "item_hours", "GROUP BY"),
@@ -291,7 +291,7 @@ HIDES = {
     "of another column": ("select title as brand from items where brand = 'a'", "items", "WHERE"),
     "of a star": ("select lower(title) as title from (select * from items) as a where title = ''", "a", "WHERE"),
 }
-PERHAPS = {
+POSSIBLY_HIDING = {
     "in having": "select user_id, sum(events) as events from user_items group by user_id having events > 0",
     "in another expression": "select sum(events) as events, events / 2 as half from user_items",
 }
@@ -307,30 +307,30 @@ HARMLESS = {
 }
 
 
-@pytest.mark.parametrize(("sql", "table", "clause"), HIDES.values(), ids=HIDES)
+@pytest.mark.parametrize(("sql", "table", "clause"), HIDING.values(), ids=HIDING)
 def test_an_alias_that_hides_a_column_is_a_fault(sql: str, table: str, clause: str) -> None:
     (finding,) = hidden_columns(find_scopes(check_only(sql), SCHEMA))
     assert finding.is_fault
     assert f"hides a column of {table}, and {clause}" in finding.message
 
 
-@pytest.mark.parametrize("sql", PERHAPS.values(), ids=PERHAPS)
-def test_an_alias_that_may_be_meant_is_a_warning(sql: str) -> None:
+@pytest.mark.parametrize("sql", POSSIBLY_HIDING.values(), ids=POSSIBLY_HIDING)
+def test_an_alias_that_may_be_intended_is_a_warning(sql: str) -> None:
     assert [finding.is_fault for finding in hidden_columns(find_scopes(check_only(sql), SCHEMA))] == [False]
 
 
 @pytest.mark.parametrize("sql", HARMLESS.values(), ids=HARMLESS)
-def test_an_alias_that_hides_nothing_is_fine(sql: str) -> None:
+def test_an_alias_that_hides_nothing_passes(sql: str) -> None:
     assert list(hidden_columns(find_scopes(check_only(sql), SCHEMA))) == []
 
 
 def check_only(sql: str) -> exp.Expr:
-    """The tree of a text that need not be a whole pipe."""
+    """The tree of a text that may not be a complete pipe."""
     return sqlglot.parse_one(sql, dialect="clickhouse")
 
 
-def test_an_alias_does_win_in_the_engine(shop: Service) -> None:
-    """Otherwise the rule would be a superstition."""
+def test_the_engine_prefers_an_alias_to_a_column(shop: Service) -> None:
+    """Otherwise the rule would be needless."""
     sql = "select {} as a from (select 1 as a, 2 as b) where a = 2"
     assert shop.warehouse.rows(sql.format("b")).data == [[2]]
     assert shop.warehouse.rows(
@@ -339,7 +339,7 @@ def test_an_alias_does_win_in_the_engine(shop: Service) -> None:
     ).data == [["2024-01-01", 2]]
 
 
-def test_the_tables_of_a_text_are_known() -> None:
+def test_the_tables_of_a_text_exclude_its_sub_queries() -> None:
     sql = (
         "with a as (select * from events) select * from a join items using (item_id) where 1 in (select 1 from a)" + END
     )
@@ -363,7 +363,7 @@ NESTED = {
 
 
 @pytest.mark.parametrize("sql", NESTED.values(), ids=NESTED)
-def test_a_deep_or_broken_text_is_refused_at_once(sql: str) -> None:
+def test_a_deep_or_broken_text_is_rejected_quickly(sql: str) -> None:
     started = time.perf_counter()
     with pytest.raises(PipeFault):
         check(sql, TABLES)

@@ -1,4 +1,4 @@
-"""What analysts tune as CSV reaches SQL as literals, and only as literals; what is wrong with a file is said with its line."""
+"""CSV files reach SQL only as literals, and their faults are reported with their lines."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ WORDS = {"event_type": STANDARD_TYPES, "pipe": ("*", "for_you", "trending")}
 RULES = (ROOT / "sql" / "rules.csv").read_text().split("\n", 1)[0]
 
 
-def made(text: str, name: str = "some.csv") -> CsvFile:
+def parsed(text: str, name: str = "some.csv") -> CsvFile:
     return read_csv(name, text, WORDS)
 
 
 def faults(text: str, name: str = "some.csv") -> list[str]:
     with pytest.raises(PipeFault) as raised:
-        made(text, name)
+        parsed(text, name)
     return [f"{fault.line}: {fault}" for fault in raised.value.all]
 
 
-def test_a_column_is_an_array_of_its_type_and_rows_are_chosen_by_their_values() -> None:
-    file = made("# Notes.\nname String,since Date = 2026-01-01,n UInt8?\n\n'tea',2026-02-03,1\nmug,,\n")
+def test_columns_become_typed_arrays_and_rows_are_filtered_by_value() -> None:
+    file = parsed("# Notes.\nname String,since Date = 2026-01-01,n UInt8?\n\n'tea',2026-02-03,1\nmug,,\n")
     assert str(file("name")) == r"cast(['\'tea\'', 'mug'], 'Array(String)')"
     assert str(file("since")) == "cast(['2026-02-03', '2026-01-01'], 'Array(Date)')"
     assert str(file("n")) == "cast([1, NULL], 'Array(Nullable(UInt8))')"
@@ -37,7 +37,7 @@ def test_a_column_is_an_array_of_its_type_and_rows_are_chosen_by_their_values() 
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("", ["1: some.csv is empty"]),
         ("event_typ\nview\n", ["1: some.csv, line 1: 'event_typ' is not a column. Write a name and a type"]),
@@ -54,13 +54,13 @@ def test_a_column_is_an_array_of_its_type_and_rows_are_chosen_by_their_values() 
         ("a String\nx\x02y\n", ["2: some.csv, line 2: a: '\\x02' is not allowed in a value"]),
     ],
 )  # fmt: skip
-def test_a_fault_names_the_line_and_what_would_have_worked(text: str, told: list[str]) -> None:
-    found = faults(text)
-    assert len(found) == len(told)
-    assert all(one.startswith(start) for one, start in zip(found, told, strict=True)), found
+def test_a_fault_has_its_line_and_a_hint(text: str, expected: list[str]) -> None:
+    messages = faults(text)
+    assert len(messages) == len(expected)
+    assert all(message.startswith(start) for message, start in zip(messages, expected, strict=True)), messages
 
 
-def test_weights_are_of_event_types_that_there_are() -> None:
+def test_signals_only_name_existing_event_types() -> None:
     header = "event_type String,weight Float64 (-1000..1000)\n"
     assert faults(header + "veiw,1\nview,much\nlike,3\nlike,4\n", "signals.csv") == [
         "2: signals.csv, line 2: event_type: 'veiw' is not one of impression, click, view, add_to_cart, "
@@ -70,7 +70,7 @@ def test_weights_are_of_event_types_that_there_are() -> None:
     ]
 
 
-def test_rules_say_what_they_are_about_and_all_that_they_need() -> None:
+def test_incomplete_rules_are_reported() -> None:
     lines = [
         "for_you,pin,tea,,2,2026-12-01,2026-12-24",
         "*,boost,,Kitchen,1.5,,",
@@ -82,7 +82,7 @@ def test_rules_say_what_they_are_about_and_all_that_they_need() -> None:
         "*,hide,tea,,1,31.12.2026,",
         "*,hide,tea,,,2026-12-24,2026-12-01",
     ]
-    assert [one[:90] for one in faults("\n".join([RULES, *lines]), "rules.csv")] == [
+    assert [message[:90] for message in faults("\n".join([RULES, *lines]), "rules.csv")] == [
         "4: rules.csv, line 4: pipe: 'fro_you' is not one of *, for_you, trending; did you mean for",
         "5: rules.csv, line 5: rule: 'show' is not one of pin, boost, hide",
         "6: rules.csv, line 6: needs either an item_id or a category. Leave the other one empty",
@@ -94,5 +94,5 @@ def test_rules_say_what_they_are_about_and_all_that_they_need() -> None:
 
 
 @pytest.mark.parametrize("name", ["rules.csv", "signals.csv"])
-def test_the_files_of_the_house_have_no_fault(name: str) -> None:
-    made((ROOT / "sql" / name).read_text(), name)
+def test_the_csv_files_of_the_project_are_valid(name: str) -> None:
+    parsed((ROOT / "sql" / name).read_text(), name)

@@ -1,4 +1,4 @@
-"""Deprecated parameters: the former name of a parameter goes on working, and so does one that another pipe answers."""
+"""Deprecated parameters: renamed ones keep working, and so do those that moved to another pipe."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_parameter_may_have_moved_to_another_pipe() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "says"),
+    ("lines", "expected"),
     [
         (["@deprecated"], "is incomplete or misspelled.*use new_name"),
         (["@deprecated a"], "is incomplete or misspelled"),
@@ -53,8 +53,8 @@ def test_a_parameter_may_have_moved_to_another_pipe() -> None:
         ),
     ],
 )
-def test_a_mistake_is_told_with_its_line(lines: list[str], says: str) -> None:
-    with pytest.raises(PipeFault, match=says) as raised:
+def test_a_fault_has_its_line(lines: list[str], expected: str) -> None:
+    with pytest.raises(PipeFault, match=expected) as raised:
         read(":limit  UInt8 = 5  rows", *lines)
     assert raised.value.line == len(lines) + 2
 
@@ -65,7 +65,7 @@ def test_a_group_may_deprecate_and_a_header_override() -> None:
     )
     text = "-- Best.\n-- :history  String = all  x\n-- @use user\nselect 1"
     header = read_header(text, {"user": group})
-    assert [(one.name, one.default, one.former_names) for one in header.parameters] == [
+    assert [(parameter.name, parameter.default, parameter.former_names) for parameter in header.parameters] == [
         ("history", "all", ("leave_out",))
     ]
     assert header.deprecated[0].line == 3
@@ -82,17 +82,19 @@ def test_a_former_name_binds_the_parameter() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "param", "says"),
+    ("request_values", "param", "expected"),
     [
         ({"store": ["tae"]}, "store", "'tae' is not one of all, tea, mug; did you mean tea?"),
         ({"store": ["tea"], "shop": ["mug"]}, "shop", "given also as store, its former name; give one of them"),
         ({"stroe": ["tea"]}, "stroe", "not a parameter of this pipe; it takes shop"),
     ],
 )
-def test_a_mistake_is_told_of_the_name_that_was_given(given: dict[str, list[str]], param: str, says: str) -> None:
+def test_a_fault_names_the_parameter_of_the_request(
+    request_values: dict[str, list[str]], param: str, expected: str
+) -> None:
     with pytest.raises(BadParameters) as raised:
-        values(SHOP, given)
-    assert [(fault.param, fault.problem) for fault in raised.value.details] == [(param, says)]
+        values(SHOP, request_values)
+    assert [(fault.param, fault.problem) for fault in raised.value.details] == [(param, expected)]
 
 
 # In a folder of pipes
@@ -122,32 +124,34 @@ def library_of(tmp_path: Path) -> Callable[..., Library]:
 def test_another_pipe_answers_a_parameter_that_moved_to_it(library_of: Callable[..., Library]) -> None:
     library = library_of(usual=USUAL + SELECT, by_score=BY_SCORE + SCORED)
 
-    def answering(**given: object) -> Pipe:
-        return library.answering("usual", given)
+    def answering(**request_values: object) -> Pipe:
+        return library.answering("usual", request_values)
 
     assert answering(score=["lift"]).text == library["by_score"].text
-    assert answering(score=["lift"]).name == "usual", "rules, the cache and `source` have the name that was asked"
+    assert answering(score=["lift"]).name == "usual", "rules, the cache and `source` have the requested name"
     nothing_moved: list[dict[str, list[str] | None]] = [{}, {"limit": ["5"]}, {"score": []}, {"score": None}]
-    for given in nothing_moved:
-        assert answering(**given) is library["usual"]
-        assert library["usual"].deprecated(given) == []
-    assert [one.pipe for one in answering(score=["lift"]).deprecated({"score": ["lift"]})] == ["by_score"]
+    for request_values in nothing_moved:
+        assert answering(**request_values) is library["usual"]
+        assert library["usual"].deprecated(request_values) == []
+    assert [deprecation.pipe for deprecation in answering(score=["lift"]).deprecated({"score": ["lift"]})] == [
+        "by_score"
+    ]
     assert library["usual"].accepts("score")
     assert not library["usual"].accepts("scores")
 
 
 @pytest.mark.parametrize(
-    ("texts", "says"),
+    ("texts", "expected"),
     [
         ({"usual": USUAL + SELECT}, "@deprecated score: by_score is not a pipe"),
         ({"usual": USUAL + SELECT, "by_scores": BY_SCORE + SCORED}, "is not a pipe; did you mean by_scores?"),
         ({"usual": USUAL + SELECT, "by_score": "-- X.\n" + SELECT}, "by_score has no such parameter"),
     ],
 )
-def test_a_parameter_that_cannot_move_there_is_told(
-    library_of: Callable[..., Library], texts: dict[str, str], says: str
+def test_a_parameter_that_its_target_pipe_lacks_is_reported(
+    library_of: Callable[..., Library], texts: dict[str, str], expected: str
 ) -> None:
     fault = library_of(**texts).entry("usual").fault
     assert fault
     assert fault.line == 3
-    assert says in str(fault)
+    assert expected in str(fault)

@@ -1,4 +1,4 @@
-"""The header of a pipe reads as it is documented, and a mistake in it is told with its line."""
+"""The header of a pipe is parsed as documented, and its faults are reported with their lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.project import ROOT
 
 
 def header(*lines: str) -> Header:
-    """The header whose first line is a sentence and whose others are these."""
+    """A header of one sentence and these lines."""
     return read_header("-- Best first.\n" + "\n".join(f"-- {line}" for line in lines) + "\nselect 1")
 
 
@@ -27,7 +27,7 @@ def parameter(line: str) -> Parameter:
     return header(line).parameters[0]
 
 
-def test_the_whole_of_a_header_is_read() -> None:
+def test_all_parts_of_a_header_are_read() -> None:
     read = read_header(
         "-- Products bought in the same basket\n"
         "-- as this one, best first.\n"
@@ -115,7 +115,7 @@ def test_the_whole_of_a_header_is_read() -> None:
         ),
     ],
 )
-def test_a_line_is_a_parameter(line: str, read: Parameter) -> None:
+def test_a_line_declares_a_parameter(line: str, read: Parameter) -> None:
     assert parameter(line) == read
 
 
@@ -129,7 +129,7 @@ def test_a_line_is_a_parameter(line: str, read: Parameter) -> None:
         (":a DateTime  x", True, "DateTime64(3, 'UTC')"),
     ],
 )
-def test_a_parameter_knows_its_type_and_whether_it_may_be_left_out(line: str, required: bool, sql_type: str) -> None:
+def test_a_parameter_has_a_sql_type_and_may_be_required(line: str, required: bool, sql_type: str) -> None:
     assert (parameter(line).required, parameter(line).sql_type) == (required, sql_type)
 
 
@@ -138,7 +138,7 @@ def test_a_cache_takes_seconds_and_milliseconds(line: str, seconds: float) -> No
     assert header(line).cache_seconds == seconds
 
 
-def test_what_follows_the_parameters_is_no_part_of_the_sentence() -> None:
+def test_text_after_the_parameters_is_not_part_of_the_sentence() -> None:
     assert header(":a String  x", "", "Notes for the next author.").sentence == "Best first."
 
 
@@ -147,7 +147,7 @@ def test_a_parameter_of_the_key_takes_several_values() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "line", "says"),
+    ("lines", "line", "expected"),
     [
         ([":a String"], 2, "needs a description"),
         ([":a String x"], 2, "is not a parameter"),
@@ -208,19 +208,19 @@ def test_a_parameter_of_the_key_takes_several_values() -> None:
         (["@fallback a b"], 2, "`column as column`"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(lines: list[str], line: int, says: str) -> None:
-    with pytest.raises(PipeFault, match=says) as raised:
+def test_a_fault_has_its_line(lines: list[str], line: int, expected: str) -> None:
+    with pytest.raises(PipeFault, match=expected) as raised:
         header(*lines)
     assert raised.value.line == line
 
 
-def test_all_mistakes_of_a_header_are_told_at_once() -> None:
+def test_all_faults_of_a_header_are_reported_at_once() -> None:
     with pytest.raises(PipeFault) as raised:
         header(":a string  x", ":b UInt8  x", ":c UInt8 (9..1)  x", "@nope")
     assert [fault.line for fault in raised.value.all] == [2, 4, 5]
 
 
-def test_a_header_of_thousands_of_parameters_is_refused_at_once() -> None:
+def test_a_header_of_thousands_of_parameters_is_rejected_quickly() -> None:
     started = time.perf_counter()
     with pytest.raises(PipeFault, match="more than 50 parameters") as raised:
         header(*(f":p{number} UInt8  x" for number in range(10_000)))
@@ -228,11 +228,11 @@ def test_a_header_of_thousands_of_parameters_is_refused_at_once() -> None:
     assert time.perf_counter() - started < 1
 
 
-def test_a_header_knows_where_its_lines_stand() -> None:
+def test_a_header_has_the_lines_of_its_tags() -> None:
     assert header(":a String  x", "   and more", "", "@key a").lines == {":a": 2, "@key": 5}
 
 
-def test_only_repeating_gives_several_ids_since_they_may_hold_commas() -> None:
+def test_ids_are_not_split_at_commas() -> None:
     read = header(":item_id Array(String)  x", ":k Array(String) = b  x", ":brand Array(String)  x", "@key k")
     assert [(p.repeated, p.separated) for p in read.parameters] == [(True, False), (True, False), (True, True)]
     assert read.parameters[1].default == ("b",)
@@ -253,7 +253,7 @@ RICH = """-- Best first.
 
 
 def test_the_formatter_leaves_the_header_alone(tmp_path: Path) -> None:
-    """It takes away what a line is indented by, and breaks lines above 110 characters: a header says the same then."""
+    """It removes indents and wraps lines above 110 characters; the parsed header stays equal."""
     long = RICH.replace(
         "as the shop\n-- knows", f"as the shop {'and all the world ' * 5}\n--                        knows"
     )
@@ -268,21 +268,21 @@ def test_the_formatter_leaves_the_header_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "select 1", "\n-- Best first.\nselect 1", "--\nselect 1", "-- :a String  x"])
-def test_a_pipe_without_a_sentence_is_refused(text: str) -> None:
+def test_a_pipe_without_a_sentence_is_rejected(text: str) -> None:
     with pytest.raises(PipeFault, match="what the pipe answers") as raised:
         read_header(text)
     assert raised.value.line == 1
 
 
-STRANGE = [
+UNUSUAL = [
     *(":a" + " " * 50_000, ":a String" + " " * 50_000 + "(", ":a String = " + "'" * 50_000, "@key " * 10_000),
     *(":a String (" + "/a" * 50_000, ":a String (" + "a, " * 50_000 + "  x", ":a Array(UInt8) = [" + "1," * 50_000),
     *(":a String (" + "'a', " * 50_000, ":a String (/" + "\\\\" * 50_001 + "/)  x", ":a String (" + "(" * 50_000),
 ]
 
 
-@pytest.mark.parametrize("line", STRANGE, ids=range(len(STRANGE)))
-def test_a_strange_line_takes_no_time(line: str) -> None:
+@pytest.mark.parametrize("line", UNUSUAL, ids=range(len(UNUSUAL)))
+def test_an_unusual_line_is_read_quickly(line: str) -> None:
     started = time.perf_counter()
     with suppress(PipeFault):
         header(line)
@@ -309,10 +309,10 @@ def sampled(line: str) -> Any:
         (":a Date (2025-01-01..2026-01-01)  x", date(2025, 1, 1)),
     ],
 )
-def test_a_pipe_is_tried_with_a_value_that_its_parameter_would_take(line: str, value: Any) -> None:
+def test_the_sample_of_a_parameter_is_a_valid_value(line: str, value: Any) -> None:
     assert sampled(line) == value
 
 
-def test_lists_show_the_first_sentence_and_the_page_shows_all() -> None:
+def test_the_sentence_of_a_header_is_the_first_of_its_prose() -> None:
     read = read_header("-- Best first. Then the rest,\n-- e.g. those.\nselect 1")
     assert (read.sentence, read.prose) == ("Best first.", "Best first. Then the rest, e.g. those.")

@@ -1,6 +1,6 @@
-"""Texts that must not run and texts that must: all positions and spellings in which a pipe could name what it may not use.
+"""Hostile and benign texts: forbidden names in all positions and spellings.
 
-The texts are data, in tests/pipes/hostile/. The check of the text alone refuses them: no engine is asked.
+The texts are data, in tests/pipes/hostile/. The check rejects them without an engine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from alsobought.pipes.names import BEFORE_BRACKET, KEYWORDS, TYPES
 from alsobought.pipes.source_map import SourceMap
 from alsobought.service.service import Service
 
-HERE = Path(__file__).parent / "hostile"
+FOLDER = Path(__file__).parent / "hostile"
 END = " order by 1 limit 10"
 COLUMNS = {
     "items": "item_id title category brand price available image owner attributes version updated_at embedding",
@@ -32,16 +32,16 @@ SCHEMA = {table: dict.fromkeys(columns.split(), "") for table, columns in COLUMN
 
 
 def read(name: str) -> Any:
-    return yaml.safe_load((HERE / f"{name}.yaml").read_text())
+    return yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
 
 
 def hostile() -> Iterator[tuple[str, str]]:
     """Kind and text."""
     names = read("names")
-    for kind, places in names["places"].items():
-        for place in places:
+    for kind, templates in names["places"].items():
+        for template in templates:
             for name in names["names"]:
-                text = place.replace("NAME", name)
+                text = template.replace("NAME", name)
                 yield f"the name of a function as {kind}", text if " limit " in text else text + END
     calls = read("calls")
     for kind, texts in calls["calls"].items():
@@ -55,7 +55,7 @@ HOSTILE = list(dict.fromkeys(hostile()))
 BENIGN = read("benign")["texts"]
 
 
-def refused(text: str, tables: Any = SCHEMA) -> bool:
+def rejected(text: str, tables: Any = SCHEMA) -> bool:
     try:
         check(text, tables)
     except PipeFault as fault:
@@ -70,8 +70,8 @@ def test_the_suite_is_large() -> None:
 
 
 @pytest.mark.parametrize("kind", dict.fromkeys(kind for kind, _ in HOSTILE))
-def test_a_hostile_text_is_refused(kind: str) -> None:
-    assert [text for one, text in HOSTILE if one == kind and not refused(text)] == []
+def test_a_hostile_text_is_rejected(kind: str) -> None:
+    assert [text for hostile_kind, text in HOSTILE if hostile_kind == kind and not rejected(text)] == []
 
 
 def test_a_benign_text_passes() -> None:
@@ -79,34 +79,34 @@ def test_a_benign_text_passes() -> None:
         check(text, SCHEMA)
 
 
-GIVEN = {"a": "tea", "b": 1.5, "c": ["tea"], "d": 5, "e": "2026-01-01 00:00:00"}
+VALUES = {"a": "tea", "b": 1.5, "c": ["tea"], "d": 5, "e": "2026-01-01 00:00:00"}
 
 
-def test_the_engine_takes_every_benign_text(shop: Service) -> None:
+def test_the_engine_accepts_every_benign_text(shop: Service) -> None:
     """Otherwise the list would prove nothing."""
     schema = shop.warehouse.schema()
     for table, columns in SCHEMA.items():
         assert set(columns) <= set(schema[table])
     for text in BENIGN:
-        given = {name: value for name, value in GIVEN.items() if f"{{{name}:" in text}
-        shop.warehouse.describe(text if given else text + " -- {a:String}", given or {"a": ""})
+        values = {name: value for name, value in VALUES.items() if f"{{{name}:" in text}
+        shop.warehouse.describe(text if values else text + " -- {a:String}", values or {"a": ""})
 
 
-def test_the_names_that_would_be_functions_are_functions_of_the_engine(shop: Service) -> None:
-    """The bare name of one does read a file, which is why no bare name may pass."""
+def test_the_hostile_names_are_functions_of_the_engine(shop: Service) -> None:
+    """A bare name can read a file, so no bare name may pass."""
     sql = "select name from system.functions where name in {names:Array(String)}"
     names = [name.strip('`"') for name in read("names")["names"] if name.islower() or name.isidentifier()]
-    found = {row[0] for row in shop.warehouse.rows(sql, {"names": names}).data}
-    assert found == {"file", "rand", "filesystemAvailable", "addressToLine"}
+    names_in_engine = {row[0] for row in shop.warehouse.rows(sql, {"names": names}).data}
+    assert names_in_engine == {"file", "rand", "filesystemAvailable", "addressToLine"}
 
 
 def test_listed_functions_are_pure(shop: Service) -> None:
-    """By what the engine says of them: it calls nothing deterministic that reads a clock, a server or another table."""
+    """According to the engine, which calls no function deterministic that reads a clock, a server or another table."""
     sql = "select name, alias_to, is_aggregate, ifNull(deterministic, 1), higher_order from system.functions"
     rows = shop.warehouse.rows(sql).data
     listed = [row for row in rows if is_allowed(row[0])]
     assert {name for name, _, _, deterministic, _ in listed if not deterministic} == {
-        "arrayJoin",  # one row becomes several: nothing outside is read
+        "arrayJoin",  # it multiplies rows and reads nothing else
         *(FUNCTIONS[name] for name in DICTIONARIES),
     }
     assert {alias for _, alias, _, _, _ in listed if alias and not is_allowed(alias)} == set()
@@ -121,19 +121,21 @@ def test_listed_functions_are_pure(shop: Service) -> None:
     assert set(FUNCTIONS) - known == set()
 
 
-def test_no_keyword_is_a_function_that_is_not_listed(shop: Service) -> None:
+def test_no_keyword_is_an_unlisted_function(shop: Service) -> None:
     functions = {row[0].lower() for row in shop.warehouse.rows("select name from system.functions").data}
     assert {word for word in KEYWORDS & functions if not is_allowed(word)} <= {
         "in",
         "ignore",
-    }  # they stand for no lambda
+    }  # they cannot replace a lambda
     tables = {row[0].lower() for row in shop.warehouse.rows("select name from system.table_functions").data}
     assert {word for word in tables if is_allowed(word) or word in BEFORE_BRACKET | TYPES} == set()
 
 
-def test_combinators_are_those_of_the_engine(shop: Service) -> None:
-    found = {row[0] for row in shop.warehouse.rows("select name from system.aggregate_function_combinators").data}
-    assert set(COMBINATORS) <= found
+def test_the_engine_has_all_combinators(shop: Service) -> None:
+    names_in_engine = {
+        row[0] for row in shop.warehouse.rows("select name from system.aggregate_function_combinators").data
+    }
+    assert set(COMBINATORS) <= names_in_engine
 
 
 @pytest.mark.parametrize(

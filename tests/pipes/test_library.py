@@ -1,4 +1,4 @@
-"""The folder of pipes: a saved file is the next request's text, and a broken one takes nothing away."""
+"""The folder of pipes: the next request uses a saved file, and a broken file keeps the last valid version."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ limit {{ limit }}
 """.lstrip()
 BUSY = """
 -- Busy.
-with a as (select user_id as person, sum(events) as events from user_items group by person
+with a as (select user_id as buyer, sum(events) as events from user_items group by buyer
 having events > 0),
-b as (select person, events from a
+b as (select buyer, events from a
 limit 2 by events)
-select person as user_id, events from b order by events, user_id limit 5
+select buyer as user_id, events from b order by events, user_id limit 5
 """.lstrip()
 SAME = "{%- macro same(column, value) -%} {{ column }} = {{ value }} {%- endmacro -%}"
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -56,7 +56,7 @@ Save = Callable[[str, str], None]
 
 @pytest.fixture
 def save(tmp_path: Path) -> Save:
-    """`save("pipes/a.sql", text)`, each time with a time of its own, since files may be saved within one tick."""
+    """`save("pipes/a.sql", text)`, each time with a new mtime, since two saves may share a clock tick."""
     (tmp_path / "pipes").mkdir()
     (tmp_path / "macros").mkdir()
 
@@ -72,7 +72,7 @@ def save(tmp_path: Path) -> Save:
 
 @pytest.fixture(scope="module")
 def warehouse(on: Engine) -> Iterator[Warehouse]:
-    """One for all tests of this module: they only ask it about texts."""
+    """Shared by all tests of this module, which only describe texts."""
     shop = on.shop("library")
     yield shop.warehouse
     drop(shop)
@@ -84,9 +84,9 @@ def library(warehouse: Warehouse, save: Save, tmp_path: Path) -> Library:
 
 
 def fault(library: Library, name: str) -> str:
-    found = library.entry(name).fault
-    assert found
-    return f"{found.line}: {found}"
+    entry_fault = library.entry(name).fault
+    assert entry_fault
+    return f"{entry_fault.line}: {entry_fault}"
 
 
 def test_a_pipe_knows_its_columns_tables_and_parameters(library: Library, save: Save) -> None:
@@ -100,14 +100,14 @@ def test_a_pipe_knows_its_columns_tables_and_parameters(library: Library, save: 
     assert "brand" not in pipe.sql(["limit"])
 
 
-def test_every_pipe_of_the_project_is_good(warehouse: Warehouse) -> None:
+def test_every_pipe_of_the_project_is_valid(warehouse: Warehouse) -> None:
     library = Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse))
-    found = {name: (*library.entry(name).faults, *library.entry(name).warnings) for name in library.names()}
-    assert found == dict.fromkeys(library.names(), ())
+    findings = {name: (*library.entry(name).faults, *library.entry(name).warnings) for name in library.names()}
+    assert findings == dict.fromkeys(library.names(), ())
     assert library.names()
 
 
-def test_a_saved_file_is_the_next_requests_text(library: Library, save: Save) -> None:
+def test_the_next_request_uses_a_saved_file(library: Library, save: Save) -> None:
     save("pipes/titles.sql", TITLES)
     old = library["titles"]
     assert library["titles"] is old
@@ -116,7 +116,7 @@ def test_a_saved_file_is_the_next_requests_text(library: Library, save: Save) ->
     assert library["titles"].version != old.version
 
 
-def test_a_broken_file_leaves_the_last_good_text(library: Library, save: Save) -> None:
+def test_a_broken_file_keeps_the_last_valid_version(library: Library, save: Save) -> None:
     save("pipes/titles.sql", TITLES)
     good = library["titles"]
     save("pipes/titles.sql", TITLES.replace("from items", "from itmes"))
@@ -141,14 +141,14 @@ def test_the_log_has_each_fault_of_a_file_once(
     first, second = caplog.messages
     assert first.startswith("pipes/titles.sql:")
     assert "there is no table itmes" in first
-    assert "the last valid version serves" in first
+    assert "the last valid text serves" in first
     assert "there is no table itms" in second
     save("pipes/never.sql", TITLES.replace("from items", "from secrets"))
     assert library.entry("never").pipe is None
     assert "it does not serve" in caplog.messages[2]
 
 
-def test_a_pipe_that_never_was_good_says_so_and_no_more(library: Library, save: Save) -> None:
+def test_the_error_of_a_pipe_without_a_valid_version_has_no_details(library: Library, save: Save) -> None:
     save("pipes/titles.sql", TITLES.replace("from items", "from secrets"))
     with pytest.raises(PipeBroken) as raised:
         library["titles"]
@@ -156,7 +156,7 @@ def test_a_pipe_that_never_was_good_says_so_and_no_more(library: Library, save: 
     assert "secrets" not in str(raised.value)
 
 
-def test_a_removed_file_is_no_pipe(library: Library, save: Save, tmp_path: Path) -> None:
+def test_a_removed_file_is_not_a_pipe(library: Library, save: Save, tmp_path: Path) -> None:
     save("pipes/titles.sql", TITLES)
     assert library["titles"]
     (tmp_path / "pipes" / "titles.sql").unlink()
@@ -183,7 +183,7 @@ def test_a_removed_file_is_no_pipe(library: Library, save: Save, tmp_path: Path)
         "a" * 10_000,
     ],
 )
-def test_a_strange_name_is_no_pipe(library: Library, save: Save, name: str) -> None:
+def test_an_unusual_name_is_not_a_pipe(library: Library, save: Save, name: str) -> None:
     save("pipes/titles.sql", TITLES)
     save("x.sql", TITLES)
     with pytest.raises(NoSuchPipe, match="There are titles"):
@@ -208,7 +208,7 @@ def test_a_saved_macro_changes_the_pipes_and_their_versions(library: Library, sa
     assert library["titles"].version != old.version
 
 
-def test_a_broken_macro_leaves_the_last_good_text(library: Library, save: Save) -> None:
+def test_a_broken_macro_keeps_the_last_valid_version(library: Library, save: Save) -> None:
     save("pipes/titles.sql", TITLES)
     good = library["titles"]
     save("macros/m.sql", "{%- macro same(column, value) -%} {{ value|upper }} {%- endmacro -%}")
@@ -217,7 +217,7 @@ def test_a_broken_macro_leaves_the_last_good_text(library: Library, save: Save) 
     assert "brand = {brand:String}" in library["titles"].sql(["limit", "brand", "words"])
 
 
-def test_a_macro_that_is_renamed_is_noticed_and_one_that_leads_nowhere_takes_no_pipe_away(
+def test_a_renamed_macro_is_noticed_and_a_dangling_link_keeps_the_last_valid_version(
     library: Library, save: Save, tmp_path: Path
 ) -> None:
     save("pipes/titles.sql", TITLES)
@@ -238,7 +238,7 @@ def test_the_columns_of_an_answer_have_plain_names(library: Library, save: Save,
     assert "a column is called" in fault(library, "odd")
 
 
-def test_a_choice_of_parameters_that_load_did_not_try_is_checked_when_it_comes(library: Library, save: Save) -> None:
+def test_a_choice_of_parameters_that_load_did_not_validate_is_checked_on_request(library: Library, save: Save) -> None:
     save(
         "pipes/sneaky.sql",
         "-- Titles.\n-- :a String?  x\n-- :b String?  x\n-- :c String?  x\n"
@@ -325,12 +325,12 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("text", "says"), BROKEN.values(), ids=BROKEN)
-def test_a_fault_is_found_at_load(library: Library, save: Save, text: str, says: str) -> None:
+@pytest.mark.parametrize(("text", "expected"), BROKEN.values(), ids=BROKEN)
+def test_a_fault_is_found_at_load(library: Library, save: Save, text: str, expected: str) -> None:
     save("pipes/titles.sql", text)
     with pytest.raises(PipeBroken):
         library["titles"]
-    assert says in fault(library, "titles")
+    assert expected in fault(library, "titles")
 
 
 LINES = """
@@ -343,8 +343,8 @@ LINES = """
 """.lstrip()
 
 
-def test_the_line_of_a_fault_is_the_files_whatever_stands_above_it(library: Library, save: Save) -> None:
-    """A macro of several lines, lines that are left out, and comments: none of them moves the lines below."""
+def test_the_line_of_a_fault_is_that_of_the_file(library: Library, save: Save) -> None:
+    """Macros of several lines, omitted lines and comments do not move the lines below."""
     save("macros/tall.sql", LINES.replace("titel", "'a'"))
     text = TITLES.replace("{% from", "{% from 'tall.sql' import tall %}\n{% from").replace(
         "where 1 = 1", "{# a comment\n of two lines #}\nwhere {{ tall('title') }} and {{ tall('brand') }}"
@@ -368,23 +368,25 @@ def test_a_fault_in_a_macro_names_its_line_and_the_line_that_uses_it(library: Li
     assert fault(library, "titles").startswith("10: tall.sql, line 4: 'nope' is undefined")
 
 
-def test_all_faults_of_a_text_are_told(library: Library, save: Save, caplog: pytest.LogCaptureFixture) -> None:
+def test_all_faults_of_a_text_are_reported_and_logged(
+    library: Library, save: Save, caplog: pytest.LogCaptureFixture
+) -> None:
     text = TITLES.replace("item_id, title", "itm_id, titel").replace("title = {{ words }}", "nope = {{ words }}")
     save("pipes/titles.sql", text.replace("by item_id", "by title"))
     entry = library.entry("titles")
-    assert [(one.line, one.message) for one in entry.faults] == [(12, "the last ORDER BY does not break ties")]
+    assert [(fault.line, fault.message) for fault in entry.faults] == [(12, "the last ORDER BY does not break ties")]
     save("pipes/titles.sql", text)
-    found = [(one.line, one.message) for one in library.entry("titles").faults]
-    assert found == [
+    faults = [(fault.line, fault.message) for fault in library.entry("titles").faults]
+    assert faults == [
         (7, "there is no column itm_id"),
         (7, "there is no column titel"),
         (11, "there is no column nope"),
     ]
-    told = [message.partition(" ")[0] for message in caplog.messages if message.startswith("pipes/")]
-    assert told == [f"pipes/titles.sql:{line}:" for line in (12, 7, 7, 11)]
+    locations = [message.partition(" ")[0] for message in caplog.messages if message.startswith("pipes/")]
+    assert locations == [f"pipes/titles.sql:{line}:" for line in (12, 7, 7, 11)]
 
 
-def test_a_warning_stops_nothing(library: Library, save: Save) -> None:
+def test_a_pipe_with_a_warning_serves(library: Library, save: Save) -> None:
     save("pipes/busy.sql", BUSY)
     entry = library.entry("busy")
     assert entry.faults == ()
@@ -404,7 +406,7 @@ def test_a_draft_is_checked_and_not_saved(library: Library, save: Save) -> None:
     assert better.pipe.columns[2] == ("brand", "String")
     broken = library.draft("titles", TITLES.replace("title\n", "titel\n"))
     assert broken.pipe is None
-    assert [str(one) for one in broken.faults] == ["there is no column titel. Did you mean title?"]
+    assert [str(fault) for fault in broken.faults] == ["there is no column titel. Did you mean title?"]
     assert library["titles"] is served
     assert library.draft("new_one", TITLES.replace("{% from", "-- @fallback new_one\n{% from")).pipe
     assert library.names() == ["titles"]
@@ -418,7 +420,7 @@ def test_a_draft_needs_a_name(library: Library, save: Save, name: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "\0", "\ud800", "-- \udfff\nselect 1", "x" * 10_000_000, "\x02(\x03" * 9, "-- a" * 40_000]
 )
-def test_whatever_is_drafted_is_a_fault_at_once(library: Library, save: Save, text: str) -> None:
+def test_an_unusual_draft_is_rejected_quickly(library: Library, save: Save, text: str) -> None:
     started = time.perf_counter()
     entry = library.draft("a", text)
     assert (entry.pipe, bool(entry.fault)) == (None, True)
@@ -426,13 +428,16 @@ def test_whatever_is_drafted_is_a_fault_at_once(library: Library, save: Save, te
     assert time.perf_counter() - started < 3
 
 
-def test_a_large_file_is_refused_without_being_read_whole(library: Library, tmp_path: Path) -> None:
-    for folder, says in (("pipes", "titles.sql has more than 800,000 bytes"), ("macros", "large.sql has more than")):
+def test_a_large_file_is_rejected_without_reading_all_of_it(library: Library, tmp_path: Path) -> None:
+    for folder, expected in (
+        ("pipes", "titles.sql has more than 800,000 bytes"),
+        ("macros", "large.sql has more than"),
+    ):
         (tmp_path / "pipes" / "titles.sql").write_text(TITLES)
         path = tmp_path / folder / ("titles.sql" if folder == "pipes" else "large.sql")
         with path.open("wb") as file:
             file.truncate(50_000_000_000)  # a hole: nothing could hold it
-        assert says in fault(library, "titles")
+        assert expected in fault(library, "titles")
 
 
 def test_a_file_that_is_not_text_is_a_fault(library: Library, save: Save, tmp_path: Path) -> None:
@@ -445,14 +450,12 @@ def test_a_folder_in_place_of_a_file_is_a_fault(library: Library, tmp_path: Path
     assert fault(library, "titles")
 
 
-def test_a_file_of_another_editor_is_read_as_it_is_meant(library: Library, tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_windows_line_endings_are_accepted(library: Library, tmp_path: Path) -> None:
     (tmp_path / "pipes" / "titles.sql").write_bytes(b"\xef\xbb\xbf" + TITLES.replace("\n", "\r\n").encode())
     assert library["titles"].header.sentence == "Titles, in their order."
 
 
-def test_trouble_of_the_warehouse_is_not_remembered_as_a_fault(
-    warehouse: Warehouse, save: Save, tmp_path: Path
-) -> None:
+def test_an_error_of_the_warehouse_is_not_a_fault_of_the_pipe(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
     answers = [False]
 
     def schema() -> Schema:
@@ -468,7 +471,7 @@ def test_trouble_of_the_warehouse_is_not_remembered_as_a_fault(
     assert library["titles"]
 
 
-def test_a_time_limit_of_the_engine_is_retried_and_then_reported_as_such(
+def test_a_time_limit_during_validation_is_retried_and_then_reported(
     warehouse: Warehouse, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timeouts = [1]
@@ -492,7 +495,9 @@ def test_a_time_limit_of_the_engine_is_retried_and_then_reported_as_such(
     assert library.entry("titles").fault is None
 
 
-def test_the_old_text_serves_while_somebody_reads_the_new_one(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+def test_the_old_version_serves_while_another_thread_validates_the_new_one(
+    warehouse: Warehouse, save: Save, tmp_path: Path
+) -> None:
     reading, go_on = threading.Event(), threading.Event()
     describe = describer(warehouse)
 
@@ -515,22 +520,22 @@ def test_the_old_text_serves_while_somebody_reads_the_new_one(warehouse: Warehou
     assert library["titles"].version != old.version
 
 
-def test_sql_without_a_finding_is_tried_once_on_a_schema(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
-    asked: list[str] = []
+def test_valid_sql_is_described_once_for_a_schema(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+    described: list[str] = []
     more: dict[str, dict[str, str]] = {}
-    file = tmp_path / "cache" / "tried.ndjson"
+    file = tmp_path / "cache" / "validated.ndjson"
 
     def describe(sql: str, parameters: Mapping[str, Any]) -> AnswerColumns:
-        asked.append(sql)
+        described.append(sql)
         return describer(warehouse)(sql, parameters)
 
     def read(engine: str = "26.9") -> tuple[Pipe, bool]:
-        """The pipe by another process, and whether that asked the engine."""
-        asked.clear()
+        """The pipe in a new process, and True if that process asked the engine."""
+        described.clear()
         _read.cache_clear()
         cache = ValidationCache(file, lambda: engine)
         folders = tmp_path / "pipes", tmp_path / "macros"
-        return Library(*folders, lambda: warehouse.schema() | more, describe, cache=cache)["titles"], bool(asked)
+        return Library(*folders, lambda: warehouse.schema() | more, describe, cache=cache)["titles"], bool(described)
 
     save("pipes/titles.sql", TITLES)
     first, asks = read()
@@ -541,7 +546,7 @@ def test_sql_without_a_finding_is_tried_once_on_a_schema(warehouse: Warehouse, s
     assert second.version != first.version
     assert (second.columns, second.tables) == (first.columns, first.tables)
     file.write_bytes(file.read_bytes()[:-20])
-    assert read()[1], "what a kill cut off is tried again"
+    assert read()[1], "a truncated entry is validated again"
     assert not read()[1]
     assert read("26.10")[1]
     more["other"] = {"x": "String"}
@@ -551,15 +556,15 @@ def test_sql_without_a_finding_is_tried_once_on_a_schema(warehouse: Warehouse, s
     assert file.stat().st_size < 10_000
 
 
-def test_what_cannot_be_kept_is_tried_again(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+def test_a_cache_file_that_cannot_be_written_is_ignored(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
     save("pipes/titles.sql", TITLES)
     (tmp_path / "cache").write_text("no folder")
-    cache = ValidationCache(tmp_path / "cache" / "tried.ndjson")
+    cache = ValidationCache(tmp_path / "cache" / "validated.ndjson")
     library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse), cache=cache)
     assert library["titles"]
 
 
-def test_a_finding_is_told_each_time(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+def test_findings_are_not_cached(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
     save("pipes/busy.sql", BUSY)
     save("pipes/broken.sql", BUSY.replace("user_items", "nowhere"))
     cache = ValidationCache()
@@ -569,7 +574,7 @@ def test_a_finding_is_told_each_time(warehouse: Warehouse, save: Save, tmp_path:
         assert [fault.line for fault in library.entry("broken").faults] == [2]
 
 
-def test_a_fallback_answers_in_the_columns_of_the_pipe_that_was_asked(
+def test_a_fallback_answers_in_the_columns_of_the_requested_pipe(
     warehouse: Warehouse, library: Library, save: Save
 ) -> None:
     save(
@@ -581,21 +586,21 @@ def test_a_fallback_answers_in_the_columns_of_the_pipe_that_was_asked(
         "-- None.\n-- :item_id String  x\n-- :limit UInt8 = 5  x\n-- @key item_id\n-- @fallback always  found as other\n"
         "select item_id, 'x' as other, 1.5 as score from items where item_id in {{ item_id }} order by 1 limit {{ limit }}\n",
     )
-    found = answer(library, warehouse, "never", {"item_id": ["a", "b"], "limit": ["3"]}, NOON)
-    assert found.fallback == "always"
-    assert found.data == [["a", "tea", None, "always"], ["b", "tea", None, "always"]]
+    result = answer(library, warehouse, "never", {"item_id": ["a", "b"], "limit": ["3"]}, NOON)
+    assert result.fallback == "always"
+    assert result.data == [["a", "tea", None, "always"], ["b", "tea", None, "always"]]
 
 
 NUMBERS = "select toString(arrayJoin(range({first}, {last}))) as {name}, 'x' as reason order by {name} limit {{{{ limit }}}}\n"
 
 
 def _numbers(first: int, last: int, name: str = "item_id", header: str = "") -> str:
-    """A pipe that shows the items of these numbers."""
+    """A pipe that returns the items of these numbers."""
     return f"-- Some.\n-- :limit UInt8 = 5 (1..6)  x\n{header}" + NUMBERS.format(first=first, last=last, name=name)
 
 
 def test_a_list_is_filled_along_the_chain_of_fallbacks(warehouse: Warehouse, library: Library, save: Save) -> None:
-    """Names of columns change from step to step; what is there already, or asked about, is no item of the rest."""
+    """Columns are renamed at each step, and no item is repeated or recommended for itself."""
     about = "-- :item_id String  x\n-- :exclude Array(String)?  x\n"
     text = "{% if exclude %} having not has({{ exclude }}, other_item_id) {% endif %}"
     save(
@@ -608,9 +613,9 @@ def test_a_list_is_filled_along_the_chain_of_fallbacks(warehouse: Warehouse, lib
     save("pipes/second.sql", _numbers(2, 4, header="-- @fallback third  found_id as item_id\n"))
     save("pipes/third.sql", _numbers(1, 9, "found_id", "-- @fallback own\n"))
 
-    def ask(**given: str) -> tuple[list[tuple[str, str]], str | None]:
-        found = answer(library, warehouse, "own", {name: [value] for name, value in given.items()}, NOON)
-        return [(row[0], row[2]) for row in found.data], found.fallback
+    def ask(**parameters: str) -> tuple[list[tuple[str, str]], str | None]:
+        result = answer(library, warehouse, "own", {name: [value] for name, value in parameters.items()}, NOON)
+        return [(row[0], row[2]) for row in result.data], result.fallback
 
     own, second, third = (
         [("1", "own"), ("2", "own")],
@@ -624,9 +629,7 @@ def test_a_list_is_filled_along_the_chain_of_fallbacks(warehouse: Warehouse, lib
     assert ask(item_id="x", limit="2", exclude="1,2") == ([*second, third[0]], "second")
 
 
-def test_a_fallback_that_does_not_know_a_filter_is_passed_over(
-    warehouse: Warehouse, library: Library, save: Save
-) -> None:
+def test_a_fallback_that_lacks_a_filter_is_skipped(warehouse: Warehouse, library: Library, save: Save) -> None:
     filters = "-- :brand String?  x\n"
     where = "{% if brand %} having {{ brand }} != '' {% endif %}"
     mine = "-- Own.\n-- :limit UInt8 = 5 (1..9)  x\n{}-- @fallback {}\nselect toString(arrayJoin([{}])) as item_id"
@@ -637,13 +640,13 @@ def test_a_fallback_that_does_not_know_a_filter_is_passed_over(
     assert answer(library, warehouse, "own", {"brand": ["b"]}, NOON).data == [["1", "own"], ["3", "wise"]]
 
 
-def test_pipes_that_fall_back_on_each_other_come_to_an_end(warehouse: Warehouse, library: Library, save: Save) -> None:
+def test_a_cycle_of_fallbacks_ends(warehouse: Warehouse, library: Library, save: Save) -> None:
     for name, other in (("a", "b"), ("b", "a")):
         save(f"pipes/{name}.sql", f"-- None.\n-- @fallback {other}\nselect item_id from items order by 1 limit 1\n")
     assert answer(library, warehouse, "a", {}, NOON).data == []
 
 
-def test_requests_are_answered_while_the_file_is_saved_broken_and_mended(
+def test_requests_succeed_while_a_file_is_broken_and_repaired(
     warehouse: Warehouse, library: Library, save: Save, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("alsobought.pipes.library.RETRY_SECONDS", 0.0)
@@ -659,18 +662,18 @@ def test_requests_are_answered_while_the_file_is_saved_broken_and_mended(
     save("pipes/titles.sql", TITLES)
     library["titles"]
     wrong: list[object] = []
-    asked, stop = count(), threading.Event()
+    requests, stop = count(), threading.Event()
 
     def ask() -> None:
         while not stop.is_set():
             try:
-                found = answer(library, warehouse, "titles", {"limit": ["3"]}, NOON)
-                names = [column.name for column in found.meta]
+                result = answer(library, warehouse, "titles", {"limit": ["3"]}, NOON)
+                names = [column.name for column in result.meta]
                 if names != wide.get(len(names)):
                     wrong.append(names)
             except Exception as error:
                 wrong.append(error)
-            next(asked)
+            next(requests)
 
     threads = [threading.Thread(target=ask) for _ in range(4)]
     for thread in threads:
@@ -686,7 +689,7 @@ def test_requests_are_answered_while_the_file_is_saved_broken_and_mended(
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert next(asked) > 50
+    assert next(requests) > 50
     assert library.entry("titles").fault is None
     assert len(library["titles"].columns) == 3
 
@@ -695,19 +698,21 @@ PAGE = (ROOT / "docs" / "reference" / "pipes.md").read_text()
 EXAMPLES = re.findall(r"((?:<!-- [^\n]* -->\n)*)```sql\n(.*?)```", PAGE, re.S)
 
 
-@pytest.mark.parametrize(("told", "text"), EXAMPLES)
-def test_the_page_about_the_language_tells_the_truth(warehouse: Warehouse, told: str, text: str) -> None:
+@pytest.mark.parametrize(("comments", "text"), EXAMPLES)
+def test_the_examples_of_the_reference_have_the_documented_faults(
+    warehouse: Warehouse, comments: str, text: str
+) -> None:
     library = Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse))
     entry = library.draft("example", text)
     assert len(EXAMPLES) == PAGE.count("```sql")
-    wanted = re.findall(r"<!-- (.*) -->", told)
-    found = [f"{one.line}: {one}" for one in (*entry.faults, *entry.warnings)]
-    assert len(found) == len(wanted)
-    assert [one[: len(start)] for one, start in zip(found, wanted, strict=True)] == wanted
-    assert bool(entry.pipe) == (not wanted)
+    expected = re.findall(r"<!-- (.*) -->", comments)
+    findings = [f"{finding.line}: {finding}" for finding in (*entry.faults, *entry.warnings)]
+    assert len(findings) == len(expected)
+    assert [finding[: len(start)] for finding, start in zip(findings, expected, strict=True)] == expected
+    assert bool(entry.pipe) == (not expected)
 
 
-def test_what_a_header_says_is_in_the_description_of_the_endpoint(library: Library, save: Save) -> None:
+def test_the_constraints_of_a_header_are_in_the_openapi_description(library: Library, save: Save) -> None:
     save(
         "pipes/facts.sql",
         "-- Facts.\n-- :code String = abc (3..12, /[a-z]+/)  x\n-- :name String = a (/(?i)a+/)  x\n"
@@ -715,7 +720,9 @@ def test_what_a_header_says_is_in_the_description_of_the_endpoint(library: Libra
         "select {{ code }} as a, {{ name }} as b, {{ day }} as c, {{ many }} as d order by a limit 1\n",
     )
     (path,) = [path for name, path in describe_api([library["facts"]])["paths"].items() if name == "/pipes/facts"]
-    code, name, day, many = [one["schema"] for one in path["get"]["parameters"] if one.get("in") == "query"]
+    code, name, day, many = [
+        parameter["schema"] for parameter in path["get"]["parameters"] if parameter.get("in") == "query"
+    ]
     assert code == {"type": "string", "minLength": 3, "maxLength": 12, "pattern": "^(?:[a-z]+)$", "default": "abc"}
     assert (name["description"], name["pattern"]) == ("Matches the RE2 pattern (?i)a+", r"^[^\u0000]*$")
     assert (day["format"], day["description"]) == ("date", "From 2020-01-01 to 2030-12-31.")

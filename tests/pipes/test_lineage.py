@@ -1,4 +1,4 @@
-"""Which columns feed which: of the project's pipes, of awkward texts, and of one that nobody can follow."""
+"""Column lineage of the project's pipes, of complex texts, and of one beyond sqlglot."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def reads(warehouse: Warehouse, tmp_path: Path) -> Reads:
     return of
 
 
-def test_the_columns_of_a_pipe_are_followed_to_its_tables_and_to_the_catalogue(
-    ours: Library, warehouse: Warehouse
-) -> None:
+def test_the_lineage_of_a_pipe_reaches_its_tables_and_the_catalogue(ours: Library, warehouse: Warehouse) -> None:
     pairs = ["co_baskets.item_key", "co_baskets.other_item_key"]
     assert lineage(ours["also_bought"], warehouse.schema()) == Lineage(
         tables={
@@ -82,25 +80,25 @@ def test_the_columns_of_a_pipe_are_followed_to_its_tables_and_to_the_catalogue(
     )
 
 
-def test_the_scores_of_a_pair_are_followed_to_the_totals(ours: Library, warehouse: Warehouse) -> None:
-    found = lineage(ours["also_bought_by_score"], warehouse.schema())
-    assert found.tables["item_totals"] == ["item_key", "orders"]
-    assert found.columns["score"] == [
+def test_the_lineage_of_a_pair_score_reaches_the_totals(ours: Library, warehouse: Warehouse) -> None:
+    result = lineage(ours["also_bought_by_score"], warehouse.schema())
+    assert result.tables["item_totals"] == ["item_key", "orders"]
+    assert result.columns["score"] == [
         "co_baskets.baskets",
         "co_baskets.month",
         "co_baskets.weight",
         "item_totals.orders",
     ]
-    assert found.macros["scores.sql"] == ["pair_score"]
+    assert result.macros["scores.sql"] == ["pair_score"]
 
 
-def test_every_pipe_of_the_project_can_be_followed(ours: Library, warehouse: Warehouse) -> None:
+def test_every_pipe_of_the_project_has_a_lineage(ours: Library, warehouse: Warehouse) -> None:
     schema = warehouse.schema()
     for name in ours.names():
-        found = lineage(ours[name], schema)
-        assert found.followed, name
-        assert set(found.columns) == {column for column, _ in ours[name].columns}
-        assert set(ours[name].tables) <= set(found.tables)
+        result = lineage(ours[name], schema)
+        assert result.followed, name
+        assert set(result.columns) == {column for column, _ in ours[name].columns}
+        assert set(ours[name].tables) <= set(result.tables)
         counted = {
             "with_items",
             "source",
@@ -110,53 +108,53 @@ def test_every_pipe_of_the_project_can_be_followed(ours: Library, warehouse: War
             "baskets",
             "reason",
             "propensity",
-        }  # made of no column: count(), a name, 1 unless asked to explore
-        assert {column for column, fed in found.columns.items() if not fed} <= counted, name
+        }  # without source columns: count(), names, 1 unless the request explores
+        assert {column for column, sources in result.columns.items() if not sources} <= counted, name
 
 
-def test_a_value_named_with_a_with_is_no_table(ours: Library, warehouse: Warehouse) -> None:
-    """`newest` and `hours_before` of trending are scalars; for a place it reads another table."""
-    found = lineage(ours["trending"], warehouse.schema())
+def test_a_scalar_in_a_with_is_not_a_table(ours: Library, warehouse: Warehouse) -> None:
+    """`newest` and `hours_before` of trending are scalars; for a location it reads another table."""
+    result = lineage(ours["trending"], warehouse.schema())
     hours = ("item_hours", "place_hours")
-    assert found.columns["usual"] == [f"{table}.{column}" for table in hours for column in ("events", "hour")]
-    assert set(found.tables) == {"catalogue", *hours, "owners", "user_items"}
+    assert result.columns["usual"] == [f"{table}.{column}" for table in hours for column in ("events", "hour")]
+    assert set(result.tables) == {"catalogue", *hours, "owners", "user_items"}
 
 
-def test_unions_joins_and_sub_queries_are_followed(reads: Reads) -> None:
-    found = reads(
+def test_the_lineage_covers_unions_joins_and_sub_queries(reads: Reads) -> None:
+    result = reads(
         "-- X.\n"
         "with both as (select item_id as id, brand as word from items union all select item_id, event_type from events)\n"
         "select id, word, (select max(day) from daily_popularity) as newest, purchases\n"
         "from both inner join (select item_id as other, count() as purchases from events group by other) as n on n.other = id\n"
         "order by all limit 5\n"
     )
-    assert found.columns == {
+    assert result.columns == {
         "id": ["events.item_id", "items.item_id"],
         "word": ["events.event_type", "items.brand"],
         "newest": ["daily_popularity.day"],
         "purchases": [],
     }
-    assert found.tables == {
+    assert result.tables == {
         "daily_popularity": ["day"],
         "events": ["event_type", "item_id"],
         "items": ["brand", "item_id"],
     }
 
 
-def test_what_only_an_optional_parameter_reads_is_read(reads: Reads) -> None:
-    found = reads(
+def test_the_lineage_covers_optional_parameters(reads: Reads) -> None:
+    result = reads(
         "-- X.\n-- :brand String?  only this\n"
         "select item_id from items where 1 {% if brand %} and brand = {{ brand }} {% endif %} order by item_id limit 5\n"
     )
-    assert found.tables == {"items": ["brand", "item_id"]}
-    assert found.columns == {"item_id": ["items.item_id"]}
+    assert result.tables == {"items": ["brand", "item_id"]}
+    assert result.columns == {"item_id": ["items.item_id"]}
 
 
-def test_a_text_that_cannot_be_followed_still_has_its_tables(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_text_beyond_sqlglot_still_has_its_tables(reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alsobought.pipes.lineage.MAX_NODES", 10)
-    found = reads("-- X.\n{% from 'catalogue.sql' import item %}\nselect item_id, {{ item('title', 'cityHash64(item_id)') }} as t"
+    result = reads("-- X.\n{% from 'catalogue.sql' import item %}\nselect item_id, {{ item('title', 'cityHash64(item_id)') }} as t"
                   " from items order by item_id limit 5\n")  # fmt: skip
-    assert found == Lineage(
+    assert result == Lineage(
         {"catalogue": [], "items": []}, {"item_id": [], "t": []}, {"catalogue.sql": ["item"]}, followed=False
     )
 

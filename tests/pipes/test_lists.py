@@ -1,4 +1,4 @@
-"""What every list obeys, on a running shop: rules of a file, formulas against known values, and dice that are fair."""
+"""Lists of a running service: merchandising rules, formulas with known values, and fair exploration."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ PARTS = ("pipes", "sql", "migrations")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project in a folder whose rules the tests change."""
-    made = tmp_path_factory.mktemp("home")
-    project_folder(made, *PARTS)
-    return made
+    """A copy of the project, whose rules the tests change."""
+    folder = tmp_path_factory.mktemp("home")
+    project_folder(folder, *PARTS)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -45,18 +45,21 @@ CATEGORIES = {"tea": "Kitchen/Tea", "mug": "Kitchen", "pan": "Kitchen", "pen": "
 
 
 class Ruled:
-    """`ruled("*,hide,tea,,,,")`: what a pipe shows by these rules, without the rest of the shop; `ruled.again()` by the same."""
+    """`ruled("*,hide,tea,,,,")`: the items of a pipe with these rules, without those of `all_items`.
+
+    `ruled.again()` keeps the rules.
+    """
 
     def __init__(self, client: FlaskClient, path: Path) -> None:
         self._client, self._path, self._saves = client, path, 0
 
-    def __call__(self, *rules: str, pipe: str = "trending", **given: object) -> list[str]:
+    def __call__(self, *rules: str, pipe: str = "trending", **parameters: object) -> list[str]:
         self._saves += 1
         self._path.write_text(HEADER + "\n".join(rules) + "\n" * self._saves)  # another size: it was saved
-        return self.again(pipe, **given)
+        return self.again(pipe, **parameters)
 
-    def again(self, pipe: str = "trending", **given: object) -> list[str]:
-        body = json.loads(self._client.post(f"/pipes/{pipe}", json=given).text)
+    def again(self, pipe: str = "trending", **parameters: object) -> list[str]:
+        body = json.loads(self._client.post(f"/pipes/{pipe}", json=parameters).text)
         return [row.get("other_item_id") or row["item_id"] for row in body["data"] if row["source"] != "all_items"]
 
 
@@ -70,7 +73,7 @@ def ruled(client: FlaskClient, home: Path) -> Iterator[Ruled]:
 PLAIN = [*CATEGORIES]
 
 
-def test_a_rule_does_nothing_before_its_days_after_them_and_for_another_pipe(ruled: Ruled) -> None:
+def test_a_rule_only_applies_on_its_days_and_to_its_pipe(ruled: Ruled) -> None:
     kinds = ["hide,tea,,", "hide,,Kitchen,", "boost,lamp,,10", "boost,,Home,10", "pin,lamp,,1"]
     days = ["2025-12-01,2025-12-31", ",2025-12-31", "2026-01-02,", "2026-01-02,2026-02-01"]
     off = [f"*,{kind},{span}" for kind in kinds for span in days] + [f"for_you,{kind},," for kind in kinds]
@@ -83,16 +86,16 @@ def test_a_rule_does_nothing_before_its_days_after_them_and_for_another_pipe(rul
     assert ruled(*off, "*,hide,,Kitchen,,,", "*,boost,lamp,,10,,") == ["lamp", "pen"]
 
 
-def test_a_pin_has_its_place_also_where_it_is_no_candidate(client: FlaskClient, ruled: Ruled) -> None:
+def test_a_pinned_item_has_its_position_even_if_it_is_not_a_candidate(client: FlaskClient, ruled: Ruled) -> None:
     assert ruled("*,pin,cup,,2,,") == ["tea", "cup", "mug", "pan", "pen", "lamp"]
     row = json.loads(client.get("/pipes/trending").text)["data"][1]
     assert (row["item_id"], row["category"], row["reason"]) == ("cup", "Kitchen", "picked by the shop")
-    for given, shown in (
+    for parameters, shown in (
         ({"limit": 3}, ["tea", "cup", "mug"]),
         ({"exclude": ["cup", "mug"]}, ["tea", "pan", "pen", "lamp"]),
         ({"category": "Office"}, ["pen"]),
     ):
-        assert ruled.again(**given) == shown
+        assert ruled.again(**parameters) == shown
     assert ruled(
         "*,pin,cup,,40,,", "*,pin,lamp,,2,,", "*,pin,mug,,2,,", "*,pin,tea,,1,,", "*,hide,pan,,,,", limit=50
     ) in (
@@ -112,15 +115,15 @@ def test_factors_of_several_rules_multiply(client: FlaskClient, ruled: Ruled) ->
     assert times == {"tea": 0.5, "mug": 2, "pan": 2, "pen": 1, "lamp": 1}
 
 
-def test_what_fills_a_list_obeys_the_rules_of_that_list(ruled: Ruled) -> None:
+def test_fallback_rows_obey_the_rules_of_the_requested_pipe(ruled: Ruled) -> None:
     rules = ["also_bought,hide,tea,,,,", "trending,hide,mug,,,,", "also_bought,pin,cup,,1,,"]
     assert ruled(*rules, pipe="also_bought", item_id="lamp") == ["cup", "mug", "pan", "pen"]
 
 
-def test_a_broken_file_leaves_the_last_good_list_and_is_told(client: FlaskClient, ruled: Ruled) -> None:
+def test_a_broken_rules_file_keeps_the_last_valid_rules_and_is_reported(client: FlaskClient, ruled: Ruled) -> None:
     assert ruled("*,hide,tea,,,,") == PLAIN[1:]
     assert ruled("*,hdie,mug,,,,") == PLAIN[1:]
-    stale = {one["name"]: one["stale"] for one in json.loads(client.get("/pipes").text)["pipes"]}
+    stale = {pipe["name"]: pipe["stale"] for pipe in json.loads(client.get("/pipes").text)["pipes"]}
     assert (stale["trending"], stale["active_users"]) == (True, False)
     assert ruled("*,hide,mug,,,,") == ["tea", "pan", "pen", "lamp"]
 
@@ -130,8 +133,8 @@ def test_a_broken_file_leaves_the_last_good_list_and_is_told(client: FlaskClient
 MACRO = re.compile(r"{%- macro (\w+)\(.*?{%- endmacro -%}", re.DOTALL)
 
 
-def test_sentences_are_in_one_file() -> None:
-    """What a pipe or another macro has in quotes is no text for people: to translate a shop, one file is enough."""
+def test_all_reasons_are_in_one_file() -> None:
+    """No pipe or other macro has text for users: to translate a shop, one file is enough."""
     files = [*(ROOT / "pipes").glob("*.sql"), *(ROOT / "sql" / "macros").glob("*.sql")]
     for path in files:
         body = re.sub(r"{#.*?#}|^--.*?$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
@@ -144,7 +147,7 @@ def test_a_shop_is_translated_by_one_file(client: FlaskClient, home: Path, ruled
     (german,) = re.findall(
         r"<!-- German -->\n```sql\n(.*?)```", (ROOT / "docs" / "explanation" / "lists.md").read_text(), re.DOTALL
     )
-    translated = {found[1]: found[0] for found in MACRO.finditer(german)}
+    translated = {macro[1]: macro[0] for macro in MACRO.finditer(german)}
     path = home / "sql" / "macros" / "reasons.sql"
     english = path.read_text()
     ruled("*,pin,cup,,1,,")
@@ -153,7 +156,7 @@ def test_a_shop_is_translated_by_one_file(client: FlaskClient, home: Path, ruled
         return [row["reason"] for row in json.loads(client.get("/pipes/trending?limit=6").text)["data"]]
 
     before = reasons()
-    path.write_text(MACRO.sub(lambda found: translated.get(found[1], found[0]), english))
+    path.write_text(MACRO.sub(lambda macro: translated.get(macro[1], macro[0]), english))
     try:
         assert reasons()[:2] == ["von uns empfohlen", "5 Ereignisse in 24 Stunden, sonst 0"]
         assert reasons()[-1] == "1 Ereignis in 24 Stunden, sonst 0"
@@ -174,18 +177,18 @@ def ask(client: FlaskClient, home: Path) -> Ask:
     """The rows of a pipe with this text."""
 
     def rows(text: str) -> list[dict[str, Any]]:
-        name = f"tried_{len(list((home / 'pipes').glob('tried_*')))}"
-        (home / "pipes" / f"{name}.sql").write_text(f"-- Tries macros.\n{text}")
-        got = client.get(f"/pipes/{name}")
-        assert got.status_code == 200, got.text
-        found: list[dict[str, Any]] = json.loads(got.text)["data"]
-        return found
+        name = f"sample_{len(list((home / 'pipes').glob('sample_*')))}"
+        (home / "pipes" / f"{name}.sql").write_text(f"-- Uses macros.\n{text}")
+        response = client.get(f"/pipes/{name}")
+        assert response.status_code == 200, response.text
+        result: list[dict[str, Any]] = json.loads(response.text)["data"]
+        return result
 
     return rows
 
 
-def test_diversity_chooses_as_the_paper_does(ask: Ask) -> None:
-    """Relevance and similarity of shared/formulas: two pairs of near twins, and with λ = 0.5 one of each pair comes first."""
+def test_mmr_chooses_as_in_the_paper(ask: Ask) -> None:
+    """Two pairs of similar items: with λ = 0.5 the first item of each pair comes first."""
     rel, alike = (
         "[0.9, 0.85, 0.6, 0.55]",
         "[[1, 0.95, 0.1, 0.1], [0.95, 1, 0.1, 0.1], [0.1, 0.1, 1, 0.95], [0.1, 0.1, 0.95, 1]]",
@@ -199,7 +202,7 @@ def test_diversity_chooses_as_the_paper_does(ask: Ask) -> None:
     )
     assert row["half"] == [1, 3, 2, 4]
     assert row["none_at_all"] == [1, 2, 3]
-    assert row["quota"] == [1, 4, 2, 3], "where nothing else is left the best one comes all the same"
+    assert row["quota"] == [1, 4, 2, 3], "the quota is exceeded if nothing else remains"
     assert row["too_strict"] == [1, 3, 2, 4]
 
 
@@ -212,8 +215,8 @@ def test_the_upper_confidence_bound_has_its_known_value(ask: Ask) -> None:
     assert row["never_tried"] > 1e6
 
 
-def test_the_propensity_of_a_slot_is_how_often_it_shows_its_item(ask: Ask) -> None:
-    """20,000 throws of eleven candidates into four slots: shares are within four standard errors, and no item stands twice."""
+def test_the_propensity_of_a_slot_is_the_frequency_of_its_item(ask: Ask) -> None:
+    """20,000 draws of eleven candidates into four slots: shares within four standard errors, and no item twice."""
     rows = ask(
         "{% from 'ranking.sql' import explored %}\n"
         "with thrown as (select arrayJoin(range(20000)) as throw,"
@@ -234,23 +237,23 @@ def test_the_propensity_of_a_slot_is_how_often_it_shows_its_item(ask: Ask) -> No
         assert row["repeated"] == 0
 
 
-def test_exploring_is_the_same_for_a_person_within_an_hour_and_another_with_another_seed(client: FlaskClient) -> None:
-    def tried(**given: object) -> list[tuple[str, float]]:
-        asked = {"limit": 2, "explore": 0.5, "user_id": "ada"} | given
+def test_exploration_is_stable_for_a_user_within_an_hour_and_depends_on_the_seed(client: FlaskClient) -> None:
+    def explored(**parameters: object) -> list[tuple[str, float]]:
+        request = {"limit": 2, "explore": 0.5, "user_id": "ada"} | parameters
         return [
             (row["item_id"], row["propensity"])
-            for row in json.loads(client.post("/pipes/trending", json=asked).text)["data"]
+            for row in json.loads(client.post("/pipes/trending", json=request).text)["data"]
         ]
 
-    seeds = [tried(seed=seed) for seed in range(12)]
-    assert tried(seed=3) == seeds[3]
-    assert len({tuple(one) for one in seeds}) > 2
-    assert {chance for one in seeds for _, chance in one} == {0.5, 0.25}, "five items: each slot has others to try"
-    assert tried(explore=0) == [("tea", 1.0), ("mug", 1.0)]
-    assert [item for item, _ in tried(explore=1)] != ["tea", "mug"]
+    seeds = [explored(seed=seed) for seed in range(12)]
+    assert explored(seed=3) == seeds[3]
+    assert len({tuple(slots) for slots in seeds}) > 2
+    assert {chance for slots in seeds for _, chance in slots} == {0.5, 0.25}, "five items: each slot has others to try"
+    assert explored(explore=0) == [("tea", 1.0), ("mug", 1.0)]
+    assert [item for item, _ in explored(explore=1)] != ["tea", "mug"]
 
 
-def test_what_a_file_holds_is_never_more_than_a_value(ask: Ask, home: Path) -> None:
+def test_hostile_values_of_a_csv_file_stay_values(ask: Ask, home: Path) -> None:
     hostile = [
         "it's",
         "\\'",
@@ -267,7 +270,7 @@ def test_what_a_file_holds_is_never_more_than_a_value(ask: Ask, home: Path) -> N
         "#x",
         "é😀",
     ]
-    quoted = "".join('"' + one.replace('"', '""') + '"\n' for one in hostile)
+    quoted = "".join('"' + value.replace('"', '""') + '"\n' for value in hostile)
     (home / "sql" / "hostile.csv").write_text("words String\n" + quoted)
     (row,) = ask(
         "{% from 'hostile.csv' import hostile %}\nselect {{ hostile('words') }} as words, 1 as n\norder by n limit 1\n"

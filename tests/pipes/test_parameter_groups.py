@@ -36,9 +36,9 @@ def header(*lines: str) -> str:
     return "-- Best first.\n" + "\n".join(f"-- {line}" for line in lines) + "\nselect 1"
 
 
-def test_a_group_stands_where_it_is_used(groups: Groups) -> None:
+def test_a_group_is_inserted_at_its_use(groups: Groups) -> None:
     read = read_header(header(":limit  UInt16 = 10  rows", "@use filters", ":brand  String?  the brand"), groups)
-    assert [one.name for one in read.parameters] == ["limit", "category", "max_price", "brand"]
+    assert [parameter.name for parameter in read.parameters] == ["limit", "category", "max_price", "brand"]
     assert read.parameters[2].description == "highest price; a description may go on in the next line"
     assert read.parameters[2].maximum == 1e12
     assert read.groups == ("filters",)
@@ -51,7 +51,10 @@ def test_a_parameter_of_the_header_overrides_that_of_a_group(groups: Groups) -> 
         ("@use filters", ":category  String = tea  x"),
     ):
         read = read_header(header(*lines), groups)
-        assert {one.name: one.default for one in read.parameters} == {"category": "tea", "max_price": None}
+        assert {parameter.name: parameter.default for parameter in read.parameters} == {
+            "category": "tea",
+            "max_price": None,
+        }
 
 
 def test_two_groups_clash_unless_the_header_decides(groups: Groups) -> None:
@@ -59,11 +62,11 @@ def test_two_groups_clash_unless_the_header_decides(groups: Groups) -> None:
         read_header(header("@use filters", "@use prices"), groups)
     assert raised.value.line == 3
     read = read_header(header("@use filters", "@use prices", ":max_price  UInt8?  pounds"), groups)
-    assert [one.type for one in read.parameters if one.name == "max_price"] == ["UInt8"]
+    assert [parameter.type for parameter in read.parameters if parameter.name == "max_price"] == ["UInt8"]
 
 
 @pytest.mark.parametrize(
-    ("lines", "line", "says"),
+    ("lines", "line", "expected"),
     [
         (["@use filtres"], 2, "no such group of parameters. Did you mean filters\\? There are broken, filters, prices"),
         (["@use filters", "@use filters"], 3, "@use filters appears twice"),
@@ -73,13 +76,13 @@ def test_two_groups_clash_unless_the_header_decides(groups: Groups) -> None:
         (["@key max_price", "@use filters"], 2, "@key max_price is optional"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(groups: Groups, lines: list[str], line: int, says: str) -> None:
-    with pytest.raises(PipeFault, match=says) as raised:
+def test_a_fault_has_its_line(groups: Groups, lines: list[str], line: int, expected: str) -> None:
+    with pytest.raises(PipeFault, match=expected) as raised:
         read_header(header(*lines), groups)
     assert raised.value.line == line
 
 
-def test_a_project_without_groups_says_where_they_would_be() -> None:
+def test_a_project_without_groups_gets_the_path_of_a_group() -> None:
     with pytest.raises(PipeFault, match=r"It would be sql/parameters/filters\.sql"):
         read_header(header("@use filters"))
 
@@ -95,7 +98,7 @@ def test_no_more_than_fifty_parameters_groups_included() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "says"),
+    ("text", "line", "expected"),
     [
         ("-- Filters.\n--\n-- :x  Sting  x\n", 3, "the type Sting"),
         ("-- Filters.\n-- :x  String?  x\n-- @cache 60s\n", 3, "@cache is not a directive here. There are @deprecated"),
@@ -105,13 +108,13 @@ def test_no_more_than_fifty_parameters_groups_included() -> None:
         ("-- F.\n-- :x  String?  x\n-- :x  String?  x\n", 3, ":x appears twice"),
     ],
 )
-def test_a_mistake_in_a_group_is_told_with_its_line(text: str, line: int, says: str) -> None:
-    with pytest.raises(PipeFault, match=says) as raised:
+def test_a_fault_in_a_group_has_its_line(text: str, line: int, expected: str) -> None:
+    with pytest.raises(PipeFault, match=expected) as raised:
         read_group("filters", text)
     assert raised.value.line == line
 
 
-def test_a_group_that_is_no_text_is_told(tmp_path: Path) -> None:
+def test_a_group_that_is_not_text_is_reported(tmp_path: Path) -> None:
     (tmp_path / "parameters").mkdir()
     (tmp_path / "parameters" / "filters.sql").write_bytes(b"-- \xff\xfe")
     with pytest.raises(PipeFault, match=r"parameters/filters\.sql: not UTF-8 text"):
@@ -151,18 +154,18 @@ def save(path: Path, text: str) -> None:
     os.utime(path, (second, second))
 
 
-def test_a_changed_group_is_the_next_requests_and_another_version(library: Library, tmp_path: Path) -> None:
+def test_the_next_request_uses_a_changed_group_in_a_new_version(library: Library, tmp_path: Path) -> None:
     before = library["titles"]
-    assert [one.name for one in before.parameters] == ["category", "max_price"]
+    assert [parameter.name for parameter in before.parameters] == ["category", "max_price"]
     save(tmp_path / "sql" / "parameters" / "filters.sql", FILTERS.replace("(0..1e12)", "(0..9)"))
     after = library["titles"]
-    assert [one.maximum for one in after.parameters] == [None, 9]
+    assert [parameter.maximum for parameter in after.parameters] == [None, 9]
     assert after.version != before.version
     save(tmp_path / "sql" / "parameters" / "other.sql", PRICES)
     assert library["titles"].version == after.version, "a group that it does not use"
 
 
-def test_a_broken_group_leaves_the_last_good_pipe(library: Library, tmp_path: Path) -> None:
+def test_a_broken_group_keeps_the_last_valid_version(library: Library, tmp_path: Path) -> None:
     good = library["titles"]
     assert library.group_faults() == {"parameters/filters.sql": ()}
     save(tmp_path / "sql" / "parameters" / "filters.sql", FILTERS.replace("Float64?", "Float46?"))
@@ -179,14 +182,14 @@ def test_a_broken_group_leaves_the_last_good_pipe(library: Library, tmp_path: Pa
     assert [fault.line for fault in library.group_faults()["parameters/filters.sql"]] == [4]
 
 
-def test_a_parameter_of_a_group_that_is_not_used_is_told_at_its_use(library: Library, tmp_path: Path) -> None:
+def test_an_unused_parameter_of_a_group_is_reported_at_the_use(library: Library, tmp_path: Path) -> None:
     save(tmp_path / "sql" / "parameters" / "filters.sql", FILTERS + "-- :brand  String?  the brand\n")
     fault = library.entry("titles").fault
     assert fault
     assert (fault.line, fault.message) == (3, ":brand is declared and never used")
 
 
-def test_the_groups_of_the_project_can_be_read() -> None:
+def test_the_groups_of_the_project_are_valid_and_used() -> None:
     groups = read_groups(group_files(ROOT / "sql" / "macros"))
     assert {name: isinstance(group, PipeFault) for name, group in groups.items()} == {
         "filters": False,

@@ -1,4 +1,4 @@
-"""What a request may bind: the right values come through as they are, and every other one is refused with its name."""
+"""Values of a request: valid ones are bound unchanged, and invalid ones are reported with their parameter."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from alsobought.pipes.parameters import Listed, Parameter, values
 from alsobought.service.service import Service
 
 
-def one(kind: str, value: Any, **more: Any) -> Any:
-    """What a parameter of this type makes of one value."""
+def bind_one(kind: str, value: Any, **more: Any) -> Any:
+    """The bound value of a parameter of this type."""
     return values([Parameter("a", kind, "x", **more)], {"a": [value]})["a"]
 
 
-def problems(parameters: list[Parameter], given: dict[str, list[Any]]) -> dict[str, str]:
+def problems(parameters: list[Parameter], raw: dict[str, list[Any]]) -> dict[str, str]:
     with pytest.raises(BadParameters) as raised:
-        values(parameters, given)
+        values(parameters, raw)
     return {detail.param: detail.problem for detail in raised.value.details}
 
 
@@ -30,7 +30,7 @@ def problem(kind: str, value: Any, **more: Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "given", "read"),
+    ("kind", "value", "bound"),
     [
         ("String", "", ""),
         ("String", "0", "0"),
@@ -60,12 +60,12 @@ def problem(kind: str, value: Any, **more: Any) -> str:
         ),
     ],
 )
-def test_a_good_value_comes_through(kind: str, given: Any, read: Any) -> None:
-    assert one(kind, given) == read
+def test_a_valid_value_is_bound(kind: str, value: Any, bound: Any) -> None:
+    assert bind_one(kind, value) == bound
 
 
 @pytest.mark.parametrize(
-    ("kind", "given", "says"),
+    ("kind", "value", "expected"),
     [
         ("UInt16", "70000", "'70000' is not between 0 and 65535"),
         ("UInt16", 70000, "70000 is not between 0 and 65535"),
@@ -111,45 +111,45 @@ def test_a_good_value_comes_through(kind: str, given: Any, read: Any) -> None:
         ("String", ["a"], "is not a string"),
     ],
 )
-def test_a_bad_value_is_refused_with_what_would_have_worked(kind: str, given: Any, says: str) -> None:
-    said = problem(kind, given)
-    assert says in said
-    assert len(said) < 200
+def test_an_invalid_value_is_rejected_with_a_hint(kind: str, value: Any, expected: str) -> None:
+    message = problem(kind, value)
+    assert expected in message
+    assert len(message) < 200
 
 
-def test_enormous_values_are_refused_briefly() -> None:
+def test_the_error_for_an_enormous_value_is_short() -> None:
     assert problem("String", "x" * 1_000_000) == "1,000,000 characters; at most 1,000"
     for kind in ("UInt64", "Float64", "Bool", "Date", "DateTime"):
         for value in ("9" * 1_000_000, 10**5000, -(10**5000)):
             assert len(problem(kind, value)) < 200
 
 
-def test_a_text_may_be_a_thousand_characters_of_any_script() -> None:
-    assert one("String", "x" * 1000) == "x" * 1000
-    assert one("String", "🧉" * 1000) == "🧉" * 1000
+def test_a_string_may_have_a_thousand_characters_of_any_script() -> None:
+    assert bind_one("String", "x" * 1000) == "x" * 1000
+    assert bind_one("String", "🧉" * 1000) == "🧉" * 1000
 
 
-def test_a_range_and_a_set_of_values_are_kept() -> None:
+def test_a_value_must_be_in_its_range_or_choices() -> None:
     assert problem("UInt8", "11", minimum=1, maximum=10) == "'11' is not between 1 and 10"
     assert problem("Float64", "-0.1", minimum=0.0, maximum=1.0) == "'-0.1' is not between 0 and 1"
     assert problem("String", "c", choices=("a", "b")) == "'c' is not one of a, b"
-    assert one("UInt8", "10", minimum=1, maximum=10) == 10
-    assert one("String", "b", choices=("a", "b")) == "b"
+    assert bind_one("UInt8", "10", minimum=1, maximum=10) == 10
+    assert bind_one("String", "b", choices=("a", "b")) == "b"
 
 
-def test_what_is_left_out_is_its_default_or_not_bound() -> None:
+def test_a_missing_parameter_has_its_default_or_is_not_bound() -> None:
     parameters = [Parameter("a", "UInt8", "x", default=0), Parameter("b", "String", "x", optional=True)]
     assert values(parameters, {}) == {"a": 0}
     assert values(parameters, {"a": [], "b": []}) == {"a": 0}
 
 
-def test_what_must_be_given_is_asked_for_by_its_description() -> None:
+def test_the_error_for_a_missing_parameter_has_its_description() -> None:
     assert problems([Parameter("a", "String", "the product on the page")], {}) == {
         "a": "missing; the product on the page"
     }
 
 
-def test_a_repeated_parameter_takes_many_values_and_no_commas() -> None:
+def test_a_repeated_parameter_is_not_split_at_commas() -> None:
     repeated = Parameter("a", "String", "x", repeated=True)
     assert values([repeated], {"a": ["b", "c,d"]}) == {"a": ["b", "c,d"]}
     assert values([Parameter("a", "UInt8", "x", repeated=True, default=(5,))], {}) == {"a": [5]}
@@ -157,7 +157,7 @@ def test_a_repeated_parameter_takes_many_values_and_no_commas() -> None:
     assert "missing" in problems([repeated], {"a": []})["a"]
 
 
-def test_values_with_commas_between_them_are_several() -> None:
+def test_a_separated_parameter_is_split_at_commas() -> None:
     numbers = Parameter("a", "UInt8", "x", repeated=True, separated=True, maximum=9)
     assert values([numbers], {"a": ["1,2,3"]}) == {"a": [1, 2, 3]}
     assert values([numbers], {"a": ["1", "2"]}) == {"a": [1, 2]}
@@ -169,7 +169,7 @@ def test_values_with_commas_between_them_are_several() -> None:
     assert problems([numbers], {"a": [["1,2"]]})["a"].startswith('["1,2"] is not a whole number')
 
 
-def test_a_comma_within_a_value_has_a_backslash_or_the_value_is_repeated() -> None:
+def test_a_comma_within_a_value_is_escaped_or_the_parameter_repeated() -> None:
     texts = Parameter("a", "String", "x", repeated=True, separated=True)
     assert values([texts], {"a": ["b\\,c,d\\"]}) == {"a": ["b,c", "d\\"]}
     assert values([texts], {"a": ["b,c", "d"]}) == {"a": ["b,c", "d"]}
@@ -177,16 +177,16 @@ def test_a_comma_within_a_value_has_a_backslash_or_the_value_is_repeated() -> No
 
 def test_lengths_are_counted_in_characters() -> None:
     three: dict[str, Any] = {"min_length": 3, "max_length": 3}
-    assert one("String", "🧉🧉🧉", **three) == "🧉🧉🧉"
+    assert bind_one("String", "🧉🧉🧉", **three) == "🧉🧉🧉"
     assert problem("String", "ab", **three) == "'ab' has 2 characters; it takes 3"
     assert problem("String", "a" * 900, min_length=1, max_length=5) == (
         f"'{'a' * 56}… has 900 characters; it takes between 1 and 5"
     )
 
 
-def test_a_pattern_holds_for_the_whole_value() -> None:
+def test_a_pattern_must_match_the_entire_value() -> None:
     sku: dict[str, Any] = {"pattern": r"[A-Z]{2}\d+"}
-    assert one("String", "AB12", **sku) == "AB12"
+    assert bind_one("String", "AB12", **sku) == "AB12"
     for bad in ("AB12 ", "xAB12", "AB12\n", "AB", "AB١", "ab12", ""):
         assert "does not match /[A-Z]{2}\\d+/" in problem("String", bad, **sku)
     many = Parameter("a", "String", "x", repeated=True, separated=True, **sku)
@@ -196,31 +196,31 @@ def test_a_pattern_holds_for_the_whole_value() -> None:
 
 @pytest.mark.parametrize("pattern", ["(a+)+b", "(a|aa)+b", "(.*)*b", "(a?){200}b", "^(([a-z])+.)+[A-Z]([a-z])+$"])
 def test_no_value_makes_a_pattern_slow(pattern: str) -> None:
-    """These take Python's own patterns longer than the universe has been there."""
+    """Python's `re` would need exponential time for these."""
     started = time.process_time()
     for value in ("a" * 1000, "a" * 999 + "!", "aA" * 500, "é" * 1000):
         problem("String", value, pattern=pattern)
     assert time.process_time() - started < 1
 
 
-def test_days_and_times_keep_to_their_range() -> None:
+def test_dates_and_times_must_be_in_their_range() -> None:
     days: dict[str, Any] = {"minimum": date(2020, 1, 1), "maximum": date(2030, 12, 31)}
-    assert one("Date", "2030-12-31", **days) == date(2030, 12, 31)
+    assert bind_one("Date", "2030-12-31", **days) == date(2030, 12, 31)
     assert problem("Date", "2031-01-01", **days) == "'2031-01-01' is not between 2020-01-01 and 2030-12-31"
     times: dict[str, Any] = {"minimum": datetime(2020, 1, 1, tzinfo=UTC), "maximum": datetime(2020, 1, 2, tzinfo=UTC)}
-    assert one("DateTime", "2020-01-02T01:00:00+05:00", **times).hour == 1
+    assert bind_one("DateTime", "2020-01-02T01:00:00+05:00", **times).hour == 1
     assert problem("DateTime", "2020-01-02T00:00:01", **times) == (
         "'2020-01-02T00:00:01' is not between 2020-01-01T00:00:00Z and 2020-01-02T00:00:00Z"
     )
 
 
-def test_a_value_that_is_none_of_a_set_is_told_the_nearest() -> None:
+def test_the_error_for_an_unknown_choice_suggests_the_nearest() -> None:
     assert problem("String", "newst", choices=("best", "newest")) == (
         "'newst' is not one of best, newest; did you mean newest?"
     )
 
 
-STRANGE: list[Any] = [
+UNUSUAL: list[Any] = [
     *(
         "'",
         "\0",
@@ -266,7 +266,7 @@ STRANGE: list[Any] = [
         "\r\n",
     ),
 ]
-KINDS = [
+DECLARATIONS = [
     ":a String  x",
     ":a String (1..3, /[a-z]+|🧉/)  x",
     ":a String (b, c)  x",
@@ -282,14 +282,14 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("line", KINDS)
-def test_whatever_comes_is_a_value_of_the_type_or_a_short_refusal(shop: Service, line: str) -> None:
+@pytest.mark.parametrize("line", DECLARATIONS)
+def test_any_value_is_bound_or_rejected_with_a_short_error(shop: Service, line: str) -> None:
     parameter = parse_declaration(line, 1)
     bound = []
-    for value in STRANGE:
-        for given in ([value], [value, value]):
+    for value in UNUSUAL:
+        for raw in ([value], [value, value]):
             try:
-                bound.append(values([parameter], {"a": given})["a"])
+                bound.append(values([parameter], {"a": raw})["a"])
             except BadParameters as error:
                 assert error.status == 400
                 assert 0 < len(str(error).encode()) < 500
@@ -297,29 +297,29 @@ def test_whatever_comes_is_a_value_of_the_type_or_a_short_refusal(shop: Service,
         shop.warehouse.rows(f"select {{a:{parameter.sql_type}}}", {"a": value})
 
 
-def test_one_value_is_what_the_others_take() -> None:
+def test_a_single_parameter_given_twice_is_rejected() -> None:
     assert "given 2 times" in problems([Parameter("a", "UInt8", "x")], {"a": ["1", "2"]})["a"]
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     parameters = [
         Parameter("item_id", "String", "the product"),
         Parameter("limit", "UInt16", "x", default=10),
         Parameter("since", "Date", "x", optional=True),
     ]
-    found = problems(parameters, {"limit": ["x"], "since": ["y"], "limt": ["5"], "zebra": ["5"]})
-    assert set(found) == {"item_id", "limit", "since", "limt", "zebra"}
-    assert found["limt"] == "not a parameter of this pipe; did you mean limit?"
-    assert found["zebra"] == "not a parameter of this pipe; it takes item_id, limit, since"
+    details = problems(parameters, {"limit": ["x"], "since": ["y"], "limt": ["5"], "zebra": ["5"]})
+    assert set(details) == {"item_id", "limit", "since", "limt", "zebra"}
+    assert details["limt"] == "not a parameter of this pipe; did you mean limit?"
+    assert details["zebra"] == "not a parameter of this pipe; it takes item_id, limit, since"
 
 
 def test_the_clock_cannot_be_given() -> None:
     assert set(problems([], {"now": ["2020-01-01"]})) == {"now"}
 
 
-def test_strange_names_are_told_of_briefly() -> None:
-    found = problems([Parameter("a", "UInt8", "x", optional=True)], {"\ud800": ["1"], "x" * 1_000_000: ["1"]})
-    assert [len(name.encode()) < 70 for name in found] == [True, True]
+def test_the_error_for_unusual_names_is_short() -> None:
+    details = problems([Parameter("a", "UInt8", "x", optional=True)], {"\ud800": ["1"], "x" * 1_000_000: ["1"]})
+    assert [len(name.encode()) < 70 for name in details] == [True, True]
     many: dict[str, list[Any]] = {f"name{number}": ["1"] for number in range(50_000)}
     assert len(problems([Parameter("a", "UInt8", "x", optional=True)], many)) == 20
 
@@ -346,7 +346,7 @@ HOSTILE = [
 ]
 
 
-def test_values_reach_the_engine_as_they_were_given(shop: Service) -> None:
+def test_values_reach_the_engine_unchanged(shop: Service) -> None:
     parameters = [Parameter("a", "String", "x"), Parameter("b", "String", "x", repeated=True)]
     for value in HOSTILE:
         bound = values(parameters, {"a": [value], "b": [value, "end"]})
@@ -366,7 +366,7 @@ def test_the_largest_and_smallest_numbers_reach_the_engine(shop: Service) -> Non
         assert shop.warehouse.rows(f"select {{a:Array({kind})}}", bound).data == [[[low, high]]]
 
 
-def test_a_list_of_json_is_not_taken_apart_again() -> None:
+def test_values_of_a_json_list_are_not_split() -> None:
     words = Parameter("words", "String", "x", repeated=True, separated=True)
     assert values([words], {"words": ["tea,mug"]}) == {"words": ["tea", "mug"]}
     assert values([words], {"words": Listed(["tea,mug"])}) == {"words": ["tea,mug"]}

@@ -1,4 +1,4 @@
-"""No value ever becomes text, and whatever in a template could make it so, or hang, is refused with its line."""
+"""Values never become text, and templates that could do so, or hang, are rejected with their lines."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def macros(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def sql(text: str, macros: Path, *given: str) -> str:
-    return render(text, PARAMETERS, given or ("x",), environment(macros))[0]
+def sql(text: str, macros: Path, *provided: str) -> str:
+    return render(text, PARAMETERS, provided or ("x",), environment(macros))[0]
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_a_template_prints_parameters_literals_and_macros(macros: Path, text: st
     assert sql(text, macros) == rendered
 
 
-def test_if_asks_whether_a_parameter_was_given(macros: Path) -> None:
+def test_if_tests_whether_a_parameter_was_given(macros: Path) -> None:
     text = "{% if y %}{{ y }}{% else %}none{% endif %}"
     assert sql(text, macros, "x") == "none"
     assert sql(text, macros, "x", "y") == "{y:UInt8}"
     assert sql("{% if now %}{{ now }}{% endif %}", macros) == "{now:DateTime64(3, 'UTC')}", "the clock is always there"
 
 
-def test_the_text_is_the_same_whatever_the_values_are(macros: Path) -> None:
-    """There is nothing a value could do: rendering never sees one."""
+def test_the_rendered_text_has_no_values(macros: Path) -> None:
+    """Rendering never sees a value."""
     assert placeholders(sql("select {{ x }}, {{ y }}", macros)) == {"x", "y"}
 
 
@@ -150,13 +150,13 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("text", REFUSED.values(), ids=REFUSED)
-def test_everything_else_is_refused_with_its_line(macros: Path, text: str) -> None:
+def test_everything_else_is_rejected_with_its_line(macros: Path, text: str) -> None:
     with pytest.raises(PipeFault) as raised:
         sql(f"-- Best first.\n\n{text}", macros)
     assert raised.value.line == 3 or "line 2" in raised.value.message  # the second line of a macro's file
 
 
-def test_an_unknown_name_is_told_with_those_there_are(macros: Path) -> None:
+def test_an_unknown_name_is_reported_with_the_existing_ones(macros: Path) -> None:
     with pytest.raises(PipeFault, match=r"'limit' is undefined. There are x, y, now"):
         sql("{{ limit }}", macros)
 
@@ -166,8 +166,8 @@ def test_a_fault_in_a_macro_names_its_file(macros: Path) -> None:
         sql("{% from 'filtered.sql' import filtered %}{{ filtered(x) }}", macros)
 
 
-def laughs(line: str, levels: int = 30) -> str:
-    """Macros that call macros that call macros; `line` is what each holds, {} the one below."""
+def nested_macros(line: str, levels: int = 30) -> str:
+    """Macros that call macros that call macros; `line` is the body of each, {} the next one."""
     text = "{% macro f0() %}a{% endmacro %}"
     for level in range(1, levels):
         text += f"{{% macro f{level}() %}}{line.replace('{}', f'f{level - 1}()') * 10}{{% endmacro %}}"
@@ -179,9 +179,9 @@ BOMBS = {
     "ifs": "{% if x %}" * 200 + "{% endif %}" * 200,
     "brackets": "{{ " + "(" * 3000 + "1" + ")" * 3000 + " }}",
     "nots": "{% if " + "not " * 3000 + "x %}{% endif %}",
-    "macros that print macros": laughs("{{ {} }}"),
-    "macros that ask macros": laughs("{% if {} %}{% endif %}"),
-    "macros that double macros": "{% macro g(a, b) %}{% endmacro %}" + laughs("{{ g({}, {}) }}"),
+    "macros that print macros": nested_macros("{{ {} }}"),
+    "macros that ask macros": nested_macros("{% if {} %}{% endif %}"),
+    "macros that double macros": "{% macro g(a, b) %}{% endmacro %}" + nested_macros("{{ g({}, {}) }}"),
     "a macro that calls itself": "{% from 'again.sql' import again %}{{ again() }}",
     "a macro that asks itself": "{% macro f() %}{% if f() %}{% endif %}{% if f() %}{% endif %}{% endmacro %}{{ f() }}",
     "a macro that grows": (
@@ -193,14 +193,14 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("text", BOMBS.values(), ids=BOMBS)
-def test_a_text_that_would_grow_or_hang_is_refused_at_once(macros: Path, text: str) -> None:
+def test_a_text_that_would_grow_or_hang_is_rejected_quickly(macros: Path, text: str) -> None:
     started = time.perf_counter()
     with pytest.raises(PipeFault):
         sql(text, macros)
     assert time.perf_counter() - started < 3
 
 
-def test_the_macros_are_those_of_the_moment_the_environment_was_made(macros: Path) -> None:
+def test_an_environment_keeps_the_macros_of_its_creation(macros: Path) -> None:
     jinja = environment(macros)
     (macros / "m.sql").write_text("{%- macro quoted(x) -%} upper({{ x }}) {%- endmacro -%}")
     text = "{% from 'm.sql' import quoted %}{{ quoted(x) }}"
@@ -208,22 +208,22 @@ def test_the_macros_are_those_of_the_moment_the_environment_was_made(macros: Pat
     assert sql(text, macros) == "upper({x:String})"
 
 
-def test_what_an_editor_leaves_beside_a_macro_does_no_harm(macros: Path) -> None:
+def test_lock_files_of_an_editor_are_ignored(macros: Path) -> None:
     (macros / ".#m.sql").symlink_to("somebody@somewhere.1234")
     assert sql("{{ x }}", macros) == "{x:String}"
 
 
 def test_threads_may_render_the_same_template(macros: Path) -> None:
     jinja = environment(macros)
-    found: set[str] = set()
+    rendered_texts: set[str] = set()
 
     def work() -> None:
         for _ in range(50):
-            found.add(render("{% from 'n.sql' import both %}{{ both(x) }}", PARAMETERS, ["x"], jinja)[0])
+            rendered_texts.add(render("{% from 'n.sql' import both %}{{ both(x) }}", PARAMETERS, ["x"], jinja)[0])
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == {"lower({x:String}), 'end'"}
+    assert rendered_texts == {"lower({x:String}), 'end'"}

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from alsobought.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
-from alsobought.pipes.header import Deprecation, Header, read_header
+from alsobought.pipes.header import Header, read_header
+from alsobought.pipes.header_checks import check_header
 from alsobought.pipes.parameter_groups import FOLDER as GROUP_FOLDER
 from alsobought.pipes.parameter_groups import Groups, group_files, read_groups
 from alsobought.pipes.pipe import SOURCE, Pipe, is_provided
@@ -31,7 +30,6 @@ __all__ = ["SOURCE", "AnswerColumns", "Describe", "Entry", "Library", "Pipe"]
 
 log = logging.getLogger(__name__)
 
-COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ .]*")
 Stamp = tuple[tuple[str | int, ...], ...]
 RETRY_SECONDS = 1.0  # after which an unchanged file with a fault is validated again
 
@@ -150,7 +148,7 @@ class Library:
         """Each fault of a file is logged once, although a file with a fault is read again and again."""
         is_unchanged = previous is not None and previous.stamp == entry.stamp
         logged = set(map(_log_text, previous.faults)) if previous and is_unchanged else set()
-        consequence = "the last valid version serves" if entry.pipe else "it does not serve"
+        consequence = "the last valid text serves" if entry.pipe else "it does not serve"
         for fault in entry.faults:
             if _log_text(fault) not in logged:
                 log.warning("pipes/%s.sql%s; %s", name, _log_text(fault), consequence)
@@ -225,61 +223,23 @@ class Library:
         schema = self._schema()
         validation = Validation(text, header, templates, schema, self._describe, self._cache)
         validation.run()
-        self._check_header(name, header, validation)
-        if validation.faults:
-            raise PipeFault.together(validation.faults)
+        faults = [
+            *validation.faults,
+            *check_header(name, header, validation, {*self.names(), name}, self._read_header),
+        ]
+        if faults:
+            raise PipeFault.together(faults)
         group_texts = [group.text for name in header.groups if not isinstance(group := groups[name], PipeFault)]
         version = _version(text, templates, group_texts)
         columns, tables = validation.columns, sorted(validation.tables)
         pipe = Pipe(name, header, text, version, columns, tables, templates, schema, validation.rendered)
         return pipe, (PipeFault.together(validation.warnings).all if validation.warnings else ())
 
-    def _check_header(self, name: str, header: Header, validation: Validation) -> None:
-        """Compare the header with the text and with the other pipes.
-
-        Columns and used parameters are unknown for a text with faults, and are not compared then.
-        """
-
-        def fault(message: str, hint: str, tag: str) -> None:
-            validation.faults.append(PipeFault(message, hint, header.lines.get(tag, 0)))
-
-        if not validation.faults:
-            _compare_columns(header, validation, fault)
-        names = {*self.names(), name}
-        if header.fallback and header.fallback.pipe not in names:
-            near = get_close_matches(header.fallback.pipe, names, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(names - {name}))}"
-            fault(f"@fallback {header.fallback.pipe} is not a pipe", hint, "@fallback")
-        for moved in header.moved:
-            if problem := self._target_problem(moved, names):
-                validation.faults.append(PipeFault(f"@deprecated {moved.name}: {problem}", line=moved.line))
-
-    def _target_problem(self, moved: Deprecation, names: Collection[str]) -> str:
-        """Why the target pipe of a deprecated parameter cannot answer it; empty if it can."""
-        if moved.pipe not in names:
-            near = get_close_matches(moved.pipe, names, n=1)
-            return f"{moved.pipe} is not a pipe" + (f"; did you mean {near[0]}?" if near else "")
+    def _read_header(self, name: str) -> Header | None:
         try:
-            target = read_header(read_text(self.folder / f"{moved.pipe}.sql"), self.groups())
+            return read_header(read_text(self.folder / f"{name}.sql"), self.groups())
         except (PipeFault, UnicodeError, OSError):
-            return ""  # a fault of that pipe, not of this one
-        if all(moved.name != parameter.name for parameter in target.parameters):
-            return f"{moved.pipe} has no such parameter"
-        return ""
-
-
-def _compare_columns(header: Header, validation: Validation, fault: Callable[[str, str, str], None]) -> None:
-    """Names of columns, unused parameters, and the column of the key."""
-    for column, _ in validation.columns:
-        if not COLUMN_NAME.fullmatch(column):
-            fault(f"a column is called {column[:60]!r}", "Give it an alias of letters, digits and _: … as score", "")
-    for parameter in header.parameters:
-        name = parameter.name
-        if name not in validation.used_parameters:
-            fault(f":{name} is declared and never used", "Use it or remove the line", f":{name}")
-    if header.key and header.key not in dict(validation.columns):
-        hint = "It names the list to which a row belongs"
-        fault(f"@key {header.key} is not a column of the answer", hint, "@key")
+            return None
 
 
 def _file_stamp(path: Path) -> tuple[str | int, ...]:

@@ -75,7 +75,7 @@ def validation_cache_file() -> Path | None:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
         return None
-    return folder / "alsobought" / "tried.ndjson"
+    return folder / "alsobought" / "validated.ndjson"
 
 
 @cache

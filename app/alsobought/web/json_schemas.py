@@ -206,8 +206,8 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
     ),
     "PipeDescription": record(
         name="string",
-        ready={"type": "boolean", "description": "false: the file is broken, and no good text was ever loaded."},
-        stale={"type": "boolean", "description": "true: the file is broken, and its last good text answers."},
+        ready={"type": "boolean", "description": "false: the file is broken, and no valid text was ever loaded."},
+        stale={"type": "boolean", "description": "true: the file is broken, and its last valid text answers."},
         sentence="string",
         description="string",
         parameters=listing(ref("PipeParameter")),

@@ -47,7 +47,7 @@ def entries() -> Iterator[tuple[str, Entry]]:
 
 
 def describe_entry(name: str, entry: Entry) -> dict[str, Any]:
-    """A pipe as the list shows it. `stale`: the file is broken, and its last good text answers."""
+    """A pipe as the list shows it. `stale`: the file is broken, and its last valid text answers."""
     if entry.pipe is None:
         nothing = {"sentence": "", "description": "", "parameters": [], "columns": [], "version": ""}
         return {"name": name, "ready": False, "stale": False, **nothing}

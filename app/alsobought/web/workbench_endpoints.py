@@ -43,7 +43,7 @@ def show_permissions() -> Response:
 
 @blueprint.route("/pipes/<name>")
 def show_pipe(name: str) -> Response:
-    """The current file of a pipe with its findings, and the last good text, which serves."""
+    """The current file of a pipe with its findings, and the last valid text, which serves."""
     _require_viewer()
     entry = service().library.entry(name)
     source = read_source(service().library.folder, name)

@@ -109,7 +109,7 @@ export function showEditor(root, pipe, pairs) {
             findings.replaceChildren(...findingsList(current, code.goTo));
             const errors = current.filter(({ severity }) => severity === "error").length;
             saveButton.disabled = !dirty() || errors > 0;
-            showMessage(errors ? `${errors === 1 ? "1 error" : `${errors} errors`}. The last good text still answers.`
+            showMessage(errors ? `${errors === 1 ? "1 error" : `${errors} errors`}. The last valid text still answers.`
                 : dirty() ? "No errors. Not saved yet." : "Saved and live.", errors ? "wrong" : dirty() ? "" : "well");
             if (saveRequested) save();
             if (checked) await showPreview(checked, mine);
