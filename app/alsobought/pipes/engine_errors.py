@@ -148,9 +148,6 @@ def explain_rejection(message: str, rejected: RejectedSql) -> PipeFault:
         return PipeFault.together(_unknown_columns(message, rejected))
     if error_name == "SYNTAX_ERROR":
         return _syntax_error(message, rejected)
-    if error_name in LIMITS:
-        hint = "It may be the load of the machine: run the check again. Otherwise simplify the SQL"
-        return PipeFault(f"ClickHouse reached its limit of {LIMITS[error_name]} during validation", hint)
     if error_name in SENTENCES:
         return _from_sentence(message, rejected, *SENTENCES[error_name])
     if error_name == "BAD_ARGUMENTS" and (attribute := re.search(r"No such attribute '([^']*)'", message)):
@@ -159,6 +156,13 @@ def explain_rejection(message: str, rejected: RejectedSql) -> PipeFault:
         return rejected.fault(rejected.unique_offset(attribute[1]), sentence, hint)
     reason = f": {error_name.lower().replace('_', ' ')}" if error_name else ""
     return PipeFault(f"ClickHouse rejects the SQL{reason}", "Remove parts of it until it is accepted")
+
+
+def explain_limit(message: str) -> PipeFault:
+    """The fault for a limit that the engine reached, which the load of the machine may have caused."""
+    limit = LIMITS.get(_error_name(message), "")
+    hint = "The machine may be overloaded: check again. Otherwise simplify the SQL"
+    return PipeFault(f"ClickHouse reached a limit{limit and f' of {limit}'} during validation", hint)
 
 
 def _from_sentence(message: str, rejected: RejectedSql, pattern: str, sentence: str, hint: str) -> PipeFault:

@@ -15,7 +15,7 @@ from sqlglot import exp
 from alsobought.errors import AlsoboughtError, PipeFault, TooSlow
 from alsobought.pipes.check import CheckedSql, check_sql, tables_of
 from alsobought.pipes.columns import hidden_columns, offset_of
-from alsobought.pipes.engine_errors import RejectedSql, explain_rejection, is_rejection
+from alsobought.pipes.engine_errors import RejectedSql, explain_limit, explain_rejection, is_rejection
 from alsobought.pipes.header import Header
 from alsobought.pipes.sandbox import BUILT_IN, Templates
 from alsobought.pipes.scopes import Schema
@@ -92,8 +92,10 @@ class Validation:
             return None  # an error of the engine would only be a consequence
         try:
             columns = self._describe_twice(sql, values)
+        except TooSlow as error:
+            raise explain_limit(error.message) from error
         except AlsoboughtError as error:
-            if not is_rejection(error.message) and not isinstance(error, (PipeFault, TooSlow)):
+            if not is_rejection(error.message) and not isinstance(error, PipeFault):
                 raise
             rejected = RejectedSql(sql, source_map, checked.tree, checked.scopes, list(self._samples))
             raise explain_rejection(error.message, rejected) from error
