@@ -78,10 +78,10 @@ def _open(folder: Path) -> Any:
 
 
 def _load(folder: Path) -> list[list[Any]]:
-    from alsobought.demo.play import prepare
+    from alsobought.demo.load import load_demo
     from alsobought.settings import Settings
 
-    prepare(Settings(data=str(folder)), "journey", Console(stderr=True))
+    load_demo(Settings(data=str(folder)), "journey", Console(stderr=True))
     return []
 
 
