@@ -323,12 +323,12 @@ def _session(rng: random.Random, visit: _Visit, session_id: str) -> list[Event]:
     paths = [(item, _look_steps(rng)) for item in dict.fromkeys(visit.glances) if item not in visit.basket]
     paths += [(item, _basket_steps(rng)) for item in visit.basket]
     rng.shuffle(paths)
-    visitor = {"session_id": session_id} | ({"user_id": visit.user_id} if visit.user_id else {})
-    events: list[Event] = [{"event_type": step, **visitor, "item_id": item} for item, path in paths for step in path]
+    identity = {"session_id": session_id} | ({"user_id": visit.user_id} if visit.user_id else {})
+    events: list[Event] = [{"event_type": step, **identity, "item_id": item} for item, path in paths for step in path]
     order = {"order_id": f"{session_id}-order", "order_size": len(visit.basket)}
     for item in visit.basket if visit.paid else ():
         line = {"quantity": rng.choice((1, 1, 1, 2, 3)), "price": _PRICES[item]}
-        events.append({"event_type": "purchase", **visitor, "item_id": item, **order, **line})
+        events.append({"event_type": "purchase", **identity, "item_id": item, **order, **line})
     return [{"event_id": f"{session_id}-{n:02d}"} | event for n, event in enumerate(events)]
 
 
