@@ -167,7 +167,9 @@ def upgrade(plan: Plan) -> Iterator[Step]:
     here = [step for step in plan.steps if step.state != "obsolete"]
     files = {step.name: hash_of(sources[step.name]) for step in here}
     renumbered = {step.name: step.path for step in here if step.path != step.name}
-    write_manifest(plan.home, Manifest(version("alsobought"), complete=True, files=files | obsolete, renumbered=renumbered))
+    write_manifest(
+        plan.home, Manifest(version("alsobought"), complete=True, files=files | obsolete, renumbered=renumbered)
+    )
 
 
 def started(folder: Path) -> Plan:
