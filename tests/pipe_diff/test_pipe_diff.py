@@ -277,7 +277,7 @@ def test_users_have_pseudonyms_unless_requested(shop: Service, sides: Sides) -> 
     [
         ("user_id", ["x" * 1001], "user_id: 1,001 characters; at most 1,000"),
         ("user_ids", ["7,ada"], "limit: '7' is not a date; user_ids: 'ada' is not a whole number"),
-        ("user_ids", [["ada"]], """user_ids: ["ada"] is not a text"""),
+        ("user_ids", [["ada"]], """user_ids: ["ada"] is not a string"""),
         ("viewer", ["ada"], "the engine does not read 'ada'"),
     ],
 )

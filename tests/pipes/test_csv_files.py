@@ -43,15 +43,15 @@ def test_a_column_is_an_array_of_its_type_and_rows_are_chosen_by_their_values() 
         ("event_typ\nview\n", ["1: some.csv, line 1: 'event_typ' is not a column. Write a name and a type"]),
         ("weight Flot\n1\n", ["1: some.csv, line 1: weight has the type Flot. There are String, "]),
         ("a String;b String\nx\n", ["1: some.csv, line 1: 'a String;b String' is not a column. Write"]),
-        ("a String,a String\nx,y\n", ["1: some.csv, line 1: a stands twice"]),
+        ("a String,a String\nx,y\n", ["1: some.csv, line 1: a appears twice"]),
         ("a Array(String)\nx\n", ["1: some.csv, line 1: a takes several values"]),
-        ("a String,b UInt8\nx\ny,300\n", ["2: some.csv, line 2: 1 value, and the first line names 2 columns. A comma",
+        ("a String,b UInt8\nx\ny,300\n", ["2: some.csv, line 2: 1 value, but the first line declares 2 columns. Empty",
                                           "3: some.csv, line 3: b: '300' is not between 0 and 255"]),
         ("a UInt8\n x\n", ["2: some.csv, line 2: a: 'x' is not a whole number between 0 and 255"]),
         ("a UInt8,b String\n,x\n", ["2: some.csv, line 2: a: missing"]),
         ('a String\n"x\n', ["2: some.csv, line 2: cannot be read: "]),
-        ("a String\n{limit:UInt16}\n", ["2: some.csv, line 2: a: '{limit:' cannot stand in a value"]),
-        ("a String\nx\x02y\n", ["2: some.csv, line 2: a: '\\x02' cannot stand in a value"]),
+        ("a String\n{limit:UInt16}\n", ["2: some.csv, line 2: a: '{limit:' is not allowed in a value"]),
+        ("a String\nx\x02y\n", ["2: some.csv, line 2: a: '\\x02' is not allowed in a value"]),
     ],
 )  # fmt: skip
 def test_a_fault_names_the_line_and_what_would_have_worked(text: str, told: list[str]) -> None:
@@ -66,7 +66,7 @@ def test_weights_are_of_event_types_that_there_are() -> None:
         "2: signals.csv, line 2: event_type: 'veiw' is not one of impression, click, view, add_to_cart, "
         "remove_from_cart, purchase, like, dislike; did you mean view?",
         "3: signals.csv, line 3: weight: 'much' is not a number",
-        "5: signals.csv, line 5: like stands in line 4, too. Keep one of the two lines",
+        "5: signals.csv, line 5: like is already in line 4. Keep one of the two lines",
     ]
 
 
@@ -85,11 +85,11 @@ def test_rules_say_what_they_are_about_and_all_that_they_need() -> None:
     assert [one[:90] for one in faults("\n".join([RULES, *lines]), "rules.csv")] == [
         "4: rules.csv, line 4: pipe: 'fro_you' is not one of *, for_you, trending; did you mean for",
         "5: rules.csv, line 5: rule: 'show' is not one of pin, boost, hide",
-        "6: rules.csv, line 6: names an item_id and a category, or neither. A rule is about one of ",
+        "6: rules.csv, line 6: needs either an item_id or a category. Leave the other one empty",
         "7: rules.csv, line 7: pin needs an item_id and a position. Write its position as value, a ",
         "8: rules.csv, line 8: boost needs a factor. Write it as value: 2 doubles the score, 0.5 ha",
         "9: rules.csv, line 9: from: '31.12.2026' is not a date like 2026-01-31",
-        "10: rules.csv, line 10: from 2026-12-24 is after until 2026-12-01. Both days belong to it",
+        "10: rules.csv, line 10: from 2026-12-24 is after until 2026-12-01. Both days are included",
     ]
 
 

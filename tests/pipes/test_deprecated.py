@@ -40,14 +40,17 @@ def test_a_parameter_may_have_moved_to_another_pipe() -> None:
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        (["@deprecated"], "cannot be read.*use new_name"),
-        (["@deprecated a"], "cannot be read"),
-        (["@deprecated a 2026-01-31 b"], "cannot be read"),
+        (["@deprecated"], "is incomplete or misspelled.*use new_name"),
+        (["@deprecated a"], "is incomplete or misspelled"),
+        (["@deprecated a 2026-01-31 b"], "is incomplete or misspelled"),
         (["@deprecated a b  use limit"], "@deprecated a: b is not a date"),
         (["@deprecated a 2026-02-31  use limit"], "2026-02-31 is not a date"),
         (["@deprecated a 2026-01-31  use limits"], "@deprecated a: limits is not a parameter. Did you mean limit"),
         (["@deprecated limit 2026-01-31  use pipe x"], ":limit is both declared and deprecated"),
-        (["@deprecated a 2026-01-31  use limit", "@deprecated a 2026-01-31  use pipe x"], "@deprecated a stands twice"),
+        (
+            ["@deprecated a 2026-01-31  use limit", "@deprecated a 2026-01-31  use pipe x"],
+            "@deprecated a appears twice",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_line(lines: list[str], says: str) -> None:
@@ -129,8 +132,8 @@ def test_another_pipe_answers_a_parameter_that_moved_to_it(library_of: Callable[
         assert answering(**given) is library["usual"]
         assert library["usual"].deprecated(given) == []
     assert [one.pipe for one in answering(score=["lift"]).deprecated({"score": ["lift"]})] == ["by_score"]
-    assert library["usual"].takes("score")
-    assert not library["usual"].takes("scores")
+    assert library["usual"].accepts("score")
+    assert not library["usual"].accepts("scores")
 
 
 @pytest.mark.parametrize(

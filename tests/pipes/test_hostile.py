@@ -16,7 +16,7 @@ from alsobought.errors import PipeFault
 from alsobought.pipes.check import check, check_query
 from alsobought.pipes.functions import COMBINATORS, DICTIONARIES, FUNCTIONS, TAKES_LAMBDA, is_aggregate, is_allowed
 from alsobought.pipes.names import BEFORE_BRACKET, KEYWORDS, TYPES
-from alsobought.pipes.source_map import Places
+from alsobought.pipes.source_map import SourceMap
 from alsobought.service.service import Service
 
 HERE = Path(__file__).parent / "hostile"
@@ -149,7 +149,10 @@ def test_combinators_are_those_of_the_engine(shop: Service) -> None:
 )
 def test_a_query_of_a_learner_passes_the_same_check(text: str) -> None:
     check_query(
-        "select dictGet('shop.catalogue', 'title', 1) from shop.items union all select ''", SCHEMA, Places(), {"shop"}
+        "select dictGet('shop.catalogue', 'title', 1) from shop.items union all select ''",
+        SCHEMA,
+        SourceMap(),
+        {"shop"},
     )
     with pytest.raises(PipeFault):
-        check_query(text, SCHEMA, Places(), {"shop"})
+        check_query(text, SCHEMA, SourceMap(), {"shop"})

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from alsobought.errors import NoSuchPipe, PipeBroken, WarehouseFault
+from alsobought.errors import NoSuchPipe, PipeBroken, TooSlow, WarehouseFault
 from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.scopes import Schema
-from alsobought.pipes.validation_cache import MAX_BYTES, Described, Tried, _read
+from alsobought.pipes.validation_cache import MAX_BYTES, AnswerColumns, ValidationCache, _read
 from alsobought.serving.answers import answer, describer
 from alsobought.storage.warehouse import Warehouse
 from alsobought.web.openapi import describe_api
@@ -141,11 +141,11 @@ def test_the_log_has_each_fault_of_a_file_once(
     first, second = caplog.messages
     assert first.startswith("pipes/titles.sql:")
     assert "there is no table itmes" in first
-    assert "its last good text answers" in first
+    assert "the last valid version serves" in first
     assert "there is no table itms" in second
     save("pipes/never.sql", TITLES.replace("from items", "from secrets"))
     assert library.entry("never").pipe is None
-    assert "it does not answer" in caplog.messages[2]
+    assert "it does not serve" in caplog.messages[2]
 
 
 def test_a_pipe_that_never_was_good_says_so_and_no_more(library: Library, save: Save) -> None:
@@ -223,7 +223,7 @@ def test_a_macro_that_is_renamed_is_noticed_and_one_that_leads_nowhere_takes_no_
     save("pipes/titles.sql", TITLES)
     good = library["titles"]
     (tmp_path / "macros" / "m.sql").rename(tmp_path / "macros" / "n.sql")
-    assert "no macros called m.sql" in fault(library, "titles")
+    assert "there is no macro file m.sql" in fault(library, "titles")
     (tmp_path / "macros" / "nowhere.sql").symlink_to(tmp_path / "nothing")
     assert library["titles"] is good
     (tmp_path / "macros" / "nowhere.sql").unlink()
@@ -279,7 +279,7 @@ BROKEN = {
         TITLES.replace("order by", "group by item_id order by"),
         "7: title is neither in GROUP BY nor inside an aggregate",
     ),
-    "types that do not fit": (TITLES.replace("1 = 1", "title = 5"), "9: values of types that do not fit together"),
+    "types that do not fit": (TITLES.replace("1 = 1", "title = 5"), "9: values of incompatible types"),
     "an operator of other types": (TITLES.replace("title\n", "title + 1 as n\n"), "7: + does not take an argument of"),
     "an attribute that is not there": (
         TITLES.replace("title\n", "dictGet('catalogue', 'titel', 1) as t\n"),
@@ -287,7 +287,7 @@ BROKEN = {
     ),
     "an alias over a column": (
         TITLES.replace("title\n", "lower(title) as title\n"),
-        "7: title is a column of items and here the name of an expression too, and WHERE",
+        "7: the alias title hides a column of items, and WHERE",
     ),
     "a parameter that is never used": (
         TITLES.replace("limit {{ limit }}", "limit 10"),
@@ -295,7 +295,7 @@ BROKEN = {
     ),
     "columns that come and go": (
         TITLES.replace("title\n", "title {% if brand %}, brand {% endif %}\n"),
-        "7: with brand the",
+        "7: returns different columns if brand is given",
     ),
     "a key that is no column": (
         "-- T.\n-- :a String  x\n-- @key a\nselect item_id from items where title in {{ a }} order by 1 limit 9",
@@ -313,9 +313,9 @@ BROKEN = {
     ),
     "what only the engine cannot read, behind letters of two bytes": (
         TITLES.replace("1 = 1", f"title = '{'ü' * 30}' and title rlike 'a'"),
-        "9: ClickHouse cannot read the SQL here",
+        "9: ClickHouse cannot parse the SQL here",
     ),
-    "a control character": (TITLES.replace("item_id,", "item_id,\x02"), "7: '\\x02' cannot be read here"),
+    "a control character": (TITLES.replace("item_id,", "item_id,\x02"), "7: '\\x02' is not allowed here"),
     "a read of a file in one case only": (
         TITLES.replace("title = {{ words }}", "title = file({{ words }})"),
         "11: the function file is not allowed",
@@ -372,9 +372,7 @@ def test_all_faults_of_a_text_are_told(library: Library, save: Save, caplog: pyt
     text = TITLES.replace("item_id, title", "itm_id, titel").replace("title = {{ words }}", "nope = {{ words }}")
     save("pipes/titles.sql", text.replace("by item_id", "by title"))
     entry = library.entry("titles")
-    assert [(one.line, one.message) for one in entry.faults] == [
-        (12, "the last ORDER BY leaves equal rows in any order")
-    ]
+    assert [(one.line, one.message) for one in entry.faults] == [(12, "the last ORDER BY does not break ties")]
     save("pipes/titles.sql", text)
     found = [(one.line, one.message) for one in library.entry("titles").faults]
     assert found == [
@@ -391,7 +389,7 @@ def test_a_warning_stops_nothing(library: Library, save: Save) -> None:
     entry = library.entry("busy")
     assert entry.faults == ()
     assert [(warning.line, warning.message.partition(" ")[0]) for warning in entry.warnings] == [
-        (2, "events"),
+        (2, "the"),
         (5, "LIMIT"),
     ]
     assert all(warning.hint for warning in entry.warnings)
@@ -470,11 +468,35 @@ def test_trouble_of_the_warehouse_is_not_remembered_as_a_fault(
     assert library["titles"]
 
 
+def test_a_time_limit_of_the_engine_is_retried_and_then_reported_as_such(
+    warehouse: Warehouse, save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timeouts = [1]
+
+    def overloaded(sql: str, parameters: Mapping[str, Any]) -> AnswerColumns:
+        if timeouts[0]:
+            timeouts[0] -= 1
+            raise TooSlow("stopped by a limit: Timeout exceeded: elapsed 5 s. (TIMEOUT_EXCEEDED)")
+        return describer(warehouse)(sql, parameters)
+
+    monkeypatch.setattr("alsobought.pipes.library.RETRY_SECONDS", 0.0)
+    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, overloaded)
+    save("pipes/titles.sql", TITLES)
+    good = library["titles"]
+    assert library.entry("titles").fault is None
+    timeouts[0] = 2
+    save("pipes/titles.sql", TITLES + "-- the same\n")
+    assert "ClickHouse reached its limit of time during validation" in fault(library, "titles")
+    assert timeouts == [0], "the other combinations of parameters are not described"
+    assert library["titles"].version != good.version
+    assert library.entry("titles").fault is None
+
+
 def test_the_old_text_serves_while_somebody_reads_the_new_one(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
     reading, go_on = threading.Event(), threading.Event()
     describe = describer(warehouse)
 
-    def slowly(sql: str, parameters: Mapping[str, Any]) -> Described:
+    def slowly(sql: str, parameters: Mapping[str, Any]) -> AnswerColumns:
         if "brand, title" in sql:
             reading.set()
             go_on.wait(10)
@@ -498,7 +520,7 @@ def test_sql_without_a_finding_is_tried_once_on_a_schema(warehouse: Warehouse, s
     more: dict[str, dict[str, str]] = {}
     file = tmp_path / "cache" / "tried.ndjson"
 
-    def describe(sql: str, parameters: Mapping[str, Any]) -> Described:
+    def describe(sql: str, parameters: Mapping[str, Any]) -> AnswerColumns:
         asked.append(sql)
         return describer(warehouse)(sql, parameters)
 
@@ -506,9 +528,9 @@ def test_sql_without_a_finding_is_tried_once_on_a_schema(warehouse: Warehouse, s
         """The pipe by another process, and whether that asked the engine."""
         asked.clear()
         _read.cache_clear()
-        tried = Tried(file, lambda: engine)
+        cache = ValidationCache(file, lambda: engine)
         folders = tmp_path / "pipes", tmp_path / "macros"
-        return Library(*folders, lambda: warehouse.schema() | more, describe, tried=tried)["titles"], bool(asked)
+        return Library(*folders, lambda: warehouse.schema() | more, describe, cache=cache)["titles"], bool(asked)
 
     save("pipes/titles.sql", TITLES)
     first, asks = read()
@@ -532,17 +554,17 @@ def test_sql_without_a_finding_is_tried_once_on_a_schema(warehouse: Warehouse, s
 def test_what_cannot_be_kept_is_tried_again(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
     save("pipes/titles.sql", TITLES)
     (tmp_path / "cache").write_text("no folder")
-    tried = Tried(tmp_path / "cache" / "tried.ndjson")
-    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse), tried=tried)
+    cache = ValidationCache(tmp_path / "cache" / "tried.ndjson")
+    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse), cache=cache)
     assert library["titles"]
 
 
 def test_a_finding_is_told_each_time(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
     save("pipes/busy.sql", BUSY)
     save("pipes/broken.sql", BUSY.replace("user_items", "nowhere"))
-    tried = Tried()
+    cache = ValidationCache()
     for _ in range(2):
-        library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse), tried=tried)
+        library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse), cache=cache)
         assert [warning.line for warning in library.entry("busy").warnings] == [2, 5]
         assert [fault.line for fault in library.entry("broken").faults] == [2]
 

@@ -12,7 +12,7 @@ from alsobought.errors import PipeFault
 from alsobought.pipes.header import read_header
 from alsobought.pipes.library import Library
 from alsobought.pipes.parameter_groups import Groups, group_files, read_group, read_groups
-from alsobought.pipes.template import read_text
+from alsobought.pipes.text_files import read_text
 from tests.support.project import ROOT
 
 FILTERS = """
@@ -66,11 +66,11 @@ def test_two_groups_clash_unless_the_header_decides(groups: Groups) -> None:
     ("lines", "line", "says"),
     [
         (["@use filtres"], 2, "no such group of parameters. Did you mean filters\\? There are broken, filters, prices"),
-        (["@use filters", "@use filters"], 3, "@use filters stands twice"),
+        (["@use filters", "@use filters"], 3, "@use filters appears twice"),
         (["@use"], 2, "names one group"),
         (["@use filters, prices"], 2, "names one group"),
         (["@use broken"], 2, "parameters/broken.sql, line 3: :x has the type Sting"),
-        (["@key max_price", "@use filters"], 2, "@key max_price may be left out"),
+        (["@key max_price", "@use filters"], 2, "@key max_price is optional"),
     ],
 )
 def test_a_mistake_is_told_with_its_line(groups: Groups, lines: list[str], line: int, says: str) -> None:
@@ -98,11 +98,11 @@ def test_no_more_than_fifty_parameters_groups_included() -> None:
     ("text", "line", "says"),
     [
         ("-- Filters.\n--\n-- :x  Sting  x\n", 3, "the type Sting"),
-        ("-- Filters.\n-- :x  String?  x\n-- @cache 60s\n", 3, "@cache is not known. There are @deprecated"),
-        ("-- Filters.\n-- :x  String?  x\n-- @use y\n", 3, "@use is not known"),
+        ("-- Filters.\n-- :x  String?  x\n-- @cache 60s\n", 3, "@cache is not a directive here. There are @deprecated"),
+        ("-- Filters.\n-- :x  String?  x\n-- @use y\n", 3, "@use is not a directive here"),
         ("-- Filters.\n-- :x  String?  x\nselect 1\n", 3, "a parameter group has no SQL"),
         ("-- Filters.\n", 1, "needs a parameter"),
-        ("-- F.\n-- :x  String?  x\n-- :x  String?  x\n", 3, ":x stands twice"),
+        ("-- F.\n-- :x  String?  x\n-- :x  String?  x\n", 3, ":x appears twice"),
     ],
 )
 def test_a_mistake_in_a_group_is_told_with_its_line(text: str, line: int, says: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from alsobought.errors import BadParameters
-from alsobought.pipes.declaration import declared
+from alsobought.pipes.declaration import parse_declaration
 from alsobought.pipes.parameters import Listed, Parameter, values
 from alsobought.service.service import Service
 
@@ -106,9 +106,9 @@ def test_a_good_value_comes_through(kind: str, given: Any, read: Any) -> None:
         ("DateTime", 5, "is not a time like"),
         ("String", "a\0b", "NUL"),
         ("String", "\ud800", "not valid Unicode"),
-        ("String", 5, "is not a text"),
-        ("String", None, "is not a text"),
-        ("String", ["a"], "is not a text"),
+        ("String", 5, "is not a string"),
+        ("String", None, "is not a string"),
+        ("String", ["a"], "is not a string"),
     ],
 )
 def test_a_bad_value_is_refused_with_what_would_have_worked(kind: str, given: Any, says: str) -> None:
@@ -284,7 +284,7 @@ KINDS = [
 
 @pytest.mark.parametrize("line", KINDS)
 def test_whatever_comes_is_a_value_of_the_type_or_a_short_refusal(shop: Service, line: str) -> None:
-    parameter = declared(line, 1)
+    parameter = parse_declaration(line, 1)
     bound = []
     for value in STRANGE:
         for given in ([value], [value, value]):

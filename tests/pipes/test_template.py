@@ -10,7 +10,8 @@ import pytest
 
 from alsobought.errors import PipeFault
 from alsobought.pipes.parameters import Parameter
-from alsobought.pipes.template import environment, placeholders, render
+from alsobought.pipes.sandbox import environment
+from alsobought.pipes.template import placeholders, render
 
 PARAMETERS = [Parameter("x", "String", "x"), Parameter("y", "UInt8", "y", optional=True)]
 

@@ -274,6 +274,6 @@ def test_a_parameter_in_the_query_and_the_body_is_a_duplicate(client: FlaskClien
     details: list[dict[str, Any]] = error_of(got)["details"]
     assert (got.status_code, details) == (
         400,
-        [{"param": "limit", "problem": "given 2 times; once is what it takes"}],
+        [{"param": "limit", "problem": "given 2 times; it takes one value"}],
     )
     assert client.post("/pipes/trending?limit=1", json={"limit": None}).status_code == 200

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from alsobought.errors import NotSaved, Unusable
 from alsobought.kafka.ingest_status import Outcomes, PartitionLag, Status
-from alsobought.pipes.drafts import read_source, save
+from alsobought.pipes.source_file import read_source, save
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service
 from alsobought.settings import Settings

@@ -67,7 +67,7 @@ class CaseRunner:
         response = client.post(f"/pipes/{pipe}", data=msgspec.json.encode(case.ask, enc_hook=str))
         body = msgspec.json.decode(response.data)
         own_rows_only = response.status_code == 200 and not case.filled and not case.fallback
-        if own_rows_only and self.service.library[pipe].tells_source:
+        if own_rows_only and self.service.library[pipe].adds_source:
             body["data"] = [row for row in body["data"] if row[SOURCE] == pipe]
         return _compare(case, response.status_code, body)
 

@@ -26,13 +26,13 @@ def pipe_fmt(settings: Settings, names: tuple[str, ...], only_check: bool) -> No
     \b
     Example: alsobought pipe fmt also_bought
     """
-    from alsobought.pipes.template import files
+    from alsobought.pipes.text_files import list_files
 
     home = settings.home_folder if only_check else own_project(settings)
-    pipes = {path.stem: path for path in files(home / "pipes")}
+    pipes = {path.stem: path for path in list_files(home / "pipes")}
     if missing := [name for name in names if name not in pipes]:
         raise Unusable(f"no pipe called {missing[0]!r}", f"There are {', '.join(pipes)}")
-    paths = [pipes[name] for name in names] or [*pipes.values(), *files(home / "sql" / "macros")]
+    paths = [pipes[name] for name in names] or [*pipes.values(), *list_files(home / "sql" / "macros")]
     results = [_format_file(path, home, only_check=only_check) for path in paths]
     changed, failed = results.count("changed"), results.count("failed")
     out.print(

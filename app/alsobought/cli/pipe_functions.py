@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from alsobought.console import escaped, out, print_json
-from alsobought.pipes.functions import COMBINATORS, GROUPS, instead, is_allowed
+from alsobought.pipes.functions import COMBINATORS, GROUPS, is_allowed, suggest_function
 
 
 @click.command("functions")
@@ -30,6 +30,6 @@ def pipe_functions(word: str, as_json: bool) -> None:
     if not groups and is_allowed(word):
         out.print(f"{escaped(word)} is an aggregate function with combinators")
     elif not groups:
-        out.print(f"{escaped(word)} is not allowed in a pipe. {escaped(instead(word))}")
+        out.print(f"{escaped(word)} is not allowed in a pipe. {escaped(suggest_function(word))}")
     if not word:
         out.print(f"[dim]Aggregate functions accept these combinators: {' '.join(COMBINATORS)}[/]")

@@ -46,11 +46,11 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
     from alsobought.pipes.header import read_header
     from alsobought.pipes.library import is_name
     from alsobought.pipes.parameter_groups import group_files, read_groups
-    from alsobought.pipes.template import files, read_text
+    from alsobought.pipes.text_files import list_files, read_text
 
     rows = []
     groups = read_groups(group_files(folder.parent / "sql" / "macros"))
-    for path in files(folder):
+    for path in list_files(folder):
         if not is_name(path.stem):
             continue
         row: dict[str, Any] = {"pipe": path.stem, "sentence": "", "parameters": [], "fault": ""}

@@ -189,7 +189,7 @@ def write_answers(failed: list[CaseRun], texts: Mapping[Path, bytes], console: A
 def _write_file(path: Path, original: bytes, runs: Mapping[int, CaseRun], console: Any) -> bool:
     """Replaces the answers of these runs in their file; False if the file is no longer the original."""
     from alsobought.authoring.update_answers import new_answer, newly_empty, replace_answers
-    from alsobought.pipes.drafts import replace_file
+    from alsobought.pipes.source_file import replace_file
 
     answers = {index: new_answer(run.case, run.outcome.rows or []) for index, run in runs.items()}
     text = replace_answers(original.decode(), answers, path.name).encode()

@@ -14,7 +14,7 @@ from typing import Any
 
 from alsobought.errors import Unusable
 from alsobought.evaluation.tasks import ALSO_BOUGHT, NOVEL, Query
-from alsobought.pipes.fallbacks import SHOWN
+from alsobought.pipes.fallbacks import ITEM_COLUMNS
 from alsobought.pipes.library import SOURCE, Library, Pipe
 from alsobought.serving.answers import Answer, answer
 from alsobought.storage.warehouse import Warehouse
@@ -66,10 +66,10 @@ def bind_pipe(pipe: Pipe, task: str, k: int, parameters: Mapping[str, Sequence[A
             f"the pipe {pipe.name} requires {other}, which queries of --task {task} do not have",
             f"Use --task {better}, or --set {other}=…",
         )
-    if not any(name in SHOWN for name, _ in pipe.columns):
-        raise Unusable(f"the pipe {pipe.name} returns no items: it has no column {' or '.join(SHOWN)}")
+    if not any(name in ITEM_COLUMNS for name, _ in pipe.columns):
+        raise Unusable(f"the pipe {pipe.name} returns no items: it has no column {' or '.join(ITEM_COLUMNS)}")
     current = {former: name for name, parameter in declared.items() for former in parameter.former_names}
-    bound = {current.get(name, name): list(values) for name, values in parameters.items() if pipe.takes(name)}
+    bound = {current.get(name, name): list(values) for name, values in parameters.items() if pipe.accepts(name)}
     history = next((name for name in HISTORY if name in declared), "")
     if history and task != ALSO_BOUGHT:
         bound.setdefault(history, ["bought" if task == NOVEL else "nothing"])
@@ -148,9 +148,9 @@ class _Executor:
 def _rows(result: Answer, key: str) -> list[tuple[str, str, bool]]:
     """For each row the value of the key, the item, and whether another pipe filled it in."""
     names = [column.name for column in result.meta]
-    item_column = next(names.index(name) for name in SHOWN if name in names)
+    item_column = next(names.index(name) for name in ITEM_COLUMNS if name in names)
     key_column = names.index(key) if key else None
-    source_column = names.index(SOURCE) if result.pipe.tells_source else None
+    source_column = names.index(SOURCE) if result.pipe.adds_source else None
     return [
         (
             str(row[key_column]) if key_column is not None else "",

@@ -78,7 +78,7 @@ def resolve_systems(plan: Plan, library: Library) -> Systems:
             names = ", ".join([*BASELINES, *library.names()])
             raise Unusable(f"there is no baseline and no pipe called {name!r}", f"There are {names}")
     systems = Systems(task, baselines[0], by_name)
-    if unknown := [name for name in plan.parameters if not any(pipe.takes(name) for pipe in systems.pipes)]:
+    if unknown := [name for name in plan.parameters if not any(pipe.accepts(name) for pipe in systems.pipes)]:
         names = ", ".join(sorted({parameter.name for pipe in systems.pipes for parameter in pipe.parameters})) or "none"
         raise Unusable(f"no evaluated pipe has the parameter {unknown[0]}", f"There are {names}")
     return systems

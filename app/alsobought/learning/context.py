@@ -14,8 +14,9 @@ from alsobought.errors import PipeFault, Unusable
 from alsobought.learning.row_binary import NUMPY_TYPES, decode_columns
 from alsobought.learning.table_swap import Exchange, Replacement, exchange_tables
 from alsobought.pipes.check import check_query
-from alsobought.pipes.source_map import unmarked, without_marks
-from alsobought.pipes.template import Templates, environment, read_text
+from alsobought.pipes.sandbox import Templates, environment
+from alsobought.pipes.source_map import extract_source_map, reject_marks
+from alsobought.pipes.text_files import read_text
 from alsobought.storage.warehouse import Warehouse
 
 if TYPE_CHECKING:
@@ -71,14 +72,14 @@ class Context:
         """Renders a file of sql/learn/ with the macros and CSV files of pipes; `of` is the database and its dot."""
         text = read_text(self.home / "sql" / "learn" / f"{name}.sql")
         self._templates.work = 0
-        template = self._templates.from_string(without_marks(text))
+        template = self._templates.from_string(reject_marks(text))
         database = self.warehouse.database
-        sql, positions = unmarked(template.render(database=database, of=f"{database}.", **variables))
+        sql, source_map = extract_source_map(template.render(database=database, of=f"{database}.", **variables))
         schema = self.warehouse.schema()
         other_database, _, replacement = str(variables.get("table", "")).rpartition(".")
         schema[replacement] = schema.get(replacement.rpartition("__")[0], {})
         try:  # the query runs with the rights of the writer
-            check_query(sql, schema, positions, {database, other_database} - {""})
+            check_query(sql, schema, source_map, {database, other_database} - {""})
         except PipeFault as fault:
             raise Unusable(f"sql/learn/{name}.sql, line {fault.line}: {fault.message}", fault.hint) from fault
         return sql

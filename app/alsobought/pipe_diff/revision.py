@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from alsobought.errors import Unusable
-from alsobought.pipes.template import files
+from alsobought.pipes.text_files import list_files
 
 FOLDERS = {"pipes": ".sql", "sql/macros": ".sql", "sql/parameters": ".sql", "sql": ".csv"}  # files that affect answers
 BASE_FOLDER_HINT = "--base-folder names a folder with the old pipes/ and sql/macros/"
@@ -17,7 +17,7 @@ BASE_FOLDER_HINT = "--base-folder names a folder with the old pipes/ and sql/mac
 def copy_working_tree(home: Path, target: Path) -> None:
     """Copies the current files, so that edits during the comparison do not matter."""
     for folder, suffix in FOLDERS.items():
-        for path in files(home / folder, suffix):
+        for path in list_files(home / folder, suffix):
             (target / folder).mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target / folder)
 

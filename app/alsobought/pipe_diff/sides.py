@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alsobought.errors import NoSuchPipe, Unusable
-from alsobought.pipes.fallbacks import shown_in
+from alsobought.pipes.fallbacks import item_column
 from alsobought.pipes.library import Library, Pipe
 from alsobought.serving.answers import open_library
 from alsobought.settings import Settings
@@ -25,13 +25,13 @@ class Side:
 
     def accepts(self, parameter: str) -> bool:
         """True if the pipe has this parameter, or is broken, so that its parameters are unknown."""
-        return self.pipe is None or self.pipe.takes(parameter)
+        return self.pipe is None or self.pipe.accepts(parameter)
 
     @property
     def item_column(self) -> str:
         """The column whose values are the list: the items, else the first column."""
         names = [name for name, _ in self.pipe.columns] if self.pipe else []
-        return shown_in(names) or (names[0] if names else "")
+        return item_column(names) or (names[0] if names else "")
 
     @property
     def key(self) -> str:

@@ -1,6 +1,7 @@
-"""What a text calls, and what it names for the engine to call: functions, aggregates, dictionaries, types, lambdas.
+"""Check the calls of a text: functions, aggregates, dictionaries, types and lambdas.
 
-Read from its words, not from a parser's tree: a parser that reads a text otherwise than the engine hides nothing here.
+The check reads lexemes, not a syntax tree: if the parser and the engine disagree about a text, no call
+is missed.
 """
 
 from __future__ import annotations
@@ -10,71 +11,76 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
 from alsobought.pipes.columns import Finding
-from alsobought.pipes.functions import DICTIONARIES, TAKES_LAMBDA, instead, is_aggregate, is_allowed
-from alsobought.pipes.lexemes import NOTHING, Lexeme, argument_end, is_lambda, words_of
+from alsobought.pipes.functions import DICTIONARIES, TAKES_LAMBDA, is_aggregate, is_allowed, suggest_function
+from alsobought.pipes.lexemes import NO_LEXEME, Lexeme, argument_end, is_lambda, words_in
 from alsobought.pipes.names import BEFORE_BRACKET, TYPES
 
-# Words that read the clock or the server without brackets, and clauses that a pipe has no use for.
+# Words that read the clock or the server without brackets, and clauses that are not allowed in a pipe.
 CLOCKS = {"now", "now64", "today", "yesterday", "curdate", "localtime", "localtimestamp"}
 CLOCKS |= {"current_date", "current_time", "current_timestamp"}
 SERVER = {"user", "current_user", "session_user", "currentuser", "database", "current_database", "currentdatabase"}
 SERVER |= {"schema", "currenthandler", "currentrequesturl"}
 BARE = CLOCKS | SERVER | {"apply", "into", "outfile"}
-DATABASES = {"system", "information_schema"}  # the engine's own, in every position: `in system.one` reads a table, too
+DATABASES = {"system", "information_schema"}  # refused in every position: `in system.one` reads a table, too
 AGGREGATE = re.compile(r"'(\w+)(\([0-9., ]*\))?'")
 
 
-def unlisted(code: Sequence[Lexeme]) -> Iterator[Finding]:
-    """The functions that are not in the list, called with brackets or without."""
-    for before, name, after in zip([NOTHING, *code], code, [*code[1:], NOTHING], strict=False):
+def unlisted_calls(code: Sequence[Lexeme]) -> Iterator[Finding]:
+    """Calls, with or without brackets, of functions that are not on the allow-list."""
+    for before, name, after in zip([NO_LEXEME, *code], code, [*code[1:], NO_LEXEME], strict=False):
         if not name.is_name:
             continue
         word = name.name
         if after.text == "(":
-            may_stand = name.kind == "word" and (word in BEFORE_BRACKET or word in TYPES)
-            if not may_stand and not is_allowed(word):
-                yield Finding(name.at, f"the function {name.text} is not allowed in a pipe", instead(word))
+            is_syntax = name.kind == "word" and (word in BEFORE_BRACKET or word in TYPES)
+            if not is_syntax and not is_allowed(word):
+                yield Finding(name.offset, f"the function {name.text} is not allowed in a pipe", suggest_function(word))
         elif word in DATABASES and after.text == ".":
-            yield Finding(name.at, f"{name.text}. is not allowed in a pipe", "Read the project's tables")
+            yield Finding(name.offset, f"{name.text}. is not allowed in a pipe", "Read the project's tables")
         elif word in BARE and name.kind == "word" and before.text != ".":
-            yield Finding(name.at, f"{name.text} is not allowed in a pipe", instead(word) if word in CLOCKS else "")
+            yield Finding(
+                name.offset, f"{name.text} is not allowed in a pipe", suggest_function(word) if word in CLOCKS else ""
+            )
 
 
-def unwritten(code: Sequence[Lexeme], dictionaries: Collection[str]) -> Iterator[Finding]:
-    """What the engine takes for a name must be written out: a dictionary, an aggregate, a type, and a lambda, since it takes
-    the bare name of any function for one.
+def dynamic_names(code: Sequence[Lexeme], dictionaries: Collection[str]) -> Iterator[Finding]:
+    """Names of dictionaries, aggregates and types, and lambdas, that are not literal.
+
+    The engine takes the bare name of any function for a lambda.
     """
-    code = [*code, NOTHING, NOTHING]  # after a bracket there is always something to look at
-    for at, (name, bracket) in enumerate(pairwise(code), 2):
+    code = [*code, NO_LEXEME, NO_LEXEME]  # so that an argument follows each bracket
+    for index, (name, bracket) in enumerate(pairwise(code), 2):
         if bracket.text != "(" or not name.is_name:
             continue
         if name.name in TAKES_LAMBDA:
-            end = argument_end(code, at)
-            if end < len(code) and code[end].text == "," and not is_lambda(code, at):
-                yield Finding(code[at].at, f"{name.text} takes a lambda that is written out", "x -> …")
+            end = argument_end(code, index)
+            if end < len(code) and code[end].text == "," and not is_lambda(code, index):
+                yield Finding(code[index].offset, f"the lambda of {name.text} must be written out", "x -> …")
         elif name.name in DICTIONARIES:
-            literal = _literal(code, at)
+            literal = _literal(code, index)
             if literal.text[1:-1] not in dictionaries:
                 hint = "Name one of the project's dictionaries: 'catalogue'"
-                yield Finding(name.at, f"{name.text} of {code[at].text}", hint)
+                yield Finding(name.offset, f"{name.text} cannot take {code[index].text}", hint)
         elif name.name == "arrayreduce":
-            named = AGGREGATE.fullmatch(_literal(code, at).text)
-            if not named or not is_aggregate(named[1]):
-                yield Finding(name.at, f"{name.text} of {code[at].text}", "Name an aggregate that is listed: 'sum'")
-        elif name.name == "cast" and not _names_a_type(code, at):
-            yield Finding(name.at, f"{name.text} to a type that is not written out", "Write: cast(x as String)")
+            aggregate = AGGREGATE.fullmatch(_literal(code, index).text)
+            if not aggregate or not is_aggregate(aggregate[1]):
+                yield Finding(
+                    name.offset, f"{name.text} cannot take {code[index].text}", "Name a listed aggregate: 'sum'"
+                )
+        elif name.name == "cast" and not _is_literal_type(code, index):
+            yield Finding(name.offset, f"the type of {name.text} must be written out", "Write: cast(x as String)")
 
 
-def _literal(code: Sequence[Lexeme], at: int) -> Lexeme:
-    """The text that is the first of several arguments, if it is nothing else."""
-    alone = at + 1 < len(code) and code[at].kind == "string" and code[at + 1].text == ","
-    return code[at] if alone else NOTHING
+def _literal(code: Sequence[Lexeme], index: int) -> Lexeme:
+    """The first of several arguments, if it is a string literal."""
+    is_literal = index + 1 < len(code) and code[index].kind == "string" and code[index + 1].text == ","
+    return code[index] if is_literal else NO_LEXEME
 
 
-def _names_a_type(code: Sequence[Lexeme], at: int) -> bool:
-    """Whether `x as Type` or `x, 'Type'` stands here, of the types that a pipe may use."""
-    end = argument_end(code, at)
+def _is_literal_type(code: Sequence[Lexeme], index: int) -> bool:
+    """True for `x as Type` and `x, 'Type'` with a type that a pipe may use."""
+    end = argument_end(code, index)
     if end >= len(code) or code[end].text != ",":
-        return True  # `x as Type`: its words are looked at like all words
-    words = words_of(code[end + 1]) if argument_end(code, end + 1) == end + 2 < len(code) else ()
+        return True  # `x as Type`: its words are checked like all words
+    words = words_in(code[end + 1]) if argument_end(code, end + 1) == end + 2 < len(code) else ()
     return bool(words) and code[end + 2].text == ")" and all(word.isdigit() or word in TYPES for word in words)

@@ -1,7 +1,7 @@
-"""Is a rendered text one read-only SELECT over the project's own tables? Read from the text; the engine is asked later.
+"""Check that a rendered text is one read-only SELECT over the project's own tables.
 
-An allow-list, because the engine's own read-only mode lets scalar functions read files: what is not listed is refused, be it
-a function (functions.py, calls.py), a table, or a word that is no name in scope (names.py).
+The check is an allow-list, because ClickHouse's read-only mode lets scalar functions read files. It covers
+functions (functions.py, calls.py), tables, and every other word (names.py). It only reads the text.
 """
 
 from __future__ import annotations
@@ -16,143 +16,149 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from alsobought.errors import PipeFault
-from alsobought.pipes.calls import unlisted, unwritten
-from alsobought.pipes.columns import place_of
-from alsobought.pipes.lexemes import NOTHING, Lexeme, Unreadable, lexemes
-from alsobought.pipes.names import KEYWORDS, TYPES, names, untold
-from alsobought.pipes.order import tells_apart
-from alsobought.pipes.scopes import Scope, scopes
-from alsobought.pipes.source_map import Places
+from alsobought.pipes.calls import dynamic_names, unlisted_calls
+from alsobought.pipes.columns import offset_of
+from alsobought.pipes.lexemes import NO_LEXEME, Lexeme, Unreadable, lexemes
+from alsobought.pipes.names import KEYWORDS, TYPES, resolve_names, unresolved_sources
+from alsobought.pipes.order import breaks_ties
+from alsobought.pipes.scopes import Scope, find_scopes
+from alsobought.pipes.source_map import SourceMap
 from alsobought.pipes.template import placeholders
 
-PARAMETER_WORD = re.compile(r"\b[a-z]\w*(?![\w ]*')")  # not those in quotes: zones of times
-UNREADABLE = "the SQL cannot be read"
+PARAMETER_WORD = re.compile(r"\b[a-z]\w*(?![\w ]*')")  # not those in quotes: time zones
+UNPARSABLE = "the SQL cannot be parsed"
 
 
 class _Text:
-    """A rendered text, and the faults found in it so far."""
+    """A rendered text, and its faults so far."""
 
-    def __init__(self, sql: str, tables: Collection[str], places: Places, databases: Collection[str] = ()) -> None:
-        self.sql, self.tables, self.places, self.databases = sql, tables, places, databases
+    def __init__(
+        self, sql: str, tables: Collection[str], source_map: SourceMap, databases: Collection[str] = ()
+    ) -> None:
+        self.sql, self.tables, self.source_map, self.databases = sql, tables, source_map, databases
         self.faults: list[PipeFault] = []
 
-    def fault(self, at: int, message: str, hint: str = "") -> PipeFault:
-        return self.places.fault(self.sql, at, message, hint)
+    def fault(self, offset: int, message: str, hint: str = "") -> PipeFault:
+        return self.source_map.fault(self.sql, offset, message, hint)
 
-    def note(self, at: int, message: str, hint: str = "") -> None:
-        self.faults.append(self.fault(at, message, hint))
+    def add_fault(self, offset: int, message: str, hint: str = "") -> None:
+        self.faults.append(self.fault(offset, message, hint))
 
 
 @dataclass(frozen=True)
-class Checked:
-    """A text that may run: its tree, and what each of its SELECTs sees."""
+class CheckedSql:
+    """A text that may run: its tree, and the scope of each SELECT."""
 
     tree: exp.Query
     scopes: list[Scope]
 
 
-def check(sql: str, tables: Collection[str], places: Places = Places()) -> exp.Query:  # noqa: B008 - frozen
-    """The parsed text, if it may run. `tables`: a Schema, or the names of tables where their columns do not matter.
+def check(sql: str, tables: Collection[str], source_map: SourceMap = SourceMap()) -> exp.Query:  # noqa: B008 - frozen
+    """The parsed text, if it may run. `tables`: a Schema, or names of tables without a check of columns.
 
-    Raises PipeFault that names what is not allowed and, where it can be told, the line; `others` has the further ones.
+    Raises PipeFault for the first fault, with its line if it is known, and `others` for further ones.
     """
-    return checked(sql, tables, places).tree
+    return check_sql(sql, tables, source_map).tree
 
 
-def checked(
+def check_sql(
     sql: str,
     tables: Collection[str],
-    places: Places = Places(),  # noqa: B008 - frozen
+    source_map: SourceMap = SourceMap(),  # noqa: B008 - frozen
     parameters: Collection[str] = (),
-) -> Checked:
-    """The same with its scopes; `parameters` may be taken for columns by who forgets the braces."""
-    return _checked(_Text(sql, tables, places), parameters)
+) -> CheckedSql:
+    """The same with its scopes. `parameters`: an unknown column of such a name gets a hint about missing braces."""
+    return _check(_Text(sql, tables, source_map), parameters)
 
 
-def check_query(sql: str, tables: Collection[str], places: Places, databases: Collection[str]) -> None:
-    """The same for a query that is no pipe: a UNION, without an order or a limit, `databases` in front of its tables.
+def check_query(sql: str, tables: Collection[str], source_map: SourceMap, databases: Collection[str]) -> None:
+    """The same for the query of a learner: it may be a UNION, lack ORDER BY and LIMIT, and qualify tables with `databases`.
 
     Raises PipeFault.
     """
-    _checked(_Text(sql, tables, places, databases))
+    _check(_Text(sql, tables, source_map, databases))
 
 
-def _checked(text: _Text, parameters: Collection[str] = ()) -> Checked:
-    read = _lexemes(text)
-    code = [lexeme for lexeme in read if lexeme.kind not in ("space", "comment")]
+def _check(text: _Text, parameters: Collection[str] = ()) -> CheckedSql:
+    all_lexemes = _lexemes(text)
+    code = [lexeme for lexeme in all_lexemes if lexeme.kind not in ("space", "comment")]
     own = {f"{database}.{table}" for database in text.databases for table in text.tables} or text.tables
-    for finding in (*unlisted(code), *unwritten(code, own)):
-        text.note(finding.at, finding.message, finding.hint)
+    for finding in (*unlisted_calls(code), *dynamic_names(code, own)):
+        text.add_fault(finding.offset, finding.message, finding.hint)
     try:
-        tree = _one_select(text, "".join(_without_comment(lexeme) for lexeme in read))
+        tree = _one_select(text, "".join(_without_comment(lexeme) for lexeme in all_lexemes))
     except PipeFault as fault:
         raise PipeFault.together([*text.faults, fault]) from fault
     try:
-        found = _looked_at(text, code, tree, parameters)
-    except (AttributeError, IndexError, TypeError) as error:  # of a tree that lacks what its grammar promises
-        raise PipeFault.together([*text.faults, PipeFault(UNREADABLE)]) from error
+        scopes = _check_tree(text, code, tree, parameters)
+    except (AttributeError, IndexError, TypeError) as error:  # the tree lacks a part that the grammar requires
+        raise PipeFault.together([*text.faults, PipeFault(UNPARSABLE)]) from error
     if text.faults:
         raise PipeFault.together(text.faults)
-    return Checked(tree, found)
+    return CheckedSql(tree, scopes)
 
 
-def _looked_at(text: _Text, code: list[Lexeme], tree: exp.Query, parameters: Collection[str]) -> list[Scope]:
+def _check_tree(text: _Text, code: list[Lexeme], tree: exp.Query, parameters: Collection[str]) -> list[Scope]:
     for select in tree.find_all(exp.Query):
         for clause in ("settings", "format", "into", "locks"):
             if select.args.get(clause):
-                text.note(_word(code, clause), f"{clause.upper()} does not belong in a pipe", "The service sets it")
-    _only_own_tables(text, tree)
+                text.add_fault(
+                    _offset_of_word(code, clause), f"{clause.upper()} is not allowed in a pipe", "The service sets it"
+                )
+    _check_tables(text, tree)
     if isinstance(tree, exp.Select) and not text.databases:
-        _ordered_and_limited(text, tree)
-    found = scopes(tree, text.tables if isinstance(text.tables, Mapping) else {})
-    if not text.faults:  # a table that is not there would be told again with each of its columns
-        _only_known_names(text, code, found, parameters)
-    return found
+        _check_order_and_limit(text, tree)
+    scopes = find_scopes(tree, text.tables if isinstance(text.tables, Mapping) else {})
+    if not text.faults:  # an unknown table would be reported again with each of its columns
+        _check_names(text, code, scopes, parameters)
+    return scopes
 
 
-def _word(code: list[Lexeme], word: str) -> int:
-    return next((lexeme.at for lexeme in code if lexeme.text.lower() == word), 0)
+def _offset_of_word(code: list[Lexeme], word: str) -> int:
+    return next((lexeme.offset for lexeme in code if lexeme.text.lower() == word), 0)
 
 
 def _lexemes(text: _Text) -> list[Lexeme]:
     try:
-        found = lexemes(text.sql)
+        result = lexemes(text.sql)
     except Unreadable as error:
-        raise text.fault(error.at, error.message, error.hint) from error
-    for lexeme in found:
-        _nothing_hidden(text, lexeme)
-    return found
+        raise text.fault(error.offset, error.message, error.hint) from error
+    for lexeme in result:
+        _check_lexeme(text, lexeme)
+    return result
 
 
-def _nothing_hidden(text: _Text, lexeme: Lexeme) -> None:
-    if lexeme.kind in ("string", "comment") and (found := placeholders(lexeme.text)):
-        raise text.fault(lexeme.at, f"{{{{ {min(found)} }}}} stands inside quotes or a comment", "Take the quotes away")
+def _check_lexeme(text: _Text, lexeme: Lexeme) -> None:
+    if lexeme.kind in ("string", "comment") and (names := placeholders(lexeme.text)):
+        raise text.fault(lexeme.offset, f"{{{{ {min(names)} }}}} is inside quotes or a comment", "Remove the quotes")
     if lexeme.kind == "comment" and "/*" in lexeme.text[2:]:
-        raise text.fault(lexeme.at, "a comment stands inside a comment", "Leave one of them out")
+        raise text.fault(lexeme.offset, "a comment is inside a comment", "Remove one of them")
     if lexeme.kind == "parameter" and not set(PARAMETER_WORD.findall(lexeme.text.partition(":")[2].lower())) <= TYPES:
-        raise text.fault(lexeme.at, f"{lexeme.text} has no type of a value", "A parameter is a value and never a name")
+        raise text.fault(
+            lexeme.offset, f"{lexeme.text} does not have the type of a value", "A parameter is a value and never a name"
+        )
 
 
 def _without_comment(lexeme: Lexeme) -> str:
-    """Characters keep their places: the parser tells them."""
+    """Spaces in place of a comment, so that offsets stay."""
     return re.sub(r"[^\n]", " ", lexeme.text) if lexeme.kind == "comment" else lexeme.text
 
 
-def _only_known_names(text: _Text, code: list[Lexeme], found: list[Scope], parameters: Collection[str]) -> None:
-    places, unknown = names(found)
+def _check_names(text: _Text, code: list[Lexeme], scopes: list[Scope], parameters: Collection[str]) -> None:
+    offsets, unknown = resolve_names(scopes)
     for finding in unknown:
         name = finding.message.rpartition(" ")[2]
         hint = f"Write {{{{ {name} }}}} for the parameter" if name in parameters else finding.hint
-        text.note(finding.at, finding.message, hint)
-    for word, after in zip(code, [*code[1:], NOTHING], strict=False):
-        if not word.is_name or word.at in places or after.text == "(":
+        text.add_fault(finding.offset, finding.message, hint)
+    for word, after in zip(code, [*code[1:], NO_LEXEME], strict=False):
+        if not word.is_name or word.offset in offsets or after.text == "(":
             continue
         if word.kind == "quoted" or word.name not in KEYWORDS:
-            hint = "It is neither a column, an alias or an argument that can be seen here, nor a keyword of a pipe"
-            text.note(word.at, f"{word.text} means nothing here", hint)
+            hint = "It is not a column, alias or argument in scope, nor a keyword that a pipe may use"
+            text.add_fault(word.offset, f"the name {word.text} is unknown here", hint)
     if isinstance(text.tables, Mapping):
-        for source, select in untold(found):
-            text.note(place_of(select), f"the columns of {source} cannot be told", "Name them, in place of *")
+        for source, select in unresolved_sources(scopes):
+            text.add_fault(offset_of(select), f"the columns of {source} are unknown", "List them instead of *")
 
 
 def _one_select(text: _Text, sql: str) -> exp.Query:
@@ -160,90 +166,92 @@ def _one_select(text: _Text, sql: str) -> exp.Query:
         trees = sqlglot.parse(sql, dialect="clickhouse", error_level=sqlglot.ErrorLevel.RAISE)
     except RecursionError as error:
         raise PipeFault("nested too deeply", "Name the inner parts in a WITH") from error
-    except (AttributeError, IndexError, TypeError) as error:  # sqlglot's own, of texts that are no SQL
-        raise PipeFault(UNREADABLE) from error
+    except (AttributeError, IndexError, TypeError) as error:  # bugs of sqlglot with texts that are not SQL
+        raise PipeFault(UNPARSABLE) from error
     except SqlglotError as error:
-        line, column = _error_place(error)
-        at = sum(len(one) + 1 for one in sql.split("\n")[: line - 1]) + column
+        line, column = _error_position(error)
+        offset = sum(len(previous) + 1 for previous in sql.split("\n")[: line - 1]) + column
         hint = "Look at this line and the end of the one before it" if line else ""
-        fault = text.fault(at, f"the SQL cannot be read: {_plain(error)}", hint)
+        fault = text.fault(offset, f"{UNPARSABLE}: {_plain(error)}", hint)
         raise fault if line else PipeFault(fault.message) from error
     if len(trees) != 1 or trees[0] is None:
-        raise PipeFault("there is no SELECT in it", "select … from … order by … limit {{ limit }}")
+        raise PipeFault("the pipe has no SELECT", "select … from … order by … limit {{ limit }}")
     tree = trees[0]
     if text.databases and isinstance(tree, exp.Query):
         return tree
-    if isinstance(tree, exp.SetOperation):  # the engine would order and limit its last part only
-        raise PipeFault("a pipe ends in one SELECT", "Put the union into a sub-query and select from it")
+    if isinstance(tree, exp.SetOperation):  # ClickHouse would order and limit only its last part
+        raise PipeFault("a pipe must end in one SELECT, not in a UNION", "Select from a sub-query with the union")
     if not isinstance(tree, exp.Select):
-        raise PipeFault(f"a pipe is a SELECT, not {sql.split(maxsplit=1)[0].upper()}", "It only reads")
+        raise PipeFault(f"a pipe is a SELECT, not {sql.split(maxsplit=1)[0].upper()}", "A pipe only reads")
     return tree
 
 
-def _only_own_tables(text: _Text, tree: exp.Query) -> None:
-    named = _named(tree)
+def _check_tables(text: _Text, tree: exp.Query) -> None:
+    named = _named_queries(tree)
     for table in tree.find_all(exp.Table):
-        at = place_of(table)
-        written = table.sql(dialect="clickhouse")
+        offset = offset_of(table)
+        name = table.sql(dialect="clickhouse")
         if not isinstance(table.this, exp.Identifier):
-            text.note(at, f"{written} is a table function", "Read the project's tables")
+            text.add_fault(offset, f"{name} is a table function", "Read the project's tables")
         elif table.args.get("catalog") or table.text("db") not in ("", *text.databases):
-            text.note(at, f"{written}: leave the database out", "Write the table's name alone")
+            text.add_fault(offset, f"{name}: a database is not allowed", "Write only the name of the table")
         elif table.name not in named and table.name not in text.tables:
             near = get_close_matches(table.name, [*text.tables, *named], n=1, cutoff=0.7)
             hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(_readable(text.tables))}"
             if table.name in {cte.alias for cte in tree.find_all(exp.CTE)}:
-                hint = "It is one value: write its name where the value goes"
-            text.note(at, f"there is no table {table.name}", hint)
-    for listed in tree.find_all(exp.In):  # `x in system.one` reads a table that looks like a column
-        for side in (listed.args.get("field"), *listed.expressions):
-            if isinstance(column := side and side.unnest(), exp.Column) and column.table:
-                said = f"in {column.sql(dialect='clickhouse')}"
-                text.note(place_of(column), said, "Write a sub-query: in (select … from …)")
+                hint = "It is a scalar: use its name as a value"
+            text.add_fault(offset, f"there is no table {table.name}", hint)
+    for operator in tree.find_all(exp.In):  # `x in system.one` reads a table that looks like a column
+        for operand in (operator.args.get("field"), *operator.expressions):
+            if isinstance(column := operand and operand.unnest(), exp.Column) and column.table:
+                message = f"in {column.sql(dialect='clickhouse')} is not allowed"
+                text.add_fault(offset_of(column), message, "Write a sub-query: in (select … from …)")
 
 
-def _ordered_and_limited(text: _Text, tree: exp.Select) -> None:
+def _check_order_and_limit(text: _Text, tree: exp.Select) -> None:
     limit = tree.args.get("limit")
     end = len(text.sql.rstrip())
-    if not limit or limit.expressions:  # LIMIT … BY holds back some rows of each group, not the answer
-        text.note(end, "the last SELECT has no LIMIT", "End it with: limit {{ limit }}")
+    if not limit or limit.expressions:  # LIMIT … BY limits each group, not the answer
+        text.add_fault(end, "the last SELECT has no LIMIT", "End it with: limit {{ limit }}")
     order = tree.args.get("order")
     if not order:
-        text.note(end, "the last SELECT has no ORDER BY", "An answer is repeatable: order by score desc, item_id")
-    elif not tells_apart(tree):
-        text.note(
-            place_of(order.expressions[-1]) or end,
-            "the last ORDER BY leaves equal rows in any order",
-            "End it with what tells rows apart, a key of the answer: order by score desc, item_id",
+        text.add_fault(
+            end, "the last SELECT has no ORDER BY", "Answers must be repeatable: order by score desc, item_id"
+        )
+    elif not breaks_ties(tree):
+        text.add_fault(
+            offset_of(order.expressions[-1]) or end,
+            "the last ORDER BY does not break ties",
+            "End it with a unique key of the answer: order by score desc, item_id",
         )
 
 
 def tables_of(tree: exp.Expr) -> list[str]:
     """The tables a checked text reads, sorted."""
-    named = _named(tree)
+    named = _named_queries(tree)
     return sorted({table.name for table in tree.find_all(exp.Table) if table.name not in named})
 
 
 def _readable(tables: Collection[str]) -> list[str]:
-    """The tables that a pipe would read; not the views that feed them."""
+    """The tables without the materialized views that feed them."""
     return sorted(name for name in tables if not name.endswith("_mv"))
 
 
-def _named(tree: exp.Expr) -> set[str]:
-    """The sub-queries that a WITH names; what it names as one value is no table."""
+def _named_queries(tree: exp.Expr) -> set[str]:
+    """The names of the sub-queries in a WITH, without its scalars."""
     return {cte.alias for cte in tree.find_all(exp.CTE) if not cte.args.get("scalar")}
 
 
 def _plain(error: Exception) -> str:
-    """What sqlglot says, without its colours, its place and its classes."""
+    """The message of sqlglot without colours, position and class names."""
     first = str(error).split("\n", 1)[0].replace("\x1b[4m", "").replace("\x1b[0m", "")
     if missing := re.search(r"Required keyword: .* missing for <class '[\w.]*\.(\w+)'>", first):
         return f"something is missing in {missing[1].upper()}"
     return re.sub(r"\.? Line \d+, Col: \d+\.*$", "", first)
 
 
-def _error_place(error: Exception) -> tuple[int, int]:
-    """Line, from 1, and column, from 0, of what the parser could not read; line 0 if it does not say."""
-    told = (getattr(error, "errors", None) or [{}])[0]
-    line, end, word = told.get("line") or 0, told.get("col") or 0, told.get("highlight") or ""
+def _error_position(error: Exception) -> tuple[int, int]:
+    """Line, from 1, and column, from 0, of a parse error; line 0 if sqlglot does not report one."""
+    details = (getattr(error, "errors", None) or [{}])[0]
+    line, end, word = details.get("line") or 0, details.get("col") or 0, details.get("highlight") or ""
     return int(line), max(0, int(end) - len(word))

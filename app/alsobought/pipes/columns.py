@@ -1,4 +1,4 @@
-"""Names of columns, right and wrong: aliases that hide a column, and names that nothing has."""
+"""Find wrong column names: aliases that hide a column, and names that no table has."""
 
 from __future__ import annotations
 
@@ -11,61 +11,61 @@ from sqlglot import exp
 from alsobought.pipes.scopes import Scope
 
 CLAUSES = {"where": "WHERE", "prewhere": "PREWHERE", "group": "GROUP BY", "joins": "JOIN", "having": "HAVING"}
-CERTAIN = ("where", "prewhere", "group", "joins")  # there an author means the column, and ClickHouse takes the alias
-CONSTANTS = ("nan", "inf")  # for sqlglot they are columns
-OWN_NAME = "In ClickHouse the alias wins, and the answer is quietly another one"
+FAULT_CLAUSES = ("where", "prewhere", "group", "joins")  # the author means the column, ClickHouse takes the alias
+CONSTANTS = ("nan", "inf")  # sqlglot parses them as columns
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something at a character of the rendered text; `certain`: the pipe must not run so."""
+    """A fault, or else a warning, at an offset of the rendered text."""
 
-    at: int
+    offset: int
     message: str
     hint: str
-    certain: bool = True
+    is_fault: bool = True
 
 
-def place_of(node: exp.Expr) -> int:
-    """Where a name or a function begins in the text; 0 where sqlglot does not say."""
+def offset_of(node: exp.Expr) -> int:
+    """The offset of a name or function in the text; 0 if sqlglot does not report one."""
     if "start" in node.meta:
         return int(node.meta["start"])
-    return min((int(one.meta["start"]) for one in node.find_all(exp.Identifier) if "start" in one.meta), default=0)
+    starts = (identifier.meta.get("start") for identifier in node.find_all(exp.Identifier))
+    return min((int(start) for start in starts if start is not None), default=0)
 
 
-def hidden_columns(found: list[Scope]) -> Iterator[Finding]:
-    """Expressions that carry the name of a column their SELECT reads, where that name is used again."""
-    for scope in found:
-        for name, named in scope.aliases.items():
-            holders = [source for source, columns in scope.sources.items() if columns and name in columns]
-            if not holders or all(_is_that_column(one, name) for one in named):
+def hidden_columns(scopes: list[Scope]) -> Iterator[Finding]:
+    """Aliases with the name of a column that their SELECT reads, if the name is used elsewhere in it."""
+    for scope in scopes:
+        for name, aliased in scope.aliases.items():
+            sources = [source for source, columns in scope.sources.items() if columns and name in columns]
+            if not sources or all(_is_column(alias, name) for alias in aliased):
                 continue
-            clauses = [clause for node in _uses(scope, name, named) if (clause := _clause(scope.select, node))]
-            certain = [clause for clause in clauses if clause in CERTAIN]
+            clauses = [clause for node in _uses(scope, name, aliased) if (clause := _clause(scope.select, node))]
             if not clauses:
                 continue
-            where = CLAUSES.get((certain or clauses)[0], "another expression")
-            column = f"{holders[0]}.{name}" if holders[0].isidentifier() else name
+            faults = [clause for clause in clauses if clause in FAULT_CLAUSES]
+            user = CLAUSES.get((faults or clauses)[0], "another expression")
+            column = f"{sources[0]}.{name}" if sources[0].isidentifier() else name
             yield Finding(
-                place_of(named[0].args["alias"]),
-                f"{name} is a column of {holders[0]} and here the name of an expression too, and {where} uses it",
-                f"{OWN_NAME}: give the expression another name, or write {column} for the column",
-                bool(certain),
+                offset_of(aliased[0].args["alias"]),
+                f"the alias {name} hides a column of {sources[0]}, and {user} uses it",
+                f"ClickHouse takes the alias: rename it, or write {column} for the column",
+                bool(faults),
             )
 
 
-def _is_that_column(named: exp.Expr, name: str) -> bool:
-    inner = named.this.unnest()
+def _is_column(alias: exp.Expr, name: str) -> bool:
+    inner = alias.this.unnest()
     return isinstance(inner, exp.Column) and inner.name == name
 
 
-def _uses(scope: Scope, name: str, named: list[exp.Expr]) -> Iterator[exp.Column]:
-    """The bare name, wherever this SELECT has it outside the expression itself."""
+def _uses(scope: Scope, name: str, aliased: list[exp.Expr]) -> Iterator[exp.Column]:
+    """The unqualified name in this SELECT, outside the aliased expressions."""
     for node in scope.nodes():
-        if isinstance(node, exp.Column) and node.name == name and not node.table:
-            parents = iter(_parents(node))
-            if not any(parent is one for parent in parents for one in named):
-                yield node
+        if not isinstance(node, exp.Column) or node.name != name or node.table:
+            continue
+        if not any(parent is alias for parent in _parents(node) for alias in aliased):
+            yield node
 
 
 def _parents(node: exp.Expr) -> Iterator[exp.Expr]:
@@ -76,8 +76,10 @@ def _parents(node: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _clause(select: exp.Select, node: exp.Expr) -> str:
-    """The part of the SELECT in which something stands; empty for ORDER BY and LIMIT, where everybody means the alias,
-    and for a column of the answer that is nothing but the name.
+    """The clause of the SELECT that contains a node.
+
+    Empty for ORDER BY and LIMIT, where the alias is meant, and for an output column that is only
+    the name.
     """
     while node.parent is not select:
         if node.parent is None:
@@ -89,22 +91,22 @@ def _clause(select: exp.Select, node: exp.Expr) -> str:
     return "" if clause in ("order", "limit") else clause
 
 
-def unknown_columns(found: list[Scope]) -> Iterator[tuple[str, int, str]]:
-    """The names that no table, alias or argument has: name, place in the text, and what was meant or could be."""
-    for scope in found:
+def unknown_columns(scopes: list[Scope]) -> Iterator[tuple[str, int, str]]:
+    """Names that are no column, alias or argument: name, offset and suggestion."""
+    for scope in scopes:
         for node in scope.nodes():
             if isinstance(node, exp.Column) and not is_known(scope, node):
-                yield _path(node), place_of(node), meant(scope, node)
+                yield qualified_name(node), offset_of(node), suggest_column(scope, node)
 
 
 def is_known(scope: Scope, column: exp.Column) -> bool:
-    """Whether a column of this name can be read here; true where it cannot be told."""
+    """True if a column of this name can be read here, or if its source has unknown columns."""
     first, *rest = parts = column.parts
     if not rest:
         return isinstance(first, exp.Star) or _is_known_name(scope, column)
-    read, columns = scope.source(first.name)
-    if not read:
-        return scope.sees(first.name)  # a part of a tuple
+    is_source, columns = scope.source(first.name)
+    if not is_source:
+        return scope.sees(first.name)  # a field of a tuple
     return columns is None or isinstance(parts[1], exp.Star) or parts[1].name in columns
 
 
@@ -120,22 +122,22 @@ def _is_known_name(scope: Scope, column: exp.Column) -> bool:
 
 
 def is_argument(node: exp.Expr, name: str) -> bool:
-    """Whether a lambda around it has an argument of this name."""
+    """True if a lambda around the node has an argument of this name."""
     return any(
         isinstance(parent, exp.Lambda) and any(argument.name == name for argument in parent.expressions)
         for parent in _parents(node)
     )
 
 
-def _path(column: exp.Column) -> str:
+def qualified_name(column: exp.Column) -> str:
     return ".".join(part.name for part in column.parts)
 
 
-def meant(scope: Scope, column: exp.Column) -> str:
+def suggest_column(scope: Scope, column: exp.Column) -> str:
     """Did you mean …? or: There are …"""
     first, *rest = [part.name for part in column.parts]
-    read, columns = scope.source(first) if rest else (False, None)
-    if rest and not read:
+    is_source, columns = scope.source(first) if rest else (False, None)
+    if rest and not is_source:
         tables = [name for name in scope.sources if name.isidentifier()]
         return f"The tables here are called {', '.join(tables)}" if tables else ""
     names = columns if columns is not None else scope.names()

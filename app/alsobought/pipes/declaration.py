@@ -1,11 +1,11 @@
-"""One line of a header, as a parameter: `:name Type[?] [= default] [(what its values must be)]  description`.
+"""Parse the declaration of a parameter: `:name Type[?] [= default] [(constraint)]  description`.
 
 :limit   UInt16 = 10 (1..100)               a range
-:since   Date (2020-01-01..2030-12-31)      a range of days
-:sort    String = best (best, newest)       a set of values
+:since   Date (2020-01-01..2030-12-31)      a range of dates
+:sort    String = best (best, newest)       allowed values
 :code    String (3..12)                     a length in characters
-:sku     String (3..12, /[A-Z]{2}\\d+/)      a pattern, of the whole value; with a length or without
-:brands  Array(String) = [acme, 'a, b']     several values; a text that holds commas stands in quotes
+:sku     String (3..12, /[A-Z]{2}\\d+/)      a pattern for the entire value, with or without a length
+:brands  Array(String) = [acme, 'a, b']     several values; one with commas is quoted
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from alsobought.errors import PipeFault
 from alsobought.pipes.parameters import Parameter
-from alsobought.pipes.types import INTEGERS, MAX_LENGTH, TYPES, pattern, shown_plain
+from alsobought.pipes.types import INTEGERS, MAX_LENGTH, TYPES, pattern, shorten
 
 ITEM = r"(?:'[^']*'|/(?:[^/\\]|\\.)*+/|[^\s,()'/\[\]][^,)\]]*+)"
 ITEMS = rf"\s*+{ITEM}\s*+(?:,\s*+{ITEM}\s*+)*+"
@@ -23,40 +23,40 @@ DECLARATION = re.compile(
     r":(?P<name>[a-z][a-z0-9_]*)\s+"
     r"(?P<type>Array\(\w+\)|\w+)(?P<optional>\?)?"
     rf"(?:\s*=\s*(?P<default>'[^']*'|\[(?:\s*+|{ITEMS})\]|[^\s(\['][^\s(]*+))?"
-    rf"(?:\s*\((?P<facts>{ITEMS}|)\))?"
+    rf"(?:\s*\((?P<constraint>{ITEMS}|)\))?"
     r"(?:\s{2,}(?P<description>.*))?"
 )
 RANGED = ("Float64", "Date", "DateTime", *INTEGERS)
-RESERVED = {"now": "the clock", "asked_pipe": "the name of the pipe that was asked"}
+RESERVED = {"now": "the clock", "asked_pipe": "the name of the requested pipe"}
 SHAPE = "Write `:name Type = default (1..100)  description`"
 
 
-def declared(content: str, line: int) -> Parameter:
-    """The parameter of one line.
+def parse_declaration(content: str, line: int) -> Parameter:
+    """The parameter that a line of a header declares.
 
     Raises PipeFault.
     """
-    found = DECLARATION.fullmatch(content)
-    if not found:
-        raise PipeFault(f"{shown_plain(repr(content))} is not a parameter", _hint(content), line)
-    repeated = found["type"].startswith("Array(")
-    kind = found["type"][6:-1] if repeated else found["type"]
+    fields = DECLARATION.fullmatch(content)
+    if not fields:
+        raise PipeFault(f"{shorten(repr(content))} is not a parameter", _hint(content), line)
+    repeated = fields["type"].startswith("Array(")
+    kind = fields["type"][6:-1] if repeated else fields["type"]
     if kind not in TYPES:
         raise PipeFault(
-            f":{found['name']} has the type {kind}", f"There are {', '.join(TYPES)} and Array of them", line
+            f":{fields['name']} has the type {kind}", f"There are {', '.join(TYPES)} and Array of them", line
         )
-    if found["name"] in RESERVED:
-        name = found["name"]
+    if fields["name"] in RESERVED:
+        name = fields["name"]
         raise PipeFault(
-            f":{name} is {RESERVED[name]} and always there", f"Use {{{{ {name} }}}} without declaring it", line
+            f":{name} is {RESERVED[name]} and always available", f"Use {{{{ {name} }}}} without declaring it", line
         )
-    if not found["description"]:
-        raise PipeFault(f":{found['name']} needs a description, two spaces after its type", line=line)
-    parameter = Parameter(found["name"], kind, found["description"], bool(found["optional"]), repeated, repeated)
+    if not fields["description"]:
+        raise PipeFault(f":{fields['name']} needs a description, two spaces after its type", line=line)
+    parameter = Parameter(fields["name"], kind, fields["description"], bool(fields["optional"]), repeated, repeated)
     try:
-        parameter = _kept(parameter, found["facts"] or "")
-        if found["default"] is not None:
-            parameter = replace(parameter, default=_default(parameter, found["default"]))
+        parameter = _constrained(parameter, fields["constraint"] or "")
+        if fields["default"] is not None:
+            parameter = replace(parameter, default=_default(parameter, fields["default"]))
     except ValueError as error:
         raise PipeFault(f":{parameter.name}: {error}", line=line) from error
     return parameter
@@ -64,67 +64,70 @@ def declared(content: str, line: int) -> Parameter:
 
 def _hint(content: str) -> str:
     if "/" in content.partition("(")[2]:
-        return "A pattern stands between two slashes, with \\/ for a slash in it: (/[a-z]+/) or (3..12, /[a-z]+/)"
+        return "Put a pattern between two slashes, and write \\/ for a slash: (/[a-z]+/) or (3..12, /[a-z]+/)"
     if "[" in content.partition("=")[2]:
-        return "Values of a default stand in one pair of brackets, with commas between them: = [a, b]"
+        return "Put the values of a default in one pair of brackets, separated by commas: = [a, b]"
     return SHAPE
 
 
 def _default(parameter: Parameter, text: str) -> object:
     if text.startswith("["):
         if not parameter.repeated:
-            raise ValueError(f"{text} are several values, and this takes one; Array({parameter.type}) takes several")
-        return tuple(parameter.read(_plain(item)) for item in _items(text[1:-1]))
-    value = parameter.read(_plain(text))
+            raise ValueError(f"{text} is a list, and {parameter.type} takes one value; declare Array({parameter.type})")
+        return tuple(parameter.read(_unquoted(item)) for item in _items(text[1:-1]))
+    value = parameter.read(_unquoted(text))
     return (value,) if parameter.repeated else value
 
 
-def _kept(parameter: Parameter, text: str) -> Parameter:
-    """The parameter with its range, set of values, length or pattern. A range lies within its type: the engine wraps
-    what does not.
+def _constrained(parameter: Parameter, text: str) -> Parameter:
+    """The parameter with its range, allowed values, length or pattern.
+
+    A range must lie within its type: ClickHouse would wrap other values.
     """
     items = _items(text)
     patterns = [item for item in items if item.startswith("/")]
     ranges = [item for item in items if ".." in item and item[0] not in "/'"]
     if not patterns and not ranges:
-        return replace(parameter, choices=tuple(parameter.read(_plain(item)) for item in items))
+        return replace(parameter, choices=tuple(parameter.read(_unquoted(item)) for item in items))
     if len(patterns) > 1 or len(ranges) > 1 or len(items) > len(patterns) + len(ranges):
-        raise ValueError(f"({text}) is more than a range and a pattern; values that look like one stand in quotes")
+        raise ValueError(f"({text}) is more than a range and a pattern; quote values that look like one")
     if ranges:
         low, _, high = (part.strip() for part in ranges[0].partition(".."))
-        parameter = _long(parameter, low, high) if parameter.type == "String" else _ranged(parameter, low, high)
+        parameter = (
+            _with_length(parameter, low, high) if parameter.type == "String" else _with_range(parameter, low, high)
+        )
     if patterns:
         if parameter.type != "String":
-            raise ValueError(f"{patterns[0]} is a pattern of texts, and this is a {parameter.type}")
-        written = patterns[0][1:-1].replace("\\/", "/")
-        pattern(written)
-        parameter = replace(parameter, pattern=written)
+            raise ValueError(f"{patterns[0]} is a pattern, which needs a String; this is a {parameter.type}")
+        regex = patterns[0][1:-1].replace("\\/", "/")
+        pattern(regex)
+        parameter = replace(parameter, pattern=regex)
     return parameter
 
 
-def _ranged(parameter: Parameter, low: str, high: str) -> Parameter:
+def _with_range(parameter: Parameter, low: str, high: str) -> Parameter:
     if parameter.type not in RANGED:
-        raise ValueError(f"({low}..{high}) is a range of numbers or days, and this is a {parameter.type}")
+        raise ValueError(f"({low}..{high}) is a range, which needs a number or date; this is a {parameter.type}")
     minimum, maximum = parameter.read(low), parameter.read(high)
     if minimum > maximum:
-        raise ValueError(f"({low}..{high}) holds no value; the smaller one comes first")
+        raise ValueError(f"({low}..{high}) is an empty range; the smaller value comes first")
     return replace(parameter, minimum=minimum, maximum=maximum)
 
 
-def _long(parameter: Parameter, low: str, high: str) -> Parameter:
+def _with_length(parameter: Parameter, low: str, high: str) -> Parameter:
     if not (low.isascii() and low.isdigit() and high.isascii() and high.isdigit()):
-        raise ValueError(f"({low}..{high}) is not a number of characters, such as (3..12)")
+        raise ValueError(f"({low}..{high}) is not a length in characters, such as (3..12)")
     if len(low) > 9 or len(high) > 9 or int(high) > MAX_LENGTH:
-        raise ValueError(f"({low}..{high}) is longer than the {MAX_LENGTH:,} characters that a String may have")
+        raise ValueError(f"({low}..{high}) exceeds the maximum length of a String, {MAX_LENGTH:,} characters")
     if int(low) > int(high):
-        raise ValueError(f"({low}..{high}) holds no length; the smaller one comes first")
+        raise ValueError(f"({low}..{high}) is an empty range; the smaller length comes first")
     return replace(parameter, min_length=int(low), max_length=int(high))
 
 
 def _items(text: str) -> list[str]:
-    return [found[0].rstrip() for found in re.finditer(ITEM, text)]
+    return [item[0].rstrip() for item in re.finditer(ITEM, text)]
 
 
-def _plain(item: str) -> str:
-    """A value as it was meant: 'a b' without its quotes."""
+def _unquoted(item: str) -> str:
+    """A value without its quotes."""
     return item[1:-1] if len(item) > 1 and item[0] == item[-1] == "'" else item

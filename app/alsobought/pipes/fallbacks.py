@@ -1,9 +1,9 @@
-"""Lists that are filled: what is missing is asked of the chain of fallbacks, and every row names the pipe that gave it.
+"""Fill lists that have too few rows from the chain of fallbacks.
 
-Asked for n, a list has n: rows of the pipe itself first, then those of `@fallback`, then those of its fallback. What a
-reader would guess wrong: a fallback says nothing of what the list holds already, of the item that was asked about, or of
-what `exclude` names; and one that does not know a filter of the request is passed over, since its rows would not obey it.
-Pure: the rows come from elsewhere.
+A list of limit n gets n rows: those of the pipe itself first, then those of its `@fallback`, then
+those of the fallback's fallback. A fallback adds no item that the list already has, that the request
+is about, or that `exclude` names. A fallback that lacks a filter of the request is skipped, since its
+rows would ignore the filter. Pure: the caller runs the queries.
 """
 
 from __future__ import annotations
@@ -15,140 +15,141 @@ from alsobought.pipes.header import Fallback
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.parameters import Parameter
 
-SHOWN = ("other_item_id", "item_id")  # the first of these columns that an answer has holds the items it shows
+ITEM_COLUMNS = ("other_item_id", "item_id")  # the first one that an answer has contains the items of the list
 FILTERS = ("category", "brand", "min_price", "max_price")
-MOST = 100_000  # rows of a list that has no limit
+UNLIMITED = 100_000  # missing rows of an empty list without a limit
 Row = list[Any]
 
 
-def shown_in(names: Sequence[str]) -> str:
-    """The column of these that holds the items a list shows; empty where none does."""
-    return next((name for name in SHOWN if name in names), "")
+def item_column(names: Sequence[str]) -> str:
+    """The column that contains the items of a list; empty if there is none."""
+    return next((name for name in ITEM_COLUMNS if name in names), "")
 
 
-def renamed(fallback: Fallback, before: Mapping[str, str]) -> Mapping[str, str]:
-    """What the columns of a fallback are called in the answer. `before`: the same of the pipe that falls back on it.
+def rename_columns(fallback: Fallback, previous: Mapping[str, str]) -> Mapping[str, str]:
+    """{column of a fallback: its name in the answer}. `previous`: the same for the pipe that names the fallback.
 
-    >>> renamed(Fallback("popular", {"id": "item_id"}), {"item_id": "other_item_id"})
+    >>> rename_columns(Fallback("popular", {"id": "item_id"}), {"item_id": "other_item_id"})
     {'item_id': 'other_item_id', 'id': 'other_item_id'}
     """
-    return {**before, **{theirs: before.get(ours, ours) for theirs, ours in fallback.renamed.items()}}
+    return {**previous, **{theirs: previous.get(ours, ours) for theirs, ours in fallback.renamed.items()}}
 
 
-class Filling:
-    """The lists of one answer, one for each value of the pipe's key, or a single one. `instead` is the first pipe that
-    filled a list in which the pipe itself had no rows.
+class FilledLists:
+    """The lists of one answer: one for each value of the pipe's key, or a single one.
+
+    `fallback` is the first pipe that added rows to a list in which the pipe itself had none.
     """
 
     def __init__(self, pipe: Pipe, bound: Mapping[str, Any], rows: Sequence[Row]) -> None:
         self._pipe, self._bound = pipe, bound
         self._names = [name for name, _ in pipe.columns]
         self._key = pipe.header.key
-        item = shown_in(self._names)
-        self._item = self._names.index(item) if item and item != self._key else None
-        self._limit = bound.get("limit") if self._item is not None else None
+        item = item_column(self._names)
+        self._item_index = self._names.index(item) if item and item != self._key else None
+        self._limit = bound.get("limit") if self._item_index is not None else None
         self._lists: dict[Any, list[Row]] = {}
-        place = self._names.index(self._key) if self._key else None
+        key_index = self._names.index(self._key) if self._key else None
         for row in rows:
-            self._lists.setdefault(None if place is None else row[place], []).append(row)
-        for value in bound[self._key] if self._key else [None]:
-            self._lists.setdefault(value, [])
-        self._empty = {value for value, listed in self._lists.items() if not listed}
-        self.instead: str | None = None
+            self._lists.setdefault(None if key_index is None else row[key_index], []).append(row)
+        for key in bound[self._key] if self._key else [None]:
+            self._lists.setdefault(key, [])
+        self._empty = {key for key, rows in self._lists.items() if not rows}
+        self.fallback: str | None = None
 
     @property
-    def full(self) -> bool:
-        return not any(map(self._lacks, self._lists))
+    def is_full(self) -> bool:
+        return not any(map(self._missing, self._lists))
 
     def rows(self) -> list[Row]:
-        return [row for listed in self._lists.values() for row in listed]
+        return [row for rows in self._lists.values() for row in rows]
 
-    def question(self, other: Pipe) -> dict[str, Any] | None:
-        """What a fallback is asked, for all lists at once; None if it cannot say what belongs here."""
-        takes = {parameter.name: parameter for parameter in other.parameters}
-        if any(name in self._bound and name not in takes for name in FILTERS):
+    def request_for(self, fallback: Pipe) -> dict[str, Any] | None:
+        """The parameters of a fallback, for all incomplete lists at once; None if it cannot be used."""
+        parameters = {parameter.name: parameter for parameter in fallback.parameters}
+        if any(name in self._bound and name not in parameters for name in FILTERS):
             return None
-        asked = {p.name: p.assumed for p in other.parameters if p.default is not None}
-        for parameter in takes.values():
+        request = {p.name: p.assumed for p in fallback.parameters if p.default is not None}
+        for parameter in fallback.parameters:
             for name in (*parameter.former_names, parameter.name):
-                asked |= self._fitted(parameter, name) if name in self._bound else {}
-        lacking = [value for value in self._lists if self._lacks(value)]
-        if self._key and other.header.key == self._key:
-            asked[self._key] = lacking
-        if any(parameter.required and name not in asked for name, parameter in takes.items()):
+                request |= self._converted(parameter, name) if name in self._bound else {}
+        incomplete = [key for key in self._lists if self._missing(key)]
+        if self._key and fallback.header.key == self._key:
+            request[self._key] = incomplete
+        if any(parameter.required and parameter.name not in request for parameter in fallback.parameters):
             return None
-        everywhere = set.intersection(*(self._kept_out(value) for value in lacking))
-        known = set(asked.get("exclude", ()))
-        if "exclude" in takes and (more := sorted(map(str, everywhere - known))):
-            asked["exclude"] = [*asked.get("exclude", ()), *more]
-        if "limit" in takes and self._limit is not None:
-            dropped = everywhere if "exclude" in takes else set()
-            wanted = max(self._lacks(value) + len(self._kept_out(value) - dropped) for value in lacking)
-            asked["limit"] = min(wanted, takes["limit"].bounds()[1])
-        return asked
+        excluded_in_all = set.intersection(*(self._excluded(key) for key in incomplete))
+        if "exclude" in parameters and (added := sorted(map(str, excluded_in_all - set(request.get("exclude", ()))))):
+            request["exclude"] = [*request.get("exclude", ()), *added]
+        if "limit" in parameters and self._limit is not None:
+            dropped_by_query = excluded_in_all if "exclude" in parameters else set()
+            needed = max(self._missing(key) + len(self._excluded(key) - dropped_by_query) for key in incomplete)
+            request["limit"] = min(needed, parameters["limit"].bounds()[1])
+        return request
 
-    def take(self, other: Pipe, names: Sequence[str], rows: Sequence[Row]) -> None:
-        """Adds what a fallback said. `names`: its columns, as the answer calls them."""
-        places = {name: place for place, name in enumerate(names)}
-        own = places.get(self._key) if self._key and other.header.key == self._key else None
-        for value, listed in self._lists.items():
-            room, kept_out = self._lacks(value), self._kept_out(value)
+    def add(self, fallback: Pipe, names: Sequence[str], rows: Sequence[Row]) -> None:
+        """Adds the rows of a fallback. `names`: its columns, as the answer calls them."""
+        indexes = {name: index for index, name in enumerate(names)}
+        key_index = indexes.get(self._key) if self._key and fallback.header.key == self._key else None
+        for key, filled in self._lists.items():
+            missing, excluded = self._missing(key), self._excluded(key)
             for row in rows:
-                if not room:
+                if not missing:
                     break
-                if own is not None and row[own] != value:
+                if key_index is not None and row[key_index] != key:
                     continue
-                made = [
-                    value if name == self._key else row[places[name]] if name in places else None
+                added = [
+                    key if name == self._key else row[indexes[name]] if name in indexes else None
                     for name in self._names
                 ]
-                if self._pipe.tells_source:
-                    made[-1] = other.name
-                if self._item is not None:
-                    if made[self._item] in kept_out:
+                if self._pipe.adds_source:
+                    added[-1] = fallback.name
+                if self._item_index is not None:
+                    if added[self._item_index] in excluded:
                         continue
-                    kept_out.add(made[self._item])
-                listed.append(made)
-                room -= 1
-                if value in self._empty:
-                    self.instead = self.instead or other.name
+                    excluded.add(added[self._item_index])
+                filled.append(added)
+                missing -= 1
+                if key in self._empty:
+                    self.fallback = self.fallback or fallback.name
 
-    def _lacks(self, value: Any) -> int:
-        """How many rows a list lacks. Without a limit, or without items, only an empty one lacks any."""
-        listed = self._lists[value]
-        return (0 if listed else MOST) if self._limit is None else max(0, self._limit - len(listed))
+    def _missing(self, key: Any) -> int:
+        """The number of rows that a list lacks. Without a limit, or without items, only an empty one lacks any."""
+        rows = self._lists[key]
+        return (0 if rows else UNLIMITED) if self._limit is None else max(0, self._limit - len(rows))
 
-    def _kept_out(self, value: Any) -> set[Any]:
+    def _excluded(self, key: Any) -> set[Any]:
         """The items that no fallback may add to a list."""
-        if self._item is None:
+        if self._item_index is None:
             return set()
-        about = [value] if self._key == "item_id" else _listed(self._bound.get("item_id"))
-        return {*(row[self._item] for row in self._lists[value]), *about, *_listed(self._bound.get("exclude"))}
+        subjects = [key] if self._key == "item_id" else _as_list(self._bound.get("item_id"))
+        items = (row[self._item_index] for row in self._lists[key])
+        return {*items, *subjects, *_as_list(self._bound.get("exclude"))}
 
-    def _fitted(self, parameter: Parameter, name: str) -> dict[str, Any]:
-        """The value that was asked under this name, as a parameter of a fallback takes it; nothing if it does not."""
+    def _converted(self, parameter: Parameter, name: str) -> dict[str, Any]:
+        """A value of the request as the parameter of a fallback; empty if the fallback does not accept it."""
         value = self._bound[name]
         if parameter.repeated:
-            value = _listed(value)
+            value = _as_list(value)
         elif isinstance(value, list):
             if len(value) != 1:
                 return {}
             value = value[0]
-        if parameter.choices and any(one not in parameter.choices for one in _listed(value)):
+        if parameter.choices and any(element not in parameter.choices for element in _as_list(value)):
             return {}
         return {parameter.name: value}
 
 
-def _listed(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return [] if value is None else value if isinstance(value, list) else [value]
 
 
-def chain(pipe: Pipe, named: Mapping[str, Pipe]) -> Iterator[tuple[Pipe, Mapping[str, str]]]:
-    """The fallbacks of a pipe among these, each once, with what their columns are called in its answer."""
+def chain(pipe: Pipe, pipes: Mapping[str, Pipe]) -> Iterator[tuple[Pipe, Mapping[str, str]]]:
+    """The fallbacks of a pipe among these, each once, and the names of their columns in its answer."""
     seen = {pipe.name}
     names: Mapping[str, str] = {}
-    while (fallback := pipe.header.fallback) and fallback.pipe not in seen and fallback.pipe in named:
-        names = renamed(fallback, names)
-        pipe = named[fallback.pipe]
+    while (fallback := pipe.header.fallback) and fallback.pipe not in seen and fallback.pipe in pipes:
+        names = rename_columns(fallback, names)
+        pipe = pipes[fallback.pipe]
         seen.add(pipe.name)
         yield pipe, names

@@ -1,8 +1,9 @@
-"""The functions a pipe may call: an allow-list, by group, each group with the reason why it is harmless.
+"""The allow-list of functions, in groups, with the reason why each group is safe.
 
-Listed is what is pure: the same arguments give the same value, and nothing outside them is read: no file, network, clock,
-server state, setting, other table, thread or block. `alsobought pipe functions` prints this list. Names are compared in
-lower case; the engine has the last word on their spelling. A new name needs a group whose reason holds for it.
+A listed function is pure: the same arguments give the same value, and it reads no file, network, clock,
+server state, setting, other table, thread or block. `alsobought pipe functions` prints this list. Names
+are compared in lower case; ClickHouse itself checks their case. A new name needs a group whose reason
+applies to it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ AGGREGATES = {
 COMBINATORS = """
     If Array Map Distinct ForEach OrNull OrDefault Resample ArgMin ArgMax State SimpleState Merge
     """.split()  # noqa: SIM905 - words are easier to read
-"""Endings of aggregates, in any order and number: sumIf, uniqExactMerge, groupArrayDistinctIf."""
+"""Suffixes of aggregates, in any order and number: sumIf, uniqExactMerge, groupArrayDistinctIf."""
 
 PLAIN = {
     "Window functions: they read the rows of their window, in its order": """
@@ -163,20 +164,20 @@ REFUSED = {
         UTC_timestamp nowInBlock nowInBlock64
         """,
     "It reads files": "file filesystemAvailable filesystemCapacity filesystemUnreserved catboostEvaluate regionToName",
-    "It gives another value each time: use cityHash64(item_id, {{ seed }})": """
+    "It is not deterministic: use cityHash64(item_id, {{ seed }})": """
         rand rand32 rand64 randCanonical randConstant randUniform randNormal randBernoulli randomString generateUUIDv4
         generateUUIDv7 arrayShuffle arrayRandomSample groupArraySample fuzzBits
         """,
-    "It depends on how rows are read: use row_number() over (order by …)": """
+    "It depends on the order in which rows are read: use row_number() over (order by …)": """
         rowNumberInAllBlocks rowNumberInBlock runningDifference runningAccumulate neighbor blockNumber blockSize
         """,
-    "It waits": "sleep sleepEachRow",
-    "It tells of the server, not of the shop": """
+    "It sleeps": "sleep sleepEachRow",
+    "It reads the state of the server": """
         version uptime hostName hostname FQDN user currentUser currentDatabase getSetting getMacro getServerSetting tcpPort
         serverUUID buildId addressToLine addressToSymbol demangle tid queryID currentProfiles currentRoles globalVariable
         """,
 }
-"""Only for messages: why a name that somebody may try is not listed above."""
+"""Only for messages: why a function that an author may try is not on the list."""
 
 
 def _words(groups: dict[str, str]) -> dict[str, str]:
@@ -184,17 +185,17 @@ def _words(groups: dict[str, str]) -> dict[str, str]:
 
 
 FUNCTIONS = _words(GROUPS)
-"""Every listed function by its name in lower case, as it is written."""
+"""{name in lower case: its spelling} of every listed function."""
 TAKES_LAMBDA = frozenset(_words(WITH_LAMBDA))
 DICTIONARIES = frozenset(_words(LOOK_UPS))
 _AGGREGATES = frozenset(_words(AGGREGATES))
-_ENDINGS = tuple(sorted((name.lower() for name in COMBINATORS), key=len, reverse=True))
+_SUFFIXES = tuple(sorted((name.lower() for name in COMBINATORS), key=len, reverse=True))
 _REASONS = {name.lower(): reason for reason, names in REFUSED.items() for name in names.split()}
 
 
 @lru_cache(maxsize=4096)
 def is_allowed(name: str) -> bool:
-    """Whether a pipe may call it.
+    """True if a pipe may call this function.
 
     >>> is_allowed("arrayMap"), is_allowed("sumIf"), is_allowed("uniqExactDistinctIfMerge"), is_allowed("file")
     (True, True, True, False)
@@ -203,7 +204,7 @@ def is_allowed(name: str) -> bool:
 
 
 def is_aggregate(name: str) -> bool:
-    """Whether it is a listed aggregate, with any combinators behind it.
+    """True for a listed aggregate with any combinators.
 
     >>> is_aggregate("sumOrNullIf"), is_aggregate("lowerIf"), is_aggregate("If")
     (True, False, False)
@@ -211,23 +212,23 @@ def is_aggregate(name: str) -> bool:
     word = name.lower()
     if word in _AGGREGATES:
         return True
-    return any(word.endswith(ending) and is_aggregate(word[: -len(ending)]) for ending in _ENDINGS)
+    return any(word.endswith(suffix) and is_aggregate(word[: -len(suffix)]) for suffix in _SUFFIXES)
 
 
-def instead(name: str) -> str:
-    """Why a function is not listed, or which listed ones it could have meant; empty where nothing is near.
+def suggest_function(name: str) -> str:
+    """Why a function is not listed, or similar functions that are, or where the list is.
 
-    >>> instead("cuont")
+    >>> suggest_function("cuont")
     'Did you mean count?'
-    >>> instead("sleep")
-    'It waits'
-    >>> instead("reverseArray")
+    >>> suggest_function("sleep")
+    'It sleeps'
+    >>> suggest_function("reverseArray")
     'Did you mean reverse, mapReverseSort or reverseUTF8?'
     """
     word = name.lower()
     if word in _REASONS:
         return _REASONS[word]
     near = get_close_matches(word, FUNCTIONS, n=1, cutoff=0.75) or get_close_matches(word, FUNCTIONS, n=3, cutoff=0.55)
-    names = [FUNCTIONS[one] for one in near]
-    meant = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
-    return f"Did you mean {meant}?" if meant else "`alsobought pipe functions` lists what there is"
+    names = [FUNCTIONS[name] for name in near]
+    choice = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else "".join(names)
+    return f"Did you mean {choice}?" if choice else "`alsobought pipe functions` lists all functions"

@@ -1,4 +1,4 @@
-"""The header of a pipe: the comment on top that is both its documentation and its signature.
+"""Parse the header of a pipe: the comment at the top, which is its documentation and its signature.
 
     -- Products bought in the same basket as this one, best first.
     --
@@ -7,11 +7,12 @@
     -- @use filters                    the parameters of sql/parameters/filters.sql
     --
     -- @key item_id            one answer for several values; the parameter takes any number of them
-    -- @cache 60s item_id      an answer may be this old, unless an event touches the item
+    -- @cache 60s item_id      maximum age of an answer; an event of the item invalidates it
     -- @fallback trending  item_id as other_item_id
     -- @deprecated basket 2026-01-31  use item_id
 
-The grammar of a parameter: `pipes.declaration`. A text that follows a parameter's line continues its description.
+`pipes.declaration` has the grammar of a parameter. A line of text below a parameter continues its
+description.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ from alsobought.pipes.header_lines import MAX_PARAMETERS, Deprecation, Directive
 from alsobought.pipes.parameter_groups import Groups, expanded
 from alsobought.pipes.parameters import Parameter
 
-__all__ = ["MAX_PARAMETERS", "TOUCHED", "Deprecation", "Fallback", "Header", "read_header"]
+__all__ = ["CACHE_TAGS", "MAX_PARAMETERS", "Deprecation", "Fallback", "Header", "read_header"]
 
-TOUCHED = ("item_id", "user_id")  # what an event is about
+CACHE_TAGS = ("item_id", "user_id")  # ids in events, which invalidate cached answers
 
 
 @dataclass(frozen=True)
 class Fallback:
-    """The pipe that fills the list when this one has too few rows, and which of its columns get another name here."""
+    """The pipe that fills the list if this one has too few rows; `renamed`: {its column: column of this pipe}."""
 
     pipe: str
     renamed: dict[str, str] = field(default_factory=dict)
@@ -55,24 +56,24 @@ class Header:
 
     @property
     def sentence(self) -> str:
-        """The first sentence of the prose: what lists show."""
+        """The first sentence of the prose, for lists of pipes."""
         return re.split(r"(?<=[.!?]) ", self.prose, maxsplit=1)[0]
 
     @property
     def moved(self) -> tuple[Deprecation, ...]:
-        """The parameters that another pipe answers."""
-        return tuple(one for one in self.deprecated if one.pipe)
+        """The deprecated parameters that another pipe answers."""
+        return tuple(deprecation for deprecation in self.deprecated if deprecation.pipe)
 
 
 def read_header(text: str, groups: Groups | None = None) -> Header:
-    """The header of a pipe's text. `groups`: what `@use` may name.
+    """The header of a pipe's text. `groups`: the parameter groups for `@use`.
 
-    Raises PipeFault with the line that cannot be read, and `others` for further lines.
+    Raises PipeFault for the first line with a fault, and `others` for further ones.
     """
     read = HeaderLines().read(text)
     if not read.sentence:
-        missing = "the first line should say in a comment what the pipe answers"
-        read.faults.insert(0, PipeFault(missing, "-- Products … best first.", 1))
+        missing = "the first line must be a comment that describes what the pipe answers"
+        read.faults.insert(0, PipeFault(missing, "-- Products …, best first.", 1))
     parameters = expanded(read, groups or {})
     _check_deprecated(read, [parameter.name for parameter in parameters])
     if read.faults:
@@ -81,81 +82,84 @@ def read_header(text: str, groups: Groups | None = None) -> Header:
 
 
 def _check_deprecated(read: HeaderLines, names: Collection[str]) -> None:
-    for one in read.deprecated.values():
-        if one.name in names:
-            message = f":{one.name} is both declared and deprecated"
-            read.faults.append(PipeFault(message, "Take one of the lines out", one.line))
-        elif one.parameter and one.parameter not in names:
-            near = get_close_matches(one.parameter, names, n=1)
-            hint = f"Did you mean {near[0]}?" if near else "Write `use pipe NAME` where another pipe answers it"
-            message = f"@deprecated {one.name}: {one.parameter} is not a parameter"
-            read.faults.append(PipeFault(message, hint, one.line))
+    for deprecation in read.deprecated.values():
+        name, current = deprecation.name, deprecation.parameter
+        if name in names:
+            message = f":{name} is both declared and deprecated"
+            read.faults.append(PipeFault(message, "Remove one of the lines", deprecation.line))
+        elif current and current not in names:
+            near = get_close_matches(current, names, n=1)
+            hint = f"Did you mean {near[0]}?" if near else "Write `use pipe NAME` if another pipe answers it"
+            message = f"@deprecated {name}: {current} is not a parameter"
+            read.faults.append(PipeFault(message, hint, deprecation.line))
 
 
-def _header(read: HeaderLines, listed: Sequence[Parameter]) -> Header:
-    parameters = {parameter.name: _with_former_names(parameter, read) for parameter in listed}
+def _header(read: HeaderLines, declared: Sequence[Parameter]) -> Header:
+    parameters = {parameter.name: _with_former_names(parameter, read) for parameter in declared}
     directives = read.directives
-    key, key_line = _text(directives, "key")
-    if key_line:
-        name = key.split()[0] if key else ""
-        if name not in parameters:
-            raise PipeFault(f"@key {name} is not a parameter", f"There are {', '.join(parameters)}", key_line)
-        if parameters[name].optional:
-            raise PipeFault(f"@key {name} may be left out", "Take the ? away: rows are told apart by it", key_line)
-        parameters[name] = _repeated(parameters[name])
-        key = name
-    cache, cache_line = _text(directives, "cache")
-    seconds = re.match(r"(\d+(?:\.\d+)?)(ms|s)\b *(\w*)", cache)
-    if cache_line and not (seconds and len(seconds[1]) < 9):
-        raise PipeFault(f"@cache {cache[:40]} is not a time", "Write 500ms or 2s", cache_line)
-    if seconds and seconds[3] and (seconds[3] not in TOUCHED or seconds[3] not in parameters):
-        raise PipeFault(
-            f"@cache … {seconds[3]}", f"A parameter that is an {' or '.join(TOUCHED)} can follow", cache_line
-        )
-    fallback, fallback_line = _text(directives, "fallback")
+    key = _key(directives["key"], parameters) if "key" in directives else ""
+    if key:
+        parameters[key] = _repeated(parameters[key])
+    cache_seconds, cache_until = _cache(directives["cache"], parameters) if "cache" in directives else (0.0, "")
     return Header(
         read.sentence,
-        tuple(_by_repeating(parameter) for parameter in parameters.values()),
+        tuple(_without_commas(parameter) for parameter in parameters.values()),
         key,
-        float(seconds[1]) / (1000 if seconds[2] == "ms" else 1) if seconds else 0.0,
-        seconds[3] if seconds else "",
-        _fallback(fallback, fallback_line) if fallback_line else None,
+        cache_seconds,
+        cache_until,
+        _fallback(directives["fallback"]) if "fallback" in directives else None,
         tuple(use.group for use in read.uses),
         tuple(read.deprecated.values()),
         read.lines,
     )
 
 
-def _text(directives: Mapping[str, Directive], name: str) -> tuple[str, int]:
-    """The text and the line of a directive; "" and 0 where there is none."""
-    found = directives.get(name)
-    return (found.text, found.line) if found else ("", 0)
+def _key(directive: Directive, parameters: Mapping[str, Parameter]) -> str:
+    name = directive.text.split()[0] if directive.text else ""
+    if name not in parameters:
+        raise PipeFault(f"@key {name} is not a parameter", f"There are {', '.join(parameters)}", directive.line)
+    if parameters[name].optional:
+        raise PipeFault(f"@key {name} is optional", "Remove the ?: each row belongs to a value of it", directive.line)
+    return name
+
+
+def _cache(directive: Directive, parameters: Mapping[str, Parameter]) -> tuple[float, str]:
+    """The maximum age in seconds, and the parameter whose events invalidate the answer."""
+    duration = re.match(r"(\d+(?:\.\d+)?)(ms|s)\b *(\w*)", directive.text)
+    if not duration or len(duration[1]) >= 9:
+        raise PipeFault(f"@cache {directive.text[:40]} is not a duration", "Write 500ms or 2s", directive.line)
+    tag = duration[3]
+    if tag and (tag not in CACHE_TAGS or tag not in parameters):
+        hint = f"Only a parameter called {' or '.join(CACHE_TAGS)} can follow"
+        raise PipeFault(f"@cache … {tag}: events do not invalidate by {tag}", hint, directive.line)
+    return float(duration[1]) / (1000 if duration[2] == "ms" else 1), tag
 
 
 def _with_former_names(parameter: Parameter, read: HeaderLines) -> Parameter:
-    former = tuple(one.name for one in read.deprecated.values() if one.parameter == parameter.name)
-    return replace(parameter, former_names=former) if former else parameter
+    names = tuple(old.name for old in read.deprecated.values() if old.parameter == parameter.name)
+    return replace(parameter, former_names=names) if names else parameter
 
 
-def _by_repeating(parameter: Parameter) -> Parameter:
-    """What events are about is named by ids, which may hold commas: only repeating tells several of them apart."""
-    return replace(parameter, separated=False) if parameter.name in TOUCHED else parameter
+def _without_commas(parameter: Parameter) -> Parameter:
+    """Ids may contain commas, so several ids are only given by repeating the parameter."""
+    return replace(parameter, separated=False) if parameter.name in CACHE_TAGS else parameter
 
 
 def _repeated(parameter: Parameter) -> Parameter:
-    """The parameter of a key takes several values, and they are ids, too."""
+    """The parameter of a key takes several values, which are ids."""
     default = parameter.default
-    assumed = default if default is None or isinstance(default, tuple) else (default,)
-    return replace(parameter, repeated=True, separated=False, default=assumed)
+    values = default if default is None or isinstance(default, tuple) else (default,)
+    return replace(parameter, repeated=True, separated=False, default=values)
 
 
-def _fallback(text: str, line: int) -> Fallback:
-    pipe, _, renames = text.partition(" ")
+def _fallback(directive: Directive) -> Fallback:
+    pipe, _, renames = directive.text.partition(" ")
     renamed = {}
     for part in filter(None, (part.strip() for part in renames.split(","))):
-        if not (found := re.fullmatch(r"(\w+) as (\w+)", part)):
-            raise PipeFault(f"@fallback: {part!r} is not `column as column`", line=line)
-        renamed[found[1]] = found[2]
+        if not (names := re.fullmatch(r"(\w+) as (\w+)", part)):
+            raise PipeFault(f"@fallback: {part!r} is not `column as column`", line=directive.line)
+        renamed[names[1]] = names[2]
     if not pipe.isidentifier():
-        raise PipeFault("@fallback names the pipe that fills the list when this one has too few rows", line=line)
+        message = "@fallback names the pipe that fills the list if this one has too few rows"
+        raise PipeFault(message, line=directive.line)
     return Fallback(pipe, renamed)

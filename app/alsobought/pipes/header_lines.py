@@ -1,6 +1,6 @@
-"""Read the comment on top of a pipe, or of a parameter group, line by line: prose, `:parameters` and `@directives`.
+"""Parse the comment at the top of a pipe or parameter group: prose, `:parameters` and `@directives`.
 
-Every fault is collected, so that one look shows all of them.
+All faults are collected, so that one run reports them all.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from alsobought.errors import PipeFault
-from alsobought.pipes.declaration import declared
+from alsobought.pipes.declaration import parse_declaration
 from alsobought.pipes.parameters import Parameter
-from alsobought.pipes.types import shown_plain
+from alsobought.pipes.types import shorten
 
 MAX_PARAMETERS = 50
 MAX_FAULTS = 20  # reported of one header
 DIRECTIVES = ("key", "cache", "fallback", "use", "deprecated")
-REPEATED = ("use", "deprecated")  # may stand on several lines
+REPEATED = ("use", "deprecated")  # may appear on several lines
 DEPRECATED = re.compile(r"(?P<name>[a-z][a-z0-9_]*) +(?P<since>\S+) +use +(?P<pipe>pipe +)?(?P<target>\w+)")
 DEPRECATED_SHAPE = (
-    "Write `@deprecated old_name 2026-01-31  use new_name`, or `use pipe NAME` where another pipe answers it"
+    "Write `@deprecated old_name 2026-01-31  use new_name`, or `use pipe NAME` if another pipe answers it"
 )
 
 
 @dataclass(frozen=True)
 class Directive:
-    """What follows `@name` on a line."""
+    """The text after `@name` on a line."""
 
     text: str
     line: int
@@ -35,7 +35,7 @@ class Directive:
 
 @dataclass(frozen=True)
 class Use:
-    """`@use filters`: the parameters of that group, in front of the parameter number `position` of the header's own."""
+    """`@use filters`: the parameters of a group, inserted before parameter number `position` of the header."""
 
     group: str
     position: int
@@ -44,7 +44,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Deprecation:
-    """A parameter that requests may still give since it became `parameter`, or since `pipe` answers in its place."""
+    """A parameter that requests may still give: it was renamed to `parameter`, or moved to `pipe`."""
 
     name: str
     since: date
@@ -58,7 +58,7 @@ class Deprecation:
 
 
 class HeaderLines:
-    """What the lines read so far hold. `lines` has the line of each ":parameter" and "@directive"."""
+    """The content of the lines read so far. `lines`: the line of each ":parameter" and "@directive"."""
 
     def __init__(self, directives: Collection[str] = DIRECTIVES) -> None:
         self._allowed = directives
@@ -91,8 +91,8 @@ class HeaderLines:
                 self._latest = ""
                 self._directive(content, number)
             elif content and self._latest:
-                known = self.parameters[self._latest]
-                self.parameters[self._latest] = replace(known, description=f"{known.description} {content}")
+                latest = self.parameters[self._latest]
+                self.parameters[self._latest] = replace(latest, description=f"{latest.description} {content}")
             else:
                 self._latest = ""
                 if not self.lines:
@@ -104,54 +104,56 @@ class HeaderLines:
         name = re.match(r":(\w*)", content)
         self.lines.setdefault(name[0] if name else ":", number)
         if len(self.parameters) == MAX_PARAMETERS:
-            raise PipeFault(f"more than {MAX_PARAMETERS} parameters", "Make two pipes of it", number)
-        parameter = declared(content, number)
+            raise PipeFault(f"more than {MAX_PARAMETERS} parameters", "Split it into two pipes", number)
+        parameter = parse_declaration(content, number)
         if parameter.name in self.parameters:
-            raise PipeFault(f":{parameter.name} stands twice", "Take one of the lines out", number)
+            raise PipeFault(f":{parameter.name} appears twice", "Remove one of the lines", number)
         self.parameters[parameter.name] = parameter
         self._latest = parameter.name
 
     def _directive(self, content: str, number: int) -> None:
         name, _, rest = content[1:].partition(" ")
         if name not in self._allowed:
-            known = " and ".join(", ".join(f"@{one}" for one in self._allowed).rsplit(", ", 1))
-            raise PipeFault(f"@{shown_plain(name)} is not known", f"There are {known}", number)
+            allowed = " and ".join(", ".join(f"@{name}" for name in self._allowed).rsplit(", ", 1))
+            raise PipeFault(f"@{shorten(name)} is not a directive here", f"There are {allowed}", number)
         self.lines.setdefault(f"@{name}", number)
         if name == "use":
             self._use(rest.strip(), number)
         elif name == "deprecated":
             self._deprecated(rest.strip(), number)
         elif name in self.directives:
-            raise PipeFault(f"@{name} stands twice", "Take one of the lines out", number)
+            raise PipeFault(f"@{name} appears twice", "Remove one of the lines", number)
         else:
             self.directives[name] = Directive(rest.strip(), number)
 
     def _use(self, group: str, number: int) -> None:
         if not group.isidentifier():
-            raise PipeFault("@use names one group of parameters", "Write `@use filters`, a line for each", number)
+            raise PipeFault(
+                "@use names one group of parameters", "Write `@use filters`, one line for each group", number
+            )
         if any(use.group == group for use in self.uses):
-            raise PipeFault(f"@use {group} stands twice", "Take one of the lines out", number)
+            raise PipeFault(f"@use {group} appears twice", "Remove one of the lines", number)
         self.uses.append(Use(group, len(self.parameters), number))
 
     def _deprecated(self, text: str, number: int) -> None:
-        found = DEPRECATED.fullmatch(text)
-        if not found:
-            raise PipeFault(f"@deprecated {shown_plain(text)} cannot be read", DEPRECATED_SHAPE, number)
-        name, target = found["name"], found["target"]
+        fields = DEPRECATED.fullmatch(text)
+        if not fields:
+            raise PipeFault(f"@deprecated {shorten(text)} is incomplete or misspelled", DEPRECATED_SHAPE, number)
+        name, target = fields["name"], fields["target"]
         try:
-            since = date.fromisoformat(found["since"])
+            since = date.fromisoformat(fields["since"])
         except ValueError:
             raise PipeFault(
-                f"@deprecated {name}: {shown_plain(found['since'])} is not a date", DEPRECATED_SHAPE, number
+                f"@deprecated {name}: {shorten(fields['since'])} is not a date", DEPRECATED_SHAPE, number
             ) from None
         if name in self.deprecated:
-            raise PipeFault(f"@deprecated {name} stands twice", "Take one of the lines out", number)
-        moved = bool(found["pipe"])
+            raise PipeFault(f"@deprecated {name} appears twice", "Remove one of the lines", number)
+        moved = bool(fields["pipe"])
         self.deprecated[name] = Deprecation(name, since, "" if moved else target, target if moved else "", number)
 
 
 def comment_lines(text: str) -> list[str]:
-    """The lines of the comment on top, without their dashes."""
+    """The lines of the comment at the top, without their dashes."""
     lines = []
     for line in text.split("\n"):
         if not line.startswith("--"):

@@ -1,7 +1,7 @@
-"""A text as its words, signs, numbers and quotes: only those that the engine and sqlglot read alike.
+"""Split SQL into words, signs, numbers and literals, as far as ClickHouse and sqlglot agree on them.
 
-Where they differ (curly quotes, $tags$, invisible letters, comments in comments, escapes) one could see a comment where the
-other sees a function: nothing else passes.
+Everything else is refused: with curly quotes, $tags$, invisible letters, nested comments or escapes, one
+of them could see a comment where the other sees a function.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ LEXEME = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 HINTS = {
-    ";": "A pipe is one statement: take the semicolon away",
-    "{": "A parameter is written as {{ name }}, a map as map('key', value)",
-    "'": "A quote is never closed",
+    ";": "A pipe is one statement: remove the semicolon",
+    "{": "Write a parameter as {{ name }}, and a map as map('key', value)",
+    "'": "A quote is not closed",
 }
 
 
 class Unreadable(ValueError):
-    """Nothing is read from this place on."""
+    """The text cannot be split from this offset on."""
 
-    def __init__(self, at: int, message: str, hint: str) -> None:
+    def __init__(self, offset: int, message: str, hint: str) -> None:
         super().__init__(message)
-        self.at, self.message, self.hint = at, message, hint
+        self.offset, self.message, self.hint = offset, message, hint
 
 
 @dataclass(frozen=True, slots=True)
 class Lexeme:
     kind: str
     text: str
-    at: int  # its first character in the text
+    offset: int  # of its first character
 
     @property
     def name(self) -> str:
-        """As names are compared: without quotes, in lower case."""
+        """The name for comparisons: without quotes, in lower case."""
         return self.text.strip('"`').lower()
 
     @property
@@ -54,51 +54,51 @@ class Lexeme:
         return self.kind in ("word", "quoted")
 
 
-NOTHING = Lexeme("", "", 0)
+NO_LEXEME = Lexeme("", "", 0)
 
 
 def lexemes(sql: str) -> list[Lexeme]:
-    """All of a text, spaces and comments too. Raises Unreadable."""
-    found: list[Lexeme] = []
-    place = 0
-    while place < len(sql):
-        match = LEXEME.match(sql, place)
+    """All lexemes of a text, including spaces and comments. Raises Unreadable."""
+    result: list[Lexeme] = []
+    offset = 0
+    while offset < len(sql):
+        match = LEXEME.match(sql, offset)
         if not match:
-            raise Unreadable(place, f"{sql[place]!r} cannot be read here", HINTS.get(sql[place], ""))
-        found.append(Lexeme(match.lastgroup or "", match[0], place))
-        place = match.end()
-    return found
+            raise Unreadable(offset, f"{sql[offset]!r} is not allowed here", HINTS.get(sql[offset], ""))
+        result.append(Lexeme(match.lastgroup or "", match[0], offset))
+        offset = match.end()
+    return result
 
 
-def argument_end(code: Sequence[Lexeme], at: int) -> int:
-    """Where the argument that begins here ends: at the comma behind it, or at the bracket that closes the call."""
+def argument_end(code: Sequence[Lexeme], index: int) -> int:
+    """The index of the comma or closing bracket after the argument that starts here."""
     depth = 0
-    while at < len(code):
-        sign = code[at].text
+    while index < len(code):
+        sign = code[index].text
         if depth == 0 and sign in (",", ")", "]"):
-            return at
+            return index
         depth += (sign in ("(", "[")) - (sign in (")", "]"))
-        at += 1
-    return at
+        index += 1
+    return index
 
 
-def is_lambda(code: Sequence[Lexeme], at: int) -> bool:
-    """Whether `x ->` or `(x, y) ->` stands here."""
-    if code[at].text == "(":
-        at += 1
-        while at + 1 < len(code) and code[at].kind == "word" and code[at + 1].text == ",":
-            at += 2
-        end = at + 2 if at + 1 < len(code) and code[at + 1].text == ")" else len(code)
+def is_lambda(code: Sequence[Lexeme], index: int) -> bool:
+    """True if `x ->` or `(x, y) ->` starts here."""
+    if code[index].text == "(":
+        index += 1
+        while index + 1 < len(code) and code[index].kind == "word" and code[index + 1].text == ",":
+            index += 2
+        end = index + 2 if index + 1 < len(code) and code[index + 1].text == ")" else len(code)
     else:
-        end = at + 1
+        end = index + 1
     arrow = code[end : end + 2]
     return (
-        code[at].kind == "word"
+        code[index].kind == "word"
         and [sign.text for sign in arrow] == ["-", ">"]
-        and arrow[0].at + 1 == arrow[1].at  # `x - > y` is something else
+        and arrow[0].offset + 1 == arrow[1].offset  # not `x - > y`
     )
 
 
-def words_of(literal: Lexeme) -> Collection[str]:
-    """The words in a quoted text, in lower case; none if it is no text."""
+def words_in(literal: Lexeme) -> Collection[str]:
+    """The words of a string literal in lower case; none for other lexemes."""
     return re.findall(r"\w+", literal.text.lower()) if literal.kind == "string" else ()

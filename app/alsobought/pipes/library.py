@@ -1,6 +1,6 @@
-"""The folder of pipes, kept up to date: a saved file is the next request's text, a broken one leaves the last good one.
+"""The folder of pipes: reload a changed file on the next request, and keep the last valid version.
 
-Nothing watches the folder: a request compares modification times, which costs microseconds.
+No thread watches the folder: each request compares modification times, which takes microseconds.
 """
 
 from __future__ import annotations
@@ -20,27 +20,25 @@ from alsobought.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
 from alsobought.pipes.header import Deprecation, Header, read_header
 from alsobought.pipes.parameter_groups import FOLDER as GROUP_FOLDER
 from alsobought.pipes.parameter_groups import Groups, group_files, read_groups
-from alsobought.pipes.pipe import SOURCE, Pipe, is_given
+from alsobought.pipes.pipe import SOURCE, Pipe, is_provided
+from alsobought.pipes.sandbox import Templates, environment
 from alsobought.pipes.scopes import Schema
-from alsobought.pipes.template import MAX_TEXT, Templates, environment, files, in_lines, read_text
+from alsobought.pipes.text_files import MAX_TEXT, list_files, read_text, unix_lines
 from alsobought.pipes.validation import Describe, Validation
-from alsobought.pipes.validation_cache import Described, Tried
+from alsobought.pipes.validation_cache import AnswerColumns, ValidationCache
 
-__all__ = ["SOURCE", "Describe", "Described", "Entry", "Library", "Pipe"]
+__all__ = ["SOURCE", "AnswerColumns", "Describe", "Entry", "Library", "Pipe"]
 
 log = logging.getLogger(__name__)
 
-COLUMN = re.compile(r"[A-Za-z_][A-Za-z0-9_ .]*")
+COLUMN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_ .]*")
 Stamp = tuple[tuple[str | int, ...], ...]
-RETRY_SECONDS = 1.0
+RETRY_SECONDS = 1.0  # after which an unchanged file with a fault is validated again
 
 
 @dataclass
 class Entry:
-    """A file of the folder: the last good pipe made of it, and what is wrong with its present text.
-
-    `warnings` are of a text that is good all the same.
-    """
+    """A file of the folder: its last valid pipe, and the faults and warnings of its current text."""
 
     stamp: Stamp = ()
     pipe: Pipe | None = None
@@ -50,27 +48,31 @@ class Entry:
 
     @property
     def faults(self) -> tuple[PipeFault, ...]:
-        """Everything that is wrong with the present text, in the order of its lines."""
+        """All faults of the current text, in the order of its lines."""
         return self.fault.all if self.fault else ()
 
     @property
     def findings(self) -> list[dict[str, Any]]:
-        """As editors show them: an error keeps the text from answering, a warning does not."""
+        """Errors and warnings for editors. A text with an error does not serve."""
         errors = [fault.finding("error") for fault in self.faults]
         return errors + [warning.finding("warning") for warning in self.warnings]
 
-    def holds(self, stamp: Stamp) -> bool:
-        """Whether the file need not be read again. A fault may be cured from outside: by another pipe, by a new table."""
+    def is_current(self, stamp: Stamp) -> bool:
+        """True if the file need not be read again.
+
+        A fault may disappear without a change of the file: with another pipe, a new table, or less
+        load on the machine.
+        """
         return self.stamp == stamp and (self.fault is None or time.monotonic() - self.read_at < RETRY_SECONDS)
 
 
 def is_name(text: str) -> bool:
-    """Whether a pipe may be called so: it is a part of addresses and of the names of files."""
+    """True if a pipe may have this name, which is part of URLs and file names."""
     return text.isidentifier() and text.isascii()
 
 
 class Library:
-    """`library["also_bought"]` is the pipe as its file stands now."""
+    """`library["also_bought"]` is the current version of the pipe."""
 
     def __init__(
         self,
@@ -79,215 +81,227 @@ class Library:
         schema: Callable[[], Schema],
         describe: Describe,
         event_types: Collection[str] = (),
-        tried: Tried | None = None,
+        cache: ValidationCache | None = None,
     ) -> None:
         self.folder, self.macros = folder, macros
         self._event_types = event_types
         self._schema, self._describe = schema, describe
-        self._tried = tried or Tried()
+        self._cache = cache or ValidationCache()
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
-        return [path.stem for path in files(self.folder) if is_name(path.stem)]
+        return [path.stem for path in list_files(self.folder) if is_name(path.stem)]
 
     def __getitem__(self, name: str) -> Pipe:
-        """Raises NoSuchPipe, or PipeBroken for a pipe that never had a good text."""
+        """Raises NoSuchPipe, or PipeBroken for a pipe that never had a valid text."""
         entry = self.entry(name)
         if entry.pipe is None:
-            raise PipeBroken(f"the pipe {name} is broken", "Its author sees why with `alsobought pipe check`")
+            raise PipeBroken(f"the pipe {name} is broken", "`alsobought pipe check` shows its faults")
         return entry.pipe
 
-    def answering(self, name: str, given: Mapping[str, Any]) -> Pipe:
-        """The pipe that answers these parameters: `name`, or under that name the text of the pipe to which `@deprecated`
-        moved one of them.
+    def answering(self, name: str, request: Mapping[str, Any]) -> Pipe:
+        """The pipe that answers these parameters.
+
+        If `@deprecated` moved one of them to another pipe, that is the other pipe under this name.
 
         Raises NoSuchPipe, PipeBroken.
         """
         pipe = self[name]
-        moved = next((one.pipe for one in pipe.header.moved if is_given(given, one.name)), "")
-        if not moved:
+        target_name = next((moved.pipe for moved in pipe.header.moved if is_provided(request, moved.name)), "")
+        if not target_name:
             return pipe
-        target = self[moved]
-        deprecated = {one.name: one for one in (*target.header.deprecated, *pipe.header.deprecated)}
+        target = self[target_name]
+        deprecations = (*target.header.deprecated, *pipe.header.deprecated)
+        deprecated = {deprecation.name: deprecation for deprecation in deprecations}
         return replace(target, name=name, header=replace(target.header, deprecated=tuple(deprecated.values())))
 
     def entry(self, name: str) -> Entry:
-        """The pipe and its fault, read again if its file or a macro changed. Raises NoSuchPipe."""
+        """The pipe and its faults, read again if its file or a macro has changed. Raises NoSuchPipe."""
         path = self.folder / f"{name}.sql"
         stamp = self._stamp(path) if is_name(name) else ()
         if not stamp:
             raise NoSuchPipe(f"no pipe called {name!r}", f"There are {', '.join(self.names())}")
         entry = self._entries.get(name)
-        if entry and entry.holds(stamp):
+        if entry and entry.is_current(stamp):
             return entry
         if not self._lock.acquire(blocking=entry is None or entry.pipe is None):
-            return entry or Entry()  # somebody else is reading the new text: the old one serves meanwhile
+            return entry or Entry()  # another thread validates the new text; the old one serves meanwhile
         try:
-            known = self._entries.get(name)
-            if known is None or not known.holds(stamp):
-                entry = self._entries[name] = self._read(path, stamp, known.pipe if known else None)
-                self._tell(name, entry, known)
+            previous = self._entries.get(name)
+            if previous is None or not previous.is_current(stamp):
+                entry = self._entries[name] = self._read(path, stamp, previous.pipe if previous else None)
+                self._log_findings(name, entry, previous)
             return self._entries[name]
         finally:
             self._lock.release()
 
     def draft(self, name: str, text: str) -> Entry:
-        """What the folder would say of this text under this name; nothing is saved, and what is served stays.
+        """The entry that this text would have under this name. Nothing is saved, and the served pipe stays.
 
-        Its `pipe` is None where the text has a fault.
+        Its `pipe` is None if the text has a fault.
         """
         if not is_name(name):
             fault = PipeFault("this cannot be the name of a pipe", "Letters, digits and _, no digit in front")
             return Entry(fault=fault)
-        return self._judged(lambda: self._checked(name, in_lines(text.removeprefix("\ufeff"))))
+        return self._entry_of(lambda: self._validated(name, unix_lines(text.removeprefix("\ufeff"))))
 
-    def _tell(self, name: str, entry: Entry, before: Entry | None) -> None:
-        """The log has the faults of a file once, although a broken one is read again and again."""
-        told = set(map(_said, before.faults)) if before and before.stamp == entry.stamp else set()
-        serving = "its last good text answers" if entry.pipe else "it does not answer"
+    def _log_findings(self, name: str, entry: Entry, previous: Entry | None) -> None:
+        """Each fault of a file is logged once, although a file with a fault is read again and again."""
+        is_unchanged = previous is not None and previous.stamp == entry.stamp
+        logged = set(map(_log_text, previous.faults)) if previous and is_unchanged else set()
+        consequence = "the last valid version serves" if entry.pipe else "it does not serve"
         for fault in entry.faults:
-            if _said(fault) not in told:
-                log.warning("pipes/%s.sql%s; %s", name, _said(fault), serving)
+            if _log_text(fault) not in logged:
+                log.warning("pipes/%s.sql%s; %s", name, _log_text(fault), consequence)
         for warning in entry.warnings:
-            log.info("pipes/%s.sql%s; it answers", name, _said(warning))
+            log.info("pipes/%s.sql%s; it serves", name, _log_text(warning))
 
     def version(self, name: str) -> str:
-        """The version of a pipe as it was last read, empty if it never had a good text."""
+        """The version of a pipe when it was last read; empty if it never had a valid text."""
         entry = self._entries.get(name)
         return entry.pipe.version if entry and entry.pipe else ""
 
     def _stamp(self, path: Path) -> Stamp:
-        """Empty where the file is not there, or cannot be, with so long a name."""
-        own = _seen(path)
-        others = (*files(self.macros), *self.csv_files(), *group_files(self.macros))
-        return (own, *map(_seen, others)) if own else ()
+        """Empty if the file does not exist, or its name is too long to exist."""
+        own = _file_stamp(path)
+        others = (*list_files(self.macros), *self.csv_files(), *group_files(self.macros))
+        return (own, *map(_file_stamp, others)) if own else ()
 
     def csv_files(self) -> list[Path]:
-        """What analysts tune beside the macros."""
-        return files(self.macros.parent, ".csv")
+        """The CSV files in the parent folder of the macros."""
+        return list_files(self.macros.parent, ".csv")
 
     def csv_faults(self, name: str) -> tuple[PipeFault, ...]:
-        """What is wrong with a CSV file, whether or not a pipe uses it; lines are those of the file."""
+        """The faults of a CSV file with its own lines, whether or not a pipe uses it."""
         try:
-            self._jinja().csv(name)
+            self._templates().csv(name)
         except PipeFault as fault:
             return fault.all
         return ()
 
     def groups(self) -> Groups:
-        """The parameter groups as their files are now."""
+        """The parameter groups in their current files."""
         return read_groups(group_files(self.macros))
 
     def group_faults(self) -> dict[str, tuple[PipeFault, ...]]:
-        """{file of a parameter group, from the folder `sql`: what is wrong with it}, whether or not a pipe uses it."""
+        """{file of a parameter group, relative to `sql`: its faults}, whether or not a pipe uses it."""
         return {
             f"{GROUP_FOLDER}/{name}.sql": group.all if isinstance(group, PipeFault) else ()
             for name, group in self.groups().items()
         }
 
-    def _jinja(self) -> Templates:
+    def _templates(self) -> Templates:
         return environment(self.macros, {"event_type": self._event_types, "pipe": ("*", *self.names())})
 
-    def _read(self, path: Path, stamp: Stamp, last_good: Pipe | None) -> Entry:
-        entry = self._judged(lambda: self._checked(path.stem, read_text(path)))
-        return replace(entry, stamp=stamp, pipe=entry.pipe or last_good)
+    def _read(self, path: Path, stamp: Stamp, last_valid: Pipe | None) -> Entry:
+        entry = self._entry_of(lambda: self._validated(path.stem, read_text(path)))
+        return replace(entry, stamp=stamp, pipe=entry.pipe or last_valid)
 
-    def _judged(self, checked: Callable[[], tuple[Pipe, tuple[PipeFault, ...]]]) -> Entry:
+    def _entry_of(self, validated: Callable[[], tuple[Pipe, tuple[PipeFault, ...]]]) -> Entry:
         try:
-            pipe, warnings = checked()
+            pipe, warnings = validated()
             return Entry(pipe=pipe, warnings=warnings)
         except PipeFault as error:
             fault = error
         except AlsoboughtError:
-            raise  # the warehouse's trouble, not the text's
+            raise  # an error of the warehouse, which the text has not caused
         except UnicodeError:
             fault = PipeFault("the file, or one of the macros, is not UTF-8 text", "Save it as UTF-8")
         except RecursionError:
             fault = PipeFault("nested too deeply", "Name the inner parts in a WITH")
-        except Exception as error:  # whatever a strange text makes its readers raise: the last good one goes on serving
+        except Exception as error:  # a bug that an unusual text triggers must not stop the last valid version
             log.debug("a pipe cannot be read", exc_info=error)
             fault = PipeFault(f"cannot be read: {error or type(error).__name__}")
         return Entry(fault=fault)
 
-    def _checked(self, name: str, text: str) -> tuple[Pipe, tuple[PipeFault, ...]]:
-        """Tries a text with no, each and all optional parameters: the pipe and its warnings. Raises PipeFault."""
+    def _validated(self, name: str, text: str) -> tuple[Pipe, tuple[PipeFault, ...]]:
+        """The pipe of a text, and its warnings. Raises PipeFault."""
         if len(text) > MAX_TEXT:
-            raise PipeFault(f"{len(text):,} characters; at most {MAX_TEXT:,}", "Make two pipes of it")
+            raise PipeFault(f"{len(text):,} characters; at most {MAX_TEXT:,}", "Split it into two pipes")
         groups = self.groups()
         header = read_header(text, groups)
-        jinja = self._jinja()
+        templates = self._templates()
         schema = self._schema()
-        validation = Validation(text, header, jinja, schema, self._describe, self._tried)
+        validation = Validation(text, header, templates, schema, self._describe, self._cache)
         validation.run()
-        self._agree(name, header, validation)
+        self._check_header(name, header, validation)
         if validation.faults:
             raise PipeFault.together(validation.faults)
-        used = [group.text for name in header.groups if not isinstance(group := groups[name], PipeFault)]
-        version = _version(text, jinja, used)
-        pipe = Pipe(
-            name, header, text, version, validation.columns, sorted(validation.read), jinja, schema, validation.rendered
-        )
+        group_texts = [group.text for name in header.groups if not isinstance(group := groups[name], PipeFault)]
+        version = _version(text, templates, group_texts)
+        columns, tables = validation.columns, sorted(validation.tables)
+        pipe = Pipe(name, header, text, version, columns, tables, templates, schema, validation.rendered)
         return pipe, (PipeFault.together(validation.warnings).all if validation.warnings else ())
 
-    def _agree(self, name: str, header: Header, validation: Validation) -> None:
-        """The header and the text speak of the same things. What a broken text does not say is not missed."""
+    def _check_header(self, name: str, header: Header, validation: Validation) -> None:
+        """Compare the header with the text and with the other pipes.
+
+        Columns and used parameters are unknown for a text with faults, and are not compared then.
+        """
 
         def fault(message: str, hint: str, tag: str) -> None:
             validation.faults.append(PipeFault(message, hint, header.lines.get(tag, 0)))
 
-        whole = not validation.faults
-        for column, _ in validation.columns if whole else ():
-            if not COLUMN.fullmatch(column):
-                fault(f"a column is called {column[:60]!r}", "Name it: … as score; letters, digits and _", "")
-        for one in header.parameters if whole else ():
-            if one.name not in validation.used:
-                fault(f":{one.name} is declared and never used", "Use it or take the line out", f":{one.name}")
-        if whole and header.key and header.key not in dict(validation.columns):
-            fault(f"@key {header.key} is not a column of the answer", "Rows are told apart by it", "@key")
+        if not validation.faults:
+            _compare_columns(header, validation, fault)
         names = {*self.names(), name}
         if header.fallback and header.fallback.pipe not in names:
             near = get_close_matches(header.fallback.pipe, names, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(names - {name}))}"
             fault(f"@fallback {header.fallback.pipe} is not a pipe", hint, "@fallback")
         for moved in header.moved:
-            if problem := self._wrong_with(moved, names):
+            if problem := self._target_problem(moved, names):
                 validation.faults.append(PipeFault(f"@deprecated {moved.name}: {problem}", line=moved.line))
 
-    def _wrong_with(self, moved: Deprecation, names: Collection[str]) -> str:
-        """Why the pipe that is to answer a deprecated parameter cannot."""
+    def _target_problem(self, moved: Deprecation, names: Collection[str]) -> str:
+        """Why the target pipe of a deprecated parameter cannot answer it; empty if it can."""
         if moved.pipe not in names:
             near = get_close_matches(moved.pipe, names, n=1)
             return f"{moved.pipe} is not a pipe" + (f"; did you mean {near[0]}?" if near else "")
         try:
             target = read_header(read_text(self.folder / f"{moved.pipe}.sql"), self.groups())
         except (PipeFault, UnicodeError, OSError):
-            return ""  # the fault of that pipe
-        if all(moved.name != one.name for one in target.parameters):
+            return ""  # a fault of that pipe, not of this one
+        if all(moved.name != parameter.name for parameter in target.parameters):
             return f"{moved.pipe} has no such parameter"
         return ""
 
 
-def _seen(path: Path) -> tuple[str | int, ...]:
-    """What changes when a file is saved, replaced or renamed; empty for one that is not there."""
+def _compare_columns(header: Header, validation: Validation, fault: Callable[[str, str, str], None]) -> None:
+    """Names of columns, unused parameters, and the column of the key."""
+    for column, _ in validation.columns:
+        if not COLUMN_NAME.fullmatch(column):
+            fault(f"a column is called {column[:60]!r}", "Give it an alias of letters, digits and _: … as score", "")
+    for parameter in header.parameters:
+        name = parameter.name
+        if name not in validation.used_parameters:
+            fault(f":{name} is declared and never used", "Use it or remove the line", f":{name}")
+    if header.key and header.key not in dict(validation.columns):
+        hint = "It names the list to which a row belongs"
+        fault(f"@key {header.key} is not a column of the answer", hint, "@key")
+
+
+def _file_stamp(path: Path) -> tuple[str | int, ...]:
+    """Changes if a file is saved, replaced or renamed; empty if the file does not exist."""
     try:
-        at = path.stat()
+        status = path.stat()
     except OSError:
         return ()
-    return (path.name, at.st_ino, at.st_mtime_ns, at.st_size)
+    return (path.name, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
-def _said(fault: PipeFault) -> str:
+def _log_text(fault: PipeFault) -> str:
     return f"{f':{fault.line}' if fault.line else ''}: {fault}"
 
 
-def _version(text: str, jinja: Templates, groups: Collection[str]) -> str:
+def _version(text: str, templates: Templates, groups: Collection[str]) -> str:
     """A short hash of the text, of all macros, and of the parameter groups and CSV files that it uses."""
     digest = hashlib.sha256(text.encode())
     for other in (
-        *jinja.texts.values(),
+        *templates.texts.values(),
         *groups,
-        *(f"{name}\n{jinja.csv_texts[name]}" for name in sorted(jinja.csv_read)),
+        *(f"{name}\n{templates.csv_texts[name]}" for name in sorted(templates.csv_read)),
     ):
         digest.update(other.encode())
     return digest.hexdigest()[:12]

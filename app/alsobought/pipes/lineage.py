@@ -1,7 +1,6 @@
-"""Which columns of which tables feed each column of a pipe's answer, and which pipes share its macros.
+"""Column lineage of a pipe: the table columns behind each column of its answer, and its macros.
 
-Read by sqlglot from the text with all optional parameters. It is there to be shown: a text that sqlglot cannot follow still
-has its tables, and no pipe fails for it.
+It is only displayed: a text that sqlglot cannot analyse still has its tables, and no pipe fails.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from alsobought.pipes.scopes import Schema
 
 log = logging.getLogger(__name__)
 
-MAX_NODES = 20_000  # of a text with its aliases and scalar values put in: beyond that nobody would read the picture
+MAX_NODES = 20_000  # of the tree after expansion: a larger graph would be unreadable
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """What a pipe reads. `followed` is false where the text is beyond sqlglot: then tables and columns have nothing behind them.
+    """What a pipe reads. If `followed` is false, sqlglot could not analyse it, and all lists of columns are empty.
 
-    tables: {table or dictionary: its columns that are read, anywhere in the text}
-    columns: {column of the answer: the "table.column" that its values are made of}; a mere count() is made of none
-    macros: {macro file: macros used}, and the CSV files that they use
+    tables: {table or dictionary: its columns anywhere in the text}
+    columns: {column of the answer: the "table.column" of its values}; empty for count()
+    macros: {macro file or CSV file: used names}
     """
 
     tables: dict[str, list[str]]
@@ -43,9 +42,7 @@ class Lineage:
 
 
 def lineage(pipe: Pipe, schema: Schema) -> Lineage:
-    """The lineage of a pipe that passed every check: with none of its optional parameters and with all. Raises nothing for a text
-    that cannot be followed.
-    """
+    """The lineage of a valid pipe, without its optional parameters and with all of them together."""
     needed = [parameter.name for parameter in pipe.parameters if not parameter.optional]
     texts = dict.fromkeys((pipe.sql(needed), pipe.sql([parameter.name for parameter in pipe.parameters])))
     tables: dict[str, set[str]] = {table: set() for table in pipe.tables}
@@ -53,22 +50,22 @@ def lineage(pipe: Pipe, schema: Schema) -> Lineage:
     followed = True
     for sql in texts:
         tree = sqlglot.parse_one(sql, dialect="clickhouse")
-        for table, _ in _looked_up(tree):
+        for table, _ in _dictionary_reads(tree):
             tables.setdefault(table, set())
         try:
             qualified = _qualified(tree, schema)
-            read = [*_read(qualified, schema), *_looked_up(qualified)]
-            fed = _feeding(qualified, schema)
-            fed_by = {name: fed[name] for name, _ in pipe.selected}
-        except Exception as error:  # of many kinds: what ClickHouse can say is more than any reader of it knows
-            log.debug("the lineage of %s cannot be followed: %s", pipe.name, error)
+            reads = [*_table_reads(qualified, schema), *_dictionary_reads(qualified)]
+            all_sources = _column_sources(qualified, schema)
+            sources_of = {name: all_sources[name] for name, _ in pipe.selected}
+        except Exception as error:  # sqlglot knows only a part of the dialect, and raises many kinds
+            log.debug("the lineage of %s cannot be analysed: %s", pipe.name, error)
             followed = False
             continue
-        for table, column in read:
+        for table, column in reads:
             tables.setdefault(table, set()).add(column)
-        for name, sources in fed_by.items():
+        for name, sources in sources_of.items():
             columns[name].update(sources)
-    return Lineage(  # half a picture would be taken for the whole
+    return Lineage(  # a partial lineage would look complete
         {table: sorted(tables[table]) if followed else [] for table in sorted(tables)},
         {name: sorted(sources) if followed else [] for name, sources in columns.items()},
         _macros(pipe),
@@ -88,17 +85,17 @@ def sharing(library: Library, pipe: Pipe) -> dict[str, list[str]]:
 
 
 def _qualified(tree: exp.Expr, schema: Schema) -> exp.Expr:
-    """The text with every column named in full: by its table or the sub-query it comes from."""
-    _put_scalars_in(tree)
+    """The tree with every column qualified by its table or sub-query."""
+    _inline_scalars(tree)
     typed: dict[str, object] = {table: dict.fromkeys(columns, "String") for table, columns in schema.items()}
-    found = qualify(tree, dialect="clickhouse", schema=typed, validate_qualify_columns=False, identify=False)
-    if sum(1 for _ in found.walk()) > MAX_NODES:
+    qualified = qualify(tree, dialect="clickhouse", schema=typed, validate_qualify_columns=False, identify=False)
+    if sum(1 for _ in qualified.walk()) > MAX_NODES:
         raise ValueError("the text is too large")
-    return found
+    return qualified
 
 
-def _put_scalars_in(tree: exp.Expr) -> None:
-    """`with x + 1 as y`, a value and no table, in place of each y: sqlglot's scopes know only tables there."""
+def _inline_scalars(tree: exp.Expr) -> None:
+    """Replace each y by the scalar of `with x + 1 as y`: sqlglot's scopes only know tables in a WITH."""
     for clause in tree.find_all(exp.With):
         values = {cte.alias: cte for cte in clause.expressions if cte.args.get("scalar")}
         for name, cte in values.items():
@@ -112,8 +109,8 @@ def _put_scalars_in(tree: exp.Expr) -> None:
             clause.pop()
 
 
-def _read(tree: exp.Expr, schema: Schema) -> Iterator[tuple[str, str]]:
-    """Every (table, column) that stands anywhere in the text."""
+def _table_reads(tree: exp.Expr, schema: Schema) -> Iterator[tuple[str, str]]:
+    """Every (table, column) in the text."""
     for scope in traverse_scope(tree):
         for column in scope.columns:
             source = scope.sources.get(column.table)
@@ -121,8 +118,8 @@ def _read(tree: exp.Expr, schema: Schema) -> Iterator[tuple[str, str]]:
                 yield source.name, column.name
 
 
-def _looked_up(tree: exp.Expr) -> Iterator[tuple[str, str]]:
-    """What dictionaries are asked: dictGet('catalogue', 'title', key) reads catalogue.title."""
+def _dictionary_reads(tree: exp.Expr) -> Iterator[tuple[str, str]]:
+    """Reads of dictionaries: dictGet('catalogue', 'title', key) reads catalogue.title."""
     for call in tree.find_all(exp.Func):
         name = str(call.this if isinstance(call, exp.Anonymous) else call.sql_name()).lower()
         literals = [part.name for part in call.iter_expressions() if isinstance(part, exp.Literal) and part.is_string]
@@ -130,31 +127,33 @@ def _looked_up(tree: exp.Expr) -> Iterator[tuple[str, str]]:
             yield literals[0], literals[1]
 
 
-def _feeding(tree: exp.Expr, schema: Schema) -> dict[str, list[str]]:
-    """{column of the answer: the "table.column" behind it}"""
-    fed: dict[str, list[str]] = {}
+def _column_sources(tree: exp.Expr, schema: Schema) -> dict[str, list[str]]:
+    """{column of the answer: its "table.column"s}"""
+    result: dict[str, list[str]] = {}
     steps = lineage_of(None, tree, {}, scope=build_scope(tree), dialect="clickhouse", copy=False, trim_selects=False)
     for name, first in steps.items():
-        found: set[str] = set()
+        sources: set[str] = set()
         for step in first.walk():
-            found.update(f"{table}.{column}" for table, column in _looked_up(step.expression))
+            sources.update(f"{table}.{column}" for table, column in _dictionary_reads(step.expression))
             if isinstance(step.expression, exp.Table):
                 table, column = step.expression.name, step.name.rpartition(".")[2].strip('"')
-                found.update({f"{table}.{column}"} if column in schema.get(table, ()) else ())
-        fed[name] = sorted(found)
-    return fed
+                sources.update({f"{table}.{column}"} if column in schema.get(table, ()) else ())
+        result[name] = sorted(sources)
+    return result
 
 
 def _macros(pipe: Pipe) -> dict[str, list[str]]:
-    """What `{% from 'catalogue.sql' import item %}` imports, as far as the pipe itself uses it: macros and named literals."""
+    """The imported macros and literals that the pipe itself uses, and its CSV files."""
     body = "".join(dropwhile(lambda line: line.startswith("--"), pipe.text.splitlines(keepends=True)))
-    parsed = Environment(autoescape=False).parse(body)  # noqa: S701 - nothing of it is run
+    parsed = Environment(autoescape=False).parse(body)  # noqa: S701 - it is not rendered
     used = {name.name for name in parsed.find_all(nodes.Name) if name.ctx == "load"}
-    found: dict[str, set[str]] = {}
-    for each in parsed.find_all(nodes.FromImport):
-        if isinstance(each.template, nodes.Const):
-            pairs = [(name, name) if isinstance(name, str) else name for name in each.names]
-            found.setdefault(str(each.template.value), set()).update(name for name, here in pairs if here in used)
+    macros: dict[str, set[str]] = {}
+    for imported in parsed.find_all(nodes.FromImport):
+        if isinstance(imported.template, nodes.Const):
+            pairs = [(name, name) if isinstance(name, str) else name for name in imported.names]
+            macros.setdefault(str(imported.template.value), set()).update(
+                name for name, local_name in pairs if local_name in used
+            )
     for name in pipe.csv_files:  # also through a macro
-        found[name] = {name.removesuffix(".csv")}
-    return {name: sorted(found[name]) for name in sorted(found)}
+        macros[name] = {name.removesuffix(".csv")}
+    return {name: sorted(macros[name]) for name in sorted(macros)}

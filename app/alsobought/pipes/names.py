@@ -1,7 +1,7 @@
-"""Does every word of a text mean something that a pipe may use? ClickHouse takes the bare name of a function as an argument,
-`arrayMap(file, …)`: a word is a name in scope, a keyword, or a listed function in front of its bracket, and nothing else.
+"""Check that every word of a text is a name in scope, a keyword, or a listed function before its bracket.
 
-The parser's tree says which words are names in scope; each word that it does not account for must be a keyword.
+ClickHouse takes the bare name of a function as an argument: `arrayMap(file, …)`. Names in scope come from
+the syntax tree; every word that the tree does not explain must be a keyword.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from sqlglot import exp
 
-from alsobought.pipes.columns import Finding, is_argument, is_known, meant, place_of
+from alsobought.pipes.columns import Finding, is_argument, is_known, offset_of, qualified_name, suggest_column
 from alsobought.pipes.scopes import Scope
 
-# Words that may stand before "(" without being functions.
+# Words before "(" that are not functions.
 BEFORE_BRACKET = frozenset(
     """
     in as and or not over by on using from join select where having when then else case with exists between like ilike
@@ -42,37 +42,35 @@ KEYWORDS = frozenset(
     """.split()  # noqa: SIM905
 )
 KEYWORDS = KEYWORDS | BEFORE_BRACKET | TYPES | UNITS
-"""Words that are no names. Those that are functions of the engine too are listed in functions.py: a test sees to it."""
-GIVEN = {(exp.Alias, "alias"), (exp.Lambda, "expressions"), (exp.Dot, "expression")}
-"""Where a name is given, or is that of a field."""
+"""Words that are not names. A test proves that those which are also functions are on the allow-list."""
+DEFINITIONS = {(exp.Alias, "alias"), (exp.Lambda, "expressions"), (exp.Dot, "expression")}
+"""Nodes that define a name or select a field."""
 
 
-def names(found: list[Scope]) -> tuple[set[int], list[Finding]]:
-    """Where in the text names stand that mean something, and where those that mean nothing. Only of the scopes: what stands in
-    none of them is accounted for by nobody.
-    """
-    places: set[int] = set()
+def resolve_names(scopes: list[Scope]) -> tuple[set[int], list[Finding]]:
+    """The offsets of all names in these scopes, and findings for those that are unknown."""
+    offsets: set[int] = set()
     unknown: list[Finding] = []
-    for scope in found:
+    for scope in scopes:
         windows = {window.name for window in scope.select.args.get("windows") or ()}
         for node in scope.nodes():
             if isinstance(node, exp.Column):
-                places.update(part.meta["start"] for part in node.parts if "start" in part.meta)
+                offsets.update(part.meta["start"] for part in node.parts if "start" in part.meta)
                 if not is_known(scope, node):
-                    name = ".".join(part.name for part in node.parts)
-                    unknown.append(Finding(place_of(node), f"there is no column {name}", meant(scope, node)))
-            elif isinstance(node, exp.Identifier) and "start" in node.meta and _means_something(scope, node, windows):
-                places.add(node.meta["start"])
-    return places, unknown
+                    message = f"there is no column {qualified_name(node)}"
+                    unknown.append(Finding(offset_of(node), message, suggest_column(scope, node)))
+            elif isinstance(node, exp.Identifier) and "start" in node.meta and _is_name(scope, node, windows):
+                offsets.add(node.meta["start"])
+    return offsets, unknown
 
 
-def _means_something(scope: Scope, node: exp.Identifier, windows: set[str]) -> bool:
-    """A name that is no column: one that is given here, a field behind a dot, an argument in its lambda, a window."""
+def _is_name(scope: Scope, node: exp.Identifier, windows: set[str]) -> bool:
+    """True for a name other than a column: a definition, a field, a lambda argument, a window."""
     parent, key = node.parent, node.arg_key
     if isinstance(parent, exp.Column):
-        return False  # seen as a whole
-    if isinstance(parent, (exp.TableAlias, exp.Table, exp.ColumnDef)) or (type(parent), key) in GIVEN:
-        return True  # tables are looked at elsewhere
+        return False  # handled with its column
+    if isinstance(parent, (exp.TableAlias, exp.Table, exp.ColumnDef)) or (type(parent), key) in DEFINITIONS:
+        return True  # check.py checks tables
     if isinstance(parent, exp.Join):
         return key == "using" and scope.sees(node.name)
     if isinstance(parent, exp.Window):
@@ -80,7 +78,7 @@ def _means_something(scope: Scope, node: exp.Identifier, windows: set[str]) -> b
     return is_argument(node, node.name)
 
 
-def untold(found: list[Scope]) -> Iterator[tuple[str, exp.Expr]]:
-    """What is read without its columns being known: its name there, and the SELECT that reads it."""
-    for scope in found:
+def unresolved_sources(scopes: list[Scope]) -> Iterator[tuple[str, exp.Expr]]:
+    """Sources with unknown columns: the name, and the SELECT that reads it."""
+    for scope in scopes:
         yield from ((name, scope.select) for name, columns in scope.sources.items() if columns is None)

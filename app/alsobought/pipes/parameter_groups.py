@@ -2,11 +2,11 @@
 
     -- Which items may appear.
     --
-    -- :exclude   Array(String)?  items to leave out; repeat it
+    -- :exclude   Array(String)?  excluded items; repeat it
     -- :category  String?         only this category and those below it
 
-A group holds parameters and `@deprecated` lines. A parameter that the header declares itself takes the place of the
-group's.
+A group consists of parameters and `@deprecated` lines. A parameter in the header overrides one of
+the same name in a group.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from alsobought.errors import PipeFault
 from alsobought.pipes.header_lines import MAX_PARAMETERS, Deprecation, HeaderLines, Use, comment_lines
 from alsobought.pipes.parameters import Parameter
-from alsobought.pipes.template import files, read_text
+from alsobought.pipes.text_files import list_files, read_text
 
 FOLDER = "parameters"  # beside the folder of macros
 
@@ -33,12 +33,12 @@ class ParameterGroup:
 
 
 Groups = Mapping[str, ParameterGroup | PipeFault]
-"""{name: the group, or what is wrong with its file}"""
+"""{name: the group, or the fault of its file}"""
 
 
 def group_files(macros: Path) -> list[Path]:
-    """The files of groups beside a folder of macros."""
-    return files(macros.parent / FOLDER)
+    """The files of the groups that belong to a folder of macros."""
+    return list_files(macros.parent / FOLDER)
 
 
 def read_groups(paths: list[Path]) -> Groups:
@@ -58,59 +58,57 @@ def read_group(name: str, text: str) -> ParameterGroup:
     read = HeaderLines(("deprecated",)).read(text)
     comment = comment_lines(text)
     if any(line.strip() for line in text.split("\n")[len(comment) :]):
-        read.faults.append(
-            PipeFault("a parameter group has no SQL", "Begin each of its lines with --", len(comment) + 1)
-        )
+        read.faults.append(PipeFault("a parameter group has no SQL", "Start each line with --", len(comment) + 1))
     if not read.parameters and not read.faults:
-        read.faults.append(PipeFault("a parameter group needs a parameter", "-- :name String?  what it is", 1))
+        read.faults.append(PipeFault("a parameter group needs a parameter", "-- :name String?  its description", 1))
     if read.faults:
         raise PipeFault.together(read.faults)
     return ParameterGroup(name, text, tuple(read.parameters.values()), tuple(read.deprecated.values()))
 
 
 def expanded(read: HeaderLines, groups: Groups) -> list[Parameter]:
-    """The parameters of a header in its order, those of groups at the place of their `@use`.
+    """The parameters of a header in its order, with those of a group in place of its `@use`.
 
-    What the groups deprecate is added to `read`, and so are faults: an unknown group, one with a fault, and a name in
-    two groups.
+    Adds the deprecations of the groups to `read`, and faults: an unknown group, a group with a
+    fault, and a name in two groups.
     """
     own = list(read.parameters.values())
-    sources: dict[str, str] = {}
-    made: list[Parameter] = []
+    group_of: dict[str, str] = {}
+    parameters: list[Parameter] = []
     for position in range(len(own) + 1):
         for use in (use for use in read.uses if use.position == position):
             try:
-                made += _of_group(use, _group(use, groups), read, sources)
+                parameters += _of_group(use, _group(use, groups), read, group_of)
             except PipeFault as fault:
                 read.faults.append(fault)
-        made += own[position : position + 1]
-    if len(made) > MAX_PARAMETERS and not read.faults:
+        parameters += own[position : position + 1]
+    if len(parameters) > MAX_PARAMETERS and not read.faults:
         line = read.uses[-1].line
-        read.faults.append(PipeFault(f"more than {MAX_PARAMETERS} parameters", "Make two pipes of it", line))
-    return made
+        read.faults.append(PipeFault(f"more than {MAX_PARAMETERS} parameters", "Split it into two pipes", line))
+    return parameters
 
 
 def _group(use: Use, groups: Groups) -> ParameterGroup:
     if use.group not in groups:
         near = get_close_matches(use.group, groups, n=1)
-        there = f"There are {', '.join(sorted(groups))}" if groups else f"It would be sql/{FOLDER}/{use.group}.sql"
-        hint = f"Did you mean {near[0]}? {there}" if near else there
+        existing = f"There are {', '.join(sorted(groups))}" if groups else f"It would be sql/{FOLDER}/{use.group}.sql"
+        hint = f"Did you mean {near[0]}? {existing}" if near else existing
         raise PipeFault(f"@use {use.group}: there is no such group of parameters", hint, use.line)
     group = groups[use.group]
     if isinstance(group, PipeFault):
-        where = f"{FOLDER}/{use.group}.sql" + (f", line {group.line}" if group.line else "")
-        raise PipeFault(f"{where}: {group.message}", group.hint, use.line)
+        location = f"{FOLDER}/{use.group}.sql" + (f", line {group.line}" if group.line else "")
+        raise PipeFault(f"{location}: {group.message}", group.hint, use.line)
     return group
 
 
-def _of_group(use: Use, group: ParameterGroup, read: HeaderLines, sources: dict[str, str]) -> Iterator[Parameter]:
+def _of_group(use: Use, group: ParameterGroup, read: HeaderLines, group_of: dict[str, str]) -> Iterator[Parameter]:
     for parameter in group.parameters:
         if parameter.name in read.parameters:
             continue
-        if parameter.name in sources:
-            message = f":{parameter.name} is in two groups, {sources[parameter.name]} and {group.name}"
+        if parameter.name in group_of:
+            message = f":{parameter.name} is in two groups, {group_of[parameter.name]} and {group.name}"
             raise PipeFault(message, f"Declare :{parameter.name} in this header", use.line)
-        sources[parameter.name] = group.name
+        group_of[parameter.name] = group.name
         read.lines.setdefault(f":{parameter.name}", use.line)
         yield parameter
     for deprecation in group.deprecated:

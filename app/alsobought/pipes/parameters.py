@@ -1,6 +1,6 @@
-"""The parameters of a pipe, and the values of a request checked against them.
+"""Validate the values of a request against the parameters of a pipe.
 
-ClickHouse wraps 70000 into a UInt16 without a word, so that every range is checked here.
+ClickHouse silently wraps 70000 into a UInt16, so every range is checked here.
 """
 
 from __future__ import annotations
@@ -13,22 +13,31 @@ from difflib import get_close_matches
 from typing import Any
 
 from alsobought.errors import BadParameters, Detail
-from alsobought.pipes.types import INTEGERS, MAX_LENGTH, limits, pattern, read, said, shown, shown_plain
+from alsobought.pipes.types import (
+    INTEGERS,
+    MAX_LENGTH,
+    format_value,
+    limits,
+    parse_value,
+    pattern,
+    quote_value,
+    shorten,
+)
 
 __all__ = ["INTEGERS", "MAX_LENGTH", "MAX_VALUES", "Parameter", "values"]
 
 MAX_VALUES = 1000  # values of a repeated parameter
-MAX_UNKNOWN = 20  # names that are told of, if none of them is a parameter
+MAX_UNKNOWN = 20  # unknown names in one error
 COMMA = re.compile(r"(?<!\\),")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of a header. `default` is None where nothing is assumed.
+    """A declared parameter. `default` is None if there is none.
 
-    A `repeated` one takes several values, and its default is a tuple. `separated`: they may also come as one text with
-    commas between them. Range, lengths (in characters), pattern and choices hold for each value. `former_names`: what
-    requests called it before (`@deprecated`).
+    A `repeated` parameter takes several values, and its default is a tuple. `separated`: one text
+    may contain several values, separated by commas. Range, length (in characters), pattern and
+    choices apply to each value. `former_names`: its deprecated names.
     """
 
     name: str
@@ -57,41 +66,43 @@ class Parameter:
 
     @property
     def assumed(self) -> Any:
-        """What is bound where nothing was given: the default, as the engine takes it."""
+        """The default as the driver binds it."""
         return list(self.default) if isinstance(self.default, tuple) else self.default
 
     def read(self, text: Any) -> Any:
         """One value, from a query string or JSON.
 
-        Raises ValueError with what would have worked.
+        Raises ValueError that describes valid values.
         """
-        value = read(self.type, text, self.bounds())
-        self._sized(value)
+        value = parse_value(self.type, text, self.bounds())
+        self._check_length(value)
         if self.pattern and not pattern(self.pattern).fullmatch(value):
-            raise ValueError(f"{shown(text)} does not match /{self.pattern}/")
+            raise ValueError(f"{quote_value(text)} does not match /{self.pattern}/")
         if self.choices and value not in self.choices:
             near = get_close_matches(value, self.choices, n=1) if isinstance(value, str) else []
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise ValueError(f"{shown(text)} is not one of {', '.join(map(said, self.choices))}{meant}")
+            suggestion = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(
+                f"{quote_value(text)} is not one of {', '.join(map(format_value, self.choices))}{suggestion}"
+            )
         low, high = self.bounds()
         if (low is not None and value < low) or (high is not None and value > high):
-            raise ValueError(f"{shown(text)} is not between {said(low)} and {said(high)}")
+            raise ValueError(f"{quote_value(text)} is not between {format_value(low)} and {format_value(high)}")
         return value
 
-    def _sized(self, value: Any) -> None:
+    def _check_length(self, value: Any) -> None:
         if self.min_length is None or self.max_length is None or self.min_length <= len(value) <= self.max_length:
             return
-        several = f"between {self.min_length} and {self.max_length:,}"
-        wanted = f"{self.max_length:,}" if self.min_length == self.max_length else several
-        raise ValueError(f"{shown(value)} has {len(value):,} characters; it takes {wanted}")
+        span = f"between {self.min_length} and {self.max_length:,}"
+        expected = f"{self.max_length:,}" if self.min_length == self.max_length else span
+        raise ValueError(f"{quote_value(value)} has {len(value):,} characters; it takes {expected}")
 
     def bounds(self) -> tuple[Any, Any]:
-        """The smallest and largest value, from the header or else from the type; None where there is no bound."""
+        """The smallest and largest value, from the header or the type; None if there is no bound."""
         low, high = limits(self.type)
         return (low if self.minimum is None else self.minimum, high if self.maximum is None else self.maximum)
 
     def sample(self) -> Any:
-        """A value to try the text with at load; it need not match a pattern, which the engine never sees."""
+        """A value for validation at load. It may not match the pattern, of which the engine knows nothing."""
         if self.default is not None:
             return self.assumed
         value = _SAMPLES.get(self.type, 0)
@@ -113,24 +124,24 @@ _SAMPLES: dict[str, Any] = {
 
 
 class Listed(list[Any]):
-    """Values that came as a list of JSON: a comma within one is its own."""
+    """Values from a JSON list: they are not split at commas."""
 
 
-def values(parameters: Sequence[Parameter], given: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """What a request binds: {name: value}, one entry for every parameter that was given or has a default.
+def values(parameters: Sequence[Parameter], raw: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """The bound values of a request: an entry for every parameter that is given or has a default.
 
-    `given` holds the values of every name, as text or as JSON. Raises BadParameters that tells all faults at once.
+    `raw` has the values of every name, as text or JSON. Raises BadParameters with all faults.
     """
-    known = [parameter.name for parameter in parameters]
-    former = {name for parameter in parameters for name in parameter.former_names}
-    unknown = [name for name in given if name not in known and name not in former]
-    faults = [Detail(shown_plain(name), _unknown(name, known)) for name in unknown[:MAX_UNKNOWN]]
+    names = [parameter.name for parameter in parameters]
+    former_names = {name for parameter in parameters for name in parameter.former_names}
+    unknown = [name for name in raw if name not in names and name not in former_names]
+    faults = [Detail(shorten(name), _unknown_name(name, names)) for name in unknown[:MAX_UNKNOWN]]
     bound: dict[str, Any] = {}
     for parameter in parameters:
         name = parameter.name
         try:
-            name = _given_name(parameter, given)
-            value = _bind(parameter, given.get(name, ()))
+            name = _requested_name(parameter, raw)
+            value = _bind(parameter, raw.get(name, ()))
         except ValueError as error:
             faults.append(Detail(name, str(error)))
         else:
@@ -141,9 +152,9 @@ def values(parameters: Sequence[Parameter], given: Mapping[str, Sequence[Any]]) 
     return bound
 
 
-def _given_name(parameter: Parameter, given: Mapping[str, Sequence[Any]]) -> str:
-    """The name under which a request gives a parameter. Raises ValueError where it gives several."""
-    names = [name for name in (parameter.name, *parameter.former_names) if given.get(name)]
+def _requested_name(parameter: Parameter, raw: Mapping[str, Sequence[Any]]) -> str:
+    """The name, current or former, under which a request gives a parameter. Raises ValueError for several."""
+    names = [name for name in (parameter.name, *parameter.former_names) if raw.get(name)]
     if len(names) > 1:
         raise ValueError(f"given also as {names[1]}, its former name; give one of them")
     return names[0] if names else parameter.name
@@ -155,25 +166,25 @@ def _bind(parameter: Parameter, texts: Sequence[Any]) -> Any:
             raise ValueError(f"missing; {parameter.description}")
         return parameter.assumed
     if parameter.repeated:
-        return [parameter.read(text) for text in _several(parameter, texts)]
+        return [parameter.read(text) for text in _split(parameter, texts)]
     if len(texts) > 1:
-        raise ValueError(f"given {len(texts)} times; once is what it takes")
+        raise ValueError(f"given {len(texts)} times; it takes one value")
     return parameter.read(texts[0])
 
 
-def _several(parameter: Parameter, texts: Sequence[Any]) -> Sequence[Any]:
-    """The values, one text with commas taken apart; `\\,` is a comma within a value."""
+def _split(parameter: Parameter, texts: Sequence[Any]) -> Sequence[Any]:
+    """The values; a single text is split at commas. `\\,` is a comma within a value."""
     number = len(texts)
-    split = parameter.separated and number == 1 and isinstance(texts[0], str) and not isinstance(texts, Listed)
-    if split:
+    is_split = parameter.separated and number == 1 and isinstance(texts[0], str) and not isinstance(texts, Listed)
+    if is_split:
         number = texts[0].count(",") - texts[0].count("\\,") + 1
     if number > MAX_VALUES:
         raise ValueError(f"{number} values; at most {MAX_VALUES}")
-    return [text.replace("\\,", ",") for text in COMMA.split(texts[0])] if split else texts
+    return [text.replace("\\,", ",") for text in COMMA.split(texts[0])] if is_split else texts
 
 
-def _unknown(name: str, known: list[str]) -> str:
-    near = get_close_matches(shown_plain(name), known, n=1)
+def _unknown_name(name: str, names: list[str]) -> str:
+    near = get_close_matches(shorten(name), names, n=1)
     if near:
         return f"not a parameter of this pipe; did you mean {near[0]}?"
-    return f"not a parameter of this pipe; it takes {', '.join(known) or 'none'}"
+    return f"not a parameter of this pipe; it takes {', '.join(names) or 'none'}"

@@ -1,7 +1,8 @@
-"""Where a character of a rendered text came from: the line of the pipe's own file, and of the macro that printed it.
+"""Map an offset in rendered SQL to its line in the pipe's file and in the macro file that printed it.
 
-While Jinja reads a file each piece of plain text gets a mark with its line, and what a macro printed is put between two
-marks; `unmarked` takes them out and keeps what they said. No text may hold their characters otherwise.
+While Jinja reads a file, each piece of plain text gets a mark with its line, and the output of a
+macro is put between two marks; `extract_source_map` removes them. Texts that contain the characters
+of a mark are refused.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ MARK = re.compile(rf"{OPEN}(?:([^{OPEN}{CLOSE}:]*):([0-9]+)|([()])){CLOSE}")
 
 
 @dataclass(frozen=True)
-class Spot:
-    """A line of the pipe's file and, for what a macro's file printed there, that file and the line in it."""
+class SourceLine:
+    """A line of the pipe's file and, for the output of a macro, the macro file and its line."""
 
     line: int
     macro: str = ""
@@ -30,25 +31,28 @@ class Spot:
 
 
 @dataclass(frozen=True)
-class Places:
-    """`spots[n]` is where the text from `starts[n]` on came from; empty: the text is its own file."""
+class SourceMap:
+    """`lines[n]` is the source of the text from offset `starts[n]` on.
+
+    Empty: the text was not rendered, and has its own line numbers.
+    """
 
     starts: tuple[int, ...] = ()
-    spots: tuple[Spot, ...] = ()
+    lines: tuple[SourceLine, ...] = ()
 
-    def spot(self, sql: str, at: int) -> Spot:
-        place = bisect_right(self.starts, at)
-        return self.spots[place - 1] if place else Spot(sql.count("\n", 0, max(at, 0)) + 1)
+    def source_line(self, sql: str, offset: int) -> SourceLine:
+        index = bisect_right(self.starts, offset)
+        return self.lines[index - 1] if index else SourceLine(sql.count("\n", 0, max(offset, 0)) + 1)
 
-    def fault(self, sql: str, at: int, message: str, hint: str = "") -> PipeFault:
+    def fault(self, sql: str, offset: int, message: str, hint: str = "") -> PipeFault:
         """A fault at this character of the text."""
-        spot = self.spot(sql, at)
-        inside = f"{spot.macro}, line {spot.macro_line}: " if spot.macro else ""
-        return PipeFault(inside + message, hint, spot.line)
+        source = self.source_line(sql, offset)
+        prefix = f"{source.macro}, line {source.macro_line}: " if source.macro else ""
+        return PipeFault(prefix + message, hint, source.line)
 
 
-class Marks(Extension):
-    """Puts the marks into what Jinja's lexer found, before it is parsed."""
+class MarkExtension(Extension):
+    """Inserts the marks into the tokens of Jinja's lexer, before they are parsed."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
         name, in_macro, after_begin = stream.name or "", False, False
@@ -70,46 +74,45 @@ def _mark(name: str, line: int) -> str:
     return f"{OPEN}{name}:{line}{CLOSE}"
 
 
-def called(result: str) -> str:
-    """What a macro printed, between its marks."""
-    return f"{OPEN}({CLOSE}{result}{OPEN}){CLOSE}" if result else result
+def mark_macro_output(output: str) -> str:
+    """The output of a macro between its two marks."""
+    return f"{OPEN}({CLOSE}{output}{OPEN}){CLOSE}" if output else output
 
 
-def without_marks(text: str, name: str = "") -> str:
-    """The text, if it holds no character of a mark. Raises PipeFault."""
-    found = re.search(f"[{OPEN}{CLOSE}]", text)
-    if found:
-        line = text.count("\n", 0, found.start()) + 1
-        inside = f"{name}, line {line}: " if name else ""
-        raise PipeFault(f"{inside}{found[0]!r} cannot be read here", "Take it out", 0 if name else line)
+def reject_marks(text: str, name: str = "") -> str:
+    """The text unchanged. Raises PipeFault if it contains a character of a mark."""
+    if character := re.search(f"[{OPEN}{CLOSE}]", text):
+        line = text.count("\n", 0, character.start()) + 1
+        prefix = f"{name}, line {line}: " if name else ""
+        raise PipeFault(f"{prefix}{character[0]!r} is not allowed here", "Remove it", 0 if name else line)
     return text
 
 
-def unmarked(text: str) -> tuple[str, Places]:
-    """A rendered text without its marks, and what they said."""
+def extract_source_map(marked: str) -> tuple[str, SourceMap]:
+    """A rendered text without its marks, and their source map."""
     parts: list[str] = []
     starts: list[int] = []
-    spots: list[Spot] = []
-    callers: list[Spot] = []
-    now, read, length = Spot(1), 0, 0
-    for mark in MARK.finditer(text):
-        parts.append(text[read : mark.start()])
+    lines: list[SourceLine] = []
+    callers: list[SourceLine] = []
+    current, copied, length = SourceLine(1), 0, 0
+    for mark in MARK.finditer(marked):
+        parts.append(marked[copied : mark.start()])
         length += len(parts[-1])
-        read = mark.end()
+        copied = mark.end()
         name, line, bracket = mark.groups()
         if bracket == "(":
-            callers.append(now)
+            callers.append(current)
             continue
         if bracket == ")":
-            now = callers.pop() if callers else now
+            current = callers.pop() if callers else current
         elif name:
-            now = Spot(callers[0].line if callers else 0, name, int(line))
+            current = SourceLine(callers[0].line if callers else 0, name, int(line))
         else:
-            now = Spot(int(line))
+            current = SourceLine(int(line))
         if starts and starts[-1] == length:
-            spots[-1] = now
+            lines[-1] = current
         else:
             starts.append(length)
-            spots.append(now)
-    parts.append(text[read:])
-    return "".join(parts), Places(tuple(starts), tuple(spots))
+            lines.append(current)
+    parts.append(marked[copied:])
+    return "".join(parts), SourceMap(tuple(starts), tuple(lines))

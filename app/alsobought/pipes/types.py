@@ -1,6 +1,6 @@
-"""The types of parameters: a value of a request, as text or as JSON, becomes one of Python's or is refused.
+"""Parse a value of a request, text or JSON, by the type of its parameter.
 
-A refusal is a ValueError that says what would have worked, shortly, whatever the value is.
+An invalid value raises a ValueError that describes valid ones. Its message is short for any value.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ TYPES = ("String", *INTEGERS, "Float64", "Bool", "Date", "DateTime")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|nan|inf", re.ASCII)
 MAX_LENGTH = 1000  # characters of a String
 MAX_PATTERN = 200  # characters of a pattern
-PATTERN_MEMORY = 1 << 18  # bytes; more than any honest pattern needs
+PATTERN_MEMORY = 1 << 18  # bytes; any reasonable pattern needs less
 
 
-def limits(kind: str) -> tuple[Any, Any]:
-    """The smallest and largest value of a type; None where it has no such bound.
+def limits(type_name: str) -> tuple[Any, Any]:
+    """The smallest and largest value of a type; None for a type without bounds.
 
     >>> limits("Int8"), limits("String")
     ((-128, 127), (None, None))
     """
-    if kind not in INTEGERS:
+    if type_name not in INTEGERS:
         return None, None
-    bits, unsigned = INTEGERS[kind]
+    bits, unsigned = INTEGERS[type_name]
     return (0, 2**bits - 1) if unsigned else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
-def read(kind: str, text: Any, bounds: tuple[Any, Any]) -> Any:
-    """A value of this type. `bounds` only help to say which number would have worked. Raises ValueError."""
-    if kind in INTEGERS:
+def parse_value(type_name: str, text: Any, bounds: tuple[Any, Any]) -> Any:
+    """A value of this type. `bounds` are only for the message. Raises ValueError."""
+    if type_name in INTEGERS:
         return _integer(text, bounds)
-    return _READERS[kind](text)
+    return _PARSERS[type_name](text)
 
 
 @lru_cache(maxsize=256)
 def pattern(text: str) -> Any:
-    """A pattern to be asked with `fullmatch`. RE2: its time grows with the length of a value and no faster.
+    """A compiled pattern for `fullmatch`. RE2 takes linear time in the length of the value.
 
     Raises ValueError.
     """
@@ -57,28 +57,28 @@ def pattern(text: str) -> Any:
     try:
         return re2.compile(text, options)
     except re2.error as error:
-        said = error.args[0] if error.args else ""
-        reason = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-        raise ValueError(f"/{shown_plain(text)}/ is not a pattern: {reason}") from None
+        argument = error.args[0] if error.args else ""
+        reason = argument.decode(errors="replace") if isinstance(argument, bytes) else str(argument)
+        raise ValueError(f"/{shorten(text)}/ is not a pattern: {reason}") from None
 
 
-def shown(text: Any) -> str:
-    """A value as its sender wrote it: true, not True."""
+def quote_value(text: Any) -> str:
+    """A value for a message, in the syntax of its sender: true, not True."""
     if text is None or isinstance(text, (bool, list, dict)):
-        return shown_plain(msgspec.json.encode(text).decode())
-    if isinstance(text, int) and abs(text) > 10**60:  # Python refuses to write out the very large ones
+        return shorten(msgspec.json.encode(text).decode())
+    if isinstance(text, int) and abs(text) > 10**60:  # Python refuses to format very large integers
         return "a number of so many digits"
-    return shown_plain(repr(text))
+    return shorten(repr(text))
 
 
-def shown_plain(text: str) -> str:
-    """Short enough to be said back, and certain to be Unicode."""
+def shorten(text: str) -> str:
+    """At most 60 characters, without lone surrogates."""
     short = text if len(text) <= 60 else f"{text[:57]}…"
     return short.encode(errors="replace").decode()
 
 
-def said(value: Any) -> str:
-    """A bound, a choice or a default as a header writes it."""
+def format_value(value: Any) -> str:
+    """A bound, a choice or a default in the syntax of a header."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if isinstance(value, bool):
@@ -88,11 +88,11 @@ def said(value: Any) -> str:
 
 def _string(text: Any) -> str:
     if not isinstance(text, str):
-        raise ValueError(f"{shown(text)} is not a text")
+        raise ValueError(f"{quote_value(text)} is not a string")
     if len(text) > MAX_LENGTH:
         raise ValueError(f"{len(text):,} characters; at most {MAX_LENGTH:,}")
     if "\0" in text:
-        raise ValueError("holds a NUL character")
+        raise ValueError("contains a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -105,7 +105,9 @@ def _integer(text: Any, bounds: tuple[Any, Any]) -> int:
         return text
     if isinstance(text, str) and re.fullmatch(r"[+-]?[0-9]{1,20}", text):
         return int(text)
-    raise ValueError(f"{shown(text)} is not a whole number between {said(bounds[0])} and {said(bounds[1])}")
+    raise ValueError(
+        f"{quote_value(text)} is not a whole number between {format_value(bounds[0])} and {format_value(bounds[1])}"
+    )
 
 
 def _float(text: Any) -> float:
@@ -113,31 +115,31 @@ def _float(text: Any) -> float:
         if isinstance(text, bool) or not isinstance(text, (int, float, str)):
             raise ValueError
         if isinstance(text, str) and not NUMBER.fullmatch(text):
-            raise ValueError  # Python would take 1_000, spaces and the digits of other scripts
+            raise ValueError  # Python accepts 1_000, spaces and digits of other scripts
         value = float(text)
     except (ValueError, OverflowError):
-        raise ValueError(f"{shown(text)} is not a number") from None
+        raise ValueError(f"{quote_value(text)} is not a number") from None
     if not math.isfinite(value):
-        raise ValueError(f"{shown(text)} is not a finite number")
+        raise ValueError(f"{quote_value(text)} is not a finite number")
     return value
 
 
 def _bool(text: Any) -> bool:
     if isinstance(text, int) and text in (0, 1):
         return bool(text)
-    found = {"true": True, "1": True, "false": False, "0": False}.get(text.lower() if isinstance(text, str) else "")
-    if found is None:
-        raise ValueError(f"{shown(text)} is not true or false")
-    return found
+    value = {"true": True, "1": True, "false": False, "0": False}.get(text.lower() if isinstance(text, str) else "")
+    if value is None:
+        raise ValueError(f"{quote_value(text)} is not true or false")
+    return value
 
 
 def _date(text: Any) -> date:
     try:
         value = date.fromisoformat(text)
     except (TypeError, ValueError):
-        raise ValueError(f"{shown(text)} is not a date like 2026-01-31") from None
+        raise ValueError(f"{quote_value(text)} is not a date like 2026-01-31") from None
     if not 1970 <= value.year <= 2100:
-        raise ValueError(f"{shown(text)} is not between 1970 and 2100")
+        raise ValueError(f"{quote_value(text)} is not between 1970 and 2100")
     return value
 
 
@@ -145,10 +147,10 @@ def _datetime(text: Any) -> datetime:
     try:
         value = datetime.fromisoformat(text)
     except (TypeError, ValueError):
-        raise ValueError(f"{shown(text)} is not a time like 2026-01-31T12:00:00Z") from None
+        raise ValueError(f"{quote_value(text)} is not a time like 2026-01-31T12:00:00Z") from None
     if not 1970 < value.year <= 2100:
-        raise ValueError(f"{shown(text)} is not between 1971 and 2100")
+        raise ValueError(f"{quote_value(text)} is not between 1971 and 2100")
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-_READERS: dict[str, Any] = {"String": _string, "Float64": _float, "Bool": _bool, "Date": _date, "DateTime": _datetime}
+_PARSERS: dict[str, Any] = {"String": _string, "Float64": _float, "Bool": _bool, "Date": _date, "DateTime": _datetime}

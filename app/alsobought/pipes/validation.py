@@ -1,5 +1,7 @@
-"""A text is tried before it serves: with no, each and all of its optional parameters it is rendered, checked, and described
-by the engine. Whatever is wrong is collected, so that one look tells all of it.
+"""Validate a text before it serves: render, check and describe it for each relevant choice of parameters.
+
+The choices are: no optional parameter, each one alone, and all of them. Other choices are checked
+when a request first makes them. All faults are collected, so that one run reports them all.
 """
 
 from __future__ import annotations
@@ -11,102 +13,122 @@ from typing import Any
 from sqlglot import exp
 
 from alsobought.errors import AlsoboughtError, PipeFault, TooSlow
-from alsobought.pipes.check import checked, tables_of
-from alsobought.pipes.columns import hidden_columns, place_of
-from alsobought.pipes.engine_errors import Asked, is_about_the_text, refused
+from alsobought.pipes.check import CheckedSql, check_sql, tables_of
+from alsobought.pipes.columns import hidden_columns, offset_of
+from alsobought.pipes.engine_errors import RejectedSql, explain_rejection, is_rejection
 from alsobought.pipes.header import Header
-from alsobought.pipes.scopes import Schema, Scope
-from alsobought.pipes.source_map import Places
-from alsobought.pipes.template import ALWAYS, Templates, mentioned, render
-from alsobought.pipes.validation_cache import Described, Found, Tried, of_schema
+from alsobought.pipes.sandbox import BUILT_IN, Templates
+from alsobought.pipes.scopes import Schema
+from alsobought.pipes.source_map import SourceMap
+from alsobought.pipes.template import render, select_values
+from alsobought.pipes.validation_cache import AnswerColumns, ValidationCache, ValidSql, schema_hash
 
-Describe = Callable[[str, Mapping[str, Any]], Described]
-"""Asks the engine for the columns of a SELECT; raises any of our errors where it would not run."""
+Describe = Callable[[str, Mapping[str, Any]], AnswerColumns]
+"""Returns the columns of a SELECT; raises an AlsoboughtError if the engine rejects it."""
 
 
 class Validation:
-    """The finds of one text: faults, warnings, the columns of its answer, the tables and parameters it uses, and its SQL
-    for every choice of parameters that was tried.
+    """The result for one text.
+
+    Faults, warnings, the columns of its answer, the tables and parameters it uses, and its SQL for
+    each validated choice of parameters.
     """
 
     def __init__(
-        self, text: str, header: Header, jinja: Templates, schema: Schema, describe: Describe, tried: Tried
+        self,
+        text: str,
+        header: Header,
+        templates: Templates,
+        schema: Schema,
+        describe: Describe,
+        cache: ValidationCache,
     ) -> None:
-        self.text, self.header, self.jinja, self.schema = text, header, jinja, schema
-        self._describe, self._tried, self._of_schema = describe, tried, of_schema(schema)
-        self._samples = {p.name: p.sample() for p in (*header.parameters, *ALWAYS)}
+        self.text, self.header, self.templates, self.schema = text, header, templates, schema
+        self._describe, self._cache, self._schema_hash = describe, cache, schema_hash(schema)
+        self._samples = {p.name: p.sample() for p in (*header.parameters, *BUILT_IN)}
         self.faults: list[PipeFault] = []
         self.warnings: list[PipeFault] = []
-        self.columns: Described = []
-        self.read: set[str] = set()
-        self.used: set[str] = set()
+        self.columns: AnswerColumns = []
+        self.tables: set[str] = set()
+        self.used_parameters: set[str] = set()
         self.rendered: dict[frozenset[str], str] = {}
 
     def run(self) -> None:
-        """Raises only what is not the text's fault."""
+        """Collects faults and warnings. Raises only errors that the text has not caused."""
         optional = [p.name for p in self.header.parameters if p.optional]
         always = frozenset(p.name for p in self.header.parameters if not p.optional)
-        for extra in dict.fromkeys([(), *((one,) for one in optional), tuple(optional)]):
+        for extra in dict.fromkeys([(), *((name,) for name in optional), tuple(optional)]):
             try:
-                self._try(always.union(extra), extra)
+                self._validate(always.union(extra), extra)
             except PipeFault as fault:
                 self.faults.append(fault)
+                if isinstance(fault.__cause__, TooSlow):
+                    break  # each further choice would wait for the limit, too
 
-    def _try(self, given: frozenset[str], extra: tuple[str, ...]) -> None:
-        sql, places = render(self.text, self.header.parameters, given, self.jinja)
+    def _validate(self, provided: frozenset[str], extra: tuple[str, ...]) -> None:
+        sql, source_map = render(self.text, self.header.parameters, provided, self.templates)
         if sql in self.rendered.values():
-            self.rendered[given] = sql
+            self.rendered[provided] = sql
             return
-        self.used.update(p.name for p in self.header.parameters if f"{{{p.name}:" in sql)
-        values = mentioned(sql, self._samples)
-        key = self._tried.key(sql, values, self._of_schema)
-        found = self._tried.get(key) or self._examined(sql, places, values, key)
-        if not found:
+        self.used_parameters.update(p.name for p in self.header.parameters if f"{{{p.name}:" in sql)
+        values = select_values(sql, self._samples)
+        key = self._cache.key(sql, values, self._schema_hash)
+        valid = self._cache.get(key) or self._validate_sql(sql, source_map, values, key)
+        if not valid:
             return
-        self.read.update(found.tables)
-        if self.columns and found.columns != self.columns:
-            message = f"with {', '.join(extra)} the columns are others"
-            raise PipeFault(message, "An answer has one shape: give it all columns always", self._line_of_if(extra))
-        self.columns = found.columns
-        self.rendered[given] = sql
+        self.tables.update(valid.tables)
+        if self.columns and valid.columns != self.columns:
+            message = f"returns different columns if {' and '.join(extra)} {'is' if len(extra) == 1 else 'are'} given"
+            hint = "Return the same columns for every choice of parameters"
+            raise PipeFault(message, hint, self._line_of_if(extra))
+        self.columns = valid.columns
+        self.rendered[provided] = sql
 
-    def _examined(self, sql: str, places: Places, values: Mapping[str, Any], key: str) -> Found | None:
-        """None where there is a fault. What is found is collected; where it is nothing, that is kept."""
-        passed = checked(sql, self.schema, places, list(self._samples))
-        tree, seen, tables = passed.tree, passed.scopes, tables_of(passed.tree)
-        warned = len(self.warnings)
-        if self._judge(sql, places, tree, seen):
-            return None  # what the engine says of it would be a consequence
+    def _validate_sql(self, sql: str, source_map: SourceMap, values: Mapping[str, Any], key: str) -> ValidSql | None:
+        """Caches a result without warnings. None if a fault was collected."""
+        checked = check_sql(sql, self.schema, source_map, list(self._samples))
+        warnings_before = len(self.warnings)
+        if self._collect_findings(sql, source_map, checked):
+            return None  # an error of the engine would only be a consequence
         try:
-            columns = self._describe(sql, values)
+            columns = self._describe_twice(sql, values)
         except AlsoboughtError as error:
-            if not is_about_the_text(error.message) and not isinstance(error, (PipeFault, TooSlow)):
+            if not is_rejection(error.message) and not isinstance(error, (PipeFault, TooSlow)):
                 raise
-            raise refused(error.message, Asked(sql, places, tree, seen, list(self._samples))) from error
-        found = Found(key, columns, tables)
-        if len(self.warnings) == warned:
-            self._tried.add(found)
-        return found
+            rejected = RejectedSql(sql, source_map, checked.tree, checked.scopes, list(self._samples))
+            raise explain_rejection(error.message, rejected) from error
+        valid = ValidSql(key, columns, tables_of(checked.tree))
+        if len(self.warnings) == warnings_before:
+            self._cache.add(valid)
+        return valid
 
-    def _judge(self, sql: str, places: Places, tree: exp.Expr, found: list[Scope]) -> bool:
-        """Whether there is a fault in it; warnings are no obstacle."""
-        findings = list(hidden_columns(found))
+    def _describe_twice(self, sql: str, values: Mapping[str, Any]) -> AnswerColumns:
+        """Describing takes milliseconds: a limit that is reached once is usually the load of the machine."""
+        try:
+            return self._describe(sql, values)
+        except TooSlow:
+            return self._describe(sql, values)
+
+    def _collect_findings(self, sql: str, source_map: SourceMap, checked: CheckedSql) -> bool:
+        """True if there is a fault among the findings; the others are warnings."""
+        findings = list(hidden_columns(checked.scopes))
         for finding in findings:
-            fault = places.fault(sql, finding.at, finding.message, finding.hint)
-            (self.faults if finding.certain else self.warnings).append(fault)
-        for at in _unordered_limits(tree):
-            message = "LIMIT … BY without ORDER BY keeps any rows of each group"
-            self.warnings.append(places.fault(sql, at, message, "Order them first: order by score desc, item_key"))
-        return any(finding.certain for finding in findings)
+            fault = source_map.fault(sql, finding.offset, finding.message, finding.hint)
+            (self.faults if finding.is_fault else self.warnings).append(fault)
+        for offset in _unordered_limits(checked.tree):
+            message = "LIMIT … BY without ORDER BY keeps arbitrary rows of each group"
+            hint = "Order the rows first: order by score desc, item_key"
+            self.warnings.append(source_map.fault(sql, offset, message, hint))
+        return any(finding.is_fault for finding in findings)
 
     def _line_of_if(self, names: tuple[str, ...]) -> int:
-        """Where a template first asks for one of these parameters."""
-        found = re.search(rf"\{{%-?\s*(?:el)?if\b[^%]*\b(?:{'|'.join(names)})\b", self.text) if names else None
-        return self.text.count("\n", 0, found.start()) + 1 if found else 0
+        """The line of the first {% if %} with one of these parameters; 0 if there is none."""
+        condition = re.search(rf"\{{%-?\s*(?:el)?if\b[^%]*\b(?:{'|'.join(names)})\b", self.text) if names else None
+        return self.text.count("\n", 0, condition.start()) + 1 if condition else 0
 
 
 def _unordered_limits(tree: exp.Expr) -> Iterator[int]:
     for select in tree.find_all(exp.Select):
         limit = select.args.get("limit")
         if limit and limit.expressions and not select.args.get("order"):
-            yield place_of(limit.expressions[0])
+            yield offset_of(limit.expressions[0])

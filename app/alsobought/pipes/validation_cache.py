@@ -1,5 +1,7 @@
-"""SQL in which nothing was found is not tried again: not by this process nor, where there is a file, by the next one, until the
-schema, the engine or the checks themselves change. The file has a hash of each text, its columns and the tables it reads.
+"""Remember SQL that passed validation, also across processes, so that it is not validated again.
+
+The key covers the SQL, the schema, the engine's version and the validation code. Results with
+warnings are not cached: the warnings must be reported each time.
 """
 
 from __future__ import annotations
@@ -19,56 +21,56 @@ from alsobought.pipes.scopes import Schema
 
 log = logging.getLogger(__name__)
 
-Described = list[tuple[str, str]]
+AnswerColumns = list[tuple[str, str]]
 """Columns of an answer: name and ClickHouse type."""
-MAX_BYTES = 8_000_000  # of the file: a larger one is begun anew
+MAX_BYTES = 8_000_000  # a larger file is deleted
 
 
-class Found(msgspec.Struct, frozen=True, array_like=True):
-    """Where nothing was wrong: the columns of an answer, and the tables it reads."""
+class ValidSql(msgspec.Struct, frozen=True, array_like=True):
+    """A text without faults and warnings: the columns of its answer and the tables it reads."""
 
     key: str
-    columns: Described
+    columns: AnswerColumns
     tables: list[str]
 
 
-class Tried:
-    """What was tried and had no finding; without a file only as long as this lives."""
+class ValidationCache:
+    """Texts that passed validation, by key; in memory only if there is no file."""
 
     def __init__(self, path: Path | None = None, engine: Callable[[], str] = lambda: "") -> None:
         self.path, self.engine = path, engine
 
     @cached_property
-    def _known(self) -> dict[str, Found]:
+    def _entries(self) -> dict[str, ValidSql]:
         return {} if self.path is None else _read(self.path)
 
     def key(self, sql: str, values: Mapping[str, Any], schema: str) -> str:
-        """Of this text, asked with these values, on a schema as `of_schema` names it."""
-        return _hash((_checks(), self.engine(), schema, sql, sorted(values.items())))
+        """The key of a text with these sample values. `schema`: the result of `schema_hash`."""
+        return _hash((_code_hash(), self.engine(), schema, sql, sorted(values.items())))
 
-    def get(self, key: str) -> Found | None:
-        return self._known.get(key)
+    def get(self, key: str) -> ValidSql | None:
+        return self._entries.get(key)
 
-    def add(self, found: Found) -> None:
-        """A file that cannot be written is no trouble: the next process tries again."""
-        if found.key in self._known:
+    def add(self, valid: ValidSql) -> None:
+        """A file that cannot be written is ignored: the next process validates again."""
+        if valid.key in self._entries:
             return
-        self._known[found.key] = found
+        self._entries[valid.key] = valid
         if self.path:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self.path.open("ab") as file:
-                    file.write(b"\n" + msgspec.json.encode(found))  # begun anew after a line that was cut off
+                    file.write(b"\n" + msgspec.json.encode(valid))  # the last line may be truncated
             except OSError as error:
                 log.debug("%s cannot be written", self.path, exc_info=error)
 
 
-def of_schema(schema: Schema) -> str:
+def schema_hash(schema: Schema) -> str:
     return _hash(sorted((table, list(columns.items())) for table, columns in schema.items()))
 
 
 def validation_cache_file() -> Path | None:
-    """In the folder for what may be lost: XDG_CACHE_HOME, else ~/.cache. None for a user without a home."""
+    """The file below XDG_CACHE_HOME or ~/.cache. None for a user without a home folder."""
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
@@ -77,29 +79,29 @@ def validation_cache_file() -> Path | None:
 
 
 @cache
-def _read(path: Path) -> dict[str, Found]:
-    """One for all of a process. A line that cannot be read is left out."""
-    known: dict[str, Found] = {}
+def _read(path: Path) -> dict[str, ValidSql]:
+    """The entries of a file, shared within the process. Lines that cannot be decoded are skipped."""
+    entries: dict[str, ValidSql] = {}
     try:
         if path.stat().st_size > MAX_BYTES:
             path.unlink()
         lines = path.read_bytes().splitlines()
     except OSError:
-        return known
+        return entries
     for line in lines:
         try:
-            found = msgspec.json.decode(line, type=Found)
+            valid = msgspec.json.decode(line, type=ValidSql)
         except msgspec.DecodeError:
             continue
-        known[found.key] = found
-    return known
+        entries[valid.key] = valid
+    return entries
 
 
 @cache
-def _checks() -> str:
-    """What stands for the checks: our own code, and the libraries that read the texts."""
-    ours = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    return _hash((ours, version("sqlglot"), version("jinja2")))
+def _code_hash() -> str:
+    """A hash of the validation code: this package, and the versions of the parsers."""
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
+    return _hash((sources, version("sqlglot"), version("jinja2")))
 
 
 def _hash(value: object) -> str:

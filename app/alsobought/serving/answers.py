@@ -19,12 +19,13 @@ import msgspec
 
 from alsobought.errors import AlsoboughtError, PipeBroken
 from alsobought.events import STANDARD_TYPES
-from alsobought.pipes.fallbacks import Filling, renamed
-from alsobought.pipes.header import TOUCHED
+from alsobought.pipes.fallbacks import FilledLists, rename_columns
+from alsobought.pipes.header import CACHE_TAGS
 from alsobought.pipes.library import Describe, Library, Pipe
 from alsobought.pipes.parameters import values
-from alsobought.pipes.template import ASKED, CLOCK, mentioned
-from alsobought.pipes.validation_cache import Tried, validation_cache_file
+from alsobought.pipes.sandbox import CLOCK, REQUESTED_PIPE
+from alsobought.pipes.template import select_values
+from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
 from alsobought.serving.cache import Cache
 from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.results import Column, Rows, Statistics
@@ -88,8 +89,8 @@ def open_library(settings: Settings, warehouse: Warehouse) -> Library:
     """The pipes of the project folder, validated against this warehouse."""
     home = settings.home_folder
     types = (*STANDARD_TYPES, *extra_event_types(settings))
-    validated = Tried(validation_cache_file(), lambda: warehouse.version)
-    return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, validated)
+    cache = ValidationCache(validation_cache_file(), lambda: warehouse.version)
+    return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, cache)
 
 
 def describer(warehouse: Warehouse) -> Describe:
@@ -161,7 +162,7 @@ def _versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[st
 
 def _tags(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The items and users of a request; `serving.invalidation` drops answers by the same tags."""
-    names = [name for name in TOUCHED if name in bound] if pipe.header.cache_until else []
+    names = [name for name in CACHE_TAGS if name in bound] if pipe.header.cache_until else []
     values_of = {name: bound[name] if isinstance(bound[name], list) else [bound[name]] for name in names}
     return [(name, value) for name in names for value in values_of[name]]
 
@@ -173,7 +174,7 @@ def _answer(library: Library, warehouse: Reader, pipe: Pipe, bound: Mapping[str,
             f"the pipe {pipe.name} returns different columns for this combination of parameters",
             "Leave out one of them",
         )
-    data = [[*row, pipe.name] for row in rows.data] if pipe.tells_source else rows.data
+    data = [[*row, pipe.name] for row in rows.data] if pipe.adds_source else rows.data
     own = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, pipes=(pipe,))
     return _filled(library, warehouse, own, bound, now) if pipe.header.fallback else own
 
@@ -183,25 +184,27 @@ def _filled(library: Library, warehouse: Reader, own: Answer, bound: Mapping[str
 
     A list stays short where a fallback is broken: the fault is not that of the requested pipe.
     """
-    lists, pipes, statistics = Filling(own.pipe, bound, own.data), [own.pipe], own.statistics
+    lists, pipes, statistics = FilledLists(own.pipe, bound, own.data), [own.pipe], own.statistics
     names: Mapping[str, str] = {}
-    while not lists.full and (fallback := pipes[-1].header.fallback) and fallback.pipe not in [p.name for p in pipes]:
+    while (
+        not lists.is_full and (fallback := pipes[-1].header.fallback) and fallback.pipe not in [p.name for p in pipes]
+    ):
         try:
             other = library.answering(fallback.pipe, bound)
         except AlsoboughtError:
             break
-        names = renamed(fallback, names)
+        names = rename_columns(fallback, names)
         pipes.append(other)
-        parameters = lists.question(other)
+        parameters = lists.request_for(other)
         if parameters is None:
             continue
         with suppress(AlsoboughtError):
             rows = _run(warehouse, other, parameters, now, own.pipe)
-            lists.take(other, [names.get(column.name, column.name) for column in rows.meta], rows.data)
+            lists.add(other, [names.get(column.name, column.name) for column in rows.meta], rows.data)
             statistics = statistics + rows.statistics
     if len(pipes) == 1:
         return own
-    return replace(own, fallback=lists.instead, data=lists.rows(), statistics=statistics, pipes=tuple(pipes))
+    return replace(own, fallback=lists.fallback, data=lists.rows(), statistics=statistics, pipes=tuple(pipes))
 
 
 def bound_sql(
@@ -212,8 +215,8 @@ def bound_sql(
     `requested` is the pipe whose list this one fills, if it runs as a fallback.
     """
     sql = pipe.sql(bound)
-    available = {**bound, CLOCK.name: now, ASKED.name: (requested or pipe).name}
-    return sql, mentioned(sql, available)
+    available = {**bound, CLOCK.name: now, REQUESTED_PIPE.name: (requested or pipe).name}
+    return sql, select_values(sql, available)
 
 
 def _run(warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime, requested: Pipe) -> Rows:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from alsobought.pipes.fallbacks import shown_in
+from alsobought.pipes.fallbacks import item_column
 from alsobought.serving.answers import Answer
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import MaintenanceTask
@@ -190,7 +190,7 @@ def to_row(record: RequestRecord) -> RequestRow:
 def shown_items(answer: Answer) -> list[str]:
     """The ids of the items an answer shows, in order."""
     names = [column.name for column in answer.meta]
-    column = shown_in(names)
+    column = item_column(names)
     if not column:
         return []
     index = names.index(column)

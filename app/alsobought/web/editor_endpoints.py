@@ -11,9 +11,9 @@ import msgspec
 from flask import Blueprint, Response, request
 
 from alsobought.errors import BadRequest, NotSaved, PipeFault, TooLarge, Unusable
-from alsobought.pipes.drafts import save
 from alsobought.pipes.library import Pipe
-from alsobought.pipes.template import MAX_TEXT
+from alsobought.pipes.source_file import save
+from alsobought.pipes.text_files import MAX_TEXT
 from alsobought.serving.answers import answer_with
 from alsobought.web.case_runner import run_cases
 from alsobought.web.context import service

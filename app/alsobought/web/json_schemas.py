@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from alsobought.pipes.parameters import INTEGERS, MAX_LENGTH, MAX_VALUES, Parameter
-from alsobought.pipes.types import said
+from alsobought.pipes.types import format_value
 
 NULL = {"type": "null"}
 TEXT, INTEGER, BOOLEAN = {"type": "string"}, {"type": "integer"}, {"type": "boolean"}
@@ -141,7 +141,7 @@ def _text_limits(parameter: Parameter) -> dict[str, Any]:
 def _description(parameter: Parameter) -> str:
     """Limits that JSON Schema cannot express: a range of dates, and a pattern in RE2-only syntax."""
     if parameter.minimum is not None and parameter.type in ("Date", "DateTime"):
-        return f"From {said(parameter.minimum)} to {said(parameter.maximum)}."
+        return f"From {format_value(parameter.minimum)} to {format_value(parameter.maximum)}."
     if parameter.pattern and RE2_ONLY.search(parameter.pattern):
         return f"Matches the RE2 pattern {parameter.pattern}"
     return ""

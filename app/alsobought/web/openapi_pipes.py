@@ -176,14 +176,14 @@ def _answer(prefix: str) -> dict[str, Any]:
 def _row(pipe: Pipe, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
     """A row of the pipe or of a fallback, which may lack columns and have other types."""
     columns = {name: column_schema(kind) for name, kind in pipe.columns}
-    if pipe.tells_source:
+    if pipe.adds_source:
         columns[SOURCE] = TEXT | {"description": "The pipe of this row: this one, or a fallback that filled the list."}
     for other, names in chain(pipe, pipes):
         of_other = {names.get(name, name): column_schema(kind) for name, kind in other.selected}
         columns |= {
             name: either(schema, of_other.get(name, NULL))
             for name, schema in columns.items()
-            if name != pipe.header.key and not (name == SOURCE and pipe.tells_source)
+            if name != pipe.header.key and not (name == SOURCE and pipe.adds_source)
         }
     return record(pipe.header.sentence, **columns)
 

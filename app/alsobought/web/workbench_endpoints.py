@@ -13,11 +13,11 @@ import msgspec
 from flask import Blueprint, Response, g, request
 
 from alsobought.errors import AlsoboughtError
-from alsobought.pipes.drafts import read_source
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.lineage import lineage
 from alsobought.pipes.parameters import values
-from alsobought.pipes.template import ALWAYS
+from alsobought.pipes.sandbox import BUILT_IN
+from alsobought.pipes.source_file import read_source
 from alsobought.serving.answers import answer, bound_sql
 from alsobought.serving.explain import explain
 from alsobought.web.context import editing_enabled, json_response, live_events, service
@@ -67,7 +67,7 @@ def show_sql(name: str) -> Response:
     pipe = service().library.answering(name, raw)
     bound = values(pipe.parameters, raw)
     sql, used = bound_sql(pipe, bound, service().clock())
-    types = {parameter.name: parameter.sql_type for parameter in (*pipe.parameters, *ALWAYS)}
+    types = {parameter.name: parameter.sql_type for parameter in (*pipe.parameters, *BUILT_IN)}
     listed = [{"name": name, "type": types[name], "value": used[name]} for name in types if name in used]
     return uncached_response({"sql": sql.strip("\n"), "values": listed, "version": pipe.version})
 

@@ -1,4 +1,4 @@
-"""The file of a pipe, read and written for an editor: a save replaces it whole, and never what the editor has not seen."""
+"""Read and save the file of a pipe for an editor: atomically, and only if nobody else changed it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alsobought.errors import NoSuchPipe, NotSaved
-from alsobought.pipes.template import in_lines
+from alsobought.pipes.text_files import unix_lines
 
-_saving = threading.Lock()
+_save_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Source:
-    """What a file says, in lines that end as the library reads them; `hash` is of its bytes and tells one from another."""
+    """The text of a file with Unix line endings, and the hash of its bytes."""
 
     text: str
     hash: str
@@ -26,30 +26,30 @@ class Source:
 def read_source(folder: Path, name: str) -> Source:
     """The text of a pipe's file.
 
-    Raises NoSuchPipe, and NotSaved for a file that no editor of text could save again.
+    Raises NoSuchPipe, and NotSaved for a file that a text editor could not save again.
     """
     path = _path(folder, name)
     try:
-        raw = path.read_bytes()
+        content = path.read_bytes()
     except FileNotFoundError as error:
-        raise NoSuchPipe(f"no pipe called {name!r}", "Its file is gone") from error
+        raise NoSuchPipe(f"no pipe called {name!r}", "Its file was removed") from error
     except OSError as error:
         raise NotSaved(f"pipes/{name}.sql cannot be read: {_reason(error)}") from error
     try:
-        return Source(in_lines(raw.decode("utf-8-sig")), hashlib.sha256(raw).hexdigest())
+        return Source(unix_lines(content.decode("utf-8-sig")), hashlib.sha256(content).hexdigest())
     except UnicodeDecodeError as error:
-        raise NotSaved(f"pipes/{name}.sql is not UTF-8 text", "Mend it with another editor") from error
+        raise NotSaved(f"pipes/{name}.sql is not UTF-8 text", "Fix it with another editor") from error
 
 
 def save(folder: Path, name: str, text: str, based_on: str) -> Source:
-    """Replaces the text that had the hash `based_on`. Readers see the old file or the new one, never a part.
+    """Replace the text that had the hash `based_on`. Readers see the old file or the new one, never a part.
 
     Raises NoSuchPipe, NotSaved.
     """
     path = _path(folder, name)
     if path.is_symlink():
-        raise NotSaved(f"pipes/{name}.sql is a link to another file", "Edit that one")
-    with _saving:
+        raise NotSaved(f"pipes/{name}.sql is a symbolic link", "Edit its target")
+    with _save_lock:
         if read_source(folder, name).hash != based_on:
             raise NotSaved(
                 f"pipes/{name}.sql was changed by somebody else", "Look at their text, then save yours again"
@@ -61,13 +61,13 @@ def save(folder: Path, name: str, text: str, based_on: str) -> Source:
         return read_source(folder, name)
 
 
-def replace_file(path: Path, raw: bytes) -> None:
-    """Writes a file that is there anew, whole or not at all. Raises OSError."""
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace an existing file atomically; it keeps its permissions. Raises OSError."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # not *.sql: no library reads it
     try:
         with draft.open("xb") as file:
             draft.chmod(path.stat().st_mode & 0o777)
-            file.write(raw)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)

@@ -1,0 +1,32 @@
+"""Read SQL and CSV files of a project: size limit, UTF-8, Unix line endings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alsobought.errors import PipeFault
+
+MAX_TEXT = 200_000  # characters of a pipe's text
+MAX_BYTES = 4 * MAX_TEXT  # a character of UTF-8 has four bytes at most
+
+
+def read_text(path: Path) -> str:
+    """The text of a file with Unix line endings. Stops reading at the size limit.
+
+    Raises PipeFault, UnicodeDecodeError, OSError.
+    """
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)
+    if len(content) > MAX_BYTES:
+        raise PipeFault(f"{path.name} has more than {MAX_BYTES:,} bytes", f"At most {MAX_TEXT:,} characters")
+    return unix_lines(content.decode("utf-8-sig"))
+
+
+def unix_lines(text: str) -> str:
+    """The text with Unix line endings."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def list_files(folder: Path, suffix: str = ".sql") -> list[Path]:
+    """The files of a folder with this suffix, sorted, without an editor's lock files (`.#name.sql`)."""
+    return sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
