@@ -1,8 +1,8 @@
-"""Every fault of the way from Kafka to the count tables: how often it was tried, what was lost, what was doubled.
+"""Test every fault between Kafka and the count tables, and report attempts, lost events and duplicates.
 
     .venv/bin/python -m benchmarks.faults [--thorough]
 
-Runs tests/faults/test_kafka_*.py, which prove every row after every fault, and writes faults.md and the table of
+Runs tests/faults/test_kafka_*.py, which verify every row after every fault, and writes faults.md and the table of
 docs/explanation/each-event-once.md. A quarter of an hour; with --thorough (30 kills, outages of a minute, every step and
 every table) about an hour.
 """
@@ -28,25 +28,25 @@ TESTS = HERE.parent / "tests" / "faults"
 
 def run(thorough: bool, results: Path) -> int:
     """The exit status of the tests."""
-    words = ["-m", "pytest", "-q", "-n", "auto", "-m", "thorough or not thorough"]
-    words += map(str, sorted(TESTS.glob("test_kafka_*.py")))
+    arguments = ["-m", "pytest", "-q", "-n", "auto", "-m", "thorough or not thorough"]
+    arguments += map(str, sorted(TESTS.glob("test_kafka_*.py")))
     environment = {**os.environ, "FAULTS_RESULTS": str(results), "KILLS": "30" if thorough else "4"}
-    return subprocess.run([sys.executable, *words], env=environment, check=False, cwd=HERE.parent).returncode
+    return subprocess.run([sys.executable, *arguments], env=environment, check=False, cwd=HERE.parent).returncode
 
 
 def table(results: Path) -> list[str]:
     by_fault: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in results.read_text().splitlines():
-        one = json.loads(line)
-        by_fault[one["fault"]].append(one)
+        result = json.loads(line)
+        by_fault[result["fault"]].append(result)
     lines = [
-        "| fault | times | events lost | events doubled | wrong otherwise | recovery, median s | at most s |",
+        "| fault | attempts | events lost | duplicates | other errors | recovery, median s | maximum s |",
         "|---|---|---|---|---|---|---|",
     ]
-    for fault, ones in sorted(by_fault.items()):
-        sums = [sum(one[name] for one in ones) for name in ("tries", "lost", "doubled")]
-        others = sum(one["wrong"] for one in ones if not one["lost"] + one["doubled"])
-        seconds = [one["seconds"] for one in ones]
+    for fault, fault_results in sorted(by_fault.items()):
+        sums = [sum(result[name] for result in fault_results) for name in ("tries", "lost", "doubled")]
+        others = sum(result["wrong"] for result in fault_results if not result["lost"] + result["doubled"])
+        seconds = [result["seconds"] for result in fault_results]
         cells = [fault, *sums, others, f"{median(seconds):.1f}", f"{max(seconds):.1f}"]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return lines
@@ -65,17 +65,17 @@ def main() -> None:
             f"`python -m benchmarks.faults{' --thorough' if thorough else ''}`, {datetime.now(UTC):%Y-%m-%d}, 2 cores, two tests"
             f" at a time, Python {platform.python_version()}; the tests {'passed' if status == 0 else 'did not all pass'}.",
             "",
-            "After each fault everything that Kafka has is read back and compared with `events`, field by field; the count",
-            "tables with what those events give in plain Python; `dead_letters` with the poison; `ingest_ranges` with the log:",
-            "no gap. What was wrong without a lost or doubled event counts as another fault.",
+            "After each fault, all messages in Kafka are read and compared with `events`, field by field; the count tables with a",
+            "calculation from those events in plain Python; `dead_letters` with the invalid messages; `ingest_ranges` with the",
+            "log, for gaps. An error without lost events or duplicates counts under other errors.",
             "",
-            "Recovery is the time from the end of the fault until an event that is sent then to each partition is noted as read,",
-            "and all before it. After a kill it includes the start of the next process; where another process takes over it is the",
-            "time until that one writes.",
+            "Recovery is the time from the end of the fault until an event sent then to each partition, and all before it, are",
+            "committed. After a kill it includes the start of the next process; where another process takes over, it is the time",
+            "until that one writes.",
             "",
-            "The server is ClickHouse's interface over chDB in a process of its own. Its memory is its disk, so kill -9 of it",
-            "cannot be tried there: it was stopped with SIGSTOP, and cut off by a proxy. kill -9 of the process that holds a",
-            "warehouse is tried embedded.",
+            "The server is ClickHouse's interface over chDB in a process of its own. It has no disk, so it cannot be tested with",
+            "kill -9: it is stopped with SIGSTOP, and disconnected by a proxy. kill -9 of a process that holds a warehouse is",
+            "tested embedded.",
             "",
             *lines,
             "",

@@ -1,4 +1,4 @@
-"""The year loaded, the first and the warm answer, and how long an event takes to be seen.
+"""Measure the load of the year, first and cached answers, and the time until an event is visible.
 
     .venv/bin/python -m benchmarks.first_light
 
@@ -42,14 +42,14 @@ class Service:
         environ = {**os.environ, "ALSOBOUGHT_DATA": folder, "ALSOBOUGHT_PORT": str(self.port)}
         started = time.perf_counter()
         self.process = subprocess.Popen([sys.executable, "-m", "alsobought", "demo"], env=environ, cwd=HERE.parent)
-        while not self._answers():
+        while not self._is_ready():
             if self.process.poll() is not None:
                 raise SystemExit("the demo did not start")
             time.sleep(0.02)
         self.seconds_to_start = time.perf_counter() - started
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
             connection.request("GET", "/readyz")
@@ -57,7 +57,7 @@ class Service:
         except OSError:
             return False
 
-    def ask(self, path: str, body: object = None, headers: Mapping[str, str] = {}) -> Any:
+    def request(self, path: str, body: object = None, headers: Mapping[str, str] = {}) -> Any:
         data = None if body is None else json.dumps(body)
         self.connection.request("GET" if data is None else "POST", path, data, dict(headers))
         response = self.connection.getresponse()
@@ -82,72 +82,74 @@ def percentiles(times: list[float]) -> str:
     return f"{statistics.median(ordered):.1f} | {ordered[int(len(ordered) * 0.99)]:.1f}"
 
 
-def answers(service: Service) -> list[str]:
-    """Latencies of one request alone: asked for the first time (computed), and warm (kept until an event touches it)."""
+def measure_answers(service: Service) -> list[str]:
+    """Latencies of single requests: first (computed) and warm (cached until an event invalidates it)."""
     rng = random.Random(1)
-    popular = service.ask("/pipes/find_items?limit=100")["data"]
+    popular = service.request("/pipes/find_items?limit=100")["data"]
     weights = [row["purchases"] for row in popular]
     items = [row["item_id"] for row in rng.choices(popular, weights, k=REQUESTS)]
-    users = [row["user_id"] for row in service.ask("/pipes/active_users?limit=100")["data"]]
+    users = [row["user_id"] for row in service.request("/pipes/active_users?limit=100")["data"]]
     paths = {
         "`also_bought`": [f"/pipes/also_bought?item_id={item}" for item in items],
         "`bought_together`, 2 items": [f"/pipes/bought_together?item_id={a}&item_id={b}" for a, b in pairwise(items)],
         "`for_you`": [f"/pipes/for_you?user_id={user}" for user in users],
         "`trending`": ["/pipes/trending"] * 50,
         "`recently_viewed`": [f"/pipes/recently_viewed?user_id={user}" for user in users],
-        "nothing: `/healthz`": ["/healthz"] * REQUESTS,
+        "no pipe: `/healthz`": ["/healthz"] * REQUESTS,
     }
     lines = ["| request, alone | first time p50 | p99 ms | warm p50 | p99 ms |", "|---|---|---|---|---|"]
     headers = {"Cache-Control": "no-cache"}
-    for name, asked in paths.items():
+    for name, requests in paths.items():
         first, warm = [], []
-        for path in asked:
-            first.append(milliseconds(partial(service.ask, path, headers=headers)))
-            warm.append(milliseconds(partial(service.ask, path)))
+        for path in requests:
+            first.append(milliseconds(partial(service.request, path, headers=headers)))
+            warm.append(milliseconds(partial(service.request, path)))
         lines.append(f"| {name} | {percentiles(first)} | {percentiles(warm)} |")
     return lines
 
 
-def seen(service: Service) -> list[str]:
-    """From the moment an event is posted until a pipe shows it."""
-    found: dict[str, list[float]] = {"recently_viewed": [], "trending": [], "also_bought": []}
+def measure_visibility(service: Service) -> list[str]:
+    """The time from posting an event until a pipe returns it."""
+    times_by_pipe: dict[str, list[float]] = {"recently_viewed": [], "trending": [], "also_bought": []}
     for number in range(EVENTS):
-        one, other = f"new-{number}-a", f"new-{number}-b"
+        item, other = f"new-{number}-a", f"new-{number}-b"
         bought = {
             "event_type": "purchase",
             "user_id": f"bench-{number}",
             "order_id": "o",
             "category": f"Bench/{number}",
         }
-        view = {"event_type": "view", "user_id": f"bench-{number}", "item_id": one}
-        found["recently_viewed"].append(_until(service, [view], f"recently_viewed?user_id=bench-{number}", one))
-        order = [bought | {"item_id": one}, bought | {"item_id": other}]
-        found["also_bought"].append(_until(service, order, f"also_bought?item_id={one}", other))
+        view = {"event_type": "view", "user_id": f"bench-{number}", "item_id": item}
+        times_by_pipe["recently_viewed"].append(
+            _until(service, [view], f"recently_viewed?user_id=bench-{number}", item)
+        )
+        order = [bought | {"item_id": item}, bought | {"item_id": other}]
+        times_by_pipe["also_bought"].append(_until(service, order, f"also_bought?item_id={item}", other))
         path = f"trending?category={quote(f'Bench/{number}/x')}"
         extra = [bought | {"item_id": f"new-{number}-c", "category": f"Bench/{number}/x"}]
-        service.ask("/items?wait=true", {"item_id": f"new-{number}-c", "category": f"Bench/{number}/x"})
-        found["trending"].append(_until(service, extra, path, f"new-{number}-c"))
+        service.request("/items?wait=true", {"item_id": f"new-{number}-c", "category": f"Bench/{number}/x"})
+        times_by_pipe["trending"].append(_until(service, extra, path, f"new-{number}-c"))
     lines = ["| event posted → visible in | p50 | p99 ms |", "|---|---|---|"]
-    return lines + [f"| `{pipe}` | {percentiles(times)} |" for pipe, times in found.items()]
+    return lines + [f"| `{pipe}` | {percentiles(times)} |" for pipe, times in times_by_pipe.items()]
 
 
 def _until(service: Service, events: list[dict[str, str]], path: str, item: str) -> float:
     started = time.perf_counter()
-    service.ask("/events", events)
-    while item not in json.dumps(service.ask(f"/pipes/{path}&limit=100")["data"]):
+    service.request("/events", events)
+    while item not in json.dumps(service.request(f"/pipes/{path}&limit=100")["data"]):
         if time.perf_counter() - started > 10:
-            raise SystemExit(f"{path} never showed {item}")
+            raise SystemExit(f"{path} never returned {item}")
     return 1000 * (time.perf_counter() - started)
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         service = Service(folder)
-        cold = service.seconds_to_start
+        first_start = service.seconds_to_start
         service.stop()
         service = Service(folder)
-        again = service.seconds_to_start
-        tables = [*answers(service), "", *seen(service)]
+        second_start = service.seconds_to_start
+        tables = [*measure_answers(service), "", *measure_visibility(service)]
         service.stop()
     lines = [
         "# First light",
@@ -155,12 +157,13 @@ def main() -> None:
         f"`python -m benchmarks.first_light`, {datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores,"
         f" Python {platform.python_version()}, load generator on the same machine.",
         "",
-        f"* Empty folder → the Complete Journey year (1,443,245 purchases) loaded with all views and served: **{cold:.0f} s**",
-        f"* Start again from the kept data → first answer: **{again:.1f} s**",
+        "* Empty folder → the Complete Journey year (1,443,245 purchases) loaded with all views and served:"
+        f" **{first_start:.0f} s**",
+        f"* Restart with the loaded data → first answer: **{second_start:.1f} s**",
         "",
-        "`also_bought` and `bought_together` are drawn from the 100 most bought products, by how often they are bought: the",
-        "heaviest there are. *First time* is computed from the count tables; *warm* was asked before and no event has",
-        "touched its item since (`@cache` in the header of the pipe).",
+        "Items of `also_bought` and `bought_together` are sampled from the 100 most bought, weighted by purchases: the",
+        "most expensive ones. *First time* is computed from the count tables; *warm* comes from the cache, because no",
+        "event has invalidated it (`@cache` in the header of the pipe).",
         "",
         *tables,
         "",

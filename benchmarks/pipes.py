@@ -1,9 +1,9 @@
-"""How long each pipe takes on the year, nothing kept, one request at a time; and how long it takes to learn.
+"""Measure each pipe on the year without a cache, one request at a time, and the learners.
 
     .venv/bin/python -m benchmarks.pipes [PIPE ...]
 
-Of the shop that the settings name, such as the one of `make demo` (stopped); the clock is at its newest event. Without names
-of pipes it first learns what can be learnt.
+Uses the warehouse of the settings, such as that of `make demo` (stopped), with the clock at its newest event. Without
+names of pipes it runs the learners first.
 """
 
 from __future__ import annotations
@@ -25,63 +25,67 @@ from alsobought.service.service import Service, open_service
 from alsobought.serving.answers import answer
 from alsobought.settings import from_environment, packaged_home
 
-ASKED, WARM = 100, 10
-LEARNERS_ASKED = ("neighbours", "embeddings", "ranker")
-GIVEN = {"q": "milk", "days": "28"}
+REQUESTS, WARM_UP = 100, 10
+LEARNERS = ("neighbours", "embeddings", "ranker")
+FIXED_PARAMETERS = {"q": "milk", "days": "28"}
 
 
-def questions(shop: Service, pipe: Pipe, size: int) -> list[dict[str, list[str]]]:
-    """Items by how often they are bought, people as they come; what else is required has one value."""
-    draw = random.Random(1)
-    bought = shop.warehouse.rows(
+def requests(service: Service, pipe: Pipe, size: int) -> list[dict[str, list[str]]]:
+    """Items weighted by purchases, users uniformly; other required parameters have a fixed value."""
+    generator = random.Random(1)
+    bought = service.warehouse.rows(
         "select dictGet('catalogue', 'item_id', item_key), sum(orders) as n from item_totals where item_key != 0"
         " group by item_key having n > 0 order by n desc limit 20000"
     ).data
-    users = [row[0] for row in shop.warehouse.rows("select distinct user_id from user_items order by user_id").data]
+    users = [row[0] for row in service.warehouse.rows("select distinct user_id from user_items order by user_id").data]
     items, weights = [row[0] for row in bought], [int(row[1]) for row in bought]
-    names = [one.name for one in pipe.parameters if one.required or one.name == "user_id"]
-    made = []
+    names = [parameter.name for parameter in pipe.parameters if parameter.required or parameter.name == "user_id"]
+    samples = []
     for _ in range(size):
-        values = {"item_id": draw.choices(items, weights)[0], "user_id": draw.choice(users), **GIVEN}
-        made.append({name: [values[name]] for name in names if name in values})
-    return made
+        values = {
+            "item_id": generator.choices(items, weights)[0],
+            "user_id": generator.choice(users),
+            **FIXED_PARAMETERS,
+        }
+        samples.append({name: [values[name]] for name in names if name in values})
+    return samples
 
 
-def timed(shop: Service, name: str, now: datetime) -> tuple[float, float, float]:
-    """Milliseconds: the median, the 99th of 100, and the median of CPU time."""
-    took, spent = [], []
-    for number, asked in enumerate(questions(shop, shop.library[name], WARM + ASKED)):
-        begun, cpu = time.perf_counter(), time.process_time()
-        answer(shop.library, shop.warehouse, name, asked, now)
-        if number >= WARM:
-            took.append(1e3 * (time.perf_counter() - begun))
-            spent.append(1e3 * (time.process_time() - cpu))
-    return statistics.median(took), statistics.quantiles(took, n=100)[98], statistics.median(spent)
+def measure(service: Service, name: str, now: datetime) -> tuple[float, float, float]:
+    """Milliseconds: the median, the 99th percentile, and the median of CPU time."""
+    wall_times, cpu_times = [], []
+    for number, parameters in enumerate(requests(service, service.library[name], WARM_UP + REQUESTS)):
+        started, cpu_started = time.perf_counter(), time.process_time()
+        answer(service.library, service.warehouse, name, parameters, now)
+        if number >= WARM_UP:
+            wall_times.append(1e3 * (time.perf_counter() - started))
+            cpu_times.append(1e3 * (time.process_time() - cpu_started))
+    return statistics.median(wall_times), statistics.quantiles(wall_times, n=100)[98], statistics.median(cpu_times)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pipes", nargs="*", metavar="PIPE")
-    given = parser.parse_args()
-    shop = open_service(msgspec.structs.replace(from_environment(), record_requests=False))
+    arguments = parser.parse_args()
+    service = open_service(msgspec.structs.replace(from_environment(), record_requests=False))
     try:
-        newest = shop.warehouse.value("select toUnixTimestamp64Milli(max(timestamp)) from events")
+        newest = service.warehouse.value("select toUnixTimestamp64Milli(max(timestamp)) from events")
         now = datetime.fromtimestamp(int(newest) / 1e3, UTC) + timedelta(seconds=1)
-        for name in LEARNERS_ASKED if not given.pipes else ():
-            begun = time.perf_counter()
-            said = learn(
-                name, Context(shop.warehouse, packaged_home(), now, lambda *_: nullcontext(lambda _: None)), {}
+        for name in LEARNERS if not arguments.pipes else ():
+            started = time.perf_counter()
+            summary = learn(
+                name, Context(service.warehouse, packaged_home(), now, lambda *_: nullcontext(lambda _: None)), {}
             ).line
-            print(f"| learn {name} | {time.perf_counter() - begun:.0f} s | {said} |", flush=True)
-        for name in given.pipes or shop.library.names():
+            print(f"| learn {name} | {time.perf_counter() - started:.0f} s | {summary} |", flush=True)
+        for name in arguments.pipes or service.library.names():
             try:
-                p50, p99, cpu = timed(shop, name, now)
+                p50, p99, cpu = measure(service, name, now)
             except AlsoboughtError as error:
                 print(f"| {name} | {error} |")
                 continue
             print(f"| {name} | {p50:.1f} | {p99:.1f} | {cpu:.1f} |", flush=True)
     finally:
-        shop.close()
+        service.close()
 
 
 if __name__ == "__main__":

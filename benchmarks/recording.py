@@ -1,9 +1,9 @@
-"""What it costs a request to be recorded and logged.
+"""Measure the cost of recording and logging a request.
 
     .venv/bin/python -m benchmarks.recording
 
-Nothing is served: these are the calls that the endpoint makes, with an answer of 20 rows. Rows are made and stored later,
-by other threads.
+Without a server: these are the calls of the endpoint, with an answer of 20 rows. Other threads build and store the rows
+later.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from alsobought.settings import Settings
 from alsobought.writer.submission import Submission, utc_now
 
 CALLS = 20_000
-GIVEN = {"item_id": ["1082185"], "limit": ["20"]}
+PARAMETERS = {"item_id": ["1082185"], "limit": ["20"]}
 
 
 def microseconds(call: Callable[[], object], calls: int = CALLS) -> float:
-    """The best of five rounds: the others were disturbed."""
+    """The best of five rounds, to exclude disturbances."""
     best = float("inf")
     for _ in range(5):
         started = time.perf_counter()
@@ -38,20 +38,20 @@ def microseconds(call: Callable[[], object], calls: int = CALLS) -> float:
     return 1_000_000 * best / calls
 
 
-def some_answer(shop: Service) -> Answer:
+def some_answer(service: Service) -> Answer:
     basket = [
         Event(event_type="purchase", user_id="u", order_id="o", item_id=item)
         for item in ("1082185", *(f"{995242 + number}" for number in range(20)))
     ]
-    shop.writer.submit(Submission(basket)).result()
-    found = answer(shop.library, shop.warehouse, "also_bought", GIVEN, utc_now())
-    if len(found.data) != 20:
-        raise SystemExit(f"expected 20 rows, got {len(found.data)}")
-    return found
+    service.writer.submit(Submission(basket)).result()
+    result = answer(service.library, service.warehouse, "also_bought", PARAMETERS, utc_now())
+    if len(result.data) != 20:
+        raise SystemExit(f"expected 20 rows, got {len(result.data)}")
+    return result
 
 
-def recording(shop: Service) -> None:
-    found, request_log = some_answer(shop), RequestLog(shop.writer)  # not started: records stay in the queue
+def recording(service: Service) -> None:
+    result, request_log = some_answer(service), RequestLog(service.writer)  # not started: records stay in the queue
 
     def add() -> None:
         request_log.add(
@@ -59,24 +59,24 @@ def recording(shop: Service) -> None:
                 utc_now(),
                 "32fbd00b69444fbc",
                 "also_bought",
-                found.pipe.version,
-                encode_parameters(GIVEN),
+                result.pipe.version,
+                encode_parameters(PARAMETERS),
                 200,
                 "",
                 0.013,
-                found,
+                result,
             )
         )
 
-    print(f"a request recorded                   {microseconds(add, 9_000):6.2f} µs")
+    print(f"record a request                     {microseconds(add, 9_000):6.2f} µs")
     record = request_log._waiting[0]
-    print(f"a row made of it, by the thread      {microseconds(lambda: to_row(record)):6.2f} µs")
+    print(f"build its row, in the thread         {microseconds(lambda: to_row(record)):6.2f} µs")
     request_log._waiting.clear()
     for rows in (1_000, BATCH_ROWS):
         request_log._waiting.extend([record] * rows)
         started = time.perf_counter()
         request_log.flush()
-        print(f"{rows:6,} rows made and stored          {1000 * (time.perf_counter() - started):6.0f} ms")
+        print(f"{rows:6,} rows built and stored         {1000 * (time.perf_counter() - started):6.0f} ms")
 
 
 def logging_lines(folder: Path) -> None:
@@ -87,18 +87,18 @@ def logging_lines(folder: Path) -> None:
                 handler = open_log(form, level, stream)
                 cost = microseconds(lambda: log_access("GET", "/pipes/also_bought", 200, time.perf_counter()))
                 logging.getLogger().removeHandler(handler)
-                print(f"a request's line, {form}, level {level:5}   {cost:6.2f} µs")
+                print(f"log a request, {form}, level    {level:5}   {cost:6.2f} µs")
     json.loads((folder / "json").read_text().splitlines()[-1])
 
 
 def main() -> None:
-    shop = open_service(Settings(dsn="chdb://:memory:", database="recording", record_requests=False))
+    service = open_service(Settings(dsn="chdb://:memory:", database="recording", record_requests=False))
     try:
-        recording(shop)
+        recording(service)
         with TemporaryDirectory() as folder:
             logging_lines(Path(folder))
     finally:
-        shop.close()
+        service.close()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The year checked, rebuilt and forgotten from: seconds, and the largest memory of the process.
+"""Measure check, rebuild and forget on the year: seconds, and the peak memory of the process.
 
     .venv/bin/python -m benchmarks.upkeep [FOLDER]
 
-FOLDER is a data folder of the year, which is copied; without one the year is loaded first. Writes upkeep.md.
+FOLDER is a data folder of the year, which is copied; without it, the year is loaded first. Writes upkeep.md.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ def main() -> None:
     if sys.argv[1:2] == ["--measure"]:
         json.dump(MEASURES[sys.argv[2]](Path(sys.argv[3])), sys.stdout)
         return
-    given = Path(sys.argv[1]) if sys.argv[1:] else None
-    lines = ["| what | seconds | largest memory, MB | |", "|---|---|---|---|"]
+    source = Path(sys.argv[1]) if sys.argv[1:] else None
+    lines = ["| task | seconds | peak memory, MB | |", "|---|---|---|---|"]
     with tempfile.TemporaryDirectory() as folder:
         year = Path(folder) / "year"
-        if given:
-            shutil.copytree(given, year, symlinks=True, ignore=shutil.ignore_patterns(".holder", "*.sock", "status"))
+        if source:
+            shutil.copytree(source, year, symlinks=True, ignore=shutil.ignore_patterns(".holder", "*.sock", "status"))
         else:
             _run("load", year)
         for name in [name for name in MEASURES if name != "load"]:
@@ -59,14 +59,14 @@ def main() -> None:
 
 
 def _run(name: str, folder: Path) -> list[list[Any]]:
-    """A process of its own: the memory is its own, too."""
+    """Runs a measurement in a process of its own, which has its own memory."""
     command = [sys.executable, "-m", "benchmarks.upkeep", "--measure", name, str(folder)]
-    ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=HERE.parent)
-    rows: list[list[Any]] = json.loads(ran.stdout)
+    result = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=HERE.parent)
+    rows: list[list[Any]] = json.loads(result.stdout)
     return rows
 
 
-def _memory() -> int:
+def _peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000
 
 
@@ -78,58 +78,60 @@ def _open(folder: Path) -> Any:
 
 
 def _load(folder: Path) -> list[list[Any]]:
-    from alsobought.demo.play import prepare
+    from alsobought.demo.load import load_demo
     from alsobought.settings import Settings
 
-    prepare(Settings(data=str(folder)), "journey", Console(stderr=True))
+    load_demo(Settings(data=str(folder)), "journey", Console(stderr=True))
     return []
 
 
 def _check(folder: Path, sample: str = "") -> list[list[Any]]:
     from alsobought.counts.consistency import check, sample_of
 
-    shop = _open(folder)
-    checks = shop.settings.home_folder / "sql" / "checks"
-    found = check(shop.warehouse.another(), shop.do, checks, *([sample_of(sample)] if sample else []))
-    rows = sum(table.rows for table in found.tables)
-    shop.close()
+    service = _open(folder)
+    checks = service.settings.home_folder / "sql" / "checks"
+    result = check(service.warehouse.another(), service.do, checks, *([sample_of(sample)] if sample else []))
+    rows = sum(table.rows for table in result.tables)
+    service.close()
     title = f"check --sample {sample}" if sample else "check"
-    return [[title, f"{found.seconds:.1f}", _memory(), f"{rows:,} rows compared, {len(found.wrong)} tables wrong"]]
+    return [
+        [title, f"{result.seconds:.1f}", _peak_memory(), f"{rows:,} rows compared, {len(result.wrong)} tables wrong"]
+    ]
 
 
 def _rebuild(folder: Path) -> list[list[Any]]:
     from alsobought.counts.rebuild import rebuild
     from alsobought.counts.rebuild_tasks import RebuildPlan
 
-    shop = _open(folder)
-    (plan,) = msgspec.convert(shop.do("plan a rebuild", ["co_baskets"], ""), list[RebuildPlan])
-    done = rebuild(shop, plan, lambda *_: nullcontext(lambda _: None))
-    shop.close()
-    return [["rebuild of co_baskets", f"{done.seconds:.1f}", _memory(), f"from {done.events:,} events"]]
+    service = _open(folder)
+    (plan,) = msgspec.convert(service.do("plan a rebuild", ["co_baskets"], ""), list[RebuildPlan])
+    result = rebuild(service, plan, lambda *_: nullcontext(lambda _: None))
+    service.close()
+    return [["rebuild of co_baskets", f"{result.seconds:.1f}", _peak_memory(), f"from {result.events:,} events"]]
 
 
 def _forget(folder: Path) -> list[list[Any]]:
-    shop = _open(folder)
+    service = _open(folder)
     sql = "select user_id, count() from alsobought.events group by user_id order by count() desc, user_id"
-    users = shop.warehouse.trusted_rows(sql).data
-    middle = users[len(users) // 2 :][: 2 * USERS + 1]
-    forgotten = [_seconds(partial(shop.do, "forget", user[0])) for user in middle[:USERS]]
-    heaviest = _seconds(lambda: shop.do("forget", users[0][0]))
-    merged = [_seconds(partial(shop.do, "merge", user[0], "account")) for user in middle[USERS : 2 * USERS]]
-    nobody = _seconds(lambda: shop.do("merge", "a new guest", "account"))
-    shop.close()
+    users = service.warehouse.trusted_rows(sql).data
+    typical = users[len(users) // 2 :][: 2 * USERS + 1]
+    forgotten = [_seconds(partial(service.do, "forget", user[0])) for user in typical[:USERS]]
+    heaviest = _seconds(lambda: service.do("forget", users[0][0]))
+    merged = [_seconds(partial(service.do, "merge", user[0], "account")) for user in typical[USERS : 2 * USERS]]
+    empty_guest = _seconds(lambda: service.do("merge", "a new guest", "account"))
+    service.close()
     return [
-        ["forget a user, median of 5", f"{median(forgotten):.2f}", _memory(), f"{middle[0][1]:,} purchases"],
-        ["forget the heaviest user", f"{heaviest:.2f}", _memory(), f"{users[0][1]:,} purchases"],
-        ["merge a user into an account, median of 5", f"{median(merged):.2f}", _memory(), "which grows each time"],
-        ["merge a guest without events", f"{nobody:.2f}", _memory(), ""],
+        ["forget a user, median of 5", f"{median(forgotten):.2f}", _peak_memory(), f"{typical[0][1]:,} purchases"],
+        ["forget the heaviest user", f"{heaviest:.2f}", _peak_memory(), f"{users[0][1]:,} purchases"],
+        ["merge a user into an account, median of 5", f"{median(merged):.2f}", _peak_memory(), "which grows each time"],
+        ["merge a guest without events", f"{empty_guest:.2f}", _peak_memory(), ""],
     ]
 
 
-def _seconds(do: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    do()
-    return time.perf_counter() - began
+def _seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
 
 
 MEASURES: dict[str, Callable[[Path], list[list[Any]]]] = {

@@ -123,7 +123,7 @@ def test_a_pipe_is_found_run_and_read_in_three_formats(open_page: Open) -> None:
     expect(page.locator("a.pipe")).to_have_count(1 + len(list((ROOT / "pipes").glob("*.sql"))), timeout=60_000)
     page.keyboard.press("/")
     page.keyboard.type("also_bou")
-    expect(page.locator("a.pipe")).to_have_count(3)
+    expect(page.locator("a.pipe")).to_have_count(4)
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="also_bought")).to_be_focused()
 

@@ -106,7 +106,7 @@ def test_an_unchanged_text_has_no_differences(diff: Diff) -> None:
 
 
 def test_a_changed_order_is_shown_and_fails_by_its_threshold(diff: Diff, home: Path) -> None:
-    change(home, "pipes/also_bought.sql", "order by item_id, place, fit desc", "order by item_id, place, fit")
+    change(home, "pipes/also_bought.sql", "order by item_id, position, fit desc", "order by item_id, position, fit")
     found = report(diff("also_bought", "--json"))
     assert found["missed"] == []
     assert [[item["item"] for item in found["examples"][0][side]] for side in ("old", "new")] == [

@@ -1,4 +1,4 @@
-"""`alsobought demo`: the toy shop from an empty folder to live answers, and the Complete Journey as the protocol counts it."""
+"""`alsobought demo`: the toy shop from an empty folder to live answers, and the size of the Complete Journey."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ class Demo:
             text=True,
         )
         assert self.process.stdout
-        self.said = ""
-        while "Stop" not in self.said:
+        self.output = ""
+        while "Stop" not in self.output:
             line = self.process.stdout.readline()
-            assert line, self.said
-            self.said += line
+            assert line, self.output
+            self.output += line
 
-    def ask(self, path: str) -> Any:
+    def get(self, path: str) -> Any:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as response:
             return json.loads(response.read())
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
-        self.said += self.process.communicate(timeout=30)[0]
+        self.output += self.process.communicate(timeout=30)[0]
         return self.process.returncode
 
 
@@ -71,62 +71,62 @@ def demo(folder: Path) -> Iterator[Demo]:
 
 
 def test_the_demo_prints_a_request_that_works(demo: Demo) -> None:
-    found = re.search(r"curl 'http://127.0.0.1:\d+(/pipes/also_bought\S+)'", demo.said)
-    assert found
-    assert demo.ask(found[1])["data"][0]["other_item_id"] == toyshop.COMPANIONS["green-tea"]
+    match = re.search(r"curl 'http://127.0.0.1:\d+(/pipes/also_bought\S+)'", demo.output)
+    assert match
+    assert demo.get(match[1])["data"][0]["other_item_id"] == toyshop.COMPANIONS["green-tea"]
 
 
 @pytest.mark.parametrize("item", toyshop.COMPANIONS)
 def test_the_companion_of_an_item_leads_also_bought(demo: Demo, item: str) -> None:
-    best = demo.ask(f"/pipes/also_bought?item_id={item}&limit=1")["data"][0]
+    best = demo.get(f"/pipes/also_bought?item_id={item}&limit=1")["data"][0]
     assert best["other_item_id"] == toyshop.COMPANIONS[item]
 
 
-def test_large_baskets_do_not_drown_a_companion(demo: Demo) -> None:
+def test_large_baskets_do_not_hide_a_companion(demo: Demo) -> None:
     for item, companion in toyshop.OVERSHADOWED.items():
-        assert demo.ask(f"/pipes/also_bought?item_id={item}&limit=1")["data"][0]["other_item_id"] == companion
+        assert demo.get(f"/pipes/also_bought?item_id={item}&limit=1")["data"][0]["other_item_id"] == companion
 
 
 def test_the_rising_item_leads_trending_and_the_steady_bestseller_does_not(demo: Demo) -> None:
-    shown = [row["item_id"] for row in demo.ask("/pipes/trending?limit=3")["data"]]
-    assert shown[0] == toyshop.RISING
-    assert toyshop.STAPLE not in shown
+    items = [row["item_id"] for row in demo.get("/pipes/trending?limit=3")["data"]]
+    assert items[0] == toyshop.RISING
+    assert toyshop.STAPLE not in items
 
 
 @pytest.mark.parametrize("shopper", toyshop.TASTES)
 def test_for_you_has_something_new_of_a_shoppers_taste(demo: Demo, shopper: str) -> None:
-    shown = demo.ask(f"/pipes/for_you?user_id={shopper}&limit=5")["data"]
-    assert toyshop.TASTES[shopper] in [row["category"] for row in shown]
+    rows = demo.get(f"/pipes/for_you?user_id={shopper}&limit=5")["data"]
+    assert toyshop.TASTES[shopper] in [row["category"] for row in rows]
 
 
-def test_simulated_shoppers_move_the_newest_visible_event(demo: Demo) -> None:
-    before = demo.ask("/readyz")["as_of"]
-    ends = time.monotonic() + 30
-    while demo.ask("/readyz")["as_of"] == before:
-        assert time.monotonic() < ends
+def test_simulated_shoppers_add_events(demo: Demo) -> None:
+    before = demo.get("/readyz")["as_of"]
+    deadline = time.monotonic() + 30
+    while demo.get("/readyz")["as_of"] == before:
+        assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
-def test_a_second_start_uses_what_it_kept_and_one_on_other_tables_loads_again(demo: Demo, folder: Path) -> None:
-    events = demo.ask("/pipes/active_users?limit=1")["data"][0]
+def test_a_second_start_reuses_the_data_and_loads_it_again_after_a_migration(demo: Demo, folder: Path) -> None:
+    events = demo.get("/pipes/active_users?limit=1")["data"][0]
     assert demo.stop() == 0
     again = Demo(folder)
     try:
-        assert "Loaded" not in again.said
-        assert again.ask("/pipes/active_users?limit=1")["data"][0]["events"] >= events["events"]
+        assert "Loaded" not in again.output
+        assert again.get("/pipes/active_users?limit=1")["data"][0]["events"] >= events["events"]
     finally:
         again.stop()
 
-    note = folder / "toyshop.json"
-    note.write_text(json.dumps(json.loads(note.read_text()) | {"migrations": 17}))
+    state = folder / "toyshop.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"migrations": 17}))
     again = Demo(folder)
     assert again.stop() == 0
-    assert "loaded again" in again.said
-    assert "Loaded" in again.said
-    assert json.loads(note.read_text())["migrations"] > 17
+    assert "loading it again" in again.output
+    assert "Loaded" in again.output
+    assert json.loads(state.read_text())["migrations"] > 17
 
 
-def test_the_year_is_the_one_of_the_protocol() -> None:
+def test_the_year_has_the_documented_size() -> None:
     lines = journey._lines()
     counts = [len(pc.unique(lines[column])) for column in ("household_id", "product_id", "basket_id")]
     assert (journey.size(), *counts) == (1_443_245, 2_467, 68_148, 141_087)
@@ -134,20 +134,20 @@ def test_the_year_is_the_one_of_the_protocol() -> None:
 
 def test_the_year_ends_this_week_and_keeps_its_weekdays() -> None:
     for today in (date(2026, 11, 22), date(2026, 11, 28), date(2027, 1, 3)):
-        moved = journey.last_time(journey.weeks_until(today)).date()
-        assert 0 <= (today - moved).days < 7
-        assert moved.weekday() == journey.LAST_DAY.weekday()
+        last_day = journey.last_time(journey.weeks_until(today)).date()
+        assert 0 <= (today - last_day).days < 7
+        assert last_day.weekday() == journey.LAST_DAY.weekday()
 
 
-def test_a_load_that_begins_begins_with_the_first_event(shop: Service) -> None:
+def test_a_load_starts_with_the_first_event(shop: Service) -> None:
     assert resume_offset(shop.warehouse, "journey") == 0
 
 
-@pytest.mark.embedded  # that counts are right on a server many others say
+@pytest.mark.embedded  # other tests verify counts on a server
 def test_two_weeks_of_the_year_are_counted_exactly(shop: Service) -> None:
-    for at in range(0, 50_000, 12_500):
-        rows = journey.events(400, at, 12_500)
-        shop.writer.submit(Submission(rows, "journey", range(at, at + len(rows)))).result()
+    for start in range(0, 50_000, 12_500):
+        rows = journey.events(400, start, 12_500)
+        shop.writer.submit(Submission(rows, "journey", range(start, start + len(rows)))).result()
     wrong = dict(wrong_rows(shop.warehouse, ROOT / "sql" / "checks"))
     assert wrong == dict.fromkeys(wrong, 0)
     assert shop.warehouse.value(f"select count() from {shop.settings.database}.events") == 50_000

@@ -1,4 +1,4 @@
-"""The toy shop's known answers hold, counted here in plain Python from nothing but its events."""
+"""The toy shop's known answers, verified in plain Python from its events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from alsobought.demo import toyshop
 UNTIL = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EVENTS = list(toyshop.history(UNTIL))
 CATEGORY = {item["item_id"]: item["category"] for item in toyshop.ITEMS}
-BOTH_WAYS = [pair for one, other in toyshop.COMPANIONS.items() for pair in ((one, other), (other, one))]
+BOTH_WAYS = [pair for item, other in toyshop.COMPANIONS.items() for pair in ((item, other), (other, item))]
 
 ORDERS: dict[str, list[dict[str, Any]]] = defaultdict(list)
 SESSIONS: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -29,12 +29,12 @@ BASKETS = [[line["item_id"] for line in lines] for lines in ORDERS.values()]
 
 def partners(item_id: str, baskets: list[list[str]], weighted: bool = True) -> dict[str, float]:
     """The other items in the baskets with this one, best first; a basket counts 1/√lines, or 1."""
-    found: dict[str, float] = defaultdict(float)
+    counts: dict[str, float] = defaultdict(float)
     for basket in baskets:
         if item_id in basket:
             for other in set(basket) - {item_id}:
-                found[other] += 1 / sqrt(len(basket)) if weighted else 1
-    return ranked(found)
+                counts[other] += 1 / sqrt(len(basket)) if weighted else 1
+    return ranked(counts)
 
 
 def ranked(counts: Mapping[str, float]) -> dict[str, float]:
@@ -46,13 +46,13 @@ def first(counts: Mapping[str, float]) -> str:
 
 
 def lead(counts: Mapping[str, float]) -> float:
-    """How many times the second the first is."""
+    """The first count divided by the second."""
     most, next_most, *_ = ranked(counts).values()
     return most / next_most
 
 
 def seen_since(**ago: float) -> Counter[str]:
-    """Events of each item in the last so many hours or days."""
+    """Events of each item in the last hours or days."""
     since = (UNTIL - timedelta(**ago)).isoformat()
     return Counter(event["item_id"] for event in EVENTS if event["timestamp"] > since)
 
@@ -67,7 +67,7 @@ def test_a_companion_leads_by_twice_the_next(item_id: str, companion: str, weigh
 
 @pytest.mark.parametrize(("item_id", "companion"), BOTH_WAYS)
 def test_a_companion_leads_when_popularity_is_divided_out(item_id: str, companion: str) -> None:
-    bought = Counter(one for basket in BASKETS for one in basket)
+    bought = Counter(item for basket in BASKETS for item in basket)
     counts = partners(item_id, BASKETS, weighted=False)
     cosines = {other: times / sqrt(bought[item_id] * bought[other]) for other, times in counts.items()}
     assert first(cosines) == companion
@@ -75,20 +75,20 @@ def test_a_companion_leads_when_popularity_is_divided_out(item_id: str, companio
 
 
 def test_the_staple_is_in_more_baskets_than_anything_else() -> None:
-    bought = Counter(one for basket in BASKETS for one in basket)
+    bought = Counter(item for basket in BASKETS for item in basket)
     assert first(bought) == toyshop.STAPLE
     assert lead(bought) > 2
     assert bought[toyshop.STAPLE] > len(BASKETS) / 5
 
 
-def test_plain_counts_say_the_staple_for_most_items_without_companion() -> None:
-    alone = {one for basket in BASKETS for one in basket} - {one for one, _ in BOTH_WAYS} - {toyshop.STAPLE}
-    fooled = [one for one in alone if first(partners(one, BASKETS, weighted=False)) == toyshop.STAPLE]
-    assert len(fooled) > len(alone) / 2
+def test_by_plain_counts_the_staple_is_first_for_most_items_without_companion() -> None:
+    alone = {item for basket in BASKETS for item in basket} - {item for item, _ in BOTH_WAYS} - {toyshop.STAPLE}
+    misled = [item for item in alone if first(partners(item, BASKETS, weighted=False)) == toyshop.STAPLE]
+    assert len(misled) > len(alone) / 2
 
 
 @pytest.mark.parametrize(("item_id", "companion"), toyshop.OVERSHADOWED.items())
-def test_only_the_order_size_brings_the_overshadowed_to_light(item_id: str, companion: str) -> None:
+def test_only_weights_by_order_size_find_the_overshadowed_item(item_id: str, companion: str) -> None:
     assert first(partners(item_id, BASKETS, weighted=False)) == toyshop.STAPLE
     assert first(partners(item_id, BASKETS)) == companion
     assert lead(partners(item_id, BASKETS)) > 1.25
@@ -100,7 +100,7 @@ def test_the_rising_item_leads_the_last_day_by_far(hours: int) -> None:
     assert lead(seen_since(hours=hours)) > 3
 
 
-def test_the_rising_item_was_next_to_nothing_before() -> None:
+def test_the_rising_item_had_few_events_before() -> None:
     last_day = seen_since(days=1)[toyshop.RISING]
     assert last_day > 20 * (seen_since(days=8)[toyshop.RISING] - last_day) / 7
 
@@ -113,7 +113,7 @@ def test_the_staple_leads_the_month_and_sells_every_day() -> None:
 
 
 @pytest.mark.parametrize(("user_id", "category"), toyshop.TASTES.items())
-def test_a_shopper_with_a_taste_keeps_to_one_category(user_id: str, category: str) -> None:
+def test_a_named_shopper_keeps_to_one_category(user_id: str, category: str) -> None:
     own = [event for event in EVENTS if event.get("user_id") == user_id]
     bought = [event["item_id"] for event in own if event["event_type"] == "purchase"]
     assert len(bought) >= 10
@@ -122,27 +122,27 @@ def test_a_shopper_with_a_taste_keeps_to_one_category(user_id: str, category: st
 
 
 @pytest.mark.parametrize(("user_id", "category"), toyshop.TASTES.items())
-def test_what_people_alike_buy_and_the_shopper_never_saw_is_of_the_same_category(user_id: str, category: str) -> None:
+def test_items_of_similar_shoppers_are_of_the_same_category(user_id: str, category: str) -> None:
     owners: dict[str, set[str]] = defaultdict(set)
     for lines in ORDERS.values():
         for line in lines:
             owners[line["item_id"]].add(line["user_id"])
     own = {item_id for item_id, users in owners.items() if user_id in users}
     scores = {
-        other: sum(len(owners[one] & users) / sqrt(len(owners[one]) * len(users)) for one in own)
+        other: sum(len(owners[item] & users) / sqrt(len(owners[item]) * len(users)) for item in own)
         for other, users in owners.items()
         if other not in own
     }
     assert CATEGORY[first(scores)] == category
-    left = [item_id for item_id in CATEGORY if CATEGORY[item_id] == category][-2:]
-    assert not {event["item_id"] for event in EVENTS if event.get("user_id") == user_id} & set(left)
-    assert not own & set(left)
+    avoided = [item_id for item_id in CATEGORY if CATEGORY[item_id] == category][-2:]
+    assert not {event["item_id"] for event in EVENTS if event.get("user_id") == user_id} & set(avoided)
+    assert not own & set(avoided)
 
 
 def test_the_known_answers_are_in_the_catalogue_once() -> None:
     assert len(CATEGORY) == len(toyshop.ITEMS) == len({item["title"] for item in toyshop.ITEMS}) == 60
     assert len(set(CATEGORY.values())) == 8
-    companions = [one for one, _ in BOTH_WAYS]
+    companions = [item for item, _ in BOTH_WAYS]
     assert len(companions) == len(set(companions))
     assert set(toyshop.TASTES.values()) <= set(CATEGORY.values())
     assert {*companions, toyshop.STAPLE, toyshop.RISING, toyshop.SOLD_OUT, toyshop.UNSEEN} <= set(CATEGORY)
@@ -150,29 +150,29 @@ def test_the_known_answers_are_in_the_catalogue_once() -> None:
 
 
 def test_every_item_but_one_is_bought() -> None:
-    assert set(CATEGORY) - {one for basket in BASKETS for one in basket} == {toyshop.UNSEEN}
+    assert set(CATEGORY) - {item for basket in BASKETS for item in basket} == {toyshop.UNSEEN}
     assert set(CATEGORY) - {event["item_id"] for event in EVENTS} == {toyshop.UNSEEN}
 
 
 def test_items_may_be_changed_without_changing_the_shop() -> None:
-    mine = toyshop.items()[0]
-    mine["attributes"]["leaf"] = mine["title"] = "changed"
-    assert toyshop.items() == list(toyshop.ITEMS) != [mine, *toyshop.items()[1:]]
+    item = toyshop.items()[0]
+    item["attributes"]["leaf"] = item["title"] = "changed"
+    assert toyshop.items() == list(toyshop.ITEMS) != [item, *toyshop.items()[1:]]
 
 
-def test_the_same_seed_gives_the_same_history_and_another_seed_another() -> None:
+def test_history_depends_on_the_seed_only() -> None:
     assert list(toyshop.history(UNTIL)) == EVENTS
     assert [event["item_id"] for event in toyshop.history(UNTIL, seed=8)] != [event["item_id"] for event in EVENTS]
 
 
-def test_a_later_end_moves_the_times_and_nothing_else() -> None:
+def test_a_later_end_shifts_only_the_times() -> None:
     def untimed(events: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{name: value for name, value in event.items() if name != "timestamp"} for event in events]
 
     assert untimed(toyshop.history(UNTIL + timedelta(hours=5))) == untimed(iter(EVENTS))
 
 
-def test_history_is_in_time_order_and_ends_a_moment_before_until() -> None:
+def test_history_is_in_time_order_and_ends_just_before_until() -> None:
     times = [datetime.fromisoformat(event["timestamp"]) for event in EVENTS]
     assert times == sorted(times)
     assert timedelta(0) < UNTIL - times[-1] <= timedelta(seconds=1)
@@ -180,7 +180,7 @@ def test_history_is_in_time_order_and_ends_a_moment_before_until() -> None:
     assert all(len(event["timestamp"]) == 24 and event["timestamp"].endswith("Z") for event in EVENTS)
 
 
-def test_history_is_of_the_promised_size() -> None:
+def test_history_has_the_documented_size() -> None:
     assert 20_000 < len(EVENTS) < 40_000
     assert 8 < len(EVENTS) / len(SESSIONS) < 12
     types = [count for _, count in Counter(event["event_type"] for event in EVENTS).most_common()]
@@ -200,26 +200,26 @@ def test_order_size_is_the_number_of_lines_of_the_order() -> None:
     assert not any("order_id" in event for event in EVENTS if event["event_type"] != "purchase")
 
 
-def test_every_step_of_the_funnel_follows_the_one_before_it() -> None:
-    needs = {"click": "impression", "like": "view", "add_to_cart": "view"}
-    needs |= {"remove_from_cart": "add_to_cart", "purchase": "add_to_cart"}
+def test_every_step_of_the_funnel_follows_its_predecessor() -> None:
+    required = {"click": "impression", "like": "view", "add_to_cart": "view"}
+    required |= {"remove_from_cart": "add_to_cart", "purchase": "add_to_cart"}
     for session in SESSIONS.values():
-        done: dict[str, set[str]] = defaultdict(set)
+        steps: dict[str, set[str]] = defaultdict(set)
         for event in session:
-            so_far = done[event["item_id"]]
-            assert needs.get(event["event_type"]) in {None, *so_far}
-            assert not (event["event_type"] == "purchase" and "remove_from_cart" in so_far)
-            so_far.add(event["event_type"])
+            previous = steps[event["item_id"]]
+            assert required.get(event["event_type"]) in {None, *previous}
+            assert not (event["event_type"] == "purchase" and "remove_from_cart" in previous)
+            previous.add(event["event_type"])
 
 
 def test_a_session_has_one_user_or_is_a_guest_who_never_pays() -> None:
     users = [{event.get("user_id") for event in session} for session in SESSIONS.values()]
-    assert all(len(of_session) == 1 for of_session in users)
-    assert 0.05 < sum(of_session == {None} for of_session in users) / len(users) < 0.25
+    assert all(len(session_users) == 1 for session_users in users)
+    assert 0.05 < sum(session_users == {None} for session_users in users) / len(users) < 0.25
     assert all("user_id" in line for lines in ORDERS.values() for line in lines)
 
 
-def test_the_shop_asks_for_a_time_zone() -> None:
+def test_a_time_without_a_zone_is_an_error() -> None:
     with pytest.raises(ValueError, match="no time zone"):
         toyshop.history(datetime(2026, 3, 1))
     with pytest.raises(ValueError, match="no time zone"):
@@ -227,25 +227,25 @@ def test_the_shop_asks_for_a_time_zone() -> None:
 
 
 def spells(count: int) -> list[list[dict[str, Any]]]:
-    """The first so many spells of `live(UNTIL)`, the events of each."""
-    found: list[list[dict[str, Any]]] = [[] for _ in range(count)]
+    """The events of each of the first spells of `live(UNTIL)`."""
+    by_spell: list[list[dict[str, Any]]] = [[] for _ in range(count)]
     for event in toyshop.live(UNTIL):
-        spell = (datetime.fromisoformat(event["timestamp"]) - UNTIL) // timedelta(seconds=toyshop.TALK_SECONDS)
+        spell = (datetime.fromisoformat(event["timestamp"]) - UNTIL) // timedelta(seconds=toyshop.SPELL_SECONDS)
         if spell == count:
             break
-        found[spell].append(event)
-    return found
+        by_spell[spell].append(event)
+    return by_spell
 
 
-def test_in_each_spell_of_live_the_talked_about_pair_leads() -> None:
-    for events, pair in zip(spells(8), toyshop.talk(), strict=False):
+def test_in_each_spell_of_live_the_popular_pair_leads() -> None:
+    for events, pair in zip(spells(8), toyshop.popular_pairs(), strict=False):
         counts = Counter(event["item_id"] for event in events)
         assert {item_id for item_id, _ in counts.most_common(2)} == set(pair)
         assert counts[pair[0]] > 15
 
 
-def test_live_moves_also_bought_within_a_spell() -> None:
-    for events, (item_id, partner) in zip(spells(8), toyshop.talk(), strict=False):
+def test_live_changes_also_bought_within_a_spell() -> None:
+    for events, (item_id, partner) in zip(spells(8), toyshop.popular_pairs(), strict=False):
         orders: dict[str, list[str]] = defaultdict(list)
         for event in events:
             if event["event_type"] == "purchase":
@@ -254,10 +254,10 @@ def test_live_moves_also_bought_within_a_spell() -> None:
         assert partner in list(partners(item_id, BASKETS + list(orders.values())))[:2]
 
 
-def test_live_leaves_the_known_answers_alone() -> None:
-    talked = {item_id for pair in islice(toyshop.talk(), 50) for item_id in pair}
-    assert not talked & {toyshop.STAPLE, toyshop.RISING, toyshop.UNSEEN, toyshop.SOLD_OUT}
-    assert not talked & {one for one, _ in BOTH_WAYS}
+def test_live_does_not_affect_the_known_answers() -> None:
+    popular = {item_id for pair in islice(toyshop.popular_pairs(), 50) for item_id in pair}
+    assert not popular & {toyshop.STAPLE, toyshop.RISING, toyshop.UNSEEN, toyshop.SOLD_OUT}
+    assert not popular & {item for item, _ in BOTH_WAYS}
     assert not {event.get("user_id") for event in islice(toyshop.live(UNTIL), 2_000)} & set(toyshop.TASTES)
 
 
@@ -269,13 +269,13 @@ def test_live_advances_by_a_fraction_of_a_second_to_three_seconds() -> None:
     assert 0.3 < sum(steps) / len(steps) < 1
 
 
-def test_live_repeats_for_one_start_and_is_new_for_another() -> None:
-    once, again, later = (
+def test_live_depends_on_its_start() -> None:
+    first_run, second_run, later = (
         list(islice(toyshop.live(start), 500)) for start in (UNTIL, UNTIL, UNTIL + timedelta(seconds=1))
     )
-    assert once == again
-    assert len({event["event_id"] for event in once + later}) == 1_000
-    assert not {event["event_id"] for event in once} & {event["event_id"] for event in EVENTS}
+    assert first_run == second_run
+    assert len({event["event_id"] for event in first_run + later}) == 1_000
+    assert not {event["event_id"] for event in first_run} & {event["event_id"] for event in EVENTS}
 
 
 def test_every_event_has_the_fields_of_its_kind() -> None:

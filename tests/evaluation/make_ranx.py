@@ -1,4 +1,4 @@
-"""Writes ranx.json beside it: what ranx says of lists drawn at random. In an environment of its own, since numba is heavy:
+"""Write ranx.json: the measures of ranx for random lists. In an environment of its own, since numba is large:
 
 python -m venv /tmp/ranx && /tmp/ranx/bin/pip install ranx && /tmp/ranx/bin/python tests/evaluation/make_ranx.py
 """
@@ -19,18 +19,18 @@ NAMES = {"recall": f"recall@{CUT}", "ndcg": f"ndcg@{CUT}", "hit": f"hit_rate@{CU
 
 
 def main() -> None:
-    draw = random.Random(5)
+    generator = random.Random(5)
     items = [f"i{n}" for n in range(40)]
-    asked = []
+    queries = []
     for number in range(25):
-        shown = draw.sample(items, draw.randint(1, 20))
-        truth = sorted(draw.sample(items, draw.randint(1, 15)))
-        lists = {f"q{number}": {item: float(len(shown) - place) for place, item in enumerate(shown)}}
+        shown = generator.sample(items, generator.randint(1, 20))
+        truth = sorted(generator.sample(items, generator.randint(1, 15)))
+        lists = {f"q{number}": {item: float(len(shown) - rank) for rank, item in enumerate(shown)}}
         qrels = Qrels({f"q{number}": dict.fromkeys(truth, 1)})
-        found = {ours: float(evaluate(qrels, Run(lists), theirs)) for ours, theirs in NAMES.items()}
-        asked.append({"list": shown, "truth": truth, "measures": found})
-    made = {"ranx": importlib.metadata.version("ranx"), "at": CUT, "questions": asked}
-    (HERE / "ranx.json").write_text(json.dumps(made, indent=1) + "\n")
+        measures = {name: float(evaluate(qrels, Run(lists), ranx_name)) for name, ranx_name in NAMES.items()}
+        queries.append({"list": shown, "truth": truth, "measures": measures})
+    content = {"ranx": importlib.metadata.version("ranx"), "at": CUT, "questions": queries}
+    (HERE / "ranx.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

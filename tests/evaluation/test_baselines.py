@@ -1,4 +1,4 @@
-"""The baselines by hand on toy data, and all of them on a log that is drawn at random."""
+"""The baselines by hand on toy data, and all of them on a random log."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ import pytest
 from alsobought.errors import Unusable
 from alsobought.evaluation.baselines import lightgbm_rank
 from alsobought.evaluation.baselines.candidates import signed_root
-from alsobought.evaluation.baselines.registry import BASELINES, Baseline, baseline
+from alsobought.evaluation.baselines.registry import BASELINES, Baseline, create_baseline
 from alsobought.evaluation.baselines.scores import baskets_ago, popularity
 from alsobought.evaluation.baselines.swing import Swing
 from alsobought.evaluation.log import Collector, Log, Split
-from alsobought.evaluation.measures import of_questions
-from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, NOVEL, TASKS, WINDOW, Query, queries
+from alsobought.evaluation.measures import query_measures
+from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, NOVEL, TASKS, WINDOW, Query, task_queries
 from alsobought.events import Event, Item
 from tests.support.project import ROOT
 
 T = datetime(2026, 1, 1, tzinfo=UTC)
-TOY = ("ABC", "ABD", "AB", "AC", "BCD", "A", "CE", "DE")  # of /docs of similarities: a basket of each of eight people
+TOY = ("ABC", "ABD", "AB", "AC", "BCD", "A", "CE", "DE")  # one basket of each of eight users
 
 
 def line(user: str, order: str, days: float, item: str) -> Event:
-    at = T + timedelta(days=days)
-    return Event(event_type="purchase", user_id=user, order_id=order, item_id=item, timestamp=at)
+    time = T + timedelta(days=days)
+    return Event(event_type="purchase", user_id=user, order_id=order, item_id=item, timestamp=time)
 
 
 def log_of(events: Sequence[Event], days: int = 28) -> Log:
@@ -44,26 +44,26 @@ def toy() -> Log:
 
 
 def fitted(name: str, log: Log, task: str, items: dict[str, Item] | None = None) -> Baseline:
-    made = baseline(name, task)
-    made.fit(log.past, items or {}, task)
-    return made
+    baseline = create_baseline(name, task)
+    baseline.fit(log.past, items or {}, task)
+    return baseline
 
 
 def test_swing_by_hand() -> None:
-    """w of A with B, C, and of B with C, D on the toy data; nothing else."""
+    """w of A with B and C, and of B with C and D, on the toy data; no other pairs."""
     log = toy()
-    made = Swing()
-    made.fit(log.past, {}, ALSO_BOUGHT)
+    swing = Swing()
+    swing.fit(log.past, {}, ALSO_BOUGHT)
     names = log.past.names
-    found: dict[str, float] = {}
-    for one in "AB":
-        others, values = made.of(names.item_places[one])
-        found |= {
-            one + names.items[other]: value
+    weights: dict[str, float] = {}
+    for item in "AB":
+        others, values = swing.weights_of(names.item_index[item])
+        weights |= {
+            item + names.items[other]: value
             for other, value in zip(others.tolist(), values.tolist(), strict=True)
-            if value > 1e-12 and names.items[other] > one
+            if value > 1e-12 and names.items[other] > item
         }
-    assert found == pytest.approx({"AB": 0.26785924, "AC": 0.08979529, "BC": 0.08826865, "BD": 0.08826865}, rel=1e-6)
+    assert weights == pytest.approx({"AB": 0.26785924, "AC": 0.08979529, "BC": 0.08826865, "BD": 0.08826865}, rel=1e-6)
 
 
 def test_the_signed_root_of_llr_by_hand() -> None:
@@ -74,8 +74,8 @@ def test_the_signed_root_of_llr_by_hand() -> None:
 
 def test_co_occurrence_counts_baskets() -> None:
     log = toy()
-    asked = [Query("u0", frozenset("B"), frozenset("A"), "A"), Query("u0", frozenset("A"), frozenset("E"), "E")]
-    assert fitted("co-occurrence", log, ALSO_BOUGHT).recommend(asked, 2) == [["B", "C"], ["C", "D"]]
+    queries = [Query("u0", frozenset("B"), frozenset("A"), "A"), Query("u0", frozenset("A"), frozenset("E"), "E")]
+    assert fitted("co-occurrence", log, ALSO_BOUGHT).recommend(queries, 2) == [["B", "C"], ["C", "D"]]
 
 
 def test_popularity_is_the_share_of_the_last_baskets() -> None:
@@ -109,86 +109,88 @@ def test_baskets_ago_counts_the_users_own_baskets_from_the_latest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "answer"),
+    ("name", "expected"),
     [
-        ("personal", ["B", "A", "C", "D"]),  # 3, 2, 1, 1 baskets; C and D are as popular
+        ("personal", ["B", "A", "C", "D"]),  # 3, 2, 1, 1 baskets; C and D are equally popular
         ("personal-halflife", ["B", "D", "C", "A"]),  # A: 2 · 2^(-89.5/84)
         ("personal-baskets", ["B", "A", "D", "C"]),  # A: (.95^4 + .95^3) · .00001^.05 = .940, D: .25^.05 = .933
     ],
 )
-def test_what_a_person_buys_again_and_again(name: str, answer: list[str]) -> None:
-    made = fitted(name, log_of(ADA), NEXT)
-    (ada, stranger) = made.recommend([Query("ada", frozenset("A")), Query("zoe", frozenset("A"))], 4)
-    assert ada == answer
-    assert stranger[:4] == ["B", "C", "D", "E"], "what is popular, for whom nothing is known"
+def test_repeat_purchases_of_a_user(name: str, expected: list[str]) -> None:
+    baseline = fitted(name, log_of(ADA), NEXT)
+    (ada, unknown) = baseline.recommend([Query("ada", frozenset("A")), Query("zoe", frozenset("A"))], 4)
+    assert ada == expected
+    assert unknown[:4] == ["B", "C", "D", "E"], "popular items for an unknown user"
 
 
-def test_neighbours_tell_what_is_new() -> None:
-    """bob buys what ada buys, and a pot; cyd buys other things."""
+def test_neighbours_recommend_new_items() -> None:
+    """bob buys the items of ada, and a pot; cyd buys others."""
     rows = [("ada", "AB"), ("bob", "ABP"), ("cyd", "XYZ"), ("dan", "XY")]
     log = log_of([line(user, f"o{user}", -1, item) for user, basket in rows for item in basket])
-    asked = [Query("ada", frozenset("P"), frozenset("AB")), Query("dan", frozenset("Z"), frozenset("XY"))]
-    assert [items[0] for items in fitted("user-cf", log, NOVEL).recommend(asked, 3)] == ["P", "Z"]
-    assert [items[0] for items in fitted("ease", log, NOVEL).recommend(asked, 3)] == ["P", "Z"]
+    queries = [Query("ada", frozenset("P"), frozenset("AB")), Query("dan", frozenset("Z"), frozenset("XY"))]
+    assert [items[0] for items in fitted("user-cf", log, NOVEL).recommend(queries, 3)] == ["P", "Z"]
+    assert [items[0] for items in fitted("ease", log, NOVEL).recommend(queries, 3)] == ["P", "Z"]
 
 
 # All of them
 
 
 @pytest.fixture(scope="module")
-def drawn() -> tuple[Log, dict[str, Item]]:
-    """Sixty people of three tastes buy twice a month; each taste has ten items, bought in pairs."""
+def random_log() -> tuple[Log, dict[str, Item]]:
+    """Sixty users of three tastes buy twice a month; each taste has ten items, bought in pairs."""
     random, events = Random(3), []
     for user in range(60):
         for day in range(-84, 28, 14):
             start = 10 * (user % 3)
-            picked = [start + 2 * random.randrange(5), start + 2 * random.randrange(5)]
-            basket = [n + pair for n in picked for pair in (0, 1)]
+            pairs = [start + 2 * random.randrange(5), start + 2 * random.randrange(5)]
+            basket = [n + offset for n in pairs for offset in (0, 1)]
             events += [line(f"u{user:02}", f"o{user}-{day}", day + random.random(), f"i{n:02}") for n in basket]
     items = [Item(item_id=f"i{n:02}", category=f"c{n // 10}", price=1 + n / 10) for n in range(30)]
     return log_of(events), {item.item_id: item for item in items}
 
 
 def tasks_of(name: str) -> set[str]:
-    found = set()
+    tasks = set()
     for task in TASKS:
         with suppress(Unusable):
-            found |= {task} & set(baseline(name, task).tasks)
-    assert found
-    return found - {WINDOW}  # it learns as for next
+            tasks |= {task} & set(create_baseline(name, task).tasks)
+    assert tasks
+    return tasks - {WINDOW}  # fitted as for next
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_each_does_its_tasks_better_than_chance(
-    name: str, drawn: tuple[Log, dict[str, Item]], monkeypatch: pytest.MonkeyPatch
+def test_each_baseline_beats_chance_on_its_tasks(
+    name: str, random_log: tuple[Log, dict[str, Item]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BASELINES, "lightgbm", (*BASELINES["lightgbm"][:2], {"trees": 10}))
     monkeypatch.setitem(lightgbm_rank.PARAMETERS, "min_data_in_leaf", 5)
-    log, items = drawn
+    log, items = random_log
     for task in sorted(tasks_of(name) - {NOVEL}):
-        asked = queries(log, task)
-        made = fitted(name, log, task, items)
-        lists = made.recommend(asked, 10)
-        assert [len(found) for found in lists] == [10] * len(asked)
+        queries = task_queries(log, task)
+        baseline = fitted(name, log, task, items)
+        lists = baseline.recommend(queries, 10)
+        assert [len(result) for result in lists] == [10] * len(queries)
         assert all(
-            len(set(found)) == 10 and not set(found) & query.forbidden
-            for found, query in zip(lists, asked, strict=True)
+            len(set(result)) == 10 and not set(result) & query.forbidden
+            for result, query in zip(lists, queries, strict=True)
         )
         chance = 10 / 30
-        recall = of_questions(lists, asked, 10)[:, 0].mean()
+        recall = query_measures(lists, queries, 10)[:, 0].mean()
         assert recall > (0.9 * chance if name == "popularity" else 2 * chance), (task, recall)
-        assert made.recommend(asked[:7], 10) == lists[:7], "the same again, whoever else asks"
+        assert baseline.recommend(queries[:7], 10) == lists[:7], "independent of other queries"
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_each_stands_strangers(name: str, drawn: tuple[Log, dict[str, Item]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(BASELINES, "lightgbm", (*BASELINES["lightgbm"][:2], {"trees": 2, "questions": 50}))
-    log, items = drawn
+def test_each_baseline_handles_unknown_users_and_items(
+    name: str, random_log: tuple[Log, dict[str, Item]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(BASELINES, "lightgbm", (*BASELINES["lightgbm"][:2], {"trees": 2, "queries": 50}))
+    log, items = random_log
     for task in sorted(tasks_of(name)):
-        made = fitted(name, log, task, items)
-        stranger: dict[str, Any] = {"shown": "new", "forbidden": frozenset({"new"})} if task == ALSO_BOUGHT else {}
-        (found,) = made.recommend([Query("zoe", frozenset({"i01"}), **stranger)], 5)
-        assert len(found) == 5
+        baseline = fitted(name, log, task, items)
+        unknown: dict[str, Any] = {"shown": "new", "forbidden": frozenset({"new"})} if task == ALSO_BOUGHT else {}
+        (result,) = baseline.recommend([Query("zoe", frozenset({"i01"}), **unknown)], 5)
+        assert len(result) == 5
 
 
 def test_the_page_lists_every_baseline() -> None:

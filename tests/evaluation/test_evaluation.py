@@ -1,4 +1,4 @@
-"""A tiny log whose right numbers are worked out by hand, from the split to the report."""
+"""A tiny log with measures calculated by hand, from the split to the report."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 
 from alsobought.errors import Unusable
 from alsobought.evaluation.log import Collector, Log, Split
-from alsobought.evaluation.replay import Replayed, replayed
-from alsobought.evaluation.run import Evaluation, Plan, evaluate, questions, systems_of
+from alsobought.evaluation.replay import Replay, open_replay
+from alsobought.evaluation.run import Evaluation, Plan, evaluate, resolve_systems, saved_queries
 from alsobought.evaluation.sources import Source
-from alsobought.evaluation.tasks import queries
+from alsobought.evaluation.tasks import task_queries
 from alsobought.events import Event, Item
 from alsobought.settings import Settings
 from tests.support.engines import Engine
@@ -26,11 +26,11 @@ from tests.support.project import ROOT
 T = datetime(2026, 1, 1, tzinfo=UTC)
 SPLIT = Split(T, 28)
 
-USUAL = """-- What somebody buys most.
+USUAL = """-- The items that a user buys most.
 --
--- :user_id          String                              who
--- :limit            UInt16 = 10 (1..100)                how many
--- :exclude_history  String = nothing (nothing, bought)  what they have already
+-- :user_id          String                              the user
+-- :limit            UInt16 = 10 (1..100)                number of items
+-- :exclude_history  String = nothing (nothing, bought)  items to exclude
 -- @deprecated leave_out 2026-11-29  use exclude_history
 select item_id, sum(events) as times
 from user_items
@@ -39,9 +39,9 @@ group by item_id
 order by times desc, item_id
 limit {{ limit }}
 """
-MOST = """-- What is bought most.
+MOST = """-- The most bought items.
 --
--- :limit  UInt16 = 3 (1..3)  how many
+-- :limit  UInt16 = 3 (1..3)  number of items
 select item_id, sum(events) as times
 from item_hours
 inner join item_ids on item_ids.item_key = item_hours.item_key
@@ -50,10 +50,10 @@ group by item_id
 order by times desc, item_id
 limit {{ limit }}
 """
-WITH_IT = """-- What stands in baskets with it.
+WITH_IT = """-- The items in the same baskets.
 --
 -- :item_id  String                the item
--- :limit    UInt16 = 10 (1..100)  how many for each
+-- :limit    UInt16 = 10 (1..100)  number of rows for each
 --
 -- @key item_id
 -- @fallback most  item_id as other_item_id
@@ -76,9 +76,9 @@ limit 1000
 
 
 def bought(user: str, order: str, days: float, *items: str) -> list[Event]:
-    at = T + timedelta(days=days)
+    time = T + timedelta(days=days)
     return [
-        Event(event_type="purchase", user_id=user, order_id=order, item_id=item, timestamp=at, order_size=len(items))
+        Event(event_type="purchase", user_id=user, order_id=order, item_id=item, timestamp=time, order_size=len(items))
         for item in items
     ]
 
@@ -91,15 +91,17 @@ EVENTS = [
     *bought("bob", "o3", -2, "tea", "mug"),
     VIEW,
     IMPRESSION,
-    *bought("ada", "o4", 0, "tea", "cup"),  # the moment of the split is after it
+    *bought("ada", "o4", 0, "tea", "cup"),  # at the moment of the split, which belongs to the future
     *bought("ada", "o5", 2, "mug"),
     *bought("bob", "o6", 1, "pot"),
     *bought("cyd", "o7", 3, "mug", "tea"),
-    *bought("dan", "o8", 1, "tea", "pot"),  # nobody knew dan before
-    *bought("eve", "o9", 1, "tea", "pot"),  # an impression is nothing that eve did
-    *bought("bob", "o10", 28, "cup", "tea"),  # behind the window
+    *bought("dan", "o8", 1, "tea", "pot"),  # dan has no events before
+    *bought("eve", "o9", 1, "tea", "pot"),  # eve has only an impression before
+    *bought("bob", "o10", 28, "cup", "tea"),  # after the window
 ]
-ITEMS = [Item(item_id=name, category=of) for name, of in (("tea", "A"), ("mug", "B"), ("pot", "B"), ("cup", "B"))]
+ITEMS = [
+    Item(item_id=name, category=category) for name, category in (("tea", "A"), ("mug", "B"), ("pot", "B"), ("cup", "B"))
+]
 
 
 def log_of(events: Sequence[Event] = EVENTS, split: Split = SPLIT) -> Log:
@@ -118,51 +120,53 @@ def source_of(events: Sequence[Event]) -> Source:
 # Tasks
 
 
-def asked(task: str, **more: Any) -> dict[str, set[str]]:
-    return {query.user: set(query.truth) for query in queries(log_of(), task, **more)}
+def truth_by_user(task: str) -> dict[str, set[str]]:
+    return {query.user: set(query.truth) for query in task_queries(log_of(), task)}
 
 
-def test_next_asks_who_was_active_before_for_the_first_basket_after() -> None:
-    assert asked("next") == {"ada": {"tea", "cup"}, "bob": {"pot"}, "cyd": {"mug", "tea"}}
+def test_next_has_the_first_basket_of_users_active_before() -> None:
+    assert truth_by_user("next") == {"ada": {"tea", "cup"}, "bob": {"pot"}, "cyd": {"mug", "tea"}}
 
 
-def test_novel_leaves_out_what_was_bought_and_who_then_has_nothing() -> None:
-    assert asked("next-novel") == {"ada": {"cup"}, "bob": {"pot"}, "cyd": {"mug", "tea"}}
+def test_novel_excludes_items_bought_before_and_users_without_others() -> None:
+    assert truth_by_user("next-novel") == {"ada": {"cup"}, "bob": {"pot"}, "cyd": {"mug", "tea"}}
     again = [*EVENTS[:7], *bought("ada", "o4", 1, "mug")]
-    assert queries(log_of(again), "next-novel") == []
+    assert task_queries(log_of(again), "next-novel") == []
 
 
-def test_window_takes_all_baskets_of_the_days_and_none_behind_them() -> None:
-    assert asked("window") == {"ada": {"tea", "cup", "mug"}, "bob": {"pot"}, "cyd": {"mug", "tea"}}
+def test_window_has_all_baskets_of_the_days_and_no_later_ones() -> None:
+    assert truth_by_user("window") == {"ada": {"tea", "cup", "mug"}, "bob": {"pot"}, "cyd": {"mug", "tea"}}
 
 
-def test_also_bought_shows_one_item_of_each_basket_and_asks_for_the_rest() -> None:
-    made = queries(log_of(), "also-bought")
-    assert [query.user for query in made] == ["ada", "cyd", "dan", "eve"]  # by the names of their orders
-    for query, basket in zip(made, [{"tea", "cup"}, {"mug", "tea"}, {"tea", "pot"}, {"tea", "pot"}], strict=True):
+def test_also_bought_shows_one_item_of_each_basket() -> None:
+    queries = task_queries(log_of(), "also-bought")
+    assert [query.user for query in queries] == ["ada", "cyd", "dan", "eve"]  # in the order of the order ids
+    for query, basket in zip(queries, [{"tea", "cup"}, {"mug", "tea"}, {"tea", "pot"}, {"tea", "pot"}], strict=True):
         assert {query.shown} | query.truth == basket
         assert query.forbidden == {query.shown} == basket - query.truth
-    assert made == queries(log_of(), "also-bought")
-    assert len({tuple(one.shown for one in queries(log_of(), "also-bought", seed)) for seed in range(9)}) > 1
+    assert queries == task_queries(log_of(), "also-bought")
+    assert len({tuple(query.shown for query in task_queries(log_of(), "also-bought", seed)) for seed in range(9)}) > 1
 
 
-def test_some_users_are_drawn_with_all_their_questions() -> None:
-    everyone = queries(log_of(), "also-bought")
-    drawn = {frozenset(one.user for one in queries(log_of(), "also-bought", seed, users=2)) for seed in range(9)}
-    assert {len(users) for users in drawn} == {2}
-    assert len(drawn) > 1
-    assert set(queries(log_of(), "also-bought", 1, users=2)) < set(everyone)
+def test_users_are_sampled_with_all_their_queries() -> None:
+    everyone = task_queries(log_of(), "also-bought")
+    samples = {
+        frozenset(query.user for query in task_queries(log_of(), "also-bought", seed, users=2)) for seed in range(9)
+    }
+    assert {len(users) for users in samples} == {2}
+    assert len(samples) > 1
+    assert set(task_queries(log_of(), "also-bought", 1, users=2)) < set(everyone)
 
 
-def test_without_an_order_a_basket_is_what_somebody_bought_on_a_day() -> None:
-    def lone(hours: int, item: str) -> Event:
+def test_without_an_order_a_basket_is_a_user_and_a_day() -> None:
+    def purchase(hours: int, item: str) -> Event:
         return Event(event_type="purchase", user_id="ada", item_id=item, timestamp=T + timedelta(hours=hours))
 
-    events = [*EVENTS[:7], lone(1, "tea"), lone(23, "pot"), lone(25, "cup")]
-    assert [set(query.truth) for query in queries(log_of(events), "next")] == [{"tea", "pot"}]
+    events = [*EVENTS[:7], purchase(1, "tea"), purchase(23, "pot"), purchase(25, "cup")]
+    assert [set(query.truth) for query in task_queries(log_of(events), "next")] == [{"tea", "pot"}]
 
 
-def test_columns_are_the_same_in_whatever_order_events_come() -> None:
+def test_columns_do_not_depend_on_the_order_of_events() -> None:
     one, other = log_of(), log_of(EVENTS[::-1])
     for name in ("user", "item", "basket", "time"):
         assert np.array_equal(getattr(one.past, name), getattr(other.past, name))
@@ -188,131 +192,136 @@ def quiet(title: str, total: int, unit: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def replay(home: Path, on: Engine) -> Iterator[Replayed]:
+def replay(home: Path, on: Engine) -> Iterator[Replay]:
     settings = Settings(home=str(home), batch_seconds=0.001)
-    with replayed(settings, source_of(EVENTS), SPLIT, None, lambda _: True, quiet) as made:
-        yield made
+    with open_replay(settings, source_of(EVENTS), SPLIT, None, lambda _: True, quiet) as replay:
+        yield replay
 
 
 Evaluated = Callable[..., Evaluation]
 
 
 @pytest.fixture
-def evaluated(replay: Replayed) -> Evaluated:
-    def run(*pipes: str, **given: Any) -> Evaluation:
-        return evaluate(Plan(pipes, at=given.pop("at", 2), **given), replay, "a tiny log", quiet)
+def evaluated(replay: Replay) -> Evaluated:
+    def run(*pipes: str, **fields: Any) -> Evaluation:
+        return evaluate(Plan(pipes, at=fields.pop("at", 2), **fields), replay, "a tiny log", quiet)
 
     return run
 
 
-def measures(found: Evaluation, name: str) -> dict[str, float]:
-    (one,) = (one for one in found.report.systems if one.name == name)
-    return {measure: round(interval.mean, 6) for measure, interval in one.measures.items()}
+def measures(evaluation: Evaluation, name: str) -> dict[str, float]:
+    (system,) = (system for system in evaluation.report.systems if system.name == name)
+    return {measure: round(interval.mean, 6) for measure, interval in system.measures.items()}
 
 
-def lists(found: Evaluation, name: str) -> list[list[str]]:
-    return [list(question.lists[name]) for question in questions(found)]
+def lists(evaluation: Evaluation, name: str) -> list[list[str]]:
+    return [list(query.lists[name]) for query in saved_queries(evaluation)]
 
 
 @pytest.mark.embedded
-def test_only_what_was_before_the_split_is_replayed_by_the_writer_that_serves(replay: Replayed) -> None:
+def test_only_events_before_the_split_are_replayed(replay: Replay) -> None:
     sql = "select count(), countIf(timestamp >= {now:DateTime64(3, 'UTC')}) from evaluation.events"
-    assert replay.shop.warehouse.rows(sql, {"now": T}).data == [[8, 0]]
+    assert replay.service.warehouse.rows(sql, {"now": T}).data == [[8, 0]]
     sql = "select sum(baskets) from evaluation.co_baskets where item_key = cityHash64('tea')"
-    assert int(replay.shop.warehouse.value(sql)) == 3
-    assert replay.shop.clock() == T
+    assert int(replay.service.warehouse.value(sql)) == 3
+    assert replay.service.clock() == T
 
 
 @pytest.mark.embedded
 def test_next_by_hand(evaluated: Evaluated) -> None:
-    """ada is told tea, mug and buys tea, cup; bob is told mug, tea and buys the pot; nothing is known of cyd."""
-    found = evaluated("usual", "most", task="next")
-    assert lists(found, "usual") == [["tea", "mug"], ["mug", "tea"], []]
+    """ada gets tea, mug and buys tea, cup; bob gets mug, tea and buys the pot; cyd has no history."""
+    evaluation = evaluated("usual", "most", task="next")
+    assert lists(evaluation, "usual") == [["tea", "mug"], ["mug", "tea"], []]
     ideal = 1 + 1 / log2(3)
     third = {"recall": 1 / 3, "ndcg": 1 / ideal / 3, "hit": 1 / 3, "mrr": 1 / 3}
-    assert measures(found, "usual") == {name: round(value, 6) for name, value in (third | {"recall": 1 / 6}).items()}
-    assert lists(found, "most") == [["tea", "mug"]] * 3
-    assert measures(found, "most") == {
+    assert measures(evaluation, "usual") == {
+        name: round(value, 6) for name, value in (third | {"recall": 1 / 6}).items()
+    }
+    assert lists(evaluation, "most") == [["tea", "mug"]] * 3
+    assert measures(evaluation, "most") == {
         "recall": round((1 / 2 + 0 + 1) / 3, 6),
         "ndcg": round((1 / ideal + 0 + 1) / 3, 6),
         "hit": round(2 / 3, 6),
         "mrr": round(2 / 3, 6),
     }
-    usual, most, popularity = found.report.systems
+    usual, most, popularity = evaluation.report.systems
     assert (usual.lists.empty, usual.lists.length) == (1 / 3, 4 / 3)
-    assert usual.lists.diversity == 1.0  # tea is of another category than the mug
+    assert usual.lists.diversity == 1.0  # tea and mug are of different categories
     assert usual.lists.coverage == most.lists.coverage == 2 / 3  # tea, mug of tea, mug, pot
     assert usual.lists.novelty == 0.0  # both buyers have both
     assert popularity.against is None
     assert most.against
-    assert most.against["recall"].mean == 0  # the baseline tells the same
+    assert most.against["recall"].mean == 0  # the baseline has the same lists
 
 
 @pytest.mark.embedded
 def test_window_by_hand(evaluated: Evaluated) -> None:
-    found = evaluated("usual", task="window")
-    assert measures(found, "usual")["recall"] == round((2 / 3 + 0 + 0) / 3, 6)
-    assert measures(found, "usual")["ndcg"] == round(1 / 3, 6)
+    evaluation = evaluated("usual", task="window")
+    assert measures(evaluation, "usual")["recall"] == round((2 / 3 + 0 + 0) / 3, 6)
+    assert measures(evaluation, "usual")["ndcg"] == round(1 / 3, 6)
 
 
 @pytest.mark.embedded
-def test_novel_by_hand_what_is_forbidden_is_left_out_of_a_longer_list(evaluated: Evaluated) -> None:
-    """The pipe `usual` can be told; of `most` three are asked for, which is all it gives: tea, mug, pot."""
-    found = evaluated("usual", "most", task="next-novel")
-    assert lists(found, "usual") == [[], [], []]
-    assert lists(found, "most") == [[], ["pot"], ["tea", "mug"]]
-    assert measures(found, "most")["recall"] == round(2 / 3, 6)
-    assert lists(found, "popularity")[1] == ["pot"]
+def test_novel_by_hand_forbidden_items_are_removed_from_a_longer_list(evaluated: Evaluated) -> None:
+    """The pipe `usual` excludes the history; `most` is queried for its maximum of three: tea, mug, pot."""
+    evaluation = evaluated("usual", "most", task="next-novel")
+    assert lists(evaluation, "usual") == [[], [], []]
+    assert lists(evaluation, "most") == [[], ["pot"], ["tea", "mug"]]
+    assert measures(evaluation, "most")["recall"] == round(2 / 3, 6)
+    assert lists(evaluation, "popularity")[1] == ["pot"]
 
 
 @pytest.mark.embedded
 def test_also_bought_by_hand_many_keys_in_one_query(evaluated: Evaluated, monkeypatch: pytest.MonkeyPatch) -> None:
-    goes_with = {"tea": ["mug", "pot"], "mug": ["tea"], "pot": ["tea"]}  # a cup: what is bought most
-    monkeypatch.setattr("alsobought.evaluation.ask.ALONE", 1)
-    found = evaluated("with_it", baselines=["co-occurrence"])
-    assert found.report.task == "also-bought"
-    for query, one, same in zip(found.queries, lists(found, "with_it"), lists(found, "co-occurrence"), strict=True):
-        assert one == goes_with.get(query.shown, ["tea", "mug"])
-        assert same[: len(one)] == one or query.shown == "cup"
-    filled = sum(query.shown == "cup" for query in found.queries) / 4
-    assert found.report.systems[0].filled == filled
-    hits = [len(query.truth & set(one)) for query, one in zip(found.queries, lists(found, "with_it"), strict=True)]
-    assert measures(found, "with_it")["recall"] == round(sum(hits) / 4, 6)
+    goes_with = {"tea": ["mug", "pot"], "mug": ["tea"], "pot": ["tea"]}  # for the cup: the most bought items
+    monkeypatch.setattr("alsobought.evaluation.pipe_queries.TIMED_QUERIES", 1)
+    evaluation = evaluated("with_it", baselines=["co-occurrence"])
+    assert evaluation.report.task == "also-bought"
+    for query, items, counted in zip(
+        evaluation.queries, lists(evaluation, "with_it"), lists(evaluation, "co-occurrence"), strict=True
+    ):
+        assert items == goes_with.get(query.shown, ["tea", "mug"])
+        assert counted[: len(items)] == items or query.shown == "cup"
+    filled = sum(query.shown == "cup" for query in evaluation.queries) / 4
+    assert evaluation.report.systems[0].filled == filled
+    hits = [
+        len(query.truth & set(items))
+        for query, items in zip(evaluation.queries, lists(evaluation, "with_it"), strict=True)
+    ]
+    assert measures(evaluation, "with_it")["recall"] == round(sum(hits) / 4, 6)
     assert 2 <= sum(hits) <= 4
 
 
 @pytest.mark.embedded
 def test_parameters_go_to_the_pipes_that_have_them(evaluated: Evaluated) -> None:
     for name in ("exclude_history", "leave_out"):
-        found = evaluated("usual", "most", task="next", parameters={name: ["bought"], "limit": ["1"]})
-        assert lists(found, "usual") == [[], [], []]
-        assert lists(found, "most") == [["tea"]] * 3
+        evaluation = evaluated("usual", "most", task="next", parameters={name: ["bought"], "limit": ["1"]})
+        assert lists(evaluation, "usual") == [[], [], []]
+        assert lists(evaluation, "most") == [["tea"]] * 3
 
 
 @pytest.mark.embedded
 @pytest.mark.parametrize(
-    ("pipe", "more", "says"),
+    ("pipe", "fields", "message"),
     [
-        ("with_it", {"task": "next"}, "with_it must be told item_id, which a question of --task next does not have"),
-        ("usual", {"task": "also-bought"}, "usual must be told user_id"),
+        ("with_it", {"task": "next"}, "with_it requires item_id, which queries of --task next do not have"),
+        ("usual", {"task": "also-bought"}, "usual requires user_id"),
         (
             "usual",
             {"parameters": {"colour": ["red"]}},
-            "no asked pipe has the parameter colour.*exclude_history, limit",
+            "no evaluated pipe has the parameter colour.*exclude_history, limit",
         ),
         ("usual", {"baselines": ["populrity"]}, "no baseline and no pipe called 'populrity'.*popularity"),
-        ("usual", {"baselines": ["co-occurrence"]}, "co-occurrence does not do --task next.*also-bought"),
+        ("usual", {"baselines": ["co-occurrence"]}, "co-occurrence does not support --task next.*also-bought"),
     ],
 )
-def test_what_cannot_be_asked_is_told_before_anything_is_replayed(
-    replay: Replayed, pipe: str, more: dict[str, Any], says: str
-) -> None:
-    with pytest.raises(Unusable, match=says):
-        systems_of(Plan([pipe], **more), replay.shop.library)
+def test_a_plan_that_does_not_fit_is_an_error(replay: Replay, pipe: str, fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(Unusable, match=message):
+        resolve_systems(Plan([pipe], **fields), replay.service.library)
 
 
 @pytest.mark.embedded
-def test_a_log_without_questions_says_so(evaluated: Evaluated, replay: Replayed) -> None:
-    nobody = Replayed(replay.shop, log_of(EVENTS[:8]), replay.items)
-    with pytest.raises(Unusable, match=r"no question of --task next.*in the 28 days from 2026-01-01 on"):
-        evaluate(Plan(["most"]), nobody, "a tiny log", quiet)
+def test_a_log_without_queries_is_an_error(evaluated: Evaluated, replay: Replay) -> None:
+    empty = Replay(replay.service, log_of(EVENTS[:8]), replay.items)
+    with pytest.raises(Unusable, match=r"--task next has no queries.*in the 28 days from 2026-01-01 on"):
+        evaluate(Plan(["most"]), empty, "a tiny log", quiet)

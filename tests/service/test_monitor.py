@@ -47,7 +47,7 @@ def test_a_table_that_does_not_add_up_is_named_and_logged_once(
     with running_monitor(shop) as monitor:
         for _ in range(2):
             monitor.refresh()
-            assert monitor.alarms == [f"{table} counts 7 events and there are 57"]
+            assert monitor.alarms == [f"{table} counts 7 events, but there are 57"]
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
 
 
@@ -61,7 +61,7 @@ def test_skipped_offsets_are_an_alarm_also_in_the_metrics(make_shop: Callable[..
     shop.warehouse.insert("ingest_ranges", lines.encode())
     with running_monitor(shop) as monitor:
         monitor.refresh()
-        assert monitor.alarms == ["events/2: 5 offsets from 20 on were left out"]
+        assert monitor.alarms == ["events/2: 5 offsets from 20 on were skipped"]
         page = create_app(shop, monitor).test_client().get("/metrics").text
     assert "alsobought_alarms 1.0" in page
     assert 'alsobought_kafka_messages_consumed_total{outcome="stored"} 25.0' in page

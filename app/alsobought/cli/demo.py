@@ -23,7 +23,7 @@ def demo(settings: Settings, dataset: str, edit: bool) -> None:
     \b
     Example: alsobought demo --dataset toyshop
     """
-    from alsobought.demo.play import prepare
+    from alsobought.demo.load import load_demo
     from alsobought.web.server import require_free_port_and_folder, require_restricted_editing
 
     if edit:
@@ -31,7 +31,7 @@ def demo(settings: Settings, dataset: str, edit: bool) -> None:
         require_restricted_editing(settings)
     settings = _demo_settings(settings, dataset)
     require_free_port_and_folder(settings)
-    prepare(settings, dataset, err)
+    load_demo(settings, dataset, err)
     # In a new process: the engine that loaded the data does not survive the fork of the web server.
     os.environ["ALSOBOUGHT_DATA"] = settings.data
     sys.stdout.flush()

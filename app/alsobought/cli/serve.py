@@ -19,7 +19,7 @@ def serve(settings: Settings, demo: bool, edit: bool) -> None:
     \b
     Example: ALSOBOUGHT_PORT=9000 alsobought serve --edit
     """
-    from alsobought.demo.play import announce
+    from alsobought.demo.announce import announce
     from alsobought.web import server
 
     if edit:

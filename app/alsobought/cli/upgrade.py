@@ -49,13 +49,13 @@ def upgrade(settings: Settings, dry_run: bool) -> None:
 
 
 def _written(step: Step, dry_run: bool) -> str:
-    said = (
+    label = (
         {"new": "would add", "updated": "would update"}[step.state]
         if dry_run
         else {"new": "added", "updated": "updated"}[step.state]
     )
     number = f" ({step.name} in the package: its number was taken)" if step.path != step.name else ""
-    return f"[green]{said}[/] {escaped(step.path)}{number}"
+    return f"[green]{label}[/] {escaped(step.path)}{number}"
 
 
 def _print_own(plan: Plan, step: Step) -> None:

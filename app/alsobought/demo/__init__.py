@@ -1,1 +1,1 @@
-"""Data sets to play with: a year of simulated groceries, and a toy shop whose right answers are known."""
+"""Demo data sets: a simulated year of groceries, and a toy shop with known answers."""

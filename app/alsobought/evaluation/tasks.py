@@ -1,10 +1,10 @@
-"""What is asked and what would be right: the questions of each task, out of the log after the split.
+"""The queries of each task with their relevant items, from the log after the split.
 
-| task        | who is asked about                             | what is right                                | what is forbidden  |
+| task        | one query for                                  | relevant items                               | forbidden items    |
 |-------------|------------------------------------------------|----------------------------------------------|--------------------|
-| next        | everyone active before who buys after          | the items of the first basket after          |                    |
-| next-novel  | those of them who buy something new in it      | its items that they never bought before      | what they bought   |
-| window      | as in next                                     | all items of the days                        |                    |
+| next        | each user active before who buys after         | the items of the first basket after          |                    |
+| next-novel  | each of them with a new item in it             | its items that they never bought before      | those bought before|
+| window      | as in next                                     | all items bought in the days                 |                    |
 | also-bought | each basket after with two items or more       | its items but one, drawn with a fixed seed   | the drawn one,     |
 |             |                                                |                                              | which is shown     |
 """
@@ -19,74 +19,74 @@ import numpy as np
 from alsobought.evaluation.log import Log, Purchases
 
 NEXT, NOVEL, WINDOW, ALSO_BOUGHT = TASKS = ("next", "next-novel", "window", "also-bought")
-NOTHING: frozenset[str] = frozenset()
+NO_ITEMS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Query:
-    """One question. `shown` is the item on the page, for also-bought; `truth` and `forbidden` are items, too."""
+    """One query. `truth` are the relevant items; `shown` is the item on the page, for also-bought."""
 
     user: str
     truth: frozenset[str]
-    forbidden: frozenset[str] = NOTHING
+    forbidden: frozenset[str] = NO_ITEMS
     shown: str = ""
 
 
-def queries(log: Log, task: str, seed: int = 1, users: int | None = None) -> list[Query]:
-    """The questions of a task in a fixed order; of `users` people, drawn with the seed, if it names a number."""
-    made = _also_bought(log.future, seed) if task == ALSO_BOUGHT else _of_users(log, task)
-    return made if users is None else _of_some(made, users, seed)
+def task_queries(log: Log, task: str, seed: int = 1, users: int | None = None) -> list[Query]:
+    """The queries of a task in a fixed order; with `users`, those of a random sample of users."""
+    queries = _basket_queries(log.future, seed) if task == ALSO_BOUGHT else _user_queries(log, task)
+    return queries if users is None else _sample_users(queries, users, seed)
 
 
-def _of_users(log: Log, task: str) -> list[Query]:
+def _user_queries(log: Log, task: str) -> list[Query]:
     names = log.future.names
-    bought = _by_user(log.past) if task == NOVEL else {}
-    right = _by_user(log.future if task == WINDOW else _first_baskets(log.future))
-    made = []
-    for user in sorted(right):
+    bought = _items_by_user(log.past) if task == NOVEL else {}
+    relevant = _items_by_user(log.future if task == WINDOW else _first_baskets(log.future))
+    queries = []
+    for user in sorted(relevant):
         name = names.users[user]
         if name not in log.active:
             continue
         before = frozenset(names.items[item] for item in bought.get(user, ()))
-        truth = frozenset(names.items[item] for item in right[user]) - before
+        truth = frozenset(names.items[item] for item in relevant[user]) - before
         if truth:
-            made.append(Query(name, truth, before))
-    return made
+            queries.append(Query(name, truth, before))
+    return queries
 
 
-def _by_user(purchases: Purchases) -> dict[int, set[int]]:
-    found: dict[int, set[int]] = {}
+def _items_by_user(purchases: Purchases) -> dict[int, set[int]]:
+    items: dict[int, set[int]] = {}
     for user, item in zip(purchases.user.tolist(), purchases.item.tolist(), strict=True):
-        found.setdefault(user, set()).add(item)
-    return found
+        items.setdefault(user, set()).add(item)
+    return items
 
 
 def _first_baskets(purchases: Purchases) -> Purchases:
-    """Of each user the lines of the basket that began first; of two that began together, the one first by name."""
+    """The lines of the first basket of each user; of simultaneous ones, the first by name."""
     order = np.lexsort((purchases.basket, purchases.time, purchases.user))
-    users, places = np.unique(purchases.user[order], return_index=True)
+    users, positions = np.unique(purchases.user[order], return_index=True)
     first = np.full(len(purchases.names.users), -1)
-    first[users] = purchases.basket[order][places]
+    first[users] = purchases.basket[order][positions]
     return purchases.part(first[purchases.user] == purchases.basket)
 
 
-def _also_bought(purchases: Purchases, seed: int) -> list[Query]:
+def _basket_queries(purchases: Purchases, seed: int) -> list[Query]:
     names = purchases.names
     baskets: dict[int, set[int]] = {}
     for basket, item in zip(purchases.basket.tolist(), purchases.item.tolist(), strict=True):
         baskets.setdefault(basket, set()).add(item)
-    random, made = np.random.default_rng(seed), []
+    random, queries = np.random.default_rng(seed), []
     for basket in sorted(baskets):
         items = [names.items[item] for item in sorted(baskets[basket])]
         if len(items) >= 2:
             shown = items[random.integers(len(items))]
             truth = frozenset(items) - {shown}
-            made.append(Query(names.baskets[basket][1], truth, frozenset({shown}), shown))
-    return made
+            queries.append(Query(names.baskets[basket][1], truth, frozenset({shown}), shown))
+    return queries
 
 
-def _of_some(made: Sequence[Query], users: int, seed: int) -> list[Query]:
-    everyone = sorted({query.user for query in made})
+def _sample_users(queries: Sequence[Query], users: int, seed: int) -> list[Query]:
+    everyone = sorted({query.user for query in queries})
     drawn = np.random.default_rng(seed).permutation(len(everyone))[:users]
-    chosen = {everyone[place] for place in drawn}
-    return [query for query in made if query.user in chosen]
+    sample = {everyone[index] for index in drawn}
+    return [query for query in queries if query.user in sample]

@@ -57,7 +57,7 @@ def load_file(
     load, first = _begin(task, writer, rules)
     if load and load.finished:
         duplicates = ledger.count_events(writer.warehouse, load.source)
-        return Report(duplicates=duplicates, rejected=load.refused, already_loaded=True)
+        return Report(duplicates=duplicates, rejected=load.rejected, already_loaded=True)
     rejects.begin(first)
     stored_before = ledger.count_events(writer.warehouse, load.source, first) if load and first > 1 else 0
     source = load.source if load else f"load:{uuid.uuid4().hex[:16]}"
@@ -72,7 +72,7 @@ def load_file(
     reach("load.finished")
     if load:
         finished = task.path != STDIN  # standard input may have more rows the next time
-        ledger.record_load(writer.warehouse, msgspec.structs.replace(load, refused=rejects.count, finished=finished))
+        ledger.record_load(writer.warehouse, msgspec.structs.replace(load, rejected=rejects.count, finished=finished))
         reach("load.recorded")
     report.duplicates += stored_before
     report.rejected = rejects.count

@@ -15,5 +15,5 @@ PATTERNS = (
 
 def project_files(root: Path) -> list[str]:
     """Paths below `root`: migrations first, then what pipes are made of, the pipes, and their cases."""
-    found = (path for pattern in PATTERNS for path in sorted(root.glob(pattern)))
-    return [path.relative_to(root).as_posix() for path in found if path.is_file() and not path.name.startswith(".")]
+    matches = (path for pattern in PATTERNS for path in sorted(root.glob(pattern)))
+    return [path.relative_to(root).as_posix() for path in matches if path.is_file() and not path.name.startswith(".")]

@@ -82,8 +82,8 @@ def planned(home: Path) -> Plan:
 
 def _numbers(text: str) -> list[int]:
     """0.2.0 as numbers that can be compared; what is not a release is the release it leads to."""
-    found = re.match(r"[\d.]*", text)
-    return [int(part) for part in (found[0] if found else "").split(".") if part]
+    release = re.match(r"[\d.]*", text)
+    return [int(part) for part in (release[0] if release else "").split(".") if part]
 
 
 def _targets(home: Path, manifest: Manifest, sources: Mapping[str, Path]) -> dict[str, str]:
@@ -163,11 +163,13 @@ def upgrade(plan: Plan) -> Iterator[Step]:
         write_whole(plan.home / step.path, sources[step.name].read_bytes())
         reach("upgrade.file")
         yield step
-    kept = {step.name: plan.manifest.files[step.name] for step in plan.of("obsolete")}
+    obsolete = {step.name: plan.manifest.files[step.name] for step in plan.of("obsolete")}
     here = [step for step in plan.steps if step.state != "obsolete"]
     files = {step.name: hash_of(sources[step.name]) for step in here}
     renumbered = {step.name: step.path for step in here if step.path != step.name}
-    write_manifest(plan.home, Manifest(version("alsobought"), complete=True, files=files | kept, renumbered=renumbered))
+    write_manifest(
+        plan.home, Manifest(version("alsobought"), complete=True, files=files | obsolete, renumbered=renumbered)
+    )
 
 
 def started(folder: Path) -> Plan:

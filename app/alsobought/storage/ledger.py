@@ -22,7 +22,7 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     reading: str
     since: int
-    refused: int = 0
+    rejected: int = msgspec.field(default=0, name="refused")  # the column's name
     finished: bool = False
 
 

@@ -61,7 +61,7 @@ def _accept(
     try:
         accepted = service().sink.accept(good, wait=wait)
     except AlsoboughtError:
-        metrics().refused(kind, len(good))
+        metrics().not_stored(kind, len(good))
         raise
     metrics().accepted(kind, accepted.rows, accepted.duplicates or 0)
     status = 200 if wait and accepted.visible else 202

@@ -54,7 +54,7 @@ class Metrics:
     def rejected(self, kind: str, rows: int) -> None:
         self._rows.labels(kind, "rejected").inc(rows)
 
-    def refused(self, kind: str, rows: int) -> None:
+    def not_stored(self, kind: str, rows: int) -> None:
         """Valid rows that the writer or Kafka did not accept."""
         self._rows.labels(kind, "refused").inc(rows)
 

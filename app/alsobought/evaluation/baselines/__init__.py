@@ -1,1 +1,1 @@
-"""Recommenders to compare with, on the same questions."""
+"""Baseline recommenders for comparison on the same queries."""

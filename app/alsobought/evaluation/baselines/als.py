@@ -1,6 +1,7 @@
 """Alternating least squares for implicit feedback (Hu, Koren and Volinsky 2008), by the library implicit.
 
-People by items, or, for also-bought, baskets by items: then the items whose factors agree most with those of the shown one.
+The matrix is users by items; for also-bought, baskets by items, and items are ranked by the dot product with the shown
+item's factors.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from alsobought.events import Item
 FACTORS = 128
 REGULARISATION = 0.05
 ITERATIONS = 15
-ALPHA = 1.0  # confidence is alpha · log2(1 + times)
+ALPHA = 1.0  # confidence is alpha · log2(1 + count)
 SEED = 1
 
 
@@ -35,26 +36,26 @@ class Als:
         counts = of_baskets(past) if self.shows else of_users(past, np.ones(len(past.lines)))
         counts = counts[np.unique(counts.nonzero()[0])] if self.shows else counts
         counts.data = np.log2(1 + counts.data)
-        with threadpool_limits(1, "blas"):  # its own threads are enough, and it warns of others
+        with threadpool_limits(1, "blas"):  # implicit warns of BLAS threads beside its own
             model = AlternatingLeastSquares(
                 factors=self._factors,
                 regularization=self._regularisation,
                 alpha=self._alpha,
                 iterations=ITERATIONS,
                 random_state=SEED,
-                num_threads=1,  # the same everywhere, and quick where others work, too
+                num_threads=1,  # deterministic, and fast on a busy machine
             )
             model.fit(counts.astype(np.float32), show_progress=False)
         self.items: Floats = np.asarray(model.item_factors)
-        asked = unit_rows(self.items) if self.shows else np.asarray(model.user_factors)
-        self.asked: Floats = np.vstack([asked, np.zeros(asked.shape[1])])
+        queries = unit_rows(self.items) if self.shows else np.asarray(model.user_factors)
+        self.query_factors: Floats = np.vstack([queries, np.zeros(queries.shape[1])])
 
     def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:
         return best(queries, k, self.past, self._scores)
 
     def _scores(self, queries: Sequence[Query]) -> Floats:
-        places = (shown_rows if self.shows else user_rows)(queries, self.past.names)
-        scores: Floats = (self.asked[places] @ self.items.T).astype(np.float64)
+        rows = (shown_rows if self.shows else user_rows)(queries, self.past.names)
+        scores: Floats = (self.query_factors[rows] @ self.items.T).astype(np.float64)
         return scores + TIE_BREAK * self.popular
 
 

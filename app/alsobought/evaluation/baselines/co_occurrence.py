@@ -1,6 +1,6 @@
-"""What stood in most baskets with the item shown: plain counts, and counts that know the size and age of a basket.
+"""Co-occurrence in baskets with the shown item: plain counts, or counts weighted by the age and size of the basket.
 
-The second is the formula of the SQL: Σ 2^(-age/180 d)/√size, and 30 · mean weight · P28(other) as a prior.
+The weighted ones are the formula of the SQL: Σ 2^(-age/180 d)/√size, and 30 · mean weight · P28(other) as a prior.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
-from alsobought.evaluation.baselines.matrices import of_baskets, with_stranger
+from alsobought.evaluation.baselines.matrices import of_baskets, with_unknown_row
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import ALSO_BOUGHT, Query
@@ -21,7 +21,7 @@ PRIOR = 30
 
 
 class CoOccurrence:
-    """`weighted` by age and size; else every basket counts one."""
+    """`weighted` by age and size; else every basket counts 1."""
 
     tasks = (ALSO_BOUGHT,)
 
@@ -32,7 +32,7 @@ class CoOccurrence:
         self.past, self.names, self.shares = past, past.names, popularity(past)
         self.baskets = of_baskets(past)
         weights = basket_weights(past) if self._weighted else np.ones(self.baskets.shape[0])
-        self.by_item = with_stranger((sparse.diags(weights) @ self.baskets).T.tocsr())
+        self.by_item = with_unknown_row((sparse.diags(weights) @ self.baskets).T.tocsr())
         used = weights[np.unique(past.basket)]
         self.prior = PRIOR * float(used.mean()) if self._weighted and len(used) else TIE_BREAK
 
@@ -45,7 +45,7 @@ class CoOccurrence:
 
 
 def basket_weights(past: Purchases) -> Floats:
-    """Of each basket 2^(-age/180 d)/√size, 0 of one that is not of this past."""
+    """2^(-age/180 d)/√size for each basket, 0 for one outside this past."""
     lines = past.lines
     sizes = np.bincount(lines.basket, minlength=len(past.names.baskets))
     age = np.zeros(len(past.names.baskets))

@@ -1,7 +1,7 @@
-"""EASE (Steck 2019, arXiv 1905.03375) on the logarithm of counts, of the 8,000 items with the most people.
+"""EASE (Steck 2019, arXiv 1905.03375) on the logarithm of counts, for the 8,000 items with the most users.
 
-For a person the items weigh by how often they bought them. For also-bought people's baskets are the rows, and the items
-are those for which the shown one speaks most.
+For a user, the items are weighted by how often they were bought. For also-bought, the rows are baskets, and the items are
+ranked by the weights of the shown item.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy import sparse
 
-from alsobought.evaluation.baselines.matrices import of_baskets, of_users, with_stranger
+from alsobought.evaluation.baselines.matrices import of_baskets, of_users, with_unknown_row
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows, user_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
@@ -19,7 +19,7 @@ from alsobought.events import Item
 from alsobought.learning.ease import weights
 
 ITEMS = 8_000
-REGULARISATION = {True: 300.0, False: 100.0}  # of baskets, of people
+REGULARISATION = {True: 300.0, False: 100.0}  # of baskets, of users
 
 
 class Ease:
@@ -32,22 +32,22 @@ class Ease:
         self.past, self.popular, self.shows = past, popularity(past), task == ALSO_BOUGHT
         counts = of_baskets(past) if self.shows else of_users(past, np.ones(len(past.lines)))
         sold = np.bincount(counts.nonzero()[1], minlength=counts.shape[1])
-        self.cache = np.sort(np.argsort(-sold, kind="stable")[: min(self._items, np.count_nonzero(sold))])
-        rows = counts[:, self.cache]
+        self.columns = np.sort(np.argsort(-sold, kind="stable")[: min(self._items, np.count_nonzero(sold))])
+        rows = counts[:, self.columns]
         rows = sparse.csr_matrix((np.log2(1 + rows.data), rows.indices, rows.indptr), shape=rows.shape)
         used = rows[np.unique(rows.nonzero()[0])]
         self.weights = weights(used, self._regularisation or REGULARISATION[self.shows])
         ones = sparse.csr_matrix(
-            (np.ones(len(self.cache)), (self.cache, np.arange(len(self.cache)))),
-            shape=(counts.shape[1], len(self.cache)),
+            (np.ones(len(self.columns)), (self.columns, np.arange(len(self.columns)))),
+            shape=(counts.shape[1], len(self.columns)),
         )
-        self.rows = with_stranger(ones if self.shows else rows)
+        self.rows = with_unknown_row(ones if self.shows else rows)
 
     def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:
         return best(queries, k, self.past, self._scores)
 
     def _scores(self, queries: Sequence[Query]) -> Floats:
-        places = (shown_rows if self.shows else user_rows)(queries, self.past.names)
+        rows = (shown_rows if self.shows else user_rows)(queries, self.past.names)
         scores = np.tile(TIE_BREAK * self.popular, (len(queries), 1))
-        scores[:, self.cache] += self.rows[places] @ self.weights
+        scores[:, self.columns] += self.rows[rows] @ self.weights
         return scores

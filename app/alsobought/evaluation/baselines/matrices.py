@@ -1,4 +1,4 @@
-"""Purchases as sparse matrices. `alsobought[baselines]` brings scipy; what only counts does without."""
+"""Purchases as sparse matrices. Needs scipy, from `alsobought[baselines]`; baselines that only count do not import it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from scipy import sparse
 from alsobought.evaluation.baselines.scores import Floats
 from alsobought.evaluation.log import Integers, Purchases
 
-Matrix = Any  # a scipy.sparse.csr_matrix; scipy says nothing about its types
+Matrix = Any  # scipy.sparse.csr_matrix, which has no types
 
 
 def matrix(rows: Integers, columns: Integers, values: Floats, shape: tuple[int, int]) -> Matrix:
-    """Equal places are added up."""
+    """Values of the same cell are added."""
     return sparse.csr_matrix((values, (rows, columns)), shape=shape)
 
 
@@ -24,23 +24,23 @@ def of_users(past: Purchases, values: Floats) -> Matrix:
 
 
 def of_baskets(past: Purchases, values: Floats | None = None) -> Matrix:
-    """baskets x items, 1 in each place or these values."""
+    """baskets x items, with 1 or these values."""
     lines = past.lines
-    given = np.ones(len(lines)) if values is None else values
-    return matrix(lines.basket, lines.item, given, (len(past.names.baskets), len(past.names.items)))
+    cells = np.ones(len(lines)) if values is None else values
+    return matrix(lines.basket, lines.item, cells, (len(past.names.baskets), len(past.names.items)))
 
 
 def shares(scores: Matrix) -> Matrix:
-    """Rows that sum to one."""
+    """Rows with a sum of 1."""
     return sparse.diags(1 / np.maximum(np.asarray(scores.sum(axis=1)).ravel(), 1e-12)) @ scores
 
 
 def unit(scores: Matrix) -> Matrix:
-    """Rows of length one."""
+    """Rows of length 1."""
     lengths = np.sqrt(np.asarray(scores.multiply(scores).sum(axis=1)).ravel())
     return sparse.diags(1 / np.maximum(lengths, 1e-12)) @ scores
 
 
-def with_stranger(scores: Matrix) -> Matrix:
-    """One more row, of nothing."""
+def with_unknown_row(scores: Matrix) -> Matrix:
+    """Appends an empty row, for users and items that the past does not contain."""
     return sparse.vstack([scores, sparse.csr_matrix((1, scores.shape[1]))], format="csr")

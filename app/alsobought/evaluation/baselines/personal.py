@@ -1,8 +1,8 @@
-"""What a person buys again and again: baskets with the item, counted alike, aged by days, or aged by baskets.
+"""Repeat purchases of a user: baskets with the item, counted equally, discounted by days, or discounted by baskets.
 
 The last is the personal part of the next-basket methods (Hu et al. 2020, TIFU-KNN; Faggioli et al. 2020, UP-CF):
-Σ .95^k · P^.05, k = how many baskets ago, P = share of the last 28 days' baskets with the item. Whoever runs out of items
-of their own is given what is popular.
+Σ .95^k · P^.05, k = number of baskets since, P = share of the last 28 days' baskets with the item. Popular items follow the
+user's own.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from alsobought.evaluation.baselines.matrices import of_users, with_stranger
+from alsobought.evaluation.baselines.matrices import of_users, with_unknown_row
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import NEXT, NOVEL, WINDOW, Query
 from alsobought.events import Item
 
 USER_TASKS = (NEXT, NOVEL, WINDOW)
-RAREST = 1e-5  # the share of what nobody bought lately
+MIN_SHARE = 1e-5  # of an item without recent purchases
 
 
 class Personal:
-    """`weight` of each line of a person's past; `popular` is the power of the item's popularity."""
+    """`weight` returns that of each line of the past; `popular` is the exponent of the item's popularity."""
 
     tasks = USER_TASKS
 
@@ -31,14 +31,14 @@ class Personal:
 
     def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
         self.past, self.names, self.shares = past, past.names, popularity(past)
-        self.weights = with_stranger(of_users(past, self._weight(past)))
+        self.weights = with_unknown_row(of_users(past, self._weight(past)))
 
     def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:
         return best(queries, k, self.past, self._scores)
 
     def _scores(self, queries: Sequence[Query]) -> Floats:
         own: Floats = self.weights[user_rows(queries, self.names)].toarray()
-        return own * np.maximum(self.shares, RAREST) ** self._popular + TIE_BREAK * self.shares
+        return own * np.maximum(self.shares, MIN_SHARE) ** self._popular + TIE_BREAK * self.shares
 
 
 def frequency() -> Personal:

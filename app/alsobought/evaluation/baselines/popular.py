@@ -1,4 +1,4 @@
-"""What most baskets of the last 28 days hold, the same for everybody."""
+"""The items in most baskets of the last 28 days, for every user alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The baselines by their names. What one needs is imported when it is asked for."""
+"""The baselines by name. Each is imported on demand, with the libraries that it needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from alsobought.events import Item
 
 
 class Baseline(Protocol):
-    """`tasks` are those it can do. `fit` sees nothing but the past; `recommend` gives at most k items a question."""
+    """`tasks` are those it supports. `fit` reads only the past; `recommend` returns at most k items per query."""
 
     tasks: Sequence[str]
 
@@ -22,7 +22,7 @@ class Baseline(Protocol):
     def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]: ...
 
 
-# name: (module, what is called there, with what)
+# name: (module, factory, arguments)
 BASELINES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "popularity": ("popular", "Popularity", {}),
     "personal": ("personal", "frequency", {}),
@@ -38,19 +38,20 @@ BASELINES: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-def baseline(name: str, task: str) -> Baseline:
-    """A baseline that learns and recommends for this task. Raises Unusable."""
-    module, maker, given = BASELINES[name]
+def create_baseline(name: str, task: str) -> Baseline:
+    """An unfitted baseline. Raises Unusable if it does not support the task, or a library is missing."""
+    module, factory, arguments = BASELINES[name]
     try:
-        made: Baseline = getattr(import_module(f"alsobought.evaluation.baselines.{module}"), maker)(**given)
+        created: Baseline = getattr(import_module(f"alsobought.evaluation.baselines.{module}"), factory)(**arguments)
     except ImportError as error:
         raise Unusable(
             f"the baseline {name} needs {error.name}, which is not installed",
-            "pip install 'alsobought[baselines]' brings it",
+            "Install it with pip install 'alsobought[baselines]'",
         ) from error
-    if task not in made.tasks:
-        fit = ", ".join(other for other in BASELINES if other != name)
+    if task not in created.tasks:
+        others = ", ".join(other for other in BASELINES if other != name)
         raise Unusable(
-            f"the baseline {name} does not do --task {task}", f"It does {', '.join(made.tasks)}; there are {fit}"
+            f"the baseline {name} does not support --task {task}",
+            f"It supports {', '.join(created.tasks)}; other baselines are {others}",
         )
-    return made
+    return created

@@ -1,4 +1,4 @@
-"""What baselines share: popularity, the age of baskets, and the best items of a row of scores."""
+"""Popularity, the age of baskets, and the best items by score, shared by the baselines."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from alsobought.evaluation.log import Integers, Names, Purchases
 from alsobought.evaluation.tasks import Query
 
 Floats = npt.NDArray[np.float64]
-ROWS = 256  # questions that are scored at once: each has a score for every item
+BATCH_QUERIES = 256  # each has a score for every item
 RECENT_DAYS = 28
 TIE_BREAK = 1e-9
 
 
 def popularity(past: Purchases, days: float = RECENT_DAYS) -> Floats:
-    """Of each item the share of the last days' baskets that hold it."""
+    """For each item the share of baskets of the last days that contain it."""
     recent = past.lines.part(past.lines.age <= days)
     baskets = len(np.unique(recent.basket))
     return np.bincount(recent.item, minlength=len(past.names.items)) / max(1, baskets)
 
 
 def baskets_ago(past: Purchases) -> Floats:
-    """Of each of `past.lines` how many baskets its user has begun since: 0 in the latest. Of two at once the one named later is."""
+    """For each of `past.lines` the number of later baskets of its user. Simultaneous baskets are ordered by name."""
     lines, count = past.lines, len(past.names.baskets)
     baskets, first = np.unique(lines.basket, return_index=True)  # lines are in the order of time
     users = lines.user[first]
@@ -38,45 +38,45 @@ def baskets_ago(past: Purchases) -> Floats:
 def best(
     queries: Sequence[Query], k: int, past: Purchases, score: Callable[[Sequence[Query]], Floats]
 ) -> list[list[str]]:
-    """The k items with the highest scores, of those that were sold before and are not forbidden.
+    """The k items with the highest scores, among those sold before and not forbidden.
 
-    `score` gives questions x items, which may be changed here. Of equal scores the item first by name is first.
+    `score` returns a new array of queries x items. Equal scores are ordered by name.
     """
     names, lists = past.names, []
     unsold = np.bincount(past.item, minlength=len(names.items)) == 0
-    for part in pieces(queries, ROWS):
-        scores = score(part)
+    for batch in batches(queries, BATCH_QUERIES):
+        scores = score(batch)
         scores[:, unsold] = -np.inf
-        forbid(scores, part, names)
+        forbid(scores, batch, names)
         for values in scores:
-            places = top(values, k)
-            lists.append([names.items[place] for place in places if values[place] > -np.inf])
+            indexes = top(values, k)
+            lists.append([names.items[index] for index in indexes if values[index] > -np.inf])
     return lists
 
 
 def forbid(scores: Floats, queries: Sequence[Query], names: Names) -> None:
-    """Nothing that a question forbids can be recommended to it, one row of scores for each."""
+    """Sets the scores of forbidden items to -inf; one row per query."""
     for values, query in zip(scores, queries, strict=True):
-        values[[names.item_places[item] for item in query.forbidden if item in names.item_places]] = -np.inf
+        values[[names.item_index[item] for item in query.forbidden if item in names.item_index]] = -np.inf
 
 
 def top(values: Floats, k: int) -> Integers:
-    """The places of the k highest values, the highest first."""
+    """The indexes of the k highest values, the highest first."""
     k = min(k, len(values))
-    places = np.argpartition(-values, k - 1)[:k]
-    return places[np.lexsort((places, -values[places]))]
+    indexes = np.argpartition(-values, k - 1)[:k]
+    return indexes[np.lexsort((indexes, -values[indexes]))]
 
 
-def pieces(queries: Sequence[Query], size: int) -> Iterator[Sequence[Query]]:
-    for at in range(0, len(queries), size):
-        yield queries[at : at + size]
+def batches(queries: Sequence[Query], size: int) -> Iterator[Sequence[Query]]:
+    for start in range(0, len(queries), size):
+        yield queries[start : start + size]
 
 
 def user_rows(queries: Sequence[Query], names: Names) -> Integers:
-    """The places of those who ask; of somebody who never bought anything the place behind the last."""
-    return np.asarray([names.user_places.get(query.user, len(names.users)) for query in queries], dtype=np.int64)
+    """The index of each query's user; for an unknown user, the index after the last."""
+    return np.asarray([names.user_index.get(query.user, len(names.users)) for query in queries], dtype=np.int64)
 
 
 def shown_rows(queries: Sequence[Query], names: Names) -> Integers:
-    """The same of the items shown."""
-    return np.asarray([names.item_places.get(query.shown, len(names.items)) for query in queries], dtype=np.int64)
+    """The index of each query's shown item; for an unknown item, the index after the last."""
+    return np.asarray([names.item_index.get(query.shown, len(names.items)) for query in queries], dtype=np.int64)

@@ -1,7 +1,7 @@
-"""Swing (Yang et al. 2020, arXiv 2010.05525): two baskets that agree in little else say more about a pair that both hold.
+"""Swing (Yang et al. 2020, arXiv 2010.05525): a pair in two baskets counts more the less else they have in common.
 
-w(i, j) = Σ over pairs {u, v} of baskets with both of 1/(|u|+15)^.3 · 1/(|v|+15)^.3 · 1/|u ∩ v|, of the latest 300 baskets
-with the shown item.
+w(i, j) = Σ over pairs {u, v} of baskets with both of 1/(|u|+15)^.3 · 1/(|v|+15)^.3 · 1/|u ∩ v|, over the latest 300
+baskets with the shown item.
 """
 
 from __future__ import annotations
@@ -30,34 +30,36 @@ class Swing:
     def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
         self.past, self.popular = past, popularity(past)
         self.rows = of_baskets(past)
-        self.holding = self.rows.T.tocsr()
+        self.baskets_of_item = self.rows.T.tocsr()
         sizes = np.asarray(self.rows.sum(axis=1)).ravel()
         self.weights = 1 / (sizes + SMOOTHING) ** POWER
-        self.begun = np.zeros(self.rows.shape[0])
-        self.begun[past.lines.basket] = past.lines.time
-        self.known: dict[int, tuple[Integers, Floats]] = {}
+        self.times = np.zeros(self.rows.shape[0])
+        self.times[past.lines.basket] = past.lines.time
+        self.cache: dict[int, tuple[Integers, Floats]] = {}
 
     def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:
         return best(queries, k, self.past, self._scores)
 
     def _scores(self, queries: Sequence[Query]) -> Floats:
         scores = np.tile(TIE_BREAK * self.popular, (len(queries), 1))
-        for row, place in enumerate(shown_rows(queries, self.past.names).tolist()):
-            if place < self.holding.shape[0]:
-                if place not in self.known:
-                    self.known[place] = self.of(place)
-                others, values = self.known[place]
+        for row, item in enumerate(shown_rows(queries, self.past.names).tolist()):
+            if item < self.baskets_of_item.shape[0]:
+                if item not in self.cache:
+                    self.cache[item] = self.weights_of(item)
+                others, values = self.cache[item]
                 scores[row, others] += values
         return scores
 
-    def of(self, item: int) -> tuple[Integers, Floats]:
-        """The items that share two baskets or more with this one, itself among them, and their w."""
-        baskets = self.holding[item].indices
-        baskets = baskets[np.argsort(-self.begun[baskets], kind="stable")[: self._baskets]]
-        held = self.rows[baskets]
-        others, places = np.unique(held.indices, return_inverse=True)
-        held = np.asarray(held.__class__((held.data, places, held.indptr), shape=(len(baskets), len(others))).todense())
-        common = held @ held.T
+    def weights_of(self, item: int) -> tuple[Integers, Floats]:
+        """The items that share two or more baskets with this one, including itself, and their w."""
+        baskets = self.baskets_of_item[item].indices
+        baskets = baskets[np.argsort(-self.times[baskets], kind="stable")[: self._baskets]]
+        rows = self.rows[baskets]
+        others, columns = np.unique(rows.indices, return_inverse=True)
+        rows = np.asarray(
+            rows.__class__((rows.data, columns, rows.indptr), shape=(len(baskets), len(others))).todense()
+        )
+        common = rows @ rows.T
         np.fill_diagonal(common, np.inf)
         pairs = np.outer(self.weights[baskets], self.weights[baskets]) / np.maximum(common, 1)
-        return others, ((pairs @ held) * held).sum(axis=0) / 2
+        return others, ((pairs @ rows) * rows).sum(axis=0) / 2

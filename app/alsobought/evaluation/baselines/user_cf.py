@@ -1,7 +1,7 @@
-"""Of a person's 100 nearest neighbours what they buy: user-based collaborative filtering on decayed shares (Faggioli et al. 2020).
+"""User-based collaborative filtering: the decayed shares of a user's 100 nearest neighbours (Faggioli et al. 2020).
 
-A person is the shares of .95^k over items, k = how many baskets ago; nearness is the cosine of the square roots of these
-shares. For next and window the neighbours' shares are added to the person's own; for next-novel they stand alone.
+A user is a vector of the shares of .95^k over items, k = number of baskets since; similarity is the cosine of the square
+roots of these shares. For next and window the neighbours' shares are added to the user's own; for next-novel only they count.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from alsobought.evaluation.baselines.matrices import matrix, of_users, shares, unit, with_stranger
-from alsobought.evaluation.baselines.personal import RAREST, USER_TASKS
+from alsobought.evaluation.baselines.matrices import matrix, of_users, shares, unit, with_unknown_row
+from alsobought.evaluation.baselines.personal import MIN_SHARE, USER_TASKS
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import NOVEL, Query
@@ -30,31 +30,31 @@ class UserCF:
         self._neighbours, self._blend, self._power = neighbours, blend, power
 
     def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
-        self.past, self.names, self.popular, self._alone = past, past.names, popularity(past), task == NOVEL
-        self.shares = with_stranger(shares(of_users(past, DECAY ** baskets_ago(past))))
+        self.past, self.names, self.popular, self._novel = past, past.names, popularity(past), task == NOVEL
+        self.shares = with_unknown_row(shares(of_users(past, DECAY ** baskets_ago(past))))
         self.roots = unit(self.shares.power(0.5))
 
     def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:
         return best(queries, k, self.past, self._scores)
 
     def _scores(self, queries: Sequence[Query]) -> Floats:
-        theirs = self.of_neighbours(queries)
-        return theirs if self._alone else self.own(queries) + self._blend * theirs
+        neighbours = self.of_neighbours(queries)
+        return neighbours if self._novel else self.own(queries) + self._blend * neighbours
 
     def own(self, queries: Sequence[Query]) -> Floats:
-        """Each one's decayed shares, what is popular a little higher."""
+        """The user's own decayed shares, raised a little for popular items."""
         shares: Floats = self.shares[user_rows(queries, self.names)].toarray()
-        return shares * np.maximum(self.popular, RAREST) ** POPULAR
+        return shares * np.maximum(self.popular, MIN_SHARE) ** POPULAR
 
     def of_neighbours(self, queries: Sequence[Query]) -> Floats:
-        """The mean of the neighbours' shares, by nearness."""
+        """The mean of the neighbours' shares, weighted by similarity."""
         users = user_rows(queries, self.names)
-        near: Floats = (self.roots[users] @ self.roots.T).toarray()
-        near[np.arange(len(users)), users] = 0
-        count = min(self._neighbours, near.shape[1])
-        nearest = np.argpartition(-near, count - 1, axis=1)[:, :count]
+        similarity: Floats = (self.roots[users] @ self.roots.T).toarray()
+        similarity[np.arange(len(users)), users] = 0
+        count = min(self._neighbours, similarity.shape[1])
+        nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
         rows = np.repeat(np.arange(len(users)), count)
-        weights = near[rows, nearest.ravel()] ** self._power
+        weights = similarity[rows, nearest.ravel()] ** self._power
         sums = np.maximum(np.bincount(rows, weights, minlength=len(users)), 1e-12)
-        mean = matrix(rows, nearest.ravel(), weights / sums[rows], near.shape)
+        mean = matrix(rows, nearest.ravel(), weights / sums[rows], similarity.shape)
         return (mean @ self.shares).toarray() + TIE_BREAK * self.popular  # type: ignore[no-any-return]

@@ -1,0 +1,108 @@
+"""Load a demo data set once. A state file beside the warehouse records the data set, its time shift and its migrations."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from alsobought.console import progress_bar
+from alsobought.demo import journey, toyshop
+from alsobought.events import Rules, read_events, read_items
+from alsobought.loading.submitter import Submitter
+from alsobought.migrations.files import migrations
+from alsobought.service.service import Service, open_service
+from alsobought.settings import Settings
+from alsobought.storage.ledger import resume_offset
+from alsobought.writer.submission import Submission, utc_now
+
+
+class DemoState(msgspec.Struct):
+    """The content of the state file. `weeks` is the time shift, `migrations` the number of migrations at the load."""
+
+    dataset: str
+    weeks: int = 0
+    complete: bool = False
+    migrations: int = 0
+    example_item: str = ""
+
+
+def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
+    """Loads the data set into the data folder, unless it is loaded already. Resumes an interrupted load.
+
+    Raises Unusable, WarehouseFault, NotStored.
+    """
+    state = read_state(settings)
+    migration_count = len(migrations(settings.home_folder / "migrations"))
+    if state and state.migrations != migration_count:  # a view counts only events stored after its creation
+        console.print("The tables have changed since the data set was loaded: loading it again.")
+        shutil.rmtree(settings.data_folder)
+        state = None
+    if state and state.dataset == dataset and state.complete:
+        return state
+    started = time.monotonic()
+    if not state:
+        weeks = journey.weeks_until(utc_now().date()) if dataset == "journey" else 0
+        example = journey.EXAMPLE_ITEM if dataset == "journey" else next(iter(toyshop.COMPANIONS))
+        state = DemoState(dataset, weeks, migrations=migration_count, example_item=example)
+    service = open_service(settings)
+    try:
+        _write_state(settings, state)
+        rows = _load_journey(service, state.weeks, console) if dataset == "journey" else _load_toyshop(service, console)
+    finally:
+        service.close()
+    state.complete = True
+    _write_state(settings, state)
+    console.print(f"Loaded {rows:,} events in {time.monotonic() - started:.0f} s; kept in {settings.data_folder}.")
+    return state
+
+
+def _load_journey(service: Service, weeks: int, console: Console) -> int:
+    with console.status("Reading the Complete Journey"):
+        total = journey.size()
+        items = list(journey.items())
+    with progress_bar(console, "Loading the year", total) as advance:
+        service.writer.submit(Submission(items)).result()
+        submitter = Submitter(service.writer, advance)
+        first = resume_offset(service.warehouse, "journey")
+        advance(first)
+        size = service.settings.batch_rows
+        for start in range(first, total, size):
+            rows = journey.events(weeks, start, size)
+            submitter.send(Submission(rows, "journey", range(start, start + len(rows))))
+        submitter.finish()
+    return total
+
+
+def _load_toyshop(service: Service, console: Console) -> int:
+    until = utc_now()
+    objects = list(toyshop.history(until))
+    items, _ = read_items([msgspec.json.encode(item) for item in toyshop.items()], service.settings.max_event_bytes)
+    events, _ = read_events([msgspec.json.encode(event) for event in objects], Rules(until))
+    with progress_bar(console, "Loading the toy shop", len(events)) as advance:
+        service.writer.submit(Submission(items)).result()
+        submitter = Submitter(service.writer, advance)
+        for start in range(0, len(events), service.settings.batch_rows):
+            submitter.send(Submission(events[start : start + service.settings.batch_rows], "toyshop"))
+        submitter.finish()
+    return len(events)
+
+
+def read_state(settings: Settings) -> DemoState | None:
+    path = _state_file(settings)
+    return msgspec.json.decode(path.read_bytes(), type=DemoState) if path.exists() else None
+
+
+def _state_file(settings: Settings) -> Path:
+    return settings.data_folder.with_name(f"{settings.data_folder.name}.json")
+
+
+def _write_state(settings: Settings, state: DemoState) -> None:
+    path = _state_file(settings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(msgspec.json.encode(state))
+    draft.replace(path)
