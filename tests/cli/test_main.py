@@ -105,13 +105,13 @@ def test_a_broken_pipe_is_reported_with_its_line_and_the_others_work(loaded: Run
     ran = run("pipe", "check")
     assert ran.status == 1
     assert "there is no table itms" in ran.out
-    assert "pipes/headless.sql:1: the first line should say" in ran.out
+    assert "pipes/headless.sql:1: the first line must be a comment" in ran.out
     assert re.search("^pipes/latin.sql: .*not UTF-8", ran.out, re.MULTILINE)
     assert {"also_bought", "trending"} <= set(re.findall(r"^ok (\S+)$", ran.out, re.MULTILINE))
     assert run("pipe", "check", "also_bought").out == "ok also_bought\n"
     ran = run("pipe", "ls")
     assert (ran.status, ran.err) == (0, "")
-    assert re.search(r"^ *headless +the first line should say", ran.out, re.MULTILINE)
+    assert re.search(r"^ *headless +the first line must be a comment", ran.out, re.MULTILINE)
     assert re.search(r"^ *also_bought +\S+ \S+", ran.out, re.MULTILINE)
     assert_error(run("pipe", "run", "broken"), "the pipe broken is broken")
     assert run("pipe", "run", "trending").status == 0

@@ -224,5 +224,5 @@ def test_a_pipe_without_a_header_is_listed_with_its_fault(author: Callable[..., 
     (home / "pipes" / "broken.sql").write_text("select item_id from items order by item_id limit 1\n")
     listed = {row["pipe"]: row for row in json.loads(author("pipe", "ls", "--json").out)}
     (home / "pipes" / "broken.sql").unlink()
-    assert "the first line should say" in listed["broken"]["fault"]
+    assert "the first line must be a comment" in listed["broken"]["fault"]
     assert (listed["also_bought"]["fault"], listed["also_bought"]["parameters"][0]) == ("", "item_id")

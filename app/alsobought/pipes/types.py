@@ -92,7 +92,7 @@ def _string(text: Any) -> str:
     if len(text) > MAX_LENGTH:
         raise ValueError(f"{len(text):,} characters; at most {MAX_LENGTH:,}")
     if "\0" in text:
-        raise ValueError("contains a NUL character")
+        raise ValueError("holds a NUL character")
     try:
         text.encode()
     except UnicodeEncodeError:
