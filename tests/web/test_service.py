@@ -219,7 +219,9 @@ def test_every_pipe_and_parameter_is_in_openapi(client: FlaskClient, shop: Servi
         operation = document["paths"][f"/pipes/{pipe.name}"]["get"]
         assert operation["summary"] == pipe.header.sentence
         described = {p["name"]: p for p in operation["parameters"] if p["in"] == "query"}
-        assert list(described) == [parameter.name for parameter in pipe.parameters]
+        current = [name for name, parameter in described.items() if not parameter.get("deprecated")]
+        assert current == [parameter.name for parameter in pipe.parameters]
+        assert set(described) - set(current) == {deprecation.name for deprecation in pipe.header.deprecated}
         for parameter in pipe.parameters:
             assert described[parameter.name]["required"] == parameter.required
             assert described[parameter.name]["description"] == parameter.description
