@@ -231,7 +231,7 @@ def test_kafka_topics_and_lag_are_checked(
         (finding,) = run_check("kafka", lambda _: warehouse_checks.check_kafka(shop.warehouse, replaced), replaced)
         return finding.state, finding.message
 
-    assert "lacks a topic" in check(**topics.settings)[1]
+    assert "topic missing in Kafka" in check(**topics.settings)[1]
     topics.create()
     assert check(**topics.settings) == ("ok", f"no lag at {kafka.address}")
     topics.send(VIEW)

@@ -105,4 +105,4 @@ def record_load(warehouse: Warehouse, load: Load) -> None:
     """Records the progress of a load. Only while the writer is idle: it owns the connection for writing."""
     sql = f"select max(version) + 1 from {warehouse.database}.loads where source = {{source:String}}"
     version = int(warehouse.trusted_rows(sql, {"source": load.source}).data[0][0])
-    warehouse.insert("loads", msgspec.json.encode({**msgspec.structs.asdict(load), "version": version}))
+    warehouse.insert("loads", msgspec.json.encode({**msgspec.to_builtins(load), "version": version}))

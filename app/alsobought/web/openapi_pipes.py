@@ -99,6 +99,11 @@ def _deprecated(pipe: Pipe, pipes: Mapping[str, Pipe]) -> list[tuple[Deprecation
     return replaced
 
 
+def _without_default(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Generated clients send defaults: with one here, every request would have the deprecated parameter."""
+    return {key: value for key, value in schema.items() if key != "default"}
+
+
 def _get_operation(pipe: Pipe, operation_id: str, prefix: str, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
     parameters = [
         {
@@ -117,7 +122,7 @@ def _get_operation(pipe: Pipe, operation_id: str, prefix: str, pipes: Mapping[st
             "required": False,
             "deprecated": True,
             "description": deprecation.sentence,
-            "schema": in_query(replacement),
+            "schema": _without_default(in_query(replacement)),
         }
         for deprecation, replacement in _deprecated(pipe, pipes)
     ]
@@ -191,7 +196,7 @@ def _row(pipe: Pipe, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
 def _parameters(pipe: Pipe, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
     properties = {p.name: in_body(p) | {"description": p.description} for p in pipe.parameters}
     for deprecation, replacement in _deprecated(pipe, pipes):
-        properties[deprecation.name] = in_body(replacement) | {
+        properties[deprecation.name] = _without_default(in_body(replacement)) | {
             "description": deprecation.sentence,
             "deprecated": True,
         }
