@@ -31,7 +31,7 @@ def viewed(service: ServedProcess, user: str = "u") -> list[str]:
 def test_posted_events_survive_a_restart(run: Run) -> None:
     with serving(run) as service:
         assert service.ask("/readyz")[0] == 200
-        assert service.ask("/events", [VIEW, VIEW | {"item_id": "mug", "event_id": "e1"}])[0] == 202
+        assert service.ask("/events?wait=true", [VIEW, VIEW | {"item_id": "mug", "event_id": "e1"}])[0] == 200
         assert viewed(service) == ["mug", "tea"]
         as_of = service.ask("/pipes/recently_viewed?user_id=u")[1]["as_of"]
         assert service.stop() < 10
@@ -41,8 +41,8 @@ def test_posted_events_survive_a_restart(run: Run) -> None:
     with serving(run) as service:
         assert viewed(service) == ["mug", "tea"]
         assert service.ask("/pipes/recently_viewed?user_id=u")[1]["as_of"] == as_of
-        assert service.ask("/events", VIEW | {"item_id": "mug", "event_id": "e1"})[1]["duplicates"] == 1
-        assert service.ask("/events", VIEW | {"item_id": "cup"})[0] == 202
+        assert service.ask("/events?wait=true", VIEW | {"item_id": "mug", "event_id": "e1"})[1]["duplicates"] == 1
+        assert service.ask("/events?wait=true", VIEW | {"item_id": "cup"})[0] == 200
         assert viewed(service) == ["cup", "mug", "tea"]
     assert run("check").status == 0
 

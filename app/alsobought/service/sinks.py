@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from alsobought.errors import AlsoboughtError, Busy, Detail, TooLarge
+from alsobought.errors import AlsoboughtError, Busy, Detail, NotStored, TooLarge
 from alsobought.events import Event, Item
 from alsobought.serving.visibility import Visibility, is_ingested
 from alsobought.settings import Settings
@@ -61,18 +61,29 @@ class EventSink(Protocol):
 
 
 class WriterSink:
-    """Submits to the writer, which makes rows visible as it stores them."""
+    """Submits to the writer, which makes rows visible as it stores them.
+
+    Events in its append log are durable at once. Otherwise, and for items, the caller waits until they are stored.
+    """
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def accept(self, rows: Rows, *, wait: bool) -> Accepted:  # noqa: ARG002
+    def accept(self, rows: Rows, *, wait: bool) -> Accepted:
+        submission = Submission(rows, waiting=wait or not self._writer.logs or kind_of(rows) == "item")
+        stored = self._writer.submit(submission)
+        if submission.logged and not wait:
+            return Accepted(len(rows), None, visible=False)
         try:
-            stored = self._writer.submit(Submission(rows)).result(STORE_SECONDS)
-        except concurrent.futures.TimeoutError:
+            outcome = stored.result(STORE_SECONDS)
+        except (concurrent.futures.TimeoutError, NotStored) as error:
+            if submission.logged:
+                return Accepted(len(rows), None, visible=False)
+            if isinstance(error, NotStored):
+                raise
             kind = kind_of(rows)
             raise Busy(f"the {kind}s are not stored yet", RETRY_HINTS[kind]) from None
-        return Accepted(stored.rows, stored.duplicates, visible=True)
+        return Accepted(outcome.rows, outcome.duplicates, visible=True)
 
     @property
     def waiting(self) -> int:

@@ -31,7 +31,7 @@ def find_duplicates(warehouse: Warehouse, submissions: Sequence[Submission], sin
     ]
     offsets: set[tuple[int, int]] = set()
     for submission in submissions:
-        if submission.offsets is not None:
+        if submission.offsets is not None and submission.may_be_stored:
             first, last = submission.offsets[0], submission.offsets[-1]
             stored = stored_offsets(warehouse, submission.source, submission.partition, first, last)
             offsets.update((submission.partition, offset) for offset in stored)

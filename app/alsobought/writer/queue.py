@@ -5,10 +5,13 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable, Iterable
 
 from alsobought.errors import Busy
 from alsobought.settings import Settings
 from alsobought.writer.submission import MaintenanceTask, Submission
+
+SMALL_BATCH_ROWS = 1_000  # up to about this many, a batch costs the same whatever its size
 
 
 class WriterQueue:
@@ -21,13 +24,23 @@ class WriterQueue:
         self._lock = threading.Lock()
         self._waiting_rows = 0
 
-    def put(self, submission: Submission) -> None:
-        """Raises Busy when more than `queue_rows` events would wait. An empty queue accepts any submission."""
+    def put(self, submission: Submission, append: Callable[[Submission], None] = lambda _: None) -> None:
+        """Queues a submission once `append` has logged it: the queue has the order of the log.
+
+        Raises Busy when more than `queue_rows` events would wait. An empty queue accepts any submission.
+        """
         with self._lock:
             if self._waiting_rows and self._waiting_rows + len(submission.rows) > self._settings.queue_rows:
                 raise Busy("the writer is behind", "Send the same events again in a second")
+            append(submission)
             self._waiting_rows += len(submission.rows)
-        self._queue.put(submission)
+            self._queue.put(submission)
+
+    def put_all(self, submissions: Iterable[Submission]) -> None:
+        """Queues submissions that were accepted before the last start, however many they are."""
+        for submission in submissions:
+            self._waiting_rows += len(submission.rows)
+            self._queue.put(submission)
 
     def put_task(self, task: MaintenanceTask) -> None:
         self._queue.put(task)
@@ -41,13 +54,17 @@ class WriterQueue:
         taken, self._next = self._next or self._queue.get(), None
         return taken
 
-    def gather(self, batch: list[Submission]) -> None:
-        """Appends to a batch of one submission those that belong to it, until it is full or `batch_seconds` have passed."""
-        rows = len(batch[0].rows)
+    def gather(self, batch: list[Submission], paced_until: float = 0.0) -> None:
+        """Appends to a batch of one submission those that belong to it, until it is full or `batch_seconds` have passed.
+
+        A small batch that nobody waits for also stays open until `paced_until`, on the monotonic clock.
+        """
+        rows, awaited = len(batch[0].rows), batch[0].waiting
         closes = time.monotonic() + self._settings.batch_seconds
         while rows < self._settings.batch_rows:
+            paced = paced_until if rows < SMALL_BATCH_ROWS and not awaited else 0.0
             try:
-                taken = self._queue.get(timeout=max(0.0, closes - time.monotonic()))
+                taken = self._queue.get(timeout=max(0.0, max(closes, paced) - time.monotonic()))
             except queue.Empty:
                 return
             if taken is None:
@@ -57,6 +74,7 @@ class WriterQueue:
                 rows += len(taken.rows)
                 if not taken.of_items and taken.source == batch[0].source and rows <= self._settings.batch_rows:
                     batch.append(taken)
+                    awaited = awaited or taken.waiting
                     continue
             self._next = taken
             return

@@ -15,6 +15,7 @@ from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 
 BUSY_SECONDS = 0.1
+POST = "post"  # the source of events that are posted to this warehouse directly
 
 
 def utc_now() -> datetime:
@@ -39,16 +40,26 @@ class Submission:
     """Rows that arrived together. `offsets` are theirs in a partition of the source, ascending; a direct post has none.
 
     `after` is the future of the previous submission: if that was not stored, this one is not either, since a source with a
-    gap could not resume after its last offset. `sent_at` gives the time since when Kafka has had each row.
+    gap could not resume after its last offset. `sent_at` gives the time since when Kafka, or the append log, has had each row.
+    While somebody is `waiting` for the outcome, the batch closes early. `logged` rows are in the append log: they are stored in
+    any case, if need be after the next start. If rows may be stored already, they are looked up by their offsets.
     """
 
     rows: Sequence[Event] | Sequence[Item]
-    source: str = "post"
+    source: str = POST
     offsets: Sequence[int] | None = None
     after: Future[Stored] | None = None
     partition: int = 0
     sent_at: Callable[[], Sequence[datetime]] | None = None
+    waiting: bool = False
+    logged: bool = False
+    may_be_stored: bool = True
     done: Future[Stored] = field(default_factory=Future)
+
+    @property
+    def last_offset(self) -> int:
+        """-1 if the rows have no offsets."""
+        return self.offsets[-1] if self.offsets else -1
 
     @property
     def of_items(self) -> bool:

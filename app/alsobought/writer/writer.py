@@ -23,6 +23,8 @@ from alsobought.storage.catalogue import Catalogue
 from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
+from alsobought.storage.ledger import resume_offset
+from alsobought.writer.append_log import AppendLog
 from alsobought.writer.batching import Batch, build_batch, user_of
 from alsobought.writer.duplicates import find_duplicates
 from alsobought.writer.fencing import LeaseLost
@@ -30,12 +32,16 @@ from alsobought.writer.lease import Lease
 from alsobought.writer.queue import WriterQueue
 from alsobought.writer.recovery import mark_clean_shutdown
 from alsobought.writer.rows import EventRow, encode_lines, item_row
-from alsobought.writer.submission import MaintenanceTask, Stored, Submission, utc_now
+from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submission, utc_now
 
 log = logging.getLogger(__name__)
 
+# Most of what a small batch costs does not depend on its size. So small ones are PACE times as far apart as the last one took.
+PACE = 3.0
+MAX_PACE_SECONDS = 0.4
 INSERT_ATTEMPTS = 3
 RETRY_SECONDS = 0.1  # times the number of the attempt
+LOGGED_RETRY_SECONDS = 1.0
 LEASE_TIMEOUT_SECONDS = 20.0
 
 
@@ -51,6 +57,10 @@ class Writer:
         self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
         self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten)
         self._queue = WriterQueue(settings)
+        folder = warehouse.folder
+        self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
+        self._stopping, self._abandoned = threading.Event(), False
+        self._paced_until = 0.0
         self._in_flight: list[EventRow] = []
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
@@ -68,20 +78,31 @@ class Writer:
         if self.dirty:
             self.lease.read_newest()
         self.catalogue.reload()
+        if self._log:
+            self._queue.put_all(self._log.read_unstored(resume_offset(self.warehouse, POST) - 1))
         self._thread.start()
 
     def stop(self) -> None:
         """Stores what is waiting, then ends the thread."""
         if self._thread.is_alive():
+            self._stopping.set()
             self._queue.close()
             self._thread.join()
+            if self._log:
+                self._log.close()
             if not self.dirty:
                 mark_clean_shutdown(self.warehouse)
 
     def submit(self, submission: Submission) -> Future[Stored]:
-        """Raises Busy when too many rows are waiting; the future raises NotStored when the warehouse refuses."""
+        """Queues a submission. Posted events are durable afterwards if this warehouse has an append log: then they are `logged`.
+
+        Raises Busy when too many rows are waiting, NotStored when the log cannot be written. The future raises NotStored when the
+        warehouse refuses, or, for events in the log, when the writer stops first: then the next start stores them.
+        """
         if not submission.rows:
             submission.done.set_result(Stored(0, 0, self.as_of or self.clock()))
+        elif self._log and submission.source == POST and not submission.of_items:
+            self._queue.put(submission, self._log.append)
         else:
             self._queue.put(submission)
         return submission.done
@@ -93,6 +114,11 @@ class Writer:
         else:
             self._queue.put_task(task)
         return task.done
+
+    @property
+    def logs(self) -> bool:
+        """True if posted events are durable before they are stored."""
+        return self._log is not None
 
     @property
     def started(self) -> bool:
@@ -152,6 +178,8 @@ class Writer:
 
     def _run_exclusive(self, task: MaintenanceTask) -> object:
         """Runs a task under a lease of its own, when all views have every batch."""
+        if self._log:
+            self._log.rotate()  # so that the events of a user who is erased do not stay in it
         until = time.monotonic() + LEASE_TIMEOUT_SECONDS
         while True:
             self.lease.dirty = self.dirty or self.warehouse.shared
@@ -170,11 +198,14 @@ class Writer:
         batch = [first]
         try:
             if not first.of_items:
-                self._queue.gather(batch)
+                self._queue.gather(batch, self._paced_until)
         except Exception:  # the submissions gathered so far are a batch
             log.exception("a batch closed early")
+        started = time.monotonic()
         if accepted := [submission for submission in batch if not self._failed_with_previous(submission)]:
             self._store_and_answer(accepted)
+        ended = time.monotonic()
+        self._paced_until = ended + min(MAX_PACE_SECONDS, PACE * (ended - started))
 
     def _failed_with_previous(self, submission: Submission) -> bool:
         """Fails a submission whose previous one failed. That one is answered by now, or in the same batch."""
@@ -193,10 +224,8 @@ class Writer:
     def _store_and_answer(self, submissions: list[Submission]) -> None:
         """Stores submissions and resolves their futures. No exception ends the thread."""
         try:
-            outcomes = self._store(submissions)
-            self.catalogue.refresh(idle=self._queue.idle)
+            outcomes = self._store_logged(submissions) if submissions[0].logged else self._store_now(submissions)
         except Exception as error:
-            log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
             for submission in submissions:
                 self._fail(submission, error)
         else:
@@ -204,6 +233,34 @@ class Writer:
                 submission.done.set_result(stored)
         finally:
             self._queue.release(*submissions)
+
+    def _store_logged(self, submissions: list[Submission]) -> list[Stored]:
+        """Stores posts from the log, whatever it takes: they are answered already, and a later one must not overtake them.
+
+        Raises NotStored once the writer stops: then the next start stores them, and all behind them.
+        """
+        while not self._abandoned:
+            try:
+                outcomes = self._store_now(submissions)
+            except Exception:
+                for submission in submissions:
+                    submission.may_be_stored = True
+                self._abandoned = self._stopping.wait(LOGGED_RETRY_SECONDS)
+            else:
+                if self._log:
+                    self._log.mark_stored(submissions[-1].last_offset)
+                return outcomes
+        raise NotStored("the writer stopped", "The next start stores the events")
+
+    def _store_now(self, submissions: list[Submission]) -> list[Stored]:
+        try:
+            outcomes = self._store(submissions)
+            posted_items = submissions[0].of_items and submissions[0].waiting  # whose caller expects to see them
+            self.catalogue.refresh(idle=self._queue.idle or posted_items)
+        except Exception as error:
+            log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
+            raise
+        return outcomes
 
     def _store(self, submissions: list[Submission]) -> list[Stored]:
         """Stores submissions under the lease; if that is lost meanwhile, under the next."""
