@@ -1,11 +1,11 @@
 {%- from 'catalogue.sql' import available, in_category, item, keys_of, owner -%}
 {%- from 'ranking.sql' import category_paths, category_similarities, explored, mmr -%}
 {%- from 'rules.csv' import rules -%}
-{#- So many impressions without an event halve a score. -#}
+{#- Number of impressions without an event that halve a score. -#}
 {%- set impressions_that_halve = 5 -%}
 {#- A week without an impression halves the number that counts. -#}
 {%- set recovery_half_life_hours = 168 -%}
-{#- Diversity, quotas and exploration choose among so many. -#}
+{#- Number of candidates among which diversity, quotas and exploration choose. -#}
 {%- set reranked_candidates = 100 -%}
 {#- sql/rules.csv: a column of the rules about items that hold today for the pipe that was asked, as an array. -#}
 {%- macro item_rules(column, rule) -%}
@@ -18,7 +18,7 @@
         {{ rules("until", rule=rule, item_id=true) }}
     )
 {%- endmacro -%}
-{#- The same of the rules about categories. -#}
+{#- The same for the rules about categories. -#}
 {%- macro category_rules(column, rule) -%}
     arrayFilter(
         (value, pipe, since, until) -> pipe in ('*', {{ asked_pipe }})

@@ -71,7 +71,7 @@
 {#- Exploration: (rank of the candidate, propensity) for each slot. Slot s shows candidate s with probability 1 - explore, else
     one of the candidates s + slots, s + 2 * slots … with equal probability. No candidate belongs to two slots, so the
     propensity of an item in its slot is exact: 1 - explore, or explore / (number of alternatives); 1 without alternatives.
-    The dice are a hash of seed, user, list and hour. -#}
+    The random choice is a hash of seed, user, list and hour. -#}
 {%- macro explored(candidates, slots, explore, seed, user_id, list) -%}
     arrayMap(
         slot -> arrayMap(
