@@ -8,8 +8,8 @@
         )
     )
 {%- endmacro -%}
-{#- The similarity of each two items by their category paths, a matrix: 1 in the same category, else the part of the longer
-    path that both share; 0 without a category. -#}
+{#- The pairwise similarity of items by their category paths, a matrix: 1 in the same category, else the shared part of the
+    longer path; 0 without a category. -#}
 {%- macro category_similarities(paths) -%}
     arrayMap(
         one -> arrayMap(
@@ -100,7 +100,7 @@
     )
 {%- endmacro -%}
 {#- The upper confidence bound UCB1 (Auer et al. 2002): mean + alpha * sqrt(2 ln(total) / n) for a mean of n out of total
-    trials. What was never tried comes first. -#}
+    trials. An item that was never tried comes first. -#}
 {%- macro ucb1(mean, n, total, alpha=1) -%}
     if(
         {{ n }} > 0,
