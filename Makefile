@@ -14,15 +14,15 @@ install: .venv/.test .venv/.clients
 demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
 
-# On the engine in the process of the tests. What kills processes at every step is in `make kills` and `make faults`.
+# On the engine in the process of the tests. Tests that kill processes at every step are in `make kills` and `make faults`.
 test: programs .venv/.test .venv/.clients broker
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/faults $(ARGS)
 
-# Processes killed at the most telling steps, brokers stopped, writers suspended: the short form of `make faults`.
+# Processes killed at the most critical steps, brokers stopped, writers suspended: the short form of `make faults`.
 kills: .venv/.test broker
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/faults $(ARGS)
 
-# What uses an engine again over HTTP: against ClickHouse's interface over chDB, and against ClickHouse where it can be had.
+# The tests that use an engine, again over HTTP: against ClickHouse's interface over chDB, and against ClickHouse if available.
 test-http: .venv/.test broker
 	@for engine in $$($(BIN)/python -m tests.support.engines); do \
 		test $$engine = embedded || $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --engine $$engine $(ARGS) || exit 1; \
@@ -36,13 +36,13 @@ kafka: .venv/.test
 clients: .venv/.test .venv/.clients
 	@$(BIN)/python -m tests.clients --to build/clients $(if $(SHOP),--shop $(SHOP))
 
-# Every fault at every step, and kills at random moments; then what is marked thorough elsewhere.
+# Every fault at every step, and kills at random moments; then the tests elsewhere that are marked thorough.
 MORE := tests/faults tests/counts/test_invariant.py tests/privacy/test_erasure.py
 faults: .venv/.test broker
 	KILLS=30 EXAMPLES=100 $(BIN)/python -m pytest -m "thorough or not thorough" $(MORE) $(ARGS)
 	$(BIN)/python -m pytest -m thorough $(MORE:%=--ignore=%) $(ARGS)
 
-# Whether recommendations are as good as they were: the floors of tests/quality/. Twenty minutes, most of them questions.
+# The quality of recommendations against the floors of tests/quality/. Twenty minutes, most of them for queries.
 quality: .venv/.test
 	@echo "Measuring recommendations against tests/quality/ (20 minutes) …"
 	$(BIN)/alsobought evaluate $(patsubst %,--gate %,$(wildcard tests/quality/*.yaml))
@@ -78,8 +78,8 @@ docs: .venv/.test
 build: .venv/.test
 	$(BIN)/python -m build --no-isolation
 
-# requirements.lock is what the image installs, requirements-dev.lock all that `make install LOCKED=1` does. Both are of hashes only:
-# uv.lock would name the hosts that packages come from, which is for pip's own settings to say.
+# The image installs requirements.lock, `make install LOCKED=1` installs requirements-dev.lock. Both have hashes but no hosts:
+# uv.lock would name the hosts of the packages, which pip's own settings decide.
 lock: .venv/.test
 	$(LOCK) --output-file requirements.lock pyproject.toml
 	$(LOCK) --output-file requirements-dev.lock --extra baselines --extra demo --extra edit --extra learn --group dev pyproject.toml
@@ -107,7 +107,7 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --un
 	@NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-$(wildcard /etc/ssl/certs/ca-certificates.crt)}" npm ci --loglevel=error --prefix tests/clients >/dev/null
 	@touch $@
 
-# What the tests need and pip cannot install, before anything else begins.
+# Checks first that the programs are installed that the tests need and pip cannot install.
 programs:
 	@command -v npm >/dev/null || { echo "The generated clients need Node and npm: apt-get install nodejs npm"; exit 1; }
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "The tests of the page need Chromium: apt-get install chromium"; exit 1; }

@@ -1,5 +1,5 @@
--- Every item of the shop, those with the most buyers first. The end of every chain of fallbacks: it has
--- rows as long as the shop has an item to show.
+-- Every item of the shop, those with the most buyers first. Every fallback chain ends with this pipe,
+-- because it has rows as long as the shop has an item to show.
 --
 -- :limit  UInt16 = 10 (1..100)  number of items
 -- @use user

@@ -4,7 +4,8 @@
 -- :item_id          String                                    the product on the page; repeat it to ask
 -- for several at once
 -- :limit            UInt16 = 10 (1..100)                      number of rows for each
--- :min_baskets      UInt32 = 1 (1..1000000)                   fewest baskets with both products
+-- :min_baskets      UInt32 = 1 (1..1000000)                   minimum number of baskets with both
+-- products
 -- :exclude_history  String = nothing (nothing, bought, seen)  leave out items the user bought or
 -- disliked; seen: also those viewed, clicked or carted
 -- @use user

@@ -4,11 +4,11 @@
 -- for several at once
 -- :limit            UInt16 = 10 (1..100)                      number of rows for each
 -- :score            String = decayed (decayed, count, cosine, jaccard, conditional, lift, llr)  decayed:
--- baskets with both products, recent and small ones more; count: their number; cosine, jaccard: their
--- number against the baskets of either product; conditional: their share of this product's baskets;
--- lift, llr: their number against chance
--- :min_baskets      UInt32 = 1 (1..1000000)                   fewest baskets with both products; take 5
--- or more for lift and llr
+-- baskets with both products, recent and small ones weigh more; count: their number; cosine, jaccard:
+-- their number relative to the baskets of either product; conditional: their share of this product's
+-- baskets; lift, llr: their number compared with chance
+-- :min_baskets      UInt32 = 1 (1..1000000)                   minimum number of baskets with both
+-- products; use 5 or more for lift and llr
 -- :exclude_history  String = nothing (nothing, bought, seen)  leave out items the user bought or
 -- disliked; seen: also those viewed, clicked or carted
 -- @use user

@@ -1,9 +1,10 @@
--- Products that complete a basket: bought together with its products, those that go with most of them
--- first.
+-- Products that complete a basket: bought together with its products. Those that go with the most of
+-- them come first.
 --
 -- :item_id      Array(String)            the products in the basket; repeat it
 -- :limit        UInt16 = 4 (1..100)      number of products
--- :min_baskets  UInt32 = 2 (1..1000000)  fewest orders that hold a product and one of the basket
+-- :min_baskets  UInt32 = 2 (1..1000000)  minimum number of orders with both a product and one of the
+-- basket
 -- @use filters
 --
 -- @cache 60s item_id

@@ -5,7 +5,8 @@
 --
 -- :user_id  String                 the user; a guest's session_id works too
 -- :limit    UInt16 = 10 (1..100)   number of items
--- :due      Float64 = 0.5 (0..10)  intervals since the last purchase, at least: 1 is due now, 0 any time
+-- :due      Float64 = 0.5 (0..10)  minimum number of intervals since the last purchase: 1 for items
+-- that are due now, 0 for all
 -- @use filters
 --
 -- @cache 60s user_id

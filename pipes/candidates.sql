@@ -1,8 +1,8 @@
--- Candidates for a user from six sources, before `rank` puts them in order. The sources are: again,
--- items the user bought; goes_with, items that go with the user's latest; alike, items that people with
--- such items want; categories, best sellers of the user's categories; rising, items that sell more than
--- usual; popular, best sellers. An item of several sources appears once, with the source that ranks it
--- highest.
+-- Candidates for a user from six sources, before `rank` orders them. The sources are `again`: items the
+-- user bought; `goes_with`: items that go with the user's latest ones; `alike`: items wanted by users
+-- with similar items; `categories`: best sellers of the user's categories; `rising`: items that sell
+-- more than usual; `popular`: best sellers. An item of several sources appears once, with the source
+-- that ranks it highest.
 --
 -- :user_id          String                                    the user; a guest's session_id works too
 -- :limit            UInt16 = 100 (1..1000)                    number of candidates

@@ -1,12 +1,12 @@
--- Products of another category that go with this one: a case for the phone, not another phone. They are
--- in the same orders more often than by chance. The products that fill a short list may be of any
+-- Products of another category that go with this one: a case for the phone, not another phone. They
+-- share orders with it more often than by chance. The products that fill a short list may be of any
 -- category.
 --
 -- :item_id       String                   the product on the page; repeat it to ask for several at once
 -- :limit         UInt16 = 10 (1..100)     number of rows for each
--- :per_category  UInt16 = 2 (1..100)      most products of one category
--- :support       UInt32 = 3 (1..1000000)  fewest orders that hold both products; rules out rare chance
--- pairs
+-- :per_category  UInt16 = 2 (1..100)      maximum number of products of one category
+-- :support       UInt32 = 3 (1..1000000)  minimum number of orders with both products; excludes pairs
+-- that occur by chance
 -- @use filters
 --
 -- @key item_id

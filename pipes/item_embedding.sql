@@ -1,5 +1,5 @@
--- The vectors of products, for other services: those of `alsobought learn embeddings`, or those that
--- came with the products. Each has length 1, so that the dot product of two is their cosine. Vectors of
+-- The vectors of products, for other services: learned by `alsobought learn embeddings`, or sent with
+-- the products. Each has length 1, so that the dot product of two is their cosine. Vectors of
 -- different models cannot be compared.
 --
 -- :item_id  String  the product; repeat it

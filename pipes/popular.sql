@@ -1,5 +1,5 @@
--- The most wanted items of the last days, by purchases, carts, likes and views. Every chain of fallbacks
--- passes here, and goes on to `all_items`.
+-- The most wanted items of the last days, by purchases, carts, likes and views. Every fallback chain
+-- ends with this pipe and then `all_items`.
 --
 -- :days   UInt16 = 28 (1..365)  days that count, today included
 -- :limit  UInt16 = 10 (1..100)  number of items

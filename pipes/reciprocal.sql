@@ -4,8 +4,8 @@
 --
 -- :user_id   String                the user who is looking
 -- :limit     UInt16 = 10 (1..100)  number of people
--- :capacity  UInt32? (1..1000000)  leave out people with this many likes that they have not answered
--- with a like or dislike
+-- :capacity  UInt32? (1..1000000)  leave out people with this many likes that wait for their answer,
+-- a like or a dislike
 -- :exclude   Array(String)?        people to leave out; repeat it
 -- :category  String?               only this category and those below it
 --

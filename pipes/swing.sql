@@ -1,11 +1,11 @@
--- Products bought with this one, scored by Swing. Each two orders with both products vote for the pair.
--- The vote weighs more if the two orders are small and share few other products, so that one habit of
--- large baskets does not make a pair.
+-- Products bought with this one, scored by Swing. Every two orders with both products vote for the pair.
+-- The vote weighs more if the two orders are small and share few other products, so that large, similar
+-- orders alone do not make a pair.
 --
 -- :item_id    String                  the product on the page; repeat it to ask for several at once
 -- :limit      UInt16 = 10 (1..100)    number of rows for each
--- :orders     UInt16 = 100 (2..500)   latest orders with the product that vote; the time grows with
--- their square
+-- :orders     UInt16 = 100 (2..500)   number of orders that vote, the latest ones; the query time grows
+-- with its square
 -- :max_items  UInt16 = 100 (2..1000)  leave out orders with more products than this
 -- @use filters
 --

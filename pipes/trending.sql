@@ -1,6 +1,6 @@
 -- Items with more activity in the last hours than usual, the most unusual first. The usual activity is
 -- the average of the four weeks before, or of the time since the first event. New items can trend at
--- once. The hours end with the newest event, so that a quiet shop has an answer. A purchase counts more
+-- once. The period ends at the newest event, so that a quiet shop has an answer. A purchase counts more
 -- than a view.
 --
 -- :hours  UInt16 = 24 (1..168)  hours that count as recent

@@ -1,5 +1,5 @@
--- Users who may want an item: those who bought, carted or viewed it or items that go with it, without
--- those who bought or dislike it. Half a year ago counts half.
+-- Users who may want an item: they carted or viewed it, or bought, carted or viewed items that go with
+-- it. Users who bought or dislike it are left out. Activity of half a year ago counts half.
 --
 -- :item_id  String                  the item to offer
 -- :limit    UInt16 = 10 (1..100)    number of users

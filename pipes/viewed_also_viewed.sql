@@ -3,11 +3,11 @@
 -- :item_id       String                   the product on the page; repeat it to ask for several at once
 -- :limit         UInt16 = 10 (1..100)     number of rows for each
 -- :score         String? (decayed, count, cosine, jaccard, conditional, lift, llr)  decayed, the
--- default: visits with both products, recent ones more; count: their number; cosine, jaccard: their
--- number against the visits of either product; conditional: their share of this product's visits; lift,
--- llr: their number against chance
--- :min_sessions  UInt32 = 1 (1..1000000)  fewest visits with both products; take 5 or more for lift and
--- llr
+-- default: visits with both products, recent ones weigh more; count: their number; cosine, jaccard:
+-- their number relative to the visits of either product; conditional: their share of this product's
+-- visits; lift, llr: their number compared with chance
+-- :min_sessions  UInt32 = 1 (1..1000000)  minimum number of visits with both products; use 5 or more
+-- for lift and llr
 -- @use filters
 --
 -- @key item_id

@@ -1,4 +1,4 @@
--- What the count tables add up to and what they must: quick, so that a running service may ask it now and then.
+-- The totals of the count tables, and the totals that they must have: quick, so that a running service can run it regularly.
 -- `alsobought check` compares row by row. One line for each table of which every event is a part.
 select name, found, expected
 from (

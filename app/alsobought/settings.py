@@ -92,7 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     check_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = setting(
         3600,
-        "A running service compares 1 % of the rows of every count table with the events every so many seconds; 0: never.",
+        "Seconds between two comparisons of 1 % of the rows of every count table with the events; 0: never.",
     )
     record_requests: bool = setting(True, "Record requests to pipes in the table `requests`, for 90 days.")
     log: Literal["auto", "json", "text"] = setting(

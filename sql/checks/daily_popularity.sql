@@ -1,4 +1,4 @@
--- Each event for its item and for all items (item_key 0); each order with them on the day of its first line.
+-- Each event, for its item and for all items (item_key 0); each order counts for both on the day of its first line.
 {% from 'macros/members.sql' import members with context %}
 select
     toDate(timestamp) as day,

@@ -1,5 +1,5 @@
--- The items bought between two times in orders of several items, with the expected number of times that each is the one shown
--- if one item of every order is drawn; the most frequent first.
+-- The items bought between two times in orders of several items, with the expected number of times that each is shown if one
+-- item of every order is drawn as the shown one; the most frequent first.
 with
     lines as (
         select cityHash64(user_id, order_id) as order_key, cityHash64(item_id) as item_key

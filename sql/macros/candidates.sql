@@ -7,7 +7,7 @@
     `of` is the database and a dot, in front of every table.
 
     The sources, each by a score of its own: `again`, items the user bought; `goes_with`, items in baskets with the user's
-    latest 20; `alike`, what people with such items want next; `categories`, best sellers of the categories they buy;
+    latest 20; `alike`, items that users with such items want next; `categories`, best sellers of the categories they buy;
     `rising`, items that sell more in the last 7 days than in 28; `popular`, best sellers of 28 days. -#}
 {%- macro user_candidates(user_id, as_of, of="", pairs="co_baskets") -%}
     with

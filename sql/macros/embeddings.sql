@@ -1,13 +1,13 @@
-{#- The model of item_embeddings as one value: what its vectors are made of (baskets, titles, or brought for the shop's own;
-    empty before `alsobought learn embeddings`), the version of the newest item in it, and one vector. -#}
+{#- The model of item_embeddings as one value: the source of its vectors (baskets, titles, or brought for external ones; empty
+    before `alsobought learn embeddings`), the version of the newest item in it, and one vector. -#}
 {%- macro embedding_model() -%}
     (
         select (any(model), any(version), any(embedding))
         from (select model, version, embedding from item_embeddings limit 1)
     )
 {%- endmacro -%}
-{#- The vectors of items, rows of item_key and embedding. The shop's own vectors are the latest that came, also those newer than
-    the model. model: what the vectors are made of. -#}
+{#- The vectors of items, rows of item_key and embedding. External vectors are the latest ones sent, also those newer than the
+    model. model: the source of the vectors. -#}
 {%- macro vectors_of(item_ids, model) -%}
     select item_key, embedding
     from item_embeddings

@@ -1,11 +1,11 @@
 {%- from 'catalogue.sql' import available, in_category, item, keys_of, owner -%}
 {%- from 'ranking.sql' import category_paths, category_similarities, explored, mmr -%}
 {%- from 'rules.csv' import rules -%}
-{#- So many impressions without an event halve a score. -#}
+{#- Number of impressions without an event that halve a score. -#}
 {%- set impressions_that_halve = 5 -%}
 {#- A week without an impression halves the number that counts. -#}
 {%- set recovery_half_life_hours = 168 -%}
-{#- Diversity, quotas and exploration choose among so many. -#}
+{#- Number of candidates among which diversity, quotas and exploration choose. -#}
 {%- set reranked_candidates = 100 -%}
 {#- sql/rules.csv: a column of the rules about items that hold today for the pipe that was asked, as an array. -#}
 {%- macro item_rules(column, rule) -%}
@@ -18,7 +18,7 @@
         {{ rules("until", rule=rule, item_id=true) }}
     )
 {%- endmacro -%}
-{#- The same of the rules about categories. -#}
+{#- The same for the rules about categories. -#}
 {%- macro category_rules(column, rule) -%}
     arrayFilter(
         (value, pipe, since, until) -> pipe in ('*', {{ asked_pipe }})
@@ -29,7 +29,7 @@
         {{ rules("until", rule=rule, category=true) }}
     )
 {%- endmacro -%}
-{#- Whether a list may show an item: it can be bought now, no rule hides it, and it passes the filters of the request
+{#- True if a list may show an item: it can be bought now, no rule hides it, and it passes the filters of the request
     (sql/parameters/filters.sql). A filter that is not given lets every item pass. -#}
 {%- macro is_eligible(item_key, exclude="", category="", brand="", min_price="", max_price="") -%}
     (
@@ -50,7 +50,7 @@
         {% if brand %} and {{ item("brand", item_key) }} in {{ brand }} {% endif %}
     )
 {%- endmacro -%}
-{#- Whether an item is new to a user: not their own offer, and not in the part of their history that exclude_history names:
+{#- True if an item is new to a user: not their own offer, and not in the part of their history that exclude_history names:
     `bought` are bought or disliked items, `seen` also those viewed, clicked or carted, `nothing` none. -#}
 {%- macro is_unseen(item_key, user_id, exclude_history) -%}
     (
@@ -133,9 +133,9 @@
     Without a pin rule and without a parameter of sql/parameters/reranking.sql every position is 0 and nothing changes.
     Diversity and quotas (`mmr`) and exploration (`explored`) are in ranking.sql, among the first 100 rows.
 
-    ranked: a CTE with item_key, a score, and an order without ties. by: the column that tells lists apart, where there are
-    several. may_pin: a condition on pinned_key. limit: the length of a list. A pinned row that is no candidate has item_key
-    and no other column. -#}
+    ranked: a CTE with item_key, a score, and an order without ties. by: the key column of the lists, if there are several.
+    may_pin: a condition on pinned_key. limit: the length of a list. A pinned row that is not a candidate has item_key and no
+    other column. -#}
 {%- macro reranked(
     ranked,
     item_key,
@@ -247,7 +247,7 @@
         left join {{ ranked }} using ({{ item_key }}{% if by %}, {{ by }} {% endif %})
     {% endif %}
 {%- endmacro -%}
-{#- The pinned keys and their positions: as the rule says, or behind a pin that is there already. -#}
+{#- The pinned keys and their positions: that of the rule, or the next one if another pin has it. -#}
 {%- macro pinned_positions(may_pin) -%}
     {% if rules(rule="pin") %}
         (

@@ -1,7 +1,7 @@
 {%- from 'constants.sql' import half_life_days, max_pairs, weight_unit -%}
 {%- from 'totals.sql' import is_item -%}
 {#- The learned ranking of `alsobought learn ranker`: candidates with their features, and the score. Learning and serving take
-    both from this file, so that a model is asked with the features it was trained on. -#}
+    both from this file, so that a model is applied to the features that it was trained on. -#}
 {#- Weight of the formula's popularity: as 30 more orders of average size, spread over items as all orders are. -#}
 {%- set popularity_weight = 8 -%}
 {#- For each of the items `keys` its 300 strongest candidates with their features, as of the time `as_of`: from the months or days

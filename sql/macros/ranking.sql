@@ -8,8 +8,8 @@
         )
     )
 {%- endmacro -%}
-{#- The similarity of each two items by their category paths, a matrix: 1 in the same category, else the part of the longer
-    path that both share; 0 without a category. -#}
+{#- The pairwise similarity of items by their category paths, a matrix: 1 in the same category, else the shared part of the
+    longer path; 0 without a category. -#}
 {%- macro category_similarities(paths) -%}
     arrayMap(
         one -> arrayMap(
@@ -71,7 +71,7 @@
 {#- Exploration: (rank of the candidate, propensity) for each slot. Slot s shows candidate s with probability 1 - explore, else
     one of the candidates s + slots, s + 2 * slots … with equal probability. No candidate belongs to two slots, so the
     propensity of an item in its slot is exact: 1 - explore, or explore / (number of alternatives); 1 without alternatives.
-    The dice are a hash of seed, user, list and hour. -#}
+    The random choice is a hash of seed, user, list and hour. -#}
 {%- macro explored(candidates, slots, explore, seed, user_id, list) -%}
     arrayMap(
         slot -> arrayMap(
@@ -100,7 +100,7 @@
     )
 {%- endmacro -%}
 {#- The upper confidence bound UCB1 (Auer et al. 2002): mean + alpha * sqrt(2 ln(total) / n) for a mean of n out of total
-    trials. What was never tried comes first. -#}
+    trials. An item that was never tried comes first. -#}
 {%- macro ucb1(mean, n, total, alpha=1) -%}
     if(
         {{ n }} > 0,

@@ -191,7 +191,7 @@
     )
 {%- endmacro -%}
 {#- Users -#}
-{#- known: how many items that go with the asked one the user has signals for; item_key: the closest of them. -#}
+{#- known: the number of items that go with the requested one and that the user has signals for; item_key: the closest of them. -#}
 {%- macro interested_in(looked_at_it, known, item_key, days_since) -%}
     concat(
         if({{ looked_at_it }}, 'looked at it', ''),

@@ -6,7 +6,7 @@
 {%- macro jaccard(c, n_a, n_b) -%} {{ c }} / ({{ n_a }} + {{ n_b }} - {{ c }}) {%- endmacro -%}
 {#- Conditional probability, or confidence: the share of the first item's groups that hold the other. -#}
 {%- macro conditional(c, n_a) -%} {{ c }} / {{ n_a }} {%- endmacro -%}
-{#- Lift: how many times as often together as by chance. Ask for a minimum c: pairs of rare items have a huge lift by chance. -#}
+{#- Lift: how many times as often together as by chance. Require a minimum c: pairs of rare items have a huge lift by chance. -#}
 {%- macro lift(c, n_a, n_b, n) -%}
     {{ c }} * toFloat64({{ n }}) / (toFloat64({{ n_a }}) * {{ n_b }})
 {%- endmacro -%}

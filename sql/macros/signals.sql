@@ -1,6 +1,6 @@
 {%- from 'signals.csv' import signals -%}
 {#- The weight of an event as a sign of interest, from sql/signals.csv: a view < a cart < a purchase; dislike and remove are
-    negative. An event type that is not in the file weighs as much as a view, 1. -#}
+    negative. An event type that is not in the file has the weight of a view, 1. -#}
 {%- macro signal(event_type) -%}
     transform({{ event_type }}, {{ signals("event_type") }}, {{ signals("weight") }}, 1.)
 {%- endmacro -%}

@@ -260,7 +260,7 @@ def test_the_list_marks_a_broken_file_whose_last_good_text_answers(open_page: Op
     page.goto(page.url.split("#")[0] + "#/pipes")
     expect(page.get_by_role("link", name=re.compile("greeted.*stale"))).to_be_visible()
     page.get_by_role("link", name=re.compile("greeted")).click()
-    expect(page.get_by_text("the last valid text answers")).to_be_visible()
+    expect(page.get_by_text("the last valid text still answers")).to_be_visible()
     page.get_by_role("tab", name="File").click()
     expect(page.locator(".explanation .findings")).to_contain_text("there is no table nowhere")
     path.write_text(GREETED)

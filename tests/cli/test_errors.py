@@ -92,7 +92,7 @@ def test_a_reading_command_without_a_warehouse_advises_how_to_create_it(
 def test_an_unreachable_server_is_one_sentence_without_its_password(run: Run) -> None:
     for words in (("migrate", "up"), ("serve",)):
         ran = run(*words, ALSOBOUGHT_DSN="http://user:hush@127.0.0.1:1")
-        assert_error(ran, "http://127.0.0.1:1 does not open: connection refused")
+        assert_error(ran, "cannot open the warehouse http://127.0.0.1:1: connection refused")
         assert "hush" not in ran.err
 
 

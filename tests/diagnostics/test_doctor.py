@@ -111,7 +111,7 @@ def test_without_a_warehouse_none_is_created_and_the_pipes_are_still_checked(tmp
     assert list(tmp_path.iterdir()) == []
     by_check = findings(ran)
     assert by_check["warehouse"][0].state == "warning"
-    assert by_check["warehouse"][0].advice == "`alsobought migrate up` makes one"
+    assert by_check["warehouse"][0].advice == "Create one with `alsobought migrate up`"
     assert by_check["pipes"][0].state == "ok"
 
 
@@ -214,7 +214,7 @@ def test_an_unreachable_server_is_a_fault_without_its_password(
 ) -> None:
     dsn = "http://user:hush@127.0.0.1:1"
     (finding,) = run_check("warehouse", warehouse_checks.check_warehouse, Settings(dsn=dsn))
-    assert finding.message == "the warehouse http://127.0.0.1:1 does not open: connection refused"
+    assert finding.message == "cannot open the warehouse http://127.0.0.1:1: connection refused"
     by_check = host_findings(tmp_path / "data", DSN=dsn)
     assert "hush" not in repr((finding, by_check))
     assert "disk" not in by_check

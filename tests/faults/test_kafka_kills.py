@@ -142,7 +142,7 @@ def test_a_table_gets_an_insert_that_it_recorded_before_a_kill(make_rig: Callabl
         rig.send(1500)
         _kill_on_growth(rig, _deduplication_logs(rig, table))
     rig.ingester()
-    rig.finish("kill -9 when a table notes an insert", len(tables))
+    rig.finish("kill -9 when a table records an insert", len(tables))
 
 
 WINDOWS = """

@@ -49,7 +49,7 @@ def test_one_percent_each_of_repeated_reordered_and_invalid_messages(
 ) -> None:
     shop = make_shop(utc_now, **topics.settings, batch_rows=700)
     send(topics, mixed(7, ids=ids, repeated=0.01, reordered=0.01, invalid=0.01), 4000)
-    prove_service("repeats, reordering and poison, 1 % each", shop, 1, consume_all(shop))
+    prove_service("duplicates, reordering and poison messages, 1 % each", shop, 1, consume_all(shop))
     messages, duplicates, rejected = (
         value(shop, f"select sum({column}) from {{db}}.ingest_ranges final")
         for column in ("messages", "repeats", "refused")
@@ -93,7 +93,7 @@ def test_invalid_messages_only_halt_the_stream_until_a_setting_is_corrected(
         seconds = until(lambda: value(shop, "select count() from {db}.events") == 2100)
     consume_all(shop)
     log = msgspec.structs.replace(read_log(shop.settings), extra_types=("visit",))
-    prove_service("poison only, then ALSOBOUGHT_EVENT_TYPES", shop, 1, seconds, log)
+    prove_service("poison messages only, then ALSOBOUGHT_EVENT_TYPES", shop, 1, seconds, log)
 
 
 def test_invalid_messages_only_become_dead_letters_with_a_ratio_of_1(make_shop: MakeShop, topics: Topics) -> None:
@@ -101,7 +101,7 @@ def test_invalid_messages_only_become_dead_letters_with_a_ratio_of_1(make_shop: 
     send(topics, mixed(10), 300)
     topics.send(*[b"no event"] * 1500)
     send(topics, mixed(11), 300)
-    prove_service("poison only, with ALSOBOUGHT_DEAD_LETTER_MAX_RATIO=1", shop, 1, consume_all(shop))
+    prove_service("poison messages only, with ALSOBOUGHT_DEAD_LETTER_MAX_RATIO=1", shop, 1, consume_all(shop))
     assert value(shop, "select count() from {db}.dead_letters final") == 1500
 
 
@@ -121,7 +121,7 @@ def test_batches_that_are_consumed_again_count_once(make_shop: MakeShop, topics:
     command(shop, "truncate table {db}.ingest_ranges")
     send(topics, mixed(13, ids=ids), 100)
     seconds = consume_all(shop)
-    prove_service("all batches come again", shop, 1, seconds)
+    prove_service("all batches are read again", shop, 1, seconds)
     assert value(shop, "select count() from {db}.events") == before + 100
 
 
@@ -185,7 +185,7 @@ def test_messages_consumed_long_ago_are_not_consumed_again(make_shop: MakeShop, 
     now[0] += timedelta(days=60)
     command(shop, "optimize table {db}.ingest_ranges final")
     send(topics, mixed(24), 100)
-    prove_service("a log is gone on with after two months", shop, 1, consume_all(shop))
+    prove_service("a topic is read on after two months", shop, 1, consume_all(shop))
 
 
 @pytest.mark.thorough
@@ -251,7 +251,7 @@ def test_messages_that_expired_before_they_were_consumed_are_a_reported_gap(
     (problem,) = findings.problems
     assert problem.startswith("ingest_ranges have gaps: 2")
     findings.problems.clear()
-    record("messages deleted in Kafka before they were read: a gap that shows", 1, findings, seconds)
+    record("messages deleted in Kafka before they were read: the gap is reported", 1, findings, seconds)
 
 
 @pytest.mark.parametrize("count", [100_000 if THOROUGH else 2_500])

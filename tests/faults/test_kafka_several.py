@@ -90,7 +90,7 @@ def test_an_ingester_suspended_while_another_took_over_stores_nothing_twice(
         rig.wait_for_more(500)
         suspended.resume()
         rig.wait_for_more(500)
-    rig.finish("an ingester stopped for longer than its session, and woken", 1, seconds)
+    rig.finish("an ingester suspended for longer than its session, then resumed", 1, seconds)
 
 
 @pytest.mark.thorough

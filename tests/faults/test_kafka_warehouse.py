@@ -112,7 +112,7 @@ def test_a_view_that_failed_gets_the_rows_it_missed_once_it_is_repaired(
         rig.query(f"rename table {{db}}.{table} to {{db}}.gone")
         rig.wait(lambda: "paused" in ingester.output)
         rig.query(f"rename table {{db}}.gone to {{db}}.{table}")
-    rig.finish("a view fails, and is mended")
+    rig.finish("a view fails and is repaired")
 
 
 @pytest.mark.thorough
@@ -130,7 +130,7 @@ def test_a_view_that_failed_when_the_ingester_was_killed_gets_the_rows_it_missed
     second = rig.ingester()
     rig.wait(lambda: "paused" in second.output)
     rig.query("rename table {db}.gone to {db}.co_views")
-    rig.finish("a view fails, the ingester is killed, another comes")
+    rig.finish("a view fails, the ingester is killed, another takes over")
 
 
 @pytest.fixture

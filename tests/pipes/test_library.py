@@ -141,11 +141,11 @@ def test_the_log_has_each_fault_of_a_file_once(
     first, second = caplog.messages
     assert first.startswith("pipes/titles.sql:")
     assert "there is no table itmes" in first
-    assert "the last valid text serves" in first
+    assert "the last valid text still answers" in first
     assert "there is no table itms" in second
     save("pipes/never.sql", TITLES.replace("from items", "from secrets"))
     assert library.entry("never").pipe is None
-    assert "it does not serve" in caplog.messages[2]
+    assert "the pipe cannot answer" in caplog.messages[2]
 
 
 def test_the_error_of_a_pipe_without_a_valid_version_has_no_details(library: Library, save: Save) -> None:
@@ -414,7 +414,7 @@ def test_a_draft_is_checked_and_not_saved(library: Library, save: Save) -> None:
 
 @pytest.mark.parametrize("name", ["", "../x", "a b", "1a", "a.sql", "a" * 300 + "-"])
 def test_a_draft_needs_a_name(library: Library, save: Save, name: str) -> None:
-    assert "cannot be the name of a pipe" in str(library.draft(name, TITLES).fault)
+    assert "not a valid pipe name" in str(library.draft(name, TITLES).fault)
 
 
 @pytest.mark.parametrize(

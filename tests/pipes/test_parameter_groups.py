@@ -103,7 +103,7 @@ def test_no_more_than_fifty_parameters_groups_included() -> None:
         ("-- Filters.\n--\n-- :x  Sting  x\n", 3, "the type Sting"),
         ("-- Filters.\n-- :x  String?  x\n-- @cache 60s\n", 3, "@cache is not a directive here. There are @deprecated"),
         ("-- Filters.\n-- :x  String?  x\n-- @use y\n", 3, "@use is not a directive here"),
-        ("-- Filters.\n-- :x  String?  x\nselect 1\n", 3, "a parameter group has no SQL"),
+        ("-- Filters.\n-- :x  String?  x\nselect 1\n", 3, "a parameter group must not contain SQL"),
         ("-- Filters.\n", 1, "needs a parameter"),
         ("-- F.\n-- :x  String?  x\n-- :x  String?  x\n", 3, ":x appears twice"),
     ],

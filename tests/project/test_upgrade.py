@@ -145,7 +145,9 @@ def test_new_files_come_and_untouched_ones_are_replaced(shop: Path, run: Run) ->
     tried = run("upgrade", "--dry-run")
     assert "would add pipes/swing.sql" in tried.out
     assert "would update pipes/trending.sql" in tried.out
-    assert tried.out.endswith(f"4 files to take, from 0.1.0 to {version('alsobought')}. Nothing was changed.\n")
+    assert tried.out.endswith(
+        f"4 files to add or update, from 0.1.0 to {version('alsobought')}. Nothing was changed.\n"
+    )
     assert contents(shop) == before
     ran = run("upgrade")
     assert (ran.status, ran.err) == (0, "")
@@ -153,7 +155,7 @@ def test_new_files_come_and_untouched_ones_are_replaced(shop: Path, run: Run) ->
     assert "updated sql/macros/scores.sql" in ran.out
     assert "alsobought pipe test" in ran.out
     assert contents(shop) == wanted
-    assert run("upgrade").out == f"Nothing to do: the project has all of {version('alsobought')}.\n"
+    assert run("upgrade").out == f"Nothing to do: the project is up to date with {version('alsobought')}.\n"
 
 
 def test_what_the_shop_changed_stays_and_is_shown(shop: Path, run: Run) -> None:
@@ -166,13 +168,13 @@ def test_what_the_shop_changed_stays_and_is_shown(shop: Path, run: Run) -> None:
     ran = run("upgrade")
     assert ran.status == 0
     assert "updated pipes/popular.sql" in ran.out
-    assert re.search(r"^yours pipes/trending.sql stays .*, which is newer now\)$", ran.out, re.M)
+    assert re.search(r"^kept pipes/trending.sql: .*, which is newer$", ran.out, re.M)
     assert re.search(r"^    \+-- Our own\.$", ran.out, re.M)
     copy = f"cp {package_files()['pipes/trending.sql']} pipes/trending.sql"
     assert copy in ran.out
-    assert re.search(r"^yours sql/rules.csv stays", ran.out, re.M)
+    assert re.search(r"^kept sql/rules.csv: ", ran.out, re.M)
     assert re.search(
-        r"^yours pipes/also_bought.sql stays \(\+1 -0 lines against the package's, which is as it was\)$",
+        r"^kept pipes/also_bought.sql: yours has \+1 -0 lines against the package's, which has not changed$",
         ran.out,
         re.M,
     )
@@ -180,7 +182,7 @@ def test_what_the_shop_changed_stays_and_is_shown(shop: Path, run: Run) -> None:
     assert (shop / "sql" / "rules.csv").read_text() == "ours\n"
     again = run("upgrade")
     assert "Nothing to do" in again.out
-    assert re.search(r"^yours pipes/trending.sql stays .*, which is as it was\)$", again.out, re.M)
+    assert re.search(r"^kept pipes/trending.sql: .*, which has not changed$", again.out, re.M)
 
 
 def test_a_file_of_the_shop_with_the_name_of_a_new_one_stays(shop: Path) -> None:
@@ -237,12 +239,14 @@ def test_a_project_made_by_hand_is_taken_over(tmp_path: Path) -> None:
 
 def test_upgrade_refuses_what_is_no_project_the_checkout_and_an_older_package(tmp_path: Path, shop: Path) -> None:
     run = running(tmp_path / "data")
-    assert_error(run.at(tmp_path)("upgrade"), "is no project", "alsobought init")
-    assert_error(run.at(ROOT)("upgrade"), "is the checkout", "git pull")
+    assert_error(run.at(tmp_path)("upgrade"), "is not a project", "alsobought init")
+    assert_error(run.at(ROOT)("upgrade"), "is a checkout", "git pull")
     manifest = noted(shop)
     manifest.version = "99.1"
     write_manifest(shop, manifest)
-    assert_error(run.at(shop)("upgrade"), "the project is of 99.1, and this package is", "as new as the project")
+    assert_error(
+        run.at(shop)("upgrade"), "the project has version 99.1, this package only", "Install Alsobought 99.1 or newer"
+    )
     (shop / FILE).write_text("{")
     assert_error(run.at(shop)("upgrade"), f"{FILE} cannot be read", "git checkout")
 

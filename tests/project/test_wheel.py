@@ -199,8 +199,8 @@ def test_an_older_project_is_brought_up_to_the_package(installed: Installed) -> 
     (older / "pipes" / "popular.sql").write_text("-- Ours.\nselect 1\n")
     ran = installed("upgrade", at=older)
     assert ran.out.splitlines()[0] == "added pipes/swing.sql"
-    assert "yours pipes/popular.sql stays" in ran.out
-    assert "1 file taken, from 0.1.0 to " in ran.out
+    assert "kept pipes/popular.sql: " in ran.out
+    assert "1 file added or updated, from 0.1.0 to " in ran.out
     assert (older / "pipes" / "swing.sql").read_bytes() == (ROOT / "pipes" / "swing.sql").read_bytes()
 
 

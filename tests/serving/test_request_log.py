@@ -348,7 +348,7 @@ def test_a_failing_insert_is_logged_once_and_affects_no_request(
     monkeypatch.undo()
     client.get("/pipes/trending")
     assert recorded(shop, "pipe") == ["trending"]
-    assert logged()[1:] == [f"requests are recorded again; dropped since the start: {before + 3:.0f}"]
+    assert logged()[1:] == [f"resumed recording requests; dropped since the start: {before + 3:.0f}"]
 
 
 # The writer's tasks

@@ -51,7 +51,7 @@ def reveals_no_internals(text: str) -> bool:
     [
         (RuntimeError("the secret is in /app/x.py"), 500, "internal"),
         (WarehouseFault(ENGINE), 503, "warehouse_fault"),
-        (TooSlow(f"stopped by a limit: {ENGINE}", "Ask for less"), 504, "too_slow"),
+        (TooSlow(f"stopped by a limit: {ENGINE}", "Request less data"), 504, "too_slow"),
     ],
 )
 def test_a_server_error_reveals_no_internals_and_is_logged(

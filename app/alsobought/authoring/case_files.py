@@ -65,7 +65,9 @@ def read_cases(path: Path) -> list[Case]:
         if case.answer is None and not case.error:
             raise Unusable(f"{path.name}: {case.it!r} has neither answer nor error")
         if case.answer is not None and case.error:
-            raise Unusable(f"{path.name}: {case.it!r} has both answer and error", "An error has no rows")
+            raise Unusable(
+                f"{path.name}: {case.it!r} has both answer and error", "Remove one: a rejected request has no rows"
+            )
         if case.problem and not case.error:
             raise Unusable(f"{path.name}: {case.it!r} has problem without error", "Add error: bad_parameters")
         given = given_of(case)

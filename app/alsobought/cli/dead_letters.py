@@ -105,8 +105,8 @@ def _empty_list(reason: str, *, everything: bool) -> str:
 def show_dead_letter(settings: Settings, coordinates: str, raw: bool) -> None:
     """Show a dead letter: the reason and the message.
 
-    COORDINATES are topic/partition/offset. If the topic was deleted and created again, the topic that
-    was read last is meant; `ls` shows the dead letters of an older one with their source,
+    COORDINATES are topic/partition/offset. If the topic was deleted and created again, they refer to the
+    topic that was read last; `ls` shows the dead letters of an older one with their source,
     kafka:events:<topic ID>/3/1042.
 
     \b

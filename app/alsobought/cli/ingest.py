@@ -1,4 +1,4 @@
-"""`alsobought ingest`: consume Kafka into the warehouse, or show how far that is."""
+"""`alsobought ingest`: consume Kafka into the warehouse, or show the progress."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`alsobought init`: a project of a shop's own."""
+"""`alsobought init`: create a shop's project folder."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from alsobought.settings import Settings
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.pass_obj
 def init(settings: Settings, folder: Path) -> None:
-    """Make a project in a new or empty folder: pipes with their cases, SQL and migrations, to be changed as you like.
+    """Create a project in a new or empty folder: pipes with their cases, SQL and migrations, for you to change.
 
-    `alsobought upgrade` later brings what a newer package has, and leaves alone what you changed.
+    Later, `alsobought upgrade` adds the files of a newer package, and keeps the files that you changed.
 
     \b
     Example: alsobought init myshop
@@ -36,8 +36,8 @@ def init(settings: Settings, folder: Path) -> None:
     lines = [
         *([] if here else [f"  cd {folder}"]),
         f"  alsobought serve                    an empty shop that takes events, on {url(settings)}",
-        "  alsobought demo --dataset toyshop   or a small invented one, to look around",
+        "  alsobought demo --dataset toyshop   or a small simulated one, to look around",
         "  alsobought pipe new NAME            a pipe of your own, with a case",
     ]
-    end = "README.md in there goes on. Keep the folder in git: you will see what `alsobought upgrade` changes."
+    end = "README.md has the next steps. Keep the folder in git, to see what `alsobought upgrade` changes."
     out.print(escaped("\n".join(["\nNext:", *lines, "", end])), soft_wrap=True)

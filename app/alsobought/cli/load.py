@@ -33,7 +33,7 @@ def _pairs(ctx: click.Context, option: click.Parameter, texts: tuple[str, ...]) 
     for text in texts:
         name, equals, value = text.partition("=")
         if not name or not equals:
-            raise click.BadParameter(f"{text!r} is not like user_id=customer_id")
+            raise click.BadParameter(f"{text!r} is not of the form name=value, such as user_id=customer_id")
         if name in pairs:
             raise click.BadParameter(f"{name} is given twice")
         pairs[name] = value
@@ -43,22 +43,26 @@ def _pairs(ctx: click.Context, option: click.Parameter, texts: tuple[str, ...]) 
 def _delimiter(ctx: click.Context, option: click.Parameter, text: str) -> str:  # noqa: ARG001
     delimiter = {"tab": "\t", "\\t": "\t"}.get(text, text)
     if len(delimiter) > 1 or delimiter in ('"', "\n", "\r"):
-        raise click.BadParameter(f"{text!r} is not one character like ; or tab")
+        raise click.BadParameter(f"{text!r} is not a single character, such as ; or tab")
     return delimiter
 
 
 @click.command()
 @click.argument("kind", type=click.Choice(["events", "items"]))
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False, allow_dash=True))
-@click.option("--format", type=click.Choice(FORMATS), default=None, help="If the file's name does not end in it.")
+@click.option("--format", type=click.Choice(FORMATS), default=None, help="Format, if the file name does not end in it.")
 @click.option("--delimiter", default="", callback=_delimiter, help="Separator of CSV cells, for example ; or tab.")
-@click.option("--map", "mapped", multiple=True, callback=_pairs, metavar="FIELD=COLUMN", help="A field from a column.")
-@click.option("--set", "constants", multiple=True, callback=_pairs, metavar="FIELD=VALUE", help="A field of every row.")
-@click.option("--drop", multiple=True, metavar="COLUMN", help="Leave a column out.")
+@click.option(
+    "--map", "mapped", multiple=True, callback=_pairs, metavar="FIELD=COLUMN", help="Read this field from this column."
+)
+@click.option(
+    "--set", "constants", multiple=True, callback=_pairs, metavar="FIELD=VALUE", help="Set this field in every row."
+)
+@click.option("--drop", multiple=True, metavar="COLUMN", help="Ignore this column.")
 @click.option("--keep-rest", is_flag=True, help="Keep other columns under properties (of items: attributes).")
 @click.option("--epoch", type=click.Choice(list(EPOCHS)), help="Timestamps are seconds or milliseconds since 1970.")
 @click.option("--source", default="", help="A name for standard input, so that an interrupted load can resume.")
-@click.option("--rejected", type=click.Path(path_type=Path, dir_okay=False), help="The file for rejected rows.")
+@click.option("--rejected", type=click.Path(path_type=Path, dir_okay=False), help="Write rejected rows to this file.")
 @click.option("--dry-run", is_flag=True, help="Read and check everything, store nothing.")
 @click.option("--force", is_flag=True, help="Load even if most of the first 1,000 rows are rejected.")
 @click.pass_obj

@@ -1,4 +1,4 @@
-"""Show the text or bytes of a message on a terminal, without effect on the terminal."""
+"""Show the text or bytes of a message on a terminal, with control characters made harmless."""
 
 from __future__ import annotations
 

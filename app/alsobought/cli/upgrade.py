@@ -1,4 +1,4 @@
-"""`alsobought upgrade`: the newer files of the package, for a project that was made with an older one."""
+"""`alsobought upgrade`: bring the files of a newer package into a project."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ COLOURS = {"+": "green", "-": "red"}
 @click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 @click.pass_obj
 def upgrade(settings: Settings, dry_run: bool) -> None:
-    """Take what a newer package brings into this project.
+    """Bring the files of a newer package into this project.
 
-    New files come, and files that you have not changed are replaced. A file that you changed stays, and its difference from the
-    package's is shown. New migrations always come, behind yours; `alsobought migrate up` then applies them. A run that was killed
-    is finished by the next.
+    Adds new files and replaces those that you have not changed. Keeps a file that you changed, and shows how it differs from the
+    package's. Adds every new migration, under the next free number if its own is taken; `alsobought migrate up` then applies
+    them. After a killed run, run it again.
 
     \b
     Example: alsobought upgrade --dry-run
@@ -42,7 +42,7 @@ def upgrade(settings: Settings, dry_run: bool) -> None:
         _print_own(plan, step)
     for step in plan.of("obsolete"):
         out.print(
-            f"[yellow]obsolete[/] {step.path}: the package has it no longer; delete it if you do not need it",
+            f"[yellow]obsolete[/] {step.path}: no longer in the package; delete it if you do not need it",
             soft_wrap=True,
         )
     _print_end(plan, dry_run)
@@ -59,15 +59,15 @@ def _written(step: Step, dry_run: bool) -> str:
 
 
 def _print_own(plan: Plan, step: Step) -> None:
-    """What the shop changed stays. Its difference is shown for pipes, and wherever the package has a newer text."""
+    """A file that the shop changed is kept. Shows the changed lines of pipes, and of files that are newer in the package."""
     from alsobought.project.package_files import package_files
     from alsobought.project.upgrade import difference
 
     lines = difference(plan, step)
     more, less = (sum(line.startswith(sign) for line in lines) for sign in "+-")
-    why = "which is newer now" if step.newer else "which is as it was"
+    why = "which is newer" if step.newer else "which has not changed"
     out.print(
-        f"[yellow]yours[/] {escaped(step.path)} stays (+{more} -{less} lines against the package's, {why})",
+        f"[yellow]kept[/] {escaped(step.path)}: yours has +{more} -{less} lines against the package's, {why}",
         soft_wrap=True,
     )
     if step.name.startswith("sql/schema/"):
@@ -82,19 +82,19 @@ def _print_own(plan: Plan, step: Step) -> None:
         out.print(f"    [dim]and {len(lines) - DIFF_LINES} more lines[/]")
     if step.newer:
         copy = f"cp {package_files()[step.name]} {step.path}"
-        out.print(f"    Write into yours what you want of it, or take all of it: {escaped(copy)}", soft_wrap=True)
+        out.print(f"    Merge what you need into yours, or replace yours: {escaped(copy)}", soft_wrap=True)
 
 
 def _print_end(plan: Plan, dry_run: bool) -> None:
     had, has = plan.manifest.version or "an unknown version", version("alsobought")
     files = f"{len(plan.writes)} file{'s' * (len(plan.writes) > 1)}"
     if not plan.writes:
-        out.print(f"Nothing to do: the project has all of {has}.", soft_wrap=True)
+        out.print(f"Nothing to do: the project is up to date with {has}.", soft_wrap=True)
     elif dry_run:
-        out.print(f"{files} to take, from {had} to {has}. Nothing was changed.", soft_wrap=True)
+        out.print(f"{files} to add or update, from {had} to {has}. Nothing was changed.", soft_wrap=True)
     else:
-        out.print(f"{files} taken, from {had} to {has}. Next:", soft_wrap=True)
+        out.print(f"{files} added or updated, from {had} to {has}. Next:", soft_wrap=True)
         out.print("  git diff                  what changed")
-        out.print("  alsobought pipe test      your pipes and cases with it")
+        out.print("  alsobought pipe test      your pipes and cases, with the new files")
         if any(step.name.startswith("migrations/") for step in plan.writes):
             out.print("  alsobought migrate plan   what `alsobought migrate up` will do")

@@ -44,7 +44,7 @@ def bucket_of(warehouse: Warehouse, table: CountTable, day: date) -> tuple[date,
         scratch.drop()
     if len(first_days) < 2 or first_days[0] > day or first_days[1] <= day:
         raise Unusable(
-            f"the {table.bucket} of {table.name} does not follow the time of the events",
+            f"the {table.bucket} of {table.name} is not a bucket of the timestamps of events",
             "Rebuild it whole, without --since",
         )
     return first_days[0], first_days[1]

@@ -1,4 +1,4 @@
-"""The folder of pipes: reload a changed file on the next request, and keep the last valid version.
+"""The folder of pipes: reload a saved file on the next request, and keep the last valid version.
 
 No thread watches the folder: each request compares modification times, which takes microseconds.
 """
@@ -140,7 +140,7 @@ class Library:
         Its `pipe` is None if the text has a fault.
         """
         if not is_name(name):
-            fault = PipeFault("this cannot be the name of a pipe", "Letters, digits and _, no digit in front")
+            fault = PipeFault("not a valid pipe name", "Use letters, digits and _; do not begin with a digit")
             return Entry(fault=fault)
         return self._entry_of(lambda: self._validated(name, unix_lines(text.removeprefix("\ufeff"))))
 
@@ -148,12 +148,12 @@ class Library:
         """Each fault of a file is logged once, although a file with a fault is read again and again."""
         is_unchanged = previous is not None and previous.stamp == entry.stamp
         logged = set(map(_log_text, previous.faults)) if previous and is_unchanged else set()
-        consequence = "the last valid text serves" if entry.pipe else "it does not serve"
+        consequence = "the last valid text still answers" if entry.pipe else "the pipe cannot answer"
         for fault in entry.faults:
             if _log_text(fault) not in logged:
                 log.warning("pipes/%s.sql%s; %s", name, _log_text(fault), consequence)
         for warning in entry.warnings:
-            log.info("pipes/%s.sql%s; it serves", name, _log_text(warning))
+            log.info("pipes/%s.sql%s; the pipe answers", name, _log_text(warning))
 
     def version(self, name: str) -> str:
         """The version of a pipe when it was last read; empty if it never had a valid text."""

@@ -58,7 +58,9 @@ def read_group(name: str, text: str) -> ParameterGroup:
     read = HeaderLines(("deprecated",)).read(text)
     comment = comment_lines(text)
     if any(line.strip() for line in text.split("\n")[len(comment) :]):
-        read.faults.append(PipeFault("a parameter group has no SQL", "Start each line with --", len(comment) + 1))
+        read.faults.append(
+            PipeFault("a parameter group must not contain SQL", "Start each line with --", len(comment) + 1)
+        )
     if not read.parameters and not read.faults:
         read.faults.append(PipeFault("a parameter group needs a parameter", "-- :name String?  its description", 1))
     if read.faults:

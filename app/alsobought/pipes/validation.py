@@ -1,4 +1,4 @@
-"""Validate a text before it serves: render, check and describe it for each relevant choice of parameters.
+"""Validate the text of a pipe before it serves: render, check and describe it for each relevant choice of parameters.
 
 The choices are: no optional parameter, each one alone, and all of them. Other choices are checked
 when a request first makes them. All faults are collected, so that one run reports them all.

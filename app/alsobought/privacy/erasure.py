@@ -1,4 +1,4 @@
-"""Erase a user, merge a guest into an account, and issue the receipt.
+"""Erase a user, merge a guest into an account, and issue the receipt; `writer.user_rewrite` rewrites the rows.
 
 On the writer's thread (`service.maintenance`).
 """

@@ -1,6 +1,6 @@
-"""`.alsobought.json` in a project: the version it was made or upgraded with, and each file of the package as it was then.
+"""The manifest of a project, `.alsobought.json`: the package's version and the hashes of its files at the last upgrade.
 
-A file whose hash is still the one noted here is the package's; any other belongs to the shop.
+A file with the recorded hash is unchanged, so an upgrade may replace it; any other was changed by the shop.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def hash_of(path: Path) -> str:
 
 
 def write_whole(path: Path, raw: bytes) -> None:
-    """The old content or the new, never a part, whenever the process is killed. Raises Unusable."""
+    """Replaces a file atomically: a killed process leaves the old content or the new. Raises Unusable."""
     path = path.resolve()  # a link stays one
     draft = path.with_name(f".{path.name}.draft")  # one that a kill left behind is written over
     try:

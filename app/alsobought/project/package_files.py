@@ -1,4 +1,4 @@
-"""The files that the package brings, and the rule that nobody writes to them there."""
+"""The files of the installed package, and the rule that no command writes to them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def own_project(settings: Settings) -> Path:
     home = settings.home_folder
     if home == packaged_home() and home.name == "files":
         raise Unusable(
-            "this folder is no project, and the files of the installed package are not to be changed",
-            "`alsobought init myshop` makes a project; run the command in there",
+            "this folder is not a project, and the files of the installed package must not be changed",
+            "Create a project with `alsobought init myshop`, and run the command in its folder",
         )
     return home

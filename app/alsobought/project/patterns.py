@@ -1,4 +1,4 @@
-"""Which files of the repository make a project. setup.py reads this too, so it imports nothing but the standard library."""
+"""Glob patterns of the files in a project. setup.py imports this too, so it needs only the standard library."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A project brought up to the files of the package: new ones and untouched ones are taken, the shop's own stay.
+"""Upgrade a project to the files of the package: add new files, replace unchanged ones, keep those that the shop changed.
 
-Killed at any point, it goes on when it is run again: files are written whole, the manifest last, and a file that is the
-package's already is left as it is. Migrations are special: all of them come, under the next free number if the shop has used
-theirs, and none that is applied may change.
+After a kill at any point, the next run continues: each file is replaced atomically, the manifest is written last, and a file
+that already equals the package's is skipped. Migrations are special: all of them are added, under the next free number if the
+shop has used theirs, and none that is applied may change.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ class Plan:
 
 
 def planned(home: Path) -> Plan:
-    """What an upgrade would do. Raises Unusable for a folder that is no project, or a newer one."""
+    """What an upgrade would do. Raises Unusable for a folder that is not a project, or a project newer than the package."""
     manifest = read_manifest(home)
     if home == packaged_home():
-        raise Unusable(f"{home} is the checkout, and its files are the package's own", "`git pull` brings newer ones")
+        raise Unusable(f"{home} is a checkout of Alsobought, not a project", "Upgrade it with `git pull`")
     if manifest is None and not is_project(home):
-        raise Unusable(f"{home} is no project", "`alsobought init myshop` makes one")
+        raise Unusable(f"{home} is not a project", "Create one with `alsobought init myshop`")
     manifest = manifest or Manifest(version="")
     if _numbers(manifest.version) > _numbers(version("alsobought")):
         raise Unusable(
-            f"the project is of {manifest.version}, and this package is {version('alsobought')}",
-            "Install a package that is as new as the project",
+            f"the project has version {manifest.version}, this package only {version('alsobought')}",
+            f"Install Alsobought {manifest.version} or newer",
         )
     sources = package_files()
     targets = _targets(home, manifest, sources)
@@ -134,7 +134,7 @@ def refuse_broken_migrations(plan: Plan, settings: Settings) -> None:
             try:
                 migrations(Path(folder))
             except MigrationFault as fault:
-                raise MigrationFault(f"with those of the package, {fault.message}", fault.hint) from fault
+                raise MigrationFault(f"together with the package's migrations, {fault.message}", fault.hint) from fault
 
 
 def _refuse_applied(home: Path, differing: list[Step], settings: Settings) -> None:
@@ -151,8 +151,8 @@ def _refuse_applied(home: Path, differing: list[Step], settings: Settings) -> No
         if int(Path(step.path).name[:4]) in applied:
             raise MigrationFault(
                 f"{step.path} is applied, and differs from the package's",
-                f"An applied migration never changes: `diff {home / step.path} {sources[step.name]}` shows how;"
-                " put back what the database has, as `alsobought migrate status` judges it",
+                f"An applied migration must not change: see `diff {home / step.path} {sources[step.name]}`,"
+                " and restore the text that was applied; `alsobought migrate status` checks it",
             )
 
 
@@ -179,7 +179,7 @@ def started(folder: Path) -> Plan:
         inside = sorted(path.name for path in folder.iterdir() if path.name != ".git") if folder.exists() else []
         if inside:
             known = "is a project already" if manifest else f"is not empty: it holds {', '.join(inside[:3])}"
-            hint = "`alsobought upgrade` in it brings what is newer" if manifest else "Name a new folder"
+            hint = "Run `alsobought upgrade` in it for newer files" if manifest else "Name a new folder"
             raise Unusable(f"{folder} {known}{', …' if len(inside) > 3 and not manifest else ''}", hint)
     write_manifest(folder, Manifest(version("alsobought")))
     return planned(folder)

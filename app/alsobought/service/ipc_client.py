@@ -1,4 +1,4 @@
-"""Give a command a warehouse and a writer: its own, or those of the process that has the folder.
+"""Give a command a warehouse and a writer: its own, or those of the process that holds the folder.
 
 The command's code is the same in both cases: `RemoteWarehouse` and `RemoteWriter` forward calls
 over the socket of `service.ipc_server`.

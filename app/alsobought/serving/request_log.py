@@ -143,7 +143,7 @@ class RequestLog:
             self._failing = True
         else:
             if self._failing:
-                log.warning("requests are recorded again; dropped since the start: %d", self.dropped)
+                log.warning("resumed recording requests; dropped since the start: %d", self.dropped)
             self._failing = False
 
     def _drop(self, rows: int) -> None:

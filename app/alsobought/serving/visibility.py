@@ -134,7 +134,7 @@ class Follower:
                 failing = True
             else:
                 if failing:
-                    log.warning("new batches are read again")
+                    log.warning("resumed reading new batches")
                 failing = False
 
     def _refresh(self, *, again: bool) -> None:

@@ -125,7 +125,7 @@ class ClickHouseWarehouse(Warehouse):
             return get_client(dsn=dsn, settings=dict(settings))
         except Exception as error:
             raise WarehouseFault(
-                f"the warehouse {_without_password(dsn)} does not open: {first_line(error)}",
+                f"cannot open the warehouse {_without_password(dsn)}: {first_line(error)}",
                 "Is its address right, and is it running?",
             ) from error
 
@@ -206,7 +206,7 @@ def _refuse_without_database(warehouse: Warehouse) -> None:
         warehouse.close()
         raise WarehouseFault(
             f"there is no database {warehouse.database} in {location}",
-            "`alsobought migrate up` makes it, or name another in ALSOBOUGHT_DATABASE",
+            "Create it with `alsobought migrate up`, or name another in ALSOBOUGHT_DATABASE",
         )
 
 

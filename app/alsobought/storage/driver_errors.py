@@ -21,7 +21,7 @@ def translated_errors(kind: type[AlsoboughtError]) -> Iterator[None]:
     except Exception as error:
         code = getattr(error, "code", None) or _code(str(error))
         if code in LIMIT_CODES:
-            raise TooSlow(f"stopped by a limit: {first_line(error)}", "Ask for less") from error
+            raise TooSlow(f"stopped by a limit: {first_line(error)}", "Request less data") from error
         raise kind(first_line(error)) from error
 
 

@@ -34,7 +34,7 @@ def hint_without_warehouse(folder: Path) -> str:
     below = sorted(path.name for path in folder.glob("*") if contains_warehouse(path))
     if below:
         return f"There is one in {' and in '.join(below)} below it: set ALSOBOUGHT_DATA={folder / below[0]}"
-    return "`alsobought migrate up` makes one"
+    return "Create one with `alsobought migrate up`"
 
 
 def claim(folder: Path, create: bool) -> None:

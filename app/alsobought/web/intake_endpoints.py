@@ -1,4 +1,4 @@
-"""`POST /events`, `/items` and `/users/merge`: what shops send to be stored."""
+"""`POST /events`, `/items` and `/users/merge`: validate what a shop sends, and store it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The live status of the page: events per second, the newest events, what waits.
+"""The live status on the page: events per second, the newest events, the length of the queue.
 
 However many browsers poll, the warehouse is queried at most twice a second, and for the newest
 events only when there is a new batch.

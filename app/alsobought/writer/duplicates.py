@@ -1,4 +1,4 @@
-"""Duplicates: the event_ids and offsets of a batch that are stored already. `writer.batching` drops them."""
+"""Find duplicates: the event_ids and offsets of a batch that are stored already; `writer.batching` drops them."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def claim(warehouse: Warehouse, above: int) -> int:
     until = time.monotonic() + WAIT_SECONDS
     while _inserts_in_progress(warehouse):
         if time.monotonic() > until:
-            raise NotStored("an insert of the previous writer does not end", "Look at system.processes")
+            raise NotStored("an insert of the previous writer has not ended", "Find it in system.processes")
         time.sleep(POLL_SECONDS)
     while mutation_journal.in_progress(warehouse):
         time.sleep(POLL_SECONDS)

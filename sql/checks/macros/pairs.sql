@@ -2,7 +2,7 @@
     Written differently from the views on purpose: ranks and neighbours by window functions.
     counted: the column of the table; history, its key: the table with members from before `since`; group_key: the key of a group,
     of the given events; reach: the maximum distance of two ranks; weight: the weight that the later line adds.
-    For a small sample of items it reads only groups with one of them, but those whole, since ranks need whole groups. -#}
+    For a small sample of items it reads only groups with one of them, and all rows of these, since ranks need whole groups. -#}
 {%- macro pairs(counted, history, history_key, group_key, events, reach, weight="") -%}
 with
     {% if since %}
