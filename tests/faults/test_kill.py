@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from alsobought.failpoints import VARIABLE as FAILPOINT
 from alsobought.settings import Settings
 from alsobought.writer.recovery import CLEAN_SHUTDOWN
 from tests.support.engines import http_server, migrate
@@ -20,9 +22,9 @@ from tests.support.project import ROOT
 KILLS = int(os.environ.get("KILLS", "3"))
 
 
-def _child(*arguments: str) -> subprocess.Popen[str]:
+def _child(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.faults.child", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, **environment})
 
 
 def _kill_while_writing(dsn: str, seed: int, seconds: float) -> list[str]:
@@ -37,6 +39,30 @@ def _kill_while_writing(dsn: str, seed: int, seconds: float) -> list[str]:
     child.wait()
     child.stdout.close()
     return " ".join(complete_lines).split()
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "append.before_write:7",
+        "append.after_write:7",
+        "ingest.before_insert:3",
+        "ingest.after_insert:3",
+        "append.before_delete:3",
+    ],
+)
+def test_after_a_kill_between_the_append_log_and_the_views_each_event_is_stored_once(
+    tmp_path: Path, point: str
+) -> None:
+    dsn = f"chdb://{tmp_path}/shop"
+    acknowledged = []
+    for seed in range(2):  # the second process begins with what the first left in the log
+        child = _child("write", dsn, str(seed), **{FAILPOINT: point})
+        assert child.stdout
+        acknowledged += child.stdout.read().split("\n")[1:-1]
+        child.stdout.close()
+        assert child.wait() == -signal.SIGKILL
+    _verify(dsn, " ".join(acknowledged).split())
 
 
 def test_after_kills_acknowledged_events_are_stored_once_and_every_table_is_right(tmp_path: Path) -> None:
@@ -65,6 +91,10 @@ def _kill_and_verify(dsn: str, kills: int) -> None:
     acknowledged: list[str] = []
     for seed in range(kills):
         acknowledged += _kill_while_writing(dsn, seed, rng.uniform(0.1, 1.2))
+    _verify(dsn, acknowledged)
+
+
+def _verify(dsn: str, acknowledged: list[str]) -> None:
     assert acknowledged
     verify = _child("verify", dsn)
     verified = json.loads(verify.communicate()[0])

@@ -47,6 +47,18 @@ def test_posted_events_survive_a_restart(run: Run) -> None:
     assert run("check").status == 0
 
 
+def test_posts_that_the_warehouse_refuses_are_stored_by_the_next_start(run: Run) -> None:
+    with serving(run.rejecting_inserts(0)) as service:
+        assert service.ask("/events", [VIEW, VIEW | {"item_id": "mug"}])[0] == 202
+        assert service.ask("/events", VIEW | {"item_id": "pot"})[0] == 202
+        assert service.ask("/readyz")[1]["waiting"] == 3
+        assert viewed(service) == []
+    with serving(run) as service:
+        assert service.ask("/events?wait=true", VIEW | {"item_id": "cup"})[0] == 200
+        assert viewed(service) == ["cup", "pot", "mug", "tea"]
+    assert run("check").status == 0
+
+
 def test_stopping_loses_nothing_that_was_accepted(run: Run) -> None:
     accepted: list[str] = []
     refused: list[str] = []

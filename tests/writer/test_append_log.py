@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -137,17 +138,17 @@ def test_a_post_that_does_not_fit_on_the_disk_leaves_no_half_line(
 ) -> None:
     log = opened(tmp_path)
     log.append(posted("tea"))
-    write, parts = append_log.os.write, iter([5])
+    write, parts = os.write, iter([5])
 
     def full(file: int, data: bytes) -> int:
         for length in parts:
             return write(file, data[:length])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(append_log.os, "write", full)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(NotStored, match="No space left on device"):
         log.append(posted("mug"))
-    monkeypatch.setattr(append_log.os, "write", write)
+    monkeypatch.setattr(os, "write", write)
     log.append(posted("pot"))
     assert items_of(opened(tmp_path).read_unstored(-1)) == [["tea"], ["pot"]]
 

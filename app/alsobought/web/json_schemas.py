@@ -221,7 +221,7 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
         {
             "duplicates": {
                 "type": "integer",
-                "description": "Accepted events that were stored before. Absent with Kafka, where it is not known yet.",
+                "description": "Accepted events that were stored before. Absent while that is not known.",
             },
             "repeats": {"type": "integer", "deprecated": True, "description": "The old name of `duplicates`."},
             "visible": {
