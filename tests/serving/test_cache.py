@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count, takewhile
 
 import pytest
@@ -61,14 +62,86 @@ def test_the_same_id_of_another_kind_is_another_tag() -> None:
     assert cache.get("a") == "value"
 
 
-def test_a_value_begun_before_an_invalidation_is_not_cached() -> None:
+def test_a_value_begun_before_an_invalidation_of_one_of_its_tags_is_not_cached() -> None:
     cache: Cache[str] = Cache()
     begun = cache.generation
+    cache.invalidate([TEA])
     cache.invalidate([MUG])
     cache.put("a", "may be old", 60, [TEA], begun)
-    assert cache.get("a") is None
+    cache.put("b", "of the lamp", 60, [("item_id", "lamp")], begun)
+    cache.put("c", "of no item", 60, [], begun)
+    assert [cache.get(key) for key in "abc"] == [None, "of the lamp", "of no item"]
     cache.put("a", "new", 60, [TEA], cache.generation)
     assert cache.get("a") == "new"
+
+
+@pytest.mark.parametrize(
+    "invalidations", [[[("item_id", str(n))] for n in range(300)], [[("item_id", str(n)) for n in range(6_000)]]]
+)
+def test_a_value_begun_before_more_invalidations_than_are_remembered_is_not_cached(
+    invalidations: list[list[tuple[str, str]]],
+) -> None:
+    cache: Cache[str] = Cache()
+    begun = cache.generation
+    for tags in invalidations:
+        cache.invalidate(tags)
+    cache.put("a", "may be old", 60, [TEA], begun)
+    assert cache.get("a") is None
+
+
+class Computation:
+    """A computation that waits until `go` is set, and counts its runs."""
+
+    def __init__(self) -> None:
+        self.runs, self.started, self.go = 0, threading.Event(), threading.Event()
+
+    def __call__(self) -> int:
+        self.runs += 1
+        self.started.set()
+        assert self.go.wait(30)
+        return self.runs
+
+
+def test_callers_of_the_same_key_share_one_computation() -> None:
+    cache: Cache[int] = Cache()
+    compute = Computation()
+    with ThreadPoolExecutor(4) as threads:
+        first = threads.submit(cache.computed, "a", [TEA], compute)
+        assert compute.started.wait(30)
+        others = [threads.submit(cache.computed, "a", [TEA], compute) for _ in range(3)]
+        time.sleep(0.05)
+        compute.go.set()
+        assert [future.result(30) for future in (first, *others)] == [1, 1, 1, 1]
+    assert (compute.runs, cache.in_use) == (1, False)
+
+
+def test_a_caller_after_an_invalidation_does_not_share_an_earlier_computation() -> None:
+    cache: Cache[int] = Cache()
+    old, new = Computation(), Computation()
+    new.runs = 10
+    new.go.set()
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(cache.computed, "a", [TEA], old)
+        assert old.started.wait(30)
+        cache.invalidate([MUG])
+        second = threads.submit(cache.computed, "a", [TEA], new)  # nothing about tea: shared
+        time.sleep(0.05)
+        assert not second.done()
+        cache.invalidate([TEA])
+        assert cache.computed("a", [TEA], new) == 11
+        old.go.set()
+        assert (first.result(30), second.result(30)) == (1, 1)
+
+
+def test_an_error_reaches_all_callers_and_the_next_one_computes_again() -> None:
+    cache: Cache[int] = Cache()
+
+    def fail() -> int:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        cache.computed("a", [], fail)
+    assert cache.computed("a", [], lambda: 2) == 2
 
 
 def test_a_value_begun_before_a_clear_is_not_cached() -> None:

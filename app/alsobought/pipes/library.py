@@ -31,6 +31,7 @@ __all__ = ["SOURCE", "AnswerColumns", "Describe", "Entry", "Library", "Pipe"]
 log = logging.getLogger(__name__)
 
 Stamp = tuple[tuple[str | int, ...], ...]
+RECHECK_SECONDS = 0.01
 RETRY_SECONDS = 1.0  # after which an unchanged file with a fault is validated again
 
 
@@ -87,6 +88,8 @@ class Library:
         self._cache = cache or ValidationCache()
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
+        self._others: Stamp = ()
+        self._others_at = 0.0
 
     def names(self) -> list[str]:
         return [path.stem for path in list_files(self.folder) if is_name(path.stem)]
@@ -97,6 +100,19 @@ class Library:
         if entry.pipe is None:
             raise PipeBroken(f"the pipe {name} is broken", "`alsobought pipe check` shows its faults")
         return entry.pipe
+
+    def is_current(self, name: str, version: str) -> bool:
+        """True if this version of a pipe answers, by a look at its file.
+
+        Looks at all other files at most every RECHECK_SECONDS.
+        """
+        entry = self._entries.get(name)
+        if entry is None or entry.pipe is None or entry.pipe.version != version or entry.fault or not entry.stamp:
+            return False
+        now = time.monotonic()
+        if now - self._others_at > RECHECK_SECONDS:
+            self._others, self._others_at = self._stamps_of_others(), now
+        return entry.stamp[0] == _file_stamp(self.folder / f"{name}.sql") and entry.stamp[1:] == self._others
 
     def answering(self, name: str, request: Mapping[str, Any]) -> Pipe:
         """The pipe that answers these parameters.
@@ -163,8 +179,11 @@ class Library:
     def _stamp(self, path: Path) -> Stamp:
         """Empty if the file does not exist, or its name is too long to exist."""
         own = _file_stamp(path)
+        return (own, *self._stamps_of_others()) if own else ()
+
+    def _stamps_of_others(self) -> Stamp:
         others = (*list_files(self.macros), *self.csv_files(), *group_files(self.macros))
-        return (own, *map(_file_stamp, others)) if own else ()
+        return tuple(map(_file_stamp, others))
 
     def csv_files(self) -> list[Path]:
         """The CSV files in the parent folder of the macros."""

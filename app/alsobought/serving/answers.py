@@ -7,7 +7,7 @@ agree.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -43,7 +43,7 @@ class Answer:
     the column `source` names the pipe of each row. `cached` marks an answer from the cache, whose
     `statistics` are those of the original run. `max_age` is how many seconds a client may reuse the
     answer without revalidation; 0 if an event may make it stale. `pipes` are all pipes that were
-    queried, including those that returned no rows.
+    queried, including those that returned no rows. `key` is that of the cache, if it may be there.
     """
 
     pipe: Pipe
@@ -54,6 +54,7 @@ class Answer:
     cached: bool = False
     max_age: float = 0.0
     pipes: tuple[Pipe, ...] = ()
+    key: Hashable = None
 
     @cached_property
     def digest(self) -> str:
@@ -63,6 +64,22 @@ class Answer:
         """
         content = (self.pipe.name, self.pipe.version, self.fallback, self.meta, self.data)
         return blake2b(msgspec.json.encode(content), digest_size=12).hexdigest()
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The members of the JSON body that do not depend on the request."""
+        return {
+            "meta": self.meta,
+            "data": self.dicts(),
+            "rows": len(self.data),
+            "statistics": self.statistics,
+            "pipe": {"name": self.pipe.name, "version": self.pipe.version, "fallback": self.fallback},
+        }
+
+    @cached_property
+    def json(self) -> bytes:
+        """The members as JSON."""
+        return msgspec.json.encode(self.members)
 
     def dicts(self) -> list[dict[str, Any]]:
         """The rows for JSON.
@@ -124,18 +141,24 @@ def answer(
     bound = values(pipe.parameters, raw)
     if cache is None or not pipe.header.cache_seconds:
         return _answer(library, warehouse, pipe, bound, now)
-    key = (pipe.name, *_versions(library, pipe, bound), repr(bound))
+    key = (pipe.name, *(version for _, version in versions(library, pipe, bound)), repr(bound))
     if not fresh and (hit := cache.get(key)):
         return hit
-    generation = cache.generation
-    result = _answer(library, warehouse, pipe, bound, now)
-    headers = [queried.header for queried in result.pipes]
-    seconds = min(header.cache_seconds for header in headers)
-    if seconds and not any(header.cache_until for header in headers):
-        result = replace(result, max_age=seconds)
-    if seconds:
-        cache.put(key, replace(result, cached=True), seconds, _tags(pipe, bound), generation, len(result.data))
-    return result
+    tags = _tags(pipe, bound)
+
+    def compute() -> Answer:
+        generation = cache.generation
+        result = _answer(library, warehouse, pipe, bound, now)
+        headers = [queried.header for queried in result.pipes]
+        seconds = min(header.cache_seconds for header in headers)
+        if seconds and not any(header.cache_until for header in headers):
+            result = replace(result, max_age=seconds)
+        if seconds:
+            result = replace(result, key=key)
+            cache.put(key, replace(result, cached=True), seconds, tags, generation, len(result.data))
+        return result
+
+    return cache.computed(object() if fresh else key, tags, compute)
 
 
 def answer_with(
@@ -148,16 +171,16 @@ def answer_with(
     return _answer(library, warehouse, pipe, values(pipe.parameters, raw), now)
 
 
-def _versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[str]:
-    """The current versions of a pipe and of its chain of fallbacks."""
-    versions = {pipe.name: pipe.version}
-    while (fallback := pipe.header.fallback) and fallback.pipe not in versions:
+def versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The names and current versions of a pipe and of its chain of fallbacks."""
+    chain = {pipe.name: pipe.version}
+    while (fallback := pipe.header.fallback) and fallback.pipe not in chain:
         try:
             pipe = library.answering(fallback.pipe, bound)
         except AlsoboughtError:
             break
-        versions[pipe.name] = pipe.version
-    return list(versions.values())
+        chain[pipe.name] = pipe.version
+    return list(chain.items())
 
 
 def _tags(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -3,22 +3,25 @@
     -- @cache 60s item_id      60 seconds, or until an event of that item is stored
     -- @cache 500ms            half a second
 
-An answer that was being computed during an invalidation is not cached: it may or may not contain
-the stored event.
+An answer that was being computed while one of its tags was invalidated is not cached: it may or
+may not contain the stored event. Callers that ask for the same answer at the same time share one
+computation.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Set
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 MAX_ROWS_OF_ANSWER = 1_000
 SWEEP_SECONDS = 10.0
+MAX_INVALIDATIONS, MAX_INVALIDATED_TAGS = 256, 5_000  # remembered for answers that are being computed
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,14 @@ class CachedValue(Generic[T]):
     expires: float
     tags: frozenset[Hashable]
     rows: int
+
+
+@dataclass(frozen=True)
+class Flight(Generic[T]):
+    """A value that is being computed, begun at this generation of the cache."""
+
+    generation: int
+    value: Future[T] = field(default_factory=Future)
 
 
 class Cache(Generic[T]):
@@ -43,6 +54,9 @@ class Cache(Generic[T]):
         self._values: OrderedDict[Hashable, CachedValue[T]] = OrderedDict()
         self._keys_of_tag: defaultdict[Hashable, set[Hashable]] = defaultdict(set)
         self._lock = threading.Lock()
+        self._flights: dict[Hashable, Flight[T]] = {}
+        self._invalidated: deque[tuple[int, Set[Hashable]]] = deque()
+        self._oldest = 0  # of the generations since which every invalidation is in `_invalidated`
         self.generation = 0
 
     def get(self, key: Hashable) -> T | None:
@@ -59,22 +73,62 @@ class Cache(Generic[T]):
     def __len__(self) -> int:
         return len(self._values)
 
+    @property
+    def in_use(self) -> bool:
+        """True if a value is cached or being computed."""
+        return bool(self._values or self._flights)
+
     def put(
         self, key: Hashable, value: T, seconds: float, tags: Iterable[Hashable], generation: int, rows: int = 1
     ) -> None:
-        """Cache a value begun at this `generation`, unless there was an invalidation since then."""
+        """Cache a value begun at this `generation`, unless one of its tags was invalidated since then."""
+        tags = frozenset(tags)
         with self._lock:
             self._sweep()
-            if generation != self.generation or rows > MAX_ROWS_OF_ANSWER:
+            if rows > MAX_ROWS_OF_ANSWER or not self._is_valid(generation, tags):
                 return
             self._drop(key)
-            cached = CachedValue(value, time.monotonic() + seconds, frozenset(tags), rows)
+            cached = CachedValue(value, time.monotonic() + seconds, tags, rows)
             self._values[key] = cached
             self._rows += rows
             for tag in cached.tags:
                 self._keys_of_tag[tag].add(key)
             while len(self._values) > self._max_size or self._rows > self._max_rows:
                 self._drop(next(iter(self._values)))
+
+    def computed(self, key: Hashable, tags: Iterable[Hashable], compute: Callable[[], T]) -> T:
+        """The result of `compute`, which runs once for all callers that ask for the same key meanwhile.
+
+        A caller does not share a computation that began before one of its tags was invalidated.
+        """
+        with self._lock:
+            flight = self._flights.get(key)
+            if flight and self._is_valid(flight.generation, frozenset(tags)):
+                mine = None
+            else:
+                mine = flight = self._flights[key] = Flight(self.generation)
+        if not mine:
+            return flight.value.result()
+        try:
+            value = compute()
+        except BaseException as error:
+            mine.value.set_exception(error)
+            raise
+        else:
+            mine.value.set_result(value)
+            return value
+        finally:
+            with self._lock:
+                if self._flights.get(key) is mine:
+                    del self._flights[key]
+
+    def _is_valid(self, generation: int, tags: Set[Hashable]) -> bool:
+        """True if none of these tags was invalidated since this generation."""
+        if generation == self.generation:
+            return True
+        if generation < self._oldest:
+            return False
+        return all(tags.isdisjoint(invalidated) for later, invalidated in self._invalidated if later > generation)
 
     def _sweep(self) -> None:
         """Drop expired values that nobody requests any more, every few seconds."""
@@ -87,15 +141,30 @@ class Cache(Generic[T]):
 
     def invalidate(self, tags: Iterable[Hashable]) -> None:
         """Drop every value that has one of these tags."""
+        tags = frozenset(tags)
         with self._lock:
             self.generation += 1
+            self._remember(tags)
             for tag in tags:
                 for key in list(self._keys_of_tag.get(tag, ())):
                     self._drop(key)
 
+    def _remember(self, tags: Set[Hashable]) -> None:
+        self._invalidated.append((self.generation, tags))
+        if len(tags) > MAX_INVALIDATED_TAGS:
+            self._forget_invalidations()
+        while len(self._invalidated) > MAX_INVALIDATIONS:
+            self._oldest = self._invalidated.popleft()[0]
+
+    def _forget_invalidations(self) -> None:
+        """From here on no value is cached that was begun before."""
+        self._invalidated.clear()
+        self._oldest = self.generation
+
     def clear(self) -> None:
         with self._lock:
             self.generation += 1
+            self._forget_invalidations()
             self._values.clear()
             self._keys_of_tag.clear()
             self._rows = 0

@@ -63,10 +63,10 @@ class Invalidator:
     def _complete(self, changed: dict[Order, set[str]]) -> list[set[str]]:
         """All items of each changed order.
 
-        With an empty cache nothing can be stale, so earlier items are not read.
+        Nothing can be stale while the cache is empty and no answer is being computed; then earlier items are not read.
         """
         unknown = [order for order in changed if order not in self._orders]
-        if unknown and len(self._cache):
+        if unknown and self._cache.in_use:
             for order in unknown:
                 self._orders[order] = set()
             for user_id, order_id, earlier in self._read(unknown):

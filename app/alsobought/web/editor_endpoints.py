@@ -17,7 +17,6 @@ from alsobought.pipes.text_files import MAX_TEXT
 from alsobought.serving.answers import answer_with
 from alsobought.web.case_runner import run_cases
 from alsobought.web.context import service
-from alsobought.web.formats import to_json
 from alsobought.web.guard import require_editor
 from alsobought.web.pipe_endpoints import describe_entry
 from alsobought.web.workbench_endpoints import describe_rules, uncached_response
@@ -59,7 +58,7 @@ def preview(name: str) -> Response:
     pipe = _valid_pipe(name, draft.text)
     running = service()
     answer = answer_with(running.library, running.warehouse, pipe, draft.parameters, running.clock())
-    return uncached_response(to_json(answer))
+    return uncached_response(answer.members)
 
 
 @blueprint.route("/save", methods=["POST"])

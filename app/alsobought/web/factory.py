@@ -27,6 +27,7 @@ from alsobought.web import (
     workbench_endpoints,
 )
 from alsobought.web.error_handlers import register_error_handlers
+from alsobought.web.fast_lane import FastLane, remember_response
 from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
 from alsobought.web.write_slots import WriteSlots
@@ -60,8 +61,10 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
         app.register_blueprint(endpoints.blueprint)
     if edit:
         app.register_blueprint(editor_endpoints.blueprint)
+    app.after_request(remember_response)  # the first one registered runs last
     if allowed := origins(service.settings):
         CORS(app, resources=NOT_THE_WORKBENCH, origins=allowed, expose_headers=EXPOSED_HEADERS, max_age=600)
+    app.extensions["fast_lane"] = FastLane(app)
     app.before_request(_begin_request)
     app.after_request(_finish_response)
     app.teardown_request(_end_request)

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-import msgspec
 from flask import Blueprint, Response, g, request
 
 from alsobought.errors import AlsoboughtError, NoSuchPipe
 from alsobought.pipes.library import Entry
-from alsobought.serving.answers import Answer, answer
+from alsobought.serving.answers import Answer, answer, versions
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
 from alsobought.web.context import as_of, json_response, metrics, service
 from alsobought.web.deprecations import mark
+from alsobought.web.fast_lane import Candidate, offer
 from alsobought.web.formats import (
     FORMATS,
     caching_headers,
@@ -85,6 +85,10 @@ def answer_pipe(name: str) -> Response:
     fmt = choose_format(suffix, request.accept_mimetypes)
     raw = read_parameters()
     result = _answer_and_record(name, raw)
+    if request.method == "GET" and fmt == "json" and result.key and not result.pipe.deprecated(raw):
+        running = service()
+        chain = versions(running.library, result.pipe, raw)
+        offer(Candidate(result, encode_parameters(raw), tuple(chain)))
     response = _response(result, fmt)
     response.headers["Cache-Status"] = f"alsobought; {'hit' if result.cached else 'fwd=miss'}"
     mark(response, name, result.pipe.deprecated(raw))
@@ -141,4 +145,4 @@ def _encode(result: Answer, fmt: str) -> bytes:
         return to_csv([column.name for column in result.meta], result.dicts())
     if fmt == "parquet":
         return to_parquet(service().warehouse, result.meta, result.data)
-    return msgspec.json.encode(to_json(result) | {"as_of": as_of(), "request_id": g.request_id})
+    return to_json(result, as_of(), g.request_id)

@@ -21,7 +21,6 @@ from alsobought.pipes.source_file import read_source
 from alsobought.serving.answers import answer, bound_sql
 from alsobought.serving.explain import explain
 from alsobought.web.context import editing_enabled, json_response, live_events, service
-from alsobought.web.formats import to_json
 from alsobought.web.guard import may_view, require_viewer
 
 blueprint = Blueprint("workbench", __name__, url_prefix="/workbench")
@@ -97,9 +96,8 @@ def show_live() -> Response:
     for name in raw.pop("pipe", [])[:1]:
         with suppress(AlsoboughtError):  # a broken pipe does not hide the live status
             running = service()
-            body["answer"] = to_json(
-                answer(running.library, running.warehouse, name, raw, running.clock(), running.cache)
-            )
+            shown = answer(running.library, running.warehouse, name, raw, running.clock(), running.cache)
+            body["answer"] = shown.members
     return uncached_response(body)
 
 

@@ -85,6 +85,8 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             return
         except OSError:
             received = b""
+        if received and self.alive and not _buffered(conn) and self._answer_at_once(conn, queue, received):
+            return
         unreader = conn.parser.unreader
         unreader.unread(unreader.take_buffered() + received)
         if received and queue is self.pending_conns and not _is_complete(_buffered(conn)):
@@ -98,6 +100,32 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         else:
             self.nr_conns -= 1
             conn.close()
+
+    def _answer_at_once(self, conn: Any, queue: deque[Any], received: bytes) -> bool:
+        """Answer a request whose answer is cached, in the event loop. False if a thread has to handle it."""
+        response = self.wsgi.extensions["fast_lane"].respond(received)
+        if response is None:
+            return False
+        queue.remove(conn)
+        try:
+            sent = conn.sock.send(response)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the client is gone
+            self.poller.unregister(conn.sock)
+            self.nr_conns -= 1
+            conn.close()
+            return True
+        if sent < len(response):
+            self.poller.unregister(conn.sock)
+            rest = self.tpool.submit(_send_rest, conn.sock, response[sent:])
+            rest.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+            return True
+        if queue is self.pending_conns:
+            self.poller.modify(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
+        conn.set_timeout()
+        self.keepalived_conns.append(conn)
+        return True
 
     def _dispatch(self, conn: Any) -> None:
         conn.data_ready = True
@@ -142,6 +170,15 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             conn.close()
         else:
             super().finish_request(conn, done)
+
+
+def _send_rest(sock: socket.socket, rest: bytes) -> bool:
+    """The rest of a response to a client that reads slowly; at most PAUSE_SECONDS between two parts."""
+    sock.setblocking(True)
+    with suppress(OSError):
+        sock.sendall(rest)
+        return True
+    return False
 
 
 def _buffered(conn: Any) -> bytes:

@@ -1,0 +1,158 @@
+"""The fast lane: the event loop itself answers a GET whose answer is cached, without a thread and without Flask.
+
+An answer takes this way from its second request on: Flask gives the first one, and `remember` keeps
+its URL and headers. Anything unusual about a request (another method or header, two requests at
+once) sends it to Flask, which decides.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from flask import Flask, Response, current_app, g, request
+
+from alsobought.logs import log_access
+from alsobought.serving.answers import Answer
+from alsobought.serving.request_log import RequestRecord
+from alsobought.web.context import as_of_of
+from alsobought.web.formats import caching_headers, to_json
+
+MAX_URLS = 20_000
+MAX_RESPONSE = 16_384  # bytes: what a socket takes at once
+REQUEST = re.compile(rb"GET (/pipes/[!-~]*) HTTP/1\.1\r\n")
+# What no answer of a pipe depends on.
+IGNORED_HEADERS = frozenset(
+    b"accept-encoding accept-language cookie dnt forwarded priority referer traceparent tracestate user-agent via".split()
+)
+IGNORED_PREFIXES = (b"sec-", b"x-forwarded-", b"x-real-ip")
+OWN_HEADERS = {"content-length", "x-request-id", "etag", "cache-control", "cache-status"}  # written for each request
+
+Key = tuple[bytes, bytes, bytes]
+"""Target, Accept and Origin of a request."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A response of Flask that may be repeated while the cache has its answer."""
+
+    answer: Answer
+    parameters: bytes
+    versions: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class KnownUrl:
+    """How to repeat a response: the key of its answer, the pipes behind it, and its headers."""
+
+    key: Hashable
+    name: str
+    parameters: bytes
+    versions: tuple[tuple[str, str], ...]
+    headers: bytes
+
+
+class FastLane:
+    """One per application. `remember` runs in threads, `respond` in the event loop."""
+
+    def __init__(self, app: Flask) -> None:
+        self._service, self._metrics = app.extensions["service"], app.extensions["metrics"]
+        self._urls: OrderedDict[Key, KnownUrl] = OrderedDict()
+        self._date, self._date_at = b"", 0.0
+
+    def remember(self, candidate: Candidate, response: Response) -> None:
+        """Keep the URL and the headers of the response to the current request."""
+        target = request.environ.get("RAW_URI", "")
+        accept, origin = request.headers.get("Accept", ""), request.headers.get("Origin", "")
+        try:
+            key = (target.encode("latin1"), accept.encode("latin1"), origin.encode("latin1"))
+            headers = "".join(
+                f"{name}: {value}\r\n" for name, value in response.headers if name.lower() not in OWN_HEADERS
+            ).encode("latin1")
+        except UnicodeEncodeError:
+            return
+        self._urls[key] = KnownUrl(
+            candidate.answer.key, candidate.answer.pipe.name, candidate.parameters, candidate.versions, headers
+        )
+        while len(self._urls) > MAX_URLS:
+            self._urls.popitem(last=False)
+
+    def respond(self, head: bytes) -> bytes | None:
+        """The complete response to a request of these bytes, or None if Flask has to give it."""
+        started = time.perf_counter()
+        key = request_key(head)
+        known = self._urls.get(key) if key else None
+        if known is None:
+            return None
+        library = self._service.library
+        if not all(library.is_current(name, version) for name, version in known.versions):
+            return None
+        answer: Answer | None = self._service.cache.get(known.key)
+        if answer is None or len(answer.json) > MAX_RESPONSE:
+            return None
+        identity = uuid.uuid4().hex[:16]
+        body = to_json(answer, as_of_of(self._service), identity)
+        response = self._head(known, answer, identity, len(body)) + body
+        self._record(known, answer, identity, time.perf_counter() - started)
+        log_access("GET", f"/pipes/{known.name}", 200, started)
+        return response
+
+    def _head(self, known: KnownUrl, answer: Answer, identity: str, length: int) -> bytes:
+        now = time.time()
+        if now - self._date_at >= 1:
+            self._date, self._date_at = formatdate(now, usegmt=True).encode(), float(int(now))
+        own = "".join(f"{name}: {value}\r\n" for name, value in caching_headers(answer, "json").items())
+        own += f"Cache-Status: alsobought; hit\r\nX-Request-Id: {identity}\r\nContent-Length: {length}\r\n\r\n"
+        start = b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nConnection: keep-alive\r\nDate: "
+        return b"%s%s\r\n%s%s" % (start, self._date, known.headers, own.encode("latin1"))
+
+    def _record(self, known: KnownUrl, answer: Answer, identity: str, seconds: float) -> None:
+        self._metrics.answered(known.name, 200, seconds)
+        if log := self._service.request_log:
+            now, version = self._service.clock(), answer.pipe.version
+            log.add(RequestRecord(now, identity, known.name, version, known.parameters, 200, "", seconds, answer))
+
+
+def request_key(head: bytes) -> Key | None:
+    """What identifies the response to a request, or None if there is anything unusual about it.
+
+    >>> request_key(b"GET /pipes/popular HTTP/1.1\\r\\nHost: shop\\r\\nAccept: */*\\r\\n\\r\\n")
+    (b'/pipes/popular', b'*/*', b'')
+    >>> request_key(b"GET /pipes/popular HTTP/1.1\\r\\nHost: shop\\r\\nCache-Control: no-cache\\r\\n\\r\\n")
+    """
+    start = REQUEST.match(head)
+    if not start or not head.endswith(b"\r\n\r\n"):
+        return None
+    values = {b"host": b"", b"accept": b"", b"origin": b"", b"connection": b"keep-alive"}
+    seen = set()
+    for line in head[start.end() : -4].split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        name = name.lower()
+        if name in values:
+            if name in seen:
+                return None
+            seen.add(name)
+            values[name] = value.strip()
+        elif name not in IGNORED_HEADERS and not name.startswith(IGNORED_PREFIXES):
+            return None
+    if b"host" not in seen or values[b"connection"].lower() != b"keep-alive":
+        return None
+    return start[1], values[b"accept"], values[b"origin"]
+
+
+def offer(candidate: Candidate) -> None:
+    """Let the fast lane give the next answers to the current request, if its response is a usual one."""
+    g.fast_lane_candidate = candidate
+
+
+def remember_response(response: Response) -> Response:
+    """The last of the functions after a request, when the response has all its headers."""
+    candidate: Candidate | None = g.get("fast_lane_candidate")
+    if candidate and response.status_code == 200:
+        current_app.extensions["fast_lane"].remember(candidate, response)
+    return response
