@@ -25,12 +25,14 @@ from alsobought.web.formats import caching_headers, to_json
 
 MAX_URLS = 20_000
 MAX_RESPONSE = 16_384  # bytes: what a socket takes at once
-REQUEST = re.compile(rb"GET (/pipes/[!-~]*) HTTP/1\.1\r\n")
-# What no answer of a pipe depends on.
-IGNORED_HEADERS = frozenset(
-    b"accept-encoding accept-language cookie dnt forwarded priority referer traceparent tracestate user-agent via".split()
+REQUEST = re.compile(rb"GET (/pipes/[!-~]*) HTTP/1\.1\r\n(?:[!#-'*+.^-z|~A-Z0-9-]+:[\t -~\x80-\xff]*\r\n)+\r\n")
+# What Flask or gunicorn would act upon. They ignore all other headers of such a request.
+DECISIVE_HEADER = re.compile(
+    rb"(?i)\r\n(?:authorization|cache-control|content-length|expect|http2-settings|if-none-match|transfer-encoding|upgrade"
+    rb"|x-request-id):"
 )
-IGNORED_PREFIXES = (b"sec-", b"x-forwarded-", b"x-real-ip")
+HOST_HEADER = re.compile(rb"(?i)\r\nhost:")
+VALUE_HEADERS = re.compile(rb"(?i)\r\n(accept|origin|connection):[ \t]*([^\r]*)")
 OWN_HEADERS = {"content-length", "x-request-id", "etag", "cache-control", "cache-status"}  # written for each request
 
 Key = tuple[bytes, bytes, bytes]
@@ -125,24 +127,14 @@ def request_key(head: bytes) -> Key | None:
     (b'/pipes/popular', b'*/*', b'')
     >>> request_key(b"GET /pipes/popular HTTP/1.1\\r\\nHost: shop\\r\\nCache-Control: no-cache\\r\\n\\r\\n")
     """
-    start = REQUEST.match(head)
-    if not start or not head.endswith(b"\r\n\r\n"):
+    start = REQUEST.fullmatch(head)
+    if not start or DECISIVE_HEADER.search(head) or len(HOST_HEADER.findall(head)) != 1:
         return None
-    values = {b"host": b"", b"accept": b"", b"origin": b"", b"connection": b"keep-alive"}
-    seen = set()
-    for line in head[start.end() : -4].split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        name = name.lower()
-        if name in values:
-            if name in seen:
-                return None
-            seen.add(name)
-            values[name] = value.strip()
-        elif name not in IGNORED_HEADERS and not name.startswith(IGNORED_PREFIXES):
-            return None
-    if b"host" not in seen or values[b"connection"].lower() != b"keep-alive":
+    found = VALUE_HEADERS.findall(head)
+    values = {name.lower(): value.rstrip() for name, value in found}
+    if len(values) < len(found) or values.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
-    return start[1], values[b"accept"], values[b"origin"]
+    return start[1], values.get(b"accept", b""), values.get(b"origin", b"")
 
 
 def offer(candidate: Candidate) -> None:
