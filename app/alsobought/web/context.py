@@ -8,6 +8,7 @@ import msgspec
 from flask import Response, current_app
 
 from alsobought.service.service import Service
+from alsobought.serving.costs import PipeCosts
 from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
 from alsobought.web.write_slots import WriteSlots
@@ -19,6 +20,10 @@ def service() -> Service:
 
 def metrics() -> Metrics:
     return cast(Metrics, current_app.extensions["metrics"])
+
+
+def pipe_costs() -> PipeCosts:
+    return cast(PipeCosts, current_app.extensions["pipe_costs"])
 
 
 def write_slots() -> WriteSlots:

@@ -14,7 +14,7 @@ from alsobought.pipes.library import Entry
 from alsobought.serving.answers import Answer, answer, versions
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
-from alsobought.web.context import as_of, json_response, metrics, service
+from alsobought.web.context import as_of, json_response, metrics, pipe_costs, service
 from alsobought.web.deprecations import mark
 from alsobought.web.fast_lane import Candidate, offer
 from alsobought.web.formats import (
@@ -111,6 +111,8 @@ def _answer_and_record(name: str, raw: dict[str, list[Any]]) -> Answer:
         seconds = time.perf_counter() - started
         pipe_exists = status not in (404, 500)
         metrics().answered(name if pipe_exists else "", status, seconds)
+        if result and not result.cached:
+            pipe_costs().add(name, seconds)
         if running.request_log and status != 404:
             version = result.pipe.version if result else running.library.version(name)
             parameters = encode_parameters(raw)

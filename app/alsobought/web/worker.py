@@ -30,14 +30,20 @@ from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers import gthread
 
 from alsobought.errors import error_json
+from alsobought.web.lanes import Lanes
 
 MAX_HEAD = 65_536  # bytes of the request line and the headers together
 GATHER_SECONDS = 10.0  # for a complete request, from the end of the previous one
 PAUSE_SECONDS = 5  # between two parts of a body, and for a client that does not read the response
+QUEUED_SECONDS = 1.0  # a request that waited longer is handled only if its caller is still connected
 LINGER_SECONDS = 0.2  # for a client to read the last response of a connection
 END_OF_HEAD = b"\r\n\r\n"
 SMALL_BODY = re.compile(rb"(?i)\r\ncontent-length:[ \t]*(\d{1,5})[ \t]*\r\n")  # below 100,000 bytes
 EXPECT_HEADER = re.compile(rb"(?i)\r\nexpect:")  # the client waits for 100 Continue before it sends the body
+
+
+RETRY_AFTER = "Retry-After: 1\r\n"
+TOO_MANY = ("too many requests are waiting", "Send the same request again in a second")
 
 
 class Worker(gthread.ThreadWorker):  # type: ignore[misc]
@@ -118,8 +124,12 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             return True
         if sent < len(response):
             self.poller.unregister(conn.sock)
-            rest = self.tpool.submit(_send_rest, conn.sock, response[sent:])
-            rest.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+            rest = self.tpool.light.submit(_send_rest, conn.sock, response[sent:])
+            if rest:
+                rest.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+            else:
+                self.nr_conns -= 1
+                conn.close()
             return True
         if queue is self.pending_conns:
             self.poller.modify(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
@@ -127,9 +137,26 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         self.keepalived_conns.append(conn)
         return True
 
+    def get_thread_pool(self) -> Lanes:
+        return Lanes(self.cfg.threads)
+
     def _dispatch(self, conn: Any) -> None:
+        """Give a request to a thread of its lane; refuse it if too many wait there."""
         conn.data_ready = True
-        super().enqueue_req(conn)
+        for lane in self.tpool.of(_buffered(conn), self.wsgi.extensions["pipe_costs"].is_heavy):
+            if done := lane.submit(self._handle_unless_gone, conn, time.monotonic()):
+                done.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+                return
+        with suppress(OSError):
+            write_error(conn.sock, 503, "Service Unavailable", *TOO_MANY, code="busy")
+        self.nr_conns -= 1
+        conn.close()
+
+    def _handle_unless_gone(self, conn: Any, since: float) -> Any:
+        """Handle a request, but not one whose caller has gone while it waited."""
+        if time.monotonic() - since > QUEUED_SECONDS and _is_closed(conn.sock):
+            return False
+        return self.handle(conn)
 
     def murder_pending(self) -> None:
         """Close connections whose request is late; a client that sent a part of it gets a 408."""
@@ -172,6 +199,16 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             super().finish_request(conn, done)
 
 
+def _is_closed(sock: socket.socket) -> bool:
+    """True if the other side has closed the connection, or its sending half."""
+    try:
+        return not sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
 def _send_rest(sock: socket.socket, rest: bytes) -> bool:
     """The rest of a response to a client that reads slowly; at most PAUSE_SECONDS between two parts."""
     sock.setblocking(True)
@@ -197,18 +234,23 @@ def _is_complete(buffered: bytes) -> bool:
     return not length or len(body) >= int(length[1]) or bool(EXPECT_HEADER.search(head))
 
 
-def write_error(sock: socket.socket, status: int, reason: str, message: str) -> None:
+def write_error(sock: socket.socket, status: int, reason: str, message: str, hint: str = "", *, code: str = "") -> None:
     """Write gunicorn's own errors, for example for invalid HTTP, in the JSON shape of all errors."""
-    code = "too_large" if status in (414, 431) else "internal" if status == 500 else "bad_request"
-    hint = "POST the parameters as a JSON object" if code == "too_large" else ""
+    code = code or _code(status)
+    hint = hint or ("POST the parameters as a JSON object" if code == "too_large" else "")
     request_id = uuid.uuid4().hex[:16]
     text = message or ("internal error" if code == "internal" else reason.lower())
     body = msgspec.json.encode(error_json(code, text, hint, (), request_id))
     head = (
         f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"{RETRY_AFTER if status == 503 else ''}"
         f"X-Request-Id: {request_id}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     util.write_nonblock(sock, head.encode("latin1") + body)
+
+
+def _code(status: int) -> str:
+    return "too_large" if status in (414, 431) else "internal" if status == 500 else "bad_request"
 
 
 def is_not_client_timeout(record: logging.LogRecord) -> bool:

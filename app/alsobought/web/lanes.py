@@ -1,0 +1,69 @@
+"""Lanes: each kind of request has its own threads and its own bounded queue, so that none waits for another.
+
+A heavy pipe (`serving.costs`) takes seconds when sixty-four callers ask at once. It has a small share
+of the threads; light answers, posts and `/healthz` go on beside it. A lane whose queue is full refuses
+at once.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+MAX_WAITING = 16  # requests for each thread of a lane
+PATH = re.compile(rb"[\r\n]*([A-Z]+) (/[^ ?#]*)")
+STATUS_PATHS = {b"/healthz", b"/readyz", b"/metrics"}
+INTAKE_PATHS = {b"/events", b"/items", b"/users/merge"}
+PIPES = b"/pipes/"
+
+
+class Lane:
+    """Threads with a queue of at most `max_waiting` requests. Thread-safe."""
+
+    def __init__(self, name: str, threads: int, max_waiting: int) -> None:
+        self._room = threading.BoundedSemaphore(threads + max_waiting)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+
+    def submit(self, handle: Callable[..., Any], *arguments: Any) -> Future[Any] | None:
+        """None if the queue is full."""
+        if not self._room.acquire(blocking=False):
+            return None
+        done = self._pool.submit(handle, *arguments)
+        done.add_done_callback(lambda _: self._room.release())
+        return done
+
+    def shutdown(self, *, wait: bool) -> None:
+        self._pool.shutdown(wait=wait)
+
+
+class Lanes:
+    """The lanes of a worker whose `light` lane has this many threads."""
+
+    def __init__(self, threads: int) -> None:
+        heavy = max(1, threads // 4)
+        self.light = Lane("light", threads, MAX_WAITING * threads)
+        self.heavy = Lane("heavy", heavy, MAX_WAITING * heavy)
+        self.intake = Lane("intake", threads, MAX_WAITING * threads)
+        self.status = Lane("status", 1, MAX_WAITING)
+
+    def of(self, head: bytes, is_heavy: Callable[[str], bool | None]) -> Sequence[Lane]:
+        """The lanes for a request that begins with these bytes: the first that has room takes it."""
+        start = PATH.match(head)
+        path = start[2] if start else b""
+        if path in STATUS_PATHS:
+            return (self.status,)
+        if path in INTAKE_PATHS:
+            return (self.intake,)
+        if not path.startswith(PIPES):
+            return (self.light,)
+        heavy = is_heavy(path[len(PIPES) :].partition(b".")[0].decode("latin1"))
+        if heavy is None:
+            return (self.heavy, self.light)
+        return (self.heavy,) if heavy else (self.light,)
+
+    def shutdown(self, *, wait: bool) -> None:
+        for lane in (self.light, self.heavy, self.intake, self.status):
+            lane.shutdown(wait=wait)

@@ -1,0 +1,86 @@
+"""Heavy requests wait for each other, not the others for them; too many are refused at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from alsobought.web import lanes
+from alsobought.web.lanes import Lane, Lanes
+from tests.support.process import ServedProcess, running, serving
+from tests.support.project import project_folder
+from tests.support.web import VIEW
+
+SLOW = """
+-- Slow.
+--
+-- :seed UInt32 = 0  makes each request another one
+
+select arraySum(arrayMap(x -> sipHash64(x + {{ seed }}) % 7, range(6000000))) as total order by total limit 1
+"""
+
+
+@pytest.mark.parametrize(
+    ("head", "lane"),
+    [
+        (b"GET /healthz HTTP/1.1\r\n", "status"),
+        (b"GET /metrics?x=1 HTTP/1.1\r\n", "status"),
+        (b"POST /events?wait=true HTTP/1.1\r\n", "intake"),
+        (b"POST /items HTTP/1.1\r\n", "intake"),
+        (b"GET /pipes/rank?user_id=u HTTP/1.1\r\n", "heavy"),
+        (b"POST /pipes/rank.csv HTTP/1.1\r\n", "heavy"),
+        (b"\r\nGET /pipes/popular HTTP/1.1\r\n", "light"),
+        (b"GET /pipes/new HTTP/1.1\r\n", "heavy light"),
+        (b"GET /pipes HTTP/1.1\r\n", "light"),
+        (b"GET /workbench/pipes/rank HTTP/1.1\r\n", "light"),
+        (b"\x16\x03\x01", "light"),
+    ],
+)
+def test_each_request_has_its_lane(head: bytes, lane: str) -> None:
+    made = Lanes(4)
+    assert made.of(head, {"rank": True, "popular": False}.get) == tuple(getattr(made, name) for name in lane.split())
+    made.shutdown(wait=True)
+
+
+def test_a_full_lane_refuses_until_a_request_is_done() -> None:
+    lane, go = Lane("test", 1, 1), threading.Event()
+    first, second = lane.submit(go.wait, 30), lane.submit(go.wait, 30)
+    assert first
+    assert second
+    assert lane.submit(go.wait, 30) is None
+    go.set()
+    assert (first.result(30), second.result(30)) == (True, True)
+    third = lane.submit(go.wait, 30)
+    assert third
+    assert third.result(30)
+    lane.shutdown(wait=True)
+
+
+def test_beside_many_heavy_requests_others_are_answered_and_some_heavy_ones_refused(tmp_path: Path) -> None:
+    project_folder(tmp_path / "home")
+    (tmp_path / "home" / "pipes" / "slow.sql").write_text(SLOW.lstrip())
+    run = running(tmp_path / "data", ALSOBOUGHT_THREADS="4").at(tmp_path / "home")
+    with serving(run) as service, ThreadPoolExecutor(40) as threads:
+        assert service.ask("/pipes/popular")[0] == 200
+        for seed in range(101, 104):  # so that the pipe is known as a heavy one
+            service.ask(f"/pipes/slow?seed={seed}")
+        heavy = [threads.submit(service.ask, f"/pipes/slow?seed={seed}") for seed in range(40)]
+        while not any(answer.done() for answer in heavy):
+            time.sleep(0.01)
+        waiting = [path for path in ("/healthz", "/pipes/popular", "/events") for _ in range(3)]
+        answered = [(path, _status(service, path)) for path in waiting]
+        assert not all(answer.done() for answer in heavy), "the heavy requests ended too soon to prove anything"
+        assert answered == [(path, 202 if path == "/events" else 200) for path in waiting]
+        statuses = [answer.result()[0] for answer in heavy]
+        assert set(statuses) == {200, 503}
+        assert statuses.count(200) >= lanes.MAX_WAITING
+        refused = next(answer.result()[1] for answer in heavy if answer.result()[0] == 503)
+        assert refused["error"]["code"] == "busy"
+
+
+def _status(service: ServedProcess, path: str) -> int:
+    return service.ask(path, VIEW if path == "/events" else None)[0]
