@@ -62,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
-    threads: Threads = setting(8, "Requests answered at the same time.")
+    threads: Threads = setting(32, "Requests answered at the same time.")
     kafka: str = setting("", "Kafka's bootstrap servers, comma-separated; empty: none.")
     kafka_group: Name = setting("alsobought", "Consumer group, shared by the ingesters of one warehouse.")
     events_topic: Name = setting("events", "Topic of the events.")

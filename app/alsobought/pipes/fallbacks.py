@@ -72,7 +72,8 @@ class FilledLists:
         request = {p.name: p.assumed for p in fallback.parameters if p.default is not None}
         for parameter in fallback.parameters:
             for name in (*parameter.former_names, parameter.name):
-                request |= self._converted(parameter, name) if name in self._bound else {}
+                renamed_key = name == self._key != parameter.name  # each list leaves out its own key, not all of them
+                request |= self._converted(parameter, name) if name in self._bound and not renamed_key else {}
         incomplete = [key for key in self._lists if self._missing(key)]
         if self._key and fallback.header.key == self._key:
             request[self._key] = incomplete

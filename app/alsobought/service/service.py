@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from alsobought.pipes.library import Library
 from alsobought.service.maintenance import run_task
 from alsobought.service.sinks import EventSink, KafkaSink, WriterSink
 from alsobought.serving.answers import Answers, open_library
+from alsobought.serving.coalescing import Coalescer
 from alsobought.serving.invalidation import Invalidator
 from alsobought.serving.request_log import InlineTaskRunner, RequestLog
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
@@ -38,6 +39,7 @@ class Service:
     visibility: Visibility
     sink: EventSink
     request_log: RequestLog | None
+    coalescer: Coalescer = field(default_factory=Coalescer)
 
     def do(self, task: str, *arguments: Any) -> Any:
         """Run a maintenance task (`service.maintenance`) on the writer and return its result.

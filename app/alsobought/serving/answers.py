@@ -27,6 +27,7 @@ from alsobought.pipes.sandbox import CLOCK, REQUESTED_PIPE
 from alsobought.pipes.template import select_values
 from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
 from alsobought.serving.cache import Cache
+from alsobought.serving.coalescing import Coalescer
 from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.results import Column, Rows, Statistics
 from alsobought.storage.warehouse import Reader, Warehouse
@@ -129,18 +130,19 @@ def answer(
     cache: Answers | None = None,
     *,
     fresh: bool = False,
+    coalescer: Coalescer | None = None,
 ) -> Answer:
     """Answer a request to a pipe with unvalidated parameters `raw`.
 
-    The answer comes from `cache` if the pipe's header allows it, and never if `fresh`; it is cached
-    in either case.
+    Requests that share a `coalescer` and are in flight together share queries. The answer comes from
+    `cache` if the pipe's header allows it, and never if `fresh`; it is cached in either case.
 
     Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
     """
     pipe = library.answering(name, raw)
     bound = values(pipe.parameters, raw)
     if cache is None or not pipe.header.cache_seconds:
-        return _answer(library, warehouse, pipe, bound, now)
+        return _answer(library, warehouse, pipe, bound, now, coalescer)
     key = (pipe.name, *(version for _, version in versions(library, pipe, bound)), repr(bound))
     if not fresh and (hit := cache.get(key)):
         return hit
@@ -148,7 +150,7 @@ def answer(
 
     def compute() -> Answer:
         generation = cache.generation
-        result = _answer(library, warehouse, pipe, bound, now)
+        result = _answer(library, warehouse, pipe, bound, now, coalescer)
         headers = [queried.header for queried in result.pipes]
         seconds = min(header.cache_seconds for header in headers)
         if seconds and not any(header.cache_until for header in headers):
@@ -190,8 +192,15 @@ def _tags(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, value) for name in names for value in values_of[name]]
 
 
-def _answer(library: Library, warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime) -> Answer:
-    rows = _run(warehouse, pipe, bound, now, pipe)
+def _answer(
+    library: Library,
+    warehouse: Reader,
+    pipe: Pipe,
+    bound: Mapping[str, Any],
+    now: datetime,
+    coalescer: Coalescer | None = None,
+) -> Answer:
+    rows = _own_rows(warehouse, pipe, bound, now, coalescer)
     if [column.name for column in rows.meta] != [name for name, _ in pipe.selected]:
         raise PipeBroken(
             f"the pipe {pipe.name} returns different columns for this combination of parameters",
@@ -200,6 +209,17 @@ def _answer(library: Library, warehouse: Reader, pipe: Pipe, bound: Mapping[str,
     data = [[*row, pipe.name] for row in rows.data] if pipe.adds_source else rows.data
     own = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, pipes=(pipe,))
     return _filled(library, warehouse, own, bound, now) if pipe.header.fallback else own
+
+
+def _own_rows(
+    warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime, coalescer: Coalescer | None
+) -> Rows:
+    """The rows of the pipe itself, from a query that other requests may share."""
+    key = pipe.header.key
+    if coalescer is None or not key:
+        return _run(warehouse, pipe, bound, now, pipe)
+    group = (pipe.name, pipe.version, repr({name: value for name, value in bound.items() if name != key}))
+    return coalescer.rows(group, bound[key], key, lambda keys: _run(warehouse, pipe, {**bound, key: keys}, now, pipe))
 
 
 def _filled(library: Library, warehouse: Reader, own: Answer, bound: Mapping[str, Any], now: datetime) -> Answer:

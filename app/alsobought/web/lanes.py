@@ -7,6 +7,7 @@ at once.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ class Lanes:
     """The lanes of a worker whose `light` lane has this many threads."""
 
     def __init__(self, threads: int) -> None:
-        heavy = max(1, threads // 4)
+        heavy = max(1, min(threads // 4, os.cpu_count() or 1))
         self.light = Lane("light", threads, MAX_WAITING * threads)
         self.heavy = Lane("heavy", heavy, MAX_WAITING * heavy)
         self.intake = Lane("intake", threads, MAX_WAITING * threads)

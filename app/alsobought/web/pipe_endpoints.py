@@ -102,7 +102,16 @@ def _answer_and_record(name: str, raw: dict[str, list[Any]]) -> Answer:
     now, started = running.clock(), time.perf_counter()
     result, status, code = None, 500, "internal"
     try:
-        result = answer(running.library, running.warehouse, name, raw, now, running.cache, fresh=fresh)
+        result = answer(
+            running.library,
+            running.warehouse,
+            name,
+            raw,
+            now,
+            running.cache,
+            fresh=fresh,
+            coalescer=running.coalescer,
+        )
         status, code = 200, ""
     except AlsoboughtError as error:
         status, code = error.status, error.code
