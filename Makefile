@@ -48,8 +48,8 @@ quality: .venv/.test
 	$(BIN)/alsobought evaluate $(patsubst %,--gate %,$(wildcard tests/quality/*.yaml))
 
 # Benchmarks that need nothing but this clone, each of which writes its page in benchmarks/: make bench BENCH="hostile kafka".
-BENCH ?= hostile first_light upkeep kafka
-bench: .venv/.test broker
+BENCH ?= hostile first_light upkeep kafka traffic
+bench: .venv/.test .venv/.bench broker
 	@for name in $(BENCH); do echo "benchmarks/$$name.py …"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 # Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers.
@@ -105,6 +105,14 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --un
 	@command -v npm >/dev/null || { echo "The generated clients need Node and npm: apt-get install nodejs npm"; exit 1; }
 	@echo "Installing the generators of typed clients into tests/clients/node_modules …"
 	@NODE_EXTRA_CA_CERTS="$${NODE_EXTRA_CA_CERTS:-$(wildcard /etc/ssl/certs/ca-certificates.crt)}" npm ci --loglevel=error --prefix tests/clients >/dev/null
+	@touch $@
+
+# vegeta sends requests at a fixed rate; it is a Go program.
+.venv/.bench: .venv/.test
+	@command -v go >/dev/null || { echo "The load of the benchmarks comes from vegeta, which needs Go: apt-get install golang"; exit 1; }
+	@echo "Installing vegeta and matplotlib into .venv …"
+	@GOBIN=$(abspath $(BIN)) go install github.com/tsenart/vegeta/v12@v12.12.0
+	@$(PIP) --group bench
 	@touch $@
 
 # Checks first that the programs are installed that the tests need and pip cannot install.
