@@ -20,7 +20,7 @@ from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.brokers import WITHOUT, Broker, broker
 from tests.support.engines import NAMES, Engine, engine, unavailable_reason
-from tests.support.process import Run, running
+from tests.support.process import Run, end_forks, running
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -81,13 +81,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _nothing_from_outside(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _nothing_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No settings; and what is kept of one process for the next is that of this run, of all its workers."""
     for name in [name for name in os.environ if name.startswith("ALSOBOUGHT_")]:
         del os.environ[name]
     own = tmp_path_factory.getbasetemp()
     run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     os.environ["XDG_CACHE_HOME"] = str(run / "cache")
+    yield
+    end_forks()
 
 
 @pytest.fixture(scope="session")
