@@ -26,11 +26,7 @@ import alsobought
 
 REQUEST_BYTES = 1 << 17
 ALSO = ("numpy", "clickhouse_connect.driver", "sqlglot.dialects.clickhouse")
-NOT = (
-    "alsobought.__main__",
-    "alsobought.evaluation.",
-    "alsobought.learning.",
-)  # the last two import libraries with threads
+NOT = ("alsobought.__main__", "alsobought.evaluation.", "alsobought.learning.")  # two import libraries with threads
 
 
 class Fork:
