@@ -1,4 +1,4 @@
-# make install | make demo | make kafka | make clients | make test | make kills | make faults | make quality | make bench | make lint | make format | make docs | make build | make lock.
+# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make faults | make quality | make bench | make lint | make format | make docs | make build | make lock.
 # Everything happens in .venv, which is made when it is missing; LOCKED=1 installs the versions of the locks.
 PYTHON ?= python3
 DATASET ?= journey
@@ -6,7 +6,7 @@ WORKERS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo kafka clients test kills test-http test-server faults quality bench lint format docs build lock clean programs broker
+.PHONY: install demo kafka clients test journeys kills test-http test-server faults quality bench lint format docs build lock clean programs broker
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -14,9 +14,13 @@ install: .venv/.test .venv/.clients
 demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
 
-# On the engine in the process of the tests. Tests that kill processes at every step are in `make kills` and `make faults`.
+# On the engine in the process of the tests. What takes many steps is in `make journeys`, what kills processes in `make kills`.
 test: programs .venv/.test .venv/.clients broker
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/faults $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/faults -m "not thorough and not journey" $(ARGS)
+
+# The tests marked `journey`: upgrades, tutorials, the wheel, rebuilds and erasures beside a stream of events.
+journeys: programs .venv/.test broker
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "journey and not thorough" $(ARGS)
 
 # Processes killed at the most critical steps, brokers stopped, writers suspended: the short form of `make faults`.
 kills: .venv/.test broker

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,13 +21,30 @@ from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.brokers import WITHOUT, Broker, broker
 from tests.support.engines import NAMES, Engine, engine, unavailable_reason
-from tests.support.process import Run, running
+from tests.support.process import Run, end_forks, running
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+MEMORY = Path("/dev/shm")  # noqa: S108
+ENOUGH_BYTES = 4 << 30
+TEMPORARY = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--engine", choices=NAMES, default="embedded", help="what the tests' shops stand on")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files are in memory where it has room: the tests write gigabytes, a tenth of them at a time."""
+    chosen = {"PYTEST_XDIST_WORKER", "TMPDIR"} & os.environ.keys()
+    if not chosen and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+        config.stash[TEMPORARY] = os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(dir=MEMORY, prefix="t")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if folder := config.stash.get(TEMPORARY, ""):
+        del os.environ["TMPDIR"]
+        tempfile.tempdir = None
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -81,13 +99,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _nothing_from_outside(tmp_path_factory: pytest.TempPathFactory) -> None:
+def _nothing_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No settings; and what is kept of one process for the next is that of this run, of all its workers."""
     for name in [name for name in os.environ if name.startswith("ALSOBOUGHT_")]:
         del os.environ[name]
     own = tmp_path_factory.getbasetemp()
     run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     os.environ["XDG_CACHE_HOME"] = str(run / "cache")
+    yield
+    end_forks()
 
 
 @pytest.fixture(scope="session")

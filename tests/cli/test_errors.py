@@ -115,6 +115,7 @@ def little_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
+@pytest.mark.journey
 def test_a_full_disk_is_one_sentence_and_loading_again_stores_each_event_once(little_room: Run, tmp_path: Path) -> None:
     big = tmp_path / "big.ndjson"
     with big.open("w") as file:

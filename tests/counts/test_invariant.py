@@ -68,6 +68,7 @@ def emptied(on: Engine) -> Iterator[Callable[[], Service]]:
     drop(shop)
 
 
+@pytest.mark.journey
 @given(batches=batches)
 @settings(
     max_examples=int(os.environ.get("EXAMPLES", "5")),

@@ -139,6 +139,7 @@ def test_an_empty_warehouse_has_nothing_to_count(live: Service) -> None:
     is_right(live, [])
 
 
+@pytest.mark.journey
 @pytest.mark.parametrize("names", [["co_baskets", "item_hours"], pytest.param(COUNTED, marks=pytest.mark.thorough)])
 def test_events_that_arrive_meanwhile_are_neither_lost_nor_counted_twice(live: Service, names: list[str]) -> None:
     events = happened(0, 300)
@@ -183,6 +184,7 @@ def test_readers_always_see_a_complete_table(live: Service) -> None:
     assert all(rows == complete for rows in seen)
 
 
+@pytest.mark.journey
 @pytest.mark.parametrize(
     "point",
     usually(
@@ -207,6 +209,7 @@ def test_an_interrupted_run_is_resumed(
     is_right(live, events + later)
 
 
+@pytest.mark.journey
 @pytest.mark.embedded
 def test_a_second_command_takes_over_and_the_first_one_ends(
     live: Service, after: Callable[[str, int, Callable[[], object]], None]
@@ -222,6 +225,7 @@ def test_a_second_command_takes_over_and_the_first_one_ends(
     is_right(live, events)
 
 
+@pytest.mark.journey
 @pytest.mark.parametrize(
     "point", usually(["rebuild.backfilled", "rebuild.carried_over", "rebuild.checkpointed"], "rebuild.checkpointed")
 )

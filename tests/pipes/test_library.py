@@ -17,7 +17,7 @@ import pytest
 from alsobought.errors import NoSuchPipe, PipeBroken, TooSlow, WarehouseFault
 from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.scopes import Schema
-from alsobought.pipes.validation_cache import MAX_BYTES, AnswerColumns, ValidationCache, _read
+from alsobought.pipes.validation_cache import MAX_BYTES, AnswerColumns, ValidationCache, _read, validation_cache_file
 from alsobought.serving.answers import answer, describer
 from alsobought.storage.warehouse import Warehouse
 from alsobought.web.openapi import describe_api
@@ -101,7 +101,8 @@ def test_a_pipe_knows_its_columns_tables_and_parameters(library: Library, save: 
 
 
 def test_every_pipe_of_the_project_is_valid(warehouse: Warehouse) -> None:
-    library = Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse))
+    cache = ValidationCache(validation_cache_file(), lambda: warehouse.version)
+    library = Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse), cache=cache)
     findings = {name: (*library.entry(name).faults, *library.entry(name).warnings) for name in library.names()}
     assert findings == dict.fromkeys(library.names(), ())
     assert library.names()

@@ -9,6 +9,7 @@ import pytest
 
 from alsobought.pipes.library import Library
 from alsobought.pipes.lineage import Lineage, lineage, sharing
+from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
 from alsobought.serving.answers import describer
 from alsobought.storage.warehouse import Warehouse
 from tests.support.engines import Engine, drop
@@ -28,7 +29,9 @@ def warehouse(on: Engine) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="module")
 def ours(warehouse: Warehouse) -> Library:
-    return Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse))
+    """The pipes of the project, whose validation other tests may have done."""
+    cache = ValidationCache(validation_cache_file(), lambda: warehouse.version)
+    return Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse), cache=cache)
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.journey
 @given(steps=steps)
 @settings(
     max_examples=int(os.environ.get("EXAMPLES", "4")),

@@ -23,6 +23,8 @@ from playwright.sync_api import expect, sync_playwright
 from tests.support.process import Run, ServedProcess, running, serving
 from tests.support.project import ROOT
 
+pytestmark = pytest.mark.journey
+
 TUTORIALS = ROOT / "docs" / "tutorials"
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]+) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)
 END = "--- the end of the answer ---"

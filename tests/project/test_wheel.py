@@ -30,6 +30,8 @@ from alsobought.project.patterns import project_files
 from tests.support.process import CompletedRun, assert_error, free_port
 from tests.support.project import PROJECT, ROOT
 
+pytestmark = pytest.mark.journey
+
 SOURCES = ("app", *PROJECT, "tests/pipes", "pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in")
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet")
 

@@ -67,6 +67,7 @@ def test_a_load_beside_the_service_invalidates_its_cache_and_errors_read_the_sam
     assert_error(run("pipe", "run", "also_bough", "item_id=tea"), "also_bought")
 
 
+@pytest.mark.journey
 def test_a_socket_left_by_a_killed_service_is_ignored(run: Run) -> None:
     folder = Path(run.settings["ALSOBOUGHT_DATA"])
     with serving(run) as service:

@@ -13,11 +13,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
+from alsobought.failpoints import VARIABLE as FAILPOINT
+from tests.support.forks import Fork, Parent
 from tests.support.project import ROOT
 
 # Drops the capabilities by which root reads and writes files whatever their modes.
@@ -102,23 +105,62 @@ class Run:
         return ran.out
 
     def environment(self, settings: dict[str, str]) -> dict[str, str]:
-        outside = {name: value for name, value in os.environ.items() if not name.startswith("ALSOBOUGHT_")}
-        return {**outside, "PYTHONPATH": str(ROOT), "COLUMNS": "200", **self.settings, **settings}
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        return {**_without_settings(outside), "PYTHONPATH": str(ROOT), "COLUMNS": "200", **self.settings, **settings}
 
     def _run(
         self, start: tuple[str, ...], words: tuple[object, ...], settings: dict[str, str], text: str | None = None
     ) -> CompletedRun:
+        command, environment = [*start, *map(str, words)], self.environment(settings)
+        if start[-1] != UNPRIVILEGED and (parent := parent_of_forks(environment)):
+            return self._fork(parent, command, environment, text)
         completed = subprocess.run(
-            [sys.executable, *start, *map(str, words)],
+            [sys.executable, *command],
             capture_output=True,
             text=True,
             input=text,
             timeout=self.timeout,
             check=False,
-            env=self.environment(settings),
+            env=environment,
             cwd=self.folder,
         )
         return CompletedRun(completed.returncode, completed.stdout, completed.stderr)
+
+    def _fork(self, parent: Parent, command: list[str], environment: dict[str, str], text: str | None) -> CompletedRun:
+        with ExitStack() as stack:
+            given, out, err = (stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for _ in range(3))
+            given.write(text or "")
+            given.seek(0)
+            fork = parent.fork(command, environment, self.folder or Path.cwd(), (given, out, err))
+            try:
+                fork.wait(self.timeout)
+            finally:
+                fork.kill()
+            out.seek(0)
+            err.seek(0)
+            return CompletedRun(fork.returncode, out.read(), err.read())
+
+
+_parents: list[Parent] = []
+
+
+def parent_of_forks(environment: dict[str, str]) -> Parent | None:
+    """The parent of all forks of this process, if one of its forks can have this environment: other settings only."""
+    if FAILPOINT in environment:
+        return None  # which is read when the program is imported
+    if not _parents:
+        _parents.append(Parent(_without_settings(Run().environment({}))))
+    return _parents[0] if _without_settings(environment) == _parents[0].environment else None
+
+
+def _without_settings(environment: dict[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if not name.startswith("ALSOBOUGHT_")}
+
+
+def end_forks() -> None:
+    """No more commands follow."""
+    while _parents:
+        _parents.pop().end()
 
 
 def running(data: Path, **settings: str) -> Run:
@@ -153,7 +195,7 @@ def assert_error(ran: CompletedRun, *parts: str) -> None:
 class ServedProcess:
     """A running service."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Fork
     url: str
 
     def ask(self, path: str, body: object = None) -> tuple[int, Any]:
@@ -175,15 +217,20 @@ class ServedProcess:
 
 
 @contextmanager
-def started(run: Run, *words: str) -> Iterator[subprocess.Popen[str]]:
+def started(run: Run, *words: str) -> Iterator[subprocess.Popen[str] | Fork]:
     """Starts `alsobought serve` with these arguments, which may fail; terminates it at the end."""
-    process = subprocess.Popen(
-        [sys.executable, *run.start, "serve", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**run.environment({}), "PYTHONUNBUFFERED": "1"},
-    )
+    command, environment = [*run.start, "serve", *words], run.environment({})
+    process: subprocess.Popen[str] | Fork
+    if parent := parent_of_forks(environment):
+        process = parent.fork(command, environment, Path.cwd())
+    else:
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**environment, "PYTHONUNBUFFERED": "1"},
+        )
     try:
         yield process
     finally:

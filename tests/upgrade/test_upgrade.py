@@ -22,6 +22,8 @@ import pytest
 from tests.support.process import Run, serving, write
 from tests.upgrade.conftest import HERE, Old, events_of
 
+pytestmark = pytest.mark.journey
+
 FORGOTTEN = "bruno"  # by 0.1; older events of theirs count for nothing when they come in
 STEPS = ("migrate.started", "migrate.ran", "migrate.applied")
 CHANGED_ANSWERS: dict[str, str] = {}  # pipe: why it answers the same request differently than in 0.1

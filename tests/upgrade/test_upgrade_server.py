@@ -20,6 +20,8 @@ from tests.support.process import Run, running, write
 from tests.support.project import project_folder
 from tests.upgrade.conftest import LAST_OF_0_1
 
+pytestmark = pytest.mark.journey
+
 EPOCH = 1_700_000_000_000_000
 SETTINGS = (
     "async_insert = 0, max_insert_threads = 1, parallel_view_processing = 1,"

@@ -256,6 +256,7 @@ def test_a_wait_continues_while_the_warehouse_is_unavailable(
 # Kafka becomes available and unavailable
 
 
+@pytest.mark.journey
 def test_a_service_starts_without_kafka_and_accepts_posts_once_it_is_available(tmp_path: Path) -> None:
     port = free_port()
     with serving(running(tmp_path / "data", ALSOBOUGHT_KAFKA=f"127.0.0.1:{port}")) as service:

@@ -196,6 +196,7 @@ def _send_generated_requests(client: FlaskClient, examples: int) -> int:
     return sent
 
 
+@pytest.mark.journey
 def test_generated_requests_are_answered_as_documented(client: FlaskClient) -> None:
     assert _send_generated_requests(client, examples=5) > 60
 

@@ -37,14 +37,13 @@ def recover(warehouse: ClickHouseWarehouse, epoch: int | None = None) -> list[st
         "select any(source), argMin(partition, seq), argMin(offset, seq), argMax(offset, seq), any(epoch), batch, count()"
         f" from {database}.events where batch = (select max(batch) from {database}.events) group by batch"
     ).data
-    targets = _view_targets(warehouse) if warehouse.embedded else []
-    dirty = [table for table in targets if _record_without_part(warehouse, table)]
+    targets = _view_targets(warehouse) if warehouse.embedded else {}
+    dirty = [table for table, folder in targets.items() if _record_without_part(warehouse, table, folder)]
     for table in dirty:
         warehouse.command(f"alter table {database}.{table} modify setting {WINDOW} = 0")
         reach("recovery.cleared")
-    for table in targets:
-        if _has_no_window(warehouse, table):  # cleared now, or by a recovery that was killed here
-            warehouse.command(f"alter table {database}.{table} modify setting {WINDOW} = {WINDOW_BLOCKS}")
+    for table in targets.keys() & _without_window(warehouse):  # cleared now, or by a recovery that was killed here
+        warehouse.command(f"alter table {database}.{table} modify setting {WINDOW} = {WINDOW_BLOCKS}")
     reach("recovery.before_insert")
     if last_batch and last_batch[0][5] > settled_batch(warehouse):
         source, partition, first_offset, last_offset, stored_by, batch, _ = last_batch[0]
@@ -79,27 +78,26 @@ def _last_batch(warehouse: Warehouse) -> int:
     return int(warehouse.trusted_rows(f"select max(batch) from {warehouse.database}.events").data[0][0])
 
 
-def _view_targets(warehouse: Warehouse) -> list[str]:
-    """The tables that views of `events` write to; a view is named for its table."""
-    sql = "select name from system.tables where database = {database:String} and engine = 'MaterializedView'"
-    views = warehouse.trusted_rows(sql, {"database": warehouse.database}).data
-    return sorted(row[0].removesuffix(VIEW_SUFFIX) for row in views)
+def _view_targets(warehouse: Warehouse) -> dict[str, Path]:
+    """The tables that views of `events` write to, with their folders; a view is named for its table."""
+    sql = "select name, engine, data_paths from system.tables where database = {database:String} order by name"
+    tables = warehouse.trusted_rows(sql, {"database": warehouse.database}).data
+    targets = {name.removesuffix(VIEW_SUFFIX) for name, engine, _ in tables if engine == "MaterializedView"}
+    return {name: Path(paths[0]) for name, _, paths in tables if name in targets}
 
 
-def _has_no_window(warehouse: Warehouse, table: str) -> bool:
-    sql = "select engine_full from system.tables where database = {database:String} and name = {table:String}"
-    rows = warehouse.trusted_rows(sql, {"database": warehouse.database, "table": table}).data
-    return f"{WINDOW} = 0" in rows[0][0]
+def _without_window(warehouse: Warehouse) -> set[str]:
+    """The tables that deduplicate nothing."""
+    sql = f"select name from system.tables where database = {{database:String}} and engine_full like '%{WINDOW} = 0%'"
+    return {name for (name,) in warehouse.trusted_rows(sql, {"database": warehouse.database}).data}
 
 
-def _record_without_part(warehouse: Warehouse, table: str) -> bool:
+def _record_without_part(warehouse: Warehouse, table: str, folder: Path) -> bool:
     """True if the newest deduplication record of a table names a part that does not exist, merged or not."""
     parameters = {"database": warehouse.database, "table": table}
-    where = "database = {database:String} and name = {table:String}"
-    folder = warehouse.trusted_rows(f"select data_paths[1] from system.tables where {where}", parameters).data[0][0]
     records = [
         line.split("\t")
-        for path in sorted(Path(folder, "deduplication_logs").glob("*.txt"), key=_log_number)
+        for path in sorted((folder / "deduplication_logs").glob("*.txt"), key=_log_number)
         for line in path.read_text(errors="replace").splitlines()
     ]
     added = [record[1] for record in records if len(record) == 3 and record[0] == "1"]
