@@ -114,9 +114,8 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --un
 # vegeta sends requests at a fixed rate; it is a Go program.
 .venv/.bench: .venv/.test
 	@command -v go >/dev/null || { echo "The load of the benchmarks comes from vegeta, which needs Go: apt-get install golang"; exit 1; }
-	@echo "Installing vegeta and matplotlib into .venv …"
+	@echo "Installing vegeta into .venv …"
 	@GOBIN=$(abspath $(BIN)) go install github.com/tsenart/vegeta/v12@v12.12.0
-	@$(PIP) --group bench
 	@touch $@
 
 # Checks first that the programs are installed that the tests need and pip cannot install.

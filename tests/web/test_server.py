@@ -47,6 +47,7 @@ def test_posted_events_survive_a_restart(run: Run) -> None:
     assert run("check").status == 0
 
 
+@pytest.mark.journey
 def test_posts_that_the_warehouse_refuses_are_stored_by_the_next_start(run: Run) -> None:
     with serving(run.rejecting_inserts(0)) as service:
         assert service.ask("/events", [VIEW, VIEW | {"item_id": "mug"}])[0] == 202

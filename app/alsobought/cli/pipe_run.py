@@ -14,7 +14,7 @@ from alsobought.console import escaped, out, print_json
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
-    from alsobought.serving.answers import Answer
+    from alsobought.serving.answer import Answer
 
 FORMATS = ["table", "json", "ndjson", "csv"]
 

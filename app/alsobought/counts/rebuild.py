@@ -1,4 +1,4 @@
-"""Rebuild a count table from `events` in a shadow table, then exchange it with the one in service.
+"""Rebuild a count table from `events` in a shadow table, which `counts.rebuild_tasks` then puts into service.
 
 The command backfills (`counts.backfill`); the writer begins the rebuild and exchanges the tables
 (`counts.rebuild_tasks`). If any process dies in between, the old table stays in service and the

@@ -16,7 +16,8 @@ from alsobought.errors import Unusable
 from alsobought.evaluation.tasks import ALSO_BOUGHT, NOVEL, Query
 from alsobought.pipes.fallbacks import ITEM_COLUMNS
 from alsobought.pipes.library import SOURCE, Library, Pipe
-from alsobought.serving.answers import Answer, answer
+from alsobought.serving.answer import Answer
+from alsobought.serving.answers import answer
 from alsobought.storage.warehouse import Warehouse
 
 BATCH_KEYS = 64

@@ -15,7 +15,8 @@ from typing import Any
 from alsobought.errors import AlsoboughtError, WarehouseFault
 from alsobought.pipe_diff.requests import Request
 from alsobought.pipe_diff.sides import Side
-from alsobought.serving.answers import Answer, answer
+from alsobought.serving.answer import Answer
+from alsobought.serving.answers import answer
 from alsobought.storage.results import Rows
 from alsobought.storage.warehouse import Reader
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import msgspec
 
 from alsobought.pipes.fallbacks import item_column
-from alsobought.serving.answers import Answer
+from alsobought.serving.answer import Answer
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import MaintenanceTask
 

@@ -18,7 +18,7 @@ from email.utils import formatdate
 from flask import Flask, Response, current_app, g, request
 
 from alsobought.logs import log_access
-from alsobought.serving.answers import Answer
+from alsobought.serving.answer import Answer
 from alsobought.serving.request_log import RequestRecord
 from alsobought.web.context import as_of_of
 from alsobought.web.formats import caching_headers, to_json

@@ -1,4 +1,4 @@
-"""An answer as JSON, CSV, NDJSON or Parquet: negotiation, encoding, headers for HTTP caches.
+"""The body and headers of a response: JSON around that of `serving.answer`, CSV, NDJSON or Parquet, as negotiated.
 
 The entity tag is a weak validator: two answers with equal rows have the same tag, although
 request_id, statistics and `as_of` differ. After a 304 a client keeps the earlier ones.
@@ -15,7 +15,7 @@ import msgspec
 from werkzeug.datastructures import MIMEAccept
 
 from alsobought.errors import NoSuchPipe, NotAcceptable
-from alsobought.serving.answers import Answer
+from alsobought.serving.answer import Answer
 
 FORMATS = {
     "json": "application/json",

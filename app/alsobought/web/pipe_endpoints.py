@@ -11,7 +11,8 @@ from flask import Blueprint, Response, g, request
 
 from alsobought.errors import AlsoboughtError, NoSuchPipe
 from alsobought.pipes.library import Entry
-from alsobought.serving.answers import Answer, answer, versions
+from alsobought.serving.answer import Answer
+from alsobought.serving.answers import answer, versions
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
 from alsobought.web.context import as_of, json_response, metrics, pipe_costs, service

@@ -1,4 +1,4 @@
-"""Fencing on a server, where several processes may write: only the newest epoch may store events.
+"""Fencing of writers on a server: claim the newest epoch; `storage.fenced_insert` refuses the batches of older ones.
 
 A lock would not do: a process may be suspended between taking the lock and storing, and resume after another has taken over.
 So every insert tests in the same statement whether its epoch is still the newest (`storage.fenced_insert`), and a claim waits

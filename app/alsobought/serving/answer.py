@@ -1,0 +1,85 @@
+"""An answer: columns and rows, their JSON, and a digest of the content."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from alsobought.pipes.library import Pipe
+from alsobought.storage.results import Column, Statistics
+
+MAX_SAFE_INTEGER = 2**53
+WIDE_TYPE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that can contain a larger integer at any depth
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The result of a pipe: its columns, and its rows as lists in column order.
+
+    `fallback` is the first pipe that filled a list in which `pipe` itself had no rows, else None;
+    the column `source` names the pipe of each row. `cached` marks an answer from the cache, whose
+    `statistics` are those of the original run. `max_age` is how many seconds a client may reuse the
+    answer without revalidation; 0 if an event may make it stale. `pipes` are all pipes that were
+    queried, including those that returned no rows. `key` is that of the cache, if it may be there.
+    """
+
+    pipe: Pipe
+    fallback: str | None
+    meta: list[Column]
+    data: list[list[Any]]
+    statistics: Statistics
+    cached: bool = False
+    max_age: float = 0.0
+    pipes: tuple[Pipe, ...] = ()
+    key: Hashable = None
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the content: pipe, version of its text, fallback, columns and rows.
+
+        Statistics do not count.
+        """
+        content = (self.pipe.name, self.pipe.version, self.fallback, self.meta, self.data)
+        return blake2b(msgspec.json.encode(content), digest_size=12).hexdigest()
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """The members of the JSON body that do not depend on the request."""
+        return {
+            "meta": self.meta,
+            "data": self.dicts(),
+            "rows": len(self.data),
+            "statistics": self.statistics,
+            "pipe": {"name": self.pipe.name, "version": self.pipe.version, "fallback": self.fallback},
+        }
+
+    @cached_property
+    def json(self) -> bytes:
+        """The members as JSON."""
+        return msgspec.json.encode(self.members)
+
+    def dicts(self) -> list[dict[str, Any]]:
+        """The rows for JSON.
+
+        Integers beyond 2^53 become strings, since JavaScript would round them.
+        """
+        names = [column.name for column in self.meta]
+        wide = {column.name for column in self.meta if WIDE_TYPE.search(column.type)}
+        rows = [dict(zip(names, row, strict=True)) for row in self.data]
+        for row in rows if wide else ():
+            row.update((name, _safe(row[name])) for name in wide)
+        return rows
+
+
+def _safe(value: Any) -> Any:
+    if isinstance(value, int) and abs(value) > MAX_SAFE_INTEGER:
+        return str(value)
+    if isinstance(value, list):
+        return [_safe(element) for element in value]
+    return {key: _safe(element) for key, element in value.items()} if isinstance(value, dict) else value
