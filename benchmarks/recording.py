@@ -18,7 +18,8 @@ from tempfile import TemporaryDirectory
 from alsobought.events import Event
 from alsobought.logs import log_access, open_log, request_id
 from alsobought.service.service import Service, open_service
-from alsobought.serving.answer import Answer, answer
+from alsobought.serving.answer import Answer
+from alsobought.serving.answers import answer
 from alsobought.serving.request_log import BATCH_ROWS, RequestLog, RequestRecord, encode_parameters, to_row
 from alsobought.settings import Settings
 from alsobought.writer.submission import Submission, utc_now
