@@ -170,7 +170,7 @@ def test_a_replaced_value_has_only_its_new_tags() -> None:
 
 
 def test_the_least_recently_used_value_is_evicted_first() -> None:
-    cache: Cache[int] = Cache(size=2)
+    cache: Cache[int] = Cache(count=2)
     cache.put("a", 1, 60, [TEA], cache.generation)
     cache.put("b", 2, 60, [TEA], cache.generation)
     cache.get("a")
@@ -178,34 +178,34 @@ def test_the_least_recently_used_value_is_evicted_first() -> None:
     assert [cache.get(key) for key in "abc"] == [1, None, 3]
 
 
-def test_the_total_number_of_rows_is_bounded() -> None:
-    cache: Cache[int] = Cache(rows=100)
+def test_the_total_size_is_bounded() -> None:
+    cache: Cache[int] = Cache(size=100)
     for number in range(20):
-        cache.put(number, number, 60, [TEA], cache.generation, rows=10)
+        cache.put(number, number, 60, [TEA], cache.generation, size=10)
     assert [number for number in range(20) if cache.get(number) is not None] == list(range(10, 20))
-    cache.put("empty", 0, 60, [TEA], cache.generation, rows=0)
+    cache.put("empty", 0, 60, [TEA], cache.generation, size=0)
     cache.invalidate([TEA])
     for number in range(10):
-        cache.put(number, number, 60, [TEA], cache.generation, rows=10)
-    assert len(cache) == 10, "dropped rows do not count"
+        cache.put(number, number, 60, [TEA], cache.generation, size=10)
+    assert len(cache) == 10, "dropped values do not count"
 
 
 def test_a_long_answer_is_not_cached_and_evicts_nothing() -> None:
     cache: Cache[int] = Cache()
-    cache.put("short", 1, 60, [], cache.generation, rows=1_000)
-    cache.put("long", 2, 60, [], cache.generation, rows=1_001)
+    cache.put("short", 1, 60, [], cache.generation, size=256_000)
+    cache.put("long", 2, 60, [], cache.generation, size=256_001)
     assert (cache.get("short"), cache.get("long")) == (1, None)
 
 
 def test_expired_values_are_swept_without_being_read(now: list[float]) -> None:
     cache: Cache[int] = Cache()
     for number in range(100):
-        cache.put(number, number, 1, [("item_id", str(number))], cache.generation, rows=10)
+        cache.put(number, number, 1, [("item_id", str(number))], cache.generation, size=10)
     now[0] += 60
     cache.put("new", 1, 60, [TEA], cache.generation)
     assert len(cache) == 1
     assert list(cache._keys_of_tag) == [TEA]
-    assert cache._rows == 1
+    assert cache._size == 1
 
 
 def test_a_dropped_value_leaves_nothing_in_memory(now: list[float]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any
@@ -38,6 +38,7 @@ class Answer:
     max_age: float = 0.0
     pipes: tuple[Pipe, ...] = ()
     key: Hashable = None
+    _encoded: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)  # shared with copies
 
     @cached_property
     def digest(self) -> str:
@@ -59,10 +60,12 @@ class Answer:
             "pipe": {"name": self.pipe.name, "version": self.pipe.version, "fallback": self.fallback},
         }
 
-    @cached_property
+    @property
     def json(self) -> bytes:
-        """The members as JSON."""
-        return msgspec.json.encode(self.members)
+        """The members as JSON, encoded once for an answer and its copy in the cache."""
+        if "json" not in self._encoded:
+            self._encoded["json"] = msgspec.json.encode(self.members)
+        return self._encoded["json"]
 
     def dicts(self) -> list[dict[str, Any]]:
         """The rows for JSON.

@@ -83,7 +83,7 @@ def answer(
             result = replace(result, max_age=seconds)
         if seconds:
             result = replace(result, key=key)
-            cache.put(key, replace(result, cached=True), seconds, tags, generation, len(result.data))
+            cache.put(key, replace(result, cached=True), seconds, tags, generation, len(result.json))
         return result
 
     return cache.computed(object() if fresh else key, tags, compute)

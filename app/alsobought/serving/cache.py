@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
-MAX_ROWS_OF_ANSWER = 1_000
+MAX_ANSWER_BYTES = 256_000
 SWEEP_SECONDS = 10.0
 MAX_INVALIDATIONS, MAX_INVALIDATED_TAGS = 256, 5_000  # remembered for answers that are being computed
 
@@ -29,7 +29,7 @@ class CachedValue(Generic[T]):
     value: T
     expires: float
     tags: frozenset[Hashable]
-    rows: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class Flight(Generic[T]):
 
 
 class Cache(Generic[T]):
-    """A thread-safe LRU cache of at most `size` answers with at most `rows` rows together.
+    """A thread-safe LRU cache of at most `count` answers, whose JSON has at most `size` bytes together.
 
-    A long answer is not cached: it would evict hundreds, and its caller waits for the transfer of
-    the rows anyway.
+    In memory they take about five times as much. A long answer is not cached: it would evict
+    hundreds, and its caller waits for the transfer anyway.
     """
 
-    def __init__(self, size: int = 20_000, rows: int = 200_000) -> None:
-        self._max_size, self._max_rows = size, rows
-        self._rows = 0
+    def __init__(self, count: int = 20_000, size: int = 32_000_000) -> None:
+        self._max_count, self._max_size = count, size
+        self._size = 0
         self._next_sweep = 0.0
         self._values: OrderedDict[Hashable, CachedValue[T]] = OrderedDict()
         self._keys_of_tag: defaultdict[Hashable, set[Hashable]] = defaultdict(set)
@@ -79,21 +79,21 @@ class Cache(Generic[T]):
         return bool(self._values or self._flights)
 
     def put(
-        self, key: Hashable, value: T, seconds: float, tags: Iterable[Hashable], generation: int, rows: int = 1
+        self, key: Hashable, value: T, seconds: float, tags: Iterable[Hashable], generation: int, size: int = 1
     ) -> None:
         """Cache a value begun at this `generation`, unless one of its tags was invalidated since then."""
         tags = frozenset(tags)
         with self._lock:
             self._sweep()
-            if rows > MAX_ROWS_OF_ANSWER or not self._is_valid(generation, tags):
+            if size > MAX_ANSWER_BYTES or not self._is_valid(generation, tags):
                 return
             self._drop(key)
-            cached = CachedValue(value, time.monotonic() + seconds, tags, rows)
+            cached = CachedValue(value, time.monotonic() + seconds, tags, size)
             self._values[key] = cached
-            self._rows += rows
+            self._size += size
             for tag in cached.tags:
                 self._keys_of_tag[tag].add(key)
-            while len(self._values) > self._max_size or self._rows > self._max_rows:
+            while len(self._values) > self._max_count or self._size > self._max_size:
                 self._drop(next(iter(self._values)))
 
     def computed(self, key: Hashable, tags: Iterable[Hashable], compute: Callable[[], T]) -> T:
@@ -167,11 +167,11 @@ class Cache(Generic[T]):
             self._forget_invalidations()
             self._values.clear()
             self._keys_of_tag.clear()
-            self._rows = 0
+            self._size = 0
 
     def _drop(self, key: Hashable) -> None:
         cached = self._values.pop(key, None)
-        self._rows -= cached.rows if cached else 0
+        self._size -= cached.size if cached else 0
         for tag in cached.tags if cached else ():
             keys = self._keys_of_tag[tag]
             keys.discard(key)
