@@ -23,7 +23,7 @@ from alsobought.serving.request_log import RequestRecord
 from alsobought.web.context import as_of_of
 from alsobought.web.formats import caching_headers, to_json
 
-MAX_URLS = 20_000
+MAX_URLS, MAX_TARGET = 20_000, 2_000
 MAX_RESPONSE = 16_384  # bytes: what a socket takes at once
 REQUEST = re.compile(rb"GET (/pipes/[!-~]*) HTTP/1\.1\r\n(?:[!#-'*+.^-z|~A-Z0-9-]+:[\t -~\x80-\xff]*\r\n)+\r\n")
 # What Flask or gunicorn would act upon. They ignore all other headers of such a request.
@@ -70,6 +70,8 @@ class FastLane:
     def remember(self, candidate: Candidate, response: Response) -> None:
         """Keep the URL and the headers of the response to the current request."""
         target = request.environ.get("RAW_URI", "")
+        if len(target) > MAX_TARGET:
+            return
         accept, origin = request.headers.get("Accept", ""), request.headers.get("Origin", "")
         try:
             key = (target.encode("latin1"), accept.encode("latin1"), origin.encode("latin1"))

@@ -32,6 +32,8 @@ from gunicorn.workers import gthread
 from alsobought.errors import error_json
 from alsobought.web.lanes import Lanes
 
+log = logging.getLogger(__name__)
+
 MAX_HEAD = 65_536  # bytes of the request line and the headers together
 GATHER_SECONDS = 10.0  # for a complete request, from the end of the previous one
 PAUSE_SECONDS = 5  # between two parts of a body, and for a client that does not read the response
@@ -109,7 +111,11 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def _answer_at_once(self, conn: Any, queue: deque[Any], received: bytes) -> bool:
         """Answer a request whose answer is cached, in the event loop. False if a thread has to handle it."""
-        response = self.wsgi.extensions["fast_lane"].respond(received)
+        try:
+            response = self.wsgi.extensions["fast_lane"].respond(received)
+        except Exception:  # no request may end the event loop
+            log.exception("the fast lane failed")
+            response = None
         if response is None:
             return False
         queue.remove(conn)

@@ -41,7 +41,7 @@ PACE = 3.0
 MAX_PACE_SECONDS = 0.4
 INSERT_ATTEMPTS = 3
 RETRY_SECONDS = 0.1  # times the number of the attempt
-LOGGED_RETRY_SECONDS = 1.0
+LOGGED_RETRY_SECONDS, MAX_LOGGED_RETRY_SECONDS = 0.5, 8.0  # doubled after each attempt
 LEASE_TIMEOUT_SECONDS = 20.0
 
 
@@ -239,13 +239,15 @@ class Writer:
 
         Raises NotStored once the writer stops: then the next start stores them, and all behind them.
         """
+        pause = LOGGED_RETRY_SECONDS
         while not self._abandoned:
             try:
                 outcomes = self._store_now(submissions)
             except Exception:
                 for submission in submissions:
                     submission.may_be_stored = True
-                self._abandoned = self._stopping.wait(LOGGED_RETRY_SECONDS)
+                self._abandoned = self._stopping.wait(pause)
+                pause = min(MAX_LOGGED_RETRY_SECONDS, 2 * pause)
             else:
                 if self._log:
                     self._log.mark_stored(submissions[-1].last_offset)
