@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from alsobought.web.fast_lane import FastLane
+from alsobought.writer.submission import utc_now
 from tests.support.process import running, serving
 from tests.support.project import project_folder
 from tests.support.web import VIEW, buy
@@ -24,7 +25,7 @@ HEADERS = {"Host": "localhost", "Accept": "*/*"}
 
 @pytest.fixture
 def app(make_shop: Callable[..., Service]) -> Flask:
-    app = create_app(make_shop(cors="https://shop.example"))
+    app = create_app(make_shop(utc_now, cors="https://shop.example"))  # the table `requests` forgets those of long ago
     buy(app.test_client(), "o1", "tea", "mug")
     return app
 
