@@ -15,7 +15,7 @@
 -- @use filters
 --
 -- @key item_id
--- @cache 60s item_id
+-- @cache 60s item_id purchase
 -- @fallback trending  item_id as other_item_id
 {% from 'catalogue.sql' import keys_of, pair_columns %}
 {% from 'constants.sql' import half_life_days, weight_unit %}

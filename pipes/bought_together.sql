@@ -7,7 +7,7 @@
 -- basket
 -- @use filters
 --
--- @cache 60s item_id
+-- @cache 60s item_id purchase
 -- @fallback trending  item_id as other_item_id
 {% from 'catalogue.sql' import item_columns, keys_of %}
 {% from 'constants.sql' import weight_unit %}

@@ -10,7 +10,7 @@
 -- @use filters
 --
 -- @key item_id
--- @cache 60s item_id
+-- @cache 60s item_id purchase
 -- @fallback also_bought
 {% from 'catalogue.sql' import item, keys_of, pair_columns %}
 {% from 'lists.sql' import boosted, is_eligible %}

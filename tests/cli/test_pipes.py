@@ -129,7 +129,7 @@ def test_a_pipe_is_shown_with_its_lineage(author: Callable[..., CompletedRun]) -
         r"^ +baskets +Int64 +co_baskets\.baskets",
         r"^ +co_baskets +baskets, item_key, month, other_item_key, weight",
         r"^ +signals\.sql +decay +also in .*trending",
-        r"^ +cached +60 s, or until an event has the same item_id",
+        r"^ +cached +60 s, or until a purchase has the same item_id",
         r"^ +fallback +trending",
         r"^ +cases +0",
     ):

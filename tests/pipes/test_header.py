@@ -133,6 +133,11 @@ def test_a_parameter_has_a_sql_type_and_may_be_required(line: str, required: boo
     assert (parameter(line).required, parameter(line).sql_type) == (required, sql_type)
 
 
+def test_events_of_some_types_may_invalidate_an_answer() -> None:
+    read = header(":item_id String  x", "@cache 5s item_id purchase like  a remark")
+    assert (read.cache_until, read.cache_events) == ("item_id", ("purchase", "like"))
+
+
 @pytest.mark.parametrize(("line", "seconds"), [("@cache 2s", 2.0), ("@cache 500ms", 0.5), ("@cache 1.5s", 1.5)])
 def test_a_cache_takes_seconds_and_milliseconds(line: str, seconds: float) -> None:
     assert header(line).cache_seconds == seconds

@@ -76,7 +76,7 @@ def test_a_value_begun_before_an_invalidation_of_one_of_its_tags_is_not_cached()
 
 
 @pytest.mark.parametrize(
-    "invalidations", [[[("item_id", str(n))] for n in range(300)], [[("item_id", str(n)) for n in range(6_000)]]]
+    "invalidations", [[[("item_id", str(n))] for n in range(300)], [[("item_id", str(n)) for n in range(12_000)]]]
 )
 def test_a_value_begun_before_more_invalidations_than_are_remembered_is_not_cached(
     invalidations: list[list[tuple[str, str]]],

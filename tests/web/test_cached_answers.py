@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -65,6 +66,40 @@ def test_an_event_invalidates_answers_about_its_items_only(client: FlaskClient, 
     buy(client, "o3", "tea", "honey")
     assert partners(client, "tea") == ["honey"]
     assert partners(client, "lamp") == ["bulb"]
+
+
+@pytest.mark.usefixtures("_nothing_expires")
+def test_only_the_event_types_of_the_header_invalidate_by_its_parameter(client: FlaskClient, shop: Service) -> None:
+    introduce(client, "tea", "mug")
+    buy(client, "o1", "tea", "mug")
+    alone, for_ada = "/pipes/also_bought?item_id=tea&limit=1", "/pipes/also_bought?item_id=tea&limit=1&user_id=ada"
+
+    def cached(url: str) -> bool:
+        return client.get(url).headers["Cache-Status"].endswith("hit")
+
+    assert (cached(alone), cached(for_ada)) == (False, False)
+    client.post("/events?wait=true", json=VIEW | {"user_id": "bob", "item_id": "tea"})
+    assert (cached(alone), cached(for_ada)) == (True, True)
+    client.post("/events?wait=true", json=VIEW | {"user_id": "ada", "item_id": "mug"})
+    assert (cached(alone), cached(for_ada)) == (True, False)
+    client.post("/events?wait=true", json=VIEW | {"user_id": "bob", "item_id": "tea", "event_type": "purchase"})
+    assert (cached(alone), cached(for_ada)) == (False, False)
+
+
+@pytest.mark.usefixtures("_nothing_expires")
+def test_an_answer_filled_by_a_pipe_that_any_event_invalidates_is_invalidated_by_any_event(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    introduce(client, "tea", "mug")
+    buy(client, "o1", "tea", "mug")
+    entry = shop.library.entry("also_bought")
+    assert entry.pipe
+    monkeypatch.setattr(entry, "pipe", replace(entry.pipe, header=replace(entry.pipe.header, cache_events=())))
+    url = "/pipes/complementary?item_id=tea&limit=1"
+    assert json.loads(client.get(url).text)["data"][0]["source"] == "also_bought"
+    assert client.get(url).headers["Cache-Status"].endswith("hit")
+    client.post("/events?wait=true", json=VIEW | {"user_id": "bob", "item_id": "tea"})
+    assert not client.get(url).headers["Cache-Status"].endswith("hit")
 
 
 def test_a_late_order_line_invalidates_answers_about_earlier_lines(client: FlaskClient) -> None:

@@ -97,6 +97,12 @@ def test_wait_responds_200_once_answers_contain_the_event(client: FlaskClient) -
     assert [row["item_id"] for row in viewed] == ["tea", "never seen"]
 
 
+def test_a_wait_that_is_neither_true_nor_false_is_400_and_nothing_is_stored(client: FlaskClient, shop: Service) -> None:
+    got = client.post("/events?wait=yes", json=VIEW | {"item_id": "never stored"})
+    assert (got.status_code, error_of(got)["message"]) == (400, "wait: 'yes' is neither true nor false")
+    assert "never stored" not in stored(shop)
+
+
 def test_a_guest_is_identified_by_the_session(client: FlaskClient, shop: Service) -> None:
     guest = {"event_type": "view", "session_id": "s1", "item_id": "tea"}
     client.post("/events", json=[guest, guest | {"user_id": "u", "item_id": "mug"}])

@@ -66,6 +66,7 @@ def describe(settings: Settings, library: Library, warehouse: Warehouse, pipe: P
         "key": header.key,
         "cache_seconds": header.cache_seconds,
         "cache_until": header.cache_until,
+        "cache_events": header.cache_events,
         "fallback": header.fallback.pipe if header.fallback else "",
         "cases": _case_count(settings.home_folder / "tests" / "pipes" / f"{pipe.name}.yaml"),
     }
@@ -149,7 +150,9 @@ def _plain(number: Any) -> str:
 def _serving(description: dict[str, Any]) -> list[list[str]]:
     cached = f"{description['cache_seconds']:g} s" if description["cache_seconds"] else "no"
     if description["cache_until"]:
-        cached += f", or until an event has the same {description['cache_until']}"
+        events = " or ".join(description["cache_events"]) or "event"
+        article = "an" if events[0] in "aeiou" else "a"
+        cached += f", or until {article} {events} has the same {description['cache_until']}"
     cases = "cannot read the file" if description["cases"] is None else str(description["cases"])
     rows = [["cached", cached], ["fallback", description["fallback"] or "none"], ["cases", cases]]
     return [["key", description["key"]], *rows] if description["key"] else rows

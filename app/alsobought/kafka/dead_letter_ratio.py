@@ -1,4 +1,4 @@
-"""Halt a stream when too many of its latest messages are dead letters.
+"""Decide when too many of the latest messages are dead letters; `kafka.consumer` then halts, and tries again.
 
 A producer's mistake would otherwise drain the topic into `dead_letters`.
 """

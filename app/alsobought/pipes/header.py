@@ -7,7 +7,8 @@
     -- @use filters                    the parameters of sql/parameters/filters.sql
     --
     -- @key item_id            one answer for several values; the parameter takes any number of them
-    -- @cache 60s item_id      maximum age of an answer; an event of the item invalidates it
+    -- @cache 60s item_id      maximum age of an answer; an event of the item invalidates it,
+    --                         with `item_id purchase` only a purchase of it
     -- @fallback trending  item_id as other_item_id
     -- @deprecated basket 2026-01-31  use item_id
 
@@ -49,6 +50,7 @@ class Header:
     key: str = ""
     cache_seconds: float = 0.0
     cache_until: str = ""
+    cache_events: tuple[str, ...] = ()
     fallback: Fallback | None = None
     groups: tuple[str, ...] = ()
     deprecated: tuple[Deprecation, ...] = ()
@@ -100,17 +102,18 @@ def _header(read: HeaderLines, declared: Sequence[Parameter]) -> Header:
     key = _key(directives["key"], parameters) if "key" in directives else ""
     if key:
         parameters[key] = _repeated(parameters[key])
-    cache_seconds, cache_until = _cache(directives["cache"], parameters) if "cache" in directives else (0.0, "")
+    seconds, until, events = _cache(directives["cache"], parameters) if "cache" in directives else (0.0, "", ())
     return Header(
         read.sentence,
         tuple(_without_commas(parameter) for parameter in parameters.values()),
         key,
-        cache_seconds,
-        cache_until,
-        _fallback(directives["fallback"]) if "fallback" in directives else None,
-        tuple(use.group for use in read.uses),
-        tuple(read.deprecated.values()),
-        read.lines,
+        cache_seconds=seconds,
+        cache_until=until,
+        cache_events=events,
+        fallback=_fallback(directives["fallback"]) if "fallback" in directives else None,
+        groups=tuple(use.group for use in read.uses),
+        deprecated=tuple(read.deprecated.values()),
+        lines=read.lines,
     )
 
 
@@ -123,16 +126,16 @@ def _key(directive: Directive, parameters: Mapping[str, Parameter]) -> str:
     return name
 
 
-def _cache(directive: Directive, parameters: Mapping[str, Parameter]) -> tuple[float, str]:
-    """The maximum age in seconds, and the parameter whose events invalidate the answer."""
-    duration = re.match(r"(\d+(?:\.\d+)?)(ms|s)\b *(\w*)", directive.text)
+def _cache(directive: Directive, parameters: Mapping[str, Parameter]) -> tuple[float, str, tuple[str, ...]]:
+    """The maximum age in seconds, the parameter whose events invalidate the answer, and their types: all if there are none."""
+    duration = re.match(r"(\d+(?:\.\d+)?)(ms|s)\b *(\w*)((?: \w+)*)", directive.text)
     if not duration or len(duration[1]) >= 9:
         raise PipeFault(f"@cache {directive.text[:40]} is not a duration", "Write 500ms or 2s", directive.line)
     tag = duration[3]
     if tag and (tag not in CACHE_TAGS or tag not in parameters):
         hint = f"Only a parameter called {' or '.join(CACHE_TAGS)} can follow"
         raise PipeFault(f"@cache … {tag}: events do not invalidate by {tag}", hint, directive.line)
-    return float(duration[1]) / (1000 if duration[2] == "ms" else 1), tag
+    return float(duration[1]) / (1000 if duration[2] == "ms" else 1), tag, tuple(duration[4].split())
 
 
 def _with_former_names(parameter: Parameter, read: HeaderLines) -> Parameter:

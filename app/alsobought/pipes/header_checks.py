@@ -16,7 +16,12 @@ ReadHeader = Callable[[str], Header | None]
 
 
 def check_header(
-    name: str, header: Header, validation: Validation, names: Collection[str], read: ReadHeader
+    name: str,
+    header: Header,
+    validation: Validation,
+    names: Collection[str],
+    read: ReadHeader,
+    event_types: Collection[str],
 ) -> list[PipeFault]:
     """The faults of the header of the pipe `name`. `names`: all pipes, including this one.
 
@@ -28,6 +33,10 @@ def check_header(
         hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted({*names} - {name}))}"
         message = f"@fallback {header.fallback.pipe} is not a pipe"
         faults.append(PipeFault(message, hint, header.lines.get("@fallback", 0)))
+    if unknown := [event_type for event_type in header.cache_events if event_type not in event_types]:
+        message = f"@cache … {header.cache_until} {unknown[0]}: no event has this type"
+        hint = f"There are {', '.join(event_types)}. Two spaces begin a remark"
+        faults.append(PipeFault(message, hint, header.lines.get("@cache", 0)))
     for moved in header.moved:
         if problem := _target_problem(moved, names, read):
             faults.append(PipeFault(f"@deprecated {moved.name}: {problem}", line=moved.line))

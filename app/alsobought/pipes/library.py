@@ -244,7 +244,7 @@ class Library:
         validation.run()
         faults = [
             *validation.faults,
-            *check_header(name, header, validation, {*self.names(), name}, self._read_header),
+            *check_header(name, header, validation, {*self.names(), name}, self._read_header, self._event_types),
         ]
         if faults:
             raise PipeFault.together(faults)

@@ -15,7 +15,7 @@ from typing import Any
 from alsobought.errors import AlsoboughtError, PipeBroken
 from alsobought.events import STANDARD_TYPES
 from alsobought.pipes.fallbacks import FilledLists, rename_columns
-from alsobought.pipes.header import CACHE_TAGS
+from alsobought.pipes.header import CACHE_TAGS, Header
 from alsobought.pipes.library import Describe, Library, Pipe
 from alsobought.pipes.parameters import values
 from alsobought.pipes.sandbox import CLOCK, REQUESTED_PIPE
@@ -83,7 +83,8 @@ def answer(
             result = replace(result, max_age=seconds)
         if seconds:
             result = replace(result, key=key)
-            cache.put(key, replace(result, cached=True), seconds, tags, generation, len(result.json))
+            narrow = _tags(pipe, bound, _cache_events(pipe, headers))
+            cache.put(key, replace(result, cached=True), seconds, narrow, generation, len(result.json))
         return result
 
     return cache.computed(object() if fresh else key, tags, compute)
@@ -111,11 +112,23 @@ def versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[tup
     return list(chain.items())
 
 
-def _tags(pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The items and users of a request; `serving.invalidation` drops answers by the same tags."""
-    names = [name for name in CACHE_TAGS if name in bound] if pipe.header.cache_until else []
-    values_of = {name: bound[name] if isinstance(bound[name], list) else [bound[name]] for name in names}
-    return [(name, value) for name in names for value in values_of[name]]
+def _tags(pipe: Pipe, bound: Mapping[str, Any], events: Sequence[str] = ()) -> list[tuple[str, ...]]:
+    """The items and users of a request; `serving.invalidation` drops answers by the same tags.
+
+    With `events`, only events of these types invalidate by the parameter that the header names.
+    """
+    tags: list[tuple[str, ...]] = []
+    for name in [name for name in CACHE_TAGS if name in bound] if pipe.header.cache_until else []:
+        for value in bound[name] if isinstance(bound[name], list) else [bound[name]]:
+            narrow = events if name == pipe.header.cache_until else ()
+            tags += [(name, value, event_type) for event_type in narrow] or [(name, value)]
+    return tags
+
+
+def _cache_events(pipe: Pipe, headers: Sequence[Header]) -> Sequence[str]:
+    """The event types that invalidate an answer; none if any event does, for this pipe or for one that filled its list."""
+    own = (pipe.header.cache_until, pipe.header.cache_events)
+    return own[1] if all((h.cache_until, h.cache_events) == own for h in headers if h.cache_until) else ()
 
 
 def _answer(

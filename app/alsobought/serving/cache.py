@@ -21,7 +21,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 MAX_ANSWER_BYTES = 256_000
 SWEEP_SECONDS = 10.0
-MAX_INVALIDATIONS, MAX_INVALIDATED_TAGS = 256, 5_000  # remembered for answers that are being computed
+MAX_INVALIDATIONS, MAX_INVALIDATED_TAGS = 256, 10_000  # remembered for answers that are being computed
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Cache invalidation: drop the cached answers that a stored batch makes stale.
 
-The tags are the users and items of the batch, and the other items of its orders. The items of
+The tags are the users and items of the batch, each also with the type of the event, and the other
+items of its orders. The items of
 recent orders are held in memory; those of older orders are read from `order_items`, in one query
 per batch.
 """
@@ -43,11 +44,11 @@ class Invalidator:
         self._orders: OrderedDict[Order, set[str]] = OrderedDict()
 
     def __call__(self, rows: Iterable[StoredEvent]) -> None:
-        tags: set[tuple[str, str]] = set()
+        tags: set[tuple[str, ...]] = set()
         changed_orders: dict[Order, set[str]] = {}
         for row in rows:
-            tags.add(("user_id", row.user_id))
-            tags.add(("item_id", row.item_id))
+            for tag in (("user_id", row.user_id), ("item_id", row.item_id)):
+                tags |= {tag, (*tag, row.event_type)}
             if row.order_id and row.event_type == "purchase":
                 changed_orders.setdefault((row.user_id, row.order_id), set()).add(row.item_id)
         self._cache.invalidate(
@@ -55,7 +56,9 @@ class Invalidator:
         )  # first: from here on no answer is cached that was begun before the batch was stored
         try:
             items_of_orders = self._complete(changed_orders)
-            self._cache.invalidate({("item_id", item) for items in items_of_orders for item in items} - tags)
+            others = {item for items in items_of_orders for item in items}
+            also: set[tuple[str, ...]] = {("item_id", item) for item in others}
+            self._cache.invalidate((also | {("item_id", item, "purchase") for item in others}) - tags)
         except AlsoboughtError as error:  # the batch is stored: better no cached answer than a stale one
             log.warning("cache cleared: could not read the orders of a batch: %s", error)
             self._cache.clear()

@@ -49,7 +49,7 @@ def _accept(
 
     Responds with 202 once the rows are durable, or with ?wait=true with 200 once they are visible.
     """
-    kind = "item" if error_type is BadItems else "event"
+    kind, wait = "item" if error_type is BadItems else "event", _wait()
     metrics().rejected(kind, len(rejected))
     if not good:
         if not rejected:
@@ -57,7 +57,6 @@ def _accept(
         details = tuple(Detail(f"[{r.index}]", r.problem) for r in rejected[:MAX_LISTED])
         count = f" of {len(rejected):,}" if len(rejected) > 1 else ""
         raise error_type(f"no {kind}{count} could be accepted: {rejected[0].problem}", details=details)
-    wait = request.args.get("wait", "false").lower() in ("true", "1")
     try:
         accepted = service().sink.accept(good, wait=wait)
     except AlsoboughtError:
@@ -66,6 +65,13 @@ def _accept(
     metrics().accepted(kind, accepted.rows, accepted.duplicates or 0)
     status = 200 if wait and accepted.visible else 202
     return json_response(_receipt(accepted, len(good), rejected, wait), status)
+
+
+def _wait() -> bool:
+    value = request.args.get("wait", "false")
+    if value.lower() not in ("true", "1", "false", "0"):
+        raise BadRequest(f"wait: {value[:40]!r} is neither true nor false", "Write ?wait=true, or leave it out")
+    return value.lower() in ("true", "1")
 
 
 def _receipt(accepted: Accepted, rows: int, rejected: list[Rejected], wait: bool) -> dict[str, Any]:

@@ -122,5 +122,6 @@ def describe_rules(pipe: Pipe) -> dict[str, Any]:
         "version": pipe.version,
         "cache_seconds": header.cache_seconds,
         "cache_until": header.cache_until,
+        "cache_events": header.cache_events,
         "fallback": header.fallback.pipe if header.fallback else None,
     }

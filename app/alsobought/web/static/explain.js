@@ -16,9 +16,9 @@ function valuesTable(values) {
             h("td", {}, h("code", {}, name)), h("td", {}, h("code", {}, type)), h("td", {}, asText(value)))))));
 }
 
-const rules = ({ version, cache_seconds: seconds, cache_until: until, fallback }) => [
+const rules = ({ version, cache_seconds: seconds, cache_until: until, cache_events: events, fallback }) => [
     ["version", version],
-    ["cached", seconds ? `${seconds} s${until ? `, or until an event of the ${until}` : ""}` : "no"],
+    ["cached", seconds ? `${seconds} s${until ? `, or until: ${events.join(" or ") || "an event"} of the ${until}` : ""}` : "no"],
     ["short lists", fallback ? `filled by ${fallback}` : "not filled"],
 ];
 
