@@ -262,6 +262,7 @@ def measure(folder: str, seconds: float) -> dict[str, Any]:
             repeated = itertools.repeat({"method": "GET", "url": f"{empty_url}/"})
             table.append(attack("an empty Flask route", repeated, 800, seconds, empty_cpu))
         shop = Shop(url, items, users, 1)
+        service.request(f"/pipes/also_bought?item_id={items[0]}")
         cached = itertools.repeat(shop.get(f"/pipes/also_bought?item_id={items[0]}"))
         run("one cached answer", cached, 800)
         run("posts of one event", iter(lambda: shop.post(1), None), 500)

@@ -8,13 +8,18 @@ from __future__ import annotations
 import atexit
 import logging
 import re
+import threading
 import time
 import uuid
+from collections.abc import Callable
+from contextlib import suppress
 
 from flask import Flask, Response, g, request
 from flask_cors import CORS
 
+from alsobought.errors import AlsoboughtError
 from alsobought.logs import log_access, request_id
+from alsobought.pipes.library import Library
 from alsobought.service.ipc_server import IpcServer
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service, open_service
@@ -43,6 +48,7 @@ EXPOSED_HEADERS = [
     "Deprecation",
 ]  # to scripts of other origins
 NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # paths that pages of listed origins may call
+LOAD_AFTER_SECONDS, LOAD_PAUSE_SECONDS = 1.0, 0.02
 PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 
 
@@ -84,6 +90,7 @@ def served_app(settings: Settings, *, edit: bool = False) -> Flask:
     service = open_service(settings, writes=writes)
     atexit.register(service.close)
     service.visibility.start()
+    atexit.register(load_pipes_ahead(service.library))
     if folder := service.warehouse.folder:
         atexit.register(IpcServer(folder, service.writer, service.warehouse.another).close)
     if service.warehouse.embedded and settings.kafka:
@@ -98,6 +105,28 @@ def served_app(settings: Settings, *, edit: bool = False) -> Flask:
     if edit and (hosts := hosts_for_editing(settings)):
         log.warning("every client that reaches this service as %s may edit the pipes", " or ".join(hosts))
     return create_app(service, monitor, edit=edit)
+
+
+def load_pipes_ahead(library: Library) -> Callable[[], None]:
+    """Load every pipe in a thread, beginning in a second, so that no first request has to. Returns what stops it."""
+    stopped = threading.Event()
+
+    def load() -> None:
+        pause = LOAD_AFTER_SECONDS
+        for name in library.names():
+            if stopped.wait(pause):
+                return
+            pause = LOAD_PAUSE_SECONDS
+            with suppress(AlsoboughtError):  # the first request reports it
+                library.entry(name)
+
+    def stop() -> None:
+        stopped.set()
+        thread.join()
+
+    thread = threading.Thread(target=load, name="load-pipes", daemon=True)
+    thread.start()
+    return stop
 
 
 def _begin_request() -> None:
