@@ -37,8 +37,8 @@ from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submissi
 log = logging.getLogger(__name__)
 
 # Most of what a small batch costs does not depend on its size. So small ones are PACE times as far apart as the last one took.
-PACE = 3.0
-MAX_PACE_SECONDS = 0.4
+PACE = 2.0
+MAX_PACE_SECONDS = 0.3
 INSERT_ATTEMPTS = 3
 RETRY_SECONDS = 0.1  # times the number of the attempt
 LOGGED_RETRY_SECONDS, MAX_LOGGED_RETRY_SECONDS = 0.5, 8.0  # doubled after each attempt
