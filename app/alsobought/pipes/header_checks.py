@@ -23,7 +23,7 @@ def check_header(
     read: ReadHeader,
     event_types: Collection[str],
 ) -> list[PipeFault]:
-    """The faults of the header of the pipe `name`. `names`: all pipes, including this one.
+    """The faults of the header of the pipe `name`. `names`: all pipes, including this one. `event_types`: all, or none if unknown.
 
     Columns and used parameters are unknown if the text has faults, and are not compared then.
     """
@@ -33,7 +33,8 @@ def check_header(
         hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted({*names} - {name}))}"
         message = f"@fallback {header.fallback.pipe} is not a pipe"
         faults.append(PipeFault(message, hint, header.lines.get("@fallback", 0)))
-    if unknown := [event_type for event_type in header.cache_events if event_type not in event_types]:
+    unknown = [event_type for event_type in header.cache_events if event_type not in event_types]
+    if event_types and unknown:
         message = f"@cache … {header.cache_until} {unknown[0]}: no event has this type"
         hint = f"There are {', '.join(event_types)}. Two spaces begin a remark"
         faults.append(PipeFault(message, hint, header.lines.get("@cache", 0)))
