@@ -45,8 +45,6 @@ def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
         return state
     if dataset == "journey":
         journey.require_package()
-    if not console.is_terminal:  # where no bar is shown
-        console.print("Loading the data set: about a minute …")
     started = time.monotonic()
     if not state:
         weeks = journey.weeks_until(utc_now().date()) if dataset == "journey" else 0
@@ -68,6 +66,8 @@ def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
 
 
 def _load_journey(service: Service, weeks: int, console: Console) -> int:
+    if not console.is_terminal:  # where no bar is shown
+        console.print("Loading the year: about a minute …")
     with console.status("Reading the Complete Journey"):
         total = journey.size()
         items = list(journey.items())
