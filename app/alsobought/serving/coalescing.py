@@ -26,10 +26,10 @@ Query = Callable[[list[Any]], Rows]
 
 @dataclass(eq=False)
 class Request:
-    """A request that waits. Its `turn` is its rows, or the requests that it has to run, itself among them."""
+    """A request that waits. Its `outcome` is its rows, or the requests that it has to run, itself among them."""
 
     keys: Sequence[Any]
-    turn: Future[Rows | list[Request]] = field(default_factory=Future)
+    outcome: Future[Rows | list[Request]] = field(default_factory=Future)
 
 
 @dataclass
@@ -54,14 +54,14 @@ class Coalescer:
             state = self._groups.setdefault(group, Group())
             if state.running < QUERIES:
                 state.running += 1
-                mine.turn.set_result([mine])
+                mine.outcome.set_result([mine])
             else:
                 state.waiting.append(mine)
-        turn = mine.turn.result()
-        if isinstance(turn, Rows):
-            return turn
+        outcome = mine.outcome.result()
+        if isinstance(outcome, Rows):
+            return outcome
         try:
-            return self._run(group, turn, key_column, query)
+            return self._run(group, outcome, key_column, query)
         finally:
             self._hand_over(group)
 
@@ -77,14 +77,14 @@ class Coalescer:
             with self._lock:
                 self._groups[group].running += len(others)
             for request in others:
-                request.turn.set_result([request])
+                request.outcome.set_result([request])
             return query(list(mine.keys))
         except BaseException as error:
             for request in others:
-                request.turn.set_exception(error)
+                request.outcome.set_exception(error)
             raise
         for request in others:
-            request.turn.set_result(_share(rows, index, request.keys))
+            request.outcome.set_result(_share(rows, index, request.keys))
         return _share(rows, index, mine.keys)
 
     def _hand_over(self, group: Hashable) -> None:
@@ -97,7 +97,7 @@ class Coalescer:
                 batch.append(state.waiting.popleft())
                 size += len(batch[-1].keys)
             if batch:
-                batch[0].turn.set_result(batch)
+                batch[0].outcome.set_result(batch)
                 return
             state.running -= 1
             if not state.running:

@@ -132,9 +132,9 @@ def request_key(head: bytes) -> Key | None:
     start = REQUEST.fullmatch(head)
     if not start or DECISIVE_HEADER.search(head) or len(HOST_HEADER.findall(head)) != 1:
         return None
-    found = VALUE_HEADERS.findall(head)
-    values = {name.lower(): value.rstrip() for name, value in found}
-    if len(values) < len(found) or values.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+    headers = VALUE_HEADERS.findall(head)
+    values = {name.lower(): value.rstrip() for name, value in headers}
+    if len(values) < len(headers) or values.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
     return start[1], values.get(b"accept", b""), values.get(b"origin", b"")
 

@@ -147,9 +147,9 @@ def _read(path: Path) -> Iterator[LoggedPost]:
         except msgspec.MsgspecError:
             damaged += 1
     if damaged:
-        kept = path.with_suffix(".damaged")
-        kept.write_bytes(path.read_bytes())
-        log.error("%d posts in %s cannot be read; they are kept in %s", damaged, path, kept.name)
+        copy = path.with_suffix(".damaged")
+        copy.write_bytes(path.read_bytes())
+        log.error("%d posts in %s cannot be read; they are kept in %s", damaged, path, copy.name)
 
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
