@@ -122,7 +122,7 @@ def test_a_damaged_line_is_reported_and_kept_and_the_others_are_read(
     log.append(posted("tea"))
     log.append(last)
     (path,) = segments(tmp_path)
-    damaged = path.read_bytes().replace(b'"ta"', b'"te\0')
+    damaged = path.read_bytes().replace(b'"item_id"', b'"item\0_id"', 1)
     path.write_bytes(damaged)
     again = opened(tmp_path)
     with caplog.at_level(logging.ERROR):
