@@ -109,7 +109,7 @@ def test_a_saved_pipe_answers_the_next_request_and_a_broken_one_affects_no_other
     pipe = home / "pipes" / "views.sql"
     pipe.write_text(text)
     with serving(run.at(home)) as service:
-        assert service.ask("/events", VIEW)[0] == 202
+        assert service.ask("/events?wait=true", VIEW)[0] == 200
         assert service.ask("/pipes/broken")[0] == 503
         assert service.ask("/pipes/views")[1]["data"] == [{"views": 1}]
 

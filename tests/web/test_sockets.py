@@ -84,6 +84,8 @@ def chunk(data: bytes) -> bytes:
 
 
 def viewed(service: ServedProcess, user: str) -> list[str]:
+    """What a user viewed, once everything is stored that was accepted before."""
+    assert service.ask("/events?wait=true", VIEW | {"user_id": "last"})[0] == 200
     return [row["item_id"] for row in service.ask(f"/pipes/recently_viewed?user_id={user}")[1]["data"]]
 
 
