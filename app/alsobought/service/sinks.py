@@ -76,14 +76,16 @@ class WriterSink:
             return Accepted(len(rows), None, visible=False)
         try:
             outcome = stored.result(STORE_SECONDS)
-        except (concurrent.futures.TimeoutError, NotStored) as error:
-            if submission.logged:
-                return Accepted(len(rows), None, visible=False)
-            if isinstance(error, NotStored):
+        except NotStored:
+            if not submission.logged:
                 raise
-            kind = kind_of(rows)
-            raise Busy(f"the {kind}s are not stored yet", RETRY_HINTS[kind]) from None
-        return Accepted(outcome.rows, outcome.duplicates, visible=True)
+        except concurrent.futures.TimeoutError:
+            if not submission.logged:
+                kind = kind_of(rows)
+                raise Busy(f"the {kind}s are not stored yet", RETRY_HINTS[kind]) from None
+        else:
+            return Accepted(outcome.rows, outcome.duplicates, visible=True)
+        return Accepted(len(rows), None, visible=False)
 
     @property
     def waiting(self) -> int:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,6 +15,13 @@ from alsobought.storage.results import Column, Statistics
 
 MAX_SAFE_INTEGER = 2**53
 WIDE_TYPE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that can contain a larger integer at any depth
+
+
+class CacheKey(NamedTuple):
+    """What an answer in the cache depends on: name and version of its pipe and of each fallback, and the values."""
+
+    versions: tuple[tuple[str, str], ...]
+    values: str
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,7 @@ class Answer:
     cached: bool = False
     max_age: float = 0.0
     pipes: tuple[Pipe, ...] = ()
-    key: Hashable = None
+    key: CacheKey | None = None
     _encoded: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)  # shared with copies
 
     @cached_property

@@ -21,7 +21,7 @@ from alsobought.pipes.parameters import values
 from alsobought.pipes.sandbox import CLOCK, REQUESTED_PIPE
 from alsobought.pipes.template import select_values
 from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
-from alsobought.serving.answer import Answer
+from alsobought.serving.answer import Answer, CacheKey
 from alsobought.serving.cache import Cache
 from alsobought.serving.coalescing import Coalescer
 from alsobought.settings import Settings, extra_event_types
@@ -69,7 +69,7 @@ def answer(
     bound = values(pipe.parameters, raw)
     if cache is None or not pipe.header.cache_seconds:
         return _answer(library, warehouse, pipe, bound, now, coalescer)
-    key = (pipe.name, *(version for _, version in versions(library, pipe, bound)), repr(bound))
+    key = CacheKey(_versions(library, pipe, bound), repr(bound))
     if not fresh and (hit := cache.get(key)):
         return hit
     tags = _tags(pipe, bound)
@@ -100,7 +100,7 @@ def answer_with(
     return _answer(library, warehouse, pipe, values(pipe.parameters, raw), now)
 
 
-def versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """The names and current versions of a pipe and of its chain of fallbacks."""
     chain = {pipe.name: pipe.version}
     while (fallback := pipe.header.fallback) and fallback.pipe not in chain:
@@ -109,7 +109,7 @@ def versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[tup
         except AlsoboughtError:
             break
         chain[pipe.name] = pipe.version
-    return list(chain.items())
+    return tuple(chain.items())
 
 
 def _tags(pipe: Pipe, bound: Mapping[str, Any], events: Sequence[str] = ()) -> list[tuple[str, ...]]:

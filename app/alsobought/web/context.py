@@ -44,10 +44,10 @@ def json_response(body: Any, status: int = 200) -> Response:
 
 def as_of() -> str | None:
     """The ingest time of the newest event that answers may contain, as JSON has it."""
-    return as_of_of(service())
+    return format_as_of(service())
 
 
-def as_of_of(running: Service) -> str | None:
+def format_as_of(running: Service) -> str | None:
     """The same for a service that need not be that of the current request."""
     time = running.visibility.as_of
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else None

@@ -11,16 +11,15 @@ import re
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Hashable
 from dataclasses import dataclass
 from email.utils import formatdate
 
 from flask import Flask, Response, current_app, g, request
 
 from alsobought.logs import log_access
-from alsobought.serving.answer import Answer
+from alsobought.serving.answer import Answer, CacheKey
 from alsobought.serving.request_log import RequestRecord
-from alsobought.web.context import as_of_of
+from alsobought.web.context import format_as_of
 from alsobought.web.formats import caching_headers, to_json
 
 MAX_URLS, MAX_TARGET = 20_000, 2_000
@@ -40,22 +39,12 @@ Key = tuple[bytes, bytes, bytes]
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A response of Flask that may be repeated while the cache has its answer."""
-
-    answer: Answer
-    parameters: bytes
-    versions: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
 class KnownUrl:
-    """How to repeat a response: the key of its answer, the pipes behind it, and its headers."""
+    """How to repeat a response: the key of its answer, the parameters to record, and its headers."""
 
-    key: Hashable
+    key: CacheKey
     name: str
     parameters: bytes
-    versions: tuple[tuple[str, str], ...]
     headers: bytes
 
 
@@ -67,22 +56,20 @@ class FastLane:
         self._urls: OrderedDict[Key, KnownUrl] = OrderedDict()
         self._date, self._date_at = b"", 0.0
 
-    def remember(self, candidate: Candidate, response: Response) -> None:
+    def remember(self, key: CacheKey, name: str, parameters: bytes, response: Response) -> None:
         """Keep the URL and the headers of the response to the current request."""
         target = request.environ.get("RAW_URI", "")
         if len(target) > MAX_TARGET:
             return
         accept, origin = request.headers.get("Accept", ""), request.headers.get("Origin", "")
         try:
-            key = (target.encode("latin1"), accept.encode("latin1"), origin.encode("latin1"))
+            url = (target.encode("latin1"), accept.encode("latin1"), origin.encode("latin1"))
             headers = "".join(
                 f"{name}: {value}\r\n" for name, value in response.headers if name.lower() not in OWN_HEADERS
             ).encode("latin1")
         except UnicodeEncodeError:
             return
-        self._urls[key] = KnownUrl(
-            candidate.answer.key, candidate.answer.pipe.name, candidate.parameters, candidate.versions, headers
-        )
+        self._urls[url] = KnownUrl(key, name, parameters, headers)
         while len(self._urls) > MAX_URLS:
             self._urls.popitem(last=False)
 
@@ -94,13 +81,13 @@ class FastLane:
         if known is None:
             return None
         library = self._service.library
-        if not all(library.is_current(name, version) for name, version in known.versions):
+        if not all(library.is_current(name, version) for name, version in known.key.versions):
             return None
         answer: Answer | None = self._service.cache.get(known.key)
         if answer is None or len(answer.json) > MAX_RESPONSE:
             return None
         identity = uuid.uuid4().hex[:16]
-        body = to_json(answer, as_of_of(self._service), identity)
+        body = to_json(answer, format_as_of(self._service), identity)
         response = self._head(known, answer, identity, len(body)) + body
         self._record(known, answer, identity, time.perf_counter() - started)
         log_access("GET", f"/pipes/{known.name}", 200, started)
@@ -139,14 +126,13 @@ def request_key(head: bytes) -> Key | None:
     return start[1], values.get(b"accept", b""), values.get(b"origin", b"")
 
 
-def offer(candidate: Candidate) -> None:
-    """Let the fast lane give the next answers to the current request, if its response is a usual one."""
-    g.fast_lane_candidate = candidate
+def offer(answer: Answer, parameters: bytes) -> None:
+    """Let the fast lane give the next answers to the current request, while the cache has them."""
+    g.fast_lane_offer = (answer.key, answer.pipe.name, parameters)
 
 
 def remember_response(response: Response) -> Response:
     """The last of the functions after a request, when the response has all its headers."""
-    candidate: Candidate | None = g.get("fast_lane_candidate")
-    if candidate and response.status_code == 200:
-        current_app.extensions["fast_lane"].remember(candidate, response)
+    if "fast_lane_offer" in g and response.status_code == 200:
+        current_app.extensions["fast_lane"].remember(*g.fast_lane_offer, response)
     return response

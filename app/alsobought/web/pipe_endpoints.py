@@ -12,12 +12,12 @@ from flask import Blueprint, Response, g, request
 from alsobought.errors import AlsoboughtError, NoSuchPipe
 from alsobought.pipes.library import Entry
 from alsobought.serving.answer import Answer
-from alsobought.serving.answers import answer, versions
+from alsobought.serving.answers import answer
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
 from alsobought.web.context import as_of, json_response, metrics, pipe_costs, service
 from alsobought.web.deprecations import mark
-from alsobought.web.fast_lane import Candidate, offer
+from alsobought.web.fast_lane import offer
 from alsobought.web.formats import (
     FORMATS,
     caching_headers,
@@ -86,13 +86,12 @@ def answer_pipe(name: str) -> Response:
     fmt = choose_format(suffix, request.accept_mimetypes)
     raw = read_parameters()
     result = _answer_and_record(name, raw)
-    if request.method == "GET" and fmt == "json" and result.key and not result.pipe.deprecated(raw):
-        running = service()
-        chain = versions(running.library, result.pipe, raw)
-        offer(Candidate(result, encode_parameters(raw), tuple(chain)))
+    deprecated = result.pipe.deprecated(raw)
+    if request.method == "GET" and fmt == "json" and result.key and not deprecated:
+        offer(result, encode_parameters(raw))
     response = _response(result, fmt)
     response.headers["Cache-Status"] = f"alsobought; {'hit' if result.cached else 'fwd=miss'}"
-    mark(response, name, result.pipe.deprecated(raw))
+    mark(response, name, deprecated)
     return response
 
 

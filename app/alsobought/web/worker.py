@@ -19,6 +19,7 @@ import sys
 import time
 import uuid
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
@@ -31,7 +32,7 @@ from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers import gthread
 
 from alsobought.errors import error_json
-from alsobought.web.lanes import Lanes
+from alsobought.web.lanes import Lane, Lanes
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +109,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         elif END_OF_HEAD in _buffered(conn):  # the body is incomplete: a thread responds with an error
             self._dispatch(conn)
         else:
-            self.nr_conns -= 1
-            conn.close()
+            self._drop(conn)
 
     def _answer_at_once(self, conn: Any, queue: deque[Any], received: bytes) -> bool:
         """Answer a request whose answer is cached, in the event loop. False if a thread has to handle it."""
@@ -127,17 +127,12 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             sent = 0
         except OSError:  # the client is gone
             self.poller.unregister(conn.sock)
-            self.nr_conns -= 1
-            conn.close()
+            self._drop(conn)
             return True
         if sent < len(response):
             self.poller.unregister(conn.sock)
-            rest = self.tpool.light.submit(_send_rest, conn.sock, response[sent:])
-            if rest:
-                rest.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
-            else:
-                self.nr_conns -= 1
-                conn.close()
+            if not self._started(conn, self.tpool.light, _send_rest, conn.sock, response[sent:]):
+                self._drop(conn)
             return True
         if queue is self.pending_conns:
             self.poller.modify(conn.sock, selectors.EVENT_READ, partial(self.on_client_socket_readable, conn))
@@ -156,11 +151,20 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
         """Give a request to a thread of its lane; refuse it if too many wait there."""
         conn.data_ready = True
         for lane in self.tpool.of(_buffered(conn), self.wsgi.extensions["pipe_costs"].is_heavy):
-            if done := lane.submit(self._handle_unless_gone, conn, time.monotonic()):
-                done.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+            if self._started(conn, lane, self._handle_unless_gone, conn, time.monotonic()):
                 return
         with suppress(OSError):
             write_error(conn.sock, 503, "Service Unavailable", *TOO_MANY, code="busy")
+        self._drop(conn)
+
+    def _started(self, conn: Any, lane: Lane, handle: Callable[..., Any], *arguments: Any) -> bool:
+        """Run this in a thread of a lane, and then finish the request. False if the lane is full."""
+        done = lane.submit(handle, *arguments)
+        if done:
+            done.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+        return done is not None
+
+    def _drop(self, conn: Any) -> None:
         self.nr_conns -= 1
         conn.close()
 
@@ -183,8 +187,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
                         "Request Timeout",
                         f"the request was incomplete after {GATHER_SECONDS:.0f} seconds",
                     )
-            self.nr_conns -= 1
-            conn.close()
+            self._drop(conn)
 
     def _cap_keepalive(self, deadline: float) -> None:
         """A worker that stops does not wait for incomplete requests."""
@@ -205,8 +208,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
 
     def finish_request(self, conn: Any, done: Future[Any]) -> None:
         if done.cancelled() or not done.result():
-            self.nr_conns -= 1
-            conn.close()
+            self._drop(conn)
         else:
             super().finish_request(conn, done)
 
