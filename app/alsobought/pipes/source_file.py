@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from alsobought.errors import NoSuchPipe, NotSaved
 from alsobought.pipes.text_files import unix_lines
@@ -64,9 +65,18 @@ def save(folder: Path, name: str, text: str, based_on: str) -> Source:
 def replace_file(path: Path, content: bytes) -> None:
     """Replace an existing file atomically; it keeps its permissions. Raises OSError."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")  # not *.sql: no library reads it
+    write_through(draft, "xb", path, content, path.stat().st_mode)
+
+
+def write_through(draft: Path, mode: Literal["xb", "wb"], path: Path, content: bytes, permissions: int | None) -> None:
+    """Write a draft, opened in this mode, and put it in the place of a file of the same folder. Raises OSError.
+
+    A killed process leaves the old content or the new. Without `permissions` the file gets those of a new one.
+    """
     try:
-        with draft.open("xb") as file:
-            draft.chmod(path.stat().st_mode & 0o777)
+        with draft.open(mode) as file:
+            if permissions is not None:
+                draft.chmod(permissions & 0o777)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

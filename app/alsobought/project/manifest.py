@@ -6,13 +6,12 @@ A file with the recorded hash is unchanged, so an upgrade may replace it; any ot
 from __future__ import annotations
 
 import hashlib
-import os
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from alsobought.errors import Unusable
+from alsobought.pipes.source_file import write_through
 
 FILE = ".alsobought.json"
 
@@ -54,16 +53,6 @@ def write_whole(path: Path, raw: bytes) -> None:
     draft = path.with_name(f".{path.name}.draft")  # one that a kill left behind is written over
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with draft.open("wb") as file:
-                if path.exists():
-                    draft.chmod(path.stat().st_mode & 0o777)
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(path)
-        finally:
-            with suppress(OSError):
-                draft.unlink()
+        write_through(draft, "wb", path, raw, path.stat().st_mode if path.exists() else None)
     except OSError as error:
         raise Unusable(f"{path} cannot be written: {(error.strerror or type(error).__name__).lower()}") from error
