@@ -15,58 +15,27 @@
 -- @cache 60s item_id purchase
 -- @fallback trending  item_id as other_item_id
 -- @deprecated score 2026-11-29  use pipe also_bought_by_score
-{% from 'catalogue.sql' import keys_of, pair_columns %}
-{% from 'constants.sql' import half_life_days, max_pairs, weight_unit %}
+{% from 'catalogue.sql' import pair_columns %}
+{% from 'companions.sql' import companions_of, since_reference %}
 {% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
 {% from 'reasons.sql' import bought_together, or_pinned %}
-{% from 'signals.sql' import decay %}
+{% from 'sales.sql' import share_of_week %}
 {# Smoothing: as if this many more orders held the product, along with what sells this week. #}
 {% set prior_orders = 30 %}
-{% set sold_days = 7 %}
 with
-    pairs as (
+    ranked as (
+        {# The prior orders weigh as much as the baskets of the product do on average. #}
         select
             item_key,
             other_item_key,
-            sum(baskets) as times,
-            sum(weight * {{ decay("month", now, half_life_days) }}) / {{ weight_unit }} as decayed
-        from co_baskets
-        where item_key in {{ keys_of(item_id) }}
-        group by item_key, other_item_key
-        having times >= {{ min_baskets }}
-        order by decayed desc, other_item_key
-        {% if not (exclude or category or brand or min_price or max_price) %}
-            limit {{ max_pairs }} by item_key
-        {% endif %}
-    ),
-    sold as (
-        {# The row of all items has the most orders. #}
-        select item_key as sold_key, sum(orders) as sold_orders, max(sold_orders) over () as all_orders
-        from daily_popularity
+            times,
+            (strength + {{ prior_orders }} * basket_strength * {{ share_of_week("other_item_key") }})
+            * {{ since_reference(now) }} as strength_now,
+            {{ boosted("other_item_key", "strength_now") }} as fit
+        from ({{ companions_of(item_id, all=category or brand or min_price or max_price) }})
         where
-            day > toDate({{ now }}) - {{ sold_days }} and day <= toDate({{ now }}) and event_type = 'purchase'
-        group by sold_key
-    ),
-    scored as (
-        {# The prior orders weigh as much as the baskets of the product do on average. #}
-        select
-            pairs.item_key as item_key,
-            pairs.other_item_key as other_item_key,
-            pairs.times as times,
-            pairs.decayed
-            + {{ prior_orders }}
-            * sum(pairs.decayed) over (partition by pairs.item_key)
-            / sum(pairs.times) over (partition by pairs.item_key)
-            * sold.sold_orders
-            / greatest(1, sold.all_orders) as strength
-        from pairs
-        left join sold on sold.sold_key = pairs.other_item_key
-    ),
-    ranked as (
-        select item_key, other_item_key, times, {{ boosted("other_item_key", "strength") }} as fit
-        from scored
-        where
-            {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
+            times >= {{ min_baskets }}
+            and {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
             {% if user_id %} and {{ is_unseen("other_item_key", user_id, exclude_history) }} {% endif %}
     ),
     arranged as (

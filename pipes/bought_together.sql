@@ -10,28 +10,23 @@
 -- @cache 60s item_id purchase
 -- @fallback trending  item_id as other_item_id
 {% from 'catalogue.sql' import item_columns, keys_of %}
-{% from 'constants.sql' import weight_unit %}
+{% from 'companions.sql' import companions_of, since_reference %}
 {% from 'lists.sql' import boosted, is_eligible, reranked %}
 {% from 'reasons.sql' import bought_together, or_pinned %}
 with
-    pairs as (
-        select item_key, other_item_key, sum(baskets) as times, sum(weight) / {{ weight_unit }} as strength
-        from co_baskets
-        where item_key in {{ keys_of(item_id) }}
-        group by item_key, other_item_key
-        having times >= {{ min_baskets }}
-    ),
-    companions as (
-        select other_item_key, count() as companions_in_basket, sum(times) as together, sum(strength) as total
-        from pairs
+    ranked as (
+        select
+            other_item_key,
+            count() as companions_in_basket,
+            sum(times) as together,
+            sum(strength) * {{ since_reference(now) }} as total,
+            {{ boosted("other_item_key", "total") }} as fit
+        from ({{ companions_of(item_id, all=category or brand or min_price or max_price) }})
         where
-            other_item_key not in {{ keys_of(item_id) }}
+            times >= {{ min_baskets }}
+            and other_item_key not in {{ keys_of(item_id) }}
             and {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
         group by other_item_key
-    ),
-    ranked as (
-        select other_item_key, companions_in_basket, together, {{ boosted("other_item_key", "total") }} as fit
-        from companions
     ),
     arranged as (
         {{

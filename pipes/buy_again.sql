@@ -3,12 +3,13 @@
 -- one. The score is n * least(due, 1) / 2^(greatest(due, 1) - 1): it grows until an interval is over,
 -- and each further interval halves it.
 --
--- :user_id  String                 the user; a guest's session_id works too
--- :limit    UInt16 = 10 (1..100)   number of items
+-- :user_id  String                 the user; a guest's session_id works too. Repeat it to ask for several
+-- :limit    UInt16 = 10 (1..100)   number of items for each
 -- :due      Float64 = 0.5 (0..10)  minimum number of intervals since the last purchase: 1 for items
 -- that are due now, 0 for all
 -- @use filters
 --
+-- @key user_id
 -- @cache 60s user_id
 -- @fallback for_you
 {% from 'catalogue.sql' import item_columns %}
@@ -17,18 +18,20 @@
 with
     bought as (
         select
-            cityHash64(item_id) as item_key,
-            sumIf(events, event_type = 'purchase') as times,
-            sumIf(events, event_type = 'dislike') as dislikes,
-            toDate(minIf(user_items.first_time, event_type = 'purchase')) as first_day,
-            toDate(maxIf(user_items.last_time, event_type = 'purchase')) as last_day
-        from user_items
-        where user_id = {{ user_id }} and event_type in ('purchase', 'dislike')
-        group by item_key
-        having times > 1 and dislikes <= 0 and last_day > first_day
+            user_id,
+            one.item_key as item_key,
+            sumIf(one.events, one.event_type = 'purchase') as times,
+            toDate(minIf(one.first_time, one.event_type = 'purchase')) as first_day,
+            toDate(maxIf(one.last_time, one.event_type = 'purchase')) as last_day
+        from user_history
+        array join items as one
+        where user_id in (select arrayJoin({{ user_id }})) and one.event_type in ('purchase', 'dislike')
+        group by user_id, item_key
+        having times > 1 and countIf(one.event_type = 'dislike') = 0 and last_day > first_day
     ),
     regular as (
         select
+            user_id,
             item_key,
             times,
             last_day,
@@ -47,8 +50,11 @@ with
         where
             intervals_passed >= {{ due }}
             and {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
+        order by fit desc, last_day, item_key
+        limit {{ limit }} by user_id
     )
 select
+    user_id,
     {{ item_columns("item_key") }},
     times as purchases,
     round(interval_days, 1) as every_days,
@@ -57,5 +63,5 @@ select
     round(fit, 6) as score,
     {{ bought_regularly("times", "interval_days", "days_since") }} as reason
 from scored
-order by fit desc, last_day, item_key
-limit {{ limit }}
+order by user_id, fit desc, last_day, item_key
+limit 100000

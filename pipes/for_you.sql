@@ -3,153 +3,103 @@
 -- items that are too new for it. Liked categories rank higher. With exclude_history=nothing the list
 -- includes repeat purchases.
 --
--- :user_id  String                the user; a guest's session_id works too
--- :limit    UInt16 = 10 (1..100)  number of items
+-- :user_id  String                the user; a guest's session_id works too. Repeat it to ask for several
+-- :limit    UInt16 = 10 (1..100)  number of items for each
 -- :rotate   Bool = true           discount items that were shown and never clicked
 -- @use user
 -- @use filters
 -- @use reranking
 --
+-- @key user_id
 -- @cache 60s user_id
 -- @fallback trending
-{% from 'catalogue.sql' import item, item_columns %}
-{% from 'lists.sql' import boosted, discounted, is_eligible, is_unseen, reranked %}
+{% from 'catalogue.sql' import item, item_columns, owner %}
+{% from 'sales.sql' import times_bought_again %}
+{% from 'lists.sql' import boosted, fatigue, in_history, is_eligible, reranked %}
 {% from 'reasons.sql' import because_of, or_pinned %}
 {% from 'signals.sql' import signal %}
+{# The items whose wishes are added up: those with the strongest habits, and the latest. #}
+{% set strongest = 100 %}
+{% set latest = 20 %}
 with
-    days as (
+    did as (
+        {# Activity of the last day counts up to 3x, the latest most. #}
         select
-            item_key as did_key,
-            event_type,
-            events,
-            day,
-            last_seq,
-            dense_rank() over (order by day desc) as nth
-        from user_days
-        where user_id = {{ user_id }} and event_type != 'impression'
-    ),
-    habits as (
-        {# Each active day counts .95 of the next one. #}
-        select
-            did_key,
-            sum(
-                events * {{ signal("event_type") }} / {{ signal("'purchase'") }} * pow(0.95, nth - 1)
-            ) as habit,
-            (sumIf(events, event_type = 'purchase'), sumIf(events, event_type != 'purchase')) as times,
-            {# Activity of the last day counts up to 3×, the latest most. #}
-            log2(1 + habit) * (
-                1 + if(
-                    max(day) + 1 >= toDate({{ now }}),
-                    2 * exp2((1 - row_number() over (order by max(last_seq) desc)) / 5),
-                    0
-                )
-            ) as interest
-        from days
-        group by did_key
-        having habit > 0
-    ),
-    companions as (
-        {# The companions of each item and their weights: learned, else from the baskets of the latest ten items. #}
-        select item_key as own_key, neighbours as others
-        from item_neighbours
-        where item_key in (select item_key from user_days where user_id = {{ user_id }})
-        union all
-        select item_key, groupArray((other_item_key, part))
-        from
-            (
-                select
-                    item_key,
-                    other_item_key,
-                    sum(weight) / sum(sum(weight)) over (partition by item_key) as part
-                from co_baskets
-                where
-                    item_key in (
-                        select item_key
-                        from user_days
-                        where
-                            user_id = {{ user_id }}
-                            and event_type != 'impression'
-                            and item_key not in (
-                                select item_key
-                                from item_neighbours
-                                where
-                                    item_key in (select item_key from user_days where user_id = {{ user_id }})
-                            )
-                        group by item_key
-                        order by max(last_seq) desc, item_key
-                        limit 10
-                    )
-                group by item_key, other_item_key
-                having sum(baskets) > 0
-            )
-        group by item_key
-    ),
-    returned as (
-        {# Items that their buyers buy again count more. #}
-        select item_key as totals_key, pow((sum(orders) + 2) / (sum(buyers) + 2), 0.3) as again
-        from item_totals
-        where
-            {{ exclude_history }} = 'nothing'
-            and item_key in (select item_key from user_days where user_id = {{ user_id }})
-        group by totals_key
+            user_id,
+            one.item_key as own_key,
+            sumIf(one.events, one.event_type = 'purchase') as bought,
+            sumIf(one.events, one.event_type not in ('purchase', 'impression')) as looked,
+            sum(one.habit * {{ signal("one.event_type") }}) / {{ signal("'purchase'") }} as habit,
+            maxIf(one.last_seq, one.event_type != 'impression') as newest,
+            toDate(maxIf(one.last_time, one.event_type != 'impression')) as newest_day,
+            row_number() over (partition by user_id order by habit desc, own_key) as nth_habit,
+            row_number() over (partition by user_id order by habit <= 0, newest desc) as nth,
+            if(newest_day + 1 >= toDate({{ now }}), 1 + 2 * exp2((1 - nth) / 5), 1) as recency,
+            log2(1 + greatest(0, habit)) * recency as interest,
+            if(
+                interest > 0 and (nth_habit <= {{ strongest }} or nth <= {{ latest }}), own_key, 0
+            ) as asked_key,
+            countIf({{ in_history("one.event_type", exclude_history) }}) > 0 as is_excluded,
+            if(bought + looked = 0, {{ fatigue("sum(one.events)", "max(one.last_time)") }}, 1) as freshness
+        from user_history
+        array join items as one
+        where user_id in (select arrayJoin({{ user_id }}))
+        group by user_id, own_key
     ),
     found as (
+        {# The own item of a row has weight -1. A category with all of the user's interest counts twice. #}
         select
-            tupleElement(one, 1) as found_key,
-            sum(tupleElement(one, 2)) as own,
-            sum(tupleElement(one, 3)) as wanted,
-            maxIf(times, found_key = did_key) as own_times,
-            argMax((did_key, times), (tupleElement(one, 3), did_key)) as because
-        from habits
-        left join companions on own_key = did_key
-        left join returned on totals_key = did_key
-        array join
-            arrayConcat(
-                [(did_key, habit * greatest(1, again), 0.)],
-                arrayMap(other -> (tupleElement(other, 1), 0., tupleElement(other, 2) * interest), others)
-            ) as one
-        group by found_key
-    ),
-    tastes as (
-        select category as liked_category, sum(events * {{ signal("event_type") }}) as liking
-        from user_categories
-        where user_id = {{ user_id }} and liked_category != ''
-        group by liked_category
-        having liking > 0
-    ),
-    shares as (select liked_category, liking / sum(liking) over () as share from tastes),
-    parts as (
-        select
-            found_key,
-            own_times,
-            because,
-            if({{ exclude_history }} = 'nothing', own / sum(own) over (), 0) as own_part,
-            {# A category with all of the user's interest counts twice. #}
-            0.3 * wanted / greatest(sum(wanted) over (), 1e-9) * (1 + shares.share) as wanted_part
-        from found
-        left join shares on shares.liked_category = {{ item("category", "found_key") }}
-    ),
-    weighed as (
-        select
-            found_key,
-            own_part + wanted_part as fit,
-            if(own_part >= wanted_part, 0, tupleElement(because, 1)) as because_key,
-            if(own_part >= wanted_part, own_times, tupleElement(because, 2)) as because_times
-        from parts
-        where
-            fit > 0
-            and {{ is_eligible("found_key", exclude, category, brand, min_price, max_price) }}
-            and {{ is_unseen("found_key", user_id, exclude_history) }}
-        order by fit desc, found_key
-        limit 1000
+            user_id,
+            tupleElement(other, 1) as found_key,
+            sumIf(greatest(0, habit), tupleElement(other, 2) < 0) as liking,
+            sumIf(tupleElement(other, 2) * interest, tupleElement(other, 2) > 0) as wish,
+            greatest(1e-9, sum(liking) over (partition by user_id)) as all_liking,
+            greatest(1e-9, sum(wish) over (partition by user_id)) as all_wishes,
+            {{ item("category", "found_key") }} as found_category,
+            sum(liking) over (partition by user_id, found_category) / all_liking as shared,
+            if(found_category = '', 0, shared) as taste,
+            {# Items that their buyers buy again count more. #}
+            liking * greatest(1, {{ times_bought_again("found_key") }}) as again,
+            if(
+                {{ exclude_history }} = 'nothing',
+                again / greatest(1e-9, sum(again) over (partition by user_id)),
+                0
+            ) as own_part,
+            0.3 * (1 + taste) * wish / all_wishes as wanted_part,
+            own_part >= wanted_part as is_own,
+            if(is_own, 0, argMax(own_key, tupleElement(other, 2) * interest)) as because_key,
+            if(
+                is_own,
+                maxIf(bought, tupleElement(other, 2) < 0),
+                argMax(bought, tupleElement(other, 2) * interest)
+            ) as times_bought,
+            if(
+                is_own,
+                maxIf(looked, tupleElement(other, 2) < 0),
+                argMax(looked, tupleElement(other, 2) * interest)
+            ) as times_looked,
+            max(tupleElement(other, 2) < 0 and is_excluded) as is_over,
+            min(if(tupleElement(other, 2) < 0 and {{ rotate }}, freshness, 1)) as rested
+        from did
+        left join item_wanted on item_wanted.item_key = asked_key
+        array join arrayConcat([(own_key, toFloat32(-1))], ifNull(item_wanted.wanted, [])) as other
+        group by user_id, found_key
     ),
     ranked as (
         select
+            user_id,
             found_key,
             because_key,
-            because_times,
-            {{ boosted("found_key", discounted("found_key", "fit", user_id, rotate)) }} as strength
-        from weighed
+            times_bought,
+            times_looked,
+            (own_part + wanted_part) * rested as fit,
+            {{ boosted("found_key", "fit") }} as strength
+        from found
+        where
+            fit > 0
+            and not is_over
+            and {{ owner("owner_key", "found_key") }} != cityHash64(user_id)
+            and {{ is_eligible("found_key", exclude, category, brand, min_price, max_price) }}
     ),
     arranged as (
         {{
@@ -160,28 +110,29 @@ with
                 "strength desc, found_key",
                 limit,
                 may_pin=is_eligible("pinned_key", exclude, category, brand, min_price, max_price),
+                by="user_id",
                 diversity=diversity,
                 per_category=per_category,
                 window=window,
                 explore=explore,
                 seed=seed,
-                user_id=user_id,
+                user_id="list_key",
             )
         }}
-    )
+    ),
+    best as (select * from arranged order by position, strength desc, found_key limit {{ limit }} by user_id)
 select
+    user_id,
     {{ item_columns("found_key") }},
     {{ item("item_id", "because_key") }} as because_item_id,
     {{ item("title", "because_key") }} as because_title,
     round(strength, 6) as score,
     {{
         or_pinned(
-            because_of(
-                "because_key", "because_item_id", "because_title", "because_times.1", "because_times.2"
-            )
+            because_of("because_key", "because_item_id", "because_title", "times_bought", "times_looked")
         )
     }} as reason,
     propensity
-from arranged
-order by position, strength desc, found_key
-limit {{ limit }}
+from best
+order by user_id, position, strength desc, found_key
+limit 100000

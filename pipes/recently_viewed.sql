@@ -1,31 +1,31 @@
 -- Items this user viewed or clicked, the latest first, each once.
 --
--- :user_id  String                the user; a guest's session_id works too
--- :limit    UInt16 = 10 (1..100)  number of items
+-- :user_id  String                the user; a guest's session_id works too. Repeat it to ask for several
+-- :limit    UInt16 = 10 (1..100)  number of items for each
 -- @use filters
 --
+-- @key user_id
 -- @cache 60s user_id
-{% from 'catalogue.sql' import item %}
+{% from 'catalogue.sql' import item_columns %}
 {% from 'lists.sql' import is_eligible %}
 {% from 'reasons.sql' import viewed_times %}
 with
     seen as (
         select
-            item_id as seen_item_id,
-            max(last_time) as seen_at,
-            max(last_seq) as seen_seq,
-            sum(user_items.events) as looks
-        from user_items
-        where user_id = {{ user_id }} and event_type in ('view', 'click')
-        group by seen_item_id
+            user_id,
+            one.item_key as seen_key,
+            max(one.last_time) as seen_at,
+            max(one.last_seq) as seen_seq,
+            sum(one.events) as looks
+        from user_history
+        array join items as one
+        where user_id in (select arrayJoin({{ user_id }})) and one.event_type in ('view', 'click')
+        group by user_id, seen_key
+        having {{ is_eligible("seen_key", exclude, category, brand, min_price, max_price) }}
+        order by seen_seq desc
+        limit {{ limit }} by user_id
     )
-select
-    seen_item_id as item_id,
-    {{ item("title", "cityHash64(seen_item_id)") }} as title,
-    {{ item("category", "cityHash64(seen_item_id)") }} as category,
-    seen_at as viewed_at,
-    {{ viewed_times("looks") }} as reason
+select user_id, {{ item_columns("seen_key") }}, seen_at as viewed_at, {{ viewed_times("looks") }} as reason
 from seen
-where {{ is_eligible("cityHash64(seen_item_id)", exclude, category, brand, min_price, max_price) }}
-order by seen_seq desc, item_id
-limit {{ limit }}
+order by user_id, seen_seq desc, item_id
+limit 100000

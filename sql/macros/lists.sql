@@ -50,6 +50,13 @@
         {% if brand %} and {{ item("brand", item_key) }} in {{ brand }} {% endif %}
     )
 {%- endmacro -%}
+{#- True if an event puts its item into the part of a history that exclude_history names. -#}
+{%- macro in_history(event_type, exclude_history) -%}
+    (
+        ({{ exclude_history }} != 'nothing' and {{ event_type }} in ('purchase', 'dislike'))
+        or ({{ exclude_history }} = 'seen' and {{ event_type }} in ('view', 'click', 'add_to_cart'))
+    )
+{%- endmacro -%}
 {#- True if an item is new to a user: not their own offer, and not in the part of their history that exclude_history names:
     `bought` are bought or disliked items, `seen` also those viewed, clicked or carted, `nothing` none. -#}
 {%- macro is_unseen(item_key, user_id, exclude_history) -%}
@@ -58,12 +65,7 @@
         and {{ item_key }} not in (
             select cityHash64(item_id)
             from user_items
-            where
-                user_id = {{ user_id }}
-                and (
-                    ({{ exclude_history }} != 'nothing' and event_type in ('purchase', 'dislike'))
-                    or ({{ exclude_history }} = 'seen' and event_type in ('view', 'click', 'add_to_cart'))
-                )
+            where user_id = {{ user_id }} and {{ in_history("event_type", exclude_history) }}
             group by item_id
             having sum(events) > 0
         )
@@ -106,6 +108,14 @@
 {%- macro discounted(item_key, score, user_id, rotate="true") -%}
     {{ score }} * coalesce(nullIf({{ impression_fatigue(user_id, rotate) }} [{{ item_key }}], 0), 1)
 {%- endmacro -%}
+{#- The factor that so many impressions leave of a score, the last of them at `shown_at`. -#}
+{%- macro fatigue(impressions, shown_at) -%}
+    exp2(
+        - {{ impressions }}
+        * exp2(- greatest(0, dateDiff('hour', {{ shown_at }}, {{ now }})) / {{ recovery_half_life_hours }})
+        / {{ impressions_that_halve }}
+    )
+{%- endmacro -%}
 {#- The fatigue factors of a user, a map {item_key: factor}: one value, calculated once in a query. -#}
 {%- macro impression_fatigue(user_id, rotate) -%}
     (
@@ -114,14 +124,7 @@
             (
                 select
                     cityHash64(item_id) as shown_key,
-                    exp2(
-                        - sum(user_items.events)
-                        * exp2(
-                            - greatest(0, dateDiff('hour', max(last_time), {{ now }}))
-                            / {{ recovery_half_life_hours }}
-                        )
-                        / {{ impressions_that_halve }}
-                    ) as factor
+                    {{ fatigue("sum(user_items.events)", "max(last_time)") }} as factor
                 from user_items
                 where user_id = {{ user_id }} and {{ rotate }}
                 group by item_id

@@ -64,6 +64,7 @@ class CaseRunner:
         for path, objects in (("/items", given.items), ("/events", events)):
             if objects and (problem := _post(client, path, objects)):
                 return Outcome(problem)
+        reload_dictionaries(self.service.warehouse, ["item_sales"])
         response = client.post(f"/pipes/{pipe}", data=msgspec.json.encode(case.ask, enc_hook=str))
         body = msgspec.json.decode(response.data)
         own_rows_only = response.status_code == 200 and not case.filled and not case.fallback
@@ -88,9 +89,10 @@ def clear_service(service: Service) -> None:
         service.request_log.flush()
     warehouse = service.warehouse
     mutations = warehouse.trusted_rows(f"select count() from {warehouse.database}.rewrites").data[0][0]
+    rows = "true" if mutations else "(total_rows > 0 or total_rows is null)"
     sql = (
-        "select name from system.tables where database = {database:String} and engine like '%MergeTree'"
-        f" and name != 'migrations' and {1 if mutations else 'total_rows > 0'}"
+        "select name from system.tables where database = {database:String}"
+        f" and match(engine, 'MergeTree|RocksDB') and name != 'migrations' and {rows}"
     )
     for (table,) in warehouse.trusted_rows(sql, {"database": warehouse.database}).data:
         warehouse.command(f"truncate table {warehouse.database}.{table}")

@@ -64,21 +64,29 @@ class FilledLists:
     def rows(self) -> list[Row]:
         return [row for rows in self._lists.values() for row in rows]
 
-    def request_for(self, fallback: Pipe) -> dict[str, Any] | None:
-        """The parameters of a fallback, for all incomplete lists at once; None if it cannot be used."""
+    def requests_for(self, fallback: Pipe) -> Iterator[tuple[list[Any], dict[str, Any]]]:
+        """(keys of incomplete lists, the parameters of a fallback for them); nothing if it cannot be used.
+
+        One request for all lists, or one for each if the fallback takes the key and answers for one value of it.
+        """
         parameters = {parameter.name: parameter for parameter in fallback.parameters}
         if any(name in self._bound and name not in parameters for name in FILTERS):
-            return None
+            return
+        incomplete = [key for key in self._lists if self._missing(key)]
+        takes_one = self._key in parameters and not parameters[self._key].repeated
+        for keys in [[key] for key in incomplete] if takes_one else [incomplete]:
+            request = self._request(fallback, parameters, keys)
+            if all(parameter.name in request for parameter in fallback.parameters if parameter.required):
+                yield keys, request
+
+    def _request(self, fallback: Pipe, parameters: Mapping[str, Parameter], incomplete: list[Any]) -> dict[str, Any]:
         request = {p.name: p.assumed for p in fallback.parameters if p.default is not None}
         for parameter in fallback.parameters:
             for name in (*parameter.former_names, parameter.name):
                 renamed_key = name == self._key != parameter.name  # each list leaves out its own key, not all of them
                 request |= self._converted(parameter, name) if name in self._bound and not renamed_key else {}
-        incomplete = [key for key in self._lists if self._missing(key)]
-        if self._key and fallback.header.key == self._key:
-            request[self._key] = incomplete
-        if any(parameter.required and parameter.name not in request for parameter in fallback.parameters):
-            return None
+        if self._key in parameters:
+            request[self._key] = incomplete if parameters[self._key].repeated else incomplete[0]
         excluded_in_all = set.intersection(*(self._excluded(key) for key in incomplete))
         if "exclude" in parameters and (added := sorted(map(str, excluded_in_all - set(request.get("exclude", ()))))):
             request["exclude"] = [*request.get("exclude", ()), *added]
@@ -88,11 +96,12 @@ class FilledLists:
             request["limit"] = min(needed, parameters["limit"].bounds()[1])
         return request
 
-    def add(self, fallback: Pipe, names: Sequence[str], rows: Sequence[Row]) -> None:
-        """Adds the rows of a fallback. `names`: its columns, as the answer calls them."""
+    def add(self, fallback: Pipe, keys: Sequence[Any], names: Sequence[str], rows: Sequence[Row]) -> None:
+        """Adds the rows of a fallback to the lists of these keys. `names`: its columns, as the answer calls them."""
         indexes = {name: index for index, name in enumerate(names)}
         key_index = indexes.get(self._key) if self._key and fallback.header.key == self._key else None
-        for key, filled in self._lists.items():
+        for key in keys:
+            filled = self._lists[key]
             missing, excluded = self._missing(key), self._excluded(key)
             for row in rows:
                 if not missing:

@@ -177,13 +177,11 @@ def _filled(library: Library, warehouse: Reader, own: Answer, bound: Mapping[str
             break
         names = rename_columns(fallback, names)
         pipes.append(other)
-        parameters = lists.request_for(other)
-        if parameters is None:
-            continue
-        with suppress(AlsoboughtError):
-            rows = _run(warehouse, other, parameters, now, own.pipe)
-            lists.add(other, [names.get(column.name, column.name) for column in rows.meta], rows.data)
-            statistics = statistics + rows.statistics
+        for keys, parameters in lists.requests_for(other):
+            with suppress(AlsoboughtError):
+                rows = _run(warehouse, other, parameters, now, own.pipe)
+                lists.add(other, keys, [names.get(column.name, column.name) for column in rows.meta], rows.data)
+                statistics = statistics + rows.statistics
     if len(pipes) == 1:
         return own
     return replace(own, fallback=lists.fallback, data=lists.rows(), statistics=statistics, pipes=tuple(pipes))

@@ -1,10 +1,12 @@
-"""The dictionary `catalogue` in memory: reloaded when items changed or an event has an item it lacks."""
+"""The dictionaries in memory: `catalogue` and `owners`, reloaded when items changed or an event has an item that they lack, and
+`item_sales`, reloaded every few seconds while items are bought.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from alsobought.errors import AlsoboughtError
 from alsobought.storage.sql_text import list_parameter, select_list
@@ -13,11 +15,12 @@ from alsobought.storage.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 RELOAD_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
+SALES_PAUSE = 50  # the sales are reloaded this many times as far apart as a reload takes: that is 2 % of a core
 
 
-def reload_dictionaries(warehouse: Warehouse, *, owners: bool = True) -> None:
-    """Reloads the dictionary of items and, with `owners`, the one of their owners. Raises WarehouseFault."""
-    for name in ("catalogue", *(["owners"] if owners else [])):
+def reload_dictionaries(warehouse: Warehouse, names: Iterable[str] = ("catalogue", "owners", "item_sales")) -> None:
+    """Raises WarehouseFault."""
+    for name in names:
         warehouse.command(f"system reload dictionary {warehouse.database}.{name}")
 
 
@@ -29,10 +32,13 @@ class Catalogue:
         self._reloaded_at = 0.0
         self.items_changed = False
         self.pending_ids: set[str] = set()
+        self.sales_changed = False
+        self._sales_due = 0.0
         self.on_reload: Callable[[], None] = lambda: None
 
     def refresh(self, *, idle: bool) -> None:
         """Reloads if anything is new; at most every RELOAD_SECONDS unless the writer is idle."""
+        self.refresh_sales()
         if not idle and time.monotonic() - self._reloaded_at < RELOAD_SECONDS:
             return
         try:
@@ -44,10 +50,23 @@ class Catalogue:
 
     def reload(self) -> None:
         """Raises WarehouseFault."""
-        reload_dictionaries(self._warehouse, owners=self.items_changed)
+        reload_dictionaries(self._warehouse, ["catalogue", *(["owners"] if self.items_changed else [])])
         self.items_changed = False
         self._reloaded_at = time.monotonic()
         self.on_reload()
+
+    def refresh_sales(self) -> None:
+        """Reloads the sales if items were bought, and the last reload is long enough ago."""
+        started = time.monotonic()
+        if not self.sales_changed or started < self._sales_due:
+            return
+        self.sales_changed = False
+        try:
+            reload_dictionaries(self._warehouse, ["item_sales"])
+        except AlsoboughtError as error:
+            log.warning("the sales of items were not reloaded: %s", error)
+        ended = time.monotonic()
+        self._sales_due = ended + SALES_PAUSE * (ended - started)
 
     def _any_missing(self) -> bool:
         sql = (

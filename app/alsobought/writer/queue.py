@@ -49,9 +49,9 @@ class WriterQueue:
         """`take` returns None once everything queued before is taken."""
         self._queue.put(None)
 
-    def take(self) -> Submission | MaintenanceTask | None:
-        """The next submission or task, as soon as there is one; None at the end."""
-        taken, self._next = self._next or self._queue.get(), None
+    def take(self, seconds: float | None = None) -> Submission | MaintenanceTask | None:
+        """The next submission or task, as soon as there is one; None at the end. Raises `queue.Empty` after so long."""
+        taken, self._next = self._next or self._queue.get(timeout=seconds), None
         return taken
 
     def gather(self, batch: list[Submission], paced_until: float = 0.0) -> None:

@@ -8,6 +8,7 @@ crash or a failure `recover` inserts the last batch again, from `events` itself,
 from __future__ import annotations
 
 import logging
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -29,9 +30,10 @@ from alsobought.writer.batching import Batch, build_batch, user_of
 from alsobought.writer.duplicates import find_duplicates
 from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.lease import Lease
-from alsobought.writer.queue import WriterQueue
+from alsobought.writer.queue import SMALL_BATCH_ROWS, WriterQueue
 from alsobought.writer.recovery import mark_clean_shutdown
 from alsobought.writer.rows import EventRow, encode_lines, item_row
+from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submission, utc_now
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,10 @@ INSERT_ATTEMPTS = 3
 RETRY_SECONDS = 0.1  # times the number of the attempt
 LOGGED_RETRY_SECONDS, MAX_LOGGED_RETRY_SECONDS = 0.5, 8.0  # doubled after each attempt
 LEASE_TIMEOUT_SECONDS = 20.0
+IDLE_SECONDS = 0.05  # without a submission the writer makes rows of serving tables that are left, so long at a time
+IDLE_REFRESH_SECONDS = 0.2
+LAST_REFRESH_SECONDS = 5.0  # what is left after that is left to the next start
+REFRESH_SECONDS, REFRESH_SHARE = 0.3, 0.1  # after a small batch; after a large one this share of the time it took
 
 
 class Writer:
@@ -56,6 +62,7 @@ class Writer:
         self.on_rewritten: Callable[[], None] = lambda: None
         self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
         self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten)
+        self.serving = ServingRefresh(warehouse, settings.home_folder)
         self._queue = WriterQueue(settings)
         folder = warehouse.folder
         self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
@@ -155,16 +162,34 @@ class Writer:
     def begin(self) -> None:
         """Takes the lease and recovers, with nothing to store yet. From the writer's thread, or before it runs."""
         self._take_lease()
+        self.serving.refresh()
         self.lease.record_stored()
 
     # The thread
 
     def _run(self) -> None:
-        while taken := self._queue.take():
+        while True:
+            try:
+                taken = self._queue.take(IDLE_SECONDS if self._has_idle_work else None)
+            except queue.Empty:
+                self._work_while_idle()
+                continue
+            if taken is None:
+                break
             if isinstance(taken, MaintenanceTask):
                 self._run_task(taken)
             else:
                 self._run_batch(taken)
+        self.serving.refresh(LAST_REFRESH_SECONDS)
+
+    @property
+    def _has_idle_work(self) -> bool:
+        return bool(self.serving.pending) or self.catalogue.sales_changed
+
+    def _work_while_idle(self) -> None:
+        self.catalogue.refresh_sales()
+        if self.serving.pending and not self.dirty:
+            self.serving.refresh(IDLE_REFRESH_SECONDS)
 
     def _run_task(self, task: MaintenanceTask) -> None:
         try:
@@ -291,6 +316,7 @@ class Writer:
         if not self.dirty:
             return
         self.lease.take()
+        self.serving.catch_up()
         if self._in_flight and self.as_of:  # a batch that failed may be stored all the same
             self._announce(self.as_of)
 
@@ -322,6 +348,7 @@ class Writer:
     def _store_batch(self, batch: Batch) -> None:
         """Inserts a batch. If that fails, nothing else is stored until all views have what `events` has."""
         self.lease.dirty, self._in_flight = True, batch.rows
+        started = time.monotonic()
         for attempt in range(1, INSERT_ATTEMPTS + 1):
             try:
                 reach("ingest.before_insert")
@@ -337,7 +364,7 @@ class Writer:
                     raise
                 time.sleep(RETRY_SECONDS * attempt)
         self.lease.dirty = False
-        self._announce(batch.ingested_at)
+        self._announce(batch.ingested_at, time.monotonic() - started)
 
     def _verify_retry(self, batch: Batch) -> None:
         """A failed insert may leave its token behind without its rows: then the retry returns OK and stores nothing."""
@@ -353,9 +380,13 @@ class Writer:
         count = self.warehouse.trusted_rows(sql, {"now": batch.ingested_at}).data[0][0]
         return int(count) == len(batch.rows)
 
-    def _announce(self, ingested_at: datetime) -> None:
+    def _announce(self, ingested_at: datetime, insert_seconds: float = 0.0) -> None:
         """Publishes that the batch in flight is stored."""
         self.lease.as_of = ingested_at
+        small = len(self._in_flight) <= SMALL_BATCH_ROWS
+        self.serving.note(self._in_flight, self._in_flight[-1].seq)
+        self.serving.refresh(REFRESH_SECONDS if small else REFRESH_SHARE * insert_seconds)
+        self.catalogue.sales_changed |= any(row.event_type == "purchase" for row in self._in_flight)
         self.on_stored(self._in_flight)
         self.catalogue.pending_ids.update(row.item_id for row in self._in_flight)
         self._in_flight = []

@@ -1,0 +1,97 @@
+"""Serving tables: one row for each item or user, made by a SELECT over the count tables, so that a pipe finds it by its key.
+
+A migration creates the table, sql/serving/<name>.sql makes its rows. Its comment ends with the key, and with what touches a row:
+
+    -- @key user_id                  an event of the user
+    -- @key item_key                 an event of the item
+    -- @key item_key of orders       a purchase in an order with the item; also `of sessions` (a view), `of buyers` (a purchase)
+
+The SELECT says `where {{ picks("user_id") }}` wherever it reads a table: the condition for the rows that are wanted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import jinja2
+
+from alsobought.errors import Unusable
+from alsobought.storage.sql_text import quoted
+
+KEY_LINE = re.compile(r"^-- @key (?:(user_id)|(item_key)(?: of (orders|sessions|buyers))?)$", re.MULTILINE)
+
+Picks = Callable[[str], str]
+"""The condition on a column, given its name, that picks the wanted rows."""
+
+
+@dataclass(frozen=True)
+class ServingTable:
+    """`group` is empty, or whose items an event touches: those of its order, session or buyer."""
+
+    name: str
+    key: str
+    group: str
+    reads: frozenset[str]
+    definition: str
+    _template: jinja2.Template
+    _database: str
+
+    def select(self, picks: Picks) -> str:
+        """A SELECT of the picked rows, as the count tables give them now."""
+        return self._template.render(database=self._database, picks=picks)
+
+    def insert(self, picks: Picks) -> str:
+        """An INSERT that replaces the picked rows by those of `select`."""
+        return f"insert into {self._database}.{self.name} {self.select(picks)}"
+
+
+def serving_tables(home: Path, database: str) -> list[ServingTable]:
+    """The definitions in sql/serving/, each after those it reads. Raises Unusable for one that cannot be read."""
+    folder = home / "sql" / "serving"
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([folder, home / "sql" / "macros"]),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701
+    )
+    tables = {path.stem: _read(path, environment, database) for path in sorted(folder.glob("*.sql"))}
+    order = TopologicalSorter({name: sorted(table.reads & tables.keys()) for name, table in tables.items()})
+    return [tables[name] for name in order.static_order()]
+
+
+def _read(path: Path, environment: jinja2.Environment, database: str) -> ServingTable:
+    match = KEY_LINE.search(path.read_text(encoding="utf-8"))
+    if not match:
+        raise Unusable(f"{path.name} does not say whose rows it makes", "Add `-- @key user_id` or `-- @key item_key`")
+    try:
+        template = environment.get_template(path.name)
+        text = template.render(database=database, picks=str)
+    except jinja2.TemplateError as error:
+        raise Unusable(f"{path.name} does not render: {error}", "It may use `database` and `picks`") from error
+    reads = frozenset(re.findall(rf"\b{re.escape(database)}\.(\w+)", text))
+    definition = hashlib.sha256(text.replace(f"{database}.", "").encode()).hexdigest()[:16]
+    key, group = match[1] or match[2], match[3] or ""
+    return ServingTable(path.stem, key, group, reads, definition, template, database)
+
+
+def with_keys(keys: Iterable[str | int]) -> Picks:
+    """Picks the rows with these keys.
+
+    >>> with_keys(["ann", "o'neil"])("user_id")
+    "user_id in ('ann', 'o\\\\'neil')"
+    """
+    listed = ", ".join(quoted(key) if isinstance(key, str) else str(key) for key in keys)
+    return lambda column: f"{column} in ({listed})"
+
+
+def in_part(part: int, parts: int) -> Picks:
+    """Picks the rows of one of so many equal parts.
+
+    >>> in_part(2, 8)("item_key")
+    'cityHash64(item_key) % 8 = 2'
+    """
+    return lambda column: f"cityHash64({column}) % {parts} = {part}" if parts > 1 else "true"

@@ -1,0 +1,230 @@
+"""Keeps the serving tables up to the count tables: after each batch, the rows are made again that its events touched.
+
+A row is made from the counts alone, so that it does no harm to make it twice. A position in `serving_positions` says up to which
+event all rows are made: after a crash, those are made again that later events touched. Rows of large batches are left until
+the writer has nothing else to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from alsobought.errors import AlsoboughtError
+from alsobought.failpoints import reach
+from alsobought.storage.engine_settings import one_block
+from alsobought.storage.serving_tables import Picks, ServingTable, in_part, serving_tables, with_keys
+from alsobought.storage.sql_text import SEPARATOR, list_parameter, quoted
+from alsobought.storage.warehouse import Warehouse
+
+log = logging.getLogger(__name__)
+
+KEYS_PER_INSERT = 200
+ROWS_PER_PART = 1_000_000  # of the count tables that are read for a part of a table
+MAX_CAUGHT_UP_EVENTS = 200_000  # after more of them, all rows are made
+RECORD_SECONDS = 10.0  # between two records of the position, where no other process writes
+GROUPS = {
+    "orders": ("order_items", "order_key", "cityHash64(owner, name)"),
+    "sessions": ("session_items", "session_key", "cityHash64(owner, name)"),
+    "buyers": ("buyer_items", "buyer_key", "cityHash64(owner)"),
+}
+"""For each kind of group: the history that has its items, the key there, and how it is computed."""
+
+
+class TouchingEvent(Protocol):
+    """The columns of a stored event that say which rows it touches."""
+
+    user_id: str
+    item_id: str
+    order_id: str
+    session_id: str
+    event_type: str
+
+
+class Keys(NamedTuple):
+    """Whose rows are to be made: `of` is "user_id", "item_key", or a kind of group; `name` is empty but for orders and sessions."""
+
+    of: str
+    owner: str
+    name: str = ""
+
+
+class Part(NamedTuple):
+    """A part of a table that is made whole."""
+
+    table: ServingTable
+    number: int
+    parts: int
+
+
+class ServingRefresh:
+    """For the writer's thread."""
+
+    def __init__(self, warehouse: Warehouse, home: Path) -> None:
+        self._warehouse = warehouse
+        self.tables = serving_tables(home, warehouse.database)
+        self._kinds = {table.group or table.key for table in self.tables}
+        self._touched: dict[Keys, None] = {}
+        self._rows: dict[str, dict[str | int, None]] = {kind: {} for kind in self._kinds}
+        self._parts: list[Part] = []
+        self._newest_seq = self._recorded_seq = 0
+        self._recorded_at = 0.0
+
+    @property
+    def pending(self) -> int:
+        """The number of steps that are left: inserts of some rows or of a part."""
+        rows = sum(-(-len(keys) // KEYS_PER_INSERT) for keys in self._rows.values())
+        return len(self._parts) + rows + bool(self._touched)
+
+    def note(self, events: Iterable[TouchingEvent], newest_seq: int) -> None:
+        """Notes the rows that stored events touch; `newest_seq` is that of the last one."""
+        for event in events:
+            self._note(event)
+        self._newest_seq = max(self._newest_seq, newest_seq)
+
+    def refresh(self, seconds: float = float("inf")) -> None:
+        """Makes the noted rows, the latest first, for about so long. If the warehouse refuses, they wait for the next time."""
+        until = time.monotonic() + seconds
+        try:
+            self._find_rows()
+            while self.pending and time.monotonic() < until:
+                self._step()
+            self._record()
+        except AlsoboughtError as error:
+            log.warning("serving tables were not refreshed: %s", error)
+
+    def catch_up(self) -> None:
+        """Notes what the serving tables lack since their recorded positions. Raises WarehouseFault."""
+        database = self._warehouse.database
+        sql = f"select name, definition, seq from {database}.serving_positions final"
+        positions = {name: (definition, int(seq)) for name, definition, seq in self._warehouse.trusted_rows(sql).data}
+        newest = int(self._warehouse.trusted_rows(f"select max(seq) from {database}.events").data[0][0])
+        self._newest_seq = max(self._newest_seq, newest)
+        seqs = []
+        for table in self.tables:
+            definition, seq = positions.get(table.name, ("", 0))
+            if newest and definition != table.definition:
+                self.note_all(table)
+            else:
+                seqs.append(seq)
+        if newest and seqs and min(seqs) < newest:
+            self._note_since(min(seqs))
+
+    def note_all(self, table: ServingTable) -> None:
+        """Notes all rows of a table."""
+        rows = 1
+        for name in table.reads:
+            sql = f"select count() from {self._warehouse.database}.{name}"
+            rows = max(rows, int(self._warehouse.trusted_rows(sql).data[0][0]))
+        parts = 1 + rows // ROWS_PER_PART
+        self._parts = [part for part in self._parts if part.table != table]
+        self._parts += [Part(table, number, parts) for number in range(parts)]
+
+    def forget_position(self, names: Iterable[str]) -> None:
+        """Records that these tables are behind, so that a crash before they are made again is noticed."""
+        for name in names:
+            self._insert_position(name, "", 0)
+
+    def _note(self, event: TouchingEvent) -> None:
+        user, bought = event.user_id, event.event_type == "purchase"
+        if "user_id" in self._kinds:
+            self._touched[Keys("user_id", user)] = None
+        if "item_key" in self._kinds:
+            self._touched[Keys("item_key", event.item_id)] = None
+        if "orders" in self._kinds and bought and event.order_id:
+            self._touched[Keys("orders", user, event.order_id)] = None
+        if "sessions" in self._kinds and event.event_type == "view" and event.session_id:
+            self._touched[Keys("sessions", user, event.session_id)] = None
+        if "buyers" in self._kinds and bought:
+            self._touched[Keys("buyers", user)] = None
+
+    def _note_since(self, seq: int) -> None:
+        columns = "user_id, item_id, order_id, session_id, event_type"
+        sql = f"select {columns} from {self._warehouse.database}.events where seq > {seq:d} limit {MAX_CAUGHT_UP_EVENTS}"
+        rows = self._warehouse.trusted_rows(sql).data
+        if len(rows) == MAX_CAUGHT_UP_EVENTS:
+            for table in self.tables:
+                self.note_all(table)
+        for row in rows:
+            self._note(_Event(*row))
+
+    def _find_rows(self) -> None:
+        """Turns what events touched into keys of rows; those of the latest events come last."""
+        touched, self._touched = self._touched, {}
+        try:
+            for kind in self._kinds:
+                if keys := [key for key in touched if key.of == kind]:
+                    found = [key.owner for key in keys] if kind == "user_id" else self._item_keys(kind, keys)
+                    rows = self._rows[kind]
+                    for one in found:
+                        rows.pop(one, None)
+                        rows[one] = None
+        except BaseException:
+            self._touched = touched | self._touched
+            raise
+
+    def _item_keys(self, kind: str, keys: Sequence[Keys]) -> list[int]:
+        """The items that events touched, or those in the groups that they touched."""
+        parameters = {"owners": list_parameter(key.owner for key in keys), "names": list_parameter(key.name for key in keys)}
+        separator = quoted(SEPARATOR).replace(SEPARATOR, "\\0")
+        split = f"splitByChar({separator}, {{owners:String}}) as owner, splitByChar({separator}, {{names:String}}) as name"
+        listed = f"select owner, name from (select 1) array join {split}"
+        if kind == "item_key":
+            sql = f"select distinct cityHash64(owner) from ({listed})"
+        else:
+            history, column, expression = GROUPS[kind]
+            groups = f"select {expression} from ({listed})"
+            sql = f"select distinct item_key from {self._warehouse.database}.{history} where {column} in ({groups})"
+        return [int(key) for (key,) in self._warehouse.trusted_rows(sql, parameters).data]
+
+    def _step(self) -> None:
+        """Makes some rows of each table, or else a part of one."""
+        if not any(self._rows.values()):
+            part = self._parts[0]
+            self._make(part.table, in_part(part.number, part.parts))
+            del self._parts[0]
+        for kind, rows in self._rows.items():
+            keys = [rows.popitem()[0] for _ in range(min(len(rows), KEYS_PER_INSERT))]
+            try:
+                for table in self.tables if keys else []:
+                    if (table.group or table.key) == kind:
+                        self._make(table, with_keys(keys))
+            except BaseException:
+                rows.update(dict.fromkeys(keys))
+                raise
+
+    def _make(self, table: ServingTable, picks: Picks) -> None:
+        reach("serving.refresh")
+        self._warehouse.command(f"{table.insert(picks)} {one_block()}")
+
+    def _record(self) -> None:
+        """Records the position, unless that was done a moment ago."""
+        if self.pending or self._newest_seq == self._recorded_seq:
+            return
+        if not self._warehouse.shared and time.monotonic() < self._recorded_at + RECORD_SECONDS:
+            return
+        self.record()
+
+    def record(self) -> None:
+        """Records the position if all rows are made. Raises WarehouseFault."""
+        if self.pending or self._newest_seq == self._recorded_seq:
+            return
+        for table in self.tables:
+            self._insert_position(table.name, table.definition, self._newest_seq)
+        self._recorded_seq, self._recorded_at = self._newest_seq, time.monotonic()
+
+    def _insert_position(self, name: str, definition: str, seq: int) -> None:
+        values = f"{quoted(name)}, {quoted(definition)}, {seq:d}"
+        into = f"insert into {self._warehouse.database}.serving_positions (name, definition, seq)"
+        self._warehouse.command(f"{into} select {values} {one_block()}")
+
+
+class _Event(NamedTuple):
+    user_id: str
+    item_id: str
+    order_id: str
+    session_id: str
+    event_type: str

@@ -1,0 +1,42 @@
+{%- from 'catalogue.sql' import keys_of -%}
+{%- from 'constants.sql' import half_life_days, max_pairs, weight_unit -%}
+{%- from 'signals.sql' import decay -%}
+{#- The day of which item_companions states every `strength`. A pair that is stronger on one day is stronger on all. -#}
+{%- set reference_day = "toDate('2020-01-01')" -%}
+{#- The companions of some items, rows of item_key, other_item_key, times (the baskets with both), strength, and basket_strength:
+    what a basket of the item adds to a strength on average. The serving table has the strongest 300 of each item; with `all`
+    there are all of them, which takes ten times as long. -#}
+{%- macro companions_of(item_ids, all="") -%}
+    {% if not all %}
+        select
+            item_key,
+            one.item_key as other_item_key,
+            toInt64(one.baskets) as times,
+            one.strength as strength,
+            basket_strength
+        from
+            (
+                select
+                    item_key,
+                    companions,
+                    arraySum(companions.strength) / arraySum(companions.baskets) as basket_strength
+                from item_companions
+                where item_key in {{ keys_of(item_ids) }}
+            )
+        array join companions as one
+    {% else %}
+        select
+            item_key,
+            other_item_key,
+            sum(baskets) as times,
+            sum(weight * {{ decay("month", reference_day, half_life_days) }}) / {{ weight_unit }} as strength,
+            sum(strength) over (partition by item_key)
+            / sum(times) over (partition by item_key) as basket_strength
+        from co_baskets
+        where item_key in {{ keys_of(item_ids) }}
+        group by item_key, other_item_key
+        having times > 0
+    {% endif %}
+{%- endmacro -%}
+{#- The factor that makes a strength that of today. -#}
+{%- macro since_reference(now) -%} {{ decay(reference_day, now, half_life_days) }} {%- endmacro -%}

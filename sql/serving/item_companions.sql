@@ -1,0 +1,29 @@
+-- The strongest companions of an item, at most 300: the items that were in baskets with it, the strongest first. A basket counts
+-- with its weight, which halves every 180 days. `strength` is the sum of the weights as of 2020-01-01: so it changes only with a
+-- basket, and a pipe makes it that of today by one factor (sql/macros/companions.sql).
+--
+-- @key item_key of orders
+{% from 'constants.sql' import half_life_days, max_pairs, weight_unit %}
+select
+    item_key,
+    arraySort(
+        one -> (-tupleElement(one, 3), tupleElement(one, 1)),
+        groupArray((other_item_key, times, decayed))
+    ) as companions
+from
+    (
+        select
+            item_key,
+            other_item_key,
+            toUInt32(sum(baskets)) as times,
+            toFloat32(
+                sum(weight * exp2((month - toDate('2020-01-01')) / {{ half_life_days }})) / {{ weight_unit }}
+            ) as decayed
+        from {{ database }}.co_baskets
+        where {{ picks("item_key") }}
+        group by item_key, other_item_key
+        having sum(baskets) > 0
+        order by item_key, decayed desc, other_item_key
+        limit {{ max_pairs }} by item_key
+    )
+group by item_key
