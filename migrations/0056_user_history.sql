@@ -1,5 +1,5 @@
--- What each user did with each item and in each category, in one row: a request reads it with one look-up.
--- A serving table: sql/serving/user_history.sql makes its rows from user_items, user_days and user_categories.
+-- What each user did with each item, in one row: a request reads it with one look-up.
+-- A serving table: sql/serving/user_history.sql makes its rows from user_items and user_days.
 create table {{ database }}.user_history (
     user_id String,
     items Array(Tuple(
@@ -10,8 +10,7 @@ create table {{ database }}.user_history (
         first_time DateTime64(3, 'UTC'),
         last_time DateTime64(3, 'UTC'),
         last_seq UInt64
-    )),
-    categories Array(Tuple(category String, event_type String, events UInt32))
+    ))
 )
 engine = EmbeddedRocksDB
 primary key user_id

@@ -47,42 +47,31 @@ with
         group by user_id, own_key
     ),
     found as (
-        {# The own item of a row has weight -1. A category with all of the user's interest counts twice. #}
+        {# The row of an own item has weight -1. A category with all of the user's interest counts twice. #}
         select
             user_id,
-            tupleElement(other, 1) as found_key,
-            sumIf(greatest(0, habit), tupleElement(other, 2) < 0) as liking,
-            sumIf(tupleElement(other, 2) * interest, tupleElement(other, 2) > 0) as wish,
+            found_key,
+            sumIf(greatest(0, habit), weight < 0) as liking,
+            sumIf(weight * interest, weight > 0) as wish,
             greatest(1e-9, sum(liking) over (partition by user_id)) as all_liking,
             greatest(1e-9, sum(wish) over (partition by user_id)) as all_wishes,
             {{ item("category", "found_key") }} as found_category,
             sum(liking) over (partition by user_id, found_category) / all_liking as shared,
-            if(found_category = '', 0, shared) as taste,
+            if(found_category = '', 1, 1 + shared) * 0.3 * wish / all_wishes as wanted_part,
             {# Items that their buyers buy again count more. #}
-            liking * greatest(1, {{ times_bought_again("found_key") }}) as again,
-            if(
-                {{ exclude_history }} = 'nothing',
-                again / greatest(1e-9, sum(again) over (partition by user_id)),
-                0
-            ) as own_part,
-            0.3 * (1 + taste) * wish / all_wishes as wanted_part,
+            liking * greatest(1, {{ times_bought_again("found_key") }}) / all_liking as habit_part,
+            if({{ exclude_history }} = 'nothing', habit_part, 0) as own_part,
             own_part >= wanted_part as is_own,
-            if(is_own, 0, argMax(own_key, tupleElement(other, 2) * interest)) as because_key,
-            if(
-                is_own,
-                maxIf(bought, tupleElement(other, 2) < 0),
-                argMax(bought, tupleElement(other, 2) * interest)
-            ) as times_bought,
-            if(
-                is_own,
-                maxIf(looked, tupleElement(other, 2) < 0),
-                argMax(looked, tupleElement(other, 2) * interest)
-            ) as times_looked,
-            max(tupleElement(other, 2) < 0 and is_excluded) as is_over,
-            min(if(tupleElement(other, 2) < 0 and {{ rotate }}, freshness, 1)) as rested
+            if(is_own, 0, argMax(own_key, weight * interest)) as because_key,
+            if(is_own, maxIf(bought, weight < 0), argMax(bought, weight * interest)) as times_bought,
+            if(is_own, maxIf(looked, weight < 0), argMax(looked, weight * interest)) as times_looked,
+            max(weight < 0 and is_excluded) as is_over,
+            min(if(weight < 0 and {{ rotate }}, freshness, 1)) as rested
         from did
         left join item_wanted on item_wanted.item_key = asked_key
-        array join arrayConcat([(own_key, toFloat32(-1))], ifNull(item_wanted.wanted, [])) as other
+        array join
+            arrayConcat([own_key], item_wanted.wanted.item_key) as found_key,
+            arrayConcat([toFloat32(-1)], item_wanted.wanted.weight) as weight
         group by user_id, found_key
     ),
     ranked as (

@@ -94,7 +94,7 @@ def beside(shop: Service) -> Iterator[Warehouse]:
 
 def checked(shop: Service, slots: Slots = Slots(), **given: Any) -> Checked:  # noqa: B008
     with beside(shop) as warehouse:
-        return check(warehouse, shop.do, CHECKS, slots, **given)
+        return check(warehouse, shop.do, CHECKS, slots, **{"only": list(EXTRA), **given})
 
 
 def wrong_tables(shop: Service, slots: Slots = Slots(), **given: Any) -> dict[str, Comparison]:  # noqa: B008

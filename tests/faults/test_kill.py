@@ -48,6 +48,7 @@ def _kill_while_writing(dsn: str, seed: int, seconds: float) -> list[str]:
         "append.after_write:7",
         "ingest.before_insert:3",
         "ingest.after_insert:3",
+        "serving.refresh:4",
         "append.before_delete:3",
     ],
 )

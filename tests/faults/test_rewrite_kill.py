@@ -17,8 +17,8 @@ from alsobought.failpoints import VARIABLE
 from tests.support.project import ROOT
 
 TABLES = sorted(path.stem for path in (ROOT / "sql" / "checks").glob("*.sql"))
-POINTS = ["begun", "noted", *TABLES, "moved", "deleted", "ended"]
-USUAL = {"forget": ["deleted"], "merge": ["order_items"]}
+POINTS = ["begun", "noted", *TABLES, "serving", "moved", "deleted", "ended"]
+USUAL = {"forget": ["deleted", "serving"], "merge": ["order_items"]}
 CHILD = """
 import json, random, sys
 from datetime import UTC, datetime

@@ -30,9 +30,10 @@ from alsobought.web.factory import create_app
 from alsobought.writer.recovery import recover
 from alsobought.writer.submission import Submission, utc_now
 from alsobought.writer.writer import Writer
-from tests.counts.test_invariant import CHECKS, START, _checked, _happened, events, rebuilt
+from tests.counts.test_invariant import CHECKS, START, _checked, _happened, events, rebuilt, right
 from tests.support.engines import Engine, drop
 from tests.support.fold import fold, tables
+from tests.support.project import ROOT
 from tests.support.web import AWKWARD, VIEW, error_of, stored, wrong_tables
 
 FORGOTTEN_AT = START + timedelta(minutes=150)
@@ -114,7 +115,7 @@ def test_after_every_step_every_table_has_the_remaining_users_under_their_curren
                 for table in _checked():
                     shop.warehouse.command(f"optimize table {shop.settings.database}.{table} final")
         assert tables(shop.warehouse) == fold([_happened(event) for event in expected])
-        assert dict(wrong_rows(shop.warehouse, CHECKS)) == dict.fromkeys(_checked(), 0)
+        assert dict(wrong_rows(shop.warehouse, CHECKS)) == right()
     shop.writer.stop()
 
 
@@ -223,15 +224,15 @@ def test_a_receipt_lists_deleted_rows_and_can_be_verified(shop: Service) -> None
     assert rows["user_items"] == (2, 0)
     assert rows["item_hours"] == (2, 0)
     assert "ada" not in msgspec.json.encode(receipt).decode()
-    assert verify(shop.warehouse, receipt) == Verification(True, True, {**dict.fromkeys(NAMING, 0)}, 0)
+    assert verify(shop.warehouse, receipt, ROOT) == Verification(True, True, {**dict.fromkeys(NAMING, 0)}, 0)
     changed = msgspec.structs.replace(receipt, forgotten_at="2026-01-01T13:00:00.000000Z")
-    assert not verify(shop.warehouse, changed).sealed
+    assert not verify(shop.warehouse, changed, ROOT).sealed
     send(shop, {**VIEW, "user_id": "ada", "timestamp": BEFORE})
-    assert verify(shop.warehouse, receipt).since == 0
+    assert verify(shop.warehouse, receipt, ROOT).since == 0
     send(shop, {**VIEW, "user_id": "ada", "timestamp": AFTER})
-    assert verify(shop.warehouse, receipt) == Verification(True, True, {**dict.fromkeys(NAMING, 0)}, 1)
+    assert verify(shop.warehouse, receipt, ROOT) == Verification(True, True, {**dict.fromkeys(NAMING, 0)}, 1)
     shop.warehouse.command(f"insert into {shop.settings.database}.user_items (user_id, item_id) values ('ada', 'pot')")
-    assert verify(shop.warehouse, receipt).remaining["user_items"] == 1
+    assert verify(shop.warehouse, receipt, ROOT).remaining["user_items"] == 1
 
 
 def test_an_erased_user_is_in_no_recorded_request_and_no_dead_letter(make_shop: Callable[..., Service]) -> None:
@@ -335,4 +336,4 @@ def send(shop: Service, *events: Mapping[str, object]) -> None:
 
 
 BEFORE, AFTER = "2026-01-01T11:00:00Z", "2026-01-01T12:30:00Z"
-NAMING = ["events", "user_items", "item_users", "user_categories", "user_days"]
+NAMING = ["events", "user_items", "item_users", "user_categories", "user_days", "user_history"]

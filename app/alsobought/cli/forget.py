@@ -78,7 +78,7 @@ def _verify(settings: Settings, path: Path) -> None:
     receipt = _receipt(path)
     warehouse = reach_warehouse(settings, create=False)
     try:
-        verification = verify(warehouse, receipt)
+        verification = verify(warehouse, receipt, settings.home_folder)
     finally:
         warehouse.close()
     faults = [f"{rows:,} rows of {table} are left" for table, rows in verification.remaining.items() if rows]

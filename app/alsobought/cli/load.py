@@ -127,6 +127,7 @@ def _load_all(settings: Settings, tasks: list[LoadTask], *, dry_run: bool, force
     from alsobought.loading import loader
     from alsobought.loading.preflight import check_sample
     from alsobought.service.ipc_client import reach_service
+    from alsobought.service.maintenance import finish_serving_tables
 
     types = frozenset(STANDARD_TYPES).union(extra_event_types(settings))
     rules = Rules(utc_now(), types, settings.max_event_bytes)
@@ -151,6 +152,8 @@ def _load_all(settings: Settings, tasks: list[LoadTask], *, dry_run: bool, force
                 report = loader.dry_run(task, rules, rejects, _progress_bar, open_already)
             _print_report(task, report, rejects, dry_run=dry_run)
             rejected += report.rejected
+        if service:
+            finish_serving_tables(service.do, lambda title, total: progress_bar(err, title, total, "steps"))
     if rejected:
         sys.exit(1)
 

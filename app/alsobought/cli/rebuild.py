@@ -30,7 +30,8 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     For a new view over old events, a changed view, or wrong counts. The old table stays in service,
     and events are stored, until the new one is complete; then the two are exchanged. After a killed
     run, continue where it stopped. A view that reads other tables, its histories, relies on them:
-    if one is wrong, name it too; it is rebuilt first.
+    if one is wrong, name it too; it is rebuilt first. Serving tables are made again from the count
+    tables: those named, and those that read a rebuilt table.
 
     \b
     Example: alsobought rebuild co_baskets item_totals --since 2026-01-01
@@ -38,8 +39,12 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     from alsobought.counts.rebuild import rebuild as rebuild_table
     from alsobought.counts.rebuild_tasks import RebuildPlan
     from alsobought.service.ipc_client import reach_service
+    from alsobought.service.maintenance import finish_serving_tables
+    from alsobought.storage.serving_tables import serving_tables
 
     service = reach_service(settings, create=False)
+    serving = {table.name for table in serving_tables(settings.home_folder, settings.database)}.intersection(tables)
+    tables = tuple(name for name in tables if name not in serving)
     try:
         since_option = f"{since:%Y-%m-%d}" if since else ""
         for plan in msgspec.convert(service.do("plan a rebuild", tables, since_option), list[RebuildPlan]):
@@ -47,6 +52,11 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
                 err.print(note, soft_wrap=True)
             done = rebuild_table(service, plan, lambda title, total: progress_bar(err, title, total, "events"))
             out.print(_summary(plan, done), soft_wrap=True)
+        if serving:
+            service.do("make serving tables", sorted(serving))
+        finish_serving_tables(service.do, lambda title, total: progress_bar(err, title, total, "steps"))
+        for name in sorted(serving):
+            out.print(f"{name}: made again from the count tables")
     finally:
         service.close()
 

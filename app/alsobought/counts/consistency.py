@@ -12,14 +12,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from alsobought.counts import serving_checks
 from alsobought.counts.recompute import SLOTS, Checks, Comparison, Slots
 from alsobought.errors import Unusable
-from alsobought.storage.count_tables import count_tables, select_tables
+from alsobought.storage.count_tables import count_tables, require_tables
+from alsobought.storage.serving_tables import serving_tables
 from alsobought.storage.warehouse import Warehouse
 
 
@@ -58,13 +61,21 @@ def check(
     Raises Unusable for an unknown table, Busy if another check is in progress.
     """
     started_at, start = datetime.now(UTC), time.monotonic()
-    tables = count_tables(warehouse)
-    tables = select_tables(tables, only) if only else tables
+    counts, serving = count_tables(warehouse), serving_tables(folder.parent.parent, warehouse.database)
+    if only:
+        require_tables([*counts, *serving], only)
+        counts = [table for table in counts if table.name in only]
+        serving = [table for table in serving if table.name in only]
     with _snapshot(warehouse, do, name) as snapshot:
         checks = Checks(warehouse, snapshot["database"], folder, snapshot["horizon"])
-        plan = [(table, checks.steps(table, slots)) for table in tables]
-        done = _counter(sum(len(steps) for _, steps in plan), progress)
+        plan = [(table, checks.steps(table, slots)) for table in counts]
+        of_serving = [(table, serving_checks.steps(warehouse, table, slots)) for table in serving]
+        done = _counter(sum(len(steps) for _, steps in [*plan, *of_serving]), progress)
         comparisons = [checks.compare(table, steps, done, threads) for table, steps in plan]
+    again = partial(do, "compare serving rows")
+    comparisons += [
+        serving_checks.compare(warehouse, table, steps, again=again, done=done) for table, steps in of_serving
+    ]
     seconds = round(time.monotonic() - start, 3)
     return Checked(started_at, seconds, (slots.end - slots.first) / SLOTS, comparisons)
 

@@ -144,8 +144,22 @@ def exchange(writer: Writer, name: str, claim: str, rate: int) -> bool:
     if rate:
         mutation_journal.record_done(warehouse, writer.take_seq(), RATE_KIND, {name: rate})
     writer.catalogue.reload()
+    writer.serving.make_again([name])
     writer.on_rewritten()
     return True
+
+
+def make_serving_tables(writer: Writer, names: Sequence[str]) -> None:
+    """Makes all rows of these serving tables again, now or when the writer is idle."""
+    writer.serving.make_again(names)
+    writer.on_rewritten()
+
+
+def refresh_serving_tables(writer: Writer, seconds: float) -> int:
+    """Makes rows of serving tables that are left, for about so long; returns the number of steps that are left then."""
+    writer.serving.refresh(seconds)
+    writer.catalogue.refresh_sales()
+    return writer.serving.pending
 
 
 def _catch_up_and_exchange(

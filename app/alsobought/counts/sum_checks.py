@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from alsobought.counts import serving_checks
 from alsobought.counts.recompute import Checks, Slots
 from alsobought.errors import Unusable
 from alsobought.storage.count_tables import count_tables
+from alsobought.storage.serving_tables import serving_tables
 from alsobought.storage.warehouse import Warehouse
 
 
 def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:
-    """(table, wrong rows) of each check.
+    """(table, wrong rows) of each check, then of each serving table.
 
     Only while nothing writes and before any event has expired.
 
@@ -29,6 +31,11 @@ def wrong_rows(warehouse: Warehouse, folder: Path) -> Iterator[tuple[str, int]]:
         if name not in tables:
             raise Unusable(f"{folder}/{name}.sql checks a table that no view feeds", "Run `alsobought migrate up`")
         yield name, checks.compare(tables[name], checks.steps(tables[name], Slots())).wrong
+    for table in serving_tables(folder.parent.parent, warehouse.database):
+        yield (
+            table.name,
+            serving_checks.compare(warehouse, table, serving_checks.steps(warehouse, table, Slots())).wrong,
+        )
 
 
 def wrong_sums(warehouse: Warehouse, path: Path) -> list[str]:

@@ -14,6 +14,7 @@ from alsobought.demo import journey, toyshop
 from alsobought.events import Rules, read_events, read_items
 from alsobought.loading.submitter import Submitter
 from alsobought.migrations.files import migrations
+from alsobought.service.maintenance import finish_serving_tables
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.ledger import resume_offset
@@ -54,6 +55,7 @@ def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
     try:
         _write_state(settings, state)
         rows = _load_journey(service, state.weeks, console) if dataset == "journey" else _load_toyshop(service, console)
+        finish_serving_tables(service.do, lambda title, total: progress_bar(console, title, total, "steps"))
     except KeyboardInterrupt:
         console.print("Stopped: the same command goes on where this one was.")
         raise

@@ -17,6 +17,7 @@ from alsobought.events import Event, Item
 from alsobought.loading.submitter import Submitter
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
+from alsobought.service.maintenance import finish_serving_tables
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import refuse_if_held
@@ -91,6 +92,8 @@ def _read_log(
                 submitter.send(Submission(_events_before(batch, split), SOURCE))
             advance(len(batch))
         submitter.finish()
+    if store:
+        finish_serving_tables(service.do, lambda title, total: progress(title, total, "steps"))
     return collector.log(), {item.item_id: item for item in items}
 
 

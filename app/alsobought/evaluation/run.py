@@ -135,7 +135,11 @@ def _learn(pipes: Sequence[Pipe], replay: Replay, progress: Progress) -> dict[st
     """
     service, now = replay.service, replay.log.split.train_before
     tables = {table for pipe in pipes for member in _with_fallbacks(pipe, service.library) for table in member.tables}
-    context = Context(service.warehouse, service.settings.home_folder, now, progress)
+
+    def exchange(table: str, replacement: str) -> None:
+        service.do("swap in a learned table", table, replacement)
+
+    context = Context(service.warehouse, service.settings.home_folder, now, progress, exchange)
     summaries = {}
     for learner in learners_of(tables):
         try:

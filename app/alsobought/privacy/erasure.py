@@ -6,6 +6,7 @@ On the writer's thread (`service.maintenance`).
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from alsobought.errors import BadRequest, Unusable
 from alsobought.storage.count_tables import count_tables
 from alsobought.storage.identities import accounts_of
 from alsobought.storage.retention import horizon, stored_at
+from alsobought.storage.serving_tables import serving_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.rewrite_context import UserRewrite
 from alsobought.writer.user_rewrite import RewrittenTable, rewrite_users
@@ -54,7 +56,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, checksum=hashlib.sha256(plain).hexdigest())
 
 
-def verify(warehouse: Warehouse, receipt: Receipt) -> Verification:
+def verify(warehouse: Warehouse, receipt: Receipt, home: Path) -> Verification:
     """Searches every table that names users.
 
     `check` proves that the other tables hold nothing of the user.
@@ -75,6 +77,9 @@ def verify(warehouse: Warehouse, receipt: Receipt) -> Verification:
             remaining[table.name] = count(table.name, f"{of_user} and {older}")
         elif table.has_user_id:
             remaining[table.name] = 0 if since else count(table.name, of_user)
+    for serving in serving_tables(home, database):
+        if serving.key == "user_id":
+            remaining[serving.name] = 0 if since else count(serving.name, of_user)
     recorded = count("forgotten_users", "user_key = {key:UInt64}") > 0
     return Verification(receipt.sealed() == receipt, recorded, remaining, since)
 
@@ -122,7 +127,7 @@ def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
 
 
 def _rewrite(writer: Writer, request: UserRewrite) -> list[RewrittenTable]:
-    parts = rewrite_users(writer.warehouse, writer.take_seq(), request, writer.confirm)
+    parts = rewrite_users(writer.warehouse, writer.take_seq(), request, writer.confirm, writer.serving.tables)
     discard_all(writer.warehouse)
     writer.identities.refresh()
     writer.on_rewritten()

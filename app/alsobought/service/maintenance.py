@@ -6,13 +6,17 @@ Their names also serve as an interface for IPC clients.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
-from alsobought.counts import rebuild_tasks, snapshot
+from alsobought.counts import rebuild_tasks, serving_checks, snapshot
 from alsobought.learning import table_swap
 from alsobought.privacy import erasure
 from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
+
+STEP_SECONDS = 0.5
+Bar = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
 
 TASKS: dict[str, Callable[..., Any]] = {
     "forget": erasure.forget,
@@ -21,8 +25,21 @@ TASKS: dict[str, Callable[..., Any]] = {
     "plan a rebuild": rebuild_tasks.plan,
     "begin a rebuild": rebuild_tasks.begin,
     "end a rebuild": rebuild_tasks.exchange,
+    "make serving tables": rebuild_tasks.make_serving_tables,
+    "refresh serving tables": rebuild_tasks.refresh_serving_tables,
+    "compare serving rows": serving_checks.compare_again,
     "swap in a learned table": table_swap.exchange_and_invalidate,
 }
+
+
+def finish_serving_tables(do: Callable[..., Any], bar: Bar) -> None:
+    """Makes the rows of serving tables that are left, with a progress bar if there is much to do."""
+    if pending := do("refresh serving tables", STEP_SECONDS):
+        with bar("Making serving tables", pending) as advance:
+            while pending:
+                left = do("refresh serving tables", STEP_SECONDS)
+                advance(pending - left)
+                pending = left
 
 
 def run_task(writer: Writer, name: str, *arguments: Any) -> Any:

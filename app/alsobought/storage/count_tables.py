@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from graphlib import TopologicalSorter
+from typing import Protocol
 
 import sqlglot
 from sqlglot import exp
@@ -21,6 +22,11 @@ from alsobought.errors import Unusable
 from alsobought.storage.warehouse import Warehouse
 
 VIEW_SUFFIX = "_mv"
+
+
+class NamedTable(Protocol):
+    @property
+    def name(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -127,13 +133,18 @@ def count_tables(warehouse: Warehouse) -> list[CountTable]:
 
 def select_tables(tables: Sequence[CountTable], names: Sequence[str]) -> list[CountTable]:
     """The tables with these names, in the order of `tables`. Raises Unusable for a name that no table has."""
+    require_tables(tables, names)
+    return [table for table in tables if table.name in names]
+
+
+def require_tables(tables: Sequence[NamedTable], names: Sequence[str]) -> None:
+    """Raises Unusable for a name that no table has."""
     existing = [table.name for table in tables]
     for name in names:
         if name not in existing:
             near = get_close_matches(name, existing, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(existing))}"
             raise Unusable(f"there is no count table {name!r}", hint)
-    return [table for table in tables if table.name in names]
 
 
 def _count_table(

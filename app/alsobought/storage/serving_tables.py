@@ -25,6 +25,8 @@ from alsobought.storage.sql_text import quoted
 
 KEY_LINE = re.compile(r"^-- @key (?:(user_id)|(item_key)(?: of (orders|sessions|buyers))?)$", re.MULTILINE)
 
+HASHES = 2**64
+
 Picks = Callable[[str], str]
 """The condition on a column, given its name, that picks the wanted rows."""
 
@@ -48,6 +50,11 @@ class ServingTable:
     def insert(self, picks: Picks) -> str:
         """An INSERT that replaces the picked rows by those of `select`."""
         return f"insert into {self._database}.{self.name} {self.select(picks)}"
+
+    def delete_others(self, picks: Picks) -> str:
+        """An ALTER that deletes the picked rows for which the count tables give none."""
+        others = f"{self.key} not in (select {self.key} from ({self.select(picks)}))"
+        return f"alter table {self._database}.{self.name} delete where {picks(self.key)} and {others}"
 
 
 def serving_tables(home: Path, database: str) -> list[ServingTable]:
@@ -88,10 +95,12 @@ def with_keys(keys: Iterable[str | int]) -> Picks:
     return lambda column: f"{column} in ({listed})"
 
 
-def in_part(part: int, parts: int) -> Picks:
-    """Picks the rows of one of so many equal parts.
+def in_part(key: str, part: int, parts: int) -> Picks:
+    """Picks the rows of one of so many equal parts: a range of hashes, which the index of a table helps to find.
 
-    >>> in_part(2, 8)("item_key")
-    'cityHash64(item_key) % 8 = 2'
+    >>> in_part("user_id", 2, 8)("user_id")
+    'cityHash64(user_id) between 4611686018427387904 and 6917529027641081855'
     """
-    return lambda column: f"cityHash64({column}) % {parts} = {part}" if parts > 1 else "true"
+    first, last = (HASHES * number // parts for number in (part, part + 1))
+    hashed = "cityHash64({})" if key == "user_id" else "{}"
+    return lambda column: f"{hashed.format(column)} between {first} and {last - 1}"

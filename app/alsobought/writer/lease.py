@@ -6,13 +6,14 @@ An embedded warehouse has one writer, whose lease ends with a failed insert. On 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.identities import IdentityLookup
 from alsobought.storage.retention import apply_retention
+from alsobought.storage.serving_tables import ServingTable
 from alsobought.writer import fencing
 from alsobought.writer.recovery import consume_clean_shutdown, recover
 from alsobought.writer.sequence import SeqClock
@@ -32,9 +33,10 @@ class Lease:
         clock: Callable[[], datetime],
         identities: IdentityLookup,
         on_rewritten: Callable[[], None],
+        serving: Sequence[ServingTable],
     ) -> None:
         self._warehouse, self._settings, self._clock = warehouse, settings, clock
-        self._identities, self._on_rewritten = identities, on_rewritten
+        self._identities, self._on_rewritten, self._serving = identities, on_rewritten, serving
         self.seq = SeqClock(clock)
         self.epoch = 0
         self.as_of: datetime | None = None
@@ -49,7 +51,7 @@ class Lease:
             self._stored_nothing = True
         if not consume_clean_shutdown(self._warehouse):
             self.recover()
-        if finish_rewrites(self._warehouse):
+        if finish_rewrites(self._warehouse, self._serving):
             self._on_rewritten()
         self.read_newest()
         apply_retention(self._warehouse, self._settings, self._clock(), self.seq.take())

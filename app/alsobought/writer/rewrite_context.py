@@ -31,7 +31,10 @@ class UserRewrite(msgspec.Struct, frozen=True):
 
 
 class RewriteContext:
-    """`before` has the events of the users and of the account, `after` has them as they will be; `copy_events` creates both."""
+    """`before` has the events of the users and of the account, `after` has them as they will be; `copy_events` creates both.
+
+    `done` are the tables whose insert preceded a crash: nothing else has been inserted since.
+    """
 
     before: Scratch
     after: Scratch

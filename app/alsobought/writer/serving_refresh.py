@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 KEYS_PER_INSERT = 200
 ROWS_PER_PART = 1_000_000  # of the count tables that are read for a part of a table
 MAX_CAUGHT_UP_EVENTS = 200_000  # after more of them, all rows are made
+MAKE_SECONDS = 2.0  # to make all rows of a table at once; the rest follows
 RECORD_SECONDS = 10.0  # between two records of the position, where no other process writes
 GROUPS = {
     "orders": ("order_items", "order_key", "cityHash64(owner, name)"),
@@ -37,11 +38,16 @@ GROUPS = {
 class TouchingEvent(Protocol):
     """The columns of a stored event that say which rows it touches."""
 
-    user_id: str
-    item_id: str
-    order_id: str
-    session_id: str
-    event_type: str
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def item_id(self) -> str: ...
+    @property
+    def order_id(self) -> str: ...
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def event_type(self) -> str: ...
 
 
 class Keys(NamedTuple):
@@ -53,11 +59,12 @@ class Keys(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A part of a table that is made whole."""
+    """A part of a table that is made whole; with `clear`, rows for which there is nothing to count are deleted."""
 
     table: ServingTable
     number: int
     parts: int
+    clear: bool
 
 
 class ServingRefresh:
@@ -114,19 +121,29 @@ class ServingRefresh:
             self._note_since(min(seqs))
 
     def note_all(self, table: ServingTable) -> None:
-        """Notes all rows of a table."""
-        rows = 1
-        for name in table.reads:
-            sql = f"select count() from {self._warehouse.database}.{name}"
-            rows = max(rows, int(self._warehouse.trusted_rows(sql).data[0][0]))
-        parts = 1 + rows // ROWS_PER_PART
+        """Notes all rows of a table, and those that should not be there."""
+        rows = [int(self._warehouse.trusted_rows(sql).data[0][0]) for sql in self._counts(table)]
+        parts = 1 + max(rows) // ROWS_PER_PART
         self._parts = [part for part in self._parts if part.table != table]
-        self._parts += [Part(table, number, parts) for number in range(parts)]
+        self._parts += [Part(table, number, parts, clear=bool(rows[0])) for number in range(parts)]
 
-    def forget_position(self, names: Iterable[str]) -> None:
-        """Records that these tables are behind, so that a crash before they are made again is noticed."""
-        for name in names:
-            self._insert_position(name, "", 0)
+    def make_again(self, names: Iterable[str]) -> None:
+        """Makes all rows of the tables with these names or that read one of them, now or when the writer is idle.
+
+        Their positions are forgotten, so that the next start does it if this process is killed first.
+        """
+        changed = set(names)
+        for table in self.tables:
+            if table.name in changed or table.reads & changed:
+                changed.add(table.name)
+                self._insert_position(table.name, "", 0)
+                self.note_all(table)
+        self._recorded_seq = 0
+        self.refresh(MAKE_SECONDS)
+
+    def _counts(self, table: ServingTable) -> list[str]:
+        names = [table.name, *sorted(table.reads)]
+        return [f"select count() from {self._warehouse.database}.{name}" for name in names]
 
     def _note(self, event: TouchingEvent) -> None:
         user, bought = event.user_id, event.event_type == "purchase"
@@ -143,7 +160,9 @@ class ServingRefresh:
 
     def _note_since(self, seq: int) -> None:
         columns = "user_id, item_id, order_id, session_id, event_type"
-        sql = f"select {columns} from {self._warehouse.database}.events where seq > {seq:d} limit {MAX_CAUGHT_UP_EVENTS}"
+        sql = (
+            f"select {columns} from {self._warehouse.database}.events where seq > {seq:d} limit {MAX_CAUGHT_UP_EVENTS}"
+        )
         rows = self._warehouse.trusted_rows(sql).data
         if len(rows) == MAX_CAUGHT_UP_EVENTS:
             for table in self.tables:
@@ -168,9 +187,14 @@ class ServingRefresh:
 
     def _item_keys(self, kind: str, keys: Sequence[Keys]) -> list[int]:
         """The items that events touched, or those in the groups that they touched."""
-        parameters = {"owners": list_parameter(key.owner for key in keys), "names": list_parameter(key.name for key in keys)}
+        parameters = {
+            "owners": list_parameter(key.owner for key in keys),
+            "names": list_parameter(key.name for key in keys),
+        }
         separator = quoted(SEPARATOR).replace(SEPARATOR, "\\0")
-        split = f"splitByChar({separator}, {{owners:String}}) as owner, splitByChar({separator}, {{names:String}}) as name"
+        split = (
+            f"splitByChar({separator}, {{owners:String}}) as owner, splitByChar({separator}, {{names:String}}) as name"
+        )
         listed = f"select owner, name from (select 1) array join {split}"
         if kind == "item_key":
             sql = f"select distinct cityHash64(owner) from ({listed})"
@@ -184,7 +208,10 @@ class ServingRefresh:
         """Makes some rows of each table, or else a part of one."""
         if not any(self._rows.values()):
             part = self._parts[0]
-            self._make(part.table, in_part(part.number, part.parts))
+            picks = in_part(part.table.key, part.number, part.parts)
+            self._make(part.table, picks)
+            if part.clear:
+                self._warehouse.command(part.table.delete_others(picks))
             del self._parts[0]
         for kind, rows in self._rows.items():
             keys = [rows.popitem()[0] for _ in range(min(len(rows), KEYS_PER_INSERT))]

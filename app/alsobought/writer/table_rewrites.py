@@ -10,10 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from alsobought.storage.count_tables import CountTable
+from alsobought.storage.engine_settings import one_block
+from alsobought.storage.serving_tables import ServingTable, with_keys
 from alsobought.storage.sql_text import quoted
 from alsobought.writer.rewrite_context import RewriteContext
 
 KEYS_PER_DELETE = 10_000
+KEYS_PER_REFRESH = 500
 
 
 def rewrite_table(context: RewriteContext, table: CountTable) -> None:
@@ -72,6 +75,23 @@ def recompute_shared_rows(context: RewriteContext, table: CountTable) -> None:
     others = f"select * from {context.database}.events where user_id not in ({context.all_users})"
     recomputed = table.over(f"({others} union all select * from {context.after.name}.events)", context.after.name)
     context.insert_once(table, f"select {table.columns} from ({recomputed}) where ({keys}) in ({affected})")
+
+
+def refresh_serving_tables(context: RewriteContext, tables: Sequence[ServingTable]) -> None:
+    """Makes the rows of the users, and of all their items, from the counts as they are now; deletes those that have none."""
+    users = [*context.request.users, *([context.request.into] if context.request.into else [])]
+    read = {name for table in context.tables for name in table.reads}
+    histories = [table.name for table in context.tables if table.name in read and "item_key" in table.keys]
+    sources = [f"select cityHash64(item_id) as item_key from {context.before.name}.events"]
+    sources += [f"select item_key from {context.before.name}.{name}" for name in histories]  # also of expired events
+    sql = f"select distinct item_key from ({' union all '.join(sources)})"
+    items = [int(key) for (key,) in context.warehouse.trusted_rows(sql).data]
+    for table in tables:
+        keys: Sequence[str | int] = users if table.key == "user_id" else items
+        for start in range(0, len(keys), KEYS_PER_REFRESH):
+            picks = with_keys(keys[start : start + KEYS_PER_REFRESH])
+            context.warehouse.command(f"{table.insert(picks)} {one_block()}")
+            context.warehouse.command(table.delete_others(picks))
 
 
 def _same_result(context: RewriteContext, table: CountTable) -> bool:

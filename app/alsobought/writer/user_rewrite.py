@@ -10,7 +10,7 @@ newest block of the table whether it was done. After a crash, the next writer fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -19,10 +19,10 @@ from alsobought.errors import AlsoboughtError
 from alsobought.failpoints import reach
 from alsobought.storage import mutation_journal
 from alsobought.storage.count_tables import CountTable, count_tables
-from alsobought.storage.mutation_journal import Rewrite
+from alsobought.storage.serving_tables import ServingTable
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.rewrite_context import RewriteContext, UserRewrite
-from alsobought.writer.table_rewrites import rewrite_table
+from alsobought.writer.table_rewrites import refresh_serving_tables, rewrite_table
 from alsobought.writer.user_records import delete_traces, record_identities
 
 
@@ -39,7 +39,11 @@ class RewrittenTable(msgspec.Struct, frozen=True):
 
 
 def rewrite_users(
-    warehouse: Warehouse, identity: int, request: UserRewrite, confirm: Callable[[], None]
+    warehouse: Warehouse,
+    identity: int,
+    request: UserRewrite,
+    confirm: Callable[[], None],
+    serving: Sequence[ServingTable],
 ) -> list[RewrittenTable]:
     """Erases or merges users. Only while nothing is being stored and all views have every batch.
 
@@ -53,14 +57,14 @@ def rewrite_users(
     names = ["events", *(table.name for table in tables)]
     rewrite = mutation_journal.begin(warehouse, identity, kind, about, names, confirm)
     try:
-        return _carry_out(warehouse, rewrite, request, tables, frozenset())
+        return _carry_out(RewriteContext(warehouse, rewrite, request, tables, frozenset()), serving)
     except BaseException:
         with suppress(AlsoboughtError):
             mutation_journal.abandon(warehouse, rewrite)
         raise
 
 
-def finish_rewrites(warehouse: Warehouse) -> int:
+def finish_rewrites(warehouse: Warehouse, serving: Sequence[ServingTable]) -> int:
     """Finishes the rewrites that a crash interrupted, and returns their number."""
     rewrites = mutation_journal.unfinished(warehouse)
     for rewrite in rewrites:
@@ -68,18 +72,15 @@ def finish_rewrites(warehouse: Warehouse) -> int:
             blocks = mutation_journal.newest_blocks(warehouse, rewrite.marks)
             done = frozenset(table for table, before in rewrite.marks.items() if blocks[table] > before)
             request = msgspec.json.decode(rewrite.about, type=UserRewrite)
-            _carry_out(warehouse, rewrite, request, count_tables(warehouse), done)
+            _carry_out(RewriteContext(warehouse, rewrite, request, count_tables(warehouse), done), serving)
         else:  # an exchange of tables is atomic
             mutation_journal.finish(warehouse, rewrite)
     return len(rewrites)
 
 
-def _carry_out(
-    warehouse: Warehouse, rewrite: Rewrite, request: UserRewrite, tables: Sequence[CountTable], done: Set[str]
-) -> list[RewrittenTable]:
-    """`done` are the tables whose insert preceded a crash: nothing else has been inserted since."""
+def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list[RewrittenTable]:
     reach("rewrite.begun")
-    context = RewriteContext(warehouse, rewrite, request, tables, done)
+    request, tables = context.request, context.tables
     record_identities(context)
     reach("rewrite.noted")
     events = _events_of(context)
@@ -96,6 +97,8 @@ def _carry_out(
             rows_after = _owned_rows(context, table) if table.owner else 0
             rewritten.append(msgspec.structs.replace(measured, rows_after=rows_after))
         reach(f"rewrite.{table.name}")
+    refresh_serving_tables(context, serving)
+    reach("rewrite.serving")
     _move_events(context)
     reach("rewrite.moved")
     context.delete("events", context.users_condition("user_id"))

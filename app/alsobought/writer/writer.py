@@ -48,6 +48,7 @@ LEASE_TIMEOUT_SECONDS = 20.0
 IDLE_SECONDS = 0.05  # without a submission the writer makes rows of serving tables that are left, so long at a time
 IDLE_REFRESH_SECONDS = 0.2
 LAST_REFRESH_SECONDS = 5.0  # what is left after that is left to the next start
+MANY_STEPS = 10  # of the serving tables at a start, after an upgrade
 REFRESH_SECONDS, REFRESH_SHARE = 0.3, 0.1  # after a small batch; after a large one this share of the time it took
 
 
@@ -61,8 +62,8 @@ class Writer:
         self.on_stored: Callable[[Iterable[EventRow]], None] = lambda _: None
         self.on_rewritten: Callable[[], None] = lambda: None
         self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
-        self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten)
         self.serving = ServingRefresh(warehouse, settings.home_folder)
+        self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables)
         self._queue = WriterQueue(settings)
         folder = warehouse.folder
         self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
@@ -162,6 +163,8 @@ class Writer:
     def begin(self) -> None:
         """Takes the lease and recovers, with nothing to store yet. From the writer's thread, or before it runs."""
         self._take_lease()
+        if self.serving.pending > MANY_STEPS:
+            log.warning("making %d parts of serving tables: this may take a minute", self.serving.pending)
         self.serving.refresh()
         self.lease.record_stored()
 
