@@ -19,7 +19,7 @@
 {% from 'companions.sql' import companions_of, since_reference %}
 {% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
 {% from 'reasons.sql' import bought_together, or_pinned %}
-{% from 'sales.sql' import share_of_week %}
+{% from 'demand.sql' import share_of_week %}
 {# Smoothing: as if this many more orders held the product, along with what sells this week. #}
 {% set prior_orders = 30 %}
 with

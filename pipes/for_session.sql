@@ -11,7 +11,8 @@
     with an item this is a sum over pair counts, so no session is read. Pair counts cannot have its discount for sessions that
     share only earlier items. -#}
 {% from 'catalogue.sql' import item, item_columns, keys_of %}
-{% from 'constants.sql' import half_life_days, max_pairs, weight_unit %}
+{% from 'companions.sql' import companions_of, since_reference %}
+{% from 'constants.sql' import half_life_days, max_pairs %}
 {% from 'lists.sql' import boosted, is_eligible %}
 {% from 'reasons.sql' import goes_with %}
 {% from 'signals.sql' import decay, signal %}
@@ -34,16 +35,12 @@ with
             item_key,
             other_item_key,
             0 as viewed,
-            sum(baskets) as bought,
-            sum(weight * {{ decay("month", now, half_life_days) }})
-            / {{ weight_unit }}
+            times as bought,
+            strength
+            * {{ since_reference(now) }}
             * {{ signal("'purchase'") }}
             / {{ signal("'view'") }} as evidence
-        from co_baskets
-        where item_key in {{ keys_of(item_id) }}
-        group by item_key, other_item_key
-        order by evidence desc, other_item_key
-        limit {{ max_pairs }} by item_key
+        from ({{ companions_of(item_id) }})
     ),
     weighed as (
         {# An item that occurs twice counts at its last position. #}

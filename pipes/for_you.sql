@@ -14,7 +14,7 @@
 -- @cache 60s user_id
 -- @fallback trending
 {% from 'catalogue.sql' import item, item_columns, owner %}
-{% from 'sales.sql' import times_bought_again %}
+{% from 'demand.sql' import times_bought_again %}
 {% from 'lists.sql' import boosted, fatigue, in_history, is_eligible, reranked %}
 {% from 'reasons.sql' import because_of, or_pinned %}
 {% from 'signals.sql' import signal %}

@@ -63,11 +63,10 @@
     (
         {{ owner("owner_key", item_key) }} != cityHash64({{ user_id }})
         and {{ item_key }} not in (
-            select cityHash64(item_id)
-            from user_items
-            where user_id = {{ user_id }} and {{ in_history("event_type", exclude_history) }}
-            group by item_id
-            having sum(events) > 0
+            select one.item_key
+            from user_history
+            array join items as one
+            where user_id = {{ user_id }} and {{ in_history("one.event_type", exclude_history) }}
         )
     )
 {%- endmacro -%}

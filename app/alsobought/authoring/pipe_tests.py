@@ -64,7 +64,7 @@ class CaseRunner:
         for path, objects in (("/items", given.items), ("/events", events)):
             if objects and (problem := _post(client, path, objects)):
                 return Outcome(problem)
-        reload_dictionaries(self.service.warehouse, ["item_sales"])
+        reload_dictionaries(self.service.warehouse, ["item_demand"])
         response = client.post(f"/pipes/{pipe}", data=msgspec.json.encode(case.ask, enc_hook=str))
         body = msgspec.json.decode(response.data)
         own_rows_only = response.status_code == 200 and not case.filled and not case.fallback

@@ -104,16 +104,20 @@ def migrate_status(settings: Settings, as_json: bool) -> None:
 @migrate.command("new")
 @click.argument("name")
 @click.option("--view", is_flag=True, help="A count table, the view that feeds it, and its check.")
+@click.option("--serving", is_flag=True, help="A serving table, and the SELECT that makes its rows.")
 @click.pass_obj
-def migrate_new(settings: Settings, name: str, view: bool) -> None:
+def migrate_new(settings: Settings, name: str, view: bool, serving: bool) -> None:
     """Write a draft of the next file of migrations/.
 
     \b
     Example: alsobought migrate new item_days --view
+             alsobought migrate new viewed_together --serving
     """
     from alsobought.migrations.draft import draft
 
-    for path in draft(own_project(settings), name, view=view):
+    if view and serving:
+        raise click.UsageError("a table is either counted by a view or made from counts: give --view or --serving")
+    for path in draft(own_project(settings), name, view=view, serving=serving):
         out.print(escaped(str(path)), soft_wrap=True)
 
 

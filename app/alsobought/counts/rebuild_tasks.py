@@ -158,7 +158,7 @@ def make_serving_tables(writer: Writer, names: Sequence[str]) -> None:
 def refresh_serving_tables(writer: Writer, seconds: float) -> int:
     """Makes rows of serving tables that are left, for about so long; returns the number of steps that are left then."""
     writer.serving.refresh(seconds)
-    writer.catalogue.refresh_sales()
+    writer.catalogue.refresh_demand()
     return writer.serving.pending
 
 

@@ -32,23 +32,45 @@ CHECK = """-- The rows that each event adds to NAME, written differently from it
 select toDate(timestamp) as day, cityHash64(item_id) as item_key, 1 as events
 from {{ database }}.events
 """
+SERVING_TABLE = f"""-- {PLACEHOLDER}
+-- A serving table: sql/serving/NAME.sql makes its rows.
+create table {{{{ database }}}}.NAME (
+    item_key UInt64,
+    events Int64
+)
+engine = EmbeddedRocksDB
+primary key item_key
+"""
+SERVING = """-- The rows of NAME, made again for the items of the events that were stored. With `of orders`, `of sessions` or `of buyers`
+-- behind the key: for all items of their orders, sessions or buyers. With `@key user_id`: for their users.
+--
+-- @key item_key
+select item_key, sum(item_hours.events) as events
+from {{ database }}.item_hours
+where {{ picks("item_key") }}
+group by item_key
+"""
 
 
-def draft(home: Path, name: str, *, view: bool) -> list[Path]:
-    """Writes a statement, or a count table with its view and its check. Returns the new paths.
+def draft(home: Path, name: str, *, view: bool = False, serving: bool = False) -> list[Path]:
+    """Writes a statement; or a count table with its view and its check; or a serving table with its SELECT. Returns the paths.
 
     Raises Unusable for an invalid name or one in use.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise Unusable(f"{name!r} cannot name a migration", "Use lower-case letters, digits and _, as in item_days")
     existing = migrations(home / "migrations")
-    if view and any(name in (migration.name[5:], migration.shape.name) for migration in existing):
+    if (view or serving) and any(name in (migration.name[5:], migration.shape.name) for migration in existing):
         raise Unusable(f"there is a {name} already", "Use another name")
     number, folder = len(existing) + 1, home / "migrations"
-    texts = {folder / f"{number:04}_{name}.sql": TABLE if view else STATEMENT}
+    first = folder / f"{number:04}_{name}.sql"
+    texts = {first: TABLE if view else SERVING_TABLE if serving else STATEMENT}
+    if serving:
+        texts[home / "sql" / "serving" / f"{name}.sql"] = SERVING
     if view:
         texts[folder / f"{number + 1:04}_{name}_mv.sql"] = VIEW
         texts[home / "sql" / "checks" / f"{name}.sql"] = CHECK
     for path, text in texts.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace("NAME", name), encoding="utf-8")
     return list(texts)

@@ -1,5 +1,5 @@
 """The dictionaries in memory: `catalogue` and `owners`, reloaded when items changed or an event has an item that they lack, and
-`item_sales`, reloaded every few seconds while items are bought.
+`item_demand`, reloaded every few seconds while items are bought.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from alsobought.storage.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 RELOAD_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
-SALES_PAUSE = 50  # the sales are reloaded this many times as far apart as a reload takes: that is 2 % of a core
+DEMAND_PAUSE = 50  # the demand is reloaded this many times as far apart as a reload takes: that is 2 % of a core
 
 
-def reload_dictionaries(warehouse: Warehouse, names: Iterable[str] = ("catalogue", "owners", "item_sales")) -> None:
+def reload_dictionaries(warehouse: Warehouse, names: Iterable[str] = ("catalogue", "owners", "item_demand")) -> None:
     """Raises WarehouseFault."""
     for name in names:
         warehouse.command(f"system reload dictionary {warehouse.database}.{name}")
@@ -32,13 +32,13 @@ class Catalogue:
         self._reloaded_at = 0.0
         self.items_changed = False
         self.pending_ids: set[str] = set()
-        self.sales_changed = False
-        self._sales_due = 0.0
+        self.demand_changed = False
+        self._demand_due = 0.0
         self.on_reload: Callable[[], None] = lambda: None
 
     def refresh(self, *, idle: bool) -> None:
         """Reloads if anything is new; at most every RELOAD_SECONDS unless the writer is idle."""
-        self.refresh_sales()
+        self.refresh_demand()
         if not idle and time.monotonic() - self._reloaded_at < RELOAD_SECONDS:
             return
         try:
@@ -55,18 +55,18 @@ class Catalogue:
         self._reloaded_at = time.monotonic()
         self.on_reload()
 
-    def refresh_sales(self) -> None:
-        """Reloads the sales if items were bought, and the last reload is long enough ago."""
+    def refresh_demand(self) -> None:
+        """Reloads the demand if items were bought, and the last reload is long enough ago."""
         started = time.monotonic()
-        if not self.sales_changed or started < self._sales_due:
+        if not self.demand_changed or started < self._demand_due:
             return
-        self.sales_changed = False
+        self.demand_changed = False
         try:
-            reload_dictionaries(self._warehouse, ["item_sales"])
+            reload_dictionaries(self._warehouse, ["item_demand"])
         except AlsoboughtError as error:
-            log.warning("the sales of items were not reloaded: %s", error)
+            log.warning("the demand was not reloaded: %s", error)
         ended = time.monotonic()
-        self._sales_due = ended + SALES_PAUSE * (ended - started)
+        self._demand_due = ended + DEMAND_PAUSE * (ended - started)
 
     def _any_missing(self) -> bool:
         sql = (

@@ -187,10 +187,10 @@ class Writer:
 
     @property
     def _has_idle_work(self) -> bool:
-        return bool(self.serving.pending) or self.catalogue.sales_changed
+        return bool(self.serving.pending) or self.catalogue.demand_changed
 
     def _work_while_idle(self) -> None:
-        self.catalogue.refresh_sales()
+        self.catalogue.refresh_demand()
         if self.serving.pending and not self.dirty:
             self.serving.refresh(IDLE_REFRESH_SECONDS)
 
@@ -389,7 +389,7 @@ class Writer:
         small = len(self._in_flight) <= SMALL_BATCH_ROWS
         self.serving.note(self._in_flight, self._in_flight[-1].seq)
         self.serving.refresh(REFRESH_SECONDS if small else REFRESH_SHARE * insert_seconds)
-        self.catalogue.sales_changed |= any(row.event_type == "purchase" for row in self._in_flight)
+        self.catalogue.demand_changed |= any(row.event_type == "purchase" for row in self._in_flight)
         self.on_stored(self._in_flight)
         self.catalogue.pending_ids.update(row.item_id for row in self._in_flight)
         self._in_flight = []

@@ -1,6 +1,6 @@
--- How an item sells, in memory for every item: in how many orders of the 7 and 28 days up to the newest purchase, in how many orders
+-- The demand for an item, in memory for every item: in how many orders of the 7 and 28 days up to the newest purchase, in how many orders
 -- and of how many buyers at all. item_key 0 stands for all items. The writer reloads it every few seconds while items are bought.
-create dictionary {{ database }}.item_sales (
+create dictionary {{ database }}.item_demand (
     item_key UInt64,
     week_orders UInt32,
     month_orders UInt32,
