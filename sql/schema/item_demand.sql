@@ -1,7 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
 -- 0059_item_demand
--- How an item sells, in memory for every item: in how many orders of the 7 and 28 days up to the newest purchase, in how many orders
+-- The demand for an item, in memory for every item: in how many orders of the 7 and 28 days up to the newest purchase, in how many orders
 -- and of how many buyers at all. item_key 0 stands for all items. The writer reloads it every few seconds while items are bought.
 
 CREATE DICTIONARY item_demand

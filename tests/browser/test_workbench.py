@@ -149,9 +149,9 @@ def test_a_pipe_is_found_run_and_read_in_three_formats(open_page: Open) -> None:
     expect(page.get_by_role("region", name="The query", exact=True)).to_contain_text("{item_id:Array(String)}")
     expect(page.get_by_role("region", name="Values bound to the query").get_by_role("cell", name="mug")).to_be_visible()
     page.get_by_role("tab", name="Plan").click()
-    expect(page.get_by_role("region", name="Tables read by the query")).to_contain_text("co_baskets")
+    expect(page.get_by_role("region", name="Tables read by the query")).to_contain_text("item_companions")
     page.get_by_role("tab", name="Lineage").click()
-    expect(page.get_by_role("img", name=re.compile("also_bought reads .*co_baskets"))).to_be_visible()
+    expect(page.get_by_role("img", name=re.compile("also_bought reads .*item_companions"))).to_be_visible()
 
     page.go_back()
     expect(product).to_have_value("Stone mug")

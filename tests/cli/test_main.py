@@ -149,7 +149,7 @@ def test_cases_are_run_and_a_failing_one_is_reported(run: Run, home: Path) -> No
 
 def test_check_passes_and_finds_a_planted_wrong_count(run: Run, tmp_path: Path) -> None:
     assert run("load", "events", write(tmp_path / "e.ndjson", VIEW, VIEW | {"event_type": "click"})).status == 0
-    checks = sorted(path.stem for path in (ROOT / "sql" / "checks").glob("*.sql"))
+    checks = sorted(path.stem for kind in ("checks", "serving") for path in (ROOT / "sql" / kind).glob("*.sql"))
     ran = run("check")
     assert (ran.status, ran.err) == (0, "")
     assert sorted(re.findall(r"^ok +(\S+) ", ran.out, re.MULTILINE)) == checks

@@ -126,9 +126,9 @@ def test_a_pipe_is_shown_with_its_lineage(author: Callable[..., CompletedRun]) -
         r"^ +leave_out +deprecated since 2026-11-29: use exclude_history",
         r"^ +score +deprecated since 2026-11-29: use the pipe also_bought_by_score",
         r"^ +item_id +Array\(String\) +required +the product",
-        r"^ +baskets +Int64 +co_baskets\.baskets",
+        r"^ +baskets +Int64 +co_baskets\.baskets, item_companions\.companions",
         r"^ +co_baskets +baskets, item_key, month, other_item_key, weight",
-        r"^ +signals\.sql +decay +also in .*trending",
+        r"^ +companions\.sql +companions_of, since_reference",
         r"^ +cached +60 s, or until a purchase has the same item_id",
         r"^ +fallback +trending",
         r"^ +cases +0",
@@ -161,6 +161,8 @@ def test_rows_are_printed_in_the_requested_format(run: Run) -> None:
 
 def test_the_cost_of_a_request_is_explained(run: Run, home: Path) -> None:
     explained = run("pipe", "explain", "also_bought", "item_id=tea").out
+    assert re.search(r"^item_companions +searched by item_key", explained, re.M)
+    explained = run("pipe", "explain", "also_bought", "item_id=tea", "category=Tea").out
     assert re.search(r"^co_baskets +[\d,]+ of [\d,]+ +\d+ of \d+ +\d+ of \d+ +searched by item_key", explained, re.M)
     (home / "pipes" / "whole.sql").write_text(
         "-- Everything.\nselect item_id as id, count() as times from events where quantity > 0\n"

@@ -149,6 +149,8 @@ def test_two_weeks_of_the_year_are_counted_exactly(shop: Service) -> None:
     for start in range(0, 50_000, 12_500):
         rows = journey.events(400, start, 12_500)
         shop.writer.submit(Submission(rows, "journey", range(start, start + len(rows)))).result()
+    while shop.do("refresh serving tables", 1.0):
+        pass
     wrong = dict(wrong_rows(shop.warehouse, ROOT / "sql" / "checks"))
     assert wrong == dict.fromkeys(wrong, 0)
     assert shop.warehouse.value(f"select count() from {shop.settings.database}.events") == 50_000

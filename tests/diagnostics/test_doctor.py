@@ -81,7 +81,9 @@ def states(ran: CompletedRun) -> dict[str, set[str]]:
 
 
 def contents_of(folder: Path) -> list[tuple[str, int, int]]:
-    paths = sorted(path for path in folder.rglob("*") if path.name != HOLDER)  # names the last process
+    """Without what every process writes: the file with its name, and the logs of RocksDB."""
+    paths = [path for path in folder.rglob("*") if path.name != HOLDER and not (path.parent / "CURRENT").exists()]
+    paths = sorted(path for path in paths if not (path / "CURRENT").exists())
     return [(str(path), (stat := path.lstat()).st_size, stat.st_mtime_ns) for path in paths]
 
 

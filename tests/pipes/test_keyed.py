@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,11 +12,15 @@ import pytest
 from alsobought.service.service import Service
 from alsobought.serving.answers import answer
 from alsobought.web.factory import create_app
+from alsobought.writer.submission import utc_now
 from tests.support.project import ROOT
 from tests.support.web import VIEW
 
 ITEMS = [f"item{number}" for number in range(6)]
-KEYED = sorted(path.stem for path in (ROOT / "pipes").glob("*.sql") if "\n-- @key item_id" in path.read_text())
+USERS = [f"u{number}" for number in range(4)]
+VALUES = {"item_id": ITEMS, "user_id": USERS}
+KEYS = {path.stem: re.search(r"^-- @key (\w+)$", path.read_text(), re.M) for path in (ROOT / "pipes").glob("*.sql")}
+KEYED = sorted((name, match[1]) for name, match in KEYS.items() if match)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +44,13 @@ def shop(make_shared_shop: Callable[..., Service]) -> Service:
     )
     for order in range(12):
         lines = [
-            VIEW | {"user_id": f"u{order % 4}", "item_id": ITEMS[(order * step) % 6], "session_id": f"s{order}"}
+            VIEW
+            | {
+                "user_id": f"u{order % 4}",
+                "item_id": ITEMS[(order * step) % 6],
+                "session_id": f"s{order}",
+                "timestamp": (utc_now() - timedelta(days=30 - order)).isoformat(),
+            }
             for step in (1, 2, 3)
         ]
         bought = [line | {"event_type": "purchase", "order_id": f"o{order}"} for line in lines]
@@ -52,19 +64,23 @@ def shop(make_shared_shop: Callable[..., Service]) -> Service:
 
 
 def test_there_are_keyed_pipes() -> None:
-    assert len(KEYED) >= 6
+    assert len([key for _, key in KEYED if key == "item_id"]) >= 6
+    assert len([key for _, key in KEYED if key == "user_id"]) >= 3
 
 
-@pytest.mark.parametrize("name", KEYED)
-def test_rows_of_a_key_do_not_depend_on_the_other_keys(shop: Service, name: str) -> None:
-    def rows(*items: str) -> list[list[Any]]:
+@pytest.mark.parametrize(("name", "key"), KEYED)
+def test_rows_of_a_key_do_not_depend_on_the_other_keys(shop: Service, name: str, key: str) -> None:
+    lenient = {"support": ["1"], "due": ["0"]}
+
+    def rows(*keys: str) -> list[list[Any]]:
         """Its own rows: a fallback may arrange its rows for all lists together."""
-        lenient = {"support": ["1"]} if "support" in {p.name for p in shop.library[name].parameters} else {}
-        got = answer(shop.library, shop.warehouse, name, {"item_id": list(items), **lenient}, shop.clock())
+        known = {parameter.name for parameter in shop.library[name].parameters}
+        others = {other: value for other, value in lenient.items() if other in known}
+        got = answer(shop.library, shop.warehouse, name, {key: list(keys), **others}, shop.clock())
         return [row for row in got.data if not got.pipe.adds_source or row[-1] == name]
 
-    together = rows(*ITEMS)
+    together = rows(*VALUES[key])
     assert together
-    key = [column for column, _ in shop.library[name].columns].index("item_id")
-    for item in ITEMS:
-        assert [row for row in together if row[key] == item] == rows(item), item
+    column = [column for column, _ in shop.library[name].columns].index(key)
+    for value in VALUES[key]:
+        assert [row for row in together if row[column] == value] == rows(value), value

@@ -47,38 +47,43 @@ def reads(warehouse: Warehouse, tmp_path: Path) -> Reads:
 
 
 def test_the_lineage_of_a_pipe_reaches_its_tables_and_the_catalogue(ours: Library, warehouse: Warehouse) -> None:
-    pairs = ["co_baskets.item_key", "co_baskets.other_item_key"]
+    """With a filter it reads all pairs, without one the serving table."""
+    row = "item_companions.companions"
+    other = ["co_baskets.other_item_key", row]
     assert lineage(ours["also_bought"], warehouse.schema()) == Lineage(
         tables={
             "catalogue": ["available", "brand", "category", "item_id", "price", "title"],
             "co_baskets": ["baskets", "item_key", "month", "other_item_key", "weight"],
-            "daily_popularity": ["day", "event_type", "item_key", "orders"],
+            "item_companions": ["companions", "item_key"],
+            "item_demand": ["week_orders"],
             "owners": ["owner_key"],
-            "user_items": ["event_type", "events", "item_id", "user_id"],
+            "user_history": ["items", "user_id"],
         },
         columns={
-            "item_id": ["catalogue.item_id", pairs[0]],
-            "other_item_id": ["catalogue.item_id", pairs[1]],
-            "title": ["catalogue.title", pairs[1]],
-            "category": ["catalogue.category", pairs[1]],
-            "baskets": ["co_baskets.baskets"],
+            "item_id": ["catalogue.item_id", "co_baskets.item_key", "item_companions.item_key"],
+            "other_item_id": ["catalogue.item_id", *other],
+            "title": ["catalogue.title", *other],
+            "category": ["catalogue.category", *other],
+            "baskets": ["co_baskets.baskets", row],
             "score": [
                 "co_baskets.baskets",
                 "co_baskets.item_key",
                 "co_baskets.month",
+                "co_baskets.other_item_key",
                 "co_baskets.weight",
-                "daily_popularity.orders",
+                row,
+                "item_demand.week_orders",
             ],
-            "reason": ["co_baskets.baskets"],
+            "reason": ["co_baskets.baskets", row],
             "source": [],
         },
         macros={
-            "catalogue.sql": ["keys_of", "pair_columns"],
-            "constants.sql": ["half_life_days", "max_pairs", "weight_unit"],
+            "catalogue.sql": ["pair_columns"],
+            "companions.sql": ["companions_of", "since_reference"],
+            "demand.sql": ["share_of_week"],
             "lists.sql": ["boosted", "is_eligible", "is_unseen", "reranked"],
             "reasons.sql": ["bought_together", "or_pinned"],
             "rules.csv": ["rules"],
-            "signals.sql": ["decay"],
         },
     )
 
@@ -120,7 +125,18 @@ def test_a_scalar_in_a_with_is_not_a_table(ours: Library, warehouse: Warehouse) 
     result = lineage(ours["trending"], warehouse.schema())
     hours = ("item_hours", "place_hours")
     assert result.columns["usual"] == [f"{table}.{column}" for table in hours for column in ("events", "hour")]
-    assert set(result.tables) == {"catalogue", *hours, "owners", "user_items"}
+    assert set(result.tables) == {"catalogue", *hours, "owners", "user_history"}
+
+
+def test_the_lineage_follows_an_array_join(reads: Reads) -> None:
+    result = reads(
+        "-- X.\nselect user_id, one.event_type as happened, sum(one.events) as times, n from user_history\n"
+        "array join items as one, user_history.items.events as n\n"
+        "group by user_id, happened, n order by all limit 5\n"
+    )
+    items = ["user_history.items"]
+    assert result.columns == {"user_id": ["user_history.user_id"], "happened": items, "times": items, "n": items}
+    assert result.tables == {"user_history": ["items", "user_id"]}
 
 
 def test_the_lineage_covers_unions_joins_and_sub_queries(reads: Reads) -> None:
@@ -164,7 +180,7 @@ def test_a_text_beyond_sqlglot_still_has_its_tables(reads: Reads, monkeypatch: p
 
 def test_pipes_that_share_macros_are_named(ours: Library) -> None:
     shared = sharing(ours, ours["also_bought"])
-    assert {"popular", "trending"} <= set(shared["signals.sql"])
+    assert {"bought_together", "for_session"} <= set(shared["companions.sql"])
     assert "also_bought" not in shared["catalogue.sql"]
     assert set(sharing(ours, ours["active_users"])) == {"reasons.sql"}
     people = {"active_users", "users_for_item"}

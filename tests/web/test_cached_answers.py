@@ -52,7 +52,8 @@ def introduce(client: FlaskClient, *items: str) -> None:
 
 def forget_all_pairs(shop: Service) -> None:
     """Without invalidation: an answer that still has pairs came from the cache."""
-    shop.warehouse.command(f"truncate table {shop.warehouse.database}.co_baskets")
+    for table in ("co_baskets", "item_companions", "item_wanted"):
+        shop.warehouse.command(f"truncate table {shop.warehouse.database}.{table}")
 
 
 @pytest.mark.usefixtures("_nothing_expires")

@@ -107,6 +107,9 @@ def test_the_sql_of_a_request_is_shown_with_its_values(editor: FlaskClient) -> N
 def test_the_plan_of_a_request_shows_the_tables_read(editor: FlaskClient) -> None:
     buy(editor, "o1", "tea", "tin")
     plan = body(editor.get(f"{ABOUT}/plan?item_id=tea"))
+    (read,) = [table for table in plan["tables"] if table["table"] == "item_companions"]
+    assert (read["whole"], read["keys"], read["granules"]) == (False, ["item_key"], None)
+    plan = body(editor.get(f"{ABOUT}/plan?item_id=tea&category=Tea"))
     (read,) = [table for table in plan["tables"] if table["table"] == "co_baskets"]
     assert (read["whole"], read["keys"], read["granules"]) == (False, ["item_key"], {"read": 1, "of": 1})
     assert plan["statistics"]["rows_read"] >= 1

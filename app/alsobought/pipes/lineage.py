@@ -87,6 +87,7 @@ def sharing(library: Library, pipe: Pipe) -> dict[str, list[str]]:
 def _qualified(tree: exp.Expr, schema: Schema) -> exp.Expr:
     """The tree with every column qualified by its table or sub-query."""
     _inline_scalars(tree)
+    _inline_array_joins(tree)
     typed: dict[str, object] = {table: dict.fromkeys(columns, "String") for table, columns in schema.items()}
     qualified = qualify(tree, dialect="clickhouse", schema=typed, validate_qualify_columns=False, identify=False)
     if sum(1 for _ in qualified.walk()) > MAX_NODES:
@@ -107,6 +108,25 @@ def _inline_scalars(tree: exp.Expr) -> None:
                 raise ValueError("the text is too large")
         if not clause.expressions:
             clause.pop()
+
+
+def _inline_array_joins(tree: exp.Expr) -> None:
+    """Replace each one.events of `array join items as one` by items: sqlglot's scopes take `one` for a table.
+
+    A sub-column `history.items.events` becomes its column.
+    """
+    for column in list(tree.find_all(exp.Column)):
+        if column.args.get("db"):
+            column.replace(exp.column(column.args["table"].copy(), column.args["db"].copy()))
+    for select in tree.find_all(exp.Select):
+        joins = select.args.get("joins") or []
+        arrays = [join for join in joins if join.args.get("kind") == "ARRAY"]
+        values = {part.alias: part.this for join in arrays for part in [join.this, *join.expressions] if part.alias}
+        for column in list(select.find_all(exp.Column)) if values else []:
+            name = column.table or column.name
+            if name in values and column.find_ancestor(exp.Select) is select:
+                column.replace(exp.paren(values[name].copy(), copy=False))
+        select.set("joins", [join for join in joins if join not in arrays])
 
 
 def _table_reads(tree: exp.Expr, schema: Schema) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ class TableRead:
     A granule is 8192 rows, the smallest unit that is read; `rows` is the engine's upper estimate.
     `keys` are the columns by which an index selected rows; `whole` means that none did, so the read
     grows with the table. `parts`, `granules` and `rows` are None for a dictionary, which has none
-    of them. `rows` is also None if the plan reads the table more than once, because the engine
+    of them, and for a serving table, whose rows are found by their key. `rows` is also None if the plan reads the table more than once, because the engine
     estimates all of its reads together.
     """
 
@@ -68,7 +69,25 @@ def explain(warehouse: Warehouse, pipe: Pipe, raw: Mapping[str, Sequence[Any]], 
     reads = Counter(map(_name, nodes))
     rows = {name: Selected(estimated.get(name, 0), total.get(name, 0)) for name, n in reads.items() if n == 1}
     tables = [_read(node, pipe.tables, rows.get(_name(node))) for node in nodes]
+    tables += _key_value_reads(warehouse, pipe, sql, parameters)
     return Explained(sorted(_distinct(tables), key=lambda read: read.table), warehouse.rows(sql, parameters).statistics)
+
+
+def _key_value_reads(
+    warehouse: Warehouse, pipe: Pipe, sql: str, parameters: Mapping[str, Any]
+) -> Iterator[TableRead]:
+    """The reads of serving tables. The plan does not name them: with a full scan among them, each counts as one."""
+    keys = dict(
+        warehouse.rows(
+            "select name, primary_key from system.tables where database = {database:String} and engine = 'EmbeddedRocksDB'",
+            {"database": warehouse.database},
+        ).data
+    )
+    if not keys.keys().isdisjoint(pipe.tables):
+        lines = [str(line).strip() for (line,) in warehouse.rows(f"explain actions = 1\n{sql}", parameters).data]
+        whole = "ReadType: FullScan" in lines
+        for name in sorted(name for name in keys if re.search(rf"\b{name}\b", sql)):
+            yield TableRead(name, whole, [] if whole else [keys[name]])
 
 
 def _distinct(reads: Sequence[TableRead]) -> list[TableRead]:
