@@ -19,9 +19,10 @@ from typing import Any, Protocol
 import msgspec
 
 from alsobought.errors import AlsoboughtError
-from alsobought.serving.answers import Answers
+from alsobought.serving.cached_answers import Answers
 from alsobought.serving.invalidation import Invalidator
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -49,8 +50,8 @@ class Visibility(Protocol):
 class WriterVisibility:
     """For the process that writes: its writer invalidates cached answers itself."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self, writer: Writer, cache: Answers) -> None:
+        self._writer, self._cache = writer, cache
 
     @property
     def as_of(self) -> datetime | None:
@@ -62,7 +63,9 @@ class WriterVisibility:
 
     def start(self) -> None: ...
 
-    def refresh(self) -> None: ...
+    def refresh(self) -> None:
+        """Drops stale answers between two batches, when the writer has announced the one before. Raises NotStored."""
+        self._writer.run(MaintenanceTask(self._cache.drop_stale)).result()
 
     def stop(self) -> None: ...
 

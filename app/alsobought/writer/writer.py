@@ -25,7 +25,7 @@ from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
 from alsobought.storage.ledger import resume_offset
 from alsobought.writer.append_log import AppendLog
-from alsobought.writer.batching import Batch, build_batch, user_of
+from alsobought.writer.batching import Batch, build_batch, is_awaited, user_of
 from alsobought.writer.duplicates import find_duplicates
 from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.lease import Lease
@@ -43,6 +43,8 @@ INSERT_ATTEMPTS = 3
 RETRY_SECONDS = 0.1  # times the number of the attempt
 LOGGED_RETRY_SECONDS, MAX_LOGGED_RETRY_SECONDS = 0.5, 8.0  # doubled after each attempt
 LEASE_TIMEOUT_SECONDS = 20.0
+OnStored = Callable[[Iterable[EventRow], float | None], None]
+"""Called with stored rows, and the monotonic time at which the first was accepted; without it if somebody waits for them."""
 
 
 class Writer:
@@ -52,7 +54,7 @@ class Writer:
         self, warehouse: ClickHouseWarehouse, settings: Settings, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
-        self.on_stored: Callable[[Iterable[EventRow]], None] = lambda _: None
+        self.on_stored: OnStored = lambda _rows, _accepted_at: None
         self.on_rewritten: Callable[[], None] = lambda: None
         self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
         self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten)
@@ -61,7 +63,7 @@ class Writer:
         self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
         self._stopping, self._abandoned = threading.Event(), False
         self._paced_until = 0.0
-        self._in_flight: list[EventRow] = []
+        self._in_flight: Batch | None = None
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -279,6 +281,8 @@ class Writer:
                 batch, outcomes = self._build_batch(submissions)
                 if batch:
                     self._store_batch(batch)
+                elif is_awaited(submissions):  # all duplicates, perhaps of events that nobody waited for
+                    self.on_stored((), None)
                 return outcomes
             except LeaseLost:
                 if time.monotonic() > until:
@@ -292,7 +296,7 @@ class Writer:
             return
         self.lease.take()
         if self._in_flight and self.as_of:  # a batch that failed may be stored all the same
-            self._announce(self.as_of)
+            self._announce(self._in_flight, self.as_of)
 
     # Events
 
@@ -321,7 +325,7 @@ class Writer:
 
     def _store_batch(self, batch: Batch) -> None:
         """Inserts a batch. If that fails, nothing else is stored until all views have what `events` has."""
-        self.lease.dirty, self._in_flight = True, batch.rows
+        self.lease.dirty, self._in_flight = True, batch
         for attempt in range(1, INSERT_ATTEMPTS + 1):
             try:
                 reach("ingest.before_insert")
@@ -337,7 +341,7 @@ class Writer:
                     raise
                 time.sleep(RETRY_SECONDS * attempt)
         self.lease.dirty = False
-        self._announce(batch.ingested_at)
+        self._announce(batch, batch.ingested_at)
 
     def _verify_retry(self, batch: Batch) -> None:
         """A failed insert may leave its token behind without its rows: then the retry returns OK and stores nothing."""
@@ -353,12 +357,12 @@ class Writer:
         count = self.warehouse.trusted_rows(sql, {"now": batch.ingested_at}).data[0][0]
         return int(count) == len(batch.rows)
 
-    def _announce(self, ingested_at: datetime) -> None:
+    def _announce(self, batch: Batch, as_of: datetime) -> None:
         """Publishes that the batch in flight is stored."""
-        self.lease.as_of = ingested_at
-        self.on_stored(self._in_flight)
-        self.catalogue.pending_ids.update(row.item_id for row in self._in_flight)
-        self._in_flight = []
+        self.lease.as_of = as_of
+        self.on_stored(batch.rows, None if batch.awaited else batch.accepted_at)
+        self.catalogue.pending_ids.update(row.item_id for row in batch.rows)
+        self._in_flight = None
 
     def _insert(self, table: str, lines: bytes, token: str) -> None:
         """Raises LeaseLost if another writer took over before."""
