@@ -81,7 +81,7 @@ class _CachedAnswers(Collector):
         yield requests
         text = "Stale answers computed again in the background."
         yield CounterMetricFamily("alsobought_cache_refreshes", text, value=counts.refreshes)
-        text = "Those that failed: the stale answer was served until its deadline."
+        text = "Refreshes that failed: the stale answer was served until its deadline."
         yield CounterMetricFamily("alsobought_cache_failed_refreshes", text, value=counts.failed_refreshes)
         yield GaugeMetricFamily(
             "alsobought_cache_answers", "Cached answers, stale ones included.", value=len(self._cache)
