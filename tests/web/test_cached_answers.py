@@ -47,7 +47,7 @@ def for_you(client: FlaskClient, user: str) -> set[str]:
 
 
 def introduce(client: FlaskClient, *items: str) -> None:
-    """Call it before an answer is cached: an id that was never seen clears the cache."""
+    """Call it before an answer is cached: an id that was never seen invalidates twice, also when the catalogue has it."""
     client.post("/events?wait=true", json=[VIEW | {"user_id": "first", "item_id": item} for item in items])
 
 

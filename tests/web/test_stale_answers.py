@@ -19,6 +19,7 @@ from alsobought.service.service import Service
 from alsobought.serving.cache import never, stale_until
 from alsobought.serving.failures import FAILURE_SECONDS
 from alsobought.serving.invalidation import ANY_EVENT
+from alsobought.storage.catalogue import reload_dictionaries
 from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import Submission
@@ -132,6 +133,34 @@ def test_with_kafka_the_end_of_a_wait_drops_stale_answers(client: FlaskClient, s
     assert viewed(client) == ["tea"], "stale"
     shop.visibility.refresh()
     assert viewed(client) == ["mug", "tea"]
+
+
+def test_a_new_id_makes_no_other_answer_stale(client: FlaskClient, shop: Service) -> None:
+    """It is in the catalogue a moment after its event is stored, which once cleared the cache."""
+    url = "/pipes/recently_viewed?user_id=first"
+    answer_to(client, url)
+    store(shop, "never-seen")
+    assert answer_to(client, url)["cache"] == "hit"
+    assert viewed(client) == ["never-seen", "tea"]
+
+
+def test_an_answer_from_before_the_catalogue_has_a_new_id_is_not_served_afterwards(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = "/pipes/all_items?limit=100"
+    between = []
+
+    def listed() -> bool:
+        return "late" in [row["item_id"] for row in answer_to(client, url)["data"]]
+
+    def reload(*arguments: Any, **keywords: Any) -> None:
+        between.append(listed())
+        reload_dictionaries(*arguments, **keywords)
+
+    monkeypatch.setattr("alsobought.storage.catalogue.reload_dictionaries", reload)
+    store(shop, "late")
+    assert between == [False]
+    assert listed()
 
 
 @pytest.mark.parametrize("pipe", ["popular", "all_items", "new_items", "trending", "active_users"])

@@ -43,6 +43,7 @@ INSERT_ATTEMPTS = 3
 RETRY_SECONDS = 0.1  # times the number of the attempt
 LOGGED_RETRY_SECONDS, MAX_LOGGED_RETRY_SECONDS = 0.5, 8.0  # doubled after each attempt
 LEASE_TIMEOUT_SECONDS = 20.0
+MAX_UNNAMED_ROWS = 20_000
 OnStored = Callable[[Iterable[EventRow], float | None], None]
 """Called with stored rows, and the monotonic time at which the first was accepted; without it if somebody waits for them."""
 
@@ -64,6 +65,10 @@ class Writer:
         self._stopping, self._abandoned = threading.Event(), False
         self._paced_until = 0.0
         self._in_flight: Batch | None = None
+        self._unnamed: list[
+            tuple[Sequence[EventRow], float | None]
+        ] = []  # as announced; the catalogue may lack their items
+        self.catalogue.on_new_ids = self._announce_again
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -360,9 +365,21 @@ class Writer:
     def _announce(self, batch: Batch, as_of: datetime) -> None:
         """Publishes that the batch in flight is stored."""
         self.lease.as_of = as_of
-        self.on_stored(batch.rows, None if batch.awaited else batch.accepted_at)
+        accepted_at = None if batch.awaited else batch.accepted_at
+        self.on_stored(batch.rows, accepted_at)
+        if not self.catalogue.pending_ids:
+            self._unnamed.clear()
+        self._unnamed.append((batch.rows, accepted_at))
         self.catalogue.pending_ids.update(row.item_id for row in batch.rows)
         self._in_flight = None
+
+    def _announce_again(self) -> None:
+        """Publishes batches again when their new items are in the catalogue: answers computed in between lack them."""
+        if sum(len(rows) for rows, _ in self._unnamed) > MAX_UNNAMED_ROWS:
+            self.catalogue.on_reload()
+        else:
+            for rows, accepted_at in self._unnamed:
+                self.on_stored(rows, accepted_at)
 
     def _insert(self, table: str, lines: bytes, token: str) -> None:
         """Raises LeaseLost if another writer took over before."""
