@@ -9,7 +9,8 @@ from itertools import count, takewhile
 
 import pytest
 
-from alsobought.serving.cache import TAG_BYTES, Cache, Computed
+from alsobought.serving.cache import TAG_BYTES, Cache
+from alsobought.serving.cached_value import Computed
 
 TEA = ("item_id", "tea")
 MUG = ("item_id", "mug")

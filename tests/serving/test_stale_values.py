@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from alsobought.errors import AlsoboughtError, BadParameters, TooSlow, WarehouseFault
-from alsobought.serving.cache import MARGIN_SECONDS, MAX_STALENESS_SECONDS, Cache, Computed, stale_until
+from alsobought.serving.cache import MARGIN_SECONDS, MAX_STALENESS_SECONDS, Cache, stale_until
+from alsobought.serving.cached_value import Computed
 from alsobought.serving.failures import FAILURE_SECONDS, MAX_FAILURES, Failures
 from alsobought.serving.invalidations import MAX_TAGS, Invalidations
 from alsobought.serving.refresher import Refresher

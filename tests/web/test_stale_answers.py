@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 from alsobought.errors import AlsoboughtError, TooSlow, WarehouseFault
 from alsobought.events import Event
 from alsobought.service.service import Service
+from alsobought.serving.answer import format_time
 from alsobought.serving.cache import never, stale_until
 from alsobought.serving.failures import FAILURE_SECONDS
 from alsobought.serving.invalidation import ANY_EVENT
@@ -84,7 +85,22 @@ def test_a_stale_answer_is_served_with_its_own_time_until_it_is_refreshed(
     until(lambda: shop.cache.counts.refreshes > 0 and not shop.cache._flights)
     refreshed = answer_to(client)
     assert ([row["item_id"] for row in refreshed["data"]], refreshed["cache"]) == (["mug", "tea"], "hit")
-    assert refreshed["as_of"] == times[0].isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    assert refreshed["as_of"] == format_time(times[0])
+
+
+def test_the_time_of_an_answer_is_that_before_its_query(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that is stored meanwhile may be in it or not."""
+    raw, before = ClickHouseWarehouse.raw, shop.writer.as_of
+
+    def store_meanwhile(*arguments: Any) -> bytes:
+        monkeypatch.setattr(shop.writer.lease, "as_of", NOON + timedelta(days=1))
+        return raw(*arguments)
+
+    monkeypatch.setattr(ClickHouseWarehouse, "raw", store_meanwhile)
+    assert answer_to(client)["as_of"] == format_time(before)
+    assert json.loads(client.get("/readyz").text)["as_of"] == format_time(NOON + timedelta(days=1))
 
 
 def test_nobody_gets_a_stale_answer_after_its_deadline(

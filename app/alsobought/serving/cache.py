@@ -15,12 +15,11 @@ import threading
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Set
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from alsobought.errors import AlsoboughtError
+from alsobought.serving.cached_value import CacheCounts, CachedValue, Compute, Computed, Flight
 from alsobought.serving.failures import Failures
 from alsobought.serving.invalidations import AT_ONCE, NEVER, Invalidations
 
@@ -37,58 +36,6 @@ SWEEP_SECONDS = 10.0
 def stale_until(since: float | None) -> float:
     """The deadline of an answer that is stale since this monotonic time; without one it is dropped at once."""
     return AT_ONCE if since is None else since + MAX_STALENESS_SECONDS - MARGIN_SECONDS
-
-
-@dataclass(frozen=True)
-class Computed(Generic[T]):
-    """A value for the caller who computed it, and `cached` for all others, for so many seconds; 0: it may not be cached.
-
-    `joint`: its computation shares queries with others.
-    """
-
-    value: T
-    cached: T
-    seconds: float
-    tags: frozenset[Hashable]
-    size: int
-    joint: bool = False
-
-
-Compute = Callable[[], Computed[T]]
-
-
-@dataclass(slots=True)
-class CachedValue(Generic[T]):
-    """A value begun at this generation. It is fresh until `stale_at`, and nobody gets it after its `deadline`."""
-
-    value: T
-    tags: frozenset[Hashable]
-    size: int
-    generation: int
-    stale_at: float
-    deadline: float
-    compute: Compute[T] | None
-    joint: bool
-    refreshing: bool = False
-
-
-@dataclass(frozen=True)
-class Flight(Generic[T]):
-    """A value that is being computed, begun at this generation of the cache."""
-
-    generation: int
-    value: Future[T] = field(default_factory=Future)
-
-
-@dataclass
-class CacheCounts:
-    """How callers were answered since the start: with a fresh value, with a stale one, by a computation; and the refreshes."""
-
-    hits: int = 0
-    stale_hits: int = 0
-    misses: int = 0
-    refreshes: int = 0
-    failed_refreshes: int = 0
 
 
 class Submit(Protocol):

@@ -19,7 +19,8 @@ from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.parameters import values
 from alsobought.serving.answer import Answer, CacheKey
 from alsobought.serving.answers import answer_bound
-from alsobought.serving.cache import Cache, Computed
+from alsobought.serving.cache import Cache
+from alsobought.serving.cached_value import Computed
 from alsobought.serving.coalescing import Coalescer
 from alsobought.serving.invalidation import ANY_EVENT, Tag
 from alsobought.storage.warehouse import Reader
