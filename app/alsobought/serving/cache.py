@@ -49,7 +49,7 @@ def never(_run: Callable[[], None], /, *, joint: bool) -> bool:  # noqa: ARG001
 
 
 class Cache(Generic[T]):
-    """A thread-safe LRU cache of at most `count` answers, stale ones included, whose JSON and tags have at most `size` bytes.
+    """A thread-safe LRU cache of at most `count` answers, stale ones included, which with their tags have at most `size` bytes.
 
     In memory they take about five times as much. A long answer is not cached: it would evict
     hundreds, and its caller waits for the transfer anyway.

@@ -65,7 +65,7 @@ class CachedAnswers:
         seconds = min(header.cache_seconds for header in headers)
         result = replace(result, as_of=as_of, key=key if seconds else None)
         tags = _tags(pipe, bound, headers, _cache_events(pipe, headers))
-        size = len(result.json) if seconds else 0
+        size = len(result.json) + len(key.values) if seconds else 0
         return Computed(result, replace(result, cached=True), seconds, tags, size, joint=bool(pipe.header.key))
 
 

@@ -14,30 +14,33 @@ MAX_FAILURES = 1_000
 
 
 class Failures:
-    """The last error of each key. Not thread-safe."""
+    """The last error of each key, by its hash: a key has all values of a request. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._errors: OrderedDict[Hashable, tuple[float, AlsoboughtError]] = OrderedDict()
+        self._errors: OrderedDict[int, tuple[float, AlsoboughtError]] = OrderedDict()
 
     def add(self, key: Hashable, error: AlsoboughtError) -> None:
         """Remembers faults of the service, not those of a request, which are cheap to find again."""
         if error.status < 500:
             return
-        self._errors.pop(key, None)
-        self._errors[key] = (time.monotonic() + FAILURE_SECONDS, copy(error))  # without the frames of its traceback
+        self.forget(key)
+        self._errors[hash(key)] = (
+            time.monotonic() + FAILURE_SECONDS,
+            copy(error),
+        )  # without the frames of its traceback
         while len(self._errors) > MAX_FAILURES:
             self._errors.popitem(last=False)
 
     def get(self, key: Hashable) -> AlsoboughtError | None:
         """The error, for this caller alone to raise; None if there was none lately."""
-        until, error = self._errors.get(key, (0.0, None))
+        until, error = self._errors.get(hash(key), (0.0, None))
         if error is None or until > time.monotonic():
             return copy(error)
-        del self._errors[key]
+        self.forget(key)
         return None
 
     def forget(self, key: Hashable) -> None:
-        self._errors.pop(key, None)
+        self._errors.pop(hash(key), None)
 
     def clear(self) -> None:
         self._errors.clear()

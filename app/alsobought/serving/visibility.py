@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from alsobought.errors import AlsoboughtError
+from alsobought.errors import AlsoboughtError, Busy
 from alsobought.serving.cached_answers import Answers
 from alsobought.serving.invalidation import Invalidator
 from alsobought.storage.warehouse import Warehouse
@@ -28,6 +28,7 @@ from alsobought.writer.writer import Writer
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.05
+WAIT_SECONDS = 5.0  # for the batch that the writer stores
 MAX_NEW_EVENTS = 20_000  # with more new events at once, the whole cache is cleared
 
 
@@ -64,8 +65,11 @@ class WriterVisibility:
     def start(self) -> None: ...
 
     def refresh(self) -> None:
-        """Drops stale answers between two batches, when the writer has announced the one before. Raises NotStored."""
-        self._writer.run(MaintenanceTask(self._cache.drop_stale)).result()
+        """Drops stale answers between two batches, when the writer has announced the one before. Raises Busy, NotStored."""
+        try:
+            self._writer.run(MaintenanceTask(self._cache.drop_stale)).result(WAIT_SECONDS)
+        except TimeoutError:
+            raise Busy("the writer is behind", "Wait for `as_of` of /readyz") from None
 
     def stop(self) -> None: ...
 
