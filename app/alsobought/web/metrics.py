@@ -86,7 +86,9 @@ class _CachedAnswers(Collector):
         yield GaugeMetricFamily(
             "alsobought_cache_answers", "Cached answers, stale ones included.", value=len(self._cache)
         )
-        yield GaugeMetricFamily("alsobought_cache_bytes", "Size of their JSON, parameters and tags.", value=self._cache.size)
+        yield GaugeMetricFamily(
+            "alsobought_cache_bytes", "Size of their JSON, parameters and tags.", value=self._cache.size
+        )
 
 
 class _DroppedRequests(Collector):
