@@ -735,7 +735,7 @@ def test_the_constraints_of_a_header_are_in_the_openapi_description(library: Lib
         "select {{ code }} as a, {{ name }} as b, {{ day }} as c, {{ many }} as d order by a limit 1\n",
     )
     (path,) = [path for name, path in describe_api([library["facts"]])["paths"].items() if name == "/pipes/facts"]
-    code, name, day, many = [
+    code, name, day, many, _fresh = [
         parameter["schema"] for parameter in path["get"]["parameters"] if parameter.get("in") == "query"
     ]
     assert code == {"type": "string", "minLength": 3, "maxLength": 12, "pattern": "^(?:[a-z]+)$", "default": "abc"}

@@ -9,7 +9,8 @@ from itertools import count, takewhile
 
 import pytest
 
-from alsobought.serving.cache import Cache
+from alsobought.serving.cache import TAG_BYTES, Cache
+from alsobought.serving.cached_value import Computed
 
 TEA = ("item_id", "tea")
 MUG = ("item_id", "mug")
@@ -23,19 +24,25 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return at
 
 
-def test_a_value_is_cached_until_it_expires(now: list[float]) -> None:
+def test_a_value_is_fresh_until_its_time_is_over(now: list[float]) -> None:
+    """Then it is stale, for as long again, at most for a second without the margin."""
     cache: Cache[str] = Cache()
     cache.put("a", "value", 2, (), cache.generation)
-    now[0] += 1.9
-    assert cache.get("a") == "value"
-    now[0] += 0.2
+    cache.put("b", "short", 0.5, (), cache.generation)
+    now[0] += 0.99
+    assert (cache.get("a"), cache.get("b")) == ("value", "short")
+    now[0] += 0.02
+    assert (cache.get("a"), cache.get("b")) == ("value", None)
+    now[0] += 1.88
+    assert (cache.get("a"), cache.counts.hits, cache.counts.stale_hits) == ("value", 2, 2)
+    now[0] += 0.02
     assert cache.get("a") is None
 
 
 def test_reading_does_not_extend_the_lifetime(now: list[float]) -> None:
     cache: Cache[str] = Cache()
     cache.put("a", "value", 2, (), cache.generation)
-    for _ in range(3):
+    for _ in range(4):
         now[0] += 0.9
         cache.get("a")
     assert cache.get("a") is None
@@ -76,7 +83,7 @@ def test_a_value_begun_before_an_invalidation_of_one_of_its_tags_is_not_cached()
 
 
 @pytest.mark.parametrize(
-    "invalidations", [[[("item_id", str(n))] for n in range(300)], [[("item_id", str(n)) for n in range(12_000)]]]
+    "invalidations", [[[("item_id", str(n))] for n in range(300)], [[("item_id", str(n)) for n in range(60_000)]]]
 )
 def test_a_value_begun_before_more_invalidations_than_are_remembered_is_not_cached(
     invalidations: list[list[tuple[str, str]]],
@@ -89,17 +96,21 @@ def test_a_value_begun_before_more_invalidations_than_are_remembered_is_not_cach
     assert cache.get("a") is None
 
 
+def of(value: int, *tags: tuple[str, ...], seconds: float = 60) -> Computed[int]:
+    return Computed(value, value, seconds, frozenset(tags), 1)
+
+
 class Computation:
     """A computation that waits until `go` is set, and counts its runs."""
 
     def __init__(self) -> None:
         self.runs, self.started, self.go = 0, threading.Event(), threading.Event()
 
-    def __call__(self) -> int:
+    def __call__(self) -> Computed[int]:
         self.runs += 1
         self.started.set()
         assert self.go.wait(30)
-        return self.runs
+        return of(self.runs, seconds=0)
 
 
 def test_callers_of_the_same_key_share_one_computation() -> None:
@@ -136,12 +147,12 @@ def test_a_caller_after_an_invalidation_does_not_share_an_earlier_computation() 
 def test_an_error_reaches_all_callers_and_the_next_one_computes_again() -> None:
     cache: Cache[int] = Cache()
 
-    def fail() -> int:
+    def fail() -> Computed[int]:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
         cache.computed("a", [], fail)
-    assert cache.computed("a", [], lambda: 2) == 2
+    assert cache.computed("a", [], lambda: of(2)) == 2
 
 
 def test_a_value_begun_before_a_clear_is_not_cached() -> None:
@@ -179,12 +190,18 @@ def test_the_least_recently_used_value_is_evicted_first() -> None:
 
 
 def test_the_total_size_is_bounded() -> None:
-    cache: Cache[int] = Cache(size=100)
+    """That of tags, too, since the index has them; stale values count as long as they are there."""
+    each = 10 + TAG_BYTES
+    cache: Cache[int] = Cache(size=10 * each)
     for number in range(20):
         cache.put(number, number, 60, [TEA], cache.generation, size=10)
     assert [number for number in range(20) if cache.get(number) is not None] == list(range(10, 20))
-    cache.put("empty", 0, 60, [TEA], cache.generation, size=0)
+    cache.invalidate([TEA], deadline=time.monotonic() + 60)
+    assert (len(cache), cache.size) == (10, 10 * each)
+    cache.put("new", 0, 60, [TEA], cache.generation, size=10)
+    assert (len(cache), cache.size) == (10, 10 * each)
     cache.invalidate([TEA])
+    assert (len(cache), cache.size) == (0, 0)
     for number in range(10):
         cache.put(number, number, 60, [TEA], cache.generation, size=10)
     assert len(cache) == 10, "dropped values do not count"
@@ -205,17 +222,17 @@ def test_expired_values_are_swept_without_being_read(now: list[float]) -> None:
     cache.put("new", 1, 60, [TEA], cache.generation)
     assert len(cache) == 1
     assert list(cache._keys_of_tag) == [TEA]
-    assert cache._size == 1
+    assert cache.size == 1 + TAG_BYTES
 
 
 def test_a_dropped_value_leaves_nothing_in_memory(now: list[float]) -> None:
-    cache: Cache[int] = Cache(size=10)
+    cache: Cache[int] = Cache(size=10 * TAG_BYTES)
     for number in range(1000):
         cache.put(number, number, 1, [("item_id", str(number))], cache.generation)
     now[0] += 2
     for number in range(1000):
         cache.get(number)
-    assert not cache._values
+    assert not (cache._values or cache._stale)
     assert not cache._keys_of_tag
 
 
@@ -227,7 +244,7 @@ def test_a_value_with_a_lifetime_of_zero_expires_at_once(now: list[float]) -> No
 
 
 def test_no_thread_reads_a_value_invalidated_before_its_read() -> None:
-    cache: Cache[int] = Cache(size=50)
+    cache: Cache[int] = Cache(size=50 * TAG_BYTES)
     stored = [0]  # what a query would see
     invalidated = [0]  # the newest value whose invalidation is done
     stale: list[tuple[int, int]] = []

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from alsobought.serving.lane import Lane
 from alsobought.web import lanes
-from alsobought.web.lanes import Lane, Lanes
+from alsobought.web.lanes import Lanes
 from tests.support.process import ServedProcess, running, serving
 from tests.support.project import project_folder
 from tests.support.web import VIEW

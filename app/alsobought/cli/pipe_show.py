@@ -153,6 +153,8 @@ def _serving(description: dict[str, Any]) -> list[list[str]]:
         events = " or ".join(description["cache_events"]) or "event"
         article = "an" if events[0] in "aeiou" else "a"
         cached += f", or until {article} {events} has the same {description['cache_until']}"
+    elif description["cache_seconds"]:
+        cached += ", or until any event"
     cases = "cannot read the file" if description["cases"] is None else str(description["cases"])
     rows = [["cached", cached], ["fallback", description["fallback"] or "none"], ["cases", cases]]
     return [["key", description["key"]], *rows] if description["key"] else rows

@@ -8,7 +8,7 @@
     --
     -- @key item_id            one answer for several values; the parameter takes any number of them
     -- @cache 60s item_id      maximum age of an answer; an event of the item invalidates it,
-    --                         with `item_id purchase` only a purchase of it
+    --                         with `item_id purchase` only a purchase of it; without a parameter any event
     -- @fallback trending  item_id as other_item_id
     -- @deprecated basket 2026-01-31  use item_id
 

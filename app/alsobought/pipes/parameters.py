@@ -24,7 +24,7 @@ from alsobought.pipes.types import (
     shorten,
 )
 
-__all__ = ["INTEGERS", "MAX_LENGTH", "MAX_VALUES", "Parameter", "values"]
+__all__ = ["FRESH", "INTEGERS", "MAX_LENGTH", "MAX_VALUES", "Parameter", "values"]
 
 MAX_VALUES = 1000  # values of a repeated parameter
 MAX_UNKNOWN = 20  # unknown names in one error
@@ -114,6 +114,9 @@ class Parameter:
             value = "x" * self.min_length
         return [value] if self.repeated else value
 
+
+FRESH = Parameter("fresh", "Bool", "compute the answer anew, past the cache", default=False)
+"""A parameter of every pipe over HTTP, which no header may declare."""
 
 _SAMPLES: dict[str, Any] = {
     "String": "",

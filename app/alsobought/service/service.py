@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +13,10 @@ from alsobought.migrations import runner
 from alsobought.pipes.library import Library
 from alsobought.service.maintenance import run_task
 from alsobought.service.sinks import EventSink, KafkaSink, WriterSink
-from alsobought.serving.answers import Answers, open_library
-from alsobought.serving.coalescing import Coalescer
+from alsobought.serving.answers import open_library
+from alsobought.serving.cached_answers import Answers, CachedAnswers
 from alsobought.serving.invalidation import Invalidator
+from alsobought.serving.refresher import Refresher
 from alsobought.serving.request_log import InlineTaskRunner, RequestLog
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
@@ -39,7 +40,8 @@ class Service:
     visibility: Visibility
     sink: EventSink
     request_log: RequestLog | None
-    coalescer: Coalescer = field(default_factory=Coalescer)
+    answers: CachedAnswers
+    refresher: Refresher
 
     def do(self, task: str, *arguments: Any) -> Any:
         """Run a maintenance task (`service.maintenance`) on the writer and return its result.
@@ -63,6 +65,7 @@ class Service:
         if self.request_log:
             self.request_log.stop()
         self.visibility.stop()
+        self.refresher.shutdown()
         self.writer.stop()
 
     def close(self) -> None:
@@ -85,11 +88,12 @@ def open_service(
     try:
         _migrate(warehouse, settings)
         writer = Writer(warehouse, settings, clock)
-        cache: Answers = Answers()
+        refresher = Refresher()
+        cache = Answers(submit=refresher.submit)
         writer.on_rewritten = cache.clear
         visibility: Visibility
         if writes:
-            visibility = WriterVisibility(writer)
+            visibility = WriterVisibility(writer, cache)
             writer.on_stored = Invalidator(warehouse, cache)
             writer.catalogue.on_reload = cache.clear
             writer.start()
@@ -106,7 +110,10 @@ def open_service(
         if request_log:
             request_log.start()
         library = open_library(settings, warehouse)
-        return Service(settings, warehouse, writer, library, clock, cache, visibility, sink, request_log)
+        answers = CachedAnswers(library, warehouse, cache, clock, lambda: visibility.as_of)
+        return Service(
+            settings, warehouse, writer, library, clock, cache, visibility, sink, request_log, answers, refresher
+        )
     except BaseException:
         warehouse.close()
         raise

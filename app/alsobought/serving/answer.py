@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -23,6 +24,9 @@ class CacheKey(NamedTuple):
     versions: tuple[tuple[str, str], ...]
     values: str
 
+    def __str__(self) -> str:
+        return self.versions[0][0]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -30,9 +34,9 @@ class Answer:
 
     `fallback` is the first pipe that filled a list in which `pipe` itself had no rows, else None;
     the column `source` names the pipe of each row. `cached` marks an answer from the cache, whose
-    `statistics` are those of the original run. `max_age` is how many seconds a client may reuse the
-    answer without revalidation; 0 if an event may make it stale. `pipes` are all pipes that were
-    queried, including those that returned no rows. `key` is that of the cache, if it may be there.
+    `statistics` and `as_of` are those of the original run: the ingest time of the newest event before
+    it began. `pipes` are all pipes that were queried, including those that returned no rows. `key` is
+    that of the cache, if it may be there.
     """
 
     pipe: Pipe
@@ -41,7 +45,7 @@ class Answer:
     data: list[list[Any]]
     statistics: Statistics
     cached: bool = False
-    max_age: float = 0.0
+    as_of: datetime | None = None
     pipes: tuple[Pipe, ...] = ()
     key: CacheKey | None = None
     _encoded: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)  # shared with copies
@@ -57,13 +61,14 @@ class Answer:
 
     @property
     def members(self) -> dict[str, Any]:
-        """The members of the JSON body that do not depend on the request."""
+        """The members of the JSON body, without the request_id."""
         return {
             "meta": self.meta,
             "data": self.dicts(),
             "rows": len(self.data),
             "statistics": self.statistics,
             "pipe": {"name": self.pipe.name, "version": self.pipe.version, "fallback": self.fallback},
+            "as_of": format_time(self.as_of),
         }
 
     @property
@@ -84,6 +89,11 @@ class Answer:
         for row in rows if wide else ():
             row.update((name, _safe(row[name])) for name in wide)
         return rows
+
+
+def format_time(time: datetime | None) -> str | None:
+    """As JSON has it, to the millisecond."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else None
 
 
 def _safe(value: Any) -> Any:

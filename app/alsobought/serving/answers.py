@@ -1,7 +1,7 @@
 """Answer a request: validate parameters, run the one query, fill short lists from fallbacks.
 
-The HTTP endpoint, `alsobought pipe run` and the pipe tests all come through here, so that they
-agree.
+The HTTP endpoints, through `serving.cached_answers`, `alsobought pipe run` and the pipe tests all
+come through here, so that they agree.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from typing import Any
 from alsobought.errors import AlsoboughtError, PipeBroken
 from alsobought.events import STANDARD_TYPES
 from alsobought.pipes.fallbacks import FilledLists, rename_columns
-from alsobought.pipes.header import CACHE_TAGS, Header
 from alsobought.pipes.library import Describe, Library, Pipe
 from alsobought.pipes.parameters import values
 from alsobought.pipes.sandbox import CLOCK, REQUESTED_PIPE
 from alsobought.pipes.template import select_values
 from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
-from alsobought.serving.answer import Answer, CacheKey
-from alsobought.serving.cache import Cache
+from alsobought.serving.answer import Answer
 from alsobought.serving.coalescing import Coalescer
 from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.results import Column, Rows
@@ -44,94 +42,25 @@ def describer(warehouse: Warehouse) -> Describe:
     return describe
 
 
-Answers = Cache[Answer]
-
-
-def answer(
-    library: Library,
-    warehouse: Reader,
-    name: str,
-    raw: Mapping[str, Sequence[Any]],
-    now: datetime,
-    cache: Answers | None = None,
-    *,
-    fresh: bool = False,
-    coalescer: Coalescer | None = None,
-) -> Answer:
-    """Answer a request to a pipe with unvalidated parameters `raw`.
-
-    Requests that share a `coalescer` and are in flight together share queries. The answer comes from
-    `cache` if the pipe's header allows it, and never if `fresh`; it is cached in either case.
+def answer(library: Library, warehouse: Reader, name: str, raw: Mapping[str, Sequence[Any]], now: datetime) -> Answer:
+    """Answer a request to a pipe with unvalidated parameters `raw`. Never uses the cache (`serving.cached_answers`).
 
     Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
     """
-    pipe = library.answering(name, raw)
-    bound = values(pipe.parameters, raw)
-    if cache is None or not pipe.header.cache_seconds:
-        return _answer(library, warehouse, pipe, bound, now, coalescer)
-    key = CacheKey(_versions(library, pipe, bound), repr(bound))
-    if not fresh and (hit := cache.get(key)):
-        return hit
-    tags = _tags(pipe, bound)
-
-    def compute() -> Answer:
-        generation = cache.generation
-        result = _answer(library, warehouse, pipe, bound, now, coalescer)
-        headers = [queried.header for queried in result.pipes]
-        seconds = min(header.cache_seconds for header in headers)
-        if seconds and not any(header.cache_until for header in headers):
-            result = replace(result, max_age=seconds)
-        if seconds:
-            result = replace(result, key=key)
-            narrow = _tags(pipe, bound, _cache_events(pipe, headers))
-            cache.put(key, replace(result, cached=True), seconds, narrow, generation, len(result.json))
-        return result
-
-    return cache.computed(object() if fresh else key, tags, compute)
+    return answer_with(library, warehouse, library.answering(name, raw), raw, now)
 
 
 def answer_with(
     library: Library, warehouse: Reader, pipe: Pipe, raw: Mapping[str, Sequence[Any]], now: datetime
 ) -> Answer:
-    """Answer with this text of a pipe, which need not be the saved one. Never uses the cache.
+    """Answer with this text of a pipe, which need not be the saved one.
 
     Raises BadParameters, TooSlow, WarehouseFault.
     """
-    return _answer(library, warehouse, pipe, values(pipe.parameters, raw), now)
+    return answer_bound(library, warehouse, pipe, values(pipe.parameters, raw), now)
 
 
-def _versions(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The names and current versions of a pipe and of its chain of fallbacks."""
-    chain = {pipe.name: pipe.version}
-    while (fallback := pipe.header.fallback) and fallback.pipe not in chain:
-        try:
-            pipe = library.answering(fallback.pipe, bound)
-        except AlsoboughtError:
-            break
-        chain[pipe.name] = pipe.version
-    return tuple(chain.items())
-
-
-def _tags(pipe: Pipe, bound: Mapping[str, Any], events: Sequence[str] = ()) -> list[tuple[str, ...]]:
-    """The items and users of a request; `serving.invalidation` drops answers by the same tags.
-
-    With `events`, only events of these types invalidate by the parameter that the header names.
-    """
-    tags: list[tuple[str, ...]] = []
-    for name in [name for name in CACHE_TAGS if name in bound] if pipe.header.cache_until else []:
-        for value in bound[name] if isinstance(bound[name], list) else [bound[name]]:
-            narrow = events if name == pipe.header.cache_until else ()
-            tags += [(name, value, event_type) for event_type in narrow] or [(name, value)]
-    return tags
-
-
-def _cache_events(pipe: Pipe, headers: Sequence[Header]) -> Sequence[str]:
-    """The event types that invalidate an answer; none if any event does, for this pipe or for one that filled its list."""
-    own = (pipe.header.cache_until, pipe.header.cache_events)
-    return own[1] if all((h.cache_until, h.cache_events) == own for h in headers if h.cache_until) else ()
-
-
-def _answer(
+def answer_bound(
     library: Library,
     warehouse: Reader,
     pipe: Pipe,
@@ -139,6 +68,7 @@ def _answer(
     now: datetime,
     coalescer: Coalescer | None = None,
 ) -> Answer:
+    """Answer with validated parameters. Requests that share a `coalescer` and are in flight together share queries."""
     rows = _own_rows(warehouse, pipe, bound, now, coalescer)
     if [column.name for column in rows.meta] != [name for name, _ in pipe.selected]:
         raise PipeBroken(

@@ -73,9 +73,7 @@ def explain(warehouse: Warehouse, pipe: Pipe, raw: Mapping[str, Sequence[Any]], 
     return Explained(sorted(_distinct(tables), key=lambda read: read.table), warehouse.rows(sql, parameters).statistics)
 
 
-def _key_value_reads(
-    warehouse: Warehouse, pipe: Pipe, sql: str, parameters: Mapping[str, Any]
-) -> Iterator[TableRead]:
+def _key_value_reads(warehouse: Warehouse, pipe: Pipe, sql: str, parameters: Mapping[str, Any]) -> Iterator[TableRead]:
     """The reads of serving tables. The plan does not name them: with a full scan among them, each counts as one."""
     keys = dict(
         warehouse.rows(

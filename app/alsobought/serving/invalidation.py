@@ -1,9 +1,8 @@
-"""Cache invalidation: drop the cached answers that a stored batch makes stale.
+"""Cache invalidation: which cached answers a stored batch makes stale.
 
-The tags are the users and items of the batch, each also with the type of the event, and the other
-items of its orders. The items of
-recent orders are held in memory; those of older orders are read from `order_items`, in one query
-per batch.
+The tags are ANY_EVENT, the users and items of the batch, each also with the type of the event, and
+the other items of its orders. The items of recent orders are held in memory; those of older orders
+are read from `order_items`, in one query per batch.
 """
 
 from __future__ import annotations
@@ -14,12 +13,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from alsobought.errors import AlsoboughtError
-from alsobought.serving.cache import Cache
+from alsobought.serving.cache import Cache, stale_until
 from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
 MAX_ORDERS = 20_000  # held in memory
+Tag = tuple[str, ...]
+ANY_EVENT: Tag = ("any event",)
+"""The tag of answers about no user and no item in particular."""
 Order = tuple[str, str]
 """user_id and order_id: two users may have orders with the same order_id."""
 
@@ -34,7 +36,9 @@ class StoredEvent(Protocol):
 
 
 class Invalidator:
-    """Call it with rows that have been stored.
+    """Call it with rows that have been stored, and the monotonic time at which the first of them was accepted.
+
+    Without that time, as for rows that somebody waits for, stale answers are dropped at once.
 
     Not thread-safe: the writer or the follower calls it, never both.
     """
@@ -43,22 +47,23 @@ class Invalidator:
         self._warehouse, self._cache = warehouse, cache
         self._orders: OrderedDict[Order, set[str]] = OrderedDict()
 
-    def __call__(self, rows: Iterable[StoredEvent]) -> None:
-        tags: set[tuple[str, ...]] = set()
+    def __call__(self, rows: Iterable[StoredEvent], accepted_at: float | None = None) -> None:
+        deadline = stale_until(accepted_at)
+        tags: set[Tag] = {ANY_EVENT}
         changed_orders: dict[Order, set[str]] = {}
         for row in rows:
             for tag in (("user_id", row.user_id), ("item_id", row.item_id)):
                 tags |= {tag, (*tag, row.event_type)}
             if row.order_id and row.event_type == "purchase":
                 changed_orders.setdefault((row.user_id, row.order_id), set()).add(row.item_id)
-        self._cache.invalidate(
-            tags
-        )  # first: from here on no answer is cached that was begun before the batch was stored
+        # First: from here on, no answer that was begun before the batch was stored outlives the deadline.
+        self._cache.invalidate(tags, deadline)
         try:
             items_of_orders = self._complete(changed_orders)
             others = {item for items in items_of_orders for item in items}
-            also: set[tuple[str, ...]] = {("item_id", item) for item in others}
-            self._cache.invalidate((also | {("item_id", item, "purchase") for item in others}) - tags)
+            also: set[Tag] = {("item_id", item) for item in others} | {("item_id", item, "purchase") for item in others}
+            if also := also - tags:
+                self._cache.invalidate(also, deadline)
         except AlsoboughtError as error:  # the batch is stored: better no cached answer than a stale one
             log.warning("cache cleared: could not read the orders of a batch: %s", error)
             self._cache.clear()

@@ -2,8 +2,9 @@
 
 A process that writes knows this from its writer. A process beside the writer follows
 `ingest_batches`, and a batch in that table may still be on its way through the other views: an
-answer computed in between is stale. So the follower invalidates the cached answers of a batch three
-times: when it first sees the batch, once no insert of events is running, and together with the next
+answer computed in between is stale. So the follower invalidates the cached answers of a batch at
+least three times: when it first sees the batch, until no insert of events is running and the rows of
+serving tables are made that the batch touches, and together with the next
 batch, because by then recovery has completed a batch that a crash interrupted. After a crash with
 no later batch, a stale answer lives as long as its pipe's @cache allows.
 """
@@ -18,15 +19,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from alsobought.errors import AlsoboughtError
-from alsobought.serving.answers import Answers
+from alsobought.errors import AlsoboughtError, Busy
+from alsobought.serving.cached_answers import Answers
 from alsobought.serving.invalidation import Invalidator
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.05
+WAIT_SECONDS = 5.0  # for the batch that the writer stores
+MAX_SEQ = 2**63
 MAX_NEW_EVENTS = 20_000  # with more new events at once, the whole cache is cleared
 
 
@@ -49,8 +53,8 @@ class Visibility(Protocol):
 class WriterVisibility:
     """For the process that writes: its writer invalidates cached answers itself."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+    def __init__(self, writer: Writer, cache: Answers) -> None:
+        self._writer, self._cache = writer, cache
 
     @property
     def as_of(self) -> datetime | None:
@@ -62,7 +66,12 @@ class WriterVisibility:
 
     def start(self) -> None: ...
 
-    def refresh(self) -> None: ...
+    def refresh(self) -> None:
+        """Drops stale answers between two batches, when the writer has announced the one before. Raises Busy, NotStored."""
+        try:
+            self._writer.run(MaintenanceTask(self._cache.drop_stale)).result(WAIT_SECONDS)
+        except TimeoutError:
+            raise Busy("the writer is behind", "Wait for `as_of` of /readyz") from None
 
     def stop(self) -> None: ...
 
@@ -79,7 +88,8 @@ class EventRow(msgspec.Struct):
 class NewBatches(msgspec.Struct):
     """The batches stored since the last refresh, and the state of the server.
 
-    `inserts` counts the running inserts of events. `rewritten` is the newest completed change of
+    `inserts` counts the running inserts of events; the rows of serving tables are made up to the
+    seq `served`. `rewritten` is the newest completed change of
     stored rows (`storage.mutation_journal`). `catalogue` identifies the last load of the catalogue.
     """
 
@@ -88,6 +98,7 @@ class NewBatches(msgspec.Struct):
     first_at: datetime
     last_at: datetime
     inserts: int
+    served: int
     rewritten: int
     catalogue: tuple[str, float, int]
 
@@ -145,7 +156,7 @@ class Follower:
                 self._apply(new)
             elif again or not (self._settled or new.inserts):
                 self._invalidate_rows(self._latest)
-                self._settled = self._settled or not new.inserts
+                self._settled = self._settled or (not new.inserts and new.served >= self._newest)
             if (new.catalogue, new.rewritten) != (self._catalogue, self._rewritten):
                 self._cache.clear()
                 self._catalogue, self._rewritten = new.catalogue, new.rewritten
@@ -174,6 +185,7 @@ class Follower:
                     select count() from system.processes
                     where query_kind = 'Insert' and match(left(query, 300), {{insert:String}})
                 ) as inserts,
+                (select if(count() = 0, {{all:UInt64}}, min(seq)) from {database}.serving_positions final) as served,
                 (select max(id * done) from {database}.rewrites) as rewritten,
                 (
                     select any((toString(last_successful_update_time), loading_duration, last_successful_update_time < now()))
@@ -184,7 +196,7 @@ class Follower:
             where batch > {{seen:UInt64}}
         """
         insert = rf"(?i)^insert\s+into\s+`?{database}`?\.`?events`?\b"
-        parameters = {"seen": self._newest, "database": database, "insert": insert}
+        parameters = {"seen": self._newest, "database": database, "insert": insert, "all": MAX_SEQ}
         return msgspec.convert(self._warehouse.rows(sql, parameters).dicts()[0], NewBatches)
 
     def _rows(self, new: NewBatches) -> list[EventRow]:

@@ -25,7 +25,10 @@ def reload_dictionaries(warehouse: Warehouse, names: Iterable[str] = ("catalogue
 
 
 class Catalogue:
-    """For the writer's thread. `pending_ids` are items of stored events that the dictionary may lack."""
+    """For the writer's thread. `pending_ids` are items of stored events that the dictionary may lack.
+
+    After a reload it calls `on_reload` if items changed, which any answer may show, else `on_new_ids`.
+    """
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
@@ -35,6 +38,7 @@ class Catalogue:
         self.demand_changed = False
         self._demand_due = 0.0
         self.on_reload: Callable[[], None] = lambda: None
+        self.on_new_ids: Callable[[], None] = lambda: None
 
     def refresh(self, *, idle: bool) -> None:
         """Reloads if anything is new; at most every RELOAD_SECONDS unless the writer is idle."""
@@ -51,9 +55,9 @@ class Catalogue:
     def reload(self) -> None:
         """Raises WarehouseFault."""
         reload_dictionaries(self._warehouse, ["catalogue", *(["owners"] if self.items_changed else [])])
-        self.items_changed = False
+        changed, self.items_changed = self.items_changed, False
         self._reloaded_at = time.monotonic()
-        self.on_reload()
+        (self.on_reload if changed else self.on_new_ids)()
 
     def refresh_demand(self) -> None:
         """Reloads the demand if items were bought, and the last reload is long enough ago."""

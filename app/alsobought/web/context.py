@@ -8,6 +8,7 @@ import msgspec
 from flask import Response, current_app
 
 from alsobought.service.service import Service
+from alsobought.serving.answer import format_time
 from alsobought.serving.costs import PipeCosts
 from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
@@ -44,10 +45,4 @@ def json_response(body: Any, status: int = 200) -> Response:
 
 def as_of() -> str | None:
     """The ingest time of the newest event that answers may contain, as JSON has it."""
-    return format_as_of(service())
-
-
-def format_as_of(running: Service) -> str | None:
-    """The same for a service that need not be that of the current request."""
-    time = running.visibility.as_of
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else None
+    return format_time(service().visibility.as_of)

@@ -32,7 +32,7 @@ def error_body(code: str, message: str, hint: str = "", details: tuple[Detail, .
 
 def _respond(status: int, body: dict[str, object]) -> Response:
     response = Response(msgspec.json.encode(body), status, mimetype="application/json")
-    if status == 503:
+    if status in (503, 504):
         response.headers["Retry-After"] = "1"
     return response
 

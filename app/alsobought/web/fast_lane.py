@@ -19,7 +19,6 @@ from flask import Flask, Response, current_app, g, request
 from alsobought.logs import log_access
 from alsobought.serving.answer import Answer, CacheKey
 from alsobought.serving.request_log import RequestRecord
-from alsobought.web.context import format_as_of
 from alsobought.web.formats import caching_headers, to_json
 
 MAX_URLS, MAX_TARGET = 20_000, 2_000
@@ -87,7 +86,7 @@ class FastLane:
         if answer is None or len(answer.json) > MAX_RESPONSE:
             return None
         identity = uuid.uuid4().hex[:16]
-        body = to_json(answer, format_as_of(self._service), identity)
+        body = to_json(answer, identity)
         response = self._head(known, answer, identity, len(body)) + body
         self._record(known, answer, identity, time.perf_counter() - started)
         log_access("GET", f"/pipes/{known.name}", 200, started)

@@ -56,9 +56,8 @@ def entity_tag(answer: Answer, fmt: str) -> str:
 
 
 def caching_headers(answer: Answer, fmt: str) -> dict[str, str]:
-    """ETag and Cache-Control: how long a client may reuse the answer, and how it revalidates."""
-    lifetime = f"max-age={int(answer.max_age)}" if answer.max_age >= 1 else "no-cache"
-    return {"ETag": f'W/"{entity_tag(answer, fmt)}"', "Cache-Control": f"private, {lifetime}"}
+    """ETag and Cache-Control. A client revalidates each time, since an event may make any answer stale."""
+    return {"ETag": f'W/"{entity_tag(answer, fmt)}"', "Cache-Control": "private, no-cache"}
 
 
 def file_headers(answer: Answer, fmt: str) -> dict[str, str]:
@@ -68,9 +67,9 @@ def file_headers(answer: Answer, fmt: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{answer.pipe.name}.{fmt}"'}
 
 
-def to_json(answer: Answer, as_of: str | None, request_id: str) -> bytes:
-    """The JSON body: the encoded answer, and the members that belong to the request."""
-    return b'%s,"as_of":%s,"request_id":%s}' % (answer.json[:-1], _json(as_of), _json(request_id))
+def to_json(answer: Answer, request_id: str) -> bytes:
+    """The JSON body: the encoded answer, and the request_id."""
+    return b'%s,"request_id":%s}' % (answer.json[:-1], _json(request_id))
 
 
 _json = msgspec.json.Encoder().encode

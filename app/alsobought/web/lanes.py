@@ -9,35 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+
+from alsobought.serving.lane import Lane
 
 MAX_WAITING = 16  # requests for each thread of a lane
 PATH = re.compile(rb"[\r\n]*([A-Z]+) (/[^ ?#]*)")
 STATUS_PATHS = {b"/healthz", b"/readyz", b"/metrics"}
 INTAKE_PATHS = {b"/events", b"/items", b"/users/merge"}
 PIPES = b"/pipes/"
-
-
-class Lane:
-    """Threads with a queue of at most `max_waiting` requests. Thread-safe."""
-
-    def __init__(self, name: str, threads: int, max_waiting: int) -> None:
-        self._room = threading.BoundedSemaphore(threads + max_waiting)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-
-    def submit(self, handle: Callable[..., Any], *arguments: Any) -> Future[Any] | None:
-        """None if the queue is full."""
-        if not self._room.acquire(blocking=False):
-            return None
-        done = self._pool.submit(handle, *arguments)
-        done.add_done_callback(lambda _: self._room.release())
-        return done
-
-    def shutdown(self, *, wait: bool) -> None:
-        self._pool.shutdown(wait=wait)
 
 
 class Lanes:

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 if TYPE_CHECKING:
     from alsobought.service.monitor import Monitor
     from alsobought.service.service import Service
+    from alsobought.serving.cached_answers import Answers
     from alsobought.serving.request_log import RequestLog
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -37,6 +38,7 @@ class Metrics:
         waiting.set_function(lambda: service.waiting)
         as_of = Gauge("alsobought_as_of_seconds", "Ingest time of the newest visible event.", registry=registry)
         as_of.set_function(lambda: service.visibility.as_of.timestamp() if service.visibility.as_of else 0)
+        registry.register(_CachedAnswers(service.cache))
         if service.request_log:
             registry.register(_DroppedRequests(service.request_log))
         if monitor:
@@ -60,6 +62,33 @@ class Metrics:
 
     def page(self) -> tuple[bytes, str]:
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+
+class _CachedAnswers(Collector):
+    """The counters and the size of the cache."""
+
+    def __init__(self, cache: Answers) -> None:
+        self._cache = cache
+
+    def collect(self) -> Iterator[Metric]:
+        counts = self._cache.counts
+        text = (
+            "Answers of pipes with @cache: from the cache (hit, stale_hit), or computed while the caller waited (miss)."
+        )
+        requests = CounterMetricFamily("alsobought_cache_requests", text, labels=["outcome"])
+        for outcome, count in {"hit": counts.hits, "stale_hit": counts.stale_hits, "miss": counts.misses}.items():
+            requests.add_metric([outcome], count)
+        yield requests
+        text = "Stale answers computed again in the background."
+        yield CounterMetricFamily("alsobought_cache_refreshes", text, value=counts.refreshes)
+        text = "Refreshes that failed: the stale answer was served until its deadline."
+        yield CounterMetricFamily("alsobought_cache_failed_refreshes", text, value=counts.failed_refreshes)
+        yield GaugeMetricFamily(
+            "alsobought_cache_answers", "Cached answers, stale ones included.", value=len(self._cache)
+        )
+        yield GaugeMetricFamily(
+            "alsobought_cache_bytes", "Size of their JSON, parameters and tags.", value=self._cache.size
+        )
 
 
 class _DroppedRequests(Collector):

@@ -12,7 +12,7 @@ from typing import Any
 
 from alsobought.pipes.fallbacks import chain
 from alsobought.pipes.header import Deprecation
-from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.parameters import FRESH, Parameter
 from alsobought.pipes.pipe import SOURCE, Pipe
 from alsobought.web.formats import FORMATS
 from alsobought.web.json_schemas import (
@@ -111,9 +111,9 @@ def _get_operation(pipe: Pipe, operation_id: str, prefix: str, pipes: Mapping[st
             "in": "query",
             "required": parameter.required,
             "description": parameter.description,
-            "schema": in_query(parameter),
+            "schema": in_query(parameter) if parameter is not FRESH else _without_default(in_query(FRESH)),
         }
-        for parameter in pipe.parameters
+        for parameter in (*pipe.parameters, FRESH)
     ]
     parameters += [
         {
@@ -195,6 +195,7 @@ def _row(pipe: Pipe, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
 
 def _parameters(pipe: Pipe, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
     properties = {p.name: in_body(p) | {"description": p.description} for p in pipe.parameters}
+    properties[FRESH.name] = _without_default(in_body(FRESH)) | {"description": FRESH.description}
     for deprecation, replacement in _deprecated(pipe, pipes):
         properties[deprecation.name] = _without_default(in_body(replacement)) | {
             "description": deprecation.sentence,

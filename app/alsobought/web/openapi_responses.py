@@ -13,7 +13,9 @@ from alsobought.web.json_schemas import ref
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {"description": "The id of the request, also in the log and in the body.", "required": True},
     "ETag": {"description": "Send it as If-None-Match: 304 while the rows are the same."},
-    "Cache-Control": {"description": "How long the answer may be reused without revalidation, from the pipe's @cache."},
+    "Cache-Control": {
+        "description": "Always no-cache: revalidate each time, since an event may make any answer stale."
+    },
     "Vary": {"description": "Accept: one URL has several formats."},
     "Content-Disposition": {"description": "The file name of CSV and Parquet."},
     "Deprecation": {"description": "The request has a deprecated parameter: the date since when (RFC 9745)."},
@@ -81,7 +83,7 @@ def _error_response(status: str) -> dict[str, Any]:
     if status == "400":
         problem = f"{INVALID_LIMIT.param}: {INVALID_LIMIT.problem}"
         examples["bad_parameters"] = {"value": _example("bad_parameters", problem, "", INVALID_LIMIT)}
-    headers = {"503": ["Retry-After"], "405": ["Allow"], "406": ["Vary"]}.get(status, [])
+    headers = {"503": ["Retry-After"], "504": ["Retry-After"], "405": ["Allow"], "406": ["Vary"]}.get(status, [])
     response = json_response(description, ref("Error"))
     response["content"]["application/json"]["examples"] = examples
     return response | {"headers": header_refs("X-Request-Id", *headers)}

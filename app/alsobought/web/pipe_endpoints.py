@@ -12,10 +12,9 @@ from flask import Blueprint, Response, g, request
 from alsobought.errors import AlsoboughtError, NoSuchPipe
 from alsobought.pipes.library import Entry
 from alsobought.serving.answer import Answer
-from alsobought.serving.answers import answer
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
-from alsobought.web.context import as_of, json_response, metrics, pipe_costs, service
+from alsobought.web.context import json_response, metrics, pipe_costs, service
 from alsobought.web.deprecations import mark
 from alsobought.web.fast_lane import offer
 from alsobought.web.formats import (
@@ -28,7 +27,7 @@ from alsobought.web.formats import (
     to_json,
     to_ndjson,
 )
-from alsobought.web.request_body import read_parameters
+from alsobought.web.request_body import read_parameters, take_fresh
 
 blueprint = Blueprint("pipes", __name__, url_prefix="/pipes")
 
@@ -85,9 +84,10 @@ def answer_pipe(name: str) -> Response:
     name, _, suffix = name.partition(".")
     fmt = choose_format(suffix, request.accept_mimetypes)
     raw = read_parameters()
-    result = _answer_and_record(name, raw)
+    fresh = take_fresh(raw) or bool(request.cache_control.no_cache)
+    result = _answer_and_record(name, raw, fresh=fresh)
     deprecated = result.pipe.deprecated(raw)
-    if request.method == "GET" and fmt == "json" and result.key and not deprecated:
+    if request.method == "GET" and fmt == "json" and result.key and not deprecated and not fresh:
         offer(result, encode_parameters(raw))
     response = _response(result, fmt)
     response.headers["Cache-Status"] = f"alsobought; {'hit' if result.cached else 'fwd=miss'}"
@@ -95,23 +95,13 @@ def answer_pipe(name: str) -> Response:
     return response
 
 
-def _answer_and_record(name: str, raw: dict[str, list[Any]]) -> Answer:
+def _answer_and_record(name: str, raw: dict[str, list[Any]], *, fresh: bool) -> Answer:
     """The answer; the request is counted in the metrics and recorded, whether it succeeds or fails."""
     running = service()
-    fresh = bool(request.cache_control.no_cache)
     now, started = running.clock(), time.perf_counter()
     result, status, code = None, 500, "internal"
     try:
-        result = answer(
-            running.library,
-            running.warehouse,
-            name,
-            raw,
-            now,
-            running.cache,
-            fresh=fresh,
-            coalescer=running.coalescer,
-        )
+        result = running.answers.answer(name, raw, fresh=fresh)
         status, code = 200, ""
     except AlsoboughtError as error:
         status, code = error.status, error.code
@@ -156,4 +146,4 @@ def _encode(result: Answer, fmt: str) -> bytes:
         return to_csv([column.name for column in result.meta], result.dicts())
     if fmt == "parquet":
         return to_parquet(service().warehouse, result.meta, result.data)
-    return to_json(result, as_of(), g.request_id)
+    return to_json(result, g.request_id)

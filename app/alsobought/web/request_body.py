@@ -11,7 +11,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from alsobought.errors import BadRequest, TooLarge
 from alsobought.events import readable_problem
-from alsobought.pipes.parameters import Listed
+from alsobought.pipes.parameters import FRESH, Listed, values
 from alsobought.web.context import service
 
 T = TypeVar("T")
@@ -51,6 +51,11 @@ def read_parameters() -> dict[str, list[Any]]:
             elif value is not None:
                 raw.setdefault(name, []).append(value)
     return raw
+
+
+def take_fresh(raw: dict[str, list[Any]]) -> bool:
+    """Take `fresh` out of the parameters, since it is no parameter of the pipe. Raises BadParameters."""
+    return bool(values([FRESH], {FRESH.name: raw.pop(FRESH.name, [])})[FRESH.name])
 
 
 def _reject_duplicates(pairs: list[tuple[str, Any]]) -> None:

@@ -18,7 +18,7 @@ from alsobought.pipes.lineage import lineage
 from alsobought.pipes.parameters import values
 from alsobought.pipes.sandbox import BUILT_IN
 from alsobought.pipes.source_file import read_source
-from alsobought.serving.answers import answer, bound_sql
+from alsobought.serving.answers import bound_sql
 from alsobought.serving.explain import explain
 from alsobought.web.context import editing_enabled, json_response, live_events, service
 from alsobought.web.guard import may_view, require_viewer
@@ -95,9 +95,7 @@ def show_live() -> Response:
     raw = dict(request.args.lists())
     for name in raw.pop("pipe", [])[:1]:
         with suppress(AlsoboughtError):  # a broken pipe does not hide the live status
-            running = service()
-            shown = answer(running.library, running.warehouse, name, raw, running.clock(), running.cache)
-            body["answer"] = shown.members
+            body["answer"] = service().answers.answer(name, raw).members
     return uncached_response(body)
 
 

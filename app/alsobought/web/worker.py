@@ -32,7 +32,8 @@ from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers import gthread
 
 from alsobought.errors import error_json
-from alsobought.web.lanes import Lane, Lanes
+from alsobought.serving.lane import Lane
+from alsobought.web.lanes import Lanes
 
 log = logging.getLogger(__name__)
 

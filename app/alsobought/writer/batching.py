@@ -22,12 +22,17 @@ from alsobought.writer.submission import Stored, Submission
 
 @dataclass(frozen=True)
 class Batch:
-    """One block of `events`: its deduplication token, and its rows, also as JSON lines."""
+    """One block of `events`: its deduplication token, and its rows, also as JSON lines.
+
+    `accepted_at` is the monotonic time at which the first of them was accepted. `awaited`: somebody waits until answers have them.
+    """
 
     token: str
     lines: bytes
     rows: list[EventRow]
     ingested_at: datetime
+    accepted_at: float
+    awaited: bool
 
 
 def batch_token(source: str, partition: int, first: int, last: int, batch: int, epoch: int) -> str:
@@ -73,7 +78,13 @@ def build_batch(
         return None, outcomes
     first, last = rows[0], rows[-1]
     token = batch_token(first.source, first.partition, first.offset, last.offset, first_seq, epoch)
-    return Batch(token, encode_lines(rows), rows, now), outcomes
+    accepted_at = min(submission.accepted_at for submission in submissions)
+    return Batch(token, encode_lines(rows), rows, now, accepted_at, is_awaited(submissions)), outcomes
+
+
+def is_awaited(submissions: Sequence[Submission]) -> bool:
+    """True if somebody waits for one of these submissions."""
+    return any(submission.waiting for submission in submissions)
 
 
 def user_of(event: Event) -> str:

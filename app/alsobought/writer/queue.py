@@ -32,6 +32,7 @@ class WriterQueue:
         with self._lock:
             if self._waiting_rows and self._waiting_rows + len(submission.rows) > self._settings.queue_rows:
                 raise Busy("the writer is behind", "Send the same events again in a second")
+            submission.accepted_at = time.monotonic()
             append(submission)
             self._waiting_rows += len(submission.rows)
             self._queue.put(submission)

@@ -26,7 +26,7 @@ KEYS_PER_INSERT = 200
 ROWS_PER_PART = 1_000_000  # of the count tables that are read for a part of a table
 MAX_CAUGHT_UP_EVENTS = 200_000  # after more of them, all rows are made
 MAKE_SECONDS = 2.0  # to make all rows of a table at once; the rest follows
-RECORD_SECONDS = 10.0  # between two records of the position, where no other process writes
+RECORD_SECONDS = 10.0  # between two records of the position, where no other process follows
 GROUPS = {
     "orders": ("order_items", "order_key", "cityHash64(owner, name)"),
     "sessions": ("session_items", "session_key", "cityHash64(owner, name)"),
@@ -70,8 +70,9 @@ class Part(NamedTuple):
 class ServingRefresh:
     """For the writer's thread."""
 
-    def __init__(self, warehouse: Warehouse, home: Path) -> None:
-        self._warehouse = warehouse
+    def __init__(self, warehouse: Warehouse, home: Path, *, followed: bool = False) -> None:
+        """With `followed`, each position is recorded, for processes that follow."""
+        self._warehouse, self._followed = warehouse, followed
         self.tables = serving_tables(home, warehouse.database)
         self._kinds = {table.group or table.key for table in self.tables}
         self._touched: dict[Keys, None] = {}
@@ -231,7 +232,7 @@ class ServingRefresh:
         """Records the position, unless that was done a moment ago."""
         if self.pending or self._newest_seq == self._recorded_seq:
             return
-        if not self._warehouse.shared and time.monotonic() < self._recorded_at + RECORD_SECONDS:
+        if not self._followed and time.monotonic() < self._recorded_at + RECORD_SECONDS:
             return
         self.record()
 

@@ -26,7 +26,7 @@ from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
 from alsobought.storage.ledger import resume_offset
 from alsobought.writer.append_log import AppendLog
-from alsobought.writer.batching import Batch, build_batch, user_of
+from alsobought.writer.batching import Batch, build_batch, is_awaited, user_of
 from alsobought.writer.duplicates import find_duplicates
 from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.lease import Lease
@@ -50,6 +50,9 @@ IDLE_REFRESH_SECONDS = 0.2
 LAST_REFRESH_SECONDS = 5.0  # what is left after that is left to the next start
 MANY_STEPS = 10  # of the serving tables at a start, after an upgrade
 REFRESH_SECONDS, REFRESH_SHARE = 0.3, 0.1  # after a small batch; after a large one this share of the time it took
+MAX_UNNAMED_ROWS = 20_000
+OnStored = Callable[[Iterable[EventRow], float | None], None]
+"""Called with stored rows, and the monotonic time at which the first was accepted; without it if somebody waits for them."""
 
 
 class Writer:
@@ -59,17 +62,23 @@ class Writer:
         self, warehouse: ClickHouseWarehouse, settings: Settings, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
-        self.on_stored: Callable[[Iterable[EventRow]], None] = lambda _: None
+        self.on_stored: OnStored = lambda _rows, _accepted_at: None
         self.on_rewritten: Callable[[], None] = lambda: None
         self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
-        self.serving = ServingRefresh(warehouse, settings.home_folder)
+        self.serving = ServingRefresh(
+            warehouse, settings.home_folder, followed=warehouse.shared or bool(settings.kafka)
+        )
         self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables)
         self._queue = WriterQueue(settings)
         folder = warehouse.folder
         self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
         self._stopping, self._abandoned = threading.Event(), False
         self._paced_until = 0.0
-        self._in_flight: list[EventRow] = []
+        self._in_flight: Batch | None = None
+        self._unnamed: list[
+            tuple[Sequence[EventRow], float | None]
+        ] = []  # as announced; the catalogue may lack their items
+        self.catalogue.on_new_ids = self._announce_again
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -307,6 +316,8 @@ class Writer:
                 batch, outcomes = self._build_batch(submissions)
                 if batch:
                     self._store_batch(batch)
+                elif is_awaited(submissions):  # all duplicates, perhaps of events that nobody waited for
+                    self.on_stored((), None)
                 return outcomes
             except LeaseLost:
                 if time.monotonic() > until:
@@ -321,7 +332,7 @@ class Writer:
         self.lease.take()
         self.serving.catch_up()
         if self._in_flight and self.as_of:  # a batch that failed may be stored all the same
-            self._announce(self.as_of)
+            self._announce(self._in_flight, self.as_of)
 
     # Events
 
@@ -350,7 +361,7 @@ class Writer:
 
     def _store_batch(self, batch: Batch) -> None:
         """Inserts a batch. If that fails, nothing else is stored until all views have what `events` has."""
-        self.lease.dirty, self._in_flight = True, batch.rows
+        self.lease.dirty, self._in_flight = True, batch
         started = time.monotonic()
         for attempt in range(1, INSERT_ATTEMPTS + 1):
             try:
@@ -367,7 +378,7 @@ class Writer:
                     raise
                 time.sleep(RETRY_SECONDS * attempt)
         self.lease.dirty = False
-        self._announce(batch.ingested_at, time.monotonic() - started)
+        self._announce(batch, batch.ingested_at, time.monotonic() - started)
 
     def _verify_retry(self, batch: Batch) -> None:
         """A failed insert may leave its token behind without its rows: then the retry returns OK and stores nothing."""
@@ -383,16 +394,28 @@ class Writer:
         count = self.warehouse.trusted_rows(sql, {"now": batch.ingested_at}).data[0][0]
         return int(count) == len(batch.rows)
 
-    def _announce(self, ingested_at: datetime, insert_seconds: float = 0.0) -> None:
+    def _announce(self, batch: Batch, as_of: datetime, insert_seconds: float = 0.0) -> None:
         """Publishes that the batch in flight is stored."""
-        self.lease.as_of = ingested_at
-        small = len(self._in_flight) <= SMALL_BATCH_ROWS
-        self.serving.note(self._in_flight, self._in_flight[-1].seq)
+        self.lease.as_of = as_of
+        self.serving.note(batch.rows, batch.rows[-1].seq)
+        small = len(batch.rows) <= SMALL_BATCH_ROWS
         self.serving.refresh(REFRESH_SECONDS if small else REFRESH_SHARE * insert_seconds)
-        self.catalogue.demand_changed |= any(row.event_type == "purchase" for row in self._in_flight)
-        self.on_stored(self._in_flight)
-        self.catalogue.pending_ids.update(row.item_id for row in self._in_flight)
-        self._in_flight = []
+        self.catalogue.demand_changed |= any(row.event_type == "purchase" for row in batch.rows)
+        accepted_at = None if batch.awaited else batch.accepted_at
+        self.on_stored(batch.rows, accepted_at)
+        if not self.catalogue.pending_ids:
+            self._unnamed.clear()
+        self._unnamed.append((batch.rows, accepted_at))
+        self.catalogue.pending_ids.update(row.item_id for row in batch.rows)
+        self._in_flight = None
+
+    def _announce_again(self) -> None:
+        """Publishes batches again when their new items are in the catalogue: answers computed in between lack them."""
+        if sum(len(rows) for rows, _ in self._unnamed) > MAX_UNNAMED_ROWS:
+            self.catalogue.on_reload()
+        else:
+            for rows, accepted_at in self._unnamed:
+                self.on_stored(rows, accepted_at)
 
     def _insert(self, table: str, lines: bytes, token: str) -> None:
         """Raises LeaseLost if another writer took over before."""

@@ -18,7 +18,7 @@ function valuesTable(values) {
 
 const rules = ({ version, cache_seconds: seconds, cache_until: until, cache_events: events, fallback }) => [
     ["version", version],
-    ["cached", seconds ? `${seconds} s${until ? `, or until: ${events.join(" or ") || "an event"} of the ${until}` : ""}` : "no"],
+    ["cached", seconds ? `${seconds} s${until ? `, or until: ${events.join(" or ") || "an event"} of the ${until}` : ", or until any event"}` : "no"],
     ["short lists", fallback ? `filled by ${fallback}` : "not filled"],
 ];
 

@@ -1,0 +1,103 @@
+"""Answer the requests of a running service: from the cache, or by a computation whose answer is cached.
+
+What makes an answer stale is decided here, as tags: the users and items of the request, or ANY_EVENT where a pipe that was
+queried names none in its `@cache`. So trending and popular, and lists filled from them, are refreshed about as often as the
+writer stores a batch, if somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from alsobought.errors import AlsoboughtError
+from alsobought.pipes.header import CACHE_TAGS, Header
+from alsobought.pipes.library import Library, Pipe
+from alsobought.pipes.parameters import values
+from alsobought.serving.answer import Answer, CacheKey
+from alsobought.serving.answers import answer_bound
+from alsobought.serving.cache import Cache
+from alsobought.serving.cached_value import Computed
+from alsobought.serving.coalescing import Coalescer
+from alsobought.serving.invalidation import ANY_EVENT, Tag
+from alsobought.storage.warehouse import Reader
+
+Answers = Cache[Answer]
+
+
+@dataclass(frozen=True)
+class CachedAnswers:
+    """`as_of` is the ingest time of the newest event that an answer begun now may contain."""
+
+    library: Library
+    warehouse: Reader
+    cache: Answers
+    clock: Callable[[], datetime]
+    as_of: Callable[[], datetime | None]
+    coalescer: Coalescer = field(default_factory=Coalescer)
+
+    def answer(self, name: str, raw: Mapping[str, Sequence[Any]], *, fresh: bool = False) -> Answer:
+        """Answer a request to a pipe with unvalidated parameters `raw`.
+
+        Requests that are in flight together share queries. The answer comes from the cache if the pipe's header allows it, and
+        never if `fresh`; it is cached in either case.
+
+        Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
+        """
+        pipe = self.library.answering(name, raw)
+        bound = values(pipe.parameters, raw)
+        chain = _chain(self.library, pipe, bound)
+        key = CacheKey(tuple((link.name, link.version) for link in chain), repr(bound))
+        cacheable = bool(pipe.header.cache_seconds)
+        if cacheable and not fresh and (hit := self.cache.get(key)):
+            return hit
+        tags = _tags(pipe, bound, [link.header for link in chain])
+        compute = partial(self._compute, pipe, bound, key)
+        return self.cache.computed(key, tags, compute, fresh=fresh, shared=cacheable)
+
+    def _compute(self, pipe: Pipe, bound: Mapping[str, Any], key: CacheKey) -> Computed[Answer]:
+        as_of = self.as_of()  # first: the answer contains at least that
+        result = answer_bound(self.library, self.warehouse, pipe, bound, self.clock(), self.coalescer)
+        headers = [queried.header for queried in result.pipes]
+        seconds = min(header.cache_seconds for header in headers)
+        result = replace(result, as_of=as_of, key=key if seconds else None)
+        tags = _tags(pipe, bound, headers, _cache_events(pipe, headers))
+        size = len(result.json) + len(key.values) if seconds else 0
+        return Computed(result, replace(result, cached=True), seconds, tags, size, joint=bool(pipe.header.key))
+
+
+def _chain(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[Pipe]:
+    """A pipe and its chain of fallbacks, in their current versions."""
+    chain = {pipe.name: pipe}
+    while (fallback := pipe.header.fallback) and fallback.pipe not in chain:
+        try:
+            pipe = library.answering(fallback.pipe, bound)
+        except AlsoboughtError:
+            break
+        chain[pipe.name] = pipe
+    return list(chain.values())
+
+
+def _tags(
+    pipe: Pipe, bound: Mapping[str, Any], headers: Sequence[Header], events: Sequence[str] = ()
+) -> frozenset[Tag]:
+    """The items and users of a request; `serving.invalidation` invalidates answers by the same tags.
+
+    With `events`, only events of these types invalidate by the parameter that the header names. `headers` are those of the
+    pipes in the answer.
+    """
+    tags: set[Tag] = set() if all(header.cache_until for header in headers) else {ANY_EVENT}
+    for name in [name for name in CACHE_TAGS if name in bound] if pipe.header.cache_until else []:
+        for value in bound[name] if isinstance(bound[name], list) else [bound[name]]:
+            narrow = events if name == pipe.header.cache_until else ()
+            tags.update([(name, value, event_type) for event_type in narrow] or [(name, value)])
+    return frozenset(tags)
+
+
+def _cache_events(pipe: Pipe, headers: Sequence[Header]) -> Sequence[str]:
+    """The event types that invalidate an answer; none if any event does, for this pipe or for one that filled its list."""
+    own = (pipe.header.cache_until, pipe.header.cache_events)
+    return own[1] if all((h.cache_until, h.cache_events) == own for h in headers if h.cache_until) else ()
