@@ -326,7 +326,7 @@ def test_events_stored_by_another_process_invalidate_cached_answers(two: tuple[S
         return [row["other_item_id"] for row in data if row["source"] == "also_bought"]
 
     assert (viewed(reader), viewed(reader, "bob"), rows(partners)) == ([], [], ["mug"])
-    two[0].warehouse.command(f"truncate table {two[0].warehouse.database}.co_baskets")
+    two[0].warehouse.command(f"truncate table {two[0].warehouse.database}.item_companions")
     writer.post("/events", json=VIEW)
     until(lambda: viewed(reader) == ["tea"], 5)
     assert rows(partners) != ["mug"], "it was invalidated by its item"
@@ -335,7 +335,7 @@ def test_events_stored_by_another_process_invalidate_cached_answers(two: tuple[S
     writer.post("/events", json=VIEW | {"user_id": "zoe"})  # invalidates bob, too: his batch was the latest
     caught_up(*two)
     assert viewed(reader, "bob") == ["tea"]
-    two[0].warehouse.command(f"truncate table {two[0].warehouse.database}.user_items")
+    two[0].warehouse.command(f"truncate table {two[0].warehouse.database}.user_history")
     writer.post("/events", json=VIEW | {"user_id": "eve", "item_id": "pot"})
     caught_up(*two)
     assert viewed(reader, "eve") == ["pot"]
@@ -377,12 +377,12 @@ def test_a_new_title_invalidates_cached_answers(two: tuple[Service, Service]) ->
         until(lambda: title() == f"Tea {number}", 5)  # noqa: B023
 
 
-def test_an_answer_between_the_updates_of_two_views_does_not_stay_cached(two: tuple[Service, Service]) -> None:
-    """A batch is visible once one view has it; it invalidates again once no insert is in flight."""
+def test_an_answer_between_the_updates_of_two_tables_does_not_stay_cached(two: tuple[Service, Service]) -> None:
+    """A batch is visible once one view has it; it invalidates again once no insert is in flight and all rows are made."""
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
     follower = two[1].visibility
     assert isinstance(follower, Follower)
-    users = f"{two[0].warehouse.database}.user_items"
+    users = f"{two[0].warehouse.database}.user_history"
     writer.post("/events", json=VIEW | {"user_id": "first"})
     time.sleep(1.1)  # the catalogue's second is over: from here on only tags invalidate
     follower._refresh(again=False)
@@ -391,7 +391,7 @@ def test_an_answer_between_the_updates_of_two_views_does_not_stay_cached(two: tu
     two[0].warehouse.command(f"create table {users}_late as {users}")
     two[0].warehouse.command(f"insert into {users}_late select * from {users}")
     two[0].warehouse.command(f"truncate table {users}")
-    assert viewed(reader) == [], "the view of user_items is late"
+    assert viewed(reader) == [], "user_history is late"
     other = two[0].warehouse.another()
     with ThreadPoolExecutor(1) as threads:
         events = f"{two[0].warehouse.database}.events"

@@ -125,7 +125,8 @@ def _inline_array_joins(tree: exp.Expr) -> None:
         for column in list(select.find_all(exp.Column)) if values else []:
             name = column.table or column.name
             if name in values and column.find_ancestor(exp.Select) is select:
-                column.replace(exp.paren(values[name].copy(), copy=False))
+                value: exp.Expr = exp.paren(values[name].copy(), copy=False)
+                column.replace(exp.alias_(value, column.name) if column.parent is select else value)
         select.set("joins", [join for join in joins if join not in arrays])
 
 
