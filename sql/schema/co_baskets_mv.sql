@@ -1,14 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0009_co_baskets_mv
--- Feeds co_baskets: every order of the block is its last 100 earlier items followed by its fresh ones, in order of first
--- appearance, and each fresh item is paired with its 100 predecessors: for each distance from 1 to 100, the walk beside
--- itself moved by that distance. So an order of n lines costs 100 n, not n * n, in time and memory.
--- `events` is the block here, wherever it stands; order_items may or may not hold the block already, so that "earlier"
--- is decided by seq. No GROUP BY over the pairs: the table sums them anyway, and that was a third of the time.
---
--- 0059_co_baskets_mv_feed
--- co_baskets_mv reads the feed first_lines instead of events: it pairs an order's fresh items with their 100 predecessors. For each
+-- 0060_co_baskets_mv_again
+-- Feeds co_baskets, from the feed first_lines: it pairs an order's fresh items with their 100 predecessors. For each
 -- distance from 1 to 100, the walk beside itself moved by that distance: an order of n items costs 100 n, not n * n, in time and memory.
 -- No GROUP BY over the pairs: the table sums them anyway.
 

@@ -1,12 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0021_co_purchases_mv
--- Feeds co_purchases, the way co_baskets_mv walks an order: a person's last 20 earlier items, then the fresh ones, paired with
--- their 20 predecessors. What was bought earlier is in buyer_items, which may or may not hold the block already. It is
--- asked twice: for the items of the block, which is cheap, and for the latest of each group.
---
--- 0060_co_purchases_mv_feed
--- co_purchases_mv reads the feed first_lines instead of events: it pairs a buyer's fresh items with their 20 predecessors. For each
+-- 0062_co_purchases_mv_again
+-- Feeds co_purchases, from the feed first_lines: it pairs a buyer's fresh items with their 20 predecessors. For each
 -- distance from 1 to 20, the walk beside itself moved by that distance: a buyer of n items costs 20 n, not n * n, in time and memory.
 -- No GROUP BY over the pairs: the table sums them anyway.
 

@@ -1,12 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0025_co_views_mv
--- Feeds co_views, the way co_baskets_mv walks an order: a session's last 20 earlier items, then the fresh ones, paired with
--- their 20 predecessors. What was viewed earlier is in session_items, which may or may not hold the block already. It is
--- asked twice: for the items of the block, which is cheap, and for the latest of each group.
---
--- 0061_co_views_mv_feed
--- co_views_mv reads the feed first_lines instead of events: it pairs a session's fresh items with their 20 predecessors. For each
+-- 0064_co_views_mv_again
+-- Feeds co_views, from the feed first_lines: it pairs a session's fresh items with their 20 predecessors. For each
 -- distance from 1 to 20, the walk beside itself moved by that distance: a session of n items costs 20 n, not n * n, in time and memory.
 -- No GROUP BY over the pairs: the table sums them anyway.
 

@@ -1,12 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0029_daily_popularity_mv
--- Feeds daily_popularity. An order that had a line with the item before this block does not count again: order_items knows.
--- The source has a name of its own, since an alias would win over its column.
---
--- 0063_daily_popularity_mv_events
--- daily_popularity_mv leaves the orders to daily_popularity_orders_mv, a second view of the same table: the rows of both are
--- summed. The source has a name of its own, since an alias would win over its column.
+-- 0068_daily_popularity_mv_again
+-- Feeds daily_popularity but for the orders, which daily_popularity_orders_mv adds: the rows of both are summed. The source has a name of its own, since an alias would win over its column.
 
 CREATE MATERIALIZED VIEW daily_popularity_mv TO daily_popularity
 (

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0064_daily_popularity_orders_mv
+-- 0069_daily_popularity_orders_mv
 -- Feeds the orders of daily_popularity, from the feed first_lines: an order counts once per item, on the day of its first line
 -- with the item, and once for all items (item_key 0) on the day of its first line.
 

@@ -1,11 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0027_item_totals_mv
--- Feeds item_totals: an item counts for an order, a person or a session with its first line there. Whether there was an
--- earlier one is decided by seq, from the histories that the pair views use. member_key 0 stands for all items of a group.
---
--- 0062_item_totals_mv_feed
--- item_totals_mv reads the feed first_lines instead of events: an item counts for an order, a buyer or a session with its first
+-- 0066_item_totals_mv_again
+-- Feeds item_totals, from the feed first_lines: an item counts for an order, a buyer or a session with its first
 -- line there. item_key 0 stands for all items: it counts with the first line of all.
 
 CREATE MATERIALIZED VIEW item_totals_mv TO item_totals

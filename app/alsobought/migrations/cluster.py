@@ -54,9 +54,7 @@ def _alter(statement: Statement, database: str, cluster: str, tables: Collection
     local = read_statement(sql, database)
     offset = local.end_of(local.name_index)
     suffix = LOCAL if local.name in tables else ""
-    on_every_node = Edit(offset, offset, f"{suffix} on cluster '{cluster}'")
-    query_tables = () if local.name in tables else _local_tables(local, database, tables)  # of a view
-    yield edited(sql, [on_every_node, *_window(local), *query_tables])
+    yield edited(sql, [Edit(offset, offset, f"{suffix} on cluster '{cluster}'"), *_window(local)])
     columns = [command for command in local.commands if command.noun == "column" and command.verb != "materialize"]
     if suffix and columns:
         texts = [sql[local.tokens[c.first].start : local.end_of(c.end - 1)] for c in columns]

@@ -27,7 +27,6 @@ GUARDS = {
     ("modify", "column"): " if exists",
     ("comment", "column"): " if exists",
     ("modify", "comment"): "",
-    ("modify", "query"): "",
     ("modify", "setting"): "",
     ("modify", "ttl"): "",
     ("reset", "setting"): "",
@@ -94,8 +93,6 @@ def alter_commands(words: list[str], first: int) -> Iterator[Command]:
         command = (words[start], "".join(words[start + 1 : start + 2])) if start < len(words) else ("", "")
         if command in COMMANDS:
             starts.append((start, command))
-            if command == ("modify", "query"):  # the query is the rest of the statement
-                break
             in_list = command[1] in ("setting", "ttl")
         elif not in_list or command[0] in COMMAND_VERBS:
             raise MigrationFault(

@@ -101,7 +101,7 @@ def up(warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: boo
             warehouse.command(create_database(warehouse.database, cluster))
         entries = journal.open_journal(warehouse)
         reach("migrate.journal")
-        if any(_changes_a_view(planned.migration.shape) for planned in pending) and _has_batches(warehouse):
+        if any(_drops_a_view(planned.migration.shape) for planned in pending) and _has_batches(warehouse):
             settle(warehouse)
         for planned in pending:
             _apply(warehouse, entries, planned)
@@ -146,7 +146,7 @@ def _reject_if_maybe_applied(warehouse: Warehouse, step: Step, entry: Entry) -> 
 
 
 def _note(warehouse: Warehouse | None, shape: Statement, feed_names: Collection[str]) -> str:
-    """For a new view that counts, or on a server a changed one: the command that counts what it has not."""
+    """For a new view that counts, or on a server a dropped one: the command that counts what it has not."""
     objects = journal.objects(warehouse) if warehouse else frozenset()
     if not warehouse or not objects >= {"events"}:
         return ""
@@ -154,8 +154,8 @@ def _note(warehouse: Warehouse | None, shape: Statement, feed_names: Collection[
     views = {view.name: view.table for view in materialized_views(warehouse)}
     if not older:
         return ""
-    if shape.changes_query and warehouse.shared and shape.name in views:
-        return f"if events are stored meanwhile, `alsobought rebuild {views[shape.name]}` counts them right"
+    if _drops_a_view(shape) and warehouse.shared and shape.name in views:
+        return f"if events are stored before it is created again, `alsobought rebuild {views[shape.name]}` counts them"
     table = shape.target
     reads = (shape.verb, shape.kind) == ("create", "materialized view") and shape.names({"events", *feed_names})
     if not reads or table in feed_names or table in views.values():
@@ -165,8 +165,8 @@ def _note(warehouse: Warehouse | None, shape: Statement, feed_names: Collection[
     return f"{shape.name} counts from now on only: {older:,} events are older; {command}"
 
 
-def _changes_a_view(shape: Statement) -> bool:
-    return shape.changes_query or (shape.verb, shape.kind) == ("drop", "materialized view")
+def _drops_a_view(shape: Statement) -> bool:
+    return shape.verb == "drop" and shape.kind in ("view", "materialized view")
 
 
 def _has_batches(warehouse: Warehouse) -> bool:

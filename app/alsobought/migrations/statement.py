@@ -44,11 +44,6 @@ class Statement:
         return words_of(self.tokens)
 
     @property
-    def changes_query(self) -> bool:
-        """True if it changes the SELECT of a view."""
-        return any((command.verb, command.noun) == ("modify", "query") for command in self.commands)
-
-    @property
     def target(self) -> str:
         """The table that a new materialized view writes to, or an empty string."""
         words = self.words[self.name_index + 1 :]

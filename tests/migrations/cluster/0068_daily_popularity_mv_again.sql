@@ -1,8 +1,7 @@
 -- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
--- daily_popularity_mv leaves the orders to daily_popularity_orders_mv, a second view of the same table: the rows of both are
--- summed. The source has a name of its own, since an alias would win over its column.
-alter table shop.daily_popularity_mv on cluster 'shards' modify query
+-- Feeds daily_popularity but for the orders, which daily_popularity_orders_mv adds: the rows of both are summed. The source has a name of its own, since an alias would win over its column.
+create materialized view if not exists shop.daily_popularity_mv on cluster 'shards' to shop.daily_popularity_local as
 select
     toDate(timestamp) as day,
     event_type,

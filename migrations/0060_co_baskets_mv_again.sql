@@ -1,7 +1,7 @@
--- co_baskets_mv reads the feed first_lines instead of events: it pairs an order's fresh items with their 100 predecessors. For each
+-- Feeds co_baskets, from the feed first_lines: it pairs an order's fresh items with their 100 predecessors. For each
 -- distance from 1 to 100, the walk beside itself moved by that distance: an order of n items costs 100 n, not n * n, in time and memory.
 -- No GROUP BY over the pairs: the table sums them anyway.
-alter table {{ database }}.co_baskets_mv modify query
+create materialized view {{ database }}.co_baskets_mv to {{ database }}.co_baskets as
 select
     (arrayJoin([(line.1, predecessor), (predecessor, line.1)]) as pair).1 as item_key,
     pair.2 as other_item_key,

@@ -1,12 +1,12 @@
--- co_purchases_mv reads the feed first_lines instead of events: it pairs a buyer's fresh items with their 20 predecessors. For each
--- distance from 1 to 20, the walk beside itself moved by that distance: a buyer of n items costs 20 n, not n * n, in time and memory.
+-- Feeds co_views, from the feed first_lines: it pairs a session's fresh items with their 20 predecessors. For each
+-- distance from 1 to 20, the walk beside itself moved by that distance: a session of n items costs 20 n, not n * n, in time and memory.
 -- No GROUP BY over the pairs: the table sums them anyway.
-alter table {{ database }}.co_purchases_mv modify query
+create materialized view {{ database }}.co_views_mv to {{ database }}.co_views as
 select
     (arrayJoin([(line.1, predecessor), (predecessor, line.1)]) as pair).1 as item_key,
     pair.2 as other_item_key,
     toStartOfMonth(line.2) as month,
-    toInt64(1) as buyers
+    toInt64(1) as sessions
 from (
     select
         length(earlier) as known,
@@ -17,6 +17,6 @@ from (
         arraySlice(fresh, start - known) as later_lines,
         arraySlice(walk, start - distance, size - start + 1) as predecessors
     from {{ database }}.first_lines
-    where kind = 'buyer' and length(earlier) + length(fresh) > 1
+    where kind = 'session' and length(earlier) + length(fresh) > 1
 )
 array join later_lines as line, predecessors as predecessor

@@ -1,9 +1,9 @@
 -- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
--- co_baskets_mv reads the feed first_lines instead of events: it pairs an order's fresh items with their 100 predecessors. For each
+-- Feeds co_baskets, from the feed first_lines: it pairs an order's fresh items with their 100 predecessors. For each
 -- distance from 1 to 100, the walk beside itself moved by that distance: an order of n items costs 100 n, not n * n, in time and memory.
 -- No GROUP BY over the pairs: the table sums them anyway.
-alter table shop.co_baskets_mv on cluster 'shards' modify query
+create materialized view if not exists shop.co_baskets_mv on cluster 'shards' to shop.co_baskets_local as
 select
     (arrayJoin([(line.1, predecessor), (predecessor, line.1)]) as pair).1 as item_key,
     pair.2 as other_item_key,

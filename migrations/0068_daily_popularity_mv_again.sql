@@ -1,6 +1,5 @@
--- daily_popularity_mv leaves the orders to daily_popularity_orders_mv, a second view of the same table: the rows of both are
--- summed. The source has a name of its own, since an alias would win over its column.
-alter table {{ database }}.daily_popularity_mv modify query
+-- Feeds daily_popularity but for the orders, which daily_popularity_orders_mv adds: the rows of both are summed. The source has a name of its own, since an alias would win over its column.
+create materialized view {{ database }}.daily_popularity_mv to {{ database }}.daily_popularity as
 select
     toDate(timestamp) as day,
     event_type,
