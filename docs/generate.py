@@ -121,17 +121,20 @@ def metrics_part() -> str:
 def tables_part() -> str:
     """Each table and dictionary of sql/schema/ with the reasons of its migrations; a view is named at the table it feeds."""
     folder = ROOT / "sql" / "schema"
-    names = sorted(path.stem for path in folder.glob("*.sql"))
+    texts = {path.stem: path.read_text() for path in sorted(folder.glob("*.sql"))}
+    views: dict[str, list[str]] = {}
+    for name, text in texts.items():
+        if to := re.search(r"^CREATE MATERIALIZED VIEW \w+ TO (\w+)", text, re.M):
+            views.setdefault(to[1], []).append(f"`{name}`")
     lines = ["| table | fed by | rows |", "|---|---|---|"]
-    for name in names:
-        text = (folder / f"{name}.sql").read_text()
+    for name, text in texts.items():
         if re.search(r"^CREATE MATERIALIZED VIEW", text, re.M):
             continue
         head = text.partition("\nCREATE ")[0].splitlines()[2:]
         reasons = [line.removeprefix("--").strip() for line in head if not re.match(r"-- \d{4}_\w+$", line)]
         link = f"[`{name}`](../../sql/schema/{name}.sql)"
-        view = f"`{name}_mv`" if f"{name}_mv" in names else "dictionary" if "CREATE DICTIONARY" in text else ""
-        lines.append(f"| {link} | {view} | {_cell(' '.join(reasons))} |")
+        fed_by = "dictionary" if "CREATE DICTIONARY" in text else ", ".join(views.get(name, []))
+        lines.append(f"| {link} | {fed_by} | {_cell(' '.join(reasons))} |")
     return "\n".join(lines)
 
 

@@ -237,7 +237,28 @@ def test_a_new_view_says_how_many_events_it_does_not_know(warehouse: Warehouse, 
     assert planned.note == ""
     warehouse.command(f"insert into {warehouse.database}.events select 1 from numbers(1234)")
     (planned,) = plan(warehouse, folder, warehouse.database)
-    assert planned.note == "v counts from now on only: 1,234 events are older; `alsobought rebuild v` counts them"
+    assert planned.note == "v counts from now on only: 1,234 events are older; `alsobought rebuild two` counts them"
+    list(up(warehouse, folder))
+    write(folder, 4, "w", view.replace(".v to", ".w to"))
+    (planned,) = plan(warehouse, folder, warehouse.database)
+    assert planned.note == "", "another view has counted the older events"
+
+
+def test_a_view_on_a_feed_is_what_counts(warehouse: Warehouse, folder: Path) -> None:
+    (folder / "0001_one.sql").unlink()
+    write(folder, 1, "events")
+    list(up(warehouse, folder))
+    warehouse.command(f"insert into {warehouse.database}.events select 1")
+    create, database = "create materialized view {{ database }}", "{{ database }}"
+    write(folder, 3, "feed", "create table {{ database }}.feed (x UInt8) engine = Null")
+    write(folder, 4, "feed_mv", f"{create}.feed_mv to {database}.feed as select x from {database}.events")
+    write(folder, 5, "two_mv", f"{create}.two_mv to {database}.two as select x from {database}.feed")
+    notes = [planned.note for planned in plan(warehouse, folder, warehouse.database)]
+    assert notes == [
+        "",
+        "",
+        "two_mv counts from now on only: 1 events are older; `alsobought rebuild two` counts them",
+    ]
 
 
 def test_a_server_s_run_holds_the_lock_while_it_runs(

@@ -17,6 +17,7 @@ import jinja2
 
 from alsobought.errors import MigrationFault
 from alsobought.migrations.statement import Statement, read_statement
+from alsobought.storage.count_tables import FEED_ENGINE
 
 PLACEHOLDER = "…"
 _environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
@@ -105,6 +106,12 @@ def tables(files: Sequence[Migration]) -> frozenset[str]:
     """Every table that any of the files creates."""
     shapes = [migration.shape for migration in files]
     return frozenset(shape.name for shape in shapes if (shape.verb, shape.kind) == ("create", "table"))
+
+
+def feeds(files: Sequence[Migration]) -> frozenset[str]:
+    """The tables that only pass rows on to the views on them."""
+    shapes = [migration.shape for migration in files]
+    return frozenset(shape.name for shape in shapes if shape.verb == "create" and shape.engine == FEED_ENGINE.lower())
 
 
 def _read(path: Path) -> Migration:

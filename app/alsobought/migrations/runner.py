@@ -7,7 +7,7 @@ may run twice (`migrations.idempotence`).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,14 +19,15 @@ from alsobought.errors import AlsoboughtError, MigrationFault, TooSlow
 from alsobought.failpoints import reach
 from alsobought.migrations import journal, lock
 from alsobought.migrations.cluster import create_database, on_cluster
-from alsobought.migrations.files import Migration, migrations, tables
+from alsobought.migrations.files import Migration, feeds, migrations, tables
 from alsobought.migrations.journal import Entry
 from alsobought.migrations.schema import DATABASE, schema
 from alsobought.migrations.statement import Statement, read_statement, repeatable
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
-from alsobought.storage.count_tables import VIEW_SUFFIX
+from alsobought.storage.count_tables import materialized_views
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.recovery import settle
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,13 @@ def plan(warehouse: Warehouse | None, folder: Path, database: str, cluster: str 
     steps = _usable(warehouse, folder)
     if all(step.state == "applied" for step in steps):
         return
-    names = tables([step.migration for step in steps])
+    files = [step.migration for step in steps]
+    names = tables(files)
     for step in steps:
         if step.state != "applied":
             shape = step.migration.statement(database)
             statements = on_cluster(shape, database, cluster, names) if cluster else [repeatable(shape)]
-            yield Planned(step.migration, statements, _note(warehouse, shape))
+            yield Planned(step.migration, statements, _note(warehouse, shape, feeds(files)))
 
 
 def up(warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: bool = False) -> Iterator[Planned]:
@@ -99,6 +101,8 @@ def up(warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: boo
             warehouse.command(create_database(warehouse.database, cluster))
         entries = journal.open_journal(warehouse)
         reach("migrate.journal")
+        if any(_drops_a_view(planned.migration.shape) for planned in pending) and _has_batches(warehouse):
+            settle(warehouse)
         for planned in pending:
             _apply(warehouse, entries, planned)
             yield planned
@@ -141,19 +145,32 @@ def _reject_if_maybe_applied(warehouse: Warehouse, step: Step, entry: Entry) -> 
         )
 
 
-def _note(warehouse: Warehouse | None, shape: Statement) -> str:
-    """For a new view on events: the number of older events, and the command that counts them."""
-    is_view = (shape.verb, shape.kind) == ("create", "materialized view") and "events" in shape.words
-    objects = journal.objects(warehouse) if warehouse and is_view else ()
-    if not warehouse or "events" not in objects:
+def _note(warehouse: Warehouse | None, shape: Statement, feed_names: Collection[str]) -> str:
+    """For a new view that counts, or on a server a dropped one: the command that counts what it has not."""
+    objects = journal.objects(warehouse) if warehouse else frozenset()
+    if not warehouse or not objects >= {"events"}:
         return ""
     older = int(warehouse.trusted_rows(f"select count() from {warehouse.database}.events").data[0][0])
+    views = {view.name: view.table for view in materialized_views(warehouse)}
     if not older:
         return ""
-    table = shape.name.removesuffix(VIEW_SUFFIX)
+    if _drops_a_view(shape) and warehouse.shared and shape.name in views:
+        return f"if events are stored before it is created again, `alsobought rebuild {views[shape.name]}` counts them"
+    table = shape.target
+    reads = (shape.verb, shape.kind) == ("create", "materialized view") and shape.names({"events", *feed_names})
+    if not reads or table in feed_names or table in views.values():
+        return ""
     seconds = seconds_of(warehouse, table, older) if "rewrites" in objects else 0
     command = f"`alsobought rebuild {table}` counts them" + (f", in about {seconds:,} s" if seconds else "")
     return f"{shape.name} counts from now on only: {older:,} events are older; {command}"
+
+
+def _drops_a_view(shape: Statement) -> bool:
+    return shape.verb == "drop" and shape.kind in ("view", "materialized view")
+
+
+def _has_batches(warehouse: Warehouse) -> bool:
+    return journal.objects(warehouse) >= {"events", "rewrites"}
 
 
 def _apply(warehouse: Warehouse, entries: Iterator[int], planned: Planned) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from sqlglot.tokenizer_core import Token
@@ -16,7 +16,7 @@ from alsobought.migrations.idempotence import (
     reject_stored_rows,
     reject_unrepeatable,
 )
-from alsobought.migrations.tokens import Edit, edited, tokenize, words_of
+from alsobought.migrations.tokens import Edit, at_top, edited, tokenize, words_of
 
 KINDS = ("materialized view", "table", "view", "dictionary")
 ALLOWED = "create, drop or alter of a table, view, materialized view or dictionary"
@@ -42,6 +42,26 @@ class Statement:
     @property
     def words(self) -> list[str]:
         return words_of(self.tokens)
+
+    @property
+    def target(self) -> str:
+        """The table that a new materialized view writes to, or an empty string."""
+        words = self.words[self.name_index + 1 :]
+        return self.tokens[self.name_index + 4].text if words[:1] == ["to"] and words[2:3] == ["."] else ""
+
+    @property
+    def engine(self) -> str:
+        """The engine of a new table in lower case, or an empty string."""
+        tops = [word for _, word in at_top(self.words)]
+        return next((engine for word, _, engine in zip(tops, tops[1:], tops[2:], strict=False) if word == "engine"), "")
+
+    def names(self, tables: Collection[str]) -> bool:
+        """True if it names any of these tables of its database."""
+        words, database = self.words, self.words[self.name_index - 2]
+        return any(
+            (first, dot) == (database, ".") and name in tables
+            for first, dot, name in zip(words, words[1:], words[2:], strict=False)
+        )
 
     def end_of(self, index: int) -> int:
         """The offset in `sql` after a token."""

@@ -1,13 +1,16 @@
 """The count tables as the database has them: their columns, and the SELECT of each view over any events.
 
-A view is named for its table: co_baskets_mv feeds co_baskets. Its SELECT reads `events`, which is the inserted block there, and
-perhaps other count tables, its histories. Over a scratch database it computes the counts of any events: of a user, or a slice.
+The SELECT of a view reads `events`, which is the inserted block there, and perhaps other count tables, its histories. Over a
+scratch database it computes the counts of any events: of a user, or a slice.
+
+Some views read a feed instead: a table of engine Null, which passes the rows of another view on. Here the SELECT of that other
+view stands in place of the feed, as a sub-query, so that every count is a SELECT over events.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -19,9 +22,19 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from alsobought.errors import Unusable
+from alsobought.storage.sql_text import quoted
 from alsobought.storage.warehouse import Warehouse
 
-VIEW_SUFFIX = "_mv"
+FEED_ENGINE = "Null"
+
+
+@dataclass(frozen=True)
+class View:
+    """A materialized view: the table that it writes to, and its SELECT."""
+
+    name: str
+    table: str
+    select: str
 
 
 class NamedTable(Protocol):
@@ -33,7 +46,8 @@ class NamedTable(Protocol):
 class CountTable:
     """`keys` is its sorting key; `values` the other columns, each with the function that merges it ('any': newest row wins).
 
-    `select` is the SELECT of its view, and `reads` are the other count tables which that reads.
+    `select` is the SELECT of its view, or of its views together, without feeds; `reads` are the other count tables which that
+    reads.
     """
 
     database: str
@@ -68,7 +82,9 @@ class CountTable:
             return ""
         expressions = {expression.alias_or_name: expression for expression in parsed.selects}
         from_user_id = (
-            key for key in self.keys if any(c.name == "user_id" for c in expressions[key].find_all(exp.Column))
+            key
+            for key in self.keys
+            if key in expressions and any(c.name == "user_id" for c in expressions[key].find_all(exp.Column))
         )
         return next(from_user_id, "")
 
@@ -105,30 +121,50 @@ class CountTable:
 
 
 def count_tables(warehouse: Warehouse) -> list[CountTable]:
-    """Every table that a view of `events` feeds, each after those that its view reads."""
-    parameters = {"database": warehouse.database}
-    sql = "select name, engine, sorting_key, as_select from system.tables where database = {database:String}"
-    tables = {name: columns for name, *columns in warehouse.trusted_rows(sql, parameters).data}
+    """Every table that a view of `events`, or of a feed, writes to, each after those that its views read."""
+    sql = "select name, engine, sorting_key from system.tables where database = {database:String}"
+    tables = {name: columns for name, *columns in warehouse.trusted_rows(sql, {"database": warehouse.database}).data}
     sql = "select table, name, type from system.columns where database = {database:String} order by table, position"
     types: dict[str, dict[str, str]] = {}
-    for table, column, kind in warehouse.trusted_rows(sql, parameters).data:
+    for table, column, kind in warehouse.trusted_rows(sql, {"database": warehouse.database}).data:
         types.setdefault(table, {})[column] = kind
-    reads_events = re.compile(rf"\b{re.escape(warehouse.database)}\.events\b")
-    names = {
-        view.removesuffix(VIEW_SUFFIX)
-        for view, (engine, _, select) in tables.items()
-        if engine == "MaterializedView" and reads_events.search(select)
+    views = materialized_views(warehouse)
+    feeds = {
+        name: _converted(_union(name, views, types[name]), types[name])
+        for name in {view.table for view in views}
+        if tables[name][0] == FEED_ENGINE
     }
+    views = [View(view.name, view.table, _without_feeds(view.select, warehouse.database, feeds)) for view in views]
+    reads_events = re.compile(rf"\b{re.escape(warehouse.database)}\.events\b")
+    names = {view.table for view in views if reads_events.search(view.select)} - feeds.keys()
     counts = {}
     for name in sorted(names):
-        engine, sorting_key, _ = tables[name]
-        select = tables[name + VIEW_SUFFIX][2]
+        select = _union(name, views, types[name])
         reads = set(re.findall(rf"\b{re.escape(warehouse.database)}\.(\w+)", select)) & names - {name}
+        engine, sorting_key = tables[name]
         counts[name] = _count_table(
             warehouse.database, name, engine, sorting_key, types[name], select, frozenset(reads)
         )
     order = TopologicalSorter({name: sorted(table.reads) for name, table in counts.items()})
     return [counts[name] for name in order.static_order()]
+
+
+def materialized_views(warehouse: Warehouse) -> list[View]:
+    """The materialized views that write to a table of the database, by name."""
+    sql = (
+        "select name, extract(create_table_query, {to:String}), as_select from system.tables"
+        " where database = {database:String} and engine = 'MaterializedView' order by name"
+    )
+    to = rf"^CREATE MATERIALIZED VIEW \S+ TO {re.escape(warehouse.database)}\.(\w+)"
+    rows = warehouse.trusted_rows(sql, {"database": warehouse.database, "to": to}).data
+    return [View(*row) for row in rows if row[1]]
+
+
+def feeds_of(warehouse: Warehouse) -> set[str]:
+    """The names of the feeds."""
+    sql = "select name from system.tables where database = {database:String} and engine = {engine:String}"
+    parameters = {"database": warehouse.database, "engine": FEED_ENGINE}
+    return {name for (name,) in warehouse.trusted_rows(sql, parameters).data}
 
 
 def select_tables(tables: Sequence[CountTable], names: Sequence[str]) -> list[CountTable]:
@@ -145,6 +181,30 @@ def require_tables(tables: Sequence[NamedTable], names: Sequence[str]) -> None:
             near = get_close_matches(name, existing, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(existing))}"
             raise Unusable(f"there is no count table {name!r}", hint)
+
+
+def _union(table: str, views: Sequence[View], columns: Iterable[str]) -> str:
+    """The rows that the views of a table write: the SELECT of the only one, or of all with the columns of the table."""
+    selects = [view.select for view in views if view.table == table]
+    if len(selects) == 1:
+        return selects[0]
+    return " UNION ALL ".join(f"SELECT {', '.join(columns)} FROM ({select})" for select in selects)
+
+
+def _converted(select: str, types: Mapping[str, str]) -> str:
+    """The rows with the types of a feed, which the views on it see."""
+    columns = ", ".join(f"CAST({column}, {quoted(kind)}) AS {column}" for column, kind in types.items())
+    return f"SELECT {columns} FROM ({select})"
+
+
+def _without_feeds(select: str, database: str, feeds: Mapping[str, str]) -> str:
+    """The SELECT with the SELECT of each feed, which may read feeds too, in its place."""
+    if not feeds:
+        return select
+    named = re.compile(rf"\b{re.escape(database)}\.({'|'.join(map(re.escape, feeds))})\b")
+    while named.search(select):
+        select = named.sub(lambda feed: f"({feeds[feed[1]]})", select)
+    return select
 
 
 def _count_table(

@@ -65,9 +65,9 @@ def abandon(warehouse: Warehouse, rewrite: Rewrite) -> None:
     _write(warehouse, abandoned, noted_at=0)
 
 
-def record_done(warehouse: Warehouse, identity: int, kind: str, marks: dict[str, int]) -> None:
-    """Records a change that took one statement."""
-    _write(warehouse, Rewrite(identity, kind, "", 0, marks, done=True))
+def record_done(warehouse: Warehouse, identity: int, kind: str, marks: dict[str, int], batch: int = 0) -> None:
+    """Records a change that took one statement. With a `batch`, it and all older ones must not be stored again."""
+    _write(warehouse, Rewrite(identity, kind, "", batch, marks, done=True))
 
 
 def heartbeat(warehouse: Warehouse, rewrite: Rewrite) -> Rewrite:

@@ -91,15 +91,17 @@ class Warehouse(Reader, Protocol):
         return str(self.value("select version()"))
 
     def tables(self) -> frozenset[str]:
-        """The project's own tables and dictionaries."""
-        sql = "select name from system.tables where database = {database:String}"
+        """The project's own tables and dictionaries, without feeds, from which nothing can be read."""
+        sql = "select name from system.tables where database = {database:String} and engine != 'Null'"
         return frozenset(row[0] for row in self.rows(sql, {"database": self.database}).data)
 
     def schema(self) -> dict[str, dict[str, str]]:
-        """{table or dictionary of the project: {its columns, in order: their types}}"""
+        """{table or dictionary of the project: {its columns, in order: their types}}, without feeds."""
         sql = (
             "select table, groupArray(name), groupArray(type) from (select table, name, type from system.columns"
-            " where database = {database:String} order by table, position) group by table"
+            " where database = {database:String} and table not in"
+            " (select name from system.tables where database = {database:String} and engine = 'Null')"
+            " order by table, position) group by table"
         )
         rows = self.rows(sql, {"database": self.database}).data
         return {table: dict(zip(names, types, strict=True)) for table, names, types in rows}

@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from alsobought.failpoints import reach
+from alsobought.storage import mutation_journal
 from alsobought.storage.clickhouse import ClickHouseWarehouse
-from alsobought.storage.count_tables import VIEW_SUFFIX
+from alsobought.storage.count_tables import feeds_of, materialized_views
 from alsobought.storage.mutation_journal import settled_batch
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.batching import batch_token
@@ -54,6 +55,21 @@ def recover(warehouse: ClickHouseWarehouse, epoch: int | None = None) -> list[st
     return dirty
 
 
+def settle(warehouse: Warehouse) -> None:
+    """Recovers, and records that no batch so far may be stored again. Before views change: they would not know its token.
+
+    A service that holds the folder has recovered when it started.
+    """
+    batch = _last_batch(warehouse)
+    if batch <= settled_batch(warehouse):
+        return
+    if isinstance(warehouse, ClickHouseWarehouse):
+        recover(warehouse)
+    newest = f"select greatest(max(seq), (select max(id) from {warehouse.database}.rewrites)) from {warehouse.database}.events"
+    identity = int(warehouse.trusted_rows(newest).data[0][0]) + 1
+    mutation_journal.record_done(warehouse, identity, "views", {}, batch)
+
+
 def mark_clean_shutdown(warehouse: Warehouse) -> None:
     """Records in the folder that all views have the last batch, so that the next start need not recover.
 
@@ -79,11 +95,11 @@ def _last_batch(warehouse: Warehouse) -> int:
 
 
 def _view_targets(warehouse: Warehouse) -> dict[str, Path]:
-    """The tables that views of `events` write to, with their folders; a view is named for its table."""
-    sql = "select name, engine, data_paths from system.tables where database = {database:String} order by name"
+    """The tables that views write to, with their folders, but no feeds: these store nothing."""
+    sql = "select name, data_paths from system.tables where database = {database:String} order by name"
     tables = warehouse.trusted_rows(sql, {"database": warehouse.database}).data
-    targets = {name.removesuffix(VIEW_SUFFIX) for name, engine, _ in tables if engine == "MaterializedView"}
-    return {name: Path(paths[0]) for name, _, paths in tables if name in targets}
+    targets = {view.table for view in materialized_views(warehouse)} - feeds_of(warehouse)
+    return {name: Path(paths[0]) for name, paths in tables if name in targets}
 
 
 def _without_window(warehouse: Warehouse) -> set[str]:

@@ -1,6 +1,6 @@
 -- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
 
--- How an item sells, in memory for every item: in how many orders of the 7 and 28 days up to the newest purchase, in how many orders
+-- The demand for an item, in memory for every item: in how many orders of the 7 and 28 days up to the newest purchase, in how many orders
 -- and of how many buyers at all. item_key 0 stands for all items. The writer reloads it every few seconds while items are bought.
 create dictionary if not exists shop.item_demand on cluster 'shards' (
     item_key UInt64,

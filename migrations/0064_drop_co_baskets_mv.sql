@@ -1,0 +1,2 @@
+-- The next migration creates it again: what it looks up will come from the feed first_lines.
+drop view {{ database }}.co_baskets_mv

@@ -1,0 +1,23 @@
+-- Feeds co_baskets, from the feed first_lines: it pairs an order's fresh items with their 100 predecessors. For each
+-- distance from 1 to 100, the walk beside itself moved by that distance: an order of n items costs 100 n, not n * n, in time and memory.
+-- No GROUP BY over the pairs: the table sums them anyway.
+create materialized view {{ database }}.co_baskets_mv to {{ database }}.co_baskets as
+select
+    (arrayJoin([(line.1, predecessor), (predecessor, line.1)]) as pair).1 as item_key,
+    pair.2 as other_item_key,
+    toStartOfMonth(line.2) as month,
+    toInt64(1) as baskets,
+    line.3 as weight
+from (
+    select
+        length(earlier) as known,
+        arrayConcat(earlier, fresh.1) as walk,
+        length(walk) as size,
+        arrayJoin(range(1, least(100, size - 1) + 1)) as distance,
+        greatest(distance, known) + 1 as start,
+        arraySlice(fresh, start - known) as later_lines,
+        arraySlice(walk, start - distance, size - start + 1) as predecessors
+    from {{ database }}.first_lines
+    where kind = 'order' and length(earlier) + length(fresh) > 1
+)
+array join later_lines as line, predecessors as predecessor
