@@ -225,7 +225,7 @@ def test_a_check_finds_a_wrong_count(shop: Service) -> None:
     shop.warehouse.command(f"insert into {database}.buyer_items values (1, 1, 1)")
     shop.warehouse.command(f"insert into {database}.item_totals values (1, '2026-01-01', 1, 0, -1)")
     shop.warehouse.command(f"insert into {database}.daily_popularity values ('2026-01-01', 'view', 1, 0, 0, 0, 0.01)")
-    wrong = {table: rows for table, rows in wrong_rows(shop.warehouse, CHECKS) if rows}
+    wrong = {table: rows for table, rows in wrong_rows(shop.warehouse, CHECKS) if rows and table in _checked()}
     assert wrong == {"co_baskets": 1, "user_categories": 1, "item_totals": 1, "daily_popularity": 1, "buyer_items": 1}
 
 

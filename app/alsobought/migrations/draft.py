@@ -41,8 +41,8 @@ create table {{{{ database }}}}.NAME (
 engine = EmbeddedRocksDB
 primary key item_key
 """
-SERVING = """-- The rows of NAME. A stored event makes that of its item again; with `of orders`, `of sessions` or `of buyers` behind the key,
--- those of all items of its order, session or buyer; with `@key user_id`, that of its user.
+SERVING = """-- The rows of NAME. A stored event makes that of its item again; with `of orders`, `of sessions` or `of buyers`
+-- behind the key, those of all items of its order, session or buyer; with `@key user_id`, that of its user.
 --
 -- @key item_key
 select item_key, sum(item_hours.events) as events

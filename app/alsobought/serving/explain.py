@@ -32,9 +32,9 @@ class TableRead:
 
     A granule is 8192 rows, the smallest unit that is read; `rows` is the engine's upper estimate.
     `keys` are the columns by which an index selected rows; `whole` means that none did, so the read
-    grows with the table. `parts`, `granules` and `rows` are None for a dictionary, which has none
-    of them, and for a serving table, whose rows are found by their key. `rows` is also None if the plan reads the table more than once, because the engine
-    estimates all of its reads together.
+    grows with the table. `parts`, `granules` and `rows` are None for a dictionary, which has none of
+    them, and for a serving table, whose rows are found by their key. `rows` is also None if the plan
+    reads the table more than once, because the engine estimates all of its reads together.
     """
 
     table: str
