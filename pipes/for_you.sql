@@ -18,9 +18,10 @@
 {% from 'lists.sql' import boosted, fatigue, in_history, is_eligible, reranked %}
 {% from 'reasons.sql' import because_of, or_pinned %}
 {% from 'signals.sql' import signal %}
-{# The items whose wishes are added up: those with the strongest habits, and the latest. #}
+{# The items whose wishes are added up: those with the strongest habits, and the latest. Only the latest if nothing is learned of
+   them. #}
 {% set strongest = 100 %}
-{% set latest = 20 %}
+{% set latest = 10 %}
 with
     did as (
         {# Activity of the last day counts up to 3x, the latest most. #}
@@ -70,8 +71,12 @@ with
         from did
         left join item_wanted on item_wanted.item_key = asked_key
         array join
-            arrayConcat([own_key], item_wanted.wanted.item_key) as found_key,
-            arrayConcat([toFloat32(-1)], item_wanted.wanted.weight) as weight
+            arrayConcat(
+                [own_key], if(is_learned or nth <= {{ latest }}, item_wanted.wanted.item_key, [])
+            ) as found_key,
+            arrayConcat(
+                [toFloat32(-1)], if(is_learned or nth <= {{ latest }}, item_wanted.wanted.weight, [])
+            ) as weight
         group by user_id, found_key
     ),
     ranked as (

@@ -2,12 +2,12 @@
 -- strongest companions, each with its share of all of them.
 --
 -- @key item_key of orders
-select item_key, argMax(weights, is_learned) as wanted
+select item_key, max(learned) as is_learned, argMax(weights, learned) as wanted
 from
     (
         select
             item_key,
-            false as is_learned,
+            false as learned,
             arrayMap(
                 one -> (one.item_key, toFloat32(one.strength / arraySum(companions.strength))),
                 arraySlice(companions, 1, 50)

@@ -135,6 +135,7 @@ def exchange(writer: Writer, name: str, claim: str, rate: int) -> bool:
     rewrite = mutation_journal.begin(warehouse, writer.take_seq(), "rebuild", "", [name], writer.confirm)
     reach("rebuild.journal")
     try:
+        serving = writer.serving.forget_positions([name])
         _catch_up_and_exchange(writer, shadows, table, tables, state)
     except BaseException:
         with suppress(AlsoboughtError):
@@ -144,14 +145,14 @@ def exchange(writer: Writer, name: str, claim: str, rate: int) -> bool:
     if rate:
         mutation_journal.record_done(warehouse, writer.take_seq(), RATE_KIND, {name: rate})
     writer.catalogue.reload()
-    writer.serving.make_again([name])
+    writer.serving.make_again(serving)
     writer.on_rewritten()
     return True
 
 
 def make_serving_tables(writer: Writer, names: Sequence[str]) -> None:
     """Makes all rows of these serving tables again, now or when the writer is idle."""
-    writer.serving.make_again(names)
+    writer.serving.make_again(writer.serving.forget_positions(names))
     writer.on_rewritten()
 
 

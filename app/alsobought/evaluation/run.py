@@ -19,6 +19,8 @@ from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, Query, task_queries
 from alsobought.learning.context import Context
 from alsobought.learning.registry import learn, learners_of
 from alsobought.pipes.library import Library, Pipe
+from alsobought.service.maintenance import finish_serving_tables
+from alsobought.storage.serving_tables import with_sources
 
 DEFAULT_BASELINE = "popularity"
 BATCH_QUERIES = 512  # of a baseline
@@ -141,11 +143,12 @@ def _learn(pipes: Sequence[Pipe], replay: Replay, progress: Progress) -> dict[st
 
     context = Context(service.warehouse, service.settings.home_folder, now, progress, exchange)
     summaries = {}
-    for learner in learners_of(tables):
+    for learner in learners_of(with_sources(tables, service.writer.serving.tables)):
         try:
             summaries[learner.name] = learn(learner.name, context).line
         except Unusable as error:
             summaries[learner.name] = str(error)
+    finish_serving_tables(service.do, lambda title, total: progress(title, total, "steps"))
     return summaries
 
 

@@ -100,6 +100,7 @@ def exchange_tables(warehouse: Warehouse, table: str, replacement: str) -> None:
 
 def exchange_and_invalidate(writer: Writer, table: str, replacement: str) -> None:
     """Exchanges the tables in the process that serves, makes the serving tables again that read it, and clears the cache."""
+    serving = writer.serving.forget_positions([table])
     exchange_tables(writer.warehouse, table, replacement)
-    writer.serving.make_again([table])
+    writer.serving.make_again(serving)
     writer.on_rewritten()

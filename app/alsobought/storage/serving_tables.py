@@ -70,6 +70,14 @@ def serving_tables(home: Path, database: str) -> list[ServingTable]:
     return [tables[name] for name in order.static_order()]
 
 
+def with_sources(names: Iterable[str], tables: Iterable[ServingTable]) -> set[str]:
+    """These tables, and for serving tables among them those that their rows are made from."""
+    found, reads = set(names), {table.name: table.reads for table in tables}
+    while added := {source for name in found for source in reads.get(name, ())} - found:
+        found |= added
+    return found
+
+
 def _read(path: Path, environment: jinja2.Environment, database: str) -> ServingTable:
     match = KEY_LINE.search(path.read_text(encoding="utf-8"))
     if not match:

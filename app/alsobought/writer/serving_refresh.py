@@ -128,17 +128,23 @@ class ServingRefresh:
         self._parts = [part for part in self._parts if part.table != table]
         self._parts += [Part(table, number, parts, clear=bool(rows[0])) for number in range(parts)]
 
-    def make_again(self, names: Iterable[str]) -> None:
-        """Makes all rows of the tables with these names or that read one of them, now or when the writer is idle.
+    def forget_positions(self, names: Iterable[str]) -> list[ServingTable]:
+        """The tables with these names or that read one of them. If this process is killed, the next start makes all their rows.
 
-        Their positions are forgotten, so that the next start does it if this process is killed first.
+        Call it before what they read changes, and `make_again` afterwards.
         """
-        changed = set(names)
+        changed, tables = set(names), []
         for table in self.tables:
             if table.name in changed or table.reads & changed:
                 changed.add(table.name)
+                tables.append(table)
                 self._insert_position(table.name, "", 0)
-                self.note_all(table)
+        return tables
+
+    def make_again(self, tables: Iterable[ServingTable]) -> None:
+        """Makes all rows of these tables, now or when the writer is idle."""
+        for table in tables:
+            self.note_all(table)
         self._recorded_seq = 0
         self.refresh(MAKE_SECONDS)
 
