@@ -6,10 +6,11 @@ come through here, so that they agree.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from alsobought.errors import AlsoboughtError, PipeBroken
@@ -25,6 +26,9 @@ from alsobought.serving.coalescing import Coalescer
 from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.results import Column, Rows
 from alsobought.storage.warehouse import Reader, Warehouse
+
+FallbackRows = Callable[[Pipe, Mapping[str, Any], Pipe], Rows]
+"""The rows of a fallback for validated parameters, and the pipe whose list they fill."""
 
 
 def open_library(settings: Settings, warehouse: Warehouse) -> Library:
@@ -67,8 +71,12 @@ def answer_bound(
     bound: Mapping[str, Any],
     now: datetime,
     coalescer: Coalescer | None = None,
+    fallback_rows: FallbackRows | None = None,
 ) -> Answer:
-    """Answer with validated parameters. Requests that share a `coalescer` and are in flight together share queries."""
+    """Answer with validated parameters. Requests that share a `coalescer` and are in flight together share queries.
+
+    `fallback_rows` gives the rows of a fallback; by default its query does.
+    """
     rows = _own_rows(warehouse, pipe, bound, now, coalescer)
     if [column.name for column in rows.meta] != [name for name, _ in pipe.selected]:
         raise PipeBroken(
@@ -77,7 +85,8 @@ def answer_bound(
         )
     data = [[*row, pipe.name] for row in rows.data] if pipe.adds_source else rows.data
     own = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, pipes=(pipe,))
-    return _filled(library, warehouse, own, bound, now) if pipe.header.fallback else own
+    run_fallback = fallback_rows or partial(rows_of, warehouse, now)
+    return _filled(library, own, bound, run_fallback) if pipe.header.fallback else own
 
 
 def _own_rows(
@@ -86,12 +95,14 @@ def _own_rows(
     """The rows of the pipe itself, from a query that other requests may share."""
     key = pipe.header.key
     if coalescer is None or not key:
-        return _run(warehouse, pipe, bound, now, pipe)
+        return rows_of(warehouse, now, pipe, bound, pipe)
     group = (pipe.name, pipe.version, repr({name: value for name, value in bound.items() if name != key}))
-    return coalescer.rows(group, bound[key], key, lambda keys: _run(warehouse, pipe, {**bound, key: keys}, now, pipe))
+    return coalescer.rows(
+        group, bound[key], key, lambda keys: rows_of(warehouse, now, pipe, {**bound, key: keys}, pipe)
+    )
 
 
-def _filled(library: Library, warehouse: Reader, own: Answer, bound: Mapping[str, Any], now: datetime) -> Answer:
+def _filled(library: Library, own: Answer, bound: Mapping[str, Any], run: FallbackRows) -> Answer:
     """The answer with its short lists filled from the chain of fallbacks.
 
     A list stays short where a fallback is broken: the fault is not that of the requested pipe.
@@ -109,7 +120,7 @@ def _filled(library: Library, warehouse: Reader, own: Answer, bound: Mapping[str
         pipes.append(other)
         for keys, parameters in lists.requests_for(other):
             with suppress(AlsoboughtError):
-                rows = _run(warehouse, other, parameters, now, own.pipe)
+                rows = run(other, parameters, own.pipe)
                 lists.add(other, keys, [names.get(column.name, column.name) for column in rows.meta], rows.data)
                 statistics = statistics + rows.statistics
     if len(pipes) == 1:
@@ -129,5 +140,6 @@ def bound_sql(
     return sql, select_values(sql, available)
 
 
-def _run(warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime, requested: Pipe) -> Rows:
+def rows_of(warehouse: Reader, now: datetime, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
+    """The rows of a pipe itself, from its one query. `requested` is the pipe whose list they fill, if it is a fallback."""
     return warehouse.rows(*bound_sql(pipe, bound, now, requested))

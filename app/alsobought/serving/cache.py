@@ -89,6 +89,15 @@ class Cache(Generic[T]):
             cached.refreshing = False
         return cached.value
 
+    def part(self, key: Hashable, tags: Iterable[Hashable], compute: Compute[T]) -> T:
+        """A value that becomes part of another one: the cached one if it is fresh, else one that is computed. Not counted."""
+        with self._lock:
+            cached = self._values.get(key)
+            if cached and time.monotonic() < cached.stale_at:
+                self._values.move_to_end(key)
+                return cached.value
+        return self._computed(key, frozenset(tags), compute, shared=True)
+
     def __len__(self) -> int:
         return len(self._values)
 

@@ -18,14 +18,16 @@ from alsobought.pipes.header import CACHE_TAGS, Header
 from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.parameters import values
 from alsobought.serving.answer import Answer, CacheKey
-from alsobought.serving.answers import answer_bound
+from alsobought.serving.answers import answer_bound, rows_of
 from alsobought.serving.cache import Cache
 from alsobought.serving.cached_value import Computed
 from alsobought.serving.coalescing import Coalescer
 from alsobought.serving.invalidation import ANY_EVENT, Tag
+from alsobought.storage.results import Rows
 from alsobought.storage.warehouse import Reader
 
 Answers = Cache[Answer]
+ARRANGING = frozenset({"diversity", "per_category", "explore"})  # parameters that need the whole list in the query
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,35 @@ class CachedAnswers:
 
     def _compute(self, pipe: Pipe, bound: Mapping[str, Any], key: CacheKey) -> Computed[Answer]:
         as_of = self.as_of()  # first: the answer contains at least that
-        result = answer_bound(self.library, self.warehouse, pipe, bound, self.clock(), self.coalescer)
+        result = answer_bound(
+            self.library, self.warehouse, pipe, bound, self.clock(), self.coalescer, self._fallback_rows
+        )
         headers = [queried.header for queried in result.pipes]
         seconds = min(header.cache_seconds for header in headers)
         result = replace(result, as_of=as_of, key=key if seconds else None)
         tags = _tags(pipe, bound, headers, _cache_events(pipe, headers))
         size = len(result.json) + len(key.values) if seconds else 0
         return Computed(result, replace(result, cached=True), seconds, tags, size, joint=bool(pipe.header.key))
+
+    def _fallback_rows(self, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
+        """The rows of a fallback, which many lists share: as many as it gives, whatever a list has already.
+
+        `FilledLists` leaves out what a list has or excludes. Rows that are arranged for one list are not shared.
+        """
+        if not pipe.header.cache_seconds or not ARRANGING.isdisjoint(bound):
+            return rows_of(self.warehouse, self.clock(), pipe, bound, requested)
+        limits = {parameter.name: parameter.bounds()[1] for parameter in pipe.parameters if parameter.name == "limit"}
+        shared = {name: value for name, value in {**bound, **limits}.items() if name != "exclude"}
+        key = CacheKey(((requested.name, ""), (pipe.name, pipe.version)), repr(shared))
+        tags = _tags(pipe, shared, [pipe.header])
+
+        def compute() -> Computed[Answer]:
+            rows = rows_of(self.warehouse, self.clock(), pipe, shared, requested)
+            answer = Answer(pipe, None, rows.meta, rows.data, rows.statistics, pipes=(pipe,))
+            return Computed(answer, answer, pipe.header.cache_seconds, tags, len(answer.json) + len(key.values))
+
+        answer = self.cache.part(key, tags, compute)
+        return Rows(answer.meta, answer.data, answer.statistics)
 
 
 def _chain(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[Pipe]:

@@ -19,7 +19,7 @@ import msgspec
 from alsobought.errors import AlsoboughtError
 from alsobought.storage.results import Rows
 
-QUERIES = 2  # of one group at the same time
+QUERIES = 1  # of one group at the same time
 MAX_KEYS = 64
 Query = Callable[[list[Any]], Rows]
 

@@ -1,11 +1,11 @@
-"""What pipes cost: the quickest of the last answers of each. A busy machine slows answers down, but not all of them."""
+"""What pipes cost: the quickest of the last queries of each. A busy machine slows queries down, but not all of them."""
 
 from __future__ import annotations
 
 from collections import defaultdict, deque
 from functools import partial
 
-HEAVY_SECONDS = 0.1
+HEAVY_SECONDS = 0.15
 SAMPLES, MIN_SAMPLES = 8, 3
 
 
@@ -24,7 +24,7 @@ class PipeCosts:
         self._seconds: defaultdict[str, deque[float]] = defaultdict(partial(deque, maxlen=SAMPLES))
 
     def add(self, pipe: str, seconds: float) -> None:
-        """An answer of a pipe took so long, and was not cached."""
+        """The query of a pipe took so long, without the time it waited for others."""
         self._seconds[pipe].append(seconds)
 
     def is_heavy(self, pipe: str) -> bool | None:

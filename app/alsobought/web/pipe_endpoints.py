@@ -111,7 +111,7 @@ def _answer_and_record(name: str, raw: dict[str, list[Any]], *, fresh: bool) -> 
         pipe_exists = status not in (404, 500)
         metrics().answered(name if pipe_exists else "", status, seconds)
         if result and not result.cached:
-            pipe_costs().add(name, seconds)
+            pipe_costs().add(name, result.statistics.elapsed)
         if running.request_log and status != 404:
             version = result.pipe.version if result else running.library.version(name)
             parameters = encode_parameters(raw)

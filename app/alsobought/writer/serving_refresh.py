@@ -23,6 +23,8 @@ from alsobought.storage.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 KEYS_PER_INSERT = 200
+MANY_KEYS = 5_000
+MIN_SECONDS = 0.3  # with less time there is a batch behind, which touches rows again
 ROWS_PER_PART = 1_000_000  # of the count tables that are read for a part of a table
 MAX_CAUGHT_UP_EVENTS = 200_000  # after more of them, all rows are made
 MAKE_SECONDS = 2.0  # to make all rows of a table at once; the rest follows
@@ -98,6 +100,8 @@ class ServingRefresh:
         until = time.monotonic() + seconds
         try:
             self._find_rows()
+            if seconds > MIN_SECONDS:
+                self._prefer_parts()
             while self.pending and time.monotonic() < until:
                 self._step()
             self._record()
@@ -191,6 +195,17 @@ class ServingRefresh:
         except BaseException:
             self._touched = touched | self._touched
             raise
+
+    def _prefer_parts(self) -> None:
+        """Makes a table whole where that is quicker: rows by key take about four times as long as rows of a part."""
+        for kind, rows in self._rows.items():
+            if len(rows) > MANY_KEYS:
+                tables = [table for table in self.tables if (table.group or table.key) == kind]
+                sql = f"select count() from {self._warehouse.database}.{tables[0].name}"
+                if 4 * len(rows) > int(self._warehouse.trusted_rows(sql).data[0][0]):
+                    rows.clear()
+                    for table in tables:
+                        self.note_all(table)
 
     def _item_keys(self, kind: str, keys: Sequence[Keys]) -> list[int]:
         """The items that events touched, or those in the groups that they touched."""
