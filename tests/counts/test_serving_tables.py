@@ -93,7 +93,7 @@ def test_missing_superfluous_and_wrong_rows_are_found_and_made_right(shop: Servi
     shop.warehouse.command(f"insert into {database}.item_companions values (7, [(8, 1, 0.5)])")
     shop.warehouse.command(f"alter table {database}.user_history delete where user_id = 'u1'")
     shop.warehouse.command(
-        f"insert into {database}.item_wanted select item_key, [] from {database}.item_wanted limit 2"
+        f"insert into {database}.item_wanted select item_key, false, [] from {database}.item_wanted limit 2"
     )
     found = compared(shop)
     assert {name: one.wrong for name, one in found.items()} == {

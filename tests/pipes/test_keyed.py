@@ -11,6 +11,7 @@ import pytest
 
 from alsobought.service.service import Service
 from alsobought.serving.answers import answer
+from alsobought.storage.catalogue import reload_dictionaries
 from alsobought.web.factory import create_app
 from tests.support.project import ROOT
 from tests.support.web import VIEW
@@ -59,6 +60,7 @@ def shop(make_shared_shop: Callable[..., Service]) -> Service:
         for n in range(30)
     ]
     assert client.post("/events?wait=true", json=others).status_code == 200
+    reload_dictionaries(shop.warehouse)
     return shop
 
 

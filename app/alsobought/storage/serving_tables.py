@@ -72,10 +72,10 @@ def serving_tables(home: Path, database: str) -> list[ServingTable]:
 
 def with_sources(names: Iterable[str], tables: Iterable[ServingTable]) -> set[str]:
     """These tables, and for serving tables among them those that their rows are made from."""
-    found, reads = set(names), {table.name: table.reads for table in tables}
-    while added := {source for name in found for source in reads.get(name, ())} - found:
-        found |= added
-    return found
+    read, reads = set(names), {table.name: table.reads for table in tables}
+    while added := {source for name in read for source in reads.get(name, ())} - read:
+        read |= added
+    return read
 
 
 def _read(path: Path, environment: jinja2.Environment, database: str) -> ServingTable:

@@ -77,7 +77,7 @@ class ServingRefresh:
         self._warehouse, self._followed = warehouse, followed
         self.tables = serving_tables(home, warehouse.database)
         self._kinds = {table.group or table.key for table in self.tables}
-        self._touched: dict[Keys, None] = {}
+        self._changed: dict[Keys, None] = {}
         self._rows: dict[str, dict[str | int, None]] = {kind: {} for kind in self._kinds}
         self._parts: list[Part] = []
         self._newest_seq = self._recorded_seq = 0
@@ -87,7 +87,7 @@ class ServingRefresh:
     def pending(self) -> int:
         """The number of steps that are left: inserts of some rows or of a part."""
         rows = sum(-(-len(keys) // KEYS_PER_INSERT) for keys in self._rows.values())
-        return len(self._parts) + rows + bool(self._touched)
+        return len(self._parts) + rows + bool(self._changed)
 
     def note(self, events: Iterable[TouchingEvent], newest_seq: int) -> None:
         """Notes the rows that stored events touch; `newest_seq` is that of the last one."""
@@ -159,15 +159,15 @@ class ServingRefresh:
     def _note(self, event: TouchingEvent) -> None:
         user, bought = event.user_id, event.event_type == "purchase"
         if "user_id" in self._kinds:
-            self._touched[Keys("user_id", user)] = None
+            self._changed[Keys("user_id", user)] = None
         if "item_key" in self._kinds:
-            self._touched[Keys("item_key", event.item_id)] = None
+            self._changed[Keys("item_key", event.item_id)] = None
         if "orders" in self._kinds and bought and event.order_id:
-            self._touched[Keys("orders", user, event.order_id)] = None
+            self._changed[Keys("orders", user, event.order_id)] = None
         if "sessions" in self._kinds and event.event_type == "view" and event.session_id:
-            self._touched[Keys("sessions", user, event.session_id)] = None
+            self._changed[Keys("sessions", user, event.session_id)] = None
         if "buyers" in self._kinds and bought:
-            self._touched[Keys("buyers", user)] = None
+            self._changed[Keys("buyers", user)] = None
 
     def _note_since(self, seq: int) -> None:
         columns = "user_id, item_id, order_id, session_id, event_type"
@@ -183,17 +183,17 @@ class ServingRefresh:
 
     def _find_rows(self) -> None:
         """Turns what events touched into keys of rows; those of the latest events come last."""
-        touched, self._touched = self._touched, {}
+        changed, self._changed = self._changed, {}
         try:
             for kind in self._kinds:
-                if keys := [key for key in touched if key.of == kind]:
-                    found = [key.owner for key in keys] if kind == "user_id" else self._item_keys(kind, keys)
+                if keys := [key for key in changed if key.of == kind]:
+                    keys_of_rows = [key.owner for key in keys] if kind == "user_id" else self._item_keys(kind, keys)
                     rows = self._rows[kind]
-                    for one in found:
+                    for one in keys_of_rows:
                         rows.pop(one, None)
                         rows[one] = None
         except BaseException:
-            self._touched = touched | self._touched
+            self._changed = changed | self._changed
             raise
 
     def _prefer_parts(self) -> None:
