@@ -80,12 +80,12 @@ def plan(warehouse: Warehouse | None, folder: Path, database: str, cluster: str 
     if all(step.state == "applied" for step in steps):
         return
     files = [step.migration for step in steps]
-    names = tables(files)
+    names, feed_names = tables(files), feeds(files)
     for step in steps:
         if step.state != "applied":
             shape = step.migration.statement(database)
             statements = on_cluster(shape, database, cluster, names) if cluster else [repeatable(shape)]
-            yield Planned(step.migration, statements, _note(warehouse, shape, feeds(files)))
+            yield Planned(step.migration, statements, _note(warehouse, shape, feed_names))
 
 
 def up(warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: bool = False) -> Iterator[Planned]:
@@ -147,7 +147,8 @@ def _reject_if_maybe_applied(warehouse: Warehouse, step: Step, entry: Entry) -> 
 
 def _note(warehouse: Warehouse | None, shape: Statement, feed_names: Collection[str]) -> str:
     """For a new view that counts, or on a server a dropped one: the command that counts what it has not."""
-    objects = journal.objects(warehouse) if warehouse else frozenset()
+    concerned = _drops_a_view(shape) or (shape.verb, shape.kind) == ("create", "materialized view")
+    objects = journal.objects(warehouse) if warehouse and concerned else frozenset()
     if not warehouse or not objects >= {"events"}:
         return ""
     older = int(warehouse.trusted_rows(f"select count() from {warehouse.database}.events").data[0][0])
