@@ -1,8 +1,6 @@
 {%- from 'catalogue.sql' import keys_of -%}
-{%- from 'constants.sql' import half_life_days, max_pairs, weight_unit -%}
+{%- from 'constants.sql' import half_life_days, reference_day, weight_unit -%}
 {%- from 'signals.sql' import decay -%}
-{#- The day of which item_companions states every `strength`. A pair that is stronger on one day is stronger on all. -#}
-{%- set reference_day = "toDate('2020-01-01')" -%}
 {#- The companions of some items, rows of item_key, other_item_key, times (the baskets with both), strength, and basket_strength:
     what a basket of the item adds to a strength on average. The serving table has the strongest 300 of each item; with `all`
     there are all of them, which takes ten times as long. -#}

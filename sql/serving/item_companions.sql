@@ -3,7 +3,7 @@
 -- basket, and a pipe makes it that of today by one factor (sql/macros/companions.sql).
 --
 -- @key item_key of orders
-{% from 'constants.sql' import half_life_days, max_pairs, weight_unit %}
+{% from 'constants.sql' import half_life_days, max_pairs, reference_day, weight_unit %}
 select
     item_key,
     arraySort(
@@ -17,7 +17,7 @@ from
             other_item_key,
             toUInt32(sum(baskets)) as times,
             toFloat32(
-                sum(weight * exp2((month - toDate('2020-01-01')) / {{ half_life_days }})) / {{ weight_unit }}
+                sum(weight * exp2((month - {{ reference_day }}) / {{ half_life_days }})) / {{ weight_unit }}
             ) as decayed
         from {{ database }}.co_baskets
         where {{ picks("item_key") }}

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -153,7 +154,7 @@ def _load_all(settings: Settings, tasks: list[LoadTask], *, dry_run: bool, force
             _print_report(task, report, rejects, dry_run=dry_run)
             rejected += report.rejected
         if service:
-            finish_serving_tables(service.do, lambda title, total: progress_bar(err, title, total, "steps"))
+            finish_serving_tables(service.do, partial(progress_bar, err))
     if rejected:
         sys.exit(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -54,7 +55,7 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
             out.print(_summary(plan, done), soft_wrap=True)
         if serving:
             service.do("make serving tables", sorted(serving))
-        finish_serving_tables(service.do, lambda title, total: progress_bar(err, title, total, "steps"))
+        finish_serving_tables(service.do, partial(progress_bar, err))
         for name in sorted(serving):
             out.print(f"{name}: made again from the count tables")
     finally:

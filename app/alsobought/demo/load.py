@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -55,7 +56,7 @@ def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
     try:
         _write_state(settings, state)
         rows = _load_journey(service, state.weeks, console) if dataset == "journey" else _load_toyshop(service, console)
-        finish_serving_tables(service.do, lambda title, total: progress_bar(console, title, total, "steps"))
+        finish_serving_tables(service.do, partial(progress_bar, console))
     except KeyboardInterrupt:
         console.print("Stopped: the same command goes on where this one was.")
         raise

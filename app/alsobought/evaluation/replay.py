@@ -93,7 +93,7 @@ def _read_log(
             advance(len(batch))
         submitter.finish()
     if store:
-        finish_serving_tables(service.do, lambda title, total: progress(title, total, "steps"))
+        finish_serving_tables(service.do, progress)
     return collector.log(), {item.item_id: item for item in items}
 
 

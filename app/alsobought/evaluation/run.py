@@ -148,7 +148,7 @@ def _learn(pipes: Sequence[Pipe], replay: Replay, progress: Progress) -> dict[st
             summaries[learner.name] = learn(learner.name, context).line
         except Unusable as error:
             summaries[learner.name] = str(error)
-    finish_serving_tables(service.do, lambda title, total: progress(title, total, "steps"))
+    finish_serving_tables(service.do, progress)
     return summaries
 
 

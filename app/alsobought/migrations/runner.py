@@ -147,18 +147,19 @@ def _reject_if_maybe_applied(warehouse: Warehouse, step: Step, entry: Entry) -> 
 
 def _note(warehouse: Warehouse | None, shape: Statement, feed_names: Collection[str]) -> str:
     """For a new view that counts, or on a server a dropped one: the command that counts what it has not."""
-    concerned = _drops_a_view(shape) or (shape.verb, shape.kind) == ("create", "materialized view")
+    creates_view = (shape.verb, shape.kind) == ("create", "materialized view")
+    concerned = creates_view or _drops_a_view(shape)
     objects = journal.objects(warehouse) if warehouse and concerned else frozenset()
     if not warehouse or not objects >= {"events"}:
         return ""
     older = int(warehouse.trusted_rows(f"select count() from {warehouse.database}.events").data[0][0])
-    views = {view.name: view.table for view in materialized_views(warehouse)}
     if not older:
         return ""
+    views = {view.name: view.table for view in materialized_views(warehouse)}
     if _drops_a_view(shape) and warehouse.shared and shape.name in views:
         return f"if events are stored before it is created again, `alsobought rebuild {views[shape.name]}` counts them"
     table = shape.target
-    reads = (shape.verb, shape.kind) == ("create", "materialized view") and shape.names({"events", *feed_names})
+    reads = creates_view and shape.names({"events", *feed_names})
     if not reads or table in feed_names or table in views.values():
         return ""
     seconds = seconds_of(warehouse, table, older) if "rewrites" in objects else 0

@@ -16,7 +16,7 @@ from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
 
 STEP_SECONDS = 0.5
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
+Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object]]]
 
 TASKS: dict[str, Callable[..., Any]] = {
     "forget": erasure.forget,
@@ -35,7 +35,7 @@ TASKS: dict[str, Callable[..., Any]] = {
 def finish_serving_tables(do: Callable[..., Any], bar: Bar) -> None:
     """Makes the rows of serving tables that are left, with a progress bar if there is much to do."""
     if pending := do("refresh serving tables", STEP_SECONDS):
-        with bar("Making serving tables", pending) as advance:
+        with bar("Making serving tables", pending, "steps") as advance:
             while pending:
                 left = do("refresh serving tables", STEP_SECONDS)
                 advance(pending - left)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from alsobought.errors import AlsoboughtError
 from alsobought.serving.cache import Cache, stale_until
+from alsobought.storage.sql_text import list_parameter, select_pairs
 from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -94,15 +95,12 @@ class Invalidator:
         sql = f"""
             with
                 wanted as (
-                    select
-                        arrayJoin(
-                            arrayZip(splitByChar('\\0', {{users:String}}), splitByChar('\\0', {{orders:String}}))
-                        ) as user_and_order,
-                        cityHash64(user_and_order.1, user_and_order.2) as order_key
+                    select first, second, cityHash64(first, second) as order_key
+                    from ({select_pairs("users", "orders")})
                 )
             select
-                any(user_and_order.1),
-                any(user_and_order.2),
+                any(first),
+                any(second),
                 groupUniqArray(dictGet('{database}.catalogue', 'item_id', item_key))
             from {database}.order_items
             inner join wanted on wanted.order_key = order_items.order_key
@@ -110,4 +108,4 @@ class Invalidator:
             group by wanted.order_key
         """
         users, ids = zip(*orders, strict=True)
-        return self._warehouse.trusted_rows(sql, {"users": "\0".join(users), "orders": "\0".join(ids)}).data
+        return self._warehouse.trusted_rows(sql, {"users": list_parameter(users), "orders": list_parameter(ids)}).data

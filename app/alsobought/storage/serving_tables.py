@@ -21,7 +21,9 @@ from pathlib import Path
 import jinja2
 
 from alsobought.errors import Unusable
+from alsobought.storage.engine_settings import one_block
 from alsobought.storage.sql_text import quoted
+from alsobought.storage.warehouse import Warehouse
 
 KEY_LINE = re.compile(r"^-- @key (?:(user_id)|(item_key)(?: of (orders|sessions|buyers))?)$", re.MULTILINE)
 
@@ -43,18 +45,21 @@ class ServingTable:
     _template: jinja2.Template
     _database: str
 
+    @property
+    def touched_by(self) -> str:
+        """Whose events touch a row: "user_id", "item_key", or a kind of group."""
+        return self.group or self.key
+
     def select(self, picks: Picks) -> str:
         """A SELECT of the picked rows, as the count tables give them now."""
         return self._template.render(database=self._database, picks=picks)
 
-    def insert(self, picks: Picks) -> str:
-        """An INSERT that replaces the picked rows by those of `select`."""
-        return f"insert into {self._database}.{self.name} {self.select(picks)}"
-
-    def delete_others(self, picks: Picks) -> str:
-        """An ALTER that deletes the picked rows for which the count tables give none."""
-        others = f"{self.key} not in (select {self.key} from ({self.select(picks)}))"
-        return f"alter table {self._database}.{self.name} delete where {picks(self.key)} and {others}"
+    def make(self, warehouse: Warehouse, picks: Picks, *, clear: bool = False) -> None:
+        """Replaces the picked rows by those of `select`; with `clear`, deletes those of which it gives none."""
+        warehouse.command(f"insert into {self._database}.{self.name} {self.select(picks)} {one_block()}")
+        if clear:
+            others = f"{self.key} not in (select {self.key} from ({self.select(picks)}))"
+            warehouse.command(f"alter table {self._database}.{self.name} delete where {picks(self.key)} and {others}")
 
 
 def serving_tables(home: Path, database: str) -> list[ServingTable]:

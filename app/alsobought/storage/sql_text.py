@@ -43,5 +43,11 @@ def select_list(parameter: str) -> str:
     return f"select arrayJoin(splitByChar('\\0', {{{parameter}:String}})) as listed"
 
 
+def select_pairs(first: str, second: str) -> str:
+    """The same for two lists of one length, side by side, as the columns `first` and `second`."""
+    split = [f"splitByChar('\\0', {{{parameter}:String}})" for parameter in (first, second)]
+    return f"select first, second from (select 1) array join {split[0]} as first, {split[1]} as second"
+
+
 def list_parameter(values: Iterable[str]) -> str:
     return SEPARATOR.join(values)

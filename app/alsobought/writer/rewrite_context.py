@@ -29,6 +29,11 @@ class UserRewrite(msgspec.Struct, frozen=True):
     at: datetime
     horizon: int = 0
 
+    @property
+    def all_users(self) -> list[str]:
+        """The users, and the account if there is one."""
+        return [*self.users, *([self.into] if self.into else [])]
+
 
 class RewriteContext:
     """`before` has the events of the users and of the account, `after` has them as they will be; `copy_events` creates both.
@@ -49,7 +54,9 @@ class RewriteContext:
     ) -> None:
         self.warehouse, self.request, self.database = warehouse, request, warehouse.database
         self.tables, self.done = tables, done
-        self.all_users = quoted_list([*request.users, *([request.into] if request.into else [])])
+        self.all_users = quoted_list(request.all_users)
+        read = {name for table in tables for name in table.reads}
+        self.histories = [table for table in tables if table.name in read]
         self._rewrite = rewrite
 
     def copy_events(self) -> None:
@@ -61,10 +68,8 @@ class RewriteContext:
         )
         renamed = f"select * replace ({quoted(self.request.into)} as user_id) from {self.before.name}.events"
         self.after.create_events(renamed + ("" if self.request.into else " limit 0"))
-        read = {name for table in self.tables for name in table.reads}
-        histories = [table for table in self.tables if table.name in read]
-        self.before.create_histories(histories, self.request.horizon)
-        self.after.create_histories(histories, self.request.horizon)
+        self.before.create_histories(self.histories, self.request.horizon)
+        self.after.create_histories(self.histories, self.request.horizon)
 
     def heartbeat(self) -> None:
         """Keeps other writers of a server waiting."""

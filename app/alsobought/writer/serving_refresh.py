@@ -17,7 +17,7 @@ from alsobought.errors import AlsoboughtError
 from alsobought.failpoints import reach
 from alsobought.storage.engine_settings import one_block
 from alsobought.storage.serving_tables import Picks, ServingTable, in_part, serving_tables, with_keys
-from alsobought.storage.sql_text import SEPARATOR, list_parameter, quoted
+from alsobought.storage.sql_text import list_parameter, quoted, select_pairs
 from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ MAX_CAUGHT_UP_EVENTS = 200_000  # after more of them, all rows are made
 MAKE_SECONDS = 2.0  # to make all rows of a table at once; the rest follows
 RECORD_SECONDS = 10.0  # between two records of the position, where no other process follows
 GROUPS = {
-    "orders": ("order_items", "order_key", "cityHash64(owner, name)"),
-    "sessions": ("session_items", "session_key", "cityHash64(owner, name)"),
-    "buyers": ("buyer_items", "buyer_key", "cityHash64(owner)"),
+    "orders": ("order_items", "order_key", "cityHash64(first, second)"),
+    "sessions": ("session_items", "session_key", "cityHash64(first, second)"),
+    "buyers": ("buyer_items", "buyer_key", "cityHash64(first)"),
 }
 """For each kind of group: the history that has its items, the key there, and how it is computed."""
 
@@ -76,7 +76,7 @@ class ServingRefresh:
         """With `followed`, each position is recorded, for processes that follow."""
         self._warehouse, self._followed = warehouse, followed
         self.tables = serving_tables(home, warehouse.database)
-        self._kinds = {table.group or table.key for table in self.tables}
+        self._kinds = {table.touched_by for table in self.tables}
         self._changed: dict[Keys, None] = {}
         self._rows: dict[str, dict[str | int, None]] = {kind: {} for kind in self._kinds}
         self._parts: list[Part] = []
@@ -104,7 +104,8 @@ class ServingRefresh:
                 self._prefer_parts()
             while self.pending and time.monotonic() < until:
                 self._step()
-            self._record()
+            if self._followed or time.monotonic() >= self._recorded_at + RECORD_SECONDS:
+                self.record()
         except AlsoboughtError as error:
             log.warning("serving tables were not refreshed: %s", error)
 
@@ -127,10 +128,10 @@ class ServingRefresh:
 
     def note_all(self, table: ServingTable) -> None:
         """Notes all rows of a table, and those that should not be there."""
-        rows = [int(self._warehouse.trusted_rows(sql).data[0][0]) for sql in self._counts(table)]
-        parts = 1 + max(rows) // ROWS_PER_PART
+        rows = self._count(table.name)
+        parts = 1 + max(rows, *map(self._count, table.reads)) // ROWS_PER_PART
         self._parts = [part for part in self._parts if part.table != table]
-        self._parts += [Part(table, number, parts, clear=bool(rows[0])) for number in range(parts)]
+        self._parts += [Part(table, number, parts, clear=rows > 0) for number in range(parts)]
 
     def forget_positions(self, names: Iterable[str]) -> list[ServingTable]:
         """The tables with these names or that read one of them. If this process is killed, the next start makes all their rows.
@@ -152,9 +153,8 @@ class ServingRefresh:
         self._recorded_seq = 0
         self.refresh(MAKE_SECONDS)
 
-    def _counts(self, table: ServingTable) -> list[str]:
-        names = [table.name, *sorted(table.reads)]
-        return [f"select count() from {self._warehouse.database}.{name}" for name in names]
+    def _count(self, table: str) -> int:
+        return int(self._warehouse.trusted_rows(f"select count() from {self._warehouse.database}.{table}").data[0][0])
 
     def _note(self, event: TouchingEvent) -> None:
         user, bought = event.user_id, event.event_type == "purchase"
@@ -178,8 +178,9 @@ class ServingRefresh:
         if len(rows) == MAX_CAUGHT_UP_EVENTS:
             for table in self.tables:
                 self.note_all(table)
-        for row in rows:
-            self._note(_Event(*row))
+        else:
+            for row in rows:
+                self._note(_Event(*row))
 
     def _find_rows(self) -> None:
         """Turns what events touched into keys of rows; those of the latest events come last."""
@@ -200,9 +201,8 @@ class ServingRefresh:
         """Makes a table whole where that is quicker: rows by key take about four times as long as rows of a part."""
         for kind, rows in self._rows.items():
             if len(rows) > MANY_KEYS:
-                tables = [table for table in self.tables if (table.group or table.key) == kind]
-                sql = f"select count() from {self._warehouse.database}.{tables[0].name}"
-                if 4 * len(rows) > int(self._warehouse.trusted_rows(sql).data[0][0]):
+                tables = [table for table in self.tables if table.touched_by == kind]
+                if 4 * len(rows) > self._count(tables[0].name):
                     rows.clear()
                     for table in tables:
                         self.note_all(table)
@@ -213,13 +213,9 @@ class ServingRefresh:
             "owners": list_parameter(key.owner for key in keys),
             "names": list_parameter(key.name for key in keys),
         }
-        separator = quoted(SEPARATOR).replace(SEPARATOR, "\\0")
-        split = (
-            f"splitByChar({separator}, {{owners:String}}) as owner, splitByChar({separator}, {{names:String}}) as name"
-        )
-        listed = f"select owner, name from (select 1) array join {split}"
+        listed = select_pairs("owners", "names")
         if kind == "item_key":
-            sql = f"select distinct cityHash64(owner) from ({listed})"
+            sql = f"select distinct cityHash64(first) from ({listed})"
         else:
             history, column, expression = GROUPS[kind]
             groups = f"select {expression} from ({listed})"
@@ -228,34 +224,28 @@ class ServingRefresh:
 
     def _step(self) -> None:
         """Makes some rows of each table, or else a part of one."""
-        if not any(self._rows.values()):
+        if any(self._rows.values()):
+            for kind, rows in self._rows.items():
+                self._make_rows(kind, rows)
+        else:
             part = self._parts[0]
-            picks = in_part(part.table.key, part.number, part.parts)
-            self._make(part.table, picks)
-            if part.clear:
-                self._warehouse.command(part.table.delete_others(picks))
+            self._make(part.table, in_part(part.table.key, part.number, part.parts), clear=part.clear)
             del self._parts[0]
-        for kind, rows in self._rows.items():
-            keys = [rows.popitem()[0] for _ in range(min(len(rows), KEYS_PER_INSERT))]
-            try:
-                for table in self.tables if keys else []:
-                    if (table.group or table.key) == kind:
-                        self._make(table, with_keys(keys))
-            except BaseException:
-                rows.update(dict.fromkeys(keys))
-                raise
 
-    def _make(self, table: ServingTable, picks: Picks) -> None:
+    def _make_rows(self, kind: str, rows: dict[str | int, None]) -> None:
+        """Makes the latest of these rows, in all tables of a kind."""
+        keys = [rows.popitem()[0] for _ in range(min(len(rows), KEYS_PER_INSERT))]
+        try:
+            for table in self.tables if keys else []:
+                if table.touched_by == kind:
+                    self._make(table, with_keys(keys))
+        except BaseException:
+            rows.update(dict.fromkeys(keys))
+            raise
+
+    def _make(self, table: ServingTable, picks: Picks, *, clear: bool = False) -> None:
         reach("serving.refresh")
-        self._warehouse.command(f"{table.insert(picks)} {one_block()}")
-
-    def _record(self) -> None:
-        """Records the position, unless that was done a moment ago."""
-        if self.pending or self._newest_seq == self._recorded_seq:
-            return
-        if not self._followed and time.monotonic() < self._recorded_at + RECORD_SECONDS:
-            return
-        self.record()
+        table.make(self._warehouse, picks, clear=clear)
 
     def record(self) -> None:
         """Records the position if all rows are made. Raises WarehouseFault."""

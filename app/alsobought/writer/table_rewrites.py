@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from alsobought.storage.count_tables import CountTable
-from alsobought.storage.engine_settings import one_block
 from alsobought.storage.serving_tables import ServingTable, with_keys
 from alsobought.storage.sql_text import quoted
 from alsobought.writer.rewrite_context import RewriteContext
@@ -79,19 +78,15 @@ def recompute_shared_rows(context: RewriteContext, table: CountTable) -> None:
 
 def refresh_serving_tables(context: RewriteContext, tables: Sequence[ServingTable]) -> None:
     """Makes the rows of the users, and of all their items, from the counts as they are now; deletes those that have none."""
-    users = [*context.request.users, *([context.request.into] if context.request.into else [])]
-    read = {name for table in context.tables for name in table.reads}
-    histories = [table.name for table in context.tables if table.name in read and "item_key" in table.keys]
+    histories = [table.name for table in context.histories if "item_key" in table.keys]
     sources = [f"select cityHash64(item_id) as item_key from {context.before.name}.events"]
     sources += [f"select item_key from {context.before.name}.{name}" for name in histories]  # also of expired events
     sql = f"select distinct item_key from ({' union all '.join(sources)})"
     items = [int(key) for (key,) in context.warehouse.trusted_rows(sql).data]
     for table in tables:
-        keys: Sequence[str | int] = users if table.key == "user_id" else items
+        keys: Sequence[str | int] = context.request.all_users if table.key == "user_id" else items
         for start in range(0, len(keys), KEYS_PER_REFRESH):
-            picks = with_keys(keys[start : start + KEYS_PER_REFRESH])
-            context.warehouse.command(f"{table.insert(picks)} {one_block()}")
-            context.warehouse.command(table.delete_others(picks))
+            table.make(context.warehouse, with_keys(keys[start : start + KEYS_PER_REFRESH]), clear=True)
 
 
 def _same_result(context: RewriteContext, table: CountTable) -> bool:
