@@ -46,7 +46,7 @@ class ServingTable:
     _database: str
 
     @property
-    def touched_by(self) -> str:
+    def kind(self) -> str:
         """Whose events touch a row: "user_id", "item_key", or a kind of group."""
         return self.group or self.key
 

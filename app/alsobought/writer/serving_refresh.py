@@ -76,7 +76,7 @@ class ServingRefresh:
         """With `followed`, each position is recorded, for processes that follow."""
         self._warehouse, self._followed = warehouse, followed
         self.tables = serving_tables(home, warehouse.database)
-        self._kinds = {table.touched_by for table in self.tables}
+        self._kinds = {table.kind for table in self.tables}
         self._changed: dict[Keys, None] = {}
         self._rows: dict[str, dict[str | int, None]] = {kind: {} for kind in self._kinds}
         self._parts: list[Part] = []
@@ -201,7 +201,7 @@ class ServingRefresh:
         """Makes a table whole where that is quicker: rows by key take about four times as long as rows of a part."""
         for kind, rows in self._rows.items():
             if len(rows) > MANY_KEYS:
-                tables = [table for table in self.tables if table.touched_by == kind]
+                tables = [table for table in self.tables if table.kind == kind]
                 if 4 * len(rows) > self._count(tables[0].name):
                     rows.clear()
                     for table in tables:
@@ -237,7 +237,7 @@ class ServingRefresh:
         keys = [rows.popitem()[0] for _ in range(min(len(rows), KEYS_PER_INSERT))]
         try:
             for table in self.tables if keys else []:
-                if table.touched_by == kind:
+                if table.kind == kind:
                     self._make(table, with_keys(keys))
         except BaseException:
             rows.update(dict.fromkeys(keys))
