@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from alsobought.errors import WarehouseFault
-from alsobought.serving.coalescing import MAX_KEYS, QUERIES, Coalescer
+from alsobought.serving.coalescing import MAX_KEYS, Coalescer
+from alsobought.serving.query_slots import QuerySlots
 from alsobought.storage.results import Column, Rows, Statistics
 
 
@@ -35,8 +36,8 @@ class Callers:
 
     def __init__(self, engine: Engine, coalescer: Coalescer, threads: ThreadPoolExecutor) -> None:
         self.engine, self.coalescer, self.threads = engine, coalescer, threads
-        self.first = [self.ask(f"busy{number}") for number in range(QUERIES)]
-        while len(engine.asked) < QUERIES:
+        self.first = self.ask("busy")
+        while not engine.asked:
             time.sleep(0.001)
 
     def ask(self, *keys: str, group: str = "g") -> Future[Rows]:
@@ -58,23 +59,23 @@ def threads() -> Any:
 def test_a_lone_request_runs_at_once() -> None:
     engine = Engine()
     engine.go.set()
-    assert Coalescer().rows("g", ["tea"], "item_id", engine).data == rows_of("tea")
+    assert Coalescer(QuerySlots(9)).rows("g", ["tea"], "item_id", engine).data == rows_of("tea")
     assert engine.asked == [["tea"]]
 
 
 def test_requests_that_wait_share_the_next_query_and_get_their_own_rows(threads: ThreadPoolExecutor) -> None:
     engine = Engine()
-    callers = Callers(engine, Coalescer(), threads)
+    callers = Callers(engine, Coalescer(QuerySlots(9)), threads)
     waiting = [callers.ask("tea"), callers.ask("mug", "pot"), callers.ask("tea")]
     engine.go.set()
     assert [future.result(30).data for future in waiting] == [rows_of("tea"), rows_of("mug", "pot"), rows_of("tea")]
-    assert [future.result(30).data for future in callers.first] == [rows_of(f"busy{n}") for n in range(QUERIES)]
-    assert engine.asked[QUERIES:] == [["tea", "mug", "pot"]]
+    assert callers.first.result(30).data == rows_of("busy")
+    assert engine.asked[1:] == [["tea", "mug", "pot"]]
 
 
 def test_other_groups_do_not_wait(threads: ThreadPoolExecutor) -> None:
     engine = Engine()
-    callers = Callers(engine, Coalescer(), threads)
+    callers = Callers(engine, Coalescer(QuerySlots(9)), threads)
     other = callers.ask("tea", group="other")
     assert engine.asked[-1] == ["tea"]
     engine.go.set()
@@ -82,7 +83,7 @@ def test_other_groups_do_not_wait(threads: ThreadPoolExecutor) -> None:
 
 
 def test_one_bad_key_spoils_no_other(threads: ThreadPoolExecutor) -> None:
-    engine, coalescer = Engine(), Coalescer()
+    engine, coalescer = Engine(), Coalescer(QuerySlots(9))
     callers = Callers(engine, coalescer, threads)
     waiting = [callers.ask(key) for key in ("tea", "bad", "mug")]
     engine.go.set()
@@ -95,7 +96,7 @@ def test_one_bad_key_spoils_no_other(threads: ThreadPoolExecutor) -> None:
 
 
 def test_an_unexpected_error_reaches_everybody_and_the_group_goes_on(threads: ThreadPoolExecutor) -> None:
-    engine, coalescer = Engine(), Coalescer()
+    engine, coalescer = Engine(), Coalescer(QuerySlots(9))
     callers = Callers(engine, coalescer, threads)
 
     def broken(_: list[Any]) -> Rows:
@@ -107,16 +108,51 @@ def test_an_unexpected_error_reaches_everybody_and_the_group_goes_on(threads: Th
     for future in waiting:
         with pytest.raises(ZeroDivisionError):
             future.result(30)
-    assert all(future.result(30) for future in callers.first)
+    assert callers.first.result(30)
     assert coalescer.rows("g", ["pot"], "item_id", engine).data == rows_of("pot")
 
 
 def test_a_query_has_a_bounded_number_of_keys(threads: ThreadPoolExecutor) -> None:
     engine = Engine()
-    callers = Callers(engine, Coalescer(), threads)
+    callers = Callers(engine, Coalescer(QuerySlots(9)), threads)
     waiting = [callers.threads.submit(callers.coalescer.rows, "g", [f"i{n}"], "item_id", engine) for n in range(100)]
     time.sleep(0.3)
     engine.go.set()
     assert [future.result(30).data for future in waiting] == [rows_of(f"i{n}") for n in range(100)]
-    sizes = [len(keys) for keys in engine.asked[QUERIES:]]
+    sizes = [len(keys) for keys in engine.asked[1:]]
     assert (sum(sizes), max(sizes)) == (100, MAX_KEYS)
+
+
+def test_requests_join_a_query_that_waits_for_a_slot(threads: ThreadPoolExecutor) -> None:
+    engine, slots = Engine(), QuerySlots(1)
+    callers = Callers(engine, Coalescer(slots), threads)
+    waiting = [callers.ask(key, group="other") for key in ("tea", "mug", "pot")]
+    engine.go.set()
+    assert [future.result(30).data for future in waiting] == [rows_of("tea"), rows_of("mug"), rows_of("pot")]
+    assert engine.asked == [["busy"], ["tea", "mug", "pot"]]
+
+
+def test_slots_are_given_in_the_order_of_asking() -> None:
+    slots, order, threads = QuerySlots(1), [], []
+
+    def run(number: int) -> None:
+        with slots.taken():
+            order.append(number)
+
+    with slots.taken():
+        for number in range(5):
+            threads.append(threading.Thread(target=run, args=(number,)))
+            threads[-1].start()
+            time.sleep(0.01)
+        assert not order
+    for thread in threads:
+        thread.join(30)
+    assert order == list(range(5))
+
+
+def test_a_slot_is_free_again_after_an_error() -> None:
+    slots = QuerySlots(1)
+    with pytest.raises(ZeroDivisionError), slots.taken():
+        raise ZeroDivisionError
+    with slots.taken():
+        pass

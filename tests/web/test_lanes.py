@@ -21,8 +21,12 @@ SLOW = """
 --
 -- :seed UInt32 = 0  makes each request another one
 
-select arraySum(arrayMap(x -> sipHash64(x + {{ seed }}) % 7, range(6000000))) as total order by total limit 1
+select sum(arraySum(arrayMap(n -> sipHash64(user_id, session_id, properties, n + {{ seed }}) % 7, range(60)))) as total
+from events
+order by total
+limit 1
 """
+EVENTS, TEXT = 8_000, 1_000  # 8 MB to read
 
 
 @pytest.mark.parametrize(
@@ -66,6 +70,8 @@ def test_beside_many_heavy_requests_others_are_answered_and_some_heavy_ones_refu
     (tmp_path / "home" / "pipes" / "slow.sql").write_text(SLOW.lstrip())
     run = running(tmp_path / "data", ALSOBOUGHT_THREADS="4").at(tmp_path / "home")
     with serving(run) as service, ThreadPoolExecutor(40) as threads:
+        long = [VIEW | {"properties": {"text": "x" * TEXT}}] * (EVENTS // 4)
+        assert all(service.ask("/events?wait=true", long)[0] == 200 for _ in range(4))
         assert service.ask("/pipes/popular")[0] == 200
         for seed in range(101, 104):  # so that the pipe is known as a heavy one
             service.ask(f"/pipes/slow?seed={seed}")

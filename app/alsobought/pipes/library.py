@@ -22,7 +22,15 @@ from alsobought.pipes.parameter_groups import Groups, group_files, read_groups
 from alsobought.pipes.pipe import SOURCE, Pipe, is_provided
 from alsobought.pipes.sandbox import Templates, environment
 from alsobought.pipes.scopes import Schema
-from alsobought.pipes.text_files import MAX_TEXT, list_files, read_text, unix_lines
+from alsobought.pipes.text_files import (
+    MAX_TEXT,
+    FileStamp,
+    file_stamp,
+    file_stamps,
+    list_files,
+    read_text,
+    unix_lines,
+)
 from alsobought.pipes.validation import Describe, Validation
 from alsobought.pipes.validation_cache import AnswerColumns, ValidationCache
 
@@ -30,7 +38,7 @@ __all__ = ["SOURCE", "AnswerColumns", "Describe", "Entry", "Library", "Pipe"]
 
 log = logging.getLogger(__name__)
 
-Stamp = tuple[tuple[str | int, ...], ...]
+Stamp = tuple[FileStamp, ...]
 RECHECK_SECONDS = 0.01
 RETRY_SECONDS = 1.0  # after which an unchanged file with a fault is validated again
 
@@ -112,7 +120,7 @@ class Library:
         now = time.monotonic()
         if now - self._others_at > RECHECK_SECONDS:
             self._others, self._others_at = self._stamps_of_others(), now
-        return entry.stamp[0] == _file_stamp(self.folder / f"{name}.sql") and entry.stamp[1:] == self._others
+        return entry.stamp[0] == file_stamp(self.folder / f"{name}.sql") and entry.stamp[1:] == self._others
 
     def answering(self, name: str, request: Mapping[str, Any]) -> Pipe:
         """The pipe that answers these parameters.
@@ -178,12 +186,12 @@ class Library:
 
     def _stamp(self, path: Path) -> Stamp:
         """Empty if the file does not exist, or its name is too long to exist."""
-        own = _file_stamp(path)
+        own = file_stamp(path)
         return (own, *self._stamps_of_others()) if own else ()
 
     def _stamps_of_others(self) -> Stamp:
-        others = (*list_files(self.macros), *self.csv_files(), *group_files(self.macros))
-        return tuple(map(_file_stamp, others))
+        home = self.macros.parent
+        return (*file_stamps(self.macros), *file_stamps(home, ".csv"), *file_stamps(home / GROUP_FOLDER))
 
     def csv_files(self) -> list[Path]:
         """The CSV files in the parent folder of the macros."""
@@ -259,15 +267,6 @@ class Library:
             return read_header(read_text(self.folder / f"{name}.sql"), self.groups())
         except (PipeFault, UnicodeError, OSError):
             return None
-
-
-def _file_stamp(path: Path) -> tuple[str | int, ...]:
-    """Changes if a file is saved, replaced or renamed; empty if the file does not exist."""
-    try:
-        status = path.stat()
-    except OSError:
-        return ()
-    return (path.name, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 def _log_text(fault: PipeFault) -> str:

@@ -16,6 +16,7 @@ from alsobought.service.sinks import EventSink, KafkaSink, WriterSink
 from alsobought.serving.answers import open_library
 from alsobought.serving.cached_answers import Answers, CachedAnswers
 from alsobought.serving.invalidation import Invalidator
+from alsobought.serving.queries import EMBEDDED_QUERIES, SERVER_QUERIES, Queries
 from alsobought.serving.refresher import Refresher
 from alsobought.serving.request_log import InlineTaskRunner, RequestLog
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
@@ -110,7 +111,8 @@ def open_service(
         if request_log:
             request_log.start()
         library = open_library(settings, warehouse)
-        answers = CachedAnswers(library, warehouse, cache, clock, lambda: visibility.as_of)
+        queries = Queries(warehouse, clock, EMBEDDED_QUERIES if warehouse.embedded else SERVER_QUERIES)
+        answers = CachedAnswers(library, queries, cache, lambda: visibility.as_of)
         return Service(
             settings, warehouse, writer, library, clock, cache, visibility, sink, request_log, answers, refresher
         )

@@ -22,13 +22,12 @@ from alsobought.pipes.sandbox import CLOCK, REQUESTED_PIPE
 from alsobought.pipes.template import select_values
 from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
 from alsobought.serving.answer import Answer
-from alsobought.serving.coalescing import Coalescer
 from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.results import Column, Rows
 from alsobought.storage.warehouse import Reader, Warehouse
 
-FallbackRows = Callable[[Pipe, Mapping[str, Any], Pipe], Rows]
-"""The rows of a fallback for validated parameters, and the pipe whose list they fill."""
+RunPipe = Callable[[Pipe, Mapping[str, Any], Pipe], Rows]
+"""The rows of a pipe itself for validated parameters, and the pipe whose list they fill: itself, or one that falls back on it."""
 
 
 def open_library(settings: Settings, warehouse: Warehouse) -> Library:
@@ -61,23 +60,18 @@ def answer_with(
 
     Raises BadParameters, TooSlow, WarehouseFault.
     """
-    return answer_bound(library, warehouse, pipe, values(pipe.parameters, raw), now)
+    return answer_bound(library, pipe, values(pipe.parameters, raw), partial(rows_of, warehouse, now))
 
 
 def answer_bound(
     library: Library,
-    warehouse: Reader,
     pipe: Pipe,
     bound: Mapping[str, Any],
-    now: datetime,
-    coalescer: Coalescer | None = None,
-    fallback_rows: FallbackRows | None = None,
+    run: RunPipe,
+    run_fallback: RunPipe | None = None,
 ) -> Answer:
-    """Answer with validated parameters. Requests that share a `coalescer` and are in flight together share queries.
-
-    `fallback_rows` gives the rows of a fallback; by default its query does.
-    """
-    rows = _own_rows(warehouse, pipe, bound, now, coalescer)
+    """Answer with validated parameters. `run` gives the rows of the pipe, and those of its fallbacks unless `run_fallback` does."""
+    rows = run(pipe, bound, pipe)
     if [column.name for column in rows.meta] != [name for name, _ in pipe.selected]:
         raise PipeBroken(
             f"the pipe {pipe.name} returns different columns for this combination of parameters",
@@ -85,24 +79,10 @@ def answer_bound(
         )
     data = [[*row, pipe.name] for row in rows.data] if pipe.adds_source else rows.data
     own = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, pipes=(pipe,))
-    run_fallback = fallback_rows or partial(rows_of, warehouse, now)
-    return _filled(library, own, bound, run_fallback) if pipe.header.fallback else own
+    return _filled(library, own, bound, run_fallback or run) if pipe.header.fallback else own
 
 
-def _own_rows(
-    warehouse: Reader, pipe: Pipe, bound: Mapping[str, Any], now: datetime, coalescer: Coalescer | None
-) -> Rows:
-    """The rows of the pipe itself, from a query that other requests may share."""
-    key = pipe.header.key
-    if coalescer is None or not key:
-        return rows_of(warehouse, now, pipe, bound, pipe)
-    group = (pipe.name, pipe.version, repr({name: value for name, value in bound.items() if name != key}))
-    return coalescer.rows(
-        group, bound[key], key, lambda keys: rows_of(warehouse, now, pipe, {**bound, key: keys}, pipe)
-    )
-
-
-def _filled(library: Library, own: Answer, bound: Mapping[str, Any], run: FallbackRows) -> Answer:
+def _filled(library: Library, own: Answer, bound: Mapping[str, Any], run: RunPipe) -> Answer:
     """The answer with its short lists filled from the chain of fallbacks.
 
     A list stays short where a fallback is broken: the fault is not that of the requested pipe.

@@ -79,15 +79,19 @@ class Cache(Generic[T]):
                 self._drop(key)
                 return None
             self._values.move_to_end(key)
+            cached.requested = True
             if now < cached.stale_at:
                 self.counts.hits += 1
                 return cached.value
             self.counts.stale_hits += 1
             due = cached.compute is not None and not cached.refreshing
             cached.refreshing = cached.refreshing or due
-        if due and not self._submit(partial(self._refresh, key, cached), joint=cached.joint):
-            cached.refreshing = False
+        if due:
+            self._submit_refresh(key, cached)
         return cached.value
+
+    def _submit_refresh(self, key: Hashable, stale: CachedValue[T]) -> None:
+        stale.refreshing = self._submit(partial(self._refresh, key, stale), joint=stale.joint)
 
     def part(self, key: Hashable, tags: Iterable[Hashable], compute: Compute[T]) -> T:
         """A value that becomes part of another one: the cached one if it is fresh, else one that is computed. Not counted."""
@@ -221,6 +225,9 @@ class Cache(Generic[T]):
             self.counts.refreshes += 1
         try:
             self._computed(key, stale.tags, stale.compute, shared=True)
+            with self._lock:
+                if refreshed := self._values.get(key):
+                    refreshed.requested = False
         except Exception as error:
             self._log_failure(str(key), error)
         else:
@@ -238,14 +245,22 @@ class Cache(Generic[T]):
         """Every value that has one of these tags is stale, and nobody gets it after the deadline.
 
         At once, everything that is stale already goes with it: who waited for an event must not see an answer without earlier ones.
+        Otherwise, those that share queries are refreshed together now, if somebody requested them since their last refresh.
         """
         tags, now = frozenset(tags), time.monotonic()
+        due: list[tuple[Hashable, CachedValue[T]]] = []
         with self._lock:
             self._invalidations.add(tags, deadline)
             for key in {key for tag in tags for key in self._keys_of_tag.get(tag, ())}:
+                cached = self._values[key]
                 self._make_stale(key, deadline, now)
+                if cached.joint and cached.requested and not cached.refreshing and cached.deadline > now:
+                    cached.refreshing = True
+                    due.append((key, cached))
             for key in list(self._stale) if deadline == AT_ONCE else ():
                 self._drop(key)
+        for key, cached in due:
+            self._submit_refresh(key, cached)
 
     def drop_stale(self) -> None:
         """Afterwards every cached value contains the events of all invalidations so far."""

@@ -8,7 +8,7 @@ writer stores a batch, if somebody asks.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -18,13 +18,12 @@ from alsobought.pipes.header import CACHE_TAGS, Header
 from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.parameters import values
 from alsobought.serving.answer import Answer, CacheKey
-from alsobought.serving.answers import answer_bound, rows_of
+from alsobought.serving.answers import answer_bound
 from alsobought.serving.cache import Cache
 from alsobought.serving.cached_value import Computed
-from alsobought.serving.coalescing import Coalescer
 from alsobought.serving.invalidation import ANY_EVENT, Tag
+from alsobought.serving.queries import Queries
 from alsobought.storage.results import Rows
-from alsobought.storage.warehouse import Reader
 
 Answers = Cache[Answer]
 ARRANGING = frozenset({"diversity", "per_category", "explore"})  # parameters that need the whole list in the query
@@ -35,11 +34,9 @@ class CachedAnswers:
     """`as_of` is the ingest time of the newest event that an answer begun now may contain."""
 
     library: Library
-    warehouse: Reader
+    queries: Queries
     cache: Answers
-    clock: Callable[[], datetime]
     as_of: Callable[[], datetime | None]
-    coalescer: Coalescer = field(default_factory=Coalescer)
 
     def answer(self, name: str, raw: Mapping[str, Sequence[Any]], *, fresh: bool = False) -> Answer:
         """Answer a request to a pipe with unvalidated parameters `raw`.
@@ -62,9 +59,7 @@ class CachedAnswers:
 
     def _compute(self, pipe: Pipe, bound: Mapping[str, Any], key: CacheKey) -> Computed[Answer]:
         as_of = self.as_of()  # first: the answer contains at least that
-        result = answer_bound(
-            self.library, self.warehouse, pipe, bound, self.clock(), self.coalescer, self._fallback_rows
-        )
+        result = answer_bound(self.library, pipe, bound, self.queries.rows, self._fallback_rows)
         headers = [queried.header for queried in result.pipes]
         seconds = min(header.cache_seconds for header in headers)
         result = replace(result, as_of=as_of, key=key if seconds else None)
@@ -78,14 +73,14 @@ class CachedAnswers:
         `FilledLists` leaves out what a list has or excludes. Rows that are arranged for one list are not shared.
         """
         if not pipe.header.cache_seconds or not ARRANGING.isdisjoint(bound):
-            return rows_of(self.warehouse, self.clock(), pipe, bound, requested)
+            return self.queries.rows(pipe, bound, requested)
         limits = {parameter.name: parameter.bounds()[1] for parameter in pipe.parameters if parameter.name == "limit"}
         shared = {name: value for name, value in {**bound, **limits}.items() if name != "exclude"}
         key = CacheKey(((requested.name, ""), (pipe.name, pipe.version)), repr(shared))
         tags = _tags(pipe, shared, [pipe.header])
 
         def compute() -> Computed[Answer]:
-            rows = rows_of(self.warehouse, self.clock(), pipe, shared, requested)
+            rows = self.queries.rows(pipe, shared, requested)
             answer = Answer(pipe, None, rows.meta, rows.data, rows.statistics, pipes=(pipe,))
             return Computed(answer, answer, pipe.header.cache_seconds, tags, len(answer.json) + len(key.values))
 

@@ -30,7 +30,10 @@ Compute = Callable[[], Computed[T]]
 
 @dataclass(slots=True)
 class CachedValue(Generic[T]):
-    """A value begun at this generation. It is fresh until `stale_at`, and nobody gets it after its `deadline`."""
+    """A value begun at this generation. It is fresh until `stale_at`, and nobody gets it after its `deadline`.
+
+    `requested`: by a caller, since it was computed or as it was.
+    """
 
     value: T
     tags: frozenset[Hashable]
@@ -40,6 +43,7 @@ class CachedValue(Generic[T]):
     deadline: float
     compute: Compute[T] | None
     joint: bool
+    requested: bool = True
     refreshing: bool = False
 
 

@@ -1,13 +1,21 @@
-"""The threads that compute answers behind stale ones: few, and apart from those of requests, so that no request waits for them."""
+"""The threads that compute answers behind stale ones: apart from those of requests, so that no request waits for them."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from alsobought.serving.lane import Lane
 
-JOINT_THREADS, SINGLE_THREADS = 8, 2
+JOINT_THREADS, SINGLE_THREADS = 64, 2
 MAX_WAITING = 32  # refreshes for each thread; more could not run before their deadlines
+
+_thread = threading.local()
+
+
+def in_background() -> bool:
+    """True in a thread of a refresher."""
+    return getattr(_thread, "is_background", False)
 
 
 class Refresher:
@@ -22,9 +30,14 @@ class Refresher:
 
         `joint` ones share queries (`serving.coalescing`): their threads mostly wait, so there are more of them.
         """
-        return (self._joint if joint else self._single).submit(run) is not None
+        return (self._joint if joint else self._single).submit(_in_background, run) is not None
 
     def shutdown(self) -> None:
         """Wait for the refreshes that run; those that wait for a thread do not begin."""
         for lane in (self._joint, self._single):
             lane.shutdown(wait=True, cancel=True)
+
+
+def _in_background(run: Callable[[], None]) -> None:
+    _thread.is_background = True
+    run()

@@ -9,7 +9,6 @@ from flask import Response, current_app
 
 from alsobought.service.service import Service
 from alsobought.serving.answer import format_time
-from alsobought.serving.costs import PipeCosts
 from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
 from alsobought.web.write_slots import WriteSlots
@@ -21,10 +20,6 @@ def service() -> Service:
 
 def metrics() -> Metrics:
     return cast(Metrics, current_app.extensions["metrics"])
-
-
-def pipe_costs() -> PipeCosts:
-    return cast(PipeCosts, current_app.extensions["pipe_costs"])
 
 
 def write_slots() -> WriteSlots:

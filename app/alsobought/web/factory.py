@@ -23,7 +23,6 @@ from alsobought.pipes.library import Library
 from alsobought.service.ipc_server import IpcServer
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service, open_service
-from alsobought.serving.costs import PipeCosts
 from alsobought.settings import Settings, hosts_for_editing, origins
 from alsobought.web import (
     editor_endpoints,
@@ -71,7 +70,6 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
     app.after_request(remember_response)  # the first one registered runs last
     if allowed := origins(service.settings):
         CORS(app, resources=NOT_THE_WORKBENCH, origins=allowed, expose_headers=EXPOSED_HEADERS, max_age=600)
-    app.extensions["pipe_costs"] = PipeCosts()
     app.extensions["fast_lane"] = FastLane(app)
     app.before_request(_begin_request)
     app.after_request(_finish_response)

@@ -14,7 +14,7 @@ from alsobought.pipes.library import Entry
 from alsobought.serving.answer import Answer
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
-from alsobought.web.context import json_response, metrics, pipe_costs, service
+from alsobought.web.context import json_response, metrics, service
 from alsobought.web.deprecations import mark
 from alsobought.web.fast_lane import offer
 from alsobought.web.formats import (
@@ -110,8 +110,6 @@ def _answer_and_record(name: str, raw: dict[str, list[Any]], *, fresh: bool) -> 
         seconds = time.perf_counter() - started
         pipe_exists = status not in (404, 500)
         metrics().answered(name if pipe_exists else "", status, seconds)
-        if result and not result.cached:
-            pipe_costs().add(name, result.statistics.elapsed)
         if running.request_log and status != 404:
             version = result.pipe.version if result else running.library.version(name)
             parameters = encode_parameters(raw)

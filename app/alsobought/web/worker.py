@@ -151,7 +151,8 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     def _dispatch(self, conn: Any) -> None:
         """Give a request to a thread of its lane; refuse it if too many wait there."""
         conn.data_ready = True
-        for lane in self.tpool.of(_buffered(conn), self.wsgi.extensions["pipe_costs"].is_heavy):
+        is_heavy = self.wsgi.extensions["service"].answers.queries.costs.is_heavy
+        for lane in self.tpool.of(_buffered(conn), is_heavy):
             if self._started(conn, lane, self._handle_unless_gone, conn, time.monotonic()):
                 return
         with suppress(OSError):

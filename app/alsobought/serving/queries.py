@@ -1,0 +1,53 @@
+"""Run the queries of requests: few at a time, joint ones for requests in flight together, and learn what pipes cost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+from typing import Any
+
+from alsobought.pipes.library import Pipe
+from alsobought.serving.answers import rows_of
+from alsobought.serving.coalescing import Coalescer
+from alsobought.serving.costs import PipeCosts
+from alsobought.serving.query_slots import QuerySlots
+from alsobought.serving.refresher import in_background
+from alsobought.storage.results import Rows
+from alsobought.storage.warehouse import Reader
+
+EMBEDDED_QUERIES = os.cpu_count() or 1  # at the same time
+SERVER_QUERIES = 16
+
+
+class Queries:
+    """Thread-safe. Queries of heavy pipes take no slots: few threads run them (`web.lanes`), and no others wait for them."""
+
+    def __init__(self, warehouse: Reader, clock: Callable[[], datetime], at_once: int = EMBEDDED_QUERIES) -> None:
+        self._warehouse, self._clock = warehouse, clock
+        self._slots = QuerySlots(at_once)
+        self._coalescer = Coalescer(self._slots)
+        self.costs = PipeCosts()
+
+    def rows(self, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
+        """The rows of a pipe itself, in the list of the `requested` one. Raises TooSlow, WarehouseFault."""
+        key = pipe.header.key
+        if not key:
+            with self._slot_for(pipe):
+                return self._run(pipe, bound, requested)
+
+        def run(keys: Sequence[Any]) -> Rows:
+            return self._run(pipe, {**bound, key: list(keys)}, requested)
+
+        others = repr({name: value for name, value in bound.items() if name != key})
+        group = (requested.name, pipe.name, pipe.version, others)
+        return self._coalescer.rows(group, bound[key], key, run, background=in_background())
+
+    def _slot_for(self, pipe: Pipe) -> AbstractContextManager[None]:
+        return nullcontext() if self.costs.is_heavy(pipe.name) else self._slots.taken(background=in_background())
+
+    def _run(self, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
+        rows = rows_of(self._warehouse, self._clock(), pipe, bound, requested)
+        self.costs.add(pipe.name, rows.statistics)
+        return rows
