@@ -3,8 +3,8 @@
 {%- from 'signals.sql' import decay -%}
 {#- The companions of some items, rows of item_key, other_item_key, times (the baskets with both), strength, and basket_strength:
     what a basket of the item adds to a strength on average. The serving table has the strongest 300 of each item; with `all`
-    there are all of them, which takes ten times as long. -#}
-{%- macro companions_of(item_ids, all="") -%}
+    there are all of them, which takes ten times as long. `keys`: a sub-query of the item keys, instead of item_ids. -#}
+{%- macro companions_of(item_ids, all="", keys="") -%}
     {% if not all %}
         select
             item_key,
@@ -19,7 +19,7 @@
                     companions,
                     arraySum(companions.strength) / arraySum(companions.baskets) as basket_strength
                 from item_companions
-                where item_key in {{ keys_of(item_ids) }}
+                where item_key in {{ keys if keys else keys_of(item_ids) }}
             )
         array join companions as one
     {% else %}
@@ -31,10 +31,22 @@
             sum(strength) over (partition by item_key)
             / sum(times) over (partition by item_key) as basket_strength
         from co_baskets
-        where item_key in {{ keys_of(item_ids) }}
+        where item_key in {{ keys if keys else keys_of(item_ids) }}
         group by item_key, other_item_key
         having times > 0
     {% endif %}
 {%- endmacro -%}
 {#- The factor that makes a strength that of today. -#}
 {%- macro since_reference(now) -%} {{ decay(reference_day, now, half_life_days) }} {%- endmacro -%}
+{#- The items of baskets, rows of item_id, item_keys and item_key: the text of a basket (a parameter that is `@together`), the keys of
+    its items, and one of them. -#}
+{%- macro items_of_baskets(baskets) -%}
+    select
+        arrayJoin({{ baskets }}) as item_id,
+        arrayDistinct(arrayMap(one -> cityHash64(one), splitByChar('\0', item_id))) as item_keys,
+        arrayJoin(item_keys) as item_key
+{%- endmacro -%}
+{#- The keys of all their items. -#}
+{%- macro keys_of_baskets(baskets) -%}
+    (select cityHash64(arrayJoin(splitByChar('\0', arrayJoin({{ baskets }})))))
+{%- endmacro -%}

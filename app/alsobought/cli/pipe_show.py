@@ -64,6 +64,7 @@ def describe(settings: Settings, library: Library, warehouse: Warehouse, pipe: P
         "macros": traced.macros,
         "shares_macros_with": sharing(library, pipe),
         "key": header.key,
+        "together": header.together,
         "cache_seconds": header.cache_seconds,
         "cache_until": header.cache_until,
         "cache_events": header.cache_events,

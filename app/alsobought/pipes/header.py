@@ -7,6 +7,7 @@
     -- @use filters                    the parameters of sql/parameters/filters.sql
     --
     -- @key item_id            one answer for several values; the parameter takes any number of them
+    -- @together item_id       instead of a key: the values of a request are one, and requests share queries
     -- @cache 60s item_id      maximum age of an answer; an event of the item invalidates it,
     --                         with `item_id purchase` only a purchase of it; without a parameter any event
     -- @fallback trending  item_id as other_item_id
@@ -43,11 +44,15 @@ class Fallback:
 
 @dataclass(frozen=True)
 class Header:
-    """`parameters` include those of the `groups` it uses; `lines` has the line of each ":parameter" and "@directive"."""
+    """`parameters` include those of the `groups` it uses; `lines` has the line of each ":parameter" and "@directive".
+
+    `key` and `together` are the parameters by which requests share queries; a pipe has at most one of them.
+    """
 
     prose: str
     parameters: tuple[Parameter, ...] = ()
     key: str = ""
+    together: str = ""
     cache_seconds: float = 0.0
     cache_until: str = ""
     cache_events: tuple[str, ...] = ()
@@ -100,13 +105,17 @@ def _header(read: HeaderLines, declared: Sequence[Parameter]) -> Header:
     parameters = {parameter.name: _with_former_names(parameter, read) for parameter in declared}
     directives = read.directives
     key = _key(directives["key"], parameters) if "key" in directives else ""
+    together = _together(directives["together"], parameters) if "together" in directives else ""
     if key:
         parameters[key] = _repeated(parameters[key])
+        if together:
+            raise PipeFault("@key and @together exclude each other", line=directives["together"].line)
     seconds, until, events = _cache(directives["cache"], parameters) if "cache" in directives else (0.0, "", ())
     return Header(
         read.sentence,
         tuple(_without_commas(parameter) for parameter in parameters.values()),
         key,
+        together,
         cache_seconds=seconds,
         cache_until=until,
         cache_events=events,
@@ -123,6 +132,16 @@ def _key(directive: Directive, parameters: Mapping[str, Parameter]) -> str:
         raise PipeFault(f"@key {name} is not a parameter", f"There are {', '.join(parameters)}", directive.line)
     if parameters[name].optional:
         raise PipeFault(f"@key {name} is optional", "Remove the ?: each row belongs to a value of it", directive.line)
+    return name
+
+
+def _together(directive: Directive, parameters: Mapping[str, Parameter]) -> str:
+    name = directive.text.split()[0] if directive.text else ""
+    if name not in parameters:
+        raise PipeFault(f"@together {name} is not a parameter", f"There are {', '.join(parameters)}", directive.line)
+    if parameters[name].sql_type != "Array(String)" or not parameters[name].required:
+        hint = f"Declare it as :{name} Array(String)"
+        raise PipeFault(f"@together {name} is not a required list of texts", hint, directive.line)
     return name
 
 

@@ -59,6 +59,10 @@ def _compare_with_text(header: Header, validation: Validation) -> list[PipeFault
     if header.key and header.key not in dict(validation.columns):
         message, hint = f"@key {header.key} is not a column of the answer", "It names the list to which a row belongs"
         faults.append(PipeFault(message, hint, header.lines.get("@key", 0)))
+    if header.together and dict(validation.columns).get(header.together) != "String":
+        message = f"@together {header.together} is not a column of type String"
+        hint = f"Select the text of {{{{ {header.together} }}}} to which a row belongs"
+        faults.append(PipeFault(message, hint, header.lines.get("@together", 0)))
     return faults
 
 

@@ -15,6 +15,7 @@ from alsobought.pipes.template import render
 from alsobought.pipes.validation_cache import AnswerColumns
 
 MAX_RENDERED = 256  # cached texts of a pipe, one for each choice of parameters
+SEPARATOR = "\0"  # between values that go together; no id contains it
 SOURCE = "source"  # the last column of a list with fallbacks: the pipe that returned the row
 
 
@@ -54,7 +55,25 @@ class Pipe:
 
     @cached_property
     def columns(self) -> AnswerColumns:
-        return [*self.selected, (SOURCE, "String")] if self.adds_source else self.selected
+        own = [column for column in self.selected if column[0] != self.header.together]
+        return [*own, (SOURCE, "String")] if self.adds_source else own
+
+    @property
+    def shared_by(self) -> str:
+        """The parameter in which requests may differ and still share a query; empty if there is none."""
+        return self.header.key or self.header.together
+
+    def values_of_query(self, bound: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The values as the query takes them: those of a `@together` parameter are one text, separated by NUL.
+
+        Several requests that share the query have a list of values each.
+        """
+        together = self.header.together
+        if not together:
+            return bound
+        values = bound[together]
+        lists = values if values and isinstance(values[0], list) else [values]
+        return {**bound, together: [SEPARATOR.join(one) for one in lists]}
 
     def accepts(self, name: str) -> bool:
         """True if a request may give a parameter of this name, including deprecated ones."""

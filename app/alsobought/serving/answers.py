@@ -77,7 +77,12 @@ def answer_bound(
             f"the pipe {pipe.name} returns different columns for this combination of parameters",
             "Leave out one of them",
         )
-    data = [[*row, pipe.name] for row in rows.data] if pipe.adds_source else rows.data
+    data = rows.data
+    if together := pipe.header.together:
+        index = [name for name, _ in pipe.selected].index(together)
+        data = [row[:index] + row[index + 1 :] for row in data]
+    if pipe.adds_source:
+        data = [[*row, pipe.name] for row in data]
     own = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, pipes=(pipe,))
     return _filled(library, own, bound, run_fallback or run) if pipe.header.fallback else own
 
@@ -116,7 +121,7 @@ def bound_sql(
     `requested` is the pipe whose list this one fills, if it runs as a fallback.
     """
     sql = pipe.sql(bound)
-    available = {**bound, CLOCK.name: now, REQUESTED_PIPE.name: (requested or pipe).name}
+    available = {**pipe.values_of_query(bound), CLOCK.name: now, REQUESTED_PIPE.name: (requested or pipe).name}
     return sql, select_values(sql, available)
 
 

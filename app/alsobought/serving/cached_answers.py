@@ -65,7 +65,7 @@ class CachedAnswers:
         result = replace(result, as_of=as_of, key=key if seconds else None)
         tags = _tags(pipe, bound, headers, _cache_events(pipe, headers))
         size = len(result.json) + len(key.values) if seconds else 0
-        return Computed(result, replace(result, cached=True), seconds, tags, size, joint=bool(pipe.header.key))
+        return Computed(result, replace(result, cached=True), seconds, tags, size, joint=bool(pipe.shared_by))
 
     def _fallback_rows(self, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
         """The rows of a fallback, which many lists share: as many as it gives, whatever a list has already.

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
-from alsobought.pipes.library import Pipe
+from alsobought.pipes.pipe import SEPARATOR, Pipe
 from alsobought.serving.answers import rows_of
 from alsobought.serving.coalescing import Coalescer
 from alsobought.serving.costs import PipeCosts
@@ -32,17 +32,19 @@ class Queries:
 
     def rows(self, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
         """The rows of a pipe itself, in the list of the `requested` one. Raises TooSlow, WarehouseFault."""
-        key = pipe.header.key
-        if not key:
+        shared_by, together = pipe.shared_by, bool(pipe.header.together)
+        if not shared_by:
             with self._slot_for(pipe):
                 return self._run(pipe, bound, requested)
 
-        def run(keys: Sequence[Any]) -> Rows:
-            return self._run(pipe, {**bound, key: list(keys)}, requested)
+        def run(keys: Sequence[str]) -> Rows:
+            values = [key.split(SEPARATOR) for key in keys] if together else list(keys)
+            return self._run(pipe, {**bound, shared_by: values}, requested)
 
-        others = repr({name: value for name, value in bound.items() if name != key})
+        keys = pipe.values_of_query(bound)[shared_by]
+        others = repr({name: value for name, value in bound.items() if name != shared_by})
         group = (requested.name, pipe.name, pipe.version, others)
-        return self._coalescer.rows(group, bound[key], key, run, background=in_background())
+        return self._coalescer.rows(group, keys, shared_by, run, background=in_background())
 
     def _slot_for(self, pipe: Pipe) -> AbstractContextManager[None]:
         return nullcontext() if self.costs.is_heavy(pipe.name) else self._slots.taken(background=in_background())
