@@ -101,17 +101,20 @@ class Shop:
         return {"method": "GET", "url": self.url + path}
 
     def post(self, events: int) -> dict[str, Any]:
+        text = base64.b64encode(json.dumps(self.events(events)).encode()).decode()
+        return {"method": "POST", "url": f"{self.url}/events", "body": text}
+
+    def events(self, number: int) -> list[dict[str, str]]:
+        """Events of one visit."""
         user = self.user()
         common = {
             "user_id": user,
             "session_id": f"s-{user}",
             "order_id": uuid.UUID(int=self.random.getrandbits(128)).hex,
         }
-        body = [
-            {**common, "event_type": self.random.choice(EVENT_TYPES), "item_id": self.item()} for _ in range(events)
+        return [
+            {**common, "event_type": self.random.choice(EVENT_TYPES), "item_id": self.item()} for _ in range(number)
         ]
-        text = base64.b64encode(json.dumps(body).encode()).decode()
-        return {"method": "POST", "url": f"{self.url}/events", "body": text}
 
     def traffic(self, rate: float, events: float) -> Iterator[dict[str, Any]]:
         """Requests at this rate mixed with posts that bring so many events a second."""

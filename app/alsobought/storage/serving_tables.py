@@ -28,6 +28,8 @@ from alsobought.storage.warehouse import Warehouse
 KEY_LINE = re.compile(r"^-- @key (?:(user_id)|(item_key)(?: of (orders|sessions|buyers))?)$", re.MULTILINE)
 
 HASHES = 2**64
+IN_ORDER = "optimize_aggregation_in_order = 1, max_threads = 1"
+"""Count tables are sorted by what their rows are grouped by. For the companions of 50 items this takes half of the CPU time."""
 
 Picks = Callable[[str], str]
 """The condition on a column, given its name, that picks the wanted rows."""
@@ -56,7 +58,7 @@ class ServingTable:
 
     def make(self, warehouse: Warehouse, picks: Picks, *, clear: bool = False) -> None:
         """Replaces the picked rows by those of `select`; with `clear`, deletes those of which it gives none."""
-        warehouse.command(f"insert into {self._database}.{self.name} {self.select(picks)} {one_block()}")
+        warehouse.command(f"insert into {self._database}.{self.name} {self.select(picks)} {one_block()}, {IN_ORDER}")
         if clear:
             others = f"{self.key} not in (select {self.key} from ({self.select(picks)}))"
             warehouse.command(f"alter table {self._database}.{self.name} delete where {picks(self.key)} and {others}")
