@@ -3,14 +3,14 @@
     .venv/bin/python -m benchmarks.agreement [--folder data] [--requests 2000]
 
 Requests of the mix of benchmarks/traffic.py are answered as a running service does it: by 32 threads at a time, from the
-cache, from joint queries, and from the serving tables as the writer has made them after events. Then each different request is answered again, alone, from rows that the SELECTs of sql/serving make of the count tables
-at that moment, in ordinary tables. Prints the requests with other answers and exits with 1 if there are any.
+cache, from joint queries, and from the serving tables as the writer has made them after events. Then each different request
+is answered again, alone, from rows that the SELECTs of sql/serving make of the count tables at that moment, in ordinary
+tables. Prints the requests with other answers and exits with 1 if there are any.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import re
 import sys
 import tempfile

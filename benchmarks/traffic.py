@@ -27,7 +27,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -42,6 +42,7 @@ HERE = Path(__file__).resolve().parent
 VEGETA = HERE.parent / ".venv" / "bin" / "vegeta"
 EVENTS_OF_A_POST, EVENTS_PER_SECOND = 10, 500
 CONNECTIONS = 64
+CLOSED_TARGETS = 20_000
 P99_LIMIT = 65.0  # milliseconds
 MIX = [
     (40, "also_bought"),
@@ -68,6 +69,9 @@ class Result:
     worst: float
     errors: str
     cpu: float
+
+    def holds(self, p99: float) -> bool:
+        return self.p99 <= p99 and self.errors == "none"
 
     def row(self) -> str:
         times = " | ".join(f"{value:,.1f}" for value in (self.p50, self.p95, self.p99, self.worst))
@@ -128,13 +132,28 @@ def attack(
     name: str, targets: Iterator[dict[str, Any]], rate: float, seconds: float, cpu: Callable[[], float]
 ) -> Result:
     """Send these requests at a fixed rate."""
+    limits = [f"-rate={rate:.0f}", f"-connections={CONNECTIONS}", f"-workers={CONNECTIONS}", "-max-workers=1024"]
+    return _vegeta(name, itertools.islice(targets, int(rate * seconds)), limits, seconds, cpu)
+
+
+def closed_loop(
+    targets: dict[str, Any] | Iterator[dict[str, Any]], connections: int, seconds: float, cpu: Callable[[], float]
+) -> Result:
+    """Send a request, or up to CLOSED_TARGETS of them again and again, over each connection as soon as the last is answered."""
+    several = [targets] if isinstance(targets, dict) else itertools.islice(targets, CLOSED_TARGETS)
+    limits = ["-rate=0", *(f"-{name}={connections}" for name in ("connections", "workers", "max-workers"))]
+    return _vegeta(f"{connections} connections", several, limits, seconds, cpu)
+
+
+def _vegeta(
+    name: str, targets: Iterable[dict[str, Any]], limits: list[str], seconds: float, cpu: Callable[[], float]
+) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "targets.json")
         with path.open("w") as file:
-            for target in itertools.islice(targets, int(rate * seconds)):
+            for target in targets:
                 file.write(json.dumps(target) + "\n")
-        limits = [f"-connections={CONNECTIONS}", f"-workers={CONNECTIONS}", "-max-workers=1024", "-timeout=10s"]
-        command = [str(VEGETA), "attack", "-format=json", f"-targets={path}", f"-rate={rate:.0f}", *limits]
+        command = [str(VEGETA), "attack", "-format=json", f"-targets={path}", "-timeout=10s", *limits]
         before, started = cpu(), time.perf_counter()
         sent = subprocess.run([*command, f"-duration={seconds:.0f}s"], capture_output=True, check=True)
         used = (cpu() - before) / (time.perf_counter() - started)
@@ -235,13 +254,13 @@ def staleness(service: Service, users: list[str], stop: threading.Event, seconds
             time.sleep(0.01)
 
 
-def fastest(measure: Callable[[float], Result], low: float, high: float) -> list[Result]:
-    """Attacks at rates between these, until the highest rate at which p99 holds is known within 10 %."""
+def fastest(measure: Callable[[float], Result], low: float, high: float, limit: float = P99_LIMIT) -> list[Result]:
+    """Attacks at rates between these, until the highest rate at which p99 holds is known within 20 %."""
     results = []
-    while high > low * 1.1:
+    while high > low * 1.2:
         rate = (low * high) ** 0.5
         results.append(measure(rate))
-        holds = results[-1].p99 <= P99_LIMIT and results[-1].errors == "none"
+        holds = results[-1].holds(limit)
         low, high = (rate, high) if holds else (low, rate)
     return sorted(results, key=lambda result: result.offered)
 
@@ -287,7 +306,7 @@ def measure(folder: str, seconds: float) -> dict[str, Any]:
         return {
             "header": header,
             "table": table,
-            "search": fastest(mix, 2, 1500),
+            "search": fastest(mix, 20, 1600),
             "visible": sorted(visible),
             "memory": memory_of(service.process.pid),
         }
@@ -318,20 +337,23 @@ def plot(results: list[Result], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
+def machine() -> str:
+    return f"{os.cpu_count()} cores, Python {platform.python_version()}, chDB in the process of the service, vegeta beside it"
+
+
 def page(found: dict[str, Any]) -> str:
     visible = found["visible"]
     quantile = (
         (lambda q: visible[min(len(visible) - 1, int(q * len(visible)))]) if visible else (lambda _: float("nan"))
     )
     median = statistics.median(visible) if visible else float("nan")
-    holding = [r for r in found["search"] if r.p99 <= P99_LIMIT and r.errors == "none"]
+    holding = [r for r in found["search"] if r.holds(P99_LIMIT)]
     best = f"{max(r.offered for r in holding):,.0f}" if holding else "none of the rates tried"
     rows = "\n".join(result.row() for result in found["table"])
     search = "\n".join(result.row() for result in found["search"])
-    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}, chDB in the process of the service, vegeta beside it"
     return f"""# Under the traffic of a shop
 
-Written by `python -m benchmarks.traffic` on {datetime.now(UTC):%Y-%m-%d}: {machine}.
+Written by `python -m benchmarks.traffic` on {datetime.now(UTC):%Y-%m-%d}: {machine()}.
 The year of the Complete Journey is loaded. An open loop: latency counts from the time a request was due.
 *cores* is the CPU time of the service for each second.
 

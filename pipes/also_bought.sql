@@ -12,7 +12,7 @@
 -- @use filters
 --
 -- @key item_id
--- @cache 60s item_id purchase
+-- @cache 300s item_id purchase
 -- @fallback trending  item_id as other_item_id
 -- @deprecated score 2026-11-29  use pipe also_bought_by_score
 {% from 'catalogue.sql' import pair_columns %}

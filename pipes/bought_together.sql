@@ -8,7 +8,7 @@
 -- @use filters
 --
 -- @together item_id
--- @cache 60s item_id purchase
+-- @cache 300s item_id purchase
 -- @fallback trending  item_id as other_item_id
 {% from 'catalogue.sql' import item_columns %}
 {% from 'companions.sql' import companions_of, items_of_baskets, keys_of_baskets, since_reference %}

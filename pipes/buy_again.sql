@@ -10,7 +10,7 @@
 -- @use filters
 --
 -- @key user_id
--- @cache 60s user_id
+-- @cache 300s user_id
 -- @fallback for_you
 {% from 'catalogue.sql' import item_columns %}
 {% from 'lists.sql' import boosted, is_eligible %}

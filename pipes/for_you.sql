@@ -11,7 +11,7 @@
 -- @use reranking
 --
 -- @key user_id
--- @cache 60s user_id
+-- @cache 300s user_id
 -- @fallback trending
 {% from 'catalogue.sql' import item, item_columns, owner %}
 {% from 'demand.sql' import times_bought_again %}

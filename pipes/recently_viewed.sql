@@ -5,7 +5,7 @@
 -- @use filters
 --
 -- @key user_id
--- @cache 60s user_id
+-- @cache 300s user_id
 {% from 'catalogue.sql' import item_columns %}
 {% from 'lists.sql' import is_eligible %}
 {% from 'reasons.sql' import viewed_times %}

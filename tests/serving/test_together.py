@@ -12,7 +12,7 @@ from alsobought.pipes.library import Pipe
 from alsobought.pipes.parameters import values
 from alsobought.service.service import Service
 from alsobought.serving import queries
-from alsobought.serving.answers import bound_sql
+from alsobought.serving.answers import bound_sql, rows_of
 from tests.support.web import VIEW
 
 BASKETS = [
@@ -69,7 +69,7 @@ def test_a_joint_query_gives_each_basket_the_rows_it_gets_alone(shop: Service, p
 
 @pytest.mark.usefixtures("client")
 def test_requests_that_wait_share_a_query(shop: Service, pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, rows_of = [], queries.rows_of
+    asked: list[list[list[str]]] = []
     run = queries.Queries(shop.warehouse, shop.clock, at_once=1)
 
     def counted(warehouse: Any, now: Any, pipe: Pipe, bound: Any, requested: Pipe) -> Any:
