@@ -81,18 +81,12 @@ with
                 by="item_key",
             )
         }}
-    ),
-    best as (
-        select item_key, other_item_key, times, fit, position, pinned
-        from arranged
-        order by position, fit desc, other_item_key
-        limit {{ limit }} by item_key
     )
 select
     {{ pair_columns("item_key", "other_item_key") }},
     times as baskets,
     round(fit, 6) as score,
     {{ or_pinned(bought_together("times")) }} as reason
-from best
+from arranged
 order by item_id, position, fit desc, other_item_key
 limit 100000

@@ -53,12 +53,6 @@ with
                 by="item_id",
             )
         }}
-    ),
-    best as (
-        select *
-        from arranged
-        order by position, companions_in_basket desc, fit desc, other_item_key
-        limit {{ limit }} by item_id
     )
 select
     item_id,
@@ -67,6 +61,6 @@ select
     together as baskets,
     round(fit, 6) as score,
     {{ or_pinned(bought_together("together")) }} as reason
-from best
+from arranged
 order by item_id, position, with_items desc, fit desc, other_item_key
 limit 100000

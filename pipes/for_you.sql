@@ -48,24 +48,17 @@ with
         group by user_id, own_key
     ),
     found as (
-        {# The row of an own item has weight -1. A category with all of the user's interest counts twice. #}
+        {# The row of an own item has weight -1. #}
         select
             user_id,
             found_key,
             sumIf(greatest(0, habit), weight < 0) as liking,
             sumIf(weight * interest, weight > 0) as wish,
-            greatest(1e-9, sum(liking) over (partition by user_id)) as all_liking,
-            greatest(1e-9, sum(wish) over (partition by user_id)) as all_wishes,
-            {{ item("category", "found_key") }} as found_category,
-            sum(liking) over (partition by user_id, found_category) / all_liking as shared,
-            if(found_category = '', 1, 1 + shared) * 0.3 * wish / all_wishes as wanted_part,
-            {# Items that their buyers buy again count more. #}
-            liking * greatest(1, {{ times_bought_again("found_key") }}) / all_liking as habit_part,
-            if({{ exclude_history }} = 'nothing', habit_part, 0) as own_part,
-            own_part >= wanted_part as is_own,
-            if(is_own, 0, argMax(own_key, weight * interest)) as because_key,
-            if(is_own, maxIf(bought, weight < 0), argMax(bought, weight * interest)) as times_bought,
-            if(is_own, maxIf(looked, weight < 0), argMax(looked, weight * interest)) as times_looked,
+            argMax(own_key, weight * interest) as wisher_key,
+            argMax(bought, weight * interest) as wisher_bought,
+            argMax(looked, weight * interest) as wisher_looked,
+            maxIf(bought, weight < 0) as own_bought,
+            maxIf(looked, weight < 0) as own_looked,
             max(weight < 0 and is_excluded) as is_over,
             min(if(weight < 0 and {{ rotate }}, freshness, 1)) as rested
         from did
@@ -79,16 +72,34 @@ with
             ) as weight
         group by user_id, found_key
     ),
+    shares as (
+        {# A category with all of the user's interest counts twice. Items that their buyers buy again count more. #}
+        select
+            *,
+            {{ item("category", "found_key") }} as found_category,
+            greatest(1e-9, sum(liking) over (partition by user_id)) as all_liking,
+            if(
+                found_category = '', 0, sum(liking) over (partition by user_id, found_category)
+            ) as in_category,
+            0.3
+            * (1 + in_category / all_liking)
+            * wish
+            / greatest(1e-9, sum(wish) over (partition by user_id)) as wanted_part,
+            if({{ exclude_history }} = 'nothing', liking / all_liking, 0)
+            * greatest(1, {{ times_bought_again("found_key") }}) as own_part,
+            own_part >= wanted_part as is_own
+        from found
+    ),
     ranked as (
         select
             user_id,
             found_key,
-            because_key,
-            times_bought,
-            times_looked,
+            if(is_own, 0, wisher_key) as because_key,
+            if(is_own, own_bought, wisher_bought) as times_bought,
+            if(is_own, own_looked, wisher_looked) as times_looked,
             (own_part + wanted_part) * rested as fit,
             {{ boosted("found_key", "fit") }} as strength
-        from found
+        from shares
         where
             fit > 0
             and not is_over
@@ -113,8 +124,7 @@ with
                 user_id="list_key",
             )
         }}
-    ),
-    best as (select * from arranged order by position, strength desc, found_key limit {{ limit }} by user_id)
+    )
 select
     user_id,
     {{ item_columns("found_key") }},
@@ -127,6 +137,6 @@ select
         )
     }} as reason,
     propensity
-from best
+from arranged
 order by user_id, position, strength desc, found_key
 limit 100000

@@ -131,7 +131,7 @@
             )
     )
 {%- endmacro -%}
-{#- The rows of `ranked`, re-ranked: with the columns position, propensity and pinned. Order by position, then as before.
+{#- The first rows of `ranked`, re-ranked: with the columns position, propensity and pinned. Order by position, then as before.
     Without a pin rule and without a parameter of sql/parameters/reranking.sql every position is 0 and nothing changes.
     Diversity and quotas (`mmr`) and exploration (`explored`) are in ranking.sql, among the first 100 rows.
 
@@ -154,7 +154,10 @@
     user_id="''"
 ) -%}
     {% if not (diversity or per_category or explore or rules(rule="pin")) %}
-        select *, 0 as position, 1. as propensity, false as pinned from {{ ranked }}
+        select *, 0 as position, 1. as propensity, false as pinned
+        from {{ ranked }}
+        order by {{ order }}
+        limit {{ limit }}{% if by %} by {{ by }}{% endif %}
     {% else %}
         select *
         from
@@ -247,6 +250,8 @@
                     )
             ) as slots
         left join {{ ranked }} using ({{ item_key }}{% if by %}, {{ by }} {% endif %})
+        order by position, {{ order }}
+        limit {{ limit }}{% if by %} by {{ by }}{% endif %}
     {% endif %}
 {%- endmacro -%}
 {#- The pinned keys and their positions: that of the rule, or the next one if another pin has it. -#}

@@ -87,7 +87,7 @@ def test_a_pipe_is_shown_with_its_text_and_lineage(editor: FlaskClient, home: Pa
     assert shown["text"] == (home / "pipes/also_bought.sql").read_text()
     assert shown["findings"] == []
     made = shown["serving"]
-    assert (made["fallback"], made["cache_seconds"], made["cache_until"]) == ("trending", 60, "item_id")
+    assert (made["fallback"], made["cache_seconds"], made["cache_until"]) == ("trending", 300, "item_id")
     assert made["lineage"]["columns"]["title"][0] == "catalogue.title"
 
 
