@@ -129,7 +129,7 @@ def test_a_pipe_is_shown_with_its_lineage(author: Callable[..., CompletedRun]) -
         r"^ +baskets +Int64 +co_baskets\.baskets, item_companions\.companions",
         r"^ +co_baskets +baskets, item_key, month, other_item_key, weight",
         r"^ +companions\.sql +companions_of, since_reference",
-        r"^ +cached +60 s, or until a purchase has the same item_id",
+        r"^ +cached +300 s, or until a purchase has the same item_id",
         r"^ +fallback +trending",
         r"^ +cases +0",
     ):

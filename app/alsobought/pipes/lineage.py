@@ -56,7 +56,7 @@ def lineage(pipe: Pipe, schema: Schema) -> Lineage:
             qualified = _qualified(tree, schema)
             reads = [*_table_reads(qualified, schema), *_dictionary_reads(qualified)]
             all_sources = _column_sources(qualified, schema)
-            sources_of = {name: all_sources[name] for name, _ in pipe.selected}
+            sources_of = {name: all_sources[name] for name, _ in pipe.selected if name in columns}
         except Exception as error:  # sqlglot knows only a part of the dialect, and raises many kinds
             log.debug("the lineage of %s cannot be analysed: %s", pipe.name, error)
             followed = False
