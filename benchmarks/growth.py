@@ -6,6 +6,8 @@ import itertools
 import math
 from collections.abc import Sequence
 
+NOTHING = 0.01  # less is taken for this much
+
 
 def short(number: float) -> str:
     """
@@ -25,7 +27,7 @@ def steep_steps(sizes: Sequence[int], costs: Sequence[float]) -> list[str]:
     ['10 k to 100 k: x20, n log n is x12']
     """
     steps = []
-    for (small, cost), (large, higher) in itertools.pairwise(zip(sizes, costs, strict=True)):
+    for (small, cost), (large, higher) in _pairs(sizes, costs):
         allowed = large * math.log(large) / (small * math.log(small))
         if higher > cost * allowed:
             steps.append(f"{short(small)} to {short(large)}: x{higher / cost:.2g}, n log n is x{allowed:.2g}")
@@ -40,11 +42,16 @@ def growth(sizes: Sequence[int], costs: Sequence[float]) -> str:
     >>> growth([1_000, 10_000, 100_000], [1, 2, 40])
     'x40 for x100, **x2.46 a doubling**'
     """
-    pairs = itertools.pairwise(zip(sizes, costs, strict=True))
+    pairs = _pairs(sizes, costs)
     steepest = max((higher / cost) ** (1 / math.log2(large / small)) for (small, cost), (large, higher) in pairs)
     mark = "**" if steep_steps(sizes, costs) else ""
-    total = f"x{_rounded(costs[-1] / costs[0])} for x{_rounded(sizes[-1] / sizes[0])}"
+    total = f"x{_rounded(pairs[-1][1][1] / pairs[0][0][1])} for x{_rounded(sizes[-1] / sizes[0])}"
     return f"{total}, {mark}x{steepest:.2f} a doubling{mark}"
+
+
+def _pairs(sizes: Sequence[int], costs: Sequence[float]) -> list[tuple[tuple[int, float], tuple[int, float]]]:
+    """Each size with its cost, and the next one."""
+    return list(itertools.pairwise(zip(sizes, (max(NOTHING, cost) for cost in costs), strict=True)))
 
 
 def _rounded(ratio: float) -> str:

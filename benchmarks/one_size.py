@@ -88,16 +88,20 @@ def merge_seconds() -> float:
 
 
 def _fill(service: Service, size: Size, _: int) -> Metrics:
-    started, cpu_started = time.perf_counter(), time.process_time()
+    started, cpu_started, merged_before = time.perf_counter(), time.process_time(), merge_seconds()
     with progress_bar(err, "Filling", size.events, "events") as advance:
         synthetic.fill(service, size, advance)
-    stored = time.perf_counter()
+    stored, cpu_stored, merged = time.perf_counter(), time.process_time(), merge_seconds()
     finish_serving_tables(service.do, partial(progress_bar, err))
-    seconds = [time.process_time() - cpu_started, time.perf_counter() - started]
+    cpu_ended, ended, merged_after = time.process_time(), time.perf_counter(), merge_seconds()
     _wait_for_merges(service)
     return {
-        "seconds to fill": seconds,
-        "seconds for the serving tables": [time.perf_counter() - stored],
+        "seconds to fill": [cpu_ended - cpu_started, ended - started],
+        "seconds for the serving tables": [
+            cpu_ended - cpu_stored - (merged_after - merged),
+            ended - stored,
+        ],
+        "seconds of merges meanwhile": [merged_after - merged_before],
         "megabytes on disk": [_bytes_on_disk(service) / 1e6],
         "peak megabytes": [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024],
     }

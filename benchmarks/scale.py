@@ -54,6 +54,7 @@ NUMBERS = (
     "megabytes on disk",
     "peak megabytes",
     "seconds to fill",
+    "seconds of merges meanwhile",
     "seconds for the serving tables",
 )
 PLOTTED = (*one_size.PIPES, "post of 10 events", "post of 1,000 events")
@@ -237,7 +238,8 @@ activity, visits of four views and eight purchases, spread over a year.
 Cells with three numbers are milliseconds: the median of CPU · the median of wall time · its 99th
 percentile, over {plan.requests} first answers, none from a cache. A joint query asks for {one_size.KEYS} keys at once. A post
 counts until all views have it, and the rows of serving tables are made again that it touches.
-*Seconds to fill* are CPU · wall, serving tables included. The machine may be busy: compare CPU times.
+*Seconds to fill* are CPU · wall, merges and serving tables included; those for the serving tables
+are without merges. The machine may be busy: compare CPU times.
 *Growth* is that of the first number, and its steepest step, for each doubling of the size.
 
 {verdict(found, plan)}
