@@ -56,7 +56,7 @@ BENCH ?= hostile first_light upkeep kafka traffic
 bench: .venv/.test .venv/.bench broker
 	@for name in $(BENCH); do echo "benchmarks/$$name.py …"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-# How cost grows with the shop, in benchmarks/scale.md: 20 minutes. ARGS=--full: up to 100 million events, hours; ARGS=--quick: 4 minutes.
+# How cost grows with the shop, in benchmarks/scale.md: 20 minutes. ARGS=--full: up to 100 million events, hours; ARGS=--quick: some minutes.
 bench-scale: .venv/.test
 	@$(BIN)/python -m benchmarks.scale $(ARGS)
 

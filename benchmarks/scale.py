@@ -237,10 +237,11 @@ Synthetic shops (`benchmarks/synthetic.py`): items by Zipf's law with exponent 0
 activity, visits of four views and eight purchases, spread over a year.
 
 Cells with three numbers are milliseconds: the median of CPU · the median of wall time · its 99th
-percentile, over {plan.requests} first answers, none from a cache. A joint query asks for {one_size.KEYS} keys at once. A post
-counts until all views have it, and the rows of serving tables are made again that it touches.
-*Seconds to fill* are CPU · wall, merges and serving tables included; those for the serving tables
-are without merges. The machine may be busy: compare CPU times.
+percentile (of 50 the slowest), over {plan.requests} first answers, none from a cache.
+A joint query asks for {one_size.KEYS} keys at once. A post counts until all views have it, and the rows
+of serving tables are made again that it touches. *Seconds to fill* are CPU · wall, merges and
+serving tables included; those for the serving tables are without merges. The machine may be busy:
+compare CPU times.
 *Growth* is that of the first number, and its steepest step, for each doubling of the size.
 
 {verdict(found, plan)}
@@ -255,24 +256,30 @@ are without merges. The machine may be busy: compare CPU times.
 
 LESSONS = """## What grows, and why
 
+As of 2026-11-29, up to 10 million events.
+
 * `also_bought`, `bought_together`, `for_you` and `recently_viewed` read one row for each item or user,
   which holds at most 300 companions, 50 wishes, or what the user did. So they hardly grow with anything,
-  but for users with a long history. Joint queries grow where more lists are too short and go to a fallback.
+  but for users with a long history. Joint queries probably differ by how many lists are too short and need a fallback.
 * `trending` and `popular` read the rows of four weeks in `item_hours` and `daily_popularity`. These grow with the
   events of the weeks, until each item has a row for each hour or day.
 * A post of 1,000 events touches some 600 items. Of 1 s of CPU, 0.55 s makes their rows in `item_companions` from all
   their pairs in `co_baskets`, and a popular item has more pairs with each order until it has met all others. The
-  views take 0.14 s, as for a post of ten: the analysis of their text.
+  views take 0.14 s, about as for a post of ten: the analysis of their text. Why a post of ten costs 2.2 times as much
+  at 10 million events was not looked into.
 * The dictionaries are reloaded as a whole, in the thread of the writer. That is linear in the catalogue, and
   with a million items it takes seconds: `item_demand` is therefore reloaded for 2 % of the time at most, but
   `catalogue` whenever an event has an item that it lacks.
-* Filling: a batch of 250,000 costs 2.3 s of CPU at first and 2.9 s at 3 M events. Its orders, buyers and sessions
-  are hashes and so everywhere in their histories, which are therefore read as a whole. The rest of the growth is merges:
-  each row is merged log b times after b batches, hardly ever after 4, and twice or so after 40. So n log b, which
-  is steeper than n log n at the beginning and comes near it.
+* The time to fill grows more than n log n, by merges: without them a million events take 19, 15 and 17 s of CPU at 1, 3
+  and 10 million, with them 19, 23 and 30. With 4 batches of 250,000 hardly anything is merged, with 40 most rows several
+  times. Merges should add log b for b batches, so that the excess ends; 30 and 100 million have not shown it yet.
+* For a batch of 250,000 the histories of orders and buyers are read as a whole: their keys are hashes, and each granule
+  has some. At 3 million events a batch took 2.9 s of CPU, at first 2.3; how much of it is this was not measured.
+* A million events are 83,000 visits, so that of a million users only 76,000 have events: the direction of users is
+  shown in full only with more events (`--full` holds 10 million).
 * The table `user_history` was made whole in parts of a million rows, each a range of hashes, for which all users
   are read: with n events n parts of n rows. A million rows in 80 parts took 11.8 s of CPU. Now parts are ranges of
-  ids, which the index finds, and the same takes 5.9 s; at 100 million events it would have been five times the rest.
+  ids, which the index finds, and the same takes 5.9 s. Extrapolated to 100 million events, that was five times the rest.
   `alsobought check` still compares that table by hashes.
 """
 
@@ -280,7 +287,7 @@ LESSONS = """## What grows, and why
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--quick", action="store_true", help="small shops and few requests, four minutes")
+    extent.add_argument("--quick", action="store_true", help="small shops and few requests, some minutes")
     extent.add_argument("--full", action="store_true", help="up to 100 million events, however long it takes")
     parser.add_argument("--events", type=int, metavar="N", help="at most so many events")
     parser.add_argument("--minutes", type=float, metavar="N", help="leave out sizes that would not fit into this time")
