@@ -314,15 +314,26 @@ def measure(folder: str, seconds: float) -> dict[str, Any]:
         service.stop()
 
 
-def plot(results: list[Result], path: Path) -> None:
-    """Latency against the offered rate."""
+def svg_figure(width: float, height: float, columns: int = 1) -> tuple[Any, Any]:
+    """A figure and its axes, side by side, for `save`. Equal plots are equal files."""
     import matplotlib as mpl
 
     mpl.use("svg")
     mpl.rcParams["svg.hashsalt"] = "alsobought"
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 3.6))
+    return pyplot.subplots(ncols=columns, figsize=(width, height), sharey=True)
+
+
+def save(figure: Any, path: Path, top: float = 1) -> None:
+    """Writes the SVG, with the axes below this height."""
+    figure.tight_layout(rect=(0, 0, 1, top))
+    figure.savefig(path, metadata={"Date": None})
+
+
+def plot(results: list[Result], path: Path) -> None:
+    """Latency against the offered rate."""
+    figure, axes = svg_figure(7, 3.6)
     rates = [result.offered for result in results]
     for label, times in (
         ("p50", [r.p50 for r in results]),
@@ -333,8 +344,7 @@ def plot(results: list[Result], path: Path) -> None:
     axes.axhline(P99_LIMIT, color="grey", linestyle=":", label=f"{P99_LIMIT:.0f} ms")
     axes.set(xscale="log", yscale="log", xlabel="requests offered a second, with 500 events/s", ylabel="milliseconds")
     axes.legend()
-    figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
+    save(figure, path)
 
 
 def machine() -> str:

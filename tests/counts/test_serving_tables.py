@@ -14,6 +14,7 @@ from alsobought.events import Event
 from alsobought.service.service import Service
 from alsobought.storage.results import plain_type
 from alsobought.storage.serving_tables import in_part, serving_tables, with_keys
+from alsobought.writer import serving_refresh
 from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import Submission
 from alsobought.writer.writer import Writer
@@ -214,6 +215,19 @@ def test_the_parts_of_a_table_hold_every_key_once(shop: Service, parts: int) -> 
             for n in range(parts)
         ]
         assert sum(rows) == count(shop, table.name)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 40])
+def test_a_table_made_whole_in_parts_has_every_row_once(
+    shop: Service, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    store(shop, happened(60))
+    monkeypatch.setattr(serving_refresh, "ROWS_PER_PART", rows)
+    for table in shop.writer.serving.tables:
+        shop.warehouse.command(f"truncate table {shop.settings.database}.{table.name}")
+    shop.do("make serving tables", NAMES)
+    assert shop.do("refresh serving tables", 60) == 0
+    assert wrong(shop) == {}
 
 
 def test_keys_are_quoted() -> None:

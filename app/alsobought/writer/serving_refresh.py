@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -26,6 +27,7 @@ KEYS_PER_INSERT = 200
 MANY_KEYS = 5_000
 MIN_SECONDS = 0.3  # with less time there is a batch behind, which touches rows again
 ROWS_PER_PART = 1_000_000  # of the count tables that are read for a part of a table
+SAMPLE = 10_000  # rows whose users divide a table into parts
 MAX_CAUGHT_UP_EVENTS = 200_000  # after more of them, all rows are made
 MAKE_SECONDS = 2.0  # to make all rows of a table at once; the rest follows
 RECORD_SECONDS = 10.0  # between two records of the position, where no other process follows
@@ -64,8 +66,7 @@ class Part(NamedTuple):
     """A part of a table that is made whole; with `clear`, rows for which there is nothing to count are deleted."""
 
     table: ServingTable
-    number: int
-    parts: int
+    picks: Picks
     clear: bool
 
 
@@ -130,8 +131,9 @@ class ServingRefresh:
         """Notes all rows of a table, and those that should not be there."""
         rows = self._count(table.name)
         parts = 1 + max(rows, *map(self._count, table.reads)) // ROWS_PER_PART
+        by_key = self._ranges_of_users(parts) if table.key == "user_id" else _ranges_of_items(parts)
         self._parts = [part for part in self._parts if part.table != table]
-        self._parts += [Part(table, number, parts, clear=rows > 0) for number in range(parts)]
+        self._parts += [Part(table, picks, clear=rows > 0) for picks in by_key]
 
     def forget_positions(self, names: Iterable[str]) -> list[ServingTable]:
         """The tables with these names or that read one of them. If this process is killed, the next start makes all their rows.
@@ -155,6 +157,13 @@ class ServingRefresh:
 
     def _count(self, table: str) -> int:
         return int(self._warehouse.trusted_rows(f"select count() from {self._warehouse.database}.{table}").data[0][0])
+
+    def _ranges_of_users(self, parts: int) -> list[Picks]:
+        """Picks users by ranges of ids with about as many rows each. Ranges of hashes would read all users for each part."""
+        sql = f"select arraySort(groupArraySample({SAMPLE}, 1)(user_id)) from {self._warehouse.database}.user_items"
+        sample = self._warehouse.trusted_rows(sql).data[0][0] if parts > 1 else []
+        bounds = sorted({sample[len(sample) * number // parts] for number in range(1, parts)} if sample else ())
+        return [_between(first, last) for first, last in pairwise([None, *bounds, None])]
 
     def _note(self, event: TouchingEvent) -> None:
         user, bought = event.user_id, event.event_type == "purchase"
@@ -229,7 +238,7 @@ class ServingRefresh:
                 self._make_rows(kind, rows)
         else:
             part = self._parts[0]
-            self._make(part.table, in_part(part.table.key, part.number, part.parts), clear=part.clear)
+            self._make(part.table, part.picks, clear=part.clear)
             del self._parts[0]
 
     def _make_rows(self, kind: str, rows: dict[str | int, None]) -> None:
@@ -259,6 +268,22 @@ class ServingRefresh:
         values = f"{quoted(name)}, {quoted(definition)}, {seq:d}"
         into = f"insert into {self._warehouse.database}.serving_positions (name, definition, seq)"
         self._warehouse.command(f"{into} select {values} {one_block()}")
+
+
+def _ranges_of_items(parts: int) -> list[Picks]:
+    return [in_part("item_key", number, parts) for number in range(parts)]
+
+
+def _between(first: str | None, last: str | None) -> Picks:
+    """Picks the rows with keys above the first one, up to the last one; None is no bound.
+
+    >>> _between("ann", "bob")("user_id"), _between(None, None)("user_id")
+    ("user_id > 'ann' and user_id <= 'bob'", '1')
+    """
+    bounds = [(">", first), ("<=", last)]
+    return lambda column: (
+        " and ".join(f"{column} {sign} {quoted(key)}" for sign, key in bounds if key is not None) or "1"
+    )
 
 
 class _Event(NamedTuple):
