@@ -1,4 +1,4 @@
-# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make faults | make quality | make bench | make lint | make format | make docs | make build | make lock.
+# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make faults | make quality | make bench | make bench-server | make lint | make format | make docs | make build | make lock.
 # Everything happens in .venv, which is made when it is missing; LOCKED=1 installs the versions of the locks.
 PYTHON ?= python3
 DATASET ?= journey
@@ -6,7 +6,7 @@ WORKERS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo kafka clients test journeys kills test-http test-server faults quality bench lint format docs build lock clean programs broker
+.PHONY: install demo kafka clients test journeys kills test-http test-server faults quality bench bench-server lint format docs build lock clean programs broker
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -56,7 +56,11 @@ BENCH ?= hostile first_light upkeep kafka traffic
 bench: .venv/.test .venv/.bench broker
 	@for name in $(BENCH); do echo "benchmarks/$$name.py …"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
-# Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers.
+# The production path: Kafka, `alsobought ingest`, a ClickHouse server, `alsobought serve --workers 1, 2, 4`. Writes benchmarks/server.md.
+bench-server: .venv/.test .venv/.bench broker
+	$(BIN)/python -m benchmarks.server $(ARGS)
+
+# Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, a container where Docker answers, or the server in the package chdb.
 test-server: .venv/.test broker
 	$(BIN)/python -m pytest --engine server $(ARGS)
 

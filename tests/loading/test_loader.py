@@ -121,7 +121,9 @@ def test_stored_offsets_are_duplicates_however_long_ago_they_were_stored(
 def test_a_batch_of_many_long_ids_is_stored_once(shop: Service) -> None:
     """A server refuses a parameter of more than 128 KB."""
     rows = [
-        Event(event_type="purchase", user_id=f"it's \\{n:030}", item_id=f"{n:040}", order_id=f"{n}", event_id=f"'{n:040}")
+        Event(
+            event_type="purchase", user_id=f"it's \\{n:030}", item_id=f"{n:040}", order_id=f"{n}", event_id=f"'{n:040}"
+        )
         for n in range(5_000)
     ]
     outcomes = [shop.writer.submit(Submission(rows)).result() for _ in range(2)]

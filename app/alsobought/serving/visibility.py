@@ -33,7 +33,7 @@ from alsobought.writer.writer import Writer
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.05
-CHANGES_EVERY = 3  # refreshes: so often a follower reads what else has changed, which is a third of the time of its query
+CHANGES_EVERY = 3  # refreshes: so often a follower reads `NewBatches.changes`, a third of the time of its query
 WAIT_SECONDS = 5.0  # for the batch that the writer stores
 MAX_SEQ = 2**63
 MAX_NEW_EVENTS = 20_000  # with more new events at once, the whole cache is cleared
