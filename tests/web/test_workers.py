@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -38,6 +39,13 @@ class Worker:
         self.connection.request("GET" if body is None else "POST", path, None if body is None else json.dumps(body))
         response = self.connection.getresponse()
         return response.status, json.loads(response.read())
+
+    def requests(self) -> float:
+        """The requests to `recently_viewed` in the metrics."""
+        self.connection.request("GET", "/metrics")
+        page = self.connection.getresponse().read().decode()
+        counts = re.findall(r'^alsobought_pipe_requests_total{pipe="recently_viewed",status="200"} (\S+)$', page, re.M)
+        return sum(map(float, counts))
 
     def viewed(self, user: str) -> list[str]:
         return [row["item_id"] for row in self.ask(f"/pipes/recently_viewed?user_id={user}")[1]["data"]]
@@ -135,6 +143,18 @@ def test_a_wait_includes_a_worker_that_is_late(run: Run) -> None:
             assert not posted.done()
         assert posted.result()[0] == 200
         assert late.viewed("u") == ["tea"]
+
+
+def test_the_metrics_of_any_worker_count_the_requests_of_all(run: Run) -> None:
+    with serving(run, "--workers", "2") as service, ExitStack() as stack:
+        first, second = connect(service, stack)
+        for worker, number in ((first, 3), (second, 4)):
+            for _ in range(number):
+                worker.viewed("u")
+        until(lambda: first.requests() == second.requests() == 7)
+        os.kill(second.pid, signal.SIGKILL)
+        until(lambda: len({*pids_of_workers(service)} - {second.pid}) == 2)
+        assert all(worker.requests() == 7 for worker in connect(service, stack))
 
 
 def test_a_killed_worker_is_replaced_and_nobody_waits_for_it(run: Run) -> None:

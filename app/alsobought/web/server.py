@@ -33,6 +33,7 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
     from gunicorn.glogging import Logger
 
     from alsobought.web import worker
+    from alsobought.web.shared_metrics import SharedMetrics
 
     if edit:
         require_restricted_editing(settings)
@@ -48,7 +49,7 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
             self.error_log.handlers.clear()
             self.error_log.propagate = True
 
-    siblings, first_failure = Siblings(), multiprocessing.Lock()
+    siblings, shared_metrics, first_failure = Siblings(), SharedMetrics(), multiprocessing.Lock()
 
     def pre_fork(_server: Any, process: Any) -> None:
         process.slot = siblings.take_slot()
@@ -57,11 +58,14 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
         siblings.join(process.slot)
 
     def post_worker_init(process: Any) -> None:
+        if settings.workers > 1:
+            process.wsgi.extensions["metrics"].share(shared_metrics, process.slot)
         if when_ready and process.slot == FIRST_SLOT:
             when_ready(url(settings))
 
     def child_exit(_server: Any, process: Any) -> None:
         siblings.free_slot(process.slot)
+        shared_metrics.end(process.slot)
 
     class Server(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
