@@ -26,6 +26,7 @@ from alsobought.writer.writer import Writer
 
 EXPIRY_MARGIN = timedelta(hours=23)  # a rebuild may take this much longer than the margin of retention
 CATCH_UP_DATABASE = "rebuild_rest"  # scratch database of the writer
+SERVER_SECONDS = 10.0
 
 
 class RebuildPlan(msgspec.Struct, frozen=True):
@@ -157,8 +158,11 @@ def make_serving_tables(writer: Writer, names: Sequence[str]) -> None:
 
 
 def refresh_serving_tables(writer: Writer, seconds: float) -> int:
-    """Makes rows of serving tables that are left, for about so long; returns the number of steps that are left then."""
-    writer.serving.refresh(seconds)
+    """Makes rows of serving tables that are left, for about so long; returns the number of steps that are left then.
+
+    For longer on a server: there each task takes the lease again, which inserts the last batch again.
+    """
+    writer.serving.refresh(max(seconds, SERVER_SECONDS) if writer.warehouse.shared else seconds)
     writer.catalogue.refresh_demand()
     return writer.serving.pending
 
