@@ -1,6 +1,6 @@
 """Measure the production path: Kafka → `alsobought ingest` → a ClickHouse server → `alsobought serve --workers 1, 2, 4`.
 
-    .venv/bin/python -m benchmarks.server [--folder FOLDER] [--quick]
+    .venv/bin/python -m benchmarks.server [--folder FOLDER] [--quick] [--seconds 10]
 
 Everything runs on this machine: the server (tests/support/clickhouse_server.py), the broker of the tests, both commands, and
 vegeta. The data is the year of `make demo`, with --quick the last eighth of it; `--folder` keeps it for the next run. The traffic
@@ -46,7 +46,7 @@ from benchmarks.traffic import (
     empty_route,
     fastest,
     memory_of,
-    names,
+    names_of,
     staleness,
 )
 from tests.support.brokers import broker
@@ -142,7 +142,7 @@ def load(dsn: str, share: int) -> dict[str, float]:
         rows = journey.events(weeks, start, size)
         submitter.send(Submission(rows, "journey", range(start, start + len(rows))))
     submitter.finish()
-    while service.do("refresh serving tables", 1.0):
+    while service.do("refresh serving tables", 10.0):
         pass
     service.close()
     return {
@@ -204,7 +204,7 @@ def measure_served(served: Served, items: list[str], users: list[str], seconds: 
         )
         return search[-1].result
 
-    fastest(mix, 2, 1500)
+    fastest(mix, 2, 1600)
     memory = memory_of(served.process.pid)
     return {"rows": rows, "search": search, "quiet": quiet, "busy": busy, "memory": memory}
 
@@ -221,6 +221,7 @@ def visible_during(served: Served, users: list[str], action: Callable[[], None])
 
 
 def measure(folder: Path, share: int, seconds: float) -> dict[str, Any]:
+    busy = os.getloadavg()[1]
     with ExitStack() as stack:
         server = stack.enter_context(clickhouse_server(folder / "clickhouse"))
         clickhouse = cpu_of(server.process.pid)
@@ -231,7 +232,7 @@ def measure(folder: Path, share: int, seconds: float) -> dict[str, Any]:
             record.write_text(json.dumps({**loaded, "clickhouse": clickhouse() - before}))
         loaded = json.loads(record.read_text())
         out.print(loaded)
-        items, users = names(server.dsn)
+        items, users = names_of(server.dsn)
         kafka = stack.enter_context(broker(ours=True))
         environ = {**os.environ, "ALSOBOUGHT_DSN": server.dsn, "ALSOBOUGHT_KAFKA": kafka.address}
         ingest = stack.enter_context(command(environ, "ingest"))
@@ -245,6 +246,7 @@ def measure(folder: Path, share: int, seconds: float) -> dict[str, Any]:
             with serve(environ, workers, parts) as served:
                 measured[workers] = measure_served(served, items, users, seconds)
         return {
+            "busy": busy,
             "loaded": loaded,
             "empty": empty,
             "measured": measured,
@@ -295,7 +297,7 @@ def page(found: dict[str, Any], share: int) -> str:
         f" | {results['memory']:,.0f} |"
         for workers, results in measured.items()
     )
-    data = "The year" if share == 1 else f"The last {share}th of the year"
+    data = "The year" if share == 1 else f"1/{share} of the year"
     rows, searches = "\n".join(lines), "\n".join(searched)
     machine = f"{datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, Python {platform.python_version()}"
     loading = f"{loaded['events']:,.0f} purchases in **{loaded['seconds']:.0f} s**, with {loaded['clickhouse']:.0f} s of CPU in"
@@ -305,7 +307,7 @@ Written by `python -m benchmarks.server` on {machine}.
 All on this machine: vegeta → `alsobought serve --workers N` → Kafka → `alsobought ingest` → a ClickHouse server, the one of the
 package chdb. {data} of the Complete Journey is loaded. The traffic is that of [traffic.md](traffic.md); its rows of {date}
 stand here as *embedded*. There *cores* is one process with the database in it, here all four parts, which the last columns show
-apart.
+apart. The load of the machine before the start was {found["busy"]:.1f}.
 
 Loaded into the server: {loading}
 ClickHouse and {loaded["loader"]:.0f} s in the loader.
@@ -333,9 +335,8 @@ if __name__ == "__main__":
     arguments.add_argument(
         "--folder", type=Path, help="keeps the loaded server for the next run; by default an empty one"
     )
-    arguments.add_argument(
-        "--quick", action="store_true", help="an eighth of the year, and 4 seconds instead of 10 for each row"
-    )
+    arguments.add_argument("--quick", action="store_true", help="an eighth of the year, and 4 seconds for each row")
+    arguments.add_argument("--seconds", type=float, help="for each row, instead of 10")
     parsed = arguments.parse_args()
     if not VEGETA.exists():
         raise SystemExit("vegeta is missing: run `make bench-server`")
@@ -343,4 +344,5 @@ if __name__ == "__main__":
         chosen = parsed.folder or Path(temporary)
         chosen.mkdir(parents=True, exist_ok=True)
         part = QUICK_SHARE if parsed.quick else 1
-        (HERE / "server.md").write_text(page(measure(chosen, part, 4 if parsed.quick else 10), part))
+        results = measure(chosen, part, parsed.seconds or (4 if parsed.quick else 10))
+    (HERE / "server.md").write_text(page(results, part))

@@ -229,8 +229,13 @@ print(json.dumps([[row[0] for row in warehouse.trusted_rows(sql).data] for sql i
 """
 
 
-def names(dsn: str) -> tuple[list[str], list[str]]:
-    """Items, the most bought first, and users of a loaded year: on a server, or in a folder that no process holds."""
+def names(folder: str) -> tuple[list[str], list[str]]:
+    """Items, the most bought first, and users of a loaded year that no process holds."""
+    return names_of(f"chdb://{Path(folder, 'journey')}")
+
+
+def names_of(dsn: str) -> tuple[list[str], list[str]]:
+    """The same of any warehouse."""
     command = [sys.executable, "-c", NAMES, dsn]
     items, users = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=HERE.parent).stdout)
     return items, users
@@ -271,7 +276,7 @@ def fastest(measure: Callable[[float], Result], low: float, high: float, limit: 
 
 def measure(folder: str, seconds: float) -> dict[str, Any]:
     Service(folder).stop()  # loads the year if it is not there
-    items, users = names(f"chdb://{Path(folder, 'journey')}")
+    items, users = names(folder)
     service = Service(folder)
     try:
         url = f"http://127.0.0.1:{service.port}"
