@@ -31,7 +31,7 @@ CONFIG = """<clickhouse>
 """
 # The server lives as long as the query does.
 FOREVER = """
-system start listen queries all;
+system start listen http;
 select sleepEachRow(3) from numbers(1000000000)
 settings max_block_size = 1, function_sleep_max_microseconds_per_block = 0
 format Null

@@ -145,6 +145,17 @@ def test_a_wait_includes_a_worker_that_is_late(run: Run) -> None:
         assert late.viewed("u") == ["tea"]
 
 
+def test_after_a_merge_every_worker_answers_for_the_account(run: Run) -> None:
+    with serving(run, "--workers", "2") as service, ExitStack() as stack:
+        first, second = connect(service, stack)
+        for number in range(3):
+            guest = {"event_type": "view", "session_id": f"s{number}", "item_id": f"tea-{number}"}
+            assert first.ask("/events?wait=true", guest)[0] == 200
+            assert second.viewed("u") == [f"tea-{earlier}" for earlier in reversed(range(number))]
+            assert first.ask("/users/merge", {"guest_id": f"s{number}", "user_id": "u"})[0] == 200
+            assert second.viewed("u")[0] == f"tea-{number}"
+
+
 def test_the_metrics_of_any_worker_count_the_requests_of_all(run: Run) -> None:
     with serving(run, "--workers", "2") as service, ExitStack() as stack:
         first, second = connect(service, stack)

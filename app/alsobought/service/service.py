@@ -49,12 +49,15 @@ class Service:
         """Run a maintenance task (`service.maintenance`) on the writer and return its result.
 
         Where another process stores the events, this starts the writer here, which then waits for
-        the lease.
+        the lease; afterwards the cached answers of all processes of this service know the change.
         """
         with _starting:
             if not self.writer.started:
                 self.writer.start()
-        return run_task(self.writer, task, *arguments)
+        result = run_task(self.writer, task, *arguments)
+        if isinstance(self.visibility, Follower):
+            self.visibility.refresh()
+        return result
 
     @property
     def waiting(self) -> int:
