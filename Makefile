@@ -1,4 +1,4 @@
-# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make faults | make quality | make bench | make bench-scale | make lint | make format | make docs | make build | make lock.
+# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make faults | make quality | make bench | make bench-scale | make bench-server | make lint | make format | make docs | make build | make lock.
 # Everything happens in .venv, which is made when it is missing; LOCKED=1 installs the versions of the locks.
 PYTHON ?= python3
 DATASET ?= journey
@@ -6,7 +6,7 @@ WORKERS ?= auto
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo kafka clients test journeys kills test-http test-server faults quality bench bench-scale lint format docs build lock clean programs broker
+.PHONY: install demo kafka clients test journeys kills test-http test-server faults quality bench bench-scale bench-server lint format docs build lock clean programs broker
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -60,7 +60,11 @@ bench: .venv/.test .venv/.bench broker
 bench-scale: .venv/.test
 	@$(BIN)/python -m benchmarks.scale $(ARGS)
 
-# Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers.
+# The production path: Kafka, `alsobought ingest`, a ClickHouse server, `alsobought serve --workers 1, 2, 4`. Writes benchmarks/server.md.
+bench-server: .venv/.test .venv/.bench broker
+	$(BIN)/python -m benchmarks.server $(ARGS)
+
+# Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, a container where Docker answers, or the server in the package chdb.
 test-server: .venv/.test broker
 	$(BIN)/python -m pytest --engine server $(ARGS)
 

@@ -32,7 +32,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from alsobought.console import out
 from benchmarks.first_light import Service
@@ -78,6 +78,10 @@ class Result:
         return (
             f"| {self.name} | {self.offered:,.0f} | {self.answered:,.0f} | {times} | {self.errors} | {self.cpu:.2f} |"
         )
+
+
+class HasPort(Protocol):
+    port: int
 
 
 class Shop:
@@ -217,7 +221,7 @@ NAMES = """
 import json, sys
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
-warehouse = open_warehouse(Settings(dsn=f"chdb://{sys.argv[1]}"), create=False)
+warehouse = open_warehouse(Settings(dsn=sys.argv[1]), create=False)
 bought = "select dictGet('alsobought.catalogue', 'item_id', item_key) as id from alsobought.item_totals"
 bought += " where item_key != 0 group by item_key having sum(orders) > 0 and id != '' order by sum(orders) desc, id limit 30000"
 users = "select user_id from alsobought.user_items group by user_id order by user_id"
@@ -227,12 +231,17 @@ print(json.dumps([[row[0] for row in warehouse.trusted_rows(sql).data] for sql i
 
 def names(folder: str) -> tuple[list[str], list[str]]:
     """Items, the most bought first, and users of a loaded year that no process holds."""
-    command = [sys.executable, "-c", NAMES, str(Path(folder, "journey"))]
+    return names_of(f"chdb://{Path(folder, 'journey')}")
+
+
+def names_of(dsn: str) -> tuple[list[str], list[str]]:
+    """The same of any warehouse."""
+    command = [sys.executable, "-c", NAMES, dsn]
     items, users = json.loads(subprocess.run(command, capture_output=True, check=True, cwd=HERE.parent).stdout)
     return items, users
 
 
-def staleness(service: Service, users: list[str], stop: threading.Event, seconds: list[float]) -> None:
+def staleness(service: HasPort, users: list[str], stop: threading.Event, seconds: list[float]) -> None:
     """Post an event again and again and poll until `recently_viewed` has it."""
     connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
 

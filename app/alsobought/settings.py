@@ -30,6 +30,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Positive = Annotated[int, Meta(ge=1, le=2**53)]
 Days = Annotated[int, Meta(ge=1, le=3650)]
 Threads = Annotated[int, Meta(ge=1, le=1000)]
+Workers = Annotated[int, Meta(ge=1, le=64)]
 Seconds = Annotated[float, Meta(gt=0, le=60)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Ratio = Annotated[float, Meta(gt=0, le=1)]
@@ -62,7 +63,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
-    threads: Threads = setting(32, "Requests answered at the same time.")
+    workers: Workers = setting(
+        1, "HTTP processes behind the port; more than one need a ClickHouse server, and Kafka with `alsobought ingest`."
+    )
+    threads: Threads = setting(32, "Requests that one HTTP process answers at the same time.")
     kafka: str = setting("", "Kafka's bootstrap servers, comma-separated; empty: none.")
     kafka_group: Name = setting("alsobought", "Consumer group, shared by the ingesters of one warehouse.")
     events_topic: Name = setting("events", "Topic of the events.")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from alsobought.counts.consistency import check
+from alsobought.counts.rebuild_tasks import refresh_serving_tables
 from alsobought.counts.recompute import Comparison
 from alsobought.errors import Unusable
 from alsobought.events import Event
@@ -254,3 +258,15 @@ def test_other_groups_touch_their_items(make_shop: Callable[..., Service], tmp_p
         store(shop, [Event(event_type="view", user_id="ada", session_id="s1", item_id=item)])
     sql = f"select dictGet('{database}.catalogue', 'item_id', item_key) as item, times from {database}.viewed_with order by item"
     assert shop.warehouse.trusted_rows(sql).data == [["mug", 2], ["pot", 2], ["tea", 2]]
+
+
+def test_a_step_on_a_server_ends_with_all_rows_since_the_next_would_begin_anew() -> None:
+    for shared, seconds in ((False, 0.5), (True, math.inf)):
+        steps: list[float] = []
+        writer: Any = SimpleNamespace(
+            serving=SimpleNamespace(refresh=steps.append, pending=7),
+            catalogue=SimpleNamespace(refresh_demand=lambda: None),
+            warehouse=SimpleNamespace(shared=shared),
+        )
+        assert refresh_serving_tables(writer, 0.5) == 7
+        assert steps == [seconds]

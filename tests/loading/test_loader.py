@@ -118,6 +118,19 @@ def test_stored_offsets_are_duplicates_however_long_ago_they_were_stored(
     assert len(stored(shop)) == 35
 
 
+def test_a_batch_of_many_long_ids_is_stored_once(shop: Service) -> None:
+    """A server refuses a parameter of more than 128 KB."""
+    rows = [
+        Event(
+            event_type="purchase", user_id=f"it's \\{n:030}", item_id=f"{n:040}", order_id=f"{n}", event_id=f"'{n:040}"
+        )
+        for n in range(5_000)
+    ]
+    outcomes = [shop.writer.submit(Submission(rows)).result() for _ in range(2)]
+    assert [(outcome.rows, outcome.duplicates) for outcome in outcomes] == [(5_000, 0), (0, 5_000)]
+    assert set(stored(shop, "user_id")) == {event.user_id for event in rows}
+
+
 def test_stored_offsets_are_those_of_the_events_not_of_the_ledger(shop: Service) -> None:
     rows = submission(0)
     shop.writer.submit(Submission(rows.rows[:3], "file", [2, 5, 9])).result()

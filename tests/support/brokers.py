@@ -92,6 +92,11 @@ class Broker:
                 if time.monotonic() > until:
                     raise
 
+    @property
+    def pid(self) -> int:
+        """Raises AttributeError for a broker whose process is not ours."""
+        return self._process.pid  # type: ignore[union-attr]
+
     def stop(self) -> None:
         """The way an operator would."""
         if self._process:

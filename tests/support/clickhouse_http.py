@@ -33,6 +33,7 @@ TRANSPORT_PARAMETERS = {
 }
 connect: Callable[[str], Any] = chdb.connect
 UNKNOWN_CODE = 1002
+MAX_FIELD = 131_072  # `http_max_field_value_size`
 STATUS = {60: 404, 81: 404, 62: 400, 47: 400, 457: 400, 159: 408}
 
 
@@ -45,6 +46,8 @@ def application(request: Request) -> Response:
     arguments = {**request.args.to_dict(), **request.form.to_dict()}
     arguments |= {name: file.read().decode() for name, file in request.files.items()}
     body = b"" if request.form or request.files else request.get_data()
+    if too_long := [name for name, value in arguments.items() if len(value) > MAX_FIELD]:
+        return _error(f"Code: 1000. Poco::Exception: HTML Form Exception: Field value too long: {too_long}")
     sql = "\n".join(part for part in (arguments.get("query", ""), body.decode()) if part)
     try:
         return _execute(sql, arguments)

@@ -1,8 +1,9 @@
-"""The engines that tests run on, by `pytest --engine …`; `python -m tests.support.engines` prints those available here.
+"""The engines that tests run on, by `pytest --engine …`; `python -m tests.support.engines` prints those of `make test-http`.
 
 embedded   chDB in the process of the tests
 http       the HTTP client, against ClickHouse's HTTP interface over chDB in its own process (tests/support/clickhouse_http.py)
-server     the HTTP client, against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, or a container where Docker answers
+server     the HTTP client, against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, a container where Docker answers, or
+           the server in the package chdb (tests/support/clickhouse_server.py)
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from alsobought.authoring.pipe_tests import clear_service
@@ -27,6 +30,7 @@ from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
 from alsobought.writer.submission import utc_now
+from tests.support.clickhouse_server import clickhouse_server
 from tests.support.process import free_port
 from tests.support.project import ROOT
 
@@ -111,6 +115,9 @@ def engine(name: str) -> Iterator[Engine]:
         for database in [*server_engine.databases, "last"]:
             warehouse.command(f"drop database {server_engine.session}_{database}")
         warehouse.close()
+    elif not docker_answers():
+        with TemporaryDirectory() as folder, clickhouse_server(Path(folder)) as started:
+            yield Engine(started.dsn)
     else:
         from testcontainers.clickhouse import ClickHouseContainer
 
@@ -141,11 +148,11 @@ def http_server_process() -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.communicate()
 
 
-def unavailable_reason(name: str) -> str:
-    """The reason why this engine is not available here, or an empty string."""
+def reason_to_leave_out(name: str) -> str:
+    """The reason why `make test-http` leaves this engine out, or an empty string."""
     if name != "server" or SERVER_DSN or docker_answers():
         return ""
-    return "Docker does not answer and ALSOBOUGHT_TEST_CLICKHOUSE is not set"
+    return "Docker does not answer and ALSOBOUGHT_TEST_CLICKHOUSE is not set; `make test-server` starts one out of chdb"
 
 
 @cache
@@ -158,7 +165,7 @@ def docker_answers() -> bool:
 
 if __name__ == "__main__":
     for engine_name in NAMES:
-        if reason := unavailable_reason(engine_name):
+        if reason := reason_to_leave_out(engine_name):
             sys.stderr.write(f"The tests do not run on {engine_name}: {reason}.\n")
         else:
             print(engine_name)  # noqa: T201

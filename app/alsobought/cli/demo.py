@@ -24,12 +24,17 @@ def demo(settings: Settings, dataset: str, edit: bool) -> None:
     Example: alsobought demo --dataset toyshop
     """
     from alsobought.demo.load import load_demo
-    from alsobought.web.server import require_free_port_and_folder, require_restricted_editing
+    from alsobought.web.server import (
+        require_free_port_and_folder,
+        require_restricted_editing,
+        require_writer_beside_workers,
+    )
 
     if edit:
         own_project(settings)
         require_restricted_editing(settings)
     settings = _demo_settings(settings, dataset)
+    require_writer_beside_workers(settings)
     require_free_port_and_folder(settings)
     load_demo(settings, dataset, err)
     # In a new process: the engine that loaded the data does not survive the fork of the web server.

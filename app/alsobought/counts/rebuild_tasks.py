@@ -5,6 +5,7 @@ After an erasure or a merge of users the shadow table is out of date, and the re
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
@@ -157,8 +158,12 @@ def make_serving_tables(writer: Writer, names: Sequence[str]) -> None:
 
 
 def refresh_serving_tables(writer: Writer, seconds: float) -> int:
-    """Makes rows of serving tables that are left, for about so long; returns the number of steps that are left then."""
-    writer.serving.refresh(seconds)
+    """Makes rows of serving tables that are left, for about so long; returns the number of steps that are left then.
+
+    On a server, until none are left: there each task takes the lease again, which notes again all rows of a table that is not
+    complete, so that a large table would never be.
+    """
+    writer.serving.refresh(math.inf if writer.warehouse.shared else seconds)
     writer.catalogue.refresh_demand()
     return writer.serving.pending
 

@@ -19,6 +19,7 @@ from alsobought.serving.invalidation import Invalidator
 from alsobought.serving.queries import EMBEDDED_QUERIES, SERVER_QUERIES, Queries
 from alsobought.serving.refresher import Refresher
 from alsobought.serving.request_log import InlineTaskRunner, RequestLog
+from alsobought.serving.siblings import Siblings
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
@@ -48,12 +49,15 @@ class Service:
         """Run a maintenance task (`service.maintenance`) on the writer and return its result.
 
         Where another process stores the events, this starts the writer here, which then waits for
-        the lease.
+        the lease; afterwards the cached answers of all processes of this service know the change.
         """
         with _starting:
             if not self.writer.started:
                 self.writer.start()
-        return run_task(self.writer, task, *arguments)
+        result = run_task(self.writer, task, *arguments)
+        if isinstance(self.visibility, Follower):
+            self.visibility.refresh()
+        return result
 
     @property
     def waiting(self) -> int:
@@ -76,12 +80,17 @@ class Service:
 
 
 def open_service(
-    settings: Settings, clock: Callable[[], datetime] = utc_now, *, writes: bool = True, create: bool = True
+    settings: Settings,
+    clock: Callable[[], datetime] = utc_now,
+    *,
+    writes: bool = True,
+    create: bool = True,
+    siblings: Siblings | None = None,
 ) -> Service:
     """Open the service; an embedded warehouse is migrated, since no other process can do it.
 
     Without `writes` the writer does not start: another process stores the events, and this one
-    follows it. Without `create` the warehouse must exist.
+    follows it, as its `siblings` do. Without `create` the warehouse must exist.
 
     Raises WarehouseFault, MigrationFault.
     """
@@ -99,7 +108,7 @@ def open_service(
             writer.catalogue.on_reload = cache.clear
             writer.start()
         else:
-            visibility = Follower(warehouse, cache)
+            visibility = Follower(warehouse, cache, siblings)
         sink: EventSink = WriterSink(writer)
         if settings.kafka:
             from alsobought.kafka.producer import LogProducer  # not needed without Kafka

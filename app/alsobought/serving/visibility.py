@@ -7,12 +7,15 @@ least three times: when it first sees the batch, until no insert of events is ru
 serving tables are made that the batch touches, and together with the next
 batch, because by then recovery has completed a batch that a crash interrupted. After a crash with
 no later batch, a stale answer lives as long as its pipe's @cache allows.
+
+Several processes of one service follow, each on its own. `refresh` in one of them waits for all (`serving.siblings`).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -22,6 +25,7 @@ import msgspec
 from alsobought.errors import AlsoboughtError, Busy
 from alsobought.serving.cached_answers import Answers
 from alsobought.serving.invalidation import Invalidator
+from alsobought.serving.siblings import Siblings
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
@@ -29,6 +33,7 @@ from alsobought.writer.writer import Writer
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 0.05
+CHANGES_EVERY = 3  # refreshes: so often a follower reads `NewBatches.changes`, a third of the time of its query
 WAIT_SECONDS = 5.0  # for the batch that the writer stores
 MAX_SEQ = 2**63
 MAX_NEW_EVENTS = 20_000  # with more new events at once, the whole cache is cleared
@@ -89,8 +94,8 @@ class NewBatches(msgspec.Struct):
     """The batches stored since the last refresh, and the state of the server.
 
     `inserts` counts the running inserts of events; the rows of serving tables are made up to the
-    seq `served`. `rewritten` is the newest completed change of
-    stored rows (`storage.mutation_journal`). `catalogue` identifies the last load of the catalogue.
+    seq `served`. `changes` has the newest completed change of
+    stored rows (`storage.mutation_journal`), and what identifies the last load of the catalogue; None if they were not read.
     """
 
     newest: int
@@ -99,20 +104,19 @@ class NewBatches(msgspec.Struct):
     last_at: datetime
     inserts: int
     served: int
-    rewritten: int
-    catalogue: tuple[str, float, int]
+    changes: tuple[int, tuple[str, float, int]] | None
 
 
 class Follower:
     """For a process beside the writing one: `refresh` once, or `start` a thread."""
 
-    def __init__(self, warehouse: Warehouse, cache: Answers) -> None:
-        self._warehouse, self._cache = warehouse, cache
+    def __init__(self, warehouse: Warehouse, cache: Answers, siblings: Siblings | None = None) -> None:
+        self._warehouse, self._cache, self._siblings = warehouse, cache, siblings or Siblings()
         self._invalidate = Invalidator(warehouse, cache)
         self._newest = 0
         self._latest: Sequence[EventRow] | None = ()
-        self._catalogue: tuple[str, float, int] | None = None
-        self._rewritten = 0
+        self._changes: tuple[int, tuple[str, float, int]] | None = None
+        self._refreshes = 0
         self._refreshing, self._stopped = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
         self._settled = True
@@ -123,21 +127,27 @@ class Follower:
         return self._thread.is_alive()
 
     def start(self) -> None:
+        self._siblings.start()
         self._thread.start()
 
     def stop(self) -> None:
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._siblings.stop()
 
     def refresh(self) -> None:
+        """Refreshes this process and all its siblings. Raises WarehouseFault, TooSlow, Busy."""
+        since = time.monotonic()
+        self._siblings.request(since)
         self._refresh(again=True)
+        self._siblings.await_refreshes(since)
 
     def _run(self) -> None:
         failing = False
         while not self._stopped.wait(REFRESH_SECONDS):
             try:
-                self._refresh(again=False)
+                self._refresh(again=self._siblings.is_requested)
             except Exception as error:
                 if not failing:
                     trace = not isinstance(error, AlsoboughtError)
@@ -151,15 +161,19 @@ class Follower:
     def _refresh(self, *, again: bool) -> None:
         """With `again`, the latest batch invalidates its cached answers once more."""
         with self._refreshing:
-            new = self._new_batches()
+            began_at = time.monotonic()
+            new = self._new_batches(changes=again or self._refreshes % CHANGES_EVERY == 0)
+            self._refreshes += 1
             if new.newest > self._newest:
                 self._apply(new)
             elif again or not (self._settled or new.inserts):
                 self._invalidate_rows(self._latest)
                 self._settled = self._settled or (not new.inserts and new.served >= self._newest)
-            if (new.catalogue, new.rewritten) != (self._catalogue, self._rewritten):
+            if new.changes and new.changes != self._changes:
                 self._cache.clear()
-                self._catalogue, self._rewritten = new.catalogue, new.rewritten
+                self._changes = new.changes
+            if again:
+                self._siblings.record_refresh(began_at)
 
     def _apply(self, new: NewBatches) -> None:
         rows = self._rows(new) if new.rows <= MAX_NEW_EVENTS else None
@@ -172,31 +186,42 @@ class Follower:
         elif rows:
             self._invalidate(rows)
 
-    def _new_batches(self) -> NewBatches:
-        """A load of the catalogue is known to the second; the end of that second is a change, too."""
+    def _new_batches(self, *, changes: bool = True) -> NewBatches:
+        """With `changes`, those too. A load of the catalogue is known to the second; the end of that second is a change, too.
+
+        What is on its way matters until the latest batch is settled, and takes another third of the time of the query.
+        """
         database = self._warehouse.database
+        on_its_way = f"""
+            (
+                select count() from system.processes
+                where query_kind = 'Insert' and match(left(query, 300), {{insert:String}})
+            ) as inserts,
+            (select if(count() = 0, {MAX_SEQ}, min(seq)) from {database}.serving_positions final) as served
+        """
+        all_changes = f"""
+            (
+                (select max(id * done) from {database}.rewrites),
+                (
+                    select any((toString(last_successful_update_time), loading_duration, last_successful_update_time < now()))
+                    from system.dictionaries
+                    where database = {{database:String}} and name = 'catalogue'
+                )
+            )
+        """
         sql = f"""
             select
                 max(batch) as newest,
                 sum(events) as rows,
                 min(ingested_at) as first_at,
                 max(ingested_at) as last_at,
-                (
-                    select count() from system.processes
-                    where query_kind = 'Insert' and match(left(query, 300), {{insert:String}})
-                ) as inserts,
-                (select if(count() = 0, {{all:UInt64}}, min(seq)) from {database}.serving_positions final) as served,
-                (select max(id * done) from {database}.rewrites) as rewritten,
-                (
-                    select any((toString(last_successful_update_time), loading_duration, last_successful_update_time < now()))
-                    from system.dictionaries
-                    where database = {{database:String}} and name = 'catalogue'
-                ) as catalogue
+                {f"0 as inserts, {MAX_SEQ} as served" if self._settled else on_its_way},
+                {all_changes if changes else "null"} as changes
             from {database}.ingest_batches
             where batch > {{seen:UInt64}}
         """
         insert = rf"(?i)^insert\s+into\s+`?{database}`?\.`?events`?\b"
-        parameters = {"seen": self._newest, "database": database, "insert": insert, "all": MAX_SEQ}
+        parameters = {"seen": self._newest, "database": database, "insert": insert}
         return msgspec.convert(self._warehouse.rows(sql, parameters).dicts()[0], NewBatches)
 
     def _rows(self, new: NewBatches) -> list[EventRow]:

@@ -18,10 +18,12 @@ from alsobought.settings import Settings
 from alsobought.storage.driver_errors import first_line, translated_errors
 from alsobought.storage.engine_settings import READ_SETTINGS, Limits, write_settings
 from alsobought.storage.folder_lock import claim, folder_of, refuse_if_full, release
-from alsobought.storage.sql_text import settings_clause
+from alsobought.storage.sql_text import settings_clause, with_long_parameters
 from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
+
+MAX_PARAMETER = 30_000  # characters; a server refuses a field of an HTTP form of more than 128 KB
 
 
 class ClickHouseWarehouse(Warehouse):
@@ -98,7 +100,10 @@ class ClickHouseWarehouse(Warehouse):
 
     def trusted_raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
         with translated_errors(WarehouseFault), self._renewed_on_error():
-            result: bytes = self._write.raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
+            short, settings = dict(parameters or {}), dict[str, int]()
+            if self.shared:
+                sql, short, settings = with_long_parameters(sql, short, MAX_PARAMETER)
+            result: bytes = self._write.raw_query(sql, parameters=short, settings=settings, fmt=fmt)
             return result
 
     def raw_with_table_functions(self, sql: str, parameters: Mapping[str, Any], fmt: str) -> bytes:

@@ -49,5 +49,20 @@ def select_pairs(first: str, second: str) -> str:
     return f"select first, second from (select 1) array join {split[0]} as first, {split[1]} as second"
 
 
+def with_long_parameters(
+    sql: str, parameters: Mapping[str, Any], limit: int
+) -> tuple[str, dict[str, Any], dict[str, int]]:
+    """The same query with parameters of type String longer than `limit` in its text, and the settings that it then needs.
+
+    >>> with_long_parameters("select {a:String}, {b:String}", {"a": "long", "b": "x"}, 3)
+    ("select 'long', {b:String}", {'b': 'x'}, {'max_query_size': 1000025})
+    """
+    long = {name: value for name, value in parameters.items() if isinstance(value, str) and len(value) > limit}
+    for name, value in long.items():
+        sql = sql.replace(f"{{{name}:String}}", quoted(value).replace(SEPARATOR, "\\0"))
+    short = {name: value for name, value in parameters.items() if name not in long}
+    return sql, short, {"max_query_size": 1_000_000 + len(sql.encode())} if long else {}
+
+
 def list_parameter(values: Iterable[str]) -> str:
     return SEPARATOR.join(values)

@@ -24,6 +24,7 @@ from alsobought.service.engine_priority import EnginePriority
 from alsobought.service.ipc_server import IpcServer
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service, open_service
+from alsobought.serving.siblings import Siblings
 from alsobought.settings import Settings, hosts_for_editing, origins
 from alsobought.web import (
     editor_endpoints,
@@ -79,14 +80,14 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
     return app
 
 
-def served_app(settings: Settings, *, edit: bool = False) -> Flask:
+def served_app(settings: Settings, *, edit: bool = False, siblings: Siblings | None = None) -> Flask:
     """The application with the service under it, closed when the process ends.
 
     With Kafka and a ClickHouse server, `alsobought ingest` is the writer and this process follows
-    it.
+    it, as its `siblings` do.
     """
     writes = settings.warehouse_dsn.startswith("chdb:") or not settings.kafka
-    service = open_service(settings, writes=writes)
+    service = open_service(settings, writes=writes, siblings=siblings)
     atexit.register(service.close)
     service.visibility.start()
     atexit.register(load_pipes_ahead(service.library))

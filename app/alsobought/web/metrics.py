@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from alsobought.service.service import Service
     from alsobought.serving.cached_answers import Answers
     from alsobought.serving.request_log import RequestLog
+    from alsobought.web.shared_metrics import SharedMetrics
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 
@@ -25,6 +26,7 @@ class Metrics:
 
     def __init__(self, service: Service, monitor: Monitor | None = None) -> None:
         registry = self._registry = CollectorRegistry()
+        self._shared: SharedMetrics | None = None
         self._requests = Counter(
             "alsobought_pipe_requests", "Requests to pipes.", ["pipe", "status"], registry=registry
         )
@@ -60,8 +62,14 @@ class Metrics:
         """Valid rows that the writer or Kafka did not accept."""
         self._rows.labels(kind, "refused").inc(rows)
 
+    def share(self, shared: SharedMetrics, slot: int) -> None:
+        """From now on the page is that of all processes."""
+        shared.join(slot, lambda: generate_latest(self._registry))
+        self._shared = shared
+
     def page(self) -> tuple[bytes, str]:
-        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+        text = self._shared.page() if self._shared else generate_latest(self._registry)
+        return text, CONTENT_TYPE_LATEST
 
 
 class _CachedAnswers(Collector):

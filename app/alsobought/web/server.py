@@ -1,11 +1,13 @@
-"""Run gunicorn with one worker and threads.
+"""Run gunicorn: HTTP processes behind one port, each with threads.
 
-chDB allows one process, and must be imported after the fork.
+chDB allows one process, and must be imported after the fork. Several processes share a ClickHouse server, and then none of them
+may be a writer (ADR 20).
 """
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import re
 import socket
 import sys
@@ -14,6 +16,7 @@ from typing import Any
 
 from alsobought.errors import AlsoboughtError, Unusable
 from alsobought.logs import open_log
+from alsobought.serving.siblings import FIRST_SLOT, Siblings
 from alsobought.settings import Settings, hosts_for_editing
 from alsobought.storage.folder_lock import folder_of, refuse_if_held
 
@@ -21,18 +24,20 @@ APP_LOAD_ERROR = 4  # gunicorn's exit code for an application that does not load
 
 
 def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *, edit: bool = False) -> None:
-    """Serve until stopped; `when_ready(url)` runs in the worker once it accepts requests.
+    """Serve until stopped; `when_ready(url)` runs in the first worker once it accepts requests.
 
-    Raises Unusable for an occupied port or unrestricted editing, WarehouseFault for a folder that
-    another process holds.
+    Raises Unusable for an occupied port, unrestricted editing or workers without a writer beside them, WarehouseFault for a
+    folder that another process holds.
     """
     from gunicorn.app.base import BaseApplication
     from gunicorn.glogging import Logger
 
     from alsobought.web import worker
+    from alsobought.web.shared_metrics import SharedMetrics
 
     if edit:
         require_restricted_editing(settings)
+    require_writer_beside_workers(settings)
     require_free_port_and_folder(settings)
     open_log(settings.log, settings.log_level)
     logging.getLogger("gunicorn.error").addFilter(_is_not_load_error)
@@ -44,11 +49,28 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
             self.error_log.handlers.clear()
             self.error_log.propagate = True
 
+    siblings, shared_metrics, first_failure = Siblings(), SharedMetrics(), multiprocessing.Lock()
+
+    def pre_fork(_server: Any, process: Any) -> None:
+        process.slot = siblings.take_slot()
+
+    def post_fork(_server: Any, process: Any) -> None:
+        siblings.join(process.slot)
+
+    def post_worker_init(process: Any) -> None:
+        if settings.workers > 1:
+            process.wsgi.extensions["metrics"].share(shared_metrics, process.slot)
+        if when_ready and process.slot == FIRST_SLOT:
+            when_ready(url(settings))
+
+    def child_exit(_server: Any, process: Any) -> None:
+        siblings.free_slot(process.slot)
+        shared_metrics.end(process.slot)
+
     class Server(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             options = _gunicorn_options(settings) | {"worker_class": worker.Worker, "logger_class": RootLogger}
-            if when_ready:
-                options["post_worker_init"] = lambda _worker: when_ready(url(settings))
+            options |= {hook.__name__: hook for hook in (pre_fork, post_fork, post_worker_init, child_exit)}
             for name, value in options.items():
                 self.cfg.set(name, value)
 
@@ -56,8 +78,10 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
             from alsobought.web.factory import served_app
 
             try:
-                return served_app(settings, edit=edit)
+                return served_app(settings, edit=edit, siblings=siblings)
             except AlsoboughtError as error:
+                if not first_failure.acquire(block=False):
+                    sys.exit()  # a second one would fail in the midst of gunicorn's stop
                 sys.stderr.write(f"alsobought: {error}\n")
                 sys.stderr.flush()
                 sys.exit(APP_LOAD_ERROR)
@@ -68,7 +92,7 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
 def _gunicorn_options(settings: Settings) -> dict[str, Any]:
     return {
         "bind": f"{_host(settings)}:{settings.port}",
-        "workers": 1,
+        "workers": settings.workers,
         "threads": settings.threads,
         "limit_request_line": 0,  # the worker limits the whole head
         "timeout": 0,  # recovery or a merge may take longer than any timeout
@@ -109,6 +133,22 @@ def require_restricted_editing(settings: Settings) -> None:
         raise Unusable(
             f"--edit on {settings.host} would let every client that reaches port {settings.port} edit the pipes",
             "Listen on 127.0.0.1 and connect through `ssh -L`, or set ALSOBOUGHT_EDIT_HOSTS to host names whose clients you trust",
+        )
+
+
+def require_writer_beside_workers(settings: Settings) -> None:
+    """Raises Unusable for several workers where each would store events itself."""
+    if settings.workers == 1:
+        return
+    if settings.warehouse_dsn.startswith("chdb:"):
+        raise Unusable(
+            f"{settings.workers} workers cannot share an embedded warehouse: it belongs to one process",
+            "Set ALSOBOUGHT_DSN to a ClickHouse server, or serve with one worker",
+        )
+    if not settings.kafka:
+        raise Unusable(
+            f"{settings.workers} workers without Kafka would take turns at storing events, and answer without those of the others",
+            "Set ALSOBOUGHT_KAFKA and run `alsobought ingest` beside them, or serve with one worker",
         )
 
 
