@@ -20,7 +20,6 @@ from flask_cors import CORS
 from alsobought.errors import AlsoboughtError
 from alsobought.logs import log_access, request_id
 from alsobought.pipes.library import Library
-from alsobought.service.engine_priority import EnginePriority
 from alsobought.service.ipc_server import IpcServer
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service, open_service
@@ -99,10 +98,6 @@ def served_app(settings: Settings, *, edit: bool = False, siblings: Siblings | N
         consumer = TopicConsumer(service.writer, settings)
         consumer.start()
         atexit.register(consumer.stop)
-    if service.warehouse.embedded:
-        priority = EnginePriority()
-        priority.start()
-        atexit.register(priority.stop)
     monitor = Monitor(service.writer)
     monitor.start()
     atexit.register(monitor.stop)
