@@ -46,7 +46,8 @@ LONE_REQUESTS = 60
 BATCH_KEYS = 64
 FIRST_P99, MIX_P99 = 150.0, 65.0  # milliseconds
 VISIBLE_WITHIN = 5.0  # seconds; a probe gives up then
-NEW_EVENTS = 1000  # of a new item, so that it is at the top of what is trending
+MANY_EVENTS = 300  # of an item that hardly anybody wants, so that it is trending
+PAUSE = 2.0  # seconds between two probes of a pipe
 
 
 Asked = tuple[Any, str, Callable[[list[str]], bool]]
@@ -230,7 +231,7 @@ class Probe:
         return [row.get("other_item_id") or row["item_id"] for row in self.ask(path).get("data", [])]
 
     def run(self, stop: threading.Event) -> None:
-        while not stop.wait(0.5):
+        while not stop.wait(PAUSE):
             events, path, is_visible = getattr(self, self.pipe)()
             self.ask("/events", events)
             accepted = time.perf_counter()
@@ -239,15 +240,15 @@ class Probe:
             self.seconds.append(time.perf_counter() - accepted)
 
     def recently_viewed(self) -> Asked:
-        item, user = _new_item(), self.shop.user()
+        item, user = self.rare_item(), self.shop.user()
         event = {"event_type": "view", "user_id": user, "item_id": item}
         return event, f"/pipes/recently_viewed?user_id={user}&limit=1", lambda items: item in items
 
     def also_bought(self) -> Asked:
-        item, other = _new_item(), self.shop.item()
-        common = {"event_type": "purchase", "user_id": self.shop.user(), "order_id": item}
+        item, other = self.rare_item(), self.rare_item()
+        common = {"event_type": "purchase", "user_id": self.shop.user(), "order_id": uuid.uuid4().hex}
         events = [{**common, "item_id": one} for one in (item, other)]
-        return events, f"/pipes/also_bought?item_id={item}&limit=1", lambda items: other in items
+        return events, f"/pipes/also_bought?item_id={item}&limit=100", lambda items: other in items
 
     def for_you(self) -> Asked:
         """An item disappears from the list of a user who buys it."""
@@ -258,13 +259,12 @@ class Probe:
         return event, path, lambda items: bool(items) and bought not in items
 
     def trending(self) -> Asked:
-        item = _new_item()
-        events = [{"event_type": "view", "user_id": self.shop.user(), "item_id": item} for _ in range(NEW_EVENTS)]
+        item = self.rare_item()
+        events = [{"event_type": "view", "user_id": self.shop.user(), "item_id": item} for _ in range(MANY_EVENTS)]
         return events, "/pipes/trending?limit=100", lambda items: item in items
 
-
-def _new_item() -> str:
-    return f"probe-{uuid.uuid4().hex[:12]}"
+    def rare_item(self) -> str:
+        return self.shop.random.choice(self.shop.items[len(self.shop.items) // 2 :])
 
 
 def visibility(session: Session, rate: float) -> None:
