@@ -133,6 +133,7 @@ def ceilings(session: Session) -> None:
 def lone_requests(session: Session) -> None:
     """One request after the other, nothing else running; the bare engine beside them."""
     shop = session.shop()
+    session.service.connection.close()  # the service has closed it meanwhile; it opens again by itself
     goals = {"also_bought": (5, 15), "for_you": (10, 20), "trending": (5, 15)}
     for pipe, (p50_goal, p99_goal) in goals.items():
         times = []
