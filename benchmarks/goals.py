@@ -47,7 +47,7 @@ BATCH_KEYS = 64
 FIRST_P99, MIX_P99 = 150.0, 65.0  # milliseconds
 VISIBLE_WITHIN = 5.0  # seconds; a probe gives up then
 MANY_EVENTS = 300  # of an item that hardly anybody wants, so that it is trending
-PAUSE = 2.0  # seconds between two probes of a pipe
+PAUSE, POLL = 2.0, 0.1  # seconds between two probes of a pipe, and between two looks
 
 
 Asked = tuple[Any, str, Callable[[list[str]], bool]]
@@ -237,7 +237,7 @@ class Probe:
             self.ask("/events", events)
             accepted = time.perf_counter()
             while time.perf_counter() - accepted < VISIBLE_WITHIN and not is_visible(self.items(path)):
-                time.sleep(0.02)
+                time.sleep(POLL)
             self.seconds.append(time.perf_counter() - accepted)
 
     def recently_viewed(self) -> Asked:
