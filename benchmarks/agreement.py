@@ -68,13 +68,8 @@ class Truth:
         self._tables = serving_tables(packaged_home(), warehouse.database)
         for table in self._tables:
             target = f"{self._scratch.name}.{table.name}"
-            columns = ", ".join(
-                f"`{name}` {kind}"
-                for name, kind in warehouse.trusted_rows(
-                    f"select name, type from system.columns where database = '{warehouse.database}' and table = '{table.name}'"
-                ).data
-            )
-            warehouse.command(f"create table {target} ({columns}) engine = MergeTree order by {table.key}")
+            original = f"{warehouse.database}.{table.name}"
+            warehouse.command(f"create table {target} as {original} engine = MergeTree order by {table.key}")
             for part in range(PARTS):
                 select = self._own(table.select(in_part(table.key, part, PARTS)), f"{warehouse.database}.")
                 warehouse.command(f"insert into {target} {select}")

@@ -8,7 +8,6 @@ with two cores that also sends the load.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import itertools
 import json
@@ -28,9 +27,9 @@ from benchmarks.first_light import Service
 from benchmarks.traffic import (
     EVENTS_OF_A_POST,
     EVENTS_PER_SECOND,
-    VEGETA,
     Result,
     Shop,
+    arguments,
     attack,
     closed_loop,
     cpu_of,
@@ -307,14 +306,9 @@ Memory of the service afterwards: {memory_of(session.service.process.pid):,.0f} 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", help="a data folder of `alsobought demo`; by default an empty one")
-    parser.add_argument("--quick", action="store_true", help="4 seconds instead of 10 for each rate")
-    arguments = parser.parse_args()
-    if not VEGETA.exists():
-        raise SystemExit("vegeta is missing: run `make bench BENCH=goals`")
+    parsed = arguments(__doc__, "goals")
     with tempfile.TemporaryDirectory() as temporary:
-        session = Session(arguments.folder or temporary, 4 if arguments.quick else 10)
+        session = Session(parsed.folder or temporary, 4 if parsed.quick else 10)
         try:
             for measure in (ceilings, lone_requests, first_answers, batches, posts, mixes):
                 measure(session)

@@ -391,13 +391,19 @@ The highest rate, requests and posts together, at which p99 stays within {P99_LI
 """
 
 
-if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--folder", help="a data folder of `alsobought demo`; by default an empty one")
-    arguments.add_argument("--quick", action="store_true", help="4 seconds instead of 10 for each row")
-    parsed = arguments.parse_args()
+def arguments(description: str | None, name: str) -> argparse.Namespace:
+    """The options --folder and --quick. Exits without vegeta."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", help="a data folder of `alsobought demo`; by default an empty one")
+    parser.add_argument("--quick", action="store_true", help="4 seconds instead of 10 for each row")
+    parsed = parser.parse_args()
     if not VEGETA.exists():
-        raise SystemExit("vegeta is missing: run `make bench BENCH=traffic`")
+        raise SystemExit(f"vegeta is missing: run `make bench BENCH={name}`")
+    return parsed
+
+
+if __name__ == "__main__":
+    parsed = arguments(__doc__, "traffic")
     with tempfile.TemporaryDirectory() as temporary:
         measured = measure(parsed.folder or temporary, 4 if parsed.quick else 10)
     plot(measured["search"], HERE / "traffic.svg")

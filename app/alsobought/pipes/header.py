@@ -126,19 +126,22 @@ def _header(read: HeaderLines, declared: Sequence[Parameter]) -> Header:
     )
 
 
-def _key(directive: Directive, parameters: Mapping[str, Parameter]) -> str:
+def _named_parameter(tag: str, directive: Directive, parameters: Mapping[str, Parameter]) -> str:
     name = directive.text.split()[0] if directive.text else ""
     if name not in parameters:
-        raise PipeFault(f"@key {name} is not a parameter", f"There are {', '.join(parameters)}", directive.line)
+        raise PipeFault(f"@{tag} {name} is not a parameter", f"There are {', '.join(parameters)}", directive.line)
+    return name
+
+
+def _key(directive: Directive, parameters: Mapping[str, Parameter]) -> str:
+    name = _named_parameter("key", directive, parameters)
     if parameters[name].optional:
         raise PipeFault(f"@key {name} is optional", "Remove the ?: each row belongs to a value of it", directive.line)
     return name
 
 
 def _together(directive: Directive, parameters: Mapping[str, Parameter]) -> str:
-    name = directive.text.split()[0] if directive.text else ""
-    if name not in parameters:
-        raise PipeFault(f"@together {name} is not a parameter", f"There are {', '.join(parameters)}", directive.line)
+    name = _named_parameter("together", directive, parameters)
     if parameters[name].sql_type != "Array(String)" or not parameters[name].required:
         hint = f"Declare it as :{name} Array(String)"
         raise PipeFault(f"@together {name} is not a required list of texts", hint, directive.line)
