@@ -45,7 +45,6 @@ LONE_REQUESTS = 60
 BATCH_KEYS = 64
 FIRST_P99, MIX_P99 = 150.0, 65.0  # milliseconds
 VISIBLE_WITHIN = 5.0  # seconds; a probe gives up then
-MANY_EVENTS = 300  # of an item that hardly anybody wants, so that it is trending
 PAUSE, POLL = 2.0, 0.1  # seconds between two probes of a pipe, and between two looks
 
 
@@ -242,7 +241,7 @@ class Probe:
     def recently_viewed(self) -> Asked:
         item, user = self.rare_item(), self.shop.user()
         event = {"event_type": "view", "user_id": user, "item_id": item}
-        return event, f"/pipes/recently_viewed?user_id={user}&limit=1", lambda items: item in items
+        return event, f"/pipes/recently_viewed?user_id={user}&limit=100", lambda items: item in items
 
     def also_bought(self) -> Asked:
         item, other = self.rare_item(), self.rare_item()
@@ -259,9 +258,9 @@ class Probe:
         return event, path, lambda items: bool(items) and bought not in items
 
     def trending(self) -> Asked:
-        item = self.rare_item()
-        events = [{"event_type": "view", "user_id": self.shop.user(), "item_id": item} for _ in range(MANY_EVENTS)]
-        return events, "/pipes/trending?limit=100", lambda items: item in items
+        item, place = self.rare_item(), uuid.uuid4().hex
+        event = {"event_type": "view", "user_id": self.shop.user(), "item_id": item, "properties": {"place": place}}
+        return event, f"/pipes/trending?place={place}", lambda items: item in items
 
     def rare_item(self) -> str:
         return self.shop.random.choice(self.shop.items[len(self.shop.items) // 2 :])

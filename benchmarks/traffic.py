@@ -114,12 +114,8 @@ class Shop:
 
     def events(self, number: int) -> list[dict[str, str]]:
         """Events of one visit."""
-        user = self.user()
-        common = {
-            "user_id": user,
-            "session_id": f"s-{user}",
-            "order_id": uuid.UUID(int=self.random.getrandbits(128)).hex,
-        }
+        visit = uuid.UUID(int=self.random.getrandbits(128)).hex
+        common = {"user_id": self.user(), "session_id": visit, "order_id": visit}
         return [
             {**common, "event_type": self.random.choice(EVENT_TYPES), "item_id": self.item()} for _ in range(number)
         ]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import random
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from flask.testing import FlaskClient
 
 from alsobought.counts.consistency import check
 from alsobought.counts.rebuild_tasks import refresh_serving_tables
@@ -16,8 +20,9 @@ from alsobought.counts.recompute import Comparison
 from alsobought.errors import Unusable
 from alsobought.events import Event
 from alsobought.service.service import Service
+from alsobought.serving.cache import MAX_STALENESS_SECONDS
 from alsobought.storage.results import plain_type
-from alsobought.storage.serving_tables import in_part, serving_tables, with_keys
+from alsobought.storage.serving_tables import ServingTable, in_part, serving_tables, with_keys
 from alsobought.writer import serving_refresh
 from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import Submission
@@ -170,6 +175,76 @@ def test_rows_of_a_large_batch_wait_until_the_writer_is_idle(shop: Service, monk
         pass
     assert wrong(shop) == {}
     assert positions(shop).keys() == set(NAMES)
+
+
+def test_a_list_is_mended_as_it_would_be_made(
+    make_shop: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists of four companions: pairs come into them, and drop out of them again."""
+    shop = make_shop()
+    shutil.copytree(ROOT / "sql", tmp_path / "sql")
+    constants = tmp_path / "sql" / "macros" / "constants.sql"
+    constants.write_text(constants.read_text().replace("max_pairs = 300", "max_pairs = 4"))
+    shop.writer.serving.__init__(shop.warehouse, tmp_path)  # type: ignore[misc]
+    table = shop.writer.serving.tables[0]
+    assert table.name == "item_companions"
+    calls = []
+    make = ServingTable.make
+    monkeypatch.setattr(
+        ServingTable, "make", lambda self, *args, **options: (calls.append(options), make(self, *args, **options))[1]
+    )
+    draw = random.Random(4)
+    for number in range(25):
+        orders = [f"o{draw.randrange(number + 1)}" for _ in range(draw.choice([1, 3]))]  # some are of earlier batches
+        lines = [(order, f"i{int(12 * draw.random() ** 2)}") for order in orders for _ in range(draw.randrange(1, 4))]
+        store(
+            shop,
+            [
+                Event(event_type="purchase", user_id="ada", order_id=order, order_size=draw.randrange(5), item_id=item)
+                for order, item in lines
+            ],
+        )
+        kept, counted = (
+            shop.warehouse.trusted_rows(
+                f"select item_key, arrayMap(one -> (one.1, one.2, one.3), companions) from ({source}) order by item_key"
+            ).data
+            for source in (
+                f"select * from {shop.settings.database}.item_companions",
+                table.select(in_part("item_key", 0, 1)),
+            )
+        )
+        assert kept == counted
+    assert max(len(companions) for _, companions in kept) == 4
+    assert sum(bool(options["changed"]) for options in calls) > 20
+
+
+def test_rows_that_lack_an_earlier_batch_are_not_mended(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    def order(order_id: str, *items: str) -> list[Event]:
+        return [Event(event_type="purchase", user_id="ada", order_id=order_id, item_id=item) for item in items]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ServingRefresh, "_make_rows", lambda *_: shop.warehouse.command("insert into nowhere select 1"))
+        store(shop, order("o1", "tea", "mug"))
+    store(shop, order("o2", "tea", "pot"))
+    assert wrong(shop) == {}
+
+
+def test_an_answer_computed_before_its_rows_were_made_does_not_stay(
+    shop: Service, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def viewed(more: str = "") -> list[str]:
+        answer: Any = client.get(f"/pipes/recently_viewed?user_id=ada{more}").json
+        return [row["item_id"] for row in answer["data"]]
+
+    store(shop, [Event(event_type="view", user_id="ada", item_id="tea")])
+    assert viewed() == ["tea"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ServingRefresh, "_make_rows", lambda *_: shop.warehouse.command("insert into nowhere select 1"))
+        store(shop, [Event(event_type="view", user_id="ada", item_id="mug")])
+        assert viewed("&fresh=true") == ["tea"]
+    shop.do("refresh serving tables", 10)
+    time.sleep(MAX_STALENESS_SECONDS)
+    assert viewed() == ["mug", "tea"]
 
 
 def test_a_refusing_warehouse_delays_the_rows_and_fails_no_batch(

@@ -156,3 +156,21 @@ def test_a_slot_is_free_again_after_an_error() -> None:
         raise ZeroDivisionError
     with slots.taken():
         pass
+
+
+def test_a_reserved_slot_is_held_at_once_and_callers_wait_for_the_others() -> None:
+    slots, started = QuerySlots(2), threading.Event()
+
+    def query() -> None:
+        with slots.taken():
+            started.set()
+
+    with slots.taken(), slots.taken(), slots.reserved():
+        pass
+    with slots.reserved():
+        with slots.taken():
+            thread = threading.Thread(target=query)
+            thread.start()
+            assert not started.wait(0.1)
+        assert started.wait(5)
+    thread.join(5)

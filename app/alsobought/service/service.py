@@ -121,6 +121,8 @@ def open_service(
             request_log.start()
         library = open_library(settings, warehouse)
         queries = Queries(warehouse, clock, EMBEDDED_QUERIES if warehouse.embedded else SERVER_QUERIES)
+        if warehouse.embedded:
+            writer.storing = queries.reserve
         answers = CachedAnswers(library, queries, cache, lambda: visibility.as_of)
         return Service(
             settings, warehouse, writer, library, clock, cache, visibility, sink, request_log, answers, refresher

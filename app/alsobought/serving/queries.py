@@ -46,6 +46,10 @@ class Queries:
         group = (requested.name, pipe.name, pipe.version, others)
         return self._coalescer.rows(group, keys, shared_by, run, background=in_background())
 
+    def reserve(self) -> AbstractContextManager[None]:
+        """For what runs beside the queries of requests and must not wait for them."""
+        return self._slots.reserved()
+
     def _slot_for(self, pipe: Pipe) -> AbstractContextManager[None]:
         return nullcontext() if self.costs.is_heavy(pipe.name) else self._slots.taken(background=in_background())
 

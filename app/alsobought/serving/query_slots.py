@@ -36,9 +36,21 @@ class QuerySlots:
                 self._free[True] += background
                 self._give()
 
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """Hold one slot at once, even if none is free: then those to come are given later. For who must not wait."""
+        with self._lock:
+            self._free[False] -= 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._free[False] += 1
+                self._give()
+
     def _give(self) -> None:
         for background, waiting in self._waiting.items():
-            while waiting and self._free[False] and self._free[background]:
+            while waiting and self._free[False] > 0 and self._free[background] > 0:
                 self._free[False] -= 1
                 self._free[True] -= background
                 waiting.popleft().set()

@@ -6,7 +6,8 @@ A migration creates the table, sql/serving/<name>.sql makes its rows. Its commen
     -- @key item_key                 an event of the item
     -- @key item_key of orders       a purchase in an order with the item; also `of sessions` (a view), `of buyers` (a purchase)
 
-The SELECT says `where {{ picks("user_id") }}` wherever it reads a table: the condition for the rows that are wanted.
+The SELECT says `where {{ picks("user_id") }}` wherever it reads a table: the condition for the rows that are wanted. A row that is
+a long list can be mended instead of made: see `ServingTable.mends`.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ class ServingTable:
     group: str
     reads: frozenset[str]
     definition: str
+    mends: bool
+    """True if the definition uses `changed`, the condition for the other items whose counts a batch has changed, by their column:
+    with it, the SELECT counts those again, and takes all others from the row as it is. Without it, it counts all."""
     _template: jinja2.Template
     _database: str
 
@@ -52,13 +56,14 @@ class ServingTable:
         """Whose events touch a row: "user_id", "item_key", or a kind of group."""
         return self.group or self.key
 
-    def select(self, picks: Picks) -> str:
-        """A SELECT of the picked rows, as the count tables give them now."""
-        return self._template.render(database=self._database, picks=picks)
+    def select(self, picks: Picks, changed: Picks | None = None) -> str:
+        """A SELECT of the picked rows, as the count tables give them now, or mended where counts have changed."""
+        return self._template.render(database=self._database, picks=picks, changed=changed)
 
-    def make(self, warehouse: Warehouse, picks: Picks, *, clear: bool = False) -> None:
+    def make(self, warehouse: Warehouse, picks: Picks, *, changed: Picks | None = None, clear: bool = False) -> None:
         """Replaces the picked rows by those of `select`; with `clear`, deletes those of which it gives none."""
-        warehouse.command(f"insert into {self._database}.{self.name} {self.select(picks)} {one_block()}, {IN_ORDER}")
+        selected = self.select(picks, changed)
+        warehouse.command(f"insert into {self._database}.{self.name} {selected} {one_block()}, {IN_ORDER}")
         if clear:
             others = f"{self.key} not in (select {self.key} from ({self.select(picks)}))"
             warehouse.command(f"alter table {self._database}.{self.name} delete where {picks(self.key)} and {others}")
@@ -91,13 +96,16 @@ def _read(path: Path, environment: jinja2.Environment, database: str) -> Serving
         raise Unusable(f"{path.name} does not say whose rows it makes", "Add `-- @key user_id` or `-- @key item_key`")
     try:
         template = environment.get_template(path.name)
-        text = template.render(database=database, picks=str)
+        text = template.render(database=database, picks=str, changed=None)
+        mended = template.render(database=database, picks=str, changed=str)
     except jinja2.TemplateError as error:
-        raise Unusable(f"{path.name} does not render: {error}", "It may use `database` and `picks`") from error
+        raise Unusable(
+            f"{path.name} does not render: {error}", "It may use `database`, `picks` and `changed`"
+        ) from error
     reads = frozenset(re.findall(rf"\b{re.escape(database)}\.(\w+)", text))
     definition = hashlib.sha256(text.replace(f"{database}.", "").encode()).hexdigest()[:16]
     key, group = match[1] or match[2], match[3] or ""
-    return ServingTable(path.stem, key, group, reads, definition, template, database)
+    return ServingTable(path.stem, key, group, reads, definition, mended != text, template, database)
 
 
 def with_keys(keys: Iterable[str | int]) -> Picks:

@@ -1,8 +1,9 @@
 """Keeps the serving tables up to the count tables: after each batch, the rows are made again that its events touched.
 
-A row is made from the counts alone, so that it does no harm to make it twice. A position in `serving_positions` says up to which
-event all rows are made: after a crash, those are made again that later events touched. Rows of large batches are left until
-the writer has nothing else to do.
+A row is made from the counts alone, so that it does no harm to make it twice. A table may instead mend the row as it is, where
+few of its counts have changed: that is done for the latest batch alone, and for rows that lack nothing else. A position in
+`serving_positions` says up to which event all rows are made: after a crash, those are made again that later events touched.
+Rows of large batches are left until the writer has nothing else to do.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from alsobought.storage.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 KEYS_PER_INSERT = 200
+MAX_MENDED = 1_000  # rows; each is looked for in all of them
 MANY_KEYS = 5_000
 MIN_SECONDS = 0.3  # with less time there is a batch behind, which touches rows again
 ROWS_PER_PART = 1_000_000  # of the count tables that are read for a part of a table
@@ -70,6 +72,13 @@ class Part(NamedTuple):
     clear: bool
 
 
+class Mendable(NamedTuple):
+    """The keys of the items with new counts, and those of them whose rows lack nothing else."""
+
+    changed: frozenset[str | int] = frozenset()
+    keys: frozenset[str | int] = frozenset()
+
+
 class ServingRefresh:
     """For the writer's thread."""
 
@@ -80,9 +89,12 @@ class ServingRefresh:
         self._kinds = {table.kind for table in self.tables}
         self._changed: dict[Keys, None] = {}
         self._rows: dict[str, dict[str | int, None]] = {kind: {} for kind in self._kinds}
+        self._mendable: dict[str, Mendable] = {}
         self._parts: list[Part] = []
         self._newest_seq = self._recorded_seq = 0
         self._recorded_at = 0.0
+        self.made_parts = False
+        """True if parts of tables were made, whose rows no event names. Whoever announces that sets it back."""
 
     @property
     def pending(self) -> int:
@@ -96,15 +108,19 @@ class ServingRefresh:
             self._note(event)
         self._newest_seq = max(self._newest_seq, newest_seq)
 
-    def refresh(self, seconds: float = float("inf")) -> None:
-        """Makes the noted rows, the latest first, for about so long. If the warehouse refuses, they wait for the next time."""
+    def refresh(self, seconds: float = float("inf"), *, newest: bool = False) -> None:
+        """Makes the noted rows, the latest first, for about so long. If the warehouse refuses, they wait for the next time.
+
+        With `newest`, those that were noted since the last call are made in any case.
+        """
         until = time.monotonic() + seconds
         try:
-            self._find_rows()
+            steps = self._find_rows()
             if seconds > MIN_SECONDS:
                 self._prefer_parts()
-            while self.pending and time.monotonic() < until:
+            while self.pending and (time.monotonic() < until or (newest and steps > 0)):
                 self._step()
+                steps -= 1
             if self._followed or time.monotonic() >= self._recorded_at + RECORD_SECONDS:
                 self.record()
         except AlsoboughtError as error:
@@ -191,20 +207,25 @@ class ServingRefresh:
             for row in rows:
                 self._note(_Event(*row))
 
-    def _find_rows(self) -> None:
-        """Turns what events touched into keys of rows; those of the latest events come last."""
-        changed, self._changed = self._changed, {}
+    def _find_rows(self) -> int:
+        """Turns what events touched into keys of rows; those of the latest events come last. Returns the steps they take."""
+        changed, self._changed, self._mendable = self._changed, {}, {}
+        most = 0
         try:
             for kind in self._kinds:
                 if keys := [key for key in changed if key.of == kind]:
                     keys_of_rows = [key.owner for key in keys] if kind == "user_id" else self._item_keys(kind, keys)
-                    rows = self._rows[kind]
+                    rows, keys_now = self._rows[kind], frozenset[str | int](keys_of_rows)
+                    most = max(most, len(keys_now))
+                    if len(keys_now) <= MAX_MENDED and not self._parts:
+                        self._mendable[kind] = Mendable(keys_now, keys_now.difference(rows))
                     for one in keys_of_rows:
                         rows.pop(one, None)
                         rows[one] = None
         except BaseException:
             self._changed = changed | self._changed
             raise
+        return -(-most // KEYS_PER_INSERT)
 
     def _prefer_parts(self) -> None:
         """Makes a table whole where that is quicker: rows by key take about four times as long as rows of a part."""
@@ -240,21 +261,28 @@ class ServingRefresh:
             part = self._parts[0]
             self._make(part.table, part.picks, clear=part.clear)
             del self._parts[0]
+            self.made_parts = True
 
     def _make_rows(self, kind: str, rows: dict[str | int, None]) -> None:
         """Makes the latest of these rows, in all tables of a kind."""
         keys = [rows.popitem()[0] for _ in range(min(len(rows), KEYS_PER_INSERT))]
         try:
+            changed, mendable = self._mendable.get(kind, Mendable())
             for table in self.tables if keys else []:
                 if table.kind == kind:
-                    self._make(table, with_keys(keys))
+                    mended = [key for key in keys if key in mendable] if table.mends else []
+                    if mended:
+                        self._make(table, with_keys(mended), changed=with_keys(changed))
+                    if whole := [key for key in keys if not (table.mends and key in mendable)]:
+                        self._make(table, with_keys(whole))
         except BaseException:
             rows.update(dict.fromkeys(keys))
+            self._mendable.pop(kind, None)
             raise
 
-    def _make(self, table: ServingTable, picks: Picks, *, clear: bool = False) -> None:
+    def _make(self, table: ServingTable, picks: Picks, *, changed: Picks | None = None, clear: bool = False) -> None:
         reach("serving.refresh")
-        table.make(self._warehouse, picks, clear=clear)
+        table.make(self._warehouse, picks, changed=changed, clear=clear)
 
     def record(self) -> None:
         """Records the position if all rows are made. Raises WarehouseFault."""

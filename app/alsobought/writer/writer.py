@@ -11,8 +11,9 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -25,6 +26,7 @@ from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
 from alsobought.storage.ledger import resume_offset
+from alsobought.writer.announcements import Announcements, OnStored
 from alsobought.writer.append_log import AppendLog
 from alsobought.writer.batching import Batch, build_batch, is_awaited, user_of
 from alsobought.writer.duplicates import find_duplicates
@@ -32,7 +34,7 @@ from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.lease import Lease
 from alsobought.writer.queue import SMALL_BATCH_ROWS, WriterQueue
 from alsobought.writer.recovery import mark_clean_shutdown
-from alsobought.writer.rows import EventRow, encode_lines, item_row
+from alsobought.writer.rows import encode_lines, item_row
 from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submission, utc_now
 
@@ -50,9 +52,6 @@ IDLE_REFRESH_SECONDS = 0.4
 LAST_REFRESH_SECONDS = 5.0  # what is left after that is left to the next start
 MANY_STEPS = 10  # of the serving tables at a start, after an upgrade
 REFRESH_SECONDS, REFRESH_SHARE = 0.3, 0.1  # after a small batch; after a large one this share of the time it took
-MAX_UNNAMED_ROWS = 20_000
-OnStored = Callable[[Iterable[EventRow], float | None], None]
-"""Called with stored rows, and the monotonic time at which the first was accepted; without it if somebody waits for them."""
 
 
 class Writer:
@@ -64,6 +63,7 @@ class Writer:
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
         self.on_stored: OnStored = lambda _rows, _accepted_at: None
         self.on_rewritten: Callable[[], None] = lambda: None
+        self.storing: Callable[[], AbstractContextManager[object]] = nullcontext  # entered while a batch is stored
         self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
         self.serving = ServingRefresh(
             warehouse, settings.home_folder, followed=warehouse.shared or bool(settings.kafka)
@@ -75,10 +75,9 @@ class Writer:
         self._stopping, self._abandoned = threading.Event(), False
         self._paced_until = 0.0
         self._in_flight: Batch | None = None
-        self._unnamed: list[
-            tuple[Sequence[EventRow], float | None]
-        ] = []  # as announced; the catalogue may lack their items
-        self.catalogue.on_new_ids = self._announce_again
+        self._unnamed = Announcements()  # batches whose items the catalogue may lack
+        self._unmade = Announcements()  # batches whose rows serving tables may lack
+        self.catalogue.on_new_ids = lambda: self._repeat(self._unnamed)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -202,11 +201,13 @@ class Writer:
         self.catalogue.refresh_demand()
         if self.serving.pending and not self.dirty:
             self.serving.refresh(IDLE_REFRESH_SECONDS)
+            self._repeat_if_made()
 
     def _run_task(self, task: MaintenanceTask) -> None:
         try:
             self.catalogue.refresh(idle=self._queue.idle)  # the batch before it may have left this to the next
             result = self._run_exclusive(task) if task.exclusive else task.action()
+            self._repeat_if_made()
         except Exception as error:
             self.lease.dirty = self.dirty or task.exclusive  # the next lease finishes what it began
             task.done.set_exception(error)
@@ -240,7 +241,8 @@ class Writer:
             log.exception("a batch closed early")
         started = time.monotonic()
         if accepted := [submission for submission in batch if not self._failed_with_previous(submission)]:
-            self._store_and_answer(accepted)
+            with self.storing():
+                self._store_and_answer(accepted)
         ended = time.monotonic()
         self._paced_until = ended + min(MAX_PACE_SECONDS, PACE * (ended - started))
 
@@ -395,27 +397,34 @@ class Writer:
         return int(count) == len(batch.rows)
 
     def _announce(self, batch: Batch, as_of: datetime, insert_seconds: float = 0.0) -> None:
-        """Publishes that the batch in flight is stored."""
-        self.lease.as_of = as_of
+        """Publishes that the batch in flight is stored, its rows in serving tables made before, if there is time for all."""
         self.serving.note(batch.rows, batch.rows[-1].seq)
         small = len(batch.rows) <= SMALL_BATCH_ROWS
-        self.serving.refresh(REFRESH_SECONDS if small else REFRESH_SHARE * insert_seconds)
+        seconds = REFRESH_SECONDS if small else REFRESH_SHARE * insert_seconds
+        self.serving.refresh(seconds, newest=small or batch.awaited)
+        self.lease.as_of = as_of
         self.catalogue.demand_changed |= any(row.event_type == "purchase" for row in batch.rows)
-        accepted_at = None if batch.awaited else batch.accepted_at
-        self.on_stored(batch.rows, accepted_at)
+        announced = batch.rows, None if batch.awaited else batch.accepted_at
+        self.on_stored(*announced)
+        if self.serving.pending:
+            self._unmade.add(announced)
+        self._repeat_if_made()
         if not self.catalogue.pending_ids:
             self._unnamed.clear()
-        self._unnamed.append((batch.rows, accepted_at))
+        self._unnamed.add(announced)
         self.catalogue.pending_ids.update(row.item_id for row in batch.rows)
         self._in_flight = None
 
-    def _announce_again(self) -> None:
-        """Publishes batches again when their new items are in the catalogue: answers computed in between lack them."""
-        if sum(len(rows) for rows, _ in self._unnamed) > MAX_UNNAMED_ROWS:
-            self.catalogue.on_reload()
-        else:
-            for rows, accepted_at in self._unnamed:
-                self.on_stored(rows, accepted_at)
+    def _repeat_if_made(self) -> None:
+        """Answers may have been computed from rows that were made after their events were announced."""
+        if self.serving.made_parts:
+            self.serving.made_parts = False
+            self._unmade.add_everything()
+        if not self.serving.pending:
+            self._repeat(self._unmade)
+
+    def _repeat(self, announcements: Announcements) -> None:
+        announcements.repeat(self.on_stored, self.catalogue.on_reload)
 
     def _insert(self, table: str, lines: bytes, token: str) -> None:
         """Raises LeaseLost if another writer took over before."""
