@@ -17,11 +17,14 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
+from alsobought.pipes import library
 from alsobought.service.service import Service
 from alsobought.web.factory import create_app
 from tests.support.brokers import WITHOUT, Broker, broker
 from tests.support.engines import NAMES, Engine, engine
 from tests.support.process import Run, end_forks, running
+
+library.RECHECK_SECONDS = 0.0  # a test that saves a macro asks at once
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MEMORY = Path("/dev/shm")  # noqa: S108

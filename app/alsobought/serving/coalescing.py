@@ -1,7 +1,7 @@
 """Coalescing: requests of one `@key` pipe that are in flight together become one query over all their keys.
 
 A query costs mostly its analysis, so that one over sixteen keys costs a third of sixteen. A lone request never waits: others join
-the next query while one of their group runs, or while that one waits for a slot (`serving.query_slots`). If a joint query fails,
+the next query while LEADERS of their group run, or while those wait for a slot (`serving.query_slots`). If a joint query fails,
 each request runs alone, so that one key spoils no other.
 """
 
@@ -10,10 +10,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from queue import SimpleQueue
+from typing import Any, cast
 
 import msgspec
 
@@ -22,6 +22,7 @@ from alsobought.serving.query_slots import QuerySlots
 from alsobought.storage.results import Rows
 
 MAX_KEYS = 64
+LEADERS = 2  # queries of a group at the same time: a request waits for one core, not for all
 Query = Callable[[list[Any]], Rows]
 
 
@@ -32,20 +33,30 @@ class Task(Enum):
     ALONE = auto()
 
 
+Outcome = Rows | Task | BaseException
+
+
 @dataclass(eq=False)
 class Request:
     """A request that waits for its rows, or to be told what to run."""
 
     keys: Sequence[Any]
-    outcome: Future[Rows | Task] = field(default_factory=Future)
+    outcome: SimpleQueue[Outcome] = field(default_factory=SimpleQueue)
+    """Whoever waits for it is woken once: a Future would wake it twice, which costs more than its rows."""
+    leads: bool = False
+
+    def lead(self) -> None:
+        self.leads = True
+        self.outcome.put(Task.JOINT)
 
 
 class Coalescer:
-    """Thread-safe. A group are requests that differ in their keys only; at most one joint query of it runs."""
+    """Thread-safe. A group are requests that differ in their keys only; at most LEADERS joint queries of it run."""
 
     def __init__(self, slots: QuerySlots) -> None:
         self._slots = slots
         self._waiting: dict[Hashable, deque[Request]] = {}
+        self._leaders: dict[Hashable, int] = {}
         self._lock = threading.Lock()
 
     def rows(
@@ -58,69 +69,70 @@ class Coalescer:
         group = (group, background)
         mine = Request(keys)
         with self._lock:
-            if group not in self._waiting:
-                self._waiting[group] = deque()
-                mine.outcome.set_result(Task.JOINT)
-            self._waiting[group].append(mine)
-        outcome = mine.outcome.result()
-        if isinstance(outcome, Rows):
-            return outcome
+            self._waiting.setdefault(group, deque()).append(mine)
+            if self._leaders.get(group, 0) < LEADERS:
+                self._leaders[group] = self._leaders.get(group, 0) + 1
+                mine.lead()
+        outcome = mine.outcome.get()
+        if outcome is Task.JOINT:
+            outcome = self._lead(group, mine, key_column, query, background)
         if outcome is Task.ALONE:
             return self._alone(mine, query, background)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return cast(Rows, outcome)
+
+    def _lead(self, group: Hashable, mine: Request, key_column: str, query: Query, background: bool) -> Outcome:
+        """Run a query for the requests that wait, unless another leader has taken this one by now."""
         try:
             with self._slots.taken(background=background):
-                return self._joint(self._next_batch(group), key_column, query)
-        except _JointQueryFailed:
-            return self._alone(mine, query, background)
+                batch = self._next_batch(group, mine)
+                if batch:
+                    self._joint(batch, key_column, query)
         finally:
             self._hand_over(group)
+        return mine.outcome.get()
 
     def _alone(self, request: Request, query: Query, background: bool) -> Rows:
         with self._slots.taken(background=background):
             return query(list(request.keys))
 
-    def _next_batch(self, group: Hashable) -> list[Request]:
-        """The request that leads and those behind it, up to MAX_KEYS keys."""
+    def _next_batch(self, group: Hashable, leader: Request) -> list[Request]:
+        """The request that leads and those that wait longest, up to MAX_KEYS keys; none if the leader waits no more."""
         with self._lock:
             waiting = self._waiting[group]
-            batch = [waiting.popleft()]
-            size = len(batch[0].keys)
+            if leader not in waiting:
+                return []
+            waiting.remove(leader)
+            batch, size = [leader], len(leader.keys)
             while waiting and size + len(waiting[0].keys) <= MAX_KEYS:
                 batch.append(waiting.popleft())
                 size += len(batch[-1].keys)
             return batch
 
-    def _joint(self, batch: list[Request], key_column: str, query: Query) -> Rows:
-        """Run one query for a batch, give the others their rows, and return those of the first."""
-        mine, others = batch[0], batch[1:]
-        if not others:
-            return query(list(mine.keys))
+    def _joint(self, batch: list[Request], key_column: str, query: Query) -> None:
+        """Run one query for a batch, and give each request its rows, or its error."""
         try:
             rows = query(list(dict.fromkeys(key for request in batch for key in request.keys)))
-            lists = _Lists(rows, key_column)
-        except AlsoboughtError as error:
-            for request in others:
-                request.outcome.set_result(Task.ALONE)
-            raise _JointQueryFailed from error
+            lists = _Lists(rows, key_column) if len(batch) > 1 else None
         except BaseException as error:
-            for request in others:
-                request.outcome.set_exception(error)
-            raise
-        for request in others:
-            request.outcome.set_result(lists.of(request.keys))
-        return lists.of(mine.keys)
+            retried = len(batch) > 1 and isinstance(error, AlsoboughtError)
+            for request in batch:
+                request.outcome.put(Task.ALONE if retried else error)
+        else:
+            for request in batch:
+                request.outcome.put(lists.of(request.keys) if lists else rows)
 
     def _hand_over(self, group: Hashable) -> None:
-        """Let the first waiting request lead the next query."""
+        """Let the first waiting request lead the next query that does not lead already."""
         with self._lock:
-            if self._waiting[group]:
-                self._waiting[group][0].outcome.set_result(Task.JOINT)
+            following = next((request for request in self._waiting[group] if not request.leads), None)
+            if following:
+                following.lead()
             else:
-                del self._waiting[group]
-
-
-class _JointQueryFailed(Exception):
-    pass
+                self._leaders[group] -= 1
+                if not self._leaders[group]:
+                    del self._waiting[group], self._leaders[group]
 
 
 class _Lists:

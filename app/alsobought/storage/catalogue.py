@@ -35,7 +35,7 @@ class Catalogue:
         self._reloaded_at = 0.0
         self.items_changed = False
         self.pending_ids: set[str] = set()
-        self.demand_changed = False
+        self.demand_changed = True  # at the start, so that no caller waits for the first load
         self._demand_due = 0.0
         self.on_reload: Callable[[], None] = lambda: None
         self.on_new_ids: Callable[[], None] = lambda: None

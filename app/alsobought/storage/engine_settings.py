@@ -29,7 +29,7 @@ READ_SETTINGS = {
     "compile_expressions": 0,
     "compile_aggregate_expressions": 0,
     "compile_sort_description": 0,
-    # Each of these hashes whole trees of a query while it is analysed: together a quarter of the analysis of a pipe with five
+    # Each of these hashes whole trees of a query while it is analysed: together a fifth of the analysis of a pipe with five
     # levels. They simplify conditions and keys of which pipes have none to simplify; filters are still pushed to the tables.
     "optimize_and_compare_chain": 0,
     "optimize_extract_common_expressions": 0,
@@ -37,7 +37,6 @@ READ_SETTINGS = {
     "optimize_redundant_functions_in_order_by": 0,
     "optimize_limit_by_function_keys": 0,
     "optimize_group_by_function_keys": 0,
-    "query_plan_merge_expressions": 0,
     "query_plan_remove_unused_columns": 0,
 }
 
