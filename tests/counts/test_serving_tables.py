@@ -253,7 +253,7 @@ def test_an_answer_computed_before_its_rows_were_made_does_not_stay(
 def test_a_refusing_warehouse_delays_the_rows_and_fails_no_batch(
     shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         shop.warehouse.command("insert into nowhere select 1")
 
     with monkeypatch.context() as patch:

@@ -41,7 +41,7 @@ __all__ = ["SOURCE", "AnswerColumns", "Describe", "Entry", "Library", "Pipe"]
 log = logging.getLogger(__name__)
 
 Stamp = tuple[FileStamp, ...]
-RECHECK_SECONDS = 0.05
+RECHECK_SECONDS = 0.01
 RETRY_SECONDS = 1.0  # after which an unchanged file with a fault is validated again
 
 

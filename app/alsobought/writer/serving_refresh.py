@@ -270,10 +270,10 @@ class ServingRefresh:
             changed, mendable = self._mendable.get(kind, Mendable())
             for table in self.tables if keys else []:
                 if table.kind == kind:
-                    mended = [key for key in keys if key in mendable] if table.mends else []
+                    mended = mendable.intersection(keys) if table.mends else ()
                     if mended:
                         self._make(table, with_keys(mended), changed=with_keys(changed))
-                    if whole := [key for key in keys if not (table.mends and key in mendable)]:
+                    if whole := [key for key in keys if key not in mended]:
                         self._make(table, with_keys(whole))
         except BaseException:
             rows.update(dict.fromkeys(keys))
