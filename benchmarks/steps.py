@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.steps [--folder data]
 
-The steps of the pipes of the mix are timed in this process, each pipe alone, in milliseconds of CPU. The flame graph is of
+The steps of the pipes of the mix are timed in this process, each pipe alone, in microseconds of CPU. The flame graph is of
 the service while the mix and events arrive. Writes steps.md and steps.svg.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -25,9 +26,20 @@ from alsobought.serving.answers import answer, bound_sql, open_library
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
 from benchmarks.first_light import Service
-from benchmarks.traffic import EVENTS_OF_A_POST, EVENTS_PER_SECOND, Shop, arguments, attack, cpu_of, machine, names
+from benchmarks.traffic import (
+    EVENTS_OF_A_POST,
+    EVENTS_PER_SECOND,
+    Shop,
+    arguments,
+    attack,
+    children,
+    cpu_of,
+    machine,
+    names,
+)
 
 HERE = Path(__file__).resolve().parent
+FLAMES = HERE / "steps.svg"
 RUNS = 40
 RATE = 50  # requests a second of the flame graph
 STEPS = ("compose", "call", "parse", "analyse", "plan", "run", "rest")
@@ -92,22 +104,33 @@ def flame_graph(folder: str, items: list[str], users: list[str], seconds: float)
         shop = Shop(f"http://127.0.0.1:{service.port}", items, users, 1)
         cpu, rate = cpu_of(service.process.pid), RATE + EVENTS_PER_SECOND / EVENTS_OF_A_POST
         attack("warm-up", shop.traffic(RATE, EVENTS_PER_SECOND), rate, seconds / 2, cpu)
-        command = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(service.process.pid)]
-        command += ["--subprocesses", "--threads", "--duration", f"{seconds:.0f}", "--output", str(HERE / "steps.svg")]
+        worker = str(children(service.process.pid)[0])
+        command = [
+            str(Path(sys.executable).with_name("py-spy")),
+            "record",
+            "--pid",
+            worker,
+            "--nonblocking",
+            "--function",
+        ]
+        command += ["--duration", f"{seconds:.0f}", "--output", str(FLAMES)]
         recording = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         attack("the mix", shop.traffic(RATE, EVENTS_PER_SECOND), rate, seconds + 2, cpu)
         if recording.wait(60):
             raise SystemExit("py-spy could not record the service")
+        FLAMES.write_text(re.sub(r"[^>]*py-spy record [^<]*", "The service while the mix arrives", FLAMES.read_text()))
     finally:
         service.stop()
 
 
 def page(table: dict[str, list[float]]) -> str:
-    rows = "\n".join(f"| {name} | {' | '.join(f'{value:.1f}' for value in times)} |" for name, times in table.items())
+    rows = "\n".join(
+        f"| {name} | {' | '.join(f'{1e3 * value:,.0f}' for value in times)} |" for name, times in table.items()
+    )
     return f"""# Where the time of a first answer goes
 
 Written by `python -m benchmarks.steps` on {datetime.now(UTC):%Y-%m-%d}: {machine()}. The year of the Complete Journey is loaded.
-Milliseconds of CPU, medians of {RUNS}, each pipe alone in a process without other work.
+Microseconds of CPU, medians of {RUNS}, each pipe alone in a process without other work.
 
 | | {" | ".join(STEPS)} | whole |
 |---|{"---|" * len(STEPS)}---|

@@ -177,7 +177,7 @@ def cpu_of(pid: int) -> Callable[[], float]:
 
     def read() -> float:
         ticks = 0
-        for process in [pid, *_children(pid)]:
+        for process in [pid, *children(pid)]:
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
             ticks += int(fields[11]) + int(fields[12])
         return ticks / os.sysconf("SC_CLK_TCK")
@@ -187,11 +187,11 @@ def cpu_of(pid: int) -> Callable[[], float]:
 
 def memory_of(pid: int) -> float:
     """Megabytes that a process and its children occupy."""
-    lines = [Path(f"/proc/{process}/status").read_text() for process in [pid, *_children(pid)]]
+    lines = [Path(f"/proc/{process}/status").read_text() for process in [pid, *children(pid)]]
     return sum(int(text.split("VmRSS:")[1].split()[0]) for text in lines) / 1024
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
