@@ -204,7 +204,11 @@ class Library:
             try:
                 home = self.macros.parent
                 now = time.monotonic()
-                self._others = (*file_stamps(self.macros), *file_stamps(home, ".csv"), *file_stamps(home / GROUP_FOLDER))
+                self._others = (
+                    *file_stamps(self.macros),
+                    *file_stamps(home, ".csv"),
+                    *file_stamps(home / GROUP_FOLDER),
+                )
                 self._others_at = now
             finally:
                 self._recheck.release()
