@@ -187,7 +187,7 @@ def measure(binary: str, folder: str, seconds: float) -> str:
     )
     return f"""# Beside Gorse
 
-Written by `python -m benchmarks.gorse` on {datetime.now(UTC):%Y-%m-%d}: {machine()}, vegeta beside it.
+Written by `python -m benchmarks.gorse` on {datetime.now(UTC):%Y-%m-%d}: {machine()}.
 Gorse 0.5.11 in one process with SQLite, {len(purchases):,} purchases of the Complete Journey, stored at {loaded}.
 {CONNECTIONS} connections that ask as fast as they can, ten items a list: neighbours of items, the popular ones more often, and
 lists of users drawn at random.
@@ -196,8 +196,9 @@ lists of users drawn at random.
 |---|---|---|---|
 {table}
 
-Gorse gives lists that it computed in advance: those of items and users change when its next round has ended. *As it serves*
-means with the cache, which an event of the item or user makes stale.
+Gorse gives lists that it computed in advance: those of items and users change when its next round has ended. While it was
+asked it still computed those of users, which takes more than ten minutes of both cores. *As it serves* means with the cache,
+which an event of the item or user makes stale, and which was empty at first.
 """
 
 

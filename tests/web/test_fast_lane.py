@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,7 +184,7 @@ def test_repeated_responses_are_counted_and_recorded(shop: Service, client: Flas
     assert all(row[2][0] == "mug" for row in rows)
 
 
-def test_over_a_socket_a_saved_pipe_answers_within_a_tenth_of_a_second(tmp_path: Path) -> None:
+def test_over_a_socket_a_saved_pipe_answers_the_next_request(tmp_path: Path) -> None:
     project_folder(tmp_path / "home")
     pipe = tmp_path / "home" / "pipes" / "number.sql"
     text = "-- A number.\n--\n-- @cache 60s\n\nselect 1 as number order by number limit 1\n"
@@ -193,6 +192,5 @@ def test_over_a_socket_a_saved_pipe_answers_within_a_tenth_of_a_second(tmp_path:
     with serving(running(tmp_path / "data").at(tmp_path / "home")) as service:
         for expected in (1, 22, 333):
             pipe.write_text(text.replace("select 1", f"select {expected}"))
-            time.sleep(0.1)
             for _ in range(3):
                 assert service.ask("/pipes/number")[1]["data"] == [{"number": expected}]

@@ -1,7 +1,8 @@
-"""The folder of pipes: reload a file soon after it was saved, and keep the last valid version.
+"""The folder of pipes: reload a saved file on the next request, and keep the last valid version.
 
-No thread watches the folder: requests compare modification times, at most every RECHECK_SECONDS. Each look at a file lets
-another thread run, and the look of every request at all files was most of what thirty requests under way cost.
+No thread watches the folder: each request compares modification times, that of its pipe always, those of macros and other files
+at most every RECHECK_SECONDS. Each look at a file lets another thread run: with thirty requests under way, the look of every
+request at all files was most of what they cost.
 """
 
 from __future__ import annotations
@@ -54,7 +55,6 @@ class Entry:
     fault: PipeFault | None = None
     warnings: tuple[PipeFault, ...] = ()
     read_at: float = field(default_factory=time.monotonic)
-    checked_at: float = -math.inf
 
     @property
     def faults(self) -> tuple[PipeFault, ...]:
@@ -108,8 +108,7 @@ class Library:
 
     def __getitem__(self, name: str) -> Pipe:
         """Raises NoSuchPipe, or PipeBroken for a pipe that never had a valid text."""
-        known = self._entries.get(name)
-        entry = known if known and self._is_fresh(known) else self.entry(name)
+        entry = self.entry(name)
         if entry.pipe is None:
             raise PipeBroken(f"the pipe {name} is broken", "`alsobought pipe check` shows its faults")
         return entry.pipe
@@ -119,17 +118,7 @@ class Library:
         entry = self._entries.get(name)
         if entry is None or entry.pipe is None or entry.pipe.version != version or entry.fault or not entry.stamp:
             return False
-        return self._is_fresh(entry) or self._is_unchanged(entry, self._stamp(self.folder / f"{name}.sql"))
-
-    def _is_fresh(self, entry: Entry) -> bool:
-        """True if the files of a pipe without a fault were looked at just now."""
-        return entry.fault is None and time.monotonic() - entry.checked_at < RECHECK_SECONDS
-
-    def _is_unchanged(self, entry: Entry, stamp: Stamp) -> bool:
-        is_current = entry.is_current(stamp)
-        if is_current:
-            entry.checked_at = time.monotonic()
-        return is_current
+        return entry.is_current(self._stamp(self.folder / f"{name}.sql"))
 
     def answering(self, name: str, request: Mapping[str, Any]) -> Pipe:
         """The pipe that answers these parameters.
@@ -154,7 +143,7 @@ class Library:
         if not stamp:
             raise NoSuchPipe(f"no pipe called {name!r}", f"There are {', '.join(self.names())}")
         entry = self._entries.get(name)
-        if entry and self._is_unchanged(entry, stamp):
+        if entry and entry.is_current(stamp):
             return entry
         if not self._lock.acquire(blocking=entry is None or entry.pipe is None):
             return entry or Entry()  # another thread validates the new text; the old one serves meanwhile
