@@ -45,19 +45,19 @@ RATE = 50  # requests a second of the flame graph
 STEPS = ("compose", "call", "parse", "analyse", "plan", "run", "rest")
 
 
-def milliseconds(action: Callable[[], object]) -> float:
+def microseconds(action: Callable[[], object]) -> float:
     """The median CPU time of an action."""
     times = []
     for number in range(RUNS + 3):
         started = time.process_time()
         action()
         if number >= 3:
-            times.append(1e3 * (time.process_time() - started))
+            times.append(1e6 * (time.process_time() - started))
     return statistics.median(times)
 
 
 def steps(folder: str, items: list[str], users: list[str]) -> dict[str, list[float]]:
-    """For each pipe, the milliseconds of STEPS and of the whole."""
+    """For each pipe, the microseconds of STEPS and of the whole."""
     settings = Settings(dsn=f"chdb://{Path(folder, 'journey')}", home=str(HERE.parent))
     warehouse = open_warehouse(settings, create=False)
     library = open_library(settings, warehouse)
@@ -72,7 +72,7 @@ def steps(folder: str, items: list[str], users: list[str]) -> dict[str, list[flo
         "popular": {},
     }
     table = {}
-    call = milliseconds(lambda: warehouse.raw("select 1", {}, "JSONCompact"))
+    call = microseconds(lambda: warehouse.raw("select 1", {}, "JSONCompact"))
     for name, raw in requests.items():
 
         def compose(name: str = name, raw: dict[str, list[Any]] = raw) -> tuple[str, dict[str, Any]]:
@@ -82,11 +82,11 @@ def steps(folder: str, items: list[str], users: list[str]) -> dict[str, list[flo
         sql, parameters = compose()
 
         def after(form: str, sql: str = sql, parameters: dict[str, Any] = parameters) -> float:
-            return milliseconds(lambda: warehouse.raw(form + sql, parameters, "JSONCompact"))
+            return microseconds(lambda: warehouse.raw(form + sql, parameters, "JSONCompact"))
 
         ends = [call, after("explain ast "), after("explain query tree "), after("explain pipeline "), after("")]
-        whole = milliseconds(lambda name=name, raw=raw: answer(library, warehouse, name, raw, now))  # type: ignore[misc]
-        composed = milliseconds(compose)
+        whole = microseconds(lambda name=name, raw=raw: answer(library, warehouse, name, raw, now))  # type: ignore[misc]
+        composed = microseconds(compose)
         table[name] = [
             composed,
             call,
@@ -124,9 +124,7 @@ def flame_graph(folder: str, items: list[str], users: list[str], seconds: float)
 
 
 def page(table: dict[str, list[float]]) -> str:
-    rows = "\n".join(
-        f"| {name} | {' | '.join(f'{1e3 * value:,.0f}' for value in times)} |" for name, times in table.items()
-    )
+    rows = "\n".join(f"| {name} | {' | '.join(f'{value:,.0f}' for value in times)} |" for name, times in table.items())
     return f"""# Where the time of a first answer goes
 
 Written by `python -m benchmarks.steps` on {datetime.now(UTC):%Y-%m-%d}: {machine()}. The year of the Complete Journey is loaded.

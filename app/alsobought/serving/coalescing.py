@@ -98,16 +98,18 @@ class Coalescer:
             return query(list(request.keys))
 
     def _next_batch(self, group: Hashable, leader: Request) -> list[Request]:
-        """The request that leads and those that wait longest, up to MAX_KEYS keys; none if the leader waits no more."""
+        """Those that wait longest and the leader, up to MAX_KEYS keys; none if the leader waits no more."""
         with self._lock:
             waiting = self._waiting[group]
             if leader not in waiting:
                 return []
-            waiting.remove(leader)
-            batch, size = [leader], len(leader.keys)
-            while waiting and size + len(waiting[0].keys) <= MAX_KEYS:
+            batch, size = list[Request](), len(leader.keys)
+            while waiting and (waiting[0] is leader or size + len(waiting[0].keys) <= MAX_KEYS):
                 batch.append(waiting.popleft())
-                size += len(batch[-1].keys)
+                size += len(batch[-1].keys) if batch[-1] is not leader else 0
+            if leader not in batch:
+                waiting.remove(leader)
+                batch.append(leader)
             return batch
 
     def _joint(self, batch: list[Request], key_column: str, query: Query) -> None:
