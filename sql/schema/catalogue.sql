@@ -3,6 +3,11 @@
 -- 0003_catalogue
 -- Everything a pipe may want to print about an item, in memory, for every item ever seen: dictGet costs next to nothing.
 -- The writer reloads it when items changed or a new id appeared.
+--
+-- 0076_catalogue_shelf
+-- What a pipe may print of an item or ask about it, in memory, for every item ever seen. The writer reloads it when items changed or a
+-- new id appeared. An item is available unless the shop took it off sale or its stock is used up. catalogued: the shop has sent it, and
+-- not removed it. group_key is the key of its group of variants, or else its own.
 
 CREATE DICTIONARY catalogue
 (
@@ -12,15 +17,35 @@ CREATE DICTIONARY catalogue
     `category` String,
     `brand` String,
     `price` Decimal(18, 4),
+    `list_price` Decimal(18, 4),
+    `currency` String,
     `available` Bool DEFAULT 1,
-    `image` String
+    `image` String,
+    `url` String,
+    `tags` Array(String),
+    `group_key` UInt64,
+    `catalogued` Bool
 )
 PRIMARY KEY item_key
 SOURCE(CLICKHOUSE(QUERY '
-    select cityHash64(item_id) as item_key, item_id, title, category, brand, price, available, image
+    select
+        cityHash64(item_id) as item_key,
+        item_id,
+        title,
+        category,
+        brand,
+        price,
+        list_price,
+        currency,
+        available and ifNull(stock, 1) > 0,
+        image,
+        url,
+        tags,
+        cityHash64(if(group_id = \'\', item_id, concat(\'group:\', group_id))),
+        not removed
     from items final
     union all
-    select item_key, any(item_id), \'\', \'\', \'\', 0, true, \'\'
+    select item_key, any(item_id), \'\', \'\', \'\', 0, 0, \'\', true, \'\', \'\', [], item_key, false
     from item_ids
     where item_key not in (select cityHash64(item_id) from items)
     group by item_key

@@ -12,7 +12,8 @@ from datetime import datetime
 
 import msgspec
 
-from alsobought.events import Event, Item, Rules, event_problem, read_events, read_items
+from alsobought.events import Event, Rules, event_problem, read_events
+from alsobought.items import Item, read_items
 from alsobought.kafka.client import Topic
 from alsobought.kafka.segment import is_track_call, track_events
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import msgspec
 
-from alsobought.events import Event, Item, Rules
+from alsobought.events import Event, Rules
 from alsobought.failpoints import reach
+from alsobought.items import Item
 from alsobought.loading.files import STDIN, Layout, Rows, digest, open_rows
 from alsobought.loading.mapping import ColumnMapping
 from alsobought.loading.rejects import Rejects
