@@ -119,8 +119,9 @@ _decode_strictly = msgspec.json.Decoder(Event).decode
 def event_of(fields: Mapping[str, Any]) -> Event:
     """The event of decoded JSON; null and empty text mean that a field is not given. Raises msgspec.ValidationError.
 
-    >>> event_of({"event_type": "view", "user_id": None, "session_id": 17, "item_id": 4.0, "price": "19.90"})
-    Event(event_type='view', item_id='4', session_id='17', price=19.9)
+    >>> event = event_of({"event_type": "view", "user_id": None, "session_id": 17, "item_id": 4.0, "price": "19.90"})
+    >>> event.user_id, event.session_id, event.item_id, event.price
+    ('', '17', '4', 19.9)
     """
     known = {name: value for name, value in fields.items() if value is not None and (value != "" or name in REQUIRED)}
     return msgspec.convert(_by_weight(converted(known, _CONVERSIONS)), Event)

@@ -107,8 +107,9 @@ _decode_strictly = msgspec.json.Decoder(Item).decode
 def item_of(fields: dict[str, Any]) -> Item:
     """The item of decoded JSON. Raises msgspec.ValidationError.
 
-    >>> item_of({"item_id": 17, "price": "19.90 EUR", "title.de": "Tee"})
-    Item(item_id='17', titles={'de': 'Tee'}, price=19.9, currency='EUR')
+    >>> item = item_of({"item_id": 17, "price": "19.90 EUR", "title.de": "Tee"})
+    >>> item.item_id, item.price, item.currency, item.titles
+    ('17', 19.9, 'EUR', {'de': 'Tee'})
     """
     for name in ("price", "list_price"):
         amount, currency = split_currency(fields.get(name))

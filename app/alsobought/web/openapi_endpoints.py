@@ -37,7 +37,7 @@ def endpoint_paths() -> dict[str, Any]:
         "/items": {
             "post": _intake("items", "Item", "Add products to the catalogue, or change fields of them.", REPLACE)
         },
-        "/items/{item_id}": {"get": _get_item(), "delete": _delete_item(), "parameters": [ITEM_ID]},
+        "/items/{item_id}": {"get": _get_item(), "delete": _delete_item()},
         "/users/merge": {"post": _merge()},
         "/healthz": {"get": _operation("healthz", "service", "Liveness: the process runs.", "500", ok="Alive")},
         "/readyz": {"get": _operation("readyz", "service", "Readiness: it can answer.", "500", "503", ok="Ready")},
@@ -108,12 +108,16 @@ def _storing(operation_id: str, summary: str, *errors: str) -> dict[str, Any]:
 
 
 def _get_item() -> dict[str, Any]:
-    return _operation("get_item", "intake", "What is stored of a product.", "404", "500", "503", ok="")
+    operation = _operation("get_item", "intake", "What is stored of a product.", "404", "500", "503", ok="")
+    return operation | {"parameters": [ITEM_ID]}
 
 
 def _delete_item() -> dict[str, Any]:
     operation = _storing("delete_item", "Take a product out of the catalogue.", "404")
-    return operation | {"description": "It is on no list until it is posted again. Idempotent.", "parameters": [WAIT]}
+    return operation | {
+        "description": "It is on no list until it is posted again. Idempotent.",
+        "parameters": [ITEM_ID, WAIT],
+    }
 
 
 def _merge() -> dict[str, Any]:
