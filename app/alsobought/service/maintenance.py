@@ -31,6 +31,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "forget": erasure.forget,
     "merge": erasure.merge,
     "apply refunds": finish_refunds,
+    "add categories": Writer.add_categories,
     "snapshot": snapshot.snapshot,
     "plan a rebuild": rebuild_tasks.plan,
     "begin a rebuild": rebuild_tasks.begin,
