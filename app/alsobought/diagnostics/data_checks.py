@@ -56,6 +56,23 @@ def check_unknown_items(warehouse: Warehouse, settings: Settings) -> Iterator[Fi
             yield Finding("catalogue", "warning", message, advice)
 
 
+def check_rejected(warehouse: Warehouse) -> Iterator[Finding]:
+    """What was posted and rejected in the last day, and not replayed."""
+    sql = f"""
+        select sum(times), groupArray(3)(concat(reason, ' (', toString(times), ')')) from (
+            select reason, count() as times
+            from {warehouse.database}.rejected_events
+            where replayed_at is null and rejected_at > now() - interval 1 day
+            group by reason
+            order by times desc, reason
+        )
+    """
+    rejected, reasons = warehouse.trusted_rows(sql).data[0]
+    if int(rejected):
+        message = f"{int(rejected):,} posted events and items were rejected in the last day: {', '.join(reasons)}"
+        yield Finding("rejected", "warning", message, "`alsobought dead-letters ls` lists them")
+
+
 def check_categories(warehouse: Warehouse) -> Iterator[Finding]:
     """Events have the categories of their items."""
     if events := events_without(warehouse):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from alsobought.diagnostics.data_checks import check_categories, check_rows, check_unknown_items
+from alsobought.diagnostics.data_checks import check_categories, check_rejected, check_rows, check_unknown_items
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.isolation import run_check
 from alsobought.kafka.ingest_status import status
@@ -53,6 +53,7 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
             yield from run_check("events", lambda _: check_rows(warehouse), settings)
             yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
             yield from run_check("catalogue", lambda _: check_unknown_items(warehouse, settings), settings)
+            yield from run_check("rejected", lambda _: check_rejected(warehouse), settings)
             yield from run_check("categories", lambda _: check_categories(warehouse), settings)
             yield from run_check("kafka", lambda _: check_kafka(warehouse, settings), settings)
         yield from run_check("parts", lambda _: check_parts(warehouse), settings)

@@ -28,7 +28,8 @@ def post_events() -> Response:
     require_allowed_origin(settings, request)
     rules = Rules(now, event_types(settings), settings.max_event_bytes)
     with write_slots().acquire():
-        return accept(*read_events(split_objects(read_body()), rules), BadEvents)
+        objects = list(split_objects(read_body()))
+        return accept(*read_events(objects, rules), BadEvents, objects)
 
 
 def event_types(settings: Settings) -> frozenset[str]:
@@ -36,14 +37,21 @@ def event_types(settings: Settings) -> frozenset[str]:
 
 
 def accept(
-    good: Sequence[Event] | Sequence[Item], rejected: list[Rejected], error_type: type[BadEvents] | type[BadItems]
+    good: Sequence[Event] | Sequence[Item],
+    rejected: list[Rejected],
+    error_type: type[BadEvents] | type[BadItems],
+    objects: Sequence[bytes] = (),
 ) -> Response:
-    """Store the good rows and list the rejected ones.
+    """Store the good rows and list the rejected ones, of which `objects` has the texts by their index.
 
     Responds with 202 once the rows are durable, or with ?wait=true with 200 once they are visible.
     """
     kind, wait = "item" if error_type is BadItems else "event", is_true("wait")
     metrics().rejected(kind, len(rejected))
+    if rejected and objects:
+        settings = service().settings
+        topic = settings.items_topic if kind == "item" else settings.events_topic
+        service().reject_log.add(topic, rejected, objects, service().clock())
     if not good:
         if not rejected:
             raise BadRequest("the body is empty", f"Send one {kind}, an array of them, or one per line")
