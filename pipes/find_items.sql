@@ -1,39 +1,35 @@
--- Products whose title has these words, the most bought first. Without words, the most bought products.
+-- Products that have these words in their title, brand, tags or id. The product with this id comes first,
+-- then those that are bought and looked at most. Without words, all products.
 --
--- :words  String = ''           words or their beginnings, in any order
+-- :words  String = ''           words or their beginnings, in any order; case and accents do not matter
 -- :limit  UInt16 = 10 (1..100)  number of products
 -- @use filters
 --
 -- @cache 500ms
-{% from 'catalogue.sql' import item %}
+{% from 'catalogue.sql' import item_columns %}
 {% from 'lists.sql' import is_eligible %}
 {% from 'reasons.sql' import bought_times %}
+{% from 'signals.sql' import signal %}
+{% from 'words.sql' import words_of %}
 with
-    wanted as (select splitByChar(' ', lowerUTF8({{ words }})) as each_word),
-    sold as (
-        select item_key, sum(events) as purchases
+    used as (
+        select
+            item_key,
+            sumIf(events, event_type = 'purchase') as times_bought,
+            sum(events * {{ signal("event_type") }}) as signals
         from item_hours
-        where event_type = 'purchase'
         group by item_key
     ),
     matching as (
-        select catalogue.item_key as found_key, catalogue.item_id as found_id, catalogue.title as found_title
+        select catalogue.item_key as found_key, catalogue.item_id = {{ words }} as is_id
         from catalogue
         where
-            arrayAll(
-                word -> position(lowerUTF8(concat(' ', found_title, ' ', found_id)), concat(' ', word)) > 0,
-                (select each_word from wanted)
-            )
+            arrayAll(word -> position(catalogue.words, concat(' ', word)) > 0, {{ words_of(words) }})
             and {{ is_eligible("found_key", exclude, category, brand, min_price, max_price) }}
     )
 select
-    found_id as item_id,
-    found_title as title,
-    {{ item("category", "found_key") }} as category,
-    {{ item("price", "found_key") }} as price,
-    purchases,
-    {{ bought_times("purchases") }} as reason
+    {{ item_columns("found_key") }}, times_bought as purchases, {{ bought_times("times_bought") }} as reason
 from matching
-left join sold on sold.item_key = found_key
-order by purchases desc, item_id
+left join used on used.item_key = found_key
+order by is_id desc, signals desc, item_id
 limit {{ limit }}

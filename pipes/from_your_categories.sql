@@ -10,7 +10,7 @@
 --
 -- @cache 500ms user_id
 -- @fallback trending
-{% from 'catalogue.sql' import item %}
+{% from 'catalogue.sql' import item, item_columns %}
 {% from 'lists.sql' import boosted, is_eligible, is_unseen %}
 {% from 'reasons.sql' import popular_in_category %}
 {% from 'signals.sql' import decay, signal %}
@@ -67,9 +67,7 @@ with
         limit {{ limit }}
     )
 select
-    {{ item("item_id", "item_key") }} as item_id,
-    {{ item("title", "item_key") }} as title,
-    item_category as category,
+    {{ item_columns("item_key") }},
     times_bought as purchases,
     times_viewed as views,
     round(share, 4) as your_share,

@@ -4,13 +4,34 @@
 {%- macro item(attribute, item_key) -%}
     dictGet('catalogue', '{{ attribute }}', {{ item_key }})
 {%- endmacro -%}
-{#- The first columns of an answer: item_id, title and category of an item. `id`: another name for item_id. -#}
+{#- The first columns of an answer: what a shelf shows of an item. `id`: another name for item_id. -#}
 {%- macro item_columns(item_key, id="item_id") -%}
     {{ item("item_id", item_key) }} as {{ id }},
     {{ item("title", item_key) }} as title,
-    {{ item("category", item_key) }} as category
+    {{ item("category", item_key) }} as category,
+    {{ item("price", item_key) }} as price,
+    {{ item("currency", item_key) }} as currency,
+    {{ item("url", item_key) }} as url,
+    {{ item("image", item_key) }} as image
 {%- endmacro -%}
-{#- The first columns of an answer about pairs: the item_id asked about, then other_item_id, title and category of its companion. -#}
+{#- The currency of most items: a limit of prices is in it. -#}
+{%- macro main_currency() -%}
+    (
+        select argMax(priced_in, (times, priced_in))
+        from
+            (
+                select toString(currency) as priced_in, count() as times
+                from items
+                where price > 0
+                group by priced_in
+            )
+    )
+{%- endmacro -%}
+{#- Whether prices of an item can be compared with a limit: they are in the currency of most items. -#}
+{%- macro in_main_currency(item_key) -%}
+    {{ item("currency", item_key) }} = {{ main_currency() }}
+{%- endmacro -%}
+{#- The first columns of an answer about pairs: the item_id asked about, then what a shelf shows of its companion. -#}
 {%- macro pair_columns(item_key, other_item_key) -%}
     {{ item("item_id", item_key) }} as item_id, {{ item_columns(other_item_key, id="other_item_id") }}
 {%- endmacro -%}

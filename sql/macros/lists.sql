@@ -1,4 +1,4 @@
-{%- from 'catalogue.sql' import available, in_category, item, keys_of, owner -%}
+{%- from 'catalogue.sql' import available, in_category, in_main_currency, item, keys_of, owner -%}
 {%- from 'ranking.sql' import category_paths, category_similarities, explored, mmr -%}
 {%- from 'rules.csv' import rules -%}
 {#- Number of impressions without an event that halve a score. -#}
@@ -45,6 +45,7 @@
         {% endif %}
         {% if exclude %} and {{ item_key }} not in {{ keys_of(exclude) }} {% endif %}
         {% if category %} and {{ in_category(item_key, category) }} {% endif %}
+        {% if min_price or max_price %} and {{ in_main_currency(item_key) }} {% endif %}
         {% if min_price %} and {{ item("price", item_key) }} >= {{ min_price }} {% endif %}
         {% if max_price %} and {{ item("price", item_key) }} <= {{ max_price }} {% endif %}
         {% if brand %} and {{ item("brand", item_key) }} in {{ brand }} {% endif %}

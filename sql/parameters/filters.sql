@@ -3,5 +3,5 @@
 -- :exclude    Array(String)?       items to leave out; repeat it
 -- :category   String?              only this category and those below it
 -- :brand      Array(String)?       only these brands
--- :min_price  Float64? (0..1e12)   lowest price
--- :max_price  Float64? (0..1e12)   highest price
+-- :min_price  Float64? (0..1e12)   lowest price, in the currency of most items
+-- :max_price  Float64? (0..1e12)   highest price, in the currency of most items

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0094_daily_popularity_mv_without_refunds
+-- 0095_daily_popularity_mv_without_refunds
 -- Feeds daily_popularity but for the orders, which daily_popularity_orders_mv adds: the rows of both are summed. Of a purchase
 -- the pieces count that were not refunded, of a refunded one those that were. The source has a name of its own, since an alias would
 -- win over its column.

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0084_item_hours_mv_without_refunds
+-- 0085_item_hours_mv_without_refunds
 -- Feeds item_hours. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW item_hours_mv TO item_hours

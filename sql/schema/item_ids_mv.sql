@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0080_item_ids_mv_without_refunds
+-- 0081_item_ids_mv_without_refunds
 -- Feeds item_ids from the events. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW item_ids_mv TO item_ids

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0090_item_users_mv_without_refunds
+-- 0091_item_users_mv_without_refunds
 -- Feeds item_users. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW item_users_mv TO item_users

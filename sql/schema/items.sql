@@ -14,6 +14,10 @@
 -- What a shelf shows of an item besides, and what an item is: its address, currency, price before a reduction, stock (null: not known),
 -- the group of its variants, tags, and titles by language. first_seen is when the first post about it was stored; published_at, which the
 -- shop may send, is since when it has the item. A removed item is kept as an empty row that is not available.
+--
+-- 0076_items_words
+-- What find_items looks through: id, titles, brand and tags of an item in lower case, without accents, every word after a space.
+-- sql/macros/words.sql folds the words of a request in the same way.
 
 CREATE TABLE items
 (
@@ -38,7 +42,8 @@ CREATE TABLE items
     `embedding` Array(Float32),
     `published_at` Nullable(DateTime64(3, 'UTC')),
     `first_seen` DateTime64(3, 'UTC') DEFAULT updated_at,
-    `removed` Bool
+    `removed` Bool,
+    `words` String DEFAULT concat(' ', replaceRegexpAll(replaceRegexpAll(normalizeUTF8NFKD(translateUTF8(replaceAll(replaceAll(replaceAll(lowerUTF8(arrayStringConcat(arrayConcat([item_id, title], mapValues(titles), [brand], tags), ' ')), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'øłđı', 'oldi')), '\\p{Mn}+', ''), '[^\\p{L}\\p{N}%]+', ' '))
 )
 ENGINE = ReplacingMergeTree(version)
 ORDER BY item_id

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0092_place_hours_mv_without_refunds
+-- 0093_place_hours_mv_without_refunds
 -- Feeds place_hours. A place is a word, a path (Finland/Helsinki) or a whole number, of at most 256 bytes. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW place_hours_mv TO place_hours

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0096_rejected_events
+-- 0097_rejected_events
 -- Events and items that were posted over HTTP and rejected: the first 100 of each minute, with the reason. `alsobought dead-letters`
 -- lists and replays them. topic is that of events or of items.
 

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0077_titles
+-- 0078_titles
 -- The titles of items in other languages than that of `title`, in memory. The writer reloads it when items changed.
 
 CREATE DICTIONARY titles

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0086_user_categories_mv_without_refunds
+-- 0087_user_categories_mv_without_refunds
 -- Feeds user_categories. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW user_categories_mv TO user_categories

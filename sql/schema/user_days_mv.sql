@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0088_user_days_mv_without_refunds
+-- 0089_user_days_mv_without_refunds
 -- Feeds user_days. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW user_days_mv TO user_days

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0082_user_items_mv_without_refunds
+-- 0083_user_items_mv_without_refunds
 -- Feeds user_items. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW user_items_mv TO user_items

@@ -2,7 +2,7 @@
 
 -- What a pipe may print of an item or ask about it, in memory, for every item ever seen. The writer reloads it when items changed or a
 -- new id appeared. An item is available unless the shop took it off sale or its stock is used up. catalogued: the shop has sent it, and
--- not removed it. group_key is the key of its group of variants, or else its own. listed_since is the day of its publication
+-- not removed it. group_key is the key of its group of variants, or else its own. words are what find_items looks through. listed_since is the day of its publication
 -- (is_published) or else of the first post about it; with_first_load: that says nothing, because it came within a day of the first item.
 create or replace dictionary shop.catalogue on cluster 'shards' (
     item_key UInt64,
@@ -17,6 +17,7 @@ create or replace dictionary shop.catalogue on cluster 'shards' (
     image String,
     url String,
     tags Array(String),
+    words String,
     group_key UInt64,
     catalogued Bool,
     listed_since Date default '2149-06-06',
@@ -38,6 +39,7 @@ source(clickhouse(query '
         image,
         url,
         tags,
+        words,
         cityHash64(if(group_id = \'\', item_id, concat(\'group:\', group_id))),
         not removed,
         toDate(ifNull(published_at, first_seen)),
@@ -45,7 +47,7 @@ source(clickhouse(query '
         isNull(published_at) and first_seen < (select min(first_seen) from shop.items) + interval 1 day
     from shop.items final
     union all
-    select item_key, any(item_id), \'\', \'\', \'\', 0, 0, \'\', true, \'\', \'\', [], item_key, false, toDate(\'2149-06-06\'), false, false
+    select item_key, any(item_id), \'\', \'\', \'\', 0, 0, \'\', true, \'\', \'\', [], concat(\' \', replaceRegexpAll(lowerUTF8(any(item_id)), \'[^\\\\p{L}\\\\p{N}%]+\', \' \')), item_key, false, toDate(\'2149-06-06\'), false, false
     from shop.item_ids
     where item_key not in (select cityHash64(item_id) from shop.items)
     group by item_key
