@@ -195,6 +195,66 @@ def test_rejected_rows_of_a_loaded_file_are_stored_once_they_are_accepted(run: R
     assert not (tmp_path / "e.ndjson.rejected.ndjson").exists()
 
 
+def test_presets_are_listed_and_shown_without_a_file(run_new: Run, tmp_path: Path) -> None:
+    ran = run_new("load", "--presets")
+    assert ran.status == 0
+    assert "shopify-orders        events  Shopify: Orders" in ran.out
+    ran = run_new("load", "events", "--format", "retailrocket", "--show", "--where", "event=view")
+    assert ran.out.splitlines()[:2] == ["alsobought load events FILE \\", "  --format csv \\"]
+    assert "  --map-value event_type=addtocart:add_to_cart \\" in ran.out
+    assert "  --where event=view \\" in ran.out
+    assert sorted(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (("--where", "paid"), ["'paid' is not of the form COLUMN=VALUE"]),
+        (("--map-value", "event_type=view"), ["is not of the form FIELD=OLD:NEW"]),
+        (("--thousands", "x"), ["'x' is not one of ., a comma, space and '"]),
+    ],
+)
+def test_flags_of_another_form_are_an_error_of_usage(run_new: Run, flags: tuple[str, ...], parts: list[str]) -> None:
+    ran = run_new("load", "events", "e.csv", *flags)
+    assert ran.status == 2
+    for part in parts:
+        assert part in ran.err
+    assert run_new("load", "events").err.endswith("Error: Missing argument 'FILES...'.\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (("--format", "shopfy"), ["'shopfy' is not known", "load --presets lists them"]),
+        (("--format", "shopify-products"), ["is for items"]),
+        (("--time-zone", "Berlin"), ["'Berlin' is not a time zone", "Europe/Berlin"]),
+        (("--epoch", "s", "--time-format", "%Y"), ["--epoch and --time-format are both given"]),
+        (("--decimal", ",", "--thousands", ","), ["--decimal and --thousands are both ,"]),
+        (("--where", "colour2=red"), ["--where: ", "has no column 'colour2'"]),
+        (("--fill-down", "colour2"), ["--fill-down: ", "has no column 'colour2'"]),
+        (("--each", "colour2"), ["--each: ", "has no column 'colour2'"]),
+        (("--map-value", "usr=a:b"), ["usr is not a field of events"]),
+    ],
+)
+def test_flags_about_columns_and_formats_are_checked_before_anything_is_stored(
+    run_new: Run, tmp_path: Path, flags: tuple[str, ...], parts: list[str]
+) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(CUSTOMERS)
+    assert_error(run_new("load", "events", file, *FLAGS, "--drop-rest", *flags), *parts)
+    assert sorted(tmp_path.iterdir()) == [file]
+
+
+def test_what_was_assumed_and_left_out_is_reported(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("event_type;user_id;item_id;order_id\npurchase;u;tea;1\npurchase;u;mug;\nview;u;tea;\n")
+    ran = run("load", "events", file, "--where", "event_type!=view")
+    assert (ran.status, ran.out) == (0, f"{file}: 2 events stored, 0 duplicates, 0 rejected, 1 left out\n")
+    assert f"{file}: cells are separated by ';'; --delimiter chooses another" in ran.err
+    assert f"{file}: has no timestamp: its events are dated now" in ran.err
+    assert f"{file}: 1 of 2 purchases have no order_id, and are in no basket" in ran.err
+
+
 @pytest.mark.thorough
 def test_a_gzipped_file_is_the_same_file(run: Run, tmp_path: Path) -> None:
     file = write(tmp_path / "e.ndjson", VIEW, VIEW)

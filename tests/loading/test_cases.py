@@ -131,9 +131,9 @@ def test_dates_units_values_and_headers_of_data_sets(run: Run, tmp_path: Path) -
         ("view", "2009-12-13T06:45:00Z"),
     ]
     file.write_text("1,2026-02-07T10:51:09.277Z,tea\n2,2026-02-07T10:54:09Z,mug\n")
-    flags = ("--set", "event_type=view", "--dry-run")
-    assert_error(run("load", "events", file, *flags), "its first line looks like data", "--columns ?,timestamp,?")
-    rows = rows_of(run("load", "events", file, *flags, "--columns", "session_id,timestamp,item_id"))
+    view = ("--set", "event_type=view", "--dry-run")
+    assert_error(run("load", "events", file, *view), "its first line looks like data", "--columns ?,timestamp,?")
+    rows = rows_of(run("load", "events", file, *view, "--columns", "session_id,timestamp,item_id"))
     assert [row["session_id"] for row in rows] == ["1", "2"]
     file.write_text("timestamp,event_type,user_id,item_id\n1764201600123456,view,8.170,tea\n")
     ran = run("load", "events", file, "--epoch", "ms", "--dry-run")

@@ -55,6 +55,17 @@ def test_an_unknown_encoding_and_a_wrong_one_are_errors(tmp_path: Path) -> None:
         read(file, Layout(encoding="utf-32"))
 
 
+def test_signs_of_cp1252_without_accents_are_no_other_encoding() -> None:
+    assert detect_encoding("id;price\n1;12,90 €\n2;8,00 £\n".encode("cp1252")).name == "cp1252"
+
+
+def test_a_workbook_is_not_read_as_text(tmp_path: Path) -> None:
+    file = tmp_path / "preise.csv"
+    file.write_bytes(b"PK\x03\x04 and more")
+    with pytest.raises(Unusable, match=r"preise\.csv cannot be read: it is a workbook .* Save it as CSV"):
+        read(file, Layout())
+
+
 def test_a_character_that_a_block_divides_is_not_damaged() -> None:
     assert detect_encoding("Kü".encode()[:-1]).name == ""
 

@@ -151,6 +151,14 @@ EXPECTED: dict[tuple[str, str, str], tuple[list[dict[str, Any]], int, int]] = {
         0,
         1,
     ),
+    ("ga4-export", "events", "ga4-export.csv"): (
+        [
+            event("view", "CHAIR-1", "2026-03-02T09:00:01.123456Z", user_id="8.170", price=45.0),
+            purchase("8.170", "CHAIR-1", "T-2", "2026-03-02T09:01:00Z", price=45.0),
+        ],
+        0,
+        0,
+    ),
     ("retailrocket", "events", "retailrocket.csv"): (
         [
             event("view", "355908", "2015-06-02T05:02:12.117000Z", user_id="257597"),
@@ -265,7 +273,7 @@ def loaded(kind: str, file: Path, layout: Layout, columns: ColumnMapping) -> Rep
     return dry_run(LoadTask(kind, file, layout, columns), RULES, Rejects(None), _no_progress)
 
 
-@pytest.mark.parametrize(("name", "kind", "sample"), EXPECTED, ids="-".join)
+@pytest.mark.parametrize(("name", "kind", "sample"), EXPECTED, ids=[sample for _, _, sample in EXPECTED])
 def test_a_preset_stores_exactly_these_rows_of_its_sample(name: str, kind: str, sample: str) -> None:
     layout, columns = with_preset(preset_of(name, kind), Layout(), ColumnMapping())
     report = loaded(kind, SAMPLES / sample, layout, columns)

@@ -18,7 +18,7 @@ from alsobought.loading.presets import Preset, preset_of, presets, with_preset
 from alsobought.loading.time_cells import EPOCHS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-THOUSANDS = (*MARKS, "space", "'")
+THOUSANDS = (*MARKS, " ", "'")  # spaces and apostrophes need no flag
 
 
 def _pairs(ctx: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001
@@ -60,6 +60,13 @@ def _delimiter(ctx: click.Context, option: click.Parameter, text: str) -> str:  
     if len(delimiter) > 1 or delimiter in ('"', "\n", "\r"):
         raise click.BadParameter(f"{text!r} is not a single character, such as ; or tab")
     return delimiter
+
+
+def _thousands(ctx: click.Context, option: click.Parameter, text: str) -> str:  # noqa: ARG001
+    mark = " " if text == "space" else text
+    if mark and mark not in THOUSANDS:
+        raise click.BadParameter(f"{text!r} is not one of ., a comma, space and '")
+    return mark
 
 
 def _columns(ctx: click.Context, option: click.Parameter, text: str) -> tuple[str, ...]:  # noqa: ARG001
@@ -149,7 +156,9 @@ OPTIONS = (
     click.option(
         "--decimal", type=click.Choice(list(MARKS)), default=None, help="The decimal mark of numbers in text."
     ),
-    click.option("--thousands", type=click.Choice(THOUSANDS), default=None, help="The mark between thousands."),
+    click.option(
+        "--thousands", default="", callback=_thousands, metavar="[.|,|space|']", help="The mark between thousands."
+    ),
     click.option(
         "--epoch", type=click.Choice(list(EPOCHS)), default=None, help="Timestamps count this unit since 1970."
     ),

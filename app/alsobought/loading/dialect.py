@@ -18,6 +18,7 @@ from alsobought.loading.time_cells import NUMBER, formats_of
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE_RECORDS = 50
 MAX_FOREIGN_SHARE = 0.4  # of letters outside ASCII, in a language that cp1252 can write
+MIN_FOREIGN = 5  # letters, before that is judged
 MAX_CONTROL_SHARE = 0.3  # of bytes that are rare signs in cp1252, and letters in cp850 or mac_roman
 COMMON_SIGNS = frozenset(b"\x80\x82\x84\x85\x91\x92\x93\x94\x95\x96\x97\x99")  # the euro, quotes, dashes
 SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?\r?\n')
@@ -52,14 +53,14 @@ def _not_utf8(sample: bytes) -> Encoding:
     invalid = [line for line in lines if not _is_utf8(line)]
     if 2 * len(invalid) <= len(lines):
         return Encoding()  # single damaged rows, to be rejected
+    text = b"\n".join(invalid).decode("cp1252", errors="replace")
+    accented = sum(letter.isalpha() and not letter.isascii() for letter in text)
     high = [byte for line in invalid for byte in line if byte >= 0x80]
-    letters = sum(chr(byte).isalpha() for line in invalid for byte in line if byte < 0x80)
     rare = sum(byte < 0xA0 and byte not in COMMON_SIGNS for byte in high)
-    if len(high) > MAX_FOREIGN_SHARE * (letters + len(high)):
+    if accented >= MIN_FOREIGN and accented > MAX_FOREIGN_SHARE * sum(map(str.isalpha, text)):
         raise Unusable("it is not UTF-8", "Pass --encoding, such as cp1251, shift_jis or gb18030")
     if rare > MAX_CONTROL_SHARE * len(high):
         raise Unusable("it is neither UTF-8 nor cp1252", "Pass --encoding, such as cp850 or mac_roman")
-    text = b"\n".join(invalid).decode("cp1252", errors="replace")
     word = next(iter(re.findall(r"\w*[^\W\x00-\x7f]+\w*", text)), "")
     example = f", for example {word!r}" if word else ""
     return Encoding("cp1252", f"not UTF-8, read as cp1252{example}; --encoding chooses another")

@@ -96,6 +96,8 @@ def open_rows(path: Path, layout: Layout, first: int = 1) -> Iterator[Rows]:
         with _errors_named(name):
             counter = _ByteCounter(stack.enter_context(_open_raw(path)))
             stream = _unzipped(counter)
+            if stream.peek(4)[:4] == b"PK\x03\x04":
+                raise Unusable("it is a workbook or a zip archive", "Save it as CSV in the spreadsheet, or unzip it")
             file_format = layout.format or _format_of_name(path)
             encoding = _encoding(layout, file_format, stream)
             if encoding.name:

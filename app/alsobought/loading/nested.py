@@ -1,13 +1,16 @@
 """Look up the value of a column in a row, also inside nested JSON. Pure.
 
 A column is a name, a path (`ecommerce.transaction_id`) or alternatives (`Variant SKU|SKU`: the first
-that is not empty). A list of `{key, value}` objects, as GA4 has, is looked up by its keys.
+that is not empty). A list of `{key, value}` objects, as GA4 has, is looked up by its keys. A cell of CSV
+may hold JSON as text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
+
+import msgspec
 
 from alsobought.loading.cells import is_empty
 
@@ -34,6 +37,8 @@ def look_up(row: Mapping[str, Any], column: str) -> Any:
 
 
 def _inside(value: Any, path: str) -> Any:
+    if isinstance(value, str) and value[:1] in ("{", "["):
+        value = _parsed(value)
     if isinstance(value, Mapping):
         return look_up(value, path)
     if isinstance(value, list):
@@ -45,6 +50,13 @@ def _inside(value: Any, path: str) -> Any:
                     return next((one for one in typed.values() if one is not None), None)
                 return _inside(typed, rest) if rest else typed
     return None
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def roots(column: str) -> set[str]:

@@ -17,7 +17,7 @@ from alsobought.events import Rejected, Rules
 from alsobought.loading.cells import is_empty
 from alsobought.loading.conditions import condition_of
 from alsobought.loading.files import Row, Rows
-from alsobought.loading.mapping import NEEDED, ColumnMapping, check_columns, fields_of
+from alsobought.loading.mapping import ColumnMapping, check_columns, fields_of
 from alsobought.loading.nested import is_there, look_up
 from alsobought.loading.number_cells import NumberEvidence, NumberStyle
 from alsobought.loading.rejected_row import RejectedRow
@@ -39,7 +39,7 @@ def check_sample(rows: Rows, kind: str, columns: ColumnMapping, rules: Rules, *,
     has_header = rows.columns is not None
     names = rows.columns if rows.columns is not None else _common_names([row for _, row in sample])
     if has_header:
-        columns = _fitted(rows, kind, columns, [row for _, row in sample])
+        columns = _fitted(rows, columns, [row for _, row in sample])
     read = row_reader(kind, columns, rules)
     check_columns(rows.name, kind, names, columns, complete=has_header)
     shaper = RowShaper(columns)
@@ -70,7 +70,7 @@ def _values_of(sample: Sequence[tuple[int, Row]], columns: ColumnMapping) -> str
     return f": {column!r} is {', '.join(sorted(values)[:5])}" if values else ""
 
 
-def _fitted(rows: Rows, kind: str, columns: ColumnMapping, sample: Sequence[Row]) -> ColumnMapping:
+def _fitted(rows: Rows, columns: ColumnMapping, sample: Sequence[Row]) -> ColumnMapping:
     """The mapping without the columns of a preset that the file lacks, and without empty columns that have no name."""
     names = rows.columns or []
     missing = {
@@ -78,10 +78,7 @@ def _fitted(rows: Rows, kind: str, columns: ColumnMapping, sample: Sequence[Row]
         for name, column in columns.mapped.items()
         if column in columns.optional and not is_there(column, names)
     }
-    needed = {"timestamp", "order_id", *(name for alternatives in NEEDED[kind] for name in alternatives)}
-    rows.notes += [
-        f"has no column {column!r}, so {name} is not loaded" for name, column in missing.items() if name not in needed
-    ]
+    rows.notes += [f"has no column {column!r}, so {name} is not loaded" for name, column in missing.items()]
     where = []
     for text in columns.where:
         if (column := condition_of(text).column) not in columns.optional or is_there(column, names):
@@ -91,7 +88,7 @@ def _fitted(rows: Rows, kind: str, columns: ColumnMapping, sample: Sequence[Row]
     unnamed = {""} if "" in names and all(is_empty(row.get("")) for row in sample if isinstance(row, dict)) else set()
     return replace(
         columns,
-        mapped={name: column for name, column in columns.mapped.items() if name not in missing or name in needed},
+        mapped={name: column for name, column in columns.mapped.items() if name not in missing},
         where=tuple(where),
         each="" if columns.each in columns.optional and columns.each not in names else columns.each,
         dropped=columns.dropped | unnamed,

@@ -67,8 +67,8 @@ def _preset(name: str, kind: str, flags: Mapping[str, Any]) -> Preset:
 
 def _optional(kind: str, columns: ColumnMapping) -> frozenset[str]:
     """The columns of a preset that a file may lack: all but those of the fields that make an event or an item."""
-    fields = {"timestamp", "order_id", *(name for alternatives in NEEDED[kind] for name in alternatives)}
-    needed = {column for name, column in columns.mapped.items() if name in fields}
+    first = (next(iter(columns.mapped[name] for name in names if name in columns.mapped), "") for names in NEEDED[kind])
+    needed = {*first, *(column for name, column in columns.mapped.items() if name in ("timestamp", "order_id"))}
     where = {condition_of(text).column for text in columns.where}
     used = {*columns.mapped.values(), *where, *columns.fill_down, columns.fill_within, columns.each}
     return frozenset(used - needed - {""})

@@ -54,7 +54,10 @@ class RowShaper:
         return number // MAX_ELEMENTS * MAX_ELEMENTS if self._columns.each else number
 
     def __call__(self, numbered: Iterable[Numbered]) -> Iterator[Numbered]:
-        for number, row in numbered if self.is_needed else ():
+        return self._shaped(numbered) if self.is_needed else iter(numbered)
+
+    def _shaped(self, numbered: Iterable[Numbered]) -> Iterator[Numbered]:
+        for number, row in numbered:
             values = _decoded(row)
             if values is None:
                 self._above.clear()  # the row above is unknown
@@ -67,8 +70,6 @@ class RowShaper:
                 yield from self._elements(number, values, is_json=isinstance(row, bytes))
             else:
                 yield number, (msgspec.json.encode(values) if is_filled and isinstance(row, bytes) else row)
-        if not self.is_needed:
-            yield from numbered
 
     def _fill(self, row: dict[str, Any]) -> bool:
         """Fill empty cells from the row above; True if there were any."""
