@@ -45,7 +45,8 @@ def evidence(*texts: str) -> NumberEvidence:
         (["8", "149"], ""),
         (["8", "12.90"], "."),
         (["1.299", "12.90"], "."),
-        (["12.90", "8.50", "7,20"], "."),  # one damaged row is rejected later
+        (["12.90"] * 21 + ["7,20"], "."),  # one damaged row is rejected later
+        (["12.90", "8.50", "7,20"], None),
         (["1.299"], None),
         (["8", "1.299", "2.450"], None),
         (["12,90", "1.299"], None),
@@ -64,4 +65,8 @@ def test_the_question_shows_the_values_and_their_readings() -> None:
     assert evidence("12,90", "1.234,56").question() == (
         "Preis has numbers with a decimal comma: '12,90', '1.234,56'",
         "Pass --decimal , (12,90 is 12.9)",
+    )
+    assert evidence("1\u00a0299,00 €", "8.50").question() == (
+        "Preis has numbers with a decimal comma and with a decimal point: '1 299,00 €', '8.50'",
+        "Pass --decimal , (1 299,00 € is 1,299.0) or --decimal . and the rows with the other mark are rejected",
     )

@@ -20,6 +20,7 @@ PLAIN = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 SPACES = " \u00a0\u202f\u2009'\u2019"  # between thousands, whatever the decimal mark
 CURRENCY = r"(?:[A-Z]{3}|[$€£¥₹₽₺₩₪₫₴])?"
 MAX_SHOWN = 3
+MANY_TIMES = 20  # as many numbers with a decimal point make one with a comma a fault of its row
 
 
 def _pattern(decimal: str) -> re.Pattern[str]:
@@ -142,8 +143,8 @@ class NumberEvidence:
 
     def decimal(self) -> str | None:
         """The decimal mark of the sample: empty if it has no number with a mark, None if that is a question."""
-        if len(self.with_point) > len(self.with_comma):
-            return "."
+        if len(self.with_point) > MANY_TIMES * len(self.with_comma):
+            return "."  # single rows with a comma are damaged, and rejected
         return None if self.with_comma or self.ambiguous else ""
 
     def question(self) -> tuple[str, str]:
@@ -155,10 +156,17 @@ class NumberEvidence:
         ("Preis has numbers with a decimal comma: '12,90', '1.299'", 'Pass --decimal , (12,90 is 12.9, 1.299 is 1,299)')
         """
         shown = dict.fromkeys([*self.with_comma[:MAX_SHOWN], *self.ambiguous[:MAX_SHOWN], *self.with_point[:1]])
-        listed = ", ".join(repr(text) for text, _ in [*shown][: MAX_SHOWN + 1])
+        listed = ", ".join(f"'{_on_a_line(text)}'" for text, _ in shown)
         column = next(iter(shown))[1]
         if not self.with_comma:
             return f"{column} has numbers with two readings: {listed}", both_readings(self.ambiguous[0][0])
         examples = [self.with_comma[0][0], *(text for text, _ in self.ambiguous[:1])]
-        readings = ", ".join(f"{text} is {reading(text, ','):,}" for text in examples)
+        readings = ", ".join(f"{_on_a_line(text)} is {reading(text, ','):,}" for text in examples)
+        if self.with_point:
+            hint = f"Pass --decimal , ({readings}) or --decimal . and the rows with the other mark are rejected"
+            return f"{column} has numbers with a decimal comma and with a decimal point: {listed}", hint
         return f"{column} has numbers with a decimal comma: {listed}", f"Pass --decimal , ({readings})"
+
+
+def _on_a_line(text: str) -> str:
+    return " ".join(text.split())
