@@ -101,6 +101,14 @@ def test_the_line_with_the_separator_is_no_row(tmp_path: Path) -> None:
     assert read(file, Layout()) == (ROWS, [])
 
 
+def test_spaces_after_each_delimiter_are_not_part_of_the_cells(tmp_path: Path) -> None:
+    file = tmp_path / "items.csv"
+    file.write_text('item_id, title\n7, "a, b"\n')
+    assert read(file, Layout()) == ([{"item_id": "7", "title": "a, b"}], [])
+    file.write_text("item_id,title, price\n7, a, 1\n")
+    assert read(file, Layout()) == ([{"item_id": "7", "title": " a", " price": " 1"}], [])
+
+
 def test_a_file_without_a_header_gets_the_columns_of_the_flag(tmp_path: Path) -> None:
     file = tmp_path / "clicks.csv"
     file.write_text("1,2026-01-01,tea\n2,2026-01-02,mug\n")

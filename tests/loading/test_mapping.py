@@ -251,3 +251,12 @@ def test_a_category_is_the_deepest_of_a_list_and_its_levels_are_separated_by_sla
     row = {"item_id": "tea", "category": "Sale, Kitchen > Tea > Green, Kitchen", "image": "a.jpg, b.jpg"}
     item = read(row, "items", lists={"category": ",", "image": ","}, category_separator=">")
     assert item == Item(item_id="tea", category="Kitchen/Tea/Green", image="a.jpg")
+
+
+def test_times_of_mapped_json_are_read_as_those_of_other_json() -> None:
+    row = {"event_type": "view", "user_id": "u", "sku": "tea", "timestamp": "2026-01-01 12:00"}
+    event = read(json.dumps(row).encode(), mapped={"item_id": "sku"})
+    assert isinstance(event, Event)
+    assert event.timestamp == NOON
+    reason = read(json.dumps(row | {"timestamp": "31/12/2025"}).encode(), mapped={"item_id": "sku"})
+    assert "pass --time-format '%d/%m/%Y'" in str(reason)

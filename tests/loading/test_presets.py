@@ -16,7 +16,7 @@ import pytest
 from alsobought.cli.load import load
 from alsobought.cli.load_options import layout_and_columns
 from alsobought.errors import Unusable
-from alsobought.events import Rules
+from alsobought.events import Item, Rules
 from alsobought.loading.files import Layout, Rows, open_rows
 from alsobought.loading.loader import LoadTask, dry_run
 from alsobought.loading.mapping import ColumnMapping
@@ -335,3 +335,8 @@ def test_a_column_that_a_preset_can_do_without_is_a_note_and_one_that_makes_an_e
     file.write_text("Name,Email,Lineitem sku\n#1,mia,CHAIR-1\n")
     with pytest.raises(Unusable, match=r"--map: .*orders\.csv has no column 'Created at'"):
         loaded("events", file, layout, columns)
+
+
+def test_a_row_is_shown_as_it_is_stored_with_the_beginning_of_its_embedding() -> None:
+    item = Item(item_id="tea", available=False, embedding=[0.5, 1.0, 0.25, 0.125])
+    assert as_stored(item) == '{"item_id":"tea","available":false,"embedding":[0.5,1.0,0.25,"… 4 numbers"]}'

@@ -18,7 +18,7 @@ from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.loading.files import STDIN, Rows, display_name, open_rows
-from alsobought.loading.presets import as_command
+from alsobought.loading.presets import Preset, as_command
 from alsobought.loading.presets import flags as words_of
 from alsobought.loading.preview import as_stored
 from alsobought.loading.rejects import Rejects
@@ -82,9 +82,8 @@ def load(
         raise click.UsageError("Missing argument 'FILES...'.", ctx)
     _check_options(files, source, rejected)
     tasks = [LoadTask(kind, file, layout, columns, source, rejected or _rejected_path(file)) for file in files]
-    hint = preset.hint if preset else ""
     keep_rejects = not dry_run or rejected is not None
-    _load_all(ctx.obj, tasks, hint, dry_run=dry_run, force=force, keep_rejects=keep_rejects)
+    _load_all(ctx.obj, tasks, preset, dry_run=dry_run, force=force, keep_rejects=keep_rejects)
 
 
 def _check_options(files: tuple[Path, ...], source: str, rejected: Path | None) -> None:
@@ -102,7 +101,7 @@ def _rejected_path(file: Path) -> Path:
 
 
 def _load_all(
-    settings: Settings, tasks: list[LoadTask], hint: str, *, dry_run: bool, force: bool, keep_rejects: bool
+    settings: Settings, tasks: list[LoadTask], preset: Preset | None, *, dry_run: bool, force: bool, keep_rejects: bool
 ) -> None:
     from alsobought.loading import loader
     from alsobought.service.ipc_client import reach_service
@@ -112,7 +111,7 @@ def _load_all(
     rules = Rules(utc_now(), types, settings.max_event_bytes)
     rejected = 0
     with ExitStack() as stack:
-        tasks, stdin_rows = _checked(tasks, rules, hint, stack, force=force or dry_run)
+        tasks, stdin_rows = _checked(tasks, rules, preset, stack, force=force or dry_run)
         service = None
         if not dry_run:
             service = reach_service(settings)
@@ -133,7 +132,7 @@ def _load_all(
 
 
 def _checked(
-    tasks: list[LoadTask], rules: Rules, hint: str, stack: ExitStack, *, force: bool
+    tasks: list[LoadTask], rules: Rules, preset: Preset | None, stack: ExitStack, *, force: bool
 ) -> tuple[list[LoadTask], Rows | None]:
     """The tasks as they fit their files, all checked before any is loaded, and standard input, which stays open."""
     from alsobought.loading.preflight import check_sample
@@ -146,7 +145,10 @@ def _checked(
                 rows = (stack if task.path == STDIN else closing).enter_context(open_rows(task.path, task.layout))
                 columns = check_sample(rows, task.kind, task.columns, rules, force=force)
             except Unusable as error:
-                raise Unusable(error.message, hint or error.hint) from error
+                if not preset or "has no column" not in error.message:
+                    raise
+                hint = preset.hint or f"{error.hint}; {preset.name} is for {preset.title}"
+                raise Unusable(error.message, hint) from error
             fitting.append(replace(task, columns=columns))
             notes += [f"{rows.name}: {note}" for note in rows.notes]
             stdin_rows = rows if task.path == STDIN else stdin_rows

@@ -76,24 +76,28 @@ def _is_utf8(line: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Dialect:
-    """The delimiter of a CSV file, and whether a line `sep=;` comes before its header."""
+    """How cells are separated: `a, b` has spaces, and a line `sep=;` may come before the header."""
 
     delimiter: str
     has_separator_line: bool = False
+    has_spaces: bool = False
     note: str = ""
 
 
 def detect_dialect(sample: str, delimiter: str, usual: str) -> Dialect:
     """The delimiter that was given, else that of a line `sep=;`, else the one that separates most columns."""
-    if line := SEPARATOR_LINE.match(sample):
-        return Dialect(delimiter or line[1], has_separator_line=True)
-    if delimiter:
-        return Dialect(delimiter)
-    widths = {mark: _width(sample, mark) for mark in DELIMITERS}
-    best = max(DELIMITERS, key=lambda mark: (widths[mark], mark == usual))
-    if best == usual or widths[best] == (0, 1):
-        return Dialect(usual)
-    return Dialect(best, note=f"cells are separated by {_named(best)}; --delimiter chooses another")
+    line = SEPARATOR_LINE.match(sample)
+    note = ""
+    if line:
+        delimiter = delimiter or line[1]
+    elif not delimiter:
+        widths = {mark: _width(sample, mark) for mark in DELIMITERS}
+        best = max(DELIMITERS, key=lambda mark: (widths[mark], mark == usual))
+        delimiter = usual if widths[best] == (0, 1) else best
+        note = "" if delimiter == usual else f"cells are separated by {_named(best)}; --delimiter chooses another"
+    names = sample[line.end() if line else 0 :].partition("\n")[0].split(delimiter)
+    has_spaces = len(names) > 1 and all(name.startswith(" ") for name in names[1:])
+    return Dialect(delimiter, bool(line), has_spaces, note)
 
 
 def _named(delimiter: str) -> str:

@@ -28,12 +28,12 @@ def converters_of_cells(kind: str, columns: ColumnMapping) -> dict[str, Converte
 
 
 def converters_of_json(cells: Mapping[str, Converter], columns: ColumnMapping) -> dict[str, Converter]:
-    """Of JSON only values that flags are about are converted."""
+    """Of JSON only times are converted, and values that flags are about."""
     names = {*columns.values, *columns.lists}
     if columns.category_separator:
         names.add("category")
     converters = {name: cells[name] for name in names}
-    if "timestamp" in cells and (columns.epoch or columns.time_format or columns.time_zone):
+    if "timestamp" in cells:
         converters["timestamp"] = partial(_time_of_json, convert=cells["timestamp"])
     return converters
 

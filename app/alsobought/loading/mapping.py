@@ -14,7 +14,7 @@ from msgspec import inspect
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item
 from alsobought.loading.conditions import condition_of
-from alsobought.loading.nested import is_there
+from alsobought.loading.nested import is_there, named
 from alsobought.loading.time_cells import NUMBER
 
 KINDS: Mapping[str, type[Event] | type[Item]] = {"events": Event, "items": Item}
@@ -112,7 +112,7 @@ def _check_flags(file: str, names: Collection[str], columns: ColumnMapping) -> N
     ):
         for column in required:
             if not is_there(column, names) and column not in columns.optional:
-                raise Unusable(f"{flag}: {file} has no column {column!r}", f"It has {_listed(names)}")
+                raise Unusable(f"{flag}: {file} has no column {named(column)}", f"It has {_listed(names)}")
 
 
 def _listed(names: Collection[str]) -> str:

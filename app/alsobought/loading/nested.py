@@ -69,5 +69,13 @@ def roots(column: str) -> set[str]:
     return {column, *alternatives, *(alternative.partition(".")[0] for alternative in alternatives)}
 
 
+def named(column: str) -> str:
+    """
+    >>> named("Variant SKU|SKU")
+    "'Variant SKU' or 'SKU'"
+    """
+    return " or ".join(map(repr, column.split("|")))
+
+
 def is_there(column: str, names: Collection[str]) -> bool:
     return not roots(column).isdisjoint(names)

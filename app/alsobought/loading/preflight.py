@@ -18,7 +18,7 @@ from alsobought.loading.cells import is_empty
 from alsobought.loading.conditions import condition_of
 from alsobought.loading.files import Row, Rows
 from alsobought.loading.mapping import ColumnMapping, check_columns, fields_of
-from alsobought.loading.nested import is_there, look_up
+from alsobought.loading.nested import is_there, look_up, named
 from alsobought.loading.number_cells import NumberEvidence, NumberStyle
 from alsobought.loading.rejected_row import RejectedRow
 from alsobought.loading.row_converter import row_reader
@@ -78,13 +78,13 @@ def _fitted(rows: Rows, columns: ColumnMapping, sample: Sequence[Row]) -> Column
         for name, column in columns.mapped.items()
         if column in columns.optional and not is_there(column, names)
     }
-    rows.notes += [f"has no column {column!r}, so {name} is not loaded" for name, column in missing.items()]
+    rows.notes += [f"has no column {named(column)}, so {name} is not loaded" for name, column in missing.items()]
     where = []
     for text in columns.where:
         if (column := condition_of(text).column) not in columns.optional or is_there(column, names):
             where.append(text)
         else:
-            rows.notes.append(f"has no column {column!r}, so no row is left out by it")
+            rows.notes.append(f"has no column {named(column)}, so no row is left out by it")
     unnamed = {""} if "" in names and all(is_empty(row.get("")) for row in sample if isinstance(row, dict)) else set()
     return replace(
         columns,

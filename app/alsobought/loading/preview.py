@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from msgspec import NODEFAULT, structs
 
 from alsobought.events import Event, Item, in_utc
+
+MAX_NUMBERS = 3  # of an embedding
 
 
 def as_stored(row: Event | Item) -> str:
@@ -21,5 +24,12 @@ def as_stored(row: Event | Item) -> str:
         value = getattr(row, field.name)
         default = field.default_factory() if field.default_factory is not NODEFAULT else field.default
         if value != default:
-            shown[field.name] = in_utc(value).astimezone(UTC) if isinstance(value, datetime) else value
+            shown[field.name] = _readable(value)
     return msgspec.json.encode(shown).decode()
+
+
+def _readable(value: Any) -> Any:
+    """Times in UTC, and the beginning of an embedding."""
+    if isinstance(value, list) and len(value) > MAX_NUMBERS:
+        return [*value[:MAX_NUMBERS], f"… {len(value):,} numbers"]
+    return in_utc(value).astimezone(UTC) if isinstance(value, datetime) else value

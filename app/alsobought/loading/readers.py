@@ -77,7 +77,7 @@ def read_csv(
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     if dialect.has_separator_line:
         text.readline()
-    records = csv.reader(text, delimiter=dialect.delimiter)
+    records = csv.reader(text, delimiter=dialect.delimiter, skipinitialspace=dialect.has_spaces)
     header = list(columns) or next(records, [])
     _check_header(header)
 

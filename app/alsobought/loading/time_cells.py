@@ -19,7 +19,8 @@ START = datetime(1970, 1, 1, tzinfo=UTC)
 LAST_TIME = datetime(2100, 1, 1, tzinfo=UTC)  # of numbers: each fits one unit only, since 1971
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 MONTH_NAMES = ("%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y", "%b %d, %Y", "%B %d, %Y", "%a, %d %b %Y")
-CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z", " %H:%M:%S GMT")
+CLOCKS = (" %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p", " %H:%M:%S %z", " %H:%M:%S GMT")
+MONTH = re.compile(r"\b(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)", re.IGNORECASE)
 NUMERIC = re.compile(
     r"(?P<first>\d{1,4})(?P<mark>[/.-])(?P<second>\d{1,2})(?P=mark)(?P<third>\d{4}|\d\d)"
     r"(?:(?P<gap>,? |T)(?P<hour>\d{1,2}:\d\d)(?P<seconds>:\d\d)?(?P<fraction>\.\d{1,6})?(?P<half> ?[AaPp][Mm])?)?"
@@ -153,5 +154,5 @@ def _candidates(text: str) -> Iterator[str]:
         year = "%Y" if len(match["third"]) == 4 else "%y"
         orders = [("%Y", "%m", "%d")] if len(match["first"]) == 4 else [("%d", "%m", year), ("%m", "%d", year)]
         yield from (match["mark"].join(order) + clock for order in orders)
-    elif any(letter.isalpha() for letter in text):
-        yield from (day + clock for day in MONTH_NAMES for clock in CLOCKS)
+    elif MONTH.search(text):
+        yield from (day + clock for day in MONTH_NAMES for clock in (CLOCKS if ":" in text else ("",)))
