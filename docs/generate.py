@@ -19,6 +19,7 @@ import click
 from prometheus_client.metrics import MetricWrapperBase
 
 from alsobought.cli.main import main as alsobought
+from alsobought.loading.presets import Preset, presets
 from alsobought.settings import PREFIX, RENAMED, Settings, descriptions
 from alsobought.web.metrics import Metrics
 
@@ -30,6 +31,7 @@ PAGES = {
     "metrics": "docs/reference/metrics.md",
     "tables": "docs/reference/tables.md",
     "pipes": "docs/reference/standard-pipes.md",
+    "presets": "docs/how-to/load.md",
 }
 WIDTH = 100
 
@@ -148,7 +150,38 @@ def pipes_part() -> str:
     return "\n".join(lines)
 
 
+def presets_part() -> str:
+    """Each preset with its command, and what becomes of which column."""
+    lines = ["| source | command | what is mapped |", "|---|---|---|"]
+    for preset in presets():
+        command = f"alsobought load {preset.kind} FILE --format {preset.name}"
+        lines.append(f"| {_cell(preset.title)} | `{command}` | {_cell(' '.join(_mapped(preset)))} |")
+    return "\n".join(lines)
+
+
+def _mapped(preset: Preset) -> Iterator[str]:
+    flags = preset.columns
+    own = [name for name in preset.layout.columns if name not in flags.mapped]
+    fields = [
+        f"`{name}` from {' or '.join(f'`{one}`' for one in text.split('|'))}" for name, text in flags.mapped.items()
+    ]
+    fields += [f"`{name}` is `{value}`" for name, value in flags.constants.items()]
+    fields += [f"`{name}` as it is" for name in own]
+    yield "; ".join(fields) + "."
+    for name, values in flags.values.items():
+        old_values = {new: [f"`{old}`" for old in values if values[old] == new] for new in values.values()}
+        pairs = [f"{', '.join(old)} → {f'`{new}`' if new else 'not given'}" for new, old in old_values.items()]
+        yield f"Values of `{name}`: {'; '.join(pairs)}."
+    if flags.each:
+        yield f"One row for each of `{flags.each}`, if there is such a list."
+    if flags.where:
+        yield "Only rows with " + " and ".join(f"`{condition}`" for condition in flags.where) + "."
+    if preset.note:
+        yield preset.note
+
+
 PARTS = {
+    "presets": presets_part,
     "commands": commands_part,
     "settings": settings_part,
     "renamed": renamed_part,

@@ -159,6 +159,13 @@ def with_pieces(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**fields, **pieces}
 
 
+def is_negative(event: Event) -> bool:
+    """True for a refund that was sent as a purchase with a negative quantity."""
+    properties = event.properties if event.event_type == REFUND and isinstance(event.properties, dict) else {}
+    quantity = properties.get("quantity")
+    return isinstance(quantity, (int, float)) and quantity < 0
+
+
 _CONVERSIONS: dict[str, Conversion] = {
     **dict.fromkeys(IDS, to_id),
     "price": to_price,

@@ -172,7 +172,11 @@ def test_a_wrong_mapping_is_an_error_before_anything_is_stored_unless_forced(run
 def test_a_dry_run_counts_rows_and_stores_nothing(run_new: Run, tmp_path: Path) -> None:
     good, bad = write(tmp_path / "good.ndjson", VIEW), write(tmp_path / "bad.ndjson", VIEW, "nonsense")
     ran = run_new("load", "events", good, "--dry-run")
-    assert (ran.status, ran.out) == (0, f"{good}: 1 events would be stored, 0 would be rejected\n")
+    assert ran.status == 0
+    assert ran.out == (
+        '{"event_type":"view","item_id":"tea","user_id":"u"}\n'
+        f"{good}: 1 events would be stored, 0 would be rejected\n"
+    )
     ran = run_new("load", "events", good, bad, "--dry-run")
     assert ran.status == 1
     assert ran.out.endswith(f"{bad}: 1 events would be stored, 1 would be rejected\n")
@@ -189,6 +193,66 @@ def test_rejected_rows_of_a_loaded_file_are_stored_once_they_are_accepted(run: R
     ran = run("load", "events", file, ALSOBOUGHT_EVENT_TYPES="rent,lend")
     assert (ran.status, ran.out.endswith(": 1 events stored, 3 duplicates, 0 rejected\n")) == (0, True)
     assert not (tmp_path / "e.ndjson.rejected.ndjson").exists()
+
+
+def test_presets_are_listed_and_shown_without_a_file(run_new: Run, tmp_path: Path) -> None:
+    ran = run_new("load", "--presets")
+    assert ran.status == 0
+    assert "shopify-orders        events  Shopify: Orders" in ran.out
+    ran = run_new("load", "events", "--format", "retailrocket", "--show", "--where", "event=view")
+    assert ran.out.splitlines()[:2] == ["alsobought load events FILE \\", "  --format csv \\"]
+    assert "  --map-value event_type=addtocart:add_to_cart \\" in ran.out
+    assert "  --where event=view \\" in ran.out
+    assert sorted(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (("--where", "paid"), ["'paid' is not of the form COLUMN=VALUE"]),
+        (("--map-value", "event_type=view"), ["is not of the form FIELD=OLD:NEW"]),
+        (("--thousands", "x"), ["'x' is not one of ., a comma, space and '"]),
+    ],
+)
+def test_flags_of_another_form_are_an_error_of_usage(run_new: Run, flags: tuple[str, ...], parts: list[str]) -> None:
+    ran = run_new("load", "events", "e.csv", *flags)
+    assert ran.status == 2
+    for part in parts:
+        assert part in ran.err
+    assert run_new("load", "events").err.endswith("Error: Missing argument 'FILES...'.\n")
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (("--format", "shopfy"), ["'shopfy' is not known", "load --presets lists them"]),
+        (("--format", "shopify-products"), ["is for items"]),
+        (("--time-zone", "Berlin"), ["'Berlin' is not a time zone", "Europe/Berlin"]),
+        (("--epoch", "s", "--time-format", "%Y"), ["--epoch and --time-format are both given"]),
+        (("--decimal", ",", "--thousands", ","), ["--decimal and --thousands are both ,"]),
+        (("--where", "colour2=red"), ["--where: ", "has no column 'colour2'"]),
+        (("--fill-down", "colour2"), ["--fill-down: ", "has no column 'colour2'"]),
+        (("--each", "colour2"), ["--each: ", "has no column 'colour2'"]),
+        (("--map-value", "usr=a:b"), ["usr is not a field of events"]),
+    ],
+)
+def test_flags_about_columns_and_formats_are_checked_before_anything_is_stored(
+    run_new: Run, tmp_path: Path, flags: tuple[str, ...], parts: list[str]
+) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text(CUSTOMERS)
+    assert_error(run_new("load", "events", file, *FLAGS, "--drop-rest", *flags), *parts)
+    assert sorted(tmp_path.iterdir()) == [file]
+
+
+def test_what_was_assumed_and_left_out_is_reported(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "orders.csv"
+    file.write_text("event_type;user_id;item_id;order_id\npurchase;u;tea;1\npurchase;u;mug;\nview;u;tea;\n")
+    ran = run("load", "events", file, "--where", "event_type!=view")
+    assert (ran.status, ran.out) == (0, f"{file}: 2 events stored, 0 duplicates, 0 rejected, 1 left out\n")
+    assert f"{file}: cells are separated by ';'; --delimiter chooses another" in ran.err
+    assert f"{file}: has no timestamp: its events are dated now" in ran.err
+    assert f"{file}: 1 of 2 purchases have no order_id, and are in no basket" in ran.err
 
 
 @pytest.mark.thorough
@@ -241,7 +305,7 @@ def test_a_full_feed_clears_missing_fields_and_takes_missing_items_off_sale(run:
     full = write(tmp_path / "1.ndjson", *({"item_id": item_id, "title": item_id, "price": 5} for item_id in "abcdef"))
     run("load", "items", full)
     night = write(tmp_path / "2.csv", "item_id,title,price\na,a,6\nb,,5\nc,c,5\nd,d,5\ne,e,5\n")
-    assert run("load", "items", night, "--replace-all", "--dry-run").out.splitlines() == [
+    assert run("load", "items", night, "--replace-all", "--dry-run").out.splitlines()[-2:] == [
         f"{night}: 5 items would be stored, 0 would be rejected",
         "1 of 6 items would be taken off sale",
     ]
@@ -258,3 +322,19 @@ def test_a_full_feed_clears_missing_fields_and_takes_missing_items_off_sale(run:
     ran = run("load", "items", cut, "--replace-all")
     assert (ran.status, "4 of 5 items of the catalogue (80 %) are not in the feed" in ran.err) == (1, True)
     assert_error(run("load", "events", cut, "--replace-all"), "--replace-all is for items")
+
+
+def test_negative_quantities_are_refunds_and_are_mentioned_once(run: Run, tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "till.csv",
+        "event_type,user_id,order_id,item_id,quantity,timestamp\n"
+        "purchase,17,1,tea,3,2026-01-01\npurchase,17,C2,tea,-3,2026-01-02\npurchase,17,1,mug,1,2026-01-01\n",
+    )
+    ran = run("load", "events", file)
+    assert ran.status == 0
+    assert ran.err.count("1 purchases have a negative quantity: they are refunds of earlier ones") == 1
+    assert events(run, "event_type, quantity, refunded") == [
+        ["refunded_purchase", 3, 3],
+        ["refund", 3, 0],
+        ["purchase", 1, 0],
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -38,9 +39,9 @@ def _no_progress(_: Rows) -> Iterator[Callable[[int], object]]:
     yield lambda _: None
 
 
-def load(shop: Service, file: Path, **columns: Any) -> Report:
+def load(shop: Service, file: Path, rejected: Path | None = None, **columns: Any) -> Report:
     task = LoadTask("events", file, columns=ColumnMapping(**columns))
-    return load_file(task, shop.writer, Rules(shop.clock()), Rejects(None), _no_progress)
+    return load_file(task, shop.writer, Rules(shop.clock()), Rejects(rejected), _no_progress)
 
 
 @pytest.fixture
@@ -160,3 +161,68 @@ def test_an_interrupted_load_with_other_flags_resumes_from_its_own_batches(
     assert sorted(stored(shop, "offset")) == list(range(1, 61))
     wrong = dict(wrong_rows(shop.warehouse, ROOT / "sql" / "checks"))
     assert wrong == dict.fromkeys(wrong, 0)
+
+
+def test_a_load_that_resumes_in_an_order_fills_down_from_its_first_line(
+    make_shop: Callable[..., Service], tmp_path: Path, fail_batch: Callable[[Service, str], None]
+) -> None:
+    """Orders of 7 lines, of which the first has the time and the status; every third order is refunded."""
+    shop = make_shop(batch_rows=10)
+    lines = ["order,when,status,item_id"]
+    for number in range(42):
+        order, line = divmod(number, 7)
+        status = "refunded" if order % 3 == 2 else "paid"
+        lines.append(
+            f"o{order},{f'2025-01-{order + 1:02}' if line == 0 else ''},{status if line == 0 else ''},i{number}"
+        )
+    file = tmp_path / "orders.csv"
+    file.write_text("\n".join(lines))
+    flags: dict[str, Any] = {
+        "mapped": {"timestamp": "when", "order_id": "order"},
+        "constants": {"event_type": "purchase", "user_id": "u"},
+        "fill_down": ("when", "status"),
+        "fill_within": "order",
+        "where": ("status=paid",),
+        "drop_rest": True,
+    }
+    fail_batch(shop, "i24")  # the fourth line of o3
+    with pytest.raises(NotStored):
+        load(shop, file, **flags)
+    assert 0 < len(stored(shop)) < 28
+    fail_batch(shop, "nothing")
+    report = load(shop, file, **flags)
+    assert (report.stored + report.duplicates, report.left_out, report.rejected) == (28, 14, 0)
+    assert stored(shop, "item_id, order_id, toString(toDate(timestamp))") == [
+        [f"i{number}", f"o{number // 7}", f"2025-01-{number // 7 + 1:02}"]
+        for number in range(42)
+        if number // 7 % 3 != 2
+    ]
+
+
+def test_a_load_that_resumes_between_the_elements_of_a_row_stores_and_rejects_each_once(
+    make_shop: Callable[..., Service], tmp_path: Path, fail_batch: Callable[[Service, str], None]
+) -> None:
+    """Carts of 7 items, of which the sixth has no ID."""
+    shop = make_shop(batch_rows=10)
+    carts = [
+        {"user": f"u{cart}", "items": [{"sku": f"i{cart}-{line}" if line != 5 else ""} for line in range(7)]}
+        for cart in range(6)
+    ]
+    file, rejected = write(tmp_path / "carts.ndjson", *carts), tmp_path / "rejected.ndjson"
+    flags: dict[str, Any] = {
+        "mapped": {"user_id": "user", "item_id": "items.sku"},
+        "constants": {"event_type": "add_to_cart"},
+        "each": "items",
+    }
+    fail_batch(shop, "i4-4")
+    with pytest.raises(NotStored):
+        load(shop, file, rejected, **flags)
+    fail_batch(shop, "nothing")
+    report = load(shop, file, rejected, **flags)
+    assert (report.stored + report.duplicates, report.rejected) == (36, 6)
+    assert stored(shop, "item_id, user_id") == [
+        [f"i{cart}-{line}", f"u{cart}"] for cart in range(6) for line in range(7) if line != 5
+    ]
+    lines = [json.loads(line) for line in rejected.read_text().splitlines()]
+    assert [(line["row"], line["problem"]) for line in lines] == [(row, "item_id: missing") for row in range(1, 7)]
+    assert load(shop, file, rejected, **flags).already_loaded

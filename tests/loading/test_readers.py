@@ -93,14 +93,14 @@ def test_lines_are_complete_wherever_a_block_ends(tmp_path: Path, monkeypatch: p
 
 def test_only_records_that_do_not_fit_the_header_are_malformed(tmp_path: Path) -> None:
     rows: list[tuple[int, Row]] = read(
-        write(tmp_path / "e.csv", b"a;b\n1;2\n1\n1;2;3\ncaf\xe9;1\n5;6\n"), Layout("", ";")
+        write(tmp_path / "e.csv", b"a;b\n1;2\n1\n1;2;3\ncaf\xe9;1\nth\xc3\xa9;6\n"), Layout("", ";")
     )
     assert rows == [
         (1, {"a": "1", "b": "2"}),
         (2, Malformed("1 cells, and the header has 2", ["1"])),
         (3, Malformed("3 cells, and the header has 2", ["1", "2", "3"])),
-        (4, Malformed("not UTF-8", ["caf\\xe9", "1"])),
-        (5, {"a": "5", "b": "6"}),
+        (4, Malformed("not UTF-8; pass the --encoding it was written with, such as cp1252", ["caf\\xe9", "1"])),
+        (5, {"a": "thé", "b": "6"}),
     ]
 
 
@@ -144,9 +144,10 @@ def test_a_large_file_is_read_in_blocks(tmp_path: Path, name: str, monkeypatch: 
         ("e.ndjson.gz", gzip.compress(file_bytes("e.ndjson"))[:-9], "gzip data ends too early"),
         ("e.csv.gz", gzip.compress(file_bytes("e.csv"))[:50] + b"x" * 99, "cannot be read: error -3"),
         ("e.csv", "a,b,a\n", "two columns are called 'a'"),
-        ("e.csv", "a,b\n".encode("utf-16"), "it is UTF-16"),
         ("e.csv", "a,b\n1,2\n" + '"' + "x,y\n" * 50_000, "field larger than field limit"),
-        ("e.csv", "a;b\n1;2\n", "Pass --delimiter ';'"),
+        ("e.csv", "1,2026-01-01,7\n2,2026-01-02,8\n", r"first line looks like data.*--columns \?,timestamp,\?"),
+        ("e.csv", "а,б\nжук,дом\n".encode("cp1251"), "it is not UTF-8. Pass --encoding, such as cp1251"),
+        ("e.csv", "name\nBüro für Möbel\n".encode("mac_roman"), "neither UTF-8 nor cp1252. Pass --encoding"),
         ("e.json", b'[{"a": 1}, {"a": ', "not a JSON array"),
         ("e.ndjson", b'{"a": "' + b"x" * (17 << 20), "longer than 16 MB"),
         ("e.parquet", b"PAR1 and more", "not Parquet"),

@@ -6,19 +6,22 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from alsobought.cli.load_options import layout_and_columns, reading_options
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES, Rules
-from alsobought.loading.cells import EPOCHS
-from alsobought.loading.files import FORMATS, STDIN, Layout, Rows, display_name, open_rows
+from alsobought.loading.files import STDIN, Rows, display_name, open_rows
 from alsobought.loading.full_feed import DEFAULT_MAX_REMOVED, FullFeed
-from alsobought.loading.mapping import ColumnMapping
+from alsobought.loading.presets import Preset, as_command
+from alsobought.loading.presets import flags as words_of
+from alsobought.loading.preview import as_stored
 from alsobought.loading.rejects import Rejects
 from alsobought.settings import Settings, extra_event_types
 from alsobought.writer.submission import utc_now
@@ -30,39 +33,10 @@ if TYPE_CHECKING:
 MAX_KINDS = 20
 
 
-def _pairs(ctx: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:  # noqa: ARG001
-    pairs: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not name or not equals:
-            raise click.BadParameter(f"{text!r} is not of the form name=value, such as user_id=customer_id")
-        if name in pairs:
-            raise click.BadParameter(f"{name} is given twice")
-        pairs[name] = value
-    return pairs
-
-
-def _delimiter(ctx: click.Context, option: click.Parameter, text: str) -> str:  # noqa: ARG001
-    delimiter = {"tab": "\t", "\\t": "\t"}.get(text, text)
-    if len(delimiter) > 1 or delimiter in ('"', "\n", "\r"):
-        raise click.BadParameter(f"{text!r} is not a single character, such as ; or tab")
-    return delimiter
-
-
 @click.command()
 @click.argument("kind", type=click.Choice(["events", "items"]))
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False, allow_dash=True))
-@click.option("--format", type=click.Choice(FORMATS), default=None, help="Format, if the file name does not end in it.")
-@click.option("--delimiter", default="", callback=_delimiter, help="Separator of CSV cells, for example ; or tab.")
-@click.option(
-    "--map", "mapped", multiple=True, callback=_pairs, metavar="FIELD=COLUMN", help="Read this field from this column."
-)
-@click.option(
-    "--set", "constants", multiple=True, callback=_pairs, metavar="FIELD=VALUE", help="Set this field in every row."
-)
-@click.option("--drop", multiple=True, metavar="COLUMN", help="Ignore this column.")
-@click.option("--keep-rest", is_flag=True, help="Keep other columns under properties (of items: attributes).")
-@click.option("--epoch", type=click.Choice(list(EPOCHS)), help="Timestamps are seconds or milliseconds since 1970.")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, readable=False, allow_dash=True))
+@reading_options
 @click.option("--source", default="", help="A name for standard input, so that an interrupted load can resume.")
 @click.option("--rejected", type=click.Path(path_type=Path, dir_okay=False), help="Write rejected rows to this file.")
 @click.option("--replace", is_flag=True, help="Clear the fields of an item that its row does not have.")
@@ -79,20 +53,14 @@ def _delimiter(ctx: click.Context, option: click.Parameter, text: str) -> str:  
     metavar="PERCENT",
     help="With --replace-all: take nothing off sale if more of the catalogue than this is missing.",
 )
-@click.option("--dry-run", is_flag=True, help="Read and check everything, store nothing.")
+@click.option("--dry-run", is_flag=True, help="Read and check everything, print the first rows, store nothing.")
 @click.option("--force", is_flag=True, help="Load even if most of the first 1,000 rows are rejected.")
-@click.pass_obj
+@click.pass_context
 def load(
-    settings: Settings,
+    ctx: click.Context,
+    /,
     kind: str,
     files: tuple[Path, ...],
-    format: str | None,  # noqa: A002
-    delimiter: str,
-    mapped: dict[str, str],
-    constants: dict[str, str],
-    drop: tuple[str, ...],
-    keep_rest: bool,
-    epoch: str | None,
     source: str,
     rejected: Path | None,
     replace: bool,
@@ -100,21 +68,26 @@ def load(
     max_removed: int,
     dry_run: bool,
     force: bool,
+    show: bool,
+    **flags: Any,
 ) -> None:
     """Load files of events or items.
 
     Formats are NDJSON, a JSON array, CSV, TSV and Parquet, also gzipped; - is standard input. A JSON
-    array is read into memory. An interrupted load resumes when it is run again, and a file of events
-    counts once however often it is loaded. Rejected rows are printed with their number and written to
+    array is read into memory. Presets such as shopify-orders are flags for the exports of shops and for
+    public data sets. An interrupted load resumes when it is run again, and a file of events counts once
+    however often it is loaded. Rejected rows are printed with their number and written to
     NAME.rejected.ndjson in the current folder; all others are stored. Rows count from 1, below the
-    header. An empty CSV cell means that the field is not given. An item keeps the fields that its row
-    does not have, unless --replace or --replace-all clears them.
+    header. An empty CSV cell means that the field is not given; an event without its time is rejected.
+    An item keeps the fields that its row does not have, unless --replace or --replace-all clears them.
 
     Exit status 0 if every row was stored, 1 if some were rejected or something failed.
 
     \b
     Example: alsobought load events 2026-01.ndjson.gz 2026-02.parquet
              alsobought load events orders.csv --set event_type=purchase --map user_id=customer --map item_id=sku
+             alsobought load events orders_export.csv --format shopify-orders --dry-run
+             alsobought load items preise.csv --decimal , --map item_id=Artikelnummer --map price=Preis --drop-rest
              zcat log.gz | alsobought load events - --format csv --epoch ms --source log
              alsobought load items products.csv --keep-rest --dry-run
              alsobought load items stock.csv --map stock=on_hand
@@ -122,7 +95,12 @@ def load(
     """
     from alsobought.loading.loader import LoadTask
 
-    columns = ColumnMapping(mapped, constants, frozenset(drop), keep_rest, epoch or "")
+    layout, columns, preset = layout_and_columns(kind, **flags)
+    if show:
+        out.print(as_command(words_of(kind, layout, columns)), soft_wrap=True, markup=False)
+        return
+    if not files:
+        raise click.UsageError("Missing argument 'FILES...'.", ctx)
     _check_options(files, source, rejected)
     if (replace or replace_all) and kind != "items":
         raise Unusable(f"--replace{'-all' if replace_all else ''} is for items", "Leave it out: events are only added")
@@ -131,7 +109,7 @@ def load(
         LoadTask(
             kind,
             file,
-            Layout(format or "", delimiter),
+            layout,
             columns,
             source,
             rejected or _rejected_path(file),
@@ -140,7 +118,8 @@ def load(
         )
         for file in files
     ]
-    _load_all(settings, tasks, dry_run=dry_run, force=force, keep_rejects=not dry_run or rejected is not None)
+    keep_rejects = not dry_run or rejected is not None
+    _load_all(ctx.obj, tasks, preset, dry_run=dry_run, force=force, keep_rejects=keep_rejects)
 
 
 def _check_options(files: tuple[Path, ...], source: str, rejected: Path | None) -> None:
@@ -157,9 +136,10 @@ def _rejected_path(file: Path) -> Path:
     return Path(f"{'stdin' if file == STDIN else file.name}.rejected.ndjson")
 
 
-def _load_all(settings: Settings, tasks: list[LoadTask], *, dry_run: bool, force: bool, keep_rejects: bool) -> None:
+def _load_all(
+    settings: Settings, tasks: list[LoadTask], preset: Preset | None, *, dry_run: bool, force: bool, keep_rejects: bool
+) -> None:
     from alsobought.loading import loader
-    from alsobought.loading.preflight import check_sample
     from alsobought.service.ipc_client import reach_service
     from alsobought.service.maintenance import finish_serving_tables
 
@@ -167,12 +147,7 @@ def _load_all(settings: Settings, tasks: list[LoadTask], *, dry_run: bool, force
     rules = Rules(utc_now(), types, settings.max_event_bytes)
     rejected = 0
     with ExitStack() as stack:
-        stdin_rows = None
-        for task in tasks:  # check all files before any is loaded
-            with ExitStack() as closing:
-                rows = (stack if task.path == STDIN else closing).enter_context(open_rows(task.path, task.layout))
-                check_sample(rows, task.kind, task.columns, rules, force=force or dry_run)
-                stdin_rows = rows if task.path == STDIN else stdin_rows
+        tasks, stdin_rows = _checked(tasks, rules, preset, stack, force=force or dry_run)
         service = None
         feed = tasks[0].feed
         if not dry_run or feed:
@@ -197,6 +172,32 @@ def _load_all(settings: Settings, tasks: list[LoadTask], *, dry_run: bool, force
         sys.exit(1)
 
 
+def _checked(
+    tasks: list[LoadTask], rules: Rules, preset: Preset | None, stack: ExitStack, *, force: bool
+) -> tuple[list[LoadTask], Rows | None]:
+    """The tasks as they fit their files, all checked before any is loaded, and standard input, which stays open."""
+    from alsobought.loading.preflight import check_sample
+
+    fitting, notes = [], []
+    stdin_rows = None
+    for task in tasks:
+        with ExitStack() as closing:
+            try:
+                rows = (stack if task.path == STDIN else closing).enter_context(open_rows(task.path, task.layout))
+                columns = check_sample(rows, task.kind, task.columns, rules, force=force)
+            except Unusable as error:
+                if not preset or "has no column" not in error.message:
+                    raise
+                hint = preset.hint or f"{error.hint}; {preset.name} is for {preset.title}"
+                raise Unusable(error.message, hint) from error
+            fitting.append(replace(task, columns=columns))
+            notes += [f"{rows.name}: {note}" for note in rows.notes]
+            stdin_rows = rows if task.path == STDIN else stdin_rows
+    for note in notes:
+        err.print(escaped(note), soft_wrap=True)
+    return fitting, stdin_rows
+
+
 def _progress_bar(rows: Rows) -> AbstractContextManager[Callable[[int], object]]:
     return progress_bar(err, Path(rows.name).name, rows.total, rows.unit)
 
@@ -213,7 +214,17 @@ def _print_report(task: LoadTask, report: Report, rejects: Rejects, *, dry_run: 
         err.print(f"Rejected rows are in {rejects.path}", soft_wrap=True)
     if report.already_loaded and report.rejected:
         err.print(f"{name} was loaded before; --dry-run lists its rejected rows", soft_wrap=True)
+    if 0 < report.without_order < report.purchases:
+        text = f"{report.without_order:,} of {report.purchases:,} purchases have no order_id, and are in no basket"
+        err.print(f"{name}: {text}; --fill-down takes that of the row above", soft_wrap=True)
+    if report.negative:
+        text = f"{report.negative:,} purchases have a negative quantity: they are refunds of earlier ones"
+        err.print(f"{name}: {text}", soft_wrap=True)
+    for first_row in report.first_rows:
+        out.print(as_stored(first_row), soft_wrap=True, markup=False)
     text = f"{report.stored:,} {task.kind} stored, {report.duplicates:,} duplicates, {report.rejected:,} rejected"
     if dry_run:
         text = f"{report.stored:,} {task.kind} would be stored, {report.rejected:,} would be rejected"
+    if report.left_out:
+        text += f", {report.left_out:,} left out"
     out.print(f"{name}: {text}", soft_wrap=True)

@@ -1,30 +1,74 @@
-"""Convert a cell of CSV or Parquet to the type of its field. Pure."""
+"""Convert a cell of CSV or Parquet to the type of its field. Pure.
+
+Numbers are in `number_cells`, times in `time_cells`.
+"""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
-from alsobought.events import in_utc
+from alsobought.events import IDS
+from alsobought.loading.rejected_row import RejectedRow
 
-EPOCHS = {"s": 1, "ms": 1000}
-DIGITS = tuple("0123456789.")
-BOOLEANS = {"t": True, "yes": True, "y": True, "f": False, "no": False, "n": False}
+ID_FIELDS = frozenset([*IDS, "owner", "group_id"])
+WHOLE_FLOAT = re.compile(r"-?(?:0|[1-9]\d*)\.0")
+YES = (
+    "true",
+    "t",
+    "yes",
+    "y",
+    "1",
+    "on",
+    "ja",
+    "j",
+    "wahr",
+    "oui",
+    "o",
+    "vrai",
+    "si",
+    "sí",
+    "sim",
+    "in stock",
+    "instock",
+)
+NO = (
+    "false",
+    "f",
+    "no",
+    "n",
+    "0",
+    "off",
+    "nein",
+    "falsch",
+    "non",
+    "faux",
+    "não",
+    "out of stock",
+    "outofstock",
+    "sold out",
+)
+CAN_BE_ORDERED = ("available", "preorder", "pre order", "backorder", "onbackorder", "limited availability")
+CANNOT_BE_ORDERED = ("unavailable", "not available", "discontinued")
+BOOLEANS = dict.fromkeys((*YES, *CAN_BE_ORDERED), True) | dict.fromkeys((*NO, *CANNOT_BE_ORDERED), False)
 
 
-class RejectedRow(ValueError):
-    """A row that cannot be accepted; its text is the problem."""
+def is_empty(value: Any) -> bool:
+    """True for a cell that gives no value: nothing, only spaces, null or NaN."""
+    if isinstance(value, str):
+        return not value or value.isspace()
+    return value is None or value != value  # noqa: PLR0124 - NaN
 
 
 def to_text(value: Any) -> Any:
-    """An ID as text. Both 17 and 17.0 are "17", since a column of integers with nulls has floats.
+    """A value as text. Both 17 and 17.0 are "17", since a column of integers with nulls has floats.
 
     >>> to_text(17.0), to_text(True), to_text("a")
     ('17', 'true', 'a')
@@ -45,25 +89,27 @@ def to_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
-def to_number(value: Any) -> Any:
-    """A number. Text stays text, which msgspec converts.
+def to_id(value: Any) -> Any:
+    """An ID as text. The text 17.0 is "17" as well: a file of such a column was written as CSV.
 
-    >>> to_number(" 2.50 "), to_number(Decimal("2.5"))
-    ('2.50', 2.5)
+    >>> to_id("13085.0"), to_id("007"), to_id("1e5"), to_id("1.50")
+    ('13085', '007', '1e5', '1.50')
     """
     if isinstance(value, str):
-        value = value.strip()
-        if value[-1:] not in DIGITS:  # nan, inf
-            raise RejectedRow(f"{value[:100]!r} is not a number")
-        return value
-    if isinstance(value, (float, Decimal)) and not math.isfinite(value):
-        raise RejectedRow(f"{value} is not a number")
-    return float(value) if isinstance(value, Decimal) else value
+        return value[:-2] if value.endswith(".0") and WHOLE_FLOAT.fullmatch(value) else value
+    return to_text(value)
 
 
 def to_boolean(value: Any) -> Any:
-    """Converts t and f, as PostgreSQL writes them, yes and no; msgspec converts the other words."""
-    return BOOLEANS.get(value.strip().lower(), value.strip()) if isinstance(value, str) else value
+    """Yes or no in the words of spreadsheets, databases and product feeds."""
+    if not isinstance(value, str):
+        return value
+    word = re.sub(r"[\s_-]+", " ", value.strip().lower())
+    if word not in BOOLEANS:
+        raise RejectedRow(
+            f"{value.strip()[:100]!r} is neither yes nor no; true, false, 1, 0, in stock … are understood"
+        )
+    return BOOLEANS[word]
 
 
 def to_object(value: Any) -> Any:
@@ -86,50 +132,20 @@ def to_numbers(value: Any) -> Any:
     return value
 
 
-def to_time(value: Any, epoch: str = "") -> datetime:
-    """A time from ISO text or a date; with `epoch`, from seconds or milliseconds since 1970.
+def to_tags(value: Any) -> Any:
+    """A list of texts; text is JSON, or tags between commas or bars.
 
-    UTC unless it has a zone.
-
-    >>> to_time("2026-01-31 12:00:00 UTC")
-    datetime.datetime(2026, 1, 31, 12, 0, tzinfo=datetime.timezone.utc)
-    >>> to_time("1767225600000", "ms")
-    datetime.datetime(2026, 1, 1, 0, 0, tzinfo=datetime.timezone.utc)
+    >>> to_tags("new, red | sale"), to_tags('["a, b"]')
+    (['new', 'red', 'sale'], ['a, b'])
     """
-    if isinstance(value, str) and value[4:5] == "-":
-        try:
-            return in_utc(datetime.fromisoformat(value))
-        except ValueError:
-            pass  # the slower attempts below raise, if it is none of these either
-    if isinstance(value, datetime):
-        return in_utc(value)
-    if isinstance(value, date):
-        return datetime(value.year, value.month, value.day, tzinfo=UTC)
-    text = str(value).strip()
-    if re.fullmatch(r"[-+]?\d+(\.\d*)?", text):
-        return _from_epoch(text, epoch)
-    try:
-        return in_utc(datetime.fromisoformat(re.sub(r" ?UTC$", "+00:00", text)))
-    except ValueError as error:
-        raise RejectedRow(f"{text[:100]!r} is not a time like 2026-01-31T12:00:00Z") from error
-
-
-def _from_epoch(text: str, epoch: str) -> datetime:
-    if not epoch:
-        raise RejectedRow(f"{text[:100]} is a number; pass --epoch s or --epoch ms if it counts from 1970")
-    try:
-        return datetime.fromtimestamp(float(text) / EPOCHS[epoch], UTC)
-    except (ValueError, OverflowError, OSError) as error:
-        other = "ms" if epoch == "s" else "s"
-        raise RejectedRow(f"{text[:100]} is not a time in {epoch}; --epoch {other}?") from error
+    if not isinstance(value, str) or value.lstrip().startswith("["):
+        return to_object(value)
+    return [tag for part in re.split("[,|]", value) if (tag := part.strip())]
 
 
 CONVERTERS: Mapping[type[inspect.Type], Callable[[Any], Any]] = {
     inspect.StrType: to_text,
-    inspect.IntType: to_number,
-    inspect.FloatType: to_number,
     inspect.BoolType: to_boolean,
-    inspect.DateTimeType: to_time,
     inspect.DictType: to_object,
     inspect.ListType: to_numbers,
 }

@@ -1,4 +1,4 @@
-"""Open a file or standard input as numbered rows; detect gzip and the format.
+"""Open a file or standard input as numbered rows; detect gzip, the format, the encoding and the delimiter.
 
 Rows count from 1: lines of NDJSON, elements of a JSON array, records below the header of CSV.
 Progress is counted in bytes, for Parquet in rows. Errors of reading name the file.
@@ -6,6 +6,7 @@ Progress is counted in bytes, for Parquet in rows. Errors of reading name the fi
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
@@ -15,13 +16,14 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 from alsobought.errors import Unusable
 from alsobought.loading import readers
+from alsobought.loading.dialect import Encoding, detect_encoding
 from alsobought.loading.readers import BLOCK_BYTES, BOM, Malformed, Row
 
 __all__ = ["FORMATS", "STDIN", "Layout", "Malformed", "Row", "Rows", "digest", "display_name", "open_rows"]
@@ -41,10 +43,17 @@ STDIN = Path("-")
 
 @dataclass(frozen=True)
 class Layout:
-    """Format and delimiter of a file; empty: detect the format, and use its usual delimiter."""
+    """How a file is written; what is empty is detected.
+
+    `columns` are the names of a CSV file without a header. `usual_format` is that of a preset, for a
+    file whose name has none.
+    """
 
     format: str = ""
     delimiter: str = ""
+    encoding: str = ""
+    columns: tuple[str, ...] = ()
+    usual_format: str = ""
 
 
 @dataclass
@@ -52,7 +61,7 @@ class Rows:
     """An open file.
 
     `columns` is None unless the format has a header; `position` is the part of `total` that was
-    read.
+    read; `notes` are what was assumed.
     """
 
     name: str
@@ -62,6 +71,7 @@ class Rows:
     position: Callable[[], int]
     total: int | None
     unit: str = "bytes"
+    notes: list[str] = field(default_factory=list)
 
     def peek(self, size: int) -> list[tuple[int, Row]]:
         """The next rows, without consuming them."""
@@ -86,11 +96,22 @@ def open_rows(path: Path, layout: Layout, first: int = 1) -> Iterator[Rows]:
         with _errors_named(name):
             counter = _ByteCounter(stack.enter_context(_open_raw(path)))
             stream = _unzipped(counter)
-            file_format = layout.format or _detect_format(path, stream)
+            if stream.peek(4)[:4] == b"PK\x03\x04":
+                raise Unusable("it is a workbook or a zip archive", "Save it as CSV in the spreadsheet, or unzip it")
+            file_format = layout.format or _format_of_name(path)
+            encoding = _encoding(layout, file_format, stream)
+            if encoding.name:
+                stream = io.BufferedReader(_Transcoder(stream, encoding.name), BLOCK_BYTES)
+            file_format = file_format or _detect_format(path, stream, layout.usual_format)
             total = None if path == STDIN else path.stat().st_size
             rows = Rows(name, file_format, None, iter(()), lambda: counter.count, total)
+            rows.notes += [encoding.note] if encoding.note else []
+            if layout.columns and file_format not in DELIMITERS:
+                raise Unusable(f"--columns is for CSV, and {name} is {file_format}", "Leave it out")
             if file_format in DELIMITERS:
-                rows.columns, numbered = readers.read_csv(stream, layout.delimiter or DELIMITERS[file_format], first)
+                usual = DELIMITERS[file_format]
+                rows.columns, numbered, note = readers.read_csv(stream, layout.delimiter, usual, first, layout.columns)
+                rows.notes += [note] if note else []
             elif file_format == "parquet":
                 parquet = readers.read_parquet(stack.enter_context(_seekable(path, stream)), first)
                 rows.columns, rows.total, rows.unit = parquet.columns, parquet.total, "rows"
@@ -141,17 +162,54 @@ def _unzipped(raw: io.RawIOBase) -> io.BufferedReader:
     return io.BufferedReader(unzipped, BLOCK_BYTES)
 
 
-def _detect_format(path: Path, stream: io.BufferedReader) -> str:
-    """By the suffix, else by the first bytes. Raises Unusable if neither decides."""
+class _Transcoder(io.RawIOBase):
+    """Text of an encoding as UTF-8. Bytes that are not of the encoding stay invalid, so that their rows are rejected."""
+
+    def __init__(self, raw: io.BufferedReader, encoding: str) -> None:
+        self._raw, self._rest = raw, b""
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors="surrogateescape")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            block = self._raw.read1(BLOCK_BYTES)
+            self._rest = self._decoder.decode(block, final=not block).encode(errors="surrogateescape")
+            if not block:
+                break
+        part, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def _encoding(layout: Layout, file_format: str, stream: io.BufferedReader) -> Encoding:
+    """Raises Unusable for an encoding that does not exist, or if it cannot be detected."""
+    if layout.encoding:
+        try:
+            name = codecs.lookup(layout.encoding).name
+        except LookupError as error:
+            raise Unusable(f"--encoding: {layout.encoding!r} is not known", "Pass one such as cp1252") from error
+        return Encoding("" if name in ("utf-8", "utf-8-sig") else name)
+    sample = b"" if file_format == "parquet" else stream.peek(BLOCK_BYTES)
+    if file_format or layout.usual_format or sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return detect_encoding(sample) if not sample.startswith(b"PAR1") else Encoding()
+    return Encoding()
+
+
+def _format_of_name(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    if suffixes and suffixes[-1] in SUFFIXES:
-        return SUFFIXES[suffixes[-1]]
+    return SUFFIXES.get(suffixes[-1], "") if suffixes else ""
+
+
+def _detect_format(path: Path, stream: io.BufferedReader, usual: str) -> str:
+    """By the first bytes, else the usual one. Raises Unusable if neither decides."""
     start = stream.peek(BLOCK_BYTES)
     for mark, file_format in ((b"PAR1", "parquet"), (b"{", "ndjson"), (b"[", "json")):
         if start.lstrip(BOM + b" \t\r\n").startswith(mark):
             return file_format
-    if not start.strip():
-        return "ndjson"
+    if usual or not start.strip():
+        return usual or "ndjson"
     raise Unusable(
         f"the format of {display_name(path)} is unknown", f"Pass --format {', '.join(FORMATS[:-1])} or parquet"
     )
@@ -184,6 +242,8 @@ def _errors_named(name: str) -> Iterator[None]:
         raise Unusable(f"{name} cannot be read: its gzip data ends too early", "Is it still being written?") from error
     except csv.Error as error:
         raise Unusable(f"{name} cannot be read: {error}", "Is a quotation mark left open?") from error
+    except UnicodeError as error:
+        raise Unusable(f"{name} cannot be read: {error}", "Pass the --encoding it was written with") from error
     except (OSError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise Unusable(f"{name} cannot be read: {reason[:1].lower()}{reason[1:]}") from error

@@ -2,7 +2,8 @@
 
 A row without event_id is identified by its number and the file's contents. The ledger records the
 progress of each load: one that was killed resumes, and a file that was loaded to its end is not read
-again, unless flags or settings that decide how rows are read have changed.
+again, unless flags or settings that decide how rows are read have changed. Rows that are shaped
+(`row_shaping`) depend on those above: a load of them resumes by shaping all, and skips what is stored.
 """
 
 from __future__ import annotations
@@ -18,19 +19,21 @@ from typing import cast
 
 import msgspec
 
-from alsobought.events import Event, Rules
+from alsobought.events import Event, Rejected, Rules
 from alsobought.failpoints import reach
 from alsobought.items import Item
-from alsobought.loading.files import STDIN, Layout, Rows, digest, open_rows
+from alsobought.loading.files import STDIN, Layout, Row, Rows, digest, open_rows
 from alsobought.loading.full_feed import FullFeed
 from alsobought.loading.mapping import ColumnMapping
 from alsobought.loading.rejects import Rejects
 from alsobought.loading.row_converter import row_reader
+from alsobought.loading.row_shaping import RowShaper
 from alsobought.loading.submitter import Report, Submitter
 from alsobought.storage import ledger
 from alsobought.writer.submission import Intake, Submission
 
 DRY_RUN_CHUNK_ROWS = 10_000
+MAX_SHOWN_ROWS = 5  # of a dry run
 
 Progress = Callable[[Rows], AbstractContextManager[Callable[[int], object]]]
 
@@ -60,19 +63,21 @@ def load_file(
 
     Raises Unusable if the file cannot be read, NotStored if the warehouse fails.
     """
-    load, first = _begin(task, writer, rules)
+    load, resumed = _begin(task, writer, rules)
     if load and load.finished:
         duplicates = ledger.count_events(writer.warehouse, load.source)
         return Report(duplicates=duplicates, rejected=load.rejected, already_loaded=True)
-    rejects.begin(first)
-    stored_before = ledger.count_events(writer.warehouse, load.source, first) if load and first > 1 else 0
+    shaper = RowShaper(task.columns)
+    first = shaper.first_number(resumed)
+    rejects.begin(shaper.row_number(first))
+    stored_before = ledger.count_events(writer.warehouse, load.source, first) if load and resumed > 1 else 0
     source = load.source if load else f"load:{uuid.uuid4().hex[:16]}"
-    opening = nullcontext(rows) if rows else open_rows(task.path, task.layout, first)
+    opening = nullcontext(rows) if rows else open_rows(task.path, task.layout, 1 if shaper.is_needed else first)
     with opening as file, progress(file) as advance:
-        if rows:
-            file.numbered = dropwhile(lambda row: row[0] < first, file.numbered)
+        file.numbered = dropwhile(lambda row: row[0] < first, shaper(file.numbered))
         submitter = Submitter(writer, advance)
-        for accepted, numbers, size in _chunks(file, task, rules, rejects, writer.settings.batch_rows):
+        for accepted, numbers, size in _chunks(file, task, rules, rejects, shaper, writer.settings.batch_rows):
+            submitter.report.count_orders(accepted)
             submitter.send(Submission(accepted, source, numbers if task.kind == "events" else None), size)
         report = submitter.finish()
     reach("load.finished")
@@ -81,7 +86,7 @@ def load_file(
         ledger.record_load(writer.warehouse, msgspec.structs.replace(load, rejected=rejects.count, finished=finished))
         reach("load.recorded")
     report.duplicates += stored_before
-    report.rejected = rejects.count
+    report.rejected, report.left_out = rejects.count, shaper.left_out
     return report
 
 
@@ -89,11 +94,15 @@ def dry_run(task: LoadTask, rules: Rules, rejects: Rejects, progress: Progress, 
     """Read and check a file without a warehouse: `stored` counts rows that would be submitted."""
     rejects.begin(1)
     report = Report()
+    shaper = RowShaper(task.columns)
     with nullcontext(rows) if rows else open_rows(task.path, task.layout) as file, progress(file) as advance:
-        for accepted, _, size in _chunks(file, task, rules, rejects, DRY_RUN_CHUNK_ROWS):
+        file.numbered = shaper(file.numbered)
+        for accepted, _, size in _chunks(file, task, rules, rejects, shaper, DRY_RUN_CHUNK_ROWS):
+            report.first_rows += accepted[: MAX_SHOWN_ROWS - len(report.first_rows)]
+            report.count_orders(accepted)
             report.stored += len(accepted)
             advance(size)
-    report.rejected = rejects.count
+    report.rejected, report.left_out = rejects.count, shaper.left_out
     return report
 
 
@@ -105,6 +114,8 @@ def _begin(task: LoadTask, writer: Intake, rules: Rules) -> tuple[ledger.Load | 
     if task.kind == "items" or (task.path == STDIN and not task.source):
         return None, 1
     source = f"load:{task.source or digest(task.path)}"
+    if task.columns.each:
+        source += f":{task.columns.each}"  # elements have other numbers than rows
     reading = _reading(task, rules)
     load = ledger.last_load(writer.warehouse, source)
     if load and load.reading == reading:
@@ -123,7 +134,7 @@ def _reading(task: LoadTask, rules: Rules) -> str:
 
 
 def _chunks(
-    rows: Rows, task: LoadTask, rules: Rules, rejects: Rejects, chunk_rows: int
+    rows: Rows, task: LoadTask, rules: Rules, rejects: Rejects, shaper: RowShaper, chunk_rows: int
 ) -> Iterator[tuple[list[Event] | list[Item], list[int], int]]:
     """Accepted rows, their numbers, and their share of the file.
 
@@ -133,7 +144,7 @@ def _chunks(
     position = 0
     while chunk := list(islice(rows.numbered, chunk_rows)):
         accepted, rejected = read([row for _, row in chunk])
-        rejects.add([(chunk[reject.index][0], reject.problem, chunk[reject.index][1]) for reject in rejected])
+        rejects.add([_reject(shaper, chunk[reject.index], reject) for reject in rejected])
         reach("load.rejected")
         rejected_indexes = {reject.index for reject in rejected}
         numbers = [number for index, (number, _) in enumerate(chunk) if index not in rejected_indexes]
@@ -143,3 +154,7 @@ def _chunks(
         if task.feed:
             task.feed.note(cast(list[Item], accepted))
         yield accepted, numbers, position - before
+
+
+def _reject(shaper: RowShaper, numbered: tuple[int, Row], reject: Rejected) -> tuple[int, str, Row]:
+    return shaper.row_number(numbered[0]), reject.problem, numbered[1]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -12,24 +13,47 @@ from msgspec import inspect
 
 from alsobought.errors import Unusable
 from alsobought.events import Event
-from alsobought.items import Item
+from alsobought.items import TITLE_IN, Item
+from alsobought.loading.conditions import condition_of
+from alsobought.loading.nested import is_there, named
+from alsobought.loading.time_cells import NUMBER
 
 KINDS: Mapping[str, type[Event] | type[Item]] = {"events": Event, "items": Item}
 REST_FIELDS = {"events": "properties", "items": "attributes"}  # where --keep-rest puts other columns
+NEEDED: Mapping[str, Sequence[tuple[str, ...]]] = {
+    "events": [("event_type",), ("item_id",), ("user_id", "session_id")],
+    "items": [("item_id",)],
+}
 
 
 @dataclass(frozen=True)
 class ColumnMapping:
-    """The flags of a load.
+    """The flags of a load, as they are written.
 
-    `mapped` is {field: column}, `constants` {field: text of the value in every row}.
+    `mapped` is {field: column}, `constants` {field: text of the value in every row}, `values`
+    {field: {value in the file: value}}. `optional` are columns and conditions of a preset that a file
+    may lack.
     """
 
     mapped: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, str] = field(default_factory=dict)
     dropped: frozenset[str] = frozenset()
     keep_rest: bool = False
+    drop_rest: bool = False
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    where: tuple[str, ...] = ()
+    fill_down: tuple[str, ...] = ()
+    fill_within: str = ""
+    each: str = ""
+    lists: Mapping[str, str] = field(default_factory=dict)
+    category_separator: str = ""
+    convert: bool = False
+    decimal: str = ""
+    thousands: str = ""
     epoch: str = ""
+    time_format: str = ""
+    time_zone: str = ""
+    optional: frozenset[str] = frozenset()
 
     @property
     def is_identity(self) -> bool:
@@ -65,31 +89,56 @@ def check_columns(file: str, kind: str, names: Collection[str], columns: ColumnM
 
     `complete`: the file can have no columns but these.
     """
-    fields = fields_of(kind)
-    by_column = targets(fields, columns)
-    listed = ", ".join(names) or "none"
-    for flag, required in (("--map", columns.mapped.values()), ("--drop", columns.dropped)):
-        for column in required if complete else ():
-            if column not in names:
-                raise Unusable(f"{flag}: {file} has no column {column!r}", f"It has {listed}")
-    unknown = [name for name in names if name not in by_column and name not in columns.dropped]
-    if unknown and not columns.keep_rest:
+    by_column = targets(fields_of(kind), columns)
+    if complete:
+        _check_flags(file, names, columns)
+    used = {name for name in names if any(is_there(column, (name,)) for column in by_column)}
+    unknown = [
+        name for name in names if name not in used and name not in columns.dropped and name != (columns.each or None)
+    ]
+    if kind == "items":
+        unknown = [name for name in unknown if not TITLE_IN.fullmatch(name)]
+    if unknown and not columns.keep_rest and not columns.drop_rest:
         raise Unusable(*_unknown_columns(file, kind, unknown, columns))
-    filled = {target for name in names for target in by_column.get(name, ())} | {*columns.constants}
-    needed = [("event_type",), ("item_id",), ("user_id", "session_id")] if kind == "events" else [("item_id",)]
-    for alternatives in needed if complete and names else ():
-        if not filled.intersection(alternatives):
+    filled = {target for column, fields in by_column.items() if is_there(column, names) for target in fields}
+    for alternatives in NEEDED[kind] if complete and names else ():
+        if not (filled | {*columns.constants}).intersection(alternatives):
             name = alternatives[0]
-            hint = f"It has {listed}; pass --map {name}=COLUMN, or --set {name}=VALUE for every row"
+            hint = f"It has {_listed(names)}; pass --map {name}=COLUMN, or --set {name}=VALUE for every row"
             raise Unusable(f"{file} has no column {' or '.join(alternatives)}", hint)
+
+
+def _check_flags(file: str, names: Collection[str], columns: ColumnMapping) -> None:
+    """Raises Unusable for a flag with a column that the file does not have."""
+    within = [columns.fill_within] if columns.fill_within else []
+    each = [columns.each] if columns.each else []
+    for flag, required in (
+        ("--map", columns.mapped.values()),
+        ("--drop", columns.dropped),
+        ("--where", [condition_of(text).column for text in columns.where]),
+        ("--fill-down", columns.fill_down),
+        ("--fill-within", within),
+        ("--each", each),
+    ):
+        for column in required:
+            if not is_there(column, names) and column not in columns.optional:
+                raise Unusable(f"{flag}: {file} has no column {named(column)}", f"It has {_listed(names)}")
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(name or "''" for name in names) or "none"
 
 
 def _unknown_columns(file: str, kind: str, unknown: list[str], columns: ColumnMapping) -> tuple[str, str]:
     """Message and hint, with the nearest field of each column."""
     free = [name for name in fields_of(kind) if name not in columns.mapped and name not in columns.constants]
     nearest = {name: difflib.get_close_matches(name.lower(), free, n=1, cutoff=0.5) for name in unknown}
-    maps = [f"--map {matches[0]}={name}" for name, matches in nearest.items() if matches]
+    maps = [f"--map {shlex.quote(f'{matches[0]}={name}')}" for name, matches in nearest.items() if matches]
     verb = "are not fields" if len(unknown) > 1 else "is not a field"
     hint = f"Pass {' '.join(maps)} if that is right, " if maps else "Pass --map FIELD=COLUMN if it is a field, "
-    hint += f"--keep-rest to keep it under {REST_FIELDS[kind]}, or --drop {unknown[0]} to leave it out"
+    hint += f"--keep-rest to keep it under {REST_FIELDS[kind]}, or --drop {shlex.quote(unknown[0])} to leave it out"
+    if len(unknown) > 1:
+        hint += "; --drop-rest leaves out all of them"
+    if any(NUMBER.fullmatch(name) for name in unknown):
+        hint += "; if the first line is not a header, name its columns with --columns A,B,C"
     return f"{file}: {', '.join(map(repr, unknown))} {verb} of {kind}", hint

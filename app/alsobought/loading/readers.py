@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
 import msgspec
 
 from alsobought.errors import Unusable
+from alsobought.events import Event
+from alsobought.items import Item
+from alsobought.loading.dialect import detect_dialect, looks_like_data, without_header
 
 BLOCK_BYTES = 1 << 20
+SAMPLE_BYTES = 1 << 16  # in which the delimiter is detected
 MAX_LINE_BYTES = 16 << 20  # a file without line ends must not fill the memory
 PARQUET_BATCH_ROWS = 8192
 BOM = b"\xef\xbb\xbf"
@@ -63,26 +67,45 @@ def read_array(stream: io.BufferedReader, first: int) -> Iterator[tuple[int, Row
             yield number, bytes(raw)
 
 
-def read_csv(stream: io.BufferedReader, delimiter: str, first: int) -> tuple[list[str], Iterator[tuple[int, Row]]]:
-    """The header, and each record as {column: text}."""
-    if stream.peek(2)[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise Unusable("it is UTF-16", "Save it as UTF-8")
+def read_csv(
+    stream: io.BufferedReader, delimiter: str, usual: str, first: int, columns: Sequence[str] = ()
+) -> tuple[list[str], Iterator[tuple[int, Row]], str]:
+    """The header, each record as {column: text}, and a note on the delimiter if it was detected.
+
+    `columns` are those of a file without a header.
+    """
+    dialect = detect_dialect(_text_sample(stream), delimiter, usual)
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    records = csv.reader(text, delimiter=delimiter)
-    header = next(records, [])
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
-        raise Unusable(f"two columns are called {repeated[0]!r}", "Give each column a name of its own")
-    if len(header) == 1 and (others := [mark for mark in ",;\t|" if mark in header[0]]):
-        raise Unusable(
-            f"the header is one column, {header[0]!r}", f"Pass --delimiter {others[0]!r} if that separates it"
-        )
+    if dialect.has_separator_line:
+        text.readline()
+    records = csv.reader(text, delimiter=dialect.delimiter, skipinitialspace=dialect.has_spaces)
+    header = list(columns) or next(records, [])
+    _check_header(header)
 
     def rows() -> Iterator[tuple[int, Row]]:
         for number, cells in enumerate(records, 1):
             if cells and number >= first:
                 yield number, _record(header, cells)
 
-    return header, rows()
+    return header, rows(), dialect.note
+
+
+def _text_sample(stream: io.BufferedReader) -> str:
+    """The first complete lines."""
+    sample = stream.peek(BLOCK_BYTES)[:SAMPLE_BYTES].decode("utf-8", errors="surrogateescape")
+    return sample[: sample.rfind("\n") + 1] or sample
+
+
+def _check_header(header: list[str]) -> None:
+    fields = list(dict.fromkeys(name for kind in (Event, Item) for name in kind.__struct_fields__))
+    if looks_like_data(header, fields):
+        raise without_header(header)
+    if repeated := sorted({name for name in header if name and header.count(name) > 1}):
+        raise Unusable(f"two columns are called {repeated[0]!r}", "Give each column a name of its own")
+    if len(header) == 1 and (others := [mark for mark in ",;\t|" if mark in header[0]]):
+        raise Unusable(
+            f"the header is one column, {header[0]!r}", f"Pass --delimiter {others[0]!r} if that separates it"
+        )
 
 
 def _record(header: list[str], cells: list[str]) -> Row:
@@ -91,7 +114,7 @@ def _record(header: list[str], cells: list[str]) -> Row:
             joined.encode()
         except UnicodeEncodeError:
             shown = [cell.encode(errors="surrogateescape").decode(errors="backslashreplace") for cell in cells]
-            return Malformed("not UTF-8", shown)
+            return Malformed("not UTF-8; pass the --encoding it was written with, such as cp1252", shown)
     if len(cells) != len(header):
         return Malformed(f"{len(cells)} cells, and the header has {len(header)}", cells)
     return dict(zip(header, cells, strict=True))

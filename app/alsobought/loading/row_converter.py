@@ -1,23 +1,29 @@
 """Convert rows of a file to events or items by a column mapping. Pure.
 
-JSON values must have the type of their field. Cells of CSV and Parquet are converted (`cells`), and
-an empty cell means that the field is not given.
+JSON values must have the type of their field, unless `convert` is set. Cells of CSV and Parquet are
+converted (`cells`), and an empty cell means that the field is not given. Only a time is never left out
+where a file has one: the event would be dated now.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from alsobought.errors import Unusable
-from alsobought.events import Event, Rejected, Rules, event_of, event_problem, read_events
-from alsobought.items import Item, item_of, read_items
-from alsobought.loading.cells import CONVERTERS, RejectedRow, to_text, to_time
+from alsobought.events import Event, Rejected, Rules, event_of, event_problem, read_events, with_pieces
+from alsobought.items import TITLE_IN, Item, item_of, read_items
+from alsobought.loading.cells import is_empty, to_text
+from alsobought.loading.field_converters import Converter, converters_of_cells, converters_of_json
 from alsobought.loading.files import Malformed, Row
 from alsobought.loading.mapping import KINDS, REST_FIELDS, ColumnMapping, fields_of, targets
+from alsobought.loading.nested import is_plain, look_up, roots
+from alsobought.loading.rejected_row import RejectedRow
+
+NULL_TIME = re.compile(rb'"timestamp"\s*:\s*null')
 
 
 def row_reader(
@@ -27,10 +33,15 @@ def row_reader(
     converter = RowConverter(kind, columns, rules)
 
     def read(rows: Sequence[Row]) -> tuple[list[Event] | list[Item], list[Rejected]]:
-        decode = None if columns.is_identity and all(type(row) is bytes for row in rows) else converter
+        decode = None if columns.is_identity and all(map(_is_decoded, rows)) else converter
         return read_events(rows, rules, decode) if kind == "events" else read_items(rows, rules.max_bytes, decode)
 
     return read
+
+
+def _is_decoded(row: Row) -> bool:
+    """True for JSON that is decoded straight to its type; a time that is null is left to the converter, to be rejected."""
+    return type(row) is bytes and not (b"null" in row and NULL_TIME.search(row))
 
 
 class RowConverter:
@@ -42,53 +53,80 @@ class RowConverter:
     def __init__(self, kind: str, columns: ColumnMapping, rules: Rules) -> None:
         self._kind, self._columns, self._rules = KINDS[kind], columns, rules
         self._fields, self._rest_field = fields_of(kind), REST_FIELDS[kind]
-        for name in [*columns.mapped, *columns.constants]:
-            if name not in self._fields:
-                raise Unusable(f"{name} is not a field of {kind}", f"The fields are {', '.join(self._fields)}")
-        if both := sorted({*columns.mapped} & {*columns.constants}):
-            raise Unusable(f"{both[0]} is both mapped and set", "Pass --map or --set, not both")
-        self._targets = targets(self._fields, columns)
-        time = partial(to_time, epoch=columns.epoch)
-        self._cell_converters = {
-            name: time if name == "timestamp" else CONVERTERS[type(field_type)]
-            for name, field_type in self._fields.items()
+        _check_fields(kind, columns)
+        by_column = targets(self._fields, columns)
+        self._targets = {column: names for column, names in by_column.items() if is_plain(column)}
+        self._looked_up = {
+            name: column for column, names in by_column.items() if not is_plain(column) for name in names
         }
-        self._json_converters: dict[str, Callable[[Any], Any]] = {}
-        if columns.epoch:
-            self._json_converters["timestamp"] = lambda value: time(value) if isinstance(value, (int, float)) else value
+        self._used = {root for column in self._looked_up.values() for root in roots(column)}
+        if columns.each:
+            self._used.add(columns.each)
+        self._time_columns = {"timestamp"} if kind == "events" and "timestamp" not in columns.dropped else set()
+        self._of_empty = {name for name, values in columns.values.items() if "" in values}
+        self._may_be_empty = {*columns.values, *columns.lists, *(["category"] if columns.category_separator else [])}
+        self._cell_converters = converters_of_cells(kind, columns)
+        self._json_converters = converters_of_json(self._cell_converters, columns)
         self._constants = self._checked_constants(kind)
 
     def __call__(self, row: Row) -> Any:
         if isinstance(row, dict):
             if (size := _size(row)) > self._rules.max_bytes:
                 raise RejectedRow(f"{size:,} bytes; at most {self._rules.max_bytes:,} are accepted")
-            return msgspec.convert(self._to_fields(row, self._cell_converters), self._kind, strict=False)
+            return self._of_cells(self._to_fields(row, self._cell_converters))
         if isinstance(row, Malformed):
             raise RejectedRow(row.problem)
         value = msgspec.json.decode(row)
         if not isinstance(value, dict):
             raise RejectedRow("not an object")
+        if self._columns.convert:
+            return self._of_cells(self._to_fields(value, self._cell_converters))
         fields = self._to_fields(value, self._json_converters)
         return event_of(fields) if self._kind is Event else item_of(fields)
 
-    def _to_fields(self, row: dict[str, Any], converters: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
+    def _of_cells(self, fields: dict[str, Any]) -> Any:
+        own = with_pieces(fields) if self._kind is Event else fields
+        return msgspec.convert(own, self._kind, strict=False)
+
+    def _to_fields(self, row: dict[str, Any], converters: Mapping[str, Converter]) -> dict[str, Any]:
         """{field: value} of a row. Empty values are left out if the row has cells, not JSON."""
         fields = dict(self._constants)
         rest = {}
         has_cells = converters is self._cell_converters
         for name, value in row.items():
-            if has_cells and (value == "" or value is None or value != value):  # noqa: PLR0124 - NaN
-                continue
+            if type(value) is str and has_cells:
+                is_missing = not value or value.isspace()
+            else:
+                is_null = value is None and (has_cells or self._kind is Event)  # null clears a field of an item
+                is_missing = is_null or (has_cells and value != value)  # noqa: PLR0124 - NaN
             if names := self._targets.get(name):
                 for target in names:
-                    try:
-                        fields[target] = converters[target](value) if target in converters else value
-                    except RejectedRow as error:
-                        raise RejectedRow(f"{target}: {error}") from error
-            elif name not in self._columns.dropped:
+                    if not is_missing or target in self._of_empty:
+                        fields[target] = _converted(target, value, converters)
+            elif self._kind is Item and (language := TITLE_IN.fullmatch(name)):
+                if not is_missing:
+                    fields["titles"] = {**fields.get("titles", {}), language[1]: value}
+            elif name not in self._columns.dropped and name not in self._used and not (has_cells and is_missing):
                 rest[name] = value
-        if rest:
+        for target, column in self._looked_up.items():
+            value = look_up(row, column)
+            if not is_empty(value) or target in self._of_empty:
+                fields[target] = _converted(target, value, converters)
+        if rest and not self._columns.drop_rest:
             fields[self._rest_field] = self._with_rest(fields.get(self._rest_field), rest)
+        return self._without_empty(fields, row)
+
+    def _without_empty(self, fields: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+        """The fields with values. Raises RejectedRow if the row has a column for the time, and no time."""
+        for target in self._may_be_empty:
+            if fields.get(target) == "":
+                del fields[target]
+        if "timestamp" not in fields and (
+            "timestamp" in self._columns.mapped or not self._time_columns.isdisjoint(row)
+        ):
+            column = self._columns.mapped.get("timestamp", "timestamp")
+            hint = f"; pass --fill-down '{column}' if it is that of the row above" if is_plain(column) else ""
+            raise RejectedRow(f"timestamp: {column!r} is empty{hint}")
         return fields
 
     def _with_rest(self, own: Any, rest: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +154,24 @@ class RowConverter:
             if problem:
                 raise Unusable(f"--set {name}={value}: {problem.removeprefix(f'{name}: ')}")
         return constants
+
+
+def _check_fields(kind: str, columns: ColumnMapping) -> None:
+    """Raises Unusable for flags that name what is not a field."""
+    fields = fields_of(kind)
+    for name in [*columns.mapped, *columns.constants, *columns.values, *columns.lists]:
+        if name not in fields:
+            raise Unusable(f"{name} is not a field of {kind}", f"The fields are {', '.join(fields)}")
+    if both := sorted({*columns.mapped} & {*columns.constants}):
+        raise Unusable(f"{both[0]} is both mapped and set", "Pass --map or --set, not both")
+
+
+def _converted(target: str, value: Any, converters: Mapping[str, Converter]) -> Any:
+    convert = converters.get(target)
+    try:
+        return convert(value) if convert else value
+    except RejectedRow as error:
+        raise RejectedRow(f"{target}: {error}") from error
 
 
 def _size(row: dict[str, Any]) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from alsobought.errors import Busy, NotStored
+from alsobought.events import Event, is_negative
 from alsobought.failpoints import reach
+from alsobought.items import Item
 from alsobought.writer.submission import Intake, Stored, Submission
 
 MAX_IN_FLIGHT = 3  # one batch is stored while the next is read
@@ -20,13 +22,26 @@ BUSY_SECONDS = 0.1
 class Report:
     """Rows of a load by outcome.
 
-    `already_loaded`: an earlier run loaded the file to its end, so it was not read again.
+    `already_loaded`: an earlier run loaded the file to its end, so it was not read again. `left_out`
+    counts rows that a condition left out, `first_rows` are those of a dry run.
     """
 
     stored: int = 0
     duplicates: int = 0
     rejected: int = 0
     already_loaded: bool = False
+    left_out: int = 0
+    purchases: int = 0
+    without_order: int = 0
+    negative: int = 0
+    first_rows: list[Event | Item] = field(default_factory=list)
+
+    def count_orders(self, rows: Sequence[Event | Item]) -> None:
+        """Count purchases, those without an order, and rows that take purchases back."""
+        self.negative += sum(isinstance(row, Event) and is_negative(row) for row in rows)
+        orders = [row.order_id for row in rows if isinstance(row, Event) and row.event_type == "purchase"]
+        self.purchases += len(orders)
+        self.without_order += orders.count("")
 
 
 class Submitter:
