@@ -267,7 +267,7 @@ def test_an_event_that_was_sent_again_meanwhile_is_a_duplicate_by_event_id(make_
     insert(shop, DeadLetter.of(EVENTS, 0, 1, REASON, body, NOON))
     events = decode_events(body, TODAY)
     assert not isinstance(events, str)
-    assert shop.writer.submit(Submission(events)).result().rows == 1
+    assert shop.writer.submit(Submission(events.events)).result().rows == 1
     report, _ = replay_all(shop)
     assert (report.replayed, report.stored, report.duplicates, pending(shop)) == (1, 0, 1, [])
 

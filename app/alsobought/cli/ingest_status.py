@@ -19,10 +19,12 @@ def print_status(status: Status) -> None:
         out.print(f"The newest event was stored {ago(status.seconds_since)}")
     if status.dead_letters:
         out.print(f"{status.dead_letters:,} dead letters: `alsobought dead-letters ls`", soft_wrap=True)
+    if status.halt:
+        out.print(f"Reading is halted since {status.halt.halted_at:%Y-%m-%d %H:%M:%S} UTC. {escaped(status.halt.hint)}")
     for alarm in status.alarms:
         out.print(f"[red]fault[/] {escaped(alarm)}", soft_wrap=True)
     if status.ever.ranges and not status.alarms:
-        out.print("[green]ok[/] no offsets were skipped")
+        out.print("[green]ok[/] no offsets were missed")
 
 
 def _print_lag(status: Status) -> None:
@@ -52,7 +54,7 @@ def _print_messages(status: Status) -> None:
     for period, outcomes in (("last hour", status.last_hour), ("total", status.ever)):
         out.print(
             f"{period}: {outcomes.messages:,} messages, {outcomes.stored:,} stored,"
-            f" {outcomes.duplicates:,} duplicates, {outcomes.rejected:,} rejected",
+            f" {outcomes.duplicates:,} duplicates, {outcomes.rejected:,} rejected, {outcomes.skipped:,} skipped",
             soft_wrap=True,
         )
 

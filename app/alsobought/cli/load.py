@@ -51,7 +51,12 @@ def _delimiter(ctx: click.Context, option: click.Parameter, text: str) -> str:  
 @click.command()
 @click.argument("kind", type=click.Choice(["events", "items"]))
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, readable=False, allow_dash=True))
-@click.option("--format", type=click.Choice(FORMATS), default=None, help="Format, if the file name does not end in it.")
+@click.option(
+    "--format",
+    type=click.Choice(FORMATS),
+    default=None,
+    help="Format, if the file name does not end in it. segment, ga4 and snowplow are NDJSON or an array of their messages.",
+)
 @click.option("--delimiter", default="", callback=_delimiter, help="Separator of CSV cells, for example ; or tab.")
 @click.option(
     "--map", "mapped", multiple=True, callback=_pairs, metavar="FIELD=COLUMN", help="Read this field from this column."
@@ -178,4 +183,6 @@ def _print_report(task: LoadTask, report: Report, rejects: Rejects, *, dry_run: 
     text = f"{report.stored:,} {task.kind} stored, {report.duplicates:,} duplicates, {report.rejected:,} rejected"
     if dry_run:
         text = f"{report.stored:,} {task.kind} would be stored, {report.rejected:,} would be rejected"
+    if report.skipped:
+        text += f", {report.skipped:,} skipped"
     out.print(f"{name}: {text}", soft_wrap=True)

@@ -3,6 +3,7 @@
 After any error the messages in memory are dropped, and consumption resumes after a pause from the
 offsets that the warehouse has checkpointed. A message that cannot be decoded is a dead letter, stored
 before its offset is committed; when most messages are, the stream is halted (`dead_letter_ratio`).
+Guests whom messages merge are merged before the events of the same poll are stored.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -35,10 +36,12 @@ from alsobought.kafka.client import (
     open_consumer,
 )
 from alsobought.kafka.dead_letter_ratio import DeadLetterRatio, Halted
+from alsobought.kafka.halts import Halt, current_halt
 from alsobought.kafka.offset_commits import OffsetCommitter, commit_offsets
 from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.kafka.reader_lease import ReaderLease
 from alsobought.settings import Settings, extra_event_types
+from alsobought.storage.identities import unmerged
 from alsobought.storage.ledger import next_offset
 from alsobought.writer.submission import MaintenanceTask, Stored
 from alsobought.writer.writer import Writer
@@ -57,6 +60,9 @@ TRANSIENT_ERRORS = (
 )
 
 
+MergeGuests = Callable[[Writer, Sequence[tuple[str, str]]], list[str]]
+
+
 @dataclass
 class Totals:
     """Messages since the start, by outcome."""
@@ -65,12 +71,15 @@ class Totals:
     stored: int = 0
     duplicates: int = 0
     rejected: int = 0
+    skipped: int = 0
+    merged: int = 0
 
     def add(self, consumed: OffsetRange) -> None:
         self.messages += consumed.messages
         self.stored += consumed.stored
         self.duplicates += consumed.duplicates
         self.rejected += consumed.rejected
+        self.skipped += consumed.skipped
 
 
 @dataclass
@@ -83,10 +92,15 @@ class InFlight:
 
 
 class TopicConsumer:
-    """Consumes both topics until it is stopped: call `run`, or `start` for a thread of its own."""
+    """Consumes both topics until it is stopped: call `run`, or `start` for a thread of its own.
 
-    def __init__(self, writer: Writer, settings: Settings) -> None:
-        self._writer, self._settings = writer, settings
+    `merge` merges pairs of a guest and a user on the writer's thread, and returns the problem of each; without it, the
+    messages that name them are skipped.
+    """
+
+    def __init__(self, writer: Writer, settings: Settings, merge: MergeGuests | None = None) -> None:
+        self._writer, self._settings, self._merge_guests = writer, settings, merge
+        self._halt: Halt | None = None
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self.run, name="kafka", daemon=True)
         self._lease: ReaderLease | None = None
@@ -136,6 +150,8 @@ class TopicConsumer:
                 level = logging.ERROR if isinstance(error, Halted) else logging.WARNING
                 log.log(level, "Kafka ingestion paused: %s", error)
             self.error = error
+            if isinstance(error, Halted):
+                self._record_halt(error)
         except Exception as error:
             log.exception("Kafka ingestion failed")
             self.error = AlsoboughtError(f"ingestion failed: {type(error).__name__}", "See the log")
@@ -154,6 +170,7 @@ class TopicConsumer:
         One poll is in flight with the writer while the next is decoded.
         """
         self._result(self._writer.run(MaintenanceTask(self._writer.begin)))  # recover from a crash
+        self._halt = current_halt(self._writer.warehouse)
         topics = describe_topics(self._settings)
         next_offsets = self._start_offsets(topics)
         in_flight: InFlight | None = None
@@ -172,10 +189,12 @@ class TopicConsumer:
                     committer.commit()
                 if halted:
                     raise halted
+                self._merge(batches)
                 next_offsets.update({batch.partition: batch.next_offset for batch in batches})
                 in_flight = self._submit_all(batches) if batches else None
                 if time.monotonic() - refreshed_at > TOPIC_REFRESH_SECONDS:
                     refreshed_at = time.monotonic()
+                    self._end_halt()
                     if describe_topics(self._settings) != topics:
                         log.info("the topics of Kafka have changed")
                         break
@@ -235,6 +254,7 @@ class TopicConsumer:
             committer.add(batch.partition, consumed)
             self.totals.add(consumed)
         self.error = None
+        self._end_halt()
 
     def _offset_range(self, batch: PartitionBatch, result: Stored | None) -> OffsetRange:
         rejected = len(batch.dead_letters)
@@ -248,10 +268,44 @@ class TopicConsumer:
             batch.next_offset,
             batch.messages,
             stored,
-            batch.messages - rejected - stored,
+            batch.messages - rejected - batch.skipped - stored,
             rejected,
             self._writer.clock(),
+            batch.skipped,
         )
+
+    def _merge(self, batches: Sequence[PartitionBatch]) -> None:
+        """Merge the guests of these messages that are not merged yet. A refused merge is no reason to stop."""
+        pairs = [(merge.guest_id, merge.user_id) for batch in batches for merge in batch.merges]
+        merge_guests = self._merge_guests
+        if not merge_guests or not (new := unmerged(self._writer.warehouse, pairs)):
+            return
+        task = MaintenanceTask(lambda: merge_guests(self._writer, new), exclusive=True)
+        problems = self._result(self._writer.run(task))
+        self.totals.merged += problems.count("")
+        for problem in filter(None, problems):
+            log.info("a guest was not merged: %s", problem)
+
+    def _record_halt(self, error: Halted) -> None:
+        """Record the first error of a halt, for `ingest --status`, /readyz and /metrics of any process."""
+        if self._halt:
+            return
+        now = self._writer.clock()
+        halt = Halt(halted_at=now, reason=error.message, hint=error.hint, noted_at=now)
+        try:
+            self._result(self._writer.run(MaintenanceTask(lambda: self._insert("ingest_halts", [halt]))))
+        except Exception:
+            log.warning("the halt could not be recorded", exc_info=True)
+        else:
+            self._halt = halt
+
+    def _end_halt(self) -> None:
+        if halt := self._halt:
+            now = max(self._writer.clock(), halt.noted_at + timedelta(milliseconds=1))
+            ended = msgspec.structs.replace(halt, ended_at=now, noted_at=now)
+            self._result(self._writer.run(MaintenanceTask(lambda: self._insert("ingest_halts", [ended]))))
+            self._halt = None
+            log.info("Kafka ingestion goes on after a halt")
 
     def _insert_checkpoint(self, ranges: Sequence[OffsetRange]) -> None:
         self._result(self._writer.run(MaintenanceTask(lambda: self._insert("ingest_ranges", ranges))))

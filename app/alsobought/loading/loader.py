@@ -14,10 +14,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import dropwhile, islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from alsobought.events import Event, Item, Rules
+from alsobought.events import Rules
 from alsobought.failpoints import reach
 from alsobought.loading.files import STDIN, Layout, Rows, digest, open_rows
 from alsobought.loading.mapping import ColumnMapping
@@ -66,7 +67,8 @@ def load_file(
         if rows:
             file.numbered = dropwhile(lambda row: row[0] < first, file.numbered)
         submitter = Submitter(writer, advance)
-        for accepted, numbers, size in _chunks(file, task, rules, rejects, writer.settings.batch_rows):
+        for accepted, numbers, skipped, size in _chunks(file, task, rules, rejects, writer.settings.batch_rows):
+            submitter.report.skipped += skipped
             submitter.send(Submission(accepted, source, numbers if task.kind == "events" else None), size)
         report = submitter.finish()
     reach("load.finished")
@@ -84,8 +86,9 @@ def dry_run(task: LoadTask, rules: Rules, rejects: Rejects, progress: Progress, 
     rejects.begin(1)
     report = Report()
     with nullcontext(rows) if rows else open_rows(task.path, task.layout) as file, progress(file) as advance:
-        for accepted, _, size in _chunks(file, task, rules, rejects, DRY_RUN_CHUNK_ROWS):
+        for accepted, _, skipped, size in _chunks(file, task, rules, rejects, DRY_RUN_CHUNK_ROWS):
             report.stored += len(accepted)
+            report.skipped += skipped
             advance(size)
     report.rejected = rejects.count
     return report
@@ -118,18 +121,17 @@ def _reading(task: LoadTask, rules: Rules) -> str:
 
 def _chunks(
     rows: Rows, task: LoadTask, rules: Rules, rejects: Rejects, chunk_rows: int
-) -> Iterator[tuple[list[Event] | list[Item], list[int], int]]:
-    """Accepted rows, their numbers, and their share of the file.
+) -> Iterator[tuple[list[Any], list[int], int, int]]:
+    """Accepted events or items, the numbers of their rows, the number of skipped rows, and their share of the file.
 
     Rejected rows are on disk before a chunk is yielded.
     """
-    read = row_reader(task.kind, task.columns, rules)
+    read = row_reader(task.kind, task.columns, rules, rows.format)
     position = 0
     while chunk := list(islice(rows.numbered, chunk_rows)):
-        accepted, rejected = read([row for _, row in chunk])
-        rejects.add([(chunk[reject.index][0], reject.problem, chunk[reject.index][1]) for reject in rejected])
+        result = read([row for _, row in chunk])
+        rejects.add([(chunk[reject.index][0], reject.problem, chunk[reject.index][1]) for reject in result.rejected])
         reach("load.rejected")
-        rejected_indexes = {reject.index for reject in rejected}
-        numbers = [number for index, (number, _) in enumerate(chunk) if index not in rejected_indexes]
+        numbers = [chunk[index][0] for index in result.indexes]
         before, position = position, rows.position()
-        yield accepted, numbers, position - before
+        yield result.accepted, numbers, result.skipped, position - before

@@ -8,6 +8,7 @@ import msgspec
 
 from alsobought.errors import Unusable
 from alsobought.events import Rules
+from alsobought.formats.reading import format_of
 from alsobought.loading.files import Row, Rows
 from alsobought.loading.mapping import ColumnMapping, check_columns
 from alsobought.loading.row_converter import row_reader
@@ -22,12 +23,12 @@ def check_sample(rows: Rows, kind: str, columns: ColumnMapping, rules: Rules, *,
     Raises Unusable if the columns cannot be loaded or, without `force`, if most rows of the sample
     would be rejected.
     """
-    read = row_reader(kind, columns, rules)
+    read = row_reader(kind, columns, rules, rows.format)
     sample = rows.peek(SAMPLE_ROWS)
     has_header = rows.columns is not None
     names = rows.columns if rows.columns is not None else _common_names([row for _, row in sample])
     check_columns(rows.name, kind, names, columns, complete=has_header)
-    _, rejected = read([row for _, row in sample])
+    rejected = read([row for _, row in sample]).rejected
     if not force and len(sample) >= MIN_SAMPLE_ROWS and 2 * len(rejected) > len(sample):
         number, problem = sample[rejected[0].index][0], rejected[0].problem
         raise Unusable(
@@ -38,13 +39,16 @@ def check_sample(rows: Rows, kind: str, columns: ColumnMapping, rules: Rules, *,
 
 
 def _common_names(rows: Sequence[Row]) -> list[str]:
-    """The names that most objects have. A rare one is a fault of its row, not of the file."""
+    """The names that most objects have. A rare one is a fault of its row, not of the file.
+
+    Objects in the format of an analytics tool have names of their own.
+    """
     counts: dict[str, int] = {}
     for row in rows:
         try:
             value = msgspec.json.decode(row) if isinstance(row, bytes) else {}
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
-        for name in value if isinstance(value, dict) else ():
+        for name in value if isinstance(value, dict) and not format_of(value) else ():
             counts[name] = counts.get(name, 0) + 1
     return [name for name, count in counts.items() if 2 * count > len(rows)]

@@ -7,28 +7,64 @@ an empty cell means that the field is not given.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
 from alsobought.errors import Unusable
 from alsobought.events import Event, Item, Rejected, Rules, event_problem, read_events, read_items
+from alsobought.formats.reading import FORMATS as CALL_FORMATS
+from alsobought.formats.reading import Format, read_objects
 from alsobought.loading.cells import CONVERTERS, RejectedRow, to_text, to_time
 from alsobought.loading.files import Malformed, Row
 from alsobought.loading.mapping import KINDS, REST_FIELDS, ColumnMapping, fields_of, targets
 
 
+@dataclass
+class ReadRows:
+    """The events or items of rows, and the index of the row of each; rejected rows; and the number of those without events."""
+
+    accepted: list[Any]
+    indexes: list[int]
+    rejected: list[Rejected]
+    skipped: int = 0
+
+
 def row_reader(
-    kind: str, columns: ColumnMapping, rules: Rules
-) -> Callable[[Sequence[Row]], tuple[list[Event] | list[Item], list[Rejected]]]:
+    kind: str, columns: ColumnMapping, rules: Rules, file_format: str = ""
+) -> Callable[[Sequence[Row]], ReadRows]:
     """The function that reads rows. Raises Unusable for flags that no row can satisfy."""
     converter = RowConverter(kind, columns, rules)
+    calls = CALL_FORMATS.get(file_format)
+    if calls and (kind != "events" or not columns.is_identity):
+        raise Unusable(f"--format {file_format} is for events, without flags for columns", "Leave the other flags out")
 
-    def read(rows: Sequence[Row]) -> tuple[list[Event] | list[Item], list[Rejected]]:
-        decode = None if columns.is_identity and all(type(row) is bytes for row in rows) else converter
-        return read_events(rows, rules, decode) if kind == "events" else read_items(rows, rules.max_bytes, decode)
+    def read(rows: Sequence[Row]) -> ReadRows:
+        is_plain = columns.is_identity and all(type(row) is bytes for row in rows)
+        if kind == "events" and is_plain:
+            return _read_objects(cast(Sequence[bytes], rows), rules, calls)
+        decode = None if is_plain else converter
+        accepted: tuple[list[Any], list[Rejected]] = (
+            read_events(rows, rules, decode) if kind == "events" else read_items(rows, rules.max_bytes, decode)
+        )
+        rejected = {reject.index for reject in accepted[1]}
+        return ReadRows(accepted[0], [index for index in range(len(rows)) if index not in rejected], accepted[1])
 
+    return read
+
+
+def _read_objects(rows: Sequence[bytes], rules: Rules, calls: Format | None) -> ReadRows:
+    """A row in a format of an analytics tool may have several events, or none. Merges are skipped."""
+    read = ReadRows([], [], [])
+    for index, decoded in enumerate(read_objects(rows, rules, calls)):
+        if isinstance(decoded, str):
+            read.rejected.append(Rejected(index, decoded))
+        else:
+            read.accepted += decoded.events
+            read.indexes += [index] * len(decoded.events)
+            read.skipped += not decoded.events
     return read
 
 

@@ -18,7 +18,7 @@ BUSY_SECONDS = 0.1
 
 @dataclass
 class Report:
-    """Rows of a load by outcome.
+    """Rows of a load by outcome. Skipped rows are calls of analytics tools that are none of ours.
 
     `already_loaded`: an earlier run loaded the file to its end, so it was not read again.
     """
@@ -26,6 +26,7 @@ class Report:
     stored: int = 0
     duplicates: int = 0
     rejected: int = 0
+    skipped: int = 0
     already_loaded: bool = False
 
 

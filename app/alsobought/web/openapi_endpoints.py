@@ -15,12 +15,21 @@ OPERATION_IDS = (
     "list_pipes",
     "post_events",
     "post_items",
+    "post_segment_calls",
+    "post_ga4_events",
+    "post_snowplow_events",
     "merge_users",
     "healthz",
     "readyz",
     "metrics",
     "openapi",
 )
+WAIT = {
+    "name": "wait",
+    "in": "query",
+    "description": "true: respond 200 once answers contain the rows, or 202 if that takes longer than 30 seconds.",
+    "schema": {"type": "boolean", "default": False},
+}
 
 
 def endpoint_paths() -> dict[str, Any]:
@@ -33,6 +42,9 @@ def endpoint_paths() -> dict[str, Any]:
         "/events": {"post": _intake("events", "Event", "Store events.")},
         "/items": {"post": _intake("items", "Item", "Store or replace products of the catalogue.")},
         "/users/merge": {"post": _merge()},
+        "/events/segment": {"post": _webhook("post_segment_calls", "Store calls of Segment or RudderStack.")},
+        "/events/ga4": {"post": _webhook("post_ga4_events", "Store events of Google Analytics' Measurement Protocol.")},
+        "/events/snowplow": {"post": _webhook("post_snowplow_events", "Store enriched events of Snowplow, as JSON.")},
         "/healthz": {"get": _operation("healthz", "service", "Liveness: the process runs.", "500", ok="Alive")},
         "/readyz": {"get": _operation("readyz", "service", "Readiness: it can answer.", "500", "503", ok="Ready")},
         "/metrics": {"get": metrics},
@@ -62,27 +74,37 @@ def _operation(operation_id: str, tag: str, summary: str, *errors: str, ok: str 
 
 
 def _intake(collection: str, schema: str, summary: str) -> dict[str, Any]:
-    wait = {
-        "name": "wait",
-        "in": "query",
-        "description": "true: respond 200 once answers contain the rows, or 202 if that takes longer than 30 seconds.",
-        "schema": {"type": "boolean", "default": False},
-    }
     content = {
         "application/json": {"schema": {"anyOf": [ref(schema), listing(ref(schema))]}},
         "application/x-ndjson": {"schema": {"type": "string"}},
     }
-    note = " An event needs a user_id or a session_id. Segment track calls are accepted." if schema == "Event" else ""
+    note = " An event needs a user_id or a session_id. A call of Segment, GA4 or Snowplow may stand in place of one."
+    note = note if schema == "Event" else ""
     operation = _operation(f"post_{collection}", "intake", summary, "400", "403", "413", "500", "503")
-    operation["responses"] = {
-        "200": json_response("Stored, and visible in answers.", ref("Accepted")),
-        "202": json_response("Stored.", ref("Accepted")),
-        **operation["responses"],
-    }
+    operation["responses"] = _accepted() | operation["responses"]
     return operation | {
         "description": f"Send one object, an array, or one object per line.{note} Valid objects are stored even if"
         " others are rejected.",
-        "parameters": [wait],
+        "parameters": [WAIT],
+        "requestBody": {"required": True, "content": content},
+    }
+
+
+def _accepted() -> dict[str, Any]:
+    return {
+        "200": json_response("Stored, and visible in answers.", ref("Accepted")),
+        "202": json_response("Stored.", ref("Accepted")),
+    }
+
+
+def _webhook(operation_id: str, summary: str) -> dict[str, Any]:
+    operation = _operation(operation_id, "intake", summary, "400", "401", "403", "413", "500", "503")
+    operation["responses"] = _accepted() | operation["responses"]
+    schema = {"anyOf": [{"type": "object"}, listing({"type": "object"})]}
+    content = {"application/json": {"schema": schema}, "application/x-ndjson": {"schema": {"type": "string"}}}
+    return operation | {
+        "description": "Send one, an array, or one per line, as the tool sends them. Those that are none of ours are skipped.",
+        "parameters": [WAIT],
         "requestBody": {"required": True, "content": content},
     }
 

@@ -1,0 +1,126 @@
+"""Bodies of Google Analytics' Measurement Protocol: the e-commerce events of GA4. Pure.
+
+The item is `item_id`. The user is `user_id`; a guest is known by the `client_id`, in apps by the
+`app_instance_id`. The protocol has no message ids, so a body that is sent again counts again, except
+purchases: their `transaction_id` makes the event_id, as Google, too, counts a transaction once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from alsobought.formats.calls import (
+    Action,
+    Fault,
+    Outcome,
+    Skipped,
+    micros_to_time,
+    objects_in,
+    product_events,
+    to_id,
+)
+
+NAME = "ga4"
+ACTIONS: Mapping[str, Action] = {
+    "view_item": Action("view"),
+    "select_item": Action("click"),
+    "add_to_cart": Action("add_to_cart"),
+    "remove_from_cart": Action("remove_from_cart"),
+    "add_to_wishlist": Action("like"),
+    "view_item_list": Action("impression"),
+    "purchase": Action("purchase"),
+}
+"""Events by their name; all others are skipped."""
+KINDS = (
+    "page_view",
+    "session_start",
+    "first_visit",
+    "user_engagement",
+    "scroll",
+    "search",
+    "view_search_results",
+    "view_cart",
+    "begin_checkout",
+    "add_shipping_info",
+    "add_payment_info",
+    "refund",
+    "view_promotion",
+    "select_promotion",
+    "login",
+    "sign_up",
+)
+OTHER = "other"
+CATEGORIES = ("item_category", "item_category2", "item_category3", "item_category4", "item_category5")
+
+
+class Call(msgspec.Struct):
+    """One event, with the fields of its body that are used."""
+
+    name: str
+    params: dict[str, Any] | None = None
+    user_id: str | int | None = None
+    client_id: str | int | None = None
+    app_instance_id: str | int | None = None
+    timestamp_micros: str | int | None = None
+
+
+def recognizes(body: Mapping[str, Any]) -> bool:
+    """True for a body with events and somebody who did them.
+
+    >>> recognizes({"client_id": "1.2", "events": []}), recognizes({"name": "purchase"})
+    (True, False)
+    """
+    return isinstance(body.get("events"), list) and not {"client_id", "app_instance_id", "user_id"}.isdisjoint(body)
+
+
+def calls(body: Any) -> list[Any]:
+    """The events, each with the other fields of the body. A body without events is one faulty call."""
+    events = body.get("events") if isinstance(body, dict) else None
+    if not isinstance(events, list):
+        return [body]
+    shared = {name: value for name, value in body.items() if name not in ("events", "name", "params")}
+    return [shared | event if isinstance(event, dict) else event for event in events]
+
+
+def read(body: Any) -> Outcome:
+    """What becomes of an event. Raises Fault, msgspec.ValidationError.
+
+    >>> event = {"name": "view_item", "params": {"items": [{"item_id": "tea"}]}}
+    >>> read({"client_id": "1.2", **event})[0].item_id
+    'tea'
+    """
+    if isinstance(body, dict) and "name" not in body:
+        raise Fault("events: missing")
+    call = msgspec.convert(body, Call)
+    action = ACTIONS.get(call.name)
+    if not action:
+        return Skipped(NAME, call.name if call.name in KINDS else OTHER, call.name)
+    params, path = call.params or {}, "params.items"
+    fields = [
+        {
+            "item_id": to_id(item.get("item_id")),
+            "category": "/".join(str(item[name]) for name in CATEGORIES if item.get(name)) or None,
+            "quantity": item.get("quantity"),
+            "price": item.get("price"),
+        }
+        for item in objects_in(params.get("items"), path)
+    ]
+    return product_events(action, _common(call, action, params), fields, path, "item_id")
+
+
+def _common(call: Call, action: Action, params: Mapping[str, Any]) -> dict[str, Any]:
+    user, device = to_id(call.user_id), to_id(call.client_id) or to_id(call.app_instance_id)
+    if not (user or device):
+        raise Fault("client_id: missing; a user who logged in may have a user_id instead")
+    session = to_id(params.get("session_id")) or to_id(params.get("ga_session_id"))
+    order = to_id(params.get("transaction_id"))
+    return {
+        "event_id": f"ga4:{action.event_type}:{order}" if order and action.event_type == "purchase" else None,
+        "user_id": user,
+        "session_id": (session or device) if user else device,
+        "order_id": order,
+        "timestamp": micros_to_time(call.timestamp_micros, "timestamp_micros"),
+    }
