@@ -1,13 +1,12 @@
-"""Events and items: decoding from JSON, and validation field by field. Pure: no clock, no network.
+"""Events: decoding from JSON, and validation field by field. Pure: no clock, no network.
 
 A body is split into objects first, so that one invalid object never affects the others.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from alsobought.errors import BadRequest
+from alsobought.json_values import Conversion, category_path, converted, to_id, to_price, to_time, to_whole_number
 
 STANDARD_TYPES = (
     "impression",
@@ -29,6 +29,7 @@ STANDARD_TYPES = (
 )
 FIRST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 MAX_AHEAD = timedelta(days=1)  # of the clock
+REQUIRED = ("event_type", "item_id")
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
 
 ID_LENGTH = 256
@@ -36,9 +37,6 @@ Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
 OptionalId = Annotated[str, Meta(max_length=ID_LENGTH)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Money = Annotated[float, Meta(ge=0, le=1e12)]
-VECTOR_LENGTH = 4096
-MIN_NORM = 1e-9  # of an embedding that has a direction
-Vector = Annotated[list[Annotated[float, Meta(ge=-1e9, le=1e9)]], Meta(max_length=VECTOR_LENGTH)]
 
 
 class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
@@ -56,21 +54,6 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     price: Money = 0.0
     timestamp: datetime | UnsetType = UNSET
     properties: dict[str, Any] | UnsetType = UNSET
-
-
-class Item(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One product of the catalogue. A later one with the same id replaces all its fields. `owner` is the user who offers it."""
-
-    item_id: Id
-    title: Annotated[str, Meta(max_length=2000)] = ""
-    category: OptionalId = ""
-    brand: OptionalId = ""
-    price: Money = 0.0
-    available: bool = True
-    image: Annotated[str, Meta(max_length=2000)] = ""
-    owner: OptionalId = ""
-    attributes: dict[str, str] = {}
-    embedding: Vector = []
 
 
 @dataclass(frozen=True)
@@ -119,25 +102,49 @@ def _is_object(text: bytes) -> bool:
     return True
 
 
-def _decode_event(raw: bytes) -> Event:
-    """Expects RFC 3339 timestamps, which is fast; tries other forms of ISO 8601 (a date, no seconds) if that fails."""
+def decode_event(raw: bytes) -> Event:
+    """Strict first, which is fast; then null, numbers as ids, times in other forms and such are converted."""
     try:
-        return _decode_rfc3339(raw)
-    except msgspec.ValidationError as error:
-        if "`$.timestamp`" not in str(error):
+        return _decode_strictly(raw)
+    except msgspec.ValidationError:
+        fields = msgspec.json.decode(raw)
+        if not isinstance(fields, dict):
             raise
-    fields = msgspec.json.decode(raw)
-    try:
-        fields["timestamp"] = datetime.fromisoformat(fields["timestamp"])
-    except (TypeError, ValueError):
-        text = msgspec.json.encode(fields["timestamp"]).decode()
-        shown = text if len(text) <= 60 else f"{text[:57]}…"
-        raise msgspec.ValidationError(f"{shown} is not a time like 2026-01-31T12:00:00Z - at `$.timestamp`") from None
-    return msgspec.convert(fields, Event)
+    return event_of(fields)
 
 
-_decode_rfc3339 = msgspec.json.Decoder(Event).decode
-_decode_item = msgspec.json.Decoder(Item).decode
+_decode_strictly = msgspec.json.Decoder(Event).decode
+
+
+def event_of(fields: Mapping[str, Any]) -> Event:
+    """The event of decoded JSON; null and empty text mean that a field is not given. Raises msgspec.ValidationError.
+
+    >>> event = event_of({"event_type": "view", "user_id": None, "session_id": 17, "item_id": 4.0, "price": "19.90"})
+    >>> event.user_id, event.session_id, event.item_id, event.price
+    ('', '17', '4', 19.9)
+    """
+    known = {name: value for name, value in fields.items() if value is not None and (value != "" or name in REQUIRED)}
+    return msgspec.convert(_by_weight(converted(known, _CONVERSIONS)), Event)
+
+
+def _by_weight(fields: dict[str, Any]) -> dict[str, Any]:
+    """A fraction of a quantity is a weight: one piece, at the price of that weight, which stays in the properties."""
+    quantity = fields.get("quantity")
+    if not isinstance(quantity, float):
+        return fields
+    own, price = fields.get("properties") or {}, fields.get("price") or 0.0
+    if not isinstance(own, dict) or not isinstance(price, (int, float)):
+        return fields
+    return {**fields, "quantity": 1, "price": round(price * quantity, 4), "properties": {"quantity": quantity, **own}}
+
+
+_CONVERSIONS: dict[str, Conversion] = {
+    **dict.fromkeys(IDS, to_id),
+    "price": to_price,
+    "quantity": to_whole_number,
+    "order_size": to_whole_number,
+    "timestamp": to_time,
+}
 
 
 def read_events(
@@ -147,7 +154,7 @@ def read_events(
     valid: list[Event] = []
     rejected: list[Rejected] = []
     for index, raw in enumerate(objects):
-        event = _read(raw, decode or _decode_event, rules.max_bytes, "properties")
+        event = read_object(raw, decode or decode_event, rules.max_bytes, "properties")
         problem = event if isinstance(event, str) else event_problem(event, rules)
         if problem:
             rejected.append(Rejected(index, problem))
@@ -156,36 +163,7 @@ def read_events(
     return valid, rejected
 
 
-def read_items(
-    objects: Iterable[Any], max_bytes: int, decode: Callable[[Any], Any] | None = None
-) -> tuple[list[Item], list[Rejected]]:
-    """The valid items and the rejected objects. All embeddings of a request have one length."""
-    valid: list[Item] = []
-    rejected: list[Rejected] = []
-    length = 0
-    for index, raw in enumerate(objects):
-        item = _read(raw, decode or _decode_item, max_bytes, "attributes")
-        problem = item if isinstance(item, str) else _item_problem(item, length)
-        if problem:
-            rejected.append(Rejected(index, problem))
-        elif isinstance(item, Item):
-            length = length or len(item.embedding)
-            valid.append(item)
-    return valid, rejected
-
-
-def _item_problem(item: Item, length: int) -> str:
-    """The problem of a decoded item, or an empty string. `length` is that of the embeddings before it, 0 without any."""
-    if "\0" in item.item_id:
-        return "item_id: holds a NUL character"
-    if item.embedding and length and len(item.embedding) != length:
-        return f"embedding: {len(item.embedding):,} numbers, and the items before it have {length:,}"
-    if item.embedding and math.hypot(*item.embedding) < MIN_NORM:
-        return "embedding: its numbers are all 0, so that it points nowhere; leave it out"
-    return ""
-
-
-def _read(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str) -> Any:
+def read_object(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str) -> Any:
     """The decoded object, or its problem as a string. `own` is the field for custom fields."""
     if isinstance(raw, bytes) and len(raw) > max_bytes:
         return f"{len(raw):,} bytes; at most {max_bytes:,} are accepted"
@@ -236,6 +214,8 @@ def event_problem(event: Event, rules: Rules) -> str:
             return f"timestamp: {at:%Y-%m-%d} is before 1971"
         if at > rules.now + MAX_AHEAD:
             return f"timestamp: {at:%Y-%m-%dT%H:%M:%SZ} is more than a day ahead of {rules.now:%Y-%m-%dT%H:%M:%SZ}"
+    if event.category:
+        event.category = category_path(event.category)
     for name in IDS:
         if "\0" in getattr(event, name):
             return f"{name}: holds a NUL character"

@@ -25,7 +25,8 @@
 {#- The user who offers an item: `owner` is the user_id, empty for the shop's own; `owner_key` is its cityHash64, or 0, and
     quicker to compare. -#}
 {%- macro owner(attribute, item_key) -%} dictGet('owners', '{{ attribute }}', {{ item_key }}) {%- endmacro -%}
-{#- Whether an item can be bought now. Items that are not in the catalogue can. -#}
+{#- Whether an item can be bought now. Items that are not in the catalogue can, unless ALSOBOUGHT_CATALOGUE_ONLY is set. -#}
 {%- macro available(item_key) -%}
     dictGetOrDefault('catalogue', 'available', {{ item_key }}, true)
+    {% if catalogue_only %} and dictGet('catalogue', 'catalogued', {{ item_key }}) {% endif %}
 {%- endmacro -%}

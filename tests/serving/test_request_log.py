@@ -17,7 +17,8 @@ from flask.testing import FlaskClient
 from alsobought.authoring.case_files import Case
 from alsobought.authoring.pipe_tests import case_runner
 from alsobought.errors import NotStored
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.service.service import Service
 from alsobought.serving import request_log
 from alsobought.serving.answers import answer

@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-import msgspec
-
-from alsobought.events import Event
+from alsobought.events import Event, event_of
+from alsobought.json_values import fault, shown, to_id, to_time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WITH_ORDER = ("purchase", "refund")  # event types that belong to an order
@@ -54,24 +53,20 @@ Outcome = list[Event] | Merge | Skipped | str
 """A string is the problem of a call that should have become events."""
 
 
-class Fault(ValueError):
-    """The problem of a call: the field in the names of its format, and what is wrong."""
-
-
 def product_events(
     action: Action, common: Mapping[str, Any], products: Sequence[Mapping[str, Any]], path: str, item_name: str
 ) -> list[Event]:
     """One event for each product, given as fields of an event like `common`, what they share. None stands for not given.
 
-    `path` and `item_name` are the names of the products and of their id in messages. Raises Fault, msgspec.ValidationError.
+    `path` and `item_name` are the names of the products and of their id in messages. Raises msgspec.ValidationError.
     """
     if not products:
         if action.products is not Products.LIST_OR_ORDER:
-            raise Fault(f"{path}: missing")
+            raise fault("missing", path)
         products = [{}]
     elif unnamed := [number for number, product in enumerate(products) if not product.get("item_id")]:
         number = f"[{unnamed[0]}]" if action.products is not Products.ONE else ""
-        raise Fault(f"{path}{number}.{item_name}: missing")
+        raise fault("missing", f"{path}{number}.{item_name}")
     shared = dict(common)
     if action.event_type not in WITH_ORDER:
         shared.pop("order_id", None)
@@ -79,7 +74,7 @@ def product_events(
         shared.setdefault("order_size", len(products))
     event_id = shared.pop("event_id", None)
     return [
-        _event(
+        event_of(
             {
                 **shared,
                 "event_type": action.event_type,
@@ -91,52 +86,37 @@ def product_events(
     ]
 
 
-def _event(fields: Mapping[str, Any]) -> Event:
-    """Numbers may be text, as in `"price": "19.90"`."""
-    return msgspec.convert({name: value for name, value in fields.items() if value is not None}, Event, strict=False)
-
-
 def objects_in(value: Any, path: str) -> list[dict[str, Any]]:
-    """A list of objects; empty if it is missing. Raises Fault."""
+    """A list of objects; empty if it is missing. Raises msgspec.ValidationError."""
     if value is None:
         return []
     if not isinstance(value, list):
-        raise Fault(f"{path}: expected `array`")
+        raise fault("expected `array`", path)
     for number, element in enumerate(value):
         if not isinstance(element, dict):
-            raise Fault(f"{path}[{number}]: expected `object`")
+            raise fault("expected `object`", f"{path}[{number}]")
     return value
 
 
-def to_id(value: Any) -> Any:
+def optional_id(value: Any) -> Any:
     """An ID as text, since JSON often has numbers; None if it is empty.
 
-    >>> to_id(17), to_id("17"), to_id("")
+    >>> optional_id(17), optional_id("17"), optional_id("")
     ('17', '17', None)
     """
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value or None
+    return to_id(value) or None
 
 
-def to_time(value: Any, name: str) -> datetime | None:
-    """A time in ISO 8601; UTC if it names no zone. Raises Fault."""
-    if value is None or value == "":
-        return None
-    try:
-        return datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        raise Fault(f"{name}: {_shown(value)} is not a time like 2026-01-31T12:00:00Z") from None
+def optional_time(value: Any, name: str) -> Any:
+    """A time in any of the forms that events may have."""
+    return None if value is None or value == "" else to_time(value, name)
 
 
-def micros_to_time(value: Any, name: str) -> datetime | None:
-    """A time in microseconds since 1970, as a number or as text. Raises Fault."""
+def time_of_micros(value: Any, name: str) -> datetime | None:
+    """A time in microseconds since 1970, as a number or as text."""
     if value is None or value == "":
         return None
     try:
         return EPOCH + timedelta(microseconds=int(value))
     except (TypeError, ValueError, OverflowError):
-        raise Fault(f"{name}: {_shown(value)} is not in microseconds since 1970") from None
-
-
-def _shown(value: Any) -> str:
-    text = msgspec.json.encode(value).decode()
-    return text if len(text) <= 60 else f"{text[:57]}…"
+        raise fault(f"{shown(value)} is not in microseconds since 1970", name) from None

@@ -14,14 +14,14 @@ import msgspec
 
 from alsobought.formats.calls import (
     Action,
-    Fault,
     Outcome,
     Skipped,
-    micros_to_time,
     objects_in,
+    optional_id,
     product_events,
-    to_id,
+    time_of_micros,
 )
+from alsobought.json_values import fault
 
 NAME = "ga4"
 ACTIONS: Mapping[str, Action] = {
@@ -86,14 +86,14 @@ def calls(body: Any) -> list[Any]:
 
 
 def read(body: Any) -> Outcome:
-    """What becomes of an event. Raises Fault, msgspec.ValidationError.
+    """What becomes of an event. Raises msgspec.ValidationError.
 
     >>> event = {"name": "view_item", "params": {"items": [{"item_id": "tea"}]}}
     >>> read({"client_id": "1.2", **event})[0].item_id
     'tea'
     """
     if isinstance(body, dict) and "name" not in body:
-        raise Fault("events: missing")
+        raise fault("missing", "events")
     call = msgspec.convert(body, Call)
     action = ACTIONS.get(call.name)
     if not action:
@@ -101,7 +101,7 @@ def read(body: Any) -> Outcome:
     params, path = call.params or {}, "params.items"
     fields = [
         {
-            "item_id": to_id(item.get("item_id")),
+            "item_id": optional_id(item.get("item_id")),
             "category": "/".join(str(item[name]) for name in CATEGORIES if item.get(name)) or None,
             "quantity": item.get("quantity"),
             "price": item.get("price"),
@@ -112,15 +112,15 @@ def read(body: Any) -> Outcome:
 
 
 def _common(call: Call, action: Action, params: Mapping[str, Any]) -> dict[str, Any]:
-    user, device = to_id(call.user_id), to_id(call.client_id) or to_id(call.app_instance_id)
+    user, device = optional_id(call.user_id), optional_id(call.client_id) or optional_id(call.app_instance_id)
     if not (user or device):
-        raise Fault("client_id: missing; a user who logged in may have a user_id instead")
-    session = to_id(params.get("session_id")) or to_id(params.get("ga_session_id"))
-    order = to_id(params.get("transaction_id"))
+        raise fault("missing; a user who logged in may have a user_id instead", "client_id")
+    session = optional_id(params.get("session_id")) or optional_id(params.get("ga_session_id"))
+    order = optional_id(params.get("transaction_id"))
     return {
         "event_id": f"ga4:{action.event_type}:{order}" if order and action.event_type == "purchase" else None,
         "user_id": user,
         "session_id": (session or device) if user else device,
         "order_id": order,
-        "timestamp": micros_to_time(call.timestamp_micros, "timestamp_micros"),
+        "timestamp": time_of_micros(call.timestamp_micros, "timestamp_micros"),
     }

@@ -10,12 +10,12 @@ import msgspec
 
 from alsobought.events import Event, Rejected, Rules, event_problem, read_events, readable_problem, split_objects
 from alsobought.formats import ga4, segment, snowplow
-from alsobought.formats.calls import Fault, Merge, Outcome, Skipped
+from alsobought.formats.calls import Merge, Outcome, Skipped
 
 
 @dataclass(frozen=True)
 class Format:
-    """`recognizes` a body by its shape; `calls` splits it; `read` reads one call, and may raise Fault or ValidationError."""
+    """`recognizes` a body by its shape; `calls` splits it; `read` reads one call, and may raise ValidationError."""
 
     name: str
     recognizes: Callable[[Mapping[str, Any]], bool]
@@ -56,8 +56,8 @@ def read_body(body: bytes, of: Format, rules: Rules) -> Reading:
     index = 0
     for raw in split_objects(body):
         value = _decode(raw)
-        for call in [value] if isinstance(value, Fault) else of.calls(value):
-            outcome = str(call) if isinstance(call, Fault) else _read(of, call, rules)
+        for call in of.calls(value):
+            outcome = _read(of, call, rules)
             if isinstance(outcome, str):
                 reading.rejected.append(Rejected(index, outcome))
             elif isinstance(outcome, Merge):
@@ -107,8 +107,6 @@ def read_object(raw: bytes, rules: Rules, problem: str, of: Format | None = None
     of = of or format_of(value)
     if of is None:
         return problem
-    if isinstance(value, Fault):
-        return str(value)
     outcomes = [_read(of, call, rules) for call in of.calls(value)]
     for number, outcome in enumerate(outcomes):
         if isinstance(outcome, str):
@@ -127,22 +125,25 @@ def format_of(value: Any) -> Format | None:
     return next((of for of in FORMATS.values() if of.recognizes(value)), None)
 
 
+@dataclass(frozen=True)
+class _NotJson:
+    problem: str
+
+
 def _decode(raw: bytes) -> Any:
-    """A Fault if it is not JSON."""
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Fault(f"not JSON: {error}")
+        return _NotJson(f"not JSON: {error}")
 
 
 def _read(of: Format, call: Any, rules: Rules) -> Outcome:
+    if isinstance(call, _NotJson):
+        return call.problem
     try:
         outcome = of.read(call)
     except msgspec.ValidationError as error:
         return readable_problem(str(error), "")
-    except Fault as fault:
-        return str(fault)
-    problems = (
-        [problem for event in outcome if (problem := event_problem(event, rules))] if isinstance(outcome, list) else []
-    )
-    return problems[0] if problems else outcome
+    if not isinstance(outcome, list):
+        return outcome
+    return next((problem for event in outcome if (problem := event_problem(event, rules))), outcome)

@@ -14,16 +14,16 @@ import msgspec
 
 from alsobought.formats.calls import (
     Action,
-    Fault,
     Merge,
     Outcome,
     Products,
     Skipped,
     objects_in,
+    optional_id,
+    optional_time,
     product_events,
-    to_id,
-    to_time,
 )
+from alsobought.json_values import fault
 
 NAME = "segment"
 ACTIONS: Mapping[str, Action] = {
@@ -52,7 +52,7 @@ class Call(msgspec.Struct, rename="camel"):
     anonymous_id: str | int | None = None
     previous_id: str | int | None = None
     message_id: str | None = None
-    timestamp: str | None = None
+    timestamp: str | float | None = None
 
 
 def recognizes(body: Mapping[str, Any]) -> bool:
@@ -73,7 +73,7 @@ def calls(body: Any) -> list[Any]:
 
 
 def read(body: Any) -> Outcome:
-    """What becomes of a call. Raises Fault, msgspec.ValidationError.
+    """What becomes of a call. Raises msgspec.ValidationError.
 
     >>> product = {"product_id": "tea"}
     >>> read({"type": "track", "event": "Product Viewed", "userId": "ada", "properties": product})[0].event_type
@@ -84,7 +84,7 @@ def read(body: Any) -> Outcome:
     call = msgspec.convert(body, Call)
     kind = call.type or ("track" if call.event else None)
     if kind is None:
-        raise Fault("type: missing")
+        raise fault("missing", "type")
     if kind == "track":
         action = ACTIONS.get(call.event or "")
         return _events(call, action) if action else Skipped(NAME, kind, f"track {call.event or ''}".strip())
@@ -92,14 +92,14 @@ def read(body: Any) -> Outcome:
         return _merge(call, call.anonymous_id)
     if kind == "alias":
         if not (call.previous_id and call.user_id):
-            raise Fault(f"{'userId' if call.previous_id else 'previousId'}: missing")
+            raise fault("missing", "userId" if call.previous_id else "previousId")
         return _merge(call, call.previous_id)
     return Skipped(NAME, kind if kind in KINDS else OTHER, kind)
 
 
 def _merge(call: Call, guest: str | int | None) -> Merge | Skipped:
     """A merge, if the call names two users."""
-    guest_id, user_id = to_id(guest), to_id(call.user_id)
+    guest_id, user_id = optional_id(guest), optional_id(call.user_id)
     skipped = Skipped(NAME, str(call.type), str(call.type))
     return Merge(guest_id, user_id, skipped) if guest_id and user_id and guest_id != user_id else skipped
 
@@ -112,7 +112,7 @@ def _events(call: Call, action: Action) -> Outcome:
         products = objects_in(properties.get("products"), path)
     fields = [
         {
-            "item_id": to_id(product.get("product_id")) or to_id(product.get("sku")),
+            "item_id": optional_id(product.get("product_id")) or optional_id(product.get("sku")),
             "category": product.get("category"),
             "quantity": product.get("quantity"),
             "price": product.get("price"),
@@ -123,14 +123,14 @@ def _events(call: Call, action: Action) -> Outcome:
 
 
 def _common(call: Call, properties: Mapping[str, Any]) -> dict[str, Any]:
-    user, device = to_id(call.user_id), to_id(call.anonymous_id)
-    session = to_id((call.context or {}).get("sessionId")) or to_id(properties.get("session_id"))
+    user, device = optional_id(call.user_id), optional_id(call.anonymous_id)
+    session = optional_id((call.context or {}).get("sessionId")) or optional_id(properties.get("session_id"))
     if not (user or device or session):
-        raise Fault("userId: missing; a guest needs an anonymousId instead")
+        raise fault("missing; a guest needs an anonymousId instead", "userId")
     return {
         "event_id": call.message_id,
         "user_id": user,
         "session_id": (session or device) if user else (device or session),
-        "order_id": to_id(properties.get("order_id")),
-        "timestamp": to_time(call.timestamp, "timestamp"),
+        "order_id": optional_id(properties.get("order_id")),
+        "timestamp": optional_time(call.timestamp, "timestamp"),
     }

@@ -14,15 +14,15 @@ import msgspec
 
 from alsobought.formats.calls import (
     Action,
-    Fault,
     Outcome,
     Products,
     Skipped,
     objects_in,
+    optional_id,
+    optional_time,
     product_events,
-    to_id,
-    to_time,
 )
+from alsobought.json_values import fault
 
 VENDOR = "com_snowplowanalytics_snowplow"
 ACTION = f"unstruct_event_{VENDOR}_ecommerce_snowplow_ecommerce_action_1"
@@ -77,7 +77,7 @@ def calls(body: Any) -> list[Any]:
 
 
 def read(event: Any) -> Outcome:
-    """What becomes of an event. Raises Fault, msgspec.ValidationError.
+    """What becomes of an event. Raises msgspec.ValidationError.
 
     >>> read({"domain_userid": "d7", ACTION: {"type": "product_view"}, PRODUCTS: [{"id": "tea"}]})[0].item_id
     'tea'
@@ -88,7 +88,7 @@ def read(event: Any) -> Outcome:
         return _ecommerce_action(event, event[ACTION].get("type"))
     name = event.get("event_name") or event.get("event")
     if not name:
-        raise Fault("event_name: missing")
+        raise fault("missing", "event_name")
     if name == "transaction_item":
         return _transaction_item(event)
     if name in CART_EVENTS:
@@ -106,7 +106,7 @@ def _ecommerce_action(event: Mapping[str, Any], action_type: Any) -> Outcome:
         return _skipped(action_type or "snowplow_ecommerce_action")
     fields = [
         {
-            "item_id": to_id(product.get("id")),
+            "item_id": optional_id(product.get("id")),
             "category": product.get("category"),
             "quantity": product.get("quantity"),
             "price": product.get("price"),
@@ -114,17 +114,17 @@ def _ecommerce_action(event: Mapping[str, Any], action_type: Any) -> Outcome:
         for product in objects_in(event.get(PRODUCTS), PRODUCTS)
     ]
     orders = [order for name in ORDERS for order in objects_in(event.get(name), name)]
-    order_id = to_id(orders[0].get("transaction_id")) if orders else None
+    order_id = optional_id(orders[0].get("transaction_id")) if orders else None
     return product_events(action, {**_common(event), "order_id": order_id}, fields, PRODUCTS, "id")
 
 
 def _transaction_item(event: Mapping[str, Any]) -> Outcome:
     """A line of an order. The size of the order is not known."""
     if not event.get("ti_sku"):
-        raise Fault("ti_sku: missing")
-    order = to_id(event.get("ti_orderid")) or to_id(event.get("tr_orderid"))
+        raise fault("missing", "ti_sku")
+    order = optional_id(event.get("ti_orderid")) or optional_id(event.get("tr_orderid"))
     line = {
-        "item_id": to_id(event["ti_sku"]),
+        "item_id": optional_id(event["ti_sku"]),
         "category": event.get("ti_category"),
         "quantity": event.get("ti_quantity"),
         "price": event.get("ti_price"),
@@ -137,9 +137,9 @@ def _cart_event(event: Mapping[str, Any], name: str) -> Outcome:
     column = f"unstruct_event_{VENDOR}_{name}_1"
     cart = event.get(column)
     if not isinstance(cart, dict):
-        raise Fault(f"{column}: missing")
+        raise fault("missing", column)
     product = {
-        "item_id": to_id(cart.get("sku")),
+        "item_id": optional_id(cart.get("sku")),
         "category": cart.get("category"),
         "quantity": cart.get("quantity"),
         "price": cart.get("unitPrice", cart.get("unit_price", cart.get("price"))),
@@ -149,14 +149,17 @@ def _cart_event(event: Mapping[str, Any], name: str) -> Outcome:
 
 def _common(event: Mapping[str, Any]) -> dict[str, Any]:
     in_app = (objects_in(event.get(CLIENT_SESSION), CLIENT_SESSION) or [{}])[0]
-    user, device = to_id(event.get("user_id")), to_id(event.get("domain_userid")) or to_id(in_app.get("userId"))
-    session = to_id(event.get("domain_sessionid")) or to_id(in_app.get("sessionId"))
+    user, device = (
+        optional_id(event.get("user_id")),
+        optional_id(event.get("domain_userid")) or optional_id(in_app.get("userId")),
+    )
+    session = optional_id(event.get("domain_sessionid")) or optional_id(in_app.get("sessionId"))
     if not (user or device or session):
-        raise Fault("user_id: missing; a guest needs a domain_userid instead")
+        raise fault("missing; a guest needs a domain_userid instead", "user_id")
     name = "derived_tstamp" if event.get("derived_tstamp") else "collector_tstamp"
     return {
-        "event_id": to_id(event.get("event_id")),
+        "event_id": optional_id(event.get("event_id")),
         "user_id": user,
         "session_id": (session or device) if user else (device or session),
-        "timestamp": to_time(event.get(name), name),
+        "timestamp": optional_time(event.get(name), name),
     }

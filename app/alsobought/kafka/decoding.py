@@ -12,8 +12,9 @@ from datetime import datetime
 
 import msgspec
 
-from alsobought.events import Item, Rules, read_items
+from alsobought.events import Rules
 from alsobought.formats.reading import Decoded, read_objects
+from alsobought.items import Item, read_items
 from alsobought.kafka.client import Topic
 
 

@@ -35,7 +35,15 @@ def open_library(settings: Settings, warehouse: Warehouse) -> Library:
     home = settings.home_folder
     types = (*STANDARD_TYPES, *extra_event_types(settings))
     cache = ValidationCache(validation_cache_file(), lambda: warehouse.version)
-    return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, cache)
+    return Library(
+        home / "pipes",
+        home / "sql" / "macros",
+        warehouse.schema,
+        describer(warehouse),
+        types,
+        cache,
+        catalogue_only=settings.catalogue_only,
+    )
 
 
 def describer(warehouse: Warehouse) -> Describe:

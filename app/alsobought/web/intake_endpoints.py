@@ -1,4 +1,4 @@
-"""`POST /events`, `/items` and `/users/merge`: validate what a shop sends, and store it."""
+"""`POST /events` and `/users/merge`: validate what a shop sends, and store it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import msgspec
 from flask import Blueprint, Response, g, request
 
 from alsobought.errors import AlsoboughtError, BadEvents, BadItems, BadRequest, Detail
-from alsobought.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_items, split_objects
+from alsobought.events import STANDARD_TYPES, Event, Id, Rejected, Rules, split_objects
 from alsobought.formats.reading import Reading, read_any
+from alsobought.items import Item
 from alsobought.service.sinks import Accepted
 from alsobought.settings import Settings, extra_event_types
 from alsobought.web.context import json_response, metrics, service, write_slots
@@ -39,7 +40,7 @@ def accept_events(reading: Reading, merged: int | None = None) -> Response:
         names = list(dict.fromkeys(call.name for call in reading.skipped))
         counts |= {"skipped": len(reading.skipped), "skipped_calls": names[:MAX_NAMES]}
     if reading.events or not (reading.skipped or merged):
-        return _accept(reading.events, reading.rejected, BadEvents, counts)
+        return accept(reading.events, reading.rejected, BadEvents, counts)
     metrics().rejected("event", len(reading.rejected))
     return json_response(_receipt(Accepted(0, None, visible=True), 0, reading.rejected, counts))
 
@@ -53,15 +54,7 @@ def event_types(settings: Settings) -> frozenset[str]:
     return frozenset(STANDARD_TYPES).union(extra_event_types(settings))
 
 
-@blueprint.route("/items", methods=["POST"])
-def post_items() -> Response:
-    settings = service().settings
-    require_allowed_origin(settings, request)
-    with write_slots().acquire():
-        return _accept(*read_items(split_objects(read_body()), settings.max_event_bytes), BadItems)
-
-
-def _accept(
+def accept(
     good: Sequence[Event] | Sequence[Item],
     rejected: list[Rejected],
     error_type: type[BadEvents] | type[BadItems],
@@ -71,7 +64,7 @@ def _accept(
 
     Responds with 202 once the rows are durable, or with ?wait=true with 200 once they are visible.
     """
-    kind, wait = "item" if error_type is BadItems else "event", _wait()
+    kind, wait = "item" if error_type is BadItems else "event", is_true("wait")
     metrics().rejected(kind, len(rejected))
     if not good:
         if not rejected:
@@ -89,10 +82,11 @@ def _accept(
     return json_response(_receipt(accepted, len(good), rejected, counts), status)
 
 
-def _wait() -> bool:
-    value = request.args.get("wait", "false")
+def is_true(name: str) -> bool:
+    """A switch of the query string. Raises BadRequest."""
+    value = request.args.get(name, "false")
     if value.lower() not in ("true", "1", "false", "0"):
-        raise BadRequest(f"wait: {value[:40]!r} is neither true nor false", "Write ?wait=true, or leave it out")
+        raise BadRequest(f"{name}: {value[:40]!r} is neither true nor false", f"Write ?{name}=true, or leave it out")
     return value.lower() in ("true", "1")
 
 
@@ -102,7 +96,7 @@ def _receipt(accepted: Accepted, rows: int, rejected: list[Rejected], counts: Ma
     body["rejected_total"] = len(rejected)
     if accepted.duplicates is not None:
         body |= {"duplicates": accepted.duplicates, "repeats": accepted.duplicates}  # `repeats` is the old name
-    if _wait() and not accepted.visible:
+    if is_true("wait") and not accepted.visible:
         body |= {"visible": False, "hint": NOT_VISIBLE_YET}
     return body | {"request_id": g.request_id}
 

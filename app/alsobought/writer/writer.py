@@ -18,8 +18,9 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from alsobought.errors import AlsoboughtError, NotStored
-from alsobought.events import Event, Item
+from alsobought.events import Event
 from alsobought.failpoints import reach
+from alsobought.items import Item
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import Catalogue
 from alsobought.storage.clickhouse import ClickHouseWarehouse
@@ -29,12 +30,13 @@ from alsobought.storage.ledger import resume_offset
 from alsobought.writer.announcements import Announcements, OnStored
 from alsobought.writer.append_log import AppendLog
 from alsobought.writer.batching import Batch, build_batch, is_awaited, user_of
+from alsobought.writer.catalogue_rows import changed_rows, stored_rows
 from alsobought.writer.duplicates import find_duplicates
 from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.lease import Lease
 from alsobought.writer.queue import SMALL_BATCH_ROWS, WriterQueue
 from alsobought.writer.recovery import mark_clean_shutdown
-from alsobought.writer.rows import encode_lines, item_row
+from alsobought.writer.rows import encode_lines
 from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submission, utc_now
 
@@ -443,7 +445,9 @@ class Writer:
 
     def _store_items(self, submission: Submission) -> Stored:
         now = self.clock()
-        rows = [item_row(item, self.take_seq(), now) for item in cast(Sequence[Item], submission.rows)]
+        items = cast(Sequence[Item], submission.rows)
+        stored = stored_rows(self.warehouse, {item.item_id for item in items})
+        rows = changed_rows(items, stored, (self.take_seq() for _ in items), now)
         self._insert("items", encode_lines(rows), "")
         self.catalogue.items_changed = True
         return Stored(len(rows), 0, now)
