@@ -26,10 +26,13 @@ STANDARD_TYPES = (
     "purchase",
     "like",
     "dislike",
+    "refund",
 )
+REFUND, REFUNDED_PURCHASE = "refund", "refunded_purchase"  # what is sent, and what it makes of a purchase
+STORED_TYPES = (*STANDARD_TYPES, REFUNDED_PURCHASE)
 FIRST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 MAX_AHEAD = timedelta(days=1)  # of the clock
-REQUIRED = ("event_type", "item_id")
+REQUIRED = ("event_type",)
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
 
 ID_LENGTH = 256
@@ -40,17 +43,20 @@ Money = Annotated[float, Meta(ge=0, le=1e12)]
 
 
 class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """One action of a user on an item. Times are UTC; a guest has a session_id and no user_id."""
+    """One action of a user on an item. Times are UTC; a guest has a session_id and no user_id.
+
+    A refund takes back a purchase, or so many pieces of it (`quantity`); without an item_id, a whole order.
+    """
 
     event_type: Id
-    item_id: Id
+    item_id: OptionalId = ""
     event_id: OptionalId = ""
     user_id: OptionalId = ""
     session_id: OptionalId = ""
     category: OptionalId = ""
     order_id: OptionalId = ""
     order_size: Count = 0
-    quantity: Count = 1
+    quantity: Count | UnsetType = UNSET
     price: Money = 0.0
     timestamp: datetime | UnsetType = UNSET
     properties: dict[str, Any] | UnsetType = UNSET
@@ -124,18 +130,33 @@ def event_of(fields: Mapping[str, Any]) -> Event:
     ('', '17', '4', 19.9)
     """
     known = {name: value for name, value in fields.items() if value is not None and (value != "" or name in REQUIRED)}
-    return msgspec.convert(_by_weight(converted(known, _CONVERSIONS)), Event)
+    return msgspec.convert(with_pieces(converted(known, _CONVERSIONS)), Event)
 
 
-def _by_weight(fields: dict[str, Any]) -> dict[str, Any]:
-    """A fraction of a quantity is a weight: one piece, at the price of that weight, which stays in the properties."""
-    quantity = fields.get("quantity")
-    if not isinstance(quantity, float):
+def with_pieces(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fields with a quantity that counts pieces. How it was sent stays in the properties.
+
+    A negative quantity of a purchase is a refund. A fraction is a weight: one piece, at the price of that weight.
+
+    >>> with_pieces({"event_type": "purchase", "quantity": -2})
+    {'event_type': 'refund', 'quantity': 2, 'properties': {'quantity': -2}}
+    """
+    quantity, own = fields.get("quantity"), fields.get("properties") or {}
+    if isinstance(quantity, bool) or not isinstance(quantity, (int, float)) or not isinstance(own, dict):
         return fields
-    own, price = fields.get("properties") or {}, fields.get("price") or 0.0
-    if not isinstance(own, dict) or not isinstance(price, (int, float)):
+    is_refund, is_weight = quantity < 0 and fields.get("event_type") == "purchase", quantity != int(quantity)
+    if not (is_refund or (is_weight and quantity > 0)):
         return fields
-    return {**fields, "quantity": 1, "price": round(price * quantity, 4), "properties": {"quantity": quantity, **own}}
+    pieces: dict[str, Any] = {
+        "quantity": 1 if is_weight else abs(quantity),
+        "properties": {"quantity": quantity, **own},
+    }
+    if is_refund:
+        pieces["event_type"] = REFUND
+    price = fields.get("price") or 0.0
+    if is_weight and isinstance(price, (int, float)):
+        pieces["price"] = round(price * abs(quantity), 4)
+    return {**fields, **pieces}
 
 
 _CONVERSIONS: dict[str, Conversion] = {
@@ -216,7 +237,10 @@ def event_problem(event: Event, rules: Rules) -> str:
             return f"timestamp: {at:%Y-%m-%dT%H:%M:%SZ} is more than a day ahead of {rules.now:%Y-%m-%dT%H:%M:%SZ}"
     if event.category:
         event.category = category_path(event.category)
-    for name in IDS:
-        if "\0" in getattr(event, name):
-            return f"{name}: holds a NUL character"
-    return ""
+    return _problem_of_ids(event)
+
+
+def _problem_of_ids(event: Event) -> str:
+    if not event.item_id and not (event.event_type == REFUND and event.order_id):
+        return "item_id: missing" + ("; a refund without one needs an order_id" if event.event_type == REFUND else "")
+    return next((f"{name}: holds a NUL character" for name in IDS if "\0" in getattr(event, name)), "")

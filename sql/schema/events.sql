@@ -4,6 +4,11 @@
 -- What happened, one row each, and the write-ahead log of every view below: batch and epoch say which insert brought a row.
 -- seq orders the events of one user across all sources; nothing is ever ordered by time or offset.
 -- by_event_id finds the few rows that repeat an event_id; category is stamped on the way in, from the event or else from the catalogue, so that every count is a function of this table.
+--
+-- 0078_events_refunded
+-- How many pieces of a purchase were refunded. What is left counts; a purchase that was refunded whole has the type refunded_purchase,
+-- so that every count stays a function of this table. An event of type refund is the request: it says what is taken back, and no view
+-- counts it but that of ingest_batches.
 
 CREATE TABLE events
 (
@@ -16,6 +21,7 @@ CREATE TABLE events
     `order_id` String,
     `order_size` UInt32,
     `quantity` UInt32,
+    `refunded` UInt32,
     `price` Decimal(18, 4),
     `timestamp` DateTime64(3, 'UTC'),
     `properties` String,

@@ -73,6 +73,13 @@ def test_a_purchase_has_an_order_and_counts_once_by_its_transaction() -> None:
     assert [e.event_id for e in read(event("view_item", TEA, transaction_id="T1")).events] == [""]
 
 
+def test_an_order_is_taken_back_whole_and_once_or_by_its_items() -> None:
+    (whole,) = read(event("refund", transaction_id="T1")).events
+    assert (whole.event_type, whole.item_id, whole.order_id, whole.event_id) == ("refund", "", "T1", "ga4:refund:T1")
+    (part,) = read(event("refund", {"item_id": "tea", "quantity": 1}, transaction_id="T1")).events
+    assert (part.item_id, part.order_id, part.quantity, part.event_id) == ("tea", "T1", 1, "")
+
+
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
@@ -99,11 +106,11 @@ def test_an_event_may_have_a_time_of_its_own_and_the_body_none() -> None:
 
 
 def test_other_events_are_skipped_under_one_of_a_few_kinds() -> None:
-    reading = read({"name": "page_view"}, {"name": "tutorial_begin"}, event("refund", TEA, transaction_id="T1"))
+    reading = read({"name": "page_view"}, {"name": "tutorial_begin"}, {"name": "view_promotion"})
     assert reading.skipped == [
         Skipped("ga4", "page_view", "page_view"),
         Skipped("ga4", "other", "tutorial_begin"),
-        Skipped("ga4", "refund", "refund"),
+        Skipped("ga4", "view_promotion", "view_promotion"),
     ]
 
 

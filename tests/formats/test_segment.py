@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from alsobought.events import STANDARD_TYPES, Event, Rules
-from alsobought.formats.calls import Action, Merge, Products, Skipped
+from alsobought.formats.calls import Merge, Skipped
 from alsobought.formats.reading import FORMATS, read_body
 from alsobought.formats.segment import ACTIONS, read, recognizes
 
@@ -126,8 +126,6 @@ def test_identify_and_alias_with_both_ids_merge_a_guest(call: dict[str, Any], gu
         ({"type": "group", "groupId": "g"}, "group", "group"),
         ({"type": "record", "messageId": "m"}, "other", "record"),
         ({"type": "track", "event": "Cart Viewed", "properties": {"products": 3}}, "track", "track Cart Viewed"),
-        ({"type": "track", "event": "Order Refunded"}, "track", "track Order Refunded"),
-        ({"type": "track", "event": "Order Cancelled"}, "track", "track Order Cancelled"),
         ({"type": "track"}, "track", "track"),
     ],
 )
@@ -199,10 +197,13 @@ def test_every_call_is_mapped_to_a_standard_type() -> None:
     assert {action.event_type for action in ACTIONS.values()} <= set(STANDARD_TYPES)
 
 
-def test_a_call_whose_products_are_optional_may_name_the_order_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event without item_id has a type that needs none; `item_id: missing` shows that it was made of the order alone."""
-    monkeypatch.setitem(ACTIONS, "Order Refunded", Action("refund", Products.LIST_OR_ORDER))
-    refund = {**CALL, "event": "Order Refunded"}
-    (back,) = events("Order Refunded", {"order_id": "o", "products": [TEA]})
-    assert (back.event_type, back.order_id, back.item_id) == ("refund", "o", "tea")
-    assert problem({**refund, "properties": {"order_id": "o"}}) == "item_id: missing"
+@pytest.mark.parametrize("event", ["Order Refunded", "Order Cancelled"])
+def test_an_order_is_taken_back_whole_or_by_its_products(event: str) -> None:
+    (whole,) = events(event, {"order_id": "o"})
+    assert (whole.event_type, whole.order_id, whole.item_id, whole.order_size) == ("refund", "o", "", 0)
+    lines = events(event, {"order_id": "o", "products": [TEA, {"product_id": "pot"}]})
+    assert [(e.item_id, e.order_id, e.quantity) for e in lines] == [("tea", "o", 2), ("pot", "o", msgspec.UNSET)]
+    assert (
+        problem({**CALL, "event": event, "properties": {}})
+        == "item_id: missing; a refund without one needs an order_id"
+    )

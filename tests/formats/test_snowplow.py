@@ -68,7 +68,7 @@ def test_the_fields_of_an_action() -> None:
 def test_each_product_of_an_action_is_an_event(action_type: str, event_type: str) -> None:
     events = action(action_type, TEA, {**TEA, "id": "pot", "quantity": 3}).events
     assert [(e.event_type, e.item_id, e.event_id, e.quantity) for e in events] == [
-        (event_type, "tea", "e6c94fb8:0", 1),
+        (event_type, "tea", "e6c94fb8:0", msgspec.UNSET),
         (event_type, "pot", "e6c94fb8:1", 3),
     ]
 
@@ -76,6 +76,16 @@ def test_each_product_of_an_action_is_an_event(action_type: str, event_type: str
 def test_a_transaction_is_a_purchase_for_each_product() -> None:
     events = action("transaction", TEA, {**TEA, "id": "pot"}, **{TRANSACTION: [{"transaction_id": "T1"}]}).events
     assert [(e.event_type, e.order_id, e.order_size) for e in events] == [("purchase", "T1", 2)] * 2
+
+
+def test_a_refund_takes_back_the_order_or_its_products() -> None:
+    refund = {"contexts_com_snowplowanalytics_snowplow_ecommerce_refund_1": [{"transaction_id": "T1"}]}
+    (whole,) = action("refund", **refund).events
+    (part,) = action("refund", TEA, **refund).events
+    assert [(e.event_type, e.order_id, e.item_id) for e in (whole, part)] == [
+        ("refund", "T1", ""),
+        ("refund", "T1", "tea"),
+    ]
 
 
 def test_an_item_of_an_older_transaction_is_a_purchase_and_the_transaction_is_skipped() -> None:
@@ -134,7 +144,6 @@ def test_an_event_in_the_envelope_of_eventbridge_is_read() -> None:
         ({"event_name": None, "event": "page_ping"}, "page_ping"),
         ({"event_name": "wishlist_shared"}, "other"),
         ({ACTION: {"type": "checkout_step"}}, "checkout_step"),
-        ({ACTION: {"type": "refund"}, PRODUCTS: [TEA]}, "refund"),
         ({ACTION: {"type": "gift"}}, "other"),
         ({ACTION: {}}, "snowplow_ecommerce_action"),
     ],

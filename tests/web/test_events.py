@@ -205,7 +205,7 @@ def test_a_body_that_cannot_be_unpacked_is_refused(
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown type": ({"event_type": "buy"}, "event_type: 'buy' is not one of add_to_cart, click, "),
     "empty type": ({"event_type": ""}, "event_type: expected `str` of length >= 1"),
-    "empty item": ({"item_id": ""}, "item_id: expected `str` of length >= 1"),
+    "empty item": ({"item_id": ""}, "item_id: missing"),
     "long id": ({"user_id": "u" * 257}, "user_id: expected `str` of length <= 256"),
     "no user": ({"user_id": ""}, "user_id: missing; a guest needs a session_id instead"),
     "text wanted": ({"item_id": 7.5}, "item_id: expected `str`, got `float`"),

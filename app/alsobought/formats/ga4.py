@@ -2,7 +2,8 @@
 
 The item is `item_id`. The user is `user_id`; a guest is known by the `client_id`, in apps by the
 `app_instance_id`. The protocol has no message ids, so a body that is sent again counts again, except
-purchases: their `transaction_id` makes the event_id, as Google, too, counts a transaction once.
+purchases and refunds of a whole order: their `transaction_id` makes the event_id, as Google, too, counts
+a transaction once.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import msgspec
 from alsobought.formats.calls import (
     Action,
     Outcome,
+    Products,
     Skipped,
     objects_in,
     optional_id,
@@ -32,6 +34,7 @@ ACTIONS: Mapping[str, Action] = {
     "add_to_wishlist": Action("like"),
     "view_item_list": Action("impression"),
     "purchase": Action("purchase"),
+    "refund": Action("refund", Products.LIST_OR_ORDER),
 }
 """Events by their name; all others are skipped."""
 KINDS = (
@@ -46,7 +49,6 @@ KINDS = (
     "begin_checkout",
     "add_shipping_info",
     "add_payment_info",
-    "refund",
     "view_promotion",
     "select_promotion",
     "login",
@@ -108,19 +110,20 @@ def read(body: Any) -> Outcome:
         }
         for item in objects_in(params.get("items"), path)
     ]
-    return product_events(action, _common(call, action, params), fields, path, "item_id")
+    common = _common(call, params)
+    if common["order_id"] and (action.event_type == "purchase" or not fields):
+        common["event_id"] = f"ga4:{action.event_type}:{common['order_id']}"
+    return product_events(action, common, fields, path, "item_id")
 
 
-def _common(call: Call, action: Action, params: Mapping[str, Any]) -> dict[str, Any]:
+def _common(call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
     user, device = optional_id(call.user_id), optional_id(call.client_id) or optional_id(call.app_instance_id)
     if not (user or device):
         raise fault("missing; a user who logged in may have a user_id instead", "client_id")
     session = optional_id(params.get("session_id")) or optional_id(params.get("ga_session_id"))
-    order = optional_id(params.get("transaction_id"))
     return {
-        "event_id": f"ga4:{action.event_type}:{order}" if order and action.event_type == "purchase" else None,
         "user_id": user,
         "session_id": (session or device) if user else device,
-        "order_id": order,
+        "order_id": optional_id(params.get("transaction_id")),
         "timestamp": time_of_micros(call.timestamp_micros, "timestamp_micros"),
     }

@@ -34,6 +34,8 @@ ACTIONS: Mapping[str, Action] = {
     "Product Added to Wishlist": Action("like", Products.ONE),
     "Product List Viewed": Action("impression"),
     "Order Completed": Action("purchase"),
+    "Order Refunded": Action("refund", Products.LIST_OR_ORDER),
+    "Order Cancelled": Action("refund", Products.LIST_OR_ORDER),
 }
 """Track calls by the name of their event; all others are skipped."""
 KINDS = ("track", "identify", "alias", "page", "screen", "group")

@@ -38,6 +38,7 @@ ACTIONS: Mapping[str, Action] = {
     "remove_from_cart": Action("remove_from_cart"),
     "list_view": Action("impression"),
     "transaction": Action("purchase"),
+    "refund": Action("refund", Products.LIST_OR_ORDER),
 }
 """E-commerce actions by their type; all others are skipped."""
 CART_EVENTS = ("add_to_cart", "remove_from_cart")  # older ones, with one product each
@@ -47,7 +48,6 @@ KINDS = (
     "event",
     "link_click",
     "transaction",
-    "refund",
     "trns_error",
     "checkout_step",
     "promo_view",

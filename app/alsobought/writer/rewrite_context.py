@@ -1,4 +1,4 @@
-"""What all steps of an erasure or a merge share: the request, its events before and after, repeatable inserts and deletes."""
+"""What all steps of an erasure, a merge or a refund share: the request, its events before and after, repeatable changes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from alsobought.storage.mutation_journal import Rewrite
 from alsobought.storage.scratch_database import Scratch, drop_scratch
 from alsobought.storage.sql_text import quoted
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.refunds import RefundedLine
 
 BEFORE, AFTER = "before", "after"  # the scratch databases
 
 
 class UserRewrite(msgspec.Struct, frozen=True):
-    """The request: `users` are erased or, with `into`, merged into that account; `at` is its time.
+    """The request: `users` are erased or, with `into`, merged into that account; `at` is its time. With `lines`, nobody is erased:
+    these events of theirs are changed by refunds.
 
     `horizon` is the seq before which events may have expired, 0 if none ever did.
     """
@@ -28,6 +30,11 @@ class UserRewrite(msgspec.Struct, frozen=True):
     into: str
     at: datetime
     horizon: int = 0
+    lines: list[RefundedLine] = []
+
+    @property
+    def kind(self) -> str:
+        return "refund" if self.lines else "merge" if self.into else "forget"
 
     @property
     def all_users(self) -> list[str]:
@@ -66,10 +73,28 @@ class RewriteContext:
         self.before.create_events(
             f"select * from {self.database}.events where user_id in ({self.all_users}) and {not_expired}"
         )
-        renamed = f"select * replace ({quoted(self.request.into)} as user_id) from {self.before.name}.events"
-        self.after.create_events(renamed + ("" if self.request.into else " limit 0"))
+        self.after.create_events(self._events_afterwards())
         self.before.create_histories(self.histories, self.request.horizon)
         self.after.create_histories(self.histories, self.request.horizon)
+
+    def _events_afterwards(self) -> str:
+        events = f"from {self.before.name}.events"
+        if self.request.lines:
+            return f"select * replace ({', '.join(f'{sql} as {column}' for column, sql in self.refunded.items())}) {events}"
+        renamed = f"select * replace ({quoted(self.request.into)} as user_id) {events}"
+        return renamed if self.request.into else f"{renamed} limit 0"
+
+    @property
+    def refunded(self) -> dict[str, str]:
+        """{column of events: its value after the refunds, as SQL}"""
+        lines = self.request.lines
+        seqs = f"[{', '.join(str(line.seq) for line in lines)}]"
+        types = quoted_list([line.event_type for line in lines])
+        pieces = ", ".join(str(line.refunded) for line in lines)
+        return {
+            "event_type": f"transform(seq, {seqs}, [{types}], toString(event_type))::LowCardinality(String)",
+            "refunded": f"toUInt32(transform(seq, {seqs}, [{pieces}], toUInt64(refunded)))",
+        }
 
     def heartbeat(self) -> None:
         """Keeps other writers of a server waiting."""
@@ -99,11 +124,16 @@ class RewriteContext:
             self.insert(f"{self.database}.{table.name}", select, f"({table.columns})")
 
     def delete(self, table: str, condition: str) -> None:
-        """Deletes, if there is anything to delete: a delete goes through all parts of a table."""
+        """Deletes, if there is anything to delete: a delete goes through all parts of a table.
+
+        Rows of an erased user are gone from the disk, others only from every answer until parts merge, which is quicker.
+        """
         if self.has_rows(table, condition):
-            self.warehouse.command(
-                f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 2"
-            )
+            if self.request.kind == "forget":
+                sql = f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 2"
+            else:
+                sql = f"delete from {self.database}.{table} where {condition} settings lightweight_deletes_sync = 2"
+            self.warehouse.command(sql)
 
     def has_rows(self, table: str, condition: str) -> bool:
         sql = f"select 1 from {self.database}.{table} where {condition} limit 1"

@@ -1,4 +1,5 @@
-"""Erasure of a user, and merge of a guest into an account: their rows are removed from every table, or become the account's.
+"""Erasure of a user, merge of a guest into an account, and refunds: rows are removed from every table, become the account's, or
+lose the purchases that were taken back.
 
 The rows that a user adds to a table are what its view computes from the user's events alone, since pairs and first times never
 span users. So each count table is rewritten from these events as they were and as they will be (`writer.table_rewrites`), and
@@ -51,11 +52,10 @@ def rewrite_users(
 
     Returns the users' rows in `events`, and for an erasure those in every count table.
     """
-    kind = "merge" if request.into else "forget"
     about = msgspec.json.encode(request).decode()
     tables = count_tables(warehouse)
     names = ["events", *(table.name for table in tables)]
-    rewrite = mutation_journal.begin(warehouse, identity, kind, about, names, confirm)
+    rewrite = mutation_journal.begin(warehouse, identity, request.kind, about, names, confirm)
     try:
         return _carry_out(RewriteContext(warehouse, rewrite, request, tables, frozenset()), serving)
     except BaseException:
@@ -81,7 +81,8 @@ def finish_rewrites(warehouse: Warehouse, serving: Sequence[ServingTable]) -> in
 def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list[RewrittenTable]:
     reach("rewrite.begun")
     request, tables = context.request, context.tables
-    record_identities(context)
+    if request.kind != "refund":
+        record_identities(context)
     reach("rewrite.noted")
     events = _events_of(context)
     if request.into and not events.rows_before and not _named_in_counts(context):
@@ -90,7 +91,7 @@ def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list
     context.copy_events()
     rewritten = [events]
     for table in tables if events.rows_before else [table for table in tables if table.has_user_id]:
-        measured = None if request.into else _rows_of(context, table)
+        measured = _rows_of(context, table) if request.kind == "forget" else None
         context.heartbeat()
         rewrite_table(context, table)
         if measured:
@@ -99,11 +100,14 @@ def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list
         reach(f"rewrite.{table.name}")
     refresh_serving_tables(context, serving)
     reach("rewrite.serving")
-    _move_events(context)
-    reach("rewrite.moved")
-    context.delete("events", context.users_condition("user_id"))
+    if request.kind == "refund":
+        _change_events(context)
+    else:
+        _move_events(context)
+        reach("rewrite.moved")
+        context.delete("events", context.users_condition("user_id"))
     reach("rewrite.deleted")
-    if not request.into:
+    if request.kind == "forget":
         delete_traces(context)
     context.finish()
     reach("rewrite.ended")
@@ -144,3 +148,14 @@ def _move_events(context: RewriteContext) -> None:
     context.warehouse.command(f"create table {moved} as {events}")
     context.insert(moved, context.renamed_rows("events"))
     context.warehouse.command(f"alter table {events} attach partition tuple() from {moved}")
+
+
+def _change_events(context: RewriteContext) -> None:
+    """Stores the events as the refunds make them. Changing two columns leaves the others of a part as they are."""
+    if context.request.lines:
+        seqs = ", ".join(str(line.seq) for line in context.request.lines)
+        changes = ", ".join(f"{column} = {sql}" for column, sql in context.refunded.items())
+        condition = f"user_id in ({context.all_users}) and seq in ({seqs})"
+        context.warehouse.command(
+            f"alter table {context.database}.events update {changes} where {condition} settings mutations_sync = 2"
+        )

@@ -27,6 +27,7 @@ from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
 from alsobought.storage.ledger import resume_offset
+from alsobought.storage.retention import horizon
 from alsobought.writer.announcements import Announcements, OnStored
 from alsobought.writer.append_log import AppendLog
 from alsobought.writer.batching import Batch, build_batch, is_awaited, user_of
@@ -34,11 +35,15 @@ from alsobought.writer.catalogue_rows import changed_rows, stored_rows
 from alsobought.writer.duplicates import find_duplicates
 from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.lease import Lease
+from alsobought.writer.pending_refunds import PendingRefunds
 from alsobought.writer.queue import SMALL_BATCH_ROWS, WriterQueue
 from alsobought.writer.recovery import mark_clean_shutdown
+from alsobought.writer.refunds import RefundedLine
+from alsobought.writer.rewrite_context import UserRewrite
 from alsobought.writer.rows import encode_lines
 from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submission, utc_now
+from alsobought.writer.user_rewrite import rewrite_users
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +54,7 @@ INSERT_ATTEMPTS = 3
 RETRY_SECONDS = 0.1  # times the number of the attempt
 LOGGED_RETRY_SECONDS, MAX_LOGGED_RETRY_SECONDS = 0.5, 8.0  # doubled after each attempt
 LEASE_TIMEOUT_SECONDS = 20.0
+RETRY_REFUNDS_SECONDS = 5.0
 IDLE_SECONDS = 0.05  # without a submission the writer makes rows of serving tables that are left, so long at a time
 IDLE_REFRESH_SECONDS = 0.4
 LAST_REFRESH_SECONDS = 5.0  # what is left after that is left to the next start
@@ -71,6 +77,7 @@ class Writer:
             warehouse, settings.home_folder, followed=warehouse.shared or bool(settings.kafka)
         )
         self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables)
+        self.refunds = PendingRefunds(warehouse)
         self._queue = WriterQueue(settings)
         folder = warehouse.folder
         self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
@@ -197,10 +204,12 @@ class Writer:
 
     @property
     def _has_idle_work(self) -> bool:
-        return bool(self.serving.pending) or self.catalogue.demand_changed
+        return bool(self.serving.pending) or self.catalogue.demand_changed or self.refunds.due
 
     def _work_while_idle(self) -> None:
         self.catalogue.refresh_demand()
+        if self.refunds.due:
+            self._try_to_apply_refunds()
         if self.serving.pending and not self.dirty:
             self.serving.refresh(IDLE_REFRESH_SECONDS)
             self._repeat_if_made()
@@ -208,7 +217,9 @@ class Writer:
     def _run_task(self, task: MaintenanceTask) -> None:
         try:
             self.catalogue.refresh(idle=self._queue.idle)  # the batch before it may have left this to the next
-            result = self._run_exclusive(task) if task.exclusive else task.action()
+            if task.exclusive and self._log:
+                self._log.rotate()  # so that the events of a user who is erased do not stay in it
+            result = self._run_exclusive(task.action) if task.exclusive else task.action()
             self._repeat_if_made()
         except Exception as error:
             self.lease.dirty = self.dirty or task.exclusive  # the next lease finishes what it began
@@ -216,16 +227,14 @@ class Writer:
         else:
             task.done.set_result(result)
 
-    def _run_exclusive(self, task: MaintenanceTask) -> object:
-        """Runs a task under a lease of its own, when all views have every batch."""
-        if self._log:
-            self._log.rotate()  # so that the events of a user who is erased do not stay in it
+    def _run_exclusive(self, action: Callable[[], object]) -> object:
+        """Does something under a lease of its own, when all views have every batch."""
         until = time.monotonic() + LEASE_TIMEOUT_SECONDS
         while True:
             self.lease.dirty = self.dirty or self.warehouse.shared
             try:
                 self._take_lease()
-                result = task.action()
+                result = action()
                 if self.warehouse.shared:
                     self.lease.record_stored()
                 return result
@@ -335,6 +344,7 @@ class Writer:
             return
         self.lease.take()
         self.serving.catch_up()
+        self.refunds.catch_up()
         if self._in_flight and self.as_of:  # a batch that failed may be stored all the same
             self._announce(self._in_flight, self.as_of)
 
@@ -383,6 +393,9 @@ class Writer:
                 time.sleep(RETRY_SECONDS * attempt)
         self.lease.dirty = False
         self._announce(batch, batch.ingested_at, time.monotonic() - started)
+        self.refunds.note(batch.rows)
+        if self.refunds.due or (batch.awaited and self.refunds.users):
+            self._try_to_apply_refunds()
 
     def _verify_retry(self, batch: Batch) -> None:
         """A failed insert may leave its token behind without its rows: then the retry returns OK and stores nothing."""
@@ -440,6 +453,32 @@ class Writer:
         except LeaseLost:
             self.lease.dirty = True
             raise
+
+    # Refunds
+
+    def apply_refunds(self) -> int:
+        """Takes back what stored refunds say, and returns the number of lines that changed.
+
+        On the writer's thread, under the lease. Raises LeaseLost, NotStored, WarehouseFault: then the next lease finishes it.
+        """
+        changed = self.refunds.apply(self._rewrite_refunded)
+        if changed:
+            self.on_stored([line.as_row(self.clock()) for line in changed], None)
+        return len(changed)
+
+    def _rewrite_refunded(self, users: list[str], lines: list[RefundedLine]) -> None:
+        now = self.clock()
+        request = UserRewrite(users, "", now, horizon(self.warehouse, self.settings, now), lines)
+        self.lease.dirty = True
+        rewrite_users(self.warehouse, self.take_seq(), request, self.confirm, self.serving.tables)
+        self.lease.dirty = False
+
+    def _try_to_apply_refunds(self) -> None:
+        try:
+            self._run_exclusive(self.apply_refunds) if self.warehouse.shared else self.apply_refunds()
+        except AlsoboughtError as error:  # the events are stored, and the refunds stay noted
+            log.warning("refunds were not applied: %s", error)
+            self.refunds.postpone(RETRY_REFUNDS_SECONDS)
 
     # Items
 
