@@ -52,11 +52,11 @@ def _merge(reading: Reading) -> int:
     pairs = [(merge.guest_id, merge.user_id) for _, merge in reading.merges]
     new = unmerged(service().warehouse, pairs)
     problems = dict(zip(new, service().do("merge guests", new), strict=True)) if new else {}
-    refused = [
+    conflicts = [
         Rejected(index, problem)
         for (index, _), pair in zip(reading.merges, pairs, strict=True)
         if (problem := problems.get(pair))
     ]
-    reading.rejected = sorted([*reading.rejected, *refused], key=lambda rejected: rejected.index)
+    reading.rejected = sorted([*reading.rejected, *conflicts], key=lambda rejected: rejected.index)
     metrics().merged(sum(not problem for problem in problems.values()))
-    return len(pairs) - len(refused)
+    return len(pairs) - len(conflicts)
