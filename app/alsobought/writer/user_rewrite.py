@@ -22,6 +22,7 @@ from alsobought.storage import mutation_journal
 from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.serving_tables import ServingTable
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.event_categories import KIND, finish_categories
 from alsobought.writer.rewrite_context import RewriteContext, UserRewrite
 from alsobought.writer.table_rewrites import refresh_serving_tables, rewrite_table
 from alsobought.writer.user_records import delete_traces, record_identities
@@ -71,6 +72,9 @@ def finish_rewrites(warehouse: Warehouse, serving: Sequence[ServingTable]) -> in
         if rewrite.about:
             blocks = mutation_journal.newest_blocks(warehouse, rewrite.marks)
             done = frozenset(table for table, before in rewrite.marks.items() if blocks[table] > before)
+            if rewrite.kind == KIND:
+                finish_categories(warehouse, rewrite, done)
+                continue
             request = msgspec.json.decode(rewrite.about, type=UserRewrite)
             _carry_out(RewriteContext(warehouse, rewrite, request, count_tables(warehouse), done), serving)
         else:  # an exchange of tables is atomic

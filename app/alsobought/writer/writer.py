@@ -33,6 +33,7 @@ from alsobought.writer.append_log import AppendLog
 from alsobought.writer.batching import Batch, build_batch, is_awaited, user_of
 from alsobought.writer.catalogue_rows import changed_rows, stored_rows
 from alsobought.writer.duplicates import find_duplicates
+from alsobought.writer.event_categories import EventCategories, add_categories
 from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.lease import Lease
 from alsobought.writer.pending_refunds import PendingRefunds
@@ -78,6 +79,7 @@ class Writer:
         )
         self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables)
         self.refunds = PendingRefunds(warehouse)
+        self._categories = EventCategories(warehouse)
         self._queue = WriterQueue(settings)
         folder = warehouse.folder
         self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
@@ -309,6 +311,8 @@ class Writer:
             outcomes = self._store(submissions)
             posted_items = submissions[0].of_items and submissions[0].waiting  # whose caller expects to see them
             self.catalogue.refresh(idle=self._queue.idle or posted_items)
+            if self._categories.pending and not self.catalogue.items_changed:
+                self._add_few_categories()
         except Exception as error:
             log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
             raise
@@ -394,7 +398,7 @@ class Writer:
         self.lease.dirty = False
         self._announce(batch, batch.ingested_at, time.monotonic() - started)
         self.refunds.note(batch.rows)
-        if self.refunds.due or (batch.awaited and self.refunds.users):
+        if self.refunds.due or (batch.awaited and self.refunds.may_be_applied):
             self._try_to_apply_refunds()
 
     def _verify_retry(self, batch: Batch) -> None:
@@ -486,7 +490,28 @@ class Writer:
         now = self.clock()
         items = cast(Sequence[Item], submission.rows)
         stored = stored_rows(self.warehouse, {item.item_id for item in items})
+        categorized = {row.item_id for row in stored.values() if row.category}
         rows = changed_rows(items, stored, (self.take_seq() for _ in items), now)
         self._insert("items", encode_lines(rows), "")
         self.catalogue.items_changed = True
+        self._categories.note(rows, categorized)
         return Stored(len(rows), 0, now)
+
+    def add_categories(self) -> int:
+        """Gives events that were stored before their items the categories of these, and returns their number.
+
+        On the writer's thread, under the lease. Raises LeaseLost, WarehouseFault: then the next lease finishes it.
+        """
+        self.lease.dirty = True
+        events = add_categories(self.warehouse, self.take_seq(), self.confirm)
+        self.lease.dirty = False
+        if events:
+            self.on_rewritten()
+        return events
+
+    def _add_few_categories(self) -> None:
+        try:
+            if self._categories.are_few():
+                self._run_exclusive(self.add_categories)
+        except AlsoboughtError as error:  # the items are stored
+            log.warning("events did not get their categories: %s", error)
