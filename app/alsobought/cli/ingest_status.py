@@ -12,17 +12,18 @@ from alsobought.kafka.ingest_status import Status
 
 
 def print_status(status: Status) -> None:
-    """Alarms come last."""
+    """Alarms come last, with what ends a halt."""
     _print_lag(status)
     _print_messages(status)
     if status.seconds_since is not None:
         out.print(f"The newest event was stored {ago(status.seconds_since)}")
     if status.dead_letters:
         out.print(f"{status.dead_letters:,} dead letters: `alsobought dead-letters ls`", soft_wrap=True)
-    if status.halt:
-        out.print(f"Reading is halted since {status.halt.halted_at:%Y-%m-%d %H:%M:%S} UTC. {escaped(status.halt.hint)}")
     for alarm in status.alarms:
         out.print(f"[red]fault[/] {escaped(alarm)}", soft_wrap=True)
+    if status.halt:
+        since = f"{status.halt.halted_at:%Y-%m-%d %H:%M:%S} UTC"
+        out.print(f"Reading is halted since {since}. {escaped(status.halt.hint)}", soft_wrap=True)
     if status.ever.ranges and not status.alarms:
         out.print("[green]ok[/] no offsets were missed")
 

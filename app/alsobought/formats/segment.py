@@ -53,7 +53,7 @@ class Call(msgspec.Struct, rename="camel"):
     user_id: str | int | None = None
     anonymous_id: str | int | None = None
     previous_id: str | int | None = None
-    message_id: str | None = None
+    message_id: str | int | None = None
     timestamp: str | float | None = None
 
 
