@@ -6,7 +6,7 @@
 -- known by their event_id, and those in `dead_letters`. A range grows for a minute under its first offset: read it with FINAL.
 -- After a crash it may overlap the one before.
 --
--- 0095_ingest_ranges_skipped
+-- 0097_ingest_ranges_skipped
 -- Messages of analytics tools that hold no event for us, such as page calls. messages = stored + repeats + refused + skipped.
 
 CREATE TABLE ingest_ranges

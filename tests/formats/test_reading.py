@@ -98,6 +98,19 @@ def test_a_body_is_an_array_a_batch_or_one_call_per_line(body: bytes) -> None:
     assert [index for index, _ in reading.merges] == [2]
 
 
+def test_a_rejected_call_is_a_body_of_its_own_that_can_be_read_again() -> None:
+    faulty = {"name": "view_item", "params": {"items": []}}
+    for of, body in (
+        ("segment", {"batch": [TRACK, {**TRACK, "properties": {}}]}),
+        ("ga4", {**GA4, "events": [{"name": "x"}, faulty]}),
+    ):
+        reading = read_body(msgspec.json.encode(body), FORMATS[of], RULES)
+        ((index, text),) = reading.rejected_texts().items()
+        assert index == 1
+        assert read_objects([text], RULES) == [reading.rejected[0].problem]
+    assert read_body(b"tea", FORMATS["ga4"], RULES).rejected_texts() == {0: b"tea"}
+
+
 def test_a_line_that_is_not_json_is_rejected_and_an_array_that_is_not_is_an_error() -> None:
     reading = read_body(b"\n".join([*encoded(TRACK), b"tea"]), FORMATS["segment"], RULES)
     assert (len(reading.events), reading.rejected[0].index) == (1, 1)

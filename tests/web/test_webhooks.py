@@ -88,6 +88,15 @@ def test_only_faulty_calls_are_answered_with_400(client: FlaskClient, shop: Serv
     assert error_of(client.post("/events/segment", data=b""))["message"] == "the body is empty"
 
 
+def test_rejected_calls_are_kept_also_beside_skipped_ones(client: FlaskClient, shop: Service) -> None:
+    faulty = {**TRACK, "properties": {}}
+    post(client, "/events/segment", {"batch": [PAGE, faulty]})
+    shop.reject_log.flush()
+    sql = f"select reason, body from {shop.warehouse.database}.dead_letters final"
+    ((reason, body),) = shop.warehouse.trusted_rows(sql).data
+    assert (reason, json.loads(body)) == ("properties.product_id: missing", faulty)
+
+
 def test_a_guest_of_somebody_else_is_a_rejected_call(client: FlaskClient, shop: Service) -> None:
     assert post(client, "/events/segment", IDENTIFY)[1]["merged"] == 1
     other = IDENTIFY | {"userId": "bea"}

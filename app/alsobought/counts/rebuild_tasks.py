@@ -75,7 +75,7 @@ def _plan(warehouse: Warehouse, table: CountTable, since_option: str, oldest: in
 def begin(writer: Writer, fields: dict[str, Any], claim: str) -> dict[str, Any]:
     """The state to continue from: that of an earlier command if it is still valid, or a new one."""
     wanted, warehouse = msgspec.convert(fields, RebuildPlan), writer.warehouse
-    writer.refunds.hold(MAX_HOLD_SECONDS)
+    writer.corrections.refunds.hold(MAX_HOLD_SECONDS)
     table = table_named(count_tables(warehouse), wanted.table)
     if table is None:
         raise Unusable(f"the count table {wanted.table!r} was dropped")
@@ -147,7 +147,7 @@ def exchange(writer: Writer, name: str, claim: str, rate: int) -> bool:
     mutation_journal.finish(warehouse, rewrite)
     if rate:
         mutation_journal.record_done(warehouse, writer.take_seq(), RATE_KIND, {name: rate})
-    writer.refunds.hold(0)
+    writer.corrections.refunds.hold(0)
     writer.catalogue.reload()
     writer.serving.make_again(serving)
     writer.on_rewritten()

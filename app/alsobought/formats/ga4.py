@@ -58,11 +58,18 @@ OTHER = "other"
 CATEGORIES = ("item_category", "item_category2", "item_category3", "item_category4", "item_category5")
 
 
-class Call(msgspec.Struct):
-    """One event, with the fields of its body that are used."""
+class CalledEvent(msgspec.Struct):
+    """The fields of an event that are used."""
 
     name: str
     params: dict[str, Any] | None = None
+    timestamp_micros: str | int | None = None
+
+
+class Call(msgspec.Struct):
+    """The fields of a body that are used."""
+
+    events: list[Any] | None = None
     user_id: str | int | None = None
     client_id: str | int | None = None
     app_instance_id: str | int | None = None
@@ -79,28 +86,26 @@ def recognizes(body: Mapping[str, Any]) -> bool:
 
 
 def calls(body: Any) -> list[Any]:
-    """The events, each with the other fields of the body. A body without events is one faulty call."""
+    """A body for each event. A body without events is one faulty call."""
     events = body.get("events") if isinstance(body, dict) else None
-    if not isinstance(events, list):
-        return [body]
-    shared = {name: value for name, value in body.items() if name not in ("events", "name", "params")}
-    return [shared | event if isinstance(event, dict) else event for event in events]
+    return [{**body, "events": [event]} for event in events] if isinstance(events, list) else [body]
 
 
 def read(body: Any) -> Outcome:
-    """What becomes of an event. Raises msgspec.ValidationError.
+    """What becomes of a body with one event. Raises msgspec.ValidationError.
 
     >>> event = {"name": "view_item", "params": {"items": [{"item_id": "tea"}]}}
-    >>> read({"client_id": "1.2", **event})[0].item_id
+    >>> read({"client_id": "1.2", "events": [event]})[0].item_id
     'tea'
     """
-    if isinstance(body, dict) and "name" not in body:
-        raise fault("missing", "events")
     call = msgspec.convert(body, Call)
-    action = ACTIONS.get(call.name)
+    if not call.events:
+        raise fault("missing", "events")
+    event = msgspec.convert(call.events[0], CalledEvent)
+    action = ACTIONS.get(event.name)
     if not action:
-        return Skipped(NAME, call.name if call.name in KINDS else OTHER, call.name)
-    params, path = call.params or {}, "params.items"
+        return Skipped(NAME, event.name if event.name in KINDS else OTHER, event.name)
+    params, path = event.params or {}, "params.items"
     fields = [
         {
             "item_id": optional_id(item.get("item_id")),
@@ -110,13 +115,13 @@ def read(body: Any) -> Outcome:
         }
         for item in objects_in(params.get("items"), path)
     ]
-    common = _common(call, params)
+    common = _common(call, event, params)
     if common["order_id"] and (action.event_type == "purchase" or not fields):
         common["event_id"] = f"ga4:{action.event_type}:{common['order_id']}"
     return product_events(action, common, fields, path, "item_id")
 
 
-def _common(call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
+def _common(call: Call, event: CalledEvent, params: Mapping[str, Any]) -> dict[str, Any]:
     user, device = optional_id(call.user_id), optional_id(call.client_id) or optional_id(call.app_instance_id)
     if not (user or device):
         raise fault("missing; a user who logged in may have a user_id instead", "client_id")
@@ -125,5 +130,5 @@ def _common(call: Call, params: Mapping[str, Any]) -> dict[str, Any]:
         "user_id": user,
         "session_id": (session or device) if user else device,
         "order_id": optional_id(params.get("transaction_id")),
-        "timestamp": time_of_micros(call.timestamp_micros, "timestamp_micros"),
+        "timestamp": time_of_micros(event.timestamp_micros or call.timestamp_micros, "timestamp_micros"),
     }

@@ -39,12 +39,21 @@ class Decoded(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass
 class Reading:
-    """What is in a body, by outcome; a merge has the index of its call."""
+    """What is in a body, by outcome. A merge has the index of its call in `calls`; objects that are no calls have none."""
 
+    calls: list[Any] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     merges: list[tuple[int, Merge]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+
+    def rejected_texts(self) -> dict[int, bytes]:
+        """{index: the rejected call as a body of its own}"""
+        calls = {rejected.index: self.calls[rejected.index] for rejected in self.rejected}
+        return {
+            index: call.text if isinstance(call, _NotJson) else msgspec.json.encode(call)
+            for index, call in calls.items()
+        }
 
 
 def read_body(body: bytes, of: Format, rules: Rules) -> Reading:
@@ -52,21 +61,17 @@ def read_body(body: bytes, of: Format, rules: Rules) -> Reading:
 
     Raises BadRequest if an array is not JSON.
     """
-    reading = Reading()
-    index = 0
-    for raw in split_objects(body):
-        value = _decode(raw)
-        for call in of.calls(value):
-            outcome = _read(of, call, rules)
-            if isinstance(outcome, str):
-                reading.rejected.append(Rejected(index, outcome))
-            elif isinstance(outcome, Merge):
-                reading.merges.append((index, outcome))
-            elif isinstance(outcome, Skipped):
-                reading.skipped.append(outcome)
-            else:
-                reading.events += outcome
-            index += 1
+    reading = Reading([call for raw in split_objects(body) for call in of.calls(_decode(raw))])
+    for index, call in enumerate(reading.calls):
+        outcome = _read(of, call, rules)
+        if isinstance(outcome, str):
+            reading.rejected.append(Rejected(index, outcome))
+        elif isinstance(outcome, Merge):
+            reading.merges.append((index, outcome))
+        elif isinstance(outcome, Skipped):
+            reading.skipped.append(outcome)
+        else:
+            reading.events += outcome
     return reading
 
 
@@ -128,13 +133,14 @@ def format_of(value: Any) -> Format | None:
 @dataclass(frozen=True)
 class _NotJson:
     problem: str
+    text: bytes
 
 
 def _decode(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _NotJson(f"not JSON: {error}")
+        return _NotJson(f"not JSON: {error}", raw)
 
 
 def _read(of: Format, call: Any, rules: Rules) -> Outcome:

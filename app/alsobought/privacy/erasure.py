@@ -121,10 +121,10 @@ def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
         raise BadRequest(f"{user_id!r} {relation} {guest_id!r}", "Name a guest and another user")
     if accounts.get(guest_id, account) != account:
         raise BadRequest(f"{guest_id!r} was merged into {accounts[guest_id]!r}", "Merge that account")
-    writer.refunds.reopen()
+    writer.corrections.refunds.reopen()
     parts = _rewrite(writer, UserRewrite([guest_id], account, now, horizon(warehouse, writer.settings, now)))
-    writer.refunds.note_users([account])  # the refunds of one may be for purchases of the other
-    writer.apply_refunds()
+    writer.corrections.refunds.note_users([account])  # the refunds of one may be for purchases of the other
+    writer.corrections.apply_refunds()
     events = next(part for part in parts if part.table == "events")
     return {"user_id": account, "events": events.rows_before}
 

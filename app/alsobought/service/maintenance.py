@@ -22,8 +22,8 @@ Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object]]]
 def finish_refunds(writer: Writer) -> int:
     """Takes back what stored refunds say, now, and returns the number of lines that changed."""
     changed = 0
-    while writer.refunds.users:
-        changed += writer.apply_refunds()
+    while writer.corrections.refunds.users:
+        changed += writer.corrections.apply_refunds()
     return changed
 
 
@@ -32,7 +32,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "merge": erasure.merge,
     "merge guests": guests.merge_guests,
     "apply refunds": finish_refunds,
-    "add categories": Writer.add_categories,
+    "add categories": lambda writer: writer.corrections.add_categories(),
     "snapshot": snapshot.snapshot,
     "plan a rebuild": rebuild_tasks.plan,
     "begin a rebuild": rebuild_tasks.begin,

@@ -22,6 +22,7 @@ from alsobought.web.request_body import read_body, read_object
 blueprint = Blueprint("intake", __name__)
 MAX_LISTED = 100  # rejected objects in a response
 MAX_NAMES = 10  # of skipped calls in a response
+Texts = Sequence[bytes] | Mapping[int, bytes]  # of objects, by their index
 NOT_VISIBLE_YET = "They are in the log and will be stored: do not send them again"
 
 
@@ -29,10 +30,11 @@ NOT_VISIBLE_YET = "They are in the log and will be stored: do not send them agai
 def post_events() -> Response:
     require_allowed_origin(service().settings, request)
     with write_slots().acquire():
-        return accept_events(read_any([*split_objects(read_body())], rules()))
+        objects = list(split_objects(read_body()))
+        return accept_events(read_any(objects, rules()), objects)
 
 
-def accept_events(reading: Reading, merged: int | None = None) -> Response:
+def accept_events(reading: Reading, objects: Texts, merged: int | None = None) -> Response:
     """Store the events of a body. `merged` is the number of calls that merge a guest, None where none may."""
     metrics().skipped(reading.skipped)
     counts: dict[str, Any] = {} if merged is None else {"skipped": len(reading.skipped), "merged": merged}
@@ -40,8 +42,8 @@ def accept_events(reading: Reading, merged: int | None = None) -> Response:
         names = list(dict.fromkeys(call.name for call in reading.skipped))
         counts |= {"skipped": len(reading.skipped), "skipped_calls": names[:MAX_NAMES]}
     if reading.events or not (reading.skipped or merged):
-        return accept(reading.events, reading.rejected, BadEvents, counts)
-    metrics().rejected("event", len(reading.rejected))
+        return accept(reading.events, reading.rejected, BadEvents, objects, counts)
+    _keep_rejected("event", reading.rejected, objects)
     return json_response(_receipt(Accepted(0, None, visible=True), 0, reading.rejected, counts))
 
 
@@ -58,14 +60,15 @@ def accept(
     good: Sequence[Event] | Sequence[Item],
     rejected: list[Rejected],
     error_type: type[BadEvents] | type[BadItems],
+    objects: Texts = (),
     counts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Response:
-    """Store the good rows and list the rejected ones.
+    """Store the good rows and list the rejected ones, of which `objects` has the texts by their index.
 
     Responds with 202 once the rows are durable, or with ?wait=true with 200 once they are visible.
     """
     kind, wait = "item" if error_type is BadItems else "event", is_true("wait")
-    metrics().rejected(kind, len(rejected))
+    _keep_rejected(kind, rejected, objects)
     if not good:
         if not rejected:
             raise BadRequest("the body is empty", f"Send one {kind}, an array of them, or one per line")
@@ -80,6 +83,14 @@ def accept(
     metrics().accepted(kind, accepted.rows, accepted.duplicates or 0)
     status = 200 if wait and accepted.visible else 202
     return json_response(_receipt(accepted, len(good), rejected, counts), status)
+
+
+def _keep_rejected(kind: str, rejected: list[Rejected], objects: Texts) -> None:
+    metrics().rejected(kind, len(rejected))
+    if rejected and objects:
+        settings = service().settings
+        topic = settings.items_topic if kind == "item" else settings.events_topic
+        service().reject_log.add(topic, rejected, objects, service().clock())
 
 
 def is_true(name: str) -> bool:

@@ -23,10 +23,11 @@ def post_items() -> Response:
     settings, replace = service().settings, is_true("replace")
     require_allowed_origin(settings, request)
     with write_slots().acquire():
-        items, rejected = read_items(split_objects(read_body()), settings.max_event_bytes)
+        objects = list(split_objects(read_body()))
+        items, rejected = read_items(objects, settings.max_event_bytes)
         if replace:
             items = [msgspec.structs.replace(item, replace=True) for item in items]
-        return accept(items, rejected, BadItems)
+        return accept(items, rejected, BadItems, objects)
 
 
 @blueprint.route("/items/<path:item_id>", methods=["GET"])

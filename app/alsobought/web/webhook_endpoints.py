@@ -30,7 +30,7 @@ def post_webhook(name: str) -> Response:
     with write_slots().acquire():
         reading = read_body(body, FORMATS[name], rules())
         merged = _merge(reading)
-        return accept_events(reading, merged)
+        return accept_events(reading, reading.rejected_texts(), merged)
 
 
 def _require_secret() -> None:

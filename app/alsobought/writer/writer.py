@@ -27,24 +27,20 @@ from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
 from alsobought.storage.ledger import resume_offset
-from alsobought.storage.retention import horizon
 from alsobought.writer.announcements import Announcements, OnStored
 from alsobought.writer.append_log import AppendLog
 from alsobought.writer.batching import Batch, build_batch, is_awaited, user_of
 from alsobought.writer.catalogue_rows import changed_rows, stored_rows
+from alsobought.writer.corrections import Corrections
 from alsobought.writer.duplicates import find_duplicates
-from alsobought.writer.event_categories import EventCategories, add_categories
 from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.lease import Lease
-from alsobought.writer.pending_refunds import PendingRefunds
 from alsobought.writer.queue import SMALL_BATCH_ROWS, WriterQueue
 from alsobought.writer.recovery import mark_clean_shutdown
-from alsobought.writer.refunds import RefundedLine
-from alsobought.writer.rewrite_context import UserRewrite
+from alsobought.writer.refunds import Line
 from alsobought.writer.rows import encode_lines
 from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submission, utc_now
-from alsobought.writer.user_rewrite import rewrite_users
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +51,6 @@ INSERT_ATTEMPTS = 3
 RETRY_SECONDS = 0.1  # times the number of the attempt
 LOGGED_RETRY_SECONDS, MAX_LOGGED_RETRY_SECONDS = 0.5, 8.0  # doubled after each attempt
 LEASE_TIMEOUT_SECONDS = 20.0
-RETRY_REFUNDS_SECONDS = 5.0
 IDLE_SECONDS = 0.05  # without a submission the writer makes rows of serving tables that are left, so long at a time
 IDLE_REFRESH_SECONDS = 0.4
 LAST_REFRESH_SECONDS = 5.0  # what is left after that is left to the next start
@@ -78,8 +73,9 @@ class Writer:
             warehouse, settings.home_folder, followed=warehouse.shared or bool(settings.kafka)
         )
         self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables)
-        self.refunds = PendingRefunds(warehouse)
-        self._categories = EventCategories(warehouse)
+        self.corrections = Corrections(warehouse, settings, clock, self.lease, self.serving.tables)
+        self.corrections.on_refunded = self._announce_refunded
+        self.corrections.on_changed = self._call_on_rewritten
         self._queue = WriterQueue(settings)
         folder = warehouse.folder
         self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
@@ -206,12 +202,12 @@ class Writer:
 
     @property
     def _has_idle_work(self) -> bool:
-        return bool(self.serving.pending) or self.catalogue.demand_changed or self.refunds.due
+        return bool(self.serving.pending) or self.catalogue.demand_changed or self.corrections.due
 
     def _work_while_idle(self) -> None:
         self.catalogue.refresh_demand()
-        if self.refunds.due:
-            self._try_to_apply_refunds()
+        if self.corrections.due and not self.dirty:
+            self.corrections.apply_due()
         if self.serving.pending and not self.dirty:
             self.serving.refresh(IDLE_REFRESH_SECONDS)
             self._repeat_if_made()
@@ -311,8 +307,8 @@ class Writer:
             outcomes = self._store(submissions)
             posted_items = submissions[0].of_items and submissions[0].waiting  # whose caller expects to see them
             self.catalogue.refresh(idle=self._queue.idle or posted_items)
-            if self._categories.pending and not self.catalogue.items_changed:
-                self._add_few_categories()
+            if not self.catalogue.items_changed:
+                self.corrections.add_few_categories()
         except Exception as error:
             log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
             raise
@@ -348,7 +344,7 @@ class Writer:
             return
         self.lease.take()
         self.serving.catch_up()
-        self.refunds.catch_up()
+        self.corrections.refunds.catch_up()
         if self._in_flight and self.as_of:  # a batch that failed may be stored all the same
             self._announce(self._in_flight, self.as_of)
 
@@ -397,9 +393,7 @@ class Writer:
                 time.sleep(RETRY_SECONDS * attempt)
         self.lease.dirty = False
         self._announce(batch, batch.ingested_at, time.monotonic() - started)
-        self.refunds.note(batch.rows)
-        if self.refunds.due or (batch.awaited and self.refunds.may_be_applied):
-            self._try_to_apply_refunds()
+        self.corrections.note_events(batch.rows, awaited=batch.awaited)
 
     def _verify_retry(self, batch: Batch) -> None:
         """A failed insert may leave its token behind without its rows: then the retry returns OK and stores nothing."""
@@ -434,6 +428,10 @@ class Writer:
         self.catalogue.pending_ids.update(row.item_id for row in batch.rows)
         self._in_flight = None
 
+    def _announce_refunded(self, lines: Sequence[Line]) -> None:
+        """What a refunded purchase makes out of date is what a purchase does."""
+        self.on_stored([line.as_row(self.clock()) for line in lines], None)
+
     def _repeat_if_made(self) -> None:
         """Answers may have been computed from rows that were made after their events were announced."""
         if self.serving.made_parts:
@@ -458,32 +456,6 @@ class Writer:
             self.lease.dirty = True
             raise
 
-    # Refunds
-
-    def apply_refunds(self) -> int:
-        """Takes back what stored refunds say, and returns the number of lines that changed.
-
-        On the writer's thread, under the lease. Raises LeaseLost, NotStored, WarehouseFault: then the next lease finishes it.
-        """
-        changed = self.refunds.apply(self._rewrite_refunded)
-        if changed:
-            self.on_stored([line.as_row(self.clock()) for line in changed], None)
-        return len(changed)
-
-    def _rewrite_refunded(self, users: list[str], lines: list[RefundedLine]) -> None:
-        now = self.clock()
-        request = UserRewrite(users, "", now, horizon(self.warehouse, self.settings, now), lines)
-        self.lease.dirty = True
-        rewrite_users(self.warehouse, self.take_seq(), request, self.confirm, self.serving.tables)
-        self.lease.dirty = False
-
-    def _try_to_apply_refunds(self) -> None:
-        try:
-            self._run_exclusive(self.apply_refunds) if self.warehouse.shared else self.apply_refunds()
-        except AlsoboughtError as error:  # the events are stored, and the refunds stay noted
-            log.warning("refunds were not applied: %s", error)
-            self.refunds.postpone(RETRY_REFUNDS_SECONDS)
-
     # Items
 
     def _store_items(self, submission: Submission) -> Stored:
@@ -494,24 +466,5 @@ class Writer:
         rows = changed_rows(items, stored, (self.take_seq() for _ in items), now)
         self._insert("items", encode_lines(rows), "")
         self.catalogue.items_changed = True
-        self._categories.note(rows, categorized)
+        self.corrections.note_items(rows, categorized)
         return Stored(len(rows), 0, now)
-
-    def add_categories(self) -> int:
-        """Gives events that were stored before their items the categories of these, and returns their number.
-
-        On the writer's thread, under the lease. Raises LeaseLost, WarehouseFault: then the next lease finishes it.
-        """
-        self.lease.dirty = True
-        events = add_categories(self.warehouse, self.take_seq(), self.confirm)
-        self.lease.dirty = False
-        if events:
-            self.on_rewritten()
-        return events
-
-    def _add_few_categories(self) -> None:
-        try:
-            if self._categories.are_few():
-                self._run_exclusive(self.add_categories)
-        except AlsoboughtError as error:  # the items are stored
-            log.warning("events did not get their categories: %s", error)
