@@ -13,6 +13,7 @@ from alsobought.formats.calls import Merge
 from alsobought.formats.reading import read_objects
 from alsobought.kafka.client import Partition, Topic
 from alsobought.kafka.decoding import DeadLetter, decode_items
+from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.writer.submission import Submission
 
 
@@ -46,6 +47,24 @@ class PartitionBatch:
     @property
     def partition(self) -> Partition:
         return self.topic.name, self.number
+
+    def consumed(self, stored: int, noted_at: datetime) -> OffsetRange:
+        """The offset range of the batch; `stored` is the number of offsets that have events now."""
+        rejected = len(self.dead_letters)
+        if self.topic.has_items:  # an item that is sent again is stored again
+            stored = self.messages - rejected
+        return OffsetRange(
+            self.topic.source,
+            self.number,
+            self.first_offset,
+            self.next_offset,
+            self.messages,
+            stored,
+            self.messages - rejected - self.skipped - stored,
+            rejected,
+            noted_at,
+            self.skipped,
+        )
 
 
 def split_by_partition(

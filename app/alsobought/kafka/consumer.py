@@ -16,27 +16,26 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError
 
 from alsobought.errors import AlsoboughtError, Busy
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.failpoints import reach
 from alsobought.kafka.batches import PartitionBatch, split_by_partition
 from alsobought.kafka.client import (
-    KafkaUnavailable,
     Partition,
     Topic,
     describe_topics,
     kafka_errors,
     offset_bounds,
     open_consumer,
+    without_errors,
 )
 from alsobought.kafka.dead_letter_ratio import DeadLetterRatio, Halted
-from alsobought.kafka.halts import Halt, current_halt
+from alsobought.kafka.halts import HaltRecorder
 from alsobought.kafka.offset_commits import OffsetCommitter, commit_offsets
 from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.kafka.reader_lease import ReaderLease
@@ -52,12 +51,6 @@ POLL_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 TOPIC_REFRESH_SECONDS = 10.0  # topics may get partitions, or be deleted and created again
 CHUNK_ROWS, CHUNK_BYTES = 1000, 16_000_000
-TRANSIENT_ERRORS = (
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._PARTITION_EOF,
-    KafkaError._TIMED_OUT,
-)
 
 
 MergeGuests = Callable[[Writer, Sequence[tuple[str, str]]], list[str]]
@@ -100,7 +93,9 @@ class TopicConsumer:
 
     def __init__(self, writer: Writer, settings: Settings, merge: MergeGuests | None = None) -> None:
         self._writer, self._settings, self._merge_guests = writer, settings, merge
-        self._halt: Halt | None = None
+        self._halts = HaltRecorder(
+            writer.warehouse, writer.clock, lambda halt: self._insert_now("ingest_halts", [halt])
+        )
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self.run, name="kafka", daemon=True)
         self._lease: ReaderLease | None = None
@@ -151,7 +146,7 @@ class TopicConsumer:
                 log.log(level, "Kafka ingestion paused: %s", error)
             self.error = error
             if isinstance(error, Halted):
-                self._record_halt(error)
+                self._halts.begin(error.message, error.hint)
         except Exception as error:
             log.exception("Kafka ingestion failed")
             self.error = AlsoboughtError(f"ingestion failed: {type(error).__name__}", "See the log")
@@ -170,7 +165,7 @@ class TopicConsumer:
         One poll is in flight with the writer while the next is decoded.
         """
         self._result(self._writer.run(MaintenanceTask(self._writer.begin)))  # recover from a crash
-        self._halt = current_halt(self._writer.warehouse)
+        self._halts.look_up()
         topics = describe_topics(self._settings)
         next_offsets = self._start_offsets(topics)
         in_flight: InFlight | None = None
@@ -179,7 +174,7 @@ class TopicConsumer:
             committer = OffsetCommitter(consumer, self._insert_checkpoint)
             commit_offsets(consumer, next_offsets)  # a process that was killed may have missed this
             while not self._stopped.is_set() and self._renew_lease():
-                messages = _without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
+                messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
                 now = self._writer.clock()
                 batches = split_by_partition(messages, topics, next_offsets, self._rules(now), now)
                 if in_flight:
@@ -194,7 +189,7 @@ class TopicConsumer:
                 in_flight = self._submit_all(batches) if batches else None
                 if time.monotonic() - refreshed_at > TOPIC_REFRESH_SECONDS:
                     refreshed_at = time.monotonic()
-                    self._end_halt()
+                    self._halts.end()
                     if describe_topics(self._settings) != topics:
                         log.info("the topics of Kafka have changed")
                         break
@@ -250,29 +245,11 @@ class TopicConsumer:
         results = [self._result(future) if future else None for future in in_flight.stored]
         reach("consumer.stored")
         for batch, result in zip(in_flight.batches, results, strict=True):
-            consumed = self._offset_range(batch, result)
+            consumed = batch.consumed(result.offsets if result else 0, self._writer.clock())
             committer.add(batch.partition, consumed)
             self.totals.add(consumed)
         self.error = None
-        self._end_halt()
-
-    def _offset_range(self, batch: PartitionBatch, result: Stored | None) -> OffsetRange:
-        rejected = len(batch.dead_letters)
-        stored = result.offsets if result else 0
-        if batch.topic.has_items:  # an item that is sent again is stored again
-            stored = batch.messages - rejected
-        return OffsetRange(
-            batch.topic.source,
-            batch.number,
-            batch.first_offset,
-            batch.next_offset,
-            batch.messages,
-            stored,
-            batch.messages - rejected - batch.skipped - stored,
-            rejected,
-            self._writer.clock(),
-            batch.skipped,
-        )
+        self._halts.end()
 
     def _merge(self, batches: Sequence[PartitionBatch]) -> None:
         """Merge the guests of these messages that are not merged yet. A refused merge is no reason to stop."""
@@ -286,29 +263,11 @@ class TopicConsumer:
         for problem in filter(None, problems):
             log.info("a guest was not merged: %s", problem)
 
-    def _record_halt(self, error: Halted) -> None:
-        """Record the first error of a halt, for `ingest --status`, /readyz and /metrics of any process."""
-        if self._halt:
-            return
-        now = self._writer.clock()
-        halt = Halt(halted_at=now, reason=error.message, hint=error.hint, noted_at=now)
-        try:
-            self._result(self._writer.run(MaintenanceTask(lambda: self._insert("ingest_halts", [halt]))))
-        except Exception:
-            log.warning("the halt could not be recorded", exc_info=True)
-        else:
-            self._halt = halt
-
-    def _end_halt(self) -> None:
-        if halt := self._halt:
-            now = max(self._writer.clock(), halt.noted_at + timedelta(milliseconds=1))
-            ended = msgspec.structs.replace(halt, ended_at=now, noted_at=now)
-            self._result(self._writer.run(MaintenanceTask(lambda: self._insert("ingest_halts", [ended]))))
-            self._halt = None
-            log.info("Kafka ingestion goes on after a halt")
-
     def _insert_checkpoint(self, ranges: Sequence[OffsetRange]) -> None:
-        self._result(self._writer.run(MaintenanceTask(lambda: self._insert("ingest_ranges", ranges))))
+        self._insert_now("ingest_ranges", ranges)
+
+    def _insert_now(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
+        self._result(self._writer.run(MaintenanceTask(lambda: self._insert(table, rows))))
 
     def _insert(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
         """In chunks that fit in memory: a dead letter can have a megabyte."""
@@ -331,19 +290,3 @@ class TopicConsumer:
                 return future.result(1.0)
             except FutureTimeout:
                 self._renew_lease()
-
-
-def _without_errors(messages: Sequence[Any]) -> list[Any]:
-    """The messages of a poll without its transient errors.
-
-    Raises KafkaUnavailable for any other error.
-    """
-    received = []
-    for message in messages:
-        if error := message.error():
-            if error.code() not in TRANSIENT_ERRORS:
-                raise KafkaUnavailable(f"Kafka: {error.str()}")
-            log.debug("Kafka: %s", error.str())
-        else:
-            received.append(message)
-    return received
