@@ -5,6 +5,7 @@
     ├── BadParameters           400 bad_parameters    one detail for each parameter
     ├── BadEvents               400 bad_events        no event of the request could be accepted
     ├── BadItems                400 bad_items         no item of the request could be accepted
+    ├── NotAuthenticated        401 not_authenticated a webhook without its secret
     ├── NotAllowed              403 not_allowed       the workbench from elsewhere, and posts from pages of other sites
     ├── TooLarge                413 too_large
     ├── NoSuchPipe              404 no_such_pipe
@@ -76,6 +77,10 @@ class BadEvents(AlsoboughtError):
 
 class BadItems(AlsoboughtError):
     status, code = 400, "bad_items"
+
+
+class NotAuthenticated(AlsoboughtError):
+    status, code = 401, "not_authenticated"
 
 
 class NotAllowed(AlsoboughtError):

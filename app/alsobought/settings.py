@@ -74,6 +74,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dead_letter_max_ratio: Ratio = setting(
         0.5, "The stream from Kafka is halted when more than this share of the latest messages are dead letters."
     )
+    webhook_secret: str = setting(
+        "",
+        "Secret of `POST /events/segment`, `/ga4` and `/snowplow`: a signature or an Authorization header; empty: none.",
+    )
     cors: str = setting("", "Origins whose pages may send requests, comma-separated; * for all; empty: none.")
     workbench: Literal["auto", "open", "closed"] = setting(
         "auto",

@@ -5,6 +5,9 @@
 -- messages = stored + repeats + refused: those with an event in `events` (an item in `items`), those whose events were all
 -- known by their event_id, and those in `dead_letters`. A range grows for a minute under its first offset: read it with FINAL.
 -- After a crash it may overlap the one before.
+--
+-- 0098_ingest_ranges_skipped
+-- Messages of analytics tools that hold no event for us, such as page calls. messages = stored + repeats + refused + skipped.
 
 CREATE TABLE ingest_ranges
 (
@@ -16,6 +19,7 @@ CREATE TABLE ingest_ranges
     `stored` UInt64,
     `repeats` UInt64,
     `refused` UInt64,
+    `skipped` UInt64,
     `noted_at` DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(next_offset)

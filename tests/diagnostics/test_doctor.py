@@ -18,6 +18,7 @@ import pytest
 from alsobought.diagnostics import doctor, isolation, warehouse_checks
 from alsobought.diagnostics.doctor import examine
 from alsobought.diagnostics.findings import Finding
+from alsobought.diagnostics.host_checks import check_webhooks
 from alsobought.diagnostics.isolation import run_check, run_in_process
 from alsobought.service.service import Service
 from alsobought.settings import Settings
@@ -220,6 +221,16 @@ def test_an_unreachable_server_is_a_fault_without_its_password(
     by_check = host_findings(tmp_path / "data", DSN=dsn)
     assert "hush" not in repr((finding, by_check))
     assert "disk" not in by_check
+
+
+def test_webhooks_that_others_reach_without_a_secret_are_noted() -> None:
+    def noted(**settings: str) -> list[tuple[str, str]]:
+        return [(found.state, found.message) for found in check_webhooks(Settings(**settings))]  # type: ignore[arg-type]
+
+    assert noted() == noted(host="0.0.0.0", webhook_secret="s3cret") == []  # noqa: S104, S106
+    ((state, message),) = noted(host="0.0.0.0")  # noqa: S104
+    assert state == "ok"
+    assert message.startswith("/events/segment, /events/ga4, /events/snowplow accept calls without a secret")
 
 
 @pytest.mark.embedded

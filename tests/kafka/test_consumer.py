@@ -13,11 +13,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
+from alsobought.diagnostics.warehouse_checks import check_kafka
 from alsobought.kafka.consumer import TopicConsumer
+from alsobought.kafka.halts import current_halt
+from alsobought.kafka.ingest_status import status
+from alsobought.privacy.guests import merge_guests
 from alsobought.service.ipc_protocol import SOCKET
 from alsobought.service.service import Service
 from alsobought.writer.submission import utc_now
@@ -41,7 +46,7 @@ def outcomes(shop: Service) -> list[int]:
 
 @contextmanager
 def consuming(shop: Service) -> Iterator[TopicConsumer]:
-    consumer = TopicConsumer(shop.writer, shop.settings)
+    consumer = TopicConsumer(shop.writer, shop.settings, merge_guests)
     consumer.start()
     try:
         yield consumer
@@ -130,6 +135,72 @@ def test_too_many_dead_letters_halt_the_stream_and_nothing_is_lost(
     with consuming(corrected) as consumer:
         until(lambda: consumer.totals.messages == 2301)
     assert values(corrected, "select countIf(event_type = 'visit'), count() from {db}.events") == [[2000, 2301]]
+
+
+def test_a_topic_of_which_a_fifth_is_ours_is_read_without_a_halt(shop: Service, topics: Topics) -> None:
+    """Of five messages one is an event of ours: a plain one, or one of each format. Identify calls merge their guest."""
+    ours = [
+        {**VIEW, "user_id": "plain", "event_id": "e1"},
+        {"type": "track", "event": "Product Viewed", "userId": "seg", "properties": {"product_id": "tea"}},
+        {"client_id": "1.2", "events": [{"name": "view_item", "params": {"items": [{"item_id": "tea"}]}}] * 2},
+        {
+            "collector_tstamp": "2026-01-01T11:00:00Z",
+            "event_name": "transaction_item",
+            "ti_sku": "tea",
+            "user_id": "snow",
+        },
+        {"type": "track", "event": "Product Viewed", "anonymousId": "device-7", "properties": {"product_id": "tea"}},
+    ]
+    foreign = [
+        {"type": "page", "userId": "seg", "messageId": "m"},
+        {"type": "identify", "userId": "seg", "anonymousId": "device-7", "traits": {"plan": "x"}},
+        {"client_id": "1.2", "events": [{"name": "page_view"}]},
+        {"collector_tstamp": "2026-01-01T11:00:00Z", "event_name": "page_ping", "domain_userid": "d"},
+    ]
+    topics.create()
+    topics.send(*[message for number in range(100) for message in (ours[number % 5], *foreign)])
+    topics.send({"type": "track", "event": "Product Viewed", "userId": "seg", "properties": {}})
+    with consuming(shop) as consumer:
+        until(lambda: consumer.totals.messages == 501)
+        assert consumer.error is None
+        assert (consumer.totals.rejected, consumer.totals.skipped, consumer.totals.merged) == (1, 400, 1)
+    users = dict(values(shop, "select user_id, count() from {db}.events group by user_id"))
+    assert users == {"plain": 1, "seg": 40, "1.2": 40, "snow": 20}
+    assert outcomes(shop) == [501, 81, 19, 1], "stored, duplicates and rejected; the others are skipped"
+    assert values(shop, "select sum(skipped) from {db}.ingest_ranges final") == [[400]]
+    now = status(shop.warehouse, shop.settings)
+    assert (now.ever.skipped, now.alarms) == (400, [])
+    assert wrong_tables(shop) == {}
+
+
+def test_skipped_messages_do_not_hide_dead_letters(shop: Service, topics: Topics) -> None:
+    topics.create()
+    page, faulty = {"type": "page", "userId": "u"}, {"event_type": "visit", "user_id": "u", "item_id": "tea"}
+    topics.send(*[page, page, page, faulty] * 500)
+    with consuming(shop) as consumer:
+        until(lambda: consumer.error is not None)
+        assert "halted: " in str(consumer.error)
+
+
+def test_a_halt_is_recorded_until_reading_goes_on(make_shop: Callable[..., Service], topics: Topics) -> None:
+    shop = make_shop(**topics.settings)
+    topics.create()
+    topics.send(*[{"event_type": "visit", "user_id": "u", "item_id": "tea"}] * 500)
+    with consuming(shop) as consumer:
+        until(lambda: consumer.error is not None and current_halt(shop.warehouse) is not None)
+    now = status(shop.warehouse, shop.settings)
+    assert now.halt is not None
+    assert now.halt.reason.startswith("halted: 500 of the latest 500 messages are dead letters")
+    assert now.alarms == [now.halt.reason]
+    (finding,) = [found for found in check_kafka(shop.warehouse, shop.settings) if found.state == "fault"]
+    assert (finding.message, finding.advice) == (now.halt.reason, now.halt.hint)
+    settings = msgspec.structs.replace(shop.settings, event_types="visit")
+    corrected = TopicConsumer(shop.writer, settings)
+    corrected.start()
+    until(lambda: corrected.totals.messages == 500 and current_halt(shop.warehouse) is None)
+    corrected.stop()
+    assert status(shop.warehouse, settings).alarms == []
+    assert values(shop, "select count(), countIf(ended_at is null) from {db}.ingest_halts final") == [[1, 0]]
 
 
 def test_partitions_added_to_a_topic_are_read(shop: Service, topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""The audit of offset ranges: skipped offsets and sums that do not add up."""
+"""The audit of offset ranges: missed offsets and sums that do not add up."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_ranges_that_are_adjacent_overlap_or_are_checkpointed_twice_have_no_gap(
     assert alarms(shop.warehouse) == []
 
 
-def test_skipped_offsets_between_two_ranges_are_a_gap(shop: Service) -> None:
+def test_missed_offsets_between_two_ranges_are_a_gap(shop: Service) -> None:
     checkpoint(
         shop,
         consumed(0, 10),
@@ -49,7 +49,7 @@ def test_skipped_offsets_between_two_ranges_are_a_gap(shop: Service) -> None:
         Gap(SOURCE, 3, 9, 11),
         Gap("kafka:items:new", 0, 11, 15),
     ]
-    assert alarms(shop.warehouse)[0] == "events/0: 2 offsets from 10 on were skipped"
+    assert alarms(shop.warehouse)[0] == "events/0: 2 offsets from 10 on were missed"
     checkpoint(
         shop, consumed(10, 12), consumed(21, 30), consumed(8, 11, partition=3), consumed(0, 16, "kafka:items:new")
     )
@@ -58,13 +58,13 @@ def test_skipped_offsets_between_two_ranges_are_a_gap(shop: Service) -> None:
 
 def test_a_range_that_does_not_add_up_is_an_alarm(shop: Service) -> None:
     balanced = [
-        consumed(0, 10, stored=7, repeats=2, refused=1),
+        consumed(0, 10, stored=3, repeats=2, refused=1, skipped=4),
         consumed(10, 20, messages=3, stored=3),
     ]  # Kafka skips offsets
     checkpoint(shop, *balanced, consumed(20, 30, stored=9), consumed(30, 40, messages=11, stored=11))
     assert first_offsets(shop) == [20, 30]
     assert alarms(shop.warehouse) == [
-        "events/0, offsets 20 to 30: 9 stored, 0 duplicates and 0 rejected are not 10 messages",
+        "events/0, offsets 20 to 30: 9 stored, 0 duplicates, 0 rejected and 0 skipped are not 10 messages",
         "events/0, offsets 30 to 40: 11 messages are more than there are offsets",
     ]
     checkpoint(shop, consumed(20, 30, noted_at=NOON + timedelta(seconds=1)))

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from alsobought.counts.sum_checks import wrong_rows
-from alsobought.errors import NotStored
+from alsobought.errors import NotStored, Unusable
 from alsobought.events import Event, Rules
-from alsobought.loading.files import Rows
+from alsobought.loading.files import Layout, Rows, open_rows
 from alsobought.loading.loader import LoadTask, load_file
 from alsobought.loading.mapping import ColumnMapping
+from alsobought.loading.preflight import check_sample
 from alsobought.loading.rejects import Rejects
 from alsobought.loading.submitter import Report, Submitter
 from alsobought.service.service import Service
@@ -39,8 +40,14 @@ def _no_progress(_: Rows) -> Iterator[Callable[[int], object]]:
     yield lambda _: None
 
 
-def load(shop: Service, file: Path, rejected: Path | None = None, **columns: Any) -> Report:
-    task = LoadTask("events", file, columns=ColumnMapping(**columns))
+def load(
+    shop: Service,
+    file: Path,
+    layout: Layout = Layout(),  # noqa: B008 - it is frozen
+    rejected: Path | None = None,
+    **columns: Any,
+) -> Report:
+    task = LoadTask("events", file, layout, ColumnMapping(**columns))
     return load_file(task, shop.writer, Rules(shop.clock()), Rejects(rejected), _no_progress)
 
 
@@ -216,13 +223,49 @@ def test_a_load_that_resumes_between_the_elements_of_a_row_stores_and_rejects_ea
     }
     fail_batch(shop, "i4-4")
     with pytest.raises(NotStored):
-        load(shop, file, rejected, **flags)
+        load(shop, file, rejected=rejected, **flags)
     fail_batch(shop, "nothing")
-    report = load(shop, file, rejected, **flags)
+    report = load(shop, file, rejected=rejected, **flags)
     assert (report.stored + report.duplicates, report.rejected) == (36, 6)
     assert stored(shop, "item_id, user_id") == [
         [f"i{cart}-{line}", f"u{cart}"] for cart in range(6) for line in range(7) if line != 5
     ]
     lines = [json.loads(line) for line in rejected.read_text().splitlines()]
     assert [(line["row"], line["problem"]) for line in lines] == [(row, "item_id: missing") for row in range(1, 7)]
-    assert load(shop, file, rejected, **flags).already_loaded
+    assert load(shop, file, rejected=rejected, **flags).already_loaded
+
+
+# Messages of analytics tools
+
+
+TRACK = {"type": "track", "event": "Product Viewed", "userId": "ada", "properties": {"product_id": "tea"}}
+ORDER = {"type": "track", "event": "Order Completed", "userId": "ada", "messageId": "m2"}
+ORDER["properties"] = {"order_id": "o", "products": [{"product_id": "tea"}, {"product_id": "pot"}]}  # type: ignore[assignment]
+FAULTY = TRACK | {"properties": {}}
+
+
+@pytest.mark.parametrize("layout", [Layout(), Layout("segment")])
+def test_an_archive_of_calls_is_loaded_once_and_the_foreign_ones_are_skipped(
+    shop: Service, tmp_path: Path, layout: Layout
+) -> None:
+    calls = [ORDER, {"type": "page"}, TRACK, {"type": "identify", "userId": "ada", "anonymousId": "d"}, FAULTY]
+    file = write(tmp_path / "archive.ndjson", "\n".join(map(json.dumps, calls)))
+    with open_rows(file, layout) as rows:
+        check_sample(rows, "events", ColumnMapping(), Rules(shop.clock()), force=False)
+    report = load(shop, file, layout)
+    assert (report.stored, report.duplicates, report.rejected, report.skipped) == (3, 0, 1, 2)
+    assert stored(shop, "item_id, order_id, offset, user_id") == [
+        ["tea", "o", 1, "ada"],
+        ["pot", "o", 1, "ada"],
+        ["tea", "", 3, "ada"],
+    ]
+    again = load(shop, file, layout)
+    assert (again.already_loaded, again.stored, again.duplicates) == (True, 0, 3)
+
+
+def test_a_format_decides_how_every_row_is_read_and_takes_no_flags_for_columns(shop: Service, tmp_path: Path) -> None:
+    file = write(tmp_path / "bodies.json", json.dumps([{"client_id": "c", "events": []}, {"client_id": "c"}]))
+    report = load(shop, file, Layout("ga4"))
+    assert (report.stored, report.rejected, report.skipped) == (0, 1, 1)
+    with pytest.raises(Unusable, match="--format ga4 is for events, without flags for columns"):
+        load(shop, file, Layout("ga4"), dropped=frozenset({"client_id"}))

@@ -23,7 +23,8 @@ VIEW = {"event_type": "view", "user_id": "u", "item_id": "tea"}
 
 def read(row: Any, kind: str = "events", **columns: Any) -> Event | Item | str:
     """The event or item, or the problem."""
-    accepted, rejected = row_reader(kind, ColumnMapping(**columns), RULES)([row])
+    read = row_reader(kind, ColumnMapping(**columns), RULES)([row])
+    accepted, rejected = read.accepted, read.rejected
     return accepted[0] if accepted else rejected[0].problem
 
 

@@ -247,6 +247,8 @@ def test_an_erased_user_is_in_no_recorded_request_and_no_dead_letter(make_shop: 
     shop.request_log.flush()
     letter = {"source": "k", "topic": "events", "partition": 0, "reason": "r", "encoding": "utf-8", "noted_at": 0}
     bodies = ['{"user_id": "5"}', '{"user_id": "ada", "item_id": "5"}', '{"userId":"5"}', "5"]
+    bodies += ['{"batch": [{"userId": "ada"}, {"anonymousId": 5}]}', '{"client_id": "5", "events": []}']
+    bodies += ['{"detail": {"domain_userid": "5"}}', '{"batch": [{"userId": "ada"}]}']
     lines = [msgspec.json.encode({**letter, "offset": n, "body": body}) for n, body in enumerate(bodies)]
     shop.warehouse.insert("dead_letters", b"\n".join(lines))
     shop.do("forget", "5")
@@ -255,7 +257,7 @@ def test_an_erased_user_is_in_no_recorded_request_and_no_dead_letter(make_shop: 
     asked = shop.warehouse.trusted_rows(f"select parameters from {database}.requests order by all").data
     assert [row[0] for row in asked] == ['{"item_id":["5"]}', '{"item_id":["ada"]}', '{"user_id":["ada"]}']
     left = shop.warehouse.trusted_rows(f"select offset from {database}.dead_letters final order by all").data
-    assert left == [[1], [3]]
+    assert left == [[1], [3], [7]]
 
 
 def test_an_export_has_everything_stored_about_one_user(shop: Service) -> None:

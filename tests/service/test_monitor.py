@@ -51,7 +51,7 @@ def test_a_table_that_does_not_add_up_is_named_and_logged_once(
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
 
 
-def test_skipped_offsets_are_an_alarm_also_in_the_metrics(make_shop: Callable[..., Service]) -> None:
+def test_missed_offsets_are_an_alarm_also_in_the_metrics(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(kafka="127.0.0.1:1")
     lines = "".join(
         f'{{"source":"kafka:events:x","partition":2,"first_offset":{first},"next_offset":{after},'
@@ -61,7 +61,7 @@ def test_skipped_offsets_are_an_alarm_also_in_the_metrics(make_shop: Callable[..
     shop.warehouse.insert("ingest_ranges", lines.encode())
     with running_monitor(shop) as monitor:
         monitor.refresh()
-        assert monitor.alarms == ["events/2: 5 offsets from 20 on were skipped"]
+        assert monitor.alarms == ["events/2: 5 offsets from 20 on were missed"]
         page = create_app(shop, monitor).test_client().get("/metrics").text
     assert "alsobought_alarms 1.0" in page
     assert 'alsobought_kafka_messages_consumed_total{outcome="stored"} 25.0' in page

@@ -169,7 +169,7 @@ def test_the_live_status_includes_trending_without_recording_a_request(make_shop
 
 
 def test_the_kafka_status_is_that_of_the_monitor(served: Service) -> None:
-    none = Outcomes(0, 0, 0, 0, 0)
+    none = Outcomes(0, 0, 0, 0, 0, 0)
     status = Status(
         partitions=[PartitionLag("kafka:events:x", "events", 0, 7, 10, 3)],
         lag=3,

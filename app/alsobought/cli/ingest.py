@@ -28,7 +28,11 @@ TERMINAL_SECONDS, LOG_SECONDS, EXIT_SECONDS = 0.5, 10.0, 15.0
 
 
 @click.command()
-@click.option("--status", is_flag=True, help="Show lag, rates and dead letters, and whether offsets were skipped.")
+@click.option(
+    "--status",
+    is_flag=True,
+    help="Show lag, rates and dead letters, and whether reading is halted or offsets were missed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 @click.pass_obj
 def ingest(settings: Settings, status: bool, as_json: bool) -> None:
@@ -39,7 +43,7 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     `serve` then reads the topics itself.
 
     --status works beside a running `serve` or `ingest`; without Kafka it shows what the warehouse
-    has. Its exit status is 1 if offsets were skipped.
+    has. Its exit status is 1 if offsets were missed or reading is halted.
 
     \b
     Example: ALSOBOUGHT_KAFKA=127.0.0.1:9092 alsobought ingest
@@ -51,6 +55,7 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     from alsobought.kafka.client import describe_topics
     from alsobought.kafka.consumer import TopicConsumer
     from alsobought.logs import open_log
+    from alsobought.privacy.guests import merge_guests
     from alsobought.service.service import open_service
 
     if not settings.kafka:
@@ -59,7 +64,7 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     describe_topics(settings)
     service = open_service(settings)
     try:
-        consumer = TopicConsumer(service.writer, settings)
+        consumer = TopicConsumer(service.writer, settings, merge_guests)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: _exit(consumer))
         out.print(f"alsobought reads from {settings.kafka}")
@@ -69,7 +74,8 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
         service.close()
     totals = consumer.totals
     out.print(
-        f"{totals.stored:,} messages stored, {totals.duplicates:,} duplicates, {totals.rejected:,} rejected",
+        f"{totals.stored:,} messages stored, {totals.duplicates:,} duplicates, {totals.rejected:,} rejected,"
+        f" {totals.skipped:,} skipped",
         soft_wrap=True,
     )
 
@@ -154,5 +160,5 @@ def _sentence(consumer: TopicConsumer, rate: float) -> str:
         return "standing by: another process reads"
     totals = consumer.totals
     text = f"{totals.messages:,} messages, {rate:,.0f} per second"
-    text += f", {totals.duplicates:,} duplicates, {totals.rejected:,} rejected"
+    text += f", {totals.duplicates:,} duplicates, {totals.rejected:,} rejected, {totals.skipped:,} skipped"
     return f"{text}; paused: {consumer.error}" if consumer.error else text

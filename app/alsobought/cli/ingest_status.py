@@ -12,7 +12,7 @@ from alsobought.kafka.ingest_status import Status
 
 
 def print_status(status: Status) -> None:
-    """Alarms come last."""
+    """Alarms come last, with what ends a halt."""
     _print_lag(status)
     _print_messages(status)
     if status.seconds_since is not None:
@@ -21,8 +21,11 @@ def print_status(status: Status) -> None:
         out.print(f"{status.dead_letters:,} dead letters: `alsobought dead-letters ls`", soft_wrap=True)
     for alarm in status.alarms:
         out.print(f"[red]fault[/] {escaped(alarm)}", soft_wrap=True)
+    if status.halt:
+        since = f"{status.halt.halted_at:%Y-%m-%d %H:%M:%S} UTC"
+        out.print(f"Reading is halted since {since}. {escaped(status.halt.hint)}", soft_wrap=True)
     if status.ever.ranges and not status.alarms:
-        out.print("[green]ok[/] no offsets were skipped")
+        out.print("[green]ok[/] no offsets were missed")
 
 
 def _print_lag(status: Status) -> None:
@@ -52,7 +55,7 @@ def _print_messages(status: Status) -> None:
     for period, outcomes in (("last hour", status.last_hour), ("total", status.ever)):
         out.print(
             f"{period}: {outcomes.messages:,} messages, {outcomes.stored:,} stored,"
-            f" {outcomes.duplicates:,} duplicates, {outcomes.rejected:,} rejected",
+            f" {outcomes.duplicates:,} duplicates, {outcomes.rejected:,} rejected, {outcomes.skipped:,} skipped",
             soft_wrap=True,
         )
 

@@ -227,4 +227,6 @@ def _print_report(task: LoadTask, report: Report, rejects: Rejects, *, dry_run: 
         text = f"{report.stored:,} {task.kind} would be stored, {report.rejected:,} would be rejected"
     if report.left_out:
         text += f", {report.left_out:,} left out"
+    if report.skipped:
+        text += f", {report.skipped:,} skipped"
     out.print(f"{name}: {text}", soft_wrap=True)

@@ -10,7 +10,7 @@ import platform
 from collections.abc import Iterator, Mapping
 
 from alsobought.diagnostics.findings import Finding
-from alsobought.diagnostics.host_checks import check_disk, check_home, check_port, check_settings
+from alsobought.diagnostics.host_checks import check_disk, check_home, check_port, check_settings, check_webhooks
 from alsobought.diagnostics.isolation import run_check, run_in_process
 from alsobought.diagnostics.warehouse_checks import check_pipes_in_memory, check_warehouse
 from alsobought.settings import read_settings
@@ -21,7 +21,8 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
     settings, faults = read_settings(environ)
     yield Finding("python", "ok", platform.python_version())
     yield from check_settings(environ, faults)
-    for name, check in (("home", check_home), ("port", check_port), ("disk", check_disk)):
+    checks = (("home", check_home), ("port", check_port), ("webhooks", check_webhooks), ("disk", check_disk))
+    for name, check in checks:
         yield from run_check(name, check, settings)
     findings = list(run_in_process("warehouse", check_warehouse, settings))
     yield from findings

@@ -15,11 +15,13 @@ import msgspec
 from alsobought.console import ago
 from alsobought.diagnostics.findings import Finding
 from alsobought.errors import Unusable
+from alsobought.formats.reading import FORMATS
 from alsobought.migrations.files import migrations
 from alsobought.project.manifest import read_manifest
 from alsobought.project.upgrade import planned
 from alsobought.settings import PREFIX, Settings, deprecations
 from alsobought.storage.folder_lock import folder_of
+from alsobought.web.guard import is_loopback
 from alsobought.web.server import require_free_port, url
 from alsobought.writer.submission import utc_now
 
@@ -81,6 +83,14 @@ def check_port(settings: Settings) -> Iterator[Finding]:
         yield Finding("port", "ok", f"an alsobought answers on {url(settings)}; {newest}")
     else:
         yield Finding("port", "ok", f"{settings.port} on {settings.host} is free")
+
+
+def check_webhooks(settings: Settings) -> Iterator[Finding]:
+    """A note, where others reach the webhooks and no secret is set: a proxy may ask for one."""
+    if not is_loopback(settings.host) and not settings.webhook_secret:
+        paths = ", ".join(f"/events/{name}" for name in FORMATS)
+        problem = f"{paths} accept calls without a secret: ALSOBOUGHT_WEBHOOK_SECRET is not set"
+        yield Finding("webhooks", "ok", problem)
 
 
 def _get_json(settings: Settings, path: str) -> dict[str, object] | None:

@@ -126,7 +126,9 @@ def check_kafka(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
     if progress.without_kafka:
         yield Finding("kafka", "fault", progress.without_kafka)
     for alarm in progress.alarms:
-        yield Finding("kafka", "fault", alarm, "`alsobought ingest --status` has the details")
+        is_halt = progress.halt is not None and alarm == progress.halt.reason
+        advice = progress.halt.hint if progress.halt and is_halt else "`alsobought ingest --status` has the details"
+        yield Finding("kafka", "fault", alarm, advice)
     if progress.dead_letters:
         advice = "`alsobought dead-letters ls` lists them"
         yield Finding("kafka", "warning", f"{progress.dead_letters:,} messages could not be stored", advice)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from alsobought.events import Rules, read_events
+from alsobought.events import Rules
+from alsobought.formats.calls import Merge
+from alsobought.formats.reading import read_objects
 from alsobought.kafka.client import Partition, Topic
-from alsobought.kafka.decoding import DeadLetter, decode_events, decode_items
+from alsobought.kafka.decoding import DeadLetter, decode_items
+from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.writer.submission import Submission
 
 
@@ -26,7 +29,10 @@ class Message(Protocol):
 
 @dataclass(frozen=True)
 class PartitionBatch:
-    """Consecutive messages of a partition, from `first_offset` to before `next_offset`."""
+    """Consecutive messages of a partition, from `first_offset` to before `next_offset`.
+
+    `skipped` is the number of messages without events: those of analytics tools that are none of ours, and `merges`.
+    """
 
     topic: Topic
     number: int
@@ -35,10 +41,30 @@ class PartitionBatch:
     messages: int
     submission: Submission
     dead_letters: Sequence[DeadLetter]
+    skipped: int = 0
+    merges: Sequence[Merge] = ()
 
     @property
     def partition(self) -> Partition:
         return self.topic.name, self.number
+
+    def consumed(self, stored: int, noted_at: datetime) -> OffsetRange:
+        """The offset range of the batch; `stored` is the number of offsets that have events now."""
+        rejected = len(self.dead_letters)
+        if self.topic.has_items:  # an item that is sent again is stored again
+            stored = self.messages - rejected
+        return OffsetRange(
+            self.topic.source,
+            self.number,
+            self.first_offset,
+            self.next_offset,
+            self.messages,
+            stored,
+            self.messages - rejected - self.skipped - stored,
+            rejected,
+            noted_at,
+            self.skipped,
+        )
 
 
 def split_by_partition(
@@ -67,20 +93,23 @@ def _batch(
 ) -> PartitionBatch:
     bodies = [message.value() or b"" for message in messages]
     offsets = [message.offset() for message in messages]
-    rows, row_offsets, reasons = _decode(bodies, offsets, topic.has_items, rules)
+    decoded = _decode_items(bodies, offsets, rules) if topic.has_items else _decode_events(bodies, offsets, rules)
     dead_letters = [
         DeadLetter.of(topic, number, offset, reason, body, now)
         for offset, body in zip(offsets, bodies, strict=True)
-        if (reason := reasons.get(offset))
+        if (reason := decoded.reasons.get(offset))
     ]
     submission = Submission(
-        rows,
+        decoded.rows,
         topic.source,
-        None if topic.has_items else row_offsets,
+        None if topic.has_items else decoded.offsets,
         partition=number,
-        sent_at=lambda: _sent_at(messages, row_offsets),
+        sent_at=lambda: _sent_at(messages, decoded.offsets),
     )
-    return PartitionBatch(topic, number, first_offset, offsets[-1] + 1, len(messages), submission, dead_letters)
+    next_offset, skipped = offsets[-1] + 1, decoded.skipped
+    return PartitionBatch(
+        topic, number, first_offset, next_offset, len(messages), submission, dead_letters, skipped, decoded.merges
+    )
 
 
 def _sent_at(messages: Sequence[Message], offsets: Sequence[int]) -> list[datetime]:
@@ -89,28 +118,38 @@ def _sent_at(messages: Sequence[Message], offsets: Sequence[int]) -> list[dateti
     return [times[offset] for offset in offsets]
 
 
-def _decode(
-    bodies: Sequence[bytes], offsets: Sequence[int], has_items: bool, rules: Rules
-) -> tuple[Sequence[Any], list[int], dict[int, str]]:
-    """The rows, the offset of each row, and {offset: reason} of undecodable messages."""
-    results: list[Any] = []
-    if has_items:
-        results = [decode_items(body, rules.max_bytes) for body in bodies]
-    else:  # nearly all are plain events: decode those in one call, and only the others one by one
-        events, rejected = read_events(bodies, rules)
-        if not rejected:
-            return events, list(offsets), {}
-        others, plain = {reject.index for reject in rejected}, iter(events)
-        results = [
-            decode_events(body, rules) if index in others else [next(plain)] for index, body in enumerate(bodies)
-        ]
-    rows: list[Any] = []
-    row_offsets: list[int] = []
-    reasons: dict[int, str] = {}
-    for offset, result in zip(offsets, results, strict=True):
-        if isinstance(result, str):
-            reasons[offset] = result
+@dataclass
+class _Decoded:
+    """Messages by outcome: the rows, the offset of each row, {offset: reason} of undecodable messages, and the others."""
+
+    rows: list[Any] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    reasons: dict[int, str] = field(default_factory=dict)
+    merges: list[Merge] = field(default_factory=list)
+    skipped: int = 0
+
+
+def _decode_items(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules) -> _Decoded:
+    decoded = _Decoded()
+    for offset, body in zip(offsets, bodies, strict=True):
+        items = decode_items(body, rules.max_bytes)
+        if isinstance(items, str):
+            decoded.reasons[offset] = items
         else:
-            rows += result
-            row_offsets += [offset] * len(result)
-    return rows, row_offsets, reasons
+            decoded.rows += items
+    return decoded
+
+
+def _decode_events(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules) -> _Decoded:
+    decoded = _Decoded()
+    for offset, result in zip(offsets, read_objects(bodies, rules), strict=True):
+        if isinstance(result, str):
+            decoded.reasons[offset] = result
+        elif result.events:
+            decoded.rows += result.events
+            decoded.offsets += [offset] * len(result.events)
+            decoded.merges += result.merges
+        else:
+            decoded.skipped += 1
+            decoded.merges += result.merges
+    return decoded

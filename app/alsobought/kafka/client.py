@@ -7,8 +7,9 @@ serve displays of lag.
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,17 @@ from confluent_kafka.cimpl import NewTopic
 from alsobought.errors import WarehouseFault
 from alsobought.settings import Settings
 
+log = logging.getLogger(__name__)
+
 EVENT_PARTITIONS, ITEM_PARTITIONS = 6, 1
 EVENT_RETENTION_MS, ITEM_RETENTION_MS = 14 * 86_400_000, -1  # items never expire
 REQUEST_SECONDS = 10.0
+TRANSIENT_ERRORS = (
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._PARTITION_EOF,
+    KafkaError._TIMED_OUT,
+)
 
 Partition = tuple[str, int]
 """A topic's name and the number of one of its partitions."""
@@ -150,3 +159,19 @@ def open_consumer(settings: Settings, offsets: Mapping[Partition, int]) -> Consu
     )
     consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()])
     return consumer
+
+
+def without_errors(messages: Sequence[Any]) -> list[Any]:
+    """The messages of a poll without its transient errors.
+
+    Raises KafkaUnavailable for any other error.
+    """
+    received = []
+    for message in messages:
+        if error := message.error():
+            if error.code() not in TRANSIENT_ERRORS:
+                raise KafkaUnavailable(f"Kafka: {error.str()}")
+            log.debug("Kafka: %s", error.str())
+        else:
+            received.append(message)
+    return received

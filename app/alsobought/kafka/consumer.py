@@ -3,6 +3,7 @@
 After any error the messages in memory are dropped, and consumption resumes after a pause from the
 offsets that the warehouse has checkpointed. A message that cannot be decoded is a dead letter, stored
 before its offset is committed; when most messages are, the stream is halted (`dead_letter_ratio`).
+Guests whom messages merge are merged before the events of the same poll are stored.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager
@@ -19,26 +20,27 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from confluent_kafka import KafkaError
 
 from alsobought.errors import AlsoboughtError, Busy
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.failpoints import reach
 from alsobought.kafka.batches import PartitionBatch, split_by_partition
 from alsobought.kafka.client import (
-    KafkaUnavailable,
     Partition,
     Topic,
     describe_topics,
     kafka_errors,
     offset_bounds,
     open_consumer,
+    without_errors,
 )
 from alsobought.kafka.dead_letter_ratio import DeadLetterRatio, Halted
+from alsobought.kafka.halts import HaltRecorder
 from alsobought.kafka.offset_commits import OffsetCommitter, commit_offsets
 from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.kafka.reader_lease import ReaderLease
 from alsobought.settings import Settings, extra_event_types
+from alsobought.storage.identities import unmerged
 from alsobought.storage.ledger import next_offset
 from alsobought.writer.submission import MaintenanceTask, Stored
 from alsobought.writer.writer import Writer
@@ -49,12 +51,9 @@ POLL_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 TOPIC_REFRESH_SECONDS = 10.0  # topics may get partitions, or be deleted and created again
 CHUNK_ROWS, CHUNK_BYTES = 1000, 16_000_000
-TRANSIENT_ERRORS = (
-    KafkaError._TRANSPORT,
-    KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._PARTITION_EOF,
-    KafkaError._TIMED_OUT,
-)
+
+
+MergeGuests = Callable[[Writer, Sequence[tuple[str, str]]], list[str]]
 
 
 @dataclass
@@ -65,12 +64,15 @@ class Totals:
     stored: int = 0
     duplicates: int = 0
     rejected: int = 0
+    skipped: int = 0
+    merged: int = 0
 
     def add(self, consumed: OffsetRange) -> None:
         self.messages += consumed.messages
         self.stored += consumed.stored
         self.duplicates += consumed.duplicates
         self.rejected += consumed.rejected
+        self.skipped += consumed.skipped
 
 
 @dataclass
@@ -83,10 +85,17 @@ class InFlight:
 
 
 class TopicConsumer:
-    """Consumes both topics until it is stopped: call `run`, or `start` for a thread of its own."""
+    """Consumes both topics until it is stopped: call `run`, or `start` for a thread of its own.
 
-    def __init__(self, writer: Writer, settings: Settings) -> None:
-        self._writer, self._settings = writer, settings
+    `merge` merges pairs of a guest and a user on the writer's thread, and returns the problem of each; without it, the
+    messages that name them are skipped.
+    """
+
+    def __init__(self, writer: Writer, settings: Settings, merge: MergeGuests | None = None) -> None:
+        self._writer, self._settings, self._merge_guests = writer, settings, merge
+        self._halts = HaltRecorder(
+            writer.warehouse, writer.clock, lambda halt: self._insert_now("ingest_halts", [halt])
+        )
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self.run, name="kafka", daemon=True)
         self._lease: ReaderLease | None = None
@@ -136,6 +145,8 @@ class TopicConsumer:
                 level = logging.ERROR if isinstance(error, Halted) else logging.WARNING
                 log.log(level, "Kafka ingestion paused: %s", error)
             self.error = error
+            if isinstance(error, Halted):
+                self._halts.begin(error.message, error.hint)
         except Exception as error:
             log.exception("Kafka ingestion failed")
             self.error = AlsoboughtError(f"ingestion failed: {type(error).__name__}", "See the log")
@@ -154,6 +165,7 @@ class TopicConsumer:
         One poll is in flight with the writer while the next is decoded.
         """
         self._result(self._writer.run(MaintenanceTask(self._writer.begin)))  # recover from a crash
+        self._halts.look_up()
         topics = describe_topics(self._settings)
         next_offsets = self._start_offsets(topics)
         in_flight: InFlight | None = None
@@ -162,7 +174,7 @@ class TopicConsumer:
             committer = OffsetCommitter(consumer, self._insert_checkpoint)
             commit_offsets(consumer, next_offsets)  # a process that was killed may have missed this
             while not self._stopped.is_set() and self._renew_lease():
-                messages = _without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
+                messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
                 now = self._writer.clock()
                 batches = split_by_partition(messages, topics, next_offsets, self._rules(now), now)
                 if in_flight:
@@ -172,10 +184,12 @@ class TopicConsumer:
                     committer.commit()
                 if halted:
                     raise halted
+                self._merge(batches)
                 next_offsets.update({batch.partition: batch.next_offset for batch in batches})
                 in_flight = self._submit_all(batches) if batches else None
                 if time.monotonic() - refreshed_at > TOPIC_REFRESH_SECONDS:
                     refreshed_at = time.monotonic()
+                    self._halts.end()
                     if describe_topics(self._settings) != topics:
                         log.info("the topics of Kafka have changed")
                         break
@@ -231,30 +245,29 @@ class TopicConsumer:
         results = [self._result(future) if future else None for future in in_flight.stored]
         reach("consumer.stored")
         for batch, result in zip(in_flight.batches, results, strict=True):
-            consumed = self._offset_range(batch, result)
+            consumed = batch.consumed(result.offsets if result else 0, self._writer.clock())
             committer.add(batch.partition, consumed)
             self.totals.add(consumed)
         self.error = None
+        self._halts.end()
 
-    def _offset_range(self, batch: PartitionBatch, result: Stored | None) -> OffsetRange:
-        rejected = len(batch.dead_letters)
-        stored = result.offsets if result else 0
-        if batch.topic.has_items:  # an item that is sent again is stored again
-            stored = batch.messages - rejected
-        return OffsetRange(
-            batch.topic.source,
-            batch.number,
-            batch.first_offset,
-            batch.next_offset,
-            batch.messages,
-            stored,
-            batch.messages - rejected - stored,
-            rejected,
-            self._writer.clock(),
-        )
+    def _merge(self, batches: Sequence[PartitionBatch]) -> None:
+        """Merge the guests of these messages that are not merged yet. A refused merge is no reason to stop."""
+        pairs = [(merge.guest_id, merge.user_id) for batch in batches for merge in batch.merges]
+        merge_guests = self._merge_guests
+        if not merge_guests or not (new := unmerged(self._writer.warehouse, pairs)):
+            return
+        task = MaintenanceTask(lambda: merge_guests(self._writer, new), exclusive=True)
+        problems = self._result(self._writer.run(task))
+        self.totals.merged += problems.count("")
+        for problem in filter(None, problems):
+            log.info("a guest was not merged: %s", problem)
 
     def _insert_checkpoint(self, ranges: Sequence[OffsetRange]) -> None:
-        self._result(self._writer.run(MaintenanceTask(lambda: self._insert("ingest_ranges", ranges))))
+        self._insert_now("ingest_ranges", ranges)
+
+    def _insert_now(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
+        self._result(self._writer.run(MaintenanceTask(lambda: self._insert(table, rows))))
 
     def _insert(self, table: str, rows: Sequence[msgspec.Struct]) -> None:
         """In chunks that fit in memory: a dead letter can have a megabyte."""
@@ -277,19 +290,3 @@ class TopicConsumer:
                 return future.result(1.0)
             except FutureTimeout:
                 self._renew_lease()
-
-
-def _without_errors(messages: Sequence[Any]) -> list[Any]:
-    """The messages of a poll without its transient errors.
-
-    Raises KafkaUnavailable for any other error.
-    """
-    received = []
-    for message in messages:
-        if error := message.error():
-            if error.code() not in TRANSIENT_ERRORS:
-                raise KafkaUnavailable(f"Kafka: {error.str()}")
-            log.debug("Kafka: %s", error.str())
-        else:
-            received.append(message)
-    return received

@@ -20,7 +20,10 @@ class Halted(AlsoboughtError):
 
 
 class DeadLetterRatio:
-    """The share of dead letters among the latest messages, over a sliding window of whole polls."""
+    """The share of dead letters among the latest messages, over a sliding window of whole polls.
+
+    Skipped messages do not count: in a topic that is mostly not ours they would hide the dead letters.
+    """
 
     def __init__(self, max_ratio: float) -> None:
         self.max_ratio = max_ratio
@@ -28,9 +31,12 @@ class DeadLetterRatio:
 
     def add(self, batches: Sequence[PartitionBatch]) -> Halted | None:
         """Count the batches of a poll; if they exceed the ratio, return the error instead."""
-        if not batches:
+        poll = (
+            sum(batch.messages - batch.skipped for batch in batches),
+            sum(len(batch.dead_letters) for batch in batches),
+        )
+        if not poll[0]:
             return None
-        poll = (sum(batch.messages for batch in batches), sum(len(batch.dead_letters) for batch in batches))
         latest = [poll]
         for earlier in reversed(self._polls):
             if sum(messages for messages, _ in latest) >= WINDOW_MESSAGES:

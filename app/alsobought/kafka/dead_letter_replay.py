@@ -64,8 +64,9 @@ def decode_again(
         rows: Sequence[Event] | Sequence[Item] | str
         if letter.topic == items_topic:
             rows = decode_items(letter.message, rules.max_bytes)
-        else:
-            rows = decode_events(letter.message, rules)
+        else:  # one that is skipped by now has no rows
+            message = decode_events(letter.message, rules)
+            rows = message if isinstance(message, str) else message.events
         if isinstance(rows, str):
             rejected.append((letter, rows))
         else:

@@ -1,7 +1,7 @@
 """Decode the body of a Kafka message to events or items, or make a dead letter of it. Pure.
 
-A body is one event, one item, or one track call of Segment. A track call can hold several events:
-all of them are accepted, or none.
+A body is one event, one item, or a message in one of the formats of `formats`, by its shape. Such a
+message can hold several events: all of them are accepted, or none.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from datetime import datetime
 
 import msgspec
 
-from alsobought.events import Event, Rules, event_problem, read_events
+from alsobought.events import Rules
+from alsobought.formats.reading import Decoded, read_objects
 from alsobought.items import Item, read_items
 from alsobought.kafka.client import Topic
-from alsobought.kafka.segment import is_track_call, track_events
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -60,24 +60,15 @@ class DeadLetter(msgspec.Struct, frozen=True):
         return b64decode(self.body) if self.encoding == "base64" else self.body.encode()
 
 
-def decode_events(body: bytes, rules: Rules) -> Sequence[Event] | str:
-    """The events of one message, or the reason why it has none.
+def decode_events(body: bytes, rules: Rules) -> Decoded | str:
+    """The events of one message, which has none if it is none of ours, or the reason why it cannot be decoded.
 
     >>> from datetime import UTC
     >>> rules = Rules(datetime(2026, 1, 1, tzinfo=UTC))
     >>> decode_events(b'{"event_type": "buy", "user_id": "ada", "item_id": "tea"}', rules)[:36]
     "event_type: 'buy' is not one of add_"
     """
-    events, rejected = read_events([body], rules)
-    if not rejected:
-        return events
-    if is_track_call(body) and len(body) <= rules.max_bytes:
-        track = track_events(body)
-        if isinstance(track, str):
-            return track
-        problems = [problem for event in track if (problem := event_problem(event, rules))]
-        return problems[0] if problems else track
-    return rejected[0].problem
+    return read_objects([body], rules)[0]
 
 
 def decode_items(body: bytes, max_bytes: int) -> Sequence[Item] | str:

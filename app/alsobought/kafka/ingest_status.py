@@ -11,6 +11,7 @@ import msgspec
 from alsobought.errors import WarehouseFault
 from alsobought.kafka import offset_audit
 from alsobought.kafka.client import Partition, Topic, describe_topics, offset_bounds
+from alsobought.kafka.halts import Halt, current_halt
 from alsobought.kafka.offset_ranges import next_offsets, topic_of
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
@@ -41,10 +42,14 @@ class Outcomes(msgspec.Struct, frozen=True):
     stored: int
     duplicates: int
     rejected: int
+    skipped: int
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """`lag` is in messages over all partitions; if it is None, `without_kafka` is the reason."""
+    """`lag` is in messages over all partitions; if it is None, `without_kafka` is the reason.
+
+    `halt` is among the alarms.
+    """
 
     partitions: list[PartitionLag]
     lag: int | None
@@ -57,6 +62,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     newest_event: datetime | None
     seconds_since: float | None
     alarms: list[str]
+    halt: Halt | None = None
 
 
 def status(warehouse: Warehouse, settings: Settings, clock: Callable[[], datetime] = utc_now) -> Status:
@@ -67,7 +73,7 @@ def status(warehouse: Warehouse, settings: Settings, clock: Callable[[], datetim
     """
     now = clock()
     resume_offset = next_offsets(warehouse)
-    audit_alarms = offset_audit.alarms(warehouse)
+    audit_alarms, halt = offset_audit.alarms(warehouse), current_halt(warehouse)
     last_hour, ever = (_outcomes(warehouse, since) for since in (now - HOUR, None))
     per_second, per_batch = _rates(warehouse, now)
     partitions, problem, log_alarms = _without_lag(resume_offset), "ALSOBOUGHT_KAFKA is not set", []
@@ -93,7 +99,8 @@ def status(warehouse: Warehouse, settings: Settings, clock: Callable[[], datetim
         dead_letters=_count_dead_letters(warehouse),
         newest_event=newest,
         seconds_since=(now - newest).total_seconds() if newest else None,
-        alarms=[*log_alarms, *audit_alarms],
+        alarms=[*([halt.reason] if halt else []), *log_alarms, *audit_alarms],
+        halt=halt,
     )
 
 
@@ -122,7 +129,7 @@ def _with_lag(
 
 def _outcomes(warehouse: Warehouse, since: datetime | None) -> Outcomes:
     sql = (
-        "select count(), sum(messages), sum(stored), sum(repeats) as duplicates, sum(refused) as rejected"
+        "select count(), sum(messages), sum(stored), sum(repeats) as duplicates, sum(refused) as rejected, sum(skipped)"
         f" from {warehouse.database}.ingest_ranges final"
     )
     parameters: dict[str, Any] = {}

@@ -1,7 +1,7 @@
 """Audit offset ranges: gaps, sums that do not add up, and disagreement with Kafka's logs.
 
-Nothing was skipped if each range of a partition begins where an earlier one ended, or before that
-after a crash, and if every message of a range was stored, a duplicate, or rejected.
+No offset was missed if each range of a partition begins where an earlier one ended, or before that
+after a crash, and if every message of a range was stored, a duplicate, rejected, or skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_LISTED = 20  # alarms of each kind
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Skipped offsets from `first_offset` to before `next_offset`, between consumed ones."""
+    """Missed offsets from `first_offset` to before `next_offset`, between consumed ones."""
 
     source: str
     partition: int
@@ -26,8 +26,8 @@ class Gap(msgspec.Struct, frozen=True):
     next_offset: int
 
     def __str__(self) -> str:
-        skipped = self.next_offset - self.first_offset
-        return f"{topic_of(self.source)}/{self.partition}: {skipped:,} offsets from {self.first_offset} on were skipped"
+        missed = self.next_offset - self.first_offset
+        return f"{topic_of(self.source)}/{self.partition}: {missed:,} offsets from {self.first_offset} on were missed"
 
 
 def gaps(warehouse: Warehouse) -> list[Gap]:
@@ -56,9 +56,9 @@ def gaps(warehouse: Warehouse) -> list[Gap]:
 def unbalanced_ranges(warehouse: Warehouse) -> list[OffsetRange]:
     """Ranges whose messages are not the sum of their outcomes, or are more than their offsets."""
     sql = (
-        "select source, partition, first_offset, next_offset, messages, stored, repeats, refused"
+        "select source, partition, first_offset, next_offset, messages, stored, repeats, refused, skipped"
         f" from {warehouse.database}.ingest_ranges final"
-        " where messages != stored + repeats + refused or first_offset + messages > next_offset"
+        " where messages != stored + repeats + refused + skipped or first_offset + messages > next_offset"
         " order by source, partition, first_offset, next_offset"
     )
     return msgspec.convert(warehouse.trusted_rows(sql).dicts(), list[OffsetRange])
@@ -91,8 +91,8 @@ def log_alarms(
 
 def _imbalance(unequal: OffsetRange) -> str:
     problem = (
-        f"{unequal.stored:,} stored, {unequal.duplicates:,} duplicates and {unequal.rejected:,} rejected"
-        f" are not {unequal.messages:,} messages"
+        f"{unequal.stored:,} stored, {unequal.duplicates:,} duplicates, {unequal.rejected:,} rejected"
+        f" and {unequal.skipped:,} skipped are not {unequal.messages:,} messages"
     )
     if unequal.messages > unequal.next_offset - unequal.first_offset:
         problem = f"{unequal.messages:,} messages are more than there are offsets"

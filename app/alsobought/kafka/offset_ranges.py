@@ -25,6 +25,7 @@ class OffsetRange(msgspec.Struct, frozen=True, rename={"duplicates": "repeats", 
     duplicates: int
     rejected: int
     noted_at: datetime | None = None
+    skipped: int = 0
 
     def merged_with(self, following: OffsetRange) -> OffsetRange:
         """This range and the one that begins where it ends, as one."""
@@ -35,6 +36,7 @@ class OffsetRange(msgspec.Struct, frozen=True, rename={"duplicates": "repeats", 
             stored=self.stored + following.stored,
             duplicates=self.duplicates + following.duplicates,
             rejected=self.rejected + following.rejected,
+            skipped=self.skipped + following.skipped,
         )
 
 

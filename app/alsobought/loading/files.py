@@ -22,13 +22,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from alsobought.errors import Unusable
+from alsobought.formats.reading import FORMATS as CALL_FORMATS
 from alsobought.loading import readers
 from alsobought.loading.dialect import Encoding, detect_encoding
 from alsobought.loading.readers import BLOCK_BYTES, BOM, Malformed, Row
 
 __all__ = ["FORMATS", "STDIN", "Layout", "Malformed", "Row", "Rows", "digest", "display_name", "open_rows"]
 
-FORMATS = ("ndjson", "json", "csv", "tsv", "parquet")
+FORMATS = ("ndjson", "json", "csv", "tsv", "parquet", *CALL_FORMATS)
 SUFFIXES = {
     ".ndjson": "ndjson",
     ".jsonl": "ndjson",
@@ -116,7 +117,7 @@ def open_rows(path: Path, layout: Layout, first: int = 1) -> Iterator[Rows]:
                 parquet = readers.read_parquet(stack.enter_context(_seekable(path, stream)), first)
                 rows.columns, rows.total, rows.unit = parquet.columns, parquet.total, "rows"
                 rows.position, numbered = parquet.position, parquet.numbered
-            elif file_format == "json" and stream.peek(BLOCK_BYTES).lstrip()[:1] != b"{":
+            elif _is_array(file_format, stream):
                 numbered = readers.read_array(stream, first)
             else:
                 numbered = readers.read_lines(stream, first)
@@ -211,8 +212,14 @@ def _detect_format(path: Path, stream: io.BufferedReader, usual: str) -> str:
     if usual or not start.strip():
         return usual or "ndjson"
     raise Unusable(
-        f"the format of {display_name(path)} is unknown", f"Pass --format {', '.join(FORMATS[:-1])} or parquet"
+        f"the format of {display_name(path)} is unknown", f"Pass --format {', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
     )
+
+
+def _is_array(file_format: str, stream: io.BufferedReader) -> bool:
+    """True for a JSON array; what begins with an object has one per line."""
+    start = stream.peek(BLOCK_BYTES).lstrip()[:1]
+    return start != b"{" if file_format == "json" else file_format in CALL_FORMATS and start == b"["
 
 
 def _seekable(path: Path, stream: io.BufferedReader) -> IO[bytes]:

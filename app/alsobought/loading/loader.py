@@ -15,11 +15,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import dropwhile, islice
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
-from alsobought.events import Event, Rejected, Rules
+from alsobought.events import Rejected, Rules
 from alsobought.failpoints import reach
 from alsobought.items import Item
 from alsobought.loading.files import STDIN, Layout, Row, Rows, digest, open_rows
@@ -76,8 +76,9 @@ def load_file(
     with opening as file, progress(file) as advance:
         file.numbered = dropwhile(lambda row: row[0] < first, shaper(file.numbered))
         submitter = Submitter(writer, advance)
-        for accepted, numbers, size in _chunks(file, task, rules, rejects, shaper, writer.settings.batch_rows):
+        for accepted, numbers, skipped, size in _chunks(file, task, rules, rejects, shaper, writer.settings.batch_rows):
             submitter.report.count_orders(accepted)
+            submitter.report.skipped += skipped
             submitter.send(Submission(accepted, source, numbers if task.kind == "events" else None), size)
         report = submitter.finish()
     reach("load.finished")
@@ -97,10 +98,11 @@ def dry_run(task: LoadTask, rules: Rules, rejects: Rejects, progress: Progress, 
     shaper = RowShaper(task.columns)
     with nullcontext(rows) if rows else open_rows(task.path, task.layout) as file, progress(file) as advance:
         file.numbered = shaper(file.numbered)
-        for accepted, _, size in _chunks(file, task, rules, rejects, shaper, DRY_RUN_CHUNK_ROWS):
+        for accepted, _, skipped, size in _chunks(file, task, rules, rejects, shaper, DRY_RUN_CHUNK_ROWS):
             report.first_rows += accepted[: MAX_SHOWN_ROWS - len(report.first_rows)]
             report.count_orders(accepted)
             report.stored += len(accepted)
+            report.skipped += skipped
             advance(size)
     report.rejected, report.left_out = rejects.count, shaper.left_out
     return report
@@ -135,25 +137,25 @@ def _reading(task: LoadTask, rules: Rules) -> str:
 
 def _chunks(
     rows: Rows, task: LoadTask, rules: Rules, rejects: Rejects, shaper: RowShaper, chunk_rows: int
-) -> Iterator[tuple[list[Event] | list[Item], list[int], int]]:
-    """Accepted rows, their numbers, and their share of the file.
+) -> Iterator[tuple[list[Any], list[int], int, int]]:
+    """Accepted events or items, the numbers of their rows, the number of skipped rows, and their share of the file.
 
     Rejected rows are on disk before a chunk is yielded.
     """
-    read = row_reader(task.kind, task.columns, rules)
+    read = row_reader(task.kind, task.columns, rules, rows.format)
     position = 0
     while chunk := list(islice(rows.numbered, chunk_rows)):
-        accepted, rejected = read([row for _, row in chunk])
-        rejects.add([_reject(shaper, chunk[reject.index], reject) for reject in rejected])
+        result = read([row for _, row in chunk])
+        rejects.add([_reject(shaper, chunk[reject.index], reject) for reject in result.rejected])
         reach("load.rejected")
-        rejected_indexes = {reject.index for reject in rejected}
-        numbers = [number for index, (number, _) in enumerate(chunk) if index not in rejected_indexes]
+        numbers = [chunk[index][0] for index in result.indexes]
         before, position = position, rows.position()
+        accepted = result.accepted
         if task.replace:
             accepted = [msgspec.structs.replace(item, replace=True) for item in cast(list[Item], accepted)]
         if task.feed:
             task.feed.note(cast(list[Item], accepted))
-        yield accepted, numbers, position - before
+        yield accepted, numbers, result.skipped, position - before
 
 
 def _reject(shaper: RowShaper, numbered: tuple[int, Row], reject: Rejected) -> tuple[int, str, Row]:

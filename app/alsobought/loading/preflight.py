@@ -5,7 +5,7 @@ What a sample cannot decide, such as whether 1.299 is a price of a thousand, is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from msgspec import inspect
 
 from alsobought.errors import Unusable
 from alsobought.events import Rejected, Rules
+from alsobought.formats.reading import format_of
 from alsobought.loading.cells import is_empty
 from alsobought.loading.conditions import condition_of
 from alsobought.loading.files import Row, Rows
@@ -40,14 +41,14 @@ def check_sample(rows: Rows, kind: str, columns: ColumnMapping, rules: Rules, *,
     names = rows.columns if rows.columns is not None else _common_names([row for _, row in sample])
     if has_header:
         columns = _fitted(rows, columns, [row for _, row in sample])
-    read = row_reader(kind, columns, rules)
+    read = row_reader(kind, columns, rules, rows.format)
     check_columns(rows.name, kind, names, columns, complete=has_header)
     shaper = RowShaper(columns)
     shaped = list(shaper(sample))
     columns = _with_decimal(rows.name, kind, columns, [row for _, row in shaped])
     if kind == "events":
         _check_times(rows, columns, [row for _, row in shaped])
-    _, rejected = read([row for _, row in shaped])
+    rejected = read([row for _, row in shaped]).rejected
     if not force and len(shaped) >= MIN_SAMPLE_ROWS and 2 * len(rejected) > len(shaped):
         raise _mostly_rejected(rows.name, shaper.row_number(shaped[rejected[0].index][0]), rejected, len(shaped))
     if sample and not shaped:
@@ -155,9 +156,17 @@ def _object(row: bytes) -> dict[str, Any]:
 
 
 def _common_names(rows: Sequence[Row]) -> list[str]:
-    """The names that most objects have. A rare one is a fault of its row, not of the file."""
+    """The names that most objects have. A rare one is a fault of its row, not of the file.
+
+    Objects in the format of an analytics tool have names of their own.
+    """
     counts: dict[str, int] = {}
     for row in rows:
-        for name in _object(row) if isinstance(row, bytes) else ():
+        for name in _names(row) if isinstance(row, bytes) else ():
             counts[name] = counts.get(name, 0) + 1
     return [name for name, count in counts.items() if 2 * count > len(rows)]
+
+
+def _names(row: bytes) -> Collection[str]:
+    value = _object(row)
+    return () if format_of(value) else value

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import msgspec
 
 from alsobought.errors import Unusable
 from alsobought.events import Event, Rejected, Rules, event_of, event_problem, read_events, with_pieces
+from alsobought.formats.reading import FORMATS as CALL_FORMATS
+from alsobought.formats.reading import Format, read_objects
 from alsobought.items import TITLE_IN, Item, item_of, read_items
 from alsobought.loading.cells import is_empty, to_text
 from alsobought.loading.field_converters import Converter, converters_of_cells, converters_of_json
@@ -26,15 +29,35 @@ from alsobought.loading.rejected_row import RejectedRow
 NULL_TIME = re.compile(rb'"timestamp"\s*:\s*null')
 
 
+@dataclass
+class ReadRows:
+    """The events or items of rows, and the index of the row of each; rejected rows; and the number of those without events."""
+
+    accepted: list[Any]
+    indexes: list[int]
+    rejected: list[Rejected]
+    skipped: int = 0
+
+
 def row_reader(
-    kind: str, columns: ColumnMapping, rules: Rules
-) -> Callable[[Sequence[Row]], tuple[list[Event] | list[Item], list[Rejected]]]:
+    kind: str, columns: ColumnMapping, rules: Rules, file_format: str = ""
+) -> Callable[[Sequence[Row]], ReadRows]:
     """The function that reads rows. Raises Unusable for flags that no row can satisfy."""
     converter = RowConverter(kind, columns, rules)
+    calls = CALL_FORMATS.get(file_format)
+    if calls and (kind != "events" or not columns.is_identity):
+        raise Unusable(f"--format {file_format} is for events, without flags for columns", "Leave the other flags out")
 
-    def read(rows: Sequence[Row]) -> tuple[list[Event] | list[Item], list[Rejected]]:
-        decode = None if columns.is_identity and all(map(_is_decoded, rows)) else converter
-        return read_events(rows, rules, decode) if kind == "events" else read_items(rows, rules.max_bytes, decode)
+    def read(rows: Sequence[Row]) -> ReadRows:
+        is_plain = columns.is_identity and all(map(_is_decoded, rows))
+        if kind == "events" and is_plain:
+            return _read_objects(cast(Sequence[bytes], rows), rules, calls)
+        decode = None if is_plain else converter
+        accepted: tuple[list[Any], list[Rejected]] = (
+            read_events(rows, rules, decode) if kind == "events" else read_items(rows, rules.max_bytes, decode)
+        )
+        rejected = {reject.index for reject in accepted[1]}
+        return ReadRows(accepted[0], [index for index in range(len(rows)) if index not in rejected], accepted[1])
 
     return read
 
@@ -42,6 +65,19 @@ def row_reader(
 def _is_decoded(row: Row) -> bool:
     """True for JSON that is decoded straight to its type; a time that is null is left to the converter, to be rejected."""
     return type(row) is bytes and not (b"null" in row and NULL_TIME.search(row))
+
+
+def _read_objects(rows: Sequence[bytes], rules: Rules, calls: Format | None) -> ReadRows:
+    """A row in a format of an analytics tool may have several events, or none. Merges are skipped."""
+    read = ReadRows([], [], [])
+    for index, decoded in enumerate(read_objects(rows, rules, calls)):
+        if isinstance(decoded, str):
+            read.rejected.append(Rejected(index, decoded))
+        else:
+            read.accepted += decoded.events
+            read.indexes += [index] * len(decoded.events)
+            read.skipped += not decoded.events
+    return read
 
 
 class RowConverter:

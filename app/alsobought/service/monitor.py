@@ -1,4 +1,4 @@
-"""Monitor a running service: Kafka lag, skipped offsets, and the count tables.
+"""Monitor a running service: Kafka lag, a halted stream, missed offsets, and the count tables.
 
 `/metrics` shows the results, and each new alarm is logged once as an error. The writer compares the
 sums of the count tables between two batches, when they must agree; this is cheap. A sample of their

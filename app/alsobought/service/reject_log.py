@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -46,7 +46,9 @@ class RejectLog:
     def flush(self) -> None:
         self._log.flush()
 
-    def add(self, topic: str, rejected: Sequence[Rejected], objects: Sequence[bytes], now: datetime) -> None:
+    def add(
+        self, topic: str, rejected: Sequence[Rejected], objects: Sequence[bytes] | Mapping[int, bytes], now: datetime
+    ) -> None:
         """Keep rejected objects of a request, if not too many were kept in this minute."""
         minute = int(time.monotonic() // 60)
         if minute != self._minute:

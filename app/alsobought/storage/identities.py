@@ -68,6 +68,12 @@ def accounts_of(warehouse: Warehouse, users: Collection[str]) -> dict[str, str]:
     return dict(warehouse.trusted_rows(sql, {"users": list_parameter(users)}).data)
 
 
+def unmerged(warehouse: Warehouse, pairs: Collection[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those (guest_id, user_id) whose guest is not the user's yet, each once."""
+    accounts = accounts_of(warehouse, [name for pair in pairs for name in pair]) if pairs else {}
+    return [(guest, user) for guest, user in dict.fromkeys(pairs) if accounts.get(guest) != accounts.get(user, user)]
+
+
 def guests_of(warehouse: Warehouse, user: str) -> list[str]:
     """All guests that were merged into this account."""
     sql = f"select distinct guest_id from {warehouse.database}.user_merges final where user_id = {{user:String}} order by all"

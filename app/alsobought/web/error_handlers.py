@@ -34,6 +34,8 @@ def _respond(status: int, body: dict[str, object]) -> Response:
     response = Response(msgspec.json.encode(body), status, mimetype="application/json")
     if status in (503, 504):
         response.headers["Retry-After"] = "1"
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

@@ -20,6 +20,7 @@ from flask_cors import CORS
 from alsobought.errors import AlsoboughtError
 from alsobought.logs import log_access, request_id
 from alsobought.pipes.library import Library
+from alsobought.privacy.guests import merge_guests
 from alsobought.service.ipc_server import IpcServer
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service, open_service
@@ -31,6 +32,7 @@ from alsobought.web import (
     item_endpoints,
     pipe_endpoints,
     service_endpoints,
+    webhook_endpoints,
     workbench_endpoints,
 )
 from alsobought.web.error_handlers import register_error_handlers
@@ -61,11 +63,19 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
     app.extensions["service"] = service
+    app.extensions["monitor"] = monitor
     app.extensions["metrics"] = Metrics(service, monitor)
     app.extensions["write_slots"] = WriteSlots(service.settings.threads)
     app.extensions["live_events"] = LiveEvents(service, monitor)
     app.extensions["editing"] = edit
-    for endpoints in (pipe_endpoints, intake_endpoints, item_endpoints, service_endpoints, workbench_endpoints):
+    for endpoints in (
+        pipe_endpoints,
+        intake_endpoints,
+        webhook_endpoints,
+        item_endpoints,
+        service_endpoints,
+        workbench_endpoints,
+    ):
         app.register_blueprint(endpoints.blueprint)
     if edit:
         app.register_blueprint(editor_endpoints.blueprint)
@@ -96,7 +106,7 @@ def served_app(settings: Settings, *, edit: bool = False, siblings: Siblings | N
     if service.warehouse.embedded and settings.kafka:
         from alsobought.kafka.consumer import TopicConsumer  # not needed without Kafka
 
-        consumer = TopicConsumer(service.writer, settings)
+        consumer = TopicConsumer(service.writer, settings, merge_guests)
         consumer.start()
         atexit.register(consumer.stop)
     monitor = Monitor(service.writer)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, g, request
 
 from alsobought.errors import AlsoboughtError, BadEvents, BadItems, BadRequest, Detail
-from alsobought.events import STANDARD_TYPES, Event, Id, Rejected, Rules, read_events, split_objects
+from alsobought.events import STANDARD_TYPES, Event, Id, Rejected, Rules, split_objects
+from alsobought.formats.reading import Reading, read_any
 from alsobought.items import Item
 from alsobought.service.sinks import Accepted
 from alsobought.settings import Settings, extra_event_types
@@ -19,17 +21,35 @@ from alsobought.web.request_body import read_body, read_object
 
 blueprint = Blueprint("intake", __name__)
 MAX_LISTED = 100  # rejected objects in a response
+MAX_NAMES = 10  # of skipped calls in a response
+Texts = Sequence[bytes] | Mapping[int, bytes]  # of objects, by their index
 NOT_VISIBLE_YET = "They are in the log and will be stored: do not send them again"
 
 
 @blueprint.route("/events", methods=["POST"])
 def post_events() -> Response:
-    settings, now = service().settings, service().clock()
-    require_allowed_origin(settings, request)
-    rules = Rules(now, event_types(settings), settings.max_event_bytes)
+    require_allowed_origin(service().settings, request)
     with write_slots().acquire():
         objects = list(split_objects(read_body()))
-        return accept(*read_events(objects, rules), BadEvents, objects)
+        return accept_events(read_any(objects, rules()), objects)
+
+
+def accept_events(reading: Reading, objects: Texts, merged: int | None = None) -> Response:
+    """Store the events of a body. `merged` is the number of calls that merge a guest, None where none may."""
+    metrics().skipped(reading.skipped)
+    counts: dict[str, Any] = {} if merged is None else {"skipped": len(reading.skipped), "merged": merged}
+    if reading.skipped:
+        names = list(dict.fromkeys(call.name for call in reading.skipped))
+        counts |= {"skipped": len(reading.skipped), "skipped_calls": names[:MAX_NAMES]}
+    if reading.events or not (reading.skipped or merged):
+        return accept(reading.events, reading.rejected, BadEvents, objects, counts)
+    _keep_rejected("event", reading.rejected, objects)
+    return json_response(_receipt(Accepted(0, None, visible=True), 0, reading.rejected, counts))
+
+
+def rules() -> Rules:
+    settings = service().settings
+    return Rules(service().clock(), event_types(settings), settings.max_event_bytes)
 
 
 def event_types(settings: Settings) -> frozenset[str]:
@@ -40,18 +60,15 @@ def accept(
     good: Sequence[Event] | Sequence[Item],
     rejected: list[Rejected],
     error_type: type[BadEvents] | type[BadItems],
-    objects: Sequence[bytes] = (),
+    objects: Texts = (),
+    counts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Response:
     """Store the good rows and list the rejected ones, of which `objects` has the texts by their index.
 
     Responds with 202 once the rows are durable, or with ?wait=true with 200 once they are visible.
     """
     kind, wait = "item" if error_type is BadItems else "event", is_true("wait")
-    metrics().rejected(kind, len(rejected))
-    if rejected and objects:
-        settings = service().settings
-        topic = settings.items_topic if kind == "item" else settings.events_topic
-        service().reject_log.add(topic, rejected, objects, service().clock())
+    _keep_rejected(kind, rejected, objects)
     if not good:
         if not rejected:
             raise BadRequest("the body is empty", f"Send one {kind}, an array of them, or one per line")
@@ -65,7 +82,15 @@ def accept(
         raise
     metrics().accepted(kind, accepted.rows, accepted.duplicates or 0)
     status = 200 if wait and accepted.visible else 202
-    return json_response(_receipt(accepted, len(good), rejected, wait), status)
+    return json_response(_receipt(accepted, len(good), rejected, counts), status)
+
+
+def _keep_rejected(kind: str, rejected: list[Rejected], objects: Texts) -> None:
+    metrics().rejected(kind, len(rejected))
+    if rejected and objects:
+        settings = service().settings
+        topic = settings.items_topic if kind == "item" else settings.events_topic
+        service().reject_log.add(topic, rejected, objects, service().clock())
 
 
 def is_true(name: str) -> bool:
@@ -76,12 +101,13 @@ def is_true(name: str) -> bool:
     return value.lower() in ("true", "1")
 
 
-def _receipt(accepted: Accepted, rows: int, rejected: list[Rejected], wait: bool) -> dict[str, Any]:
+def _receipt(accepted: Accepted, rows: int, rejected: list[Rejected], counts: Mapping[str, Any]) -> dict[str, Any]:
     """`duplicates` is absent with Kafka, `visible` is present only after a wait in vain."""
-    body: dict[str, Any] = {"accepted": rows, "rejected": rejected[:MAX_LISTED], "rejected_total": len(rejected)}
+    body: dict[str, Any] = {"accepted": rows, **counts, "rejected": rejected[:MAX_LISTED]}
+    body["rejected_total"] = len(rejected)
     if accepted.duplicates is not None:
         body |= {"duplicates": accepted.duplicates, "repeats": accepted.duplicates}  # `repeats` is the old name
-    if wait and not accepted.visible:
+    if is_true("wait") and not accepted.visible:
         body |= {"visible": False, "hint": NOT_VISIBLE_YET}
     return body | {"request_id": g.request_id}
 

@@ -224,6 +224,15 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
                 "description": "Accepted events that were stored before. Absent while that is not known.",
             },
             "repeats": {"type": "integer", "deprecated": True, "description": "The old name of `duplicates`."},
+            "skipped": {
+                "type": "integer",
+                "description": "Calls of analytics tools that are none of ours. Of `POST /events`, absent if there are none.",
+            },
+            "skipped_calls": listing("string") | {"description": "What they are, the first ten different ones."},
+            "merged": {
+                "type": "integer",
+                "description": "Calls that name a guest of an account, who is merged into it. Only of webhooks.",
+            },
             "visible": {
                 "type": "boolean",
                 "description": "false after ?wait=true if answers do not contain the rows in time; else absent.",
@@ -245,5 +254,10 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
         request_id="string",
     ),
     "Alive": record(status={"type": "string", "const": "alive"}, version="string"),
-    "Ready": record(status={"type": "string", "const": "ready"}, as_of=MOMENT, waiting="integer"),
+    "Ready": record(
+        status={"type": "string", "const": "ready"},
+        as_of=MOMENT,
+        waiting="integer",
+        halted={"type": ["string", "null"], "description": "Why reading from Kafka is halted."},
+    ),
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import collections
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+
+from alsobought.formats.calls import Skipped
 
 if TYPE_CHECKING:
     from alsobought.service.monitor import Monitor
@@ -34,6 +37,15 @@ class Metrics:
             "alsobought_pipe_seconds", "Time to answer.", ["pipe"], buckets=BUCKETS, registry=registry
         )
         self._rows = Counter("alsobought_rows", "Events and items by outcome.", ["kind", "outcome"], registry=registry)
+        self._skipped = Counter(
+            "alsobought_skipped_calls",
+            "Calls of analytics tools that are none of ours.",
+            ["format", "kind"],
+            registry=registry,
+        )
+        self._merged = Counter(
+            "alsobought_merged_guests", "Guests merged by calls of analytics tools.", registry=registry
+        )
         build = Info("alsobought_build", "The version that runs.", registry=registry)
         build.info({"version": version("alsobought")})
         waiting = Gauge("alsobought_waiting_rows", "Rows that wait for Kafka or for the writer.", registry=registry)
@@ -61,6 +73,13 @@ class Metrics:
     def not_stored(self, kind: str, rows: int) -> None:
         """Valid rows that the writer or Kafka did not accept."""
         self._rows.labels(kind, "refused").inc(rows)
+
+    def skipped(self, calls: Iterable[Skipped]) -> None:
+        for (of, kind), count in collections.Counter((call.format, call.kind) for call in calls).items():
+            self._skipped.labels(of, kind).inc(count)
+
+    def merged(self, guests: int) -> None:
+        self._merged.inc(guests)
 
     def share(self, shared: SharedMetrics, slot: int) -> None:
         """From now on the page is that of all processes."""
@@ -118,7 +137,7 @@ class _MonitorResults(Collector):
 
     def collect(self) -> Iterator[Metric]:
         status = self._monitor.status
-        text = "Count tables that do not add up, and skipped offsets."
+        text = "Count tables that do not add up, missed offsets, and a halted stream."
         yield GaugeMetricFamily("alsobought_alarms", text, value=len(self._monitor.alarms))
         yield from self._sample()
         if status is None:
@@ -126,6 +145,8 @@ class _MonitorResults(Collector):
         yield GaugeMetricFamily("alsobought_dead_letters", "Not replayed yet.", value=status.dead_letters)
         text = "Average number of Kafka events in a batch during the last hour."
         yield GaugeMetricFamily("alsobought_kafka_events_per_batch", text, value=status.events_per_batch)
+        text = "1 while reading from Kafka is halted, else 0."
+        yield GaugeMetricFamily("alsobought_kafka_halted", text, value=1 if status.halt else 0)
         outcomes = {"stored": status.ever.stored, "duplicate": status.ever.duplicates, "rejected": status.ever.rejected}
         consumed = CounterMetricFamily(
             "alsobought_kafka_messages_consumed", "Messages read, by outcome.", labels=["outcome"]
@@ -136,6 +157,7 @@ class _MonitorResults(Collector):
         for (outcome, count), deprecated in zip(outcomes.items(), ("stored", "repeats", "refused"), strict=True):
             consumed.add_metric([outcome], count)
             messages.add_metric([deprecated], count)
+        consumed.add_metric(["skipped"], status.ever.skipped)
         yield consumed
         yield messages
         lag = GaugeMetricFamily("alsobought_kafka_lag", "Messages not read yet.", labels=["topic", "partition"])

@@ -16,6 +16,9 @@ OPERATION_IDS = (
     "list_pipes",
     "post_events",
     "post_items",
+    "post_segment_calls",
+    "post_ga4_events",
+    "post_snowplow_events",
     "get_item",
     "delete_item",
     "merge_users",
@@ -39,6 +42,9 @@ def endpoint_paths() -> dict[str, Any]:
         },
         "/items/{item_id}": {"get": _get_item(), "delete": _delete_item()},
         "/users/merge": {"post": _merge()},
+        "/events/segment": {"post": _webhook("post_segment_calls", "Store calls of Segment or RudderStack.")},
+        "/events/ga4": {"post": _webhook("post_ga4_events", "Store events of Google Analytics' Measurement Protocol.")},
+        "/events/snowplow": {"post": _webhook("post_snowplow_events", "Store enriched events of Snowplow, as JSON.")},
         "/healthz": {"get": _operation("healthz", "service", "Liveness: the process runs.", "500", ok="Alive")},
         "/readyz": {"get": _operation("readyz", "service", "Readiness: it can answer.", "500", "503", ok="Ready")},
         "/metrics": {"get": metrics},
@@ -88,7 +94,8 @@ def _intake(collection: str, schema: str, summary: str, *parameters: dict[str, A
         "application/json": {"schema": {"anyOf": [ref(schema), listing(ref(schema))]}},
         "application/x-ndjson": {"schema": {"type": "string"}},
     }
-    note = " An event needs a user_id or a session_id. Segment track calls are accepted." if schema == "Event" else ""
+    note = " An event needs a user_id or a session_id. A call of Segment, GA4 or Snowplow may stand in place of one."
+    note = note if schema == "Event" else ""
     operation = _storing(f"post_{collection}", summary, "413", "415")
     return operation | {
         "description": f"Send one object, an array, or one object per line.{note} Valid objects are stored even if"
@@ -105,6 +112,16 @@ def _storing(operation_id: str, summary: str, *errors: str) -> dict[str, Any]:
         "202": json_response("Stored.", ref("Accepted")),
     }
     return operation | {"responses": stored | operation["responses"]}
+
+
+def _webhook(operation_id: str, summary: str) -> dict[str, Any]:
+    schema = {"anyOf": [{"type": "object"}, listing({"type": "object"})]}
+    content = {"application/json": {"schema": schema}, "application/x-ndjson": {"schema": {"type": "string"}}}
+    return _storing(operation_id, summary, "401", "413", "415") | {
+        "description": "Send one, an array, or one per line, as the tool sends them. Those that are none of ours are skipped.",
+        "parameters": [WAIT],
+        "requestBody": {"required": True, "content": content},
+    }
 
 
 def _get_item() -> dict[str, Any]:

@@ -21,9 +21,16 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Deprecation": {"description": "The request has a deprecated parameter: the date since when (RFC 9745)."},
     "Retry-After": {"description": "Seconds after which to retry."},
     "Allow": {"description": "The allowed methods."},
+    "WWW-Authenticate": {"description": "Bearer: send the secret as a token, or sign the body."},
 }
 ERRORS: dict[str, tuple[str, str, str, str]] = {
     "400": ("Invalid request.", "bad_request", "the body is not a JSON object", 'Send {"item_id": "…"}'),
+    "401": (
+        "A webhook without its secret.",
+        "not_authenticated",
+        "the webhook's secret is missing or wrong",
+        "Sign the body with ALSOBOUGHT_WEBHOOK_SECRET, …",
+    ),
     "403": (
         "A page of an origin that is not allowed.",
         "not_allowed",
@@ -89,7 +96,13 @@ def _error_response(status: str) -> dict[str, Any]:
     if status == "400":
         problem = f"{INVALID_LIMIT.param}: {INVALID_LIMIT.problem}"
         examples["bad_parameters"] = {"value": _example("bad_parameters", problem, "", INVALID_LIMIT)}
-    headers = {"503": ["Retry-After"], "504": ["Retry-After"], "405": ["Allow"], "406": ["Vary"]}.get(status, [])
+    headers = {
+        "503": ["Retry-After"],
+        "504": ["Retry-After"],
+        "405": ["Allow"],
+        "406": ["Vary"],
+        "401": ["WWW-Authenticate"],
+    }.get(status, [])
     response = json_response(description, ref("Error"))
     response["content"]["application/json"]["examples"] = examples
     return response | {"headers": header_refs("X-Request-Id", *headers)}

@@ -30,12 +30,18 @@ def healthz() -> Response:
 def readyz() -> Response:
     """200 if the warehouse responds.
 
-    A broken pipe does not make the service unready: `GET /pipes` shows it.
+    A broken pipe does not make the service unready (`GET /pipes` shows it), nor does a halted stream: the service answers.
     """
     service().warehouse.value("select 1")
     if not service().visibility.alive:
         raise WarehouseFault("the thread for new events has stopped", "Restart the service")
-    return json_response({"status": "ready", "as_of": as_of(), "waiting": service().waiting})
+    return json_response({"status": "ready", "as_of": as_of(), "waiting": service().waiting, "halted": _halted()})
+
+
+def _halted() -> str | None:
+    """Why reading from Kafka is halted, as the monitor found at most 15 seconds ago."""
+    status = monitor.status if (monitor := current_app.extensions["monitor"]) else None
+    return status.halt.reason if status and status.halt else None
 
 
 @blueprint.route("/metrics", endpoint="metrics")

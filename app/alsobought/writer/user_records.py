@@ -8,9 +8,17 @@ from alsobought.writer.rewrite_context import RewriteContext, quoted_list
 PARAMETERS = "JSONExtractKeysAndValues(parameters, 'Array(String)')"
 REQUEST_NAMES_USER = f"arrayExists(parameter -> parameter.1 = 'user_id' and has(parameter.2, {{0}}), {PARAMETERS})"
 """The condition that a recorded request asked for this user."""
-USER_FIELDS = ("user_id", "userId", "anonymousId", "session_id")
-LETTER_NAMES_USER = "{0} in (" + ", ".join(f"JSONExtractString(body, '{name}')" for name in USER_FIELDS) + ")"
-"""The condition that a dead letter belongs to this user, as far as its body can be read."""
+USER_FIELDS = (
+    *("user_id", "session_id", "userId", "anonymousId", "previousId", "client_id", "app_instance_id"),
+    *("domain_userid", "domain_sessionid"),
+)
+CALLS = "arrayConcat([body, JSONExtractRaw(body, 'detail')], JSONExtractArrayRaw(body, 'batch'))"
+LETTER_NAMES_USER = (
+    "arrayExists(call -> {0} in ("
+    + ", ".join(f"JSONExtractString(call, '{name}')" for name in USER_FIELDS)
+    + f"), {CALLS})"
+)
+"""The condition that a dead letter belongs to this user, as far as its body can be read: an event, or calls of any format."""
 
 
 def record_identities(context: RewriteContext) -> None:

@@ -1,0 +1,1 @@
+"""Messages of Segment, RudderStack, Snowplow and GA4 as events. Pure."""

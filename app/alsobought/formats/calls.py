@@ -1,0 +1,122 @@
+"""What becomes of one call of an analytics tool: events, a merge of a guest, nothing, or a problem. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from alsobought.events import Event, event_of
+from alsobought.json_values import fault, shown, to_id, to_time
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+WITH_ORDER = ("purchase", "refund")  # event types that belong to an order
+
+
+class Products(Enum):
+    """How many products a call is about."""
+
+    ONE = "one"
+    LIST = "a list of at least one"
+    LIST_OR_ORDER = "a list, or none: then the event is about the whole order"
+
+
+@dataclass(frozen=True)
+class Action:
+    """The event that a call becomes, one for each of its products."""
+
+    event_type: str
+    products: Products = Products.LIST
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A call that is none of ours. `kind` is one of the format's few, for counters; `name` is as the call has it."""
+
+    format: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A guest who turned out to be a user. `call` is what is skipped where guests may not be merged."""
+
+    guest_id: str
+    user_id: str
+    call: Skipped = field(repr=False)
+
+
+Outcome = list[Event] | Merge | Skipped | str
+"""A string is the problem of a call that should have become events."""
+
+
+def product_events(
+    action: Action, common: Mapping[str, Any], products: Sequence[Mapping[str, Any]], path: str, item_name: str
+) -> list[Event]:
+    """One event for each product, given as fields of an event like `common`, what they share. None stands for not given.
+
+    `path` and `item_name` are the names of the products and of their id in messages. Raises msgspec.ValidationError.
+    """
+    if not products:
+        if action.products is not Products.LIST_OR_ORDER:
+            raise fault("missing", path)
+        products = [{}]
+    elif unnamed := [number for number, product in enumerate(products) if not product.get("item_id")]:
+        number = f"[{unnamed[0]}]" if action.products is not Products.ONE else ""
+        raise fault("missing", f"{path}{number}.{item_name}")
+    shared = dict(common)
+    if action.event_type not in WITH_ORDER:
+        shared.pop("order_id", None)
+    elif action.event_type == "purchase":
+        shared.setdefault("order_size", len(products))
+    event_id = shared.pop("event_id", None)
+    return [
+        event_of(
+            {
+                **shared,
+                "event_type": action.event_type,
+                "event_id": f"{event_id}:{number}" if event_id and len(products) > 1 else event_id,
+                **product,
+            }
+        )
+        for number, product in enumerate(products)
+    ]
+
+
+def objects_in(value: Any, path: str) -> list[dict[str, Any]]:
+    """A list of objects; empty if it is missing. Raises msgspec.ValidationError."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise fault("expected `array`", path)
+    for number, element in enumerate(value):
+        if not isinstance(element, dict):
+            raise fault("expected `object`", f"{path}[{number}]")
+    return value
+
+
+def optional_id(value: Any) -> Any:
+    """An ID as text, since JSON often has numbers; None if it is empty.
+
+    >>> optional_id(17), optional_id("17"), optional_id("")
+    ('17', '17', None)
+    """
+    return to_id(value) or None
+
+
+def optional_time(value: Any, name: str) -> Any:
+    """A time in any of the forms that events may have."""
+    return None if value is None or value == "" else to_time(value, name)
+
+
+def time_of_micros(value: Any, name: str) -> datetime | None:
+    """A time in microseconds since 1970, as a number or as text."""
+    if value is None or value == "":
+        return None
+    try:
+        return EPOCH + timedelta(microseconds=int(value))
+    except (TypeError, ValueError, OverflowError):
+        raise fault(f"{shown(value)} is not in microseconds since 1970", name) from None

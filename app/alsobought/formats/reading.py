@@ -1,0 +1,155 @@
+"""Read objects in any of the formats: recognize them by their shape, or read a body as the calls of a known one. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from alsobought.events import Event, Rejected, Rules, event_problem, read_events, readable_problem, split_objects
+from alsobought.formats import ga4, segment, snowplow
+from alsobought.formats.calls import Merge, Outcome, Skipped
+
+
+@dataclass(frozen=True)
+class Format:
+    """`recognizes` a body by its shape; `calls` splits it; `read` reads one call, and may raise ValidationError."""
+
+    name: str
+    recognizes: Callable[[Mapping[str, Any]], bool]
+    calls: Callable[[Any], list[Any]]
+    read: Callable[[Any], Outcome]
+
+
+FORMATS = {
+    module.NAME: Format(module.NAME, module.recognizes, module.calls, module.read)
+    for module in (segment, ga4, snowplow)
+}
+
+
+class Decoded(msgspec.Struct, frozen=True, gc=False):
+    """What one object is: events, merges of guests, and calls that are none of ours."""
+
+    events: Sequence[Event] = ()
+    merges: Sequence[Merge] = ()
+    skipped: Sequence[Skipped] = ()
+
+
+@dataclass
+class Reading:
+    """What is in a body, by outcome. A merge has the index of its call in `calls`; objects that are no calls have none."""
+
+    calls: list[Any] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    merges: list[tuple[int, Merge]] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+    def rejected_texts(self) -> dict[int, bytes]:
+        """{index: the rejected call as a body of its own}"""
+        calls = {rejected.index: self.calls[rejected.index] for rejected in self.rejected}
+        return {
+            index: call.text if isinstance(call, _NotJson) else msgspec.json.encode(call)
+            for index, call in calls.items()
+        }
+
+
+def read_body(body: bytes, of: Format, rules: Rules) -> Reading:
+    """The calls of a body, which is one object, an array, or one object per line. Calls do not affect each other.
+
+    Raises BadRequest if an array is not JSON.
+    """
+    reading = Reading([call for raw in split_objects(body) for call in of.calls(_decode(raw))])
+    for index, call in enumerate(reading.calls):
+        outcome = _read(of, call, rules)
+        if isinstance(outcome, str):
+            reading.rejected.append(Rejected(index, outcome))
+        elif isinstance(outcome, Merge):
+            reading.merges.append((index, outcome))
+        elif isinstance(outcome, Skipped):
+            reading.skipped.append(outcome)
+        else:
+            reading.events += outcome
+    return reading
+
+
+def read_any(objects: Sequence[bytes], rules: Rules) -> Reading:
+    """Events, and objects of any format that stand in their place: of each all events or, with a problem, none.
+
+    Merges are skipped: whoever may post events may not merge users.
+    """
+    reading = Reading()
+    for index, decoded in enumerate(read_objects(objects, rules)):
+        if isinstance(decoded, str):
+            reading.rejected.append(Rejected(index, decoded))
+        else:
+            reading.events += decoded.events
+            reading.skipped += [*decoded.skipped, *(merge.call for merge in decoded.merges)]
+    return reading
+
+
+def read_objects(objects: Sequence[bytes], rules: Rules, of: Format | None = None) -> list[Decoded | str]:
+    """What each object is, of one format or whatever its format, or its problem.
+
+    Nearly all are events: those are decoded in one call, and only the others are examined.
+    """
+    if of:
+        return [read_object(raw, rules, "", of) for raw in objects]
+    events, rejected = read_events(objects, rules)
+    problems = {reject.index: reject.problem for reject in rejected}
+    following = iter(events)
+    return [
+        read_object(raw, rules, problems[index]) if index in problems else Decoded([next(following)])
+        for index, raw in enumerate(objects)
+    ]
+
+
+def read_object(raw: bytes, rules: Rules, problem: str, of: Format | None = None) -> Decoded | str:
+    """What an object is that is no event: all its calls, or a problem. `problem` is that of an object of no format."""
+    value = _decode(raw)
+    of = of or format_of(value)
+    if of is None:
+        return problem
+    outcomes = [_read(of, call, rules) for call in of.calls(value)]
+    for number, outcome in enumerate(outcomes):
+        if isinstance(outcome, str):
+            return f"call {number}: {outcome}" if len(outcomes) > 1 else outcome
+    return Decoded(
+        [event for outcome in outcomes if isinstance(outcome, list) for event in outcome],
+        [outcome for outcome in outcomes if isinstance(outcome, Merge)],
+        [outcome for outcome in outcomes if isinstance(outcome, Skipped)],
+    )
+
+
+def format_of(value: Any) -> Format | None:
+    """The format of a decoded object, by its shape."""
+    if not isinstance(value, dict):
+        return None
+    return next((of for of in FORMATS.values() if of.recognizes(value)), None)
+
+
+@dataclass(frozen=True)
+class _NotJson:
+    problem: str
+    text: bytes
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _NotJson(f"not JSON: {error}", raw)
+
+
+def _read(of: Format, call: Any, rules: Rules) -> Outcome:
+    if isinstance(call, _NotJson):
+        return call.problem
+    try:
+        outcome = of.read(call)
+    except msgspec.ValidationError as error:
+        return readable_problem(str(error), "")
+    if not isinstance(outcome, list):
+        return outcome
+    return next((problem for event in outcome if (problem := event_problem(event, rules))), outcome)

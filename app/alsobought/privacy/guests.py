@@ -1,0 +1,29 @@
+"""Merge the guests whom messages of analytics tools name with an account, as they do at each login.
+
+On the writer's thread (`service.maintenance`). Most of these messages name a guest who was merged before: ask
+`storage.identities.unmerged` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from alsobought.errors import BadRequest
+from alsobought.privacy.erasure import merge
+from alsobought.writer.writer import Writer
+
+
+def merge_guests(writer: Writer, pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Merges each guest into the user, (guest_id, user_id). Returns the problem of each pair, empty if it was merged.
+
+    A refused merge does not affect the others.
+    """
+    return [_problem(writer, guest_id, user_id) for guest_id, user_id in pairs]
+
+
+def _problem(writer: Writer, guest_id: str, user_id: str) -> str:
+    try:
+        merge(writer, guest_id, user_id)
+    except BadRequest as error:
+        return str(error)
+    return ""

@@ -1,0 +1,62 @@
+"""`POST /events/segment`, `/events/ga4` and `/events/snowplow`: take the calls of analytics tools.
+
+Calls that are none of ours are skipped, and the answer is 2xx: a webhook sends all that its source has.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request
+
+from alsobought.errors import NotAuthenticated
+from alsobought.events import Rejected
+from alsobought.formats.reading import FORMATS, Reading, read_body
+from alsobought.storage.identities import unmerged
+from alsobought.web import request_body
+from alsobought.web.context import metrics, service, write_slots
+from alsobought.web.guard import require_allowed_origin
+from alsobought.web.intake_endpoints import accept_events, rules
+from alsobought.web.webhook_secret import SIGNATURE, is_authentic
+
+blueprint = Blueprint("webhooks", __name__)
+
+
+@blueprint.route("/events/segment", methods=["POST"], defaults={"name": "segment"})
+@blueprint.route("/events/ga4", methods=["POST"], defaults={"name": "ga4"})
+@blueprint.route("/events/snowplow", methods=["POST"], defaults={"name": "snowplow"})
+def post_webhook(name: str) -> Response:
+    require_allowed_origin(service().settings, request)
+    body = request_body.read_body()
+    _require_secret()
+    with write_slots().acquire():
+        reading = read_body(body, FORMATS[name], rules())
+        merged = _merge(reading)
+        return accept_events(reading, reading.rejected_texts(), merged)
+
+
+def _require_secret() -> None:
+    """Raises NotAuthenticated. A signature is that of the body as it was sent, which may be compressed."""
+    secret = service().settings.webhook_secret
+    if secret and not is_authentic(secret, dict(request.headers), request.args, request.get_data()):
+        raise NotAuthenticated(
+            "the webhook's secret is missing or wrong",
+            f"Sign the body with ALSOBOUGHT_WEBHOOK_SECRET ({SIGNATURE}, HMAC-SHA1 in hexadecimal),"
+            " or send it as Authorization: Bearer …",
+        )
+
+
+def _merge(reading: Reading) -> int:
+    """Merge the guests that the calls name, before their events are stored, and return the number of these calls.
+
+    A call whose guest cannot be merged becomes a rejected one.
+    """
+    pairs = [(merge.guest_id, merge.user_id) for _, merge in reading.merges]
+    new = unmerged(service().warehouse, pairs)
+    problems = dict(zip(new, service().do("merge guests", new), strict=True)) if new else {}
+    conflicts = [
+        Rejected(index, problem)
+        for (index, _), pair in zip(reading.merges, pairs, strict=True)
+        if (problem := problems.get(pair))
+    ]
+    reading.rejected = sorted([*reading.rejected, *conflicts], key=lambda rejected: rejected.index)
+    metrics().merged(sum(not problem for problem in problems.values()))
+    return len(pairs) - len(conflicts)
