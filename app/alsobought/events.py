@@ -16,6 +16,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from alsobought.errors import BadRequest
+from alsobought.placeholders import Placeholders
 
 STANDARD_TYPES = (
     "impression",
@@ -30,6 +31,8 @@ STANDARD_TYPES = (
 FIRST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 MAX_AHEAD = timedelta(days=1)  # of the clock
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
+NUL = "\0"
+NO_PLACEHOLDERS = Placeholders()
 
 ID_LENGTH = 256
 Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
@@ -88,6 +91,7 @@ class Rules:
     now: datetime
     event_types: frozenset[str] = frozenset(STANDARD_TYPES)
     max_bytes: int = 65_536
+    placeholders: Placeholders = NO_PLACEHOLDERS
 
 
 def split_objects(body: bytes) -> Iterator[bytes]:
@@ -146,18 +150,21 @@ def read_events(
     """The valid events and the rejected objects. `decode` replaces the decoder of our JSON, for other formats."""
     valid: list[Event] = []
     rejected: list[Rejected] = []
+    decode = decode or _decode_event
     for index, raw in enumerate(objects):
-        event = _read(raw, decode or _decode_event, rules.max_bytes, "properties")
-        problem = event if isinstance(event, str) else event_problem(event, rules)
-        if problem:
+        event = _read(raw, decode, rules.max_bytes, "properties")
+        if problem := event if type(event) is str else event_problem(event, rules):
             rejected.append(Rejected(index, problem))
-        elif isinstance(event, Event):
+        else:
             valid.append(event)
     return valid, rejected
 
 
 def read_items(
-    objects: Iterable[Any], max_bytes: int, decode: Callable[[Any], Any] | None = None
+    objects: Iterable[Any],
+    max_bytes: int,
+    decode: Callable[[Any], Any] | None = None,
+    placeholders: Placeholders = NO_PLACEHOLDERS,
 ) -> tuple[list[Item], list[Rejected]]:
     """The valid items and the rejected objects. All embeddings of a request have one length."""
     valid: list[Item] = []
@@ -165,7 +172,7 @@ def read_items(
     length = 0
     for index, raw in enumerate(objects):
         item = _read(raw, decode or _decode_item, max_bytes, "attributes")
-        problem = item if isinstance(item, str) else _item_problem(item, length)
+        problem = item if isinstance(item, str) else _item_problem(item, length, placeholders)
         if problem:
             rejected.append(Rejected(index, problem))
         elif isinstance(item, Item):
@@ -174,10 +181,12 @@ def read_items(
     return valid, rejected
 
 
-def _item_problem(item: Item, length: int) -> str:
+def _item_problem(item: Item, length: int, placeholders: Placeholders) -> str:
     """The problem of a decoded item, or an empty string. `length` is that of the embeddings before it, 0 without any."""
     if "\0" in item.item_id:
         return "item_id: holds a NUL character"
+    if problem := placeholders.item_problem(item.item_id):
+        return problem
     if item.embedding and length and len(item.embedding) != length:
         return f"embedding: {len(item.embedding):,} numbers, and the items before it have {length:,}"
     if item.embedding and math.hypot(*item.embedding) < MIN_NORM:
@@ -187,7 +196,7 @@ def _item_problem(item: Item, length: int) -> str:
 
 def _read(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str) -> Any:
     """The decoded object, or its problem as a string. `own` is the field for custom fields."""
-    if isinstance(raw, bytes) and len(raw) > max_bytes:
+    if type(raw) is bytes and len(raw) > max_bytes:
         return f"{len(raw):,} bytes; at most {max_bytes:,} are accepted"
     try:
         return decode(raw)
@@ -225,18 +234,18 @@ def in_utc(time: datetime) -> datetime:
 
 
 def event_problem(event: Event, rules: Rules) -> str:
-    """The problem of a decoded event, or an empty string."""
+    """The problem of a decoded event, or an empty string. Clears ids that are placeholders."""
     if event.event_type not in rules.event_types:
         return f"event_type: {event.event_type!r} is not one of {', '.join(sorted(rules.event_types))}"
     if not event.user_id and not event.session_id:
         return "user_id: missing; a guest needs a session_id instead"
+    if problem := rules.placeholders.clear(event):
+        return problem
     if isinstance(event.timestamp, datetime):
-        at = in_utc(event.timestamp)
+        at = event.timestamp if event.timestamp.tzinfo else in_utc(event.timestamp)
         if at < FIRST_TIME:
             return f"timestamp: {at:%Y-%m-%d} is before 1971"
-        if at > rules.now + MAX_AHEAD:
+        if at > rules.now and at > rules.now + MAX_AHEAD:
             return f"timestamp: {at:%Y-%m-%dT%H:%M:%SZ} is more than a day ahead of {rules.now:%Y-%m-%dT%H:%M:%SZ}"
-    for name in IDS:
-        if "\0" in getattr(event, name):
-            return f"{name}: holds a NUL character"
-    return ""
+    ids = f"{event.event_id}{event.user_id}{event.session_id}{event.item_id}{event.category}{event.order_id}"
+    return f"{next(name for name in IDS if NUL in getattr(event, name))}: holds a NUL character" if NUL in ids else ""

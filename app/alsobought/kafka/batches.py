@@ -95,7 +95,7 @@ def _decode(
     """The rows, the offset of each row, and {offset: reason} of undecodable messages."""
     results: list[Any] = []
     if has_items:
-        results = [decode_items(body, rules.max_bytes) for body in bodies]
+        results = [decode_items(body, rules) for body in bodies]
     else:  # nearly all are plain events: decode those in one call, and only the others one by one
         events, rejected = read_events(bodies, rules)
         if not rejected:

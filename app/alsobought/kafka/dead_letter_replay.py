@@ -61,10 +61,8 @@ def decode_again(
     rejected = []
     for letter in sorted(letters, key=lambda letter: (letter.source, letter.partition, letter.offset)):
         rows: Sequence[Event] | Sequence[Item] | str
-        if letter.topic == items_topic:
-            rows = decode_items(letter.message, rules.max_bytes)
-        else:
-            rows = decode_events(letter.message, rules)
+        decode = decode_items if letter.topic == items_topic else decode_events
+        rows = decode(letter.message, rules)
         if isinstance(rows, str):
             rejected.append((letter, rows))
         else:

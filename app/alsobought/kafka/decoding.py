@@ -75,7 +75,7 @@ def decode_events(body: bytes, rules: Rules) -> Sequence[Event] | str:
     return rejected[0].problem
 
 
-def decode_items(body: bytes, max_bytes: int) -> Sequence[Item] | str:
+def decode_items(body: bytes, rules: Rules) -> Sequence[Item] | str:
     """The item of one message, or the reason why it has none."""
-    items, rejected = read_items([body], max_bytes)
+    items, rejected = read_items([body], rules.max_bytes, placeholders=rules.placeholders)
     return rejected[0].problem if rejected else items

@@ -27,7 +27,9 @@ def row_reader(
 
     def read(rows: Sequence[Row]) -> tuple[list[Event] | list[Item], list[Rejected]]:
         decode = None if columns.is_identity and all(type(row) is bytes for row in rows) else converter
-        return read_events(rows, rules, decode) if kind == "events" else read_items(rows, rules.max_bytes, decode)
+        if kind == "events":
+            return read_events(rows, rules, decode)
+        return read_items(rows, rules.max_bytes, decode, rules.placeholders)
 
     return read
 

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, g, request
 
 from alsobought.errors import AlsoboughtError, BadEvents, BadItems, BadRequest, Detail
 from alsobought.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, split_objects
+from alsobought.pipes.placeholder_file import placeholders_of
 from alsobought.service.sinks import Accepted
 from alsobought.settings import Settings, extra_event_types
 from alsobought.web.context import json_response, metrics, service, write_slots
@@ -25,7 +26,7 @@ NOT_VISIBLE_YET = "They are in the log and will be stored: do not send them agai
 def post_events() -> Response:
     settings, now = service().settings, service().clock()
     require_allowed_origin(settings, request)
-    rules = Rules(now, event_types(settings), settings.max_event_bytes)
+    rules = Rules(now, event_types(settings), settings.max_event_bytes, placeholders_of(settings.home_folder))
     with write_slots().acquire():
         return _accept(*read_events(split_objects(read_body()), rules), BadEvents)
 
@@ -38,8 +39,10 @@ def event_types(settings: Settings) -> frozenset[str]:
 def post_items() -> Response:
     settings = service().settings
     require_allowed_origin(settings, request)
+    placeholders = placeholders_of(settings.home_folder)
     with write_slots().acquire():
-        return _accept(*read_items(split_objects(read_body()), settings.max_event_bytes), BadItems)
+        items = read_items(split_objects(read_body()), settings.max_event_bytes, placeholders=placeholders)
+        return _accept(*items, BadItems)
 
 
 def _accept(
