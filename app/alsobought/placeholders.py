@@ -14,6 +14,7 @@ BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff\"'`"  # and quotes, of a text that was e
 ANY = "*"
 ZERO = "0"  # stands for zeros in any spelling: 00, 0.0, {00000000-0000-0000-0000-000000000000}
 ZEROS = r"[-+.({]*0[-x.0]*[)}]*"
+LISTED = "sql/placeholders.csv lists the placeholders"
 ZERO_FIRST, ZERO_LAST = "0-+.({", "0-x.)}"
 
 

@@ -4,6 +4,9 @@
 -- What happened, one row each, and the write-ahead log of every view below: batch and epoch say which insert brought a row.
 -- seq orders the events of one user across all sources; nothing is ever ordered by time or offset.
 -- by_event_id finds the few rows that repeat an event_id; category is stamped on the way in, from the event or else from the catalogue, so that every count is a function of this table.
+--
+-- 0075_events_guest_id
+-- Under which id an event came, where a merge made it another user's: to undo the merge, its events must be told from the account's own.
 
 CREATE TABLE events
 (
@@ -11,6 +14,7 @@ CREATE TABLE events
     `event_type` LowCardinality(String),
     `user_id` String,
     `session_id` String,
+    `guest_id` String,
     `item_id` String,
     `category` String DEFAULT dictGetOrDefault('catalogue', 'category', cityHash64(item_id), ''),
     `order_id` String,

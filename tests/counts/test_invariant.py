@@ -23,6 +23,7 @@ from alsobought.counts.rebuild_tasks import RebuildPlan
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
+from alsobought.service.maintenance import run_task
 from alsobought.service.service import Service
 from alsobought.writer.recovery import recover
 from alsobought.writer.submission import Submission
@@ -51,7 +52,7 @@ events = st.builds(
         [msgspec.UNSET, {}, *({"place": place} for place in ("Finland", "Suomi/Ähtäri 'n\\", 5, 5.5, ["Finland"]))]
     ),
 )
-after = st.sampled_from(["nothing", "nothing", "merge", "restart", "replay", "rebuild"])
+after = st.sampled_from(["nothing", "nothing", "optimize", "merge", "unmerge", "restart", "replay", "rebuild"])
 batches = st.lists(st.tuples(st.lists(events, min_size=1, max_size=12), after), min_size=1, max_size=6)
 
 
@@ -82,6 +83,7 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
     writer = Writer(shop.warehouse, shop.settings)
     writer.start()
     stored: dict[str, Event] = {}
+    merged = False
     for batch, then in batches:
         writer.submit(Submission(batch)).result()
         for event in batch:
@@ -92,7 +94,10 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
             writer.start()
         elif then == "replay":
             recover(shop.warehouse)
-        elif then == "merge":
+        elif then == "merge" or (then == "unmerge" and merged):
+            run_task(writer, *(["merge", "bruno", "ada"] if then == "merge" else ["unmerge", "bruno"]))
+            merged = then == "merge"
+        elif then == "optimize":
             for table in (
                 "co_baskets",
                 "co_purchases",
@@ -106,7 +111,8 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
         elif then == "rebuild":
             _rebuild(shop, writer, sorted(_checked())[len(stored) % len(_checked())])
     writer.stop()
-    assert tables(shop.warehouse) == fold([_happened(event) for event in stored.values()])
+    events = [msgspec.structs.replace(event, user_id="ada") if merged else event for event in stored.values()]
+    assert tables(shop.warehouse) == fold([_happened(event) for event in events])
     assert dict(wrong_rows(shop.warehouse, CHECKS)) == right()
 
 

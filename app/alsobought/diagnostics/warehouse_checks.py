@@ -13,6 +13,7 @@ import msgspec
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.host_checks import time_since
 from alsobought.diagnostics.isolation import run_check
+from alsobought.diagnostics.placeholder_checks import check_placeholders
 from alsobought.kafka.ingest_status import status
 from alsobought.migrations import runner
 from alsobought.pipes.library import Library
@@ -51,6 +52,9 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
         if [finding.state for finding in findings] == ["ok"]:
             yield from run_check("pipes", lambda _: check_pipes(open_library(settings, warehouse)), settings)
             yield from run_check("events", lambda _: check_rows(warehouse), settings)
+            yield from run_check(
+                "placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings
+            )
             yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
             yield from run_check("kafka", lambda _: check_kafka(warehouse, settings), settings)
         yield from run_check("parts", lambda _: check_parts(warehouse), settings)

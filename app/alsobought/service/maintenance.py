@@ -11,7 +11,7 @@ from typing import Any
 
 from alsobought.counts import rebuild_tasks, serving_checks, snapshot
 from alsobought.learning import table_swap
-from alsobought.privacy import erasure
+from alsobought.privacy import erasure, merging
 from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
 
@@ -20,7 +20,8 @@ Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object]]]
 
 TASKS: dict[str, Callable[..., Any]] = {
     "forget": erasure.forget,
-    "merge": erasure.merge,
+    "merge": merging.merge,
+    "unmerge": merging.unmerge,
     "snapshot": snapshot.snapshot,
     "plan a rebuild": rebuild_tasks.plan,
     "begin a rebuild": rebuild_tasks.begin,

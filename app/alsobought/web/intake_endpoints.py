@@ -1,4 +1,4 @@
-"""`POST /events`, `/items` and `/users/merge`: validate what a shop sends, and store it."""
+"""`POST /events`, `/items`, `/users/merge` and `/users/unmerge`: validate what a shop sends, and store it."""
 
 from __future__ import annotations
 
@@ -92,14 +92,29 @@ class Merge(msgspec.Struct, forbid_unknown_fields=True):
     user_id: Id
 
 
+class Unmerge(msgspec.Struct, forbid_unknown_fields=True):
+    guest_id: Id
+
+
 @blueprint.route("/users/merge", methods=["POST"])
 def merge_users() -> Response:
     """Assign a guest's past and future events to an account. Idempotent."""
     require_allowed_origin(service().settings, request)
     merge = read_object(Merge, '{"guest_id": "…", "user_id": "…"}')
-    for name, value in (("guest_id", merge.guest_id), ("user_id", merge.user_id)):
+    return _rewrite_users("merge", guest_id=merge.guest_id, user_id=merge.user_id)
+
+
+@blueprint.route("/users/unmerge", methods=["POST"])
+def unmerge_users() -> Response:
+    """Undo a merge: give a guest its past and future events back."""
+    require_allowed_origin(service().settings, request)
+    return _rewrite_users("unmerge", guest_id=read_object(Unmerge, '{"guest_id": "…"}').guest_id)
+
+
+def _rewrite_users(task: str, **users: str) -> Response:
+    for name, value in users.items():
         if "\0" in value:
             raise BadRequest(f"{name}: holds a NUL character", "Send the id that the events have")
     with write_slots().acquire():
-        result = service().do("merge", merge.guest_id, merge.user_id)
-    return json_response({"guest_id": merge.guest_id, **result, "request_id": g.request_id})
+        result = service().do(task, *users.values())
+    return json_response({"guest_id": users["guest_id"], **result, "request_id": g.request_id})

@@ -16,6 +16,7 @@ OPERATION_IDS = (
     "post_events",
     "post_items",
     "merge_users",
+    "unmerge_users",
     "healthz",
     "readyz",
     "metrics",
@@ -33,6 +34,7 @@ def endpoint_paths() -> dict[str, Any]:
         "/events": {"post": _intake("events", "Event", "Store events.")},
         "/items": {"post": _intake("items", "Item", "Store or replace products of the catalogue.")},
         "/users/merge": {"post": _merge()},
+        "/users/unmerge": {"post": _unmerge()},
         "/healthz": {"get": _operation("healthz", "service", "Liveness: the process runs.", "500", ok="Alive")},
         "/readyz": {"get": _operation("readyz", "service", "Readiness: it can answer.", "500", "503", ok="Ready")},
         "/metrics": {"get": metrics},
@@ -41,7 +43,7 @@ def endpoint_paths() -> dict[str, Any]:
 
 
 def intake_schemas(event_types: Collection[str]) -> dict[str, Any]:
-    """Event, Item and Merge: the bodies of the intake endpoints."""
+    """Event, Item, Merge and Unmerge: the bodies of the intake endpoints."""
     _, schemas = msgspec.json.schema_components([Event, Item], ref_template="#/components/schemas/{name}")
     schemas["Event"]["properties"]["event_type"] = {"type": "string", "enum": sorted(event_types)}
     ids = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH}
@@ -49,7 +51,9 @@ def intake_schemas(event_types: Collection[str]) -> dict[str, Any]:
         guest_id=ids | {"description": "The id of the events to reassign: a guest's session_id, or another user_id."},
         user_id=ids | {"description": "The account."},
     )
-    return {name: schemas[name] for name in ("Event", "Item")} | {"Merge": merge | {"additionalProperties": False}}
+    unmerge = record(guest_id=ids | {"description": "The id that was merged into an account."})
+    closed = {"additionalProperties": False}
+    return {name: schemas[name] for name in ("Event", "Item")} | {"Merge": merge | closed, "Unmerge": unmerge | closed}
 
 
 def _operation(operation_id: str, tag: str, summary: str, *errors: str, ok: str | None = None) -> dict[str, Any]:
@@ -91,6 +95,17 @@ def _merge() -> dict[str, Any]:
     summary = "Assign a guest's past and future events to an account."
     operation = _operation("merge_users", "intake", summary, "400", "403", "413", "500", "503", ok="Merged")
     return operation | {
-        "description": "Afterwards every count is as if there had always been one user. Idempotent.",
+        "description": "Afterwards every count is as if there had always been one user. Idempotent. Placeholders such as"
+        " `undefined` are refused.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Merge")}}},
+    }
+
+
+def _unmerge() -> dict[str, Any]:
+    summary = "Undo a merge: give a guest its past and future events back."
+    operation = _operation("unmerge_users", "intake", summary, "400", "403", "413", "500", "503", ok="Unmerged")
+    return operation | {
+        "description": "The account keeps its own events; every count is as if the guest had never been merged."
+        " Possible for ALSOBOUGHT_UNMERGE_DAYS after the merge.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Unmerge")}}},
     }

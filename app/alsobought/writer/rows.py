@@ -31,6 +31,7 @@ class EventRow(msgspec.Struct, omit_defaults=True, gc=False):
     order_size: int = 0
     price: float = 0.0
     properties: str = ""
+    guest_id: str = ""
 
 
 class ItemRow(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""Erasure of a user, and merge of a guest into an account: their rows are removed from every table, or become the account's.
+"""Erasure of a user, merge of a guest into an account, and its undoing: rows are removed from every table, or become another's.
 
 The rows that a user adds to a table are what its view computes from the user's events alone, since pairs and first times never
 span users. So each count table is rewritten from these events as they were and as they will be (`writer.table_rewrites`), and
@@ -45,17 +45,16 @@ def rewrite_users(
     confirm: Callable[[], None],
     serving: Sequence[ServingTable],
 ) -> list[RewrittenTable]:
-    """Erases or merges users. Only while nothing is being stored and all views have every batch.
+    """Erases users, merges them or undoes that. Only while nothing is being stored and all views have every batch.
 
     `identity` is above every seq so far. Raises the error of `confirm` if the lease was lost: then nothing was changed.
 
     Returns the users' rows in `events`, and for an erasure those in every count table.
     """
-    kind = "merge" if request.into else "forget"
     about = msgspec.json.encode(request).decode()
     tables = count_tables(warehouse)
     names = ["events", *(table.name for table in tables)]
-    rewrite = mutation_journal.begin(warehouse, identity, kind, about, names, confirm)
+    rewrite = mutation_journal.begin(warehouse, identity, request.kind, about, names, confirm)
     try:
         return _carry_out(RewriteContext(warehouse, rewrite, request, tables, frozenset()), serving)
     except BaseException:
@@ -80,13 +79,29 @@ def finish_rewrites(warehouse: Warehouse, serving: Sequence[ServingTable]) -> in
 
 def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list[RewrittenTable]:
     reach("rewrite.begun")
-    request, tables = context.request, context.tables
+    request = context.request
     record_identities(context)
     reach("rewrite.noted")
     events = _events_of(context)
-    if request.into and not events.rows_before and not _named_in_counts(context):
+    if request.into and not events.rows_before and (request.guests or not _named_in_counts(context)):
         context.finish()
         return [events]
+    rewritten = [events] if "events" in context.done else _rewrite_tables(context, events, serving)
+    reach("rewrite.moved")
+    context.delete("events", context.events_condition)
+    reach("rewrite.deleted")
+    if not request.into:
+        delete_traces(context)
+    context.finish()
+    reach("rewrite.ended")
+    return rewritten
+
+
+def _rewrite_tables(
+    context: RewriteContext, events: RewrittenTable, serving: Sequence[ServingTable]
+) -> list[RewrittenTable]:
+    """Everything up to the moved events, which come last: from then on, their old rows would count twice."""
+    request, tables = context.request, context.tables
     context.copy_events()
     rewritten = [events]
     for table in tables if events.rows_before else [table for table in tables if table.has_user_id]:
@@ -100,19 +115,12 @@ def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list
     refresh_serving_tables(context, serving)
     reach("rewrite.serving")
     _move_events(context)
-    reach("rewrite.moved")
-    context.delete("events", context.users_condition("user_id"))
-    reach("rewrite.deleted")
-    if not request.into:
-        delete_traces(context)
-    context.finish()
-    reach("rewrite.ended")
     return rewritten
 
 
 def _events_of(context: RewriteContext) -> RewrittenTable:
     sql = f"select count(), hex(groupBitXor(cityHash64(event_id, seq))) from {context.database}.events"
-    count, checksum = context.warehouse.trusted_rows(f"{sql} where {context.users_condition('user_id')}").data[0]
+    count, checksum = context.warehouse.trusted_rows(f"{sql} where {context.events_condition}").data[0]
     return RewrittenTable("events", int(count), 0, str(checksum))
 
 
@@ -138,9 +146,9 @@ def _owned_rows(context: RewriteContext, table: CountTable) -> int:
 
 def _move_events(context: RewriteContext) -> None:
     """Adds the events under the account's name, past the views."""
-    if not context.request.into or "events" in context.done:
+    if not context.request.into:
         return
     events, moved = f"{context.database}.events", f"{context.after.name}.moved"
     context.warehouse.command(f"create table {moved} as {events}")
-    context.insert(moved, context.renamed_rows("events"))
+    context.insert(moved, context.renamed_events())
     context.warehouse.command(f"alter table {events} attach partition tuple() from {moved}")
