@@ -11,6 +11,9 @@ import pytest
 
 from alsobought.errors import PipeFault
 from alsobought.events import Event, Rules, read_events, read_items
+from alsobought.kafka.decoding import decode_events, decode_items
+from alsobought.loading.mapping import ColumnMapping
+from alsobought.loading.row_converter import row_reader
 from alsobought.pipes.placeholder_file import parse_placeholders, placeholders_of
 from alsobought.placeholders import Texts
 from tests.support.project import ROOT
@@ -112,22 +115,18 @@ def test_other_ids_are_kept(text: str) -> None:
 
 
 def test_without_a_user_and_a_session_the_reason_is_given() -> None:
-    assert read(user_id="Undefined") == (
-        "user_id: 'Undefined' is a placeholder, not a user; leave it out, and send the session_id of the guest"
-    )
-    assert read(user_id="null", session_id="0") == (
-        "user_id: 'null' is a placeholder, not a user; leave it out, and send the session_id of the guest"
-    )
-    assert read(session_id="null") == (
-        "session_id: 'null' is a placeholder, not a session; send the event once its session or user is known"
-    )
+    leave_out = "leave it out, and send the session_id of the guest (sql/placeholders.csv)"
+    assert read(user_id="Undefined") == f"user_id: 'Undefined' is a placeholder, not a user; {leave_out}"
+    assert read(user_id="null", session_id="0") == f"user_id: 'null' is a placeholder, not a user; {leave_out}"
+    later = "send the event once its session or user is known (sql/placeholders.csv)"
+    assert read(session_id="null") == f"session_id: 'null' is a placeholder, not a session; {later}"
     assert read() == "user_id: missing; a guest needs a session_id instead"
 
 
 @pytest.mark.parametrize("text", ["undefined", "null", "[object Object]", "NaN", "{{product.id}}", " "])
 def test_an_item_without_a_real_id_is_rejected(text: str) -> None:
     assert read(item_id=text, user_id="ada") == (
-        f"item_id: {text!r} is a placeholder, not an item; send the event once the item is known"
+        f"item_id: {text!r} is a placeholder, not an item; send the event once the item is known (sql/placeholders.csv)"
     )
     _, rejected = read_items([json.dumps({"item_id": text}).encode()], 1_000, placeholders=PLACEHOLDERS)
     assert [one.problem for one in rejected] == [f"item_id: {text!r} is a placeholder, not an item"]
@@ -193,3 +192,19 @@ def test_a_fault_in_the_file_leaves_the_last_valid_list_and_is_logged(
 def test_the_file_needs_its_two_columns() -> None:
     with pytest.raises(PipeFault, match=r"has the columns placeholder\. It needs placeholder and stands_for"):
         parse_placeholders("placeholder String\nundefined\n")
+
+
+def test_messages_and_files_follow_the_same_list() -> None:
+    fields = {"event_type": "view", "item_id": "tea", "user_id": "undefined"}
+    reason = "user_id: 'undefined' is a placeholder, not a user; leave it out, and send the session_id of the guest"
+    assert decode_events(json.dumps(fields).encode(), RULES) == f"{reason} (sql/placeholders.csv)"
+    call = {"type": "track", "event": "Product Viewed", "userId": "null", "properties": {"product_id": "tea"}}
+    assert decode_events(json.dumps({**call, "anonymousId": "s1"}).encode(), RULES) == [
+        Event(event_type="view", item_id="tea", session_id="s1")
+    ]
+    assert str(decode_events(json.dumps(call).encode(), RULES)).startswith("user_id: 'null' is a placeholder")
+    assert str(decode_items(b'{"item_id": "NaN"}', RULES)).startswith("item_id: 'NaN' is a placeholder")
+    rows = [fields, {**fields, "session_id": "s1"}]
+    events, rejected = row_reader("events", ColumnMapping(), RULES)(rows)
+    assert (len(events), [one.index for one in rejected]) == (1, [0])
+    assert len(row_reader("items", ColumnMapping(), RULES)([{"item_id": "null"}, {"item_id": "0"}])[0]) == 1

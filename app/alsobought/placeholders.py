@@ -14,7 +14,7 @@ BLANKS = " \t\r\n\v\f\u00a0\u200b\ufeff\"'`"  # and quotes, of a text that was e
 ANY = "*"
 ZERO = "0"  # stands for zeros in any spelling: 00, 0.0, {00000000-0000-0000-0000-000000000000}
 ZEROS = r"[-+.({]*0[-x.0]*[)}]*"
-LISTED = "sql/placeholders.csv lists the placeholders"
+FILE = "sql/placeholders.csv"
 ZERO_FIRST, ZERO_LAST = "0-+.({", "0-x.)}"
 
 
@@ -98,7 +98,7 @@ class Placeholders:
     def _clear(self, event: Ids) -> str:
         user, session = event.user_id, event.session_id
         if problem := self.item_problem(event.item_id):
-            return f"{problem}; send the event once the item is known"
+            return f"{problem}; send the event once the item is known ({FILE})"
         if user in self.nobody:
             event.user_id = ""
         if session in self.nobody:
@@ -110,10 +110,9 @@ class Placeholders:
         if event.user_id or event.session_id:
             return ""
         if user:
-            return f"{self.user_problem('user_id', user)}; leave it out, and send the session_id of the guest"
-        return (
-            f"session_id: {session!r} is a placeholder, not a session; send the event once its session or user is known"
-        )
+            return f"{self.user_problem('user_id', user)}; leave it out, and send the session_id of the guest ({FILE})"
+        problem = f"session_id: {session!r} is a placeholder, not a session"
+        return f"{problem}; send the event once its session or user is known ({FILE})"
 
     @property
     def members(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -63,7 +63,7 @@ def test_beside_a_running_service_the_service_erases(run: Run) -> None:
         assert_error(run("forget", "bruno"), "'bruno' was merged into 'cleo'", "Forget that account")
         undone = run("unmerge", "bruno")
         assert json.loads(undone.out) == {"guest_id": "bruno", "user_id": "cleo", "events": 1}
-        assert undone.err.strip() == "1 event is no longer of 'cleo', but of 'bruno' again."
+        assert undone.err.strip() == "1 event went from 'cleo' back to 'bruno'."
         assert len(json.loads(run("export", "bruno").out)["events"]) == 1
         assert run("check").status == 0
 

@@ -32,7 +32,8 @@ def unmerge(settings: Settings, guest_id: str) -> None:
         service.close()
     print_json({"guest_id": guest_id, **result})
     events, account = result["events"], result["user_id"]
-    moved = f"{events:,} event" + (" is" if events == 1 else "s are")
-    err.print(escaped(f"{moved} no longer of {account!r}, but of {guest_id!r} again."), soft_wrap=True)
+    err.print(
+        escaped(f"{events:,} event{'s' * (events != 1)} went from {account!r} back to {guest_id!r}."), soft_wrap=True
+    )
     if expired := result.get("not_moved"):
         err.print(escaped(f"{expired}: what they counted stays with {account!r}."), soft_wrap=True)

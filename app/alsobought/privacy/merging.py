@@ -12,7 +12,7 @@ from typing import Any
 
 from alsobought.errors import BadRequest
 from alsobought.pipes.placeholder_file import placeholders_of
-from alsobought.placeholders import LISTED
+from alsobought.placeholders import FILE
 from alsobought.privacy.erasure import rewrite
 from alsobought.storage.identities import Merge, accounts_of, merges_into
 from alsobought.storage.retention import expired_before, horizon
@@ -29,7 +29,7 @@ def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
     placeholders = placeholders_of(writer.settings.home_folder)
     for field, user in (("guest_id", guest_id), ("user_id", user_id)):
         if problem := placeholders.user_problem(field, user):
-            raise BadRequest(problem, f"Merge once both ids are known; {LISTED}")
+            raise BadRequest(problem, f"Merge once both ids are known; {FILE} lists the placeholders")
     accounts = accounts_of(warehouse, [guest_id, user_id])
     account = accounts.get(user_id, user_id)
     if guest_id == account:
@@ -72,9 +72,9 @@ def unmerge(writer: Writer, guest_id: str) -> dict[str, Any]:
 
 def with_guests(user: str, merges: dict[str, Merge]) -> list[str]:
     """The user, the guests that were merged into it, their own, and so on."""
-    found = [user]
-    for one in found:  # grows
-        found += [
-            merge.guest_id for merge in merges.values() if merge.merged_into == one and merge.guest_id not in found
+    users = [user]
+    for one in users:  # grows
+        users += [
+            merge.guest_id for merge in merges.values() if merge.merged_into == one and merge.guest_id not in users
         ]
-    return found
+    return users

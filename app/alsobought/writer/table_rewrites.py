@@ -14,6 +14,17 @@ from alsobought.storage.serving_tables import ServingTable, with_keys
 from alsobought.storage.sql_text import quoted
 from alsobought.writer.rewrite_context import RewriteContext
 
+EXCEEDS = {
+    "sum": "sumIf({0}, stored) > sumIf({0}, not stored)",
+    "min": "minIf({0}, stored) < minIf({0}, not stored)",
+    "max": "maxIf({0}, stored) > maxIf({0}, not stored)",
+}
+CHANGE = {
+    "sum": "sum(row.{0} * row.sign)",
+    "min": "minIf(row.{0}, row.sign = 0)",
+    "max": "maxIf(row.{0}, row.sign = 0)",
+    "any": "any(row.{0})",
+}
 KEYS_PER_DELETE = 10_000
 KEYS_PER_REFRESH = 500
 
@@ -55,47 +66,35 @@ def split_rows(context: RewriteContext, table: CountTable) -> None:
         _delete_keys(context, table, table.keys, changed)
         context.insert_once(table, f"{after} where ({keys}) in ({changed})")
         return
-    kept = _keys_with_expired_events(context, table)
-    replaced = f"({keys}) in ({changed}) and ({keys}) not in ({kept})"
+    exceeding = _keys_with_expired_events(context, table)
+    replaced = f"({keys}) in ({changed}) and ({keys}) not in ({exceeding})"
     _delete_keys(context, table, table.keys, f"select distinct {keys} from ({before}) where {replaced}")
-    subtracted = _subtracted_sums(context, table, f"({keys}) in ({changed}) and ({keys}) in ({kept})")
+    subtracted = _subtracted_sums(context, table, f"({keys}) in ({changed}) and ({keys}) in ({exceeding})")
     context.insert_once(table, f"select * from ({after} where {replaced} union all {subtracted})")
 
 
 def _keys_with_expired_events(context: RewriteContext, table: CountTable) -> str:
     """A SELECT of the users' keys whose row exceeds what the remaining events give. One that a crash left half deleted does not."""
     keys, before = ", ".join(table.keys), context.before.result(table)
-    exceeds = {
-        "sum": "sumIf({0}, stored) > sumIf({0}, not stored)",
-        "min": "minIf({0}, stored) < minIf({0}, not stored)",
-    }
-    exceeds["max"] = "maxIf({0}, stored) > maxIf({0}, not stored)"
-    conditions = [exceeds[merge].format(value) for value, merge in table.values.items() if merge in exceeds]
+    conditions = [EXCEEDS[how].format(value) for value, how in table.values.items() if how in EXCEEDS]
     rows = f"select {table.columns}, true as stored from {context.database}.{table.name}"
     rows += f" where ({keys}) in (select {keys} from {before})"
     both = f"{rows} union all select {table.columns}, false as stored from {before}"
-    exceeding = " or ".join(conditions) or "false"
-    return f"select {keys} from ({both}) group by {keys} having countIf(stored) > 0 and ({exceeding})"
+    exceeds_events = " or ".join(conditions) or "false"
+    return f"select {keys} from ({both}) group by {keys} having countIf(stored) > 0 and ({exceeds_events})"
 
 
 def _subtracted_sums(context: RewriteContext, table: CountTable, condition: str) -> str:
     """A SELECT of rows that change the sums of rows in the table, and leave their extremes."""
-    keys, merges = ", ".join(table.keys), set(table.values.values())
+    keys, hows = ", ".join(table.keys), set(table.values.values())
     stored = f"select {table.columns}, 0 as sign from {context.database}.{table.name} where {condition}"
     signed = [
         f"select {table.columns}, {sign} as sign from {side.result(table)} where {condition}"
         for side, sign in ((context.after, 1), (context.before, -1))
     ]
-    change = {
-        "sum": "sum(row.{0} * row.sign)",
-        "min": "minIf(row.{0}, row.sign = 0)",
-        "max": "maxIf(row.{0}, row.sign = 0)",
-    }
-    values = ", ".join(
-        f"{change.get(how, 'any(row.{0})').format(value)} as {value}" for value, how in table.values.items()
-    )
+    values = ", ".join(f"{CHANGE[how].format(value)} as {value}" for value, how in table.values.items())
     rows = " union all ".join([stored, *signed])
-    nothing = "" if "sum" in merges and "any" not in merges else " limit 0"
+    nothing = "" if "sum" in hows and "any" not in hows else " limit 0"
     return f"(select {keys}, {values} from ({rows}) as row group by {keys}{nothing})"
 
 
