@@ -20,7 +20,8 @@ from alsobought.logs import log_access, open_log, request_id
 from alsobought.service.service import Service, open_service
 from alsobought.serving.answer import Answer
 from alsobought.serving.answers import answer
-from alsobought.serving.request_log import BATCH_ROWS, RequestLog, RequestRecord, encode_parameters, to_row
+from alsobought.serving.request_log import RequestLog, RequestRecord, encode_parameters, to_row
+from alsobought.serving.row_log import BATCH_ROWS
 from alsobought.settings import Settings
 from alsobought.writer.submission import Submission, utc_now
 

@@ -1,6 +1,7 @@
--- New items, best first: items whose first event is recent, and recent items of the catalogue without
--- events. The score is log2(2 + signals), halved for every two weeks of age; a purchase is 5 signals and
--- a view 1.
+-- New items, best first: those that the shop published in the last days (`published_at`), or else that it
+-- posted or of which it had a first event. Items of the first load of a catalogue are new only if their
+-- events began before it. The score is log2(2 + signals), halved for every two weeks of age; a purchase is
+-- 5 signals and a view 1.
 --
 -- :days   UInt16 = 30 (1..365)  how long an item is new
 -- :limit  UInt16 = 10 (1..100)  number of items
@@ -9,7 +10,7 @@
 --
 -- @cache 60s
 -- @fallback popular
-{% from 'catalogue.sql' import item_columns %}
+{% from 'catalogue.sql' import item, item_columns %}
 {% from 'lists.sql' import boosted, is_eligible, is_unseen %}
 {% from 'reasons.sql' import new_since %}
 {% from 'signals.sql' import decay, signal %}
@@ -19,7 +20,7 @@ with
     recent as (
         select
             item_key,
-            min(day) as first_day,
+            min(day) as first_event,
             sumIf(events, event_type = 'purchase') as times_bought,
             sumIf(events, event_type = 'view') as times_viewed,
             sum(events * {{ signal("event_type") }}) as signals
@@ -27,10 +28,10 @@ with
         where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }}) and {{ is_item("item_key") }}
         group by item_key
         union all
-        {# Items without events: new since the catalogue has them. #}
-        select
+        {# Items of the catalogue without a recent event. #}
+        select distinct
             cityHash64(items.item_id) as item_key,
-            toDate(max(items.updated_at)) as first_day,
+            toDate('2149-06-06') as first_event,
             0 as times_bought,
             0 as times_viewed,
             0 as signals
@@ -41,8 +42,15 @@ with
                 from daily_popularity
                 where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }})
             )
-        group by item_key
-        having first_day > toDate({{ now }}) - {{ days }} and first_day <= toDate({{ now }})
+    ),
+    dated as (
+        select
+            *,
+            {{ item("is_published", "item_key") }} as has_date,
+            {{ item("listed_since", "item_key") }} as listed,
+            if(has_date, listed, least(first_event, listed)) as first_day
+        from recent
+        where not {{ item("with_first_load", "item_key") }} or first_event < listed
     ),
     best as (
         select
@@ -53,10 +61,15 @@ with
             times_viewed,
             log2(2 + greatest(0, signals)) * {{ decay("first_day", now, half_life_days) }} as strength,
             {{ boosted("item_key", "strength") }} as fit
-        from recent
+        from dated
         where
-            item_key
-            not in (select item_key from daily_popularity where day <= toDate({{ now }}) - {{ days }})
+            first_day > toDate({{ now }}) - {{ days }}
+            and first_day <= toDate({{ now }})
+            and (
+                has_date
+                or item_key
+                not in (select item_key from daily_popularity where day <= toDate({{ now }}) - {{ days }})
+            )
             and {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
             {% if user_id %} and {{ is_unseen("item_key", user_id, exclude_history) }} {% endif %}
         order by fit desc, item_key

@@ -40,7 +40,7 @@ with
         where
             hour > newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }})
             and hour <= newest
-            and event_type != 'impression'
+            and event_type not in ('impression', 'refunded_purchase')
         group by item_key, is_recent
     ),
     compared as (

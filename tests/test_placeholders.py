@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from alsobought.errors import PipeFault
-from alsobought.events import Event, Rules, read_events, read_items
+from alsobought.events import Event, Rules, read_events
+from alsobought.items import read_items
 from alsobought.kafka.decoding import decode_events, decode_items
 from alsobought.loading.mapping import ColumnMapping
 from alsobought.loading.row_converter import row_reader

@@ -8,6 +8,8 @@
     ├── NotAllowed              403 not_allowed       the workbench from elsewhere, and posts from pages of other sites
     ├── TooLarge                413 too_large
     ├── NoSuchPipe              404 no_such_pipe
+    ├── NoSuchItem              404 no_such_item
+    ├── UnsupportedEncoding     415 unsupported_encoding  the body is compressed in a way that is not known
     ├── NotAcceptable           406 not_acceptable    no format matches the Accept header
     ├── NotSaved                409 not_saved         a pipe: it was changed by others meanwhile, or has a fault
     ├── PipeBroken              503 pipe_broken       a pipe that never had a valid text
@@ -90,6 +92,14 @@ class TooLarge(AlsoboughtError):
 
 class NoSuchPipe(AlsoboughtError):
     status, code = 404, "no_such_pipe"
+
+
+class NoSuchItem(AlsoboughtError):
+    status, code = 404, "no_such_item"
+
+
+class UnsupportedEncoding(AlsoboughtError):
+    status, code = 415, "unsupported_encoding"
 
 
 class NotAcceptable(AlsoboughtError):

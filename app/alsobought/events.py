@@ -1,13 +1,12 @@
-"""Events and items: decoding from JSON, and validation field by field. Pure: no clock, no network.
+"""Events: decoding from JSON, and validation field by field. Pure: no clock, no network.
 
 A body is split into objects first, so that one invalid object never affects the others.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from alsobought.errors import BadRequest
+from alsobought.json_values import Conversion, category_path, converted, to_id, to_price, to_time, to_whole_number
 from alsobought.placeholders import Placeholders
 
 STANDARD_TYPES = (
@@ -27,9 +27,13 @@ STANDARD_TYPES = (
     "purchase",
     "like",
     "dislike",
+    "refund",
 )
+REFUND, REFUNDED_PURCHASE = "refund", "refunded_purchase"  # what is sent, and what it makes of a purchase
+STORED_TYPES = (*STANDARD_TYPES, REFUNDED_PURCHASE)
 FIRST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 MAX_AHEAD = timedelta(days=1)  # of the clock
+REQUIRED = ("event_type",)
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
 NUL = "\0"
 NO_PLACEHOLDERS = Placeholders()
@@ -39,41 +43,26 @@ Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
 OptionalId = Annotated[str, Meta(max_length=ID_LENGTH)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Money = Annotated[float, Meta(ge=0, le=1e12)]
-VECTOR_LENGTH = 4096
-MIN_NORM = 1e-9  # of an embedding that has a direction
-Vector = Annotated[list[Annotated[float, Meta(ge=-1e9, le=1e9)]], Meta(max_length=VECTOR_LENGTH)]
 
 
 class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
-    """One action of a user on an item. Times are UTC; a guest has a session_id and no user_id."""
+    """One action of a user on an item. Times are UTC; a guest has a session_id and no user_id.
+
+    A refund takes back a purchase, or so many pieces of it (`quantity`); without an item_id, a whole order.
+    """
 
     event_type: Id
-    item_id: Id
+    item_id: OptionalId = ""
     event_id: OptionalId = ""
     user_id: OptionalId = ""
     session_id: OptionalId = ""
     category: OptionalId = ""
     order_id: OptionalId = ""
     order_size: Count = 0
-    quantity: Count = 1
+    quantity: Count | UnsetType = UNSET
     price: Money = 0.0
     timestamp: datetime | UnsetType = UNSET
     properties: dict[str, Any] | UnsetType = UNSET
-
-
-class Item(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """One product of the catalogue. A later one with the same id replaces all its fields. `owner` is the user who offers it."""
-
-    item_id: Id
-    title: Annotated[str, Meta(max_length=2000)] = ""
-    category: OptionalId = ""
-    brand: OptionalId = ""
-    price: Money = 0.0
-    available: bool = True
-    image: Annotated[str, Meta(max_length=2000)] = ""
-    owner: OptionalId = ""
-    attributes: dict[str, str] = {}
-    embedding: Vector = []
 
 
 @dataclass(frozen=True)
@@ -123,25 +112,64 @@ def _is_object(text: bytes) -> bool:
     return True
 
 
-def _decode_event(raw: bytes) -> Event:
-    """Expects RFC 3339 timestamps, which is fast; tries other forms of ISO 8601 (a date, no seconds) if that fails."""
+def decode_event(raw: bytes) -> Event:
+    """Strict first, which is fast; then null, numbers as ids, times in other forms and such are converted."""
     try:
-        return _decode_rfc3339(raw)
-    except msgspec.ValidationError as error:
-        if "`$.timestamp`" not in str(error):
+        return _decode_strictly(raw)
+    except msgspec.ValidationError:
+        fields = msgspec.json.decode(raw)
+        if not isinstance(fields, dict):
             raise
-    fields = msgspec.json.decode(raw)
-    try:
-        fields["timestamp"] = datetime.fromisoformat(fields["timestamp"])
-    except (TypeError, ValueError):
-        text = msgspec.json.encode(fields["timestamp"]).decode()
-        shown = text if len(text) <= 60 else f"{text[:57]}…"
-        raise msgspec.ValidationError(f"{shown} is not a time like 2026-01-31T12:00:00Z - at `$.timestamp`") from None
-    return msgspec.convert(fields, Event)
+    return event_of(fields)
 
 
-_decode_rfc3339 = msgspec.json.Decoder(Event).decode
-_decode_item = msgspec.json.Decoder(Item).decode
+_decode_strictly = msgspec.json.Decoder(Event).decode
+
+
+def event_of(fields: Mapping[str, Any]) -> Event:
+    """The event of decoded JSON; null and empty text mean that a field is not given. Raises msgspec.ValidationError.
+
+    >>> event = event_of({"event_type": "view", "user_id": None, "session_id": 17, "item_id": 4.0, "price": "19.90"})
+    >>> event.user_id, event.session_id, event.item_id, event.price
+    ('', '17', '4', 19.9)
+    """
+    known = {name: value for name, value in fields.items() if value is not None and (value != "" or name in REQUIRED)}
+    return msgspec.convert(with_pieces(converted(known, _CONVERSIONS)), Event)
+
+
+def with_pieces(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fields with a quantity that counts pieces. How it was sent stays in the properties.
+
+    A negative quantity of a purchase is a refund. A fraction is a weight: one piece, at the price of that weight.
+
+    >>> with_pieces({"event_type": "purchase", "quantity": -2})
+    {'event_type': 'refund', 'quantity': 2, 'properties': {'quantity': -2}}
+    """
+    quantity, own = fields.get("quantity"), fields.get("properties") or {}
+    if isinstance(quantity, bool) or not isinstance(quantity, (int, float)) or not isinstance(own, dict):
+        return fields
+    is_refund, is_weight = quantity < 0 and fields.get("event_type") == "purchase", quantity != int(quantity)
+    if not (is_refund or (is_weight and quantity > 0)):
+        return fields
+    pieces: dict[str, Any] = {
+        "quantity": 1 if is_weight else abs(quantity),
+        "properties": {"quantity": quantity, **own},
+    }
+    if is_refund:
+        pieces["event_type"] = REFUND
+    price = fields.get("price") or 0.0
+    if is_weight and isinstance(price, (int, float)):
+        pieces["price"] = round(price * abs(quantity), 4)
+    return {**fields, **pieces}
+
+
+_CONVERSIONS: dict[str, Conversion] = {
+    **dict.fromkeys(IDS, to_id),
+    "price": to_price,
+    "quantity": to_whole_number,
+    "order_size": to_whole_number,
+    "timestamp": to_time,
+}
 
 
 def read_events(
@@ -150,9 +178,9 @@ def read_events(
     """The valid events and the rejected objects. `decode` replaces the decoder of our JSON, for other formats."""
     valid: list[Event] = []
     rejected: list[Rejected] = []
-    decode = decode or _decode_event
+    decode = decode or decode_event
     for index, raw in enumerate(objects):
-        event = _read(raw, decode, rules.max_bytes, "properties")
+        event = read_object(raw, decode, rules.max_bytes, "properties")
         if problem := event if type(event) is str else event_problem(event, rules):
             rejected.append(Rejected(index, problem))
         else:
@@ -160,41 +188,7 @@ def read_events(
     return valid, rejected
 
 
-def read_items(
-    objects: Iterable[Any],
-    max_bytes: int,
-    decode: Callable[[Any], Any] | None = None,
-    placeholders: Placeholders = NO_PLACEHOLDERS,
-) -> tuple[list[Item], list[Rejected]]:
-    """The valid items and the rejected objects. All embeddings of a request have one length."""
-    valid: list[Item] = []
-    rejected: list[Rejected] = []
-    length = 0
-    for index, raw in enumerate(objects):
-        item = _read(raw, decode or _decode_item, max_bytes, "attributes")
-        problem = item if isinstance(item, str) else _item_problem(item, length, placeholders)
-        if problem:
-            rejected.append(Rejected(index, problem))
-        elif isinstance(item, Item):
-            length = length or len(item.embedding)
-            valid.append(item)
-    return valid, rejected
-
-
-def _item_problem(item: Item, length: int, placeholders: Placeholders) -> str:
-    """The problem of a decoded item, or an empty string. `length` is that of the embeddings before it, 0 without any."""
-    if "\0" in item.item_id:
-        return "item_id: holds a NUL character"
-    if problem := placeholders.item_problem(item.item_id):
-        return problem
-    if item.embedding and length and len(item.embedding) != length:
-        return f"embedding: {len(item.embedding):,} numbers, and the items before it have {length:,}"
-    if item.embedding and math.hypot(*item.embedding) < MIN_NORM:
-        return "embedding: its numbers are all 0, so that it points nowhere; leave it out"
-    return ""
-
-
-def _read(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str) -> Any:
+def read_object(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str) -> Any:
     """The decoded object, or its problem as a string. `own` is the field for custom fields."""
     if type(raw) is bytes and len(raw) > max_bytes:
         return f"{len(raw):,} bytes; at most {max_bytes:,} are accepted"
@@ -247,5 +241,13 @@ def event_problem(event: Event, rules: Rules) -> str:
             return f"timestamp: {at:%Y-%m-%d} is before 1971"
         if at > rules.now and at > rules.now + MAX_AHEAD:
             return f"timestamp: {at:%Y-%m-%dT%H:%M:%SZ} is more than a day ahead of {rules.now:%Y-%m-%dT%H:%M:%SZ}"
+    if event.category:
+        event.category = category_path(event.category)
+    return _problem_of_ids(event)
+
+
+def _problem_of_ids(event: Event) -> str:
+    if not event.item_id and not (event.event_type == REFUND and event.order_id):
+        return "item_id: missing" + ("; a refund without one needs an order_id" if event.event_type == REFUND else "")
     ids = f"{event.event_id}{event.user_id}{event.session_id}{event.item_id}{event.category}{event.order_id}"
     return f"{next(name for name in IDS if NUL in getattr(event, name))}: holds a NUL character" if NUL in ids else ""

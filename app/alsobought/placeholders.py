@@ -88,7 +88,7 @@ class Placeholders:
         if (
             (user and user[-1] in self._last and user[0] in first and user in self.nobody)
             or (session and session[0] in first and session[-1] in self._last and session in self.nobody)
-            or (event.item_id[0] in first and event.item_id in self.nothing)
+            or (event.item_id and event.item_id[0] in first and event.item_id in self.nothing)
             or (event.order_id and event.order_id[0] in first and event.order_id in self.nothing)
             or (event.event_id and event.event_id[0] in first and event.event_id in self.nothing)
         ):

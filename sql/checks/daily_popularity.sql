@@ -1,4 +1,4 @@
--- Each event, for its item and for all items (item_key 0); each order counts for both on the day of its first line.
+-- Each event but refunds, for its item and for all items (item_key 0); each order counts for both on the day of its first line.
 {% from 'macros/members.sql' import members with context %}
 select
     toDate(timestamp) as day,
@@ -6,9 +6,10 @@ select
     arrayJoin([cityHash64(item_id), 0]) as item_key,
     1 as events,
     0 as orders,
-    quantity,
-    toDecimal128(price, 4) * quantity as revenue
-from {{ database }}.events
+    if(event_type = 'refunded_purchase', refunded, quantity - refunded) as quantity,
+    toDecimal128(price, 4) * if(event_type = 'refunded_purchase', refunded, events.quantity - refunded) as revenue
+from {{ database }}.events as events
+where event_type != 'refund'
 union all
 select toDate(timestamp) as day, 'purchase' as event_type, item_key, 0 as events, 1 as orders, 0 as quantity, 0 as revenue
 from (

@@ -1,4 +1,4 @@
--- Each event but impressions, by item, user and order.
+-- Each event but impressions and refunds, by item, user and order.
 select
     cityHash64(item_id) as item_key,
     user_id,
@@ -7,4 +7,4 @@ select
     1 as events,
     timestamp as last_time
 from {{ database }}.events as events
-where event_type != 'impression'
+where event_type not in ('impression', 'refund')

@@ -1,4 +1,4 @@
--- Each event by user and day.
+-- Each event but refunds, by user and day.
 select
     user_id,
     toDate(timestamp) as day,
@@ -7,3 +7,4 @@ select
     1 as events,
     seq as last_seq
 from {{ database }}.events
+where event_type != 'refund'

@@ -1,4 +1,4 @@
--- Each event by user and item.
+-- Each event but refunds, by user and item.
 select
     user_id,
     item_id,
@@ -9,3 +9,4 @@ select
     timestamp as first_time,
     timestamp as last_time
 from {{ database }}.events
+where event_type != 'refund'

@@ -9,7 +9,7 @@ with
             sum(events * {{ signal("event_type") }}) / {{ signal("'purchase'") }} as strength,
             toUInt64(sum(events)) as happened
         from {{ database }}.user_items
-        where event_type != 'impression'
+        where event_type not in ('impression', 'refunded_purchase')
         group by user_key, item_key
         having strength > 0
     )

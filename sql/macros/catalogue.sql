@@ -18,14 +18,24 @@
 {%- macro within(path, above) -%}
     ({{ path }} = {{ above }} or startsWith({{ path }}, concat({{ above }}, '/')))
 {%- endmacro -%}
+{#- A category as the catalogue writes it: `Kitchen > Tea` and `Kitchen | Tea` are Kitchen/Tea. -#}
+{%- macro category_path(category) -%}
+    arrayStringConcat(
+        arrayFilter(
+            level -> level != '', arrayMap(level -> trimBoth(level), splitByRegexp('[>|/]', {{ category }}))
+        ),
+        '/'
+    )
+{%- endmacro -%}
 {#- Whether an item is in a category or below it. -#}
 {%- macro in_category(item_key, category) -%}
-    {{ within(item("category", item_key), category) }}
+    {{ within(item("category", item_key), category_path(category)) }}
 {%- endmacro -%}
 {#- The user who offers an item: `owner` is the user_id, empty for the shop's own; `owner_key` is its cityHash64, or 0, and
     quicker to compare. -#}
 {%- macro owner(attribute, item_key) -%} dictGet('owners', '{{ attribute }}', {{ item_key }}) {%- endmacro -%}
-{#- Whether an item can be bought now. Items that are not in the catalogue can. -#}
+{#- Whether an item can be bought now. Items that are not in the catalogue can, unless ALSOBOUGHT_CATALOGUE_ONLY is set. -#}
 {%- macro available(item_key) -%}
     dictGetOrDefault('catalogue', 'available', {{ item_key }}, true)
+    {% if catalogue_only %} and dictGet('catalogue', 'catalogued', {{ item_key }}) {% endif %}
 {%- endmacro -%}

@@ -3,6 +3,9 @@
 -- 0032_dead_letters
 -- Messages of Kafka that no event or item could be made of, each once: its bytes, and why it was refused. Read it with FINAL.
 -- body is the message as text, or in base64 if it is no UTF-8: encoding says which. replayed_at: when it was taken after all.
+--
+-- 0095_dead_letters_ttl
+-- Rejected posts (source http) are kept for 30 days: whoever sent them knows of it from the response.
 
 CREATE TABLE dead_letters
 (
@@ -18,4 +21,5 @@ CREATE TABLE dead_letters
 )
 ENGINE = ReplacingMergeTree(noted_at)
 ORDER BY (source, partition, offset)
+TTL toDateTime(noted_at) + toIntervalDay(30) WHERE source = 'http'
 SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192

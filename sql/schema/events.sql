@@ -5,7 +5,12 @@
 -- seq orders the events of one user across all sources; nothing is ever ordered by time or offset.
 -- by_event_id finds the few rows that repeat an event_id; category is stamped on the way in, from the event or else from the catalogue, so that every count is a function of this table.
 --
--- 0075_events_guest_id
+-- 0078_events_refunded
+-- How many pieces of a purchase were refunded. What is left counts; a purchase that was refunded whole has the type refunded_purchase,
+-- so that every count stays a function of this table. An event of type refund is the request: it says what is taken back, and no view
+-- counts it but that of ingest_batches.
+--
+-- 0097_events_guest_id
 -- Under which id an event came, where a merge made it another user's: to undo the merge, its events must be told from the account's own.
 
 CREATE TABLE events
@@ -20,6 +25,7 @@ CREATE TABLE events
     `order_id` String,
     `order_size` UInt32,
     `quantity` UInt32,
+    `refunded` UInt32,
     `price` Decimal(18, 4),
     `timestamp` DateTime64(3, 'UTC'),
     `properties` String,

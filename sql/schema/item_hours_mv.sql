@@ -1,7 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0013_item_hours_mv
--- Feeds item_hours.
+-- 0084_item_hours_mv_without_refunds
+-- Feeds item_hours. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW item_hours_mv TO item_hours
 (
@@ -18,6 +18,7 @@ AS SELECT
     category,
     toInt64(count()) AS events
 FROM events
+WHERE event_type != 'refund'
 GROUP BY
     hour,
     event_type,

@@ -1,7 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0005_item_ids_mv
--- Feeds item_ids from the events.
+-- 0080_item_ids_mv_without_refunds
+-- Feeds item_ids from the events. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW item_ids_mv TO item_ids
 (
@@ -12,3 +12,4 @@ AS SELECT DISTINCT
     cityHash64(item_id) AS item_key,
     item_id
 FROM events
+WHERE event_type != 'refund'

@@ -1,7 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0050_item_users_mv
--- Feeds item_users.
+-- 0090_item_users_mv_without_refunds
+-- Feeds item_users. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW item_users_mv TO item_users
 (
@@ -20,7 +20,7 @@ AS SELECT
     toInt64(count()) AS events,
     max(timestamp) AS last_time
 FROM events AS events
-WHERE event_type != 'impression'
+WHERE event_type NOT IN ('impression', 'refund')
 GROUP BY
     item_key,
     user_id,

@@ -1,7 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0015_user_categories_mv
--- Feeds user_categories.
+-- 0086_user_categories_mv_without_refunds
+-- Feeds user_categories. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW user_categories_mv TO user_categories
 (
@@ -16,6 +16,7 @@ AS SELECT
     event_type,
     toInt64(count()) AS events
 FROM events
+WHERE event_type != 'refund'
 GROUP BY
     user_id,
     category,

@@ -1,7 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0047_user_days_mv
--- Feeds user_days.
+-- 0088_user_days_mv_without_refunds
+-- Feeds user_days. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW user_days_mv TO user_days
 (
@@ -20,6 +20,7 @@ AS SELECT
     toInt64(count()) AS events,
     max(seq) AS last_seq
 FROM events
+WHERE event_type != 'refund'
 GROUP BY
     user_id,
     day,

@@ -1,7 +1,7 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0011_user_items_mv
--- Feeds user_items.
+-- 0082_user_items_mv_without_refunds
+-- Feeds user_items. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW user_items_mv TO user_items
 (
@@ -24,6 +24,7 @@ AS SELECT
     min(timestamp) AS first_time,
     max(timestamp) AS last_time
 FROM events
+WHERE event_type != 'refund'
 GROUP BY
     user_id,
     item_id,

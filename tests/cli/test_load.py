@@ -235,3 +235,26 @@ def test_items_come_from_csv_and_an_older_catalogue_replaces_a_newer_one(run: Ru
         warehouse.close()
     """
     assert run.python(text) == "[['Green tea', 2.5, True, {'colour': 'green'}]]\n"
+
+
+def test_a_full_feed_clears_missing_fields_and_takes_missing_items_off_sale(run: Run, tmp_path: Path) -> None:
+    full = write(tmp_path / "1.ndjson", *({"item_id": item_id, "title": item_id, "price": 5} for item_id in "abcdef"))
+    run("load", "items", full)
+    night = write(tmp_path / "2.csv", "item_id,title,price\na,a,6\nb,,5\nc,c,5\nd,d,5\ne,e,5\n")
+    assert run("load", "items", night, "--replace-all", "--dry-run").out.splitlines() == [
+        f"{night}: 5 items would be stored, 0 would be rejected",
+        "1 of 6 items would be taken off sale",
+    ]
+    assert run("load", "items", night, "--replace-all").out.splitlines() == [
+        f"{night}: 5 items stored, 0 duplicates, 0 rejected",
+        "1 of 6 items taken off sale",
+    ]
+    rows = json.loads(run("pipe", "run", "all_items").out)
+    assert sorted((row["item_id"], row["title"]) for row in rows) == [
+        *(("a", "a"), ("b", "")),
+        *zip("cde", "cde", strict=True),
+    ]
+    cut = write(tmp_path / "3.csv", "item_id\na\n")
+    ran = run("load", "items", cut, "--replace-all")
+    assert (ran.status, "4 of 5 items of the catalogue (80 %) are not in the feed" in ran.err) == (1, True)
+    assert_error(run("load", "events", cut, "--replace-all"), "--replace-all is for items")

@@ -21,7 +21,8 @@ from alsobought.evaluation.baselines.swing import Swing
 from alsobought.evaluation.log import Collector, Log, Split
 from alsobought.evaluation.measures import query_measures
 from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, NOVEL, TASKS, WINDOW, Query, task_queries
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from tests.support.project import ROOT
 
 T = datetime(2026, 1, 1, tzinfo=UTC)

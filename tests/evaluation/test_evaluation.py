@@ -18,7 +18,8 @@ from alsobought.evaluation.replay import Replay, open_replay
 from alsobought.evaluation.run import Evaluation, Plan, evaluate, resolve_systems, saved_queries
 from alsobought.evaluation.sources import Source
 from alsobought.evaluation.tasks import task_queries
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.settings import Settings
 from tests.support.engines import Engine
 from tests.support.project import ROOT

@@ -1,4 +1,4 @@
-"""kill -9 while a user is erased, merged or unmerged, at every step, and again while the next start completes
+"""kill -9 while a user is erased, merged or unmerged, or an order refunded, at every step, and again while the next start completes
 it: all tables are right.
 """
 
@@ -19,7 +19,12 @@ from tests.support.project import ROOT
 
 TABLES = sorted(path.stem for path in (ROOT / "sql" / "checks").glob("*.sql"))
 POINTS = ["begun", "noted", *TABLES, "serving", "moved", "deleted", "ended"]
-USUAL = {"forget": ["deleted", "serving"], "merge": ["order_items"], "unmerge": ["user_items", "moved"]}
+USUAL = {
+    "forget": ["deleted", "serving"],
+    "merge": ["order_items"],
+    "unmerge": ["user_items", "moved"],
+    "refund": ["co_baskets", "deleted"],
+}
 CHILD = """
 import json, random, sys
 from datetime import UTC, datetime
@@ -50,20 +55,26 @@ if seed:
     if change[0] == "unmerge":
         shop.do("merge", change[1], "bruno")
     shop.writer.submit(Submission(rows[70:])).result()
-if change:
+if change and change[0] == "refund":
+    refund = [Event(event_type="refund", user_id=change[1], order_id=order, timestamp=datetime.now(UTC)) for order in ("o1", "o2")]
+    shop.writer.submit(Submission(refund, waiting=True)).result()
+elif change:
     shop.do(*change)
 users = dict(shop.warehouse.trusted_rows("select user_id, count() from alsobought.events group by user_id").data)
 wrong = {table: rows for table, rows in wrong_rows(shop.warehouse, ROOT / "sql" / "checks") if rows}
 unfinished = shop.warehouse.trusted_rows("select count() from alsobought.rewrites final where not done or about != ''").data[0][0]
+left = "select count() from alsobought.events where event_type = 'purchase' and order_id in ('o1', 'o2')"
+left += " and user_id = {user:String}"
+left = shop.warehouse.trusted_rows(left, {"user": change[1] if change else sys.argv[4]}).data[0][0]
 shop.close()
-print(json.dumps({"users": users, "wrong": wrong, "unfinished": unfinished}))
+print(json.dumps({"users": users, "wrong": wrong, "unfinished": unfinished, "left": left}))
 """
 
 
-def child(dsn: str, seed: int, change: list[str], point: str = "") -> dict[str, Any]:
+def child(dsn: str, seed: int, change: list[str], point: str = "", user: str = "") -> dict[str, Any]:
     """The report of a process at its end; empty if it was killed."""
     environment = {**os.environ, VARIABLE: point} if point else dict(os.environ)
-    command = [sys.executable, "-c", CHILD, dsn, str(seed), json.dumps(change)]
+    command = [sys.executable, "-c", CHILD, dsn, str(seed), json.dumps(change), user]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode in ((-9,) if point and change else (0, -9) if point else (0,)), ran.stderr[-2000:]
     report: dict[str, Any] = json.loads(ran.stdout) if ran.returncode == 0 else {}
@@ -86,8 +97,10 @@ def _events_of_guest(seed: int) -> int:
         ("merge", USUAL["merge"]),
         ("unmerge", USUAL["unmerge"]),
         pytest.param("unmerge", POINTS, marks=pytest.mark.thorough, id="unmerge-all"),
+        ("refund", USUAL["refund"]),
         pytest.param("forget", POINTS, marks=pytest.mark.thorough, id="forget-all"),
         pytest.param("merge", POINTS, marks=pytest.mark.thorough, id="merge-all"),
+        pytest.param("refund", [one for one in POINTS if one != "moved"], marks=pytest.mark.thorough, id="refund-all"),
     ],
 )
 def test_a_rewrite_killed_at_any_step_is_completed_by_the_next_start(
@@ -103,11 +116,11 @@ def test_a_rewrite_killed_at_any_step_is_completed_by_the_next_start(
         child(
             dsn, 0, [], f"rewrite.{point}"
         )  # the start that completes it is killed at the same step, if it reaches it
-        report = child(dsn, 0, [])
-        events += 120
+        report = child(dsn, 0, [], user=f"guest{seed}")
+        events += 122 if kind == "refund" else 120
         guests = [f"guest{number}" for number in range(1, seed + 1)] if kind == "unmerge" else []
-        users = sorted(["bruno", "cleo", *guests])
-        assert (report["wrong"], report["unfinished"], sorted(report["users"])) == ({}, 0, users), point
+        assert (report["wrong"], report["unfinished"], report["left"] if kind != "unmerge" else 0) == ({}, 0, 0), point
+        assert kind == "refund" or sorted(report["users"]) == sorted(["bruno", "cleo", *guests]), point
         assert (sum(report["users"].values()) == events) == (kind != "forget"), point
         if kind == "unmerge":
             assert report["users"][f"guest{seed}"] == _events_of_guest(seed), point

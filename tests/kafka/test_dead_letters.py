@@ -17,7 +17,8 @@ import msgspec
 import pytest
 
 from alsobought.errors import NotStored, Unusable
-from alsobought.events import Item, Rules
+from alsobought.events import Rules
+from alsobought.items import Item
 from alsobought.kafka import dead_letter_replay, dead_letters
 from alsobought.kafka.client import Topic
 from alsobought.kafka.consumer import TopicConsumer

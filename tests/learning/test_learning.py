@@ -13,7 +13,8 @@ import pytest
 from scipy import sparse
 
 from alsobought.errors import Unusable
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.learning import table_swap
 from alsobought.learning.context import Context
 from alsobought.learning.ease import strongest, weights

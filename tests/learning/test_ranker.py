@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from alsobought.errors import Unusable
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.learning.context import Context
 from alsobought.learning.logistic import bucket_bounds, evaluate_model, fit_weights
 from alsobought.learning.ranker_examples import midnight

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from alsobought.errors import Unusable
-from alsobought.events import Event, Item, Rules
+from alsobought.events import Event, Rules
+from alsobought.items import Item
 from alsobought.loading.mapping import ColumnMapping
 from alsobought.loading.row_converter import row_reader
 from tests.conftest import NOON
@@ -102,7 +103,10 @@ def test_numbers_are_times_only_with_epoch(as_json: bool) -> None:
     assert at("2026-01-01T12:00:00Z", "s") == NOON
     assert "--epoch ms?" in at(seconds * 1000, "s")
     assert "is before 1971" in at(seconds, "ms")
-    assert isinstance(at(seconds, ""), str)
+    if as_json:  # where the size of the number shows its unit
+        assert at(seconds, "") == at(seconds * 1000, "") == NOON
+    else:
+        assert isinstance(at(seconds, ""), str)
 
 
 def test_json_values_must_have_the_type_of_their_field_also_when_mapped() -> None:
@@ -110,8 +114,8 @@ def test_json_values_must_have_the_type_of_their_field_also_when_mapped() -> Non
     event = read(json.dumps(row | {"quantity": 2}).encode(), mapped={"item_id": "sku"})
     assert isinstance(event, Event)
     assert (event.item_id, event.quantity) == ("tea", 2)
-    assert read(json.dumps(row | {"quantity": "2"}).encode(), mapped={"item_id": "sku"}) == (
-        "quantity: expected `int`, got `str`"
+    assert read(json.dumps(row | {"quantity": "two"}).encode(), mapped={"item_id": "sku"}) == (
+        'quantity: "two" is not a number'
     )
     assert read(b"[1]", mapped={"item_id": "sku"}) == "not an object"
     assert str(read(b"{", mapped={"item_id": "sku"})).startswith("not JSON")

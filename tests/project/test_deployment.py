@@ -162,8 +162,8 @@ def test_the_user_that_reads_the_dictionary_stays_and_cannot_come_from_outside()
     assert networks.attrib == {"replace": "replace"}
     assert {ip.text for ip in networks} == {"::1", "127.0.0.1"}
     texts = [path.read_text() for path in (ROOT / "migrations").glob("*.sql")]
-    dictionaries = [text for text in texts if "create dictionary" in text]
-    assert len(dictionaries) == 3
+    dictionaries = [text for text in texts if re.search("create (or replace )?dictionary", text)]
+    assert len(dictionaries) == 5
     for text in dictionaries:
         assert "source(clickhouse(query" in text, "it names no user, so the server takes `default`"
 

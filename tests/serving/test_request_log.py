@@ -17,9 +17,10 @@ from flask.testing import FlaskClient
 from alsobought.authoring.case_files import Case
 from alsobought.authoring.pipe_tests import case_runner
 from alsobought.errors import NotStored
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.service.service import Service
-from alsobought.serving import request_log
+from alsobought.serving import row_log
 from alsobought.serving.answers import answer
 from alsobought.serving.request_log import MAX_PARAMETERS, RequestRecord
 from alsobought.settings import Settings
@@ -42,10 +43,8 @@ def shop(filled: Service) -> Service:
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> Iterator[Callable[[], list[str]]]:
     """Messages that the request log has logged."""
-    with caplog.at_level(logging.INFO, "alsobought.serving.request_log"):
-        yield lambda: [
-            record.getMessage() for record in caplog.records if record.name == "alsobought.serving.request_log"
-        ]
+    with caplog.at_level(logging.INFO, "alsobought.serving.row_log"):
+        yield lambda: [record.getMessage() for record in caplog.records if record.name == "alsobought.serving.row_log"]
 
 
 def recorded(shop: Service, columns: str, *, flush: bool = True) -> list[Any]:
@@ -241,8 +240,8 @@ class BusyWriter:
 def test_with_a_full_queue_requests_are_dropped_and_counted_without_waiting(
     make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_log, "MAX_WAITING", 5)
-    monkeypatch.setattr(request_log, "FLUSH_SECONDS", 60.0)
+    monkeypatch.setattr(row_log, "MAX_WAITING", 5)
+    monkeypatch.setattr(row_log, "FLUSH_SECONDS", 60.0)
     shop = make_shop(utc_now)
     client = create_app(shop).test_client()
     busy_writer = BusyWriter(shop)
@@ -260,7 +259,7 @@ def test_with_a_full_queue_requests_are_dropped_and_counted_without_waiting(
 def test_every_request_of_many_threads_is_stored_or_counted(
     make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_log, "MAX_WAITING", 1_000)
+    monkeypatch.setattr(row_log, "MAX_WAITING", 1_000)
     shop = make_shop(utc_now)
     assert shop.request_log
     add = shop.request_log.add
@@ -279,8 +278,8 @@ def test_every_request_of_many_threads_is_stored_or_counted(
 def test_a_full_batch_is_stored_before_the_interval_ends(
     make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_log, "FLUSH_SECONDS", 60.0)
-    monkeypatch.setattr(request_log, "BATCH_ROWS", 50)
+    monkeypatch.setattr(row_log, "FLUSH_SECONDS", 60.0)
+    monkeypatch.setattr(row_log, "BATCH_ROWS", 50)
     shop = make_shop(utc_now)
     assert shop.request_log
     for number in range(50):
@@ -316,7 +315,7 @@ def test_requests_during_a_flush_wait_for_the_next_one(shop: Service, monkeypatc
 def test_waiting_requests_are_stored_when_the_service_closes(
     make_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(request_log, "FLUSH_SECONDS", 60.0)
+    monkeypatch.setattr(row_log, "FLUSH_SECONDS", 60.0)
     shop = make_shop(utc_now)
     monkeypatch.setattr(shop.warehouse, "close", lambda: None)  # to read it afterwards
     client = create_app(shop).test_client()

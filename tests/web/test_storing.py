@@ -15,7 +15,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from alsobought.errors import NotStored
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.service.service import Service
 from alsobought.service.sinks import WriterSink
 from alsobought.web.factory import create_app
@@ -248,16 +249,84 @@ def items(shop: Service) -> list[list[Any]]:
     ).data
 
 
-def test_an_item_replaces_all_fields_of_the_earlier_one(client: FlaskClient, shop: Service) -> None:
-    full = {"item_id": "tea", "title": AWKWARD, "category": "Kitchen/Tea", "brand": "Sora", "price": 8.9}
-    more = {"available": False, "image": "https://x.example/tea.png", "attributes": {"leaf": AWKWARD}}
-    assert client.post("/items", json=full | more).status_code == 202
-    expected = ["tea", AWKWARD, "Kitchen/Tea", "Sora", 8.9, False, "https://x.example/tea.png", {"leaf": AWKWARD}]
-    assert items(shop) == [expected]
-    assert (
-        client.post("/items?wait=true", json=[{"item_id": "tea", "brand": "x"}, {"item_id": "tea"}]).status_code == 200
-    )
-    assert items(shop) == [["tea", "", "", "", 0, True, "", {}]]
+FULL = {
+    "item_id": "tea",
+    "title": AWKWARD,
+    "category": "Kitchen/Tea",
+    "brand": "Sora",
+    "price": 8.9,
+    "available": False,
+    "image": "https://x.example/tea.png",
+    "attributes": {"leaf": AWKWARD, "origin": "Uji"},
+}
+STORED = ["tea", AWKWARD, "Kitchen/Tea", "Sora", 8.9, False, "https://x.example/tea.png", FULL["attributes"]]
+
+
+@pytest.mark.parametrize(
+    ("sent", "changed"),
+    [
+        ({}, {}),
+        ({"price": 7}, {4: 7}),
+        ({"price": None, "title": None}, {4: 0, 1: ""}),
+        ({"available": True}, {5: True}),
+        ({"available": None}, {5: True}),
+        ({"attributes": {"leaf": None, "grade": 2}}, {7: {"origin": "Uji", "grade": "2"}}),
+        ({"attributes": None}, {7: {}}),
+        ({"brand": "Sora", "replace": True}, {1: "", 2: "", 4: 0, 5: True, 6: "", 7: {}}),
+    ],
+)
+def test_an_item_changes_only_the_fields_it_names(
+    client: FlaskClient, shop: Service, sent: dict[str, Any], changed: dict[int, Any]
+) -> None:
+    assert client.post("/items", json=FULL).status_code == 202
+    assert client.post("/items?wait=true", json={"item_id": "tea"} | sent).status_code == 200
+    assert items(shop) == [[changed.get(number, value) for number, value in enumerate(STORED)]]
+
+
+def test_posts_of_one_request_change_an_item_one_after_the_other(client: FlaskClient, shop: Service) -> None:
+    lines = [FULL, {"item_id": "tea", "price": 7}, {"item_id": "tea", "brand": "Kiri"}, {"item_id": "tea", "price": 6}]
+    client.post("/items", json=lines)
+    assert items(shop) == [[*STORED[:3], "Kiri", 6, *STORED[5:]]]
+
+
+def test_with_replace_the_fields_that_are_not_named_are_cleared(client: FlaskClient, shop: Service) -> None:
+    client.post("/items", json=FULL)
+    client.post("/items?replace=true", json={"item_id": "tea", "title": "Tea"})
+    assert items(shop) == [["tea", "Tea", "", "", 0, True, "", {}]]
+    assert error_of(client.post("/items?replace=perhaps", json=FULL))["message"].startswith("replace: 'perhaps' is")
+
+
+def test_a_sold_out_item_stays_off_every_list_until_it_is_back(client: FlaskClient) -> None:
+    def shown() -> list[str]:
+        rows = json.loads(client.get("/pipes/all_items").text)["data"]
+        return [row["item_id"] for row in rows]
+
+    def post(**fields: Any) -> None:
+        assert client.post("/items?wait=true", json={"item_id": "tea"} | fields).status_code == 200
+
+    client.post("/items", json=[{"item_id": "tea", "available": False}, {"item_id": "pot", "stock": 2}])
+    post(price=7)
+    assert shown() == ["pot"]
+    post(available=True)
+    assert shown() == ["pot", "tea"]
+    post(stock=0)
+    assert shown() == ["pot"]
+    post(stock=3, price=8)
+    assert shown() == ["pot", "tea"]
+
+
+def test_a_removed_item_is_nowhere_and_begins_anew_when_it_is_posted_again(client: FlaskClient, shop: Service) -> None:
+    client.post("/items", json=[FULL | {"available": True}, {"item_id": "a/b", "title": "Awkward"}])
+    client.post("/events?wait=true", json=VIEW)
+    stored_fields = json.loads(client.get("/items/tea").text)
+    assert (stored_fields["title"], stored_fields["attributes"]) == (AWKWARD, FULL["attributes"])
+    for item_id in ("tea", "a/b", "never-there"):
+        assert client.delete(f"/items/{item_id}?wait=true").status_code == 200
+        assert error_of(client.get(f"/items/{item_id}"))["code"] == "no_such_item"
+    assert json.loads(client.get("/pipes/all_items").text)["data"] == []
+    client.post("/items", json={"item_id": "tea", "price": 5})
+    assert json.loads(client.get("/items/tea").text)["price"] == 5
+    assert items(shop)[-1] == ["tea", "", "", "", 5, True, "", {}]
 
 
 def test_a_stored_item_is_visible_at_once(client: FlaskClient) -> None:
@@ -279,7 +348,7 @@ def test_events_get_the_current_category_of_their_item(client: FlaskClient, shop
     client.post("/events", json=[VIEW, VIEW | {"category": "Gifts"}, VIEW | {"item_id": "unknown"}])
     client.post("/items", json={"item_id": "tea", "category": "Sale"})
     client.post("/events", json=VIEW)
-    assert stored(shop, "category") == ["", "Kitchen/Tea", "Gifts", "", "Sale"]
+    assert stored(shop, "category") == ["Kitchen/Tea", "Kitchen/Tea", "Gifts", "", "Sale"]
     assert wrong_tables(shop) == {}
 
 
@@ -295,7 +364,7 @@ def test_events_queued_after_an_item_get_its_category(shop: Service, monkeypatch
     behind = shop.writer.submit(Submission([view]))
     held.go.set()
     assert behind.result(30).rows == 1
-    assert stored(shop, "category") == ["", "Kitchen/Tea"]
+    assert stored(shop, "category")[1] == "Kitchen/Tea"
 
 
 @pytest.mark.parametrize(
@@ -304,8 +373,9 @@ def test_events_queued_after_an_item_get_its_category(shop: Service, monkeypatch
         ({"item_id": ""}, "item_id: expected `str` of length >= 1"),
         ({"item_id": "a\0b"}, "item_id: holds a NUL character"),
         ({"price": -1}, "price: expected `float` >= 0.0"),
-        ({"available": "yes"}, "available: expected `bool`, got `str`"),
-        ({"attributes": {"size": 4}}, "attributes[...]: expected `str`, got `int`"),
+        ({"available": "perhaps"}, 'available: "perhaps" is neither true nor false'),
+        ({"attributes": {"size": [4]}}, "attributes.size: expected `str`"),
+        ({"currency": "euro"}, "currency: 'EURO' is not a currency like EUR"),
         ({"titel": "Tea"}, "titel: not a field of this object; put your own fields under attributes"),
         ({"title": "x" * 70_000}, "70,031 bytes; at most 65,536 are accepted"),
     ],
@@ -327,3 +397,18 @@ def test_without_a_valid_item_it_is_400(client: FlaskClient) -> None:
     assert (got.status_code, error_of(got)["code"]) == (400, "bad_items")
     assert error_of(got)["message"] == "no item could be accepted: item_id: missing"
     assert error_of(client.post("/items"))["code"] == "bad_request"
+
+
+@pytest.mark.parametrize(
+    "written", ["Kitchen > Tea > Green", "Kitchen/Tea/Green", "Kitchen | Tea|Green", "/Kitchen//Tea/ Green"]
+)
+def test_a_category_is_a_path_however_its_levels_are_separated(
+    client: FlaskClient, shop: Service, written: str
+) -> None:
+    client.post("/items", json={"item_id": "tea", "category": written})
+    client.post("/events?wait=true", json=VIEW | {"category": written})
+    assert stored(shop, "category") == ["Kitchen/Tea/Green"]
+    for asked in ("Kitchen", "Kitchen/Tea", "Kitchen > Tea > Green"):
+        rows = json.loads(client.get("/pipes/all_items", query_string={"category": asked}).text)["data"]
+        assert [row["category"] for row in rows] == ["Kitchen/Tea/Green"]
+    assert json.loads(client.get("/pipes/all_items?category=Tea").text)["data"] == []

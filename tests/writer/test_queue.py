@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from alsobought.errors import Busy
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.settings import Settings
 from alsobought.writer.queue import WriterQueue
 from alsobought.writer.submission import MaintenanceTask, Submission

@@ -27,7 +27,7 @@ def table(engine: str, *keys: str, select: str) -> CountTable:
     ids=["has a user_id", "signed sums", "one owner per row", "shared rows"],
 )
 def test_each_kind_of_table_has_its_strategy(count_table: CountTable, strategy: object) -> None:
-    assert strategy_of(count_table) is strategy
+    assert strategy_of(count_table, "merge") is strategy
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_each_kind_of_table_has_its_strategy(count_table: CountTable, strategy: 
     ids=["has a user_id", "signed sums", "one owner per row", "shared rows"],
 )
 def test_rows_of_a_user_are_split_where_a_merge_is_undone(count_table: CountTable, strategy: object) -> None:
-    assert strategy_of(count_table, split=True) is strategy
+    assert strategy_of(count_table, "unmerge") is strategy

@@ -53,7 +53,7 @@ def check(settings: Settings, tables: tuple[str, ...], sample: str | None, as_js
         print_json(checked)
     else:
         _show(checked)
-    if checked.wrong:
+    if checked.wrong or checked.events_without_category or checked.purchases_not_refunded:
         sys.exit(1)
 
 
@@ -80,6 +80,14 @@ def _show(checked: Checked) -> None:
     rows = sum(table.rows for table in checked.tables)
     share = f"{checked.sample:.2%} of the keys, " if checked.sample < 1 else ""
     out.print(f"{share}{rows:,} rows in {checked.seconds:.1f} s")
+    if checked.events_without_category:
+        out.print(
+            f"[red]wrong[/] {checked.events_without_category:,} events have no category, though their items have one:"
+            " `alsobought rebuild user_categories` adds it",
+            soft_wrap=True,
+        )
+    if checked.purchases_not_refunded:
+        out.print(f"[red]wrong[/] {checked.purchases_not_refunded:,} purchases were refunded and count all the same")
     if checked.wrong:
         out.print("To correct them, run in this order:")
         for name in checked.wrong:

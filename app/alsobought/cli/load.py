@@ -17,6 +17,7 @@ from alsobought.errors import Unusable
 from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.loading.cells import EPOCHS
 from alsobought.loading.files import FORMATS, STDIN, Layout, Rows, display_name, open_rows
+from alsobought.loading.full_feed import DEFAULT_MAX_REMOVED, FullFeed
 from alsobought.loading.mapping import ColumnMapping
 from alsobought.loading.rejects import Rejects
 from alsobought.settings import Settings, extra_event_types
@@ -64,6 +65,20 @@ def _delimiter(ctx: click.Context, option: click.Parameter, text: str) -> str:  
 @click.option("--epoch", type=click.Choice(list(EPOCHS)), help="Timestamps are seconds or milliseconds since 1970.")
 @click.option("--source", default="", help="A name for standard input, so that an interrupted load can resume.")
 @click.option("--rejected", type=click.Path(path_type=Path, dir_okay=False), help="Write rejected rows to this file.")
+@click.option("--replace", is_flag=True, help="Clear the fields of an item that its row does not have.")
+@click.option(
+    "--replace-all",
+    is_flag=True,
+    help="The files are the whole catalogue: take off sale what is not in them; as --replace.",
+)
+@click.option(
+    "--max-removed",
+    type=click.IntRange(0, 100),
+    default=DEFAULT_MAX_REMOVED,
+    show_default=True,
+    metavar="PERCENT",
+    help="With --replace-all: take nothing off sale if more of the catalogue than this is missing.",
+)
 @click.option("--dry-run", is_flag=True, help="Read and check everything, store nothing.")
 @click.option("--force", is_flag=True, help="Load even if most of the first 1,000 rows are rejected.")
 @click.pass_obj
@@ -80,6 +95,9 @@ def load(
     epoch: str | None,
     source: str,
     rejected: Path | None,
+    replace: bool,
+    replace_all: bool,
+    max_removed: int,
     dry_run: bool,
     force: bool,
 ) -> None:
@@ -89,7 +107,8 @@ def load(
     array is read into memory. An interrupted load resumes when it is run again, and a file of events
     counts once however often it is loaded. Rejected rows are printed with their number and written to
     NAME.rejected.ndjson in the current folder; all others are stored. Rows count from 1, below the
-    header. An empty CSV cell means that the field is not given.
+    header. An empty CSV cell means that the field is not given. An item keeps the fields that its row
+    does not have, unless --replace or --replace-all clears them.
 
     Exit status 0 if every row was stored, 1 if some were rejected or something failed.
 
@@ -98,13 +117,27 @@ def load(
              alsobought load events orders.csv --set event_type=purchase --map user_id=customer --map item_id=sku
              zcat log.gz | alsobought load events - --format csv --epoch ms --source log
              alsobought load items products.csv --keep-rest --dry-run
+             alsobought load items stock.csv --map stock=on_hand
+             alsobought load items nightly.ndjson.gz --replace-all --max-removed 5
     """
     from alsobought.loading.loader import LoadTask
 
     columns = ColumnMapping(mapped, constants, frozenset(drop), keep_rest, epoch or "")
     _check_options(files, source, rejected)
+    if (replace or replace_all) and kind != "items":
+        raise Unusable(f"--replace{'-all' if replace_all else ''} is for items", "Leave it out: events are only added")
+    feed = FullFeed(max_removed / 100) if replace_all else None
     tasks = [
-        LoadTask(kind, file, Layout(format or "", delimiter), columns, source, rejected or _rejected_path(file))
+        LoadTask(
+            kind,
+            file,
+            Layout(format or "", delimiter),
+            columns,
+            source,
+            rejected or _rejected_path(file),
+            replace=replace or replace_all,
+            feed=feed,
+        )
         for file in files
     ]
     _load_all(settings, tasks, dry_run=dry_run, force=force, keep_rejects=not dry_run or rejected is not None)
@@ -142,19 +175,24 @@ def _load_all(settings: Settings, tasks: list[LoadTask], *, dry_run: bool, force
                 check_sample(rows, task.kind, task.columns, rules, force=force or dry_run)
                 stdin_rows = rows if task.path == STDIN else stdin_rows
         service = None
-        if not dry_run:
+        feed = tasks[0].feed
+        if not dry_run or feed:
             service = reach_service(settings)
             stack.callback(service.close)
         for task in tasks:
             open_already = stdin_rows if task.path == STDIN else None
             rejects = Rejects(task.rejected if keep_rejects else None)
-            if service:
+            if service and not dry_run:
                 report = loader.load_file(task, service.writer, rules, rejects, _progress_bar, open_already)
             else:
                 report = loader.dry_run(task, rules, rejects, _progress_bar, open_already)
             _print_report(task, report, rejects, dry_run=dry_run)
             rejected += report.rejected
-        if service:
+        if service and feed:
+            out.print(feed.remove_others(service.writer, rejected, dry_run=dry_run), soft_wrap=True)
+        if service and not dry_run:
+            if tasks[0].kind == "items" and (events := service.do("add categories")):
+                out.print(f"{events:,} events, stored before their items, got the categories of these")
             finish_serving_tables(service.do, partial(progress_bar, err))
     if rejected:
         sys.exit(1)

@@ -48,6 +48,8 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     tables = tuple(name for name in tables if name not in serving)
     try:
         since_option = f"{since:%Y-%m-%d}" if since else ""
+        if events := service.do("add categories"):
+            out.print(f"{events:,} events, stored before their items, got the categories of these")
         for plan in msgspec.convert(service.do("plan a rebuild", tables, since_option), list[RebuildPlan]):
             if note := _note(plan):
                 err.print(note, soft_wrap=True)

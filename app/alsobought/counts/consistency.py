@@ -24,15 +24,22 @@ from alsobought.errors import Unusable
 from alsobought.storage.count_tables import count_tables, require_tables
 from alsobought.storage.serving_tables import serving_tables
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.event_categories import events_without
+from alsobought.writer.refunds import read_lines, refunded_lines
 
 
 class Checked(msgspec.Struct):
-    """The result. Histories come before the tables that read them."""
+    """The result. Histories come before the tables that read them.
+
+    `events_without_category`: their items have one. `purchases_not_refunded`: lines that refunds in the sample take back.
+    """
 
     checked_at: datetime
     seconds: float
     sample: float
     tables: list[Comparison]
+    events_without_category: int = 0
+    purchases_not_refunded: int = 0
 
     @property
     def wrong(self) -> list[str]:
@@ -66,6 +73,7 @@ def check(
         require_tables([*counts, *serving], only)
         counts = [table for table in counts if table.name in only]
         serving = [table for table in serving if table.name in only]
+    do("apply refunds")
     with _snapshot(warehouse, do, name) as snapshot:
         checks = Checks(warehouse, snapshot["database"], folder, snapshot["horizon"])
         plan = [(table, checks.steps(table, slots)) for table in counts]
@@ -77,7 +85,16 @@ def check(
         serving_checks.compare(warehouse, table, steps, again=again, done=done) for table, steps in of_serving
     ]
     seconds = round(time.monotonic() - start, 3)
-    return Checked(started_at, seconds, (slots.end - slots.first) / SLOTS, comparisons)
+    share = (slots.end - slots.first) / SLOTS
+    return Checked(started_at, seconds, share, comparisons, events_without(warehouse), _not_refunded(warehouse, slots))
+
+
+def _not_refunded(warehouse: Warehouse, slots: Slots) -> int:
+    """The lines of users in the sample that refunds take back, and that are purchases all the same."""
+    in_sample = slots.condition("user_id")
+    sql = f"select distinct user_id from {warehouse.database}.events where event_type = 'refund' and {in_sample}"
+    users = [user for (user,) in warehouse.trusted_rows(sql).data]
+    return len(refunded_lines(read_lines(warehouse, users))) if users else 0
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.writer import Writer
 
 EXPIRY_MARGIN = timedelta(hours=23)  # a rebuild may take this much longer than the margin of retention
+MAX_HOLD_SECONDS = 900  # so long refunds wait for a rebuild, which they would set back to its start
 CATCH_UP_DATABASE = "rebuild_rest"  # scratch database of the writer
 
 
@@ -74,6 +75,7 @@ def _plan(warehouse: Warehouse, table: CountTable, since_option: str, oldest: in
 def begin(writer: Writer, fields: dict[str, Any], claim: str) -> dict[str, Any]:
     """The state to continue from: that of an earlier command if it is still valid, or a new one."""
     wanted, warehouse = msgspec.convert(fields, RebuildPlan), writer.warehouse
+    writer.corrections.refunds.hold(MAX_HOLD_SECONDS)
     table = table_named(count_tables(warehouse), wanted.table)
     if table is None:
         raise Unusable(f"the count table {wanted.table!r} was dropped")
@@ -145,6 +147,7 @@ def exchange(writer: Writer, name: str, claim: str, rate: int) -> bool:
     mutation_journal.finish(warehouse, rewrite)
     if rate:
         mutation_journal.record_done(warehouse, writer.take_seq(), RATE_KIND, {name: rate})
+    writer.corrections.refunds.hold(0)
     writer.catalogue.reload()
     writer.serving.make_again(serving)
     writer.on_rewritten()
@@ -193,6 +196,7 @@ def require_claim(shadows: ShadowTables, table: str) -> None:
 
 
 def newest_rewrite(warehouse: Warehouse) -> int:
-    """The id of the newest erasure or merge of users, in progress or done."""
-    sql = f"select max(id) from {warehouse.database}.rewrites where kind in ('forget', 'merge')"
+    """The id of the newest change of stored events, in progress or done: an erasure, a merge, refunds, categories."""
+    kinds = "('forget', 'merge', 'refund', 'categories')"
+    sql = f"select max(id) from {warehouse.database}.rewrites where kind in {kinds}"
     return int(warehouse.trusted_rows(sql).data[0][0])

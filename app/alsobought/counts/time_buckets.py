@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from alsobought.errors import Unusable
-from alsobought.events import STANDARD_TYPES
+from alsobought.events import STORED_TYPES
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.scratch_database import Scratch
 from alsobought.storage.sql_text import quoted
@@ -26,7 +26,7 @@ def bucket_of(warehouse: Warehouse, table: CountTable, day: date) -> tuple[date,
     ours = warehouse.database
     try:
         warehouse.command(f"create table {scratch.name}.events engine = Memory as {ours}.events")
-        event_types = f"arrayJoin([{', '.join(map(quoted, sorted(STANDARD_TYPES)))}])"
+        event_types = f"arrayJoin([{', '.join(map(quoted, sorted(STORED_TYPES)))}])"
         names = (
             "event_type, user_id, item_id, session_id, order_id, order_size, quantity, price, category, timestamp, seq"
         )

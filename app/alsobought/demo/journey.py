@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from alsobought.errors import Unusable
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 
 LAST_DAY = date(2017, 12, 31)
 RESERVED_FROM = date(2017, 12, 4)  # from this day on reserved for one final measurement: no window may extend beyond it

@@ -12,7 +12,8 @@ from rich.console import Console
 
 from alsobought.console import progress_bar
 from alsobought.demo import journey, toyshop
-from alsobought.events import Rules, read_events, read_items
+from alsobought.events import Rules, read_events
+from alsobought.items import read_items
 from alsobought.loading.submitter import Submitter
 from alsobought.migrations.files import migrations
 from alsobought.service.maintenance import finish_serving_tables

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from alsobought.diagnostics.data_checks import check_categories, check_rejected, check_rows, check_unknown_items
 from alsobought.diagnostics.findings import Finding
-from alsobought.diagnostics.host_checks import time_since
 from alsobought.diagnostics.isolation import run_check
 from alsobought.diagnostics.placeholder_checks import check_placeholders
 from alsobought.kafka.ingest_status import status
@@ -56,6 +56,9 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
                 "placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings
             )
             yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
+            yield from run_check("catalogue", lambda _: check_unknown_items(warehouse, settings), settings)
+            yield from run_check("rejected", lambda _: check_rejected(warehouse), settings)
+            yield from run_check("categories", lambda _: check_categories(warehouse), settings)
             yield from run_check("kafka", lambda _: check_kafka(warehouse, settings), settings)
         yield from run_check("parts", lambda _: check_parts(warehouse), settings)
     finally:
@@ -111,22 +114,6 @@ def check_pipes_in_memory(settings: Settings) -> Iterator[Finding]:
         yield from check_pipes(service.library)
     finally:
         service.close()
-
-
-def check_rows(warehouse: Warehouse) -> Iterator[Finding]:
-    """There are events, with a recent one, and items."""
-    database = warehouse.database
-    sql = f"select count(), toString(max(ingested_at)), (select uniqExact(item_id) from {database}.items) from {database}.events"
-    events, newest, items = warehouse.trusted_rows(sql).data[0]
-    if not int(events):
-        yield Finding("events", "warning", "there are none", "`alsobought load events FILE`, or POST /events")
-    else:
-        yield Finding("events", "ok", f"{int(events):,}, the newest stored {time_since(newest + '+00:00')}")
-    if not int(items):
-        advice = "Answers have no titles: `alsobought load items FILE`, or POST /items"
-        yield Finding("items", "warning", "there are none", advice)
-    else:
-        yield Finding("items", "ok", f"{int(items):,}")
 
 
 def check_catalogue(warehouse: Warehouse) -> Iterator[Finding]:

@@ -13,7 +13,8 @@ import msgspec
 
 from alsobought.evaluation.log import Collector, Log, Split
 from alsobought.evaluation.sources import Source
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.loading.submitter import Submitter
 from alsobought.migrations.files import migrations
 from alsobought.pipes.library import Library
@@ -41,7 +42,7 @@ class Replay:
 
     def category(self, item_id: str) -> str:
         item = self.items.get(item_id)
-        return item.category if item else ""
+        return item.category or "" if item else ""
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from alsobought.demo import journey, toyshop
 from alsobought.errors import Unusable
 from alsobought.evaluation.log import Split
 from alsobought.evaluation.shop_log import Head, LoggedEvent
-from alsobought.events import Event, Item, Rules, read_events, read_items
+from alsobought.events import Event, Rules, read_events
+from alsobought.items import Item, read_items
 from alsobought.settings import Settings
 
 DATASETS = ("journey", "toyshop")

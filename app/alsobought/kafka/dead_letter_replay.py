@@ -14,8 +14,9 @@ from typing import Any
 
 import msgspec
 
-from alsobought.events import Event, Item, Rules
+from alsobought.events import Event, Rules
 from alsobought.failpoints import reach
+from alsobought.items import Item
 from alsobought.kafka.dead_letters import StoredDeadLetter
 from alsobought.kafka.decoding import DeadLetter, decode_events, decode_items
 from alsobought.storage.sql_text import select_list

@@ -12,7 +12,8 @@ from datetime import datetime
 
 import msgspec
 
-from alsobought.events import Event, Item, Rules, event_problem, read_events, read_items
+from alsobought.events import Event, Rules, event_problem, read_events
+from alsobought.items import Item, read_items
 from alsobought.kafka.client import Topic
 from alsobought.kafka.segment import is_track_call, track_events
 
@@ -43,11 +44,15 @@ class DeadLetter(msgspec.Struct, frozen=True):
         >>> letter.encoding, letter.body, letter.message
         ('base64', '/w==', b'\\xff')
         """
+        return cls(topic.source, topic.name, partition, offset, reason, *cls.of_message(message), noted_at)
+
+    @staticmethod
+    def of_message(message: bytes) -> tuple[str, str]:
+        """The encoding and the body of a message."""
         try:
-            encoding, body = "utf-8", message.decode()
+            return "utf-8", message.decode()
         except UnicodeDecodeError:
-            encoding, body = "base64", b64encode(message).decode()
-        return cls(topic.source, topic.name, partition, offset, reason, encoding, body, noted_at)
+            return "base64", b64encode(message).decode()
 
     @property
     def message(self) -> bytes:

@@ -146,7 +146,7 @@ def _rates(warehouse: Warehouse, now: datetime) -> tuple[float, float]:
 
 def _count_dead_letters(warehouse: Warehouse) -> int:
     """Dead letters that were not replayed yet."""
-    sql = f"select count() from {warehouse.database}.dead_letters final where replayed_at is null"
+    sql = f"select count() from {warehouse.database}.dead_letters final where replayed_at is null and source != 'http'"
     return int(warehouse.trusted_rows(sql).data[0][0])
 
 

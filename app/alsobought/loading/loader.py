@@ -14,12 +14,15 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import dropwhile, islice
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
-from alsobought.events import Event, Item, Rules
+from alsobought.events import Event, Rules
 from alsobought.failpoints import reach
+from alsobought.items import Item
 from alsobought.loading.files import STDIN, Layout, Rows, digest, open_rows
+from alsobought.loading.full_feed import FullFeed
 from alsobought.loading.mapping import ColumnMapping
 from alsobought.loading.rejects import Rejects
 from alsobought.loading.row_converter import row_reader
@@ -36,7 +39,8 @@ Progress = Callable[[Rows], AbstractContextManager[Callable[[int], object]]]
 class LoadTask:
     """One file to load, with its flags.
 
-    `source` names standard input, so that a load of it can resume.
+    `source` names standard input, so that a load of it can resume. With `replace` an item loses the fields that its row does not
+    have; `feed` notes which items there are.
     """
 
     kind: str
@@ -45,6 +49,8 @@ class LoadTask:
     columns: ColumnMapping = field(default_factory=ColumnMapping)
     source: str = ""
     rejected: Path | None = None
+    replace: bool = False
+    feed: FullFeed | None = None
 
 
 def load_file(
@@ -132,4 +138,8 @@ def _chunks(
         rejected_indexes = {reject.index for reject in rejected}
         numbers = [number for index, (number, _) in enumerate(chunk) if index not in rejected_indexes]
         before, position = position, rows.position()
+        if task.replace:
+            accepted = [msgspec.structs.replace(item, replace=True) for item in cast(list[Item], accepted)]
+        if task.feed:
+            task.feed.note(cast(list[Item], accepted))
         yield accepted, numbers, position - before

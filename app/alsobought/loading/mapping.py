@@ -11,7 +11,8 @@ from typing import Any
 from msgspec import inspect
 
 from alsobought.errors import Unusable
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 
 KINDS: Mapping[str, type[Event] | type[Item]] = {"events": Event, "items": Item}
 REST_FIELDS = {"events": "properties", "items": "attributes"}  # where --keep-rest puts other columns
@@ -38,8 +39,15 @@ class ColumnMapping:
 
 @cache
 def fields_of(kind: str) -> dict[str, inspect.Type]:
+    """{field: the type of its values}, without null."""
     info: Any = inspect.type_info(KINDS[kind])
-    return {field_info.name: field_info.type for field_info in info.fields}
+    return {field_info.name: _value_type(field_info.type) for field_info in info.fields}
+
+
+def _value_type(field_type: inspect.Type) -> inspect.Type:
+    if not isinstance(field_type, inspect.UnionType):
+        return field_type
+    return next(one for one in field_type.types if not isinstance(one, inspect.NoneType))
 
 
 def targets(fields: Iterable[str], columns: ColumnMapping) -> dict[str, list[str]]:

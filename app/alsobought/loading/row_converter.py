@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 
 from alsobought.errors import Unusable
-from alsobought.events import Event, Item, Rejected, Rules, event_problem, read_events, read_items
+from alsobought.events import Event, Rejected, Rules, event_of, event_problem, read_events
+from alsobought.items import Item, item_of, read_items
 from alsobought.loading.cells import CONVERTERS, RejectedRow, to_text, to_time
 from alsobought.loading.files import Malformed, Row
 from alsobought.loading.mapping import KINDS, REST_FIELDS, ColumnMapping, fields_of, targets
@@ -69,7 +70,8 @@ class RowConverter:
         value = msgspec.json.decode(row)
         if not isinstance(value, dict):
             raise RejectedRow("not an object")
-        return msgspec.convert(self._to_fields(value, self._json_converters), self._kind)
+        fields = self._to_fields(value, self._json_converters)
+        return event_of(fields) if self._kind is Event else item_of(fields)
 
     def _to_fields(self, row: dict[str, Any], converters: Mapping[str, Callable[[Any], Any]]) -> dict[str, Any]:
         """{field: value} of a row. Empty values are left out if the row has cells, not JSON."""

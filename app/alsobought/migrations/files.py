@@ -128,7 +128,7 @@ def _reject_name_clashes(files: Sequence[Migration]) -> None:
     created: dict[str, str] = {}
     for migration in files:
         verb, name = migration.shape.verb, migration.shape.name
-        if verb == "create" and name in created:
+        if verb == "create" and name in created and not migration.shape.replaces:
             raise MigrationFault(f"{migration.name} creates {name}, as {created[name]} does", "Use another name")
         if verb != "create" and name not in created:
             raise MigrationFault(f"{migration.name} would {verb} {name}, which no earlier migration creates")

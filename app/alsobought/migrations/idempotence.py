@@ -63,7 +63,7 @@ def reject_unrepeatable(words: list[str]) -> None:
     if words[0] in REJECTED:
         harm, instead = REJECTED[words[0]]
         raise MigrationFault(f"is an `{words[0]}`, which cannot be repeated: after a kill it {harm}", instead)
-    if words[:3] == ["create", "or", "replace"]:
+    if words[:3] == ["create", "or", "replace"] and words[3:4] != ["dictionary"]:  # which stores nothing of its own
         raise MigrationFault(
             "is a `create or replace`, which drops the existing one", "Drop it in a migration of its own"
         )

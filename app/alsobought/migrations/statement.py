@@ -44,6 +44,11 @@ class Statement:
         return words_of(self.tokens)
 
     @property
+    def replaces(self) -> bool:
+        """True for a `create or replace`."""
+        return self.words[1:3] == ["or", "replace"]
+
+    @property
     def target(self) -> str:
         """The table that a new materialized view writes to, or an empty string."""
         words = self.words[self.name_index + 1 :]
@@ -85,11 +90,12 @@ def read_statement(sql: str, database: str) -> Statement:
     if ";" in words:
         raise MigrationFault("holds more than one statement", "Put each in a file of its own")
     reject_unrepeatable(words)
-    kind = next((kind for kind in KINDS if words[1 : 1 + len(kind.split())] == kind.split()), "")
+    verbs = 3 if words[1:3] == ["or", "replace"] else 1
+    kind = next((kind for kind in KINDS if words[verbs : verbs + len(kind.split())] == kind.split()), "")
     if words[0] not in ("create", "drop", "alter") or not kind or (words[0] == "alter" and kind != "table"):
         raise MigrationFault(f"begins with {' '.join(words[:2])!r}", f"A migration is {ALLOWED}")
-    index = 1 + len(kind.split())
-    guarded = words[index : index + 1] == ["if"]
+    index = verbs + len(kind.split())
+    guarded = words[index : index + 1] == ["if"] or verbs == 3  # a replacement may run twice as it is
     while words[index : index + 1] in (["if"], ["not"], ["exists"]):
         index += 1
     if words[index : index + 2] != [database, "."] or not re.fullmatch(r"\w+", "".join(words[index + 2 : index + 3])):

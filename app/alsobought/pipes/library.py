@@ -92,8 +92,12 @@ class Library:
         describe: Describe,
         event_types: Collection[str] = (),
         cache: ValidationCache | None = None,
+        *,
+        catalogue_only: bool = False,
     ) -> None:
+        """With `catalogue_only`, lists show no item that the catalogue lacks."""
         self.folder, self.macros = folder, macros
+        self._catalogue_only = catalogue_only
         self._event_types = event_types
         self._schema, self._describe = schema, describe
         self._cache = cache or ValidationCache()
@@ -227,7 +231,8 @@ class Library:
         }
 
     def _templates(self) -> Templates:
-        return environment(self.macros, {"event_type": self._event_types, "pipe": ("*", *self.names())})
+        allowed_values = {"event_type": self._event_types, "pipe": ("*", *self.names())}
+        return environment(self.macros, allowed_values, catalogue_only=self._catalogue_only)
 
     def _read(self, path: Path, stamp: Stamp, last_valid: Pipe | None) -> Entry:
         entry = self._entry_of(lambda: self._validated(path.stem, read_text(path)))

@@ -173,11 +173,13 @@ class _CsvModule:
     make_module = _get_default_module
 
 
-def environment(macros: Path, allowed_values: AllowedValues | None = None) -> Templates:
+def environment(
+    macros: Path, allowed_values: AllowedValues | None = None, *, catalogue_only: bool = False
+) -> Templates:
     """Jinja with the macros of a folder and the CSV files of its parent folder.
 
     The files are read now: a pipe keeps those with which it was validated. `allowed_values`
-    restricts columns of CSV files.
+    restricts columns of CSV files; `catalogue_only` is a constant for macros.
 
     Raises UnicodeDecodeError, OSError, PipeFault for a macro file that is too large.
     """
@@ -197,6 +199,7 @@ def environment(macros: Path, allowed_values: AllowedValues | None = None) -> Te
     templates.filters.clear()
     templates.globals.clear()
     templates.globals.update({parameter.name: Placeholder(parameter, provided=True) for parameter in BUILT_IN})
+    templates.globals["catalogue_only"] = catalogue_only
     return templates
 
 

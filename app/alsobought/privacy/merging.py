@@ -41,7 +41,10 @@ def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
         hint = f"Merge that account if it is the same user; if not, unmerge {guest_id!r} first (POST /users/unmerge)"
         raise BadRequest(f"{guest_id!r} was merged into {accounts[guest_id]!r}", hint)
     since = horizon(warehouse, writer.settings, now)
+    writer.corrections.refunds.reopen()
     parts = rewrite(writer, UserRewrite([guest_id], account, now, since, merged_into=user_id))
+    writer.corrections.refunds.note_users([account])  # the refunds of one may be for purchases of the other
+    writer.corrections.apply_refunds()
     return {"user_id": account, "events": parts[0].rows_before}
 
 
@@ -65,7 +68,10 @@ def unmerge(writer: Writer, guest_id: str) -> dict[str, Any]:
         message = f"{guest_id!r} was merged into {account!r} on {own.since:%Y-%m-%d}, more than {days.days} days ago"
         raise BadRequest(message, hint)
     since = horizon(warehouse, writer.settings, now)
+    writer.corrections.refunds.reopen()
     parts = rewrite(writer, UserRewrite([account], guest_id, now, since, guests=with_guests(guest_id, merges)))
+    writer.corrections.refunds.note_users([account, guest_id])  # no longer for purchases of the other
+    writer.corrections.apply_refunds()
     result = {"user_id": account, "events": parts[0].rows_before}
     return {**result, "not_moved": expired_before(since)} if since else result
 

@@ -19,7 +19,8 @@ from typing import Any
 import msgspec
 
 from alsobought.errors import AlsoboughtError, NotStored, WarehouseFault
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.service.ipc_protocol import SOCKET, Call, Connection, Reply, SubmittedRows, encode_error, socket_path
 from alsobought.service.maintenance import run_task
 from alsobought.storage.warehouse import Warehouse

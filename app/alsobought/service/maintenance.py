@@ -18,10 +18,21 @@ from alsobought.writer.writer import Writer
 STEP_SECONDS = 0.5
 Bar = Callable[[str, int, str], AbstractContextManager[Callable[[int], object]]]
 
+
+def finish_refunds(writer: Writer) -> int:
+    """Takes back what stored refunds say, now, and returns the number of lines that changed."""
+    changed = 0
+    while writer.corrections.refunds.users:
+        changed += writer.corrections.apply_refunds()
+    return changed
+
+
 TASKS: dict[str, Callable[..., Any]] = {
     "forget": erasure.forget,
     "merge": merging.merge,
     "unmerge": merging.unmerge,
+    "apply refunds": finish_refunds,
+    "add categories": lambda writer: writer.corrections.add_categories(),
     "snapshot": snapshot.snapshot,
     "plan a rebuild": rebuild_tasks.plan,
     "begin a rebuild": rebuild_tasks.begin,
@@ -34,7 +45,8 @@ TASKS: dict[str, Callable[..., Any]] = {
 
 
 def finish_serving_tables(do: Callable[..., Any], bar: Bar) -> None:
-    """Makes the rows of serving tables that are left, with a progress bar if there is much to do."""
+    """Applies refunds and makes the rows of serving tables that are left, with a progress bar if there is much to do."""
+    do("apply refunds")
     if pending := do("refresh serving tables", STEP_SECONDS):
         with bar("Making serving tables", pending, "steps") as advance:
             while pending:

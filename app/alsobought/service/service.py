@@ -12,13 +12,15 @@ from alsobought.errors import MigrationFault
 from alsobought.migrations import runner
 from alsobought.pipes.library import Library
 from alsobought.service.maintenance import run_task
+from alsobought.service.reject_log import RejectLog
 from alsobought.service.sinks import EventSink, KafkaSink, WriterSink
 from alsobought.serving.answers import open_library
 from alsobought.serving.cached_answers import Answers, CachedAnswers
 from alsobought.serving.invalidation import Invalidator
 from alsobought.serving.queries import EMBEDDED_QUERIES, SERVER_QUERIES, Queries
 from alsobought.serving.refresher import Refresher
-from alsobought.serving.request_log import InlineTaskRunner, RequestLog
+from alsobought.serving.request_log import RequestLog
+from alsobought.serving.row_log import InlineTaskRunner, TaskRunner
 from alsobought.serving.siblings import Siblings
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
@@ -42,6 +44,7 @@ class Service:
     visibility: Visibility
     sink: EventSink
     request_log: RequestLog | None
+    reject_log: RejectLog
     answers: CachedAnswers
     refresher: Refresher
 
@@ -69,6 +72,7 @@ class Service:
         self.sink.close()
         if self.request_log:
             self.request_log.stop()
+        self.reject_log.stop()
         self.visibility.stop()
         self.refresher.shutdown()
         self.writer.stop()
@@ -114,18 +118,30 @@ def open_service(
             from alsobought.kafka.producer import LogProducer  # not needed without Kafka
 
             sink = KafkaSink(LogProducer(settings), warehouse, visibility, clock, settings)
-        request_log = (
-            RequestLog(writer if writes else InlineTaskRunner(warehouse)) if settings.record_requests else None
-        )
+        runner_of_logs: TaskRunner = writer if writes else InlineTaskRunner(warehouse)
+        request_log = RequestLog(runner_of_logs) if settings.record_requests else None
         if request_log:
             request_log.start()
+        reject_log = RejectLog(runner_of_logs)
+        reject_log.start()
         library = open_library(settings, warehouse)
         queries = Queries(warehouse, clock, EMBEDDED_QUERIES if warehouse.embedded else SERVER_QUERIES)
         if warehouse.embedded:
             writer.storing = queries.reserve
         answers = CachedAnswers(library, queries, cache, lambda: visibility.as_of)
         return Service(
-            settings, warehouse, writer, library, clock, cache, visibility, sink, request_log, answers, refresher
+            settings,
+            warehouse,
+            writer,
+            library,
+            clock,
+            cache,
+            visibility,
+            sink,
+            request_log,
+            reject_log,
+            answers,
+            refresher,
         )
     except BaseException:
         warehouse.close()

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from alsobought.errors import AlsoboughtError, Busy, Detail, NotStored, TooLarge
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.serving.visibility import Visibility, is_ingested
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse

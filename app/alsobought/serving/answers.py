@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from alsobought.errors import AlsoboughtError, PipeBroken
-from alsobought.events import STANDARD_TYPES
+from alsobought.events import STORED_TYPES
 from alsobought.pipes.fallbacks import FilledLists, rename_columns
 from alsobought.pipes.library import Describe, Library, Pipe
 from alsobought.pipes.parameters import values
@@ -33,9 +33,17 @@ RunPipe = Callable[[Pipe, Mapping[str, Any], Pipe], Rows]
 def open_library(settings: Settings, warehouse: Warehouse) -> Library:
     """The pipes of the project folder, validated against this warehouse."""
     home = settings.home_folder
-    types = (*STANDARD_TYPES, *extra_event_types(settings))
+    types = (*STORED_TYPES, *extra_event_types(settings))
     cache = ValidationCache(validation_cache_file(), lambda: warehouse.version)
-    return Library(home / "pipes", home / "sql" / "macros", warehouse.schema, describer(warehouse), types, cache)
+    return Library(
+        home / "pipes",
+        home / "sql" / "macros",
+        warehouse.schema,
+        describer(warehouse),
+        types,
+        cache,
+        catalogue_only=settings.catalogue_only,
+    )
 
 
 def describer(warehouse: Warehouse) -> Describe:

@@ -1,35 +1,21 @@
 """Record requests to pipes in the table `requests`: parameters, status, and the items shown.
 
-A request only appends a record to a queue; a thread turns records into rows and hands them to the
-writer once a second. The log is not a ledger, and the service never waits for it: a crash loses the
-requests of the last second, and records that do not fit or cannot be stored are dropped and
-counted.
+A request only appends a record to a queue (`serving.row_log`).
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-from collections import deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from alsobought.pipes.fallbacks import item_column
 from alsobought.serving.answer import Answer
-from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.submission import MaintenanceTask
+from alsobought.serving.row_log import RowLog, TaskRunner
 
-log = logging.getLogger(__name__)
-
-FLUSH_SECONDS = 1.0
-BATCH_ROWS = 10_000
-MAX_WAITING = 5 * BATCH_ROWS
 MAX_PARAMETERS = 65_536  # bytes; longer JSON is left out, since a truncated text cannot be replayed
-STORE_SECONDS = 30.0  # a writer that takes longer has stopped
 
 
 class RequestRecord(msgspec.Struct, frozen=True):
@@ -65,90 +51,11 @@ class RequestRow(msgspec.Struct):
     cached: bool = msgspec.field(name="kept")
 
 
-class TaskRunner(Protocol):
-    """Runs maintenance tasks: the writer, or `InlineTaskRunner`."""
-
-    @property
-    def warehouse(self) -> Warehouse: ...
-
-    def run(self, task: MaintenanceTask) -> Future[None]: ...
-
-
-class InlineTaskRunner:
-    """Runs tasks in the caller's thread, for a process whose writer never starts."""
-
-    def __init__(self, warehouse: Warehouse) -> None:
-        self.warehouse = warehouse
-
-    def run(self, task: MaintenanceTask) -> Future[None]:
-        task.action()
-        task.done.set_result(None)
-        return task.done
-
-
-class RequestLog:
-    """One per running service. `add` may be called from any thread."""
+class RequestLog(RowLog[RequestRecord]):
+    """One per running service."""
 
     def __init__(self, writer: TaskRunner) -> None:
-        self._writer = writer
-        self._waiting: deque[RequestRecord] = deque()
-        self._wake, self._stopped = threading.Event(), False
-        self._counting, self._storing = threading.Lock(), threading.Lock()
-        self._failing = False
-        self.dropped = 0
-        self._thread = threading.Thread(target=self._run, name="request-log", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Store the waiting records, then end the thread."""
-        self._stopped = True
-        self._wake.set()
-        self._thread.join()
-        self.flush()
-
-    def add(self, record: RequestRecord) -> None:
-        """Queue a record. Never blocks: drops the record if the queue is full."""
-        waiting = len(self._waiting)
-        if waiting >= MAX_WAITING:
-            self._drop(1)
-            return
-        self._waiting.append(record)
-        if waiting + 1 >= BATCH_ROWS:
-            self._wake.set()
-
-    def flush(self) -> None:
-        """Store or drop every record that is queued now; later ones stay queued."""
-        with self._storing:
-            waiting = len(self._waiting)
-            for start in range(0, waiting, BATCH_ROWS):
-                self._store([self._waiting.popleft() for _ in range(min(BATCH_ROWS, waiting - start))])
-
-    def _run(self) -> None:
-        while not self._stopped:
-            self._wake.wait(FLUSH_SECONDS)
-            self._wake.clear()
-            self.flush()
-
-    def _store(self, batch: Sequence[RequestRecord]) -> None:
-        try:
-            lines = _JSON.encode_lines([to_row(record) for record in batch])
-            insert = MaintenanceTask(lambda: self._writer.warehouse.insert("requests", lines))
-            self._writer.run(insert).result(STORE_SECONDS)
-        except Exception as error:
-            self._drop(len(batch))
-            if not self._failing:
-                log.warning("requests are not recorded: %s", error or type(error).__name__)
-            self._failing = True
-        else:
-            if self._failing:
-                log.warning("resumed recording requests; dropped since the start: %d", self.dropped)
-            self._failing = False
-
-    def _drop(self, rows: int) -> None:
-        with self._counting:
-            self.dropped += rows
+        super().__init__(writer, "requests", "requests", to_row)
 
 
 def encode_parameters(raw: Mapping[str, Sequence[Any]]) -> bytes:

@@ -1,5 +1,5 @@
-"""The dictionaries in memory: `catalogue` and `owners`, reloaded when items changed or an event has an item that they lack, and
-`item_demand`, reloaded every few seconds while items are bought.
+"""The dictionaries in memory: `catalogue`, `owners` and `titles`, reloaded when items changed or an event has an item that they
+lack, and `item_demand`, reloaded every few seconds while items are bought.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ RELOAD_SECONDS = 0.5  # a new item shows its name at most this late while events
 DEMAND_PAUSE = 50  # the demand is reloaded this many times as far apart as a reload takes: that is 2 % of a core
 
 
-def reload_dictionaries(warehouse: Warehouse, names: Iterable[str] = ("catalogue", "owners", "item_demand")) -> None:
+def reload_dictionaries(
+    warehouse: Warehouse, names: Iterable[str] = ("catalogue", "owners", "titles", "item_demand")
+) -> None:
     """Raises WarehouseFault."""
     for name in names:
         warehouse.command(f"system reload dictionary {warehouse.database}.{name}")
@@ -54,7 +56,7 @@ class Catalogue:
 
     def reload(self) -> None:
         """Raises WarehouseFault."""
-        reload_dictionaries(self._warehouse, ["catalogue", *(["owners"] if self.items_changed else [])])
+        reload_dictionaries(self._warehouse, ["catalogue", *(["owners", "titles"] if self.items_changed else [])])
         changed, self.items_changed = self.items_changed, False
         self._reloaded_at = time.monotonic()
         (self.on_reload if changed else self.on_new_ids)()

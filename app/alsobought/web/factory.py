@@ -28,6 +28,7 @@ from alsobought.settings import Settings, hosts_for_editing, origins
 from alsobought.web import (
     editor_endpoints,
     intake_endpoints,
+    item_endpoints,
     pipe_endpoints,
     service_endpoints,
     workbench_endpoints,
@@ -64,7 +65,7 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
     app.extensions["write_slots"] = WriteSlots(service.settings.threads)
     app.extensions["live_events"] = LiveEvents(service, monitor)
     app.extensions["editing"] = edit
-    for endpoints in (pipe_endpoints, intake_endpoints, service_endpoints, workbench_endpoints):
+    for endpoints in (pipe_endpoints, intake_endpoints, item_endpoints, service_endpoints, workbench_endpoints):
         app.register_blueprint(endpoints.blueprint)
     if edit:
         app.register_blueprint(editor_endpoints.blueprint)

@@ -1,4 +1,4 @@
-"""`POST /events`, `/items`, `/users/merge` and `/users/unmerge`: validate what a shop sends, and store it."""
+"""`POST /events`, `/users/merge` and `/users/unmerge`: validate what a shop sends, and store it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import msgspec
 from flask import Blueprint, Response, g, request
 
 from alsobought.errors import AlsoboughtError, BadEvents, BadItems, BadRequest, Detail
-from alsobought.events import STANDARD_TYPES, Event, Id, Item, Rejected, Rules, read_events, read_items, split_objects
+from alsobought.events import STANDARD_TYPES, Event, Id, Rejected, Rules, read_events, split_objects
+from alsobought.items import Item
 from alsobought.pipes.placeholder_file import placeholders_of
 from alsobought.service.sinks import Accepted
 from alsobought.settings import Settings, extra_event_types
@@ -28,32 +29,30 @@ def post_events() -> Response:
     require_allowed_origin(settings, request)
     rules = Rules(now, event_types(settings), settings.max_event_bytes, placeholders_of(settings.home_folder))
     with write_slots().acquire():
-        return _accept(*read_events(split_objects(read_body()), rules), BadEvents)
+        objects = list(split_objects(read_body()))
+        return accept(*read_events(objects, rules), BadEvents, objects)
 
 
 def event_types(settings: Settings) -> frozenset[str]:
     return frozenset(STANDARD_TYPES).union(extra_event_types(settings))
 
 
-@blueprint.route("/items", methods=["POST"])
-def post_items() -> Response:
-    settings = service().settings
-    require_allowed_origin(settings, request)
-    placeholders = placeholders_of(settings.home_folder)
-    with write_slots().acquire():
-        items = read_items(split_objects(read_body()), settings.max_event_bytes, placeholders=placeholders)
-        return _accept(*items, BadItems)
-
-
-def _accept(
-    good: Sequence[Event] | Sequence[Item], rejected: list[Rejected], error_type: type[BadEvents] | type[BadItems]
+def accept(
+    good: Sequence[Event] | Sequence[Item],
+    rejected: list[Rejected],
+    error_type: type[BadEvents] | type[BadItems],
+    objects: Sequence[bytes] = (),
 ) -> Response:
-    """Store the good rows and list the rejected ones.
+    """Store the good rows and list the rejected ones, of which `objects` has the texts by their index.
 
     Responds with 202 once the rows are durable, or with ?wait=true with 200 once they are visible.
     """
-    kind, wait = "item" if error_type is BadItems else "event", _wait()
+    kind, wait = "item" if error_type is BadItems else "event", is_true("wait")
     metrics().rejected(kind, len(rejected))
+    if rejected and objects:
+        settings = service().settings
+        topic = settings.items_topic if kind == "item" else settings.events_topic
+        service().reject_log.add(topic, rejected, objects, service().clock())
     if not good:
         if not rejected:
             raise BadRequest("the body is empty", f"Send one {kind}, an array of them, or one per line")
@@ -70,10 +69,11 @@ def _accept(
     return json_response(_receipt(accepted, len(good), rejected, wait), status)
 
 
-def _wait() -> bool:
-    value = request.args.get("wait", "false")
+def is_true(name: str) -> bool:
+    """A switch of the query string. Raises BadRequest."""
+    value = request.args.get(name, "false")
     if value.lower() not in ("true", "1", "false", "0"):
-        raise BadRequest(f"wait: {value[:40]!r} is neither true nor false", "Write ?wait=true, or leave it out")
+        raise BadRequest(f"{name}: {value[:40]!r} is neither true nor false", f"Write ?{name}=true, or leave it out")
     return value.lower() in ("true", "1")
 
 

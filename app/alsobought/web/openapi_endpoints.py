@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from alsobought.events import ID_LENGTH, Event, Item
+from alsobought.events import ID_LENGTH, Event
+from alsobought.items import Item
 from alsobought.web.json_schemas import listing, record, ref
 from alsobought.web.openapi_responses import error_refs, header_refs, json_response
 
@@ -15,6 +16,8 @@ OPERATION_IDS = (
     "list_pipes",
     "post_events",
     "post_items",
+    "get_item",
+    "delete_item",
     "merge_users",
     "unmerge_users",
     "healthz",
@@ -32,7 +35,10 @@ def endpoint_paths() -> dict[str, Any]:
     return {
         "/pipes": {"get": pipes},
         "/events": {"post": _intake("events", "Event", "Store events.")},
-        "/items": {"post": _intake("items", "Item", "Store or replace products of the catalogue.")},
+        "/items": {
+            "post": _intake("items", "Item", "Add products to the catalogue, or change fields of them.", REPLACE)
+        },
+        "/items/{item_id}": {"get": _get_item(), "delete": _delete_item()},
         "/users/merge": {"post": _merge()},
         "/users/unmerge": {"post": _unmerge()},
         "/healthz": {"get": _operation("healthz", "service", "Liveness: the process runs.", "500", ok="Alive")},
@@ -65,29 +71,56 @@ def _operation(operation_id: str, tag: str, summary: str, *errors: str, ok: str 
     return {"operationId": operation_id, "tags": [tag], "summary": summary, "responses": responses}
 
 
-def _intake(collection: str, schema: str, summary: str) -> dict[str, Any]:
-    wait = {
-        "name": "wait",
-        "in": "query",
-        "description": "true: respond 200 once answers contain the rows, or 202 if that takes longer than 30 seconds.",
-        "schema": {"type": "boolean", "default": False},
-    }
+def _switch(name: str, description: str) -> dict[str, Any]:
+    schema = {"type": "boolean", "default": False}
+    return {"name": name, "in": "query", "description": f"true: {description}", "schema": schema}
+
+
+WAIT = _switch("wait", "respond 200 once answers contain the rows, or 202 if that takes longer than 30 seconds.")
+REPLACE = _switch("replace", "clear the fields that an object does not name.")
+ITEM_ID = {
+    "name": "item_id",
+    "in": "path",
+    "required": True,
+    "description": "The id of an item; it may contain slashes.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": ID_LENGTH},
+}
+
+
+def _intake(collection: str, schema: str, summary: str, *parameters: dict[str, Any]) -> dict[str, Any]:
     content = {
         "application/json": {"schema": {"anyOf": [ref(schema), listing(ref(schema))]}},
         "application/x-ndjson": {"schema": {"type": "string"}},
     }
     note = " An event needs a user_id or a session_id. Segment track calls are accepted." if schema == "Event" else ""
-    operation = _operation(f"post_{collection}", "intake", summary, "400", "403", "413", "500", "503")
-    operation["responses"] = {
-        "200": json_response("Stored, and visible in answers.", ref("Accepted")),
-        "202": json_response("Stored.", ref("Accepted")),
-        **operation["responses"],
-    }
+    operation = _storing(f"post_{collection}", summary, "413", "415")
     return operation | {
         "description": f"Send one object, an array, or one object per line.{note} Valid objects are stored even if"
         " others are rejected.",
-        "parameters": [wait],
+        "parameters": [WAIT, *parameters],
         "requestBody": {"required": True, "content": content},
+    }
+
+
+def _storing(operation_id: str, summary: str, *errors: str) -> dict[str, Any]:
+    operation = _operation(operation_id, "intake", summary, "400", "403", "500", "503", *errors)
+    stored = {
+        "200": json_response("Stored, and visible in answers.", ref("Accepted")),
+        "202": json_response("Stored.", ref("Accepted")),
+    }
+    return operation | {"responses": stored | operation["responses"]}
+
+
+def _get_item() -> dict[str, Any]:
+    operation = _operation("get_item", "intake", "What is stored of a product.", "404", "500", "503", ok="")
+    return operation | {"parameters": [ITEM_ID]}
+
+
+def _delete_item() -> dict[str, Any]:
+    operation = _storing("delete_item", "Take a product out of the catalogue.", "404")
+    return operation | {
+        "description": "It is on no list until it is posted again. Idempotent.",
+        "parameters": [ITEM_ID, WAIT],
     }
 
 

@@ -34,7 +34,7 @@ ERRORS: dict[str, tuple[str, str, str, str]] = {
     "405": (
         "Method not allowed.",
         "method_not_allowed",
-        "the method DELETE is not allowed here",
+        "the method PUT is not allowed here",
         "Use GET or POST",
     ),
     "406": (
@@ -44,6 +44,12 @@ ERRORS: dict[str, tuple[str, str, str, str]] = {
         "Use application/json, …",
     ),
     "413": ("Too large.", "too_large", "the body is larger than 16,777,216 bytes", "Send it in parts"),
+    "415": (
+        "The body is compressed in an unknown way.",
+        "unsupported_encoding",
+        "Content-Encoding: 'br' is not supported",
+        "Send gzip or deflate, or neither",
+    ),
     "500": ("Internal error.", "internal", "internal error", IN_THE_LOG),
     "503": (
         "Temporarily unavailable: retry.",

@@ -12,15 +12,16 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from alsobought.errors import BadRequest, TooLarge
 from alsobought.events import readable_problem
 from alsobought.pipes.parameters import FRESH, Listed, values
+from alsobought.web.compression import unpacked
 from alsobought.web.context import service
 
 T = TypeVar("T")
 
 
 def read_body() -> bytes:
-    """The complete body; an incomplete one raises BadRequest, so that no part of it is stored.
+    """The complete body, unpacked; an incomplete one raises BadRequest, so that no part of it is stored.
 
-    Raises TooLarge.
+    Raises TooLarge, UnsupportedEncoding.
     """
     limit = service().settings.max_body_bytes
     try:
@@ -33,7 +34,7 @@ def read_body() -> bytes:
         raise TooLarge(f"the body is larger than {limit:,} bytes", "Send it in parts")
     if request.content_length is not None and len(body) < request.content_length:
         raise BadRequest("the body is incomplete", "Send all of it again")
-    return body
+    return unpacked(body, request.headers.get("Content-Encoding", ""), limit)
 
 
 def read_parameters() -> dict[str, list[Any]]:

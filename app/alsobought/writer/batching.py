@@ -13,7 +13,7 @@ from typing import cast
 
 import msgspec
 
-from alsobought.events import Event, in_utc
+from alsobought.events import REFUND, Event, in_utc
 from alsobought.storage.identities import Identities
 from alsobought.writer.duplicates import Duplicates
 from alsobought.writer.rows import EventRow, encode_lines
@@ -114,7 +114,7 @@ def _rows(
             epoch,
             now,
             seq,
-            event.quantity,
+            _pieces(event) if event.quantity is unset else event.quantity,
             event.session_id,
             event.category,
             event.order_id,
@@ -125,6 +125,11 @@ def _rows(
         )
         for index, (event, offset, seq) in enumerate(zip(events, offsets, seqs, strict=True))
     ]
+
+
+def _pieces(event: Event) -> int:
+    """The quantity of an event that names none: one piece; 0 for a refund, which is of all there are."""
+    return 0 if event.event_type == REFUND else 1
 
 
 def _forgotten(submission: Submission, forgotten: Mapping[str, datetime], now: datetime) -> Iterable[bool]:

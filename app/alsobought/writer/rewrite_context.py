@@ -14,6 +14,7 @@ from alsobought.storage.mutation_journal import Rewrite
 from alsobought.storage.scratch_database import Scratch, drop_scratch
 from alsobought.storage.sql_text import quoted
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.refunds import RefundedLine
 
 BEFORE, AFTER = "before", "after"  # the scratch databases
 
@@ -23,6 +24,7 @@ class UserRewrite(msgspec.Struct, frozen=True):
 
     With `guests`, a merge is undone: of the events of `users`, an account, only those that came under the ids of `guests` become
     those of `into`, one of the guests. `merged_into` is the account that a merge named, which may be a guest of `into`.
+    With `lines`, nobody is erased: these events of the users are changed by refunds.
     `horizon` is the seq before which events may have expired, 0 if none ever did.
     """
 
@@ -30,12 +32,15 @@ class UserRewrite(msgspec.Struct, frozen=True):
     into: str
     at: datetime
     horizon: int = 0
+    lines: list[RefundedLine] = []
     guests: list[str] = []
     merged_into: str = ""
 
     @property
     def kind(self) -> str:
         """Of the entry in the journal."""
+        if self.lines:
+            return "refund"
         return "unmerge" if self.guests else "merge" if self.into else "forget"
 
     @property
@@ -79,6 +84,18 @@ class RewriteContext:
         self.before.create_histories(self.histories, self.request.horizon)
         self.after.create_histories(self.histories, self.request.horizon)
 
+    @property
+    def refunded(self) -> dict[str, str]:
+        """{column of events: its value after the refunds, as SQL}"""
+        lines = self.request.lines
+        seqs = f"[{', '.join(str(line.seq) for line in lines)}]"
+        types = quoted_list([line.event_type for line in lines])
+        pieces = ", ".join(str(line.refunded) for line in lines)
+        return {
+            "event_type": f"transform(seq, {seqs}, [{types}], toString(event_type))::LowCardinality(String)",
+            "refunded": f"toUInt32(transform(seq, {seqs}, [{pieces}], toUInt64(refunded)))",
+        }
+
     def heartbeat(self) -> None:
         """Keeps other writers of a server waiting."""
         if self.warehouse.shared:
@@ -109,6 +126,8 @@ class RewriteContext:
 
     def _events_after(self, events: str) -> str:
         """These events as they will be. One that becomes another user's keeps the id under which it came, if that differs."""
+        if self.request.lines:
+            return f"select * replace ({', '.join(f'{sql} as {column}' for column, sql in self.refunded.items())}) from {events}"
         into = quoted(self.request.into)
         moves, came_as = f"({self.events_condition}) as moves", "if(guest_id = '', user_id, guest_id) as came_as"
         user, guest = f"if(moves, {into}, user_id)", f"if(moves, if(came_as = {into}, '', came_as), guest_id)"
@@ -127,11 +146,16 @@ class RewriteContext:
             self.insert(f"{self.database}.{table.name}", select, f"({table.columns})")
 
     def delete(self, table: str, condition: str) -> None:
-        """Deletes, if there is anything to delete: a delete goes through all parts of a table."""
+        """Deletes, if there is anything to delete: a delete goes through all parts of a table.
+
+        Rows of an erased user are gone from the disk, others only from every answer until parts merge, which is quicker.
+        """
         if self.has_rows(table, condition):
-            self.warehouse.command(
-                f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 2"
-            )
+            if self.request.kind == "forget":
+                sql = f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 2"
+            else:
+                sql = f"delete from {self.database}.{table} where {condition} settings lightweight_deletes_sync = 2"
+            self.warehouse.command(sql)
 
     def has_rows(self, table: str, condition: str) -> bool:
         sql = f"select 1 from {self.database}.{table} where {condition} limit 1"

@@ -1,12 +1,10 @@
-"""Events and items as rows of their tables, and their encoding as JSON lines."""
+"""Events as rows of their table, and the encoding of rows as JSON lines."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 import msgspec
-
-from alsobought.events import Item
 
 
 class EventRow(msgspec.Struct, omit_defaults=True, gc=False):
@@ -32,28 +30,6 @@ class EventRow(msgspec.Struct, omit_defaults=True, gc=False):
     price: float = 0.0
     properties: str = ""
     guest_id: str = ""
-
-
-class ItemRow(msgspec.Struct):
-    """A row of `items`."""
-
-    item_id: str
-    title: str
-    category: str
-    brand: str
-    price: float
-    available: bool
-    image: str
-    owner: str
-    attributes: dict[str, str]
-    embedding: list[float]
-    version: int
-    updated_at: datetime
-
-
-def item_row(item: Item, version: int, now: datetime) -> ItemRow:
-    """The row of an item; the highest version replaces all others."""
-    return ItemRow(**msgspec.structs.asdict(item), version=version, updated_at=now)
 
 
 encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines

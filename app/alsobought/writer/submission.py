@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from alsobought.errors import Busy
-from alsobought.events import Event, Item
+from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 

@@ -1,6 +1,7 @@
-"""How an erasure, a merge or its undoing rewrites a count table: one strategy per kind of table.
+"""How an erasure, a merge, its undoing or a refund rewrites a count table: one strategy per kind of table.
 
-After it, the table is as if the users had never existed, had always been the account, or had never been.
+After it, the table is as if the users had never existed, had always been the account or had never been, or had not bought what was
+refunded.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from alsobought.storage.count_tables import CountTable
-from alsobought.storage.serving_tables import ServingTable, with_keys
+from alsobought.storage.serving_tables import ServingTable, with_keys, with_sources
 from alsobought.storage.sql_text import quoted
 from alsobought.writer.rewrite_context import RewriteContext
 
@@ -30,13 +31,15 @@ KEYS_PER_REFRESH = 500
 
 
 def rewrite_table(context: RewriteContext, table: CountTable) -> None:
-    strategy_of(table, split=bool(context.request.guests))(context, table)
+    strategy_of(table, context.request.kind)(context, table)
 
 
-def strategy_of(table: CountTable, *, split: bool = False) -> Callable[[RewriteContext, CountTable], None]:
-    if split and (table.has_user_id or (table.owner and not table.is_summing)):
+def strategy_of(table: CountTable, kind: str) -> Callable[[RewriteContext, CountTable], None]:
+    if kind == "refund" and not table.is_summing and (table.has_user_id or table.owner):
+        return replace_changed_rows
+    if kind == "unmerge" and (table.has_user_id or (table.owner and not table.is_summing)):
         return split_rows
-    if table.has_user_id:
+    if table.has_user_id and kind != "refund":
         return rename_rows
     if table.is_summing:
         return add_difference
@@ -119,6 +122,31 @@ def replace_owned_rows(context: RewriteContext, table: CountTable) -> None:
     _delete_keys(context, table, (owner,), f"select distinct {owner} from ({gone})")
 
 
+def replace_changed_rows(context: RewriteContext, table: CountTable) -> None:
+    """Rows of one user each, of which some change: these are deleted and added as they are now.
+
+    Where events have expired, a row may stand for some of them: then the sums are changed by the difference, and extremes stay.
+    """
+    if table.name in context.done:
+        return
+    before, after = context.before.result(table), context.after.result(table)
+    keys = ", ".join(table.keys)
+    gone = f"select * from {before} except select * from {after}"
+    if context.request.horizon and table.sum_columns:
+        differences = ", ".join(
+            f"anyIf(one.{name}, is_after) - anyIf(one.{name}, not is_after) as {name}"
+            if how == "sum"
+            else f"anyIf(one.{name}, not is_after) as {name}"
+            for name, how in table.values.items()
+        )
+        both = f"select *, false as is_after from ({gone}) union all select *, true from {after}"
+        grouped = f"select {keys}, {differences} from ({both}) as one group by {keys} having countIf(not is_after) > 0"
+        context.insert_once(table, grouped)
+        return
+    _delete_keys(context, table, table.keys, f"select {keys} from ({gone})")
+    context.insert_once(table, f"select * from {after} except select * from {before}")
+
+
 def recompute_shared_rows(context: RewriteContext, table: CountTable) -> None:
     """Rows that several users share and that cannot be subtracted from: each is recomputed from the remaining events.
 
@@ -136,21 +164,32 @@ def recompute_shared_rows(context: RewriteContext, table: CountTable) -> None:
 
 
 def refresh_serving_tables(context: RewriteContext, tables: Sequence[ServingTable]) -> None:
-    """Makes the rows of the users, and of all their items, from the counts as they are now; deletes those that have none."""
-    histories = [table.name for table in context.histories if "item_key" in table.keys]
-    sources = [f"select cityHash64(item_id) as item_key from {context.before.name}.events"]
-    sources += [f"select item_key from {context.before.name}.{name}" for name in histories]  # also of expired events
-    sql = f"select distinct item_key from ({' union all '.join(sources)})"
-    items = [int(key) for (key,) in context.warehouse.trusted_rows(sql).data]
+    """Makes the rows of the users, and of the items whose counts changed, from the counts as they are now; deletes those that have
+    none.
+    """
+    read = with_sources([table.name for table in tables], tables)
+    items = _items_of_changed_rows(context, [table for table in context.tables if table.name in read])
     for table in tables:
         keys: Sequence[str | int] = context.request.all_users if table.key == "user_id" else items
         for start in range(0, len(keys), KEYS_PER_REFRESH):
             table.make(context.warehouse, with_keys(keys[start : start + KEYS_PER_REFRESH]), clear=True)
 
 
+def _items_of_changed_rows(context: RewriteContext, tables: Sequence[CountTable]) -> list[int]:
+    """The items in rows of these tables that differ between before and after."""
+    items: set[int] = set()
+    for table in tables:
+        if columns := [key for key in table.keys if key.endswith("item_key")]:
+            before, after = (f"select * from {scratch.result(table)}" for scratch in (context.before, context.after))
+            changed = f"({before} except {after}) union all ({after} except {before})"
+            sql = f"select distinct arrayJoin([{', '.join(columns)}]) from ({changed})"
+            items.update(int(key) for (key,) in context.warehouse.trusted_rows(sql).data)
+    return sorted(items)
+
+
 def _same_result(context: RewriteContext, table: CountTable) -> bool:
-    """True if a merge does not change the rows."""
-    if not context.request.into:
+    """True if a merge or a refund does not change the rows."""
+    if context.request.kind == "forget":
         return False
     before, after = (f"select * from {scratch.result(table)}" for scratch in (context.before, context.after))
     sql = f"select count() from (({before} except {after}) union all ({after} except {before}))"

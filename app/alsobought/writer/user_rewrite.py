@@ -1,4 +1,5 @@
-"""Erasure of a user, merge of a guest into an account, and its undoing: rows are removed from every table, or become another's.
+"""Erasure of a user, merge of a guest into an account, its undoing, and refunds: rows are removed from every table, become
+another's, or lose the purchases that were taken back.
 
 The rows that a user adds to a table are what its view computes from the user's events alone, since pairs and first times never
 span users. So each count table is rewritten from these events as they were and as they will be (`writer.table_rewrites`), and
@@ -21,6 +22,7 @@ from alsobought.storage import mutation_journal
 from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.serving_tables import ServingTable
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.event_categories import KIND, finish_categories
 from alsobought.writer.rewrite_context import RewriteContext, UserRewrite
 from alsobought.writer.table_rewrites import refresh_serving_tables, rewrite_table
 from alsobought.writer.user_records import delete_traces, record_identities
@@ -70,6 +72,9 @@ def finish_rewrites(warehouse: Warehouse, serving: Sequence[ServingTable]) -> in
         if rewrite.about:
             blocks = mutation_journal.newest_blocks(warehouse, rewrite.marks)
             done = frozenset(table for table, before in rewrite.marks.items() if blocks[table] > before)
+            if rewrite.kind == KIND:
+                finish_categories(warehouse, rewrite, done)
+                continue
             request = msgspec.json.decode(rewrite.about, type=UserRewrite)
             _carry_out(RewriteContext(warehouse, rewrite, request, count_tables(warehouse), done), serving)
         else:  # an exchange of tables is atomic
@@ -80,17 +85,21 @@ def finish_rewrites(warehouse: Warehouse, serving: Sequence[ServingTable]) -> in
 def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list[RewrittenTable]:
     reach("rewrite.begun")
     request = context.request
-    record_identities(context)
+    if request.kind != "refund":
+        record_identities(context)
     reach("rewrite.noted")
     events = _events_of(context)
     if request.into and not events.rows_before and (request.guests or not _named_in_counts(context)):
         context.finish()
         return [events]
     rewritten = [events] if "events" in context.done else _rewrite_tables(context, events, serving)
-    reach("rewrite.moved")
-    context.delete("events", context.events_condition)
+    if request.kind == "refund":
+        _change_events(context)
+    else:
+        reach("rewrite.moved")
+        context.delete("events", context.events_condition)
     reach("rewrite.deleted")
-    if not request.into:
+    if request.kind == "forget":
         delete_traces(context)
     context.finish()
     reach("rewrite.ended")
@@ -105,7 +114,7 @@ def _rewrite_tables(
     context.copy_events()
     rewritten = [events]
     for table in tables if events.rows_before else [table for table in tables if table.has_user_id]:
-        measured = None if request.into else _rows_of(context, table)
+        measured = _rows_of(context, table) if request.kind == "forget" else None
         context.heartbeat()
         rewrite_table(context, table)
         if measured:
@@ -152,3 +161,14 @@ def _move_events(context: RewriteContext) -> None:
     context.warehouse.command(f"create table {moved} as {events}")
     context.insert(moved, context.renamed_events())
     context.warehouse.command(f"alter table {events} attach partition tuple() from {moved}")
+
+
+def _change_events(context: RewriteContext) -> None:
+    """Stores the events as the refunds make them. Changing two columns leaves the others of a part as they are."""
+    if context.request.lines:
+        seqs = ", ".join(str(line.seq) for line in context.request.lines)
+        changes = ", ".join(f"{column} = {sql}" for column, sql in context.refunded.items())
+        condition = f"user_id in ({context.all_users}) and seq in ({seqs})"
+        context.warehouse.command(
+            f"alter table {context.database}.events update {changes} where {condition} settings mutations_sync = 2"
+        )

@@ -18,8 +18,9 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from alsobought.errors import AlsoboughtError, NotStored
-from alsobought.events import Event, Item
+from alsobought.events import Event
 from alsobought.failpoints import reach
+from alsobought.items import Item
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import Catalogue
 from alsobought.storage.clickhouse import ClickHouseWarehouse
@@ -29,12 +30,15 @@ from alsobought.storage.ledger import resume_offset
 from alsobought.writer.announcements import Announcements, OnStored
 from alsobought.writer.append_log import AppendLog
 from alsobought.writer.batching import Batch, build_batch, is_awaited, user_of
+from alsobought.writer.catalogue_rows import changed_rows, stored_rows
+from alsobought.writer.corrections import Corrections
 from alsobought.writer.duplicates import find_duplicates
 from alsobought.writer.fencing import LeaseLost
 from alsobought.writer.lease import Lease
 from alsobought.writer.queue import SMALL_BATCH_ROWS, WriterQueue
 from alsobought.writer.recovery import mark_clean_shutdown
-from alsobought.writer.rows import encode_lines, item_row
+from alsobought.writer.refunds import Line
+from alsobought.writer.rows import encode_lines
 from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submission, utc_now
 
@@ -69,6 +73,9 @@ class Writer:
             warehouse, settings.home_folder, followed=warehouse.shared or bool(settings.kafka)
         )
         self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables)
+        self.corrections = Corrections(warehouse, settings, clock, self.lease, self.serving.tables)
+        self.corrections.on_refunded = self._announce_refunded
+        self.corrections.on_changed = self._call_on_rewritten
         self._queue = WriterQueue(settings)
         folder = warehouse.folder
         self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
@@ -195,10 +202,12 @@ class Writer:
 
     @property
     def _has_idle_work(self) -> bool:
-        return bool(self.serving.pending) or self.catalogue.demand_changed
+        return bool(self.serving.pending) or self.catalogue.demand_changed or self.corrections.due
 
     def _work_while_idle(self) -> None:
         self.catalogue.refresh_demand()
+        if self.corrections.due and not self.dirty:
+            self.corrections.apply_due()
         if self.serving.pending and not self.dirty:
             self.serving.refresh(IDLE_REFRESH_SECONDS)
             self._repeat_if_made()
@@ -206,7 +215,9 @@ class Writer:
     def _run_task(self, task: MaintenanceTask) -> None:
         try:
             self.catalogue.refresh(idle=self._queue.idle)  # the batch before it may have left this to the next
-            result = self._run_exclusive(task) if task.exclusive else task.action()
+            if task.exclusive and self._log:
+                self._log.rotate()  # so that the events of a user who is erased do not stay in it
+            result = self._run_exclusive(task.action) if task.exclusive else task.action()
             self._repeat_if_made()
         except Exception as error:
             self.lease.dirty = self.dirty or task.exclusive  # the next lease finishes what it began
@@ -214,16 +225,14 @@ class Writer:
         else:
             task.done.set_result(result)
 
-    def _run_exclusive(self, task: MaintenanceTask) -> object:
-        """Runs a task under a lease of its own, when all views have every batch."""
-        if self._log:
-            self._log.rotate()  # so that the events of a user who is erased do not stay in it
+    def _run_exclusive(self, action: Callable[[], object]) -> object:
+        """Does something under a lease of its own, when all views have every batch."""
         until = time.monotonic() + LEASE_TIMEOUT_SECONDS
         while True:
             self.lease.dirty = self.dirty or self.warehouse.shared
             try:
                 self._take_lease()
-                result = task.action()
+                result = action()
                 if self.warehouse.shared:
                     self.lease.record_stored()
                 return result
@@ -298,6 +307,8 @@ class Writer:
             outcomes = self._store(submissions)
             posted_items = submissions[0].of_items and submissions[0].waiting  # whose caller expects to see them
             self.catalogue.refresh(idle=self._queue.idle or posted_items)
+            if not self.catalogue.items_changed:
+                self.corrections.add_few_categories()
         except Exception as error:
             log.warning("a batch was not stored: %s", error, exc_info=not isinstance(error, AlsoboughtError))
             raise
@@ -333,6 +344,7 @@ class Writer:
             return
         self.lease.take()
         self.serving.catch_up()
+        self.corrections.refunds.catch_up()
         if self._in_flight and self.as_of:  # a batch that failed may be stored all the same
             self._announce(self._in_flight, self.as_of)
 
@@ -381,6 +393,7 @@ class Writer:
                 time.sleep(RETRY_SECONDS * attempt)
         self.lease.dirty = False
         self._announce(batch, batch.ingested_at, time.monotonic() - started)
+        self.corrections.note_events(batch.rows, awaited=batch.awaited)
 
     def _verify_retry(self, batch: Batch) -> None:
         """A failed insert may leave its token behind without its rows: then the retry returns OK and stores nothing."""
@@ -415,6 +428,10 @@ class Writer:
         self.catalogue.pending_ids.update(row.item_id for row in batch.rows)
         self._in_flight = None
 
+    def _announce_refunded(self, lines: Sequence[Line]) -> None:
+        """What a refunded purchase makes out of date is what a purchase does."""
+        self.on_stored([line.as_row(self.clock()) for line in lines], None)
+
     def _repeat_if_made(self) -> None:
         """Answers may have been computed from rows that were made after their events were announced."""
         if self.serving.made_parts:
@@ -443,7 +460,11 @@ class Writer:
 
     def _store_items(self, submission: Submission) -> Stored:
         now = self.clock()
-        rows = [item_row(item, self.take_seq(), now) for item in cast(Sequence[Item], submission.rows)]
+        items = cast(Sequence[Item], submission.rows)
+        stored = stored_rows(self.warehouse, {item.item_id for item in items})
+        categorized = {row.item_id for row in stored.values() if row.category}
+        rows = changed_rows(items, stored, (self.take_seq() for _ in items), now)
         self._insert("items", encode_lines(rows), "")
         self.catalogue.items_changed = True
+        self.corrections.note_items(rows, categorized)
         return Stored(len(rows), 0, now)

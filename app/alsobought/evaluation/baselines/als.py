@@ -16,7 +16,7 @@ from alsobought.evaluation.baselines.matrices import of_baskets, of_users
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows, user_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
-from alsobought.events import Item
+from alsobought.items import Item
 
 FACTORS = 128
 REGULARISATION = 0.05

@@ -15,7 +15,7 @@ from alsobought.evaluation.baselines.scores import Floats, baskets_ago, forbid, 
 from alsobought.evaluation.baselines.user_cf import BLEND, UserCF
 from alsobought.evaluation.log import Integers, Purchases
 from alsobought.evaluation.tasks import NOVEL, Query
-from alsobought.events import Item
+from alsobought.items import Item
 
 CANDIDATES = 200
 BATCH_QUERIES = 64  # each has a score for every item
@@ -29,10 +29,11 @@ class ItemFeatures:
         self.baskets = np.bincount(past.lines.item, minlength=len(catalogue)).astype(np.float64)
         self.sold, self.total = self.baskets > 0, len(np.unique(past.basket))
         self.popular, self.quarter = popularity(past), popularity(past, 84)
-        self.price = np.asarray([item.price if item else 0.0 for item in catalogue])
-        self.category = _codes([item.category if item else "" for item in catalogue])
-        self.department = _codes([item.category.partition("/")[0] if item else "" for item in catalogue])
-        self.brand = _codes([item.brand if item else "" for item in catalogue])
+        self.price = np.asarray([(item.price or 0.0) if item else 0.0 for item in catalogue])
+        categories = [(item.category or "") if item else "" for item in catalogue]
+        self.category = _codes(categories)
+        self.department = _codes([category.partition("/")[0] for category in categories])
+        self.brand = _codes([(item.brand or "") if item else "" for item in catalogue])
 
 
 class ItemCandidates:

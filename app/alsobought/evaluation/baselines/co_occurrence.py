@@ -14,7 +14,7 @@ from alsobought.evaluation.baselines.matrices import of_baskets, with_unknown_ro
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import ALSO_BOUGHT, Query
-from alsobought.events import Item
+from alsobought.items import Item
 
 HALF_LIFE_DAYS = 180
 PRIOR = 30

@@ -14,7 +14,7 @@ from alsobought.evaluation.baselines.candidates import BATCH_QUERIES, ItemCandid
 from alsobought.evaluation.baselines.scores import Floats, batches
 from alsobought.evaluation.log import MILLISECONDS_A_DAY, Integers, Log, Purchases, Split, moment
 from alsobought.evaluation.tasks import ALSO_BOUGHT, TASKS, Query, task_queries
-from alsobought.events import Item
+from alsobought.items import Item
 
 TRAINING_DAYS = 28
 TRAINING_QUERIES = 4_000

@@ -15,7 +15,7 @@ from alsobought.evaluation.baselines.matrices import of_users, with_unknown_row
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import NEXT, NOVEL, WINDOW, Query
-from alsobought.events import Item
+from alsobought.items import Item
 
 USER_TASKS = (NEXT, NOVEL, WINDOW)
 MIN_SHARE = 1e-5  # of an item without recent purchases

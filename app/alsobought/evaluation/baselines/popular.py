@@ -9,7 +9,7 @@ import numpy as np
 from alsobought.evaluation.baselines.scores import Floats, best, popularity
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import TASKS, Query
-from alsobought.events import Item
+from alsobought.items import Item
 
 
 class Popularity:

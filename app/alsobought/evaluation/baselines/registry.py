@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from alsobought.errors import Unusable
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import Query
-from alsobought.events import Item
+from alsobought.items import Item
 
 
 class Baseline(Protocol):

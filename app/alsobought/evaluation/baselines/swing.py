@@ -14,7 +14,7 @@ from alsobought.evaluation.baselines.matrices import of_baskets
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
 from alsobought.evaluation.log import Integers, Purchases
 from alsobought.evaluation.tasks import ALSO_BOUGHT, Query
-from alsobought.events import Item
+from alsobought.items import Item
 
 BASKETS = 300
 SMOOTHING = 15

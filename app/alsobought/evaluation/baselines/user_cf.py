@@ -15,7 +15,7 @@ from alsobought.evaluation.baselines.personal import MIN_SHARE, USER_TASKS
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
 from alsobought.evaluation.log import Purchases
 from alsobought.evaluation.tasks import NOVEL, Query
-from alsobought.events import Item
+from alsobought.items import Item
 
 DECAY = 0.95
 NEIGHBOURS = 100

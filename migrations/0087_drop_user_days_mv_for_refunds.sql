@@ -1,0 +1,2 @@
+-- The next migration creates it again, without refunds.
+drop view {{ database }}.user_days_mv

@@ -1,0 +1,15 @@
+-- Feeds daily_popularity but for the orders, which daily_popularity_orders_mv adds: the rows of both are summed. Of a purchase
+-- the pieces count that were not refunded, of a refunded one those that were. The source has a name of its own, since an alias would
+-- win over its column.
+create materialized view {{ database }}.daily_popularity_mv to {{ database }}.daily_popularity as
+select
+    toDate(timestamp) as day,
+    event_type,
+    arrayJoin([cityHash64(item_id), 0]) as item_key,
+    toInt64(count()) as events,
+    toInt64(0) as orders,
+    toInt64(sum(if(event_type = 'refunded_purchase', event.refunded, event.quantity - event.refunded))) as quantity,
+    sum(toDecimal128(event.price, 4) * if(event_type = 'refunded_purchase', event.refunded, event.quantity - event.refunded)) as revenue
+from {{ database }}.events as event
+where event_type != 'refund'
+group by day, event_type, item_key

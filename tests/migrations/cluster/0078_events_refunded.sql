@@ -1,0 +1,10 @@
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
+
+-- How many pieces of a purchase were refunded. What is left counts; a purchase that was refunded whole has the type refunded_purchase,
+-- so that every count stays a function of this table. An event of type refund is the request: it says what is taken back, and no view
+-- counts it but that of ingest_batches.
+alter table shop.events_local on cluster 'shards' add column if not exists refunded UInt32 after quantity
+;
+
+alter table shop.events on cluster 'shards' add column if not exists refunded UInt32 after quantity
+;
