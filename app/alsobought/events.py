@@ -16,6 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from alsobought.errors import BadRequest
 from alsobought.json_values import Conversion, category_path, converted, to_id, to_price, to_time, to_whole_number
+from alsobought.placeholders import Placeholders
 
 STANDARD_TYPES = (
     "impression",
@@ -34,6 +35,8 @@ FIRST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 MAX_AHEAD = timedelta(days=1)  # of the clock
 REQUIRED = ("event_type",)
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
+NUL = "\0"
+NO_PLACEHOLDERS = Placeholders()
 
 ID_LENGTH = 256
 Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
@@ -77,6 +80,7 @@ class Rules:
     now: datetime
     event_types: frozenset[str] = frozenset(STANDARD_TYPES)
     max_bytes: int = 65_536
+    placeholders: Placeholders = NO_PLACEHOLDERS
 
 
 def split_objects(body: bytes) -> Iterator[bytes]:
@@ -181,19 +185,19 @@ def read_events(
     """The valid events and the rejected objects. `decode` replaces the decoder of our JSON, for other formats."""
     valid: list[Event] = []
     rejected: list[Rejected] = []
+    decode = decode or decode_event
     for index, raw in enumerate(objects):
-        event = read_object(raw, decode or decode_event, rules.max_bytes, "properties")
-        problem = event if isinstance(event, str) else event_problem(event, rules)
-        if problem:
+        event = read_object(raw, decode, rules.max_bytes, "properties")
+        if problem := event if type(event) is str else event_problem(event, rules):
             rejected.append(Rejected(index, problem))
-        elif isinstance(event, Event):
+        else:
             valid.append(event)
     return valid, rejected
 
 
 def read_object(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str) -> Any:
     """The decoded object, or its problem as a string. `own` is the field for custom fields."""
-    if isinstance(raw, bytes) and len(raw) > max_bytes:
+    if type(raw) is bytes and len(raw) > max_bytes:
         return f"{len(raw):,} bytes; at most {max_bytes:,} are accepted"
     try:
         return decode(raw)
@@ -231,16 +235,18 @@ def in_utc(time: datetime) -> datetime:
 
 
 def event_problem(event: Event, rules: Rules) -> str:
-    """The problem of a decoded event, or an empty string."""
+    """The problem of a decoded event, or an empty string. Clears ids that are placeholders."""
     if event.event_type not in rules.event_types:
         return f"event_type: {event.event_type!r} is not one of {', '.join(sorted(rules.event_types))}"
     if not event.user_id and not event.session_id:
         return "user_id: missing; a guest needs a session_id instead"
+    if problem := rules.placeholders.clear(event):
+        return problem
     if isinstance(event.timestamp, datetime):
-        at = in_utc(event.timestamp)
+        at = event.timestamp if event.timestamp.tzinfo else in_utc(event.timestamp)
         if at < FIRST_TIME:
             return f"timestamp: {at:%Y-%m-%d} is before 1971"
-        if at > rules.now + MAX_AHEAD:
+        if at > rules.now and at > rules.now + MAX_AHEAD:
             return f"timestamp: {at:%Y-%m-%dT%H:%M:%SZ} is more than a day ahead of {rules.now:%Y-%m-%dT%H:%M:%SZ}"
     if event.category:
         event.category = category_path(event.category)
@@ -250,4 +256,5 @@ def event_problem(event: Event, rules: Rules) -> str:
 def _problem_of_ids(event: Event) -> str:
     if not event.item_id and not (event.event_type == REFUND and event.order_id):
         return "item_id: missing" + ("; a refund without one needs an order_id" if event.event_type == REFUND else "")
-    return next((f"{name}: holds a NUL character" for name in IDS if "\0" in getattr(event, name)), "")
+    ids = f"{event.event_id}{event.user_id}{event.session_id}{event.item_id}{event.category}{event.order_id}"
+    return f"{next(name for name in IDS if NUL in getattr(event, name))}: holds a NUL character" if NUL in ids else ""

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from alsobought.events import Id, Money, OptionalId, Rejected, read_object
+from alsobought.events import NO_PLACEHOLDERS, Id, Money, OptionalId, Rejected, read_object
 from alsobought.json_values import (
     Conversion,
     category_path,
@@ -27,6 +27,7 @@ from alsobought.json_values import (
     to_time,
     to_whole_number,
 )
+from alsobought.placeholders import Placeholders
 
 VECTOR_LENGTH = 4096
 MIN_NORM = 1e-9  # of an embedding that has a direction
@@ -73,7 +74,10 @@ class Item(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_on
 
 
 def read_items(
-    objects: Iterable[Any], max_bytes: int, decode: Callable[[Any], Any] | None = None
+    objects: Iterable[Any],
+    max_bytes: int,
+    decode: Callable[[Any], Any] | None = None,
+    placeholders: Placeholders = NO_PLACEHOLDERS,
 ) -> tuple[list[Item], list[Rejected]]:
     """The valid items and the rejected objects. All embeddings of a request have one length."""
     valid: list[Item] = []
@@ -81,7 +85,7 @@ def read_items(
     length = 0
     for index, raw in enumerate(objects):
         item = read_object(raw, decode or _decode_item, max_bytes, "attributes")
-        problem = item if isinstance(item, str) else _problem(item, length)
+        problem = item if isinstance(item, str) else _problem(item, length, placeholders)
         if problem:
             rejected.append(Rejected(index, problem))
         elif isinstance(item, Item):
@@ -148,10 +152,10 @@ _CONVERSIONS: dict[str, Conversion] = {
 }
 
 
-def _problem(item: Item, length: int) -> str:
+def _problem(item: Item, length: int, placeholders: Placeholders) -> str:
     """The problem of a decoded item, or an empty string. `length` is that of the embeddings before it, 0 without any."""
-    if "\0" in item.item_id:
-        return "item_id: holds a NUL character"
+    if problem := "item_id: holds a NUL character" if "\0" in item.item_id else placeholders.item_problem(item.item_id):
+        return problem
     if item.category:
         item.category = category_path(item.category)
     if item.currency:

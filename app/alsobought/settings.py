@@ -95,6 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_rows: Positive = setting(200_000, "Events that may wait for the writer; beyond that, callers get 503 `busy`.")
     min_free_bytes: Positive = setting(268_435_456, "Nothing is stored while the disk has less free space than this.")
     dedup_window_days: Days = setting(7, "Days within which an event with a known event_id is dropped as a duplicate.")
+    unmerge_days: Days = setting(30, "Days within which the merge of a guest into an account can be undone.")
     event_retention_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
         0,
         "Raw events are deleted this many days after they were stored, counts stay; 0: never. Must exceed `dedup_window_days`.",

@@ -9,6 +9,9 @@
 -- How many pieces of a purchase were refunded. What is left counts; a purchase that was refunded whole has the type refunded_purchase,
 -- so that every count stays a function of this table. An event of type refund is the request: it says what is taken back, and no view
 -- counts it but that of ingest_batches.
+--
+-- 0100_events_guest_id
+-- Under which id an event came, where a merge made it another user's: to undo the merge, its events must be told from the account's own.
 
 CREATE TABLE events
 (
@@ -16,6 +19,7 @@ CREATE TABLE events
     `event_type` LowCardinality(String),
     `user_id` String,
     `session_id` String,
+    `guest_id` String,
     `item_id` String,
     `category` String DEFAULT dictGetOrDefault('catalogue', 'category', cityHash64(item_id), ''),
     `order_id` String,

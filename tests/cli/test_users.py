@@ -1,4 +1,4 @@
-"""`alsobought forget` and `export`, each in a process of its own, alone and beside a running
+"""`alsobought forget`, `export` and `unmerge`, each in a process of its own, alone and beside a running
 service.
 """
 
@@ -61,10 +61,15 @@ def test_beside_a_running_service_the_service_erases(run: Run) -> None:
         assert service.ask("/users/merge", {"guest_id": "bruno", "user_id": "cleo"})[1]["events"] == 1
         assert run("export", "bruno").status == 1
         assert_error(run("forget", "bruno"), "'bruno' was merged into 'cleo'", "Forget that account")
+        undone = run("unmerge", "bruno")
+        assert json.loads(undone.out) == {"guest_id": "bruno", "user_id": "cleo", "events": 1}
+        assert undone.err.strip() == "1 event went from 'cleo' back to 'bruno'."
+        assert len(json.loads(run("export", "bruno").out)["events"]) == 1
         assert run("check").status == 0
 
 
 def test_every_error_is_one_sentence(run: Run, tmp_path: Path) -> None:
+    assert_error(run("unmerge", "bruno"), "'bruno' is not merged into an account", "`alsobought export ACCOUNT` lists")
     assert_error(run("forget"), "there is no user to forget", "alsobought forget ada")
     assert_error(run("forget", "ada", "--verify", "x"), "there is no user to forget")
     assert_error(

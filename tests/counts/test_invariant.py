@@ -23,7 +23,7 @@ from alsobought.counts.rebuild_tasks import RebuildPlan
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import NotStored
 from alsobought.events import Event
-from alsobought.service.maintenance import finish_refunds
+from alsobought.service.maintenance import finish_refunds, run_task
 from alsobought.service.service import Service
 from alsobought.writer.recovery import recover
 from alsobought.writer.submission import MaintenanceTask, Submission
@@ -65,7 +65,7 @@ refunds = st.builds(
 )
 whole_orders = refunds.map(lambda event: msgspec.structs.replace(event, item_id="", order_id="o1"))
 events = st.one_of(actions, actions, actions, actions, refunds, whole_orders)
-after = st.sampled_from(["nothing", "nothing", "merge", "restart", "replay", "rebuild"])
+after = st.sampled_from(["nothing", "nothing", "optimize", "merge", "unmerge", "restart", "replay", "rebuild"])
 batches = st.lists(st.tuples(st.lists(events, min_size=1, max_size=12), after), min_size=1, max_size=6)
 
 
@@ -96,6 +96,7 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
     writer = Writer(shop.warehouse, shop.settings)
     writer.start()
     stored: dict[str, Event] = {}
+    merged = False
     for batch, then in batches:
         writer.submit(Submission(batch)).result()
         for event in batch:
@@ -106,7 +107,10 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
             writer.start()
         elif then == "replay":
             recover(shop.warehouse)
-        elif then == "merge":
+        elif then == "merge" or (then == "unmerge" and merged):
+            run_task(writer, *(["merge", "bruno", "ada"] if then == "merge" else ["unmerge", "bruno"]))
+            merged = then == "merge"
+        elif then == "optimize":
             for table in (
                 "co_baskets",
                 "co_purchases",
@@ -121,7 +125,8 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
             _rebuild(shop, writer, sorted(_checked())[len(stored) % len(_checked())])
     apply_refunds(writer)
     writer.stop()
-    assert tables(shop.warehouse) == fold([_happened(event) for event in without_refunded([*stored.values()])])
+    current = [msgspec.structs.replace(event, user_id="ada") if merged else event for event in stored.values()]
+    assert tables(shop.warehouse) == fold([_happened(event) for event in without_refunded(current)])
     assert dict(wrong_rows(shop.warehouse, CHECKS)) == right()
 
 

@@ -20,10 +20,13 @@ from alsobought.diagnostics.doctor import examine
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.host_checks import check_webhooks
 from alsobought.diagnostics.isolation import run_check, run_in_process
+from alsobought.diagnostics.placeholder_checks import check_placeholders
+from alsobought.events import Event
 from alsobought.service.service import Service
 from alsobought.settings import Settings
 from alsobought.storage.engine_settings import WRITE_SETTINGS
 from alsobought.storage.folder_lock import HOLDER
+from alsobought.writer.submission import Submission, utc_now
 from tests.support.brokers import Broker
 from tests.support.kafka import Topics
 from tests.support.process import CompletedRun, running, write
@@ -93,7 +96,7 @@ def test_a_healthy_warehouse_has_no_faults_and_its_folder_is_unchanged(stored: P
     ran = running(stored)("doctor", "--json")
     assert contents_of(stored) == before
     assert ran.status == 0, ran.out
-    checks = "python settings home port disk engine writing migrations pipes events items catalogue parts"
+    checks = "python settings home port disk engine writing migrations pipes events placeholders items catalogue parts"
     assert states(ran) == {check: {"ok"} for check in checks.split()}
     by_check = findings(ran)
     assert by_check["events"][0].message.startswith("1, the newest stored ")
@@ -284,6 +287,34 @@ def test_an_insert_setting_unknown_to_the_engine_is_a_fault(shop: Service, monke
     (finding,) = run_check("writing", lambda _: warehouse_checks.check_write_settings(shop.warehouse), shop.settings)
     assert finding.state == "fault"
     assert "no_such_setting" in finding.message
+
+
+def test_a_placeholder_that_is_a_user_or_was_merged_is_a_warning(shop: Service, home: Path) -> None:
+    assert [finding.state for finding in check_placeholders(shop.warehouse, home)] == ["ok"]
+    views = [
+        Event(event_type="view", item_id="tea", user_id=user)
+        for user in ("Undefined", "Undefined", "{{user_id}}", "ada")
+    ]
+    shop.warehouse.command(
+        f"insert into {shop.settings.database}.user_merges (guest_id, user_id) values ('null', 'ada'), ('s1', 'ada')"
+    )
+    shop.writer.clock = utc_now
+    shop.writer.submit(Submission(views)).result()
+    assert [
+        (finding.message, finding.advice.split(",")[0]) for finding in check_placeholders(shop.warehouse, home)
+    ] == [
+        (
+            "'Undefined' is a user: 2 events in the last 7 days",
+            "That was everybody without an id: `alsobought forget Undefined`",
+        ),
+        (
+            "'{{user_id}}' is a user: 1 event in the last 7 days",
+            "That was everybody without an id: `alsobought forget '{{user_id}}'`",
+        ),
+        ("'null' was merged into 'ada'", "That account may have events of others: `alsobought unmerge null`"),
+    ]
+    (home / "sql" / "placeholders.csv").write_text('placeholder String,"stands_for String (nobody, nothing)"\n')
+    assert [finding.state for finding in check_placeholders(shop.warehouse, home)] == ["ok"]
 
 
 def test_merges_that_lag_behind_are_a_warning(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""kill -9 while a user is erased or merged, or an order refunded, at every step, and again while the next start completes
+"""kill -9 while a user is erased, merged or unmerged, or an order refunded, at every step, and again while the next start completes
 it: all tables are right.
 """
 
@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,12 @@ from tests.support.project import ROOT
 
 TABLES = sorted(path.stem for path in (ROOT / "sql" / "checks").glob("*.sql"))
 POINTS = ["begun", "noted", *TABLES, "serving", "moved", "deleted", "ended"]
-USUAL = {"forget": ["deleted", "serving"], "merge": ["order_items"], "refund": ["co_baskets", "deleted"]}
+USUAL = {
+    "forget": ["deleted", "serving"],
+    "merge": ["order_items"],
+    "unmerge": ["user_items", "moved"],
+    "refund": ["co_baskets", "deleted"],
+}
 CHILD = """
 import json, random, sys
 from datetime import UTC, datetime
@@ -46,6 +52,8 @@ if seed:
         for number in range(120)
     ]
     shop.writer.submit(Submission(rows[:70])).result()
+    if change[0] == "unmerge":
+        shop.do("merge", change[1], "bruno")
     shop.writer.submit(Submission(rows[70:])).result()
 if change and change[0] == "refund":
     refund = [Event(event_type="refund", user_id=change[1], order_id=order, timestamp=datetime.now(UTC)) for order in ("o1", "o2")]
@@ -73,11 +81,22 @@ def child(dsn: str, seed: int, change: list[str], point: str = "", user: str = "
     return report
 
 
+def _events_of_guest(seed: int) -> int:
+    """The number of events of this guest that CHILD makes."""
+    rng = random.Random(seed)
+    drawn = [
+        [rng.choice([1, 2, 3]), rng.choice([True, False, False]), *map(rng.randrange, (20, 5, 3))] for _ in range(120)
+    ]
+    return sum(is_guest is True for _, is_guest, *_ in drawn)
+
+
 @pytest.mark.parametrize(
     ("kind", "points"),
     [
         ("forget", USUAL["forget"]),
         ("merge", USUAL["merge"]),
+        ("unmerge", USUAL["unmerge"]),
+        pytest.param("unmerge", POINTS, marks=pytest.mark.thorough, id="unmerge-all"),
         ("refund", USUAL["refund"]),
         pytest.param("forget", POINTS, marks=pytest.mark.thorough, id="forget-all"),
         pytest.param("merge", POINTS, marks=pytest.mark.thorough, id="merge-all"),
@@ -91,12 +110,17 @@ def test_a_rewrite_killed_at_any_step_is_completed_by_the_next_start(
     events = 0
     for seed, point in enumerate(points, 1):
         change = [kind, f"guest{seed}", *(["bruno"] if kind == "merge" else [])]
-        child(dsn, seed, change, f"rewrite.{point}")
+        child(
+            dsn, seed, change, f"rewrite.{point}" + (":2" if kind == "unmerge" else "")
+        )  # the merge before it is not killed
         child(
             dsn, 0, [], f"rewrite.{point}"
         )  # the start that completes it is killed at the same step, if it reaches it
         report = child(dsn, 0, [], user=f"guest{seed}")
         events += 122 if kind == "refund" else 120
-        assert (report["wrong"], report["unfinished"], report["left"]) == ({}, 0, 0), point
-        assert kind == "refund" or sorted(report["users"]) == ["bruno", "cleo"], point
+        guests = [f"guest{number}" for number in range(1, seed + 1)] if kind == "unmerge" else []
+        assert (report["wrong"], report["unfinished"], report["left"] if kind != "unmerge" else 0) == ({}, 0, 0), point
+        assert kind == "refund" or sorted(report["users"]) == sorted(["bruno", "cleo", *guests]), point
         assert (sum(report["users"].values()) == events) == (kind != "forget"), point
+        if kind == "unmerge":
+            assert report["users"][f"guest{seed}"] == _events_of_guest(seed), point

@@ -28,3 +28,17 @@ def table(engine: str, *keys: str, select: str) -> CountTable:
 )
 def test_each_kind_of_table_has_its_strategy(count_table: CountTable, strategy: object) -> None:
     assert strategy_of(count_table, "merge") is strategy
+
+
+@pytest.mark.parametrize(
+    ("count_table", "strategy"),
+    [
+        (table("SummingMergeTree", "user_id", "item_id", select=OWNED), table_rewrites.split_rows),
+        (table("SummingMergeTree", "item_id", select=SHARED), table_rewrites.add_difference),
+        (table("ReplacingMergeTree", "owner_key", select=OWNED), table_rewrites.split_rows),
+        (table("AggregatingMergeTree", "item_id", select=SHARED), table_rewrites.recompute_shared_rows),
+    ],
+    ids=["has a user_id", "signed sums", "one owner per row", "shared rows"],
+)
+def test_rows_of_a_user_are_split_where_a_merge_is_undone(count_table: CountTable, strategy: object) -> None:
+    assert strategy_of(count_table, "unmerge") is strategy

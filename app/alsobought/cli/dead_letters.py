@@ -158,12 +158,14 @@ def replay_dead_letters(
              alsobought dead-letters replay --all --dry-run
     """
     from alsobought.kafka.dead_letter_replay import ReplayReport, decode_again, replay
+    from alsobought.pipes.placeholder_file import placeholders_of
     from alsobought.service.ipc_client import reach_service, reach_warehouse
     from alsobought.writer.submission import utc_now
 
     if bool(coordinates) + bool(reason) + everything != 1:
         raise Unusable("choose the dead letters: coordinates, --reason TEXT or --all", "Pass one of the three")
-    rules = Rules(utc_now(), frozenset(STANDARD_TYPES).union(extra_event_types(settings)), settings.max_event_bytes)
+    types = frozenset(STANDARD_TYPES).union(extra_event_types(settings))
+    rules = Rules(utc_now(), types, settings.max_event_bytes, placeholders_of(settings.home_folder))
     service: Any = None if dry_run else reach_service(settings)
     warehouse = reach_warehouse(settings, create=False) if dry_run else service.warehouse
     total, rejected = ReplayReport(), 0

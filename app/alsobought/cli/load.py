@@ -140,11 +140,12 @@ def _load_all(
     settings: Settings, tasks: list[LoadTask], preset: Preset | None, *, dry_run: bool, force: bool, keep_rejects: bool
 ) -> None:
     from alsobought.loading import loader
+    from alsobought.pipes.placeholder_file import placeholders_of
     from alsobought.service.ipc_client import reach_service
     from alsobought.service.maintenance import finish_serving_tables
 
     types = frozenset(STANDARD_TYPES).union(extra_event_types(settings))
-    rules = Rules(utc_now(), types, settings.max_event_bytes)
+    rules = Rules(utc_now(), types, settings.max_event_bytes, placeholders_of(settings.home_folder))
     rejected = 0
     with ExitStack() as stack:
         tasks, stdin_rows = _checked(tasks, rules, preset, stack, force=force or dry_run)

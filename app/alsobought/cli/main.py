@@ -23,6 +23,7 @@ from alsobought.cli.migrate import migrate
 from alsobought.cli.pipes import pipe
 from alsobought.cli.rebuild import rebuild
 from alsobought.cli.serve import serve
+from alsobought.cli.unmerge import unmerge
 from alsobought.cli.upgrade import upgrade
 from alsobought.console import err, escaped
 from alsobought.errors import AlsoboughtError
@@ -76,6 +77,7 @@ COMMANDS = (
     features,
     forget,
     export,
+    unmerge,
     doctor,
     upgrade,
 )

@@ -25,6 +25,7 @@ from alsobought.storage.count_tables import count_tables, require_tables
 from alsobought.storage.serving_tables import serving_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.event_categories import events_without
+from alsobought.writer.pending_refunds import CONCERNED
 from alsobought.writer.refunds import read_lines, refunded_lines
 
 
@@ -92,7 +93,7 @@ def check(
 def _not_refunded(warehouse: Warehouse, slots: Slots) -> int:
     """The lines of users in the sample that refunds take back, and that are purchases all the same."""
     in_sample = slots.condition("user_id")
-    sql = f"select distinct user_id from {warehouse.database}.events where event_type = 'refund' and {in_sample}"
+    sql = f"select distinct user_id from {warehouse.database}.events where {CONCERNED} and {in_sample}"
     users = [user for (user,) in warehouse.trusted_rows(sql).data]
     return len(refunded_lines(read_lines(warehouse, users))) if users else 0
 

@@ -13,6 +13,7 @@ import msgspec
 from alsobought.diagnostics.data_checks import check_categories, check_rejected, check_rows, check_unknown_items
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.isolation import run_check
+from alsobought.diagnostics.placeholder_checks import check_placeholders
 from alsobought.kafka.ingest_status import status
 from alsobought.migrations import runner
 from alsobought.pipes.library import Library
@@ -51,6 +52,9 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
         if [finding.state for finding in findings] == ["ok"]:
             yield from run_check("pipes", lambda _: check_pipes(open_library(settings, warehouse)), settings)
             yield from run_check("events", lambda _: check_rows(warehouse), settings)
+            yield from run_check(
+                "placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings
+            )
             yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
             yield from run_check("catalogue", lambda _: check_unknown_items(warehouse, settings), settings)
             yield from run_check("rejected", lambda _: check_rejected(warehouse), settings)

@@ -132,7 +132,7 @@ class _Decoded:
 def _decode_items(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules) -> _Decoded:
     decoded = _Decoded()
     for offset, body in zip(offsets, bodies, strict=True):
-        items = decode_items(body, rules.max_bytes)
+        items = decode_items(body, rules)
         if isinstance(items, str):
             decoded.reasons[offset] = items
         else:

@@ -39,6 +39,7 @@ from alsobought.kafka.halts import HaltRecorder
 from alsobought.kafka.offset_commits import OffsetCommitter, commit_offsets
 from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.kafka.reader_lease import ReaderLease
+from alsobought.pipes.placeholder_file import placeholders_of
 from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.identities import unmerged
 from alsobought.storage.ledger import next_offset
@@ -221,7 +222,7 @@ class TopicConsumer:
 
     def _rules(self, now: datetime) -> Rules:
         types = frozenset(STANDARD_TYPES).union(extra_event_types(self._settings))
-        return Rules(now, types, self._settings.max_event_bytes)
+        return Rules(now, types, self._settings.max_event_bytes, placeholders_of(self._settings.home_folder))
 
     def _submit_all(self, batches: Sequence[PartitionBatch]) -> InFlight:
         """Hand batches to the writer, their dead letters first."""

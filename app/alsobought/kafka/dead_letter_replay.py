@@ -63,7 +63,7 @@ def decode_again(
     for letter in sorted(letters, key=lambda letter: (letter.source, letter.partition, letter.offset)):
         rows: Sequence[Event] | Sequence[Item] | str
         if letter.topic == items_topic:
-            rows = decode_items(letter.message, rules.max_bytes)
+            rows = decode_items(letter.message, rules)
         else:  # one that is skipped by now has no rows
             message = decode_events(letter.message, rules)
             rows = message if isinstance(message, str) else message.events

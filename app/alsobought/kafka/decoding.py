@@ -71,7 +71,7 @@ def decode_events(body: bytes, rules: Rules) -> Decoded | str:
     return read_objects([body], rules)[0]
 
 
-def decode_items(body: bytes, max_bytes: int) -> Sequence[Item] | str:
+def decode_items(body: bytes, rules: Rules) -> Sequence[Item] | str:
     """The item of one message, or the reason why it has none."""
-    items, rejected = read_items([body], max_bytes)
+    items, rejected = read_items([body], rules.max_bytes, placeholders=rules.placeholders)
     return rejected[0].problem if rejected else items

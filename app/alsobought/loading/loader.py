@@ -131,7 +131,7 @@ def _begin(task: LoadTask, writer: Intake, rules: Rules) -> tuple[ledger.Load | 
 def _reading(task: LoadTask, rules: Rules) -> str:
     """A hash of the flags and rules: by others, a row that was rejected may be accepted."""
     flags = {**asdict(task.columns), "dropped": sorted(task.columns.dropped)}
-    inputs = [asdict(task.layout), flags, sorted(rules.event_types), rules.max_bytes]
+    inputs = [asdict(task.layout), flags, sorted(rules.event_types), rules.max_bytes, rules.placeholders.members]
     return hashlib.blake2b(msgspec.json.encode(inputs, order="deterministic"), digest_size=8).hexdigest()
 
 

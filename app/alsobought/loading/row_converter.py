@@ -54,7 +54,9 @@ def row_reader(
             return _read_objects(cast(Sequence[bytes], rows), rules, calls)
         decode = None if is_plain else converter
         accepted: tuple[list[Any], list[Rejected]] = (
-            read_events(rows, rules, decode) if kind == "events" else read_items(rows, rules.max_bytes, decode)
+            read_events(rows, rules, decode)
+            if kind == "events"
+            else read_items(rows, rules.max_bytes, decode, rules.placeholders)
         )
         rejected = {reject.index for reject in accepted[1]}
         return ReadRows(accepted[0], [index for index in range(len(rows)) if index not in rejected], accepted[1])

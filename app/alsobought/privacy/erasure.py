@@ -1,4 +1,4 @@
-"""Erase a user, merge a guest into an account, and issue the receipt; `writer.user_rewrite` rewrites the rows.
+"""Erase a user, and issue the receipt; `writer.user_rewrite` rewrites the rows.
 
 On the writer's thread (`service.maintenance`).
 """
@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from alsobought.counts.shadow_table import discard_all
-from alsobought.errors import BadRequest, Unusable
+from alsobought.errors import Unusable
 from alsobought.storage.count_tables import count_tables
-from alsobought.storage.identities import accounts_of
-from alsobought.storage.retention import horizon, stored_at
+from alsobought.storage.identities import accounts_of, merges_into
+from alsobought.storage.retention import expired_before, horizon
 from alsobought.storage.serving_tables import serving_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.rewrite_context import UserRewrite
@@ -93,55 +93,31 @@ def forget(writer: Writer, user_id: str) -> dict[str, Any]:
     """
     now = writer.clock()
     if account := accounts_of(writer.warehouse, [user_id]).get(user_id):
-        raise Unusable(f"{user_id!r} was merged into {account!r}", "Forget that account: it is the same user")
-    request = UserRewrite([user_id], "", now, horizon(writer.warehouse, writer.settings, now))
+        hint = "Forget that account: it is the same user; if it is not, `alsobought unmerge` first"
+        raise Unusable(f"{user_id!r} was merged into {account!r}", hint)
+    users = [user_id, *(merge.guest_id for merge in merges_into(writer.warehouse, user_id))]
+    request = UserRewrite(users, "", now, horizon(writer.warehouse, writer.settings, now))
     key = key_of(writer.warehouse, user_id)
-    parts = _rewrite(writer, request)
+    parts = rewrite(writer, request)
+    expired = expired_before(request.horizon)
     receipt = Receipt(
         user_key=key,
         forgotten_at=f"{now:%Y-%m-%dT%H:%M:%S.%fZ}",
         seconds=round((writer.clock() - now).total_seconds(), 3),
         tables=parts,
-        not_seen=_not_seen(request.horizon),
+        not_seen=f"{expired}; their part in shared counts remains, without a name" if expired else "",
     )
     fields: dict[str, Any] = msgspec.to_builtins(receipt.sealed())
     return fields
 
 
-def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
-    """Moves a guest's events, past and future, to an account. Idempotent.
-
-    Raises BadRequest if both are the same, or were merged in the other direction.
-    """
-    warehouse, now = writer.warehouse, writer.clock()
-    accounts = accounts_of(warehouse, [guest_id, user_id])
-    account = accounts.get(user_id, user_id)
-    if guest_id == account:
-        relation = "is" if guest_id == user_id else "was merged into"
-        raise BadRequest(f"{user_id!r} {relation} {guest_id!r}", "Name a guest and another user")
-    if accounts.get(guest_id, account) != account:
-        raise BadRequest(f"{guest_id!r} was merged into {accounts[guest_id]!r}", "Merge that account")
-    writer.corrections.refunds.reopen()
-    parts = _rewrite(writer, UserRewrite([guest_id], account, now, horizon(warehouse, writer.settings, now)))
-    writer.corrections.refunds.note_users([account])  # the refunds of one may be for purchases of the other
-    writer.corrections.apply_refunds()
-    events = next(part for part in parts if part.table == "events")
-    return {"user_id": account, "events": events.rows_before}
-
-
-def _rewrite(writer: Writer, request: UserRewrite) -> list[RewrittenTable]:
+def rewrite(writer: Writer, request: UserRewrite) -> list[RewrittenTable]:
+    """Rewrites rows, on the writer's thread: afterwards the cached answers and who is merged are known anew."""
     parts = rewrite_users(writer.warehouse, writer.take_seq(), request, writer.confirm, writer.serving.tables)
     discard_all(writer.warehouse)
     writer.identities.refresh()
     writer.on_rewritten()
     return parts
-
-
-def _not_seen(horizon: int) -> str:
-    if not horizon:
-        return ""
-    since = f"{stored_at(horizon):%Y-%m-%d %H:%M} UTC"
-    return f"events stored before {since} have expired; their part in shared counts remains, without a name"
 
 
 def key_of(warehouse: Warehouse, user_id: str) -> str:

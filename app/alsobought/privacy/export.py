@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from alsobought.storage.count_tables import count_tables
-from alsobought.storage.identities import guests_of
+from alsobought.storage.identities import merges_into
+from alsobought.storage.sql_text import quoted
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.user_records import REQUEST_NAMES_USER
 
@@ -30,8 +31,9 @@ def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[
         merged = ", ".join(f"{how}(stored.{column}) as {column}" for column, how in table.values.items())
         select = f"select {keys}, {merged} from {database}.{table.name} as stored where user_id = {{user:String}}"
         yield table.name, _rows(warehouse, f"{select} group by {keys} order by {keys}", parameters)
-    yield "user_merges", [{"guest_id": guest} for guest in guests_of(warehouse, user_id)]
-    names_user = REQUEST_NAMES_USER.format("{user:String}")
+    guests = [merge.guest_id for merge in merges_into(warehouse, user_id)]
+    yield "user_merges", [{"guest_id": guest} for guest in guests]
+    names_user = " or ".join(REQUEST_NAMES_USER.format(quoted(user)) for user in (user_id, *guests))
     yield (
         "requests",
         _rows(warehouse, f"select * from {database}.requests where {names_user} order by time", parameters),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alsobought.errors import BadRequest
-from alsobought.privacy.erasure import merge
+from alsobought.privacy.merging import merge
 from alsobought.writer.writer import Writer
 
 

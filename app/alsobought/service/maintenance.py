@@ -11,7 +11,7 @@ from typing import Any
 
 from alsobought.counts import rebuild_tasks, serving_checks, snapshot
 from alsobought.learning import table_swap
-from alsobought.privacy import erasure, guests
+from alsobought.privacy import erasure, guests, merging
 from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
 
@@ -29,8 +29,9 @@ def finish_refunds(writer: Writer) -> int:
 
 TASKS: dict[str, Callable[..., Any]] = {
     "forget": erasure.forget,
-    "merge": erasure.merge,
+    "merge": merging.merge,
     "merge guests": guests.merge_guests,
+    "unmerge": merging.unmerge,
     "apply refunds": finish_refunds,
     "add categories": lambda writer: writer.corrections.add_categories(),
     "snapshot": snapshot.snapshot,

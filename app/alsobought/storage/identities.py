@@ -74,7 +74,20 @@ def unmerged(warehouse: Warehouse, pairs: Collection[tuple[str, str]]) -> list[t
     return [(guest, user) for guest, user in dict.fromkeys(pairs) if accounts.get(guest) != accounts.get(user, user)]
 
 
-def guests_of(warehouse: Warehouse, user: str) -> list[str]:
-    """All guests that were merged into this account."""
-    sql = f"select distinct guest_id from {warehouse.database}.user_merges final where user_id = {{user:String}} order by all"
-    return [row[0] for row in warehouse.trusted_rows(sql, {"user": user}).data]
+@dataclass(frozen=True)
+class Merge:
+    """A merged guest: the account that the merge named, and when that was; 1970 if the guest's events do not bear its id."""
+
+    guest_id: str
+    merged_into: str
+    since: datetime
+
+
+def merges_into(warehouse: Warehouse, user: str) -> list[Merge]:
+    """All guests of this account, also those that came with a guest or with an account that was merged into it."""
+    sql = (
+        f"select guest_id, merged_into, toString(since) from {warehouse.database}.user_merges final"
+        " where user_id = {user:String} order by all"
+    )
+    rows = warehouse.trusted_rows(sql, {"user": user}).data
+    return [Merge(guest, into, datetime.fromisoformat(since).replace(tzinfo=UTC)) for guest, into, since in rows]

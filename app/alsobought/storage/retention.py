@@ -33,6 +33,11 @@ def stored_at(seq: int) -> datetime:
     return datetime.fromtimestamp(seq / 1_000_000, UTC)
 
 
+def expired_before(horizon: int) -> str:
+    """A sentence about the events that have expired; empty if none did."""
+    return f"events stored before {stored_at(horizon):%Y-%m-%d %H:%M} UTC have expired" if horizon else ""
+
+
 def apply_retention(warehouse: Warehouse, settings: Settings, now: datetime, identity: int) -> bool:
     """Sets the TTL of `events` as the settings demand. Returns True if that changed it.
 

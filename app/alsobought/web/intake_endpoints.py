@@ -1,4 +1,4 @@
-"""`POST /events` and `/users/merge`: validate what a shop sends, and store it."""
+"""`POST /events`, `/users/merge` and `/users/unmerge`: validate what a shop sends, and store it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from alsobought.errors import AlsoboughtError, BadEvents, BadItems, BadRequest, 
 from alsobought.events import STANDARD_TYPES, Event, Id, Rejected, Rules, split_objects
 from alsobought.formats.reading import Reading, read_any
 from alsobought.items import Item
+from alsobought.pipes.placeholder_file import placeholders_of
 from alsobought.service.sinks import Accepted
 from alsobought.settings import Settings, extra_event_types
 from alsobought.web.context import json_response, metrics, service, write_slots
@@ -49,7 +50,8 @@ def accept_events(reading: Reading, objects: Texts, merged: int | None = None) -
 
 def rules() -> Rules:
     settings = service().settings
-    return Rules(service().clock(), event_types(settings), settings.max_event_bytes)
+    placeholders = placeholders_of(settings.home_folder)
+    return Rules(service().clock(), event_types(settings), settings.max_event_bytes, placeholders)
 
 
 def event_types(settings: Settings) -> frozenset[str]:
@@ -117,14 +119,29 @@ class Merge(msgspec.Struct, forbid_unknown_fields=True):
     user_id: Id
 
 
+class Unmerge(msgspec.Struct, forbid_unknown_fields=True):
+    guest_id: Id
+
+
 @blueprint.route("/users/merge", methods=["POST"])
 def merge_users() -> Response:
     """Assign a guest's past and future events to an account. Idempotent."""
     require_allowed_origin(service().settings, request)
     merge = read_object(Merge, '{"guest_id": "…", "user_id": "…"}')
-    for name, value in (("guest_id", merge.guest_id), ("user_id", merge.user_id)):
+    return _rewrite_users("merge", guest_id=merge.guest_id, user_id=merge.user_id)
+
+
+@blueprint.route("/users/unmerge", methods=["POST"])
+def unmerge_users() -> Response:
+    """Undo a merge: give a guest its past and future events back."""
+    require_allowed_origin(service().settings, request)
+    return _rewrite_users("unmerge", guest_id=read_object(Unmerge, '{"guest_id": "…"}').guest_id)
+
+
+def _rewrite_users(task: str, **users: str) -> Response:
+    for name, value in users.items():
         if "\0" in value:
             raise BadRequest(f"{name}: holds a NUL character", "Send the id that the events have")
     with write_slots().acquire():
-        result = service().do("merge", merge.guest_id, merge.user_id)
-    return json_response({"guest_id": merge.guest_id, **result, "request_id": g.request_id})
+        result = service().do(task, *users.values())
+    return json_response({"guest_id": users["guest_id"], **result, "request_id": g.request_id})

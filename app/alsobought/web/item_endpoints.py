@@ -8,6 +8,7 @@ from flask import Blueprint, Response, g, request
 from alsobought.errors import BadItems, NoSuchItem
 from alsobought.events import ID_LENGTH, split_objects
 from alsobought.items import Item, read_items
+from alsobought.pipes.placeholder_file import placeholders_of
 from alsobought.web.context import json_response, service, write_slots
 from alsobought.web.guard import require_allowed_origin
 from alsobought.web.intake_endpoints import accept, is_true
@@ -24,7 +25,9 @@ def post_items() -> Response:
     require_allowed_origin(settings, request)
     with write_slots().acquire():
         objects = list(split_objects(read_body()))
-        items, rejected = read_items(objects, settings.max_event_bytes)
+        items, rejected = read_items(
+            objects, settings.max_event_bytes, placeholders=placeholders_of(settings.home_folder)
+        )
         if replace:
             items = [msgspec.structs.replace(item, replace=True) for item in items]
         return accept(items, rejected, BadItems, objects)

@@ -253,6 +253,14 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
         events={"type": "integer", "description": "The number of reassigned events."},
         request_id="string",
     ),
+    "Unmerged": record(
+        "",
+        {"not_moved": {"type": "string", "description": "Given if events have expired: which could not be moved."}},
+        guest_id="string",
+        user_id={"type": "string", "description": "The account that the guest was merged into."},
+        events={"type": "integer", "description": "The number of events that are the guest's again."},
+        request_id="string",
+    ),
     "Alive": record(status={"type": "string", "const": "alive"}, version="string"),
     "Ready": record(
         status={"type": "string", "const": "ready"},

@@ -16,7 +16,11 @@ from alsobought.serving.lane import Lane
 MAX_WAITING = 16  # requests for each thread of a lane
 PATH = re.compile(rb"[\r\n]*([A-Z]+) (/[^ ?#]*)")
 STATUS_PATHS = {b"/healthz", b"/readyz", b"/metrics"}
-INTAKE_PATHS = {b"/events", b"/items", b"/users/merge", b"/events/segment", b"/events/ga4", b"/events/snowplow"}
+INTAKE_PATHS = {b"/events", b"/items", b"/users/merge", b"/users/unmerge"} | {
+    b"/events/segment",
+    b"/events/ga4",
+    b"/events/snowplow",
+}
 PIPES = b"/pipes/"
 
 

@@ -22,6 +22,7 @@ OPERATION_IDS = (
     "get_item",
     "delete_item",
     "merge_users",
+    "unmerge_users",
     "healthz",
     "readyz",
     "metrics",
@@ -42,6 +43,7 @@ def endpoint_paths() -> dict[str, Any]:
         },
         "/items/{item_id}": {"get": _get_item(), "delete": _delete_item()},
         "/users/merge": {"post": _merge()},
+        "/users/unmerge": {"post": _unmerge()},
         "/events/segment": {"post": _webhook("post_segment_calls", "Store calls of Segment or RudderStack.")},
         "/events/ga4": {"post": _webhook("post_ga4_events", "Store events of Google Analytics' Measurement Protocol.")},
         "/events/snowplow": {"post": _webhook("post_snowplow_events", "Store enriched events of Snowplow, as JSON.")},
@@ -53,7 +55,7 @@ def endpoint_paths() -> dict[str, Any]:
 
 
 def intake_schemas(event_types: Collection[str]) -> dict[str, Any]:
-    """Event, Item and Merge: the bodies of the intake endpoints."""
+    """Event, Item, Merge and Unmerge: the bodies of the intake endpoints."""
     _, schemas = msgspec.json.schema_components([Event, Item], ref_template="#/components/schemas/{name}")
     schemas["Event"]["properties"]["event_type"] = {"type": "string", "enum": sorted(event_types)}
     ids = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH}
@@ -61,7 +63,9 @@ def intake_schemas(event_types: Collection[str]) -> dict[str, Any]:
         guest_id=ids | {"description": "The id of the events to reassign: a guest's session_id, or another user_id."},
         user_id=ids | {"description": "The account."},
     )
-    return {name: schemas[name] for name in ("Event", "Item")} | {"Merge": merge | {"additionalProperties": False}}
+    unmerge = record(guest_id=ids | {"description": "The id that was merged into an account."})
+    closed = {"additionalProperties": False}
+    return {name: schemas[name] for name in ("Event", "Item")} | {"Merge": merge | closed, "Unmerge": unmerge | closed}
 
 
 def _operation(operation_id: str, tag: str, summary: str, *errors: str, ok: str | None = None) -> dict[str, Any]:
@@ -141,6 +145,17 @@ def _merge() -> dict[str, Any]:
     summary = "Assign a guest's past and future events to an account."
     operation = _operation("merge_users", "intake", summary, "400", "403", "413", "500", "503", ok="Merged")
     return operation | {
-        "description": "Afterwards every count is as if there had always been one user. Idempotent.",
+        "description": "Afterwards every count is as if there had always been one user. Idempotent. Placeholders such as"
+        " `undefined` are refused.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Merge")}}},
+    }
+
+
+def _unmerge() -> dict[str, Any]:
+    summary = "Undo a merge: give a guest its past and future events back."
+    operation = _operation("unmerge_users", "intake", summary, "400", "403", "413", "500", "503", ok="Unmerged")
+    return operation | {
+        "description": "The account keeps its own events; every count is as if the guest had never been merged."
+        " Possible for ALSOBOUGHT_UNMERGE_DAYS after the merge.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Unmerge")}}},
     }

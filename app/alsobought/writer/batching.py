@@ -121,6 +121,7 @@ def _rows(
             event.order_size,
             event.price,
             "" if event.properties is unset else msgspec.json.encode(event.properties).decode(),
+            (event.user_id or event.session_id) if accounts and (event.user_id or event.session_id) in accounts else "",
         )
         for index, (event, offset, seq) in enumerate(zip(events, offsets, seqs, strict=True))
     ]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from itertools import islice
 
-from alsobought.events import REFUND
+from alsobought.events import REFUND, REFUNDED_PURCHASE
 from alsobought.storage.engine_settings import one_block
 from alsobought.storage.sql_text import list_parameter, select_list
 from alsobought.storage.warehouse import Warehouse
@@ -51,13 +51,13 @@ class PendingRefunds:
         database = self._warehouse.database
         sql = (
             f"select (select max(seq) from {database}.serving_positions final where name = '{POSITION}'), max(seq),"
-            f" countIf(event_type = '{REFUND}') from {database}.events"
+            f" countIf({CONCERNED}) from {database}.events"
         )
         applied, self._newest_seq, refunds = map(int, self._warehouse.trusted_rows(sql).data[0])
         self._any_stored = bool(refunds)
         if self._any_stored:
             changed = f"select user_id from {database}.events where seq > {applied:d} and {_IN_QUESTION}"
-            sql = f"select distinct user_id from {database}.events where event_type = '{REFUND}' and user_id in ({changed})"
+            sql = f"select distinct user_id from {database}.events where {CONCERNED} and user_id in ({changed})"
             self._add(user for (user,) in self._warehouse.trusted_rows(sql).data)
 
     def note(self, rows: Iterable[EventRow]) -> None:
@@ -73,16 +73,16 @@ class PendingRefunds:
         self._any_stored = self._any_stored or bool(refunded)
         self._add(refunded)
         if self._any_stored and (buyers := buyers - self.users.keys()):
-            self.note_users(buyers)
-
-    def note_users(self, users: Iterable[str]) -> None:
-        """Notes those of these users who have refunds. Raises WarehouseFault."""
-        if self._any_stored:
             sql = (
                 f"select distinct user_id from {self._warehouse.database}.events"
                 f" where user_id in ({select_list('users')}) and event_type = '{REFUND}'"
             )
-            self._add(user for (user,) in self._warehouse.trusted_rows(sql, {"users": list_parameter(users)}).data)
+            self._add(user for (user,) in self._warehouse.trusted_rows(sql, {"users": list_parameter(buyers)}).data)
+
+    def note_users(self, users: Iterable[str]) -> None:
+        """Notes users whose events are no longer the same, if there are refunds at all."""
+        if self._any_stored:
+            self._add(users)
 
     def reopen(self) -> None:
         """Before events of users change: the next start looks at all refunds, unless they are applied before.
@@ -122,4 +122,6 @@ class PendingRefunds:
         self.users.update(dict.fromkeys(users))
 
 
-_IN_QUESTION = f"event_type in ('{REFUND}', '{PURCHASE}')"
+CONCERNED = f"(event_type in ('{REFUND}', '{REFUNDED_PURCHASE}') or refunded > 0)"
+"""The condition for events of users whose purchases refunds may have to do with."""
+_IN_QUESTION = f"event_type in ('{REFUND}', '{PURCHASE}', '{REFUNDED_PURCHASE}')"

@@ -1,4 +1,4 @@
-"""What all steps of an erasure, a merge or a refund share: the request, its events before and after, repeatable changes."""
+"""What all steps of a rewrite share: the request, its events before and after, repeatable inserts and deletes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ BEFORE, AFTER = "before", "after"  # the scratch databases
 
 
 class UserRewrite(msgspec.Struct, frozen=True):
-    """The request: `users` are erased or, with `into`, merged into that account; `at` is its time. With `lines`, nobody is erased:
-    these events of theirs are changed by refunds.
+    """The request: `users` are erased or, with `into`, become that user; `at` is its time.
 
+    With `guests`, a merge is undone: of the events of `users`, an account, only those that came under the ids of `guests` become
+    those of `into`, one of the guests. `merged_into` is the account that a merge named, which may be a guest of `into`.
+    With `lines`, nobody is erased: these events of the users are changed by refunds.
     `horizon` is the seq before which events may have expired, 0 if none ever did.
     """
 
@@ -31,10 +33,15 @@ class UserRewrite(msgspec.Struct, frozen=True):
     at: datetime
     horizon: int = 0
     lines: list[RefundedLine] = []
+    guests: list[str] = []
+    merged_into: str = ""
 
     @property
     def kind(self) -> str:
-        return "refund" if self.lines else "merge" if self.into else "forget"
+        """Of the entry in the journal."""
+        if self.lines:
+            return "refund"
+        return "unmerge" if self.guests else "merge" if self.into else "forget"
 
     @property
     def all_users(self) -> list[str]:
@@ -73,16 +80,9 @@ class RewriteContext:
         self.before.create_events(
             f"select * from {self.database}.events where user_id in ({self.all_users}) and {not_expired}"
         )
-        self.after.create_events(self._events_afterwards())
+        self.after.create_events(self._events_after(f"{self.before.name}.events"))
         self.before.create_histories(self.histories, self.request.horizon)
         self.after.create_histories(self.histories, self.request.horizon)
-
-    def _events_afterwards(self) -> str:
-        events = f"from {self.before.name}.events"
-        if self.request.lines:
-            return f"select * replace ({', '.join(f'{sql} as {column}' for column, sql in self.refunded.items())}) {events}"
-        renamed = f"select * replace ({quoted(self.request.into)} as user_id) {events}"
-        return renamed if self.request.into else f"{renamed} limit 0"
 
     @property
     def refunded(self) -> dict[str, str]:
@@ -109,10 +109,32 @@ class RewriteContext:
         """The condition that a row belongs to the users."""
         return f"{column} in ({quoted_list(self.request.users)})"
 
+    @property
+    def events_condition(self) -> str:
+        """The condition on the events that are deleted or become another user's."""
+        of_guests = f" and guest_id in ({quoted_list(self.request.guests)})" if self.request.guests else ""
+        return self.users_condition("user_id") + of_guests
+
     def renamed_rows(self, table: str) -> str:
         """The users' rows of a table as the account's. In two steps: the new name would win over the column in a condition."""
         rows = f"select * from {self.database}.{table} where {self.users_condition('user_id')}"
         return f"select * replace ({quoted(self.request.into)} as user_id) from ({rows})"
+
+    def renamed_events(self) -> str:
+        """The events that become another user's, as such."""
+        return self._events_after(f"(select * from {self.database}.events where {self.events_condition})")
+
+    def _events_after(self, events: str) -> str:
+        """These events as they will be. One that becomes another user's keeps the id under which it came, if that differs."""
+        if self.request.lines:
+            return f"select * replace ({', '.join(f'{sql} as {column}' for column, sql in self.refunded.items())}) from {events}"
+        into = quoted(self.request.into)
+        moves, came_as = f"({self.events_condition}) as moves", "if(guest_id = '', user_id, guest_id) as came_as"
+        user, guest = f"if(moves, {into}, user_id)", f"if(moves, if(came_as = {into}, '', came_as), guest_id)"
+        renamed = f"select * except (moves, came_as) replace ({user} as user_id, {guest} as guest_id)"
+        return f"{renamed} from (select *, {moves}, {came_as} from {events})" + (
+            "" if self.request.into else " limit 0"
+        )
 
     def insert(self, table: str, select: str, columns: str = "") -> None:
         """One block, never dropped as a duplicate. The table is named with its database."""

@@ -29,6 +29,7 @@ class EventRow(msgspec.Struct, omit_defaults=True, gc=False):
     order_size: int = 0
     price: float = 0.0
     properties: str = ""
+    guest_id: str = ""
 
 
 encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines

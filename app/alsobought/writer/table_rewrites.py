@@ -1,6 +1,7 @@
-"""How an erasure, a merge or a refund rewrites a count table: one strategy per kind of table.
+"""How an erasure, a merge, its undoing or a refund rewrites a count table: one strategy per kind of table.
 
-After it, the table is as if the users had never existed, or had always been the account, or had not bought what was refunded.
+After it, the table is as if the users had never existed, had always been the account or had never been, or had not bought what was
+refunded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,17 @@ from alsobought.storage.serving_tables import ServingTable, with_keys, with_sour
 from alsobought.storage.sql_text import quoted
 from alsobought.writer.rewrite_context import RewriteContext
 
+EXCEEDS = {
+    "sum": "sumIf({0}, stored) > sumIf({0}, not stored)",
+    "min": "minIf({0}, stored) < minIf({0}, not stored)",
+    "max": "maxIf({0}, stored) > maxIf({0}, not stored)",
+}
+CHANGE = {
+    "sum": "sum(row.{0} * row.sign)",
+    "min": "minIf(row.{0}, row.sign = 0)",
+    "max": "maxIf(row.{0}, row.sign = 0)",
+    "any": "any(row.{0})",
+}
 KEYS_PER_DELETE = 10_000
 KEYS_PER_REFRESH = 500
 
@@ -25,6 +37,8 @@ def rewrite_table(context: RewriteContext, table: CountTable) -> None:
 def strategy_of(table: CountTable, kind: str) -> Callable[[RewriteContext, CountTable], None]:
     if kind == "refund" and not table.is_summing and (table.has_user_id or table.owner):
         return replace_changed_rows
+    if kind == "unmerge" and (table.has_user_id or (table.owner and not table.is_summing)):
+        return split_rows
     if table.has_user_id and kind != "refund":
         return rename_rows
     if table.is_summing:
@@ -39,6 +53,52 @@ def rename_rows(context: RewriteContext, table: CountTable) -> None:
     if context.request.into:
         context.insert_once(table, f"select {table.columns} from ({context.renamed_rows(table.name)})")
     context.delete(table.name, context.users_condition("user_id"))
+
+
+def split_rows(context: RewriteContext, table: CountTable) -> None:
+    """Rows of one user, of which a part becomes another's: those that change are deleted, and inserted as they will be.
+
+    A row to which events that have expired added something keeps that: only what the others added to its sums is subtracted.
+    """
+    if table.name in context.done:
+        return
+    before, after = (f"select {table.columns} from {side.result(table)}" for side in (context.before, context.after))
+    keys = ", ".join(table.keys)
+    changed = f"select distinct {keys} from (({before} except {after}) union all ({after} except {before}))"
+    if not context.request.horizon:
+        _delete_keys(context, table, table.keys, changed)
+        context.insert_once(table, f"{after} where ({keys}) in ({changed})")
+        return
+    exceeding = _keys_with_expired_events(context, table)
+    replaced = f"({keys}) in ({changed}) and ({keys}) not in ({exceeding})"
+    _delete_keys(context, table, table.keys, f"select distinct {keys} from ({before}) where {replaced}")
+    subtracted = _subtracted_sums(context, table, f"({keys}) in ({changed}) and ({keys}) in ({exceeding})")
+    context.insert_once(table, f"select * from ({after} where {replaced} union all {subtracted})")
+
+
+def _keys_with_expired_events(context: RewriteContext, table: CountTable) -> str:
+    """A SELECT of the users' keys whose row exceeds what the remaining events give. One that a crash left half deleted does not."""
+    keys, before = ", ".join(table.keys), context.before.result(table)
+    conditions = [EXCEEDS[how].format(value) for value, how in table.values.items() if how in EXCEEDS]
+    rows = f"select {table.columns}, true as stored from {context.database}.{table.name}"
+    rows += f" where ({keys}) in (select {keys} from {before})"
+    both = f"{rows} union all select {table.columns}, false as stored from {before}"
+    exceeds_events = " or ".join(conditions) or "false"
+    return f"select {keys} from ({both}) group by {keys} having countIf(stored) > 0 and ({exceeds_events})"
+
+
+def _subtracted_sums(context: RewriteContext, table: CountTable, condition: str) -> str:
+    """A SELECT of rows that change the sums of rows in the table, and leave their extremes."""
+    keys, hows = ", ".join(table.keys), set(table.values.values())
+    stored = f"select {table.columns}, 0 as sign from {context.database}.{table.name} where {condition}"
+    signed = [
+        f"select {table.columns}, {sign} as sign from {side.result(table)} where {condition}"
+        for side, sign in ((context.after, 1), (context.before, -1))
+    ]
+    values = ", ".join(f"{CHANGE[how].format(value)} as {value}" for value, how in table.values.items())
+    rows = " union all ".join([stored, *signed])
+    nothing = "" if "sum" in hows and "any" not in hows else " limit 0"
+    return f"(select {keys}, {values} from ({rows}) as row group by {keys}{nothing})"
 
 
 def add_difference(context: RewriteContext, table: CountTable) -> None:

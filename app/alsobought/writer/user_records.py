@@ -8,6 +8,7 @@ from alsobought.writer.rewrite_context import RewriteContext, quoted_list
 PARAMETERS = "JSONExtractKeysAndValues(parameters, 'Array(String)')"
 REQUEST_NAMES_USER = f"arrayExists(parameter -> parameter.1 = 'user_id' and has(parameter.2, {{0}}), {PARAMETERS})"
 """The condition that a recorded request asked for this user."""
+MERGE_COLUMNS = "(guest_id, user_id, merged_at, merged_into, since)"
 USER_FIELDS = (
     *("user_id", "session_id", "userId", "anonymousId", "previousId", "client_id", "app_instance_id"),
     *("domain_userid", "domain_sessionid"),
@@ -22,17 +23,54 @@ LETTER_NAMES_USER = (
 
 
 def record_identities(context: RewriteContext) -> None:
-    """Records the users as forgotten or merged, with all guests that were merged into them before."""
-    request, database = context.request, context.database
-    guests = f"select guest_id from {database}.user_merges where user_id in ({quoted_list(request.users)})"
-    at = quoted(f"{request.at:%Y-%m-%d %H:%M:%S.%f}"[:-3])
-    if request.into:
-        everyone = f"select arrayJoin([{quoted_list(request.users)}]) as guest_id union distinct {guests}"
-        context.insert(f"{database}.user_merges", f"select guest_id, {quoted(request.into)}, {at} from ({everyone})")
+    """Records the users as forgotten or merged, with all guests that were merged into them before, or as no longer merged."""
+    if context.request.guests:
+        _record_unmerge(context)
+    elif context.request.into:
+        _record_merge(context)
     else:
-        everyone = f"select arrayJoin([{quoted_list(request.users)}]) as user_id union distinct {guests}"
-        context.insert(f"{database}.forgotten_users", f"select cityHash64(user_id), {at} from ({everyone})")
-        context.delete("user_merges", f"{context.users_condition('user_id')} or {context.users_condition('guest_id')}")
+        _record_erasure(context)
+
+
+def _record_erasure(context: RewriteContext) -> None:
+    users, database = quoted_list(context.request.users), context.database
+    guests = f"select guest_id from {database}.user_merges where user_id in ({users})"
+    everyone = f"select arrayJoin([{users}]) as user_id union distinct {guests}"
+    at = _time(context)
+    context.insert(f"{database}.forgotten_users", f"select cityHash64(user_id), {at} from ({everyone})")
+    context.delete("user_merges", f"{context.users_condition('user_id')} or {context.users_condition('guest_id')}")
+
+
+def _record_merge(context: RewriteContext) -> None:
+    """The guests of the users keep what their own merges named, and when: each merge can be undone alone."""
+    request, at = context.request, _time(context)
+    since = at if request.merged_into else "toDateTime64(0, 3, 'UTC')"  # begun by a version without guest_id
+    columns = f"{quoted(request.into)} as user_id, {at} as merged_at, {quoted(request.merged_into or request.into)} as merged_into"
+    own = f"select arrayJoin([{quoted_list(request.users)}]) as guest_id, {columns}, {since} as since"
+    context.insert(f"{context.database}.user_merges", own, MERGE_COLUMNS)
+    _record_account(context, context.users_condition("user_id"))
+
+
+def _record_unmerge(context: RewriteContext) -> None:
+    """The other guests are those of the guest, as they were before."""
+    request = context.request
+    guests = f"{context.users_condition('user_id')} and guest_id in ({quoted_list(request.guests)})"
+    context.delete("user_merges", f"{guests} and guest_id = {quoted(request.into)}")
+    _record_account(context, guests)
+
+
+def _record_account(context: RewriteContext, condition: str) -> None:
+    """Makes `into` the account of these merged guests."""
+    if not context.has_rows("user_merges", condition):
+        return
+    merges = f"{context.database}.user_merges"
+    rows = f"select guest_id, {quoted(context.request.into)}, {_time(context)}, merged_into, since from {merges} final"
+    context.insert(merges, f"{rows} where {condition}", MERGE_COLUMNS)
+    context.delete("user_merges", condition)
+
+
+def _time(context: RewriteContext) -> str:
+    return quoted(f"{context.request.at:%Y-%m-%d %H:%M:%S.%f}"[:-3])
 
 
 def delete_traces(context: RewriteContext) -> None:

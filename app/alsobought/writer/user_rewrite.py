@@ -1,5 +1,5 @@
-"""Erasure of a user, merge of a guest into an account, and refunds: rows are removed from every table, become the account's, or
-lose the purchases that were taken back.
+"""Erasure of a user, merge of a guest into an account, its undoing, and refunds: rows are removed from every table, become
+another's, or lose the purchases that were taken back.
 
 The rows that a user adds to a table are what its view computes from the user's events alone, since pairs and first times never
 span users. So each count table is rewritten from these events as they were and as they will be (`writer.table_rewrites`), and
@@ -47,7 +47,7 @@ def rewrite_users(
     confirm: Callable[[], None],
     serving: Sequence[ServingTable],
 ) -> list[RewrittenTable]:
-    """Erases or merges users. Only while nothing is being stored and all views have every batch.
+    """Erases users, merges them or undoes that. Only while nothing is being stored and all views have every batch.
 
     `identity` is above every seq so far. Raises the error of `confirm` if the lease was lost: then nothing was changed.
 
@@ -84,14 +84,33 @@ def finish_rewrites(warehouse: Warehouse, serving: Sequence[ServingTable]) -> in
 
 def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list[RewrittenTable]:
     reach("rewrite.begun")
-    request, tables = context.request, context.tables
+    request = context.request
     if request.kind != "refund":
         record_identities(context)
     reach("rewrite.noted")
     events = _events_of(context)
-    if request.into and not events.rows_before and not _named_in_counts(context):
+    if request.into and not events.rows_before and (request.guests or not _named_in_counts(context)):
         context.finish()
         return [events]
+    rewritten = [events] if "events" in context.done else _rewrite_tables(context, events, serving)
+    if request.kind == "refund":
+        _change_events(context)
+    else:
+        reach("rewrite.moved")
+        context.delete("events", context.events_condition)
+    reach("rewrite.deleted")
+    if request.kind == "forget":
+        delete_traces(context)
+    context.finish()
+    reach("rewrite.ended")
+    return rewritten
+
+
+def _rewrite_tables(
+    context: RewriteContext, events: RewrittenTable, serving: Sequence[ServingTable]
+) -> list[RewrittenTable]:
+    """Everything up to the moved events, which come last: from then on, their old rows would count twice."""
+    request, tables = context.request, context.tables
     context.copy_events()
     rewritten = [events]
     for table in tables if events.rows_before else [table for table in tables if table.has_user_id]:
@@ -104,23 +123,13 @@ def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list
         reach(f"rewrite.{table.name}")
     refresh_serving_tables(context, serving)
     reach("rewrite.serving")
-    if request.kind == "refund":
-        _change_events(context)
-    else:
-        _move_events(context)
-        reach("rewrite.moved")
-        context.delete("events", context.users_condition("user_id"))
-    reach("rewrite.deleted")
-    if request.kind == "forget":
-        delete_traces(context)
-    context.finish()
-    reach("rewrite.ended")
+    _move_events(context)
     return rewritten
 
 
 def _events_of(context: RewriteContext) -> RewrittenTable:
     sql = f"select count(), hex(groupBitXor(cityHash64(event_id, seq))) from {context.database}.events"
-    count, checksum = context.warehouse.trusted_rows(f"{sql} where {context.users_condition('user_id')}").data[0]
+    count, checksum = context.warehouse.trusted_rows(f"{sql} where {context.events_condition}").data[0]
     return RewrittenTable("events", int(count), 0, str(checksum))
 
 
@@ -146,11 +155,11 @@ def _owned_rows(context: RewriteContext, table: CountTable) -> int:
 
 def _move_events(context: RewriteContext) -> None:
     """Adds the events under the account's name, past the views."""
-    if not context.request.into or "events" in context.done:
+    if not context.request.into:
         return
     events, moved = f"{context.database}.events", f"{context.after.name}.moved"
     context.warehouse.command(f"create table {moved} as {events}")
-    context.insert(moved, context.renamed_rows("events"))
+    context.insert(moved, context.renamed_events())
     context.warehouse.command(f"alter table {events} attach partition tuple() from {moved}")
 
 
