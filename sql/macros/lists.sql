@@ -182,10 +182,14 @@
                             arrayMap(one -> tupleElement(one, 2), candidates) as keys,
                             arrayMap(one -> tupleElement(one, 3), candidates) as scores,
                             {% if diversity or per_category %}
-                                least(0, arrayMin(scores)) as lowest,
-                                greatest(1e-9, arrayMax(scores) - lowest) as spread,
-                                arrayMap(one -> (one - lowest) / spread, scores) as relevance,
-                                arrayMap(one -> {{ category_paths(item("category", "one")) }}, keys) as paths,
+                                arraySlice(keys, 1, {{ reranked_candidates }}) as first_keys,
+                                arraySlice(scores, 1, {{ reranked_candidates }}) as first_scores,
+                                least(0, arrayMin(first_scores)) as lowest,
+                                greatest(1e-9, arrayMax(first_scores) - lowest) as spread,
+                                arrayMap(one -> (one - lowest) / spread, first_scores) as relevance,
+                                arrayMap(
+                                    one -> {{ category_paths(item("category", "one")) }}, first_keys
+                                ) as paths,
                                 {{ category_similarities("paths") }} as similarity,
                                 {{
                                     mmr(
@@ -245,7 +249,7 @@
                                     row_number() over (partition by list_key order by {{ order }}) as nth
                                 from {{ ranked }}
                             )
-                        where nth <= {{ reranked_candidates }}
+                        where nth <= greatest({{ reranked_candidates }}, {{ limit }})
                         group by list_key
                     )
             ) as slots
