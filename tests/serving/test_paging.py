@@ -182,7 +182,9 @@ def test_a_list_ends_where_its_cursor_would_be_too_long(client: FlaskClient, mon
     assert list(map(len, pages(client, "popular", [("limit", 8), ("fresh", 1)]))) == [8, 8, 8]
 
 
-@pytest.mark.parametrize("cursor", ["x", "Käse", "AAAA", "!" * 40, "A" * 5000, "AAAAAQACAAIAAAoAAAK", "AAAAAQACAAIAAAoAAAKAA"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "Käse", "AAAA", "!" * 40, "A" * 5000, "AAAAAQACAAIAAAoAAAK", "AAAAAQACAAIAAAoAAAKAA"]
+)
 def test_a_wrong_cursor_is_an_error(client: FlaskClient, cursor: str) -> None:
     assert problem(client, "popular", [("cursor", cursor)]).endswith(
         "is not a cursor; send `next` of the answer before, as it is"
@@ -218,7 +220,7 @@ def test_a_cursor_is_one_text_and_an_empty_one_is_that_of_the_first_page(client:
 
 def test_every_format_has_a_link_to_the_next_page(client: FlaskClient) -> None:
     whole = items(ask(client, "popular", [("limit", 100)])["data"])
-    read = {
+    read: dict[str, Callable[[Any], list[str]]] = {
         "": lambda got: items(got.get_json()["data"]),
         ".csv": lambda got: [row["item_id"] for row in csv.DictReader(io.StringIO(got.text))],
         ".ndjson": lambda got: [json.loads(line)["item_id"] for line in got.text.splitlines()],
@@ -241,7 +243,10 @@ def test_a_post_has_pages_and_its_link_is_that_of_a_get(client: FlaskClient) -> 
     asked = {"user_id": ["ada"], "rotate": False, "limit": 3}
     first = client.post("/pipes/for_you", json=asked)
     second = client.post("/pipes/for_you", json={**asked, "cursor": first.get_json()["next"]})
-    assert items(second.get_json()["data"]) == items(ask(client, "for_you", [("user_id", "ada"), ("limit", 6)])["data"])[3:]
+    assert (
+        items(second.get_json()["data"])
+        == items(ask(client, "for_you", [("user_id", "ada"), ("limit", 6)])["data"])[3:]
+    )
     link = first.headers["Link"].split(">")[0][1:]
     assert client.get(urljoin("/pipes/for_you", link)).get_json()["data"] == second.get_json()["data"]
 

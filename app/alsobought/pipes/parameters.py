@@ -123,7 +123,14 @@ class Parameter:
 FRESH = Parameter("fresh", "Bool", "compute the answer anew, past the cache", default=False)
 """A parameter of every pipe over HTTP, which no header may declare."""
 
-CURSOR = Parameter("cursor", "String", "`next` of an answer: the page after it", optional=True, max_length=4000, pattern="[A-Za-z0-9_-]*")
+CURSOR = Parameter(
+    "cursor",
+    "String",
+    "`next` of an answer: the page after it",
+    optional=True,
+    max_length=4000,
+    pattern="[A-Za-z0-9_-]*",
+)
 """A parameter of every pipe with a `limit`, which no header may declare (`serving.paging`)."""
 
 _SAMPLES: dict[str, Any] = {

@@ -31,7 +31,8 @@ DECISIVE_HEADER = re.compile(
 )
 HOST_HEADER = re.compile(rb"(?i)\r\nhost:")
 VALUE_HEADERS = re.compile(rb"(?i)\r\n(accept|origin|connection):[ \t]*([^\r]*)")
-OWN_HEADERS = {"content-length", "x-request-id", "etag", "cache-control", "cache-status", "link"}  # written for each request
+# Written for each request.
+OWN_HEADERS = {"content-length", "x-request-id", "etag", "cache-control", "cache-status", "link"}
 
 Key = tuple[bytes, bytes, bytes]
 """Target, Accept and Origin of a request."""
