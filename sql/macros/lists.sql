@@ -133,7 +133,8 @@
 {%- endmacro -%}
 {#- The first rows of `ranked`, re-ranked: with the columns position, propensity and pinned. Order by position, then as before.
     Without a pin rule and without a parameter of sql/parameters/reranking.sql every position is 0 and nothing changes.
-    Diversity and quotas (`mmr`) and exploration (`explored`) are in ranking.sql, among the first 100 rows.
+    Diversity and quotas (`mmr`) and exploration (`explored`) are in ranking.sql, among the first 100 rows. A limit above 100, for a
+    late page of a list, appends further rows in their order.
 
     ranked: a CTE with item_key, a score, and an order without ties. by: the key column of the lists, if there are several.
     may_pin: a condition on pinned_key. limit: the length of a list. A pinned row that is not a candidate has item_key and no
