@@ -29,7 +29,9 @@ with
             user_id,
             one.item_key as own_key,
             sumIf(one.events, one.event_type = 'purchase') as bought,
-            sumIf(one.events, one.event_type not in ('purchase', 'impression', 'refunded_purchase')) as looked,
+            sumIf(
+                one.events, one.event_type not in ('purchase', 'impression', 'refunded_purchase')
+            ) as looked,
             sum(one.habit * {{ signal("one.event_type") }}) / {{ signal("'purchase'") }} as habit,
             maxIf(one.last_seq, one.event_type != 'impression') as newest,
             toDate(maxIf(one.last_time, one.event_type != 'impression')) as newest_day,
