@@ -27,10 +27,10 @@ import msgspec
 
 from alsobought.console import late_bar, out
 from alsobought.events import Event
-from alsobought.pipes.parameters import values
 from alsobought.pipes.pipe import Pipe
 from alsobought.service.service import Service, open_service
-from alsobought.serving.answers import answer_bound, bound_sql
+from alsobought.serving.answers import answer_page, bound_sql
+from alsobought.serving.paging import requested_page
 from alsobought.settings import Settings, packaged_home
 from alsobought.storage.results import Rows
 from alsobought.storage.scratch_database import Scratch
@@ -82,8 +82,8 @@ class Truth:
 
     def answer(self, asked: Asked) -> list[list[Any]]:
         pipe = self._service.library[asked[0]]
-        bound = values(pipe.parameters, parse_qs(asked[1]))
-        return _rounded(answer_bound(self._service.library, pipe, bound, self._run).data)
+        page = requested_page(pipe, parse_qs(asked[1]))
+        return _rounded(answer_page(self._service.library, page, self._run).data)
 
     def _run(self, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
         sql, parameters = bound_sql(pipe, bound, self._service.clock(), requested)

@@ -38,5 +38,5 @@ select
     toFloat64(total_buyers) as score,
     {{ bought_by("total_buyers") }} as reason
 from best
-order by total_buyers desc, item_id
+order by total_buyers desc, item_key
 limit {{ limit }}

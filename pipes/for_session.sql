@@ -83,5 +83,5 @@ select
     round(fit, 6) as score,
     {{ goes_with("because_key", "with_items - 1", "times_viewed", "times_bought") }} as reason
 from best
-order by fit desc, item_id
+order by fit desc, other_item_key
 limit {{ limit }}

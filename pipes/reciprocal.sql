@@ -135,5 +135,5 @@ select
     round(strength, 6) as score,
     {{ suits_you("likes_back", "interest", "their_category", "interest_back", "own_category") }} as reason
 from best
-order by score desc, item_id
+order by strength desc, item_id
 limit {{ limit }}

@@ -134,7 +134,8 @@
 {%- endmacro -%}
 {#- The first rows of `ranked`, re-ranked: with the columns position, propensity and pinned. Order by position, then as before.
     Without a pin rule and without a parameter of sql/parameters/reranking.sql every position is 0 and nothing changes.
-    Diversity and quotas (`mmr`) and exploration (`explored`) are in ranking.sql, among the first 100 rows.
+    Diversity and quotas (`mmr`) and exploration (`explored`) are in ranking.sql, among the first 100 rows. A limit above 100, for a
+    late page of a list, appends further rows in their order.
 
     ranked: a CTE with item_key, a score, and an order without ties. by: the key column of the lists, if there are several.
     may_pin: a condition on pinned_key. limit: the length of a list. A pinned row that is not a candidate has item_key and no
@@ -183,10 +184,14 @@
                             arrayMap(one -> tupleElement(one, 2), candidates) as keys,
                             arrayMap(one -> tupleElement(one, 3), candidates) as scores,
                             {% if diversity or per_category %}
-                                least(0, arrayMin(scores)) as lowest,
-                                greatest(1e-9, arrayMax(scores) - lowest) as spread,
-                                arrayMap(one -> (one - lowest) / spread, scores) as relevance,
-                                arrayMap(one -> {{ category_paths(item("category", "one")) }}, keys) as paths,
+                                arraySlice(keys, 1, {{ reranked_candidates }}) as first_keys,
+                                arraySlice(scores, 1, {{ reranked_candidates }}) as first_scores,
+                                least(0, arrayMin(first_scores)) as lowest,
+                                greatest(1e-9, arrayMax(first_scores) - lowest) as spread,
+                                arrayMap(one -> (one - lowest) / spread, first_scores) as relevance,
+                                arrayMap(
+                                    one -> {{ category_paths(item("category", "one")) }}, first_keys
+                                ) as paths,
                                 {{ category_similarities("paths") }} as similarity,
                                 {{
                                     mmr(
@@ -246,7 +251,7 @@
                                     row_number() over (partition by list_key order by {{ order }}) as nth
                                 from {{ ranked }}
                             )
-                        where nth <= {{ reranked_candidates }}
+                        where nth <= greatest({{ reranked_candidates }}, {{ limit }})
                         group by list_key
                     )
             ) as slots

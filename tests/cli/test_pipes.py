@@ -159,6 +159,16 @@ def test_rows_are_printed_in_the_requested_format(run: Run) -> None:
     assert filled.endswith("also_bought had no rows for any key; trending filled in.\n")
 
 
+def test_a_table_ends_with_the_command_for_its_next_page(run: Run) -> None:
+    first = run("pipe", "run", "all_items", "limit=1", "--format", "table").out.splitlines()
+    assert first[-1].startswith("Next page: alsobought pipe run all_items limit=1 cursor=")
+    cursor = first[-1].split()[-1]
+    last = run("pipe", "run", "all_items", "limit=1", cursor, "--format", "table").out
+    assert {first[1].split()[0], last.splitlines()[1].split()[0]} == {"tea", "mug"}
+    assert "Next page" not in last
+    assert_error(run("pipe", "run", "all_items", "limit=1", "cursor=x"), "cursor: 'x' is not a cursor")
+
+
 def test_the_cost_of_a_request_is_explained(run: Run, home: Path) -> None:
     explained = run("pipe", "explain", "also_bought", "item_id=tea").out
     assert re.search(r"^item_companions +searched by item_key", explained, re.M)

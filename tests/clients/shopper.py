@@ -5,9 +5,10 @@ import sys
 
 from alsobought_client import Client
 from alsobought_client.api.intake import post_events
-from alsobought_client.api.pipes import also_bought, post_also_bought
+from alsobought_client.api.pipes import all_items, also_bought, post_also_bought
 from alsobought_client.models import (
     Accepted,
+    AllItemsAnswer,
     AlsoBoughtAnswer,
     AlsoBoughtParameters,
     AlsoBoughtRow,
@@ -30,6 +31,13 @@ got = also_bought.sync_detailed(client=shop, item_id=["tea"], limit=5)
 assert isinstance(got.parsed, AlsoBoughtAnswer)
 rows: list[AlsoBoughtRow] = got.parsed.data
 partners: list[str] = [row.other_item_id for row in rows]
+
+following: str | None = got.parsed.next_
+page = all_items.sync(client=shop, limit=1)
+assert isinstance(page, AllItemsAnswer)
+assert page.next_
+rest = all_items.sync(client=shop, limit=1, cursor=page.next_)
+assert isinstance(rest, AllItemsAnswer)
 
 etag = got.headers["etag"]
 again = also_bought.sync_detailed(client=shop, item_id=["tea"], limit=5, if_none_match=etag)
@@ -54,6 +62,8 @@ print(
             "accepted": accepted.accepted,
             "partners": partners,
             "meta": len(got.parsed.meta),
+            "next": following,
+            "pages": sorted([page.data[0].item_id, rest.data[0].item_id]),
             "unchanged": again.status_code,
             "posted": [row.other_item_id for row in posted.data],
             "fault": [400, wrong.error.code, [detail.param for detail in wrong.error.details]],

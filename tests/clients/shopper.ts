@@ -19,6 +19,12 @@ if (got.error) throw new Error(got.error.error.message);
 const rows: components["schemas"]["AlsoBoughtRow"][] = got.data.data;
 const partners: string[] = rows.map((row) => row.other_item_id);
 
+const next: string | null = got.data.next;
+const page = await shop.GET("/pipes/all_items", { params: { query: { limit: 1 } } });
+const cursor = page.data?.next;
+if (!cursor) throw new Error("the shop has more than one item");
+const rest = await shop.GET("/pipes/all_items", { params: { query: { limit: 1, cursor } } });
+
 const etag = got.response.headers.get("etag")!;
 const query = { item_id: ["tea"], limit: 5 };
 const again = await shop.GET("/pipes/also_bought", { params: { query, header: { "If-None-Match": etag } } });
@@ -44,6 +50,8 @@ console.log(JSON.stringify({
     accepted: accepted.data.accepted,
     partners,
     meta: got.data.meta.length,
+    next,
+    pages: [page.data?.data[0]?.item_id, rest.data?.data[0]?.item_id].sort(),
     unchanged: again.response.status,
     posted: posted.data?.data.map((row) => row.other_item_id),
     fault: [wrong.response.status, fault?.code, fault?.details.map((detail) => detail.param)],

@@ -311,7 +311,8 @@ def test_recorded_requests_are_the_newest_distinct_ones_with_their_counts(shop: 
     for path in ("item_id=tea&limit=3", "limit=3&item_id=tea", "item_id=mug", "limit=3&item_id=tea", "item_id=pot"):
         assert client.get(f"/pipes/also_bought?{path}").status_code == 200
     assert client.get("/pipes/also_bought").status_code == 400
-    assert client.get("/pipes/trending").status_code == 200
+    first = client.get("/pipes/trending?limit=1").get_json()
+    assert client.get(f"/pipes/trending?limit=1&cursor={first['next']}").status_code == 200
     assert shop.request_log
     shop.request_log.flush()
     tea = Request({"item_id": ["tea"], "limit": ["3"]}, 3)
@@ -320,6 +321,7 @@ def test_recorded_requests_are_the_newest_distinct_ones_with_their_counts(shop: 
         [tea, *(Request({"item_id": [item]}) for item in ("mug", "pot"))], key=str
     )
     assert len(recorded_requests(shop.warehouse, "also_bought", 1)) == 1
+    assert recorded_requests(shop.warehouse, "trending", 200) == [Request({"limit": ["1"]})], "later pages are left out"
     with pytest.raises(Unusable, match="no request to for_you is recorded"):
         recorded_requests(shop.warehouse, "for_you", 200)
 

@@ -163,6 +163,7 @@ def test_a_parameter_of_the_key_takes_several_values() -> None:
         ([":a Decimal  x"], 2, "has the type Decimal"),
         ([":now DateTime  x"], 2, "is the clock"),
         ([":fresh Bool = false  x"], 2, "is a parameter of every pipe"),
+        ([":cursor String?  x"], 2, "is a parameter of every pipe"),
         ([":a String  x", ":a UInt8  y"], 3, "appears twice"),
         (["", ":a UInt8 = 300  x"], 3, "'300' is not between 0 and 255"),
         ([":a UInt16 = 10 (1..70000)  x"], 2, "'70000' is not between 0 and 65535"),

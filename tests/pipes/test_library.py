@@ -635,11 +635,11 @@ def test_a_list_is_filled_along_the_chain_of_fallbacks(warehouse: Warehouse, lib
     own, second, third = (
         [("1", "own"), ("2", "own")],
         [("3", "second")],
-        [("4", "third"), ("5", "third"), ("6", "third")],
+        [(number, "third") for number in "45678"],
     )
     assert ask(item_id="x", limit="2") == (own, None)
     assert ask(item_id="x", limit="3") == (own + second, None)
-    assert ask(item_id="x", limit="9") == (own + second + third, None), "the third pipe gives six at the most"
+    assert ask(item_id="x", limit="9") == (own + second + third, None), "more than a caller of the third may ask for"
     assert ask(item_id="3", limit="4") == (own + third[:2], None)
     assert ask(item_id="x", limit="2", exclude="1,2") == ([*second, third[0]], "second")
 

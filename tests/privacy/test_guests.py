@@ -19,7 +19,7 @@ def test_a_refused_merge_does_not_affect_the_others(shop: Service) -> None:
     problems = shop.do("merge guests", pairs)
     assert problems == [
         "",
-        "'g1' was merged into 'ada'. Merge that account",
+        "'g1' was merged into 'ada'. Merge that account if it is the same user; if not, unmerge 'g1' first (POST /users/unmerge)",
         "'g2' is 'g2'. Name a guest and another user",
         "",
         "",

@@ -57,6 +57,17 @@ def recorded(shop: Service, columns: str, *, flush: bool = True) -> list[Any]:
     return rows if "," in columns else [row[0] for row in rows]
 
 
+def test_each_page_records_the_items_that_it_shows(client: FlaskClient, shop: Service) -> None:
+    buy(client, "o1", "tea", "mug", "cup", "pot", "jar")
+    first = client.get("/pipes/all_items?limit=2").get_json()
+    second = client.get(f"/pipes/all_items?limit=2&cursor={first['next']}").get_json()
+    shown = [[row["item_id"] for row in page["data"]] for page in (first, second)]
+    assert len({*shown[0], *shown[1]}) == 4
+    assert recorded(shop, "item_ids") == shown
+    asked = [json.loads(text) for text in recorded(shop, "parameters")]
+    assert asked == [{"limit": ["2"]}, {"limit": ["2"], "cursor": [first["next"]]}]
+
+
 def record(number: int = 0) -> RequestRecord:
     return RequestRecord(utc_now(), f"r{number}", "trending", "v", b"{}", 200, "", 0.001, None)
 

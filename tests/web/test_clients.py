@@ -21,6 +21,8 @@ EXPECTED = {
     "accepted": 2,
     "partners": ["mug"],
     "meta": 8,
+    "next": None,
+    "pages": ["mug", "tea"],
     "unchanged": 304,
     "posted": ["mug"],
     "fault": [400, "bad_parameters", ["limit"]],

@@ -81,6 +81,17 @@ def test_a_response_is_that_of_flask(client: FlaskClient, lane: FastLane, header
     assert repeated == expected
 
 
+def test_a_later_page_and_its_link_are_repeated(client: FlaskClient, lane: FastLane) -> None:
+    buy(client, "o9", "jar", "cup", "pan")
+    first = asked(client, "/pipes/all_items?limit=1")
+    url = f"/pipes/all_items?limit=1&cursor={first['body']['next']}"  # type: ignore[index]
+    second = asked(client, url)
+    repeated = parsed(lane.respond(head(url)))
+    assert repeated["body"]["data"] == second["body"]["data"] != first["body"]["data"]  # type: ignore[index]
+    assert repeated["headers"]["Link"] == second["headers"]["Link"]  # type: ignore[index]
+    assert repeated["headers"]["Link"].startswith("<?limit=1&cursor=")  # type: ignore[index]
+
+
 def test_each_response_has_its_own_id(client: FlaskClient, lane: FastLane) -> None:
     asked(client)
     answers = [parsed(lane.respond(head())) for _ in range(2)]

@@ -172,11 +172,11 @@ def test_refunds_that_a_stopped_writer_left_are_applied_by_the_next(
 
 
 def test_a_merge_brings_refunds_and_purchases_together_and_an_unmerge_parts_them(shop: Service) -> None:
-    post(shop, *order("o1", "shoe", "sock", user="guest"), refund("o1", user="ada"))
-    shop.do("merge", "guest", "ada")
+    post(shop, *order("o1", "shoe", "sock", user="visitor"), refund("o1", user="ada"))
+    shop.do("merge", "visitor", "ada")
     assert counted(shop, "co_baskets", "baskets") == 0
     assert wrong_tables(shop) == {}
-    shop.do("unmerge", "guest")
+    shop.do("unmerge", "visitor")
     assert counted(shop, "co_baskets", "baskets") == 2
     assert wrong_tables(shop) == {}
 

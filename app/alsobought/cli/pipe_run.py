@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -27,7 +28,7 @@ FORMATS = ["table", "json", "ndjson", "csv"]
 def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...], fmt: str | None) -> None:
     """Run a pipe with parameters and print its rows.
 
-    Repeat a parameter to pass several values.
+    Repeat a parameter to pass several values. A table ends with the cursor of the next page.
 
     \b
     Example: alsobought pipe run also_bought item_id=green-tea limit=3
@@ -42,6 +43,9 @@ def pipe_run(settings: Settings, name: str, parameters: tuple[str, ...], fmt: st
     chosen = fmt or ("table" if out.is_terminal else "json")
     if chosen == "table":
         _print_table(result)
+        if result.next:
+            given = [argument for argument in parameters if not argument.startswith("cursor=")]
+            click.echo(f"Next page: alsobought pipe run {shlex.join([name, *given, f'cursor={result.next}'])}")
     elif chosen == "json":
         print_json(result.dicts())
     elif chosen == "ndjson":

@@ -16,6 +16,7 @@ import msgspec
 
 from alsobought.errors import Unusable
 from alsobought.events import in_utc
+from alsobought.pipes.parameters import CURSOR
 from alsobought.storage.warehouse import Warehouse
 
 LINE_HINT = 'A line is an object of parameters: {"item_id": ["tea"], "limit": [3]}'
@@ -34,11 +35,14 @@ class Request:
 def recorded_requests(warehouse: Warehouse, pipe: str, limit: int) -> list[Request]:
     """The newest distinct requests to a pipe, with their counts. Requests with invalid parameters are excluded.
 
+    So are later pages of a list: the first page already compares it.
+
     Raises Unusable if there is none.
     """
     sql = (
         f"select parameters, count() as times from {warehouse.database}.requests"
         " where pipe = {pipe:String} and status != 400 and parameters != ''"
+        f" and not JSONHas(parameters, '{CURSOR.name}')"
         " group by parameters order by max(time) desc, parameters limit {limit:UInt32}"
     )
     rows = warehouse.trusted_rows(sql, {"pipe": pipe, "limit": limit}).data

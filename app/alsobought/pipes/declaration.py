@@ -14,7 +14,7 @@ import re
 from dataclasses import replace
 
 from alsobought.errors import PipeFault
-from alsobought.pipes.parameters import FRESH, Parameter
+from alsobought.pipes.parameters import CURSOR, FRESH, Parameter
 from alsobought.pipes.types import INTEGERS, MAX_LENGTH, TYPES, pattern, shorten
 
 ITEM = r"(?:'[^']*'|/(?:[^/\\]|\\.)*+/|[^\s,()'/\[\]][^,)\]]*+)"
@@ -50,8 +50,10 @@ def parse_declaration(content: str, line: int) -> Parameter:
         raise PipeFault(
             f":{name} is {RESERVED[name]} and always available", f"Use {{{{ {name} }}}} without declaring it", line
         )
-    if fields["name"] == FRESH.name:
-        raise PipeFault(f":{FRESH.name} is a parameter of every pipe: {FRESH.description}", "Choose another name", line)
+    for reserved in (FRESH, CURSOR):
+        if fields["name"] == reserved.name:
+            message = f":{reserved.name} is a parameter of every pipe: {reserved.description}"
+            raise PipeFault(message, "Choose another name", line)
     if not fields["description"]:
         raise PipeFault(f":{fields['name']} needs a description, two spaces after its type", line=line)
     parameter = Parameter(fields["name"], kind, fields["description"], bool(fields["optional"]), repeated, repeated)

@@ -93,7 +93,7 @@ class FilledLists:
         if "limit" in parameters and self._limit is not None:
             dropped_by_query = excluded_in_all if "exclude" in parameters else set()
             needed = max(self._missing(key) + len(self._excluded(key) - dropped_by_query) for key in incomplete)
-            request["limit"] = min(needed, parameters["limit"].bounds()[1])
+            request["limit"] = parameters["limit"].within_type(needed)
         return request
 
     def add(self, fallback: Pipe, keys: Sequence[Any], names: Sequence[str], rows: Sequence[Row]) -> None:

@@ -24,7 +24,7 @@ from alsobought.pipes.types import (
     shorten,
 )
 
-__all__ = ["FRESH", "INTEGERS", "MAX_LENGTH", "MAX_VALUES", "Parameter", "values"]
+__all__ = ["CURSOR", "FRESH", "INTEGERS", "MAX_LENGTH", "MAX_VALUES", "Parameter", "values"]
 
 MAX_VALUES = 1000  # values of a repeated parameter
 MAX_UNKNOWN = 20  # unknown names in one error
@@ -101,6 +101,11 @@ class Parameter:
         low, high = limits(self.type)
         return (low if self.minimum is None else self.minimum, high if self.maximum is None else self.maximum)
 
+    def within_type(self, value: int) -> int:
+        """A number, or the largest one of the type: a range is for callers, not for what the service asks."""
+        largest = limits(self.type)[1]
+        return value if largest is None else min(value, int(largest))
+
     def sample(self) -> Any:
         """A value for validation at load. It may not match the pattern, of which the engine knows nothing."""
         if self.default is not None:
@@ -117,6 +122,16 @@ class Parameter:
 
 FRESH = Parameter("fresh", "Bool", "compute the answer anew, past the cache", default=False)
 """A parameter of every pipe over HTTP, which no header may declare."""
+
+CURSOR = Parameter(
+    "cursor",
+    "String",
+    "`next` of an answer: the page after it",
+    optional=True,
+    max_length=4000,
+    pattern="[A-Za-z0-9_-]*",
+)
+"""A parameter of every pipe with a `limit`, which no header may declare (`serving.paging`)."""
 
 _SAMPLES: dict[str, Any] = {
     "String": "",

@@ -9,7 +9,7 @@ from typing import Any
 
 from alsobought.pipes.check import check
 from alsobought.pipes.header import Deprecation, Header
-from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.parameters import INTEGERS, Parameter
 from alsobought.pipes.sandbox import Templates
 from alsobought.pipes.template import render
 from alsobought.pipes.validation_cache import AnswerColumns
@@ -57,6 +57,11 @@ class Pipe:
     def columns(self) -> AnswerColumns:
         own = [column for column in self.selected if column[0] != self.header.together]
         return [*own, (SOURCE, "String")] if self.adds_source else own
+
+    @cached_property
+    def limit(self) -> Parameter | None:
+        """The parameter that sets the length of a list; a pipe with one has pages."""
+        return next((p for p in self.parameters if p.name == "limit" and p.type in INTEGERS and not p.repeated), None)
 
     @property
     def shared_by(self) -> str:

@@ -36,7 +36,7 @@ class Answer:
     the column `source` names the pipe of each row. `cached` marks an answer from the cache, whose
     `statistics` and `as_of` are those of the original run: the ingest time of the newest event before
     it began. `pipes` are all pipes that were queried, including those that returned no rows. `key` is
-    that of the cache, if it may be there.
+    that of the cache, if it may be there. `next` is the cursor of the next page, if there may be one.
     """
 
     pipe: Pipe
@@ -48,15 +48,16 @@ class Answer:
     as_of: datetime | None = None
     pipes: tuple[Pipe, ...] = ()
     key: CacheKey | None = None
+    next: str | None = None
     _encoded: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)  # shared with copies
 
     @cached_property
     def digest(self) -> str:
-        """A hash of the content: pipe, version of its text, fallback, columns and rows.
+        """A hash of the content: pipe, version of its text, fallback, columns, rows, and whether there are more.
 
         Statistics do not count.
         """
-        content = (self.pipe.name, self.pipe.version, self.fallback, self.meta, self.data)
+        content = (self.pipe.name, self.pipe.version, self.fallback, self.meta, self.data, self.next)
         return blake2b(msgspec.json.encode(content), digest_size=12).hexdigest()
 
     @property
@@ -66,6 +67,7 @@ class Answer:
             "meta": self.meta,
             "data": self.dicts(),
             "rows": len(self.data),
+            "next": self.next,
             "statistics": self.statistics,
             "pipe": {"name": self.pipe.name, "version": self.pipe.version, "fallback": self.fallback},
             "as_of": format_time(self.as_of),

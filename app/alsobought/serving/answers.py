@@ -17,11 +17,11 @@ from alsobought.errors import AlsoboughtError, PipeBroken
 from alsobought.events import STORED_TYPES
 from alsobought.pipes.fallbacks import FilledLists, rename_columns
 from alsobought.pipes.library import Describe, Library, Pipe
-from alsobought.pipes.parameters import values
 from alsobought.pipes.sandbox import CLOCK, REQUESTED_PIPE
 from alsobought.pipes.template import select_values
 from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
 from alsobought.serving.answer import Answer
+from alsobought.serving.paging import Page, requested_page
 from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.results import Column, Rows
 from alsobought.storage.warehouse import Reader, Warehouse
@@ -68,17 +68,12 @@ def answer_with(
 
     Raises BadParameters, TooSlow, WarehouseFault.
     """
-    return answer_bound(library, pipe, values(pipe.parameters, raw), partial(rows_of, warehouse, now))
+    return answer_page(library, requested_page(pipe, raw), partial(rows_of, warehouse, now))
 
 
-def answer_bound(
-    library: Library,
-    pipe: Pipe,
-    bound: Mapping[str, Any],
-    run: RunPipe,
-    run_fallback: RunPipe | None = None,
-) -> Answer:
-    """Answer with validated parameters. `run` gives the rows of the pipe, and those of its fallbacks unless `run_fallback` does."""
+def answer_page(library: Library, page: Page, run: RunPipe, run_fallback: RunPipe | None = None) -> Answer:
+    """Answer a validated request. `run` gives the rows of the pipe, and those of its fallbacks unless `run_fallback` does."""
+    pipe, bound = page.pipe, page.asked
     rows = run(pipe, bound, pipe)
     if [column.name for column in rows.meta] != [name for name, _ in pipe.selected]:
         raise PipeBroken(
@@ -92,7 +87,7 @@ def answer_bound(
     if pipe.adds_source:
         data = [[*row, pipe.name] for row in data]
     own = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, pipes=(pipe,))
-    return _filled(library, own, bound, run_fallback or run) if pipe.header.fallback else own
+    return page.of(_filled(library, own, bound, run_fallback or run) if pipe.header.fallback else own)
 
 
 def _filled(library: Library, own: Answer, bound: Mapping[str, Any], run: RunPipe) -> Answer:

@@ -16,12 +16,13 @@ from typing import Any
 from alsobought.errors import AlsoboughtError
 from alsobought.pipes.header import CACHE_TAGS, Header
 from alsobought.pipes.library import Library, Pipe
-from alsobought.pipes.parameters import values
+from alsobought.pipes.parameters import Parameter
 from alsobought.serving.answer import Answer, CacheKey
-from alsobought.serving.answers import answer_bound
+from alsobought.serving.answers import answer_page
 from alsobought.serving.cache import Cache
 from alsobought.serving.cached_value import Computed
 from alsobought.serving.invalidation import ANY_EVENT, Tag
+from alsobought.serving.paging import Page, requested_page
 from alsobought.serving.queries import Queries
 from alsobought.storage.results import Rows
 
@@ -47,35 +48,38 @@ class CachedAnswers:
         Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
         """
         pipe = self.library.answering(name, raw)
-        bound = values(pipe.parameters, raw)
-        chain = _chain(self.library, pipe, bound)
-        key = CacheKey(tuple((link.name, link.version) for link in chain), repr(bound))
+        page = requested_page(pipe, raw)
+        chain = _chain(self.library, pipe, page.bound)
+        key = CacheKey(tuple((link.name, link.version) for link in chain), f"{page.bound!r}{page.cursor}")
         cacheable = bool(pipe.header.cache_seconds)
         if cacheable and not fresh and (hit := self.cache.get(key)):
             return hit
-        tags = _tags(pipe, bound, [link.header for link in chain])
-        compute = partial(self._compute, pipe, bound, key)
+        tags = _tags(pipe, page.bound, [link.header for link in chain])
+        compute = partial(self._compute, page, key)
         return self.cache.computed(key, tags, compute, fresh=fresh, shared=cacheable)
 
-    def _compute(self, pipe: Pipe, bound: Mapping[str, Any], key: CacheKey) -> Computed[Answer]:
+    def _compute(self, page: Page, key: CacheKey) -> Computed[Answer]:
+        pipe = page.pipe
         as_of = self.as_of()  # first: the answer contains at least that
-        result = answer_bound(self.library, pipe, bound, self.queries.rows, self._fallback_rows)
+        result = answer_page(self.library, page, self.queries.rows, self._fallback_rows)
         headers = [queried.header for queried in result.pipes]
         seconds = min(header.cache_seconds for header in headers)
         result = replace(result, as_of=as_of, key=key if seconds else None)
-        tags = _tags(pipe, bound, headers, _cache_events(pipe, headers))
+        tags = _tags(pipe, page.bound, headers, _cache_events(pipe, headers))
         size = len(result.json) + len(key.values) if seconds else 0
         return Computed(result, replace(result, cached=True), seconds, tags, size, joint=bool(pipe.shared_by))
 
     def _fallback_rows(self, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
         """The rows of a fallback, which many lists share: as many as it gives, whatever a list has already.
 
-        `FilledLists` leaves out what a list has or excludes. Rows that are arranged for one list are not shared.
+        `FilledLists` leaves out what a list has or excludes. Rows that are arranged for one list are not shared. Late pages need
+        more rows than a caller may ask for: lists share those in steps, too.
         """
         if not pipe.header.cache_seconds or not ARRANGING.isdisjoint(bound):
             return self.queries.rows(pipe, bound, requested)
-        limits = {parameter.name: parameter.bounds()[1] for parameter in pipe.parameters if parameter.name == "limit"}
-        shared = {name: value for name, value in {**bound, **limits}.items() if name != "exclude"}
+        shared = {name: value for name, value in bound.items() if name != "exclude"}
+        if pipe.limit and "limit" in bound:
+            shared["limit"] = _shared_limit(pipe.limit, bound["limit"] + len(bound.get("exclude", ())))
         key = CacheKey(((requested.name, ""), (pipe.name, pipe.version)), repr(shared))
         tags = _tags(pipe, shared, [pipe.header])
 
@@ -86,6 +90,14 @@ class CachedAnswers:
 
         answer = self.cache.part(key, tags, compute)
         return Rows(answer.meta, answer.data, answer.statistics)
+
+
+def _shared_limit(limit: Parameter, needed: int) -> int:
+    """The maximum of `limit`, doubled until it is enough, within its type."""
+    shared = max(1, limit.bounds()[1])
+    while shared < needed:
+        shared *= 2
+    return limit.within_type(shared)
 
 
 def _chain(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[Pipe]:

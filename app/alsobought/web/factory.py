@@ -49,6 +49,7 @@ EXPOSED_HEADERS = [
     "ETag",
     "Content-Disposition",
     "Deprecation",
+    "Link",
 ]  # to scripts of other origins
 NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # paths that pages of listed origins may call
 LOAD_AFTER_SECONDS, LOAD_PAUSE_SECONDS = 1.0, 0.02

@@ -19,7 +19,7 @@ from flask import Flask, Response, current_app, g, request
 from alsobought.logs import log_access
 from alsobought.serving.answer import Answer, CacheKey
 from alsobought.serving.request_log import RequestRecord
-from alsobought.web.formats import caching_headers, to_json
+from alsobought.web.formats import caching_headers, link_header, to_json
 
 MAX_URLS, MAX_TARGET = 20_000, 2_000
 MAX_RESPONSE = 16_384  # bytes: what a socket takes at once
@@ -31,7 +31,8 @@ DECISIVE_HEADER = re.compile(
 )
 HOST_HEADER = re.compile(rb"(?i)\r\nhost:")
 VALUE_HEADERS = re.compile(rb"(?i)\r\n(accept|origin|connection):[ \t]*([^\r]*)")
-OWN_HEADERS = {"content-length", "x-request-id", "etag", "cache-control", "cache-status"}  # written for each request
+# Written for each request.
+OWN_HEADERS = {"content-length", "x-request-id", "etag", "cache-control", "cache-status", "link"}
 
 Key = tuple[bytes, bytes, bytes]
 """Target, Accept and Origin of a request."""
@@ -39,12 +40,13 @@ Key = tuple[bytes, bytes, bytes]
 
 @dataclass(frozen=True)
 class KnownUrl:
-    """How to repeat a response: the key of its answer, the parameters to record, and its headers."""
+    """How to repeat a response: the key of its answer, the parameters to record, its headers, and the query of its next page."""
 
     key: CacheKey
     name: str
     parameters: bytes
     headers: bytes
+    query: str
 
 
 class FastLane:
@@ -55,7 +57,7 @@ class FastLane:
         self._urls: OrderedDict[Key, KnownUrl] = OrderedDict()
         self._date, self._date_at = b"", 0.0
 
-    def remember(self, key: CacheKey, name: str, parameters: bytes, response: Response) -> None:
+    def remember(self, key: CacheKey, name: str, parameters: bytes, query: str, response: Response) -> None:
         """Keep the URL and the headers of the response to the current request."""
         target = request.environ.get("RAW_URI", "")
         if len(target) > MAX_TARGET:
@@ -68,7 +70,7 @@ class FastLane:
             ).encode("latin1")
         except UnicodeEncodeError:
             return
-        self._urls[url] = KnownUrl(key, name, parameters, headers)
+        self._urls[url] = KnownUrl(key, name, parameters, headers, query)
         while len(self._urls) > MAX_URLS:
             self._urls.popitem(last=False)
 
@@ -96,7 +98,8 @@ class FastLane:
         now = time.time()
         if now - self._date_at >= 1:
             self._date, self._date_at = formatdate(now, usegmt=True).encode(), float(int(now))
-        own = "".join(f"{name}: {value}\r\n" for name, value in caching_headers(answer, "json").items())
+        own_headers = caching_headers(answer, "json") | link_header(answer, known.query)
+        own = "".join(f"{name}: {value}\r\n" for name, value in own_headers.items())
         own += f"Cache-Status: alsobought; hit\r\nX-Request-Id: {identity}\r\nContent-Length: {length}\r\n\r\n"
         start = b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nConnection: keep-alive\r\nDate: "
         return b"%s%s\r\n%s%s" % (start, self._date, known.headers, own.encode("latin1"))
@@ -125,9 +128,9 @@ def request_key(head: bytes) -> Key | None:
     return start[1], values.get(b"accept", b""), values.get(b"origin", b"")
 
 
-def offer(answer: Answer, parameters: bytes) -> None:
+def offer(answer: Answer, parameters: bytes, query: str) -> None:
     """Let the fast lane give the next answers to the current request, while the cache has them."""
-    g.fast_lane_offer = (answer.key, answer.pipe.name, parameters)
+    g.fast_lane_offer = (answer.key, answer.pipe.name, parameters, query)
 
 
 def remember_response(response: Response) -> Response:

@@ -1,5 +1,7 @@
 """The body and headers of a response: JSON around that of `serving.answer`, CSV, NDJSON or Parquet, as negotiated.
 
+A list with more rows to come has the cursor of the next page in its JSON, and in every format a header `Link`.
+
 The entity tag is a weak validator: two answers with equal rows have the same tag, although
 request_id, statistics and `as_of` differ. After a 304 a client keeps the earlier ones.
 """
@@ -8,13 +10,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from werkzeug.datastructures import MIMEAccept
 
 from alsobought.errors import NoSuchPipe, NotAcceptable
+from alsobought.pipes.parameters import CURSOR
 from alsobought.serving.answer import Answer
 
 FORMATS = {
@@ -24,6 +28,7 @@ FORMATS = {
     "parquet": "application/vnd.apache.parquet",
 }
 FILE_FORMATS = ("csv", "parquet")  # a browser should save them, not show them
+MAX_LINK = 3_500  # bytes: proxies refuse a response whose headers together exceed 4 KB
 
 
 def choose_format(suffix: str, accept: MIMEAccept) -> str:
@@ -58,6 +63,29 @@ def entity_tag(answer: Answer, fmt: str) -> str:
 def caching_headers(answer: Answer, fmt: str) -> dict[str, str]:
     """ETag and Cache-Control. A client revalidates each time, since an event may make any answer stale."""
     return {"ETag": f'W/"{entity_tag(answer, fmt)}"', "Cache-Control": "private, no-cache"}
+
+
+def page_query(raw: Mapping[str, Sequence[Any]]) -> str:
+    """The query string of a request, without its cursor, for `link_header`.
+
+    >>> page_query({"item_id": ["a&b", "mug"], "limit": ["2"], "cursor": ["AAAA"]})
+    'item_id=a%26b&item_id=mug&limit=2'
+    """
+    given = [(name, texts) for name, texts in raw.items() if name != CURSOR.name]
+    return urlencode([(name, _parameter(text)) for name, texts in given for text in texts])
+
+
+def _parameter(value: Any) -> str:
+    """A parameter of a JSON body as a URL has it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def link_header(answer: Answer, query: str) -> dict[str, str]:
+    """`Link` to the next page (RFC 8288), relative to the URL of this one: it stays right behind a proxy that changes paths."""
+    if not answer.next:
+        return {}
+    target = f"?{query}{'&' if query else ''}{CURSOR.name}={answer.next}"
+    return {"Link": f'<{target}>; rel="next"'} if len(target) <= MAX_LINK else {}
 
 
 def file_headers(answer: Answer, fmt: str) -> dict[str, str]:

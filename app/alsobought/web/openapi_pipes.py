@@ -12,7 +12,7 @@ from typing import Any
 
 from alsobought.pipes.fallbacks import chain
 from alsobought.pipes.header import Deprecation
-from alsobought.pipes.parameters import FRESH, Parameter
+from alsobought.pipes.parameters import CURSOR, FRESH, Parameter
 from alsobought.pipes.pipe import SOURCE, Pipe
 from alsobought.web.formats import FORMATS
 from alsobought.web.json_schemas import (
@@ -99,6 +99,11 @@ def _deprecated(pipe: Pipe, pipes: Mapping[str, Pipe]) -> list[tuple[Deprecation
     return replaced
 
 
+def _of_the_service(pipe: Pipe) -> tuple[Parameter, ...]:
+    """The parameters that no header declares."""
+    return (FRESH, CURSOR) if pipe.limit else (FRESH,)
+
+
 def _without_default(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Generated clients send defaults: with one here, every request would have the deprecated parameter."""
     return {key: value for key, value in schema.items() if key != "default"}
@@ -113,7 +118,7 @@ def _get_operation(pipe: Pipe, operation_id: str, prefix: str, pipes: Mapping[st
             "description": parameter.description,
             "schema": in_query(parameter) if parameter is not FRESH else _without_default(in_query(FRESH)),
         }
-        for parameter in (*pipe.parameters, FRESH)
+        for parameter in (*pipe.parameters, *_of_the_service(pipe))
     ]
     parameters += [
         {
@@ -126,7 +131,7 @@ def _get_operation(pipe: Pipe, operation_id: str, prefix: str, pipes: Mapping[st
         }
         for deprecation, replacement in _deprecated(pipe, pipes)
     ]
-    headers = ["X-Request-Id", "ETag", "Cache-Control", "Vary", "Content-Disposition", "Deprecation"]
+    headers = ["X-Request-Id", "ETag", "Cache-Control", "Vary", "Content-Disposition", "Deprecation", "Link"]
     responses = {
         "200": _rows_response(prefix, *headers),
         "304": {"description": "If-None-Match has the current ETag: no body.", "headers": header_refs(*headers[:4])},
@@ -140,7 +145,7 @@ def _post_operation(pipe: Pipe, operation_id: str, prefix: str) -> dict[str, Any
     required = any(parameter.required for parameter in pipe.parameters)
     body = {"required": required, "content": {"application/json": {"schema": ref(f"{prefix}Parameters")}}}
     responses = {
-        "200": _rows_response(prefix, "X-Request-Id", "Vary", "Content-Disposition", "Deprecation"),
+        "200": _rows_response(prefix, "X-Request-Id", "Vary", "Content-Disposition", "Deprecation", "Link"),
         **error_refs("400", "404", "405", "406", "413", "500", "503", "504"),
     }
     note = "Like GET, with the parameters as a JSON object."
@@ -171,6 +176,7 @@ def _answer(prefix: str) -> dict[str, Any]:
         meta=listing(ref("Column")),
         data=listing(ref(f"{prefix}Row")),
         rows="integer",
+        next={"type": ["string", "null"], "description": "The `cursor` of the next page; null: there is none."},
         statistics=ref("Statistics"),
         pipe=ref("AnsweringPipe"),
         as_of=MOMENT | {"description": "The answer contains what was stored until then; null: nothing was stored yet."},
@@ -195,7 +201,8 @@ def _row(pipe: Pipe, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
 
 def _parameters(pipe: Pipe, pipes: Mapping[str, Pipe]) -> dict[str, Any]:
     properties = {p.name: in_body(p) | {"description": p.description} for p in pipe.parameters}
-    properties[FRESH.name] = _without_default(in_body(FRESH)) | {"description": FRESH.description}
+    for parameter in _of_the_service(pipe):
+        properties[parameter.name] = _without_default(in_body(parameter)) | {"description": parameter.description}
     for deprecation, replacement in _deprecated(pipe, pipes):
         properties[deprecation.name] = _without_default(in_body(replacement)) | {
             "description": deprecation.sentence,

@@ -19,6 +19,7 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Vary": {"description": "Accept: one URL has several formats."},
     "Content-Disposition": {"description": "The file name of CSV and Parquet."},
     "Deprecation": {"description": "The request has a deprecated parameter: the date since when (RFC 9745)."},
+    "Link": {"description": "The URL of the next page, if there may be one: rel=next (RFC 8288)."},
     "Retry-After": {"description": "Seconds after which to retry."},
     "Allow": {"description": "The allowed methods."},
     "WWW-Authenticate": {"description": "Bearer: send the secret as a token, or sign the body."},

@@ -23,6 +23,8 @@ from alsobought.web.formats import (
     choose_format,
     entity_tag,
     file_headers,
+    link_header,
+    page_query,
     to_csv,
     to_json,
     to_ndjson,
@@ -87,9 +89,10 @@ def answer_pipe(name: str) -> Response:
     fresh = take_fresh(raw) or bool(request.cache_control.no_cache)
     result = _answer_and_record(name, raw, fresh=fresh)
     deprecated = result.pipe.deprecated(raw)
+    query = page_query(raw)
     if request.method == "GET" and fmt == "json" and result.key and not deprecated and not fresh:
-        offer(result, encode_parameters(raw))
-    response = _response(result, fmt)
+        offer(result, encode_parameters(raw), query)
+    response = _response(result, fmt, link_header(result, query))
     response.headers["Cache-Status"] = f"alsobought; {'hit' if result.cached else 'fwd=miss'}"
     mark(response, name, deprecated)
     return response
@@ -127,11 +130,12 @@ def _add_vary(response: Response) -> Response:
     return response
 
 
-def _response(result: Answer, fmt: str) -> Response:
+def _response(result: Answer, fmt: str, link: dict[str, str]) -> Response:
     """The answer, or 304 if the client has it."""
+    headers = file_headers(result, fmt) | link
     if request.method == "POST":
-        return Response(_encode(result, fmt), mimetype=FORMATS[fmt], headers=file_headers(result, fmt))
-    headers = file_headers(result, fmt) | caching_headers(result, fmt)
+        return Response(_encode(result, fmt), mimetype=FORMATS[fmt], headers=headers)
+    headers |= caching_headers(result, fmt)
     if "If-None-Match" in request.headers and request.if_none_match.contains_weak(entity_tag(result, fmt)):
         return Response(status=304, mimetype=FORMATS[fmt], headers=headers)
     return Response(_encode(result, fmt), mimetype=FORMATS[fmt], headers=headers)

@@ -42,8 +42,7 @@ export function showPipe(root, pipe, pairs, workbench) {
             const result = await runPipe(pipe.name, values);
             if (mine !== turn) return;
             form.showProblems([]);
-            answer.replaceChildren(...answerView(result));
-            status.textContent = `${result.rows} rows.`;
+            show(result, values);
         } catch (problem) {
             if (mine !== turn) return;
             const details = form.showProblems(problem.details ?? []);
@@ -51,6 +50,27 @@ export function showPipe(root, pipe, pairs, workbench) {
             answer.replaceChildren(problemBox(Object.assign(problem, { details })));
         } finally {
             if (mine === turn) answer.removeAttribute("aria-busy");
+        }
+    }
+
+    function show(result, values) {
+        const more = result.next ? h("button", { type: "button", onclick: () => append(result, values, more) }, "More rows") : null;
+        answer.replaceChildren(...answerView(result), ...(more ? [more] : []));
+        status.textContent = `${result.rows} rows.`;
+        return more;
+    }
+
+    /** Show the next page below the rows of the pages before. */
+    async function append(before, values, button) {
+        const mine = ++turn;
+        button.disabled = true;
+        try {
+            const page = await runPipe(pipe.name, [...values, ["cursor", before.next]]);
+            if (mine !== turn) return;
+            show({ ...page, data: [...before.data, ...page.data], rows: before.rows + page.rows }, values)?.focus({ preventScroll: true });
+        } catch (problem) {
+            if (mine !== turn) return;
+            button.replaceWith(problemBox(problem));
         }
     }
 
