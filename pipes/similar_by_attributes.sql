@@ -35,11 +35,11 @@ with
     alike as (
         select
             cityHash64(item_id) as alike_key,
-            arrayIntersect(tokens(lowerUTF8(title)), wanted_words) as words,
+            arrayIntersect(tokens(lowerUTF8(title)), wanted_words) as shared_words,
             has(wanted_brands, brand) as of_brand,
             arrayFilter(level -> startsWith(concat(category, '/'), level), wanted_levels) as levels,
             arrayConcat(
-                arrayMap(word -> concat('word ', word), words),
+                arrayMap(word -> concat('word ', word), shared_words),
                 levels,
                 if(of_brand, [concat('brand ', brand)], [])
             ) as common
@@ -59,7 +59,7 @@ with
     best as (
         select
             alike_key,
-            words,
+            shared_words,
             of_brand,
             levels,
             arraySum(attribute -> transform(attribute, weights .1, weights .2, 0.), common) as strength
@@ -71,7 +71,7 @@ with
 select
     {{ item_columns("alike_key", id="other_item_id") }},
     round(strength, 6) as score,
-    {{ same_attributes("of_brand", "has(asked.1, category)", "notEmpty(levels)", "words") }} as reason
+    {{ same_attributes("of_brand", "has(asked.1, category)", "notEmpty(levels)", "shared_words") }} as reason
 from best
 order by strength desc, alike_key
 limit {{ limit }}

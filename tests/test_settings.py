@@ -53,6 +53,7 @@ def test_every_setting_is_read_and_has_a_description(name: str) -> None:
         "dsn": "chdb:///elsewhere",
         "reader_dsn": "http://reader@elsewhere",
         "record_requests": "False",
+        "catalogue_only": "True",
         "workbench": "closed",
         "log": "json",
         "log_level": "error",

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -129,8 +130,9 @@ def _from_epoch(number: float, value: Any, field: str) -> datetime:
     return datetime.fromtimestamp(number / units[-1], UTC)
 
 
+@lru_cache(10_000)
 def category_path(text: str) -> str:
-    """A category as a path. Shops separate its levels by >, | or /.
+    """A category as a path. Shops separate its levels by >, | or /. Remembered, since a shop has few and each event may have one.
 
     >>> category_path("Home > Kitchen > Tea"), category_path("Home/Kitchen"), category_path("Home | Kitchen")
     ('Home/Kitchen/Tea', 'Home/Kitchen', 'Home/Kitchen')

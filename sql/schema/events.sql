@@ -10,7 +10,7 @@
 -- so that every count stays a function of this table. An event of type refund is the request: it says what is taken back, and no view
 -- counts it but that of ingest_batches.
 --
--- 0100_events_guest_id
+-- 0099_events_guest_id
 -- Under which id an event came, where a merge made it another user's: to undo the merge, its events must be told from the account's own.
 
 CREATE TABLE events

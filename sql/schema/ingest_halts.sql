@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0099_ingest_halts
+-- 0101_ingest_halts
 -- Halts of the stream from Kafka: since when, why, what ends it, and when it ended. The newest without an end is the state now.
 -- Read it with FINAL.
 

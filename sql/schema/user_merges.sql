@@ -3,7 +3,7 @@
 -- 0037_user_merges
 -- Whose events are whose: what a guest does after the merge is the account's. An account that is merged takes its guests along.
 --
--- 0101_user_merges_since
+-- 0100_user_merges_since
 -- The account that the merge named, which may itself be merged by now (user_id), and when that was; 1970 for merges from before events had
 -- a guest_id, which cannot be undone.
 

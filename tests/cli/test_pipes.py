@@ -152,8 +152,11 @@ def test_rows_are_printed_in_the_requested_format(run: Run) -> None:
     (from_csv,) = csv.DictReader(io.StringIO(run(*command, "--format", "csv").out))
     assert from_csv == {name: str(value) for name, value in row.items()}
     table = run(*command, "--format", "table").out.splitlines()
-    assert re.fullmatch(r"item_id +other_item_id +title +category +baskets +score +reason +source *", table[0])
-    assert re.search(r"^tea +mug +300 +[\d.]+ +bought together in 300 baskets +also_bought *$", table[1])
+    assert re.fullmatch(
+        r"item_id +other_item_id +title +category +price +currency +url +image +baskets +score +reason +source *",
+        table[0],
+    )
+    assert re.search(r"^tea +mug +0 +300 +[\d.]+ +bought together in 300 baskets +also_bought *$", table[1])
     assert re.fullmatch(r"1 row; [\d.]+ ms, [\d,]+ rows and [\d,]+ (bytes|kB|MB) read", table[2])
     filled = run("pipe", "run", "also_bought", "item_id=vase", "--format", "table").out
     assert filled.endswith("also_bought had no rows for any key; trending filled in.\n")

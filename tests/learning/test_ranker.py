@@ -66,7 +66,7 @@ def test_later_purchases_rank_first_despite_equal_basket_counts(learned: Service
     rows = answer(
         learned.library, learned.warehouse, "also_bought_ranked", parameters, datetime(2025, 12, 1, tzinfo=UTC)
     ).data
-    baskets = {row[1]: row[4] for row in rows if row[4] is not None}
+    baskets = {row[1]: row[8] for row in rows if row[8] is not None}
     assert list(baskets)[:2] == ["c1", "d1"], rows
     assert baskets["c1"] == baskets["d1"]
 
@@ -78,7 +78,7 @@ def test_scores_are_sums_of_weights(learned: Service) -> None:
     parameters = {"item_id": ["page0"], "limit": ["100"]}
     now = datetime(2025, 12, 1, tzinfo=UTC)
     shown = answer(learned.library, learned.warehouse, "also_bought_ranked", parameters, now)
-    scores = {row[1]: row[5] for row in shown.data if row[4] is not None}
+    scores = {row[1]: row[9] for row in shown.data if row[8] is not None}
     assert scores
     for other, score in scores.items():
         total = 0.0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from alsobought.errors import PipeFault
-from alsobought.events import STANDARD_TYPES
+from alsobought.events import STORED_TYPES
 from alsobought.pipes.csv_files import CsvFile, read_csv
 from tests.support.project import ROOT
 
-WORDS = {"event_type": STANDARD_TYPES, "pipe": ("*", "for_you", "trending")}
+WORDS = {"event_type": STORED_TYPES, "pipe": ("*", "for_you", "trending")}
 RULES = (ROOT / "sql" / "rules.csv").read_text().split("\n", 1)[0]
 
 
@@ -64,7 +64,7 @@ def test_signals_only_name_existing_event_types() -> None:
     header = "event_type String,weight Float64 (-1000..1000)\n"
     assert faults(header + "veiw,1\nview,much\nlike,3\nlike,4\n", "signals.csv") == [
         "2: signals.csv, line 2: event_type: 'veiw' is not one of impression, click, view, add_to_cart, "
-        "remove_from_cart, purchase, like, dislike; did you mean view?",
+        "remove_from_cart, purchase, like, dislike, refund, refunded_purchase; did you mean view?",
         "3: signals.csv, line 3: weight: 'much' is not a number",
         "5: signals.csv, line 5: like is already in line 4. Keep one of the two lines",
     ]

@@ -52,10 +52,11 @@ def test_the_lineage_of_a_pipe_reaches_its_tables_and_the_catalogue(ours: Librar
     other = ["co_baskets.other_item_key", row]
     assert lineage(ours["also_bought"], warehouse.schema()) == Lineage(
         tables={
-            "catalogue": ["available", "brand", "category", "item_id", "price", "title"],
+            "catalogue": ["available", "brand", "category", "currency", "image", "item_id", "price", "title", "url"],
             "co_baskets": ["baskets", "item_key", "month", "other_item_key", "weight"],
             "item_companions": ["companions", "item_key"],
             "item_demand": ["week_orders"],
+            "items": ["currency", "price"],
             "owners": ["owner_key"],
             "user_history": ["items", "user_id"],
         },
@@ -64,6 +65,10 @@ def test_the_lineage_of_a_pipe_reaches_its_tables_and_the_catalogue(ours: Librar
             "other_item_id": ["catalogue.item_id", *other],
             "title": ["catalogue.title", *other],
             "category": ["catalogue.category", *other],
+            "price": ["catalogue.price", *other],
+            "currency": ["catalogue.currency", *other],
+            "url": ["catalogue.url", *other],
+            "image": ["catalogue.image", *other],
             "baskets": ["co_baskets.baskets", row],
             "score": [
                 "co_baskets.baskets",
@@ -125,7 +130,7 @@ def test_a_scalar_in_a_with_is_not_a_table(ours: Library, warehouse: Warehouse) 
     result = lineage(ours["trending"], warehouse.schema())
     hours = ("item_hours", "place_hours")
     assert result.columns["usual"] == [f"{table}.{column}" for table in hours for column in ("events", "hour")]
-    assert set(result.tables) == {"catalogue", *hours, "owners", "user_history"}
+    assert set(result.tables) == {"catalogue", *hours, "items", "owners", "user_history"}
 
 
 def test_the_lineage_follows_an_array_join(reads: Reads) -> None:

@@ -20,7 +20,7 @@ from tests.support.process import running, serving
 EXPECTED = {
     "accepted": 2,
     "partners": ["mug"],
-    "meta": 8,
+    "meta": 12,
     "next": None,
     "pages": ["mug", "tea"],
     "unchanged": 304,

@@ -111,6 +111,10 @@ def test_an_answer_has_exactly_these_members(client: FlaskClient) -> None:
         {"name": "other_item_id", "type": "String"},
         {"name": "title", "type": "String"},
         {"name": "category", "type": "String"},
+        {"name": "price", "type": "Decimal(18, 4)"},
+        {"name": "currency", "type": "String"},
+        {"name": "url", "type": "String"},
+        {"name": "image", "type": "String"},
         {"name": "baskets", "type": "Int64"},
         {"name": "score", "type": "Float64"},
         {"name": "reason", "type": "String"},
@@ -213,7 +217,8 @@ def test_csv_ndjson_parquet_and_json_hold_the_same_rows(client: FlaskClient) -> 
     got = client.get(f"/pipes/also_bought.csv?{ask}")
     assert got.mimetype == "text/csv"
     read = list(csv.DictReader(io.StringIO(got.text, newline="")))
-    assert [{**row, "baskets": int(row["baskets"]), "score": float(row["score"])} for row in read] == rows
+    numbers = {"baskets": int, "score": float, "price": float}
+    assert [{**row, **{name: kind(row[name]) for name, kind in numbers.items()}} for row in read] == rows
 
     got = client.get(f"/pipes/also_bought.ndjson?{ask}")
     assert got.mimetype == "application/x-ndjson"
@@ -221,7 +226,7 @@ def test_csv_ndjson_parquet_and_json_hold_the_same_rows(client: FlaskClient) -> 
 
     got = client.get(f"/pipes/also_bought.parquet?{ask}")
     assert got.mimetype == "application/vnd.apache.parquet"
-    assert pq.read_table(io.BytesIO(got.data)).to_pylist() == rows
+    assert [{**row, "price": float(row["price"])} for row in pq.read_table(io.BytesIO(got.data)).to_pylist()] == rows
 
 
 def test_parquet_keeps_the_types_and_the_wide_integers(types: FlaskClient) -> None:

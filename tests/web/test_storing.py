@@ -299,7 +299,7 @@ def test_with_replace_the_fields_that_are_not_named_are_cleared(client: FlaskCli
 def test_a_sold_out_item_stays_off_every_list_until_it_is_back(client: FlaskClient) -> None:
     def shown() -> list[str]:
         rows = json.loads(client.get("/pipes/all_items").text)["data"]
-        return [row["item_id"] for row in rows]
+        return sorted(row["item_id"] for row in rows)
 
     def post(**fields: Any) -> None:
         assert client.post("/items?wait=true", json={"item_id": "tea"} | fields).status_code == 200

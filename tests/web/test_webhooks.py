@@ -102,7 +102,13 @@ def test_a_guest_of_somebody_else_is_a_rejected_call(client: FlaskClient, shop: 
     other = IDENTIFY | {"userId": "bea"}
     got = client.post("/events/segment", json=[other, PAGE])
     assert got.status_code == 200
-    assert rejected(got) == [(0, "'device-7' was merged into 'ada'. Merge that account")]
+    assert rejected(got) == [
+        (
+            0,
+            "'device-7' was merged into 'ada'. Merge that account if it is the same user; if not, unmerge 'device-7' first"
+            " (POST /users/unmerge)",
+        )
+    ]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from alsobought.events import Rejected
 from alsobought.kafka.decoding import DeadLetter
 from alsobought.serving.row_log import RowLog, TaskRunner
+from alsobought.writer.submission import utc_now
 
 SOURCE = "http"
 MAX_PER_MINUTE = 100
@@ -26,7 +27,7 @@ class RejectedObject:
     topic: str
     problem: str
     body: bytes
-    at: datetime
+    at: datetime = field(default_factory=utc_now)
 
 
 class RejectLog:
@@ -35,7 +36,7 @@ class RejectLog:
     def __init__(self, writer: TaskRunner) -> None:
         self._log = RowLog[RejectedObject](writer, "dead_letters", "rejected events", self._letter)
         self._last_offset = 0
-        self._minute, self._kept = 0, 0
+        self._minute, self._added = 0, 0
 
     def start(self) -> None:
         self._log.start()
@@ -46,17 +47,15 @@ class RejectLog:
     def flush(self) -> None:
         self._log.flush()
 
-    def add(
-        self, topic: str, rejected: Sequence[Rejected], objects: Sequence[bytes] | Mapping[int, bytes], now: datetime
-    ) -> None:
+    def add(self, topic: str, rejected: Sequence[Rejected], objects: Sequence[bytes] | Mapping[int, bytes]) -> None:
         """Keep rejected objects of a request, if not too many were kept in this minute."""
         minute = int(time.monotonic() // 60)
         if minute != self._minute:
-            self._minute, self._kept = minute, 0
-        kept = rejected[: max(0, MAX_PER_MINUTE - self._kept)]
-        self._kept += len(kept)
-        for reject in kept:
-            self._log.add(RejectedObject(topic, reject.problem, objects[reject.index][:MAX_BYTES], now))
+            self._minute, self._added = minute, 0
+        first = rejected[: max(0, MAX_PER_MINUTE - self._added)]
+        self._added += len(first)
+        for reject in first:
+            self._log.add(RejectedObject(topic, reject.problem, objects[reject.index][:MAX_BYTES]))
 
     def _letter(self, rejected: RejectedObject) -> DeadLetter:
         self._last_offset = max(self._last_offset + 1, time.time_ns() // 1000)

@@ -92,7 +92,7 @@ def _keep_rejected(kind: str, rejected: list[Rejected], objects: Texts) -> None:
     if rejected and objects:
         settings = service().settings
         topic = settings.items_topic if kind == "item" else settings.events_topic
-        service().reject_log.add(topic, rejected, objects, service().clock())
+        service().reject_log.add(topic, rejected, objects)
 
 
 def is_true(name: str) -> bool:

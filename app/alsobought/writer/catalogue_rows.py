@@ -53,8 +53,8 @@ BY_KEY = ("titles", "attributes")  # of these an item changes only the keys it n
 def stored_rows(warehouse: Warehouse, item_ids: Iterable[str]) -> dict[str, ItemRow]:
     """What is stored of these items, removed ones too, by item_id. Raises WarehouseFault."""
     sql = f"select {', '.join(COLUMNS)} from {warehouse.database}.items final where item_id in ({select_list('ids')})"
-    found = warehouse.trusted_rows(sql, {"ids": list_parameter(item_ids)}).dicts()
-    return {row["item_id"]: msgspec.convert(row, ItemRow, strict=False) for row in found}
+    rows = warehouse.trusted_rows(sql, {"ids": list_parameter(item_ids)}).dicts()
+    return {row["item_id"]: msgspec.convert(row, ItemRow, strict=False) for row in rows}
 
 
 def stored_item(warehouse: Warehouse, item_id: str) -> dict[str, Any] | None:
