@@ -177,8 +177,7 @@ def _has_batches(warehouse: Warehouse) -> bool:
 
 def _apply(warehouse: Warehouse, entries: Iterator[int], planned: Planned) -> None:
     migration = planned.migration
-    if warehouse.shared or warehouse.folder:  # what is in memory cannot be found half-way by the next run
-        journal.write(warehouse, next(entries), migration, "started", sql=migration.statement(warehouse.database).sql)
+    journal.write(warehouse, next(entries), migration, "started", sql=migration.statement(warehouse.database).sql)
     reach("migrate.started")
     start = time.monotonic()
     try:
