@@ -105,7 +105,7 @@ def little_room(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run]
     disk = tmp_path / "disk"
     disk.mkdir()
     run = running(disk / "data", ALSOBOUGHT_BATCH_ROWS="700", ALSOBOUGHT_MIN_FREE_BYTES="2000000")
-    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "none", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=28m", "none", str(disk)]
     if request.param == "refusal" or subprocess.run(mount, check=False, capture_output=True).returncode:
         yield run.rejecting_inserts(after=3)
         return

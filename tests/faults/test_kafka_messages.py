@@ -214,7 +214,7 @@ def test_a_log_that_ends_before_its_checkpoint_halts_the_stream(make_shop: MakeS
     end = log.bounds[0][1]
     command(
         shop,
-        f"insert into {{db}}.ingest_ranges values ('{log.source}', 0, {end}, {end + 50}, 50, 50, 0, 0, now())",
+        f"insert into {{db}}.ingest_ranges values ('{log.source}', 0, {end}, {end + 50}, 50, 50, 0, 0, 0, now())",
     )
     with consuming(shop) as consumer:
         until(lambda: "its log has lost messages" in str(consumer.error))

@@ -323,7 +323,7 @@ def test_what_has_expired_stays_the_accounts_and_all_else_is_the_guests_again(
 
 
 STEPS = [
-    pytest.param(step, marks=() if step == "moved" else pytest.mark.journey)
+    pytest.param(step, marks=() if step == "moved" else pytest.mark.thorough)
     for step in ("noted", "user_items", "order_items", "item_totals", "moved", "deleted")
 ]
 

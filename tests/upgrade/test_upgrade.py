@@ -31,6 +31,7 @@ CHANGED_ANSWERS = {
     "bought_together": "recent baskets count more",
     "for_you": "categories weigh by what a user did lately",
     "buy_again": "for_you fills its lists",
+    "all_items": "items with as many buyers have another order, the same for every limit",
 }
 NEW = [
     {
