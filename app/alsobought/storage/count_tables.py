@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from graphlib import TopologicalSorter
@@ -47,7 +47,7 @@ class CountTable:
     """`keys` is its sorting key; `values` the other columns, each with the function that merges it ('any': newest row wins).
 
     `select` is the SELECT of its view, or of its views together, without feeds; `reads` are the other count tables which that
-    reads.
+    reads. `select_of_feeds` is the same with the feeds by name, and `feeds` has the SELECT of each, which may name others.
     """
 
     database: str
@@ -58,6 +58,8 @@ class CountTable:
     types: Mapping[str, str]
     select: str
     reads: frozenset[str]
+    select_of_feeds: str = ""
+    feeds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> str:
@@ -113,11 +115,26 @@ class CountTable:
         'select count() from scratch.events, scratch.firsts'
         """
 
+        return self._over(self.select, events, histories)
+
+    def over_feeds(self, scratch: str) -> str:
+        """The view's SELECT over the events, histories and feeds of another database."""
+        return self._over(self.select_of_feeds, f"{scratch}.events", scratch)
+
+    def feed_over(self, feed: str, scratch: str) -> str:
+        """The rows of a feed over the events, histories and other feeds of another database."""
+        return self._over(self.feeds[feed], f"{scratch}.events", scratch)
+
+    def feeds_of(self, feed: str) -> list[str]:
+        """The other feeds that a feed reads."""
+        return [name for name in self.feeds if re.search(rf"\b{re.escape(self.database)}\.{name}\b", self.feeds[feed])]
+
+    def _over(self, select: str, events: str, histories: str) -> str:
         def replacement(table: re.Match[str]) -> str:
             return events if table[1] == "events" else f"{histories}.{table[1]}"
 
-        names = "|".join(["events", *self.reads])
-        return re.sub(rf"\b{re.escape(self.database)}\.({names})\b", replacement, self.select)
+        names = "|".join(["events", *self.reads, *self.feeds])
+        return re.sub(rf"\b{re.escape(self.database)}\.({names})\b", replacement, select)
 
 
 def count_tables(warehouse: Warehouse) -> list[CountTable]:
@@ -134,6 +151,7 @@ def count_tables(warehouse: Warehouse) -> list[CountTable]:
         for name in {view.table for view in views}
         if tables[name][0] == FEED_ENGINE
     }
+    of_feeds = {name: _union(name, views, types[name]) for name in {view.table for view in views} - feeds.keys()}
     views = [View(view.name, view.table, _without_feeds(view.select, warehouse.database, feeds)) for view in views]
     reads_events = re.compile(rf"\b{re.escape(warehouse.database)}\.events\b")
     names = {view.table for view in views if reads_events.search(view.select)} - feeds.keys()
@@ -142,9 +160,8 @@ def count_tables(warehouse: Warehouse) -> list[CountTable]:
         select = _union(name, views, types[name])
         reads = set(re.findall(rf"\b{re.escape(warehouse.database)}\.(\w+)", select)) & names - {name}
         engine, sorting_key = tables[name]
-        counts[name] = _count_table(
-            warehouse.database, name, engine, sorting_key, types[name], select, frozenset(reads)
-        )
+        table = _count_table(warehouse.database, name, engine, sorting_key, types[name], select, frozenset(reads))
+        counts[name] = replace(table, select_of_feeds=of_feeds[name], feeds=feeds if of_feeds[name] != select else {})
     order = TopologicalSorter({name: sorted(table.reads) for name, table in counts.items()})
     return [counts[name] for name in order.static_order()]
 

@@ -27,6 +27,7 @@ class Scratch:
 
     def __init__(self, warehouse: Warehouse, name: str) -> None:
         self.warehouse, self.name, self._short = warehouse, f"{warehouse.database}_{name}", name
+        self._made: set[str] = set()
         self.drop()
         warehouse.command(f"create database {self.name}")
 
@@ -48,7 +49,7 @@ class Scratch:
         self.warehouse.command(f"create table {self.name}.events engine = Memory as {select}")
 
     def replace_events(self, select: str) -> None:
-        """Replaces them by others of the same columns."""
+        """Replaces them by others of the same columns. Only before any result is computed."""
         self.warehouse.command(f"truncate table {self.name}.events")
         self.warehouse.command(f"insert into {self.name}.events {select}")
 
@@ -85,6 +86,21 @@ class Scratch:
     def result(self, table: CountTable) -> str:
         """The table with the result of that SELECT, computed at the first call."""
         name = f"{self.name}.{table.name}{RESULT_SUFFIX}"
-        create = f"create table if not exists {name} engine = Memory"
-        self.warehouse.command(f"{create} as select {table.columns} from ({self.view(table)})")
+        if name not in self._made:
+            select = self.view(table)
+            if table.feeds:
+                self._make_feeds(table, table.feeds)
+                select = table.over_feeds(self.name)
+            self._make(name, f"select {table.columns} from ({select})")
         return name
+
+    def _make_feeds(self, table: CountTable, feeds: Iterable[str]) -> None:
+        """The rows of feeds, once for all tables that read them."""
+        for feed in feeds:
+            if f"{self.name}.{feed}" not in self._made:
+                self._make_feeds(table, table.feeds_of(feed))
+                self._make(f"{self.name}.{feed}", table.feed_over(feed, self.name))
+
+    def _make(self, name: str, select: str) -> None:
+        self.warehouse.command(f"create table {name} engine = Memory as {select}")
+        self._made.add(name)
