@@ -15,7 +15,16 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from alsobought.errors import BadRequest
-from alsobought.json_values import Conversion, category_path, converted, to_id, to_price, to_time, to_whole_number
+from alsobought.json_values import (
+    Conversion,
+    category_path,
+    converted,
+    strict_first,
+    to_id,
+    to_price,
+    to_time,
+    to_whole_number,
+)
 from alsobought.placeholders import Placeholders
 
 STANDARD_TYPES = (
@@ -112,20 +121,6 @@ def _is_object(text: bytes) -> bool:
     return True
 
 
-def decode_event(raw: bytes) -> Event:
-    """Strict first, which is fast; then null, numbers as ids, times in other forms and such are converted."""
-    try:
-        return _decode_strictly(raw)
-    except msgspec.ValidationError:
-        fields = msgspec.json.decode(raw)
-        if not isinstance(fields, dict):
-            raise
-    return event_of(fields)
-
-
-_decode_strictly = msgspec.json.Decoder(Event).decode
-
-
 def event_of(fields: Mapping[str, Any]) -> Event:
     """The event of decoded JSON; null and empty text mean that a field is not given. Raises msgspec.ValidationError.
 
@@ -177,6 +172,9 @@ _CONVERSIONS: dict[str, Conversion] = {
     "order_size": to_whole_number,
     "timestamp": to_time,
 }
+
+
+decode_event = strict_first(msgspec.json.Decoder(Event).decode, event_of)
 
 
 def read_events(

@@ -21,6 +21,7 @@ from alsobought.json_values import (
     converted,
     fault,
     split_currency,
+    strict_first,
     to_boolean,
     to_id,
     to_price,
@@ -84,7 +85,7 @@ def read_items(
     rejected: list[Rejected] = []
     length = 0
     for index, raw in enumerate(objects):
-        item = read_object(raw, decode or _decode_item, max_bytes, "attributes")
+        item = read_object(raw, decode or decode_item, max_bytes, "attributes")
         problem = item if isinstance(item, str) else _problem(item, length, placeholders)
         if problem:
             rejected.append(Rejected(index, problem))
@@ -92,20 +93,6 @@ def read_items(
             length = length or len(item.embedding or ())
             valid.append(item)
     return valid, rejected
-
-
-def _decode_item(raw: bytes) -> Item:
-    """Strict first; then numbers as ids, prices as text and such are converted."""
-    try:
-        return _decode_strictly(raw)
-    except msgspec.ValidationError:
-        fields = msgspec.json.decode(raw)
-        if not isinstance(fields, dict):
-            raise
-    return item_of(fields)
-
-
-_decode_strictly = msgspec.json.Decoder(Item).decode
 
 
 def item_of(fields: dict[str, Any]) -> Item:
@@ -150,6 +137,9 @@ _CONVERSIONS: dict[str, Conversion] = {
     "stock": to_whole_number,
     "published_at": to_time,
 }
+
+
+decode_item = strict_first(msgspec.json.Decoder(Item).decode, item_of)
 
 
 def _problem(item: Item, length: int, placeholders: Placeholders) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -143,6 +143,22 @@ def category_path(text: str) -> str:
 
 
 Conversion = Callable[[Any, str], Any]
+T = TypeVar("T")
+
+
+def strict_first(strict: Callable[[bytes], T], of: Callable[[dict[str, Any]], T]) -> Callable[[bytes], T]:
+    """A decoder that is strict, which is fast, and hands the fields of what that rejects to `of`, for conversions."""
+
+    def decode(raw: bytes) -> T:
+        try:
+            return strict(raw)
+        except msgspec.ValidationError:
+            fields = msgspec.json.decode(raw)
+            if not isinstance(fields, dict):
+                raise
+        return of(fields)
+
+    return decode
 
 
 def converted(fields: Mapping[str, Any], conversions: Mapping[str, Conversion]) -> dict[str, Any]:

@@ -38,9 +38,11 @@ class Corrections:
         clock: Callable[[], datetime],
         lease: Lease,
         serving: list[ServingTable],
+        exclusively: Callable[[Callable[[], object]], object],
     ) -> None:
+        """`exclusively` runs an action under a lease of its own, when all views have every batch."""
         self._warehouse, self._settings, self._clock = warehouse, settings, clock
-        self._lease, self._serving = lease, serving
+        self._lease, self._serving, self._exclusively = lease, serving, exclusively
         self._categories = EventCategories(warehouse)
         self.refunds = PendingRefunds(warehouse)
         self.on_refunded: Callable[[list[Line]], None] = lambda _: None
@@ -104,11 +106,3 @@ class Corrections:
         self._lease.dirty = True
         rewrite_users(self._warehouse, self._lease.seq.take(), request, self._lease.confirm, self._serving)
         self._lease.dirty = False
-
-    def _exclusively(self, action: Callable[[], object]) -> None:
-        """Under the lease: on a server it is taken again first, since another process may have stored something."""
-        if self._warehouse.shared:
-            self._lease.take()
-        action()
-        if self._warehouse.shared:
-            self._lease.record_stored()

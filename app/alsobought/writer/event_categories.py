@@ -24,6 +24,7 @@ from alsobought.storage.mutation_journal import Rewrite
 from alsobought.storage.sql_text import list_parameter, select_list
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.catalogue_rows import ItemRow
+from alsobought.writer.table_rewrites import difference
 
 log = logging.getLogger(__name__)
 
@@ -98,12 +99,7 @@ def finish_categories(warehouse: Warehouse, rewrite: Rewrite, done: Set[str]) ->
     after = f"(select * replace ({_category(warehouse)} as category) from {before})"
     for table in _counted_by_category(warehouse):
         if table.name not in done:
-            keys = ", ".join(table.keys)
-            negated = ", ".join(f"-{value} as {value}" for value in table.values)
-            both = f"select {table.columns} from ({table.over(after, database)})"
-            both += f" union all select {keys}, {negated} from ({table.over(before, database)})"
-            sums = ", ".join(f"sum(one.{value}) as {value}" for value in table.values)
-            select = f"select {keys}, {sums} from ({both}) as one group by {keys}"
+            select = difference(table, table.over(before, database), table.over(after, database))
             warehouse.command(f"insert into {database}.{table.name} ({table.columns}) {select} {one_block()}")
         reach(f"categories.{table.name}")
     update = f"update category = {_category(warehouse)} where {condition}"

@@ -35,9 +35,9 @@ def rewrite_table(context: RewriteContext, table: CountTable) -> None:
 
 
 def strategy_of(table: CountTable, kind: str) -> Callable[[RewriteContext, CountTable], None]:
-    if kind == "refund" and not table.is_summing and (table.has_user_id or table.owner):
-        return replace_changed_rows
     if kind == "unmerge" and (table.has_user_id or (table.owner and not table.is_summing)):
+        return split_rows
+    if kind == "refund" and not table.is_summing and (table.has_user_id or table.owner):
         return split_rows
     if table.has_user_id and kind != "refund":
         return rename_rows
@@ -56,7 +56,7 @@ def rename_rows(context: RewriteContext, table: CountTable) -> None:
 
 
 def split_rows(context: RewriteContext, table: CountTable) -> None:
-    """Rows of one user, of which a part becomes another's: those that change are deleted, and inserted as they will be.
+    """Rows of one user, of which a part becomes another's or is taken back: those that change are replaced.
 
     A row to which events that have expired added something keeps that: only what the others added to its sums is subtracted.
     """
@@ -103,15 +103,18 @@ def _subtracted_sums(context: RewriteContext, table: CountTable, condition: str)
 
 def add_difference(context: RewriteContext, table: CountTable) -> None:
     """Signed counts: the counts of the events as they will be are added, those of the events as they were subtracted."""
+    before, after = (f"select * from {side.result(table)}" for side in (context.before, context.after))
+    context.insert_once(table, difference(table, before, after))
+
+
+def difference(table: CountTable, before: str, after: str) -> str:
+    """A SELECT of what turns the signed counts of one SELECT into those of another."""
     keys = ", ".join(table.keys)
     negated = ", ".join(f"-{value} as {value}" for value in table.values)
-    both = (
-        f"select * from {context.after.result(table)}"
-        f" union all select {keys}, {negated} from {context.before.result(table)}"
-    )
+    both = f"select {table.columns} from ({after}) union all select {keys}, {negated} from ({before})"
     sums = ", ".join(f"sum(one.{value}) as {value}" for value in table.values)
     changed = " or ".join(f"{value} != 0" for value in table.values)
-    context.insert_once(table, f"select {keys}, {sums} from ({both}) as one group by {keys} having {changed}")
+    return f"select {keys}, {sums} from ({both}) as one group by {keys} having {changed}"
 
 
 def replace_owned_rows(context: RewriteContext, table: CountTable) -> None:
@@ -120,31 +123,6 @@ def replace_owned_rows(context: RewriteContext, table: CountTable) -> None:
     context.insert_once(table, f"select * from {after}")
     gone = f"select {owner} from {before} except select {owner} from {after}"
     _delete_keys(context, table, (owner,), f"select distinct {owner} from ({gone})")
-
-
-def replace_changed_rows(context: RewriteContext, table: CountTable) -> None:
-    """Rows of one user each, of which some change: these are deleted and added as they are now.
-
-    Where events have expired, a row may stand for some of them: then the sums are changed by the difference, and extremes stay.
-    """
-    if table.name in context.done:
-        return
-    before, after = context.before.result(table), context.after.result(table)
-    keys = ", ".join(table.keys)
-    gone = f"select * from {before} except select * from {after}"
-    if context.request.horizon and table.sum_columns:
-        differences = ", ".join(
-            f"anyIf(one.{name}, is_after) - anyIf(one.{name}, not is_after) as {name}"
-            if how == "sum"
-            else f"anyIf(one.{name}, not is_after) as {name}"
-            for name, how in table.values.items()
-        )
-        both = f"select *, false as is_after from ({gone}) union all select *, true from {after}"
-        grouped = f"select {keys}, {differences} from ({both}) as one group by {keys} having countIf(not is_after) > 0"
-        context.insert_once(table, grouped)
-        return
-    _delete_keys(context, table, table.keys, f"select {keys} from ({gone})")
-    context.insert_once(table, f"select * from {after} except select * from {before}")
 
 
 def recompute_shared_rows(context: RewriteContext, table: CountTable) -> None:

@@ -73,7 +73,7 @@ class Writer:
             warehouse, settings.home_folder, followed=warehouse.shared or bool(settings.kafka)
         )
         self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables)
-        self.corrections = Corrections(warehouse, settings, clock, self.lease, self.serving.tables)
+        self.corrections = Corrections(warehouse, settings, clock, self.lease, self.serving.tables, self._run_exclusive)
         self.corrections.on_refunded = self._announce_refunded
         self.corrections.on_changed = self._call_on_rewritten
         self._queue = WriterQueue(settings)
