@@ -1,5 +1,5 @@
 -- Products that have these words in their title, brand, tags or id. The product with this id comes first,
--- then those that are bought and looked at most. Without words, all products.
+-- then those that most people buy and look at. Without words, all products.
 --
 -- :words  String = ''           words or their beginnings, in any order; case and accents do not matter
 -- :limit  UInt16 = 10 (1..100)  number of products
@@ -15,9 +15,9 @@ with
     used as (
         select
             item_key,
-            sumIf(events, event_type = 'purchase') as times_bought,
-            sum(events * {{ signal("event_type") }}) as signals
-        from item_hours
+            sumIf(voices, event_type = 'purchase') as times_bought,
+            sum(voices * {{ signal("event_type") }}) as signals
+        from daily_voices
         group by item_key
     ),
     matching as (

@@ -1,6 +1,6 @@
 -- Items that are popular now in the categories this user likes. The score is the category's share of the
--- user's interest times the item's share of the activity in that category. Activity of a week ago counts
--- half.
+-- user's interest times the item's share of the activity in that category, in which a person counts once
+-- a day. Activity of a week ago counts half.
 --
 -- :user_id     String                the user; a guest's session_id works too
 -- :limit       UInt16 = 10 (1..100)  number of items
@@ -14,7 +14,6 @@
 {% from 'lists.sql' import boosted, is_eligible, is_unseen %}
 {% from 'reasons.sql' import popular_in_category %}
 {% from 'signals.sql' import decay, signal %}
-{% from 'totals.sql' import is_item %}
 {% set days_counted = 28 %}
 {% set half_life_days = 7 %}
 with
@@ -35,14 +34,11 @@ with
         select
             item_key,
             {{ item("category", "item_key") }} as item_category,
-            sumIf(events, event_type = 'purchase') as times_bought,
-            sumIf(events, event_type = 'view') as times_viewed,
-            sum(events * {{ signal("event_type") }} * {{ decay("day", now, half_life_days) }}) as heat
-        from daily_popularity
-        where
-            day > toDate({{ now }}) - {{ days_counted }}
-            and day <= toDate({{ now }})
-            and {{ is_item("item_key") }}
+            sumIf(voices, event_type = 'purchase') as times_bought,
+            sumIf(voices, event_type = 'view') as times_viewed,
+            sum(voices * {{ signal("event_type") }} * {{ decay("day", now, half_life_days) }}) as heat
+        from daily_voices
+        where day > toDate({{ now }}) - {{ days_counted }} and day <= toDate({{ now }})
         group by item_key
         having heat > 0 and item_category in (select liked_category from shares)
     ),

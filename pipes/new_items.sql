@@ -1,7 +1,7 @@
 -- New items, best first: those that the shop published in the last days (`published_at`), or else that it
 -- posted or of which it had a first event. Items of the first load of a catalogue are new only if their
 -- events began before it. The score is log2(2 + signals), halved for every two weeks of age; a purchase is
--- 5 signals and a view 1.
+-- 5 signals and a view 1, once a day for each person.
 --
 -- :days   UInt16 = 30 (1..365)  how long an item is new
 -- :limit  UInt16 = 10 (1..100)  number of items
@@ -14,18 +14,17 @@
 {% from 'lists.sql' import boosted, is_eligible, is_unseen %}
 {% from 'reasons.sql' import new_since %}
 {% from 'signals.sql' import decay, signal %}
-{% from 'totals.sql' import is_item %}
 {% set half_life_days = 14 %}
 with
     recent as (
         select
             item_key,
             min(day) as first_event,
-            sumIf(events, event_type = 'purchase') as times_bought,
-            sumIf(events, event_type = 'view') as times_viewed,
-            sum(events * {{ signal("event_type") }}) as signals
-        from daily_popularity
-        where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }}) and {{ is_item("item_key") }}
+            sumIf(voices, event_type = 'purchase') as times_bought,
+            sumIf(voices, event_type = 'view') as times_viewed,
+            sum(voices * {{ signal("event_type") }}) as signals
+        from daily_voices
+        where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }})
         group by item_key
         union all
         {# Items of the catalogue without a recent event. #}
@@ -39,7 +38,7 @@ with
         where
             item_key not in (
                 select item_key
-                from daily_popularity
+                from daily_voices
                 where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }})
             )
     ),

@@ -1,5 +1,5 @@
--- The most wanted items of the last days, by purchases, carts, likes and views. Every fallback chain
--- ends with this pipe and then `all_items`.
+-- The most wanted items of the last days: how many people bought, carted, liked and viewed them. A person
+-- counts once a day for each of these. Every fallback chain ends with this pipe and then `all_items`.
 --
 -- :days   UInt16 = 28 (1..365)  days that count, today included
 -- :limit  UInt16 = 10 (1..100)  number of items
@@ -12,16 +12,15 @@
 {% from 'lists.sql' import boosted, is_eligible, is_unseen %}
 {% from 'reasons.sql' import popular_in %}
 {% from 'signals.sql' import signal %}
-{% from 'totals.sql' import is_item %}
 with
     counted as (
         select
             item_key,
-            sumIf(events, event_type = 'purchase') as times_bought,
-            sumIf(events, event_type = 'view') as times_viewed,
-            sum(events * {{ signal("event_type") }}) as strength
-        from daily_popularity
-        where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }}) and {{ is_item("item_key") }}
+            sumIf(voices, event_type = 'purchase') as times_bought,
+            sumIf(voices, event_type = 'view') as times_viewed,
+            sum(voices * {{ signal("event_type") }}) as strength
+        from daily_voices
+        where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }})
         group by item_key
         having strength > 0
     ),

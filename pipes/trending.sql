@@ -1,7 +1,7 @@
--- Items with more activity in the last hours than usual, the most unusual first. The usual activity is
--- the average of the four weeks before, or of the time since the first event. New items can trend at
--- once. The period ends at the newest event, so that a quiet shop has an answer. A purchase counts more
--- than a view.
+-- Items that more people want in the last hours than usual, the most unusual first. Usual is the average
+-- of the four weeks before, or of the time since the first event. New items can trend at once. The
+-- period ends at the newest event, so that a quiet shop has an answer. A purchase counts more than a
+-- view. A person counts once a day for an item and a type of event.
 --
 -- :hours  UInt16 = 24 (1..168)  hours that count as recent
 -- :place  String? (1..256)      only events at this place or within it: properties.place
@@ -14,45 +14,48 @@
 -- @fallback popular
 {% from 'catalogue.sql' import item_columns %}
 {% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
-{% from 'places.sql' import hours_at %}
+{% from 'places.sql' import by_hour, hours_at %}
 {% from 'reasons.sql' import more_than_usual, or_pinned %}
 {% from 'signals.sql' import signal %}
 {% set usual_days = 28 %}
 {# Smoothing: half an event is always usual, so that one event is not a spike. #}
 {% set min_usual = 0.5 %}
 with
-    (select hour from {{ hours_at(place) }} where hour <= {{ now }} order by hour desc limit 1) as newest,
+    (
+        select hour
+        from {{ hours_at(place) }}
+        where hour <= {{ now }}
+        order by {{ by_hour("desc", place) }}
+        limit 1
+    ) as newest,
     (
         select hour
         from {{ hours_at(place) }}
         where hour > newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }})
-        order by hour
+        order by {{ by_hour("asc", place) }}
         limit 1
     ) as oldest,
     greatest({{ hours }}, dateDiff('hour', oldest, newest) + 1 - {{ hours }}) as hours_before,
-    counted as (
+    heard as (
         select
             item_key,
             hour > newest - toIntervalHour({{ hours }}) as is_recent,
-            sum(events) as counted_events,
-            sum(events * {{ signal("event_type") }}) / {{ signal("'purchase'") }} as weighted
+            sum(voices) as counted,
+            sum(voices * {{ signal("event_type") }}) / {{ signal("'purchase'") }} as weighted
         from {{ hours_at(place) }}
-        where
-            hour > newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }})
-            and hour <= newest
-            and event_type not in ('impression', 'refunded_purchase')
+        where hour > newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }}) and hour <= newest
         group by item_key, is_recent
     ),
     compared as (
         select
             item_key,
-            sumIf(counted_events, is_recent) as happened,
-            sumIf(counted_events, not is_recent) * {{ hours }} / hours_before as expected,
+            sumIf(counted, is_recent) as happened,
+            sumIf(counted, not is_recent) * {{ hours }} / hours_before as expected,
             greatest(0, sumIf(weighted, is_recent)) as recent,
             greatest(
                 {{ min_usual }}, sumIf(weighted, not is_recent) * {{ hours }} / hours_before
             ) as usual_weight
-        from counted
+        from heard
         group by item_key
         having happened > 0
     ),

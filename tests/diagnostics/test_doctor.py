@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from alsobought.diagnostics import doctor, isolation, warehouse_checks
+from alsobought.diagnostics.data_checks import check_filled
 from alsobought.diagnostics.doctor import examine
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.host_checks import check_webhooks
@@ -287,6 +288,14 @@ def test_an_insert_setting_unknown_to_the_engine_is_a_fault(shop: Service, monke
     (finding,) = run_check("writing", lambda _: warehouse_checks.check_write_settings(shop.warehouse), shop.settings)
     assert finding.state == "fault"
     assert "no_such_setting" in finding.message
+
+
+def test_a_count_table_whose_view_is_younger_than_the_events_is_to_be_rebuilt(shop: Service) -> None:
+    shop.writer.submit(Submission([Event(event_type="view", user_id="ada", item_id="tea")])).result()
+    assert [*check_filled(shop.warehouse)] == [], "co_views has no rows, since no view has a session"
+    shop.warehouse.command(f"truncate table {shop.settings.database}.daily_voices")
+    (finding,) = check_filled(shop.warehouse)
+    assert (finding.state, finding.advice) == ("warning", "Run `alsobought rebuild daily_voices`")
 
 
 def test_a_placeholder_that_is_a_user_or_was_merged_is_a_warning(shop: Service, home: Path) -> None:

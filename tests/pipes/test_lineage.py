@@ -126,11 +126,10 @@ def test_every_pipe_of_the_project_has_a_lineage(ours: Library, warehouse: Wareh
 
 
 def test_a_scalar_in_a_with_is_not_a_table(ours: Library, warehouse: Warehouse) -> None:
-    """`newest` and `hours_before` of trending are scalars; for a location it reads another table."""
+    """`newest` and `hours_before` of trending are scalars."""
     result = lineage(ours["trending"], warehouse.schema())
-    hours = ("item_hours", "place_hours")
-    assert result.columns["usual"] == [f"{table}.{column}" for table in hours for column in ("events", "hour")]
-    assert set(result.tables) == {"catalogue", *hours, "items", "owners", "user_history"}
+    assert result.columns["usual"] == ["hourly_voices.hour", "hourly_voices.voices"]
+    assert set(result.tables) == {"catalogue", "hourly_voices", "items", "owners", "user_history"}
 
 
 def test_the_lineage_follows_an_array_join(reads: Reads) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.host_checks import time_since
 from alsobought.settings import Settings
+from alsobought.storage.count_tables import count_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.event_categories import events_without
 
 UNKNOWN_DAYS = 30  # before the newest event
+SAMPLE = 1000  # events that would give an empty count table rows
 
 
 def check_rows(warehouse: Warehouse) -> Iterator[Finding]:
@@ -54,6 +56,17 @@ def check_unknown_items(warehouse: Warehouse, settings: Settings) -> Iterator[Fi
         else:
             advice = "Load them, or set ALSOBOUGHT_CATALOGUE_ONLY=true to keep them off every list"
             yield Finding("catalogue", "warning", message, advice)
+
+
+def check_filled(warehouse: Warehouse) -> Iterator[Finding]:
+    """No count table is empty because its view is younger than the events."""
+    database = warehouse.database
+    for table in count_tables(warehouse):
+        if not warehouse.trusted_rows(f"select 1 from {database}.{table.name} limit 1").data:
+            counted = table.over(f"(select * from {database}.events limit {SAMPLE})", database)
+            if warehouse.trusted_rows(f"select 1 from ({counted}) limit 1").data:
+                message = f"{table.name} is empty: its view is younger than the events"
+                yield Finding("counts", "warning", message, f"Run `alsobought rebuild {table.name}`")
 
 
 def check_rejected(warehouse: Warehouse) -> Iterator[Finding]:

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from alsobought.diagnostics.data_checks import check_categories, check_rejected, check_rows, check_unknown_items
+from alsobought.diagnostics.data_checks import (
+    check_categories,
+    check_filled,
+    check_rejected,
+    check_rows,
+    check_unknown_items,
+)
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.isolation import run_check
 from alsobought.diagnostics.placeholder_checks import check_placeholders
@@ -52,6 +58,7 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
         if [finding.state for finding in findings] == ["ok"]:
             yield from run_check("pipes", lambda _: check_pipes(open_library(settings, warehouse)), settings)
             yield from run_check("events", lambda _: check_rows(warehouse), settings)
+            yield from run_check("counts", lambda _: check_filled(warehouse), settings)
             yield from run_check(
                 "placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings
             )

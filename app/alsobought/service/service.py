@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
 
+log = logging.getLogger(__name__)
 _starting = threading.Lock()
 
 
@@ -152,6 +154,8 @@ def _migrate(warehouse: ClickHouseWarehouse, settings: Settings) -> None:
     """Apply the migrations to an embedded warehouse. Raises MigrationFault if a server lacks some."""
     folder = settings.home_folder / "migrations"
     if warehouse.embedded:
-        list(runner.up(warehouse, folder))
+        for planned in runner.up(warehouse, folder):
+            if planned.note:
+                log.warning("%s: %s", planned.migration.name, planned.note)
     elif pending := [entry for entry in runner.status(warehouse, folder) if entry.state != "applied"]:
         raise MigrationFault(f"{len(pending)} migrations are not applied", "Run `alsobought migrate up`")
