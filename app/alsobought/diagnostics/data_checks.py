@@ -60,13 +60,16 @@ def check_unknown_items(warehouse: Warehouse, settings: Settings) -> Iterator[Fi
 
 def check_filled(warehouse: Warehouse) -> Iterator[Finding]:
     """No count table is empty because its view is younger than the events."""
-    database = warehouse.database
-    for table in count_tables(warehouse):
+    database, tables, behind = warehouse.database, count_tables(warehouse), 0
+    for table in tables:
         if not warehouse.trusted_rows(f"select 1 from {database}.{table.name} limit 1").data:
             counted = table.over(f"(select * from {database}.events limit {SAMPLE})", database)
             if warehouse.trusted_rows(f"select 1 from ({counted}) limit 1").data:
                 message = f"{table.name} is empty: its view is younger than the events"
+                behind += 1
                 yield Finding("counts", "warning", message, f"Run `alsobought rebuild {table.name}`")
+    if not behind:
+        yield Finding("counts", "ok", f"all {len(tables)} count tables have the rows that events make")
 
 
 def check_rejected(warehouse: Warehouse) -> Iterator[Finding]:
