@@ -19,6 +19,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from alsobought.bots import PEOPLE
 from tests.support.process import ServedProcess, running, serving
 from tests.support.project import ROOT, project_folder
 
@@ -94,7 +95,7 @@ def open_page(browser: Browser, service: ServedProcess) -> Iterator[Open]:
     hosts: set[str] = set()
 
     def opened(address: str, size: Any = LAPTOP, **more: Any) -> Page:
-        context = browser.new_context(viewport=size, reduced_motion="reduce", **more)
+        context = browser.new_context(**{"viewport": size, "reduced_motion": "reduce", "user_agent": PEOPLE[1], **more})
         contexts.append(context)
         page: Page = context.new_page()
         page.set_default_timeout(20_000)
@@ -273,6 +274,12 @@ def test_the_list_marks_a_broken_file_whose_last_good_text_answers(open_page: Op
     page.get_by_role("tab", name="File").click()
     expect(page.locator(".explanation .findings")).to_contain_text("there is no table nowhere")
     path.write_text(GREETED)
+
+
+def test_a_browser_without_a_person_learns_that_its_events_are_dropped(open_page: Open) -> None:
+    page = open_page("#/shop", user_agent="HeadlessChrome/140")
+    page.get_by_role("button", name="View", exact=True).click()
+    expect(page.locator(".status.wrong")).to_contain_text("this browser is a known bot, HeadlessChrome")
 
 
 def test_buying_changes_the_shelves_within_a_second(open_page: Open) -> None:

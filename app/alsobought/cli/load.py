@@ -16,14 +16,14 @@ import click
 from alsobought.cli.load_options import layout_and_columns, reading_options
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
-from alsobought.events import STANDARD_TYPES, Rules
+from alsobought.events import Rules
 from alsobought.loading.files import STDIN, Rows, display_name, open_rows
 from alsobought.loading.full_feed import DEFAULT_MAX_REMOVED, FullFeed
 from alsobought.loading.presets import Preset, as_command
 from alsobought.loading.presets import flags as words_of
 from alsobought.loading.preview import as_stored
 from alsobought.loading.rejects import Rejects
-from alsobought.settings import Settings, extra_event_types
+from alsobought.settings import Settings
 from alsobought.writer.submission import utc_now
 
 if TYPE_CHECKING:
@@ -140,12 +140,11 @@ def _load_all(
     settings: Settings, tasks: list[LoadTask], preset: Preset | None, *, dry_run: bool, force: bool, keep_rejects: bool
 ) -> None:
     from alsobought.loading import loader
-    from alsobought.pipes.placeholder_file import placeholders_of
+    from alsobought.pipes.intake_rules import intake_rules
     from alsobought.service.ipc_client import reach_service
     from alsobought.service.maintenance import finish_serving_tables
 
-    types = frozenset(STANDARD_TYPES).union(extra_event_types(settings))
-    rules = Rules(utc_now(), types, settings.max_event_bytes, placeholders_of(settings.home_folder))
+    rules = intake_rules(settings, utc_now())
     rejected = 0
     with ExitStack() as stack:
         tasks, stdin_rows = _checked(tasks, rules, preset, stack, force=force or dry_run)
@@ -230,4 +229,6 @@ def _print_report(task: LoadTask, report: Report, rejects: Rejects, *, dry_run: 
         text += f", {report.left_out:,} left out"
     if report.skipped:
         text += f", {report.skipped:,} skipped"
+    if report.dropped:
+        text += f", {report.dropped:,} of known bots dropped"
     out.print(f"{name}: {text}", soft_wrap=True)

@@ -49,7 +49,14 @@ class Merge:
     call: Skipped = field(repr=False)
 
 
-Outcome = list[Event] | Merge | Skipped | str
+@dataclass(frozen=True)
+class Dropped:
+    """An event or a call of a known bot, by the name in the list of bots."""
+
+    bot: str
+
+
+Outcome = list[Event] | Merge | Skipped | Dropped | str
 """A string is the problem of a call that should have become events."""
 
 

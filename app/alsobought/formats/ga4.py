@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from alsobought.bots import text_at
 from alsobought.formats.calls import (
     Action,
     Outcome,
@@ -89,6 +90,11 @@ def calls(body: Any) -> list[Any]:
     """A body for each event. A body without events is one faulty call."""
     events = body.get("events") if isinstance(body, dict) else None
     return [{**body, "events": [event]} for event in events] if isinstance(events, list) else [body]
+
+
+def user_agent(call: Any) -> str:
+    """The user agent of the browser or app, if a server names it."""
+    return text_at(call, "user_agent")
 
 
 def read(body: Any) -> Outcome:

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from alsobought.bots import text_at
 from alsobought.formats.calls import (
     Action,
     Merge,
@@ -72,6 +73,11 @@ def calls(body: Any) -> list[Any]:
     """The calls of a batch, or the body itself."""
     batch = body.get("batch") if isinstance(body, dict) else None
     return batch if isinstance(batch, list) else [body]
+
+
+def user_agent(call: Any) -> str:
+    """The user agent of the browser or app."""
+    return text_at(call, "context", "userAgent")
 
 
 def read(body: Any) -> Outcome:

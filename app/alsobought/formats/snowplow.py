@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from alsobought.bots import text_at
 from alsobought.formats.calls import (
     Action,
     Outcome,
@@ -74,6 +75,11 @@ def calls(body: Any) -> list[Any]:
     """The event; EventBridge wraps it as `detail`."""
     detail = body.get("detail") if isinstance(body, dict) else None
     return [detail if _is_event(detail) else body]
+
+
+def user_agent(call: Any) -> str:
+    """The user agent that the collector noted."""
+    return text_at(call, "useragent")
 
 
 def read(event: Any) -> Outcome:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from alsobought.events import Rules
-from alsobought.formats.calls import Merge
+from alsobought.formats.calls import Dropped, Merge
 from alsobought.formats.reading import read_objects
 from alsobought.kafka.client import Partition, Topic
 from alsobought.kafka.decoding import DeadLetter, decode_items
@@ -31,7 +31,8 @@ class Message(Protocol):
 class PartitionBatch:
     """Consecutive messages of a partition, from `first_offset` to before `next_offset`.
 
-    `skipped` is the number of messages without events: those of analytics tools that are none of ours, and `merges`.
+    `skipped` is the number of messages without events: those of analytics tools that are none of ours, `merges`, and those
+    whose events were all `dropped`.
     """
 
     topic: Topic
@@ -43,6 +44,7 @@ class PartitionBatch:
     dead_letters: Sequence[DeadLetter]
     skipped: int = 0
     merges: Sequence[Merge] = ()
+    dropped: Sequence[Dropped] = ()
 
     @property
     def partition(self) -> Partition:
@@ -108,7 +110,16 @@ def _batch(
     )
     next_offset, skipped = offsets[-1] + 1, decoded.skipped
     return PartitionBatch(
-        topic, number, first_offset, next_offset, len(messages), submission, dead_letters, skipped, decoded.merges
+        topic,
+        number,
+        first_offset,
+        next_offset,
+        len(messages),
+        submission,
+        dead_letters,
+        skipped,
+        decoded.merges,
+        decoded.dropped,
     )
 
 
@@ -126,6 +137,7 @@ class _Decoded:
     offsets: list[int] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
     merges: list[Merge] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
     skipped: int = 0
 
 
@@ -145,11 +157,10 @@ def _decode_events(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules
     for offset, result in zip(offsets, read_objects(bodies, rules), strict=True):
         if isinstance(result, str):
             decoded.reasons[offset] = result
-        elif result.events:
-            decoded.rows += result.events
-            decoded.offsets += [offset] * len(result.events)
-            decoded.merges += result.merges
-        else:
-            decoded.skipped += 1
-            decoded.merges += result.merges
+            continue
+        decoded.rows += result.events
+        decoded.offsets += [offset] * len(result.events)
+        decoded.merges += result.merges
+        decoded.dropped += result.dropped
+        decoded.skipped += not result.events
     return decoded

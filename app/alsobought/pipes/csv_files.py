@@ -26,6 +26,7 @@ from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
 
+from alsobought.bots import pattern_problem
 from alsobought.errors import PipeFault
 from alsobought.pipes.declaration import parse_declaration
 from alsobought.pipes.parameters import Parameter
@@ -259,8 +260,18 @@ def _check_placeholders(file: CsvFile) -> Iterator[Problem]:
         yield Row(1, ()), f"has the columns {', '.join(names)}", f"It needs {' and '.join(PLACEHOLDER_COLUMNS)}"
 
 
+def _check_bots(file: CsvFile) -> Iterator[Problem]:
+    if (names := [column.name for column in file.columns]) != ["bot"]:
+        yield Row(1, ()), f"has the columns {', '.join(names)}", "It needs one, bot"
+        return
+    for row in file.rows:
+        if problem := pattern_problem(row.values[0]):
+            yield row, *problem
+
+
 _FILE_CHECKS: Mapping[str, Callable[[CsvFile], Iterator[Problem]]] = {
     "signals.csv": _check_signals,
     "rules.csv": _check_rules,
     "placeholders.csv": _check_placeholders,
+    "bots.csv": _check_bots,
 }
