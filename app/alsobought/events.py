@@ -46,6 +46,7 @@ MAX_AHEAD = timedelta(days=1)  # of the clock
 REQUIRED = ("event_type",)
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
 NUL = "\0"
+FORM = re.compile(rb"[A-Za-z_][\w.%\[\]-]*=[^&{]*(&[A-Za-z_][\w.%\[\]-]*=[^&{]*)*")
 NO_PLACEHOLDERS = Placeholders()
 
 ID_LENGTH = 256
@@ -214,9 +215,20 @@ def read_object(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str
     except msgspec.ValidationError as error:
         return readable_problem(str(error), own)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return f"not JSON: {error}"
+        return not_json(raw, error)
     except ValueError as error:  # already readable: raised by a `decode` of the caller
         return str(error)
+
+
+def not_json(raw: Any, error: Exception) -> str:
+    """The problem of a body that is no JSON. Browsers and curl send a form where nobody chose a type.
+
+    >>> not_json(b"event_type=view&user_id=ada", ValueError("invalid character"))
+    'a form, not JSON; send an object such as {"event_type": "view", …}'
+    """
+    if isinstance(raw, bytes) and FORM.fullmatch(raw.strip()):
+        return 'a form, not JSON; send an object such as {"event_type": "view", …}'
+    return f"not JSON: {error}"
 
 
 def readable_problem(error: str, own: str = "properties") -> str:

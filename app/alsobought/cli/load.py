@@ -22,7 +22,7 @@ from alsobought.loading.full_feed import DEFAULT_MAX_REMOVED, FullFeed
 from alsobought.loading.presets import Preset, as_command
 from alsobought.loading.presets import flags as words_of
 from alsobought.loading.preview import as_stored
-from alsobought.loading.rejects import Rejects
+from alsobought.loading.rejects import Rejects, flags_for_types
 from alsobought.settings import Settings
 from alsobought.writer.submission import utc_now
 
@@ -204,14 +204,7 @@ def _progress_bar(rows: Rows) -> AbstractContextManager[Callable[[int], object]]
 
 def _print_report(task: LoadTask, report: Report, rejects: Rejects, *, dry_run: bool) -> None:
     name = display_name(task.path)
-    for row, problem in rejects.first:
-        err.print(f"{name}:{row}: {escaped(problem)}", soft_wrap=True)
-    if rejects.count > len(rejects.first):
-        err.print(f"… and {rejects.count - len(rejects.first):,} more rows")
-    for kind, count in rejects.kinds.most_common(MAX_KINDS) if rejects.count > 1 else ():
-        err.print(f"{count:8,} times: {escaped(kind)}", soft_wrap=True)
-    if rejects.path and rejects.count:
-        err.print(f"Rejected rows are in {rejects.path}", soft_wrap=True)
+    _print_rejects(name, rejects)
     if report.already_loaded and report.rejected:
         err.print(f"{name} was loaded before; --dry-run lists its rejected rows", soft_wrap=True)
     if 0 < report.without_order < report.purchases:
@@ -232,3 +225,16 @@ def _print_report(task: LoadTask, report: Report, rejects: Rejects, *, dry_run: 
     if report.dropped:
         text += f", {report.dropped:,} of known bots dropped"
     out.print(f"{name}: {text}", soft_wrap=True)
+
+
+def _print_rejects(name: str, rejects: Rejects) -> None:
+    for row, problem in rejects.first:
+        err.print(f"{name}:{row}: {escaped(problem)}", soft_wrap=True)
+    if rejects.count > len(rejects.first):
+        err.print(f"… and {rejects.count - len(rejects.first):,} more rows")
+    for kind, count in rejects.kinds.most_common(MAX_KINDS) if rejects.count > 1 else ():
+        err.print(f"{count:8,} times: {escaped(kind)}", soft_wrap=True)
+    if flags := flags_for_types([problem for _, problem in rejects.first]):
+        err.print(f"Pass {escaped(flags)} if these are event types", soft_wrap=True)
+    if rejects.path and rejects.count:
+        err.print(f"Rejected rows are in {rejects.path}", soft_wrap=True)

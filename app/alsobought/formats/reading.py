@@ -15,6 +15,7 @@ from alsobought.events import (
     Rules,
     bot_of,
     event_problem,
+    not_json,
     read_events,
     readable_problem,
     split_objects,
@@ -169,7 +170,7 @@ def _decode(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _NotJson(f"not JSON: {error}", raw)
+        return _NotJson(not_json(raw, error), raw)
 
 
 def _read(of: Format, call: Any, rules: Rules) -> Outcome:
