@@ -34,6 +34,7 @@ from alsobought.kafka.client import (
 )
 from alsobought.kafka.dead_letter_ratio import DeadLetterRatio, Halted
 from alsobought.kafka.halts import HaltRecorder
+from alsobought.kafka.message_filter import message_filter
 from alsobought.kafka.offset_commits import OffsetCommitter, commit_offsets
 from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.kafka.reader_lease import ReaderLease
@@ -171,12 +172,15 @@ class TopicConsumer:
         in_flight: InFlight | None = None
         refreshed_at = time.monotonic()
         with kafka_errors(self._settings.kafka), closing(open_consumer(self._settings, next_offsets)) as consumer:
+            ours_only = message_filter(self._settings.kafka_where)
             committer = OffsetCommitter(consumer, self._insert_checkpoint)
             commit_offsets(consumer, next_offsets)  # a process that was killed may have missed this
             while not self._stopped.is_set() and self._renew_lease():
                 messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
                 now = self._writer.clock()
-                batches = split_by_partition(messages, topics, next_offsets, intake_rules(self._settings, now), now)
+                batches = split_by_partition(
+                    messages, topics, next_offsets, intake_rules(self._settings, now), now, ours_only
+                )
                 if in_flight:
                     self._settle(in_flight, committer)
                 halted = self._ratio.add(batches)
