@@ -105,6 +105,25 @@ def objects_in(value: Any, path: str) -> list[dict[str, Any]]:
     return value
 
 
+def who(user: Any, device: Any, session: Any) -> dict[str, Any]:
+    """The user and the session of a call: a guest is known by the device, and a user has the session of the visit.
+
+    >>> who("ada", "device-7", None), who(None, "device-7", "visit-1")
+    ({'user_id': 'ada', 'session_id': 'device-7'}, {'user_id': None, 'session_id': 'device-7'})
+    """
+    return {"user_id": user, "session_id": (session or device) if user else (device or session)}
+
+
+def product_fields(item_id: Any, values: Mapping[str, Any], category: Any = None) -> dict[str, Any]:
+    """A product as fields of an event."""
+    return {
+        "item_id": optional_id(item_id),
+        "category": category or values.get("category"),
+        "quantity": values.get("quantity"),
+        "price": values.get("price"),
+    }
+
+
 def optional_id(value: Any) -> Any:
     """An ID as text, since JSON often has numbers; None if it is empty.
 

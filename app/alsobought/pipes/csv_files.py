@@ -8,7 +8,8 @@ The first line declares the columns, as the header of a pipe declares parameters
 
 `signals("weight")` is the column as an array, [1, 5]; several columns, or none for all of them, are an
 array of tuples. `signals("weight", event_type="view")` keeps the rows with this value, `event_type=true`
-those with any value. In an `{% if … %}` it is true if a row remains. Empty lines and lines that start
+those with any value. In an `{% if … %}` it is true if a row remains. A column `category` has paths as the
+catalogue writes them: `Kitchen > Tea` is Kitchen/Tea. Empty lines and lines that start
 with # are ignored; an empty cell takes the default of its column.
 
 The values become part of the SQL text, unlike those of requests. They are safe, since every value is
@@ -28,6 +29,7 @@ from typing import Any
 
 from alsobought.bots import pattern_problem
 from alsobought.errors import PipeFault
+from alsobought.json_values import category_path
 from alsobought.pipes.declaration import parse_declaration
 from alsobought.pipes.parameters import Parameter
 
@@ -208,7 +210,8 @@ def _problems(columns: Collection[Parameter], cells: list[str]) -> Iterator[tupl
 
 def _value(column: Parameter, cell: str) -> Any:
     if cell:
-        return column.read(cell)
+        value = column.read(cell)
+        return category_path(value) if column.name == "category" and isinstance(value, str) else value
     return "" if column.type == "String" and column.default is None else column.default
 
 
