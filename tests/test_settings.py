@@ -51,9 +51,11 @@ def test_every_setting_is_read_and_has_a_description(name: str) -> None:
     default = getattr(Settings(), name)
     chosen = {
         "dsn": "chdb:///elsewhere",
+        "kafka_where": "properties.site=berlin",
         "reader_dsn": "http://reader@elsewhere",
         "record_requests": "False",
         "catalogue_only": "True",
+        "drop_bots": "False",
         "workbench": "closed",
         "log": "json",
         "log_level": "error",

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from alsobought.bots import USER_AGENT, Bots
 from alsobought.errors import BadRequest
 from alsobought.json_values import (
     Conversion,
@@ -45,6 +46,7 @@ MAX_AHEAD = timedelta(days=1)  # of the clock
 REQUIRED = ("event_type",)
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
 NUL = "\0"
+FORM = re.compile(rb"[A-Za-z_][\w.%\[\]-]*=[^&{]*(&[A-Za-z_][\w.%\[\]-]*=[^&{]*)*")
 NO_PLACEHOLDERS = Placeholders()
 
 ID_LENGTH = 256
@@ -84,12 +86,23 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Rules:
-    """Rules for events beyond their fields and types. `now` is the clock, of which timestamps may be at most a day ahead."""
+    """Rules for events beyond their fields and types. `now` is the clock, of which timestamps may be at most a day ahead.
+
+    `bots` are those whose events are dropped, None if nobody's are; `sender` is the one that sent the request, if one did.
+    """
 
     now: datetime
     event_types: frozenset[str] = frozenset(STANDARD_TYPES)
     max_bytes: int = 65_536
     placeholders: Placeholders = NO_PLACEHOLDERS
+    bots: Bots | None = None
+    sender: str = ""
+
+    def bot(self, user_agent: str) -> str:
+        """The bot whose message has this user agent, or that of the request if it has none; empty for anybody else."""
+        if self.bots is None:
+            return ""
+        return self.bots.name_of(user_agent) if user_agent else self.sender
 
 
 def split_objects(body: bytes) -> Iterator[bytes]:
@@ -202,9 +215,20 @@ def read_object(raw: Any, decode: Callable[[Any], Any], max_bytes: int, own: str
     except msgspec.ValidationError as error:
         return readable_problem(str(error), own)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return f"not JSON: {error}"
+        return not_json(raw, error)
     except ValueError as error:  # already readable: raised by a `decode` of the caller
         return str(error)
+
+
+def not_json(raw: Any, error: Exception) -> str:
+    """The problem of a body that is no JSON. Browsers and curl send a form where nobody chose a type.
+
+    >>> not_json(b"event_type=view&user_id=ada", ValueError("invalid character"))
+    'a form, not JSON; send an object such as {"event_type": "view", …}'
+    """
+    if isinstance(raw, bytes) and FORM.fullmatch(raw.strip()):
+        return 'a form, not JSON; send an object such as {"event_type": "view", …}'
+    return f"not JSON: {error}"
 
 
 def readable_problem(error: str, own: str = "properties") -> str:
@@ -225,6 +249,17 @@ def readable_problem(error: str, own: str = "properties") -> str:
     name = path.rstrip("`").lstrip(".")
     problem = problem[:1].lower() + problem[1:]
     return f"{name}: {problem}" if name else problem
+
+
+def bot_of(event: Event, rules: Rules) -> str:
+    """The bot that did an event, or an empty string. Takes the user agent out of the properties: it is not stored."""
+    if rules.bots is None:
+        return ""
+    own, agent = event.properties, ""
+    if isinstance(own, dict) and USER_AGENT in own:
+        agent = own.pop(USER_AGENT)
+        event.properties = own or UNSET
+    return rules.bot(agent if isinstance(agent, str) else "")
 
 
 def in_utc(time: datetime) -> datetime:

@@ -24,6 +24,18 @@ RENAMED = {
     "repeat_days": "dedup_window_days",
 }
 """Old names of settings. They keep working; `deprecations` warns of each that is set."""
+SCRATCH_SUFFIXES = (
+    "_check",
+    "_monitor",
+    "_before",
+    "_after",
+    "_days",
+    "_learn",
+    "_rebuild",
+    "_rebuild_part",
+    "_rebuild_rest",
+)
+"""Databases beside that of a shop, made and dropped at work."""
 PROJECT_FOLDERS = ("pipes", "sql", "migrations")
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -68,7 +80,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     threads: Threads = setting(32, "Requests that one HTTP process answers at the same time.")
     kafka: str = setting("", "Kafka's bootstrap servers, comma-separated; empty: none.")
-    kafka_group: Name = setting("alsobought", "Consumer group, shared by the ingesters of one warehouse.")
+    kafka_group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,200}$")] = setting(
+        "",
+        "Consumer group, shared by the ingesters of one warehouse; empty: `alsobought`, or `alsobought-` and `database`.",
+    )
+    kafka_where: Annotated[str, Meta(pattern=r"^($|[^=]+=[^=]+$)")] = setting(
+        "",
+        "Of topics that several shops share, the messages of this one: PATH=VALUE, such as `properties.site=berlin`;"
+        " `|` separates alternatives of both. Empty: all.",
+    )
     events_topic: Name = setting("events", "Topic of the events.")
     items_topic: Name = setting("items", "Topic of the items.")
     dead_letter_max_ratio: Ratio = setting(
@@ -88,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     event_types: str = setting("", "Event types besides the standard ones, comma-separated.")
     catalogue_only: bool = setting(False, "Lists show only items of the catalogue, none that only events have named.")
+    drop_bots: bool = setting(True, "Events of known bots (`sql/bots.csv`) are dropped, by their user agent.")
     max_event_bytes: Positive = setting(65_536, "Largest event or item accepted, in bytes.")
     max_body_bytes: Positive = setting(16_777_216, "Largest request body accepted, in bytes.")
     batch_rows: Positive = setting(50_000, "A batch of the writer closes at this many events.")
@@ -118,6 +139,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def warehouse_dsn(self) -> str:
         return self.dsn or f"chdb://{self.data_folder}"
+
+    @property
+    def consumer_group(self) -> str:
+        """Differs between the shops of a server, which differ in their databases."""
+        default = Settings.__struct_defaults__[Settings.__struct_fields__.index("database")]
+        return self.kafka_group or ("alsobought" if self.database == default else f"alsobought-{self.database}")
 
     @property
     def data_folder(self) -> Path:
@@ -212,6 +239,12 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
             faults.append(f"{PREFIX}{name.upper()}={shown!r}: {str(error).split(' - at')[0]}")
             del values[name]
     settings = msgspec.convert(values, Settings, strict=False)
+    if suffix := next((suffix for suffix in SCRATCH_SUFFIXES if settings.database.endswith(suffix)), ""):
+        faults.append(
+            f"{PREFIX}DATABASE={settings.database}: names that end in {suffix} are those of temporary databases,"
+            f" which a shop with the database {settings.database.removesuffix(suffix)} would delete"
+        )
+        settings = msgspec.structs.replace(settings, database="alsobought")
     if 0 < settings.event_retention_days <= settings.dedup_window_days:
         retention, window = settings.event_retention_days, settings.dedup_window_days
         faults.append(

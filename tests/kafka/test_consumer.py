@@ -182,6 +182,16 @@ def test_skipped_messages_do_not_hide_dead_letters(shop: Service, topics: Topics
         assert "halted: " in str(consumer.error)
 
 
+def test_messages_of_bots_are_skipped_and_counted_by_bot(shop: Service, topics: Topics) -> None:
+    topics.create()
+    bot = {**VIEW, "user_id": "u", "properties": {"user_agent": "UptimeRobot/2.0"}}
+    topics.send(*[bot, {**VIEW, "user_id": "u"}] * 20)
+    with consuming(shop) as consumer:
+        until(lambda: consumer.totals.messages == 40)
+    assert (consumer.totals.stored, consumer.totals.skipped) == (20, 20)
+    assert values(shop, "select bot, sum(events) from {db}.dropped_events group by bot") == [["UptimeRobot", 20]]
+
+
 def test_a_halt_is_recorded_until_reading_goes_on(make_shop: Callable[..., Service], topics: Topics) -> None:
     shop = make_shop(**topics.settings)
     topics.create()

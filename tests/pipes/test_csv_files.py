@@ -96,3 +96,11 @@ def test_incomplete_rules_are_reported() -> None:
 @pytest.mark.parametrize("name", ["rules.csv", "signals.csv"])
 def test_the_csv_files_of_the_project_are_valid(name: str) -> None:
     parsed((ROOT / "sql" / name).read_text(), name)
+
+
+def test_categories_are_paths_however_they_are_written() -> None:
+    header = 'pipe String = *,"rule String (pin, boost, hide)",item_id String?,category String?,value Float64?\n'
+    file = read_csv("rules.csv", header + "*,hide,,Kitchen > Tea,\n*,boost,,Kitchen|Mugs,2\n*,hide,tea > 3,,\n", {})
+    assert str(file("item_id", "category")) == (
+        "cast([('', 'Kitchen/Tea'), ('', 'Kitchen/Mugs'), ('tea > 3', '')], 'Array(Tuple(String, String))')"
+    )

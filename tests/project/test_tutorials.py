@@ -20,6 +20,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from alsobought.bots import PEOPLE
 from tests.support.process import Run, ServedProcess, running, serving
 from tests.support.project import ROOT
 
@@ -141,7 +142,7 @@ def look_at(page: Path) -> None:
     with sync_playwright() as playwright:
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
         browser = playwright.chromium.launch(executable_path=path, args=sandbox)
-        opened = browser.new_page()
+        opened = browser.new_page(user_agent=PEOPLE[1])
         problems: list[str] = []
         opened.on("console", lambda message: problems.append(message.text))
         opened.on("pageerror", lambda error: problems.append(str(error)))

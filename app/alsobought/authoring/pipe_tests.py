@@ -88,6 +88,7 @@ def clear_service(service: Service) -> None:
     if service.request_log:
         service.request_log.flush()
     service.reject_log.flush()
+    service.drop_log.flush()
     warehouse = service.warehouse
     mutations = warehouse.trusted_rows(f"select count() from {warehouse.database}.rewrites").data[0][0]
     rows = "true" if mutations else "(total_rows > 0 or total_rows is null)"

@@ -16,14 +16,14 @@ import click
 from alsobought.cli.load_options import layout_and_columns, reading_options
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
-from alsobought.events import STANDARD_TYPES, Rules
+from alsobought.events import Rules
 from alsobought.loading.files import STDIN, Rows, display_name, open_rows
 from alsobought.loading.full_feed import DEFAULT_MAX_REMOVED, FullFeed
 from alsobought.loading.presets import Preset, as_command
 from alsobought.loading.presets import flags as words_of
 from alsobought.loading.preview import as_stored
-from alsobought.loading.rejects import Rejects
-from alsobought.settings import Settings, extra_event_types
+from alsobought.loading.rejects import Rejects, flags_for_types
+from alsobought.settings import Settings
 from alsobought.writer.submission import utc_now
 
 if TYPE_CHECKING:
@@ -140,12 +140,11 @@ def _load_all(
     settings: Settings, tasks: list[LoadTask], preset: Preset | None, *, dry_run: bool, force: bool, keep_rejects: bool
 ) -> None:
     from alsobought.loading import loader
-    from alsobought.pipes.placeholder_file import placeholders_of
+    from alsobought.pipes.intake_rules import intake_rules
     from alsobought.service.ipc_client import reach_service
     from alsobought.service.maintenance import finish_serving_tables
 
-    types = frozenset(STANDARD_TYPES).union(extra_event_types(settings))
-    rules = Rules(utc_now(), types, settings.max_event_bytes, placeholders_of(settings.home_folder))
+    rules = intake_rules(settings, utc_now())
     rejected = 0
     with ExitStack() as stack:
         tasks, stdin_rows = _checked(tasks, rules, preset, stack, force=force or dry_run)
@@ -205,14 +204,7 @@ def _progress_bar(rows: Rows) -> AbstractContextManager[Callable[[int], object]]
 
 def _print_report(task: LoadTask, report: Report, rejects: Rejects, *, dry_run: bool) -> None:
     name = display_name(task.path)
-    for row, problem in rejects.first:
-        err.print(f"{name}:{row}: {escaped(problem)}", soft_wrap=True)
-    if rejects.count > len(rejects.first):
-        err.print(f"… and {rejects.count - len(rejects.first):,} more rows")
-    for kind, count in rejects.kinds.most_common(MAX_KINDS) if rejects.count > 1 else ():
-        err.print(f"{count:8,} times: {escaped(kind)}", soft_wrap=True)
-    if rejects.path and rejects.count:
-        err.print(f"Rejected rows are in {rejects.path}", soft_wrap=True)
+    _print_rejects(name, rejects)
     if report.already_loaded and report.rejected:
         err.print(f"{name} was loaded before; --dry-run lists its rejected rows", soft_wrap=True)
     if 0 < report.without_order < report.purchases:
@@ -230,4 +222,19 @@ def _print_report(task: LoadTask, report: Report, rejects: Rejects, *, dry_run: 
         text += f", {report.left_out:,} left out"
     if report.skipped:
         text += f", {report.skipped:,} skipped"
+    if report.dropped:
+        text += f", {report.dropped:,} of known bots dropped"
     out.print(f"{name}: {text}", soft_wrap=True)
+
+
+def _print_rejects(name: str, rejects: Rejects) -> None:
+    for row, problem in rejects.first:
+        err.print(f"{name}:{row}: {escaped(problem)}", soft_wrap=True)
+    if rejects.count > len(rejects.first):
+        err.print(f"… and {rejects.count - len(rejects.first):,} more rows")
+    for kind, count in rejects.kinds.most_common(MAX_KINDS) if rejects.count > 1 else ():
+        err.print(f"{count:8,} times: {escaped(kind)}", soft_wrap=True)
+    if flags := flags_for_types([problem for _, problem in rejects.first]):
+        err.print(f"Pass {escaped(flags)} if these are event types", soft_wrap=True)
+    if rejects.path and rejects.count:
+        err.print(f"Rejected rows are in {rejects.path}", soft_wrap=True)

@@ -51,10 +51,10 @@ def _require_unread(warehouse: Warehouse, database: str) -> None:
     A check hardly pauses between queries.
     """
     exists = "select count() from system.databases where name = {name:String}"
-    readers = "select count() from system.processes where position(query, {name:String}) > 0 and query_id != queryID()"
+    readers = "select count() from system.processes where match(query, {name:String}) and query_id != queryID()"
     if not int(warehouse.trusted_rows(exists, {"name": database}).data[0][0]):
         return
     for _ in range(ATTEMPTS):
-        if int(warehouse.trusted_rows(readers, {"name": f"{database}."}).data[0][0]):
+        if int(warehouse.trusted_rows(readers, {"name": rf"\b{database}\."}).data[0][0]):
             raise Busy("a check is in progress", "Wait until it has ended, or stop it")
         time.sleep(PAUSE_SECONDS)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from alsobought.diagnostics.bot_checks import check_bots, check_users
 from alsobought.diagnostics.data_checks import (
     check_categories,
     check_filled,
@@ -62,6 +63,8 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
             yield from run_check(
                 "placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings
             )
+            yield from run_check("bots", lambda _: check_bots(warehouse, settings), settings)
+            yield from run_check("users", lambda _: check_users(warehouse), settings)
             yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
             yield from run_check("catalogue", lambda _: check_unknown_items(warehouse, settings), settings)
             yield from run_check("rejected", lambda _: check_rejected(warehouse), settings)

@@ -49,7 +49,14 @@ class Merge:
     call: Skipped = field(repr=False)
 
 
-Outcome = list[Event] | Merge | Skipped | str
+@dataclass(frozen=True)
+class Dropped:
+    """An event or a call of a known bot, by the name in the list of bots."""
+
+    bot: str
+
+
+Outcome = list[Event] | Merge | Skipped | Dropped | str
 """A string is the problem of a call that should have become events."""
 
 
@@ -96,6 +103,25 @@ def objects_in(value: Any, path: str) -> list[dict[str, Any]]:
         if not isinstance(element, dict):
             raise fault("expected `object`", f"{path}[{number}]")
     return value
+
+
+def who(user: Any, device: Any, session: Any) -> dict[str, Any]:
+    """The user and the session of a call: a guest is known by the device, and a user has the session of the visit.
+
+    >>> who("ada", "device-7", None), who(None, "device-7", "visit-1")
+    ({'user_id': 'ada', 'session_id': 'device-7'}, {'user_id': None, 'session_id': 'device-7'})
+    """
+    return {"user_id": user, "session_id": (session or device) if user else (device or session)}
+
+
+def product_fields(item_id: Any, values: Mapping[str, Any], category: Any = None) -> dict[str, Any]:
+    """A product as fields of an event."""
+    return {
+        "item_id": optional_id(item_id),
+        "category": category or values.get("category"),
+        "quantity": values.get("quantity"),
+        "price": values.get("price"),
+    }
 
 
 def optional_id(value: Any) -> Any:

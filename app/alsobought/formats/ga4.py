@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from alsobought.bots import text_at
 from alsobought.formats.calls import (
     Action,
     Outcome,
@@ -21,7 +22,9 @@ from alsobought.formats.calls import (
     objects_in,
     optional_id,
     product_events,
+    product_fields,
     time_of_micros,
+    who,
 )
 from alsobought.json_values import fault
 
@@ -91,6 +94,11 @@ def calls(body: Any) -> list[Any]:
     return [{**body, "events": [event]} for event in events] if isinstance(events, list) else [body]
 
 
+def user_agent(call: Any) -> str:
+    """The user agent of the browser or app, if a server names it."""
+    return text_at(call, "user_agent")
+
+
 def read(body: Any) -> Outcome:
     """What becomes of a body with one event. Raises msgspec.ValidationError.
 
@@ -107,12 +115,7 @@ def read(body: Any) -> Outcome:
         return Skipped(NAME, event.name if event.name in KINDS else OTHER, event.name)
     params, path = event.params or {}, "params.items"
     fields = [
-        {
-            "item_id": optional_id(item.get("item_id")),
-            "category": "/".join(str(item[name]) for name in CATEGORIES if item.get(name)) or None,
-            "quantity": item.get("quantity"),
-            "price": item.get("price"),
-        }
+        product_fields(item.get("item_id"), item, "/".join(str(item[name]) for name in CATEGORIES if item.get(name)))
         for item in objects_in(params.get("items"), path)
     ]
     common = _common(call, event, params)
@@ -127,8 +130,7 @@ def _common(call: Call, event: CalledEvent, params: Mapping[str, Any]) -> dict[s
         raise fault("missing; a user who logged in may have a user_id instead", "client_id")
     session = optional_id(params.get("session_id")) or optional_id(params.get("ga_session_id"))
     return {
-        "user_id": user,
-        "session_id": (session or device) if user else device,
+        **who(user, device, session),
         "order_id": optional_id(params.get("transaction_id")),
         "timestamp": time_of_micros(event.timestamp_micros or call.timestamp_micros, "timestamp_micros"),
     }

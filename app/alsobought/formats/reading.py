@@ -8,33 +8,49 @@ from typing import Any
 
 import msgspec
 
-from alsobought.events import Event, Rejected, Rules, event_problem, read_events, readable_problem, split_objects
+from alsobought.bots import USER_AGENT, text_at
+from alsobought.events import (
+    Event,
+    Rejected,
+    Rules,
+    bot_of,
+    event_problem,
+    not_json,
+    read_events,
+    readable_problem,
+    split_objects,
+)
 from alsobought.formats import ga4, segment, snowplow
-from alsobought.formats.calls import Merge, Outcome, Skipped
+from alsobought.formats.calls import Dropped, Merge, Outcome, Skipped
 
 
 @dataclass(frozen=True)
 class Format:
-    """`recognizes` a body by its shape; `calls` splits it; `read` reads one call, and may raise ValidationError."""
+    """`recognizes` a body by its shape; `calls` splits it; `read` reads one call, and may raise ValidationError.
+
+    `user_agent` is that of whoever caused a call, empty if it has none.
+    """
 
     name: str
     recognizes: Callable[[Mapping[str, Any]], bool]
     calls: Callable[[Any], list[Any]]
     read: Callable[[Any], Outcome]
+    user_agent: Callable[[Any], str]
 
 
 FORMATS = {
-    module.NAME: Format(module.NAME, module.recognizes, module.calls, module.read)
+    module.NAME: Format(module.NAME, module.recognizes, module.calls, module.read, module.user_agent)
     for module in (segment, ga4, snowplow)
 }
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
-    """What one object is: events, merges of guests, and calls that are none of ours."""
+    """What one object is: events, merges of guests, calls that are none of ours, and what a bot did."""
 
     events: Sequence[Event] = ()
     merges: Sequence[Merge] = ()
     skipped: Sequence[Skipped] = ()
+    dropped: Sequence[Dropped] = ()
 
 
 @dataclass
@@ -45,6 +61,7 @@ class Reading:
     events: list[Event] = field(default_factory=list)
     merges: list[tuple[int, Merge]] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
     def rejected_texts(self) -> dict[int, bytes]:
@@ -70,6 +87,8 @@ def read_body(body: bytes, of: Format, rules: Rules) -> Reading:
             reading.merges.append((index, outcome))
         elif isinstance(outcome, Skipped):
             reading.skipped.append(outcome)
+        elif isinstance(outcome, Dropped):
+            reading.dropped.append(outcome)
         else:
             reading.events += outcome
     return reading
@@ -86,6 +105,7 @@ def read_any(objects: Sequence[bytes], rules: Rules) -> Reading:
             reading.rejected.append(Rejected(index, decoded))
         else:
             reading.events += decoded.events
+            reading.dropped += decoded.dropped
             reading.skipped += [*decoded.skipped, *(merge.call for merge in decoded.merges)]
     return reading
 
@@ -101,17 +121,26 @@ def read_objects(objects: Sequence[bytes], rules: Rules, of: Format | None = Non
     problems = {reject.index: reject.problem for reject in rejected}
     following = iter(events)
     return [
-        read_object(raw, rules, problems[index]) if index in problems else Decoded([next(following)])
+        read_object(raw, rules, problems[index]) if index in problems else _of_event(next(following), rules)
         for index, raw in enumerate(objects)
     ]
 
 
+def _of_event(event: Event, rules: Rules) -> Decoded:
+    bot = bot_of(event, rules)
+    return Decoded(dropped=[Dropped(bot)]) if bot else Decoded([event])
+
+
 def read_object(raw: bytes, rules: Rules, problem: str, of: Format | None = None) -> Decoded | str:
-    """What an object is that is no event: all its calls, or a problem. `problem` is that of an object of no format."""
+    """What an object is that is no event: all its calls, or a problem. `problem` is that of an object of no format.
+
+    A bot's own events may be wrong in any way, since it keeps no cookies: they are dropped, too.
+    """
     value = _decode(raw)
     of = of or format_of(value)
     if of is None:
-        return problem
+        bot = rules.bot(text_at(value, "properties", USER_AGENT))
+        return Decoded(dropped=[Dropped(bot)]) if bot else problem
     outcomes = [_read(of, call, rules) for call in of.calls(value)]
     for number, outcome in enumerate(outcomes):
         if isinstance(outcome, str):
@@ -120,6 +149,7 @@ def read_object(raw: bytes, rules: Rules, problem: str, of: Format | None = None
         [event for outcome in outcomes if isinstance(outcome, list) for event in outcome],
         [outcome for outcome in outcomes if isinstance(outcome, Merge)],
         [outcome for outcome in outcomes if isinstance(outcome, Skipped)],
+        [outcome for outcome in outcomes if isinstance(outcome, Dropped)],
     )
 
 
@@ -140,12 +170,14 @@ def _decode(raw: bytes) -> Any:
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _NotJson(f"not JSON: {error}", raw)
+        return _NotJson(not_json(raw, error), raw)
 
 
 def _read(of: Format, call: Any, rules: Rules) -> Outcome:
     if isinstance(call, _NotJson):
         return call.problem
+    if bot := rules.bot(of.user_agent(call)):
+        return Dropped(bot)
     try:
         outcome = of.read(call)
     except msgspec.ValidationError as error:

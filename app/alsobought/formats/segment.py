@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from alsobought.bots import text_at
 from alsobought.formats.calls import (
     Action,
     Merge,
@@ -22,6 +23,8 @@ from alsobought.formats.calls import (
     optional_id,
     optional_time,
     product_events,
+    product_fields,
+    who,
 )
 from alsobought.json_values import fault
 
@@ -74,6 +77,11 @@ def calls(body: Any) -> list[Any]:
     return batch if isinstance(batch, list) else [body]
 
 
+def user_agent(call: Any) -> str:
+    """The user agent of the browser or app."""
+    return text_at(call, "context", "userAgent")
+
+
 def read(body: Any) -> Outcome:
     """What becomes of a call. Raises msgspec.ValidationError.
 
@@ -112,15 +120,7 @@ def _events(call: Call, action: Action) -> Outcome:
     if action.products is not Products.ONE:
         path = "properties.products"
         products = objects_in(properties.get("products"), path)
-    fields = [
-        {
-            "item_id": optional_id(product.get("product_id")) or optional_id(product.get("sku")),
-            "category": product.get("category"),
-            "quantity": product.get("quantity"),
-            "price": product.get("price"),
-        }
-        for product in products
-    ]
+    fields = [product_fields(optional_id(given.get("product_id")) or given.get("sku"), given) for given in products]
     return product_events(action, _common(call, properties), fields, path, "product_id")
 
 
@@ -131,8 +131,7 @@ def _common(call: Call, properties: Mapping[str, Any]) -> dict[str, Any]:
         raise fault("missing; a guest needs an anonymousId instead", "userId")
     return {
         "event_id": call.message_id,
-        "user_id": user,
-        "session_id": (session or device) if user else (device or session),
+        **who(user, device, session),
         "order_id": optional_id(properties.get("order_id")),
         "timestamp": optional_time(call.timestamp, "timestamp"),
     }

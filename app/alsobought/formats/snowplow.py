@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from alsobought.bots import text_at
 from alsobought.formats.calls import (
     Action,
     Outcome,
@@ -21,6 +22,8 @@ from alsobought.formats.calls import (
     optional_id,
     optional_time,
     product_events,
+    product_fields,
+    who,
 )
 from alsobought.json_values import fault
 
@@ -76,6 +79,11 @@ def calls(body: Any) -> list[Any]:
     return [detail if _is_event(detail) else body]
 
 
+def user_agent(call: Any) -> str:
+    """The user agent that the collector noted."""
+    return text_at(call, "useragent")
+
+
 def read(event: Any) -> Outcome:
     """What becomes of an event. Raises msgspec.ValidationError.
 
@@ -104,15 +112,7 @@ def _ecommerce_action(event: Mapping[str, Any], action_type: Any) -> Outcome:
     action = ACTIONS.get(str(action_type))
     if not action:
         return _skipped(action_type or "snowplow_ecommerce_action")
-    fields = [
-        {
-            "item_id": optional_id(product.get("id")),
-            "category": product.get("category"),
-            "quantity": product.get("quantity"),
-            "price": product.get("price"),
-        }
-        for product in objects_in(event.get(PRODUCTS), PRODUCTS)
-    ]
+    fields = [product_fields(given.get("id"), given) for given in objects_in(event.get(PRODUCTS), PRODUCTS)]
     orders = [order for name in ORDERS for order in objects_in(event.get(name), name)]
     order_id = optional_id(orders[0].get("transaction_id")) if orders else None
     return product_events(action, {**_common(event), "order_id": order_id}, fields, PRODUCTS, "id")
@@ -138,13 +138,14 @@ def _cart_event(event: Mapping[str, Any], name: str) -> Outcome:
     cart = event.get(column)
     if not isinstance(cart, dict):
         raise fault("missing", column)
-    product = {
-        "item_id": optional_id(cart.get("sku")),
-        "category": cart.get("category"),
-        "quantity": cart.get("quantity"),
-        "price": cart.get("unitPrice", cart.get("unit_price", cart.get("price"))),
-    }
-    return product_events(Action(name, Products.ONE), _common(event), [product], column, "sku")
+    price = cart.get("unitPrice", cart.get("unit_price", cart.get("price")))
+    return product_events(
+        Action(name, Products.ONE),
+        _common(event),
+        [product_fields(cart.get("sku"), {**cart, "price": price})],
+        column,
+        "sku",
+    )
 
 
 def _common(event: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,7 +160,6 @@ def _common(event: Mapping[str, Any]) -> dict[str, Any]:
     name = "derived_tstamp" if event.get("derived_tstamp") else "collector_tstamp"
     return {
         "event_id": optional_id(event.get("event_id")),
-        "user_id": user,
-        "session_id": (session or device) if user else (device or session),
+        **who(user, device, session),
         "timestamp": optional_time(event.get(name), name),
     }

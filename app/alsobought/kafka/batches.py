@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from alsobought.events import Rules
-from alsobought.formats.calls import Merge
+from alsobought.formats.calls import Dropped, Merge
 from alsobought.formats.reading import read_objects
 from alsobought.kafka.client import Partition, Topic
 from alsobought.kafka.decoding import DeadLetter, decode_items
+from alsobought.kafka.message_filter import EVERYTHING, MessageFilter
 from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.writer.submission import Submission
 
@@ -31,7 +32,8 @@ class Message(Protocol):
 class PartitionBatch:
     """Consecutive messages of a partition, from `first_offset` to before `next_offset`.
 
-    `skipped` is the number of messages without events: those of analytics tools that are none of ours, and `merges`.
+    `skipped` is the number of messages without events: those of analytics tools that are none of ours, `merges`, those
+    whose events were all `dropped`, and those of other shops.
     """
 
     topic: Topic
@@ -43,6 +45,7 @@ class PartitionBatch:
     dead_letters: Sequence[DeadLetter]
     skipped: int = 0
     merges: Sequence[Merge] = ()
+    dropped: Sequence[Dropped] = ()
 
     @property
     def partition(self) -> Partition:
@@ -52,7 +55,7 @@ class PartitionBatch:
         """The offset range of the batch; `stored` is the number of offsets that have events now."""
         rejected = len(self.dead_letters)
         if self.topic.has_items:  # an item that is sent again is stored again
-            stored = self.messages - rejected
+            stored = self.messages - rejected - self.skipped
         return OffsetRange(
             self.topic.source,
             self.number,
@@ -73,26 +76,33 @@ def split_by_partition(
     next_offsets: Mapping[Partition, int],
     rules: Rules,
     now: datetime,
+    ours_only: MessageFilter = EVERYTHING,
 ) -> list[PartitionBatch]:
     """One batch per partition, items first.
 
-    `next_offsets` is where each partition was read to before.
+    `next_offsets` is where each partition was read to before; messages that the filter does not keep are skipped.
     """
     by_partition: dict[Partition, list[Message]] = defaultdict(list)
     for message in messages:
         by_partition[message.topic(), message.partition()].append(message)
     ordered = sorted(by_partition.items(), key=lambda entry: (not topics[entry[0][0]].has_items, entry[0]))
     return [
-        _batch(topics[partition[0]], partition[1], next_offsets[partition], group, rules, now)
+        _batch(topics[partition[0]], partition[1], next_offsets[partition], group, rules, now, ours_only)
         for partition, group in ordered
     ]
 
 
 def _batch(
-    topic: Topic, number: int, first_offset: int, messages: Sequence[Message], rules: Rules, now: datetime
+    topic: Topic,
+    number: int,
+    first_offset: int,
+    messages: Sequence[Message],
+    rules: Rules,
+    now: datetime,
+    ours_only: MessageFilter,
 ) -> PartitionBatch:
-    bodies = [message.value() or b"" for message in messages]
-    offsets = [message.offset() for message in messages]
+    ours = {message.offset(): body for message in messages if ours_only.keeps(body := message.value() or b"")}
+    offsets, bodies = list(ours), list(ours.values())
     decoded = _decode_items(bodies, offsets, rules) if topic.has_items else _decode_events(bodies, offsets, rules)
     dead_letters = [
         DeadLetter.of(topic, number, offset, reason, body, now)
@@ -106,9 +116,18 @@ def _batch(
         partition=number,
         sent_at=lambda: _sent_at(messages, decoded.offsets),
     )
-    next_offset, skipped = offsets[-1] + 1, decoded.skipped
+    next_offset, skipped = messages[-1].offset() + 1, decoded.skipped + len(messages) - len(ours)
     return PartitionBatch(
-        topic, number, first_offset, next_offset, len(messages), submission, dead_letters, skipped, decoded.merges
+        topic,
+        number,
+        first_offset,
+        next_offset,
+        len(messages),
+        submission,
+        dead_letters,
+        skipped,
+        decoded.merges,
+        decoded.dropped,
     )
 
 
@@ -126,6 +145,7 @@ class _Decoded:
     offsets: list[int] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
     merges: list[Merge] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
     skipped: int = 0
 
 
@@ -145,11 +165,10 @@ def _decode_events(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules
     for offset, result in zip(offsets, read_objects(bodies, rules), strict=True):
         if isinstance(result, str):
             decoded.reasons[offset] = result
-        elif result.events:
-            decoded.rows += result.events
-            decoded.offsets += [offset] * len(result.events)
-            decoded.merges += result.merges
-        else:
-            decoded.skipped += 1
-            decoded.merges += result.merges
+            continue
+        decoded.rows += result.events
+        decoded.offsets += [offset] * len(result.events)
+        decoded.merges += result.merges
+        decoded.dropped += result.dropped
+        decoded.skipped += not result.events
     return decoded

@@ -149,7 +149,7 @@ def open_consumer(settings: Settings, offsets: Mapping[Partition, int]) -> Consu
     consumer = Consumer(
         {
             "bootstrap.servers": settings.kafka,
-            "group.id": settings.kafka_group,
+            "group.id": settings.consumer_group,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "queued.max.messages.kbytes": 65_536,

@@ -16,13 +16,11 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from alsobought.errors import AlsoboughtError, Busy
-from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.failpoints import reach
 from alsobought.kafka.batches import PartitionBatch, split_by_partition
 from alsobought.kafka.client import (
@@ -36,14 +34,16 @@ from alsobought.kafka.client import (
 )
 from alsobought.kafka.dead_letter_ratio import DeadLetterRatio, Halted
 from alsobought.kafka.halts import HaltRecorder
+from alsobought.kafka.message_filter import message_filter
 from alsobought.kafka.offset_commits import OffsetCommitter, commit_offsets
 from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.kafka.reader_lease import ReaderLease
-from alsobought.pipes.placeholder_file import placeholders_of
-from alsobought.settings import Settings, extra_event_types
+from alsobought.pipes.intake_rules import intake_rules
+from alsobought.settings import Settings
+from alsobought.storage.dropped_events import TABLE, dropped_events
 from alsobought.storage.identities import unmerged
 from alsobought.storage.ledger import next_offset
-from alsobought.writer.submission import MaintenanceTask, Stored
+from alsobought.writer.submission import MaintenanceTask, Stored, utc_now
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -172,12 +172,15 @@ class TopicConsumer:
         in_flight: InFlight | None = None
         refreshed_at = time.monotonic()
         with kafka_errors(self._settings.kafka), closing(open_consumer(self._settings, next_offsets)) as consumer:
+            ours_only = message_filter(self._settings.kafka_where)
             committer = OffsetCommitter(consumer, self._insert_checkpoint)
             commit_offsets(consumer, next_offsets)  # a process that was killed may have missed this
             while not self._stopped.is_set() and self._renew_lease():
                 messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
                 now = self._writer.clock()
-                batches = split_by_partition(messages, topics, next_offsets, self._rules(now), now)
+                batches = split_by_partition(
+                    messages, topics, next_offsets, intake_rules(self._settings, now), now, ours_only
+                )
                 if in_flight:
                     self._settle(in_flight, committer)
                 halted = self._ratio.add(batches)
@@ -220,10 +223,6 @@ class TopicConsumer:
             offsets[partition] = max(checkpoint, first)
         return offsets
 
-    def _rules(self, now: datetime) -> Rules:
-        types = frozenset(STANDARD_TYPES).union(extra_event_types(self._settings))
-        return Rules(now, types, self._settings.max_event_bytes, placeholders_of(self._settings.home_folder))
-
     def _submit_all(self, batches: Sequence[PartitionBatch]) -> InFlight:
         """Hand batches to the writer, their dead letters first."""
         letters = [letter for batch in batches for letter in batch.dead_letters]
@@ -249,6 +248,8 @@ class TopicConsumer:
             consumed = batch.consumed(result.offsets if result else 0, self._writer.clock())
             committer.add(batch.partition, consumed)
             self.totals.add(consumed)
+        if bots := [dropped.bot for batch in in_flight.batches for dropped in batch.dropped]:
+            self._insert_now(TABLE, dropped_events(bots, utc_now()))
         self.error = None
         self._halts.end()
 

@@ -24,7 +24,7 @@ class ReaderLease:
         self._consumer = Consumer(
             {
                 "bootstrap.servers": settings.kafka,
-                "group.id": f"{settings.kafka_group}-writer",
+                "group.id": f"{settings.consumer_group}-writer",
                 "enable.auto.commit": False,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": SESSION_MS,

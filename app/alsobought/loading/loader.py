@@ -26,7 +26,7 @@ from alsobought.loading.files import STDIN, Layout, Row, Rows, digest, open_rows
 from alsobought.loading.full_feed import FullFeed
 from alsobought.loading.mapping import ColumnMapping
 from alsobought.loading.rejects import Rejects
-from alsobought.loading.row_converter import row_reader
+from alsobought.loading.row_converter import ReadRows, row_reader
 from alsobought.loading.row_shaping import RowShaper
 from alsobought.loading.submitter import Report, Submitter
 from alsobought.storage import ledger
@@ -76,9 +76,10 @@ def load_file(
     with opening as file, progress(file) as advance:
         file.numbered = dropwhile(lambda row: row[0] < first, shaper(file.numbered))
         submitter = Submitter(writer, advance)
-        for accepted, numbers, skipped, size in _chunks(file, task, rules, rejects, shaper, writer.settings.batch_rows):
+        for accepted, numbers, read, size in _chunks(file, task, rules, rejects, shaper, writer.settings.batch_rows):
             submitter.report.count_orders(accepted)
-            submitter.report.skipped += skipped
+            submitter.report.skipped += read.skipped
+            submitter.report.dropped += read.dropped
             submitter.send(Submission(accepted, source, numbers if task.kind == "events" else None), size)
         report = submitter.finish()
     reach("load.finished")
@@ -98,11 +99,12 @@ def dry_run(task: LoadTask, rules: Rules, rejects: Rejects, progress: Progress, 
     shaper = RowShaper(task.columns)
     with nullcontext(rows) if rows else open_rows(task.path, task.layout) as file, progress(file) as advance:
         file.numbered = shaper(file.numbered)
-        for accepted, _, skipped, size in _chunks(file, task, rules, rejects, shaper, DRY_RUN_CHUNK_ROWS):
+        for accepted, _, read, size in _chunks(file, task, rules, rejects, shaper, DRY_RUN_CHUNK_ROWS):
             report.first_rows += accepted[: MAX_SHOWN_ROWS - len(report.first_rows)]
             report.count_orders(accepted)
             report.stored += len(accepted)
-            report.skipped += skipped
+            report.skipped += read.skipped
+            report.dropped += read.dropped
             advance(size)
     report.rejected, report.left_out = rejects.count, shaper.left_out
     return report
@@ -131,14 +133,15 @@ def _begin(task: LoadTask, writer: Intake, rules: Rules) -> tuple[ledger.Load | 
 def _reading(task: LoadTask, rules: Rules) -> str:
     """A hash of the flags and rules: by others, a row that was rejected may be accepted."""
     flags = {**asdict(task.columns), "dropped": sorted(task.columns.dropped)}
-    inputs = [asdict(task.layout), flags, sorted(rules.event_types), rules.max_bytes, rules.placeholders.members]
+    bots = rules.bots.patterns if rules.bots else ()
+    inputs = [asdict(task.layout), flags, sorted(rules.event_types), rules.max_bytes, rules.placeholders.members, bots]
     return hashlib.blake2b(msgspec.json.encode(inputs, order="deterministic"), digest_size=8).hexdigest()
 
 
 def _chunks(
     rows: Rows, task: LoadTask, rules: Rules, rejects: Rejects, shaper: RowShaper, chunk_rows: int
-) -> Iterator[tuple[list[Any], list[int], int, int]]:
-    """Accepted events or items, the numbers of their rows, the number of skipped rows, and their share of the file.
+) -> Iterator[tuple[list[Any], list[int], ReadRows, int]]:
+    """Accepted events or items, the numbers of their rows, how they were read, and their share of the file.
 
     Rejected rows are on disk before a chunk is yielded.
     """
@@ -155,7 +158,7 @@ def _chunks(
             accepted = [msgspec.structs.replace(item, replace=True) for item in cast(list[Item], accepted)]
         if task.feed:
             task.feed.note(cast(list[Item], accepted))
-        yield accepted, numbers, result.skipped, position - before
+        yield accepted, numbers, result, position - before
 
 
 def _reject(shaper: RowShaper, numbered: tuple[int, Row], reject: Rejected) -> tuple[int, str, Row]:

@@ -22,6 +22,7 @@ from alsobought.loading.mapping import ColumnMapping, check_columns, fields_of
 from alsobought.loading.nested import is_there, look_up, named
 from alsobought.loading.number_cells import NumberEvidence, NumberStyle
 from alsobought.loading.rejected_row import RejectedRow
+from alsobought.loading.rejects import flags_for_types
 from alsobought.loading.row_converter import row_reader
 from alsobought.loading.row_shaping import RowShaper
 from alsobought.loading.time_cells import format_flags, formats_of, to_time
@@ -57,10 +58,11 @@ def check_sample(rows: Rows, kind: str, columns: ColumnMapping, rules: Rules, *,
 
 
 def _mostly_rejected(name: str, row: int, rejected: Sequence[Rejected], size: int) -> Unusable:
+    flags = flags_for_types([reject.problem for reject in rejected[:100]]) or "--map and --set"
     return Unusable(
         f"{len(rejected)} of the first {size} rows of {name} would be rejected (row {row}: {rejected[0].problem}):"
         " the mapping is probably wrong",
-        "Correct it with --map and --set, list all rejected rows with --dry-run, or load the others with --force",
+        f"Correct it with {flags}, list all rejected rows with --dry-run, or load the others with --force",
     )
 
 

@@ -7,15 +7,18 @@ rejects of rows before the one it resumes at, so that no reject is missing or th
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from alsobought.errors import Unusable
+from alsobought.events import STANDARD_TYPES
 from alsobought.loading.readers import Malformed, Row
 
 MAX_SHOWN = 20
@@ -28,6 +31,20 @@ class Reject(msgspec.Struct, frozen=True):
     row: int
     problem: str
     given: Any = None
+
+
+UNKNOWN_TYPE = re.compile(r"event_type: '([^':]+)' is not one of .*")
+
+
+def flags_for_types(problems: Iterable[str]) -> str:
+    """The flags that replace the unknown event types among these problems, empty if there are none.
+
+    >>> flags_for_types(["event_type: 'addtocart' is not one of add_to_cart, view", "event_type: 'sale' is not one of view"])
+    '--map-value event_type=addtocart:add_to_cart --map-value event_type=sale:TYPE'
+    """
+    words = dict.fromkeys(match[1] for problem in problems if (match := UNKNOWN_TYPE.fullmatch(problem)))
+    pairs = [f"event_type={word}:{next(iter(get_close_matches(word, STANDARD_TYPES, n=1)), 'TYPE')}" for word in words]
+    return " ".join(f"--map-value {shlex.quote(pair)}" for pair in pairs)
 
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode

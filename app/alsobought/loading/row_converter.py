@@ -15,7 +15,7 @@ from typing import Any, cast
 import msgspec
 
 from alsobought.errors import Unusable
-from alsobought.events import Event, Rejected, Rules, event_of, event_problem, read_events, with_pieces
+from alsobought.events import Event, Rejected, Rules, bot_of, event_of, event_problem, read_events, with_pieces
 from alsobought.formats.reading import FORMATS as CALL_FORMATS
 from alsobought.formats.reading import Format, read_objects
 from alsobought.items import TITLE_IN, Item, item_of, read_items
@@ -31,12 +31,15 @@ NULL_TIME = re.compile(rb'"timestamp"\s*:\s*null')
 
 @dataclass
 class ReadRows:
-    """The events or items of rows, and the index of the row of each; rejected rows; and the number of those without events."""
+    """The events or items of rows, and the index of the row of each; rejected rows; the number of those that were skipped, and
+    of events of bots.
+    """
 
     accepted: list[Any]
     indexes: list[int]
     rejected: list[Rejected]
     skipped: int = 0
+    dropped: int = 0
 
 
 def row_reader(
@@ -59,9 +62,21 @@ def row_reader(
             else read_items(rows, rules.max_bytes, decode, rules.placeholders)
         )
         rejected = {reject.index for reject in accepted[1]}
-        return ReadRows(accepted[0], [index for index in range(len(rows)) if index not in rejected], accepted[1])
+        indexes = [index for index in range(len(rows)) if index not in rejected]
+        read = ReadRows(accepted[0], indexes, accepted[1])
+        return _without_bots(read, rules) if kind == "events" else read
 
     return read
+
+
+def _without_bots(read: ReadRows, rules: Rules) -> ReadRows:
+    of_people = [
+        (event, index) for event, index in zip(read.accepted, read.indexes, strict=True) if not bot_of(event, rules)
+    ]
+    dropped = len(read.accepted) - len(of_people)
+    return ReadRows(
+        [event for event, _ in of_people], [index for _, index in of_people], read.rejected, dropped=dropped
+    )
 
 
 def _is_decoded(row: Row) -> bool:
@@ -78,7 +93,8 @@ def _read_objects(rows: Sequence[bytes], rules: Rules, calls: Format | None) -> 
         else:
             read.accepted += decoded.events
             read.indexes += [index] * len(decoded.events)
-            read.skipped += not decoded.events
+            read.skipped += not (decoded.events or decoded.dropped)
+            read.dropped += len(decoded.dropped)
     return read
 
 

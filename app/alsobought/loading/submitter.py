@@ -20,7 +20,7 @@ BUSY_SECONDS = 0.1
 
 @dataclass
 class Report:
-    """Rows of a load by outcome. Skipped rows are calls of analytics tools that are none of ours.
+    """Rows of a load by outcome. Skipped rows are calls of analytics tools that are none of ours, `dropped` counts events of bots.
 
     `already_loaded`: an earlier run loaded the file to its end, so it was not read again. `left_out`
     counts rows that a condition left out, `first_rows` are those of a dry run.
@@ -30,6 +30,7 @@ class Report:
     duplicates: int = 0
     rejected: int = 0
     skipped: int = 0
+    dropped: int = 0
     already_loaded: bool = False
     left_out: int = 0
     purchases: int = 0

@@ -8,7 +8,8 @@ The first line declares the columns, as the header of a pipe declares parameters
 
 `signals("weight")` is the column as an array, [1, 5]; several columns, or none for all of them, are an
 array of tuples. `signals("weight", event_type="view")` keeps the rows with this value, `event_type=true`
-those with any value. In an `{% if … %}` it is true if a row remains. Empty lines and lines that start
+those with any value. In an `{% if … %}` it is true if a row remains. A column `category` has paths as the
+catalogue writes them: `Kitchen > Tea` is Kitchen/Tea. Empty lines and lines that start
 with # are ignored; an empty cell takes the default of its column.
 
 The values become part of the SQL text, unlike those of requests. They are safe, since every value is
@@ -26,7 +27,9 @@ from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
 
+from alsobought.bots import pattern_problem
 from alsobought.errors import PipeFault
+from alsobought.json_values import category_path
 from alsobought.pipes.declaration import parse_declaration
 from alsobought.pipes.parameters import Parameter
 
@@ -207,7 +210,8 @@ def _problems(columns: Collection[Parameter], cells: list[str]) -> Iterator[tupl
 
 def _value(column: Parameter, cell: str) -> Any:
     if cell:
-        return column.read(cell)
+        value = column.read(cell)
+        return category_path(value) if column.name == "category" and isinstance(value, str) else value
     return "" if column.type == "String" and column.default is None else column.default
 
 
@@ -259,8 +263,18 @@ def _check_placeholders(file: CsvFile) -> Iterator[Problem]:
         yield Row(1, ()), f"has the columns {', '.join(names)}", f"It needs {' and '.join(PLACEHOLDER_COLUMNS)}"
 
 
+def _check_bots(file: CsvFile) -> Iterator[Problem]:
+    if (names := [column.name for column in file.columns]) != ["bot"]:
+        yield Row(1, ()), f"has the columns {', '.join(names)}", "It needs one, bot"
+        return
+    for row in file.rows:
+        if problem := pattern_problem(row.values[0]):
+            yield row, *problem
+
+
 _FILE_CHECKS: Mapping[str, Callable[[CsvFile], Iterator[Problem]]] = {
     "signals.csv": _check_signals,
     "rules.csv": _check_rules,
     "placeholders.csv": _check_placeholders,
+    "bots.csv": _check_bots,
 }

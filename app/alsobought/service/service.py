@@ -21,11 +21,12 @@ from alsobought.serving.invalidation import Invalidator
 from alsobought.serving.queries import EMBEDDED_QUERIES, SERVER_QUERIES, Queries
 from alsobought.serving.refresher import Refresher
 from alsobought.serving.request_log import RequestLog
-from alsobought.serving.row_log import InlineTaskRunner, TaskRunner
+from alsobought.serving.row_log import InlineTaskRunner, RowLog, TaskRunner
 from alsobought.serving.siblings import Siblings
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
+from alsobought.storage.dropped_events import TABLE, DroppedEvents
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
 
@@ -47,6 +48,7 @@ class Service:
     sink: EventSink
     request_log: RequestLog | None
     reject_log: RejectLog
+    drop_log: RowLog[DroppedEvents]
     answers: CachedAnswers
     refresher: Refresher
 
@@ -75,6 +77,7 @@ class Service:
         if self.request_log:
             self.request_log.stop()
         self.reject_log.stop()
+        self.drop_log.stop()
         self.visibility.stop()
         self.refresher.shutdown()
         self.writer.stop()
@@ -126,6 +129,8 @@ def open_service(
             request_log.start()
         reject_log = RejectLog(runner_of_logs)
         reject_log.start()
+        drop_log = RowLog[DroppedEvents](runner_of_logs, TABLE, "dropped events", lambda row: row)
+        drop_log.start()
         library = open_library(settings, warehouse)
         queries = Queries(warehouse, clock, EMBEDDED_QUERIES if warehouse.embedded else SERVER_QUERIES)
         if warehouse.embedded:
@@ -142,6 +147,7 @@ def open_service(
             sink,
             request_log,
             reject_log,
+            drop_log,
             answers,
             refresher,
         )

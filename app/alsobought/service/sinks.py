@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from alsobought.errors import AlsoboughtError, Busy, Detail, NotStored, TooLarge
+from alsobought.errors import AlsoboughtError, BadRequest, Busy, Detail, NotStored, TooLarge
 from alsobought.events import Event
 from alsobought.items import Item
+from alsobought.kafka.message_filter import message_filter
 from alsobought.serving.visibility import Visibility, is_ingested
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 STORE_SECONDS = 30.0
 POLL_SECONDS = 0.02
+MAX_DETAILS = 100
 RETRY_HINTS = {
     "event": "Send them again with the same event_id; events without one may be counted twice",
     "item": "Send them again",
@@ -121,10 +123,22 @@ class KafkaSink:
             raise TooLarge(
                 f"{len(too_long):,} of {len(rows):,} {kind_of(rows)}s are too large", "Send less data in each", details
             )
+        self._refuse_others(rows, [body for _, body in messages])
         of_items = kind_of(rows) == "item"
         topic = self._settings.items_topic if of_items else self._settings.events_topic
         offsets = self._log.append(topic, messages)
         return Accepted(len(rows), None, visible=wait and self._wait_until_visible(offsets))
+
+    def _refuse_others(self, rows: Rows, bodies: Sequence[bytes]) -> None:
+        """Raises BadRequest for rows that would be skipped when they are read again, and so be lost."""
+        where = message_filter(self._settings.kafka_where)
+        if others := [index for index, body in enumerate(bodies) if not where.keeps(body)]:
+            details = tuple(Detail(rows[index].item_id, f"is not of this shop: {where.text}") for index in others)
+            raise BadRequest(
+                f"{len(others):,} of {len(rows):,} {kind_of(rows)}s are not of this shop, which reads only {where.text}",
+                "Post them to their shop, or with that value (ALSOBOUGHT_KAFKA_WHERE)",
+                details=details[:MAX_DETAILS],
+            )
 
     def _wait_until_visible(self, offsets: Mapping[SourcePartition, int]) -> bool:
         """False if answers do not contain the offsets in time.

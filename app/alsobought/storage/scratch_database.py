@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from alsobought.settings import SCRATCH_SUFFIXES
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.warehouse import Warehouse
 
@@ -26,6 +27,8 @@ class Scratch:
     """The database `<ours>_<name>`: empty when it is opened, gone when it is dropped or opened again."""
 
     def __init__(self, warehouse: Warehouse, name: str) -> None:
+        if f"_{name}" not in SCRATCH_SUFFIXES:
+            raise ValueError(f"a shop may have a database that ends in _{name}: add it to SCRATCH_SUFFIXES")
         self.warehouse, self.name, self._short = warehouse, f"{warehouse.database}_{name}", name
         self._made: set[str] = set()
         self.drop()

@@ -10,19 +10,20 @@ import msgspec
 from flask import Blueprint, Response, g, request
 
 from alsobought.errors import AlsoboughtError, BadEvents, BadItems, BadRequest, Detail
-from alsobought.events import STANDARD_TYPES, Event, Id, Rejected, Rules, split_objects
+from alsobought.events import Event, Id, Rejected, Rules, split_objects
 from alsobought.formats.reading import Reading, read_any
 from alsobought.items import Item
-from alsobought.pipes.placeholder_file import placeholders_of
+from alsobought.pipes.intake_rules import intake_rules
 from alsobought.service.sinks import Accepted
-from alsobought.settings import Settings, extra_event_types
+from alsobought.storage.dropped_events import dropped_events
 from alsobought.web.context import json_response, metrics, service, write_slots
 from alsobought.web.guard import require_allowed_origin
 from alsobought.web.request_body import read_body, read_object
+from alsobought.writer.submission import utc_now
 
 blueprint = Blueprint("intake", __name__)
 MAX_LISTED = 100  # rejected objects in a response
-MAX_NAMES = 10  # of skipped calls in a response
+MAX_NAMES = 10  # of skipped calls, and of bots, in a response
 Texts = Sequence[bytes] | Mapping[int, bytes]  # of objects, by their index
 NOT_VISIBLE_YET = "They are in the log and will be stored: do not send them again"
 
@@ -42,20 +43,21 @@ def accept_events(reading: Reading, objects: Texts, merged: int | None = None) -
     if reading.skipped:
         names = list(dict.fromkeys(call.name for call in reading.skipped))
         counts |= {"skipped": len(reading.skipped), "skipped_calls": names[:MAX_NAMES]}
-    if reading.events or not (reading.skipped or merged):
+    if reading.dropped:
+        bots = [dropped.bot for dropped in reading.dropped]
+        metrics().dropped(bots)
+        for row in dropped_events(bots, utc_now()):
+            service().drop_log.add(row)
+        counts |= {"dropped": len(bots), "dropped_bots": list(dict.fromkeys(bots))[:MAX_NAMES]}
+    if reading.events or not (reading.skipped or reading.dropped or merged):
         return accept(reading.events, reading.rejected, BadEvents, objects, counts)
     _keep_rejected("event", reading.rejected, objects)
-    return json_response(_receipt(Accepted(0, None, visible=True), 0, reading.rejected, counts))
+    status = 202 if reading.dropped and not is_true("wait") else 200
+    return json_response(_receipt(Accepted(0, None, visible=True), 0, reading.rejected, counts), status)
 
 
 def rules() -> Rules:
-    settings = service().settings
-    placeholders = placeholders_of(settings.home_folder)
-    return Rules(service().clock(), event_types(settings), settings.max_event_bytes, placeholders)
-
-
-def event_types(settings: Settings) -> frozenset[str]:
-    return frozenset(STANDARD_TYPES).union(extra_event_types(settings))
+    return intake_rules(service().settings, service().clock(), request.headers.get("User-Agent", ""))
 
 
 def accept(

@@ -229,6 +229,11 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
                 "description": "Calls of analytics tools that are none of ours. Of `POST /events`, absent if there are none.",
             },
             "skipped_calls": listing("string") | {"description": "What they are, the first ten different ones."},
+            "dropped": {
+                "type": "integer",
+                "description": "Events and calls of known bots, which are not stored. Absent if there are none.",
+            },
+            "dropped_bots": listing("string") | {"description": "Which bots, the first ten."},
             "merged": {
                 "type": "integer",
                 "description": "Calls that name a guest of an account, who is merged into it. Only of webhooks.",

@@ -46,6 +46,12 @@ class Metrics:
         self._merged = Counter(
             "alsobought_merged_guests", "Guests merged by calls of analytics tools.", registry=registry
         )
+        self._dropped = Counter(
+            "alsobought_dropped_events",
+            "Events and calls of known bots, by the name in sql/bots.csv.",
+            ["bot"],
+            registry=registry,
+        )
         build = Info("alsobought_build", "The version that runs.", registry=registry)
         build.info({"version": version("alsobought")})
         waiting = Gauge("alsobought_waiting_rows", "Rows that wait for Kafka or for the writer.", registry=registry)
@@ -77,6 +83,10 @@ class Metrics:
     def skipped(self, calls: Iterable[Skipped]) -> None:
         for (of, kind), count in collections.Counter((call.format, call.kind) for call in calls).items():
             self._skipped.labels(of, kind).inc(count)
+
+    def dropped(self, bots: Iterable[str]) -> None:
+        for bot, count in collections.Counter(bots).items():
+            self._dropped.labels(bot).inc(count)
 
     def merged(self, guests: int) -> None:
         self._merged.inc(guests)

@@ -8,8 +8,8 @@ from typing import Any
 from flask import Blueprint, Response, current_app, render_template, request
 
 from alsobought.errors import WarehouseFault
+from alsobought.pipes.intake_rules import event_types
 from alsobought.web.context import as_of, json_response, metrics, service
-from alsobought.web.intake_endpoints import event_types
 from alsobought.web.openapi import describe_api
 from alsobought.web.pipe_endpoints import entries
 

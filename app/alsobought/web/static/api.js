@@ -79,6 +79,10 @@ export async function post(events) {
         body: JSON.stringify(events.length === 1 ? events[0] : events),
     });
     if (body.rejected?.length) throw new ApiError(`The server rejected the event: ${body.rejected[0].problem}`);
+    if (body.dropped) {
+        throw new ApiError(`The server dropped the event: this browser is a known bot, ${body.dropped_bots[0]}.`,
+            { hint: "sql/bots.csv lists them; ALSOBOUGHT_DROP_BOTS=false lets all in." });
+    }
     return body;
 }
 

@@ -1,0 +1,28 @@
+"""The rules for events of an installation: its settings, and its files of placeholders and bots."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from alsobought.events import STANDARD_TYPES, Rules
+from alsobought.pipes.bot_file import bots_of
+from alsobought.pipes.placeholder_file import placeholders_of
+from alsobought.settings import Settings, extra_event_types
+
+
+def event_types(settings: Settings) -> frozenset[str]:
+    return frozenset(STANDARD_TYPES).union(extra_event_types(settings))
+
+
+def intake_rules(settings: Settings, now: datetime, user_agent: str = "") -> Rules:
+    """The rules at this time. `user_agent` is that of the request which brings the events, if one does."""
+    home = settings.home_folder
+    bots = bots_of(home) if settings.drop_bots else None
+    return Rules(
+        now,
+        event_types(settings),
+        settings.max_event_bytes,
+        placeholders_of(home),
+        bots,
+        bots.name_of(user_agent) if bots else "",
+    )
