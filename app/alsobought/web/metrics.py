@@ -48,7 +48,7 @@ class Metrics:
         )
         self._dropped = Counter(
             "alsobought_dropped_events",
-            "Events and calls of known bots, by the name in sql/bots.csv.",
+            "Posted events and calls of known bots, by the name in sql/bots.csv.",
             ["bot"],
             registry=registry,
         )
