@@ -1,14 +1,28 @@
-{%- from 'catalogue.sql' import keys_of -%}
+{%- from 'catalogue.sql' import buyable, keys_of -%}
 {%- from 'constants.sql' import half_life_days, reference_day, weight_unit -%}
 {%- from 'signals.sql' import decay -%}
-{#- The companions of some items, rows of item_key, other_item_key, times (the baskets with both), strength, and basket_strength:
-    what a basket of the item adds to a strength on average. The serving table has the strongest 300 of each item; with `all`
-    there are all of them, which takes ten times as long. `keys`: a sub-query of the item keys, instead of item_ids. -#}
-{%- macro companions_of(item_ids, all="", keys="") -%}
-    {% if not all %}
+{#- The companions of some items, rows of item_key, other_item_key, shown_key (the companion, or a variant of it that can be
+    bought), times (the baskets with both), strength, and basket_strength: what a basket of the item adds to a strength on
+    average. The serving table has the strongest 300 of each item; with `all`
+    there are all of them, which takes ten times as long; so with a filter that few of the strongest may pass. `keys`: a
+    sub-query of the item keys, instead of item_ids. -#}
+{%- macro companions_of(
+    item_ids,
+    keys="",
+    all="",
+    exclude="",
+    category="",
+    brand="",
+    min_price="",
+    max_price="",
+    tags="",
+    currency=""
+) -%}
+    {% if not (all or category or brand or min_price or max_price or tags) %}
         select
             item_key,
             one.item_key as other_item_key,
+            {{ buyable("other_item_key") }} as shown_key,
             toInt64(one.baskets) as times,
             one.strength as strength,
             basket_strength
@@ -26,6 +40,7 @@
         select
             item_key,
             other_item_key,
+            {{ buyable("other_item_key") }} as shown_key,
             sum(baskets) as times,
             sum(weight * {{ decay("month", reference_day, half_life_days) }}) / {{ weight_unit }} as strength,
             sum(strength) over (partition by item_key)

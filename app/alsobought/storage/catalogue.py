@@ -1,4 +1,4 @@
-"""The dictionaries in memory: `catalogue`, `owners` and `titles`, reloaded when items changed or an event has an item that they
+"""The dictionaries in memory: `catalogue`, `owners`, `titles` and `variants`, reloaded when items changed or an event has an item that they
 lack, and `item_demand`, reloaded every few seconds while items are bought.
 """
 
@@ -15,11 +15,12 @@ from alsobought.storage.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 RELOAD_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
+OF_ITEMS = ("owners", "titles", "variants")  # the dictionaries that new ids in events do not change
 DEMAND_PAUSE = 50  # the demand is reloaded this many times as far apart as a reload takes: that is 2 % of a core
 
 
 def reload_dictionaries(
-    warehouse: Warehouse, names: Iterable[str] = ("catalogue", "owners", "titles", "item_demand")
+    warehouse: Warehouse, names: Iterable[str] = ("catalogue", *OF_ITEMS, "item_demand")
 ) -> None:
     """Raises WarehouseFault."""
     for name in names:
@@ -56,7 +57,7 @@ class Catalogue:
 
     def reload(self) -> None:
         """Raises WarehouseFault."""
-        reload_dictionaries(self._warehouse, ["catalogue", *(["owners", "titles"] if self.items_changed else [])])
+        reload_dictionaries(self._warehouse, ["catalogue", *(OF_ITEMS if self.items_changed else ())])
         changed, self.items_changed = self.items_changed, False
         self._reloaded_at = time.monotonic()
         (self.on_reload if changed else self.on_new_ids)()
