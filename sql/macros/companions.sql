@@ -25,17 +25,10 @@
             {{ buyable("other_item_key") }} as shown_key,
             toInt64(one.baskets) as times,
             one.strength as strength,
-            basket_strength
-        from
-            (
-                select
-                    item_key,
-                    companions,
-                    arraySum(companions.strength) / arraySum(companions.baskets) as basket_strength
-                from item_companions
-                where item_key in {{ keys if keys else keys_of(item_ids) }}
-            )
+            arraySum(companions.strength) / arraySum(companions.baskets) as basket_strength
+        from item_companions
         array join companions as one
+        where item_key in {{ keys if keys else keys_of(item_ids) }}
     {% else %}
         select
             item_key,
