@@ -52,7 +52,18 @@ def test_the_lineage_of_a_pipe_reaches_its_tables_and_the_catalogue(ours: Librar
     other = ["co_baskets.other_item_key", row]
     assert lineage(ours["also_bought"], warehouse.schema()) == Lineage(
         tables={
-            "catalogue": ["available", "brand", "category", "currency", "image", "item_id", "price", "tags", "title", "url"],
+            "catalogue": [
+                "available",
+                "brand",
+                "category",
+                "currency",
+                "image",
+                "item_id",
+                "price",
+                "tags",
+                "title",
+                "url",
+            ],
             "co_baskets": ["baskets", "item_key", "month", "other_item_key", "weight"],
             "item_companions": ["companions", "item_key"],
             "item_demand": ["week_orders"],

@@ -30,7 +30,7 @@ REQUESTED_PIPE = Parameter(
     "asked_pipe", "String", "the pipe of the request: this one, or the one for which this one is a fallback"
 )
 BUILT_IN = (CLOCK, REQUESTED_PIPE)  # available without a declaration, in macros too
-VARIANTS = "@variants"  # among the provided names: there are variants; no parameter has such a name
+VARIANTS = "has_variants"  # among the provided names: the catalogue has groups of variants
 MAX_WORK = 1_000_000  # characters printed, plus ten for each call, in one rendering
 ALLOWED_NODES = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.If, nodes.CondExpr),
@@ -66,7 +66,7 @@ def placeholder_sql(placeholder: Placeholder) -> str:
 
 
 class HasVariants:
-    """`{% if has_variants %}`: true if the catalogue has groups of variants, which all others need not look for."""
+    """`{% if has_variants %}`: true if the catalogue has groups of variants; other catalogues need not pay for them."""
 
     _exist: ContextVar[bool] = ContextVar("variants", default=False)
 

@@ -1,7 +1,8 @@
 """Validate the text of a pipe before it serves: render, check and describe it for each relevant choice of parameters.
 
 The choices are: no optional parameter, each one alone, all of them, and all of them in a catalogue
-with variants. Other choices are checked when a request first makes them. All faults are collected, so that one run reports them all.
+with variants. Other choices are checked when a request first makes them. All faults are collected,
+so that one run reports them all.
 """
 
 from __future__ import annotations

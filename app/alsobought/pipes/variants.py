@@ -23,5 +23,5 @@ class Variants(Protocol):
 class NoVariants:
     exist = False
 
-    def groups(self, item_ids: Collection[str]) -> Mapping[str, int]:
+    def groups(self, item_ids: Collection[str]) -> Mapping[str, int]:  # noqa: ARG002
         return {}

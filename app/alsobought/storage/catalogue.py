@@ -1,5 +1,5 @@
-"""The dictionaries in memory: `catalogue`, `owners`, `titles` and `variants`, reloaded when items changed or an event has an item that they
-lack, and `item_demand`, reloaded every few seconds while items are bought.
+"""The dictionaries in memory: `catalogue`, and `owners`, `titles` and `variants`, reloaded when items changed; `catalogue` also when an
+event has an item that it lacks; and `item_demand`, reloaded every few seconds while items are bought.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ OF_ITEMS = ("owners", "titles", "variants")  # the dictionaries that new ids in 
 DEMAND_PAUSE = 50  # the demand is reloaded this many times as far apart as a reload takes: that is 2 % of a core
 
 
-def reload_dictionaries(
-    warehouse: Warehouse, names: Iterable[str] = ("catalogue", *OF_ITEMS, "item_demand")
-) -> None:
+def reload_dictionaries(warehouse: Warehouse, names: Iterable[str] = ("catalogue", *OF_ITEMS, "item_demand")) -> None:
     """Raises WarehouseFault."""
     for name in names:
         warehouse.command(f"system reload dictionary {warehouse.database}.{name}")
