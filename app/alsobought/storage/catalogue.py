@@ -1,4 +1,4 @@
-"""The dictionaries in memory: `catalogue`, and `owners`, `titles` and `variants`, reloaded when items changed; `catalogue` also when an
+"""The dictionaries in memory: `catalogue`, `owners`, `titles` and `variants`, reloaded when items changed; the first also when an
 event has an item that it lacks; and `item_demand`, reloaded every few seconds while items are bought.
 """
 
