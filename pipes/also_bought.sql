@@ -27,19 +27,19 @@ with
     ranked as (
         {# The prior orders weigh as much as the baskets of the product do on average. #}
         select
-            item_key,
+            asked_key,
             shown_key,
             shown_key != other_item_key as stands_in,
             (strength + {{ prior_orders }} * basket_strength * {{ share_of_week("other_item_key") }})
             * {{ since_reference(now) }} as strength_now,
-            {{ sum_of_group("times", "other_item_key", by="item_key") }} as all_times,
-            {{ sum_of_group("strength_now", "other_item_key", by="item_key") }} as all_strength,
+            {{ sum_of_group("times", "other_item_key", by="asked_key") }} as all_times,
+            {{ sum_of_group("strength_now", "other_item_key", by="asked_key") }} as all_strength,
             {{ boosted("shown_key", "all_strength") }} as fit
         from ({{ companions_of(item_id, **filters) }})
         where
             times >= {{ min_baskets }}
             {% if has_variants %}
-                and {{ group_of("other_item_key") }} != {{ group_of("item_key") }}
+                and {{ group_of("other_item_key") }} != {{ group_of("asked_key") }}
             {% endif %}
             and {{ is_eligible("shown_key", **filters) }}
             {% if user_id %} and {{ is_unseen("shown_key", user_id, exclude_history) }} {% endif %}
@@ -53,13 +53,13 @@ with
                 "fit desc, shown_key",
                 limit,
                 may_pin=is_eligible("pinned_key", **filters),
-                by="item_key",
+                by="asked_key",
                 first_of_group="stands_in, strength_now desc, shown_key",
             )
         }}
     )
 select
-    {{ pair_columns("item_key", "shown_key", language=language) }},
+    {{ pair_columns("asked_key", "shown_key", language=language) }},
     all_times as baskets,
     round(fit, 6) as score,
     {{ or_pinned(bought_together("all_times")) }} as reason

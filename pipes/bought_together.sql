@@ -27,7 +27,7 @@ with
             sum(strength) * {{ since_reference(now) }} as total,
             {{ boosted("found_key", "total") }} as fit
         from asked
-        inner join companions on companions.item_key = asked.item_key
+        inner join companions on companions.asked_key = asked.item_key
         where
             times >= {{ min_baskets }}
             and not has({{ groups_in("item_keys") }}, {{ group_of("shown_key") }})

@@ -33,7 +33,7 @@ with
         limit {{ max_pairs }} by item_key
         union all
         select
-            item_key,
+            asked_key,
             other_item_key,
             0 as viewed,
             times as bought,

@@ -1,5 +1,5 @@
 {#- The keys of a list of item ids, for `item_key in …`. A sub-query, since an array would not use the index of the table. -#}
-{%- macro keys_of(item_ids) -%} (select cityHash64(arrayJoin({{ item_ids }}))) {%- endmacro -%}
+{%- macro keys_of(item_ids) -%} (select cityHash64(arrayJoin({{ item_ids }})) as asked_key) {%- endmacro -%}
 {#- An attribute of an item: item_id, title, category, brand, price … Empty for an unknown item. A look-up in memory, no join. -#}
 {%- macro item(attribute, item_key) -%}
     dictGet('catalogue', '{{ attribute }}', {{ item_key }})
@@ -84,6 +84,31 @@
     {% if has_variants %}
         (select {{ group_of("listed") }} from (select cityHash64(arrayJoin({{ item_ids }})) as listed))
     {% else %} {{ keys_of(item_ids) }}
+    {% endif %}
+{%- endmacro -%}
+{#- The keys of `keys` (a sub-query of asked_key) and of their variants, for `item_key in …`. -#}
+{%- macro with_variants(keys) -%}
+    {% if has_variants %}
+        (
+            select
+                arrayJoin(
+                    arrayPushBack(dictGet('variants', 'item_keys', {{ group_of("asked_key") }}), asked_key)
+                )
+            from {{ keys }}
+        )
+    {% else %} {{ keys }}
+    {% endif %}
+{%- endmacro -%}
+{#- What of `keys` an item was read for: a row for each of them that it is, or is a variant of. -#}
+{%- macro asked_item(item_key, keys) -%}
+    {% if has_variants %}
+        arrayJoin(
+            arrayFilter(
+                asked -> {{ group_of("asked") }} = {{ group_of(item_key) }},
+                (select groupUniqArray(asked_key) from {{ keys }})
+            )
+        )
+    {% else %} {{ item_key }}
     {% endif %}
 {%- endmacro -%}
 {#- The groups of an array of item keys. -#}

@@ -93,6 +93,18 @@ def test_a_variant_that_nobody_bought_stands_in_for_one_that_is_sold_out(client:
         assert not [item for item in items(client, **parameters) if item.startswith("shirt")]
 
 
+def test_a_cached_answer_about_one_size_has_the_orders_of_the_others(client: FlaskClient) -> None:
+    post(client, "items", *SHIRTS)
+    post(client, "events", *bought("shirt-m", "cap", order="o1"), *bought("pot"))
+    for pipe in ("also_bought", "bought_together"):
+        own = [row for row in body(client, pipe, item_id="shirt-m", min_baskets=1)["data"] if row["source"] == pipe]
+        assert [row["other_item_id"] for row in own] == ["cap"]
+    post(client, "events", *bought("shirt-l", "mug", order="o2"), *bought("shirt-l", "mug", order="o3"))
+    for pipe in ("also_bought", "bought_together"):
+        own = [row for row in body(client, pipe, item_id="shirt-m", min_baskets=1)["data"] if row["source"] == pipe]
+        assert {row["other_item_id"]: row["baskets"] for row in own} == {"mug": 2, "cap": 1}
+
+
 def test_items_that_the_catalogue_lacks_are_no_group(client: FlaskClient) -> None:
     post(client, "items", *SHIRTS)
     post(client, "events", *bought("mug", "mug", "pot"))
@@ -128,7 +140,11 @@ class FakeCatalogue:
         self.asked.append(wanted)
         data = [[1]] if self.groups else []
         if wanted is not None:
-            data = [[item, 0, self.groups.get(item, 0)] for item in wanted]
+            groups = {item: self.groups.get(item, 0) for item in wanted}
+            data = [
+                [item, group, [one for one in self.groups if self.groups[one] == group]]
+                for item, group in groups.items()
+            ]
         return Rows([], data, None)  # type: ignore[arg-type]
 
     def value(self, _: str, __: Any = None) -> Any:
@@ -141,10 +157,11 @@ def test_groups_are_read_once_until_the_catalogue_changes() -> None:
     assert variants.groups(["a", "c"]) == {"a": 7}
     assert variants.groups(["a", "b"]) == {"a": 7, "b": 7}
     assert variants.groups(["c", "b"]) == {"b": 7}
+    assert sorted(variants.with_variants(["a", "c"])) == ["a", "b", "c"]
     assert catalogue.asked == [None, ["a", "c"], ["b"]]
     catalogue.groups = {}
     variants.forget()
-    assert (variants.exist, variants.groups(["a"])) == (False, {})
+    assert (variants.exist, variants.groups(["a"]), variants.with_variants(["a"])) == (False, {}, ["a"])
 
 
 @pytest.mark.parametrize("groups", [{}, {"a": 1}])

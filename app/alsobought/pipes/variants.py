@@ -19,9 +19,15 @@ class Variants(Protocol):
     def groups(self, item_ids: Collection[str]) -> Mapping[str, int]:
         """{item: its group}, of those that are in one."""
 
+    def with_variants(self, item_ids: Collection[str]) -> Collection[str]:
+        """These items and all of their variants."""
+
 
 class NoVariants:
     exist = False
 
     def groups(self, item_ids: Collection[str]) -> Mapping[str, int]:  # noqa: ARG002
         return {}
+
+    def with_variants(self, item_ids: Collection[str]) -> Collection[str]:
+        return item_ids

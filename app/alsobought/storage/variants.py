@@ -15,6 +15,7 @@ class _Known:
     exist: bool | None = None
     groups: dict[str, int] = field(default_factory=dict)
     """0 for an item without a group."""
+    members: dict[int, list[str]] = field(default_factory=dict)
 
 
 class CatalogueVariants:
@@ -25,7 +26,7 @@ class CatalogueVariants:
         self._known = _Known()
 
     def forget(self) -> None:
-        """Call it after each reload of the dictionary `catalogue`."""
+        """Call it after each reload of the dictionaries `catalogue` and `variants`."""
         self._known = _Known()
 
     @property
@@ -38,21 +39,38 @@ class CatalogueVariants:
 
     def groups(self, item_ids: Collection[str]) -> Mapping[str, int]:
         """{item: its group}, of those that are in one. Raises WarehouseFault."""
-        if not self.exist:
-            return {}
-        known = self._known.groups
-        if unknown := [item for item in item_ids if item not in known]:
-            if len(known) + len(unknown) > MAX_ITEMS:
-                known.clear()
-            known |= self._read(unknown)
-        return {item: group for item in item_ids if (group := known.get(item))}
+        return self._read(item_ids).groups if self.exist else {}
 
-    def _read(self, item_ids: list[str]) -> dict[str, int]:
-        sql = """
+    def with_variants(self, item_ids: Collection[str]) -> Collection[str]:
+        """These items and all of their variants. Raises WarehouseFault."""
+        if not self.exist:
+            return item_ids
+        found = self._read(item_ids)
+        return {*item_ids, *(item for group in found.groups.values() for item in found.members.get(group, ()))}
+
+    def _read(self, item_ids: Collection[str]) -> _Known:
+        """What is known of these items."""
+        known = self._known
+        if unknown := [item for item in item_ids if item not in known.groups]:
+            if len(known.groups) + len(unknown) > MAX_ITEMS:
+                known.groups, known.members = {}, {}
+            for item, group, members in self._warehouse.rows(READ, {"items": unknown}).data:
+                known.groups[item] = int(group)
+                if members:
+                    known.members[int(group)] = members
+        return _Known(True, {item: group for item in item_ids if (group := known.groups.get(item))}, known.members)
+
+
+READ = """
+    select
+        asked,
+        if(group_key = asked_key, 0, group_key),
+        arrayMap(one -> dictGet('catalogue', 'item_id', one), dictGet('variants', 'item_keys', group_key))
+    from
+        (
             select
-                item_id,
-                dictGetOrDefault('catalogue', 'group_key', cityHash64(item_id), cityHash64(item_id)) as group_key,
-                if(group_key = cityHash64(item_id), 0, group_key) as variant_of
-            from (select arrayJoin({items:Array(String)}) as item_id)
-        """
-        return {row[0]: int(row[2]) for row in self._warehouse.rows(sql, {"items": item_ids}).data}
+                arrayJoin({items:Array(String)}) as asked,
+                cityHash64(asked) as asked_key,
+                dictGetOrDefault('catalogue', 'group_key', asked_key, asked_key) as group_key
+        )
+"""
