@@ -54,6 +54,7 @@ with
                 limit,
                 may_pin=is_eligible("pinned_key", **filters),
                 by="asked_key",
+                about_items=true,
                 first_of_group="stands_in, strength_now desc, shown_key",
             )
         }}

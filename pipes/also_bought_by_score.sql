@@ -88,6 +88,7 @@ with
                 limit,
                 may_pin=is_eligible("pinned_key", **filters),
                 by="item_key",
+                about_items=true,
                 first_of_group="stands_in, fit desc, shown_key",
             )
         }}

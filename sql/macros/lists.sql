@@ -167,7 +167,7 @@
 
     ranked: a CTE with item_key, a score, and an order without ties. by: the key column of the lists, if there are several.
     may_pin: a condition on pinned_key. limit: the length of a list. A pinned row that is not a candidate has item_key and no
-    other column. first_of_group: the order that decides which item of a group of variants stands for it, if it is another. -#}
+    other column. about_items: the lists are about the items of `by`, which no pin may show, nor a variant. first_of_group: the order that decides which item of a group of variants stands for it, if it is another. -#}
 {%- macro reranked(
     ranked,
     item_key,
@@ -182,7 +182,8 @@
     explore="",
     seed="0",
     user_id="''",
-    first_of_group=""
+    first_of_group="",
+    about_items=""
 ) -%}
     {% if not (diversity or per_category or explore or rules(rule="pin")) %}
         select *, 0 as position, 1. as propensity, false as pinned
@@ -203,7 +204,14 @@
                 from
                     (
                         with
-                            {{ pinned_positions(may_pin) }} as pins,
+                            {% if about_items %}
+                                arrayFilter(
+                                    pin -> {{ group_of("tupleElement(pin, 1)") }}
+                                    != {{ group_of("list_key") }},
+                                    {{ pinned_positions(may_pin) }}
+                                )
+                            {% else %} {{ pinned_positions(may_pin) }}
+                            {% endif %} as pins,
                             arrayMap(pin -> tupleElement(pin, 1), pins) as pin_keys,
                             arrayMap(pin -> tupleElement(pin, 2), pins) as pin_positions,
                             arrayMap(pin -> {{ group_of("pin") }}, pin_keys) as pinned_groups,

@@ -113,12 +113,16 @@ def test_items_that_the_catalogue_lacks_are_no_group(client: FlaskClient) -> Non
 
 def test_a_pin_takes_the_place_of_its_variants(make_shop: Callable[..., Service], tmp_path: Path) -> None:
     home = project_folder(tmp_path / "home", "pipes", "sql", "migrations")
-    (home / "sql" / "rules.csv").write_text(RULES + "trending,pin,shirt-s,,2,,\n")
+    (home / "sql" / "rules.csv").write_text(RULES + "trending,pin,shirt-s,,2,,\nalso_bought,pin,shirt-l,,1,,\n")
     client = create_app(make_shop(home=str(home))).test_client()
     post(client, "items", *SHIRTS)
     post(client, "events", *bought("shirt-m", "shirt-m", "shirt-m", "mug", "mug", "pot"))
     assert items(client, "trending") == ["mug", "shirt-s", "pot"]
     assert items(client, "trending", exclude="shirt-l") == ["mug", "pot"]
+    post(client, "events", *bought("shirt-m", "mug", order="o1"))
+    shown = body(client, "also_bought", item_id=["shirt-m", "mug"])["data"]
+    lists = [(row["item_id"], row["other_item_id"]) for row in shown if row["source"] == "also_bought"]
+    assert sorted(lists) == [("mug", "shirt-l"), ("shirt-m", "mug")]
 
 
 def test_exploration_and_diversity_choose_among_products(client: FlaskClient) -> None:

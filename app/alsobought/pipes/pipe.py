@@ -35,7 +35,7 @@ class Pipe:
     _templates: Templates = field(repr=False)
     _schema: Collection[str] = field(repr=False)
     _rendered: dict[frozenset[str], str] = field(default_factory=dict, repr=False)
-    _has_variants: Callable[[], bool] = field(default=lambda: False, repr=False)
+    _has_variants: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -19,7 +19,7 @@ OF_ITEMS = ("owners", "titles", "variants")  # the dictionaries that new ids in 
 DEMAND_PAUSE = 50  # the demand is reloaded this many times as far apart as a reload takes: that is 2 % of a core
 
 
-def reload_dictionaries(warehouse: Warehouse, names: Iterable[str] = ("catalogue", *OF_ITEMS, "item_demand")) -> None:
+def reload_dictionaries(warehouse: Warehouse, names: Iterable[str] = (*OF_ITEMS, "catalogue", "item_demand")) -> None:
     """Raises WarehouseFault."""
     for name in names:
         warehouse.command(f"system reload dictionary {warehouse.database}.{name}")
@@ -55,7 +55,8 @@ class Catalogue:
 
     def reload(self) -> None:
         """Raises WarehouseFault."""
-        reload_dictionaries(self._warehouse, ["catalogue", *(OF_ITEMS if self.items_changed else ())])
+        # `catalogue` last: processes beside this one see by its time that all are new (`serving.visibility`).
+        reload_dictionaries(self._warehouse, [*(OF_ITEMS if self.items_changed else ()), "catalogue"])
         changed, self.items_changed = self.items_changed, False
         self._reloaded_at = time.monotonic()
         (self.on_reload if changed else self.on_new_ids)()
