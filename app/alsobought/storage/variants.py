@@ -45,8 +45,8 @@ class CatalogueVariants:
         """These items and all of their variants. Raises WarehouseFault."""
         if not self.exist:
             return item_ids
-        found = self._read(item_ids)
-        return {*item_ids, *(item for group in found.groups.values() for item in found.members.get(group, ()))}
+        known = self._read(item_ids)
+        return {*item_ids, *(item for group in known.groups.values() for item in known.members.get(group, ()))}
 
     def _read(self, item_ids: Collection[str]) -> _Known:
         """What is known of these items."""
