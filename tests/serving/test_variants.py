@@ -165,7 +165,8 @@ def test_groups_are_read_once_until_the_catalogue_changes() -> None:
     assert catalogue.asked == [None, ["a", "c"], ["b"]]
     catalogue.groups = {}
     variants.forget()
-    assert (variants.exist, variants.groups(["a"]), variants.with_variants(["a"])) == (False, {}, ["a"])
+    assert (variants.exist, variants.groups(["a"])) == (False, {})
+    assert variants.with_variants(["a"]) == ["a"]
 
 
 @pytest.mark.parametrize("groups", [{}, {"a": 1}])

@@ -53,7 +53,8 @@ class CatalogueVariants:
         known = self._known
         if unknown := [item for item in item_ids if item not in known.groups]:
             if len(known.groups) + len(unknown) > MAX_ITEMS:
-                known.groups, known.members = {}, {}
+                self._known = known = _Known(True)
+                unknown = list(item_ids)
             for item, group, members in self._warehouse.rows(READ, {"items": unknown}).data:
                 known.groups[item] = int(group)
                 if members:
