@@ -6,5 +6,5 @@
 -- :tags       Array(String)?           only items with one of these tags
 -- :min_price  Float64? (0..1e12)       lowest price, in `currency`
 -- :max_price  Float64? (0..1e12)       highest price, in `currency`
--- :currency   String? (3..3)           of the prices in min_price and max_price: only items with prices in it pass. Without it,
--- the currency of most items
+-- :currency   String? (3..3)           of min_price and max_price, such as EUR: items with a price in another one do not pass
+-- them. Without it, the currency of most items

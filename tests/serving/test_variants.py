@@ -142,7 +142,7 @@ class FakeCatalogue:
     def rows(self, _: str, parameters: Any = None) -> Rows:
         wanted = (parameters or {}).get("items")
         self.asked.append(wanted)
-        data = [[1]] if self.groups else []
+        data: list[list[Any]] = [[1]] if self.groups else []
         if wanted is not None:
             groups = {item: self.groups.get(item, 0) for item in wanted}
             data = [
