@@ -5,11 +5,12 @@
 -- :limit  UInt16 = 10 (1..100)  number of items
 -- @use user
 -- @use filters
+-- @use language
 --
 -- @cache 60s
 -- @fallback all_items
-{% from 'catalogue.sql' import item_columns %}
-{% from 'lists.sql' import boosted, is_eligible, is_unseen %}
+{% from 'catalogue.sql' import buyable, item_columns, sum_of_group %}
+{% from 'lists.sql' import boosted, is_eligible, is_unseen, one_of_each_group %}
 {% from 'reasons.sql' import popular_in %}
 {% from 'signals.sql' import signal %}
 with
@@ -25,20 +26,26 @@ with
         having strength > 0
     ),
     best as (
-        select item_key, times_bought, times_viewed, {{ boosted("item_key", "strength") }} as fit
+        select
+            {{ buyable("item_key") }} as shown_key,
+            {{ sum_of_group("times_bought", "item_key") }} as all_bought,
+            {{ sum_of_group("times_viewed", "item_key") }} as all_viewed,
+            {{ sum_of_group("strength", "item_key") }} as all_strength,
+            {{ boosted("shown_key", "all_strength") }} as fit
         from counted
         where
-            {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
-            {% if user_id %} and {{ is_unseen("item_key", user_id, exclude_history) }} {% endif %}
-        order by fit desc, item_key
+            {{ is_eligible("shown_key", **filters) }}
+            {% if user_id %} and {{ is_unseen("shown_key", user_id, exclude_history) }} {% endif %}
+            {{ one_of_each_group("shown_key", "shown_key != item_key, strength desc, shown_key") }}
+        order by fit desc, shown_key
         limit {{ limit }}
     )
 select
-    {{ item_columns("item_key") }},
-    times_bought as purchases,
-    times_viewed as views,
+    {{ item_columns("shown_key", language=language) }},
+    all_bought as purchases,
+    all_viewed as views,
     round(fit / {{ signal("'purchase'") }}, 2) as score,
-    {{ popular_in("times_bought", "times_viewed", days) }} as reason
+    {{ popular_in("all_bought", "all_viewed", days) }} as reason
 from best
-order by fit desc, item_key
+order by fit desc, shown_key
 limit {{ limit }}

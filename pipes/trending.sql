@@ -8,11 +8,12 @@
 -- :limit  UInt16 = 10 (1..100)  number of items
 -- @use user
 -- @use filters
+-- @use language
 -- @use reranking
 --
 -- @cache 500ms
 -- @fallback popular
-{% from 'catalogue.sql' import item_columns %}
+{% from 'catalogue.sql' import buyable, item_columns, sum_of_group %}
 {% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
 {% from 'places.sql' import by_hour, hours_at %}
 {% from 'reasons.sql' import more_than_usual, or_pinned %}
@@ -49,19 +50,26 @@ with
     compared as (
         select
             item_key,
-            sumIf(counted, is_recent) as happened,
-            sumIf(counted, not is_recent) * {{ hours }} / hours_before as expected,
-            greatest(0, sumIf(weighted, is_recent)) as recent,
+            sumIf(weighted, is_recent) as own_recent,
+            {{ sum_of_group("sumIf(counted, is_recent)", "item_key") }} as happened,
+            {{ sum_of_group("sumIf(counted, not is_recent)", "item_key") }}
+            * {{ hours }}
+            / hours_before as expected,
+            greatest(0, {{ sum_of_group("own_recent", "item_key") }}) as recent,
             greatest(
-                {{ min_usual }}, sumIf(weighted, not is_recent) * {{ hours }} / hours_before
+                {{ min_usual }},
+                {{ sum_of_group("sumIf(weighted, not is_recent)", "item_key") }} * {{ hours }} / hours_before
             ) as usual_weight
         from heard
         group by item_key
-        having happened > 0
+        {# A variant without a recent event belongs to what is usual of its group. #}
+        {% if not has_variants %} having happened > 0 {% endif %}
     ),
     surprising as (
         select
-            item_key,
+            {{ buyable("item_key") }} as shown_key,
+            shown_key != item_key as stands_in,
+            own_recent,
             happened,
             expected,
             recent,
@@ -71,38 +79,43 @@ with
             ) as surprise
         from compared
         where
-            {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
-            {% if user_id %} and {{ is_unseen("item_key", user_id, exclude_history) }} {% endif %}
+            {{ is_eligible("shown_key", **filters) }}
+            {% if has_variants %} and happened > 0 {% endif %}
+            {% if user_id %} and {{ is_unseen("shown_key", user_id, exclude_history) }} {% endif %}
     ),
     ranked as (
-        select item_key, happened, expected, recent, {{ boosted("item_key", "surprise") }} as rise
+        select
+            shown_key,
+            stands_in,
+            own_recent,
+            happened,
+            expected,
+            recent,
+            {{ boosted("shown_key", "surprise") }} as rise
         from surprising
     ),
     arranged as (
         {{
             reranked(
                 "ranked",
-                "item_key",
+                "shown_key",
                 "rise",
-                "rise desc, recent desc, item_key",
+                "rise desc, recent desc, shown_key",
                 limit,
-                may_pin=is_eligible("pinned_key", exclude, category, brand, min_price, max_price),
-                diversity=diversity,
-                per_category=per_category,
-                window=window,
-                explore=explore,
-                seed=seed,
+                may_pin=is_eligible("pinned_key", **filters),
+                first_of_group="stands_in, own_recent desc, shown_key",
                 user_id=user_id if user_id else "''",
+                **reranking
             )
         }}
     )
 select
-    {{ item_columns("item_key") }},
+    {{ item_columns("shown_key", language=language) }},
     happened as events,
     round(expected, 2) as usual,
     round(rise, 4) as score,
     {{ or_pinned(more_than_usual("happened", hours, "expected")) }} as reason,
     propensity
 from arranged
-order by position, rise desc, recent desc, item_key
+order by position, rise desc, recent desc, shown_key
 limit {{ limit }}

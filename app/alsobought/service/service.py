@@ -27,6 +27,7 @@ from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
 from alsobought.storage.dropped_events import TABLE, DroppedEvents
+from alsobought.storage.variants import CatalogueVariants
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
 
@@ -109,6 +110,8 @@ def open_service(
         writer = Writer(warehouse, settings, clock)
         refresher = Refresher()
         cache = Answers(submit=refresher.submit)
+        variants = CatalogueVariants(warehouse)
+        cache.on_clear = variants.forget  # it is cleared after each reload of the catalogue
         writer.on_rewritten = cache.clear
         visibility: Visibility
         if writes:
@@ -131,7 +134,7 @@ def open_service(
         reject_log.start()
         drop_log = RowLog[DroppedEvents](runner_of_logs, TABLE, "dropped events", lambda row: row)
         drop_log.start()
-        library = open_library(settings, warehouse)
+        library = open_library(settings, warehouse, variants)
         queries = Queries(warehouse, clock, EMBEDDED_QUERIES if warehouse.embedded else SERVER_QUERIES)
         if warehouse.embedded:
             writer.storing = queries.reserve
