@@ -3,6 +3,7 @@
 --
 -- :days   UInt16 = 28 (1..365)  days that count, today included
 -- :limit  UInt16 = 10 (1..100)  number of items
+-- @use segment
 -- @use user
 -- @use filters
 --
@@ -13,6 +14,7 @@
 {% from 'reasons.sql' import popular_in %}
 {% from 'signals.sql' import signal %}
 {% from 'totals.sql' import is_item %}
+{% from 'users.sql' import days_of %}
 with
     counted as (
         select
@@ -20,7 +22,7 @@ with
             sumIf(events, event_type = 'purchase') as times_bought,
             sumIf(events, event_type = 'view') as times_viewed,
             sum(events * {{ signal("event_type") }}) as strength
-        from daily_popularity
+        from {{ days_of(segment) }}
         where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }}) and {{ is_item("item_key") }}
         group by item_key
         having strength > 0

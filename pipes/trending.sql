@@ -6,6 +6,7 @@
 -- :hours  UInt16 = 24 (1..168)  hours that count as recent
 -- :place  String? (1..256)      only events at this place or within it: properties.place
 -- :limit  UInt16 = 10 (1..100)  number of items
+-- @use segment
 -- @use user
 -- @use filters
 -- @use reranking
@@ -22,6 +23,7 @@
 {% set min_usual = 0.5 %}
 with
     (select hour from {{ hours_at(place) }} where hour <= {{ now }} order by hour desc limit 1) as newest,
+    newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }}) as first_hour,
     (
         select hour
         from {{ hours_at(place) }}
@@ -36,7 +38,7 @@ with
             hour > newest - toIntervalHour({{ hours }}) as is_recent,
             sum(events) as counted_events,
             sum(events * {{ signal("event_type") }}) / {{ signal("'purchase'") }} as weighted
-        from {{ hours_at(place) }}
+        from {{ hours_at(place, segment, "first_hour") }}
         where
             hour > newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }})
             and hour <= newest

@@ -15,8 +15,7 @@ from rich.table import Table
 from alsobought.cli.message_text import message_text, printable
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
-from alsobought.events import STANDARD_TYPES, Rules
-from alsobought.settings import Settings, extra_event_types
+from alsobought.settings import Settings
 
 if TYPE_CHECKING:
     from alsobought.kafka.dead_letter_replay import ReplayReport
@@ -158,14 +157,13 @@ def replay_dead_letters(
              alsobought dead-letters replay --all --dry-run
     """
     from alsobought.kafka.dead_letter_replay import ReplayReport, decode_again, replay
-    from alsobought.pipes.placeholder_file import placeholders_of
+    from alsobought.pipes.intake_rules import rules_of
     from alsobought.service.ipc_client import reach_service, reach_warehouse
     from alsobought.writer.submission import utc_now
 
     if bool(coordinates) + bool(reason) + everything != 1:
         raise Unusable("choose the dead letters: coordinates, --reason TEXT or --all", "Pass one of the three")
-    types = frozenset(STANDARD_TYPES).union(extra_event_types(settings))
-    rules = Rules(utc_now(), types, settings.max_event_bytes, placeholders_of(settings.home_folder))
+    rules = rules_of(settings, utc_now())
     service: Any = None if dry_run else reach_service(settings)
     warehouse = reach_warehouse(settings, create=False) if dry_run else service.warehouse
     total, rejected = ReplayReport(), 0
@@ -183,7 +181,7 @@ def replay_dead_letters(
                 if service:
                     total.add(replay(service.writer, page, rules, print_rejected))
                 else:
-                    decoded, undecodable = decode_again(page, rules, settings.items_topic)
+                    decoded, undecodable = decode_again(page, rules, settings)
                     for letter, problem in undecodable:
                         print_rejected(letter, problem)
                     letters = sum(len(partition.letters) for partition in decoded)

@@ -3,7 +3,8 @@
 After any error the messages in memory are dropped, and consumption resumes after a pause from the
 offsets that the warehouse has checkpointed. A message that cannot be decoded is a dead letter, stored
 before its offset is committed; when most messages are, the stream is halted (`dead_letter_ratio`).
-Guests whom messages merge are merged before the events of the same poll are stored.
+Guests whom messages merge are merged, and attributes among events are stored, before the events of the
+same poll.
 """
 
 from __future__ import annotations
@@ -16,13 +17,11 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from alsobought.errors import AlsoboughtError, Busy
-from alsobought.events import STANDARD_TYPES, Rules
 from alsobought.failpoints import reach
 from alsobought.kafka.batches import PartitionBatch, split_by_partition
 from alsobought.kafka.client import (
@@ -39,11 +38,11 @@ from alsobought.kafka.halts import HaltRecorder
 from alsobought.kafka.offset_commits import OffsetCommitter, commit_offsets
 from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.kafka.reader_lease import ReaderLease
-from alsobought.pipes.placeholder_file import placeholders_of
-from alsobought.settings import Settings, extra_event_types
+from alsobought.pipes.intake_rules import rules_of
+from alsobought.settings import Settings
 from alsobought.storage.identities import unmerged
 from alsobought.storage.ledger import next_offset
-from alsobought.writer.submission import MaintenanceTask, Stored
+from alsobought.writer.submission import MaintenanceTask, Stored, Submission
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -78,15 +77,16 @@ class Totals:
 
 @dataclass
 class InFlight:
-    """Batches at the writer: a future for all their dead letters, and one for the rows of each."""
+    """Batches at the writer: a future for all their dead letters, one for the rows of each, and those of attributes."""
 
     batches: Sequence[PartitionBatch]
     dead_letters: Future[None] | None
+    attributes: Sequence[Future[Stored]]
     stored: Sequence[Future[Stored] | None]
 
 
 class TopicConsumer:
-    """Consumes both topics until it is stopped: call `run`, or `start` for a thread of its own.
+    """Consumes the topics until it is stopped: call `run`, or `start` for a thread of its own.
 
     `merge` merges pairs of a guest and a user on the writer's thread, and returns the problem of each; without it, the
     messages that name them are skipped.
@@ -177,7 +177,7 @@ class TopicConsumer:
             while not self._stopped.is_set() and self._renew_lease():
                 messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
                 now = self._writer.clock()
-                batches = split_by_partition(messages, topics, next_offsets, self._rules(now), now)
+                batches = split_by_partition(messages, topics, next_offsets, rules_of(self._settings, now), now)
                 if in_flight:
                     self._settle(in_flight, committer)
                 halted = self._ratio.add(batches)
@@ -220,20 +220,17 @@ class TopicConsumer:
             offsets[partition] = max(checkpoint, first)
         return offsets
 
-    def _rules(self, now: datetime) -> Rules:
-        types = frozenset(STANDARD_TYPES).union(extra_event_types(self._settings))
-        return Rules(now, types, self._settings.max_event_bytes, placeholders_of(self._settings.home_folder))
-
     def _submit_all(self, batches: Sequence[PartitionBatch]) -> InFlight:
         """Hand batches to the writer, their dead letters first."""
         letters = [letter for batch in batches for letter in batch.dead_letters]
         inserted = self._writer.run(MaintenanceTask(lambda: self._insert("dead_letters", letters))) if letters else None
-        return InFlight(batches, inserted, [self._submit(batch) for batch in batches])
+        users = [future for batch in batches if batch.attributes and (future := self._submit(batch.attributes))]
+        return InFlight(batches, inserted, users, [self._submit(batch.submission) for batch in batches])
 
-    def _submit(self, batch: PartitionBatch) -> Future[Stored] | None:
-        while batch.submission.rows:
+    def _submit(self, submission: Submission) -> Future[Stored] | None:
+        while submission.rows:
             try:
-                return self._writer.submit(batch.submission)
+                return self._writer.submit(submission)
             except Busy:
                 self._stopped.wait(POLL_SECONDS)
                 self._renew_lease()
@@ -243,6 +240,8 @@ class TopicConsumer:
         """Wait until all of it is stored, and count it. Raises the error of the first that failed."""
         if in_flight.dead_letters:
             self._result(in_flight.dead_letters)
+        for future in in_flight.attributes:
+            self._result(future)
         results = [self._result(future) if future else None for future in in_flight.stored]
         reach("consumer.stored")
         for batch, result in zip(in_flight.batches, results, strict=True):

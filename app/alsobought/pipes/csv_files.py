@@ -251,16 +251,17 @@ def _rule_problems(rule: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"from {since} is after until {until}", "Both days are included"
 
 
-PLACEHOLDER_COLUMNS = ("placeholder", "stands_for")
+def _has_columns(*needed: str) -> Callable[[CsvFile], Iterator[Problem]]:
+    def check(file: CsvFile) -> Iterator[Problem]:
+        if (names := tuple(column.name for column in file.columns)) != needed:
+            yield Row(1, ()), f"has the columns {', '.join(names)}", f"It needs {' and '.join(needed)}"
 
-
-def _check_placeholders(file: CsvFile) -> Iterator[Problem]:
-    if (names := tuple(column.name for column in file.columns)) != PLACEHOLDER_COLUMNS:
-        yield Row(1, ()), f"has the columns {', '.join(names)}", f"It needs {' and '.join(PLACEHOLDER_COLUMNS)}"
+    return check
 
 
 _FILE_CHECKS: Mapping[str, Callable[[CsvFile], Iterator[Problem]]] = {
     "signals.csv": _check_signals,
     "rules.csv": _check_rules,
-    "placeholders.csv": _check_placeholders,
+    "placeholders.csv": _has_columns("placeholder", "stands_for"),
+    "user_attributes.csv": _has_columns("attribute"),
 }

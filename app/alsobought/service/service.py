@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from alsobought.errors import MigrationFault
@@ -16,7 +17,7 @@ from alsobought.service.reject_log import RejectLog
 from alsobought.service.sinks import EventSink, KafkaSink, WriterSink
 from alsobought.serving.answers import open_library
 from alsobought.serving.cached_answers import Answers, CachedAnswers
-from alsobought.serving.invalidation import Invalidator
+from alsobought.serving.invalidation import Invalidator, invalidate_users
 from alsobought.serving.queries import EMBEDDED_QUERIES, SERVER_QUERIES, Queries
 from alsobought.serving.refresher import Refresher
 from alsobought.serving.request_log import RequestLog
@@ -109,6 +110,7 @@ def open_service(
         if writes:
             visibility = WriterVisibility(writer, cache)
             writer.on_stored = Invalidator(warehouse, cache)
+            writer.on_users = partial(invalidate_users, cache)
             writer.catalogue.on_reload = cache.clear
             writer.start()
         else:

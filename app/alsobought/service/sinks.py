@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
@@ -18,7 +18,8 @@ from alsobought.items import Item
 from alsobought.serving.visibility import Visibility, is_ingested
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.submission import Submission
+from alsobought.users import User
+from alsobought.writer.submission import Kind, SentRows, Submission, kind_of
 from alsobought.writer.writer import Writer
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ POLL_SECONDS = 0.02
 RETRY_HINTS = {
     "event": "Send them again with the same event_id; events without one may be counted twice",
     "item": "Send them again",
+    "user": "Send them again",
 }
-Rows = Sequence[Event] | Sequence[Item]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Accepted:
 
 
 class EventSink(Protocol):
-    def accept(self, rows: Rows, *, wait: bool) -> Accepted:
+    def accept(self, rows: SentRows, *, wait: bool) -> Accepted:
         """Return once the rows are durable; with `wait`, once answers contain them.
 
         Raises Busy, NotStored, TooLarge.
@@ -64,14 +65,15 @@ class EventSink(Protocol):
 class WriterSink:
     """Submits to the writer, which makes rows visible as it stores them.
 
-    Events in its append log are durable at once. Otherwise, and for items, the caller waits until they are stored.
+    Events in its append log are durable at once. Otherwise, and for items and users, the caller waits until they are stored.
     """
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def accept(self, rows: Rows, *, wait: bool) -> Accepted:
-        submission = Submission(rows, waiting=wait or not self._writer.logs or kind_of(rows) == "item")
+    def accept(self, rows: SentRows, *, wait: bool) -> Accepted:
+        kind = kind_of(rows)
+        submission = Submission(rows, waiting=wait or kind == "item" or (kind == "event" and not self._writer.logs))
         stored = self._writer.submit(submission)
         if submission.logged and not wait:
             return Accepted(len(rows), None, visible=False)
@@ -82,7 +84,6 @@ class WriterSink:
                 raise
         except concurrent.futures.TimeoutError:
             if not submission.logged:
-                kind = kind_of(rows)
                 raise Busy(f"the {kind}s are not stored yet", RETRY_HINTS[kind]) from None
         else:
             return Accepted(outcome.rows, outcome.duplicates, visible=True)
@@ -112,18 +113,16 @@ class KafkaSink:
         self._log, self._warehouse, self._visibility = log, warehouse, visibility
         self._clock, self._settings = clock, settings
 
-    def accept(self, rows: Rows, *, wait: bool) -> Accepted:
+    def accept(self, rows: SentRows, *, wait: bool) -> Accepted:
         now, max_bytes = self._clock(), self._settings.max_event_bytes
         messages = [message(row, now) for row in rows]
         if too_long := [index for index, (_, body) in enumerate(messages) if len(body) > max_bytes]:
             problem = f"longer than {max_bytes:,} bytes as a Kafka message"
-            details = tuple(Detail(rows[index].item_id, problem) for index in too_long)
+            details = tuple(Detail(messages[index][0], problem) for index in too_long)
             raise TooLarge(
                 f"{len(too_long):,} of {len(rows):,} {kind_of(rows)}s are too large", "Send less data in each", details
             )
-        of_items = kind_of(rows) == "item"
-        topic = self._settings.items_topic if of_items else self._settings.events_topic
-        offsets = self._log.append(topic, messages)
+        offsets = self._log.append(topic_of(self._settings, kind_of(rows)), messages)
         return Accepted(len(rows), None, visible=wait and self._wait_until_visible(offsets))
 
     def _wait_until_visible(self, offsets: Mapping[SourcePartition, int]) -> bool:
@@ -156,11 +155,11 @@ class KafkaSink:
         self._log.close()
 
 
-def kind_of(rows: Rows) -> str:
-    return "item" if isinstance(rows[0], Item) else "event"
+def topic_of(settings: Settings, kind: Kind) -> str:
+    return {"event": settings.events_topic, "item": settings.items_topic, "user": settings.users_topic}[kind]
 
 
-def message(row: Event | Item, now: datetime) -> tuple[str, bytes]:
+def message(row: Event | Item | User, now: datetime) -> tuple[str, bytes]:
     """Key and value of a Kafka message. The key keeps the events of a user in order.
 
     >>> from datetime import UTC
@@ -171,7 +170,7 @@ def message(row: Event | Item, now: datetime) -> tuple[str, bytes]:
         return row.item_id, _encode(row)
     if not isinstance(row.timestamp, datetime):
         row = msgspec.structs.replace(row, timestamp=now)
-    return row.user_id or row.session_id, _encode(row)
+    return row.user_id or row.session_id if isinstance(row, Event) else row.user_id, _encode(row)
 
 
 _encode = msgspec.json.Encoder().encode

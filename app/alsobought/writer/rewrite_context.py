@@ -96,6 +96,11 @@ class RewriteContext:
             "refunded": f"toUInt32(transform(seq, {seqs}, [{pieces}], toUInt64(refunded)))",
         }
 
+    @property
+    def identity(self) -> int:
+        """A number above every seq and every version before."""
+        return self._rewrite.id
+
     def heartbeat(self) -> None:
         """Keeps other writers of a server waiting."""
         if self.warehouse.shared:
