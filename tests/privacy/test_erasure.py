@@ -251,7 +251,7 @@ def test_a_receipt_lists_deleted_rows_and_can_be_verified(shop: Service) -> None
     assert rows["user_items"] == (2, 0)
     assert rows["item_hours"] == (2, 0)
     assert "ada" not in msgspec.json.encode(receipt).decode()
-    assert verify(shop.warehouse, receipt, ROOT) == Verification(True, True, dict.fromkeys(("users", *NAMING), 0), 0)
+    assert verify(shop.warehouse, receipt, ROOT) == Verification(True, True, {**dict.fromkeys(NAMING, 0)}, 0)
     changed = msgspec.structs.replace(receipt, forgotten_at="2026-01-01T13:00:00.000000Z")
     assert not verify(shop.warehouse, changed, ROOT).sealed
     send(shop, {**VIEW, "user_id": "ada", "timestamp": BEFORE})
@@ -365,4 +365,4 @@ def send(shop: Service, *events: Mapping[str, object]) -> None:
 
 
 BEFORE, AFTER = "2026-01-01T11:00:00Z", "2026-01-01T12:30:00Z"
-NAMING = ["events", "user_items", "item_users", "user_categories", "user_days", "user_history"]
+NAMING = ["events", "users", "user_items", "item_users", "user_categories", "user_days", "user_history"]

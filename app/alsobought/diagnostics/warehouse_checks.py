@@ -10,7 +10,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from alsobought.diagnostics.data_checks import check_categories, check_rejected, check_rows, check_unknown_items
+from alsobought.diagnostics.data_checks import (
+    check_categories,
+    check_rejected,
+    check_rows,
+    check_unknown_items,
+    check_users,
+)
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.isolation import run_check
 from alsobought.diagnostics.placeholder_checks import check_placeholders
@@ -56,6 +62,7 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
                 "placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings
             )
             yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
+            yield from run_check("users", lambda _: check_users(warehouse), settings)
             yield from run_check("catalogue", lambda _: check_unknown_items(warehouse, settings), settings)
             yield from run_check("rejected", lambda _: check_rejected(warehouse), settings)
             yield from run_check("categories", lambda _: check_categories(warehouse), settings)

@@ -50,7 +50,7 @@ def row_reader(
         raise Unusable(f"--format {file_format} is for events, without flags for columns", "Leave the other flags out")
 
     def read(rows: Sequence[Row]) -> ReadRows:
-        is_plain = columns.is_identity and all(map(_is_decoded, rows))
+        is_plain = columns.is_identity and kind != "users" and all(map(_is_decoded, rows))
         if kind == "events" and is_plain:
             return _read_objects(cast(Sequence[bytes], rows), rules, calls)
         decode = None if is_plain else converter

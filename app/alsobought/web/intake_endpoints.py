@@ -40,9 +40,9 @@ def post_events() -> Response:
 def accept_events(reading: Reading, objects: Texts, merged: int | None = None) -> Response:
     """Store the events of a body. `merged` is the number of calls that merge a guest, None where none may."""
     metrics().skipped(reading.skipped)
-    counts: dict[str, Any] = {}
-    if merged is not None:
-        counts = {"skipped": len(reading.skipped), "merged": merged, "users": len(reading.users)}
+    counts: dict[str, Any] = {} if merged is None else {"skipped": len(reading.skipped), "merged": merged}
+    if reading.users:
+        counts["users"] = len(reading.users)
     if reading.skipped:
         names = list(dict.fromkeys(call.name for call in reading.skipped))
         counts |= {"skipped": len(reading.skipped), "skipped_calls": names[:MAX_NAMES]}
