@@ -224,7 +224,8 @@ def test_identify_offers_the_traits_of_a_user_or_a_guest() -> None:
     )
     assert isinstance(guest, Skipped)
     assert guest.identified == Identified("7", {"plan": "free"}, datetime(2026, 1, 1, 12, tzinfo=UTC))
-    for traits_of_nobody in ({}, None, [], "pro"):
+    nothing: list[Any] = [{}, None, [], "pro"]
+    for traits_of_nobody in nothing:
         skipped = read({"type": "identify", "userId": "ada", "traits": traits_of_nobody})
         assert isinstance(skipped, Skipped)
         assert skipped.identified is None

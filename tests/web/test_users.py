@@ -175,7 +175,7 @@ def test_a_segment_of_nobody_is_filled_and_a_misspelt_one_is_an_error(client: Fl
     for nobody in ("region:Atlantis", "age:50..", "shoe_size:44", "age:30..40&segment=region:Berlin"):
         assert sorted(listed(client, "trending", f"segment={nobody}")) == everything, nobody
     for wrong, problem in (
-        ("regoin:Bavaria", "no user has the attribute 'regoin'; did you mean region? Users have age, region"),
+        ("regions:Bavaria", "no user has the attribute 'regions'; did you mean region? Users have age, region"),
         ("Region:Bavaria", "no user has the attribute 'Region'; did you mean region? Users have age, region"),
         ("region", "'region' is not NAME:VALUE, such as region:Bavaria, or a range such as age:30..44"),
         ("region=Bavaria", "'region=Bavaria' is not NAME:VALUE, such as region:Bavaria, or a range such as age:30..44"),

@@ -110,17 +110,17 @@ def replay(
     report = ReplayReport(rejected=len(rejected))
     for partition in decoded:
         state = _STATES.get(_kind(partition.letters[0], intake.settings))
-        kept = list(zip(partition.rows, partition.letters, strict=True)) if state else []
+        current = list(zip(partition.rows, partition.letters, strict=True)) if state else []
         if state:
             superseded = _superseded(intake.warehouse, state, partition)
-            kept = [(row, letter) for row, letter in kept if getattr(row, state.key) not in superseded]
-        rows = [row for row, _ in kept] if state else partition.rows
+            current = [(row, letter) for row, letter in current if getattr(row, state.key) not in superseded]
+        rows = [row for row, _ in current] if state else partition.rows
         submission = Submission(
             rows,
             partition.letters[0].source,
             None if state else partition.offsets,
             partition=partition.letters[0].partition,
-            sent_at=partial(_noted_at, kept) if state else None,
+            sent_at=partial(_noted_at, current) if state else None,
         )
         stored = submit_when_there_is_room(intake, submission).result() if rows else None
         reach("replay.stored")
@@ -138,8 +138,8 @@ def _kind(letter: StoredDeadLetter, settings: Settings) -> Kind:
     return kinds.get(letter.topic, "event")
 
 
-def _noted_at(kept: Sequence[tuple[Any, StoredDeadLetter]]) -> list[datetime]:
-    return [letter.noted_at for _, letter in kept]
+def _noted_at(current: Sequence[tuple[Any, StoredDeadLetter]]) -> list[datetime]:
+    return [letter.noted_at for _, letter in current]
 
 
 def _superseded(warehouse: Warehouse, state: _State, partition: DecodedPartition) -> set[str]:

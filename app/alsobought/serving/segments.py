@@ -47,8 +47,8 @@ def _form_problem(condition: str) -> str:
 def _name_problem(condition: str, known: Sequence[str]) -> str:
     """The problem of a name that no user has, if it resembles one that users have. Others may come to be.
 
-    >>> _name_problem("regoin:Bavaria", ["age", "region"])
-    "no user has the attribute 'regoin'; did you mean region? Users have age, region"
+    >>> _name_problem("regions:Bavaria", ["age", "region"])
+    "no user has the attribute 'regions'; did you mean region? Users have age, region"
     >>> _name_problem("plan:pro", ["age", "region"])
     ''
     """
