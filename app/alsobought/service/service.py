@@ -34,7 +34,7 @@ _starting = threading.Lock()
 
 @dataclass(frozen=True)
 class Service:
-    """`visibility` tracks how far the answers have come; `sink` accepts posted events and items."""
+    """`visibility` tracks how far the answers have come; `sink` accepts posted events, items and users."""
 
     settings: Settings
     warehouse: ClickHouseWarehouse
@@ -65,7 +65,7 @@ class Service:
 
     @property
     def waiting(self) -> int:
-        """The number of events and items that wait for Kafka or for the writer."""
+        """The number of events, items and users that wait for Kafka or for the writer."""
         return self.sink.waiting + self.writer.waiting
 
     def stop(self) -> None:
