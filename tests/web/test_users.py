@@ -126,6 +126,21 @@ def test_a_merge_carries_attributes_and_an_unmerge_undoes_it(client: FlaskClient
     assert attributes(client, "device-7") == {"plan": "free", "region": "Bavaria"}
 
 
+def test_each_of_several_merges_is_undone_alone(client: FlaskClient, shop: Service) -> None:
+    for number, user in enumerate(("s1", "s2", "s3", "ada")):
+        set_attributes(client, user, **{f"a{number}": number, "own": user})
+    for guest, account in (("s1", "s2"), ("s2", "s3"), ("s3", "ada")):
+        assert client.post("/users/merge", json={"guest_id": guest, "user_id": account}).status_code == 200
+    assert attributes(client, "ada") == {"a0": 0, "a1": 1, "a2": 2, "a3": 3, "own": "ada"}
+    assert client.post("/users/unmerge", json={"guest_id": "s1"}).status_code == 200
+    assert attributes(client, "s1") == {"a0": 0, "own": "s1"}
+    assert client.post("/users/unmerge", json={"guest_id": "s3"}).status_code == 200
+    assert attributes(client, "ada") == {"a3": 3, "own": "ada"}
+    assert attributes(client, "s3") == {"a1": 1, "a2": 2, "own": "s3"}
+    assert client.post("/users/unmerge", json={"guest_id": "s2"}).status_code == 200
+    assert [attributes(client, user) for user in ("s2", "s3")] == [{"a1": 1, "own": "s2"}, {"a2": 2, "own": "s3"}]
+
+
 def test_a_forgotten_user_has_no_attributes_and_late_ones_are_dropped(
     client: FlaskClient, shop: Service, clock: list[Any]
 ) -> None:

@@ -75,14 +75,14 @@ def test_an_account_takes_over_what_it_lacks_and_an_unmerge_takes_that_back() ->
     assert (merged.given, merged.removed, merged.attributes) == (["region", "langs"], True, guest.attributes)
     assert merged_users(merged, account, 9, NOON) == [], "after a crash it is not done twice"
     moved = changed_user(account, User(user_id="ada", attributes={"region": "Berlin"}))
-    again, own = unmerged_users(merged, moved, 11, NOON)
+    again, own = unmerged_users(merged, [moved], 11, NOON)
     assert again.attributes == {"plan": ["pro"], "tags": ["a", "b"], "region": ["Berlin"]}
     assert (own.attributes, own.given, own.removed) == (guest.attributes, [], False)
-    assert unmerged_users(own, again, 11, NOON) == []
+    assert unmerged_users(own, [again], 11, NOON) == []
 
 
 def test_a_merge_and_an_unmerge_of_users_without_attributes_store_nothing() -> None:
     nobody = UserRow("s1", removed=True)
-    assert merged_users(nobody, ADA, 9, NOON) == unmerged_users(nobody, ADA, 9, NOON) == []
+    assert merged_users(nobody, ADA, 9, NOON) == unmerged_users(nobody, [ADA], 9, NOON) == []
     account, _ = merged_users(UserRow("s1", {"plan": ["free"]}), UserRow("ada", removed=True), 9, NOON)
     assert (account.attributes, account.removed) == ({"plan": ["free"]}, False)

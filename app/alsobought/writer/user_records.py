@@ -84,12 +84,17 @@ def carry_attributes(context: RewriteContext) -> None:
     if request.kind == "forget":
         context.delete("users", context.users_condition("user_id"))
         return
-    account, guests = (request.users[0], [request.into]) if request.guests else (request.into, request.users)
+    guests, accounts = [request.into], [*request.users, *request.holders]
+    if not request.guests:
+        guests, accounts = request.users, [request.into]
     for guest in guests:
-        stored = stored_users(context.warehouse, [guest, account])
-        of_guest, of_account = (stored.get(user, UserRow(user, removed=True)) for user in (guest, account))
-        change = unmerged_users if request.guests else merged_users
-        if rows := change(of_guest, of_account, context.identity, request.at):
+        stored = stored_users(context.warehouse, [guest, *accounts])
+        of_guest, *of_accounts = (stored.get(user, UserRow(user, removed=True)) for user in (guest, *accounts))
+        if request.guests:
+            rows = unmerged_users(of_guest, of_accounts, context.identity, request.at)
+        else:
+            rows = merged_users(of_guest, of_accounts[0], context.identity, request.at)
+        if rows:
             context.warehouse.insert("users", encode_lines(rows))
 
 

@@ -138,21 +138,24 @@ def merged_users(guest: UserRow, account: UserRow, version: int, now: datetime) 
     )
 
 
-def unmerged_users(guest: UserRow, account: UserRow, version: int, now: datetime) -> list[UserRow]:
-    """The rows after a merge was undone: the account loses what it took over, unless that has changed since."""
+def unmerged_users(guest: UserRow, holders: Sequence[UserRow], version: int, now: datetime) -> list[UserRow]:
+    """The rows after a merge was undone: what was taken over is taken back, unless it has changed since.
+
+    `holders` are the account, and accounts that were merged into it later and had the guest before.
+    """
     if not guest.removed or not guest.attributes:
         return []
-    taken = {name for name in guest.given if account.attributes.get(name) == guest.attributes[name]}
-    attributes = {name: words for name, words in account.attributes.items() if name not in taken}
-    lists = [name for name in account.lists if name in attributes]
-    return _versioned(
-        [
-            msgspec.structs.replace(account, attributes=attributes, lists=lists, removed=not attributes),
-            msgspec.structs.replace(guest, given=[], removed=False),
-        ],
-        version,
-        now,
-    )
+    given_back = msgspec.structs.replace(guest, given=[], removed=False)
+    return _versioned([*(_without(holder, guest) for holder in holders), given_back], version, now)
+
+
+def _without(holder: UserRow, guest: UserRow) -> UserRow:
+    """The row of an account without what it has of a guest."""
+    taken = {name for name in guest.given if holder.attributes.get(name) == guest.attributes[name]}
+    attributes = {name: words for name, words in holder.attributes.items() if name not in taken}
+    lists, given = ([name for name in names if name in attributes] for names in (holder.lists, holder.given))
+    removed = holder.removed or not attributes
+    return msgspec.structs.replace(holder, attributes=attributes, lists=lists, given=given, removed=removed)
 
 
 def _versioned(rows: Sequence[UserRow], version: int, now: datetime) -> list[UserRow]:
