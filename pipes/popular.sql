@@ -3,6 +3,7 @@
 --
 -- :days   UInt16 = 28 (1..365)  days that count, today included
 -- :limit  UInt16 = 10 (1..100)  number of items
+-- @use segment
 -- @use user
 -- @use filters
 -- @use language
@@ -13,6 +14,7 @@
 {% from 'lists.sql' import boosted, is_eligible, is_unseen, one_of_each_group %}
 {% from 'reasons.sql' import popular_in %}
 {% from 'signals.sql' import signal %}
+{% from 'users.sql' import days_of %}
 with
     counted as (
         select
@@ -20,7 +22,7 @@ with
             sumIf(voices, event_type = 'purchase') as times_bought,
             sumIf(voices, event_type = 'view') as times_viewed,
             sum(voices * {{ signal("event_type") }}) as strength
-        from daily_voices
+        from {{ days_of(segment) }}
         where day > toDate({{ now }}) - {{ days }} and day <= toDate({{ now }})
         group by item_key
         having strength > 0

@@ -6,6 +6,7 @@
 -- :hours  UInt16 = 24 (1..168)  hours that count as recent
 -- :place  String? (1..256)      only events at this place or within it: properties.place
 -- :limit  UInt16 = 10 (1..100)  number of items
+-- @use segment
 -- @use user
 -- @use filters
 -- @use language
@@ -29,10 +30,11 @@ with
         order by {{ by_hour("desc", place) }}
         limit 1
     ) as newest,
+    newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }}) as first_hour,
     (
         select hour
         from {{ hours_at(place) }}
-        where hour > newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }})
+        where hour > first_hour
         order by {{ by_hour("asc", place) }}
         limit 1
     ) as oldest,
@@ -43,8 +45,8 @@ with
             hour > newest - toIntervalHour({{ hours }}) as is_recent,
             sum(voices) as counted,
             sum(voices * {{ signal("event_type") }}) / {{ signal("'purchase'") }} as weighted
-        from {{ hours_at(place) }}
-        where hour > newest - toIntervalHour({{ hours }}) - toIntervalDay({{ usual_days }}) and hour <= newest
+        from {{ hours_at(place, segment, "first_hour") }}
+        where hour > first_hour and hour <= newest
         group by item_key, is_recent
     ),
     compared as (

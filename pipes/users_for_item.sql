@@ -5,6 +5,7 @@
 -- :item_id  String                  the item to offer
 -- :limit    UInt16 = 10 (1..100)    number of users
 -- :days     UInt16 = 365 (1..3650)  only users who were active in this many days
+-- @use segment
 -- @use language
 --
 -- @cache 60s item_id
@@ -14,6 +15,7 @@
 {% from 'constants.sql' import half_life_days, tiny, weight_unit %}
 {% from 'reasons.sql' import interested_in %}
 {% from 'signals.sql' import decay, signal %}
+{% from 'users.sql' import in_segment %}
 {% set own_weight = "2." %}
 {% set max_companions = 30 %}
 with
@@ -53,7 +55,9 @@ with
             sum(events * {{ signal("event_type") }}) as strength,
             max(toDate(item_users.last_time)) as last_day
         from item_users
-        where item_key in (select arrayJoin(tupleElement(goes_with, 1)))
+        where
+            item_key in (select arrayJoin(tupleElement(goes_with, 1)))
+            {% if segment %} and {{ in_segment("user_id", segment) }} {% endif %}
         group by candidate, item_key
         having strength > 0
     ),

@@ -395,11 +395,7 @@ def test_after_expiry_recent_wrong_counts_are_reported_and_older_ones_are_not(
     by_day = ("daily_popularity", "daily_voices", "hourly_voices", "item_hours", "place_hours", "user_days")
     for late in (False, True):
         for table in timed:
-            bucket = (
-                "2026-02-09"
-                if late and table.name in by_day
-                else f"2026-0{1 + late}-01"
-            )
+            bucket = "2026-02-09" if late and table.name in by_day else f"2026-0{1 + late}-01"
             row = {**dict.fromkeys(table.types, "1"), table.bucket: f"'{bucket}'", "event_type": "'view'"}
             insert(shop, table.name, ", ".join(row[column] for column in table.types))
         assert list(wrong_tables(shop)) == [table.name for table in timed if late]

@@ -11,6 +11,7 @@ from alsobought.storage.count_tables import count_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.event_categories import events_without
 
+MAX_ATTRIBUTES = 10  # shown
 UNKNOWN_DAYS = 30  # before the newest event
 SAMPLE = 1000  # events that would give an empty count table rows
 
@@ -29,6 +30,26 @@ def check_rows(warehouse: Warehouse) -> Iterator[Finding]:
         yield Finding("items", "warning", "there are none", advice)
     else:
         yield Finding("items", "ok", f"{int(items):,}")
+
+
+def check_user_attributes(warehouse: Warehouse) -> Iterator[Finding]:
+    """Users have attributes, if any were sent: how many, and those that few users have."""
+    database = warehouse.database
+    sql = f"""
+        select (select count() from {database}.users final where not removed), groupArray((attribute, times))
+        from (
+            select arrayJoin(mapKeys(attributes)) as attribute, count() as times
+            from {database}.users final
+            where not removed
+            group by attribute
+            order by times desc, attribute
+            limit {MAX_ATTRIBUTES}
+        )
+    """
+    users, attributes = warehouse.trusted_rows(sql).data[0]
+    if int(users):
+        listed = ", ".join(f"{name} ({int(times):,})" for name, times in attributes)
+        yield Finding("attributes", "ok", f"{int(users):,} users have some: {listed}")
 
 
 def check_unknown_items(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:

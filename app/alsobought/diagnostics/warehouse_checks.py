@@ -17,6 +17,7 @@ from alsobought.diagnostics.data_checks import (
     check_rejected,
     check_rows,
     check_unknown_items,
+    check_user_attributes,
 )
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.isolation import run_check
@@ -66,6 +67,7 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
             yield from run_check("bots", lambda _: check_bots(warehouse, settings), settings)
             yield from run_check("users", lambda _: check_users(warehouse), settings)
             yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
+            yield from run_check("attributes", lambda _: check_user_attributes(warehouse), settings)
             yield from run_check("catalogue", lambda _: check_unknown_items(warehouse, settings), settings)
             yield from run_check("rejected", lambda _: check_rejected(warehouse), settings)
             yield from run_check("categories", lambda _: check_categories(warehouse), settings)

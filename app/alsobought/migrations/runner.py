@@ -146,7 +146,7 @@ def _reject_if_maybe_applied(warehouse: Warehouse, step: Step, entry: Entry) -> 
 
 
 def _note(warehouse: Warehouse | None, shape: Statement, feed_names: Collection[str]) -> str:
-    """For a new view that counts, a new column of counts, or on a server a dropped view: the command that counts what is missing."""
+    """For a view that counts, a new column, or on a server a dropped view: the command that counts what is missing."""
     creates_view = (shape.verb, shape.kind) == ("create", "materialized view")
     adds_column = shape.verb == "alter" and any((one.verb, one.noun) == ("add", "column") for one in shape.commands)
     concerned = creates_view or adds_column or _drops_a_view(shape)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from alsobought.errors import MigrationFault
@@ -17,7 +18,7 @@ from alsobought.service.reject_log import RejectLog
 from alsobought.service.sinks import EventSink, KafkaSink, WriterSink
 from alsobought.serving.answers import open_library
 from alsobought.serving.cached_answers import Answers, CachedAnswers
-from alsobought.serving.invalidation import Invalidator
+from alsobought.serving.invalidation import Invalidator, invalidate_users
 from alsobought.serving.queries import EMBEDDED_QUERIES, SERVER_QUERIES, Queries
 from alsobought.serving.refresher import Refresher
 from alsobought.serving.request_log import RequestLog
@@ -37,7 +38,7 @@ _starting = threading.Lock()
 
 @dataclass(frozen=True)
 class Service:
-    """`visibility` tracks how far the answers have come; `sink` accepts posted events and items."""
+    """`visibility` tracks how far the answers have come; `sink` accepts posted events, items and users."""
 
     settings: Settings
     warehouse: ClickHouseWarehouse
@@ -69,7 +70,7 @@ class Service:
 
     @property
     def waiting(self) -> int:
-        """The number of events and items that wait for Kafka or for the writer."""
+        """The number of events, items and users that wait for Kafka or for the writer."""
         return self.sink.waiting + self.writer.waiting
 
     def stop(self) -> None:
@@ -117,6 +118,7 @@ def open_service(
         if writes:
             visibility = WriterVisibility(writer, cache)
             writer.on_stored = Invalidator(warehouse, cache)
+            writer.on_users = partial(invalidate_users, cache)
             writer.catalogue.on_reload = cache.clear
             writer.start()
         else:

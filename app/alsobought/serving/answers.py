@@ -22,6 +22,7 @@ from alsobought.pipes.template import select_values
 from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
 from alsobought.serving.answer import Answer
 from alsobought.serving.paging import Page, requested_page
+from alsobought.serving.segments import SEGMENT, require_possible
 from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.results import Column, Rows
 from alsobought.storage.variants import CatalogueVariants
@@ -132,5 +133,11 @@ def bound_sql(
 
 
 def rows_of(warehouse: Reader, now: datetime, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
-    """The rows of a pipe itself, from its one query. `requested` is the pipe whose list they fill, if it is a fallback."""
-    return warehouse.rows(*bound_sql(pipe, bound, now, requested))
+    """The rows of a pipe itself, from its one query. `requested` is the pipe whose list they fill, if it is a fallback.
+
+    Raises BadParameters for a segment that is misspelt.
+    """
+    rows = warehouse.rows(*bound_sql(pipe, bound, now, requested))
+    if not rows.data and SEGMENT in bound and SEGMENT in pipe.header.groups:
+        require_possible(warehouse, bound[SEGMENT])
+    return rows
