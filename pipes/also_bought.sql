@@ -10,12 +10,13 @@
 -- disliked; seen: also those viewed, clicked or carted
 -- @use user
 -- @use filters
+-- @use language
 --
 -- @key item_id
 -- @cache 300s item_id purchase
 -- @fallback trending  item_id as other_item_id
 -- @deprecated score 2026-11-29  use pipe also_bought_by_score
-{% from 'catalogue.sql' import pair_columns %}
+{% from 'catalogue.sql' import group_of, pair_columns, sum_of_group %}
 {% from 'companions.sql' import companions_of, since_reference %}
 {% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
 {% from 'reasons.sql' import bought_together, or_pinned %}
@@ -26,36 +27,43 @@ with
     ranked as (
         {# The prior orders weigh as much as the baskets of the product do on average. #}
         select
-            item_key,
-            other_item_key,
-            times,
+            asked_key,
+            shown_key,
+            shown_key != other_item_key as stands_in,
             (strength + {{ prior_orders }} * basket_strength * {{ share_of_week("other_item_key") }})
             * {{ since_reference(now) }} as strength_now,
-            {{ boosted("other_item_key", "strength_now") }} as fit
-        from ({{ companions_of(item_id, all=category or brand or min_price or max_price) }})
+            {{ sum_of_group("times", "other_item_key", by="asked_key") }} as all_times,
+            {{ sum_of_group("strength_now", "other_item_key", by="asked_key") }} as all_strength,
+            {{ boosted("shown_key", "all_strength") }} as fit
+        from ({{ companions_of(item_id, **filters) }})
         where
             times >= {{ min_baskets }}
-            and {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
-            {% if user_id %} and {{ is_unseen("other_item_key", user_id, exclude_history) }} {% endif %}
+            {% if has_variants %}
+                and {{ group_of("other_item_key") }} != {{ group_of("asked_key") }}
+            {% endif %}
+            and {{ is_eligible("shown_key", **filters) }}
+            {% if user_id %} and {{ is_unseen("shown_key", user_id, exclude_history) }} {% endif %}
     ),
     arranged as (
         {{
             reranked(
                 "ranked",
-                "other_item_key",
+                "shown_key",
                 "fit",
-                "fit desc, other_item_key",
+                "fit desc, shown_key",
                 limit,
-                may_pin=is_eligible("pinned_key", exclude, category, brand, min_price, max_price),
-                by="item_key",
+                may_pin=is_eligible("pinned_key", **filters),
+                by="asked_key",
+                about_items=true,
+                first_of_group="stands_in, strength_now desc, shown_key",
             )
         }}
     )
 select
-    {{ pair_columns("item_key", "other_item_key") }},
-    times as baskets,
+    {{ pair_columns("asked_key", "shown_key", language=language) }},
+    all_times as baskets,
     round(fit, 6) as score,
-    {{ or_pinned(bought_together("times")) }} as reason
+    {{ or_pinned(bought_together("all_times")) }} as reason
 from arranged
-order by item_id, position, fit desc, other_item_key
+order by item_id, position, fit desc, shown_key
 limit 100000

@@ -13,11 +13,12 @@
 -- disliked; seen: also those viewed, clicked or carted
 -- @use user
 -- @use filters
+-- @use language
 --
 -- @key item_id
 -- @cache 60s item_id purchase
 -- @fallback trending  item_id as other_item_id
-{% from 'catalogue.sql' import keys_of, pair_columns %}
+{% from 'catalogue.sql' import buyable, group_of, keys_of, pair_columns %}
 {% from 'constants.sql' import half_life_days, weight_unit %}
 {% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
 {% from 'reasons.sql' import bought_together, or_pinned %}
@@ -63,30 +64,40 @@ with
         inner join totals as other on other.total_key = pairs.other_item_key
     ),
     ranked as (
-        select item_key, other_item_key, times, {{ boosted("other_item_key", "strength") }} as fit
+        select
+            item_key,
+            {{ buyable("other_item_key") }} as shown_key,
+            shown_key != other_item_key as stands_in,
+            times,
+            {{ boosted("shown_key", "strength") }} as fit
         from scored
         where
-            {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
-            {% if user_id %} and {{ is_unseen("other_item_key", user_id, exclude_history) }} {% endif %}
+            {{ is_eligible("shown_key", **filters) }}
+            {% if has_variants %}
+                and {{ group_of("other_item_key") }} != {{ group_of("item_key") }}
+            {% endif %}
+            {% if user_id %} and {{ is_unseen("shown_key", user_id, exclude_history) }} {% endif %}
     ),
     arranged as (
         {{
             reranked(
                 "ranked",
-                "other_item_key",
+                "shown_key",
                 "fit",
-                "fit desc, other_item_key",
+                "fit desc, shown_key",
                 limit,
-                may_pin=is_eligible("pinned_key", exclude, category, brand, min_price, max_price),
+                may_pin=is_eligible("pinned_key", **filters),
                 by="item_key",
+                about_items=true,
+                first_of_group="stands_in, fit desc, shown_key",
             )
         }}
     )
 select
-    {{ pair_columns("item_key", "other_item_key") }},
+    {{ pair_columns("item_key", "shown_key", language=language) }},
     times as baskets,
     round(fit, 6) as score,
     {{ or_pinned(bought_together("times")) }} as reason
 from arranged
-order by item_id, position, fit desc, other_item_key
+order by item_id, position, fit desc, shown_key
 limit 100000

@@ -4,12 +4,13 @@
 -- :item_id  String                the product on the page; repeat it to ask for several at once
 -- :limit    UInt16 = 10 (1..100)  number of rows for each
 -- @use filters
+-- @use language
 --
 -- @key item_id
 -- @cache 60s item_id
 -- @fallback trending  item_id as other_item_id
-{% from 'catalogue.sql' import keys_of, pair_columns %}
-{% from 'lists.sql' import boosted, is_eligible %}
+{% from 'catalogue.sql' import buyable, group_of, keys_of, pair_columns %}
+{% from 'lists.sql' import boosted, is_eligible, one_of_each_group %}
 {% from 'ranker.sql' import learned_score, learned_weights, pair_features, pair_values %}
 {% from 'reasons.sql' import bought_together_or_sells %}
 with
@@ -19,17 +20,30 @@ with
         from ({{ pair_features(keys_of(item_id), now) }})
     ),
     best as (
-        select item_key, other_item_key, times, {{ boosted("other_item_key", "strength") }} as fit
+        select
+            item_key,
+            {{ buyable("other_item_key") }} as shown_key,
+            times,
+            {{ boosted("shown_key", "strength") }} as fit
         from scored
-        where {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
-        order by fit desc, other_item_key
+        where
+            {{ is_eligible("shown_key", **filters) }}
+            {% if has_variants %}
+                and {{ group_of("other_item_key") }} != {{ group_of("item_key") }}
+            {% endif %}
+            {{
+                one_of_each_group(
+                    "shown_key", "shown_key != other_item_key, fit desc, shown_key", by="item_key"
+                )
+            }}
+        order by fit desc, shown_key
         limit {{ limit }} by item_key
     )
 select
-    {{ pair_columns("item_key", "other_item_key") }},
+    {{ pair_columns("item_key", "shown_key", language=language) }},
     times as baskets,
     round(fit, 6) as score,
     {{ bought_together_or_sells("times") }} as reason
 from best
-order by item_id, fit desc, other_item_key
+order by item_id, fit desc, shown_key
 limit 100000

@@ -8,12 +8,13 @@
 -- :due      Float64 = 0.5 (0..10)  minimum number of intervals since the last purchase: 1 for items
 -- that are due now, 0 for all
 -- @use filters
+-- @use language
 --
 -- @key user_id
 -- @cache 300s user_id
 -- @fallback for_you
 {% from 'catalogue.sql' import item_columns %}
-{% from 'lists.sql' import boosted, is_eligible %}
+{% from 'lists.sql' import boosted, is_eligible, one_of_each_group %}
 {% from 'reasons.sql' import bought_regularly %}
 with
     bought as (
@@ -48,14 +49,14 @@ with
             {{ boosted("item_key", "strength") }} as fit
         from regular
         where
-            intervals_passed >= {{ due }}
-            and {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
+            intervals_passed >= {{ due }} and {{ is_eligible("item_key", **filters) }}
+            {{ one_of_each_group("item_key", "fit desc, last_day, item_key", by="user_id") }}
         order by fit desc, last_day, item_key
         limit {{ limit }} by user_id
     )
 select
     user_id,
-    {{ item_columns("item_key") }},
+    {{ item_columns("item_key", language=language) }},
     times as purchases,
     round(interval_days, 1) as every_days,
     round(intervals_passed, 2) as due,

@@ -10,26 +10,28 @@
 -- disliked; seen: also those viewed, clicked or carted
 -- @use user
 -- @use filters
+-- @use language
 --
 -- @cache 60s user_id
 {% from 'candidates.sql' import user_candidates %}
-{% from 'catalogue.sql' import item_columns %}
-{% from 'lists.sql' import is_eligible, is_unseen %}
+{% from 'catalogue.sql' import buyable, item_columns %}
+{% from 'lists.sql' import is_eligible, is_unseen, one_of_each_group %}
 with
     eligible as (
         select
-            item_key as found_key,
+            {{ buyable("item_key") }} as found_key,
             source as best_source,
             source_score as best_score,
             sources as found_by,
             places as fused_log
         from ({{ user_candidates(user_id, now) }})
         where
-            {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
-            and {{ is_unseen("item_key", user_id, exclude_history) }}
+            {{ is_eligible("found_key", **filters) }}
+            and {{ is_unseen("found_key", user_id, exclude_history) }}
+            {{ one_of_each_group("found_key", "fused_log desc, found_key") }}
     )
 select
-    {{ item_columns("found_key") }},
+    {{ item_columns("found_key", language=language) }},
     best_source as source,
     round(best_score, 6) as source_score,
     found_by as sources,

@@ -8,12 +8,13 @@
 -- :support       UInt32 = 3 (1..1000000)  minimum number of orders with both products; excludes pairs
 -- that occur by chance
 -- @use filters
+-- @use language
 --
 -- @key item_id
 -- @cache 60s item_id purchase
 -- @fallback also_bought
-{% from 'catalogue.sql' import item, keys_of, pair_columns %}
-{% from 'lists.sql' import boosted, is_eligible %}
+{% from 'catalogue.sql' import buyable, group_of, item, keys_of, pair_columns %}
+{% from 'lists.sql' import boosted, is_eligible, one_of_each_group %}
 {% from 'reasons.sql' import bought_together_by_lift %}
 {% from 'scores.sql' import lift, signed_llr, total %}
 {% from 'totals.sql' import all_items_key, is_all_items %}
@@ -34,6 +35,7 @@ with
         select
             item_key,
             other_item_key,
+            {{ buyable("other_item_key") }} as shown_key,
             times,
             {{ item("category", "item_key") }} as own_category,
             {{ item("category", "other_item_key") }} as other_category
@@ -43,7 +45,10 @@ with
             and other_category != ''
             and not startsWith(concat(own_category, '/'), concat(other_category, '/'))
             and not startsWith(concat(other_category, '/'), concat(own_category, '/'))
-            and {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
+            {% if has_variants %}
+                and {{ group_of("other_item_key") }} != {{ group_of("item_key") }}
+            {% endif %}
+            and {{ is_eligible("shown_key", **filters) }}
     ),
     totals as (
         select item_key as total_key, sum(orders) as bought_orders from item_totals group by total_key
@@ -62,7 +67,7 @@ with
     scored as (
         select
             elsewhere.item_key as item_key,
-            elsewhere.other_item_key as other_item_key,
+            elsewhere.shown_key as shown_key,
             elsewhere.times as times,
             elsewhere.other_category as other_category,
             {{ total("asked_totals", "elsewhere.item_key") }} as own_orders,
@@ -70,7 +75,7 @@ with
             {{ lift("times", "own_orders", "totals.bought_orders", "all_orders") }} as pair_lift,
             {{
                 boosted(
-                    "other_item_key",
+                    "shown_key",
                     signed_llr("times", "own_orders", "totals.bought_orders", "all_orders"),
                 )
             }} as fit
@@ -78,19 +83,19 @@ with
         inner join totals on totals.total_key = elsewhere.other_item_key
     ),
     varied as (
-        select item_key, other_item_key, times, pair_lift, fit
+        select item_key, shown_key, other_category, times, pair_lift, fit
         from scored
-        where fit > 0
-        order by fit desc, other_item_key
+        where fit > 0 {{ one_of_each_group("shown_key", "fit desc, shown_key", by="item_key") }}
+        order by fit desc, shown_key
         limit {{ per_category }} by item_key, other_category
     ),
-    best as (select * from varied order by fit desc, other_item_key limit {{ limit }} by item_key)
+    best as (select * from varied order by fit desc, shown_key limit {{ limit }} by item_key)
 select
-    {{ pair_columns("item_key", "other_item_key") }},
+    {{ pair_columns("item_key", "shown_key", language=language) }},
     times as baskets,
     round(pair_lift, 2) as lift,
     round(fit, 6) as score,
     {{ bought_together_by_lift("times", "pair_lift") }} as reason
 from best
-order by item_id, fit desc, other_item_key
+order by item_id, fit desc, shown_key
 limit 100000

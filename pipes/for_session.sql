@@ -4,13 +4,14 @@
 -- :item_id  Array(String)         the items of the visit, the latest last; repeat it
 -- :limit    UInt16 = 10 (1..100)  number of items
 -- @use filters
+-- @use language
 --
 -- @cache 500ms
 -- @fallback trending
 {#- The "vec" weights of VS-kNN (Ludewig and Jannach 2018): the n-th of L items weighs n/L, divided by L. Summed over all sessions
     with an item this is a sum over pair counts, so no session is read. Pair counts cannot have its discount for sessions that
     share only earlier items. -#}
-{% from 'catalogue.sql' import item, item_columns, keys_of %}
+{% from 'catalogue.sql' import buyable, group_of, groups_of, item, item_columns, keys_of, strongest_of_group, title_in %}
 {% from 'companions.sql' import companions_of, since_reference %}
 {% from 'constants.sql' import half_life_days, max_pairs %}
 {% from 'lists.sql' import boosted, is_eligible %}
@@ -32,7 +33,7 @@ with
         limit {{ max_pairs }} by item_key
         union all
         select
-            item_key,
+            asked_key,
             other_item_key,
             0 as viewed,
             times as bought,
@@ -47,6 +48,7 @@ with
         select
             item_key,
             other_item_key,
+            {{ buyable("other_item_key") }} as shown_key,
             viewed,
             bought,
             evidence
@@ -56,32 +58,33 @@ with
     ),
     scored as (
         select
-            other_item_key,
+            {{ strongest_of_group("shown_key", "shown_key = other_item_key, weighed.strength") }}
+            as found_key,
             argMax(weighed.item_key, (weighed.strength, weighed.item_key)) as because_key,
             uniqExact(weighed.item_key) as with_items,
             sum(weighed.viewed) as times_viewed,
             sum(weighed.bought) as times_bought,
             sum(weighed.strength) as total
         from weighed
-        where other_item_key not in {{ keys_of(item_id) }}
-        group by other_item_key
+        where {{ group_of("other_item_key") }} not in {{ groups_of(item_id) }}
+        group by {{ group_of("shown_key") }}
         having times_viewed + times_bought > 0
     ),
     best as (
-        select *, {{ boosted("other_item_key", "total") }} as fit
+        select *, {{ boosted("found_key", "total") }} as fit
         from scored
-        where {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
-        order by fit desc, other_item_key
+        where {{ is_eligible("found_key", **filters) }}
+        order by fit desc, found_key
         limit {{ limit }}
     )
 select
-    {{ item_columns("other_item_key") }},
+    {{ item_columns("found_key", language=language) }},
     {{ item("item_id", "because_key") }} as because_item_id,
-    {{ item("title", "because_key") }} as because_title,
+    {{ title_in(language, "because_key") }} as because_title,
     times_viewed as sessions,
     times_bought as baskets,
     round(fit, 6) as score,
     {{ goes_with("because_key", "with_items - 1", "times_viewed", "times_bought") }} as reason
 from best
-order by fit desc, other_item_key
+order by fit desc, found_key
 limit {{ limit }}

@@ -8,12 +8,13 @@
 -- :rotate   Bool = true           discount items that were shown and never clicked
 -- @use user
 -- @use filters
+-- @use language
 -- @use reranking
 --
 -- @key user_id
 -- @cache 300s user_id
 -- @fallback trending
-{% from 'catalogue.sql' import item, item_columns, owner %}
+{% from 'catalogue.sql' import buyable, group_of, item, item_columns, owner, sum_of_group, title_in %}
 {% from 'demand.sql' import times_bought_again %}
 {% from 'lists.sql' import boosted, fatigue, in_history, is_eligible, reranked %}
 {% from 'reasons.sql' import because_of, or_pinned %}
@@ -89,49 +90,51 @@ with
             / greatest(1e-9, sum(wish) over (partition by user_id)) as wanted_part,
             if({{ exclude_history }} = 'nothing', liking / all_liking, 0)
             * greatest(1, {{ times_bought_again("found_key") }}) as own_part,
-            own_part >= wanted_part as is_own
+            own_part >= wanted_part as is_own,
+            {% if has_variants %} max(is_over) over (partition by user_id, {{ group_of("found_key") }})
+            {% else %} is_over
+            {% endif %} as is_past
         from found
     ),
     ranked as (
         select
             user_id,
-            found_key,
+            {{ buyable("found_key") }} as shown_key,
+            shown_key != found_key as stands_in,
             if(is_own, 0, wisher_key) as because_key,
             if(is_own, own_bought, wisher_bought) as times_bought,
             if(is_own, own_looked, wisher_looked) as times_looked,
             (own_part + wanted_part) * rested as fit,
-            {{ boosted("found_key", "fit") }} as strength
+            {{ sum_of_group("fit", "found_key", by="user_id") }} as all_fit,
+            {{ boosted("shown_key", "all_fit") }} as strength
         from shares
         where
             fit > 0
-            and not is_over
-            and {{ owner("owner_key", "found_key") }} != cityHash64(user_id)
-            and {{ is_eligible("found_key", exclude, category, brand, min_price, max_price) }}
+            and not is_past
+            and {{ owner("owner_key", "shown_key") }} != cityHash64(user_id)
+            and {{ is_eligible("shown_key", **filters) }}
     ),
     arranged as (
         {{
             reranked(
                 "ranked",
-                "found_key",
+                "shown_key",
                 "strength",
-                "strength desc, found_key",
+                "strength desc, shown_key",
                 limit,
-                may_pin=is_eligible("pinned_key", exclude, category, brand, min_price, max_price),
+                may_pin=is_eligible("pinned_key", **filters),
                 by="user_id",
-                diversity=diversity,
-                per_category=per_category,
-                window=window,
-                explore=explore,
-                seed=seed,
+                first_of_group="stands_in, fit desc, shown_key",
                 user_id="list_key",
+                **reranking
             )
         }}
     )
 select
     user_id,
-    {{ item_columns("found_key") }},
+    {{ item_columns("shown_key", language=language) }},
     {{ item("item_id", "because_key") }} as because_item_id,
-    {{ item("title", "because_key") }} as because_title,
+    {{ title_in(language, "because_key") }} as because_title,
     round(strength, 6) as score,
     {{
         or_pinned(
@@ -140,5 +143,5 @@ select
     }} as reason,
     propensity
 from arranged
-order by user_id, position, strength desc, found_key
+order by user_id, position, strength desc, shown_key
 limit 100000

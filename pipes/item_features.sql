@@ -3,9 +3,10 @@
 --
 -- :item_id  String                the product; repeat it
 -- :limit    UInt16 = 10 (1..300)  number of rows for each
+-- @use language
 --
 -- @key item_id
-{% from 'catalogue.sql' import item, keys_of %}
+{% from 'catalogue.sql' import item, keys_of, title_in %}
 {% from 'ranker.sql' import learned_score, learned_weights, pair_features, pair_values %}
 with
     {{ learned_weights("also_bought") }} as weights,
@@ -18,7 +19,7 @@ with
 select
     {{ item("item_id", "item_key") }} as item_id,
     {{ item("item_id", "other_item_key") }} as other_item_id,
-    {{ item("title", "other_item_key") }} as title,
+    {{ title_in(language, "other_item_key") }} as title,
     strength as score,
     together,
     popular,

@@ -7,30 +7,34 @@
 -- disliked; seen: also those viewed, clicked or carted
 -- @use user
 -- @use filters
+-- @use language
 --
 -- @cache 60s user_id
 {% from 'candidates.sql' import user_candidates, user_values %}
-{% from 'catalogue.sql' import item_columns %}
-{% from 'lists.sql' import boosted, is_eligible, is_unseen %}
+{% from 'catalogue.sql' import buyable, item_columns %}
+{% from 'lists.sql' import boosted, is_eligible, is_unseen, one_of_each_group %}
 {% from 'ranker.sql' import learned_score, learned_weights %}
 {% from 'reasons.sql' import by_source %}
 with
     {{ learned_weights("rank") }} as weights,
     scored as (
         select
-            item_key as found_key,
+            {{ buyable("item_key") }} as found_key,
             source as best_source,
             because_item_key as because_key,
             times_bought,
             exp({{ learned_score("weights", user_values()) }}) as strength
         from ({{ user_candidates(user_id, now) }})
         where
-            {{ is_eligible("item_key", exclude, category, brand, min_price, max_price) }}
-            and {{ is_unseen("item_key", user_id, exclude_history) }}
+            {{ is_eligible("found_key", **filters) }}
+            and {{ is_unseen("found_key", user_id, exclude_history) }}
     ),
-    best as (select *, {{ boosted("found_key", "strength") }} as fit from scored)
+    best as (
+        select *, {{ boosted("found_key", "strength") }} as fit
+        from scored {{ one_of_each_group("found_key", "fit desc, found_key") }}
+    )
 select
-    {{ item_columns("found_key") }},
+    {{ item_columns("found_key", language=language) }},
     round(fit, 6) as score,
     {{ by_source("best_source", "times_bought", "because_key", "found_key") }} as reason,
     best_source as source

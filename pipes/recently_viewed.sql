@@ -3,11 +3,12 @@
 -- :user_id  String                the user; a guest's session_id works too. Repeat it to ask for several
 -- :limit    UInt16 = 10 (1..100)  number of items for each
 -- @use filters
+-- @use language
 --
 -- @key user_id
 -- @cache 300s user_id
 {% from 'catalogue.sql' import item_columns %}
-{% from 'lists.sql' import is_eligible %}
+{% from 'lists.sql' import is_eligible, one_of_each_group %}
 {% from 'reasons.sql' import viewed_times %}
 with
     seen as (
@@ -21,11 +22,17 @@ with
         array join items as one
         where user_id in (select arrayJoin({{ user_id }})) and one.event_type in ('view', 'click')
         group by user_id, seen_key
-        having {{ is_eligible("seen_key", exclude, category, brand, min_price, max_price) }}
+        having
+            {{ is_eligible("seen_key", **filters) }}
+            {{ one_of_each_group("seen_key", "seen_seq desc, seen_key", by="user_id") }}
         order by seen_seq desc
         limit {{ limit }} by user_id
     )
-select user_id, {{ item_columns("seen_key") }}, seen_at as viewed_at, {{ viewed_times("looks") }} as reason
+select
+    user_id,
+    {{ item_columns("seen_key", language=language) }},
+    seen_at as viewed_at,
+    {{ viewed_times("looks") }} as reason
 from seen
 order by user_id, seen_seq desc, item_id
 limit 100000

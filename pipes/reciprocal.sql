@@ -8,11 +8,12 @@
 -- a like or a dislike
 -- :exclude   Array(String)?        people to leave out; repeat it
 -- :category  String?               only this category and those below it
+-- @use language
 --
 -- @cache 500ms user_id
 {#- RECON (Pizzato et al. 2010) with one attribute: the compatibility of one person with another is the share of their interest
     in the other's category, or 1 if they like the other already. The score is the harmonic mean of both directions. -#}
-{% from 'catalogue.sql' import item %}
+{% from 'catalogue.sql' import item, title_in %}
 {% from 'constants.sql' import tiny %}
 {% from 'lists.sql' import is_eligible %}
 {% from 'reasons.sql' import suits_you %}
@@ -128,7 +129,7 @@ with
     )
 select
     person as item_id,
-    {{ item("title", "item_key") }} as title,
+    {{ title_in(language, "item_key") }} as title,
     their_category as category,
     round(interest, 6) as your_interest,
     round(interest_back, 6) as their_interest,

@@ -4,11 +4,12 @@
 -- :item_id  Array(String)         the product on the page, or several taken together; repeat it
 -- :limit    UInt16 = 10 (1..100)  number of products
 -- @use filters
+-- @use language
 --
 -- @cache 60s item_id
 -- @fallback trending  item_id as other_item_id
-{% from 'catalogue.sql' import item_columns %}
-{% from 'lists.sql' import is_eligible %}
+{% from 'catalogue.sql' import group_of, groups_of, item_columns %}
+{% from 'lists.sql' import is_eligible, one_of_each_group %}
 {% from 'reasons.sql' import same_attributes %}
 with
     (
@@ -64,12 +65,15 @@ with
             levels,
             arraySum(attribute -> transform(attribute, weights .1, weights .2, 0.), common) as strength
         from alike
-        where {{ is_eligible("alike_key", exclude, category, brand, min_price, max_price) }}
+        where
+            {{ is_eligible("alike_key", **filters) }}
+            {% if has_variants %} and {{ group_of("alike_key") }} not in {{ groups_of(item_id) }} {% endif %}
+            {{ one_of_each_group("alike_key", "strength desc, alike_key") }}
         order by strength desc, alike_key
         limit {{ limit }}
     )
 select
-    {{ item_columns("alike_key", id="other_item_id") }},
+    {{ item_columns("alike_key", id="other_item_id", language=language) }},
     round(strength, 6) as score,
     {{ same_attributes("of_brand", "has(asked.1, category)", "notEmpty(levels)", "shared_words") }} as reason
 from best

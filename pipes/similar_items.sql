@@ -5,12 +5,13 @@
 -- :item_id  Array(String)         the product on the page, or several taken together; repeat it
 -- :limit    UInt16 = 10 (1..100)  number of products
 -- @use filters
+-- @use language
 --
 -- @cache 60s item_id
 -- @fallback similar_by_attributes
-{% from 'catalogue.sql' import item_columns, keys_of %}
+{% from 'catalogue.sql' import group_of, groups_of, item_columns %}
 {% from 'embeddings.sql' import embedding_model, vectors_of %}
-{% from 'lists.sql' import is_eligible %}
+{% from 'lists.sql' import is_eligible, one_of_each_group %}
 {% from 'reasons.sql' import close_to %}
 {% set nearest = 500 %}
 {% set nearest_filtered = 1000 %}
@@ -24,7 +25,7 @@ with
     if(asked .1 = 0, serving .3, asked .2) as wanted,
     length(wanted) as dimensions,
     length({{ item_id }}) as asked_items,
-    {% if category or brand or min_price or max_price %}
+    {% if category or brand or tags or min_price or max_price %}
         {# Every product that passes the filters, since few of the nearest may pass. #}
         near as (
             select
@@ -32,7 +33,7 @@ with
                 false as is_new,
                 1 - dotProduct(embedding, wanted) / L2Norm(wanted) as distance
             from item_embeddings
-            where {{ is_eligible("near_key", exclude, category, brand, min_price, max_price) }}
+            where {{ is_eligible("near_key", **filters) }}
             order by distance
             limit {{ nearest_filtered }}
         ),
@@ -69,14 +70,15 @@ with
         limit 1 by near_key
     )
 select
-    {{ item_columns("near_key", id="other_item_id") }},
+    {{ item_columns("near_key", id="other_item_id", language=language) }},
     round(1 - distance, 6) as score,
     {{ close_to("first_asked", "asked_items", "serving.1") }} as reason
 from candidates
 where
     asked .1 > 0
     and score >= {{ min_cosine }}
-    and near_key not in {{ keys_of(item_id) }}
-    and {{ is_eligible("near_key", exclude, category, brand, min_price, max_price) }}
+    and {{ group_of("near_key") }} not in {{ groups_of(item_id) }}
+    and {{ is_eligible("near_key", **filters) }}
+    {{ one_of_each_group("near_key", "score desc, near_key") }}
 order by score desc, near_key
 limit {{ limit }}

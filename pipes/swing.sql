@@ -8,14 +8,15 @@
 -- with its square
 -- :max_items  UInt16 = 100 (2..1000)  leave out orders with more products than this
 -- @use filters
+-- @use language
 --
 -- @key item_id
 -- @cache 60s item_id
 -- @fallback also_bought
 {#- Yang et al. 2020, arXiv 2010.05525: over all pairs of groups u, v with both items, the sum of
     1/(|u|+15)^0.3 * 1/(|v|+15)^0.3 * 1/|u and v|. Groups are orders here, which did best. -#}
-{% from 'catalogue.sql' import keys_of, pair_columns %}
-{% from 'lists.sql' import boosted, is_eligible %}
+{% from 'catalogue.sql' import group_of, keys_of, pair_columns %}
+{% from 'lists.sql' import boosted, is_eligible, one_of_each_group %}
 {% from 'reasons.sql' import in_latest_baskets %}
 {# The paper's smoothing and exponent of the size of an order. #}
 {% set size_smoothing = 15 %}
@@ -68,13 +69,14 @@ with
         select asked_key, other_item_key, order_pairs, {{ boosted("other_item_key", "strength") }} as fit
         from scored
         where
-            other_item_key != asked_key
-            and {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
+            {{ group_of("other_item_key") }} != {{ group_of("asked_key") }}
+            and {{ is_eligible("other_item_key", **filters) }}
+            {{ one_of_each_group("other_item_key", "fit desc, other_item_key", by="asked_key") }}
         order by fit desc, other_item_key
         limit {{ limit }} by asked_key
     )
 select
-    {{ pair_columns("asked_key", "other_item_key") }},
+    {{ pair_columns("asked_key", "other_item_key", language=language) }},
     {# n orders make n (n - 1) / 2 pairs. #}
     toUInt64(round((1 + sqrt(1 + 8 * order_pairs)) / 2)) as baskets,
     round(fit, 8) as score,

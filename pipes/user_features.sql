@@ -3,8 +3,9 @@
 --
 -- :user_id  String                 the user; a guest's session_id works too
 -- :limit    UInt16 = 10 (1..1000)  number of candidates
+-- @use language
 {% from 'candidates.sql' import user_candidates, user_values %}
-{% from 'catalogue.sql' import item %}
+{% from 'catalogue.sql' import item, title_in %}
 {% from 'ranker.sql' import learned_score, learned_weights %}
 with
     {{ learned_weights("rank") }} as weights,
@@ -14,7 +15,7 @@ with
     )
 select
     {{ item("item_id", "item_key") }} as item_id,
-    {{ item("title", "item_key") }} as title,
+    {{ title_in(language, "item_key") }} as title,
     source,
     strength as score,
     places,

@@ -1,17 +1,21 @@
 -- Users who may want an item: they carted or viewed it, or bought, carted or viewed items that go with
--- it. Users who bought or dislike it are left out. Activity of half a year ago counts half.
+-- it. Users who bought or dislike it or a variant of it are left out. Activity of half a year ago counts
+-- half.
 --
 -- :item_id  String                  the item to offer
 -- :limit    UInt16 = 10 (1..100)    number of users
 -- :days     UInt16 = 365 (1..3650)  only users who were active in this many days
+-- @use segment
+-- @use language
 --
 -- @cache 60s item_id
 {#- The interest of a user is a sum over the item and its companions: weight * log2(1 + signals), a purchase being 5 signals and a
     view 1. The item itself weighs 2, the closest companion 1, the others by the orders and visits they share with it. -#}
-{% from 'catalogue.sql' import item %}
+{% from 'catalogue.sql' import item, keys_of_variants, title_in %}
 {% from 'constants.sql' import half_life_days, tiny, weight_unit %}
 {% from 'reasons.sql' import interested_in %}
 {% from 'signals.sql' import decay, signal %}
+{% from 'users.sql' import in_segment %}
 {% set own_weight = "2." %}
 {% set max_companions = 30 %}
 with
@@ -51,7 +55,9 @@ with
             sum(events * {{ signal("event_type") }}) as strength,
             max(toDate(item_users.last_time)) as last_day
         from item_users
-        where item_key in (select arrayJoin(tupleElement(goes_with, 1)))
+        where
+            item_key in (select arrayJoin(tupleElement(goes_with, 1)))
+            {% if segment %} and {{ in_segment("user_id", segment) }} {% endif %}
         group by candidate, item_key
         having strength > 0
     ),
@@ -69,7 +75,7 @@ with
             and candidate not in (
                 select user_id
                 from item_users
-                where item_key = cityHash64({{ item_id }}) and event_type in ('purchase', 'dislike')
+                where item_key in {{ keys_of_variants(item_id) }} and event_type in ('purchase', 'dislike')
                 group by user_id
                 having sum(events) > 0
             )
@@ -93,7 +99,7 @@ with
 select
     candidate as user_id,
     {{ item("item_id", "because_key") }} as because_item_id,
-    {{ item("title", "because_key") }} as because_title,
+    {{ title_in(language, "because_key") }} as because_title,
     touched_items as items,
     latest_day as last_day,
     round(total, 6) as score,

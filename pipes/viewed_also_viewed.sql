@@ -9,13 +9,14 @@
 -- :min_sessions  UInt32 = 1 (1..1000000)  minimum number of visits with both products; use 5 or more
 -- for lift and llr
 -- @use filters
+-- @use language
 --
 -- @key item_id
 -- @cache 500ms
 -- @fallback also_bought
-{% from 'catalogue.sql' import keys_of, pair_columns %}
+{% from 'catalogue.sql' import buyable, group_of, keys_of, pair_columns %}
 {% from 'constants.sql' import half_life_days %}
-{% from 'lists.sql' import boosted, is_eligible %}
+{% from 'lists.sql' import boosted, is_eligible, one_of_each_group %}
 {% from 'reasons.sql' import viewed_together %}
 {% from 'scores.sql' import pair_score %}
 {% from 'signals.sql' import decay %}
@@ -62,17 +63,30 @@ with
     {% else %} scored as (select item_key, other_item_key, times, strength from pairs),
     {% endif %}
     best as (
-        select item_key, other_item_key, times, {{ boosted("other_item_key", "scored.strength") }} as fit
+        select
+            item_key,
+            {{ buyable("other_item_key") }} as shown_key,
+            times,
+            {{ boosted("shown_key", "scored.strength") }} as fit
         from scored
-        where {{ is_eligible("other_item_key", exclude, category, brand, min_price, max_price) }}
-        order by fit desc, other_item_key
+        where
+            {{ is_eligible("shown_key", **filters) }}
+            {% if has_variants %}
+                and {{ group_of("other_item_key") }} != {{ group_of("item_key") }}
+            {% endif %}
+            {{
+                one_of_each_group(
+                    "shown_key", "shown_key != other_item_key, fit desc, shown_key", by="item_key"
+                )
+            }}
+        order by fit desc, shown_key
         limit {{ limit }} by item_key
     )
 select
-    {{ pair_columns("item_key", "other_item_key") }},
+    {{ pair_columns("item_key", "shown_key", language=language) }},
     times as sessions,
     round(fit, 6) as score,
     {{ viewed_together("times") }} as reason
 from best
-order by item_id, fit desc, other_item_key
+order by item_id, fit desc, shown_key
 limit 100000

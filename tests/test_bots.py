@@ -93,7 +93,6 @@ DROPPED = {"accepted": 0, "dropped": 1, "rejected_total": 0}
         ("Mozilla/5.0 AppleWebKit/537.36 (KHTML, like Gecko; compatible; GPTBot/1.2; +https://openai.com/gptbot)", "GPTBot"),
         (UPTIME, "UptimeRobot"),
         ("Pingdom.com_bot_version_1.4_(http://www.pingdom.com/)", "Pingdom"),
-        (HEADLESS, "HeadlessChrome"),
         ("Sogou web spider/4.0(+http://www.sogou.com/docs/help/webmasters.htm#07)", "Sogou*spider"),
         ("NewBot/1.0 (+https://new.example)", "bot/"),
     ],
@@ -106,6 +105,7 @@ def test_known_bots_are_recognized(agent: str, bot: str) -> None:
     "agent",
     [
         *PEOPLE,
+        HEADLESS,  # in the file as a comment, since tests of a shop are that
         *("python-requests/2.32.3", "curl/8.5.0", "okhttp/4.12.0", "Go-http-client/2.0", "axios/1.7.2", "Java/17.0.1"),
         *("Segment.io/1.0", "RudderLabs", "GuzzleHttp/7", "Dart/3.1 (dart:io)", "node", "Apache-HttpClient/4.5", ""),
         "Mozilla/5.0 (Linux; Android 10; CUBOT NOTE 20) AppleWebKit/537.36 Chrome/120.0 Mobile Safari/537.36",
@@ -173,9 +173,9 @@ def test_faulty_events_of_a_bot_are_dropped_too(client: FlaskClient, shop: Servi
     """It keeps no cookies, so pages have no id for it."""
     without_id = {"event_type": "view", "item_id": "tea", "user_id": "undefined"}
     assert post(client, [without_id, VIEW], GOOGLEBOT)[1]["dropped"] == 2
-    assert post(client, without_id | {"properties": {"user_agent": HEADLESS}}) == (
+    assert post(client, without_id | {"properties": {"user_agent": UPTIME}}) == (
         200,
-        DROPPED | {"dropped_bots": ["HeadlessChrome"]},
+        DROPPED | {"dropped_bots": ["UptimeRobot"]},
     )
     response = client.post("/events", json=[without_id, VIEW])
     assert [index for index, _ in rejected(response)] == [0], "of anybody else they are rejected"
@@ -271,7 +271,7 @@ def test_messages_of_kafka_are_dropped_and_count_as_skipped() -> None:
     messages = [Polled(number, body) for number, body in enumerate(bodies)]
     rules = intake_rules(Settings(home=str(ROOT)), NOON)
     (batch,) = split_by_partition(messages, {"events": Topic("events", "x", 1)}, {("events", 0): 0}, rules, NOON)
-    assert [row.item_id for row in batch.submission.rows] == ["tea", "tea"]
+    assert [row.item_id for row in batch.submission.rows if isinstance(row, Event)] == ["tea", "tea"]
     assert (batch.submission.offsets, batch.skipped, batch.merges) == ([1, 4], 3, [])
     assert [dropped.bot for dropped in batch.dropped] == ["Googlebot", "UptimeRobot", "Googlebot", "Googlebot"]
     consumed = batch.consumed(2, NOON)

@@ -5,11 +5,13 @@
     ├── BadParameters           400 bad_parameters    one detail for each parameter
     ├── BadEvents               400 bad_events        no event of the request could be accepted
     ├── BadItems                400 bad_items         no item of the request could be accepted
+    ├── BadUsers                400 bad_users         no user of the request could be accepted
     ├── NotAuthenticated        401 not_authenticated a webhook without its secret
     ├── NotAllowed              403 not_allowed       the workbench from elsewhere, and posts from pages of other sites
     ├── TooLarge                413 too_large
     ├── NoSuchPipe              404 no_such_pipe
     ├── NoSuchItem              404 no_such_item
+    ├── NoSuchUser              404 no_such_user
     ├── UnsupportedEncoding     415 unsupported_encoding  the body is compressed in a way that is not known
     ├── NotAcceptable           406 not_acceptable    no format matches the Accept header
     ├── NotSaved                409 not_saved         a pipe: it was changed by others meanwhile, or has a fault
@@ -79,6 +81,10 @@ class BadItems(AlsoboughtError):
     status, code = 400, "bad_items"
 
 
+class BadUsers(AlsoboughtError):
+    status, code = 400, "bad_users"
+
+
 class NotAuthenticated(AlsoboughtError):
     status, code = 401, "not_authenticated"
 
@@ -101,6 +107,10 @@ class NoSuchPipe(AlsoboughtError):
 
 class NoSuchItem(AlsoboughtError):
     status, code = 404, "no_such_item"
+
+
+class NoSuchUser(AlsoboughtError):
+    status, code = 404, "no_such_user"
 
 
 class UnsupportedEncoding(AlsoboughtError):

@@ -26,7 +26,7 @@ from alsobought.json_values import (
     to_time,
     to_whole_number,
 )
-from alsobought.placeholders import Placeholders
+from alsobought.placeholders import Placeholders, Texts
 
 STANDARD_TYPES = (
     "impression",
@@ -47,7 +47,7 @@ REQUIRED = ("event_type",)
 IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
 NUL = "\0"
 FORM = re.compile(rb"[A-Za-z_][\w.%\[\]-]*=[^&{]*(&[A-Za-z_][\w.%\[\]-]*=[^&{]*)*")
-NO_PLACEHOLDERS = Placeholders()
+NO_PLACEHOLDERS, NO_TEXTS = Placeholders(), Texts()
 
 ID_LENGTH = 256
 Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
@@ -89,6 +89,7 @@ class Rules:
     """Rules for events beyond their fields and types. `now` is the clock, of which timestamps may be at most a day ahead.
 
     `bots` are those whose events are dropped, None if nobody's are; `sender` is the one that sent the request, if one did.
+    `attributes` are those that are taken from what other formats send about users.
     """
 
     now: datetime
@@ -97,6 +98,7 @@ class Rules:
     placeholders: Placeholders = NO_PLACEHOLDERS
     bots: Bots | None = None
     sender: str = ""
+    attributes: Texts = NO_TEXTS
 
     def bot(self, user_agent: str) -> str:
         """The bot whose message has this user agent, or that of the request if it has none; empty for anybody else."""
@@ -231,6 +233,25 @@ def not_json(raw: Any, error: Exception) -> str:
     return f"not JSON: {error}"
 
 
+def check_rows(
+    objects: Iterable[Any],
+    decode: Callable[[Any], Any],
+    max_bytes: int,
+    own: str,
+    problem_of: Callable[[Any], str],
+) -> tuple[list[Any], list[Rejected]]:
+    """The valid rows among objects of one kind, and the rejected ones. `problem_of` is empty for a valid row."""
+    valid: list[Any] = []
+    rejected: list[Rejected] = []
+    for index, raw in enumerate(objects):
+        row = read_object(raw, decode, max_bytes, own)
+        if problem := row if isinstance(row, str) else problem_of(row):
+            rejected.append(Rejected(index, problem))
+        else:
+            valid.append(row)
+    return valid, rejected
+
+
 def readable_problem(error: str, own: str = "properties") -> str:
     """The message of msgspec with the field first.
 
@@ -275,15 +296,21 @@ def event_problem(event: Event, rules: Rules) -> str:
         return "user_id: missing; a guest needs a session_id instead"
     if problem := rules.placeholders.clear(event):
         return problem
-    if isinstance(event.timestamp, datetime):
-        at = event.timestamp if event.timestamp.tzinfo else in_utc(event.timestamp)
-        if at < FIRST_TIME:
-            return f"timestamp: {at:%Y-%m-%d} is before 1971"
-        if at > rules.now and at > rules.now + MAX_AHEAD:
-            return f"timestamp: {at:%Y-%m-%dT%H:%M:%SZ} is more than a day ahead of {rules.now:%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(event.timestamp, datetime) and (problem := moment_problem(event.timestamp, rules.now)):
+        return problem
     if event.category:
         event.category = category_path(event.category)
     return _problem_of_ids(event)
+
+
+def moment_problem(timestamp: datetime, now: datetime) -> str:
+    """The problem of the time at which something happened, or an empty string."""
+    at = timestamp if timestamp.tzinfo else in_utc(timestamp)
+    if at < FIRST_TIME:
+        return f"timestamp: {at:%Y-%m-%d} is before 1971"
+    if at > now and at > now + MAX_AHEAD:
+        return f"timestamp: {at:%Y-%m-%dT%H:%M:%SZ} is more than a day ahead of {now:%Y-%m-%dT%H:%M:%SZ}"
+    return ""
 
 
 def _problem_of_ids(event: Event) -> str:

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from alsobought.events import NO_PLACEHOLDERS, Id, Money, OptionalId, Rejected, read_object
+from alsobought.events import NO_PLACEHOLDERS, Id, Money, OptionalId, Rejected, check_rows
 from alsobought.json_values import (
     Conversion,
     category_path,
@@ -81,18 +81,16 @@ def read_items(
     placeholders: Placeholders = NO_PLACEHOLDERS,
 ) -> tuple[list[Item], list[Rejected]]:
     """The valid items and the rejected objects. All embeddings of a request have one length."""
-    valid: list[Item] = []
-    rejected: list[Rejected] = []
     length = 0
-    for index, raw in enumerate(objects):
-        item = read_object(raw, decode or decode_item, max_bytes, "attributes")
-        problem = item if isinstance(item, str) else _problem(item, length, placeholders)
-        if problem:
-            rejected.append(Rejected(index, problem))
-        elif isinstance(item, Item):
-            length = length or len(item.embedding or ())
-            valid.append(item)
-    return valid, rejected
+
+    def problem_of(item: Item) -> str:
+        nonlocal length
+        if problem := _problem(item, length, placeholders):
+            return problem
+        length = length or len(item.embedding or ())
+        return ""
+
+    return check_rows(objects, decode or decode_item, max_bytes, "attributes", problem_of)
 
 
 def item_of(fields: dict[str, Any]) -> Item:

@@ -91,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     events_topic: Name = setting("events", "Topic of the events.")
     items_topic: Name = setting("items", "Topic of the items.")
+    users_topic: Name = setting("users", "Topic of users with their attributes.")
     dead_letter_max_ratio: Ratio = setting(
         0.5, "The stream from Kafka is halted when more than this share of the latest messages are dead letters."
     )
@@ -109,7 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     event_types: str = setting("", "Event types besides the standard ones, comma-separated.")
     catalogue_only: bool = setting(False, "Lists show only items of the catalogue, none that only events have named.")
     drop_bots: bool = setting(True, "Events of known bots (`sql/bots.csv`) are dropped, by their user agent.")
-    max_event_bytes: Positive = setting(65_536, "Largest event or item accepted, in bytes.")
+    max_event_bytes: Positive = setting(65_536, "Largest event, item or user accepted, in bytes.")
     max_body_bytes: Positive = setting(16_777_216, "Largest request body accepted, in bytes.")
     batch_rows: Positive = setting(50_000, "A batch of the writer closes at this many events.")
     batch_seconds: Seconds = setting(0.02, "A batch of the writer also closes this many seconds after its first event.")

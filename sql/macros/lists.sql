@@ -1,4 +1,4 @@
-{%- from 'catalogue.sql' import available, in_category, in_main_currency, item, keys_of, owner -%}
+{%- from 'catalogue.sql' import available, group_of, groups_of, in_category, in_currency, item, owner -%}
 {%- from 'ranking.sql' import category_paths, category_similarities, explored, mmr -%}
 {%- from 'rules.csv' import rules -%}
 {#- Number of impressions without an event that halve a score. -#}
@@ -30,8 +30,17 @@
     )
 {%- endmacro -%}
 {#- True if a list may show an item: it can be bought now, no rule hides it, and it passes the filters of the request
-    (sql/parameters/filters.sql). A filter that is not given lets every item pass. -#}
-{%- macro is_eligible(item_key, exclude="", category="", brand="", min_price="", max_price="") -%}
+    (sql/parameters/filters.sql), which a pipe passes as **filters. A filter that is not given lets every item pass. -#}
+{%- macro is_eligible(
+    item_key,
+    exclude="",
+    category="",
+    brand="",
+    min_price="",
+    max_price="",
+    tags="",
+    currency=""
+) -%}
     (
         {{ available(item_key) }}
         {% if rules(rule="hide", item_id=true) %}
@@ -43,12 +52,13 @@
                 {{ category_rules("category", "hide") }}
             )
         {% endif %}
-        {% if exclude %} and {{ item_key }} not in {{ keys_of(exclude) }} {% endif %}
+        {% if exclude %} and {{ group_of(item_key) }} not in {{ groups_of(exclude) }} {% endif %}
         {% if category %} and {{ in_category(item_key, category) }} {% endif %}
-        {% if min_price or max_price %} and {{ in_main_currency(item_key) }} {% endif %}
+        {% if min_price or max_price %} and {{ in_currency(item_key, currency) }} {% endif %}
         {% if min_price %} and {{ item("price", item_key) }} >= {{ min_price }} {% endif %}
         {% if max_price %} and {{ item("price", item_key) }} <= {{ max_price }} {% endif %}
         {% if brand %} and {{ item("brand", item_key) }} in {{ brand }} {% endif %}
+        {% if tags %} and hasAny({{ item("tags", item_key) }}, {{ tags }}) {% endif %}
     )
 {%- endmacro -%}
 {#- True if an event puts its item into the part of a history that exclude_history names. -#}
@@ -59,12 +69,12 @@
     )
 {%- endmacro -%}
 {#- True if an item is new to a user: not their own offer, and not in the part of their history that exclude_history names:
-    `bought` are bought or disliked items, `seen` also those viewed, clicked or carted, `nothing` none. -#}
+    `bought` are bought or disliked items, `seen` also those viewed, clicked or carted, `nothing` none. Nor is a variant of one. -#}
 {%- macro is_unseen(item_key, user_id, exclude_history) -%}
     (
         {{ owner("owner_key", item_key) }} != cityHash64({{ user_id }})
-        and {{ item_key }} not in (
-            select one.item_key
+        and {{ group_of(item_key) }} not in (
+            select {{ group_of("one.item_key") }}
             from user_history
             array join items as one
             where user_id = {{ user_id }} and {{ in_history("one.event_type", exclude_history) }}
@@ -132,6 +142,24 @@
             )
     )
 {%- endmacro -%}
+{#- Of each group of variants the one row that comes first in this order; every list ends with it. In a SELECT it follows WHERE
+    and precedes ORDER BY. by: the key column of the lists, if there are several. -#}
+{%- macro one_of_each_group(item_key, order, by="") -%}
+    {% if has_variants %}
+        qualify
+            row_number() over (
+                partition by {% if by %} {{ by }}, {% endif %} {{ group_of(item_key) }} order by {{ order }}
+            )
+            = 1
+    {% endif %}
+{%- endmacro -%}
+{#- The rows of `ranked`, one of each group. -#}
+{%- macro distinct_groups(ranked, item_key, order, by="") -%}
+    {% if has_variants %}
+        (select * from {{ ranked }} {{ one_of_each_group(item_key, order, by) }}) as {{ ranked }}
+    {% else %} {{ ranked }}
+    {% endif %}
+{%- endmacro -%}
 {#- The first rows of `ranked`, re-ranked: with the columns position, propensity and pinned. Order by position, then as before.
     Without a pin rule and without a parameter of sql/parameters/reranking.sql every position is 0 and nothing changes.
     Diversity and quotas (`mmr`) and exploration (`explored`) are in ranking.sql, among the first 100 rows. A limit above 100, for a
@@ -139,7 +167,7 @@
 
     ranked: a CTE with item_key, a score, and an order without ties. by: the key column of the lists, if there are several.
     may_pin: a condition on pinned_key. limit: the length of a list. A pinned row that is not a candidate has item_key and no
-    other column. -#}
+    other column. about_items: the lists are about the items of `by`, which no pin may show, nor a variant. first_of_group: the order that decides which item of a group of variants stands for it, if it is another. -#}
 {%- macro reranked(
     ranked,
     item_key,
@@ -153,11 +181,13 @@
     window="10",
     explore="",
     seed="0",
-    user_id="''"
+    user_id="''",
+    first_of_group="",
+    about_items=""
 ) -%}
     {% if not (diversity or per_category or explore or rules(rule="pin")) %}
         select *, 0 as position, 1. as propensity, false as pinned
-        from {{ ranked }}
+        from {{ ranked }} {{ one_of_each_group(item_key, first_of_group or order, by) }}
         order by {{ order }}
         limit {{ limit }}{% if by %} by {{ by }}{% endif %}
     {% else %}
@@ -174,11 +204,19 @@
                 from
                     (
                         with
-                            {{ pinned_positions(may_pin) }} as pins,
+                            {% if about_items %}
+                                arrayFilter(
+                                    pin -> {{ group_of("tupleElement(pin, 1)") }}
+                                    != {{ group_of("list_key") }},
+                                    {{ pinned_positions(may_pin) }}
+                                )
+                            {% else %} {{ pinned_positions(may_pin) }}
+                            {% endif %} as pins,
                             arrayMap(pin -> tupleElement(pin, 1), pins) as pin_keys,
                             arrayMap(pin -> tupleElement(pin, 2), pins) as pin_positions,
+                            arrayMap(pin -> {{ group_of("pin") }}, pin_keys) as pinned_groups,
                             arrayFilter(
-                                one -> not has(pin_keys, tupleElement(one, 2)),
+                                one -> not has(pinned_groups, {{ group_of("tupleElement(one, 2)") }}),
                                 arraySort(groupArray((nth, candidate_key, candidate_score)))
                             ) as candidates,
                             arrayMap(one -> tupleElement(one, 2), candidates) as keys,
@@ -249,13 +287,16 @@
                                     {{ item_key }} as candidate_key,
                                     assumeNotNull({{ score }}) as candidate_score,
                                     row_number() over (partition by list_key order by {{ order }}) as nth
-                                from {{ ranked }}
+                                from {{ distinct_groups(ranked, item_key, first_of_group or order, by) }}
                             )
                         where nth <= greatest({{ reranked_candidates }}, {{ limit }})
                         group by list_key
                     )
             ) as slots
-        left join {{ ranked }} using ({{ item_key }}{% if by %}, {{ by }} {% endif %})
+        left join
+            {{ distinct_groups(ranked, item_key, first_of_group or order, by) }} using (
+                {{ item_key }}{% if by %}, {{ by }} {% endif %}
+            )
         order by position, {{ order }}
         limit {{ limit }}{% if by %} by {{ by }}{% endif %}
     {% endif %}

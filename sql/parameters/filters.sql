@@ -1,7 +1,10 @@
 -- Which items a list may show. Items that cannot be bought never appear.
 --
--- :exclude    Array(String)?       items to leave out; repeat it
--- :category   String?              only this category and those below it
--- :brand      Array(String)?       only these brands
--- :min_price  Float64? (0..1e12)   lowest price, in the currency of most items
--- :max_price  Float64? (0..1e12)   highest price, in the currency of most items
+-- :exclude    Array(String)?           items to leave out, with their variants; repeat it
+-- :category   String?                  only this category and those below it
+-- :brand      Array(String)?           only these brands
+-- :tags       Array(String)?           only items with one of these tags
+-- :min_price  Float64? (0..1e12)       lowest price, in `currency`
+-- :max_price  Float64? (0..1e12)       highest price, in `currency`
+-- :currency   String? (3..3)           of min_price and max_price, such as EUR: items with a price in another one do not pass
+-- them. Without it, the currency of most items

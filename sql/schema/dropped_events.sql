@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0102_dropped_events
+-- 0111_dropped_events
 -- How many events and calls of known bots were dropped, per hour and bot: as the list in sql/bots.csv calls it, no user agent. What was
 -- sent over HTTP and read from Kafka; the last second is missing after a crash. It merges in the background: read it with sum(events).
 

@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0089_user_days_mv_without_refunds
+-- 0104_user_days_mv_with_first_seq
 -- Feeds user_days. Refunds are not counted.
 
 CREATE MATERIALIZED VIEW user_days_mv TO user_days
@@ -10,7 +10,8 @@ CREATE MATERIALIZED VIEW user_days_mv TO user_days
     `event_type` LowCardinality(String),
     `item_key` UInt64,
     `events` Int64,
-    `last_seq` UInt64
+    `last_seq` UInt64,
+    `first_seq` UInt64
 )
 AS SELECT
     user_id,
@@ -18,7 +19,8 @@ AS SELECT
     event_type,
     cityHash64(item_id) AS item_key,
     toInt64(count()) AS events,
-    max(seq) AS last_seq
+    max(seq) AS last_seq,
+    min(seq) AS first_seq
 FROM events
 WHERE event_type != 'refund'
 GROUP BY

@@ -11,6 +11,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,7 +20,6 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from alsobought.bots import PEOPLE
 from tests.support.process import ServedProcess, running, serving
 from tests.support.project import ROOT, project_folder
 
@@ -67,8 +67,12 @@ def service(home: Path, migrated_folder: Path, tmp_path_factory: pytest.TempPath
         items = [{"item_id": i, "title": title, "category": "Kitchen", "price": 5} for i, title in PRODUCTS.items()]
         assert service.ask("/items?wait=true", items)[0] == 200
         bought = [("tea", "o1"), ("mug", "o1"), ("tea", "o2"), ("pot", "o2"), ("tea", "o3"), ("pot", "o3")]
-        line = {"event_type": "purchase", "user_id": "ada"}
-        assert service.ask("/events?wait=true", [line | {"item_id": i, "order_id": o} for i, o in bought])[0] == 200
+        days = {order: datetime.now(UTC) - timedelta(days=ago) for order, ago in (("o1", 2), ("o2", 1), ("o3", 0))}
+        lines = [
+            {"event_type": "purchase", "user_id": "ada", "item_id": i, "order_id": o, "timestamp": f"{days[o]:%FT%TZ}"}
+            for i, o in bought
+        ]
+        assert service.ask("/events?wait=true", lines)[0] == 200
         yield service
 
 
@@ -95,7 +99,7 @@ def open_page(browser: Browser, service: ServedProcess) -> Iterator[Open]:
     hosts: set[str] = set()
 
     def opened(address: str, size: Any = LAPTOP, **more: Any) -> Page:
-        context = browser.new_context(**{"viewport": size, "reduced_motion": "reduce", "user_agent": PEOPLE[1], **more})
+        context = browser.new_context(viewport=size, reduced_motion="reduce", **more)
         contexts.append(context)
         page: Page = context.new_page()
         page.set_default_timeout(20_000)
@@ -276,10 +280,10 @@ def test_the_list_marks_a_broken_file_whose_last_good_text_answers(open_page: Op
     path.write_text(GREETED)
 
 
-def test_a_browser_without_a_person_learns_that_its_events_are_dropped(open_page: Open) -> None:
-    page = open_page("#/shop", user_agent="HeadlessChrome/140")
+def test_a_bot_that_can_read_learns_that_its_events_are_dropped(open_page: Open) -> None:
+    page = open_page("#/shop", user_agent="Googlebot/2.1")
     page.get_by_role("button", name="View", exact=True).click()
-    expect(page.locator(".status.wrong")).to_contain_text("this browser is a known bot, HeadlessChrome")
+    expect(page.locator(".status.wrong")).to_contain_text("this browser is a known bot, Googlebot")
 
 
 def test_buying_changes_the_shelves_within_a_second(open_page: Open) -> None:

@@ -37,9 +37,11 @@ EXTRA = {
     "item_ids": "1, 'ghost'",
     "ingest_batches": "7, 7, 'post', 0, 1, 2, 3, now64(3)",
     "user_categories": "'ghost', 'Tea', 'view', 2",
-    "user_days": "'ghost', '2026-01-01', 'view', 1, 2, 3",
+    "user_days": "'ghost', '2026-01-01', 'view', 1, 2, 3, 3",
     "item_hours": "'2026-01-01 10:00:00', 'view', 1, 'Tea', 2",
     "place_hours": "'Finland', '2026-01-01 10:00:00', 'view', 1, 2",
+    "daily_voices": "'2026-01-01', 'view', 1, 2",
+    "hourly_voices": "'Finland', '2026-01-01 10:00:00', 'view', 1, 2",
     "co_baskets": "1, 2, '2026-01-01', 2, 5",
     "co_purchases": "1, 2, '2026-01-01', 2",
     "co_views": "1, 2, '2026-01-01', 2",
@@ -389,14 +391,11 @@ def test_after_expiry_recent_wrong_counts_are_reported_and_older_ones_are_not(
 ) -> None:
     shop, _ = expired
     timed = [table for table in tables_of(shop).values() if table.bucket]
-    assert len(timed) == 8
+    assert len(timed) == 10
+    by_day = ("daily_popularity", "daily_voices", "hourly_voices", "item_hours", "place_hours", "user_days")
     for late in (False, True):
         for table in timed:
-            bucket = (
-                "2026-02-09"
-                if late and table.name in ("daily_popularity", "item_hours", "place_hours", "user_days")
-                else f"2026-0{1 + late}-01"
-            )
+            bucket = "2026-02-09" if late and table.name in by_day else f"2026-0{1 + late}-01"
             row = {**dict.fromkeys(table.types, "1"), table.bucket: f"'{bucket}'", "event_type": "'view'"}
             insert(shop, table.name, ", ".join(row[column] for column in table.types))
         assert list(wrong_tables(shop)) == [table.name for table in timed if late]

@@ -12,7 +12,7 @@ from tests.counts.test_rebuild import happened, is_right, live, store
 from tests.support.fold import tables
 
 __all__ = ["live"]
-FEEDS = {"group_lines", "first_lines"}
+FEEDS = {"first_lines", "group_lines", "voices"}
 OWN_TABLE = "create table {d}.order_days (day Date, lines Int64) engine = SummingMergeTree order by day"
 OWN_VIEW = """
 create materialized view {d}.order_days_mv to {d}.order_days as

@@ -273,7 +273,10 @@ def test_a_user_with_more_events_than_a_slice_holds_is_split(live: Service, name
     is_right(live, lines)
 
 
-BUCKETED = ["co_baskets", "co_purchases", "co_views", "daily_popularity", "item_hours", "item_totals", "place_hours"]
+BUCKETED = [
+    *("co_baskets", "co_purchases", "co_views", "daily_popularity", "daily_voices"),
+    *("hourly_voices", "item_hours", "item_totals", "place_hours"),
+]
 
 
 @pytest.mark.parametrize("name", usually(BUCKETED, "co_baskets"))

@@ -131,6 +131,7 @@ def test_the_year_has_the_documented_size() -> None:
     lines = journey._lines()
     counts = [len(pc.unique(lines[column])) for column in ("household_id", "product_id", "basket_id")]
     assert (journey.size(), *counts) == (1_443_245, 2_467, 68_148, 141_087)
+    assert len(list(journey.users())) == 801
 
 
 def test_the_year_ends_this_week_and_keeps_its_weekdays() -> None:

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from alsobought.diagnostics import doctor, isolation, warehouse_checks
+from alsobought.diagnostics.data_checks import check_filled
 from alsobought.diagnostics.doctor import examine
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.host_checks import check_webhooks
@@ -84,19 +85,21 @@ def states(ran: CompletedRun) -> dict[str, set[str]]:
     return {check: {finding.state for finding in by_check} for check, by_check in findings(ran).items()}
 
 
-def contents_of(folder: Path) -> list[tuple[str, int, int]]:
-    """Without what every process writes: the file with its name, and the logs of RocksDB."""
-    paths = [path for path in folder.rglob("*") if path.name != HOLDER and not (path.parent / "CURRENT").exists()]
-    paths = sorted(path for path in paths if not (path / "CURRENT").exists())
-    return [(str(path), (stat := path.lstat()).st_size, stat.st_mtime_ns) for path in paths]
+def contents_of(folder: Path) -> set[tuple[Path, int, int]]:
+    """The files, without what every process writes: the file with its name, and the logs of RocksDB."""
+    paths = (path for path in folder.rglob("*") if path.name != HOLDER and not (path.parent / "CURRENT").exists())
+    return {(path, (stat := path.lstat()).st_size, stat.st_mtime_ns) for path in paths if path.is_file()}
 
 
 def test_a_healthy_warehouse_has_no_faults_and_its_folder_is_unchanged(stored: Path) -> None:
     before = contents_of(stored)
     ran = running(stored)("doctor", "--json")
-    assert contents_of(stored) == before
+    assert contents_of(stored) <= before, "the engine may remove parts that were merged before"
     assert ran.status == 0, ran.out
-    checks = "python settings home port disk engine writing migrations pipes events placeholders bots users items catalogue parts"
+    checks = (
+        "python settings home port disk engine writing migrations pipes events counts placeholders bots users items"
+    )
+    checks += " catalogue parts"
     assert states(ran) == {check: {"ok"} for check in checks.split()}
     by_check = findings(ran)
     assert by_check["events"][0].message.startswith("1, the newest stored ")
@@ -287,6 +290,15 @@ def test_an_insert_setting_unknown_to_the_engine_is_a_fault(shop: Service, monke
     (finding,) = run_check("writing", lambda _: warehouse_checks.check_write_settings(shop.warehouse), shop.settings)
     assert finding.state == "fault"
     assert "no_such_setting" in finding.message
+
+
+def test_a_count_table_whose_view_is_younger_than_the_events_is_to_be_rebuilt(shop: Service) -> None:
+    shop.writer.submit(Submission([Event(event_type="view", user_id="ada", item_id="tea")])).result()
+    (finding,) = check_filled(shop.warehouse)
+    assert finding.state == "ok", "co_views has no rows, since no view has a session"
+    shop.warehouse.command(f"truncate table {shop.settings.database}.daily_voices")
+    (finding,) = check_filled(shop.warehouse)
+    assert (finding.state, finding.advice) == ("warning", "Run `alsobought rebuild daily_voices`")
 
 
 def test_a_placeholder_that_is_a_user_or_was_merged_is_a_warning(shop: Service, home: Path) -> None:

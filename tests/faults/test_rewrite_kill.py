@@ -18,11 +18,11 @@ from alsobought.failpoints import VARIABLE
 from tests.support.project import ROOT
 
 TABLES = sorted(path.stem for path in (ROOT / "sql" / "checks").glob("*.sql"))
-POINTS = ["begun", "noted", *TABLES, "serving", "moved", "deleted", "ended"]
+POINTS = ["begun", "noted", "users", *TABLES, "serving", "moved", "deleted", "ended"]
 USUAL = {
     "forget": ["deleted", "serving"],
-    "merge": ["order_items"],
-    "unmerge": ["user_items", "moved"],
+    "merge": ["users", "order_items"],
+    "unmerge": ["user_items", "users", "moved"],
     "refund": ["co_baskets", "deleted"],
 }
 CHILD = """
@@ -32,6 +32,7 @@ from alsobought.counts.sum_checks import wrong_rows
 from alsobought.events import Event
 from alsobought.writer.submission import Submission
 from alsobought.settings import Settings
+from alsobought.users import User
 from alsobought.service.service import open_service
 from tests.support.project import ROOT
 
@@ -52,6 +53,7 @@ if seed:
         for number in range(120)
     ]
     shop.writer.submit(Submission(rows[:70])).result()
+    shop.writer.submit(Submission([User(user_id=f"guest{seed}", attributes={f"a{seed}": seed})])).result()
     if change[0] == "unmerge":
         shop.do("merge", change[1], "bruno")
     shop.writer.submit(Submission(rows[70:])).result()
@@ -66,8 +68,10 @@ unfinished = shop.warehouse.trusted_rows("select count() from alsobought.rewrite
 left = "select count() from alsobought.events where event_type = 'purchase' and order_id in ('o1', 'o2')"
 left += " and user_id = {user:String}"
 left = shop.warehouse.trusted_rows(left, {"user": change[1] if change else sys.argv[4]}).data[0][0]
+sql = "select user_id, mapKeys(attributes) from alsobought.users final where not removed"
+attributes = {user: sorted(names) for user, names in shop.warehouse.trusted_rows(sql).data}
 shop.close()
-print(json.dumps({"users": users, "wrong": wrong, "unfinished": unfinished, "left": left}))
+print(json.dumps({"users": users, "wrong": wrong, "unfinished": unfinished, "left": left, "attributes": attributes}))
 """
 
 
@@ -122,5 +126,10 @@ def test_a_rewrite_killed_at_any_step_is_completed_by_the_next_start(
         assert (report["wrong"], report["unfinished"], report["left"] if kind != "unmerge" else 0) == ({}, 0, 0), point
         assert kind == "refund" or sorted(report["users"]) == sorted(["bruno", "cleo", *guests]), point
         assert (sum(report["users"].values()) == events) == (kind != "forget"), point
+        seeds = range(1, seed + 1)
+        assert report["attributes"] == {
+            "forget": {},
+            "merge": {"bruno": sorted(f"a{number}" for number in seeds)},
+        }.get(kind, {f"guest{number}": [f"a{number}"] for number in seeds}), point
         if kind == "unmerge":
             assert report["users"][f"guest{seed}"] == _events_of_guest(seed), point

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from alsobought.events import STANDARD_TYPES, Event, Rules
-from alsobought.formats.calls import Merge, Skipped
+from alsobought.formats.calls import Identified, Merge, Skipped
 from alsobought.formats.reading import FORMATS, read_body
 from alsobought.formats.segment import ACTIONS, read, recognizes
 
@@ -207,3 +207,25 @@ def test_an_order_is_taken_back_whole_or_by_its_products(event: str) -> None:
         problem({**CALL, "event": event, "properties": {}})
         == "item_id: missing; a refund without one needs an order_id"
     )
+
+
+def test_identify_offers_the_traits_of_a_user_or_a_guest() -> None:
+    traits = {"plan": "pro", "email": "a@example.com"}
+    merge = read({"type": "identify", "userId": "ada", "anonymousId": "s1", "traits": traits})
+    assert isinstance(merge, Merge)
+    assert merge.identified == Identified("ada", traits, None)
+    guest = read(
+        {
+            "type": "identify",
+            "anonymousId": 7,
+            "timestamp": "2026-01-01T12:00:00Z",
+            "context": {"traits": {"plan": "free"}},
+        }
+    )
+    assert isinstance(guest, Skipped)
+    assert guest.identified == Identified("7", {"plan": "free"}, datetime(2026, 1, 1, 12, tzinfo=UTC))
+    nothing: list[Any] = [{}, None, [], "pro"]
+    for traits_of_nobody in nothing:
+        skipped = read({"type": "identify", "userId": "ada", "traits": traits_of_nobody})
+        assert isinstance(skipped, Skipped)
+        assert skipped.identified is None

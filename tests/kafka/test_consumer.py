@@ -92,6 +92,35 @@ def test_events_items_track_calls_and_undecodable_messages(shop: Service, topics
     assert wrong_tables(shop) == {}
 
 
+def test_users_come_from_a_topic_and_from_identify_calls_among_events(
+    make_shop: Callable[..., Service], topics: Topics
+) -> None:
+    shop = make_shop(utc_now, **topics.settings)
+    topics.create()
+    identify = {"type": "identify", "userId": "bruno", "traits": {"plan": "pro", "email": "b@example.com"}}
+    topics.send(
+        {"user_id": "ada", "attributes": {"plan": "free", "age": 34}},
+        {"user_id": "ada", "attributes": {"plan": "pro"}},
+        {"user_id": "gone", "attributes": {"plan": "pro"}},
+        {"user_id": "ada", "attributes": {"address": {}}},
+        users=True,
+    )
+    topics.send(identify, {**identify, "userId": "gone"}, {**VIEW, "user_id": "bruno"})
+    time.sleep(0.01)
+    shop.do("forget", "gone")
+    with consuming(shop) as consumer:
+        until(lambda: consumer.totals.messages >= 7)
+    sql = "select user_id, attributes from {db}.users final where not removed order by user_id"
+    assert values(shop, sql) == [["ada", {"age": ["34"], "plan": ["pro"]}], ["bruno", {"plan": ["pro"]}]]
+    assert [reason for (reason,) in values(shop, "select reason from {db}.dead_letters final")] == [
+        "attributes.address: an object; an attribute is a word, a number, true or false, or a list of words"
+    ]
+    assert outcomes(shop) == [7, 4, 0, 1]
+    with consuming(shop) as consumer:
+        time.sleep(0.3)
+        assert consumer.totals.messages == 0
+
+
 def test_a_consumer_resumes_at_the_checkpoint_of_the_warehouse(shop: Service, topics: Topics) -> None:
     topics.create()
     topics.send(*({**VIEW, "user_id": f"r{n}"} for n in range(50)))  # without event_id: identified by their offsets

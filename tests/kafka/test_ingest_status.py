@@ -145,6 +145,7 @@ def test_lag_is_the_number_of_messages_between_the_next_offset_and_the_end(topic
         (f"{topics.name}.events", 4): (1, 3, 2),
         (f"{topics.name}.events", 5): (0, 0, 0),
         (f"{topics.name}.items", 0): (0, 0, 0),
+        (f"{topics.name}.users", 0): (0, 0, 0),
     }
     assert (now.lag, now.alarms, now.without_kafka) == (2, [], "")
 

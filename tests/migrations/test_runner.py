@@ -242,6 +242,10 @@ def test_a_new_view_says_how_many_events_it_does_not_know(warehouse: Warehouse, 
     write(folder, 4, "w", view.replace(".v to", ".w to"))
     (planned,) = plan(warehouse, folder, warehouse.database)
     assert planned.note == "", "another view has counted the older events"
+    list(up(warehouse, folder))
+    write(folder, 5, "more", "alter table {{ database }}.two add column y UInt8")
+    (planned,) = plan(warehouse, folder, warehouse.database)
+    assert planned.note == ("two has it for new rows only; `alsobought rebuild two` fills it for 1,234 older events")
 
 
 def test_a_view_on_a_feed_is_what_counts(warehouse: Warehouse, folder: Path) -> None:

@@ -312,6 +312,10 @@ BROKEN = {
         TITLES.replace("title\n", "title {% if brand %}, brand {% endif %}\n"),
         "7: returns different columns if brand is given",
     ),
+    "columns that come with variants": (
+        TITLES.replace("title\n", "title {% if has_variants %}, brand {% endif %}\n"),
+        "7: returns different columns in a catalogue with variants",
+    ),
     "a key that is no column": (
         "-- T.\n-- :a String  x\n-- @key a\nselect item_id from items where title in {{ a }} order by 1 limit 9",
         "3: @key a is not a column",

@@ -52,18 +52,30 @@ def test_the_lineage_of_a_pipe_reaches_its_tables_and_the_catalogue(ours: Librar
     other = ["co_baskets.other_item_key", row]
     assert lineage(ours["also_bought"], warehouse.schema()) == Lineage(
         tables={
-            "catalogue": ["available", "brand", "category", "currency", "image", "item_id", "price", "title", "url"],
+            "catalogue": [
+                "available",
+                "brand",
+                "category",
+                "currency",
+                "image",
+                "item_id",
+                "price",
+                "tags",
+                "title",
+                "url",
+            ],
             "co_baskets": ["baskets", "item_key", "month", "other_item_key", "weight"],
             "item_companions": ["companions", "item_key"],
             "item_demand": ["week_orders"],
-            "items": ["currency", "price"],
+            "items": [],
             "owners": ["owner_key"],
+            "titles": ["title"],
             "user_history": ["items", "user_id"],
         },
         columns={
             "item_id": ["catalogue.item_id", "co_baskets.item_key", "item_companions.item_key"],
             "other_item_id": ["catalogue.item_id", *other],
-            "title": ["catalogue.title", *other],
+            "title": ["catalogue.title", *other, "titles.title"],
             "category": ["catalogue.category", *other],
             "price": ["catalogue.price", *other],
             "currency": ["catalogue.currency", *other],
@@ -83,7 +95,7 @@ def test_the_lineage_of_a_pipe_reaches_its_tables_and_the_catalogue(ours: Librar
             "source": [],
         },
         macros={
-            "catalogue.sql": ["pair_columns"],
+            "catalogue.sql": ["group_of", "pair_columns", "sum_of_group"],
             "companions.sql": ["companions_of", "since_reference"],
             "demand.sql": ["share_of_week"],
             "lists.sql": ["boosted", "is_eligible", "is_unseen", "reranked"],
@@ -126,11 +138,10 @@ def test_every_pipe_of_the_project_has_a_lineage(ours: Library, warehouse: Wareh
 
 
 def test_a_scalar_in_a_with_is_not_a_table(ours: Library, warehouse: Warehouse) -> None:
-    """`newest` and `hours_before` of trending are scalars; for a location it reads another table."""
+    """`newest` and `hours_before` of trending are scalars."""
     result = lineage(ours["trending"], warehouse.schema())
-    hours = ("item_hours", "place_hours")
-    assert result.columns["usual"] == [f"{table}.{column}" for table in hours for column in ("events", "hour")]
-    assert set(result.tables) == {"catalogue", *hours, "items", "owners", "user_history"}
+    assert result.columns["usual"] == ["hourly_voices.hour", "hourly_voices.voices"]
+    assert set(result.tables) == {"catalogue", "hourly_voices", "items", "owners", "titles", "user_history"}
 
 
 def test_the_lineage_follows_an_array_join(reads: Reads) -> None:

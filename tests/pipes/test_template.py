@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from alsobought.errors import PipeFault
 from alsobought.pipes.parameters import Parameter
-from alsobought.pipes.sandbox import environment
+from alsobought.pipes.sandbox import VARIANTS, environment
 from alsobought.pipes.template import placeholders, render
 
 PARAMETERS = [Parameter("x", "String", "x"), Parameter("y", "UInt8", "y", optional=True)]
@@ -65,6 +66,29 @@ def test_if_tests_whether_a_parameter_was_given(macros: Path) -> None:
     assert sql(text, macros, "x") == "none"
     assert sql(text, macros, "x", "y") == "{y:UInt8}"
     assert sql("{% if now %}{{ now }}{% endif %}", macros) == "{now:DateTime64(3, 'UTC')}", "the clock is always there"
+
+
+def test_the_name_of_a_group_passes_its_parameters_to_a_macro(macros: Path) -> None:
+    parameters = [replace(PARAMETERS[0], group="g"), replace(PARAMETERS[1], group="g"), Parameter("z", "String", "z")]
+    text = "{% macro f(a, y, x) %}{{ a }} {{ x }}{% if y %} {{ y }}{% endif %}{% endmacro %}{{ f(1, **g) }}"
+    assert render(text, parameters, ["x", "z"], environment(macros))[0] == "1 {x:String}"
+    assert render(text, parameters, ["x", "y"], environment(macros))[0] == "1 {x:String} {y:UInt8}"
+    with pytest.raises(PipeFault, match=r"unexpected keyword argument 'x'|takes no keyword argument 'x'"):
+        render("{% macro f(y) %}{% endmacro %}{{ f(**g) }}", parameters, ["x"], environment(macros))
+    with pytest.raises(PipeFault, match="'h' is undefined") as fault:
+        render("{% macro f(y) %}{% endmacro %}{{ f(**h) }}", parameters, ["x"], environment(macros))
+    assert "There are g" in fault.value.hint
+
+
+def test_a_text_knows_whether_there_are_variants_in_macros_too(macros: Path) -> None:
+    (macros / "v.sql").write_text(
+        "{%- macro v() -%} {% if has_variants %} many {% else %} one {% endif %} {%- endmacro -%}"
+    )
+    text = "{% from 'v.sql' import v %}{{ v() }}{% if has_variants %} and here {% endif %}"
+    templates = environment(macros)
+    assert render(text, PARAMETERS, ["x"], templates)[0].split() == ["one"]
+    assert render(text, PARAMETERS, ["x", VARIANTS], templates)[0].split() == ["many", "and", "here"]
+    assert render(text, PARAMETERS, ["x"], templates)[0].split() == ["one"]
 
 
 def test_the_rendered_text_has_no_values(macros: Path) -> None:

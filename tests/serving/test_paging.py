@@ -304,8 +304,9 @@ def test_while_events_flow_no_item_comes_again_and_none_is_lost(client: FlaskCli
         shown += items(page)
         orders = [["flour", *chance.sample(ids, 2)] for _ in range(15)]
         lines = [
-            {"event_type": "purchase", "user_id": "bruno", "order_id": f"{pipe}-{number}-{order}", "item_id": item}
+            {"event_type": "purchase", "user_id": user, "order_id": f"{pipe}-{number}-{order}", "item_id": item}
             for order, basket in enumerate(orders)
+            for user in ("bruno", f"buyer-{number}-{order}")  # popularity counts people
             for item in basket
         ]
         assert client.post("/events?wait=true", json=lines).status_code == 200

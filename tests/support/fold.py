@@ -40,6 +40,8 @@ class StoredEvent:
         return str(place) if valid else ""
 
 
+SILENT = ("impression", "refunded_purchase")  # types of events that are no voice
+
 Group = dict[str, StoredEvent]  # the first event of each item in an order, of a user or in a session, in order
 
 
@@ -49,6 +51,9 @@ def fold(events: Sequence[StoredEvent]) -> dict[str, dict[Any, Any]]:
     item_users: dict[Any, dict[str, list[datetime]]] = defaultdict(lambda: defaultdict(list))
     item_hours: dict[Any, int] = defaultdict(int)
     place_hours: dict[Any, int] = defaultdict(int)
+    daily_voices: dict[Any, int] = defaultdict(int)
+    hourly_voices: dict[Any, int] = defaultdict(int)
+    heard: set[Any] = set()
     user_categories: dict[Any, int] = defaultdict(int)
     user_days: dict[Any, int] = defaultdict(int)
     orders: dict[Any, Group] = defaultdict(dict)
@@ -63,6 +68,12 @@ def fold(events: Sequence[StoredEvent]) -> dict[str, dict[Any, Any]]:
         item_hours[hour, event.event_type, event.item_id, event.category] += 1
         if event.place:
             place_hours[event.place, hour, event.event_type, event.item_id] += 1
+        voice = (event.user_id, event.timestamp.date(), event.event_type, event.item_id)
+        if event.event_type not in SILENT and voice not in heard:
+            heard.add(voice)
+            daily_voices[voice[1:]] += 1
+            for place in {"", event.place}:
+                hourly_voices[place, hour, event.event_type, event.item_id] += 1
         user_categories[event.user_id, event.category, event.event_type] += 1
         user_days[event.user_id, event.timestamp.date(), event.event_type, event.item_id] += 1
         if event.event_type == "purchase":
@@ -78,6 +89,8 @@ def fold(events: Sequence[StoredEvent]) -> dict[str, dict[Any, Any]]:
         },
         "item_hours": dict(item_hours),
         "place_hours": dict(place_hours),
+        "daily_voices": dict(daily_voices),
+        "hourly_voices": dict(hourly_voices),
         "user_categories": dict(user_categories),
         "user_days": dict(user_days),
         "co_baskets": _pairs("co_baskets", orders, _weight),
@@ -181,6 +194,20 @@ def tables(warehouse: Warehouse) -> dict[str, dict[Any, Any]]:
             for row in rows(
                 "select place, hour, event_type, item_key, sum(events) as n"
                 " from {database}.place_hours group by all having n != 0"
+            )
+        },
+        "daily_voices": {
+            (date.fromisoformat(row[0]), row[1], ids[row[2]]): row[3]
+            for row in rows(
+                "select day, event_type, item_key, sum(voices) as n"
+                " from {database}.daily_voices group by all having n != 0"
+            )
+        },
+        "hourly_voices": {
+            (row[0], _time(row[1]), row[2], ids[row[3]]): row[4]
+            for row in rows(
+                "select place, hour, event_type, item_key, sum(voices) as n"
+                " from {database}.hourly_voices group by all having n != 0"
             )
         },
         "user_categories": {

@@ -18,7 +18,7 @@ from tests.support.brokers import Broker
 
 @dataclass(frozen=True)
 class Topics:
-    """Two topics with names of their own, and the settings that name them."""
+    """Three topics with names of their own, and the settings that name them."""
 
     broker: Broker
     name: str = field(default_factory=lambda: f"t{secrets.token_hex(4)}")
@@ -30,6 +30,7 @@ class Topics:
             "kafka_group": self.name,
             "events_topic": f"{self.name}.events",
             "items_topic": f"{self.name}.items",
+            "users_topic": f"{self.name}.users",
         }
 
     @property
@@ -39,9 +40,10 @@ class Topics:
     def create(self) -> None:
         describe_topics(Settings(**self.settings))  # type: ignore[arg-type]
 
-    def send(self, *messages: Any, items: bool = False, partition: int | None = None) -> None:
+    def send(self, *messages: Any, items: bool = False, users: bool = False, partition: int | None = None) -> None:
         """Send objects or bytes, each under the key of its user, or all to one partition."""
-        send(self.broker, self.settings["items_topic" if items else "events_topic"], messages, partition)
+        topic = "items_topic" if items else "users_topic" if users else "events_topic"
+        send(self.broker, self.settings[topic], messages, partition)
 
 
 def send(broker: Broker, topic: str, messages: Sequence[Any], partition: int | None = None) -> None:

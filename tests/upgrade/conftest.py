@@ -15,6 +15,11 @@ from tests.support.process import Run, running
 from tests.support.project import project_folder
 
 HERE = Path(__file__).parent
+YOUNGER = (
+    "user_days",
+    "daily_voices",
+    "hourly_voices",
+)  # count tables that are younger than 0.1, or have a younger column
 LAST_OF_0_1 = 52  # the newest migration of version 0.1
 
 

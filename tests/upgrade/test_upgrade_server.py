@@ -19,7 +19,7 @@ import pytest
 from tests.support.engines import http_server
 from tests.support.process import Run, running, write
 from tests.support.project import project_folder
-from tests.upgrade.conftest import LAST_OF_0_1
+from tests.upgrade.conftest import LAST_OF_0_1, YOUNGER
 
 pytestmark = pytest.mark.journey
 
@@ -169,6 +169,6 @@ def test_once_the_new_version_stores_an_old_writer_stores_nothing(
     assert run("load", "events", write(tmp_path / "new.ndjson", line)).status == 0
     writer.store()
     assert events(server)[0] == 3
-    assert run("rebuild", "item_days").status == 0
+    assert run("rebuild", "item_days", *YOUNGER).status == 0
     ran = run("check")
     assert ran.status == 0, ran.out

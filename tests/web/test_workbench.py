@@ -158,7 +158,7 @@ def test_the_newest_events_are_the_newest_of_many_batches(make_shop: Callable[..
 def test_the_live_status_includes_trending_without_recording_a_request(make_shop: Callable[..., Service]) -> None:
     shop = make_shop()
     client = create_app(shop).test_client()
-    client.post("/events?wait=true", json=[VIEW] * 3)
+    client.post("/events?wait=true", json=[{**VIEW, "user_id": user} for user in ("ada", "bob", "cem")])
     live = body(client.get("/workbench/live?pipe=trending&limit=8"))
     assert [(row["item_id"], row["events"]) for row in live["answer"]["data"]] == [("tea", 3)]
     for query in ("", "?pipe=nothing", "?pipe=trending&limit=0"):

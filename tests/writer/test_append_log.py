@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -27,7 +29,7 @@ def posted(*items: str) -> Submission:
 
 
 def items_of(submissions: list[Submission]) -> list[list[str]]:
-    return [[event.item_id for event in submission.rows] for submission in submissions]
+    return [[event.item_id for event in cast(Sequence[Event], submission.rows)] for submission in submissions]
 
 
 def segments(folder: Path) -> list[Path]:

@@ -5,7 +5,7 @@
       ask: {item_id: tea}
       answer: []
 
-`given` is a list of events, or {items: […], events: […]}; an event without user_id gets the user `someone`. Rows
+`given` is a list of events, or {items: […], users: […], events: […]}; an event without user_id gets the user `someone`. Rows
 that several cases share are a fixture in tests/pipes/fixtures/tea_shop.yaml, in the same form: `given: tea_shop`, or
 {fixture: tea_shop, events: […]} to add more. `now` sets the clock; a timestamp of -30s, -5m, -2h, -3d or -1w is
 relative to it.
@@ -36,6 +36,7 @@ class Given(msgspec.Struct, forbid_unknown_fields=True):
     """What is stored before the request."""
 
     items: Rows = []
+    users: Rows = []
     events: Rows = []
     fixture: str = ""
 
@@ -75,7 +76,7 @@ def read_cases(path: Path) -> list[Case]:
             if given.fixture not in fixtures:
                 fixtures[given.fixture] = _read_fixture(path, given.fixture)
             shared = fixtures[given.fixture]
-            case.given = Given(shared.items + given.items, shared.events + given.events)
+            case.given = Given(shared.items + given.items, shared.users + given.users, shared.events + given.events)
     return cases
 
 
@@ -93,10 +94,12 @@ def _read_fixture(path: Path, name: str) -> Given:
         raise Unusable(
             f"{path.name}: no fixture called {name!r} in {folder}", f"There are {', '.join(names) or 'none'}"
         )
-    content = _read(folder / f"{name}.yaml", Given | Rows, "It is a list of events, or {items: […], events: […]}")
+    content = _read(
+        folder / f"{name}.yaml", Given | Rows, "It is a list of events, or {items: […], users: […], events: […]}"
+    )
     given = content if isinstance(content, Given) else Given(events=content)
     if given.fixture:
-        raise Unusable(f"fixtures/{name}.yaml names another fixture", "A fixture contains items and events only")
+        raise Unusable(f"fixtures/{name}.yaml names another fixture", "A fixture contains items, users and events only")
     return given
 
 

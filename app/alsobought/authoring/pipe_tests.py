@@ -61,7 +61,7 @@ class CaseRunner:
         client = create_app(self.service).test_client()
         given = given_of(case)
         events = [{"user_id": "someone"} | _with_absolute_time(event, self.now) for event in given.events]
-        for path, objects in (("/items", given.items), ("/events", events)):
+        for path, objects in (("/items", given.items), ("/users", given.users), ("/events", events)):
             if objects and (problem := _post(client, path, objects)):
                 return Outcome(problem)
         reload_dictionaries(self.service.warehouse, ["item_demand"])

@@ -11,6 +11,7 @@ PIPE_TEMPLATE = """
 --
 -- :limit  UInt16 = 10 (1..100)  maximum number of items
 {% from 'catalogue.sql' import item %}
+{% from 'lists.sql' import one_of_each_group %}
 with
     {# One step per sub-query. Give a sum a new name: in ClickHouse, `sum(events) as events` would refer to itself. #}
     viewed as (
@@ -19,6 +20,8 @@ with
 {# The columns of the answer, in this order. #}
 select {{ item("item_id", "item_key") }} as item_id, {{ item("title", "item_key") }} as title, times as views
 from viewed
+{# Of the sizes and colours of one product, the one that is viewed most. #}
+{{ one_of_each_group("item_key", "times desc, item_key") }}
 {# The last key breaks ties, so that equal requests have equal answers. #}
 order by views desc, item_id
 limit {{ limit }}
@@ -39,6 +42,14 @@ CASES_TEMPLATE = """
     - {event_type: view, item_id: mug}
   ask: {limit: 1}
   answer: [{item_id: mug}]
+- it: shows one size of a shirt
+  given:
+    items: [{item_id: shirt-s, group_id: shirt}, {item_id: shirt-m, group_id: shirt}]
+    events:
+      - {event_type: view, item_id: shirt-s}
+      - {event_type: view, item_id: shirt-m}
+      - {event_type: view, user_id: bob, item_id: shirt-m}
+  answer: [{item_id: shirt-m, views: 2}]
 - it: counts only views
   given: [{event_type: purchase, item_id: tea}]
   answer: []

@@ -181,7 +181,7 @@ def replay_dead_letters(
                 if service:
                     total.add(replay(service.writer, page, rules, print_rejected))
                 else:
-                    decoded, undecodable = decode_again(page, rules, settings.items_topic)
+                    decoded, undecodable = decode_again(page, rules, settings)
                     for letter, problem in undecodable:
                         print_rejected(letter, problem)
                     letters = sum(len(partition.letters) for partition in decoded)

@@ -26,7 +26,7 @@ def forget(settings: Settings, user_id: str | None, dry_run: bool, verify: Path 
     """Erase a user from events and from every table, and print the receipt as JSON.
 
     This cannot be undone. Afterwards all counts are as if the user had never existed. Older events of the user that still
-    arrive, from Kafka or a file, are dropped; newer ones count.
+    arrive, from Kafka or a file, are dropped, and so are older attributes; newer ones count.
 
     \b
     Example: alsobought forget ada > receipt.json
@@ -52,10 +52,11 @@ def _forget(settings: Settings, user_id: str) -> None:
     finally:
         service.close()
     print_json(receipt)
-    events = receipt["tables"][0]["rows_before"]
-    err.print(
-        f"{events:,} events and their part in every count are deleted." if events else "There was nothing to delete."
-    )
+    rows = {table["table"]: table["rows_before"] for table in receipt["tables"]}
+    deleted = f"{rows['events']:,} events and their part in every count are deleted" if rows["events"] else ""
+    if rows["users"]:
+        deleted += ", and the attributes too" if deleted else "The attributes are deleted; there were no events"
+    err.print(f"{deleted}." if deleted else "There was nothing to delete.")
 
 
 def _dry_run(settings: Settings, user_id: str) -> None:

@@ -36,9 +36,9 @@ TERMINAL_SECONDS, LOG_SECONDS, EXIT_SECONDS = 0.5, 10.0, 15.0
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON.")
 @click.pass_obj
 def ingest(settings: Settings, status: bool, as_json: bool) -> None:
-    """Read events and items from Kafka until stopped. Each event counts once, whatever crashes.
+    """Read events, items and users from Kafka until stopped. Each event counts once, whatever crashes.
 
-    The topics are events and items, created if missing. Reading resumes at the offsets that the
+    The topics are events, items and users, created if missing. Reading resumes at the offsets that the
     warehouse has checkpointed. If `serve` runs on an embedded warehouse, set ALSOBOUGHT_KAFKA there:
     `serve` then reads the topics itself.
 

@@ -1,4 +1,4 @@
-"""`alsobought load`: load files of events or items into the warehouse."""
+"""`alsobought load`: load files of events, items or users into the warehouse."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ MAX_KINDS = 20
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["events", "items"]))
+@click.argument("kind", type=click.Choice(["events", "items", "users"]))
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path, readable=False, allow_dash=True))
 @reading_options
 @click.option("--source", default="", help="A name for standard input, so that an interrupted load can resume.")
 @click.option("--rejected", type=click.Path(path_type=Path, dir_okay=False), help="Write rejected rows to this file.")
-@click.option("--replace", is_flag=True, help="Clear the fields of an item that its row does not have.")
+@click.option("--replace", is_flag=True, help="Clear what a row of an item or a user does not have.")
 @click.option(
     "--replace-all",
     is_flag=True,
-    help="The files are the whole catalogue: take off sale what is not in them; as --replace.",
+    help="The files are the whole catalogue, or all users: remove what is not in them; as --replace.",
 )
 @click.option(
     "--max-removed",
@@ -51,7 +51,7 @@ MAX_KINDS = 20
     default=DEFAULT_MAX_REMOVED,
     show_default=True,
     metavar="PERCENT",
-    help="With --replace-all: take nothing off sale if more of the catalogue than this is missing.",
+    help="With --replace-all: remove nothing if more of what is stored than this is missing.",
 )
 @click.option("--dry-run", is_flag=True, help="Read and check everything, print the first rows, store nothing.")
 @click.option("--force", is_flag=True, help="Load even if most of the first 1,000 rows are rejected.")
@@ -71,7 +71,7 @@ def load(
     show: bool,
     **flags: Any,
 ) -> None:
-    """Load files of events or items.
+    """Load files of events, items or users.
 
     Formats are NDJSON, a JSON array, CSV, TSV and Parquet, also gzipped; - is standard input. A JSON
     array is read into memory. Presets such as shopify-orders are flags for the exports of shops and for
@@ -80,6 +80,8 @@ def load(
     NAME.rejected.ndjson in the current folder; all others are stored. Rows count from 1, below the
     header. An empty CSV cell means that the field is not given; an event without its time is rejected.
     An item keeps the fields that its row does not have, unless --replace or --replace-all clears them.
+    A user keeps attributes in the same way; columns that sql/user_attributes.csv lists are attributes,
+    others need --map, --keep-rest or --drop.
 
     Exit status 0 if every row was stored, 1 if some were rejected or something failed.
 
@@ -92,6 +94,7 @@ def load(
              alsobought load items products.csv --keep-rest --dry-run
              alsobought load items stock.csv --map stock=on_hand
              alsobought load items nightly.ndjson.gz --replace-all --max-removed 5
+             alsobought load users kunden.csv --map user_id=Kundennummer --map region=Bundesland --drop-rest
     """
     from alsobought.loading.loader import LoadTask
 
@@ -102,9 +105,10 @@ def load(
     if not files:
         raise click.UsageError("Missing argument 'FILES...'.", ctx)
     _check_options(files, source, rejected)
-    if (replace or replace_all) and kind != "items":
-        raise Unusable(f"--replace{'-all' if replace_all else ''} is for items", "Leave it out: events are only added")
-    feed = FullFeed(max_removed / 100) if replace_all else None
+    if (replace or replace_all) and kind == "events":
+        flag = f"--replace{'-all' if replace_all else ''}"
+        raise Unusable(f"{flag} is for items and users", "Leave it out: events are only added")
+    feed = FullFeed(max_removed / 100, kind) if replace_all else None
     tasks = [
         LoadTask(
             kind,

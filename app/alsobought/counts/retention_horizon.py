@@ -39,12 +39,12 @@ def comparable(table: CountTable, database: str, horizon: int) -> Comparable:  #
     if not horizon:
         return Comparable()
     since = stored_at(horizon)
-    if "first_seq" in table.values:
-        return Comparable(merged=f"not _table_there or _table_first_seq >= {horizon:d}", since=since)
     if table.bucket:
         begins = math.ceil((since + MAX_AHEAD).timestamp())
         keys = f"toDateTime({table.bucket}, 'UTC') >= toDateTime({begins:d}, 'UTC')"
         return Comparable(keys=keys, since=datetime.fromtimestamp(begins, UTC))
+    if "first_seq" in table.values:
+        return Comparable(merged=f"not _table_there or _table_first_seq >= {horizon:d}", since=since)
     if "batch" in table.keys:
         return Comparable(keys=f"batch >= {horizon:d}", since=since)
     if table.has_user_id:

@@ -16,10 +16,12 @@ from typing import Any
 from alsobought.errors import Unusable
 from alsobought.events import Event
 from alsobought.items import Item
+from alsobought.users import User
 
 LAST_DAY = date(2017, 12, 31)
 RESERVED_FROM = date(2017, 12, 4)  # from this day on reserved for one final measurement: no window may extend beyond it
 NOT_PRODUCTS = ("FUEL", "COUPON/MISC ITEMS")  # product categories without products
+ATTRIBUTES = {"age_group": "age", "income": "income", "household": "household_comp", "people": "household_size"}
 EXAMPLE_ITEM = "1082185"  # bananas
 
 
@@ -135,6 +137,15 @@ def _item(row: dict[str, Any], price: float) -> Item:
         brand=row["brand"] or "",
         price=price,
     )
+
+
+def users() -> Iterator[User]:
+    """The 801 households of which the data know the age of the head, the income, and who lives there."""
+    import pyarrow.parquet as pq
+
+    for row in pq.read_table(_folder() / "demographics.parquet").to_pylist():
+        attributes = {name: row[column] for name, column in ATTRIBUTES.items() if row[column] is not None}
+        yield User(user_id=str(row["household_id"]), attributes=attributes)
 
 
 def _sentence_case(name: str) -> str:

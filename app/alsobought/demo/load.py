@@ -74,9 +74,10 @@ def _load_journey(service: Service, weeks: int, console: Console) -> int:
         console.print("Loading the year: about a minute …")
     with console.status("Reading the Complete Journey"):
         total = journey.size()
-        items = list(journey.items())
+        items, users = list(journey.items()), list(journey.users())
     with progress_bar(console, "Loading the year", total) as advance:
         service.writer.submit(Submission(items)).result()
+        service.writer.submit(Submission(users)).result()
         submitter = Submitter(service.writer, advance)
         first = resume_offset(service.warehouse, "journey")
         advance(first)

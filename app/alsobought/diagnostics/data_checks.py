@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.host_checks import time_since
 from alsobought.settings import Settings
+from alsobought.storage.count_tables import count_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.event_categories import events_without
 
+MAX_ATTRIBUTES = 10  # shown
 UNKNOWN_DAYS = 30  # before the newest event
+SAMPLE = 1000  # events that would give an empty count table rows
 
 
 def check_rows(warehouse: Warehouse) -> Iterator[Finding]:
@@ -27,6 +30,26 @@ def check_rows(warehouse: Warehouse) -> Iterator[Finding]:
         yield Finding("items", "warning", "there are none", advice)
     else:
         yield Finding("items", "ok", f"{int(items):,}")
+
+
+def check_user_attributes(warehouse: Warehouse) -> Iterator[Finding]:
+    """Users have attributes, if any were sent: how many, and those that few users have."""
+    database = warehouse.database
+    sql = f"""
+        select (select count() from {database}.users final where not removed), groupArray((attribute, times))
+        from (
+            select arrayJoin(mapKeys(attributes)) as attribute, count() as times
+            from {database}.users final
+            where not removed
+            group by attribute
+            order by times desc, attribute
+            limit {MAX_ATTRIBUTES}
+        )
+    """
+    users, attributes = warehouse.trusted_rows(sql).data[0]
+    if int(users):
+        listed = ", ".join(f"{name} ({int(times):,})" for name, times in attributes)
+        yield Finding("attributes", "ok", f"{int(users):,} users have some: {listed}")
 
 
 def check_unknown_items(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
@@ -54,6 +77,20 @@ def check_unknown_items(warehouse: Warehouse, settings: Settings) -> Iterator[Fi
         else:
             advice = "Load them, or set ALSOBOUGHT_CATALOGUE_ONLY=true to keep them off every list"
             yield Finding("catalogue", "warning", message, advice)
+
+
+def check_filled(warehouse: Warehouse) -> Iterator[Finding]:
+    """No count table is empty because its view is younger than the events."""
+    database, tables, behind = warehouse.database, count_tables(warehouse), 0
+    for table in tables:
+        if not warehouse.trusted_rows(f"select 1 from {database}.{table.name} limit 1").data:
+            counted = table.over(f"(select * from {database}.events limit {SAMPLE})", database)
+            if warehouse.trusted_rows(f"select 1 from ({counted}) limit 1").data:
+                message = f"{table.name} is empty: its view is younger than the events"
+                behind += 1
+                yield Finding("counts", "warning", message, f"Run `alsobought rebuild {table.name}`")
+    if not behind:
+        yield Finding("counts", "ok", f"all {len(tables)} count tables have the rows that events make")
 
 
 def check_rejected(warehouse: Warehouse) -> Iterator[Finding]:

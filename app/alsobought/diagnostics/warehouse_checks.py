@@ -11,7 +11,14 @@ from collections.abc import Iterator
 import msgspec
 
 from alsobought.diagnostics.bot_checks import check_bots, check_users
-from alsobought.diagnostics.data_checks import check_categories, check_rejected, check_rows, check_unknown_items
+from alsobought.diagnostics.data_checks import (
+    check_categories,
+    check_filled,
+    check_rejected,
+    check_rows,
+    check_unknown_items,
+    check_user_attributes,
+)
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.isolation import run_check
 from alsobought.diagnostics.placeholder_checks import check_placeholders
@@ -53,12 +60,14 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
         if [finding.state for finding in findings] == ["ok"]:
             yield from run_check("pipes", lambda _: check_pipes(open_library(settings, warehouse)), settings)
             yield from run_check("events", lambda _: check_rows(warehouse), settings)
+            yield from run_check("counts", lambda _: check_filled(warehouse), settings)
             yield from run_check(
                 "placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings
             )
             yield from run_check("bots", lambda _: check_bots(warehouse, settings), settings)
             yield from run_check("users", lambda _: check_users(warehouse), settings)
             yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
+            yield from run_check("attributes", lambda _: check_user_attributes(warehouse), settings)
             yield from run_check("catalogue", lambda _: check_unknown_items(warehouse, settings), settings)
             yield from run_check("rejected", lambda _: check_rejected(warehouse), settings)
             yield from run_check("categories", lambda _: check_categories(warehouse), settings)

@@ -1,4 +1,4 @@
-"""What becomes of one call of an analytics tool: events, a merge of a guest, nothing, or a problem. Pure."""
+"""What becomes of one call of an analytics tool: events, a merge of a guest, attributes, nothing, or a problem. Pure."""
 
 from __future__ import annotations
 
@@ -32,12 +32,22 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Identified:
+    """A user with traits, some of which become attributes."""
+
+    user_id: str
+    traits: Mapping[str, Any]
+    timestamp: datetime | None
+
+
+@dataclass(frozen=True)
 class Skipped:
-    """A call that is none of ours. `kind` is one of the format's few, for counters; `name` is as the call has it."""
+    """A call that has no events for us. `kind` is one of the format's few, for counters; `name` is as the call has it."""
 
     format: str
     kind: str
     name: str
+    identified: Identified | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,7 @@ class Merge:
     guest_id: str
     user_id: str
     call: Skipped = field(repr=False)
+    identified: Identified | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

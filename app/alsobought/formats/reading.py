@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from alsobought.bots import USER_AGENT, text_at
 from alsobought.events import (
+    ID_LENGTH,
     Event,
     Rejected,
     Rules,
@@ -21,7 +23,8 @@ from alsobought.events import (
     split_objects,
 )
 from alsobought.formats import ga4, segment, snowplow
-from alsobought.formats.calls import Dropped, Merge, Outcome, Skipped
+from alsobought.formats.calls import Dropped, Identified, Merge, Outcome, Skipped
+from alsobought.users import User, listed_attributes, problem_of
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,11 @@ FORMATS = {
 
 
 class Decoded(msgspec.Struct, frozen=True, gc=False):
-    """What one object is: events, merges of guests, calls that are none of ours, and what a bot did."""
+    """What one object is: events, merges of guests, attributes of users, calls that are none of ours, and what a bot did."""
 
     events: Sequence[Event] = ()
     merges: Sequence[Merge] = ()
+    users: Sequence[User] = ()
     skipped: Sequence[Skipped] = ()
     dropped: Sequence[Dropped] = ()
 
@@ -60,6 +64,7 @@ class Reading:
     calls: list[Any] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     merges: list[tuple[int, Merge]] = field(default_factory=list)
+    users: list[User] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
@@ -80,13 +85,14 @@ def read_body(body: bytes, of: Format, rules: Rules) -> Reading:
     """
     reading = Reading([call for raw in split_objects(body) for call in of.calls(_decode(raw))])
     for index, call in enumerate(reading.calls):
-        outcome = _read(of, call, rules)
+        outcome, user = _read(of, call, rules)
+        reading.users += [user] if user else []
         if isinstance(outcome, str):
             reading.rejected.append(Rejected(index, outcome))
         elif isinstance(outcome, Merge):
             reading.merges.append((index, outcome))
         elif isinstance(outcome, Skipped):
-            reading.skipped.append(outcome)
+            reading.skipped += [] if user else [outcome]
         elif isinstance(outcome, Dropped):
             reading.dropped.append(outcome)
         else:
@@ -97,7 +103,7 @@ def read_body(body: bytes, of: Format, rules: Rules) -> Reading:
 def read_any(objects: Sequence[bytes], rules: Rules) -> Reading:
     """Events, and objects of any format that stand in their place: of each all events or, with a problem, none.
 
-    Merges are skipped: whoever may post events may not merge users.
+    Merges and attributes are skipped: whoever may post events may not merge or change users.
     """
     reading = Reading()
     for index, decoded in enumerate(read_objects(objects, rules)):
@@ -141,13 +147,15 @@ def read_object(raw: bytes, rules: Rules, problem: str, of: Format | None = None
     if of is None:
         bot = rules.bot(text_at(value, "properties", USER_AGENT))
         return Decoded(dropped=[Dropped(bot)]) if bot else problem
-    outcomes = [_read(of, call, rules) for call in of.calls(value)]
+    read = [_read(of, call, rules) for call in of.calls(value)]
+    outcomes = [outcome for outcome, _ in read]
     for number, outcome in enumerate(outcomes):
         if isinstance(outcome, str):
             return f"call {number}: {outcome}" if len(outcomes) > 1 else outcome
     return Decoded(
         [event for outcome in outcomes if isinstance(outcome, list) for event in outcome],
         [outcome for outcome in outcomes if isinstance(outcome, Merge)],
+        [user for _, user in read if user],
         [outcome for outcome in outcomes if isinstance(outcome, Skipped)],
         [outcome for outcome in outcomes if isinstance(outcome, Dropped)],
     )
@@ -173,15 +181,26 @@ def _decode(raw: bytes) -> Any:
         return _NotJson(not_json(raw, error), raw)
 
 
-def _read(of: Format, call: Any, rules: Rules) -> Outcome:
+def _read(of: Format, call: Any, rules: Rules) -> tuple[Outcome, User | None]:
+    """What becomes of a call, and the user whose attributes it has."""
     if isinstance(call, _NotJson):
-        return call.problem
+        return call.problem, None
     if bot := rules.bot(of.user_agent(call)):
-        return Dropped(bot)
+        return Dropped(bot), None
     try:
         outcome = of.read(call)
     except msgspec.ValidationError as error:
-        return readable_problem(str(error), "")
-    if not isinstance(outcome, list):
-        return outcome
-    return next((problem for event in outcome if (problem := event_problem(event, rules))), outcome)
+        return readable_problem(str(error), ""), None
+    if isinstance(outcome, list):
+        return next((problem for event in outcome if (problem := event_problem(event, rules))), outcome), None
+    identified = outcome.identified if isinstance(outcome, Merge | Skipped) else None
+    return outcome, _user(identified, rules) if identified else None
+
+
+def _user(identified: Identified, rules: Rules) -> User | None:
+    """The user with the listed attributes, if there are any. A placeholder is nobody."""
+    attributes = listed_attributes(identified.traits, rules.attributes)
+    timestamp = UNSET if identified.timestamp is None else identified.timestamp
+    user = User(user_id=identified.user_id, attributes=attributes, timestamp=timestamp)
+    is_user = attributes and len(user.user_id) <= ID_LENGTH
+    return user if is_user and not problem_of(user, rules.now, rules.placeholders) else None

@@ -2,12 +2,14 @@
 
 The item is `product_id`, else `sku`. The user is `userId`; a guest is known by the `anonymousId`, which
 is also the session of calls without a `context.sessionId`. The event_id is `messageId`, so that a
-repeated call counts once, followed by the product's index if the call has several.
+repeated call counts once, followed by the product's index if the call has several. The traits of
+identify are offered as attributes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ import msgspec
 from alsobought.bots import text_at
 from alsobought.formats.calls import (
     Action,
+    Identified,
     Merge,
     Outcome,
     Products,
@@ -52,6 +55,7 @@ class Call(msgspec.Struct, rename="camel"):
     type: str | None = None
     event: str | None = None
     properties: dict[str, Any] | None = None
+    traits: Any = None
     context: dict[str, Any] | None = None
     user_id: str | int | None = None
     anonymous_id: str | int | None = None
@@ -99,12 +103,26 @@ def read(body: Any) -> Outcome:
         action = ACTIONS.get(call.event or "")
         return _events(call, action) if action else Skipped(NAME, kind, f"track {call.event or ''}".strip())
     if kind == "identify":
-        return _merge(call, call.anonymous_id)
+        return _identified(call)
     if kind == "alias":
         if not (call.previous_id and call.user_id):
             raise fault("missing", "userId" if call.previous_id else "previousId")
         return _merge(call, call.previous_id)
     return Skipped(NAME, kind if kind in KINDS else OTHER, kind)
+
+
+def _identified(call: Call) -> Merge | Skipped:
+    """A merge, or nothing, with the traits of the user, who is a guest without a userId. RudderStack has them in the context."""
+    merge = _merge(call, call.anonymous_id)
+    user_id = optional_id(call.user_id) or optional_id(call.anonymous_id)
+    traits = {**_object((call.context or {}).get("traits")), **_object(call.traits)}
+    if not (user_id and traits):
+        return merge
+    return replace(merge, identified=Identified(user_id, traits, optional_time(call.timestamp, "timestamp")))
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _merge(call: Call, guest: str | int | None) -> Merge | Skipped:

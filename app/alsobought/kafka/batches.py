@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
 
 from alsobought.events import Rules
 from alsobought.formats.calls import Dropped, Merge
 from alsobought.formats.reading import read_objects
 from alsobought.kafka.client import Partition, Topic
-from alsobought.kafka.decoding import DeadLetter, decode_items
+from alsobought.kafka.decoding import DeadLetter, decode_items, decode_users
 from alsobought.kafka.message_filter import EVERYTHING, MessageFilter
 from alsobought.kafka.offset_ranges import OffsetRange
-from alsobought.writer.submission import Submission
+from alsobought.users import User
+from alsobought.writer.submission import Kind, SentRows, Submission
+
+Decode = Callable[[bytes, Rules], SentRows | str]
 
 
 class Message(Protocol):
@@ -32,8 +36,8 @@ class Message(Protocol):
 class PartitionBatch:
     """Consecutive messages of a partition, from `first_offset` to before `next_offset`.
 
-    `skipped` is the number of messages without events: those of analytics tools that are none of ours, `merges`, those
-    whose events were all `dropped`, and those of other shops.
+    `skipped` is the number of messages without events: those of analytics tools that are none of ours, `merges` and
+    `attributes`, those whose events were all `dropped`, and those of other shops.
     """
 
     topic: Topic
@@ -46,6 +50,7 @@ class PartitionBatch:
     skipped: int = 0
     merges: Sequence[Merge] = ()
     dropped: Sequence[Dropped] = ()
+    attributes: Submission | None = None
 
     @property
     def partition(self) -> Partition:
@@ -54,7 +59,7 @@ class PartitionBatch:
     def consumed(self, stored: int, noted_at: datetime) -> OffsetRange:
         """The offset range of the batch; `stored` is the number of offsets that have events now."""
         rejected = len(self.dead_letters)
-        if self.topic.has_items:  # an item that is sent again is stored again
+        if self.topic.kind != "event":  # an item that is sent again is stored again
             stored = self.messages - rejected - self.skipped
         return OffsetRange(
             self.topic.source,
@@ -78,14 +83,14 @@ def split_by_partition(
     now: datetime,
     ours_only: MessageFilter = EVERYTHING,
 ) -> list[PartitionBatch]:
-    """One batch per partition, items first.
+    """One batch per partition, items and users first.
 
     `next_offsets` is where each partition was read to before; messages that the filter does not keep are skipped.
     """
     by_partition: dict[Partition, list[Message]] = defaultdict(list)
     for message in messages:
         by_partition[message.topic(), message.partition()].append(message)
-    ordered = sorted(by_partition.items(), key=lambda entry: (not topics[entry[0][0]].has_items, entry[0]))
+    ordered = sorted(by_partition.items(), key=lambda entry: (topics[entry[0][0]].kind == "event", entry[0]))
     return [
         _batch(topics[partition[0]], partition[1], next_offsets[partition], group, rules, now, ours_only)
         for partition, group in ordered
@@ -103,7 +108,7 @@ def _batch(
 ) -> PartitionBatch:
     ours = {message.offset(): body for message in messages if ours_only.keeps(body := message.value() or b"")}
     offsets, bodies = list(ours), list(ours.values())
-    decoded = _decode_items(bodies, offsets, rules) if topic.has_items else _decode_events(bodies, offsets, rules)
+    decoded = _DECODE[topic.kind](bodies, offsets, rules)
     dead_letters = [
         DeadLetter.of(topic, number, offset, reason, body, now)
         for offset, body in zip(offsets, bodies, strict=True)
@@ -112,11 +117,12 @@ def _batch(
     submission = Submission(
         decoded.rows,
         topic.source,
-        None if topic.has_items else decoded.offsets,
+        decoded.offsets if topic.kind == "event" else None,
         partition=number,
         sent_at=lambda: _sent_at(messages, decoded.offsets),
     )
     next_offset, skipped = messages[-1].offset() + 1, decoded.skipped + len(messages) - len(ours)
+    users, user_offsets = decoded.users, decoded.user_offsets
     return PartitionBatch(
         topic,
         number,
@@ -128,6 +134,7 @@ def _batch(
         skipped,
         decoded.merges,
         decoded.dropped,
+        Submission(users, topic.source, sent_at=lambda: _sent_at(messages, user_offsets)) if users else None,
     )
 
 
@@ -139,24 +146,31 @@ def _sent_at(messages: Sequence[Message], offsets: Sequence[int]) -> list[dateti
 
 @dataclass
 class _Decoded:
-    """Messages by outcome: the rows, the offset of each row, {offset: reason} of undecodable messages, and the others."""
+    """Messages by outcome: the rows, the offset of each row, {offset: reason} of undecodable messages, and the others.
+
+    `users` are those whose attributes came among events.
+    """
 
     rows: list[Any] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     reasons: dict[int, str] = field(default_factory=dict)
     merges: list[Merge] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    users: list[User] = field(default_factory=list)
+    user_offsets: list[int] = field(default_factory=list)
     skipped: int = 0
 
 
-def _decode_items(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules) -> _Decoded:
+def _decode_rows(decode: Decode, bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules) -> _Decoded:
+    """Items or users: one in each message."""
     decoded = _Decoded()
     for offset, body in zip(offsets, bodies, strict=True):
-        items = decode_items(body, rules)
-        if isinstance(items, str):
-            decoded.reasons[offset] = items
+        rows = decode(body, rules)
+        if isinstance(rows, str):
+            decoded.reasons[offset] = rows
         else:
-            decoded.rows += items
+            decoded.rows += rows
+            decoded.offsets += [offset] * len(rows)
     return decoded
 
 
@@ -170,5 +184,14 @@ def _decode_events(bodies: Sequence[bytes], offsets: Sequence[int], rules: Rules
         decoded.offsets += [offset] * len(result.events)
         decoded.merges += result.merges
         decoded.dropped += result.dropped
+        decoded.users += result.users
+        decoded.user_offsets += [offset] * len(result.users)
         decoded.skipped += not result.events
     return decoded
+
+
+_DECODE: Mapping[Kind, Callable[[Sequence[bytes], Sequence[int], Rules], _Decoded]] = {
+    "event": _decode_events,
+    "item": partial(_decode_rows, decode_items),
+    "user": partial(_decode_rows, decode_users),
+}

@@ -20,11 +20,13 @@ from confluent_kafka.cimpl import NewTopic
 
 from alsobought.errors import WarehouseFault
 from alsobought.settings import Settings
+from alsobought.writer.submission import Kind
 
 log = logging.getLogger(__name__)
 
-EVENT_PARTITIONS, ITEM_PARTITIONS = 6, 1
+EVENT_PARTITIONS, ITEM_PARTITIONS, USER_PARTITIONS = 6, 1, 1
 EVENT_RETENTION_MS, ITEM_RETENTION_MS = 14 * 86_400_000, -1  # items never expire
+USER_RETENTION_MS = EVENT_RETENTION_MS  # no erasure reaches what Kafka keeps of a user
 REQUEST_SECONDS = 10.0
 TRANSIENT_ERRORS = (
     KafkaError._TRANSPORT,
@@ -52,7 +54,7 @@ class Topic:
     name: str
     topic_id: str
     partitions: int = 1
-    has_items: bool = False
+    kind: Kind = "event"
 
     @property
     def source(self) -> str:
@@ -81,7 +83,7 @@ def kafka_errors(servers: str) -> Iterator[None]:
 
 
 def describe_topics(settings: Settings, *, create: bool = True) -> dict[str, Topic]:
-    """The events topic and the items topic by name, created if missing. Raises KafkaUnavailable."""
+    """The topics of events, items and users by name, created if missing. Raises KafkaUnavailable."""
     with kafka_errors(settings.kafka):
         client = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
         created = _create_missing(client, settings) if create else 0
@@ -96,11 +98,15 @@ def describe_topics(settings: Settings, *, create: bool = True) -> dict[str, Top
 
 
 def _describe(client: Any, settings: Settings) -> dict[str, Topic]:
-    names = TopicCollection([settings.events_topic, settings.items_topic])
-    futures = client.describe_topics(names, request_timeout=REQUEST_SECONDS)
+    kinds: dict[str, Kind] = {
+        settings.users_topic: "user",
+        settings.items_topic: "item",
+        settings.events_topic: "event",
+    }
+    futures = client.describe_topics(TopicCollection(list(kinds)), request_timeout=REQUEST_SECONDS)
     descriptions = {name: future.result(REQUEST_SECONDS) for name, future in futures.items()}
     return {
-        name: Topic(name, str(topic.topic_id), len(topic.partitions), name == settings.items_topic)
+        name: Topic(name, str(topic.topic_id), len(topic.partitions), kinds[name])
         for name, topic in descriptions.items()
     }
 
@@ -110,6 +116,7 @@ def _create_missing(client: Any, settings: Settings) -> int:
     topics = [
         NewTopic(settings.events_topic, EVENT_PARTITIONS, config={"retention.ms": str(EVENT_RETENTION_MS)}),
         NewTopic(settings.items_topic, ITEM_PARTITIONS, config={"retention.ms": str(ITEM_RETENTION_MS)}),
+        NewTopic(settings.users_topic, USER_PARTITIONS, config={"retention.ms": str(USER_RETENTION_MS)}),
     ]
     missing = [topic for topic in topics if topic.topic not in existing]
     for future in client.create_topics(missing).values() if missing else ():

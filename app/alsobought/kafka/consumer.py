@@ -3,7 +3,8 @@
 After any error the messages in memory are dropped, and consumption resumes after a pause from the
 offsets that the warehouse has checkpointed. A message that cannot be decoded is a dead letter, stored
 before its offset is committed; when most messages are, the stream is halted (`dead_letter_ratio`).
-Guests whom messages merge are merged before the events of the same poll are stored.
+Guests whom messages merge are merged, and attributes among events are stored, before the events of the
+same poll.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from alsobought.settings import Settings
 from alsobought.storage.dropped_events import TABLE, dropped_events
 from alsobought.storage.identities import unmerged
 from alsobought.storage.ledger import next_offset
-from alsobought.writer.submission import MaintenanceTask, Stored, utc_now
+from alsobought.writer.submission import MaintenanceTask, Stored, Submission, utc_now
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -78,15 +79,16 @@ class Totals:
 
 @dataclass
 class InFlight:
-    """Batches at the writer: a future for all their dead letters, and one for the rows of each."""
+    """Batches at the writer: a future for all their dead letters, one for the rows of each, and those of attributes."""
 
     batches: Sequence[PartitionBatch]
     dead_letters: Future[None] | None
+    attributes: Sequence[Future[Stored]]
     stored: Sequence[Future[Stored] | None]
 
 
 class TopicConsumer:
-    """Consumes both topics until it is stopped: call `run`, or `start` for a thread of its own.
+    """Consumes the topics until it is stopped: call `run`, or `start` for a thread of its own.
 
     `merge` merges pairs of a guest and a user on the writer's thread, and returns the problem of each; without it, the
     messages that name them are skipped.
@@ -227,12 +229,13 @@ class TopicConsumer:
         """Hand batches to the writer, their dead letters first."""
         letters = [letter for batch in batches for letter in batch.dead_letters]
         inserted = self._writer.run(MaintenanceTask(lambda: self._insert("dead_letters", letters))) if letters else None
-        return InFlight(batches, inserted, [self._submit(batch) for batch in batches])
+        users = [future for batch in batches if batch.attributes and (future := self._submit(batch.attributes))]
+        return InFlight(batches, inserted, users, [self._submit(batch.submission) for batch in batches])
 
-    def _submit(self, batch: PartitionBatch) -> Future[Stored] | None:
-        while batch.submission.rows:
+    def _submit(self, submission: Submission) -> Future[Stored] | None:
+        while submission.rows:
             try:
-                return self._writer.submit(batch.submission)
+                return self._writer.submit(submission)
             except Busy:
                 self._stopped.wait(POLL_SECONDS)
                 self._renew_lease()
@@ -242,6 +245,8 @@ class TopicConsumer:
         """Wait until all of it is stored, and count it. Raises the error of the first that failed."""
         if in_flight.dead_letters:
             self._result(in_flight.dead_letters)
+        for future in in_flight.attributes:
+            self._result(future)
         results = [self._result(future) if future else None for future in in_flight.stored]
         reach("consumer.stored")
         for batch, result in zip(in_flight.batches, results, strict=True):

@@ -7,28 +7,44 @@ replay can be interrupted anywhere and run again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from alsobought.events import Event, Rules
+from alsobought.events import Rules
 from alsobought.failpoints import reach
-from alsobought.items import Item
 from alsobought.kafka.dead_letters import StoredDeadLetter
-from alsobought.kafka.decoding import DeadLetter, decode_events, decode_items
+from alsobought.kafka.decoding import DeadLetter, decode_events, decode_items, decode_users
+from alsobought.settings import Settings
 from alsobought.storage.sql_text import select_list
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.submission import Intake, Submission, submit_when_there_is_room
+from alsobought.writer.submission import Intake, Kind, SentRows, Submission, submit_when_there_is_room
+
+
+@dataclass(frozen=True)
+class _State:
+    """A table that has the newest row of each key, and the decoder of a message."""
+
+    table: str
+    key: str
+    decode: Callable[[bytes, Rules], SentRows | str]
+
+
+_STATES: Mapping[Kind, _State] = {
+    "item": _State("items", "item_id", decode_items),
+    "user": _State("users", "user_id", decode_users),
+}
 
 
 @dataclass
 class ReplayReport:
     """Dead letters `replayed` or `rejected` again; their rows `stored`, `duplicates`, `superseded`.
 
-    Superseded are items of which a newer version is stored.
+    Superseded are items and users of which a newer version is stored.
     """
 
     replayed: int = 0
@@ -55,15 +71,15 @@ class DecodedPartition:
 
 
 def decode_again(
-    letters: Iterable[StoredDeadLetter], rules: Rules, items_topic: str
+    letters: Iterable[StoredDeadLetter], rules: Rules, settings: Settings
 ) -> tuple[list[DecodedPartition], list[tuple[StoredDeadLetter, str]]]:
     """What these rules can decode, per partition by rising offset; and the others, with reasons."""
     decoded: dict[tuple[str, int], DecodedPartition] = defaultdict(DecodedPartition)
     rejected = []
     for letter in sorted(letters, key=lambda letter: (letter.source, letter.partition, letter.offset)):
-        rows: Sequence[Event] | Sequence[Item] | str
-        if letter.topic == items_topic:
-            rows = decode_items(letter.message, rules)
+        rows: SentRows | str
+        if state := _STATES.get(_kind(letter, settings)):
+            rows = state.decode(letter.message, rules)
         else:  # one that is skipped by now has no rows
             message = decode_events(letter.message, rules)
             rows = message if isinstance(message, str) else message.events
@@ -88,20 +104,23 @@ def replay(
     After a crash between the two, the next replay counts the stored rows as duplicates. Raises
     NotStored if the warehouse fails; no letter of that partition is marked then.
     """
-    items_topic = intake.settings.items_topic
-    decoded, rejected = decode_again(letters, rules, items_topic)
+    decoded, rejected = decode_again(letters, rules, intake.settings)
     for letter, reason in rejected:
         on_rejected(letter, reason)
     report = ReplayReport(rejected=len(rejected))
     for partition in decoded:
-        has_items = partition.letters[0].topic == items_topic
-        superseded = _superseded(intake.warehouse, partition) if has_items else set()
-        rows = [row for row in partition.rows if not has_items or row.item_id not in superseded]
+        state = _STATES.get(_kind(partition.letters[0], intake.settings))
+        current = list(zip(partition.rows, partition.letters, strict=True)) if state else []
+        if state:
+            superseded = _superseded(intake.warehouse, state, partition)
+            current = [(row, letter) for row, letter in current if getattr(row, state.key) not in superseded]
+        rows = [row for row, _ in current] if state else partition.rows
         submission = Submission(
             rows,
             partition.letters[0].source,
-            None if has_items else partition.offsets,
+            None if state else partition.offsets,
             partition=partition.letters[0].partition,
+            sent_at=partial(_noted_at, current) if state else None,
         )
         stored = submit_when_there_is_room(intake, submission).result() if rows else None
         reach("replay.stored")
@@ -114,15 +133,26 @@ def replay(
     return report
 
 
-def _superseded(warehouse: Warehouse, partition: DecodedPartition) -> set[str]:
-    """The item_ids that have a version stored after the dead letter: the newer version stays."""
-    noted_at = {item.item_id: letter.noted_at for letter, item in zip(partition.letters, partition.rows, strict=True)}
+def _kind(letter: StoredDeadLetter, settings: Settings) -> Kind:
+    kinds: dict[str, Kind] = {settings.items_topic: "item", settings.users_topic: "user"}
+    return kinds.get(letter.topic, "event")
+
+
+def _noted_at(current: Sequence[tuple[Any, StoredDeadLetter]]) -> list[datetime]:
+    return [letter.noted_at for _, letter in current]
+
+
+def _superseded(warehouse: Warehouse, state: _State, partition: DecodedPartition) -> set[str]:
+    """The ids that have a version stored after the dead letter: the newer version stays."""
+    noted_at = {
+        getattr(row, state.key): letter.noted_at for letter, row in zip(partition.letters, partition.rows, strict=True)
+    }
     sql = (
-        f"select item_id, max(updated_at) as stored_at from {warehouse.database}.items"
-        f" where item_id in ({select_list('ids')}) group by item_id settings date_time_output_format = 'iso'"
+        f"select {state.key}, max(updated_at) as stored_at from {warehouse.database}.{state.table}"
+        f" where {state.key} in ({select_list('ids')}) group by {state.key} settings date_time_output_format = 'iso'"
     )
     rows = warehouse.trusted_rows(sql, {"ids": "\0".join(noted_at)}).data
-    return {item_id for item_id, stored_at in rows if datetime.fromisoformat(stored_at) >= noted_at[item_id]}
+    return {key for key, stored_at in rows if datetime.fromisoformat(stored_at) >= noted_at[key]}
 
 
 def _mark_replayed(warehouse: Warehouse, letters: Sequence[StoredDeadLetter], now: datetime) -> None:

@@ -1,6 +1,6 @@
-"""Decode the body of a Kafka message to events or items, or make a dead letter of it. Pure.
+"""Decode the body of a Kafka message to events, items or users, or make a dead letter of it. Pure.
 
-A body is one event, one item, or a message in one of the formats of `formats`, by its shape. Such a
+A body is one event, one item, one user, or a message in one of the formats of `formats`, by its shape. Such a
 message can hold several events: all of them are accepted, or none.
 """
 
@@ -16,6 +16,7 @@ from alsobought.events import Rules
 from alsobought.formats.reading import Decoded, read_objects
 from alsobought.items import Item, read_items
 from alsobought.kafka.client import Topic
+from alsobought.users import User, read_users
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -75,3 +76,9 @@ def decode_items(body: bytes, rules: Rules) -> Sequence[Item] | str:
     """The item of one message, or the reason why it has none."""
     items, rejected = read_items([body], rules.max_bytes, placeholders=rules.placeholders)
     return rejected[0].problem if rejected else items
+
+
+def decode_users(body: bytes, rules: Rules) -> Sequence[User] | str:
+    """The user of one message, or the reason why it has none."""
+    users, rejected = read_users([body], rules.max_bytes, rules.now, placeholders=rules.placeholders)
+    return rejected[0].problem if rejected else users

@@ -143,6 +143,17 @@ def to_tags(value: Any) -> Any:
     return [tag for part in re.split("[,|]", value) if (tag := part.strip())]
 
 
+def to_attribute(value: Any) -> Any:
+    """An attribute of a user: a list in JSON is one, everything else of a cell is a word.
+
+    >>> to_attribute("pro"), to_attribute('["vip", "b2b"]'), to_attribute(34), to_attribute(date(2026, 1, 31))
+    ('pro', ['vip', 'b2b'], 34, '2026-01-31')
+    """
+    if isinstance(value, str):
+        return to_object(value) if value.lstrip().startswith("[") else value
+    return value if isinstance(value, (bool, int, float, list)) else to_text(value)
+
+
 CONVERTERS: Mapping[type[inspect.Type], Callable[[Any], Any]] = {
     inspect.StrType: to_text,
     inspect.BoolType: to_boolean,

@@ -8,9 +8,9 @@ from typing import Any
 
 from msgspec import inspect
 
-from alsobought.loading.cells import CONVERTERS, ID_FIELDS, to_id, to_tags
+from alsobought.loading.cells import CONVERTERS, ID_FIELDS, to_attribute, to_id, to_tags
 from alsobought.loading.conditions import plain_text
-from alsobought.loading.mapping import ColumnMapping, fields_of
+from alsobought.loading.mapping import ColumnMapping, fields_for
 from alsobought.loading.number_cells import NumberStyle, to_number, to_whole_number
 from alsobought.loading.time_cells import TimeStyle, to_time, zone_of
 
@@ -23,7 +23,7 @@ def converters_of_cells(kind: str, columns: ColumnMapping) -> dict[str, Converte
     times = TimeStyle(columns.epoch, columns.time_format, zone_of(columns.time_zone))
     return {
         name: _with_flags(name, _by_type(name, field_type, numbers, times), columns)
-        for name, field_type in fields_of(kind).items()
+        for name, field_type in fields_for(kind, columns).items()
     }
 
 
@@ -47,6 +47,8 @@ def _by_type(name: str, field_type: inspect.Type, numbers: NumberStyle, times: T
         return lambda value: to_whole_number(value, numbers)
     if name == "tags":
         return to_tags
+    if isinstance(field_type, inspect.AnyType):
+        return to_attribute
     return to_id if name in ID_FIELDS else CONVERTERS[type(field_type)]
 
 

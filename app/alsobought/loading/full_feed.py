@@ -1,60 +1,95 @@
-"""A feed of the whole catalogue: what is not in it is taken off sale.
+"""A feed of the whole catalogue, or of all users: items that are not in it are taken off sale, users lose their attributes.
 
-A feed that was cut off would empty the shop, so nothing is taken off if rows were rejected or too much is missing.
+A feed that was cut off would empty the shop, so nothing is removed if rows were rejected or too much is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from alsobought.errors import Unusable
 from alsobought.items import Item
 from alsobought.loading.submitter import Submitter
+from alsobought.users import User
 from alsobought.writer.submission import Intake, Submission
 
 DEFAULT_MAX_REMOVED = 20  # percent of the catalogue
 REMOVED_AT_ONCE = 10_000
 
 
-class FullFeed:
-    """The ids of a feed. At most this share of the catalogue may be missing."""
+@dataclass(frozen=True)
+class _Subject:
+    """What a feed is about: its table and key, the row that removes one, and the words for it."""
 
-    def __init__(self, max_removed: float = DEFAULT_MAX_REMOVED / 100) -> None:
-        self._max_removed = max_removed
+    table: str
+    key: str
+    removed: Callable[[str], Any]
+    listed: str
+    nothing: str
+    outcome: str
+
+
+SUBJECTS: Mapping[str, _Subject] = {
+    "items": _Subject(
+        "items",
+        "item_id",
+        lambda item_id: Item(item_id=item_id, removed=True),
+        "items of the catalogue",
+        "nothing is taken off sale",
+        "items {}taken off sale",
+    ),
+    "users": _Subject(
+        "users",
+        "user_id",
+        lambda user_id: User(user_id=user_id, removed=True),
+        "users with attributes",
+        "no attributes are deleted",
+        "users {}without attributes now",
+    ),
+}
+
+
+class FullFeed:
+    """The ids of a feed. At most this share of what is stored may be missing."""
+
+    def __init__(self, max_removed: float = DEFAULT_MAX_REMOVED / 100, kind: str = "items") -> None:
+        self._max_removed, self._subject = max_removed, SUBJECTS[kind]
         self._ids: set[str] = set()
 
-    def note(self, items: Iterable[Item]) -> None:
-        """Note items of the feed."""
-        self._ids.update(item.item_id for item in items if not item.removed)
+    def note(self, rows: Iterable[Item | User]) -> None:
+        """Note items or users of the feed."""
+        self._ids.update(getattr(row, self._subject.key) for row in rows if not row.removed)
 
     def remove_others(self, writer: Intake, rejected: int, *, dry_run: bool = False) -> str:
-        """Take off sale what the feed does not have, and return a sentence about it.
+        """Remove what the feed does not have, and return a sentence about it.
 
-        Raises Unusable if rows were `rejected` or too much is missing: then nothing is taken off.
+        Raises Unusable if rows were `rejected` or too much is missing: then nothing is removed.
         """
+        subject = self._subject
         if rejected:
             hint = "Correct the rejected rows and load the feed again"
-            raise Unusable(f"nothing is taken off sale, since {rejected:,} rows were rejected", hint)
-        database = writer.warehouse.database
-        sql = f"select item_id from {database}.items final where not removed order by item_id"
-        listed = [item_id for (item_id,) in writer.warehouse.trusted_rows(sql).data]
-        missing = [item_id for item_id in listed if item_id not in self._ids]
+            raise Unusable(f"{subject.nothing}, since {rejected:,} rows were rejected", hint)
+        table, key = f"{writer.warehouse.database}.{subject.table}", subject.key
+        sql = f"select {key} from {table} final where not removed order by {key}"
+        listed = [one for (one,) in writer.warehouse.trusted_rows(sql).data]
+        missing = [one for one in listed if one not in self._ids]
         if len(missing) > self._max_removed * len(listed):
             percent = -(-100 * len(missing) // len(listed))
             raise Unusable(
-                f"{len(missing):,} of {len(listed):,} items of the catalogue ({percent} %) are not in the feed:"
-                " nothing is taken off sale",
+                f"{len(missing):,} of {len(listed):,} {subject.listed} ({percent} %) are not in the feed: {subject.nothing}",
                 f"Is the feed complete? If it is, pass --max-removed {percent}",
             )
-        if dry_run:
-            return f"{len(missing):,} of {len(listed):,} items would be taken off sale"
-        _remove(writer, missing)
-        return f"{len(missing):,} of {len(listed):,} items taken off sale"
+        if not dry_run:
+            _remove(writer, subject, missing)
+        outcome = subject.outcome.format("would be " if dry_run else "")
+        return f"{len(missing):,} of {len(listed):,} {outcome}"
 
 
-def _remove(writer: Intake, item_ids: Sequence[str]) -> None:
-    submitter, rest = Submitter(writer), iter(item_ids)
+def _remove(writer: Intake, subject: _Subject, ids: Sequence[str]) -> None:
+    submitter, rest = Submitter(writer), iter(ids)
     while chunk := list(islice(rest, REMOVED_AT_ONCE)):
-        submitter.send(Submission([Item(item_id=item_id, removed=True) for item_id in chunk]))
+        submitter.send(Submission([subject.removed(one) for one in chunk]))
     submitter.finish()

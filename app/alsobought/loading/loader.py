@@ -1,4 +1,4 @@
-"""Load a file of events or items in chunks: write rejected rows to a file, submit the others.
+"""Load a file of events, items or users in chunks: write rejected rows to a file, submit the others.
 
 A row without event_id is identified by its number and the file's contents. The ledger records the
 progress of each load: one that was killed resumes, and a file that was loaded to its end is not read
@@ -30,6 +30,7 @@ from alsobought.loading.row_converter import ReadRows, row_reader
 from alsobought.loading.row_shaping import RowShaper
 from alsobought.loading.submitter import Report, Submitter
 from alsobought.storage import ledger
+from alsobought.users import User
 from alsobought.writer.submission import Intake, Submission
 
 DRY_RUN_CHUNK_ROWS = 10_000
@@ -42,8 +43,8 @@ Progress = Callable[[Rows], AbstractContextManager[Callable[[int], object]]]
 class LoadTask:
     """One file to load, with its flags.
 
-    `source` names standard input, so that a load of it can resume. With `replace` an item loses the fields that its row does not
-    have; `feed` notes which items there are.
+    `source` names standard input, so that a load of it can resume. With `replace` an item or a user loses what its row does not
+    have; `feed` notes which there are.
     """
 
     kind: str
@@ -113,9 +114,9 @@ def dry_run(task: LoadTask, rules: Rules, rejects: Rejects, progress: Progress, 
 def _begin(task: LoadTask, writer: Intake, rules: Rules) -> tuple[ledger.Load | None, int]:
     """The ledger's record of this load, and the first row to read.
 
-    Unnamed standard input has no record, nor have items: an older catalogue can be loaded again.
+    Unnamed standard input has no record, nor have items and users: an older catalogue can be loaded again.
     """
-    if task.kind == "items" or (task.path == STDIN and not task.source):
+    if task.kind != "events" or (task.path == STDIN and not task.source):
         return None, 1
     source = f"load:{task.source or digest(task.path)}"
     if task.columns.each:
@@ -141,7 +142,7 @@ def _reading(task: LoadTask, rules: Rules) -> str:
 def _chunks(
     rows: Rows, task: LoadTask, rules: Rules, rejects: Rejects, shaper: RowShaper, chunk_rows: int
 ) -> Iterator[tuple[list[Any], list[int], ReadRows, int]]:
-    """Accepted events or items, the numbers of their rows, how they were read, and their share of the file.
+    """Accepted events, items or users, the numbers of their rows, how they were read, and their share of the file.
 
     Rejected rows are on disk before a chunk is yielded.
     """
@@ -155,9 +156,9 @@ def _chunks(
         before, position = position, rows.position()
         accepted = result.accepted
         if task.replace:
-            accepted = [msgspec.structs.replace(item, replace=True) for item in cast(list[Item], accepted)]
+            accepted = [msgspec.structs.replace(row, replace=True) for row in cast(list[Item | User], accepted)]
         if task.feed:
-            task.feed.note(cast(list[Item], accepted))
+            task.feed.note(cast(list[Item | User], accepted))
         yield accepted, numbers, result, position - before
 
 

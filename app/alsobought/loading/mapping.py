@@ -12,17 +12,24 @@ from typing import Any
 from msgspec import inspect
 
 from alsobought.errors import Unusable
-from alsobought.events import Event
+from alsobought.events import NO_TEXTS, Event
 from alsobought.items import TITLE_IN, Item
 from alsobought.loading.conditions import condition_of
 from alsobought.loading.nested import is_there, named
 from alsobought.loading.time_cells import NUMBER
+from alsobought.placeholders import Texts
+from alsobought.users import FILE, NAME, User
 
-KINDS: Mapping[str, type[Event] | type[Item]] = {"events": Event, "items": Item}
-REST_FIELDS = {"events": "properties", "items": "attributes"}  # where --keep-rest puts other columns
+KINDS: Mapping[str, type[Event] | type[Item] | type[User]] = {"events": Event, "items": Item, "users": User}
+REST_FIELDS = {
+    "events": "properties",
+    "items": "attributes",
+    "users": "attributes",
+}  # where --keep-rest puts other columns
 NEEDED: Mapping[str, Sequence[tuple[str, ...]]] = {
     "events": [("event_type",), ("item_id",), ("user_id", "session_id")],
     "items": [("item_id",)],
+    "users": [("user_id",)],
 }
 
 
@@ -68,6 +75,16 @@ def fields_of(kind: str) -> dict[str, inspect.Type]:
     return {field_info.name: _value_type(field_info.type) for field_info in info.fields}
 
 
+def fields_for(kind: str, columns: ColumnMapping) -> dict[str, inspect.Type]:
+    """The fields that the flags can name: any attribute of a user is one."""
+    named = [*columns.mapped, *columns.constants, *columns.values, *columns.lists] if kind == "users" else []
+    return fields_of(kind) | {name: inspect.AnyType() for name in named if is_attribute(name)}
+
+
+def is_attribute(name: str) -> bool:
+    return name not in fields_of("users") and NAME.fullmatch(name) is not None
+
+
 def _value_type(field_type: inspect.Type) -> inspect.Type:
     if not isinstance(field_type, inspect.UnionType):
         return field_type
@@ -84,12 +101,20 @@ def targets(fields: Iterable[str], columns: ColumnMapping) -> dict[str, list[str
     return by_column
 
 
-def check_columns(file: str, kind: str, names: Collection[str], columns: ColumnMapping, *, complete: bool) -> None:
-    """Raises Unusable if columns and flags do not fit.
+def check_columns(
+    file: str,
+    kind: str,
+    names: Collection[str],
+    columns: ColumnMapping,
+    listed: Texts = NO_TEXTS,
+    *,
+    complete: bool,
+) -> None:
+    """Raises Unusable if columns and flags do not fit. `listed` are attributes of users, which need no flag.
 
     `complete`: the file can have no columns but these.
     """
-    by_column = targets(fields_of(kind), columns)
+    by_column = targets(fields_for(kind, columns), columns)
     if complete:
         _check_flags(file, names, columns)
     used = {name for name in names if any(is_there(column, (name,)) for column in by_column)}
@@ -98,6 +123,8 @@ def check_columns(file: str, kind: str, names: Collection[str], columns: ColumnM
     ]
     if kind == "items":
         unknown = [name for name in unknown if not TITLE_IN.fullmatch(name)]
+    if kind == "users":
+        unknown = [name for name in unknown if name not in listed]
     if unknown and not columns.keep_rest and not columns.drop_rest:
         raise Unusable(*_unknown_columns(file, kind, unknown, columns))
     filled = {target for column, fields in by_column.items() if is_there(column, names) for target in fields}
@@ -135,6 +162,15 @@ def _unknown_columns(file: str, kind: str, unknown: list[str], columns: ColumnMa
     nearest = {name: difflib.get_close_matches(name.lower(), free, n=1, cutoff=0.5) for name in unknown}
     maps = [f"--map {shlex.quote(f'{matches[0]}={name}')}" for name, matches in nearest.items() if matches]
     verb = "are not fields" if len(unknown) > 1 else "is not a field"
+    if kind == "users":
+        verb = (
+            f"{'are' if len(unknown) > 1 else 'is'} not listed in {FILE}, so that no personal data is stored by chance"
+        )
+        hint = f"Pass --drop {shlex.quote(unknown[0])} to leave it out, --map ATTRIBUTE={shlex.quote(unknown[0])} to store it"
+        return (
+            f"{file}: {', '.join(map(repr, unknown))} {verb}",
+            f"{hint}, or --drop-rest or --keep-rest for all of them",
+        )
     hint = f"Pass {' '.join(maps)} if that is right, " if maps else "Pass --map FIELD=COLUMN if it is a field, "
     hint += f"--keep-rest to keep it under {REST_FIELDS[kind]}, or --drop {shlex.quote(unknown[0])} to leave it out"
     if len(unknown) > 1:

@@ -43,7 +43,7 @@ def check_sample(rows: Rows, kind: str, columns: ColumnMapping, rules: Rules, *,
     if has_header:
         columns = _fitted(rows, columns, [row for _, row in sample])
     read = row_reader(kind, columns, rules, rows.format)
-    check_columns(rows.name, kind, names, columns, complete=has_header)
+    check_columns(rows.name, kind, names, columns, rules.attributes, complete=has_header)
     shaper = RowShaper(columns)
     shaped = list(shaper(sample))
     columns = _with_decimal(rows.name, kind, columns, [row for _, row in shaped])

@@ -10,11 +10,12 @@ from msgspec import NODEFAULT, structs
 
 from alsobought.events import Event, in_utc
 from alsobought.items import Item
+from alsobought.users import User
 
 MAX_NUMBERS = 3  # of an embedding
 
 
-def as_stored(row: Event | Item) -> str:
+def as_stored(row: Event | Item | User) -> str:
     """The fields that differ from their defaults.
 
     >>> as_stored(Item(item_id="tea", price=2.5))

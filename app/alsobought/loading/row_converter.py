@@ -1,4 +1,4 @@
-"""Convert rows of a file to events or items by a column mapping. Pure.
+"""Convert rows of a file to events, items or users by a column mapping. Pure.
 
 JSON values must have the type of their field, unless `convert` is set. Cells of CSV and Parquet are
 converted (`cells`), and an empty cell means that the field is not given. Only a time is never left out
@@ -19,20 +19,21 @@ from alsobought.events import Event, Rejected, Rules, bot_of, event_of, event_pr
 from alsobought.formats.reading import FORMATS as CALL_FORMATS
 from alsobought.formats.reading import Format, read_objects
 from alsobought.items import TITLE_IN, Item, item_of, read_items
-from alsobought.loading.cells import is_empty, to_text
+from alsobought.loading.cells import is_empty, to_attribute, to_text
 from alsobought.loading.field_converters import Converter, converters_of_cells, converters_of_json
 from alsobought.loading.files import Malformed, Row
-from alsobought.loading.mapping import KINDS, REST_FIELDS, ColumnMapping, fields_of, targets
+from alsobought.loading.mapping import KINDS, REST_FIELDS, ColumnMapping, fields_for, is_attribute, targets
 from alsobought.loading.nested import is_plain, look_up, roots
 from alsobought.loading.rejected_row import RejectedRow
+from alsobought.users import FILE, User, attribute_problem, read_users, user_of
 
 NULL_TIME = re.compile(rb'"timestamp"\s*:\s*null')
 
 
 @dataclass
 class ReadRows:
-    """The events or items of rows, and the index of the row of each; rejected rows; the number of those that were skipped, and
-    of events of bots.
+    """The events, items or users of rows, and the index of the row of each; rejected rows; the number of those that were skipped,
+    and of events of bots.
     """
 
     accepted: list[Any]
@@ -52,15 +53,11 @@ def row_reader(
         raise Unusable(f"--format {file_format} is for events, without flags for columns", "Leave the other flags out")
 
     def read(rows: Sequence[Row]) -> ReadRows:
-        is_plain = columns.is_identity and all(map(_is_decoded, rows))
+        is_plain = columns.is_identity and kind != "users" and all(map(_is_decoded, rows))
         if kind == "events" and is_plain:
             return _read_objects(cast(Sequence[bytes], rows), rules, calls)
         decode = None if is_plain else converter
-        accepted: tuple[list[Any], list[Rejected]] = (
-            read_events(rows, rules, decode)
-            if kind == "events"
-            else read_items(rows, rules.max_bytes, decode, rules.placeholders)
-        )
+        accepted = _READ[kind](rows, rules, decode)
         rejected = {reject.index for reject in accepted[1]}
         indexes = [index for index in range(len(rows)) if index not in rejected]
         read = ReadRows(accepted[0], indexes, accepted[1])
@@ -77,6 +74,13 @@ def _without_bots(read: ReadRows, rules: Rules) -> ReadRows:
     return ReadRows(
         [event for event, _ in of_people], [index for _, index in of_people], read.rejected, dropped=dropped
     )
+
+
+_READ: Mapping[str, Callable[[Sequence[Row], Rules, Any], tuple[list[Any], list[Rejected]]]] = {
+    "events": read_events,
+    "items": lambda rows, rules, decode: read_items(rows, rules.max_bytes, decode, rules.placeholders),
+    "users": lambda rows, rules, decode: read_users(rows, rules.max_bytes, rules.now, decode, rules.placeholders),
+}
 
 
 def _is_decoded(row: Row) -> bool:
@@ -106,7 +110,7 @@ class RowConverter:
 
     def __init__(self, kind: str, columns: ColumnMapping, rules: Rules) -> None:
         self._kind, self._columns, self._rules = KINDS[kind], columns, rules
-        self._fields, self._rest_field = fields_of(kind), REST_FIELDS[kind]
+        self._fields, self._rest_field = fields_for(kind, columns), REST_FIELDS[kind]
         _check_fields(kind, columns)
         by_column = targets(self._fields, columns)
         self._targets = {column: names for column, names in by_column.items() if is_plain(column)}
@@ -136,7 +140,7 @@ class RowConverter:
         if self._columns.convert:
             return self._of_cells(self._to_fields(value, self._cell_converters))
         fields = self._to_fields(value, self._json_converters)
-        return event_of(fields) if self._kind is Event else item_of(fields)
+        return _OF_FIELDS[self._kind](fields)
 
     def _of_cells(self, fields: dict[str, Any]) -> Any:
         own = with_pieces(fields) if self._kind is Event else fields
@@ -157,18 +161,32 @@ class RowConverter:
                 for target in names:
                     if not is_missing or target in self._of_empty:
                         fields[target] = _converted(target, value, converters)
-            elif self._kind is Item and (language := TITLE_IN.fullmatch(name)):
-                if not is_missing:
-                    fields["titles"] = {**fields.get("titles", {}), language[1]: value}
+            elif self._kind is Item and TITLE_IN.fullmatch(name):
+                fields |= _with_title(fields, name, value) if not is_missing else {}
             elif name not in self._columns.dropped and name not in self._used and not (has_cells and is_missing):
                 rest[name] = value
         for target, column in self._looked_up.items():
             value = look_up(row, column)
             if not is_empty(value) or target in self._of_empty:
                 fields[target] = _converted(target, value, converters)
+        if self._kind is User:
+            return self._with_attributes(fields, rest, has_cells=has_cells)
         if rest and not self._columns.drop_rest:
             fields[self._rest_field] = self._with_rest(fields.get(self._rest_field), rest)
         return self._without_empty(fields, row)
+
+    def _with_attributes(self, fields: dict[str, Any], rest: dict[str, Any], *, has_cells: bool) -> dict[str, Any]:
+        """The fields of a user. Other columns are attributes if they are listed, or with --keep-rest."""
+        own = fields.get("attributes") or {}
+        if not isinstance(own, dict):
+            raise RejectedRow("attributes: expected `object`")
+        attributes = {**own, **{name: fields.pop(name) for name in list(fields) if is_attribute(name)}}
+        for name, value in rest.items():
+            if self._columns.keep_rest or name in self._rules.attributes:
+                attributes[name] = _converted(name, value, {name: to_attribute}) if has_cells else value
+            elif not self._columns.drop_rest:
+                raise RejectedRow(f"{name}: not listed in {FILE}; pass --keep-rest, or --drop {name}")
+        return {**fields, "attributes": attributes} if attributes else fields
 
     def _without_empty(self, fields: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
         """The fields with values. Raises RejectedRow if the row has a column for the time, and no time."""
@@ -201,8 +219,15 @@ class RowConverter:
             try:
                 constants[name] = self._cell_converters[name](value)
                 minimal = {"event_type": min(self._rules.event_types), "user_id": "u"} if kind == "events" else {}
-                sample = msgspec.convert({**minimal, "item_id": "i", name: constants[name]}, self._kind, strict=False)
-                problem = event_problem(sample, self._rules) if isinstance(sample, Event) else ""
+                if kind == "users":
+                    sample = {"user_id": "u", **({"attributes": {}} if is_attribute(name) else {name: constants[name]})}
+                else:
+                    sample = {**minimal, "item_id": "i", name: constants[name]}
+                converted = msgspec.convert(sample, self._kind, strict=False)
+                problem = event_problem(converted, self._rules) if isinstance(converted, Event) else ""
+                problem = (
+                    attribute_problem(name, constants[name]) if is_attribute(name) and kind == "users" else problem
+                )
             except (RejectedRow, msgspec.ValidationError) as error:
                 problem = str(error).split(" - at ")[0].removeprefix(f"{name}: ")
             if problem:
@@ -210,9 +235,17 @@ class RowConverter:
         return constants
 
 
+def _with_title(fields: Mapping[str, Any], column: str, title: Any) -> dict[str, Any]:
+    """The titles with the one of a column such as title.de."""
+    return {"titles": {**fields.get("titles", {}), column.partition(".")[2]: title}}
+
+
+_OF_FIELDS: Mapping[type, Callable[[dict[str, Any]], Any]] = {Event: event_of, Item: item_of, User: user_of}
+
+
 def _check_fields(kind: str, columns: ColumnMapping) -> None:
     """Raises Unusable for flags that name what is not a field."""
-    fields = fields_of(kind)
+    fields = fields_for(kind, columns)
     for name in [*columns.mapped, *columns.constants, *columns.values, *columns.lists]:
         if name not in fields:
             raise Unusable(f"{name} is not a field of {kind}", f"The fields are {', '.join(fields)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
@@ -12,7 +12,8 @@ from alsobought.errors import Busy, NotStored
 from alsobought.events import Event, is_negative
 from alsobought.failpoints import reach
 from alsobought.items import Item
-from alsobought.writer.submission import Intake, Stored, Submission
+from alsobought.users import User
+from alsobought.writer.submission import Intake, SentRows, Stored, Submission
 
 MAX_IN_FLIGHT = 3  # one batch is stored while the next is read
 BUSY_SECONDS = 0.1
@@ -36,9 +37,9 @@ class Report:
     purchases: int = 0
     without_order: int = 0
     negative: int = 0
-    first_rows: list[Event | Item] = field(default_factory=list)
+    first_rows: list[Event | Item | User] = field(default_factory=list)
 
-    def count_orders(self, rows: Sequence[Event | Item]) -> None:
+    def count_orders(self, rows: SentRows) -> None:
         """Count purchases, those without an order, and rows that take purchases back."""
         self.negative += sum(isinstance(row, Event) and is_negative(row) for row in rows)
         orders = [row.order_id for row in rows if isinstance(row, Event) and row.event_type == "purchase"]

@@ -146,9 +146,10 @@ def _reject_if_maybe_applied(warehouse: Warehouse, step: Step, entry: Entry) -> 
 
 
 def _note(warehouse: Warehouse | None, shape: Statement, feed_names: Collection[str]) -> str:
-    """For a new view that counts, or on a server a dropped one: the command that counts what it has not."""
+    """For a view that counts, a new column, or on a server a dropped view: the command that counts what is missing."""
     creates_view = (shape.verb, shape.kind) == ("create", "materialized view")
-    concerned = creates_view or _drops_a_view(shape)
+    adds_column = shape.verb == "alter" and any((one.verb, one.noun) == ("add", "column") for one in shape.commands)
+    concerned = creates_view or adds_column or _drops_a_view(shape)
     objects = journal.objects(warehouse) if warehouse and concerned else frozenset()
     if not warehouse or not objects >= {"events"}:
         return ""
@@ -158,6 +159,8 @@ def _note(warehouse: Warehouse | None, shape: Statement, feed_names: Collection[
     views = {view.name: view.table for view in materialized_views(warehouse)}
     if _drops_a_view(shape) and warehouse.shared and shape.name in views:
         return f"if events are stored before it is created again, `alsobought rebuild {views[shape.name]}` counts them"
+    if adds_column and shape.name in views.values():
+        return f"{shape.name} has it for new rows only; `alsobought rebuild {shape.name}` fills it for {older:,} older events"
     table = shape.target
     reads = creates_view and shape.names({"events", *feed_names})
     if not reads or table in feed_names or table in views.values():

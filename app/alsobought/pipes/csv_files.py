@@ -255,12 +255,12 @@ def _rule_problems(rule: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"from {since} is after until {until}", "Both days are included"
 
 
-PLACEHOLDER_COLUMNS = ("placeholder", "stands_for")
+def _has_columns(*needed: str) -> Callable[[CsvFile], Iterator[Problem]]:
+    def check(file: CsvFile) -> Iterator[Problem]:
+        if (names := tuple(column.name for column in file.columns)) != needed:
+            yield Row(1, ()), f"has the columns {', '.join(names)}", f"It needs {' and '.join(needed)}"
 
-
-def _check_placeholders(file: CsvFile) -> Iterator[Problem]:
-    if (names := tuple(column.name for column in file.columns)) != PLACEHOLDER_COLUMNS:
-        yield Row(1, ()), f"has the columns {', '.join(names)}", f"It needs {' and '.join(PLACEHOLDER_COLUMNS)}"
+    return check
 
 
 def _check_bots(file: CsvFile) -> Iterator[Problem]:
@@ -275,6 +275,7 @@ def _check_bots(file: CsvFile) -> Iterator[Problem]:
 _FILE_CHECKS: Mapping[str, Callable[[CsvFile], Iterator[Problem]]] = {
     "signals.csv": _check_signals,
     "rules.csv": _check_rules,
-    "placeholders.csv": _check_placeholders,
+    "placeholders.csv": _has_columns("placeholder", "stands_for"),
     "bots.csv": _check_bots,
+    "user_attributes.csv": _has_columns("attribute"),
 }

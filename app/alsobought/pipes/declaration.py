@@ -27,7 +27,11 @@ DECLARATION = re.compile(
     r"(?:\s{2,}(?P<description>.*))?"
 )
 RANGED = ("Float64", "Date", "DateTime", *INTEGERS)
-RESERVED = {"now": "the clock", "asked_pipe": "the name of the requested pipe"}
+RESERVED = {
+    "now": "the clock",
+    "asked_pipe": "the name of the requested pipe",
+    "has_variants": "true if items have variants",
+}
 SHAPE = "Write `:name Type = default (1..100)  description`"
 
 

@@ -3,7 +3,8 @@
 A list of limit n gets n rows: those of the pipe itself first, then those of its `@fallback`, then
 those of the fallback's fallback. A fallback adds no item that the list already has, that the request
 is about, or that `exclude` names. A fallback that lacks a filter of the request is skipped, since its
-rows would ignore the filter. Pure: the caller runs the queries.
+rows would ignore the filter. A variant of an item stands for all of its group. Pure: the caller runs the
+queries.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import Any
 from alsobought.pipes.header import Fallback
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.parameters import Parameter
+from alsobought.pipes.variants import NoVariants, Variants
 
 ITEM_COLUMNS = ("other_item_id", "item_id")  # the first one that an answer has contains the items of the list
-FILTERS = ("category", "brand", "min_price", "max_price")
+FILTERS = ("category", "brand", "tags", "min_price", "max_price", "currency")
+NO_VARIANTS = NoVariants()
 UNLIMITED = 100_000  # missing rows of an empty list without a limit
 Row = list[Any]
 
@@ -41,8 +44,10 @@ class FilledLists:
     `fallback` is the first pipe that added rows to a list in which the pipe itself had none.
     """
 
-    def __init__(self, pipe: Pipe, bound: Mapping[str, Any], rows: Sequence[Row]) -> None:
-        self._pipe, self._bound = pipe, bound
+    def __init__(
+        self, pipe: Pipe, bound: Mapping[str, Any], rows: Sequence[Row], variants: Variants = NO_VARIANTS
+    ) -> None:
+        self._pipe, self._bound, self._variants = pipe, bound, variants
         self._names = [name for name, _ in pipe.columns]
         self._key = pipe.header.key
         item = item_column(self._names)
@@ -100,9 +105,11 @@ class FilledLists:
         """Adds the rows of a fallback to the lists of these keys. `names`: its columns, as the answer calls them."""
         indexes = {name: index for index, name in enumerate(names)}
         key_index = indexes.get(self._key) if self._key and fallback.header.key == self._key else None
+        groups = self._groups(keys, names, rows)
         for key in keys:
             filled = self._lists[key]
             missing, excluded = self._missing(key), self._excluded(key)
+            excluded |= {groups[item] for item in excluded if item in groups}
             for row in rows:
                 if not missing:
                     break
@@ -115,13 +122,24 @@ class FilledLists:
                 if self._pipe.adds_source:
                     added[-1] = fallback.name
                 if self._item_index is not None:
-                    if added[self._item_index] in excluded:
+                    item = added[self._item_index]
+                    product = groups.get(item, item)
+                    if product in excluded:
                         continue
-                    excluded.add(added[self._item_index])
+                    excluded.add(product)
                 filled.append(added)
                 missing -= 1
                 if key in self._empty:
                     self.fallback = self.fallback or fallback.name
+
+    def _groups(self, keys: Sequence[Any], names: Sequence[str], rows: Sequence[Row]) -> Mapping[Any, int]:
+        """The groups of the items in these rows and of those that no fallback may add to the lists of these keys."""
+        if self._item_index is None or not self._variants.exist or not rows:
+            return {}
+        items = set[Any]().union(*map(self._excluded, keys))
+        if (name := self._names[self._item_index]) in names:
+            items.update(row[names.index(name)] for row in rows)
+        return self._variants.groups(items)
 
     def _missing(self, key: Any) -> int:
         """The number of rows that a list lacks. Without a limit, or without items, only an empty one lacks any."""

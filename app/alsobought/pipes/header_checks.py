@@ -55,6 +55,8 @@ def _compare_with_text(header: Header, validation: Validation) -> list[PipeFault
         tag = f":{parameter.name}"
         if parameter.name not in validation.used_parameters:
             hint = "Use it or remove the line"
+            if parameter.group:
+                hint = f"Pass it to a macro, as all of the group: **{parameter.group}"
             faults.append(PipeFault(f"{tag} is declared and never used", hint, header.lines.get(tag, 0)))
     if header.key and header.key not in dict(validation.columns):
         message, hint = f"@key {header.key} is not a column of the answer", "It names the list to which a row belongs"

@@ -1,10 +1,11 @@
-"""The rules for events of an installation: its settings, and its files of placeholders and bots."""
+"""The rules of a project for what is sent to it: its settings, and its lists in sql/."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from alsobought.events import STANDARD_TYPES, Rules
+from alsobought.pipes.attribute_file import listed_attributes_of
 from alsobought.pipes.bot_file import bots_of
 from alsobought.pipes.placeholder_file import placeholders_of
 from alsobought.settings import Settings, extra_event_types
@@ -25,4 +26,5 @@ def intake_rules(settings: Settings, now: datetime, user_agent: str = "") -> Rul
         placeholders_of(home),
         bots,
         bots.name_of(user_agent) if bots else "",
+        listed_attributes_of(home),
     )

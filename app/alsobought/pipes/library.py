@@ -36,6 +36,7 @@ from alsobought.pipes.text_files import (
 )
 from alsobought.pipes.validation import Describe, Validation
 from alsobought.pipes.validation_cache import AnswerColumns, ValidationCache
+from alsobought.pipes.variants import NoVariants, Variants
 
 __all__ = ["SOURCE", "AnswerColumns", "Describe", "Entry", "Library", "Pipe"]
 
@@ -94,10 +95,12 @@ class Library:
         cache: ValidationCache | None = None,
         *,
         catalogue_only: bool = False,
+        variants: Variants | None = None,
     ) -> None:
-        """With `catalogue_only`, lists show no item that the catalogue lacks."""
+        """With `catalogue_only`, lists show no item that the catalogue lacks. `variants` are those of the catalogue."""
         self.folder, self.macros = folder, macros
         self._catalogue_only = catalogue_only
+        self.variants = variants or NoVariants()
         self._event_types = event_types
         self._schema, self._describe = schema, describe
         self._cache = cache or ValidationCache()
@@ -274,7 +277,18 @@ class Library:
         group_texts = [group.text for name in header.groups if not isinstance(group := groups[name], PipeFault)]
         version = _version(text, templates, group_texts)
         columns, tables = validation.columns, sorted(validation.tables)
-        pipe = Pipe(name, header, text, version, columns, tables, templates, schema, validation.rendered)
+        pipe = Pipe(
+            name,
+            header,
+            text,
+            version,
+            columns,
+            tables,
+            templates,
+            schema,
+            validation.rendered,
+            lambda: self.variants.exist,
+        )
         return pipe, (PipeFault.together(validation.warnings).all if validation.warnings else ())
 
     def _read_header(self, name: str) -> Header | None:

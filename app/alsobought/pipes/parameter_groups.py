@@ -6,7 +6,8 @@
     -- :category  String?         only this category and those below it
 
 A group consists of parameters and `@deprecated` lines. A parameter in the header overrides one of
-the same name in a group.
+the same name in a group. In the template the name of the group stands for all of its parameters:
+`{{ is_eligible("item_key", **filters) }}`.
 """
 
 from __future__ import annotations
@@ -84,10 +85,16 @@ def expanded(read: HeaderLines, groups: Groups) -> list[Parameter]:
             except PipeFault as fault:
                 read.faults.append(fault)
         parameters += own[position : position + 1]
+    named = {name: use.group for use in read.uses for name in _names(groups.get(use.group))}
+    parameters = [replace(parameter, group=named.get(parameter.name, "")) for parameter in parameters]
     if len(parameters) > MAX_PARAMETERS and not read.faults:
         line = read.uses[-1].line
         read.faults.append(PipeFault(f"more than {MAX_PARAMETERS} parameters", "Split it into two pipes", line))
     return parameters
+
+
+def _names(group: ParameterGroup | PipeFault | None) -> list[str]:
+    return [parameter.name for parameter in group.parameters] if isinstance(group, ParameterGroup) else []
 
 
 def _group(use: Use, groups: Groups) -> ParameterGroup:

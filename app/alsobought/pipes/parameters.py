@@ -37,7 +37,8 @@ class Parameter:
 
     A `repeated` parameter takes several values, and its default is a tuple. `separated`: one text
     may contain several values, separated by commas. Range, length (in characters), pattern and
-    choices apply to each value. `former_names`: its deprecated names.
+    choices apply to each value. `former_names`: its deprecated names. `group`: that of `@use` which
+    declares it, or declares one of its name.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Parameter:
     pattern: str = ""
     choices: tuple[Any, ...] = ()
     former_names: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def required(self) -> bool:

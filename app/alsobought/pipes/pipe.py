@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from alsobought.pipes.check import check
 from alsobought.pipes.header import Deprecation, Header
 from alsobought.pipes.parameters import INTEGERS, Parameter
-from alsobought.pipes.sandbox import Templates
+from alsobought.pipes.sandbox import VARIANTS, Templates
 from alsobought.pipes.template import render
 from alsobought.pipes.validation_cache import AnswerColumns
 
@@ -35,6 +35,7 @@ class Pipe:
     _templates: Templates = field(repr=False)
     _schema: Collection[str] = field(repr=False)
     _rendered: dict[frozenset[str], str] = field(default_factory=dict, repr=False)
+    _has_variants: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -91,11 +92,11 @@ class Pipe:
         return [deprecation for deprecation in self.header.deprecated if is_provided(request, deprecation.name)]
 
     def sql(self, provided: Collection[str]) -> str:
-        """The SQL if these parameters are provided; rendered and checked once for each choice.
+        """The SQL if these parameters are provided, as the catalogue is now; rendered and checked once for each choice.
 
         Raises PipeFault for a choice that was not validated at load.
         """
-        names = frozenset(provided)
+        names = frozenset([*provided, VARIANTS] if self._has_variants() else provided)
         if names not in self._rendered:
             sql, source_map = render(self.text, self.parameters, names, self._templates)
             check(sql, self._schema, source_map)

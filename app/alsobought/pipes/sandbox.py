@@ -7,7 +7,9 @@ exhaust the memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,6 +30,7 @@ REQUESTED_PIPE = Parameter(
     "asked_pipe", "String", "the pipe of the request: this one, or the one for which this one is a fallback"
 )
 BUILT_IN = (CLOCK, REQUESTED_PIPE)  # available without a declaration, in macros too
+VARIANTS = "has_variants"  # among the provided names: the catalogue has groups of variants
 MAX_WORK = 1_000_000  # characters printed, plus ten for each call, in one rendering
 ALLOWED_NODES = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Const, nodes.If, nodes.CondExpr),
@@ -60,6 +63,25 @@ class Placeholder:
 def placeholder_sql(placeholder: Placeholder) -> str:
     """`{x:Type}`. The template itself cannot read it: the sandbox refuses attributes."""
     return str(object.__getattribute__(placeholder, "_sql"))
+
+
+class HasVariants:
+    """`{% if has_variants %}`: true if the catalogue has groups of variants; other catalogues need not pay for them."""
+
+    _exist: ContextVar[bool] = ContextVar("variants", default=False)
+
+    def __bool__(self) -> bool:
+        return self._exist.get()
+
+    @classmethod
+    @contextmanager
+    def assumed(cls, exist: bool) -> Iterator[None]:
+        """For the rendering of one text."""
+        token = cls._exist.set(exist)
+        try:
+            yield
+        finally:
+            cls._exist.reset(token)
 
 
 class _AllowListCompiler(CodeGenerator):
@@ -200,6 +222,7 @@ def environment(
     templates.globals.clear()
     templates.globals.update({parameter.name: Placeholder(parameter, provided=True) for parameter in BUILT_IN})
     templates.globals["catalogue_only"] = catalogue_only
+    templates.globals["has_variants"] = HasVariants()
     return templates
 
 

@@ -1,7 +1,7 @@
 """Render the text of a pipe to SQL with ClickHouse parameters.
 
 `{{ x }}` becomes `{x:Type}`, and values travel beside the text, so SQL injection is impossible.
-`{% if x %}` is true if the request provides x.
+`{% if x %}` is true if the request provides x. `**filters` passes all parameters of a group to a macro.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from alsobought.errors import PipeFault
 from alsobought.pipes.parameters import Parameter
-from alsobought.pipes.sandbox import BUILT_IN, Placeholder, Templates, placeholder_sql
+from alsobought.pipes.sandbox import BUILT_IN, VARIANTS, HasVariants, Placeholder, Templates, placeholder_sql
 from alsobought.pipes.source_map import SourceMap, extract_source_map, reject_marks
 from alsobought.pipes.template_errors import ERRORS, template_fault
 from alsobought.pipes.text_files import MAX_TEXT
@@ -25,17 +25,22 @@ def render(
 ) -> tuple[str, SourceMap]:
     """The SQL of a pipe for a combination of provided parameters, and the source lines of the SQL.
 
-    Raises PipeFault with the line.
+    With VARIANTS among them it is that for a catalogue with groups of variants. Raises PipeFault with the line.
     """
     if len(text) > MAX_TEXT:
         raise PipeFault(f"{len(text):,} characters; at most {MAX_TEXT:,}")
     names = {parameter.name: Placeholder(parameter, parameter.name in provided) for parameter in parameters}
     names |= {parameter.name: Placeholder(parameter, provided=True) for parameter in BUILT_IN}
+    groups: dict[str, dict[str, Placeholder]] = {}
+    for parameter in parameters:
+        groups.setdefault(parameter.group, {})[parameter.name] = names[parameter.name]
+    groups.pop("", None)
     templates.work = 0
     try:
-        marked = templates.compiled(_blank_header(reject_marks(text))).render(names)
+        with HasVariants.assumed(VARIANTS in provided):
+            marked = templates.compiled(_blank_header(reject_marks(text))).render({**groups, **names})
     except ERRORS as error:
-        raise template_fault(error, text, names, templates) from error
+        raise template_fault(error, text, [*groups, *names], templates) from error
     sql, source_map = extract_source_map(marked)
     sql = sql.rstrip()
     _refuse_other_placeholders(sql, source_map, names.values())

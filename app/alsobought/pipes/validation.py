@@ -1,7 +1,8 @@
 """Validate the text of a pipe before it serves: render, check and describe it for each relevant choice of parameters.
 
-The choices are: no optional parameter, each one alone, and all of them. Other choices are checked
-when a request first makes them. All faults are collected, so that one run reports them all.
+The choices are: no optional parameter, each one alone, all of them, and all of them in a catalogue
+with variants. Other choices are checked when a request first makes them. All faults are collected,
+so that one run reports them all.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from alsobought.pipes.check import CheckedSql, check_sql, tables_of
 from alsobought.pipes.columns import hidden_columns, offset_of
 from alsobought.pipes.engine_errors import RejectedSql, explain_limit, explain_rejection, is_rejection
 from alsobought.pipes.header import Header
-from alsobought.pipes.sandbox import BUILT_IN, Templates
+from alsobought.pipes.sandbox import BUILT_IN, VARIANTS, Templates
 from alsobought.pipes.scopes import Schema
 from alsobought.pipes.source_map import SourceMap
 from alsobought.pipes.template import render, select_values
@@ -57,7 +58,8 @@ class Validation:
         """Collects faults and warnings. Raises only errors that the text has not caused."""
         optional = [p.name for p in self.header.parameters if p.optional]
         always = frozenset(p.name for p in self.header.parameters if not p.optional)
-        for extra in dict.fromkeys([(), *((name,) for name in optional), tuple(optional)]):
+        choices = [(), *((name,) for name in optional), tuple(optional), (*optional, VARIANTS)]
+        for extra in dict.fromkeys(choices):
             try:
                 self._validate(always.union(extra), extra)
             except PipeFault as fault:
@@ -78,7 +80,7 @@ class Validation:
             return
         self.tables.update(valid.tables)
         if self.columns and valid.columns != self.columns:
-            message = f"returns different columns if {' and '.join(extra)} {'is' if len(extra) == 1 else 'are'} given"
+            message = f"returns different columns {_condition(extra)}"
             hint = "Return the same columns for every choice of parameters"
             raise PipeFault(message, hint, self._line_of_if(extra))
         self.columns = valid.columns
@@ -127,6 +129,12 @@ class Validation:
         """The line of the first {% if %} with one of these parameters; 0 if there is none."""
         condition = re.search(rf"\{{%-?\s*(?:el)?if\b[^%]*\b(?:{'|'.join(names)})\b", self.text) if names else None
         return self.text.count("\n", 0, condition.start()) + 1 if condition else 0
+
+
+def _condition(extra: tuple[str, ...]) -> str:
+    if VARIANTS in extra:
+        return "in a catalogue with variants"
+    return f"if {' and '.join(extra)} {'is' if len(extra) == 1 else 'are'} given"
 
 
 def _unordered_limits(tree: exp.Expr) -> Iterator[int]:

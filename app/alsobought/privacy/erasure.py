@@ -70,7 +70,9 @@ def verify(warehouse: Warehouse, receipt: Receipt, home: Path) -> Verification:
 
     of_user, later = "cityHash64(user_id) = {key:UInt64}", "timestamp > {at:DateTime64(3, 'UTC')}"
     since = count("events", f"{of_user} and {later}")
+    stored_before = "updated_at <= {at:DateTime64(3, 'UTC')}"
     remaining = {"events": count("events", f"{of_user} and not ({later})")}
+    remaining["users"] = count("users", f"{of_user} and {stored_before}")
     older = f"(user_id, item_id) not in (select user_id, item_id from {database}.events where {of_user} and {later})"
     for table in count_tables(warehouse):
         if table.has_user_id and "item_id" in table.keys:

@@ -10,11 +10,12 @@ from alsobought.storage.identities import merges_into
 from alsobought.storage.sql_text import quoted
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.user_records import REQUEST_NAMES_USER
+from alsobought.writer.user_rows import shown_user, stored_users
 
 
 def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """(table, its rows) of `events`, each count table that names users, the merges, and the
-    requests for the user.
+    """(table, its rows) of `events`, each count table that names users, the attributes, the merges,
+    and the requests for the user.
 
     Left out: shared counts, which name nobody, and histories with hashed keys, whose contents the
     events have in plain text.
@@ -32,6 +33,8 @@ def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[
         select = f"select {keys}, {merged} from {database}.{table.name} as stored where user_id = {{user:String}}"
         yield table.name, _rows(warehouse, f"{select} group by {keys} order by {keys}", parameters)
     guests = [merge.guest_id for merge in merges_into(warehouse, user_id)]
+    users = stored_users(warehouse, [user_id, *guests]).values()
+    yield "users", [shown_user(row) for row in users if row.attributes]
     yield "user_merges", [{"guest_id": guest} for guest in guests]
     names_user = " or ".join(REQUEST_NAMES_USER.format(quoted(user)) for user in (user_id, *guests))
     yield (

@@ -69,7 +69,8 @@ def unmerge(writer: Writer, guest_id: str) -> dict[str, Any]:
         raise BadRequest(message, hint)
     since = horizon(warehouse, writer.settings, now)
     writer.corrections.refunds.reopen()
-    parts = rewrite(writer, UserRewrite([account], guest_id, now, since, guests=with_guests(guest_id, merges)))
+    guests, holders = with_guests(guest_id, merges), accounts_between(guest_id, merges)
+    parts = rewrite(writer, UserRewrite([account], guest_id, now, since, guests=guests, holders=holders))
     writer.corrections.refunds.note_users([account, guest_id])  # no longer for purchases of the other
     writer.corrections.apply_refunds()
     result = {"user_id": account, "events": parts[0].rows_before}
@@ -84,3 +85,11 @@ def with_guests(user: str, merges: dict[str, Merge]) -> list[str]:
             merge.guest_id for merge in merges.values() if merge.merged_into == one and merge.guest_id not in users
         ]
     return users
+
+
+def accounts_between(guest_id: str, merges: dict[str, Merge]) -> list[str]:
+    """The accounts into which the guest, and then each of them, was merged, without the one that is left."""
+    between: list[str] = []
+    while (guest_id := merges[guest_id].merged_into) in merges and guest_id not in between:
+        between.append(guest_id)
+    return between

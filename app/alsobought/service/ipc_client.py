@@ -135,7 +135,7 @@ class RemoteWriter:
         after = latest_number if latest is not None and submission.after is latest else None
         encoded = msgspec.msgpack.encode(submission.rows)
         offsets = None if submission.offsets is None else list(submission.offsets)
-        rows = SubmittedRows(submission.of_items, encoded, submission.source, offsets, after, submission.partition)
+        rows = SubmittedRows(submission.kind, encoded, submission.source, offsets, after, submission.partition)
         number, result = self._ipc_client.call_async("submit", rows)
         result.add_done_callback(lambda result: _forward(result, submission.done))
         self._latest = (number, submission.done)

@@ -18,6 +18,7 @@ import msgspec
 
 from alsobought import errors
 from alsobought.errors import AlsoboughtError
+from alsobought.writer.submission import Kind
 
 SOCKET = "alsobought.sock"
 
@@ -48,7 +49,7 @@ class Reply(msgspec.Struct):
 class SubmittedRows(msgspec.Struct):
     """A submission to the writer. `after` is the number of the call that must be stored first."""
 
-    of_items: bool
+    kind: Kind
     encoded: bytes
     source: str
     offsets: list[int] | None

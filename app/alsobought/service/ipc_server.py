@@ -19,12 +19,10 @@ from typing import Any
 import msgspec
 
 from alsobought.errors import AlsoboughtError, NotStored, WarehouseFault
-from alsobought.events import Event
-from alsobought.items import Item
 from alsobought.service.ipc_protocol import SOCKET, Call, Connection, Reply, SubmittedRows, encode_error, socket_path
 from alsobought.service.maintenance import run_task
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.submission import Stored, Submission, submit_when_there_is_room
+from alsobought.writer.submission import KINDS, Stored, Submission, submit_when_there_is_room
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -109,8 +107,8 @@ class _Session:
 
         Back-pressure: while its queue is full, nothing more is read from the client.
         """
-        kind: Any = list[Item] if rows.of_items else list[Event]
-        decoded = msgspec.msgpack.decode(rows.encoded, type=kind)
+        kind = next(struct for struct, name in KINDS.items() if name == rows.kind)
+        decoded: Any = msgspec.msgpack.decode(rows.encoded, type=list[kind])  # type: ignore[valid-type]
         after = None if rows.after is None else self._submitted.get(rows.after)
         submission = Submission(decoded, rows.source, rows.offsets, after, rows.partition)
         self._submitted = {number: submission.done}  # a later call can only refer to the latest

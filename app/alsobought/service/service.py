@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from alsobought.errors import MigrationFault
@@ -16,7 +18,7 @@ from alsobought.service.reject_log import RejectLog
 from alsobought.service.sinks import EventSink, KafkaSink, WriterSink
 from alsobought.serving.answers import open_library
 from alsobought.serving.cached_answers import Answers, CachedAnswers
-from alsobought.serving.invalidation import Invalidator
+from alsobought.serving.invalidation import Invalidator, invalidate_users
 from alsobought.serving.queries import EMBEDDED_QUERIES, SERVER_QUERIES, Queries
 from alsobought.serving.refresher import Refresher
 from alsobought.serving.request_log import RequestLog
@@ -26,15 +28,17 @@ from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
 from alsobought.storage.dropped_events import TABLE, DroppedEvents
+from alsobought.storage.variants import CatalogueVariants
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
 
+log = logging.getLogger(__name__)
 _starting = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Service:
-    """`visibility` tracks how far the answers have come; `sink` accepts posted events and items."""
+    """`visibility` tracks how far the answers have come; `sink` accepts posted events, items and users."""
 
     settings: Settings
     warehouse: ClickHouseWarehouse
@@ -66,7 +70,7 @@ class Service:
 
     @property
     def waiting(self) -> int:
-        """The number of events and items that wait for Kafka or for the writer."""
+        """The number of events, items and users that wait for Kafka or for the writer."""
         return self.sink.waiting + self.writer.waiting
 
     def stop(self) -> None:
@@ -107,11 +111,14 @@ def open_service(
         writer = Writer(warehouse, settings, clock)
         refresher = Refresher()
         cache = Answers(submit=refresher.submit)
+        variants = CatalogueVariants(warehouse)
+        cache.on_clear = variants.forget  # it is cleared after each reload of the catalogue
         writer.on_rewritten = cache.clear
         visibility: Visibility
         if writes:
             visibility = WriterVisibility(writer, cache)
             writer.on_stored = Invalidator(warehouse, cache)
+            writer.on_users = partial(invalidate_users, cache)
             writer.catalogue.on_reload = cache.clear
             writer.start()
         else:
@@ -129,7 +136,7 @@ def open_service(
         reject_log.start()
         drop_log = RowLog[DroppedEvents](runner_of_logs, TABLE, "dropped events", lambda row: row)
         drop_log.start()
-        library = open_library(settings, warehouse)
+        library = open_library(settings, warehouse, variants)
         queries = Queries(warehouse, clock, EMBEDDED_QUERIES if warehouse.embedded else SERVER_QUERIES)
         if warehouse.embedded:
             writer.storing = queries.reserve
@@ -158,6 +165,8 @@ def _migrate(warehouse: ClickHouseWarehouse, settings: Settings) -> None:
     """Apply the migrations to an embedded warehouse. Raises MigrationFault if a server lacks some."""
     folder = settings.home_folder / "migrations"
     if warehouse.embedded:
-        list(runner.up(warehouse, folder))
+        for planned in runner.up(warehouse, folder):
+            if planned.note:
+                log.warning("%s: %s", planned.migration.name, planned.note)
     elif pending := [entry for entry in runner.status(warehouse, folder) if entry.state != "applied"]:
         raise MigrationFault(f"{len(pending)} migrations are not applied", "Run `alsobought migrate up`")

@@ -19,7 +19,8 @@ from alsobought.kafka.message_filter import message_filter
 from alsobought.serving.visibility import Visibility, is_ingested
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.submission import Submission
+from alsobought.users import User
+from alsobought.writer.submission import Kind, SentRows, Submission, kind_of
 from alsobought.writer.writer import Writer
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ MAX_DETAILS = 100
 RETRY_HINTS = {
     "event": "Send them again with the same event_id; events without one may be counted twice",
     "item": "Send them again",
+    "user": "Send them again",
 }
-Rows = Sequence[Event] | Sequence[Item]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Accepted:
 
 
 class EventSink(Protocol):
-    def accept(self, rows: Rows, *, wait: bool) -> Accepted:
+    def accept(self, rows: SentRows, *, wait: bool) -> Accepted:
         """Return once the rows are durable; with `wait`, once answers contain them.
 
         Raises Busy, NotStored, TooLarge.
@@ -66,14 +67,15 @@ class EventSink(Protocol):
 class WriterSink:
     """Submits to the writer, which makes rows visible as it stores them.
 
-    Events in its append log are durable at once. Otherwise, and for items, the caller waits until they are stored.
+    Events in its append log are durable at once. Otherwise, and for items and users, the caller waits until they are stored.
     """
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def accept(self, rows: Rows, *, wait: bool) -> Accepted:
-        submission = Submission(rows, waiting=wait or not self._writer.logs or kind_of(rows) == "item")
+    def accept(self, rows: SentRows, *, wait: bool) -> Accepted:
+        kind = kind_of(rows)
+        submission = Submission(rows, waiting=wait or kind == "item" or (kind == "event" and not self._writer.logs))
         stored = self._writer.submit(submission)
         if submission.logged and not wait:
             return Accepted(len(rows), None, visible=False)
@@ -84,7 +86,6 @@ class WriterSink:
                 raise
         except concurrent.futures.TimeoutError:
             if not submission.logged:
-                kind = kind_of(rows)
                 raise Busy(f"the {kind}s are not stored yet", RETRY_HINTS[kind]) from None
         else:
             return Accepted(outcome.rows, outcome.duplicates, visible=True)
@@ -114,28 +115,26 @@ class KafkaSink:
         self._log, self._warehouse, self._visibility = log, warehouse, visibility
         self._clock, self._settings = clock, settings
 
-    def accept(self, rows: Rows, *, wait: bool) -> Accepted:
+    def accept(self, rows: SentRows, *, wait: bool) -> Accepted:
         now, max_bytes = self._clock(), self._settings.max_event_bytes
         messages = [message(row, now) for row in rows]
         if too_long := [index for index, (_, body) in enumerate(messages) if len(body) > max_bytes]:
             problem = f"longer than {max_bytes:,} bytes as a Kafka message"
-            details = tuple(Detail(rows[index].item_id, problem) for index in too_long)
+            details = tuple(Detail(messages[index][0], problem) for index in too_long)
             raise TooLarge(
                 f"{len(too_long):,} of {len(rows):,} {kind_of(rows)}s are too large", "Send less data in each", details
             )
-        self._refuse_others(rows, [body for _, body in messages])
-        of_items = kind_of(rows) == "item"
-        topic = self._settings.items_topic if of_items else self._settings.events_topic
-        offsets = self._log.append(topic, messages)
+        self._refuse_others(messages, kind_of(rows))
+        offsets = self._log.append(topic_of(self._settings, kind_of(rows)), messages)
         return Accepted(len(rows), None, visible=wait and self._wait_until_visible(offsets))
 
-    def _refuse_others(self, rows: Rows, bodies: Sequence[bytes]) -> None:
+    def _refuse_others(self, messages: Sequence[tuple[str, bytes]], kind: Kind) -> None:
         """Raises BadRequest for rows that would be skipped when they are read again, and so be lost."""
         where = message_filter(self._settings.kafka_where)
-        if others := [index for index, body in enumerate(bodies) if not where.keeps(body)]:
-            details = tuple(Detail(rows[index].item_id, f"is not of this shop: {where.text}") for index in others)
+        if others := [key for key, body in messages if not where.keeps(body)]:
+            details = tuple(Detail(key, f"is not of this shop: {where.text}") for key in others)
             raise BadRequest(
-                f"{len(others):,} of {len(rows):,} {kind_of(rows)}s are not of this shop, which reads only {where.text}",
+                f"{len(others):,} of {len(messages):,} {kind}s are not of this shop, which reads only {where.text}",
                 "Post them to their shop, or with that value (ALSOBOUGHT_KAFKA_WHERE)",
                 details=details[:MAX_DETAILS],
             )
@@ -170,11 +169,11 @@ class KafkaSink:
         self._log.close()
 
 
-def kind_of(rows: Rows) -> str:
-    return "item" if isinstance(rows[0], Item) else "event"
+def topic_of(settings: Settings, kind: Kind) -> str:
+    return {"event": settings.events_topic, "item": settings.items_topic, "user": settings.users_topic}[kind]
 
 
-def message(row: Event | Item, now: datetime) -> tuple[str, bytes]:
+def message(row: Event | Item | User, now: datetime) -> tuple[str, bytes]:
     """Key and value of a Kafka message. The key keeps the events of a user in order.
 
     >>> from datetime import UTC
@@ -185,7 +184,7 @@ def message(row: Event | Item, now: datetime) -> tuple[str, bytes]:
         return row.item_id, _encode(row)
     if not isinstance(row.timestamp, datetime):
         row = msgspec.structs.replace(row, timestamp=now)
-    return row.user_id or row.session_id, _encode(row)
+    return row.user_id or row.session_id if isinstance(row, Event) else row.user_id, _encode(row)
 
 
 _encode = msgspec.json.Encoder().encode

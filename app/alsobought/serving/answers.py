@@ -22,16 +22,18 @@ from alsobought.pipes.template import select_values
 from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
 from alsobought.serving.answer import Answer
 from alsobought.serving.paging import Page, requested_page
+from alsobought.serving.segments import SEGMENT, require_possible
 from alsobought.settings import Settings, extra_event_types
 from alsobought.storage.results import Column, Rows
+from alsobought.storage.variants import CatalogueVariants
 from alsobought.storage.warehouse import Reader, Warehouse
 
 RunPipe = Callable[[Pipe, Mapping[str, Any], Pipe], Rows]
 """The rows of a pipe itself for validated parameters, and the pipe whose list they fill: itself, or one that falls back on it."""
 
 
-def open_library(settings: Settings, warehouse: Warehouse) -> Library:
-    """The pipes of the project folder, validated against this warehouse."""
+def open_library(settings: Settings, warehouse: Warehouse, variants: CatalogueVariants | None = None) -> Library:
+    """The pipes of the project folder, validated against this warehouse. `variants` forget what changes while it is open."""
     home = settings.home_folder
     types = (*STORED_TYPES, *extra_event_types(settings))
     cache = ValidationCache(validation_cache_file(), lambda: warehouse.version)
@@ -43,6 +45,7 @@ def open_library(settings: Settings, warehouse: Warehouse) -> Library:
         types,
         cache,
         catalogue_only=settings.catalogue_only,
+        variants=variants or CatalogueVariants(warehouse),
     )
 
 
@@ -87,7 +90,8 @@ def answer_page(library: Library, page: Page, run: RunPipe, run_fallback: RunPip
     if pipe.adds_source:
         data = [[*row, pipe.name] for row in data]
     own = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, pipes=(pipe,))
-    return page.of(_filled(library, own, bound, run_fallback or run) if pipe.header.fallback else own)
+    answered = _filled(library, own, bound, run_fallback or run) if pipe.header.fallback else own
+    return page.of(answered, library.variants)
 
 
 def _filled(library: Library, own: Answer, bound: Mapping[str, Any], run: RunPipe) -> Answer:
@@ -95,7 +99,7 @@ def _filled(library: Library, own: Answer, bound: Mapping[str, Any], run: RunPip
 
     A list stays short where a fallback is broken: the fault is not that of the requested pipe.
     """
-    lists, pipes, statistics = FilledLists(own.pipe, bound, own.data), [own.pipe], own.statistics
+    lists, pipes, statistics = FilledLists(own.pipe, bound, own.data, library.variants), [own.pipe], own.statistics
     names: Mapping[str, str] = {}
     while (
         not lists.is_full and (fallback := pipes[-1].header.fallback) and fallback.pipe not in [p.name for p in pipes]
@@ -129,5 +133,11 @@ def bound_sql(
 
 
 def rows_of(warehouse: Reader, now: datetime, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
-    """The rows of a pipe itself, from its one query. `requested` is the pipe whose list they fill, if it is a fallback."""
-    return warehouse.rows(*bound_sql(pipe, bound, now, requested))
+    """The rows of a pipe itself, from its one query. `requested` is the pipe whose list they fill, if it is a fallback.
+
+    Raises BadParameters for a segment that is misspelt.
+    """
+    rows = warehouse.rows(*bound_sql(pipe, bound, now, requested))
+    if not rows.data and SEGMENT in bound and SEGMENT in pipe.header.groups:
+        require_possible(warehouse, bound[SEGMENT])
+    return rows

@@ -67,6 +67,7 @@ class Cache(Generic[T]):
         self._failing: set[str] = set()
         self.counts = CacheCounts()
         self.size = 0
+        self.on_clear: Callable[[], None] = lambda: None  # for what else depends on all that was stored
 
     def get(self, key: Hashable) -> T | None:
         """The value, fresh or stale. A stale one is refreshed in the background."""
@@ -267,6 +268,7 @@ class Cache(Generic[T]):
         self.invalidate(())
 
     def clear(self) -> None:
+        self.on_clear()
         with self._lock:
             self._invalidations.add_all()
             self._failures.clear()

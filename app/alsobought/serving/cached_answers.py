@@ -54,7 +54,7 @@ class CachedAnswers:
         cacheable = bool(pipe.header.cache_seconds)
         if cacheable and not fresh and (hit := self.cache.get(key)):
             return hit
-        tags = _tags(pipe, page.bound, [link.header for link in chain])
+        tags = self._tags(pipe, page.bound, [link.header for link in chain])
         compute = partial(self._compute, page, key)
         return self.cache.computed(key, tags, compute, fresh=fresh, shared=cacheable)
 
@@ -65,7 +65,7 @@ class CachedAnswers:
         headers = [queried.header for queried in result.pipes]
         seconds = min(header.cache_seconds for header in headers)
         result = replace(result, as_of=as_of, key=key if seconds else None)
-        tags = _tags(pipe, page.bound, headers, _cache_events(pipe, headers))
+        tags = self._tags(pipe, page.bound, headers, _cache_events(pipe, headers))
         size = len(result.json) + len(key.values) if seconds else 0
         return Computed(result, replace(result, cached=True), seconds, tags, size, joint=bool(pipe.shared_by))
 
@@ -81,7 +81,7 @@ class CachedAnswers:
         if pipe.limit and "limit" in bound:
             shared["limit"] = _shared_limit(pipe.limit, bound["limit"] + len(bound.get("exclude", ())))
         key = CacheKey(((requested.name, ""), (pipe.name, pipe.version)), repr(shared))
-        tags = _tags(pipe, shared, [pipe.header])
+        tags = self._tags(pipe, shared, [pipe.header])
 
         def compute() -> Computed[Answer]:
             rows = self.queries.rows(pipe, shared, requested)
@@ -90,6 +90,22 @@ class CachedAnswers:
 
         answer = self.cache.part(key, tags, compute)
         return Rows(answer.meta, answer.data, answer.statistics)
+
+    def _tags(
+        self, pipe: Pipe, bound: Mapping[str, Any], headers: Sequence[Header], events: Sequence[str] = ()
+    ) -> frozenset[Tag]:
+        """The items, with their variants, and users of a request; `serving.invalidation` invalidates answers by the same tags.
+
+        With `events`, only events of these types invalidate by the parameter that the header names. `headers` are those of the
+        pipes in the answer.
+        """
+        tags: set[Tag] = set() if all(header.cache_until for header in headers) else {ANY_EVENT}
+        for name in [name for name in CACHE_TAGS if name in bound] if pipe.header.cache_until else []:
+            values = bound[name] if isinstance(bound[name], list) else [bound[name]]
+            narrow = events if name == pipe.header.cache_until else ()
+            for value in self.library.variants.with_variants(values) if name == "item_id" else values:
+                tags.update([(name, value, event_type) for event_type in narrow] or [(name, value)])
+        return frozenset(tags)
 
 
 def _shared_limit(limit: Parameter, needed: int) -> int:
@@ -110,22 +126,6 @@ def _chain(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[Pipe]
             break
         chain[pipe.name] = pipe
     return list(chain.values())
-
-
-def _tags(
-    pipe: Pipe, bound: Mapping[str, Any], headers: Sequence[Header], events: Sequence[str] = ()
-) -> frozenset[Tag]:
-    """The items and users of a request; `serving.invalidation` invalidates answers by the same tags.
-
-    With `events`, only events of these types invalidate by the parameter that the header names. `headers` are those of the
-    pipes in the answer.
-    """
-    tags: set[Tag] = set() if all(header.cache_until for header in headers) else {ANY_EVENT}
-    for name in [name for name in CACHE_TAGS if name in bound] if pipe.header.cache_until else []:
-        for value in bound[name] if isinstance(bound[name], list) else [bound[name]]:
-            narrow = events if name == pipe.header.cache_until else ()
-            tags.update([(name, value, event_type) for event_type in narrow] or [(name, value)])
-    return frozenset(tags)
 
 
 def _cache_events(pipe: Pipe, headers: Sequence[Header]) -> Sequence[str]:

@@ -36,6 +36,11 @@ class StoredEvent(Protocol):
     event_type: str
 
 
+def invalidate_users(cache: Cache[Any], user_ids: Iterable[str], accepted_at: float | None = None) -> None:
+    """Attributes of these users changed: answers about them are stale, and those of segments, which are about no user."""
+    cache.invalidate({ANY_EVENT, *(("user_id", user_id) for user_id in user_ids)}, stale_until(accepted_at))
+
+
 class Invalidator:
     """Call it with rows that have been stored, and the monotonic time at which the first of them was accepted.
 

@@ -15,13 +15,15 @@ from typing import Any
 from zlib import crc32
 
 from alsobought.errors import BadParameters, Detail
-from alsobought.pipes.fallbacks import item_column
+from alsobought.pipes.fallbacks import ITEM_COLUMNS, item_column
 from alsobought.pipes.parameters import CURSOR, values
 from alsobought.pipes.pipe import Pipe
 from alsobought.pipes.types import quote_value
+from alsobought.pipes.variants import NoVariants, Variants
 from alsobought.serving.answer import Answer
 from alsobought.serving.cursor import MAX_ROWS, NOTHING, Shown, decode, encode, row_hash
 
+NO_VARIANTS = NoVariants()
 MAY_CHANGE = ("limit", "exclude")  # between two pages: shoppers fill their carts meanwhile
 
 
@@ -44,15 +46,15 @@ class Page:
             return self.bound
         return {**self.bound, "limit": self.pipe.limit.within_type(self.shown.depth + self.bound["limit"] + 1)}
 
-    def of(self, answer: Answer) -> Answer:
-        """This page of the answer to `asked`, with the cursor of the next one."""
+    def of(self, answer: Answer, variants: Variants = NO_VARIANTS) -> Answer:
+        """This page of the answer to `asked`, with the cursor of the next one. `variants`: a shown item hides all of its group."""
         if not self.pipe.limit or "limit" not in self.bound:
             return answer
         if not self.cursor:
-            return replace(answer, next=self._next_of_first(answer))
+            return replace(answer, next=self._next_of_first(answer, variants))
         limit, left, taken = self.bound["limit"], Counter(self.shown.hashes), Counter[Any]()
         rows, hashes, is_last = [], [*self.shown.hashes], True
-        for row, key, hashed in zip(answer.data, *_identities(answer), strict=True):
+        for row, key, hashed in zip(answer.data, *_identities(answer, variants), strict=True):
             if left[hashed]:
                 left[hashed] -= 1  # each hides one row, so that on a still list no other row of equal hash is lost
             elif taken[key] < limit:
@@ -65,11 +67,11 @@ class Page:
         following = "" if is_last else self._cursor(Shown(depth, hashes))
         return replace(answer, data=rows, next=following or None)
 
-    def _next_of_first(self, answer: Answer) -> str | None:
+    def _next_of_first(self, answer: Answer, variants: Variants) -> str | None:
         """A full list may have more to come; the engine was not asked for a row more, so that the first page costs nothing."""
         if not max(1, self.bound["limit"]) <= len(answer.data) < MAX_ROWS:
             return None
-        keys, hashes = _identities(answer)
+        keys, hashes = _identities(answer, variants)
         depth = max(Counter(keys).values())
         return self._cursor(Shown(depth, hashes)) or None if depth >= self.bound["limit"] else None
 
@@ -123,14 +125,18 @@ def _fingerprint(pipe: Pipe, bound: Mapping[str, Any]) -> int:
     return crc32(repr((pipe.name, given)).encode())
 
 
-def _identities(answer: Answer) -> tuple[list[Any], list[int]]:
+def _identities(answer: Answer, variants: Variants) -> tuple[list[Any], list[int]]:
     """For each row the value of its key, which says to what list it belongs, and the hash of the row."""
     names, key = [column.name for column in answer.meta], answer.pipe.header.key
-    of_row = names.index(_identity_column(names, key))
+    column = _identity_column(names, key)
+    shown = [row[names.index(column)] for row in answer.data]
+    if column in ITEM_COLUMNS:
+        groups = variants.groups(shown)
+        shown = [groups.get(item, item) for item in shown]
     if not key:
-        return [None] * len(answer.data), [row_hash(row[of_row]) for row in answer.data]
-    of_list = names.index(key)
-    return [row[of_list] for row in answer.data], [row_hash(row[of_list], row[of_row]) for row in answer.data]
+        return [None] * len(shown), list(map(row_hash, shown))
+    lists = [row[names.index(key)] for row in answer.data]
+    return lists, list(map(row_hash, lists, shown))
 
 
 def _identity_column(names: Sequence[str], key: str) -> str:

@@ -1,5 +1,5 @@
-"""The dictionaries in memory: `catalogue`, `owners` and `titles`, reloaded when items changed or an event has an item that they
-lack, and `item_demand`, reloaded every few seconds while items are bought.
+"""The dictionaries in memory: `catalogue`, `owners`, `titles` and `variants`, reloaded when items changed; the first also when an
+event has an item that it lacks; and `item_demand`, reloaded every few seconds while items are bought.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from alsobought.storage.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 RELOAD_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
+OF_ITEMS = ("owners", "titles", "variants")  # the dictionaries that new ids in events do not change
 DEMAND_PAUSE = 50  # the demand is reloaded this many times as far apart as a reload takes: that is 2 % of a core
 
 
-def reload_dictionaries(
-    warehouse: Warehouse, names: Iterable[str] = ("catalogue", "owners", "titles", "item_demand")
-) -> None:
+def reload_dictionaries(warehouse: Warehouse, names: Iterable[str] = (*OF_ITEMS, "catalogue", "item_demand")) -> None:
     """Raises WarehouseFault."""
     for name in names:
         warehouse.command(f"system reload dictionary {warehouse.database}.{name}")
@@ -56,7 +55,8 @@ class Catalogue:
 
     def reload(self) -> None:
         """Raises WarehouseFault."""
-        reload_dictionaries(self._warehouse, ["catalogue", *(["owners", "titles"] if self.items_changed else [])])
+        # `catalogue` last: processes beside this one see by its time that all are new (`serving.visibility`).
+        reload_dictionaries(self._warehouse, [*(OF_ITEMS if self.items_changed else ()), "catalogue"])
         changed, self.items_changed = self.items_changed, False
         self._reloaded_at = time.monotonic()
         (self.on_reload if changed else self.on_new_ids)()

@@ -32,6 +32,7 @@ from alsobought.web import (
     item_endpoints,
     pipe_endpoints,
     service_endpoints,
+    user_endpoints,
     webhook_endpoints,
     workbench_endpoints,
 )
@@ -74,6 +75,7 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
         intake_endpoints,
         webhook_endpoints,
         item_endpoints,
+        user_endpoints,
         service_endpoints,
         workbench_endpoints,
     ):

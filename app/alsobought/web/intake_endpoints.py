@@ -9,21 +9,22 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, g, request
 
-from alsobought.errors import AlsoboughtError, BadEvents, BadItems, BadRequest, Detail
-from alsobought.events import Event, Id, Rejected, Rules, split_objects
+from alsobought.errors import AlsoboughtError, BadEvents, BadItems, BadRequest, BadUsers, Detail
+from alsobought.events import Id, Rejected, Rules, split_objects
 from alsobought.formats.reading import Reading, read_any
-from alsobought.items import Item
 from alsobought.pipes.intake_rules import intake_rules
-from alsobought.service.sinks import Accepted
+from alsobought.service.sinks import Accepted, topic_of
 from alsobought.storage.dropped_events import dropped_events
 from alsobought.web.context import json_response, metrics, service, write_slots
 from alsobought.web.guard import require_allowed_origin
 from alsobought.web.request_body import read_body, read_object
-from alsobought.writer.submission import utc_now
+from alsobought.writer.submission import Kind, SentRows, utc_now
 
 blueprint = Blueprint("intake", __name__)
 MAX_LISTED = 100  # rejected objects in a response
 MAX_NAMES = 10  # of skipped calls, and of bots, in a response
+ErrorType = type[BadEvents] | type[BadItems] | type[BadUsers]
+KIND_OF_ERROR: Mapping[ErrorType, Kind] = {BadEvents: "event", BadItems: "item", BadUsers: "user"}
 Texts = Sequence[bytes] | Mapping[int, bytes]  # of objects, by their index
 NOT_VISIBLE_YET = "They are in the log and will be stored: do not send them again"
 
@@ -40,6 +41,8 @@ def accept_events(reading: Reading, objects: Texts, merged: int | None = None) -
     """Store the events of a body. `merged` is the number of calls that merge a guest, None where none may."""
     metrics().skipped(reading.skipped)
     counts: dict[str, Any] = {} if merged is None else {"skipped": len(reading.skipped), "merged": merged}
+    if reading.users:
+        counts["users"] = len(reading.users)
     if reading.skipped:
         names = list(dict.fromkeys(call.name for call in reading.skipped))
         counts |= {"skipped": len(reading.skipped), "skipped_calls": names[:MAX_NAMES]}
@@ -49,7 +52,7 @@ def accept_events(reading: Reading, objects: Texts, merged: int | None = None) -
         for row in dropped_events(bots, utc_now()):
             service().drop_log.add(row)
         counts |= {"dropped": len(bots), "dropped_bots": list(dict.fromkeys(bots))[:MAX_NAMES]}
-    if reading.events or not (reading.skipped or reading.dropped or merged):
+    if reading.events or not (reading.skipped or reading.dropped or merged or reading.users):
         return accept(reading.events, reading.rejected, BadEvents, objects, counts)
     _keep_rejected("event", reading.rejected, objects)
     status = 202 if reading.dropped and not is_true("wait") else 200
@@ -61,9 +64,9 @@ def rules() -> Rules:
 
 
 def accept(
-    good: Sequence[Event] | Sequence[Item],
+    good: SentRows,
     rejected: list[Rejected],
-    error_type: type[BadEvents] | type[BadItems],
+    error_type: ErrorType,
     objects: Texts = (),
     counts: Mapping[str, Any] = MappingProxyType({}),
 ) -> Response:
@@ -71,7 +74,7 @@ def accept(
 
     Responds with 202 once the rows are durable, or with ?wait=true with 200 once they are visible.
     """
-    kind, wait = "item" if error_type is BadItems else "event", is_true("wait")
+    kind, wait = KIND_OF_ERROR[error_type], is_true("wait")
     _keep_rejected(kind, rejected, objects)
     if not good:
         if not rejected:
@@ -89,12 +92,10 @@ def accept(
     return json_response(_receipt(accepted, len(good), rejected, counts), status)
 
 
-def _keep_rejected(kind: str, rejected: list[Rejected], objects: Texts) -> None:
+def _keep_rejected(kind: Kind, rejected: list[Rejected], objects: Texts) -> None:
     metrics().rejected(kind, len(rejected))
     if rejected and objects:
-        settings = service().settings
-        topic = settings.items_topic if kind == "item" else settings.events_topic
-        service().reject_log.add(topic, rejected, objects)
+        service().reject_log.add(topic_of(service().settings, kind), rejected, objects)
 
 
 def is_true(name: str) -> bool:

@@ -238,6 +238,10 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
                 "type": "integer",
                 "description": "Calls that name a guest of an account, who is merged into it. Only of webhooks.",
             },
+            "users": {
+                "type": "integer",
+                "description": "Users of whom calls had attributes, which are stored. Only of webhooks; absent if there are none.",
+            },
             "visible": {
                 "type": "boolean",
                 "description": "false after ?wait=true if answers do not contain the rows in time; else absent.",
@@ -250,6 +254,12 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
         accepted="integer",
         rejected=listing(ref("Rejected")) | {"description": "The first hundred rejected objects."},
         rejected_total="integer",
+        request_id="string",
+    ),
+    "StoredUser": record(
+        user_id={"type": "string", "description": "The user, or the account of a merged guest."},
+        attributes={"type": "object", "description": "As they were sent."},
+        updated_at=MOMENT,
         request_id="string",
     ),
     "Merged": record(

@@ -36,7 +36,9 @@ class Metrics:
         self._seconds = Histogram(
             "alsobought_pipe_seconds", "Time to answer.", ["pipe"], buckets=BUCKETS, registry=registry
         )
-        self._rows = Counter("alsobought_rows", "Events and items by outcome.", ["kind", "outcome"], registry=registry)
+        self._rows = Counter(
+            "alsobought_rows", "Events, items and users by outcome.", ["kind", "outcome"], registry=registry
+        )
         self._skipped = Counter(
             "alsobought_skipped_calls",
             "Calls of analytics tools that are none of ours.",

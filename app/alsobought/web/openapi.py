@@ -15,7 +15,7 @@ from alsobought.web.openapi_responses import error_components, header_components
 
 TAGS = {
     "pipes": "Recommendations. Each pipe is a SQL file, described by its header comment.",
-    "intake": "Events and items to store.",
+    "intake": "Events, items and users to store.",
     "service": "Health, metrics, and this description.",
 }
 

@@ -9,6 +9,7 @@ import msgspec
 
 from alsobought.events import ID_LENGTH, Event
 from alsobought.items import Item
+from alsobought.users import MAX_ATTRIBUTES, MAX_BYTES, NAME, User
 from alsobought.web.json_schemas import listing, record, ref
 from alsobought.web.openapi_responses import error_refs, header_refs, json_response
 
@@ -16,11 +17,14 @@ OPERATION_IDS = (
     "list_pipes",
     "post_events",
     "post_items",
+    "post_users",
     "post_segment_calls",
     "post_ga4_events",
     "post_snowplow_events",
     "get_item",
     "delete_item",
+    "get_user",
+    "delete_user",
     "merge_users",
     "unmerge_users",
     "healthz",
@@ -42,6 +46,8 @@ def endpoint_paths() -> dict[str, Any]:
             "post": _intake("items", "Item", "Add products to the catalogue, or change fields of them.", REPLACE)
         },
         "/items/{item_id}": {"get": _get_item(), "delete": _delete_item()},
+        "/users": {"post": _intake("users", "User", "Change attributes of users.", REPLACE)},
+        "/users/{user_id}": {"get": _get_user(), "delete": _delete_user()},
         "/users/merge": {"post": _merge()},
         "/users/unmerge": {"post": _unmerge()},
         "/events/segment": {"post": _webhook("post_segment_calls", "Store calls of Segment or RudderStack.")},
@@ -55,9 +61,10 @@ def endpoint_paths() -> dict[str, Any]:
 
 
 def intake_schemas(event_types: Collection[str]) -> dict[str, Any]:
-    """Event, Item, Merge and Unmerge: the bodies of the intake endpoints."""
-    _, schemas = msgspec.json.schema_components([Event, Item], ref_template="#/components/schemas/{name}")
+    """Event, Item, User, Merge and Unmerge: the bodies of the intake endpoints."""
+    _, schemas = msgspec.json.schema_components([Event, Item, User], ref_template="#/components/schemas/{name}")
     schemas["Event"]["properties"]["event_type"] = {"type": "string", "enum": sorted(event_types)}
+    schemas["User"]["properties"]["attributes"] = ATTRIBUTES
     ids = {"type": "string", "minLength": 1, "maxLength": ID_LENGTH}
     merge = record(
         guest_id=ids | {"description": "The id of the events to reassign: a guest's session_id, or another user_id."},
@@ -65,7 +72,10 @@ def intake_schemas(event_types: Collection[str]) -> dict[str, Any]:
     )
     unmerge = record(guest_id=ids | {"description": "The id that was merged into an account."})
     closed = {"additionalProperties": False}
-    return {name: schemas[name] for name in ("Event", "Item")} | {"Merge": merge | closed, "Unmerge": unmerge | closed}
+    return {name: schemas[name] for name in ("Event", "Item", "User")} | {
+        "Merge": merge | closed,
+        "Unmerge": unmerge | closed,
+    }
 
 
 def _operation(operation_id: str, tag: str, summary: str, *errors: str, ok: str | None = None) -> dict[str, Any]:
@@ -84,12 +94,23 @@ def _switch(name: str, description: str) -> dict[str, Any]:
 
 WAIT = _switch("wait", "respond 200 once answers contain the rows, or 202 if that takes longer than 30 seconds.")
 REPLACE = _switch("replace", "clear the fields that an object does not name.")
-ITEM_ID = {
-    "name": "item_id",
-    "in": "path",
-    "required": True,
-    "description": "The id of an item; it may contain slashes.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": ID_LENGTH},
+ITEM_ID, USER_ID = (
+    {
+        "name": f"{name}_id",
+        "in": "path",
+        "required": True,
+        "description": f"The id of {article} {name}; it may contain slashes.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": ID_LENGTH},
+    }
+    for article, name in (("an", "item"), ("a", "user"))
+)
+WORD = {"anyOf": [{"type": "string", "maxLength": MAX_BYTES}, {"type": "number"}, {"type": "boolean"}]}
+ATTRIBUTES = {
+    "type": ["object", "null"],
+    "description": "Words, numbers, booleans, or lists of words; null clears an attribute.",
+    "maxProperties": MAX_ATTRIBUTES,
+    "propertyNames": {"pattern": f"^{NAME.pattern}$"},
+    "additionalProperties": {"anyOf": [*WORD["anyOf"], listing(WORD) | {"maxItems": MAX_ATTRIBUTES}, {"type": "null"}]},
 }
 
 
@@ -138,6 +159,19 @@ def _delete_item() -> dict[str, Any]:
     return operation | {
         "description": "It is on no list until it is posted again. Idempotent.",
         "parameters": [ITEM_ID, WAIT],
+    }
+
+
+def _get_user() -> dict[str, Any]:
+    operation = _operation("get_user", "intake", "The attributes of a user.", "404", "500", "503", ok="StoredUser")
+    return operation | {"parameters": [USER_ID]}
+
+
+def _delete_user() -> dict[str, Any]:
+    operation = _storing("delete_user", "Delete the attributes of a user.", "404")
+    return operation | {
+        "description": "The user keeps the events: `alsobought forget` erases all. Idempotent.",
+        "parameters": [USER_ID, WAIT],
     }
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from alsobought.errors import NotAuthenticated
+from alsobought.errors import AlsoboughtError, NotAuthenticated
 from alsobought.events import Rejected
 from alsobought.formats.reading import FORMATS, Reading, read_body
 from alsobought.storage.identities import unmerged
 from alsobought.web import request_body
 from alsobought.web.context import metrics, service, write_slots
 from alsobought.web.guard import require_allowed_origin
-from alsobought.web.intake_endpoints import accept_events, rules
+from alsobought.web.intake_endpoints import accept_events, is_true, rules
 from alsobought.web.webhook_secret import SIGNATURE, is_authentic
 
 blueprint = Blueprint("webhooks", __name__)
@@ -30,6 +30,7 @@ def post_webhook(name: str) -> Response:
     with write_slots().acquire():
         reading = read_body(body, FORMATS[name], rules())
         merged = _merge(reading)
+        _store_attributes(reading)
         return accept_events(reading, reading.rejected_texts(), merged)
 
 
@@ -42,6 +43,16 @@ def _require_secret() -> None:
             f"Sign the body with ALSOBOUGHT_WEBHOOK_SECRET ({SIGNATURE}, HMAC-SHA1 in hexadecimal),"
             " or send it as Authorization: Bearer …",
         )
+
+
+def _store_attributes(reading: Reading) -> None:
+    if reading.users:
+        try:
+            service().sink.accept(reading.users, wait=is_true("wait"))
+        except AlsoboughtError:
+            metrics().not_stored("user", len(reading.users))
+            raise
+        metrics().accepted("user", len(reading.users), 0)
 
 
 def _merge(reading: Reading) -> int:

@@ -10,6 +10,8 @@ MAX_ROWS = 20_000
 
 OnStored = Callable[[Iterable[EventRow], float | None], None]
 """Called with stored rows, and the monotonic time at which the first was accepted; without it if somebody waits for them."""
+OnUsers = Callable[[list[str], float | None], None]
+"""Called with the ids of users whose attributes changed, and that time."""
 Announced = tuple[Sequence[EventRow], float | None]
 
 

@@ -73,7 +73,7 @@ class WriterQueue:
                 return
             if isinstance(taken, Submission):
                 rows += len(taken.rows)
-                if not taken.of_items and taken.source == batch[0].source and rows <= self._settings.batch_rows:
+                if taken.kind == "event" and taken.source == batch[0].source and rows <= self._settings.batch_rows:
                     batch.append(taken)
                     awaited = awaited or taken.waiting
                     continue
@@ -91,5 +91,5 @@ class WriterQueue:
 
     @property
     def waiting_rows(self) -> int:
-        """Events and items that are not answered yet."""
+        """Events, items and users that are not answered yet."""
         return self._waiting_rows

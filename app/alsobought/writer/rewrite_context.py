@@ -23,7 +23,8 @@ class UserRewrite(msgspec.Struct, frozen=True):
     """The request: `users` are erased or, with `into`, become that user; `at` is its time.
 
     With `guests`, a merge is undone: of the events of `users`, an account, only those that came under the ids of `guests` become
-    those of `into`, one of the guests. `merged_into` is the account that a merge named, which may be a guest of `into`.
+    those of `into`, one of the guests, which went through the accounts `holders` before they were merged.
+    `merged_into` is the account that a merge named, which may be a guest of `into`.
     With `lines`, nobody is erased: these events of the users are changed by refunds.
     `horizon` is the seq before which events may have expired, 0 if none ever did.
     """
@@ -35,6 +36,7 @@ class UserRewrite(msgspec.Struct, frozen=True):
     lines: list[RefundedLine] = []
     guests: list[str] = []
     merged_into: str = ""
+    holders: list[str] = []
 
     @property
     def kind(self) -> str:
@@ -95,6 +97,11 @@ class RewriteContext:
             "event_type": f"transform(seq, {seqs}, [{types}], toString(event_type))::LowCardinality(String)",
             "refunded": f"toUInt32(transform(seq, {seqs}, [{pieces}], toUInt64(refunded)))",
         }
+
+    @property
+    def identity(self) -> int:
+        """A number above every seq and every version before."""
+        return self._rewrite.id
 
     def heartbeat(self) -> None:
         """Keeps other writers of a server waiting."""

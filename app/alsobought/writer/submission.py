@@ -1,21 +1,25 @@
-"""The writer's input: submissions of events or items with their source and offsets, and maintenance tasks."""
+"""The writer's input: submissions of events, items or users with their source and offsets, and maintenance tasks."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from alsobought.errors import Busy
 from alsobought.events import Event
 from alsobought.items import Item
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
+from alsobought.users import User
 
 BUSY_SECONDS = 0.1
+Kind = Literal["event", "item", "user"]
+KINDS: Mapping[type, Kind] = {Event: "event", Item: "item", User: "user"}
+SentRows = Sequence[Event] | Sequence[Item] | Sequence[User]
 POST = "post"  # the source of events that are posted to this warehouse directly
 
 
@@ -47,7 +51,7 @@ class Submission:
     any case, if need be after the next start. If rows may be stored already, they are looked up by their offsets.
     """
 
-    rows: Sequence[Event] | Sequence[Item]
+    rows: SentRows
     source: str = POST
     offsets: Sequence[int] | None = None
     after: Future[Stored] | None = None
@@ -65,8 +69,13 @@ class Submission:
         return self.offsets[-1] if self.offsets else -1
 
     @property
-    def of_items(self) -> bool:
-        return bool(self.rows) and isinstance(self.rows[0], Item)
+    def kind(self) -> Kind:
+        """What the rows are."""
+        return kind_of(self.rows)
+
+
+def kind_of(rows: SentRows) -> Kind:
+    return KINDS[type(rows[0])] if rows else "event"
 
 
 @dataclass

@@ -1,9 +1,11 @@
-"""Rows about users outside events and counts: their identities, recorded requests, and dead letters."""
+"""Rows about users outside events and counts: identities, attributes, recorded requests, and dead letters."""
 
 from __future__ import annotations
 
 from alsobought.storage.sql_text import quoted
 from alsobought.writer.rewrite_context import RewriteContext, quoted_list
+from alsobought.writer.rows import encode_lines
+from alsobought.writer.user_rows import UserRow, merged_users, stored_users, unmerged_users
 
 PARAMETERS = "JSONExtractKeysAndValues(parameters, 'Array(String)')"
 REQUEST_NAMES_USER = f"arrayExists(parameter -> parameter.1 = 'user_id' and has(parameter.2, {{0}}), {PARAMETERS})"
@@ -71,6 +73,29 @@ def _record_account(context: RewriteContext, condition: str) -> None:
 
 def _time(context: RewriteContext) -> str:
     return quoted(f"{context.request.at:%Y-%m-%d %H:%M:%S.%f}"[:-3])
+
+
+def carry_attributes(context: RewriteContext) -> None:
+    """Gives the account what it lacks of a guest's attributes, takes that back, or deletes the attributes.
+
+    Both rows of a merge are one block, and the guest's shows that it was stored: so it is safe to repeat.
+    """
+    request = context.request
+    if request.kind == "forget":
+        context.delete("users", context.users_condition("user_id"))
+        return
+    guests, accounts = [request.into], [*request.users, *request.holders]
+    if not request.guests:
+        guests, accounts = request.users, [request.into]
+    for guest in guests:
+        stored = stored_users(context.warehouse, [guest, *accounts])
+        of_guest, *of_accounts = (stored.get(user, UserRow(user, removed=True)) for user in (guest, *accounts))
+        if request.guests:
+            rows = unmerged_users(of_guest, of_accounts, context.identity, request.at)
+        else:
+            rows = merged_users(of_guest, of_accounts[0], context.identity, request.at)
+        if rows:
+            context.warehouse.insert("users", encode_lines(rows))
 
 
 def delete_traces(context: RewriteContext) -> None:

@@ -25,7 +25,7 @@ from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.event_categories import KIND, finish_categories
 from alsobought.writer.rewrite_context import RewriteContext, UserRewrite
 from alsobought.writer.table_rewrites import refresh_serving_tables, rewrite_table
-from alsobought.writer.user_records import delete_traces, record_identities
+from alsobought.writer.user_records import carry_attributes, delete_traces, record_identities
 
 
 class RewrittenTable(msgspec.Struct, frozen=True):
@@ -88,6 +88,10 @@ def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list
     if request.kind != "refund":
         record_identities(context)
     reach("rewrite.noted")
+    users = _attributes_of(context)
+    if request.kind != "refund":
+        carry_attributes(context)
+    reach("rewrite.users")
     events = _events_of(context)
     if request.into and not events.rows_before and (request.guests or not _named_in_counts(context)):
         context.finish()
@@ -101,6 +105,7 @@ def _carry_out(context: RewriteContext, serving: Sequence[ServingTable]) -> list
     reach("rewrite.deleted")
     if request.kind == "forget":
         delete_traces(context)
+        rewritten.append(users)
     context.finish()
     reach("rewrite.ended")
     return rewritten
@@ -131,6 +136,12 @@ def _events_of(context: RewriteContext) -> RewrittenTable:
     sql = f"select count(), hex(groupBitXor(cityHash64(event_id, seq))) from {context.database}.events"
     count, checksum = context.warehouse.trusted_rows(f"{sql} where {context.events_condition}").data[0]
     return RewrittenTable("events", int(count), 0, str(checksum))
+
+
+def _attributes_of(context: RewriteContext) -> RewrittenTable:
+    sql = f"select count(), hex(groupBitXor(cityHash64(user_id, attributes))) from {context.database}.users final"
+    count, checksum = context.warehouse.trusted_rows(f"{sql} where {context.users_condition('user_id')}").data[0]
+    return RewrittenTable("users", int(count), 0, str(checksum))
 
 
 def _named_in_counts(context: RewriteContext) -> bool:

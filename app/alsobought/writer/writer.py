@@ -27,7 +27,8 @@ from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
 from alsobought.storage.ledger import resume_offset
-from alsobought.writer.announcements import Announcements, OnStored
+from alsobought.users import User
+from alsobought.writer.announcements import Announcements, OnStored, OnUsers
 from alsobought.writer.append_log import AppendLog
 from alsobought.writer.batching import Batch, build_batch, is_awaited, user_of
 from alsobought.writer.catalogue_rows import changed_rows, stored_rows
@@ -41,6 +42,7 @@ from alsobought.writer.refunds import Line
 from alsobought.writer.rows import encode_lines
 from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submission, utc_now
+from alsobought.writer.user_rows import changed_users, known_users, stored_users
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Writer:
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
         self.on_stored: OnStored = lambda _rows, _accepted_at: None
         self.on_rewritten: Callable[[], None] = lambda: None
+        self.on_users: OnUsers = lambda _ids, _accepted_at: None
         self.storing: Callable[[], AbstractContextManager[object]] = nullcontext  # entered while a batch is stored
         self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
         self.serving = ServingRefresh(
@@ -124,7 +127,7 @@ class Writer:
         """
         if not submission.rows:
             submission.done.set_result(Stored(0, 0, self.as_of or self.clock()))
-        elif self._log and submission.source == POST and not submission.of_items:
+        elif self._log and submission.source == POST and submission.kind == "event":
             self._queue.put(submission, self._log.append)
         else:
             self._queue.put(submission)
@@ -164,7 +167,7 @@ class Writer:
 
     @property
     def waiting(self) -> int:
-        """Events and items in the queue."""
+        """Events, items and users in the queue."""
         return self._queue.waiting_rows
 
     def take_seq(self) -> int:
@@ -244,7 +247,7 @@ class Writer:
         """Stores a submission, and those behind it that fit into the same batch."""
         batch = [first]
         try:
-            if not first.of_items:
+            if first.kind == "event":
                 self._queue.gather(batch, self._paced_until)
         except Exception:  # the submissions gathered so far are a batch
             log.exception("a batch closed early")
@@ -305,7 +308,7 @@ class Writer:
     def _store_now(self, submissions: list[Submission]) -> list[Stored]:
         try:
             outcomes = self._store(submissions)
-            posted_items = submissions[0].of_items and submissions[0].waiting  # whose caller expects to see them
+            posted_items = submissions[0].kind == "item" and submissions[0].waiting  # whose caller expects to see them
             self.catalogue.refresh(idle=self._queue.idle or posted_items)
             if not self.catalogue.items_changed:
                 self.corrections.add_few_categories()
@@ -322,8 +325,8 @@ class Writer:
         while True:
             try:
                 self._take_lease()
-                if submissions[0].of_items:
-                    return [self._store_items(submissions[0])]
+                if store := {"item": self._store_items, "user": self._store_users}.get(submissions[0].kind):
+                    return [store(submissions[0])]
                 if batch and self._is_stored(batch):  # it was stored before the lease was lost
                     return outcomes
                 batch, outcomes = self._build_batch(submissions)
@@ -456,7 +459,7 @@ class Writer:
             self.lease.dirty = True
             raise
 
-    # Items
+    # Items and users
 
     def _store_items(self, submission: Submission) -> Stored:
         now = self.clock()
@@ -468,3 +471,18 @@ class Writer:
         self.catalogue.items_changed = True
         self.corrections.note_items(rows, categorized)
         return Stored(len(rows), 0, now)
+
+    def _store_users(self, submission: Submission) -> Stored:
+        """Stores users; those who are sent again as they are stored need no row."""
+        now = self.clock()
+        users = cast(Sequence[User], submission.rows)
+        identities = Identities() if self.identities.empty else self.identities.of({user.user_id for user in users})
+        sent_at = submission.sent_at() if submission.sent_at else [now] * len(users)
+        known = known_users(users, identities, sent_at, now)
+        ids = {identities.accounts.get(user.user_id, user.user_id) for user in known}
+        first_version = self.lease.seq.take(max(1, len(known)))
+        rows = changed_users(known, stored_users(self.warehouse, ids), identities.accounts, first_version, now)
+        if rows:
+            self._insert("users", encode_lines(rows), "")
+            self.on_users(sorted(ids), None if submission.waiting else submission.accepted_at)
+        return Stored(len(known), len(users) - len(known), now)

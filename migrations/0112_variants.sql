@@ -1,0 +1,17 @@
+-- The items of each group of variants, in memory, in the order of their ids: what can be bought in place of an item that is sold out.
+-- The writer reloads it when items changed.
+create dictionary {{ database }}.variants (
+    group_key UInt64,
+    item_keys Array(UInt64)
+)
+primary key group_key
+source(clickhouse(query '
+    select
+        cityHash64(concat(\'group:\', group_id)) as group_key,
+        arrayMap(one -> one.2, arraySort(groupArray((item_id, cityHash64(item_id))))) as item_keys
+    from {{ database }}.items final
+    where group_id != \'\'
+    group by group_id
+'))
+layout(hashed())
+lifetime(0)

@@ -1,0 +1,4 @@
+-- In which language titles are.
+--
+-- :language  String? (2..35, /[A-Za-z0-9-]+/)  of titles, such as de or de-AT. An item that lacks it in de-AT has the one in de,
+-- else its `title`

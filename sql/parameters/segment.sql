@@ -1,0 +1,3 @@
+-- Whose actions count: only those of users with these attributes, as they are now (docs/how-to/users.md).
+--
+-- :segment  Array(String)? (1..400)  name:value, such as region:Bavaria, or a range, age:30..44; repeat it: all must hold

@@ -1,0 +1,18 @@
+-- Made by `alsobought migrate schema` from migrations/: edit those, not this.
+--
+-- 0106_hourly_voices
+-- The same by hour and place: what trending reads. Who counts once a day counts in the hour of their first event, at its place. A
+-- place is what an event has as properties.place; the rows of place '' are about all events, wherever they happened.
+-- Signed sums that merge in the background: read with sum(voices) ... group by.
+
+CREATE TABLE hourly_voices
+(
+    `place` String,
+    `hour` DateTime('UTC'),
+    `event_type` LowCardinality(String),
+    `item_key` UInt64,
+    `voices` Int64
+)
+ENGINE = SummingMergeTree((voices))
+ORDER BY (place, hour, event_type, item_key)
+SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192

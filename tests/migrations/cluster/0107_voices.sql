@@ -1,0 +1,16 @@
+-- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
+
+-- A feed, of the voices in a block of events: the first event of each type that a user has with an item on a day. Popularity counts
+-- voices, so that a robot or one enthusiast is heard once a day. Impressions and what was refunded have no voice.
+create table if not exists shop.voices_local on cluster 'shards' (
+    happened_at String,
+    hour DateTime('UTC'),
+    event_type LowCardinality(String),
+    item_key UInt64
+)
+engine = Null
+;
+
+create table if not exists shop.voices on cluster 'shards' as shop.voices_local
+engine = Distributed('shards', 'shop', 'voices_local', rand())
+;
