@@ -54,6 +54,15 @@ def test_many_events_wait_for_a_command_and_the_check_notices(shop: Service, mon
     assert wrong_tables(shop) == {}
 
 
+def test_a_refund_of_an_item_that_nobody_bought_needs_no_category(shop: Service) -> None:
+    post(shop, Event(event_type="refund", user_id="ada", item_id="tea", order_id="o1", timestamp=NOON))
+    post(shop, Item(item_id="tea", category="Tea"))
+    assert check(shop.warehouse, shop.do, ROOT / "sql" / "checks", Slots()).events_without_category == 0
+    post(shop, view("tea"))
+    assert counted(shop) == {"Tea": 1}
+    assert wrong_tables(shop) == {}
+
+
 @pytest.mark.parametrize("failed_at", ["begun", "item_hours", "user_categories", "changed"])
 def test_what_failed_half_way_is_finished_by_the_next_lease(
     shop: Service, monkeypatch: pytest.MonkeyPatch, failed_at: str

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable, Set
 from contextlib import suppress
 
 from alsobought.errors import AlsoboughtError
+from alsobought.events import REFUND
 from alsobought.failpoints import reach
 from alsobought.storage import mutation_journal
 from alsobought.storage.catalogue import reload_dictionaries
 from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.engine_settings import one_block
 from alsobought.storage.mutation_journal import Rewrite
-from alsobought.storage.sql_text import list_parameter, select_list
+from alsobought.storage.sql_text import list_parameter, quoted, select_list
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.catalogue_rows import ItemRow
 from alsobought.writer.table_rewrites import difference
@@ -119,4 +120,5 @@ def _category(warehouse: Warehouse) -> str:
 
 
 def _condition(warehouse: Warehouse) -> str:
-    return f"category = '' and {_category(warehouse)} != ''"
+    """Not of refunds: no view counts them, and one may come for an item of which nothing else is known."""
+    return f"category = '' and event_type != {quoted(REFUND)} and {_category(warehouse)} != ''"
