@@ -42,14 +42,6 @@ CASES_TEMPLATE = """
     - {event_type: view, item_id: mug}
   ask: {limit: 1}
   answer: [{item_id: mug}]
-- it: shows one size of a shirt
-  given:
-    items: [{item_id: shirt-s, group_id: shirt}, {item_id: shirt-m, group_id: shirt}]
-    events:
-      - {event_type: view, item_id: shirt-s}
-      - {event_type: view, item_id: shirt-m}
-      - {event_type: view, user_id: bob, item_id: shirt-m}
-  answer: [{item_id: shirt-m, views: 2}]
 - it: counts only views
   given: [{event_type: purchase, item_id: tea}]
   answer: []
