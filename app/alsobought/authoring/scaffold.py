@@ -16,12 +16,14 @@ with
     {# One step per sub-query. Give a sum a new name: in ClickHouse, `sum(events) as events` would refer to itself. #}
     viewed as (
         select item_key, sum(events) as times from item_hours where event_type = 'view' group by item_key
+    ),
+    {# Of the sizes and colours of one product, the one that is viewed most. #}
+    products as (
+        select item_key, times from viewed {{ one_of_each_group("item_key", "times desc, item_key") }}
     )
 {# The columns of the answer, in this order. #}
 select {{ item("item_id", "item_key") }} as item_id, {{ item("title", "item_key") }} as title, times as views
-from viewed
-{# Of the sizes and colours of one product, the one that is viewed most. #}
-{{ one_of_each_group("item_key", "times desc, item_key") }}
+from products
 {# The last key breaks ties, so that equal requests have equal answers. #}
 order by views desc, item_id
 limit {{ limit }}
