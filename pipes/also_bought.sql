@@ -32,12 +32,12 @@ with
             shown_key != other_item_key as stands_in,
             (strength + {{ prior_orders }} * basket_strength * {{ share_of_week("other_item_key") }})
             * {{ since_reference(now) }} as strength_now,
-            {{ sum_of_group("times", "other_item_key", by="asked_key") }} as all_times,
+            {{ sum_of_group("companions.times", "other_item_key", by="asked_key") }} as times,
             {{ sum_of_group("strength_now", "other_item_key", by="asked_key") }} as all_strength,
             {{ boosted("shown_key", "all_strength") }} as fit
-        from ({{ companions_of(item_id, **filters) }})
+        from ({{ companions_of(item_id, **filters) }}) as companions
         where
-            times >= {{ min_baskets }}
+            companions.times >= {{ min_baskets }}
             {% if has_variants %}
                 and {{ group_of("other_item_key") }} != {{ group_of("asked_key") }}
             {% endif %}
@@ -61,9 +61,9 @@ with
     )
 select
     {{ pair_columns("asked_key", "shown_key", language=language) }},
-    all_times as baskets,
+    times as baskets,
     round(fit, 6) as score,
-    {{ or_pinned(bought_together("all_times")) }} as reason
+    {{ or_pinned(bought_together("times")) }} as reason
 from arranged
 order by item_id, position, fit desc, shown_key
 limit 100000

@@ -138,7 +138,7 @@ def test_a_pipe_is_shown_with_its_lineage(author: Callable[..., CompletedRun]) -
     assert facts["columns"][2] == {
         "name": "title",
         "type": "String",
-        "fed_by": ["catalogue.title", "co_baskets.other_item_key", "item_companions.companions"],
+        "fed_by": ["catalogue.title", "co_baskets.other_item_key", "item_companions.companions", "titles.title"],
     }
     assert "{category:String}" in author("pipe", "show", "also_bought", "--sql").out
     assert_error(author("pipe", "show", "nope"), "no pipe called 'nope'")

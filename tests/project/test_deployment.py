@@ -163,7 +163,7 @@ def test_the_user_that_reads_the_dictionary_stays_and_cannot_come_from_outside()
     assert {ip.text for ip in networks} == {"::1", "127.0.0.1"}
     texts = [path.read_text() for path in (ROOT / "migrations").glob("*.sql")]
     dictionaries = [text for text in texts if re.search("create (or replace )?dictionary", text)]
-    assert len(dictionaries) == 5
+    assert len(dictionaries) == 6
     for text in dictionaries:
         assert "source(clickhouse(query" in text, "it names no user, so the server takes `default`"
 

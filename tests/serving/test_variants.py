@@ -94,15 +94,16 @@ def test_a_variant_that_nobody_bought_stands_in_for_one_that_is_sold_out(client:
 
 
 def test_a_cached_answer_about_one_size_has_the_orders_of_the_others(client: FlaskClient) -> None:
+    """With one row each, no fallback fills the list, whose events would make the answer stale as well."""
+    asked = {"item_id": "shirt-m", "min_baskets": 1, "limit": 1}
     post(client, "items", *SHIRTS)
-    post(client, "events", *bought("shirt-m", "cap", order="o1"), *bought("pot"))
+    post(client, "events", *bought("shirt-m", "cap", order="o1"))
     for pipe in ("also_bought", "bought_together"):
-        own = [row for row in body(client, pipe, item_id="shirt-m", min_baskets=1)["data"] if row["source"] == pipe]
-        assert [row["other_item_id"] for row in own] == ["cap"]
+        assert items(client, pipe, **asked) == ["cap"]
     post(client, "events", *bought("shirt-l", "mug", order="o2"), *bought("shirt-l", "mug", order="o3"))
     for pipe in ("also_bought", "bought_together"):
-        own = [row for row in body(client, pipe, item_id="shirt-m", min_baskets=1)["data"] if row["source"] == pipe]
-        assert {row["other_item_id"]: row["baskets"] for row in own} == {"mug": 2, "cap": 1}
+        (row,) = body(client, pipe, **asked)["data"]
+        assert (row["other_item_id"], row["baskets"]) == ("mug", 2)
 
 
 def test_items_that_the_catalogue_lacks_are_no_group(client: FlaskClient) -> None:
