@@ -126,11 +126,11 @@ def test_every_pipe_of_the_project_has_a_lineage(ours: Library, warehouse: Wareh
 
 
 def test_a_scalar_in_a_with_is_not_a_table(ours: Library, warehouse: Warehouse) -> None:
-    """`newest` and `hours_before` of trending are scalars; for a location it reads another table."""
+    """`newest` and `hours_before` of trending are scalars; for a location and for a segment it reads other tables."""
     result = lineage(ours["trending"], warehouse.schema())
     hours = ("item_hours", "place_hours")
-    assert result.columns["usual"] == [f"{table}.{column}" for table in hours for column in ("events", "hour")]
-    assert set(result.tables) == {"catalogue", *hours, "items", "owners", "user_history"}
+    assert result.columns["usual"] == ["events.timestamp", "item_hours.events", "item_hours.hour", "place_hours.hour"]
+    assert set(result.tables) == {"catalogue", *hours, "events", "items", "owners", "user_history", "users"}
 
 
 def test_the_lineage_follows_an_array_join(reads: Reads) -> None:
@@ -187,6 +187,6 @@ def test_pipes_that_share_macros_are_named(ours: Library) -> None:
     shared = sharing(ours, ours["also_bought"])
     assert {"bought_together", "for_session"} <= set(shared["companions.sql"])
     assert "also_bought" not in shared["catalogue.sql"]
-    assert set(sharing(ours, ours["active_users"])) == {"reasons.sql"}
+    assert set(sharing(ours, ours["active_users"])) == {"reasons.sql", "users.sql"}
     people = {"active_users", "users_for_item"}
     assert set(shared["rules.csv"]) == set(shared["lists.sql"]) - people, "all lists of items obey it"

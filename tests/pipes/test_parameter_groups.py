@@ -194,6 +194,7 @@ def test_the_groups_of_the_project_are_valid_and_used() -> None:
     assert {name: isinstance(group, PipeFault) for name, group in groups.items()} == {
         "filters": False,
         "reranking": False,
+        "segment": False,
         "user": False,
     }
     used = {name for path in (ROOT / "pipes").glob("*.sql") for name in read_header(read_text(path), groups).groups}
