@@ -195,6 +195,7 @@ def test_the_groups_of_the_project_are_valid_and_used() -> None:
         "filters": False,
         "language": False,
         "reranking": False,
+        "segment": False,
         "user": False,
     }
     used = {name for path in (ROOT / "pipes").glob("*.sql") for name in read_header(read_text(path), groups).groups}

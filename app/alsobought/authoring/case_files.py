@@ -36,9 +36,9 @@ class Given(msgspec.Struct, forbid_unknown_fields=True):
     """What is stored before the request."""
 
     items: Rows = []
-    users: Rows = []
     events: Rows = []
     fixture: str = ""
+    users: Rows = []
 
 
 class Case(msgspec.Struct, forbid_unknown_fields=True):
@@ -76,7 +76,9 @@ def read_cases(path: Path) -> list[Case]:
             if given.fixture not in fixtures:
                 fixtures[given.fixture] = _read_fixture(path, given.fixture)
             shared = fixtures[given.fixture]
-            case.given = Given(shared.items + given.items, shared.users + given.users, shared.events + given.events)
+            case.given = Given(
+                shared.items + given.items, shared.events + given.events, users=shared.users + given.users
+            )
     return cases
 
 
