@@ -33,8 +33,8 @@ def export(warehouse: Warehouse, user_id: str) -> Iterator[tuple[str, list[dict[
         select = f"select {keys}, {merged} from {database}.{table.name} as stored where user_id = {{user:String}}"
         yield table.name, _rows(warehouse, f"{select} group by {keys} order by {keys}", parameters)
     guests = [merge.guest_id for merge in merges_into(warehouse, user_id)]
-    users = stored_users(warehouse, [user_id, *guests]).values()
-    yield "users", [shown_user(row) for row in users if row.attributes]
+    users = stored_users(warehouse, [user_id, *guests])
+    yield "users", [shown_user(users[one]) for one in (user_id, *guests) if one in users and users[one].attributes]
     yield "user_merges", [{"guest_id": guest} for guest in guests]
     names_user = " or ".join(REQUEST_NAMES_USER.format(quoted(user)) for user in (user_id, *guests))
     yield (
