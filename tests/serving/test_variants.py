@@ -21,7 +21,11 @@ EXCLUDED = {"item_id": "mug", "exclude": "shirt-s"}
 
 
 def bought(*items: str, user: str = "eve", order: str = "") -> list[dict[str, str]]:
-    return [{"event_type": "purchase", "user_id": user, "item_id": item, "order_id": order} for item in items]
+    """An item that is named again is bought by somebody else again: popularity counts people."""
+    return [
+        {"event_type": "purchase", "user_id": f"{user}{items[:n].count(item) or ''}", "item_id": item, "order_id": order}
+        for n, item in enumerate(items)
+    ]
 
 
 def post(client: FlaskClient, path: str, *rows: dict[str, Any]) -> None:
