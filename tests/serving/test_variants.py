@@ -23,7 +23,12 @@ EXCLUDED = {"item_id": "mug", "exclude": "shirt-s"}
 def bought(*items: str, user: str = "eve", order: str = "") -> list[dict[str, str]]:
     """An item that is named again is bought by somebody else again: popularity counts people."""
     return [
-        {"event_type": "purchase", "user_id": f"{user}{items[:n].count(item) or ''}", "item_id": item, "order_id": order}
+        {
+            "event_type": "purchase",
+            "user_id": f"{user}{items[:n].count(item) or ''}",
+            "item_id": item,
+            "order_id": order,
+        }
         for n, item in enumerate(items)
     ]
 
