@@ -32,9 +32,10 @@ CHANGED_ANSWERS = {
     "bought_together": "recent baskets count more",
     "for_you": "categories weigh by what a user did lately",
     "buy_again": "for_you fills its lists",
-    "find_items": "a person counts once a day",
-    "from_your_categories": "a person counts once a day",
-    "trending": "a person counts once a day",
+    **dict.fromkeys(
+        ("find_items", "from_your_categories", "new_items", "popular", "trending"), "a person counts once a day"
+    ),
+    "similar_by_attributes": "trending fills its lists",
     "all_items": "items with as many buyers have another order, the same for every limit",
 }
 NEW = [
