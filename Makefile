@@ -2,7 +2,8 @@
 # Everything happens in .venv, which is made when it is missing; LOCKED=1 installs the versions of the locks.
 PYTHON ?= python3
 DATASET ?= journey
-WORKERS ?= auto
+# One more than there are cores: tests also wait for processes that they start.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
