@@ -16,7 +16,7 @@
 -- @cache 300s item_id purchase
 -- @fallback trending  item_id as other_item_id
 -- @deprecated score 2026-11-29  use pipe also_bought_by_score
-{% from 'catalogue.sql' import group_of, pair_columns, sum_of_group %}
+{% from 'catalogue.sql' import is_other_product, pair_columns, sum_of_group %}
 {% from 'companions.sql' import companions_of, since_reference %}
 {% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
 {% from 'reasons.sql' import bought_together, or_pinned %}
@@ -38,9 +38,7 @@ with
         from ({{ companions_of(item_id, **filters) }}) as companions
         where
             companions.times >= {{ min_baskets }}
-            {% if has_variants %}
-                and {{ group_of("other_item_key") }} != {{ group_of("asked_key") }}
-            {% endif %}
+            and {{ is_other_product("other_item_key", "asked_key") }}
             and {{ is_eligible("shown_key", **filters) }}
             {% if user_id %} and {{ is_unseen("shown_key", user_id, exclude_history) }} {% endif %}
     ),

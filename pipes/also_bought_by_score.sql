@@ -18,7 +18,7 @@
 -- @key item_id
 -- @cache 60s item_id purchase
 -- @fallback trending  item_id as other_item_id
-{% from 'catalogue.sql' import buyable, group_of, keys_of, pair_columns %}
+{% from 'catalogue.sql' import buyable, is_other_product, keys_of, pair_columns %}
 {% from 'constants.sql' import half_life_days, weight_unit %}
 {% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
 {% from 'reasons.sql' import bought_together, or_pinned %}
@@ -72,10 +72,7 @@ with
             {{ boosted("shown_key", "strength") }} as fit
         from scored
         where
-            {{ is_eligible("shown_key", **filters) }}
-            {% if has_variants %}
-                and {{ group_of("other_item_key") }} != {{ group_of("item_key") }}
-            {% endif %}
+            {{ is_eligible("shown_key", **filters) }} and {{ is_other_product("other_item_key", "item_key") }}
             {% if user_id %} and {{ is_unseen("shown_key", user_id, exclude_history) }} {% endif %}
     ),
     arranged as (

@@ -9,7 +9,7 @@
 -- @key item_id
 -- @cache 60s item_id
 -- @fallback trending  item_id as other_item_id
-{% from 'catalogue.sql' import buyable, group_of, keys_of, pair_columns %}
+{% from 'catalogue.sql' import buyable, is_other_product, keys_of, pair_columns %}
 {% from 'lists.sql' import boosted, is_eligible, one_of_each_group %}
 {% from 'ranker.sql' import learned_score, learned_weights, pair_features, pair_values %}
 {% from 'reasons.sql' import bought_together_or_sells %}
@@ -27,10 +27,7 @@ with
             {{ boosted("shown_key", "strength") }} as fit
         from scored
         where
-            {{ is_eligible("shown_key", **filters) }}
-            {% if has_variants %}
-                and {{ group_of("other_item_key") }} != {{ group_of("item_key") }}
-            {% endif %}
+            {{ is_eligible("shown_key", **filters) }} and {{ is_other_product("other_item_key", "item_key") }}
             {{
                 one_of_each_group(
                     "shown_key", "shown_key != other_item_key, fit desc, shown_key", by="item_key"

@@ -13,7 +13,7 @@
 -- @key item_id
 -- @cache 60s item_id purchase
 -- @fallback also_bought
-{% from 'catalogue.sql' import buyable, group_of, item, keys_of, pair_columns %}
+{% from 'catalogue.sql' import buyable, is_other_product, item, keys_of, pair_columns %}
 {% from 'lists.sql' import boosted, is_eligible, one_of_each_group %}
 {% from 'reasons.sql' import bought_together_by_lift %}
 {% from 'scores.sql' import lift, signed_llr, total %}
@@ -45,9 +45,7 @@ with
             and other_category != ''
             and not startsWith(concat(own_category, '/'), concat(other_category, '/'))
             and not startsWith(concat(other_category, '/'), concat(own_category, '/'))
-            {% if has_variants %}
-                and {{ group_of("other_item_key") }} != {{ group_of("item_key") }}
-            {% endif %}
+            and {{ is_other_product("other_item_key", "item_key") }}
             and {{ is_eligible("shown_key", **filters) }}
     ),
     totals as (

@@ -14,7 +14,7 @@
 -- @key item_id
 -- @cache 500ms
 -- @fallback also_bought
-{% from 'catalogue.sql' import buyable, group_of, keys_of, pair_columns %}
+{% from 'catalogue.sql' import buyable, is_other_product, keys_of, pair_columns %}
 {% from 'constants.sql' import half_life_days %}
 {% from 'lists.sql' import boosted, is_eligible, one_of_each_group %}
 {% from 'reasons.sql' import viewed_together %}
@@ -70,10 +70,7 @@ with
             {{ boosted("shown_key", "scored.strength") }} as fit
         from scored
         where
-            {{ is_eligible("shown_key", **filters) }}
-            {% if has_variants %}
-                and {{ group_of("other_item_key") }} != {{ group_of("item_key") }}
-            {% endif %}
+            {{ is_eligible("shown_key", **filters) }} and {{ is_other_product("other_item_key", "item_key") }}
             {{
                 one_of_each_group(
                     "shown_key", "shown_key != other_item_key, fit desc, shown_key", by="item_key"

@@ -6,9 +6,8 @@ python-requests, is in it only if a shop puts it there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any
 
 ANY = "*"
 FILE = "sql/bots.csv"
@@ -55,17 +54,6 @@ def _in_order(parts: Sequence[str], text: str) -> bool:
             return False
         position = start + len(part)
     return True
-
-
-def text_at(value: Any, *path: str) -> str:
-    """The text at this path of decoded JSON, empty if there is none.
-
-    >>> text_at({"context": {"userAgent": "curl/8"}}, "context", "userAgent"), text_at({"context": 7}, "context")
-    ('curl/8', '')
-    """
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, str) else ""
 
 
 def pattern_problem(pattern: str) -> tuple[str, str] | None:

@@ -7,7 +7,7 @@ that ends in the path of the field, as msgspec's own do.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -167,3 +167,24 @@ def converted(fields: Mapping[str, Any], conversions: Mapping[str, Conversion]) 
         name: conversions[name](value, name) if name in conversions and value is not None else value
         for name, value in fields.items()
     }
+
+
+def value_at(value: Any, path: Sequence[str]) -> Any:
+    """The value at this path of decoded JSON, None if there is none.
+
+    >>> value_at({"context": {"page": 7}}, ["context", "page"]), value_at({"context": 7}, ["context", "page"])
+    (7, None)
+    """
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def text_at(value: Any, *path: str) -> str:
+    """The text at this path of decoded JSON, empty if there is none.
+
+    >>> text_at({"context": {"userAgent": "curl/8"}}, "context", "userAgent"), text_at({"context": 7}, "context")
+    ('curl/8', '')
+    """
+    text = value_at(value, path)
+    return text if isinstance(text, str) else ""

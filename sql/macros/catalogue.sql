@@ -79,6 +79,10 @@
     {% else %} {{ item_key }}
     {% endif %}
 {%- endmacro -%}
+{#- Whether an item is neither another item nor a variant of it. -#}
+{%- macro is_other_product(item_key, of_item_key) -%}
+    {% if has_variants %} {{ group_of(item_key) }} != {{ group_of(of_item_key) }} {% else %} true {% endif %}
+{%- endmacro -%}
 {#- The groups of a list of item ids, for `group_of(…) in …`. -#}
 {%- macro groups_of(item_ids) -%}
     {% if has_variants %}

@@ -1,5 +1,5 @@
 {%- from 'catalogue.sql' import within -%}
-{%- from 'users.sql' import in_segment -%}
+{%- from 'users.sql' import in_segment, may_be_voice -%}
 {#- Voices by hour: of the whole shop, or of one place (properties.place) and those within it; those of a segment of users are found in
     the events after `since`. -#}
 {%- macro hours_at(place="", segment="", since="") -%}
@@ -13,7 +13,7 @@
                 toInt64(1) as voices
             from events
             where
-                timestamp >= {{ since }} and event_type not in ('impression', 'refund', 'refunded_purchase')
+                timestamp >= {{ since }} and {{ may_be_voice("event_type") }}
                 {% if place %} and {{ within("JSONExtractString(properties, 'place')", place) }} {% endif %}
                 and {{ in_segment("user_id", segment) }}
             group by user_id, toDate(timestamp), event_type, item_key

@@ -49,14 +49,17 @@
 {%- endmacro -%}
 {#- True if a user is in a segment. -#}
 {%- macro in_segment(user_id, segment) -%} {{ user_id }} in {{ users_in(segment) }} {%- endmacro -%}
+{#- Whether events of a type can be voices, as voices_mv has it. -#}
+{%- macro may_be_voice(event_type) -%}
+    {{ event_type }} not in ('impression', 'refund', 'refunded_purchase')
+{%- endmacro -%}
 {#- Voices by day: of all users, or of a segment. -#}
 {%- macro days_of(segment="") -%}
     {% if segment %}
         (
             select day, event_type, item_key, toInt64(1) as voices
             from user_days
-            where
-                {{ in_segment("user_id", segment) }} and event_type not in ('impression', 'refunded_purchase')
+            where {{ in_segment("user_id", segment) }} and {{ may_be_voice("event_type") }}
             group by user_id, day, event_type, item_key
             having sum(user_days.events) > 0
         ) as days_here

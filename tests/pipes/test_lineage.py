@@ -95,7 +95,7 @@ def test_the_lineage_of_a_pipe_reaches_its_tables_and_the_catalogue(ours: Librar
             "source": [],
         },
         macros={
-            "catalogue.sql": ["group_of", "pair_columns", "sum_of_group"],
+            "catalogue.sql": ["is_other_product", "pair_columns", "sum_of_group"],
             "companions.sql": ["companions_of", "since_reference"],
             "demand.sql": ["share_of_week"],
             "lists.sql": ["boosted", "is_eligible", "is_unseen", "reranked"],

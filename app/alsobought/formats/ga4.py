@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from alsobought.bots import text_at
 from alsobought.formats.calls import (
     Action,
     Outcome,
@@ -26,7 +25,7 @@ from alsobought.formats.calls import (
     time_of_micros,
     who,
 )
-from alsobought.json_values import fault
+from alsobought.json_values import fault, text_at
 
 NAME = "ga4"
 ACTIONS: Mapping[str, Action] = {

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from alsobought.bots import USER_AGENT, text_at
+from alsobought.bots import USER_AGENT
 from alsobought.events import (
     ID_LENGTH,
     Event,
@@ -24,6 +24,7 @@ from alsobought.events import (
 )
 from alsobought.formats import ga4, segment, snowplow
 from alsobought.formats.calls import Dropped, Identified, Merge, Outcome, Skipped
+from alsobought.json_values import text_at
 from alsobought.users import User, listed_attributes, problem_of
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from alsobought.bots import text_at
 from alsobought.formats.calls import (
     Action,
     Identified,
@@ -29,7 +28,7 @@ from alsobought.formats.calls import (
     product_fields,
     who,
 )
-from alsobought.json_values import fault
+from alsobought.json_values import fault, text_at
 
 NAME = "segment"
 ACTIONS: Mapping[str, Action] = {

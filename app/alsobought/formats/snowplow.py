@@ -12,7 +12,6 @@ from typing import Any
 
 import msgspec
 
-from alsobought.bots import text_at
 from alsobought.formats.calls import (
     Action,
     Outcome,
@@ -25,7 +24,7 @@ from alsobought.formats.calls import (
     product_fields,
     who,
 )
-from alsobought.json_values import fault
+from alsobought.json_values import fault, text_at
 
 VENDOR = "com_snowplowanalytics_snowplow"
 ACTION = f"unstruct_event_{VENDOR}_ecommerce_snowplow_ecommerce_action_1"

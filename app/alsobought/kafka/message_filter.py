@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from alsobought.json_values import to_id
+from alsobought.json_values import to_id, value_at
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,5 @@ def message_filter(text: str) -> MessageFilter:
 
 
 def _value_at(value: Any, path: tuple[str, ...]) -> str:
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    plain = to_id(value)
+    plain = to_id(value_at(value, path))
     return plain.strip().casefold() if isinstance(plain, str) else ""
