@@ -54,7 +54,8 @@ SHORT_TIMEOUTS = """
 from alsobought.cli import main
 from alsobought.kafka import client
 from alsobought.web import worker
-client.REQUEST_SECONDS, worker.GATHER_SECONDS, worker.PAUSE_SECONDS = 1.0, 4.0, 2
+from alsobought.web.http.limits import Limits
+client.REQUEST_SECONDS, worker.LIMITS = 1.0, Limits(head=3.0, transfer=3.0)
 main.main()
 """
 

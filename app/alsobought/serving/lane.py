@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -12,7 +13,9 @@ class Lane:
     """Threads with a queue of at most `max_waiting` calls. Thread-safe."""
 
     def __init__(self, name: str, threads: int, max_waiting: int) -> None:
+        self.name = name
         self._room = threading.BoundedSemaphore(threads + max_waiting)
+        self._lock, self._pending, self._progress = threading.Lock(), 0, 0.0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
 
     def submit(self, handle: Callable[..., Any], *arguments: Any) -> Future[Any] | None:
@@ -24,8 +27,24 @@ class Lane:
         except RuntimeError:  # shut down
             self._room.release()
             return None
-        done.add_done_callback(lambda _: self._room.release())
+        self._count(1)
+        done.add_done_callback(self._ended)
         return done
+
+    def stalled_seconds(self) -> float:
+        """For how long calls have been waiting or running while none ended; 0 if there are none."""
+        with self._lock:
+            return time.monotonic() - self._progress if self._pending else 0.0
+
+    def _ended(self, _: Future[Any]) -> None:
+        self._room.release()
+        self._count(-1)
+
+    def _count(self, calls: int) -> None:
+        with self._lock:
+            if not self._pending or calls < 0:
+                self._progress = time.monotonic()
+            self._pending += calls
 
     def shutdown(self, *, wait: bool, cancel: bool = False) -> None:
         """With `cancel`, calls that wait for a thread do not run any more."""

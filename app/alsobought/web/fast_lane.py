@@ -13,6 +13,7 @@ import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
 from email.utils import formatdate
+from typing import cast
 
 from flask import Flask, Response, current_app, g, request
 
@@ -24,18 +25,17 @@ from alsobought.web.formats import caching_headers, link_header, to_json
 MAX_URLS, MAX_TARGET = 20_000, 2_000
 MAX_RESPONSE = 16_384  # bytes: what a socket takes at once
 REQUEST = re.compile(rb"GET (/pipes/[!-~]*) HTTP/1\.1\r\n(?:[!#-'*+.^-z|~A-Z0-9-]+:[\t -~\x80-\xff]*\r\n)+\r\n")
-# What Flask or gunicorn would act upon. They ignore all other headers of such a request.
+# What Flask or the server would act upon. They ignore all other headers of such a request.
 DECISIVE_HEADER = re.compile(
     rb"(?i)\r\n(?:authorization|cache-control|content-length|expect|http2-settings|if-none-match|transfer-encoding|upgrade"
     rb"|x-request-id):"
 )
-HOST_HEADER = re.compile(rb"(?i)\r\nhost:")
-VALUE_HEADERS = re.compile(rb"(?i)\r\n(accept|origin|connection):[ \t]*([^\r]*)")
+VALUE_HEADERS = re.compile(rb"(?i)\r\n(host|accept|origin|connection):[ \t]*([^\r]*)")
 # Written for each request.
 OWN_HEADERS = {"content-length", "x-request-id", "etag", "cache-control", "cache-status", "link"}
 
-Key = tuple[bytes, bytes, bytes]
-"""Target, Accept and Origin of a request."""
+Key = tuple[bytes, bytes, bytes, bytes]
+"""Target, Host, Accept and Origin of a request. A Host that is not allowed gets no answer, so none is remembered."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,9 @@ class FastLane:
         target = request.environ.get("RAW_URI", "")
         if len(target) > MAX_TARGET:
             return
-        accept, origin = request.headers.get("Accept", ""), request.headers.get("Origin", "")
+        values = (target, *(request.headers.get(name, "") for name in ("Host", "Accept", "Origin")))
         try:
-            url = (target.encode("latin1"), accept.encode("latin1"), origin.encode("latin1"))
+            url = cast(Key, tuple(value.encode("latin1") for value in values))
             headers = "".join(
                 f"{name}: {value}\r\n" for name, value in response.headers if name.lower() not in OWN_HEADERS
             ).encode("latin1")
@@ -101,7 +101,7 @@ class FastLane:
         own_headers = caching_headers(answer, "json") | link_header(answer, known.query)
         own = "".join(f"{name}: {value}\r\n" for name, value in own_headers.items())
         own += f"Cache-Status: alsobought; hit\r\nX-Request-Id: {identity}\r\nContent-Length: {length}\r\n\r\n"
-        start = b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nConnection: keep-alive\r\nDate: "
+        start = b"HTTP/1.1 200 OK\r\nServer: alsobought\r\nConnection: keep-alive\r\nDate: "
         return b"%s%s\r\n%s%s" % (start, self._date, known.headers, own.encode("latin1"))
 
     def _record(self, known: KnownUrl, answer: Answer, identity: str, seconds: float) -> None:
@@ -115,17 +115,19 @@ def request_key(head: bytes) -> Key | None:
     """What identifies the response to a request, or None if there is anything unusual about it.
 
     >>> request_key(b"GET /pipes/popular HTTP/1.1\\r\\nHost: shop\\r\\nAccept: */*\\r\\n\\r\\n")
-    (b'/pipes/popular', b'*/*', b'')
+    (b'/pipes/popular', b'shop', b'*/*', b'')
     >>> request_key(b"GET /pipes/popular HTTP/1.1\\r\\nHost: shop\\r\\nCache-Control: no-cache\\r\\n\\r\\n")
     """
     start = REQUEST.fullmatch(head)
-    if not start or DECISIVE_HEADER.search(head) or len(HOST_HEADER.findall(head)) != 1:
+    if not start or DECISIVE_HEADER.search(head):
         return None
     headers = VALUE_HEADERS.findall(head)
     values = {name.lower(): value.rstrip() for name, value in headers}
-    if len(values) < len(headers) or values.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+    if len(values) < len(headers) or b"host" not in values:
         return None
-    return start[1], values.get(b"accept", b""), values.get(b"origin", b"")
+    if values.get(b"connection", b"keep-alive").lower() != b"keep-alive":
+        return None
+    return start[1], values[b"host"], values.get(b"accept", b""), values.get(b"origin", b"")
 
 
 def offer(answer: Answer, parameters: bytes, query: str) -> None:

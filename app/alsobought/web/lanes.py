@@ -8,13 +8,11 @@ at once.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Sequence
 
 from alsobought.serving.lane import Lane
 
 MAX_WAITING = 16  # requests for each thread of a lane
-PATH = re.compile(rb"[\r\n]*([A-Z]+) (/[^ ?#]*)")
 STATUS_PATHS = {b"/healthz", b"/readyz", b"/metrics"}
 INTAKE_PATHS = {b"/events", b"/items", b"/users/merge", b"/users/unmerge"} | {
     b"/events/segment",
@@ -34,10 +32,8 @@ class Lanes:
         self.intake = Lane("intake", threads, MAX_WAITING * threads)
         self.status = Lane("status", 1, MAX_WAITING)
 
-    def of(self, head: bytes, is_heavy: Callable[[str], bool | None]) -> Sequence[Lane]:
-        """The lanes for a request that begins with these bytes: the first that has room takes it."""
-        start = PATH.match(head)
-        path = start[2] if start else b""
+    def of(self, path: bytes, is_heavy: Callable[[str], bool | None]) -> Sequence[Lane]:
+        """The lanes for a request of this path: the first that has room takes it."""
         if path in STATUS_PATHS:
             return (self.status,)
         if path in INTAKE_PATHS:
@@ -48,6 +44,13 @@ class Lanes:
         if heavy is None:
             return (self.heavy, self.light)
         return (self.heavy,) if heavy else (self.light,)
+
+    def hung(self, seconds: float) -> str:
+        """The name of a lane in which requests wait or run, and none ended for so long; "" if there is none.
+
+        The intake lane is left out: a merge of users may take longer than any limit.
+        """
+        return next((lane.name for lane in (self.light, self.heavy, self.status) if lane.stalled_seconds() > seconds), "")
 
     def shutdown(self, *, wait: bool) -> None:
         for lane in (self.light, self.heavy, self.intake, self.status):

@@ -20,6 +20,7 @@ from alsobought.serving.siblings import FIRST_SLOT, Siblings
 from alsobought.settings import Settings, hosts_for_editing
 from alsobought.storage.folder_lock import folder_of, refuse_if_held
 
+HUNG_SECONDS = 60  # without a sign of life from a worker: gunicorn starts another
 APP_LOAD_ERROR = 4  # gunicorn's exit code for an application that does not load: it stops instead of retrying
 
 
@@ -41,7 +42,6 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
     require_free_port_and_folder(settings)
     open_log(settings.log, settings.log_level)
     logging.getLogger("gunicorn.error").addFilter(_is_not_load_error)
-    logging.getLogger("gunicorn.error").addFilter(worker.is_not_client_timeout)
 
     class RootLogger(Logger):  # type: ignore[misc]
         def setup(self, cfg: Any) -> None:
@@ -93,12 +93,10 @@ def _gunicorn_options(settings: Settings) -> dict[str, Any]:
     return {
         "bind": f"{_host(settings)}:{settings.port}",
         "workers": settings.workers,
-        "threads": settings.threads,
-        "limit_request_line": 0,  # the worker limits the whole head
-        "timeout": 0,  # recovery or a merge may take longer than any timeout
+        "timeout": HUNG_SECONDS,  # of the event loop, which waits for nothing
         "graceful_timeout": 10,
         "loglevel": "warning",
-        "keepalive": 30,
+        "control_socket_disable": True,
     }
 
 
