@@ -9,6 +9,7 @@
     ├── NotAuthenticated        401 not_authenticated a webhook without its secret
     ├── NotAllowed              403 not_allowed       the workbench from elsewhere, and posts from pages of other sites
     ├── TooLarge                413 too_large
+    ├── WrongHost               421 wrong_host        a name in Host that is not ours
     ├── NoSuchPipe              404 no_such_pipe
     ├── NoSuchItem              404 no_such_item
     ├── NoSuchUser              404 no_such_user
@@ -95,6 +96,10 @@ class NotAllowed(AlsoboughtError):
 
 class NotSaved(AlsoboughtError):
     status, code = 409, "not_saved"
+
+
+class WrongHost(AlsoboughtError):
+    status, code = 421, "wrong_host"
 
 
 class TooLarge(AlsoboughtError):

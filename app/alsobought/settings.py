@@ -5,6 +5,7 @@ All faults are reported at once. Functions receive the values they need; only fa
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -75,6 +76,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
+    allowed_hosts: str = setting(
+        "",
+        "Host names under which the service answers, besides localhost and addresses: comma-separated, `*.shop.example` for"
+        " sub-domains, `*` for all.",
+    )
+    trusted_proxies: str = setting(
+        "",
+        "Addresses or networks of proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are believed; comma-separated.",
+    )
     workers: Workers = setting(
         1, "HTTP processes behind the port; more than one need a ClickHouse server, and Kafka with `alsobought ingest`."
     )
@@ -181,6 +191,15 @@ def origins(settings: Settings) -> list[str]:
     return _names(settings.cors)
 
 
+def allowed_hosts(settings: Settings) -> list[str]:
+    """In lower case. A name that is good enough for editing is good enough for all."""
+    return [name.lower() for name in _names(settings.allowed_hosts)] + hosts_for_editing(settings)
+
+
+def trusted_proxies(settings: Settings) -> list[str]:
+    return _names(settings.trusted_proxies)
+
+
 def hosts_for_editing(settings: Settings) -> list[str]:
     return [name.lower() for name in _names(settings.edit_hosts)]
 
@@ -246,6 +265,12 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
             f" which a shop with the database {settings.database.removesuffix(suffix)} would delete"
         )
         settings = msgspec.structs.replace(settings, database="alsobought")
+    for proxy in trusted_proxies(settings):
+        try:
+            ipaddress.ip_network(proxy, strict=False)
+        except ValueError:
+            faults.append(f"{PREFIX}TRUSTED_PROXIES: {proxy!r} is no address or network, such as 10.0.0.0/8")
+            settings = msgspec.structs.replace(settings, trusted_proxies="")
     if 0 < settings.event_retention_days <= settings.dedup_window_days:
         retention, window = settings.event_retention_days, settings.dedup_window_days
         faults.append(

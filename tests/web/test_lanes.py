@@ -40,9 +40,9 @@ EVENTS, TEXT = 8_000, 1_000  # 8 MB to read
         (b"/pipes/rank.csv", "heavy"),
         (b"/pipes/popular", "light"),
         (b"/pipes/new", "heavy light"),
-        (b"/pipes", "light"),
-        (b"/workbench/pipes/rank", "light"),
-        (b"*", "light"),
+        (b"/pipes", "pages"),
+        (b"/workbench/pipes/rank", "pages"),
+        (b"*", "pages"),
     ],
 )
 def test_each_request_has_its_lane(path: bytes, lane: str) -> None:

@@ -28,7 +28,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]
 
     Its log is empty at the end.
     """
-    settings = {"ALSOBOUGHT_THREADS": str(THREADS), "ALSOBOUGHT_MAX_BODY_BYTES": str(LIMIT)}
+    settings = {"ALSOBOUGHT_THREADS": str(THREADS), "ALSOBOUGHT_MAX_BODY_BYTES": str(LIMIT), "ALSOBOUGHT_ALLOWED_HOSTS": "shop"}
     with serving(running(tmp_path_factory.mktemp("shop") / "data", **settings).with_short_timeouts()) as service:
         yield service
         service.stop()
@@ -275,3 +275,24 @@ def test_an_ipv6_address_is_served_and_printed(tmp_path: Path) -> None:
     with serving(running(tmp_path / "data", ALSOBOUGHT_HOST="::1")) as service:
         assert service.url.startswith("http://[::1]:")
         assert service.ask("/healthz")[0] == 200
+
+
+# What a client may not decide
+
+
+@pytest.mark.parametrize("name", ["SCRIPT_NAME", "Script-Name", "X-Forwarded-Prefix", "X_Forwarded_Prefix"])
+def test_a_client_does_not_choose_the_address_of_the_service(service: ServedProcess, name: str) -> None:
+    with closing(connected(service)) as sock:
+        sock.sendall(f"GET /docs HTTP/1.1\r\nHost: shop\r\n{name}: /evil\r\nConnection: close\r\n\r\n".encode())
+        page = b"".join(iter(lambda: sock.recv(65_536), b""))
+    assert page.startswith(b"HTTP/1.1 200 ")
+    assert b"curl 'http://shop/pipes/" in page.replace(b"&#39;", b"'")
+    assert b"evil" not in page
+
+
+def test_another_name_gets_no_answer_from_the_fast_lane(service: ServedProcess) -> None:
+    asking = b"GET /pipes/popular HTTP/1.1\r\nHost: %s\r\n\r\n"
+    for _ in range(3):  # from the second one on the event loop itself answers
+        assert response_to(service, asking % b"shop")[0] == 200
+    status, _, refusal = response_to(service, asking % b"evil.example")
+    assert (status, refusal["error"]["code"]) == (421, "wrong_host")

@@ -38,6 +38,7 @@ from alsobought.web import (
 )
 from alsobought.web.error_handlers import register_error_handlers
 from alsobought.web.fast_lane import FastLane, remember_response
+from alsobought.web.hosts import behind_proxies, require_allowed_host
 from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
 from alsobought.web.write_slots import WriteSlots
@@ -63,6 +64,8 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
     The caller closes the service and its monitor.
     """
     app = Flask(__name__)
+    app.url_map.merge_slashes = False  # it would redirect to whatever Host has
+    app.wsgi_app = behind_proxies(app.wsgi_app, service.settings)  # type: ignore[method-assign]
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
     app.extensions["service"] = service
     app.extensions["monitor"] = monitor
@@ -87,6 +90,7 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
         CORS(app, resources=NOT_THE_WORKBENCH, origins=allowed, expose_headers=EXPOSED_HEADERS, max_age=600)
     app.extensions["fast_lane"] = FastLane(app)
     app.before_request(_begin_request)
+    app.before_request(lambda: require_allowed_host(service.settings, request))
     app.after_request(_finish_response)
     app.teardown_request(_end_request)
     register_error_handlers(app)

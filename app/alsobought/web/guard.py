@@ -14,6 +14,7 @@ from werkzeug import Request
 
 from alsobought.errors import NotAllowed
 from alsobought.settings import Settings, hosts_for_editing, origins
+from alsobought.web.hosts import host_name
 
 EDIT_HEADER = "X-Workbench"
 PROXY_HEADERS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
@@ -50,7 +51,7 @@ def require_editor(settings: Settings, request: Request) -> None:
     """Raises NotAllowed unless our own page sends the request, under a trusted host name."""
     if not _is_addressed_by_trusted_name(settings, request):
         raise NotAllowed(
-            f"editing is not allowed under the host name {_host(request)[:60]!r}",
+            f"editing is not allowed under the host name {host_name(request.host)[:60]!r}",
             "Open the page as 127.0.0.1 on this machine, or add the host to ALSOBOUGHT_EDIT_HOSTS",
         )
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
@@ -70,7 +71,7 @@ def require_allowed_origin(settings: Settings, request: Request) -> None:
 
 def _is_addressed_by_trusted_name(settings: Settings, request: Request) -> bool:
     """True if Host is a listed name, or loopback in a direct connection from this machine."""
-    host = _host(request)
+    host = host_name(request.host)
     if host in hosts_for_editing(settings):
         return True
     proxied = any(name in request.headers for name in PROXY_HEADERS) or _is_http_1_0(request)
@@ -80,11 +81,3 @@ def _is_addressed_by_trusted_name(settings: Settings, request: Request) -> bool:
 def _is_http_1_0(request: Request) -> bool:
     """No browser speaks HTTP/1.0, but proxies do that add no header of their own."""
     return str(request.environ.get("SERVER_PROTOCOL")) == "HTTP/1.0"
-
-
-def _host(request: Request) -> str:
-    """The host name in Host, without the port."""
-    name = request.host.lower()
-    if name.startswith("["):
-        return name[1:].partition("]")[0]
-    return name.partition(":")[0]

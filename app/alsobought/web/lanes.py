@@ -13,12 +13,9 @@ from collections.abc import Callable, Sequence
 from alsobought.serving.lane import Lane
 
 MAX_WAITING = 16  # requests for each thread of a lane
+PAGE_THREADS = 4  # for the workbench and the description of the API, which cost Python rather than queries
 STATUS_PATHS = {b"/healthz", b"/readyz", b"/metrics"}
-INTAKE_PATHS = {b"/events", b"/items", b"/users/merge", b"/users/unmerge"} | {
-    b"/events/segment",
-    b"/events/ga4",
-    b"/events/snowplow",
-}
+INTAKE = (b"/events", b"/items", b"/users")
 PIPES = b"/pipes/"
 
 
@@ -30,16 +27,17 @@ class Lanes:
         self.light = Lane("light", threads, MAX_WAITING * threads)
         self.heavy = Lane("heavy", heavy, MAX_WAITING * heavy)
         self.intake = Lane("intake", threads, MAX_WAITING * threads)
+        self.pages = Lane("pages", min(threads, PAGE_THREADS), MAX_WAITING * PAGE_THREADS)
         self.status = Lane("status", 1, MAX_WAITING)
 
     def of(self, path: bytes, is_heavy: Callable[[str], bool | None]) -> Sequence[Lane]:
-        """The lanes for a request of this path: the first that has room takes it."""
+        """The lanes for a request of this decoded path: the first that has room takes it."""
         if path in STATUS_PATHS:
             return (self.status,)
-        if path in INTAKE_PATHS:
+        if path.startswith(INTAKE):
             return (self.intake,)
         if not path.startswith(PIPES):
-            return (self.light,)
+            return (self.pages,)
         heavy = is_heavy(path[len(PIPES) :].partition(b".")[0].decode("latin1"))
         if heavy is None:
             return (self.heavy, self.light)
@@ -50,8 +48,9 @@ class Lanes:
 
         The intake lane is left out: a merge of users may take longer than any limit.
         """
-        return next((lane.name for lane in (self.light, self.heavy, self.status) if lane.stalled_seconds() > seconds), "")
+        lanes = (self.light, self.heavy, self.pages, self.status)
+        return next((lane.name for lane in lanes if lane.stalled_seconds() > seconds), "")
 
     def shutdown(self, *, wait: bool) -> None:
-        for lane in (self.light, self.heavy, self.intake, self.status):
+        for lane in (self.light, self.heavy, self.intake, self.pages, self.status):
             lane.shutdown(wait=wait)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, current_app, render_template, request
+from markupsafe import escape
 
 from alsobought.errors import WarehouseFault
 from alsobought.pipes.intake_rules import event_types
@@ -52,21 +55,38 @@ def metrics_page() -> Response:
 
 @blueprint.route("/openapi.json")
 def openapi() -> Response:
-    return json_response(_api())
+    return Response(_documents().openapi, mimetype="application/json")
 
 
 @blueprint.route("/docs")
 def docs() -> str:
     """The OpenAPI document as a page: no scripts, nothing from other hosts."""
-    return render_template("docs.html", api=_api(), root=request.root_url.rstrip("/"))
+    return _documents().docs.replace(ROOT, str(escape(request.root_url.rstrip("/"))))
 
 
-def _api() -> dict[str, Any]:
-    """The OpenAPI document, built again only after a pipe changed: that is slow."""
-    pipes = [entry.pipe for _, entry in entries() if entry.pipe]
-    versions = tuple((pipe.name, pipe.version) for pipe in pipes)
-    cached: tuple[Any, dict[str, Any]] = current_app.extensions.get("openapi", ((), {}))
-    if cached[0] != versions:
-        document = describe_api(pipes, event_types(service().settings))
-        cached = current_app.extensions["openapi"] = (versions, document)
-    return cached[1]
+@dataclass(frozen=True)
+class Documents:
+    """The descriptions of the API for these versions of the pipes."""
+
+    versions: tuple[tuple[str, str], ...]
+    openapi: bytes
+    docs: str
+
+
+ROOT = "https://root.invalid"  # in the kept page: each request has its own
+_describing = threading.Lock()
+
+
+def _documents() -> Documents:
+    """Made again only after a pipe changed, and by one request: that is slow."""
+    with _describing:
+        pipes = [entry.pipe for _, entry in entries() if entry.pipe]
+        versions = tuple((pipe.name, pipe.version) for pipe in pipes)
+        kept: Documents | None = current_app.extensions.get("documents")
+        if kept is None or kept.versions != versions:
+            api = describe_api(pipes, event_types(service().settings))
+            page = render_template("docs.html", api=api, root=ROOT)
+            kept = current_app.extensions["documents"] = Documents(
+                versions, msgspec.json.encode(api, enc_hook=str), page
+            )
+        return kept

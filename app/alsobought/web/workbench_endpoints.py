@@ -10,11 +10,11 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, current_app, g, request
 
 from alsobought.errors import AlsoboughtError
 from alsobought.pipes.library import Pipe
-from alsobought.pipes.lineage import lineage
+from alsobought.pipes.lineage import Lineage, lineage
 from alsobought.pipes.parameters import values
 from alsobought.pipes.sandbox import BUILT_IN
 from alsobought.pipes.source_file import read_source
@@ -109,8 +109,16 @@ def describe_pipe(pipe: Pipe) -> dict[str, Any]:
         **describe_rules(pipe),
         "tables": pipe.tables,
         "columns": [{"name": name, "type": kind} for name, kind in pipe.columns],
-        "lineage": lineage(pipe, service().warehouse.schema()),
+        "lineage": _lineage(pipe),
     }
+
+
+def _lineage(pipe: Pipe) -> Lineage:
+    """Traced once for each version of a pipe: that is slow."""
+    traced: dict[str, tuple[str, Lineage]] = current_app.extensions.setdefault("lineages", {})
+    if pipe.name not in traced or traced[pipe.name][0] != pipe.version:
+        traced[pipe.name] = pipe.version, lineage(pipe, service().warehouse.schema())
+    return traced[pipe.name][1]
 
 
 def describe_rules(pipe: Pipe) -> dict[str, Any]:

@@ -72,7 +72,9 @@ class Worker(base.Worker):  # type: ignore[misc]
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
             self._loop.add_signal_handler(number, self._stop.set)
         listeners = [self._listener(listening.sock) for listening in self.sockets]
-        servers = [await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=BACKLOG) for sock in listeners]
+        servers = [
+            await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=BACKLOG) for sock in listeners
+        ]
         self._booting.set()
         while not self._stop.is_set() and os.getppid() == self.ppid:
             self._tick()
@@ -106,7 +108,7 @@ class Worker(base.Worker):  # type: ignore[misc]
             if connection.deadline < now:
                 connection.expire()
         if hung := self._lanes.hung(self._hung_after):
-            log.critical("no request of the lane %s ended for %d s: this process ends, and gunicorn starts another", hung, self._hung_after)
+            log.critical("no request of the lane %s ended for %d s: the process is replaced", hung, self._hung_after)
             faulthandler.dump_traceback()
             os._exit(EXIT_HUNG)
 

@@ -14,13 +14,22 @@ from concurrent.futures import Future
 from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import h11
 import msgspec
 
 from alsobought.errors import error_json
-from alsobought.web.http.limits import FREE_CHUNKS, MAX_BEHIND, MAX_HEAD, MAX_HEADER, MAX_HEADERS, MIN_CHUNK, Held, Limits
+from alsobought.web.http.limits import (
+    FREE_CHUNKS,
+    MAX_BEHIND,
+    MAX_HEAD,
+    MAX_HEADER,
+    MAX_HEADERS,
+    MIN_CHUNK,
+    Held,
+    Limits,
+)
 from alsobought.web.http.wsgi import Answer, Request
 
 log = logging.getLogger(__name__)
@@ -90,15 +99,16 @@ class Connection(asyncio.Protocol):
     # What asyncio calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.set_write_buffer_limits(high=0)
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.set_write_buffer_limits(high=0)
         self._client = (transport.get_extra_info("peername") or ("", 0))[:2]
         self._server = (transport.get_extra_info("sockname") or ("", 0))[:2]
         if self._host.opened(self):
             self._host.went_idle(self)
         else:
-            self._refuse(Refused(503, "busy", "too many connections are open", "Send the same request again in a second"))
+            self._refuse(
+                Refused(503, "busy", "too many connections are open", "Send the same request again in a second")
+            )
 
     def data_received(self, data: bytes) -> None:
         if self._phase is Phase.ENDING:
@@ -155,7 +165,9 @@ class Connection(asyncio.Protocol):
         """End a connection whose deadline has passed; a client that sent a part of a request is told."""
         if self._phase in (Phase.HEAD, Phase.BODY):
             part = "head" if self._phase is Phase.HEAD else "body"
-            self._refuse(Refused(408, "bad_request", f"the {part} of the request took too long", "Send it again, faster"))
+            self._refuse(
+                Refused(408, "bad_request", f"the {part} of the request took too long", "Send it again, faster")
+            )
         elif self._phase is not Phase.ANSWERED_BY_OTHERS:
             self.transport.abort()
 
@@ -221,13 +233,16 @@ class Connection(asyncio.Protocol):
     def _require_room(self, size: int) -> None:
         """Raises Refused for a body that is larger than a limit."""
         if size > self._host.limits.body:
-            raise Refused(413, "too_large", f"the body is larger than {self._host.limits.body:,} bytes", "Send it in parts")
+            raise Refused(
+                413, "too_large", f"the body is larger than {self._host.limits.body:,} bytes", "Send it in parts"
+            )
         if not self._host.held.has_room(size - self._size):
-            raise Refused(503, "busy", "too many large requests are on their way", "Send the same request again in a second")
+            raise Refused(
+                503, "busy", "too many large requests are on their way", "Send the same request again in a second"
+            )
 
     def _submit(self) -> None:
-        assert self._head
-        head = self._head
+        head = cast(h11.Request, self._head)
         request = Request(
             head.method.decode("ascii"),
             head.target,
@@ -248,7 +263,9 @@ class Connection(asyncio.Protocol):
         received = self._http.trailing_data[0]
         line, end, _ = received.partition(b"\n")
         if self._phase is Phase.HEAD and end and b" HTTP/" not in line:
-            raise Refused(400, "bad_request", "the first line is not that of an HTTP request", "Send GET /path HTTP/1.1")
+            raise Refused(
+                400, "bad_request", "the first line is not that of an HTTP request", "Send GET /path HTTP/1.1"
+            )
 
     def _refusal(self, error: h11.RemoteProtocolError) -> Refused:
         if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
@@ -262,8 +279,7 @@ class Connection(asyncio.Protocol):
 
     def _send(self, answer: Answer) -> None:
         """Send a response, and then read the next request, or close the connection."""
-        assert self._head
-        has_body = self._head.method != b"HEAD" and answer.status not in (204, 304)
+        has_body = cast(h11.Request, self._head).method != b"HEAD" and answer.status not in (204, 304)
         headers = [("Server", SERVER), ("Date", http_date()), *(h for h in answer.headers if h[0].lower() != "date")]
         try:
             events = (

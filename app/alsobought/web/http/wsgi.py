@@ -32,8 +32,8 @@ class Request:
 
     @property
     def path(self) -> bytes:
-        """Without the query, and as it was sent: percent-encoded."""
-        return _origin_form(self.target).partition(b"?")[0]
+        """Decoded, without the query."""
+        return unquote_to_bytes(_origin_form(self.target).partition(b"?")[0])
 
 
 @dataclass(frozen=True)
