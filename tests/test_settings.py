@@ -51,6 +51,7 @@ def test_every_setting_is_read_and_has_a_description(name: str) -> None:
     default = getattr(Settings(), name)
     chosen = {
         "dsn": "chdb:///elsewhere",
+        "trusted_proxies": "10.0.0.0/8",
         "kafka_where": "properties.site=berlin",
         "reader_dsn": "http://reader@elsewhere",
         "record_requests": "False",

@@ -34,14 +34,16 @@ def client(shop: Service) -> FlaskClient:
 
 
 @pytest.mark.parametrize(
-    "host", ["localhost", "LOCALHOST:8080", "127.0.0.1:9", "[::1]:8080", "192.0.2.4", "shop.example", "a.cdn.example:80"]
+    "host",
+    ["localhost", "LOCALHOST:8080", "127.0.0.1:9", "[::1]:8080", "192.0.2.4", "shop.example", "a.cdn.example:80"],
 )
 def test_it_answers_under_its_own_names(client: FlaskClient, host: str) -> None:
     assert client.get("/pipes/popular", headers={"Host": host}).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "shop.example.evil", "cdn.example", "::1"]
+    "host",
+    ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", "shop.example.evil", "cdn.example", "::1"],
 )
 @pytest.mark.parametrize(
     ("method", "path"),
@@ -71,7 +73,8 @@ def test_every_name_is_allowed_if_the_setting_says_so(make_shop: Callable[..., S
 
 
 @pytest.mark.parametrize(
-    "path", ["/pipes//popular", "//evil.example/pipes", "/pipes/popular/", "/docs/", "/./pipes", "/workbench/", "/pipes/"]
+    "path",
+    ["/pipes//popular", "//evil.example/pipes", "/pipes/popular/", "/docs/", "/./pipes", "/workbench/", "/pipes/"],
 )
 def test_nothing_redirects(client: FlaskClient, path: str) -> None:
     got = client.get("/", headers={"Host": "localhost"}, environ_overrides={"PATH_INFO": path})
@@ -103,7 +106,9 @@ def test_nobody_else_is_believed(shop: Service, peer: str) -> None:
 def test_what_a_trusted_proxy_calls_the_host_must_be_ours(shop: Service) -> None:
     client = create_app(shop).test_client()
     forwarded = FORWARDED | {"X-Forwarded-Host": "evil.example"}
-    got = client.get("/pipes", headers={"Host": "localhost", **forwarded}, environ_overrides={"REMOTE_ADDR": "10.0.0.1"})
+    got = client.get(
+        "/pipes", headers={"Host": "localhost", **forwarded}, environ_overrides={"REMOTE_ADDR": "10.0.0.1"}
+    )
     assert got.status_code == 421
 
 

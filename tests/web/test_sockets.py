@@ -28,7 +28,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedProcess]
 
     Its log is empty at the end.
     """
-    settings = {"ALSOBOUGHT_THREADS": str(THREADS), "ALSOBOUGHT_MAX_BODY_BYTES": str(LIMIT), "ALSOBOUGHT_ALLOWED_HOSTS": "shop"}
+    settings = {
+        "ALSOBOUGHT_THREADS": str(THREADS),
+        "ALSOBOUGHT_MAX_BODY_BYTES": str(LIMIT),
+        "ALSOBOUGHT_ALLOWED_HOSTS": "shop",
+    }
     with serving(running(tmp_path_factory.mktemp("shop") / "data", **settings).with_short_timeouts()) as service:
         yield service
         service.stop()

@@ -229,7 +229,9 @@ def test_a_proxy_without_headers_is_not_this_machine(served: Service) -> None:
 
 def test_a_public_service_shows_the_workbench_only_if_configured(make_shop: Callable[..., Service]) -> None:
     assert open_to(make_shop(host=EVERYWHERE), Host="localhost") == {403}
-    assert open_to(make_shop(host=EVERYWHERE, workbench="open", allowed_hosts="shop.example"), Host="shop.example") == {200}
+    assert open_to(make_shop(host=EVERYWHERE, workbench="open", allowed_hosts="shop.example"), Host="shop.example") == {
+        200
+    }
     assert open_to(make_shop(workbench="closed"), Host="localhost") == {403}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import re
+import resource
 import socket
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from alsobought.settings import Settings, hosts_for_editing
 from alsobought.storage.folder_lock import folder_of, refuse_if_held
 
 HUNG_SECONDS = 60  # without a sign of life from a worker: gunicorn starts another
+FILES = 65_536
 APP_LOAD_ERROR = 4  # gunicorn's exit code for an application that does not load: it stops instead of retrying
 
 
@@ -40,6 +42,7 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
         require_restricted_editing(settings)
     require_writer_beside_workers(settings)
     require_free_port_and_folder(settings)
+    allow_many_files()
     open_log(settings.log, settings.log_level)
     logging.getLogger("gunicorn.error").addFilter(_is_not_load_error)
 
@@ -87,6 +90,14 @@ def serve(settings: Settings, when_ready: Callable[[str], None] | None = None, *
                 sys.exit(APP_LOAD_ERROR)
 
     Server().run()
+
+
+def allow_many_files() -> None:
+    """Raise the limit of open files, of which a connection is one, as far as this user may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _gunicorn_options(settings: Settings) -> dict[str, Any]:

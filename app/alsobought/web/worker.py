@@ -10,6 +10,7 @@ import asyncio
 import faulthandler
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -36,6 +37,7 @@ TICK_SECONDS = 0.5
 HUNG_SECONDS = 60.0  # a lane in which nothing ends for so long, beyond the limit of a query, hangs
 SWITCH_SECONDS = 0.002  # the event loop waits so long for each busy thread; a tenth less throughput at a quarter of it
 EXIT_HUNG = 70
+FILES_OF_OURS = 500  # that the process opens besides connections: parts of tables, for the most part
 AT_ONCE = b"/healthz"  # is answered by the event loop: it must not wait for a thread
 
 
@@ -61,7 +63,9 @@ class Worker(base.Worker):  # type: ignore[misc]
 
     async def _serve(self) -> None:
         settings = self.wsgi.extensions["service"].settings
-        self.limits = replace(LIMITS, body=settings.max_body_bytes)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        connections = min(LIMITS.connections, max(files - FILES_OF_OURS, FILES_OF_OURS))
+        self.limits = replace(LIMITS, body=settings.max_body_bytes, connections=connections)
         self.held = Held(max(self.limits.held, 2 * self.limits.body))
         self._hung_after = settings.query_seconds + HUNG_SECONDS
         self._lanes = Lanes(settings.threads)
