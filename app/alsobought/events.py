@@ -15,7 +15,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from alsobought.bots import USER_AGENT, Bots
-from alsobought.errors import BadRequest
+from alsobought.errors import BadRequest, TooLarge
 from alsobought.json_values import (
     Conversion,
     category_path,
@@ -107,25 +107,59 @@ class Rules:
         return self.bots.name_of(user_agent) if user_agent else self.sender
 
 
+MAX_OBJECTS = 50_000  # of a body: what one batch of the writer takes
+MAX_ELEMENTS = 500_000  # an array with more commas is not decoded before its elements are counted
+
+
 def split_objects(body: bytes) -> Iterator[bytes]:
     """The objects of a body, as bytes: one object, an array, or one object per line (NDJSON).
 
     >>> list(split_objects(b'[{"a": 1}, {"b": 2}]'))
     [b'{"a": 1}', b'{"b": 2}']
 
-    Raises BadRequest if an array is not JSON. A single object may be spread over several lines.
+    Raises BadRequest if an array is not JSON, TooLarge for more than MAX_OBJECTS. A single object may be spread over several
+    lines.
     """
     text = body.strip()
     if text.startswith(b"["):
-        try:
-            for raw in msgspec.json.decode(text, type=list[msgspec.Raw]):
-                yield bytes(raw)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise BadRequest(f"the body is not JSON: {error}", "Send one object, an array, or one per line") from error
+        objects: Iterable[bytes] = map(bytes, _elements(text))
     elif text.startswith(b"{") and b"\n" in text and _is_object(text):
-        yield text
+        objects = (text,)
     else:
-        yield from (line for line in text.split(b"\n") if line.strip())
+        objects = (line for found in re.finditer(rb"[^\n]+", text) if (line := found[0]).strip())
+    for number, one in enumerate(objects):
+        if number == MAX_OBJECTS:
+            raise TooLarge(f"the body has more than {MAX_OBJECTS:,} objects", "Send it in parts")
+        yield one
+
+
+def _elements(text: bytes) -> Iterable[msgspec.Raw]:
+    """The elements of an array, of which a body of commas would have millions. Raises BadRequest, TooLarge."""
+    if text.count(b",") > MAX_ELEMENTS:
+        _refuse_many_elements(text)
+    try:
+        return msgspec.json.decode(text, type=list[msgspec.Raw])
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"the body is not JSON: {error}", "Send one object, an array, or one per line") from error
+
+
+def _refuse_many_elements(text: bytes) -> None:
+    """Raises TooLarge for an array of more than MAX_OBJECTS elements. Takes time, not memory."""
+    string, depth, elements = False, 0, 1
+    for found in re.finditer(rb'\\.|"|[\[{]|[\]}]|,', text, re.DOTALL):
+        token = found[0]
+        if token == b'"':
+            string = not string
+        elif string or token.startswith(b"\\"):
+            continue
+        elif token in b"[{":
+            depth += 1
+        elif token in b"]}":
+            depth -= 1
+        elif depth == 1:
+            elements += 1
+            if elements > MAX_OBJECTS:
+                raise TooLarge(f"the body has more than {MAX_OBJECTS:,} objects", "Send it in parts")
 
 
 def _is_object(text: bytes) -> bool:

@@ -144,8 +144,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "info", "Lowest level that is logged: debug, info, warning or error. At debug, each request is logged too."
     )
     query_seconds: Seconds = setting(5.0, "Seconds after which a pipe is stopped.")
-    query_memory: Positive = setting(2_000_000_000, "Memory that one pipe may use, in bytes.")
+    query_memory: Annotated[int, Meta(ge=0, le=2**53)] = setting(
+        0, "Memory that one pipe may use, in bytes; 0: an eighth of the machine's or container's, at most 2 GB."
+    )
     query_rows: Positive = setting(100_000_000, "Rows that one pipe may read.")
+    answer_rows: Positive = setting(100_000, "Rows that the answer of one pipe may have.")
+    answer_bytes: Positive = setting(20_000_000, "Bytes that the answer of one pipe may have.")
 
     @property
     def warehouse_dsn(self) -> str:

@@ -43,7 +43,7 @@ def test_no_body_is_of_two_formats() -> None:
 
 
 def test_objects_of_all_formats_keep_their_order_among_events() -> None:
-    results = read_objects(encoded(VIEW, TRACK, GA4, PAGE, SNOWPLOW, VIEW | {"item_id": "pot"}, b"tea"), RULES)
+    results = list(read_objects(encoded(VIEW, TRACK, GA4, PAGE, SNOWPLOW, VIEW | {"item_id": "pot"}, b"tea"), RULES))
     assert [result if isinstance(result, str) else [e.item_id for e in result.events] for result in results] == [
         ["tea"],
         ["tea"],
@@ -107,7 +107,7 @@ def test_a_rejected_call_is_a_body_of_its_own_that_can_be_read_again() -> None:
         reading = read_body(msgspec.json.encode(body), FORMATS[of], RULES)
         ((index, text),) = reading.rejected_texts().items()
         assert index == 1
-        assert read_objects([text], RULES) == [reading.rejected[0].problem]
+        assert list(read_objects([text], RULES)) == [reading.rejected[0].problem]
     assert read_body(b"tea", FORMATS["ga4"], RULES).rejected_texts() == {0: b"tea"}
 
 

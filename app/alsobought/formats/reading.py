@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from alsobought.bots import USER_AGENT
+from alsobought.errors import TooLarge
 from alsobought.events import (
     ID_LENGTH,
+    MAX_OBJECTS,
     Event,
     Rejected,
     Rules,
@@ -82,9 +85,11 @@ class Reading:
 def read_body(body: bytes, of: Format, rules: Rules) -> Reading:
     """The calls of a body, which is one object, an array, or one object per line. Calls do not affect each other.
 
-    Raises BadRequest if an array is not JSON.
+    Raises BadRequest if an array is not JSON, TooLarge for too many calls.
     """
-    reading = Reading([call for raw in split_objects(body) for call in of.calls(_decode(raw))])
+    calls = (call for raw in split_objects(body) for call in of.calls(_decode(raw)))
+    reading = Reading(list(islice(calls, MAX_OBJECTS + 1)))
+    _refuse_many(len(reading.calls))
     for index, call in enumerate(reading.calls):
         outcome, user = _read(of, call, rules)
         reading.users += [user] if user else []
@@ -104,7 +109,7 @@ def read_body(body: bytes, of: Format, rules: Rules) -> Reading:
 def read_any(objects: Sequence[bytes], rules: Rules) -> Reading:
     """Events, and objects of any format that stand in their place: of each all events or, with a problem, none.
 
-    Merges and attributes are skipped: whoever may post events may not merge or change users.
+    Merges and attributes are skipped: whoever may post events may not merge or change users. Raises TooLarge for too many calls.
     """
     reading = Reading()
     for index, decoded in enumerate(read_objects(objects, rules)):
@@ -114,23 +119,28 @@ def read_any(objects: Sequence[bytes], rules: Rules) -> Reading:
             reading.events += decoded.events
             reading.dropped += decoded.dropped
             reading.skipped += [*decoded.skipped, *(merge.call for merge in decoded.merges)]
+            _refuse_many(len(reading.events) + len(reading.dropped) + len(reading.skipped))
     return reading
 
 
-def read_objects(objects: Sequence[bytes], rules: Rules, of: Format | None = None) -> list[Decoded | str]:
+def _refuse_many(calls: int) -> None:
+    if calls > MAX_OBJECTS:
+        raise TooLarge(f"the body has more than {MAX_OBJECTS:,} calls", "Send it in parts")
+
+
+def read_objects(objects: Sequence[bytes], rules: Rules, of: Format | None = None) -> Iterator[Decoded | str]:
     """What each object is, of one format or whatever its format, or its problem.
 
     Nearly all are events: those are decoded in one call, and only the others are examined.
     """
     if of:
-        return [read_object(raw, rules, "", of) for raw in objects]
+        yield from (read_object(raw, rules, "", of) for raw in objects)
+        return
     events, rejected = read_events(objects, rules)
     problems = {reject.index: reject.problem for reject in rejected}
     following = iter(events)
-    return [
-        read_object(raw, rules, problems[index]) if index in problems else _of_event(next(following), rules)
-        for index, raw in enumerate(objects)
-    ]
+    for index, raw in enumerate(objects):
+        yield read_object(raw, rules, problems[index]) if index in problems else _of_event(next(following), rules)
 
 
 def _of_event(event: Event, rules: Rules) -> Decoded:

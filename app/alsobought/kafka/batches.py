@@ -120,6 +120,7 @@ def _batch(
         decoded.offsets if topic.kind == "event" else None,
         partition=number,
         sent_at=lambda: _sent_at(messages, decoded.offsets),
+        size=sum(map(len, bodies)),
     )
     next_offset, skipped = messages[-1].offset() + 1, decoded.skipped + len(messages) - len(ours)
     users, user_offsets = decoded.users, decoded.user_offsets

@@ -69,7 +69,7 @@ def decode_events(body: bytes, rules: Rules) -> Decoded | str:
     >>> decode_events(b'{"event_type": "buy", "user_id": "ada", "item_id": "tea"}', rules)[:36]
     "event_type: 'buy' is not one of add_"
     """
-    return read_objects([body], rules)[0]
+    return next(read_objects([body], rules))
 
 
 def decode_items(body: bytes, rules: Rules) -> Sequence[Item] | str:

@@ -51,8 +51,8 @@ class Accepted:
 
 
 class EventSink(Protocol):
-    def accept(self, rows: SentRows, *, wait: bool) -> Accepted:
-        """Return once the rows are durable; with `wait`, once answers contain them.
+    def accept(self, rows: SentRows, *, wait: bool, size: int = 0) -> Accepted:
+        """Return once the rows are durable; with `wait`, once answers contain them. `size`: the bytes in which they came.
 
         Raises Busy, NotStored, TooLarge.
         """
@@ -73,9 +73,10 @@ class WriterSink:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
 
-    def accept(self, rows: SentRows, *, wait: bool) -> Accepted:
+    def accept(self, rows: SentRows, *, wait: bool, size: int = 0) -> Accepted:
         kind = kind_of(rows)
-        submission = Submission(rows, waiting=wait or kind == "item" or (kind == "event" and not self._writer.logs))
+        waiting = wait or kind == "item" or (kind == "event" and not self._writer.logs)
+        submission = Submission(rows, waiting=waiting, size=size)
         stored = self._writer.submit(submission)
         if submission.logged and not wait:
             return Accepted(len(rows), None, visible=False)
@@ -115,7 +116,7 @@ class KafkaSink:
         self._log, self._warehouse, self._visibility = log, warehouse, visibility
         self._clock, self._settings = clock, settings
 
-    def accept(self, rows: SentRows, *, wait: bool) -> Accepted:
+    def accept(self, rows: SentRows, *, wait: bool, size: int = 0) -> Accepted:  # noqa: ARG002 - librdkafka bounds its queue itself
         now, max_bytes = self._clock(), self._settings.max_event_bytes
         messages = [message(row, now) for row in rows]
         if too_long := [index for index, (_, body) in enumerate(messages) if len(body) > max_bytes]:

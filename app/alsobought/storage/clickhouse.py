@@ -18,11 +18,13 @@ from alsobought.settings import Settings
 from alsobought.storage.driver_errors import first_line, translated_errors
 from alsobought.storage.engine_settings import READ_SETTINGS, Limits, write_settings
 from alsobought.storage.folder_lock import claim, folder_of, refuse_if_full, release
+from alsobought.storage.machine_memory import usable_memory
 from alsobought.storage.sql_text import settings_clause, with_long_parameters
 from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
+MAX_QUERY_MEMORY = 2_000_000_000
 MAX_PARAMETER = 30_000  # characters; a server refuses a field of an HTTP form of more than 128 KB
 
 
@@ -194,7 +196,13 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
     """
     if folder := folder_of(settings.warehouse_dsn):
         claim(folder, create)
-    limits = Limits(settings.query_seconds, settings.query_memory, settings.query_rows)
+    limits = Limits(
+        settings.query_seconds,
+        settings.query_memory or min(MAX_QUERY_MEMORY, usable_memory() // 8),
+        settings.query_rows,
+        settings.answer_rows,
+        settings.answer_bytes,
+    )
     reader = "" if settings.warehouse_dsn.startswith("chdb:") else settings.reader_dsn
     warehouse = ClickHouseWarehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes, reader)
     if create:

@@ -43,17 +43,22 @@ READ_SETTINGS = {
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that one read may cost: seconds, bytes of memory, rows."""
+    """The most that one read may cost: seconds, bytes of memory, rows; and rows and bytes of its answer."""
 
     seconds: float = 5.0
     memory: int = 2_000_000_000
     rows: int = 100_000_000
+    answer_rows: int = 100_000
+    answer_bytes: int = 20_000_000
 
     def settings(self) -> dict[str, Any]:
         return {
             "max_execution_time": self.seconds,
             "max_memory_usage": self.memory,
             "max_rows_to_read": self.rows,
+            "max_result_rows": self.answer_rows,
+            "max_result_bytes": self.answer_bytes,
+            "result_overflow_mode": "throw",
             "max_threads": 1,
             "timeout_overflow_mode": "throw",
             "allow_introspection_functions": 0,

@@ -65,12 +65,12 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
     """
     app = Flask(__name__)
     app.url_map.merge_slashes = False  # it would redirect to whatever Host has
-    app.wsgi_app = behind_proxies(app.wsgi_app, service.settings)  # type: ignore[method-assign]
+    app.wsgi_app = behind_proxies(app.wsgi_app, service.settings)  # type: ignore[assignment, method-assign]
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
     app.extensions["service"] = service
     app.extensions["monitor"] = monitor
     app.extensions["metrics"] = Metrics(service, monitor)
-    app.extensions["write_slots"] = WriteSlots(service.settings.threads)
+    app.extensions["write_slots"] = WriteSlots(service.settings.threads, 2 * service.settings.max_body_bytes)
     app.extensions["live_events"] = LiveEvents(service, monitor)
     app.extensions["editing"] = edit
     for endpoints in (

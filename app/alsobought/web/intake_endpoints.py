@@ -17,7 +17,7 @@ from alsobought.service.sinks import Accepted, topic_of
 from alsobought.storage.dropped_events import dropped_events
 from alsobought.web.context import json_response, metrics, service, write_slots
 from alsobought.web.guard import require_allowed_origin
-from alsobought.web.request_body import read_body, read_object
+from alsobought.web.request_body import largest_size, read_body, read_object
 from alsobought.writer.submission import Kind, SentRows, utc_now
 
 blueprint = Blueprint("intake", __name__)
@@ -32,7 +32,7 @@ NOT_VISIBLE_YET = "They are in the log and will be stored: do not send them agai
 @blueprint.route("/events", methods=["POST"])
 def post_events() -> Response:
     require_allowed_origin(service().settings, request)
-    with write_slots().acquire():
+    with write_slots().acquire(largest_size()):
         objects = list(split_objects(read_body()))
         return accept_events(read_any(objects, rules()), objects)
 
@@ -83,7 +83,7 @@ def accept(
         count = f" of {len(rejected):,}" if len(rejected) > 1 else ""
         raise error_type(f"no {kind}{count} could be accepted: {rejected[0].problem}", details=details)
     try:
-        accepted = service().sink.accept(good, wait=wait)
+        accepted = service().sink.accept(good, wait=wait, size=g.get("body_size", 0))
     except AlsoboughtError:
         metrics().not_stored(kind, len(good))
         raise

@@ -12,7 +12,7 @@ from alsobought.pipes.placeholder_file import placeholders_of
 from alsobought.web.context import json_response, service, write_slots
 from alsobought.web.guard import require_allowed_origin
 from alsobought.web.intake_endpoints import accept, is_true
-from alsobought.web.request_body import read_body
+from alsobought.web.request_body import largest_size, read_body
 from alsobought.writer.catalogue_rows import stored_item
 
 blueprint = Blueprint("items", __name__)
@@ -23,7 +23,7 @@ def post_items() -> Response:
     """Change the fields that each object names; with ?replace=true clear those that it does not name."""
     settings, replace = service().settings, is_true("replace")
     require_allowed_origin(settings, request)
-    with write_slots().acquire():
+    with write_slots().acquire(largest_size()):
         objects = list(split_objects(read_body()))
         items, rejected = read_items(
             objects, settings.max_event_bytes, placeholders=placeholders_of(settings.home_folder)

@@ -6,35 +6,28 @@ import json
 from typing import Any, TypeVar
 
 import msgspec
-from flask import request
-from werkzeug.exceptions import RequestEntityTooLarge
+from flask import g, request
 
-from alsobought.errors import BadRequest, TooLarge
+from alsobought.errors import BadRequest
 from alsobought.events import readable_problem
 from alsobought.pipes.parameters import FRESH, Listed, values
-from alsobought.web.compression import unpacked
+from alsobought.web.compression import GZIP_START, unpacked
 from alsobought.web.context import service
 
 T = TypeVar("T")
 
 
 def read_body() -> bytes:
-    """The complete body, unpacked; an incomplete one raises BadRequest, so that no part of it is stored.
+    """The complete body, unpacked. Raises BadRequest, TooLarge, UnsupportedEncoding."""
+    body = unpacked(request.get_data(), request.headers.get("Content-Encoding", ""), service().settings.max_body_bytes)
+    g.body_size = len(body)
+    return body
 
-    Raises TooLarge, UnsupportedEncoding.
-    """
-    limit = service().settings.max_body_bytes
-    try:
-        body = request.get_data()
-    except RequestEntityTooLarge:
-        raise
-    except Exception as error:  # the server reads the connection here, and raises errors of its own
-        raise BadRequest("the body is incomplete or its chunks are invalid", "Send all of it again") from error
-    if request.content_length is None and len(body) >= limit:  # a chunked body is cut at the limit
-        raise TooLarge(f"the body is larger than {limit:,} bytes", "Send it in parts")
-    if request.content_length is not None and len(body) < request.content_length:
-        raise BadRequest("the body is incomplete", "Send all of it again")
-    return unpacked(body, request.headers.get("Content-Encoding", ""), limit)
+
+def largest_size() -> int:
+    """The bytes that the body may have when it is unpacked."""
+    is_packed = "Content-Encoding" in request.headers or request.get_data().startswith(GZIP_START)
+    return service().settings.max_body_bytes if is_packed else len(request.get_data())
 
 
 def read_parameters() -> dict[str, list[Any]]:

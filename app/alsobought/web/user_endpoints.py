@@ -11,7 +11,7 @@ from alsobought.users import User, read_users
 from alsobought.web.context import json_response, service, write_slots
 from alsobought.web.guard import require_allowed_origin
 from alsobought.web.intake_endpoints import accept, is_true, rules
-from alsobought.web.request_body import read_body
+from alsobought.web.request_body import largest_size, read_body
 from alsobought.writer.user_rows import stored_user
 
 blueprint = Blueprint("users", __name__)
@@ -22,7 +22,7 @@ def post_users() -> Response:
     """Change the attributes that each object names; with ?replace=true clear those that it does not name."""
     replace = is_true("replace")
     require_allowed_origin(service().settings, request)
-    with write_slots().acquire():
+    with write_slots().acquire(largest_size()):
         objects, by = list(split_objects(read_body())), rules()
         users, rejected = read_users(objects, by.max_bytes, by.now, placeholders=by.placeholders)
         if replace:

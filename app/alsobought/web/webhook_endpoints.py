@@ -25,10 +25,9 @@ blueprint = Blueprint("webhooks", __name__)
 @blueprint.route("/events/snowplow", methods=["POST"], defaults={"name": "snowplow"})
 def post_webhook(name: str) -> Response:
     require_allowed_origin(service().settings, request)
-    body = request_body.read_body()
     _require_secret()
-    with write_slots().acquire():
-        reading = read_body(body, FORMATS[name], rules())
+    with write_slots().acquire(request_body.largest_size()):
+        reading = read_body(request_body.read_body(), FORMATS[name], rules())
         merged = _merge(reading)
         _store_attributes(reading)
         return accept_events(reading, reading.rejected_texts(), merged)

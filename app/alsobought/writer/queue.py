@@ -5,13 +5,18 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 from alsobought.errors import Busy
+from alsobought.events import Event
 from alsobought.settings import Settings
+from alsobought.writer.pairs import MAX_PAIRS, PairCount, parts_of
 from alsobought.writer.submission import MaintenanceTask, Submission
 
 SMALL_BATCH_ROWS = 1_000  # up to about this many, a batch costs the same whatever its size
+MAX_WAITING_BYTES = 67_108_864  # decoded they take several times as much
+MAX_BATCH_BYTES = 16_777_216
 
 
 class WriterQueue:
@@ -22,26 +27,31 @@ class WriterQueue:
         self._queue: queue.Queue[Submission | MaintenanceTask | None] = queue.Queue()
         self._next: Submission | MaintenanceTask | None = None  # did not fit into the batch before it
         self._lock = threading.Lock()
-        self._waiting_rows = 0
+        self._waiting_rows = self._waiting_bytes = 0
 
     def put(self, submission: Submission, append: Callable[[Submission], None] = lambda _: None) -> None:
         """Queues a submission once `append` has logged it: the queue has the order of the log.
 
-        Raises Busy when more than `queue_rows` events would wait. An empty queue accepts any submission.
+        Raises Busy when more than `queue_rows` events, or too many bytes, would wait. An empty queue accepts any submission.
         """
         with self._lock:
-            if self._waiting_rows and self._waiting_rows + len(submission.rows) > self._settings.queue_rows:
+            rows, size = self._waiting_rows + len(submission.rows), self._waiting_bytes + submission.size
+            if self._waiting_rows and (rows > self._settings.queue_rows or size > MAX_WAITING_BYTES):
                 raise Busy("the writer is behind", "Send the same events again in a second")
             submission.accepted_at = time.monotonic()
             append(submission)
-            self._waiting_rows += len(submission.rows)
-            self._queue.put(submission)
+            self._put(submission)
+
+    def _put(self, submission: Submission) -> None:
+        for part in parts_of(submission):
+            self._waiting_rows += len(part.rows)
+            self._waiting_bytes += part.size
+            self._queue.put(part)
 
     def put_all(self, submissions: Iterable[Submission]) -> None:
         """Queues submissions that were accepted before the last start, however many they are."""
         for submission in submissions:
-            self._waiting_rows += len(submission.rows)
-            self._queue.put(submission)
+            self._put(submission)
 
     def put_task(self, task: MaintenanceTask) -> None:
         self._queue.put(task)
@@ -60,9 +70,11 @@ class WriterQueue:
 
         A small batch that nobody waits for also stays open until `paced_until`, on the monotonic clock.
         """
-        rows, awaited = len(batch[0].rows), batch[0].waiting
+        rows, size, awaited = len(batch[0].rows), batch[0].size, batch[0].waiting
+        count = PairCount()
+        count.add(cast(Sequence[Event], batch[0].rows))
         closes = time.monotonic() + self._settings.batch_seconds
-        while rows < self._settings.batch_rows:
+        while rows < self._settings.batch_rows and size < MAX_BATCH_BYTES and count.pairs < MAX_PAIRS:
             paced = paced_until if rows < SMALL_BATCH_ROWS and not awaited else 0.0
             try:
                 taken = self._queue.get(timeout=max(0.0, max(closes, paced) - time.monotonic()))
@@ -73,8 +85,11 @@ class WriterQueue:
                 return
             if isinstance(taken, Submission):
                 rows += len(taken.rows)
-                if taken.kind == "event" and taken.source == batch[0].source and rows <= self._settings.batch_rows:
+                size += taken.size
+                fits = rows <= self._settings.batch_rows and size <= MAX_BATCH_BYTES
+                if taken.kind == "event" and taken.source == batch[0].source and fits:
                     batch.append(taken)
+                    count.add(cast(Sequence[Event], taken.rows))
                     awaited = awaited or taken.waiting
                     continue
             self._next = taken
@@ -84,6 +99,7 @@ class WriterQueue:
         """The room of submissions that are answered."""
         with self._lock:
             self._waiting_rows -= sum(len(submission.rows) for submission in submissions)
+            self._waiting_bytes -= sum(submission.size for submission in submissions)
 
     @property
     def idle(self) -> bool:

@@ -48,7 +48,8 @@ class Submission:
     gap could not resume after its last offset. `sent_at` gives the time since when Kafka, or the append log, has had each row.
     `accepted_at` is the monotonic time at which the writer's queue took it, for a post before it is answered.
     While somebody is `waiting` for the outcome, the batch closes early. `logged` rows are in the append log: they are stored in
-    any case, if need be after the next start. If rows may be stored already, they are looked up by their offsets.
+    any case, if need be after the next start. If rows may be stored already, they are looked up by their offsets. `size` is that
+    of the text in which they came, in bytes; 0 if its sender is trusted to send few.
     """
 
     rows: SentRows
@@ -60,6 +61,7 @@ class Submission:
     waiting: bool = False
     logged: bool = False
     may_be_stored: bool = True
+    size: int = 0
     accepted_at: float = field(default_factory=time.monotonic)
     done: Future[Stored] = field(default_factory=Future)
 
