@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import UNSET
 
-from alsobought.errors import BadRequest
+from alsobought.errors import BadRequest, TooLarge
 from alsobought.events import (
     FIRST_TIME,
     STANDARD_TYPES,
@@ -219,3 +219,35 @@ def test_an_embedding_must_have_a_direction_and_the_length_of_those_before_it() 
         (4, "embedding[0]: expected `float` <= 1000000000.0"),
         (7, "embedding: expected `array` of length <= 4096"),
     ]
+
+
+# Many objects
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}\n" * 50_001,
+        b"\n\n{}\n \n" * 50_001,
+        b"[" + b"{}," * 50_000 + b"{}]",
+        b"[" + b"1," * 8_000_000 + b"1]",
+        b"[" + b'{"a": [1, 2, "]\\"["], "b": {"c": 1}, "d": ","},' * 130_000 + b"{}]",
+    ],
+    ids=["lines", "lines among empty ones", "elements", "numbers", "elements with commas"],
+)
+def test_a_body_of_too_many_objects_is_refused(body: bytes) -> None:
+    with pytest.raises(TooLarge, match="more than 50,000 objects"):
+        list(split_objects(body))
+
+
+@pytest.mark.parametrize(
+    ("body", "objects"),
+    [
+        (b"{}\n" * 50_000, 50_000),
+        (b"\n" * 60_000 + b"{}", 1),
+        (b"[" + b"{}," * 49_999 + b"{}]", 50_000),
+        (b'[{"list": [' + b"1," * 600_000 + b'1]}, {"text": "' + b"]," * 60_000 + b'"}]', 2),
+    ],
+)
+def test_as_many_objects_as_a_batch_takes_are_read(body: bytes, objects: int) -> None:
+    assert sum(1 for _ in split_objects(body)) == objects

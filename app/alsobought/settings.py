@@ -148,8 +148,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         0, "Memory that one pipe may use, in bytes; 0: an eighth of the machine's or container's, at most 2 GB."
     )
     query_rows: Positive = setting(100_000_000, "Rows that one pipe may read.")
-    answer_rows: Positive = setting(100_000, "Rows that the answer of one pipe may have.")
-    answer_bytes: Positive = setting(20_000_000, "Bytes that the answer of one pipe may have.")
+    answer_rows: Annotated[int, Meta(ge=10_000, le=2**53)] = setting(
+        100_000, "Rows that the answer of one pipe may have; the driver itself needs some thousand."
+    )
+    answer_bytes: Annotated[int, Meta(ge=1_000_000, le=2**53)] = setting(
+        20_000_000, "Bytes that the answer of one pipe may have."
+    )
 
     @property
     def warehouse_dsn(self) -> str:

@@ -53,9 +53,9 @@ main.main()
 SHORT_TIMEOUTS = """
 from alsobought.cli import main
 from alsobought.kafka import client
-from alsobought.web import worker
+from alsobought.web import server, worker
 from alsobought.web.http.limits import Limits
-client.REQUEST_SECONDS, worker.LIMITS = 1.0, Limits(head=3.0, transfer=3.0)
+client.REQUEST_SECONDS, worker.LIMITS, server.HUNG_SECONDS = 1.0, Limits(head=3.0, transfer=3.0), 4
 main.main()
 """
 

@@ -195,10 +195,13 @@ def test_who_sends_far_ahead_is_not_read(clock: Clock, worker: Worker) -> None:
 
 
 def test_who_hangs_up_while_waiting_is_not_computed_for(clock: Clock, worker: Worker) -> None:
-    for hang_up in (lambda connection: connection.eof_received(), lambda connection: connection.connection_lost(None)):
+    for is_lost in (False, True):
         connection, _ = opened(worker)
         connection.data_received(GET)
-        hang_up(connection)
+        if is_lost:
+            connection.connection_lost(None)
+        else:
+            connection.eof_received()
         assert worker.queued[-1].cancelled()
 
 

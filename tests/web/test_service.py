@@ -104,6 +104,14 @@ def test_a_query_over_its_limits_is_504(make_shop: Callable[..., Service]) -> No
     assert reveals_no_internals(got.text)
 
 
+def test_a_larger_answer_than_its_limits_is_stopped(make_shop: Callable[..., Service]) -> None:
+    warehouse = make_shop(answer_rows=10_000, answer_bytes=1_000_000).warehouse
+    assert len(warehouse.rows("select number from numbers(10000)").data) == 10_000
+    for larger in ("select number from numbers(10001)", "select repeat('x', 1000 + number % 2) from numbers(1000)"):
+        with pytest.raises(TooSlow, match="Limit for result exceeded"):
+            warehouse.rows(larger)
+
+
 # Browsers of other origins
 
 

@@ -8,7 +8,7 @@ a transaction once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -87,10 +87,13 @@ def recognizes(body: Mapping[str, Any]) -> bool:
     return isinstance(body.get("events"), list) and not {"client_id", "app_instance_id", "user_id"}.isdisjoint(body)
 
 
-def calls(body: Any) -> list[Any]:
+def calls(body: Any) -> Iterator[Any]:
     """A body for each event. A body without events is one faulty call."""
     events = body.get("events") if isinstance(body, dict) else None
-    return [{**body, "events": [event]} for event in events] if isinstance(events, list) else [body]
+    if isinstance(events, list):
+        yield from ({**body, "events": [event]} for event in events)
+    else:
+        yield body
 
 
 def user_agent(call: Any) -> str:

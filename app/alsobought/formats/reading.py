@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -14,6 +14,7 @@ from alsobought.bots import USER_AGENT
 from alsobought.errors import TooLarge
 from alsobought.events import (
     ID_LENGTH,
+    MAX_ELEMENTS,
     MAX_OBJECTS,
     Event,
     Rejected,
@@ -30,6 +31,8 @@ from alsobought.formats.calls import Dropped, Identified, Merge, Outcome, Skippe
 from alsobought.json_values import text_at
 from alsobought.users import User, listed_attributes, problem_of
 
+MANY_CALLS = f"more than {MAX_OBJECTS:,} calls"
+
 
 @dataclass(frozen=True)
 class Format:
@@ -40,7 +43,7 @@ class Format:
 
     name: str
     recognizes: Callable[[Mapping[str, Any]], bool]
-    calls: Callable[[Any], list[Any]]
+    calls: Callable[[Any], Iterable[Any]]
     read: Callable[[Any], Outcome]
     user_agent: Callable[[Any], str]
 
@@ -125,7 +128,7 @@ def read_any(objects: Sequence[bytes], rules: Rules) -> Reading:
 
 def _refuse_many(calls: int) -> None:
     if calls > MAX_OBJECTS:
-        raise TooLarge(f"the body has more than {MAX_OBJECTS:,} calls", "Send it in parts")
+        raise TooLarge(f"the body has {MANY_CALLS}", "Send it in parts")
 
 
 def read_objects(objects: Sequence[bytes], rules: Rules, of: Format | None = None) -> Iterator[Decoded | str]:
@@ -158,7 +161,10 @@ def read_object(raw: bytes, rules: Rules, problem: str, of: Format | None = None
     if of is None:
         bot = rules.bot(text_at(value, "properties", USER_AGENT))
         return Decoded(dropped=[Dropped(bot)]) if bot else problem
-    read = [_read(of, call, rules) for call in of.calls(value)]
+    calls = list(islice(of.calls(value), MAX_OBJECTS + 1))
+    if len(calls) > MAX_OBJECTS:
+        return MANY_CALLS
+    read = [_read(of, call, rules) for call in calls]
     outcomes = [outcome for outcome, _ in read]
     for number, outcome in enumerate(outcomes):
         if isinstance(outcome, str):
@@ -186,6 +192,9 @@ class _NotJson:
 
 
 def _decode(raw: bytes) -> Any:
+    """The value of a text. One of very many calls is not decoded, since that would take ten times its size."""
+    if raw.count(b"{") > MAX_ELEMENTS:
+        return _NotJson(MANY_CALLS, raw)
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -111,7 +111,10 @@ class Connection(asyncio.Protocol):
             )
 
     def data_received(self, data: bytes) -> None:
-        if self._phase is Phase.ENDING:
+        if self._phase is Phase.ENDING:  # what a client sends before it reads that it was refused
+            self._size += len(data)
+            if self._size > self._host.limits.body:
+                self.transport.abort()
             return
         if self._phase is Phase.IDLE:
             response = self._host.answer_at_once(data)
@@ -326,6 +329,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, refused: Refused) -> None:
         """Send an error in the shape of all errors, and end the connection."""
         self._uncharge()
+        self._size = 0
         request_id = uuid.uuid4().hex[:16]
         body = msgspec.json.encode(error_json(refused.code, refused.message, refused.hint, (), request_id))
         headers = [
@@ -344,10 +348,11 @@ class Connection(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Close our half: a client that is still sending reads the answer only if we do not close both."""
-        self._enter(Phase.ENDING, self._host.limits.linger)
+        is_sending = self._http.their_state in (h11.IDLE, h11.SEND_BODY, h11.ERROR)
+        self._enter(Phase.ENDING, self._host.limits.transfer if is_sending else self._host.limits.linger)
         if self.transport.is_closing():
             return
-        if self._is_full or self._http.their_state in (h11.IDLE, h11.SEND_BODY, h11.ERROR):
+        if self._is_full or is_sending:
             self.transport.write_eof()
             self.transport.resume_reading()
         else:
