@@ -183,6 +183,7 @@ def memory(service: ServedProcess) -> int:
     return 1024 * int(next(line for line in status.splitlines() if line.startswith("RssAnon")).split()[1])
 
 
+@pytest.mark.journey
 def test_a_stop_finishes_the_requests_that_run(tmp_path: Path) -> None:
     home = project_folder(tmp_path / "home", "pipes", "sql", "migrations")
     (home / "pipes" / "slow.sql").write_text(SLOW.replace("range(20)", "range(80)"))
@@ -199,6 +200,7 @@ def test_a_stop_finishes_the_requests_that_run(tmp_path: Path) -> None:
     assert answers == [200]
 
 
+@pytest.mark.journey
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
     with serving(running(tmp_path / "data").with_short_timeouts()) as service:
         hanging = worker_of(service)

@@ -171,10 +171,19 @@ def test_answers_that_flask_decides_each_time_are_not_repeated(client: FlaskClie
         "/pipes/also_bought.csv?item_id=tea",
         "/pipes/also_bought?item_id=tea&score=lift",
         "/pipes",
-        "/healthz",
     ):
         assert client.get(url, headers=HEADERS, environ_overrides={"RAW_URI": url}).status_code == 200
         assert lane.respond(head(url)) is None
+
+
+def test_that_the_loop_runs_is_answered_without_a_thread(client: FlaskClient, lane: FastLane) -> None:
+    response = lane.respond(head("/healthz"))
+    assert response
+    start, _, body = response.partition(b"\r\n\r\n")
+    assert start.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert f"Content-Length: {len(body)}".encode() in start
+    assert json.loads(body) == json.loads(client.get("/healthz").text)
+    assert lane.respond(head("/healthz").replace(b"localhost", b"evil.example")) is None
 
 
 def test_repeated_responses_are_counted_and_recorded(shop: Service, client: FlaskClient, lane: FastLane) -> None:

@@ -13,18 +13,23 @@ import uuid
 from collections import OrderedDict
 from dataclasses import dataclass
 from email.utils import formatdate
+from importlib.metadata import version
 from typing import cast
 
+import msgspec
 from flask import Flask, Response, current_app, g, request
 
 from alsobought.logs import log_access
 from alsobought.serving.answer import Answer, CacheKey
 from alsobought.serving.request_log import RequestRecord
+from alsobought.settings import allowed_hosts
 from alsobought.web.formats import caching_headers, link_header, to_json
+from alsobought.web.hosts import host_name, is_allowed
 
 MAX_URLS, MAX_TARGET = 20_000, 2_000
 MAX_RESPONSE = 16_384  # bytes: what a socket takes at once
-REQUEST = re.compile(rb"GET (/pipes/[!-~]*) HTTP/1\.1\r\n(?:[!#-'*+.^-z|~A-Z0-9-]+:[\t -~\x80-\xff]*\r\n)+\r\n")
+HEALTH = b"/healthz"
+REQUEST = re.compile(rb"GET (/pipes/[!-~]*|/healthz) HTTP/1\.1\r\n(?:[!#-'*+.^-z|~A-Z0-9-]+:[\t -~\x80-\xff]*\r\n)+\r\n")
 # What Flask or the server would act upon. They ignore all other headers of such a request.
 DECISIVE_HEADER = re.compile(
     rb"(?i)\r\n(?:authorization|cache-control|content-length|expect|http2-settings|if-none-match|transfer-encoding|upgrade"
@@ -33,6 +38,12 @@ DECISIVE_HEADER = re.compile(
 VALUE_HEADERS = re.compile(rb"(?i)\r\n(host|accept|origin|connection):[ \t]*([^\r]*)")
 # Written for each request.
 OWN_HEADERS = {"content-length", "x-request-id", "etag", "cache-control", "cache-status", "link"}
+
+HEALTH_BODY = msgspec.json.encode({"status": "alive", "version": version("alsobought")})
+HEALTHY = (
+    b"HTTP/1.1 200 OK\r\nServer: alsobought\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
+    b"Cache-Control: no-store\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s"
+)
 
 Key = tuple[bytes, bytes, bytes, bytes]
 """Target, Host, Accept and Origin of a request. A Host that is not allowed gets no answer, so none is remembered."""
@@ -78,7 +89,11 @@ class FastLane:
         """The complete response to a request of these bytes, or None if Flask has to give it."""
         started = time.perf_counter()
         key = request_key(head)
-        known = self._urls.get(key) if key else None
+        if key is None:
+            return None
+        if key[0] == HEALTH:
+            return self._healthy(key[1].decode("latin1"))
+        known = self._urls.get(key)
         if known is None:
             return None
         library = self._service.library
@@ -93,6 +108,12 @@ class FastLane:
         self._record(known, answer, identity, time.perf_counter() - started)
         log_access("GET", f"/pipes/{known.name}", 200, started)
         return response
+
+    def _healthy(self, host: str) -> bytes | None:
+        """That the event loop runs: no thread has to be free for it."""
+        if not is_allowed(host_name(host), allowed_hosts(self._service.settings)):
+            return None
+        return HEALTHY % (uuid.uuid4().hex[:16].encode(), len(HEALTH_BODY), HEALTH_BODY)
 
     def _head(self, known: KnownUrl, answer: Answer, identity: str, length: int) -> bytes:
         now = time.time()
