@@ -1,1 +1,1 @@
-"""HTTP: endpoints, formats, OpenAPI, the workbench, and the gunicorn worker that serves them."""
+"""HTTP: endpoints, formats, OpenAPI, the workbench; in `http` the connections, which a gunicorn worker holds."""
