@@ -27,6 +27,7 @@ from alsobought.cli.unmerge import unmerge
 from alsobought.cli.upgrade import upgrade
 from alsobought.console import err, escaped
 from alsobought.errors import AlsoboughtError
+from alsobought.redaction import redact_tracebacks, redacted
 from alsobought.settings import deprecations, from_environment
 
 
@@ -37,7 +38,7 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except AlsoboughtError as error:
-            err.print(f"[red]alsobought:[/] {escaped(str(error))}", soft_wrap=True)
+            err.print(f"[red]alsobought:[/] {escaped(redacted(str(error)))}", soft_wrap=True)
             ctx.exit(1)
         except BrokenPipeError:
             ctx.exit(0)
@@ -52,6 +53,7 @@ def main(ctx: click.Context) -> None:
     \b
     Example: alsobought demo
     """
+    redact_tracebacks()
     logging.getLogger("alsobought").addHandler(logging.NullHandler())  # errors are printed; `serve` configures a log
     for driver in ("clickhouse_connect", "urllib3.connectionpool", "sqlglot"):
         logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log, or it is irrelevant
