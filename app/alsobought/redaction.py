@@ -18,7 +18,7 @@ SERVER = re.compile(
     r"(?P<scheme>https?)://(?:[^/?#\s]*@)?(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?P<port>:[0-9]{1,5})?"
     r"(?:/[A-Za-z0-9_]*)?/?(?:\?(?!\S*(?:user|pass|token))[^#\s]*)?"
 )
-"""http(s)://user:password@host:port/database?option=value. A password with / ? or # is read otherwise, one in an option not at all."""
+"""http(s)://user:password@host:port/database?option=value. A password with / ? or # is read otherwise."""
 SHORTEST = 4  # a shorter secret would blot out parts of words
 HIDDEN = "***"
 _secrets: set[str] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 import click
@@ -30,6 +31,9 @@ from alsobought.errors import AlsoboughtError
 from alsobought.redaction import redact_tracebacks, redacted
 from alsobought.settings import deprecations, from_environment
 
+PROJECT_COMMANDS = ("init", "upgrade", "pipe", "migrate")
+"""They write files of the project, which is in version control and for all who work on it."""
+
 
 class CommandGroup(click.Group):
     """Prints an AlsoboughtError as one sentence on standard error, exit status 1, without a traceback."""
@@ -54,6 +58,8 @@ def main(ctx: click.Context) -> None:
     Example: alsobought demo
     """
     redact_tracebacks()
+    if ctx.invoked_subcommand not in PROJECT_COMMANDS:
+        os.umask(0o077)  # what the others write is data: only the owner may read it
     logging.getLogger("alsobought").addHandler(logging.NullHandler())  # errors are printed; `serve` configures a log
     for driver in ("clickhouse_connect", "urllib3.connectionpool", "sqlglot"):
         logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log, or it is irrelevant
