@@ -17,6 +17,7 @@ from alsobought.errors import AlsoboughtError, PipeFault, TooSlow
 from alsobought.pipes.check import CheckedSql, check_sql, tables_of
 from alsobought.pipes.columns import hidden_columns, offset_of
 from alsobought.pipes.engine_errors import RejectedSql, explain_limit, explain_rejection, is_rejection
+from alsobought.pipes.engine_tree import ForeignName, ReadTree, check_tree
 from alsobought.pipes.header import Header
 from alsobought.pipes.sandbox import BUILT_IN, VARIANTS, Templates
 from alsobought.pipes.scopes import Schema
@@ -43,8 +44,10 @@ class Validation:
         schema: Schema,
         describe: Describe,
         cache: ValidationCache,
+        read_tree: ReadTree | None = None,
     ) -> None:
         self.text, self.header, self.templates, self.schema = text, header, templates, schema
+        self._read_tree = read_tree
         self._describe, self._cache, self._schema_hash = describe, cache, schema_hash(schema)
         self._samples = {p.name: p.sample() for p in (*header.parameters, *BUILT_IN)}
         self.faults: list[PipeFault] = []
@@ -93,9 +96,12 @@ class Validation:
         if self._collect_findings(sql, source_map, checked):
             return None  # an error of the engine would only be a consequence
         try:
+            check_tree(sql, values, source_map, self._read_tree)
             columns = self._describe_twice(sql, values)
         except TooSlow as error:
             raise explain_limit(error.message) from error
+        except ForeignName:
+            raise
         except AlsoboughtError as error:
             if not is_rejection(error.message) and not isinstance(error, PipeFault):
                 raise
