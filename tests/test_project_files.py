@@ -12,11 +12,11 @@ from types import FrameType
 import pytest
 
 from alsobought.authoring.case_files import read_cases
-from alsobought.errors import MigrationFault, NoSuchPipe, PipeFault, Unusable
+from alsobought.errors import MigrationFault, NoSuchPipe, NotSaved, PipeFault, Unusable
 from alsobought.migrations.files import migrations
 from alsobought.pipes.bot_file import bots_of
 from alsobought.pipes.library import Library
-from alsobought.pipes.source_file import NotSaved, read_source
+from alsobought.pipes.source_file import read_source
 from alsobought.project_files import NotReadable, read_file
 from alsobought.storage.serving_tables import serving_tables
 

@@ -56,6 +56,7 @@ class Validation:
         self.tables: set[str] = set()
         self.used_parameters: set[str] = set()
         self.rendered: dict[frozenset[str], str] = {}
+        self._faulty: set[str] = set()  # texts whose faults are collected
 
     def run(self) -> None:
         """Collects faults and warnings. Raises only errors that the text has not caused."""
@@ -75,6 +76,9 @@ class Validation:
         if sql in self.rendered.values():
             self.rendered[provided] = sql
             return
+        if sql in self._faulty:
+            return
+        self._faulty.add(sql)
         self.used_parameters.update(p.name for p in self.header.parameters if f"{{{p.name}:" in sql)
         values = select_values(sql, self._samples)
         key = self._cache.key(sql, values, self._schema_hash)
@@ -87,6 +91,7 @@ class Validation:
             hint = "Return the same columns for every choice of parameters"
             raise PipeFault(message, hint, self._line_of_if(extra))
         self.columns = valid.columns
+        self._faulty.discard(sql)
         self.rendered[provided] = sql
 
     def _validate_sql(self, sql: str, source_map: SourceMap, values: Mapping[str, Any], key: str) -> ValidSql | None:
