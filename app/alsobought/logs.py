@@ -19,6 +19,8 @@ from typing import Any, TextIO
 
 import msgspec
 
+from alsobought.redaction import redacted
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -48,13 +50,20 @@ class CarryRequestId(logging.Filter):
         return True
 
 
-class JsonLines(logging.Formatter):
+class RedactedTracebacks(logging.Formatter):
+    """Tracebacks without passwords, which the exceptions of drivers may carry."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - the name is Python's
+        return redacted(super().formatException(ei))
+
+
+class JsonLines(RedactedTracebacks):
     def format(self, record: logging.LogRecord) -> str:
         line = LogLine(
             time=datetime.fromtimestamp(record.created, UTC),
             level=record.levelname.lower(),
             logger=record.name,
-            message=_encodable(record.getMessage()),
+            message=_encodable(redacted(record.getMessage())),
             request_id=getattr(record, "request_id", ""),
             exception=_encodable(self.formatException(record.exc_info)) if record.exc_info else "",
             **getattr(record, "request", {}),
@@ -62,14 +71,14 @@ class JsonLines(logging.Formatter):
         return msgspec.json.encode(line).decode()
 
 
-class TextLines(logging.Formatter):
+class TextLines(RedactedTracebacks):
     """One line per record: control characters are escaped, so no message can look like two."""
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is Python's
-        record.message = CONTROL.sub(lambda control: repr(control[0])[1:-1], _encodable(record.message))
+        record.message = CONTROL.sub(lambda control: repr(control[0])[1:-1], _encodable(redacted(record.message)))
         current = getattr(record, "request_id", "")
         return super().formatMessage(record) + (f" [{current}]" if current else "")
 

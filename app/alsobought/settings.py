@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +16,7 @@ from msgspec import Meta
 
 from alsobought.errors import Unusable
 from alsobought.failpoints import VARIABLE as FAILPOINT
+from alsobought.redaction import hide, is_server
 
 PREFIX = "ALSOBOUGHT_"
 RENAMED = {
@@ -37,6 +37,14 @@ SCRATCH_SUFFIXES = (
     "_rebuild_rest",
 )
 """Databases beside that of a shop, made and dropped at work."""
+SECRETS = ("dsn", "reader_dsn", "webhook_secret", "kafka")
+"""Settings whose values no message shows: they hold a password, or may by mistake."""
+ENCODE = "in a password write @ / ? # and % as %40 %2F %3F %23 and %25"
+FORMS = {
+    "dsn": f"not of the form chdb:///folder or http(s)://user:password@host:port; {ENCODE}",
+    "reader_dsn": f"not of the form http(s)://user:password@host:port; {ENCODE}",
+    "kafka": "not of the form host:port,host:port",
+}
 PROJECT_FOLDERS = ("pipes", "sql", "migrations")
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -64,7 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "Folder with pipes/, sql/ and migrations/; empty: the current folder if it has them, else the files of the package.",
     )
     data: str = setting("data", "Folder of the embedded warehouse.")
-    dsn: Annotated[str, Meta(pattern=r"^($|chdb://|https?://)")] = setting(
+    dsn: Annotated[str, Meta(pattern=r"^($|chdb://[^@?]*$|https?://)")] = setting(
         "", "chdb:///folder or http(s)://user:password@host:port; empty: an embedded warehouse in `data`."
     )
     reader_dsn: Annotated[str, Meta(pattern=r"^($|https?://)")] = setting(
@@ -89,7 +97,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         1, "HTTP processes behind the port; more than one need a ClickHouse server, and Kafka with `alsobought ingest`."
     )
     threads: Threads = setting(32, "Requests that one HTTP process answers at the same time.")
-    kafka: str = setting("", "Kafka's bootstrap servers, comma-separated; empty: none.")
+    kafka: Annotated[str, Meta(pattern=r"^[^@?#]*$")] = setting(
+        "", "Kafka's bootstrap servers, comma-separated; empty: none."
+    )
     kafka_group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,200}$")] = setting(
         "",
         "Consumer group, shared by the ingesters of one warehouse; empty: `alsobought`, or `alsobought-` and `database`.",
@@ -154,6 +164,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     answer_bytes: Annotated[int, Meta(ge=1_000_000, le=2**53)] = setting(
         20_000_000, "Bytes that the answer of one pipe may have."
     )
+
+    def __repr__(self) -> str:
+        """Without the values of secrets, which a traceback could show."""
+        shown = {name: "…" if name in SECRETS else getattr(self, name) for name in self.__struct_fields__}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def warehouse_dsn(self) -> str:
@@ -242,6 +257,21 @@ def deprecations(environ: Mapping[str, str] = os.environ) -> list[str]:
     ]
 
 
+def _fault(name: str, value: str) -> str:
+    """The fault of one value; empty if it is valid."""
+    variable = f"{PREFIX}{name.upper()}"
+    try:
+        msgspec.convert({name: value}, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        if name in SECRETS:
+            return f"{variable} is {FORMS.get(name, 'not valid')}"
+        shown = value if "@" not in value and "://" not in value and "=" not in value else "…"
+        return f"{variable}={shown!r}: {str(error).split(' - at')[0]}"
+    if name in ("dsn", "reader_dsn") and not is_server(value) and not value.startswith("chdb://"):
+        return f"{variable} is {FORMS[name]}"
+    return ""
+
+
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
     """The settings, with the default for each that is invalid, and the faults of those."""
     ours = {
@@ -250,6 +280,9 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
         if key.startswith(PREFIX) and key != FAILPOINT
     }
     values = {name: value for name, value in ours.items() if value}  # an empty variable is not set
+    kafka = values.get("kafka", "")
+    hide(*(values.get(name, "") for name in ("dsn", "reader_dsn")), secret=values.get("webhook_secret", ""))
+    hide(kafka if set("@?#") & set(kafka) else "")
     faults = []
     for old, new in RENAMED.items():
         if old in values and new in values:
@@ -260,11 +293,8 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
         faults.append(f"{PREFIX}{name.upper()} is not a setting")
         del values[name]
     for name, value in list(values.items()):
-        try:
-            msgspec.convert({name: value}, Settings, strict=False)
-        except msgspec.ValidationError as error:
-            shown = re.sub(r"//.*@", "//", value)  # no password in a log
-            faults.append(f"{PREFIX}{name.upper()}={shown!r}: {str(error).split(' - at')[0]}")
+        if fault := _fault(name, value):
+            faults.append(fault)
             del values[name]
     settings = msgspec.convert(values, Settings, strict=False)
     if suffix := next((suffix for suffix in SCRATCH_SUFFIXES if settings.database.endswith(suffix)), ""):

@@ -19,7 +19,7 @@ from alsobought.diagnostics import doctor, isolation, warehouse_checks
 from alsobought.diagnostics.data_checks import check_filled
 from alsobought.diagnostics.doctor import examine
 from alsobought.diagnostics.findings import Finding
-from alsobought.diagnostics.host_checks import check_webhooks
+from alsobought.diagnostics.host_checks import check_disk, check_webhooks
 from alsobought.diagnostics.isolation import run_check, run_in_process
 from alsobought.diagnostics.placeholder_checks import check_placeholders
 from alsobought.events import Event
@@ -378,3 +378,14 @@ def test_an_error_of_python_itself_is_no_traceback(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(isolation, "TIMEOUT_SECONDS", 20)
     findings = list(examine({"ALSOBOUGHT_DATA": "a\0b"}))
     assert {finding.state for finding in findings if finding.check == "disk"} == {"fault"}
+
+
+def test_a_data_folder_that_others_can_read_is_reported(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    assert [finding.state for finding in run_check("disk", check_disk, Settings(data=str(data)))] == ["ok"]
+    data.chmod(0o750)
+    findings = [f for f in run_check("disk", check_disk, Settings(data=str(data))) if f.state == "warning"]
+    assert [(finding.message, finding.advice) for finding in findings] == [
+        (f"other users of this machine can read the folder {data}", f"Run `chmod go-rwx {data}`")
+    ]

@@ -239,7 +239,7 @@ def test_the_engine_runs_the_valid_texts(shop: Service) -> None:
         ("select\n cuont()" + END, 2, "the function cuont is not allowed in a pipe. Did you mean count?"),
         ("select 1 from items /* a\nb */\n", 2, "the last SELECT has no LIMIT"),
         ("select 1" + END + "\nsettings max_threads = 1", 2, "SETTINGS is not allowed in a pipe"),
-        ("drop\ntable events", 0, "a pipe is a SELECT, not DROP"),
+        ("drop\ntable events", 1, "a pipe is a SELECT, not DROP"),
     ],
 )
 def test_a_fault_has_its_line(sql: str, line: int, expected: str) -> None:

@@ -59,7 +59,8 @@ def rejected(text: str, tables: Any = SCHEMA) -> bool:
     try:
         check(text, tables)
     except PipeFault as fault:
-        assert fault.message
+        assert fault.hint, text
+        assert fault.line or "cannot be parsed" in fault.message, text
         return True
     return False
 

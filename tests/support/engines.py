@@ -29,6 +29,7 @@ from alsobought.migrations import runner
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.engine_rights import engine_rights
 from alsobought.writer.submission import utc_now
 from tests.support.clickhouse_server import clickhouse_server
 from tests.support.process import free_port
@@ -104,7 +105,8 @@ def engine(name: str) -> Iterator[Engine]:
 
         memory = Engine("chdb://:memory:")
         connect: Callable[[str], Any] = chdb.connect
-        keeper = connect(":memory:")  # the data lives as long as any connection
+        rights = "&".join(f"{name}={value}" for name, value in engine_rights().items())
+        keeper = connect(f":memory:?{rights}")  # the data lives as long as any connection
         try:
             yield memory
         finally:

@@ -26,6 +26,7 @@ import msgspec
 
 from alsobought.authoring.row_diff import TOLERANCE
 from alsobought.errors import Unusable
+from alsobought.project_files import read_file, reason
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -107,6 +108,8 @@ def _read_fixture(path: Path, name: str) -> Given:
 
 def _read(path: Path, target: Any, hint: str) -> Any:
     try:
-        return msgspec.yaml.decode(path.read_bytes(), type=target)
-    except (msgspec.MsgspecError, OSError, ValueError) as error:
+        return msgspec.yaml.decode(read_file(path), type=target)
+    except OSError as error:
+        raise Unusable(f"cannot read {path.name}: {reason(error)}", "Put a YAML file in its place") from error
+    except (msgspec.MsgspecError, ValueError) as error:
         raise Unusable(f"cannot read {path.name}: {error}", hint) from error

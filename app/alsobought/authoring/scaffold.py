@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alsobought.errors import Unusable
+from alsobought.project_files import read_utf8
 
 PIPE_TEMPLATE = """
 -- The most viewed items. Replace this sentence with one about NAME; lists show it.
@@ -72,7 +73,10 @@ def create_pipe(home: Path, name: str, like: str) -> list[Path]:
         if not originals[0].exists():
             names = sorted(path.stem for path in (home / "pipes").glob("*.sql"))
             raise Unusable(f"no pipe called {like!r}", f"There are {', '.join(names)}")
-        texts = [path.read_text("utf-8") if path.exists() else "[]\n" for path in originals]
+        try:
+            texts = [read_utf8(path) if path.exists() else "[]\n" for path in originals]
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unusable(f"the pipe {like} cannot be read: {error}", "Begin with another one") from error
     for path, text in zip(paths, texts, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

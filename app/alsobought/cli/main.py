@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 import click
@@ -27,7 +28,11 @@ from alsobought.cli.unmerge import unmerge
 from alsobought.cli.upgrade import upgrade
 from alsobought.console import err, escaped
 from alsobought.errors import AlsoboughtError
+from alsobought.redaction import redact_tracebacks, redacted
 from alsobought.settings import deprecations, from_environment
+
+PROJECT_COMMANDS = ("init", "upgrade", "pipe", "migrate")
+"""They write files of the project, which is in version control and for all who work on it."""
 
 
 class CommandGroup(click.Group):
@@ -37,7 +42,7 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except AlsoboughtError as error:
-            err.print(f"[red]alsobought:[/] {escaped(str(error))}", soft_wrap=True)
+            err.print(f"[red]alsobought:[/] {escaped(redacted(str(error)))}", soft_wrap=True)
             ctx.exit(1)
         except BrokenPipeError:
             ctx.exit(0)
@@ -52,6 +57,9 @@ def main(ctx: click.Context) -> None:
     \b
     Example: alsobought demo
     """
+    redact_tracebacks()
+    if ctx.invoked_subcommand not in PROJECT_COMMANDS:
+        os.umask(0o077)  # what the others write is data: only the owner may read it
     logging.getLogger("alsobought").addHandler(logging.NullHandler())  # errors are printed; `serve` configures a log
     for driver in ("clickhouse_connect", "urllib3.connectionpool", "sqlglot"):
         logging.getLogger(driver).setLevel(logging.CRITICAL)  # they raise what they log, or it is irrelevant

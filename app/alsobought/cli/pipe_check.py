@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from alsobought.console import escaped, out, print_json
+from alsobought.pipes.text_files import MAX_BYTES
+from alsobought.project_files import read_file
 from alsobought.settings import Settings
 
 
@@ -28,9 +31,11 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
 
     with checked_library(settings) as (library, _):
         entries = {name: library.entry(name) for name in names or library.names()}
-        other_files = {
-            path.name: library.csv_faults(path.name) for path in library.csv_files()
-        } | library.group_faults()
+        other_files = (
+            {path.name: library.csv_faults(path.name) for path in library.csv_files()}
+            | library.group_faults()
+            | library.macro_faults()
+        )
     reports: list[dict[str, Any]] = []
     for name, entry in entries.items():
         reports.append({"pipe": name, "ok": entry.fault is None, "findings": entry.findings})
@@ -51,7 +56,9 @@ def _print_findings(path: Path, report: dict[str, Any]) -> None:
     if report["ok"]:
         out.print(f"[green]ok[/] {report['pipe']}", soft_wrap=True)
     file = f"pipes/{path.name}" if "pipe" in report else report["file"]
-    lines = path.read_text("utf-8", errors="replace").splitlines() if path.is_file() else []
+    lines: list[str] = []
+    with suppress(OSError):
+        lines = read_file(path, MAX_BYTES).decode(errors="replace").splitlines()
     for finding in report["findings"]:
         colour, prefix = ("red", "") if finding["severity"] == "error" else ("yellow", "warning: ")
         line = finding["line"]

@@ -11,6 +11,7 @@ import click
 from alsobought.console import escaped, out
 from alsobought.errors import Unusable
 from alsobought.project.package_files import own_project
+from alsobought.project_files import read_file, reason
 from alsobought.settings import Settings
 
 
@@ -48,10 +49,13 @@ def _format_file(path: Path, home: Path, *, only_check: bool) -> Literal["unchan
 
     name = path.relative_to(home)
     try:
-        text = path.read_bytes().decode()
+        text = read_file(path).decode()
         formatted = format_pipe(text)
     except UnicodeDecodeError:
         out.print(f"[red]{name}[/]: the file is not UTF-8 text", soft_wrap=True)
+        return "failed"
+    except OSError as error:
+        out.print(f"[red]{name}[/]: cannot be read: {reason(error)}", soft_wrap=True)
         return "failed"
     except Unusable as fault:
         if not isinstance(fault.__cause__, ValueError):  # sqlfmt is not installed

@@ -19,6 +19,7 @@ from alsobought.authoring.row_diff import equal_values
 from alsobought.console import err, escaped, late_bar, out, print_json
 from alsobought.errors import Unusable
 from alsobought.project.package_files import own_project
+from alsobought.project_files import read_file, reason
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -161,9 +162,9 @@ def _equal(value: Any, other: Any, case: Case) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
-        raise Unusable(f"cannot read {path.name}: {error.strerror}") from error
+        raise Unusable(f"cannot read {path.name}: {reason(error)}") from error
 
 
 def write_answers(failed: list[CaseRun], texts: Mapping[Path, bytes], console: Any) -> list[CaseRun]:
@@ -198,7 +199,7 @@ def _write_file(path: Path, original: bytes, runs: Mapping[int, CaseRun], consol
     try:
         replace_file(path.resolve(), text)
     except OSError as error:
-        raise Unusable(f"cannot write {path.name}: {error.strerror}") from error
+        raise Unusable(f"cannot write {path.name}: {reason(error)}") from error
     console.print(f"[yellow]updated[/] {len(answers)} in {path.name}: review it with `git diff`", soft_wrap=True)
     for index in newly_empty({index: run.case for index, run in runs.items()}, answers):
         console.print(f"[bold red]EMPTY NOW:[/] {path.stem} {escaped(runs[index].case.it)}", soft_wrap=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from alsobought.counts import serving_checks
 from alsobought.counts.recompute import Checks, Slots
 from alsobought.errors import Unusable
+from alsobought.project_files import read_utf8
 from alsobought.storage.count_tables import count_tables
 from alsobought.storage.serving_tables import serving_tables
 from alsobought.storage.warehouse import Warehouse
@@ -43,7 +44,7 @@ def wrong_sums(warehouse: Warehouse, path: Path) -> list[str]:
 
     Only while nothing writes.
     """
-    sql = path.read_text().replace("{{ database }}", warehouse.database)
+    sql = read_utf8(path).replace("{{ database }}", warehouse.database)
     return [
         f"{name} counts {counted:,} events, but there are {expected:,}"
         for name, counted, expected in warehouse.trusted_rows(sql).data

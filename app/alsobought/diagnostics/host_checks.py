@@ -20,7 +20,7 @@ from alsobought.migrations.files import migrations
 from alsobought.project.manifest import read_manifest
 from alsobought.project.upgrade import planned
 from alsobought.settings import PREFIX, Settings, deprecations
-from alsobought.storage.folder_lock import folder_of
+from alsobought.storage.folder_lock import folder_of, is_open_to_others
 from alsobought.web.guard import is_loopback
 from alsobought.web.server import require_free_port, url
 from alsobought.writer.submission import utc_now
@@ -113,6 +113,9 @@ def check_disk(settings: Settings) -> Iterator[Finding]:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         yield Finding("disk", "fault", f"the folder {existing} is not writable", "Set ALSOBOUGHT_DATA")
         return
+    if existing == folder and is_open_to_others(folder):
+        problem = f"other users of this machine can read the folder {folder}"
+        yield Finding("disk", "warning", problem, f"Run `chmod go-rwx {folder}`")
     free_bytes = shutil.disk_usage(existing).free
     message = f"{free_bytes / 1e9:,.1f} GB free for {folder}"
     threshold = f"Nothing is stored below {settings.min_free_bytes / 1e9:,.1f} GB"

@@ -17,6 +17,7 @@ import jinja2
 
 from alsobought.errors import MigrationFault
 from alsobought.migrations.statement import Statement, read_statement
+from alsobought.project_files import read_utf8, reason
 from alsobought.storage.count_tables import FEED_ENGINE
 
 PLACEHOLDER = "…"
@@ -118,8 +119,10 @@ def _read(path: Path) -> Migration:
     if not (match := re.fullmatch(r"(\d{4})_[a-z0-9_]+", path.stem)):
         raise MigrationFault(f"{path.name} does not match NNNN_name.sql, as in 0001_events.sql")
     try:
-        return Migration(int(match[1]), path.stem, path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        return Migration(int(match[1]), path.stem, read_utf8(path))
+    except OSError as error:
+        raise MigrationFault(f"{path.name} cannot be read: {reason(error)}", "Put a text file in its place") from error
+    except UnicodeDecodeError as error:
         raise MigrationFault(f"{path.name} cannot be read as text", "Save it as UTF-8") from error
 
 

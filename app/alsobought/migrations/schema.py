@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alsobought.migrations.files import Migration
+from alsobought.project_files import read_utf8
 from alsobought.storage.warehouse import Warehouse
 
 DATABASE = "alsobought_replayed"  # occurs in no migration, so that it can be removed from the text
@@ -40,7 +41,7 @@ def _created(warehouse: Warehouse, name: str) -> str:
 
 def differing(folder: Path, expected: dict[str, str]) -> list[str]:
     """The names of the files that differ, are missing, or are superfluous."""
-    actual = {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql"))}
+    actual = {path.name: read_utf8(path) for path in sorted(folder.glob("*.sql"))}
     return sorted(name for name in actual.keys() | expected.keys() if actual.get(name) != expected.get(name))
 
 

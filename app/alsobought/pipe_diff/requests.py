@@ -73,6 +73,7 @@ def write_requests(path: Path, requests: Iterable[Request]) -> None:
         for request in requests
     ]
     try:
+        path.touch(0o600)  # they may be personal
         path.write_bytes(msgspec.json.Encoder().encode_lines(lines))
     except OSError as error:
         raise Unusable(f"cannot write {path}: {error.strerror}") from error

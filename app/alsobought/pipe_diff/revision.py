@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from alsobought.errors import Unusable
 from alsobought.pipes.text_files import list_files
+from alsobought.project_files import read_file
 
 FOLDERS = {"pipes": ".sql", "sql/macros": ".sql", "sql/parameters": ".sql", "sql": ".csv"}  # files that affect answers
 BASE_FOLDER_HINT = "--base-folder names a folder with the old pipes/ and sql/macros/"
@@ -19,7 +20,8 @@ def copy_working_tree(home: Path, target: Path) -> None:
     for folder, suffix in FOLDERS.items():
         for path in list_files(home / folder, suffix):
             (target / folder).mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target / folder)
+            with suppress(OSError):  # what is no file is a fault of its pipe, not of the comparison
+                (target / folder / path.name).write_bytes(read_file(path))
 
 
 def check_out(home: Path, revision: str, target: Path) -> str:

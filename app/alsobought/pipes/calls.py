@@ -20,7 +20,12 @@ CLOCKS = {"now", "now64", "today", "yesterday", "curdate", "localtime", "localti
 CLOCKS |= {"current_date", "current_time", "current_timestamp"}
 SERVER = {"user", "current_user", "session_user", "currentuser", "database", "current_database", "currentdatabase"}
 SERVER |= {"schema", "currenthandler", "currentrequesturl"}
-BARE = CLOCKS | SERVER | {"apply", "into", "outfile"}
+OTHER_HINTS = {
+    "apply": "Write the function around each column",
+    "into": "A pipe only reads",
+    "outfile": "A pipe only reads",
+}
+BARE = CLOCKS | SERVER | set(OTHER_HINTS)
 DATABASES = {"system", "information_schema"}  # refused in every position: `in system.one` reads a table, too
 AGGREGATE = re.compile(r"'(\w+)(\([0-9., ]*\))?'")
 
@@ -38,9 +43,13 @@ def unlisted_calls(code: Sequence[Lexeme]) -> Iterator[Finding]:
         elif word in DATABASES and after.text == ".":
             yield Finding(name.offset, f"{name.text}. is not allowed in a pipe", "Read the project's tables")
         elif word in BARE and name.kind == "word" and before.text != ".":
-            yield Finding(
-                name.offset, f"{name.text} is not allowed in a pipe", suggest_function(word) if word in CLOCKS else ""
-            )
+            yield Finding(name.offset, f"{name.text} is not allowed in a pipe", _hint(word))
+
+
+def _hint(word: str) -> str:
+    if word in CLOCKS:
+        return suggest_function(word)
+    return "It reads the state of the server" if word in SERVER else OTHER_HINTS[word]
 
 
 def dynamic_names(code: Sequence[Lexeme], dictionaries: Collection[str]) -> Iterator[Finding]:

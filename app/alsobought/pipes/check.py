@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import chain
 
 import sqlglot
 from sqlglot import exp
@@ -26,7 +27,15 @@ from alsobought.pipes.source_map import SourceMap
 from alsobought.pipes.template import placeholders
 
 PARAMETER_WORD = re.compile(r"\b[a-z]\w*(?![\w ]*')")  # not those in quotes: time zones
+MAX_FAULTS = 20  # of one text: each takes a search for similar names
+MAX_DEPTH = 250  # of brackets
+NESTED_HINT = "Name the inner parts in a WITH"
 UNPARSABLE = "the SQL cannot be parsed"
+UNPARSABLE_HINT = "Look for a missing comma, bracket or name"
+
+
+class TooManyFaults(Exception):
+    """The faults so far are enough."""
 
 
 class _Text:
@@ -43,6 +52,8 @@ class _Text:
 
     def add_fault(self, offset: int, message: str, hint: str = "") -> None:
         self.faults.append(self.fault(offset, message, hint))
+        if len(self.faults) >= MAX_FAULTS:
+            raise TooManyFaults
 
 
 @dataclass(frozen=True)
@@ -80,10 +91,19 @@ def check_query(sql: str, tables: Collection[str], source_map: SourceMap, databa
 
 
 def _check(text: _Text, parameters: Collection[str] = ()) -> CheckedSql:
+    try:
+        return _check_all(text, parameters)
+    except TooManyFaults:
+        raise PipeFault.together(text.faults) from None
+    except RecursionError as error:
+        raise PipeFault.together([*text.faults, PipeFault("nested too deeply", NESTED_HINT)]) from error
+
+
+def _check_all(text: _Text, parameters: Collection[str]) -> CheckedSql:
     all_lexemes = _lexemes(text)
     code = [lexeme for lexeme in all_lexemes if lexeme.kind not in ("space", "comment")]
     own = {f"{database}.{table}" for database in text.databases for table in text.tables} or text.tables
-    for finding in (*unlisted_calls(code), *dynamic_names(code, own)):
+    for finding in chain(unlisted_calls(code), dynamic_names(code, own)):
         text.add_fault(finding.offset, finding.message, finding.hint)
     try:
         tree = _one_select(text, "".join(_without_comment(lexeme) for lexeme in all_lexemes))
@@ -92,7 +112,7 @@ def _check(text: _Text, parameters: Collection[str] = ()) -> CheckedSql:
     try:
         scopes = _check_tree(text, code, tree, parameters)
     except (AttributeError, IndexError, TypeError) as error:  # the tree lacks a part that the grammar requires
-        raise PipeFault.together([*text.faults, PipeFault(UNPARSABLE)]) from error
+        raise PipeFault.together([*text.faults, PipeFault(UNPARSABLE, UNPARSABLE_HINT)]) from error
     if text.faults:
         raise PipeFault.together(text.faults)
     return CheckedSql(tree, scopes)
@@ -123,8 +143,12 @@ def _lexemes(text: _Text) -> list[Lexeme]:
         result = lexemes(text.sql)
     except Unreadable as error:
         raise text.fault(error.offset, error.message, error.hint) from error
+    depth = 0
     for lexeme in result:
         _check_lexeme(text, lexeme)
+        depth += (lexeme.text in ("(", "[")) - (lexeme.text in (")", "]"))
+        if depth > MAX_DEPTH:
+            raise text.fault(lexeme.offset, "nested too deeply", NESTED_HINT)
     return result
 
 
@@ -164,10 +188,8 @@ def _check_names(text: _Text, code: list[Lexeme], scopes: list[Scope], parameter
 def _one_select(text: _Text, sql: str) -> exp.Query:
     try:
         trees = sqlglot.parse(sql, dialect="clickhouse", error_level=sqlglot.ErrorLevel.RAISE)
-    except RecursionError as error:
-        raise PipeFault("nested too deeply", "Name the inner parts in a WITH") from error
     except (AttributeError, IndexError, TypeError) as error:  # bugs of sqlglot with texts that are not SQL
-        raise PipeFault(UNPARSABLE) from error
+        raise PipeFault(UNPARSABLE, UNPARSABLE_HINT) from error
     except SqlglotError as error:
         line, column = _error_position(error)
         offset = sum(len(previous) + 1 for previous in sql.split("\n")[: line - 1]) + column
@@ -176,13 +198,15 @@ def _one_select(text: _Text, sql: str) -> exp.Query:
         raise fault if line else PipeFault(fault.message) from error
     if len(trees) != 1 or trees[0] is None:
         raise PipeFault("the pipe has no SELECT", "select … from … order by … limit {{ limit }}")
-    tree = trees[0]
+    tree, start = trees[0], len(sql) - len(sql.lstrip())
     if text.databases and isinstance(tree, exp.Query):
         return tree
     if isinstance(tree, exp.SetOperation):  # ClickHouse would order and limit only its last part
-        raise PipeFault("a pipe must end in one SELECT, not in a UNION", "Select from a sub-query with the union")
+        raise text.fault(
+            start, "a pipe must end in one SELECT, not in a UNION", "Select from a sub-query with the union"
+        )
     if not isinstance(tree, exp.Select):
-        raise PipeFault(f"a pipe is a SELECT, not {sql.split(maxsplit=1)[0].upper()}", "A pipe only reads")
+        raise text.fault(start, f"a pipe is a SELECT, not {sql.split(maxsplit=1)[0].upper()}", "A pipe only reads")
     return tree
 
 

@@ -139,9 +139,11 @@ def suggest_column(scope: Scope, column: exp.Column) -> str:
     is_source, columns = scope.source(first) if rest else (False, None)
     if rest and not is_source:
         tables = [name for name in scope.sources if name.isidentifier()]
-        return f"The tables here are called {', '.join(tables)}" if tables else ""
+        return f"The tables here are called {', '.join(tables)}" if tables else "The SELECT reads no table of this name"
     names = columns if columns is not None else scope.names()
     near = get_close_matches(rest[0] if rest else first, names, n=1)
     if near:
         return f"Did you mean {near[0]}?"
-    return f"There are {', '.join(names[:30])}{' …' if len(names) > 30 else ''}" if names else ""
+    return (
+        f"There are {', '.join(names[:30])}{' …' if len(names) > 30 else ''}" if names else "The SELECT reads no table"
+    )

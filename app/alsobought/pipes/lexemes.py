@@ -23,6 +23,7 @@ LEXEME = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+PLAIN_HINT = "Outside quotes, use plain letters, digits and the signs of SQL only"
 HINTS = {
     ";": "A pipe is one statement: remove the semicolon",
     "{": "Write a parameter as {{ name }}, and a map as map('key', value)",
@@ -64,7 +65,7 @@ def lexemes(sql: str) -> list[Lexeme]:
     while offset < len(sql):
         match = LEXEME.match(sql, offset)
         if not match:
-            raise Unreadable(offset, f"{sql[offset]!r} is not allowed here", HINTS.get(sql[offset], ""))
+            raise Unreadable(offset, f"{sql[offset]!r} is not allowed here", HINTS.get(sql[offset], PLAIN_HINT))
         result.append(Lexeme(match.lastgroup or "", match[0], offset))
         offset = match.end()
     return result

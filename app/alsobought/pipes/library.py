@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from alsobought.errors import AlsoboughtError, NoSuchPipe, PipeBroken, PipeFault
+from alsobought.pipes.engine_tree import ReadTree
 from alsobought.pipes.header import Header, read_header
 from alsobought.pipes.header_checks import check_header
 from alsobought.pipes.parameter_groups import FOLDER as GROUP_FOLDER
@@ -96,13 +97,17 @@ class Library:
         *,
         catalogue_only: bool = False,
         variants: Variants | None = None,
+        read_tree: ReadTree | None = None,
     ) -> None:
-        """With `catalogue_only`, lists show no item that the catalogue lacks. `variants` are those of the catalogue."""
+        """With `catalogue_only`, lists show no item that the catalogue lacks. `variants` are those of the catalogue.
+
+        `read_tree` asks the engine how it reads a text; without it, texts are checked by our own reading only.
+        """
         self.folder, self.macros = folder, macros
         self._catalogue_only = catalogue_only
         self.variants = variants or NoVariants()
         self._event_types = event_types
-        self._schema, self._describe = schema, describe
+        self._schema, self._describe, self._read_tree = schema, describe, read_tree
         self._cache = cache or ValidationCache()
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
@@ -233,6 +238,11 @@ class Library:
             for name, group in self.groups().items()
         }
 
+    def macro_faults(self) -> dict[str, tuple[PipeFault, ...]]:
+        """{macro file that cannot be read, relative to `sql`: its faults}, whether or not a pipe uses it."""
+        texts = self._templates().texts.items()
+        return {f"{self.macros.name}/{name}": text.all for name, text in texts if isinstance(text, PipeFault)}
+
     def _templates(self) -> Templates:
         allowed_values = {"event_type": self._event_types, "pipe": ("*", *self.names())}
         return environment(self.macros, allowed_values, catalogue_only=self._catalogue_only)
@@ -266,7 +276,7 @@ class Library:
         header = read_header(text, groups)
         templates = self._templates()
         schema = self._schema()
-        validation = Validation(text, header, templates, schema, self._describe, self._cache)
+        validation = Validation(text, header, templates, schema, self._describe, self._cache, self._read_tree)
         validation.run()
         faults = [
             *validation.faults,
@@ -288,6 +298,7 @@ class Library:
             schema,
             validation.rendered,
             lambda: self.variants.exist,
+            self._read_tree,
         )
         return pipe, (PipeFault.together(validation.warnings).all if validation.warnings else ())
 
@@ -306,7 +317,7 @@ def _version(text: str, templates: Templates, groups: Collection[str]) -> str:
     """A short hash of the text, of all macros, and of the parameter groups and CSV files that it uses."""
     digest = hashlib.sha256(text.encode())
     for other in (
-        *templates.texts.values(),
+        *map(str, templates.texts.values()),
         *groups,
         *(f"{name}\n{templates.csv_texts[name]}" for name in sorted(templates.csv_read)),
     ):

@@ -36,7 +36,8 @@ def _order_expressions(select: exp.Select) -> Iterator[exp.Expr]:
 
 def _is_key(select: exp.Select, key: exp.Expr) -> bool:
     """True for a column called `item_id`, `other_item_key`, `id` …, or with such an alias."""
-    same = [output for output in select.expressions if output.alias_or_name in _names(select, key)]
+    own = _names(select, key)
+    same = [output for output in select.expressions if output.alias_or_name in own]
     columns = [column for column in (key, *(output.unalias() for output in same)) if isinstance(column, exp.Column)]
     names = [*(column.name for column in columns), *(output.alias_or_name for output in same)]
     return any(name.lower().rpartition("_")[2] in KEY_SUFFIXES for name in names)

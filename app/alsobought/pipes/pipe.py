@@ -8,10 +8,11 @@ from functools import cached_property
 from typing import Any
 
 from alsobought.pipes.check import check
+from alsobought.pipes.engine_tree import ReadTree, check_tree
 from alsobought.pipes.header import Deprecation, Header
 from alsobought.pipes.parameters import INTEGERS, Parameter
-from alsobought.pipes.sandbox import VARIANTS, Templates
-from alsobought.pipes.template import render
+from alsobought.pipes.sandbox import BUILT_IN, VARIANTS, Templates
+from alsobought.pipes.template import render, select_values
 from alsobought.pipes.validation_cache import AnswerColumns
 
 MAX_RENDERED = 256  # cached texts of a pipe, one for each choice of parameters
@@ -36,6 +37,7 @@ class Pipe:
     _schema: Collection[str] = field(repr=False)
     _rendered: dict[frozenset[str], str] = field(default_factory=dict, repr=False)
     _has_variants: Callable[[], bool] = field(default=lambda: False, repr=False, compare=False)
+    _read_tree: ReadTree | None = field(default=None, repr=False, compare=False)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -100,6 +102,8 @@ class Pipe:
         if names not in self._rendered:
             sql, source_map = render(self.text, self.parameters, names, self._templates)
             check(sql, self._schema, source_map)
+            samples = {parameter.name: parameter.sample() for parameter in (*self.parameters, *BUILT_IN)}
+            check_tree(sql, select_values(sql, samples), source_map, self._read_tree)
             if len(self._rendered) >= MAX_RENDERED:
                 return sql
             self._rendered[names] = sql

@@ -110,7 +110,7 @@ class Templates(ImmutableSandboxedEnvironment):
 
     code_generator_class = _AllowListCompiler
     work = 0
-    texts: Mapping[str, str] = {}  # {macro file: its text}
+    texts: Mapping[str, str | PipeFault] = {}  # {macro file: its text, or why it has none}
     csv_texts: Mapping[str, str | PipeFault] = {}
     allowed_values: AllowedValues
 
@@ -202,12 +202,17 @@ def environment(
 
     The files are read now: a pipe keeps those with which it was validated. `allowed_values`
     restricts columns of CSV files; `catalogue_only` is a constant for macros.
-
-    Raises UnicodeDecodeError, OSError, PipeFault for a macro file that is too large.
     """
-    texts = {path.name: reject_marks(read_text(path), path.name) for path in list_files(macros)}
+    texts = {path.name: _file_text(path) for path in list_files(macros)}
+
+    def load(name: str) -> tuple[str, str, None] | None:
+        text = texts.get(name)
+        if isinstance(text, PipeFault):
+            raise text
+        return None if text is None else (text, str(macros / name), None)
+
     templates = Templates(
-        loader=jinja2.FunctionLoader(lambda name: (texts[name], str(macros / name), None) if name in texts else None),
+        loader=jinja2.FunctionLoader(load),
         undefined=jinja2.StrictUndefined,
         autoescape=False,
         keep_trailing_newline=True,
@@ -215,7 +220,7 @@ def environment(
         bytecode_cache=_bytecode_cache,
     )
     templates.texts = texts
-    templates.csv_texts = {path.name: _csv_text(path) for path in list_files(macros.parent, ".csv")}
+    templates.csv_texts = {path.name: _file_text(path) for path in list_files(macros.parent, ".csv")}
     templates.allowed_values = allowed_values or {}
     templates.finalize = templates.finalize_value
     templates.filters.clear()
@@ -226,10 +231,10 @@ def environment(
     return templates
 
 
-def _csv_text(path: Path) -> str | PipeFault:
-    """The text of a CSV file, or its fault, which is raised only if a template uses the file."""
+def _file_text(path: Path) -> str | PipeFault:
+    """The text of a file, or its fault, which is raised only if a template uses the file."""
     try:
-        return read_text(path)
+        return reject_marks(read_text(path), path.name)
     except PipeFault as fault:
         return fault
     except (UnicodeError, OSError):

@@ -12,6 +12,7 @@ from typing import Literal
 
 from alsobought.errors import NoSuchPipe, NotSaved
 from alsobought.pipes.text_files import unix_lines
+from alsobought.project_files import read_file, reason
 
 _save_lock = threading.Lock()
 
@@ -31,11 +32,11 @@ def read_source(folder: Path, name: str) -> Source:
     """
     path = _path(folder, name)
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except FileNotFoundError as error:
         raise NoSuchPipe(f"no pipe called {name!r}", "Its file was removed") from error
     except OSError as error:
-        raise NotSaved(f"pipes/{name}.sql cannot be read: {_reason(error)}") from error
+        raise NotSaved(f"pipes/{name}.sql cannot be read: {reason(error)}") from error
     try:
         return Source(unix_lines(content.decode("utf-8-sig")), hashlib.sha256(content).hexdigest())
     except UnicodeDecodeError as error:
@@ -71,12 +72,11 @@ def replace_file(path: Path, content: bytes) -> None:
 def write_through(draft: Path, mode: Literal["xb", "wb"], path: Path, content: bytes, permissions: int | None) -> None:
     """Write a draft, opened in this mode, and put it in the place of a file of the same folder. Raises OSError.
 
-    A killed process leaves the old content or the new. Without `permissions` the file gets those of a new one.
+    A killed process leaves the old content or the new. Without `permissions` all may read the file: it is no data.
     """
     try:
         with draft.open(mode) as file:
-            if permissions is not None:
-                draft.chmod(permissions & 0o777)
+            draft.chmod(0o644 if permissions is None else permissions & 0o777)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

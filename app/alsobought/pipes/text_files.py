@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from alsobought.errors import PipeFault
+from alsobought.project_files import read_file, reason
 
 MAX_TEXT = 200_000  # characters of a pipe's text
 MAX_BYTES = 4 * MAX_TEXT  # a character of UTF-8 has four bytes at most
@@ -15,10 +16,16 @@ MAX_BYTES = 4 * MAX_TEXT  # a character of UTF-8 has four bytes at most
 def read_text(path: Path) -> str:
     """The text of a file with Unix line endings. Stops reading at the size limit.
 
-    Raises PipeFault, UnicodeDecodeError, OSError.
+    Raises PipeFault for what cannot be read, UnicodeDecodeError, and FileNotFoundError.
     """
-    with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)
+    try:
+        content = read_file(path, MAX_BYTES)
+    except FileNotFoundError:
+        if not path.is_symlink():
+            raise
+        raise PipeFault(f"{path.name} cannot be read: it is a symbolic link to nothing", "Restore its target") from None
+    except OSError as error:
+        raise PipeFault(f"{path.name} cannot be read: {reason(error)}", "Put a text file in its place") from error
     if len(content) > MAX_BYTES:
         raise PipeFault(f"{path.name} has more than {MAX_BYTES:,} bytes", f"At most {MAX_TEXT:,} characters")
     return unix_lines(content.decode("utf-8-sig"))
@@ -42,8 +49,17 @@ def file_stamp(file: Path | os.DirEntry[str]) -> FileStamp:
     try:
         status = file.stat()
     except OSError:
-        return ()
+        return _stamp_of_link(file)
     return (file.name, status.st_ino, status.st_mtime_ns, status.st_size)
+
+
+def _stamp_of_link(file: Path | os.DirEntry[str]) -> FileStamp:
+    """Of a symbolic link without a target: reading it gives the fault."""
+    try:
+        status = os.lstat(file)
+    except OSError:
+        return ()
+    return (file.name, status.st_ino, status.st_mtime_ns, -1)
 
 
 def file_stamps(folder: Path, suffix: str = ".sql") -> list[FileStamp]:

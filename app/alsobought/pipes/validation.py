@@ -17,6 +17,7 @@ from alsobought.errors import AlsoboughtError, PipeFault, TooSlow
 from alsobought.pipes.check import CheckedSql, check_sql, tables_of
 from alsobought.pipes.columns import hidden_columns, offset_of
 from alsobought.pipes.engine_errors import RejectedSql, explain_limit, explain_rejection, is_rejection
+from alsobought.pipes.engine_tree import ForeignName, ReadTree, check_tree
 from alsobought.pipes.header import Header
 from alsobought.pipes.sandbox import BUILT_IN, VARIANTS, Templates
 from alsobought.pipes.scopes import Schema
@@ -43,8 +44,10 @@ class Validation:
         schema: Schema,
         describe: Describe,
         cache: ValidationCache,
+        read_tree: ReadTree | None = None,
     ) -> None:
         self.text, self.header, self.templates, self.schema = text, header, templates, schema
+        self._read_tree = read_tree
         self._describe, self._cache, self._schema_hash = describe, cache, schema_hash(schema)
         self._samples = {p.name: p.sample() for p in (*header.parameters, *BUILT_IN)}
         self.faults: list[PipeFault] = []
@@ -53,6 +56,7 @@ class Validation:
         self.tables: set[str] = set()
         self.used_parameters: set[str] = set()
         self.rendered: dict[frozenset[str], str] = {}
+        self._faulty: set[str] = set()  # texts whose faults are collected
 
     def run(self) -> None:
         """Collects faults and warnings. Raises only errors that the text has not caused."""
@@ -72,6 +76,9 @@ class Validation:
         if sql in self.rendered.values():
             self.rendered[provided] = sql
             return
+        if sql in self._faulty:
+            return
+        self._faulty.add(sql)
         self.used_parameters.update(p.name for p in self.header.parameters if f"{{{p.name}:" in sql)
         values = select_values(sql, self._samples)
         key = self._cache.key(sql, values, self._schema_hash)
@@ -84,6 +91,7 @@ class Validation:
             hint = "Return the same columns for every choice of parameters"
             raise PipeFault(message, hint, self._line_of_if(extra))
         self.columns = valid.columns
+        self._faulty.discard(sql)
         self.rendered[provided] = sql
 
     def _validate_sql(self, sql: str, source_map: SourceMap, values: Mapping[str, Any], key: str) -> ValidSql | None:
@@ -93,9 +101,12 @@ class Validation:
         if self._collect_findings(sql, source_map, checked):
             return None  # an error of the engine would only be a consequence
         try:
+            check_tree(sql, values, source_map, self._read_tree)
             columns = self._describe_twice(sql, values)
         except TooSlow as error:
             raise explain_limit(error.message) from error
+        except ForeignName:
+            raise
         except AlsoboughtError as error:
             if not is_rejection(error.message) and not isinstance(error, PipeFault):
                 raise

@@ -96,7 +96,7 @@ def _targets(home: Path, manifest: Manifest, sources: Mapping[str, Path]) -> dic
         if not name.startswith("migrations/") or name in manifest.files or source.name in there:
             continue
         same = [path for path in there.values() if path.stem[5:] == source.stem[5:]]
-        twin = next((path for path in same if path.read_bytes() == source.read_bytes()), None)
+        twin = next((path for path in same if path.is_file() and path.read_bytes() == source.read_bytes()), None)
         if twin:  # an upgrade was killed after it wrote this one
             targets[name] = f"migrations/{twin.name}"
             continue
@@ -130,7 +130,8 @@ def refuse_broken_migrations(plan: Plan, settings: Settings) -> None:
                 Path(step.path).name: sources[step.name] for step in plan.writes if step.path.startswith("migrations/")
             }
             for file, path in texts.items():
-                Path(folder, file).write_bytes(path.read_bytes())
+                if path.is_file():
+                    Path(folder, file).write_bytes(path.read_bytes())
             try:
                 migrations(Path(folder))
             except MigrationFault as fault:

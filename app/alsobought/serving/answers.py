@@ -46,6 +46,7 @@ def open_library(settings: Settings, warehouse: Warehouse, variants: CatalogueVa
         cache,
         catalogue_only=settings.catalogue_only,
         variants=variants or CatalogueVariants(warehouse),
+        read_tree=warehouse.syntax_tree,
     )
 
 

@@ -7,15 +7,16 @@ web server opens its warehouse in the worker.
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from alsobought.errors import NotStored, WarehouseFault
+from alsobought.redaction import shown_address
 from alsobought.settings import Settings
 from alsobought.storage.driver_errors import first_line, translated_errors
+from alsobought.storage.engine_rights import engine_rights
 from alsobought.storage.engine_settings import READ_SETTINGS, Limits, write_settings
 from alsobought.storage.folder_lock import claim, folder_of, refuse_if_full, release
 from alsobought.storage.machine_memory import usable_memory
@@ -125,14 +126,14 @@ class ClickHouseWarehouse(Warehouse):
         from clickhouse_connect import get_client
 
         dsn = dsn or self.dsn
+        path = (str(self.folder) if self.folder else ":memory:") if self.embedded else ""
         try:
-            if self.embedded:  # the folder as a path: in a DSN, # and % have a meaning
-                path = str(self.folder) if self.folder else ":memory:"
-                return get_client(interface="chdb", path=path, chdb_options=dict(settings))
+            if path:  # the folder as a path: in a DSN, # and % have a meaning
+                return get_client(interface="chdb", path=path, chdb_options={**engine_rights(), **settings})
             return get_client(dsn=dsn, settings=dict(settings))
         except Exception as error:
             raise WarehouseFault(
-                f"cannot open the warehouse {_without_password(dsn)}: {first_line(error)}",
+                f"cannot open the warehouse {path or shown_address(dsn)}: {first_line(error)}",
                 "Is its address right, and is it running?",
             ) from error
 
@@ -215,13 +216,9 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
 def _refuse_without_database(warehouse: Warehouse) -> None:
     sql = "select count() from system.databases where name = {database:String}"
     if not int(warehouse.trusted_rows(sql, {"database": warehouse.database}).data[0][0]):
-        location = folder_of(warehouse.dsn) or _without_password(warehouse.dsn)
+        location = folder_of(warehouse.dsn) or shown_address(warehouse.dsn)
         warehouse.close()
         raise WarehouseFault(
             f"there is no database {warehouse.database} in {location}",
             "Create it with `alsobought migrate up`, or name another in ALSOBOUGHT_DATABASE",
         )
-
-
-def _without_password(dsn: str) -> str:
-    return re.sub(r"//.*@", "//", dsn)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from alsobought.errors import AlsoboughtError, TooSlow
+from alsobought.redaction import redacted
 
 LIMIT_CODES = {158, 159, 160, 241, 307, 396}  # rows, time, time, memory, bytes, result rows
 
@@ -26,8 +27,8 @@ def translated_errors(kind: type[AlsoboughtError]) -> Iterator[None]:
 
 
 def first_line(error: Exception) -> str:
-    """The engine's message without stack trace and codes."""
-    text = str(error).strip().split("\n", 1)[0]
+    """The engine's message without stack trace, codes and passwords."""
+    text = redacted(str(error)).strip().split("\n", 1)[0]
     if system_error := re.search(r"\[Errno -?\d+\] ([\w ]+)", text):  # the HTTP client adds many words around it
         return system_error[1].lower()
     return text.partition("DB::Exception: ")[2] or text or type(error).__name__

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import time
 from pathlib import Path
 from typing import IO
@@ -49,6 +50,8 @@ def claim(folder: Path, create: bool) -> None:
     if folder in _held:
         return
     try:
+        if create:
+            make_private(folder)
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / HOLDER).open("a+")
     except OSError as error:
@@ -69,6 +72,24 @@ def claim(folder: Path, create: bool) -> None:
     file.write(f"{os.getpid()}\n")
     file.flush()
     _held[folder] = file
+
+
+def make_private(folder: Path) -> None:
+    """Makes the folder, or an existing one of ours, one that only its owner can enter; new files in it are the owner's only.
+
+    A folder that holds other things than a warehouse, such as /tmp, stays as it is. Raises OSError.
+    """
+    os.umask(0o077)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.stat()
+    is_ours = status.st_uid == os.geteuid() and not status.st_mode & stat.S_ISVTX
+    if is_open_to_others(folder) and is_ours and (contains_warehouse(folder) or not any(folder.iterdir())):
+        folder.chmod(stat.S_IMODE(status.st_mode) & ~0o077)
+
+
+def is_open_to_others(folder: Path) -> bool:
+    """True if others than the owner of the folder can list or enter it."""
+    return bool(folder.stat().st_mode & 0o077)
 
 
 def release(folder: Path) -> None:

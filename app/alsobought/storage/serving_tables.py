@@ -22,6 +22,7 @@ from pathlib import Path
 import jinja2
 
 from alsobought.errors import Unusable
+from alsobought.project_files import read_utf8, reason
 from alsobought.storage.engine_settings import one_block
 from alsobought.storage.sql_text import quoted
 from alsobought.storage.warehouse import Warehouse
@@ -91,7 +92,12 @@ def with_sources(names: Iterable[str], tables: Iterable[ServingTable]) -> set[st
 
 
 def _read(path: Path, environment: jinja2.Environment, database: str) -> ServingTable:
-    match = KEY_LINE.search(path.read_text(encoding="utf-8"))
+    try:
+        match = KEY_LINE.search(read_utf8(path))
+    except OSError as error:
+        raise Unusable(f"{path.name} cannot be read: {reason(error)}", "Put a text file in its place") from error
+    except UnicodeDecodeError as error:
+        raise Unusable(f"{path.name} is not UTF-8 text", "Save it as UTF-8") from error
     if not match:
         raise Unusable(f"{path.name} does not say whose rows it makes", "Add `-- @key user_id` or `-- @key item_key`")
     try:

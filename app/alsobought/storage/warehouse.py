@@ -85,6 +85,13 @@ class Warehouse(Reader, Protocol):
             Column(row[0], plain_type(row[1])) for row in self.rows(f"describe table (\n{select}\n)", parameters).data
         ]
 
+    def syntax_tree(self, select: str, parameters: Mapping[str, Any]) -> list[str]:
+        """The engine's reading of a SELECT, one node a line. Parses it and runs nothing; never for a text of several statements.
+
+        The format becomes a part of what is explained; the lines themselves come in the default format, tab-separated.
+        """
+        return self.raw(f"explain ast\n{select}", parameters, "TabSeparated").decode().rstrip("\n").split("\n")
+
     @cached_property
     def version(self) -> str:
         """The version of the engine."""
