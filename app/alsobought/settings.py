@@ -126,6 +126,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         3600,
         "Seconds between two comparisons of 1 % of the rows of every count table with the events; 0: never.",
     )
+    backup_to: str = setting("", "Folder of the backups, on another disk; empty: none.")
+    backup_keep: Annotated[int, Meta(ge=0, le=10_000)] = setting(
+        7, "So many backups are kept, the oldest are deleted; 0: all."
+    )
+    backup_hours: Annotated[int, Meta(ge=0, le=8760)] = setting(
+        0, "Hours between two backups that the running service takes to `backup_to`; 0: never."
+    )
     record_requests: bool = setting(True, "Record requests to pipes in the table `requests`, for 90 days.")
     log: Literal["auto", "json", "text"] = setting(
         "auto", "Format of the log: json, text, or auto (text on a terminal, json elsewhere)."
@@ -246,6 +253,9 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
             f" which a shop with the database {settings.database.removesuffix(suffix)} would delete"
         )
         settings = msgspec.structs.replace(settings, database="alsobought")
+    if settings.backup_hours and not settings.backup_to:
+        faults.append(f"{PREFIX}BACKUP_HOURS={settings.backup_hours} needs a folder: set {PREFIX}BACKUP_TO")
+        settings = msgspec.structs.replace(settings, backup_hours=0)
     if 0 < settings.event_retention_days <= settings.dedup_window_days:
         retention, window = settings.event_retention_days, settings.dedup_window_days
         faults.append(
