@@ -34,6 +34,7 @@ SCRATCH_SUFFIXES = (
     "_rebuild",
     "_rebuild_part",
     "_rebuild_rest",
+    "_repair",
 )
 """Databases beside that of a shop, made and dropped at work."""
 PROJECT_FOLDERS = ("pipes", "sql", "migrations")
@@ -132,6 +133,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     backup_hours: Annotated[int, Meta(ge=0, le=8760)] = setting(
         0, "Hours between two backups that the running service takes to `backup_to`; 0: never."
+    )
+    scrub_hours: Annotated[int, Meta(ge=0, le=8760)] = setting(
+        24, "Hours between two searches for damaged parts by the running service; 0: only those found when it starts."
     )
     record_requests: bool = setting(True, "Record requests to pipes in the table `requests`, for 90 days.")
     log: Literal["auto", "json", "text"] = setting(

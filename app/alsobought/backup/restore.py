@@ -39,7 +39,7 @@ def restore_files(store: Store, manifest: Manifest, folder: Path, bar: ProgressB
     for name in manifest.folders:
         (folder / name).mkdir(parents=True, exist_ok=True)
     with bar("Restoring", manifest.bytes) as advance, ThreadPoolExecutor(store.threads) as pool:
-        for _ in pool.map(lambda file: _fetch(store, file, folder, advance), manifest.files):
+        for _ in pool.map(lambda file: fetch(store, file, folder / file.path, advance), manifest.files):
             pass
     for name, target in manifest.links.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -66,9 +66,9 @@ def _prepare(folder: Path) -> None:
         ) from error
 
 
-def _fetch(store: Store, file: StoredFile, folder: Path, advance: Advance) -> None:
+def fetch(store: Store, file: StoredFile, path: Path, advance: Advance) -> None:
+    """Writes a file of a backup to a path. Raises Unusable if its bytes are damaged or missing."""
     digest = hashlib.sha256()
-    path = folder / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("wb") as target:

@@ -23,6 +23,7 @@ from alsobought.cli.load import load
 from alsobought.cli.migrate import migrate
 from alsobought.cli.pipes import pipe
 from alsobought.cli.rebuild import rebuild
+from alsobought.cli.repair import repair
 from alsobought.cli.restore import restore, verify
 from alsobought.cli.serve import serve
 from alsobought.cli.unmerge import unmerge
@@ -78,6 +79,7 @@ COMMANDS = (
     backup,
     restore,
     verify,
+    repair,
     learn,
     features,
     forget,

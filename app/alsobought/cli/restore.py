@@ -68,7 +68,7 @@ def restore(settings: Settings, source: str, identity: str, into: Path, checks: 
         out.print(
             f"  [red]wrong[/] {escaped(guest)} was forgotten alone and is part of an account here: forget the account"
         )
-    wrong = _print_check(restored.checked)
+    wrong = print_check(restored.checked)
     out.print(f"Next: start the service with ALSOBOUGHT_DATA={into}", soft_wrap=True)
     if manifest.facts.kafka:
         out.print("  Kafka resumes at the offsets above; events that were posted without Kafka since then are lost")
@@ -122,7 +122,7 @@ def _drill(settings: Settings, store: Store, manifest: Manifest) -> None:
     with tempfile.TemporaryDirectory(prefix="alsobought-") as folder:
         restored = _restore(settings, store, manifest, Path(folder) / "data", checks=True)
     out.print(f"restored {manifest.id}: {restored.events:,} events")
-    if _print_check(restored.checked):
+    if print_check(restored.checked):
         sys.exit(1)
 
 
@@ -151,7 +151,7 @@ def check_progress(stack: ExitStack) -> Callable[[int, int], None]:
     return progress
 
 
-def _print_check(checked: Checked | None) -> bool:
+def print_check(checked: Checked | None) -> bool:
     """Prints the result in a line; true if anything is wrong."""
     from alsobought.service.restored import is_right
 

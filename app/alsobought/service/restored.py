@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -12,6 +13,7 @@ from alsobought.counts.consistency import Checked, Progress, check
 from alsobought.service.maintenance import Bar, finish_serving_tables
 from alsobought.service.service import open_service
 from alsobought.settings import Settings
+from alsobought.storage.warehouse import Warehouse
 
 
 class Restored(msgspec.Struct, frozen=True):
@@ -39,15 +41,20 @@ def finish_restore(
         finish_serving_tables(service.do, bar)
         checked = None
         if progress:
-            checks, other = settings.home_folder / "sql" / "checks", service.warehouse.another()
+            other = service.warehouse.another()
             try:
-                checked = check(other, service.do, checks, progress=progress)
+                checked = checked_counts(other, service.do, settings.home_folder, progress)
             finally:
                 other.close()
         events = int(service.warehouse.trusted_rows(f"select count() from {settings.database}.events").data[0][0])
         return Restored(events, len(later), guests, checked)
     finally:
         service.close()
+
+
+def checked_counts(warehouse: Warehouse, do: Callable[..., Any], home: Path, progress: Progress) -> Checked:
+    """Compares every count table with a recompute."""
+    return check(warehouse, do, home / "sql" / "checks", progress=progress)
 
 
 def is_right(checked: Checked | None) -> bool:

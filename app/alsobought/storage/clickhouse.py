@@ -23,6 +23,7 @@ from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
+NOT_OPENED = "Error initializing EmbeddedServer"  # the engine's message where it cannot load a table
 MAX_PARAMETER = 30_000  # characters; a server refuses a field of an HTTP form of more than 128 KB
 
 
@@ -131,7 +132,9 @@ class ClickHouseWarehouse(Warehouse):
         except Exception as error:
             raise WarehouseFault(
                 f"cannot open the warehouse {_without_password(dsn)}: {first_line(error)}",
-                "Is its address right, and is it running?",
+                "A table is damaged: run `alsobought repair`"
+                if NOT_OPENED in str(error)
+                else "Is its address right, and is it running?",
             ) from error
 
     def _connect_engine(self) -> Any:
