@@ -257,9 +257,6 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
             f" which a shop with the database {settings.database.removesuffix(suffix)} would delete"
         )
         settings = msgspec.structs.replace(settings, database="alsobought")
-    if settings.backup_hours and not settings.backup_to:
-        faults.append(f"{PREFIX}BACKUP_HOURS={settings.backup_hours} needs a folder: set {PREFIX}BACKUP_TO")
-        settings = msgspec.structs.replace(settings, backup_hours=0)
     if 0 < settings.event_retention_days <= settings.dedup_window_days:
         retention, window = settings.event_retention_days, settings.dedup_window_days
         faults.append(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
+import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.backup.shop import EVENTS, backup_id, copied_shop, events_of, make_shop, new_bytes, order_line
-from tests.support.process import Run, assert_error, serving
+from tests.support.process import Run, ServedProcess, assert_error, serving
 
 NEW = {"event_type": "purchase", "user_id": "late", "order_id": "late", "item_id": "i1"}
 
@@ -141,8 +143,6 @@ def test_faults_are_named(run: Run, tmp_path: Path) -> None:
     server = run("backup", ALSOBOUGHT_DSN="http://127.0.0.1:1")
     assert_error(server, "is for an embedded warehouse", "BACKUP DATABASE alsobought TO", "Stop the writers")
     assert_error(run("backup", ALSOBOUGHT_DATA=str(tmp_path / "none")), "there is no warehouse in")
-    hours = run("check", ALSOBOUGHT_BACKUP_TO="", ALSOBOUGHT_BACKUP_HOURS="24")
-    assert_error(hours, "ALSOBOUGHT_BACKUP_HOURS=24 needs a folder: set ALSOBOUGHT_BACKUP_TO")
     backup_id(run("backup"))
     assert_error(run("restore", "--into", tmp_path / "shop"), "is not empty", "--into")
     assert_error(run("restore", "--at", "2026", "--into", tmp_path / "new"), "no backup '2026'", "backup ls")
@@ -156,3 +156,41 @@ def test_a_drill_restores_into_a_temporary_folder_and_checks(run: Run) -> None:
     backup_id(run("backup"))
     drill = run("verify", "--full")
     assert events_of(drill) == EVENTS
+
+
+@pytest.mark.journey
+def test_a_service_takes_backups_by_itself(run: Run) -> None:
+    run = replace(run, settings={**run.settings, "ALSOBOUGHT_BACKUP_HOURS": "1"})
+    with serving(run) as service:
+        deadline = time.monotonic() + 60
+        while not (listed := json.loads(run("backup", "ls", "--json").out if _has_backups(run) else "[]")):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert listed[0]["facts"]["events"] == EVENTS
+        while "alsobought_backup_time_seconds" not in (text := _metrics(service)):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert "alsobought_backup_failed 0.0" in text
+
+
+@pytest.mark.journey
+def test_a_service_that_cannot_back_up_raises_an_alarm(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    to = {"ALSOBOUGHT_BACKUP_TO": str(tmp_path / "file" / "below"), "ALSOBOUGHT_BACKUP_HOURS": "1"}
+    with serving(replace(run, settings={**run.settings, **to})) as service:
+        deadline = time.monotonic() + 60
+        while "alsobought_backup_failed 1.0" not in (text := _metrics(service)):
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert "alsobought_alarms 1.0" in text
+        assert service.ask("/readyz")[0] == 200
+
+
+def _has_backups(run: Run) -> bool:
+    return (Path(run.settings["ALSOBOUGHT_BACKUP_TO"]) / "backups").is_dir()
+
+
+def _metrics(service: ServedProcess) -> str:
+    with urllib.request.urlopen(f"{service.url}/metrics", timeout=10) as page:
+        text: str = page.read().decode()
+        return text

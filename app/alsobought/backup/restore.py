@@ -94,7 +94,7 @@ def verify_bytes(store: Store, manifests: Iterable[Manifest], bar: ProgressBar) 
             backups = users.setdefault(file.sha256, (file, []))[1]
             if manifest.id not in backups:
                 backups.append(manifest.id)
-    found = []
+    damages = []
     with (
         bar("Verifying", sum(file.size for file, _ in users.values())) as advance,
         ThreadPoolExecutor(store.threads) as pool,
@@ -102,8 +102,8 @@ def verify_bytes(store: Store, manifests: Iterable[Manifest], bar: ProgressBar) 
         reasons = pool.map(lambda sha256: _fault(store, sha256, advance), users)
         for (file, backups), reason in zip(users.values(), reasons, strict=True):
             if reason:
-                found.append(Damage(file.path, reason, backups))
-    return found
+                damages.append(Damage(file.path, reason, backups))
+    return damages
 
 
 def _fault(store: Store, sha256: str, advance: Advance) -> str:

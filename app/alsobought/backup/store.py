@@ -130,13 +130,13 @@ class FolderStore:
                     digest.update(chunk)
                     file.write(chunk)
                     advance(len(chunk))
-                kept = self.folder / file_name(digest.hexdigest())
-                if is_new := not (kept.exists() and kept.stat().st_size == size):
+                stored = self.folder / file_name(digest.hexdigest())
+                if is_new := not (stored.exists() and stored.stat().st_size == size):
                     file.flush()
                     os.fsync(file.fileno())
             if is_new:
-                kept.parent.mkdir(exist_ok=True)
-                incoming.rename(kept)
+                stored.parent.mkdir(exist_ok=True)
+                incoming.rename(stored)
             else:
                 incoming.unlink()
             reach("backup.file")

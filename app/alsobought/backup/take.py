@@ -148,7 +148,7 @@ class _Copy:
 
     def __init__(self, store: Store, pinned: Pinned) -> None:
         self._store, self._pinned, self._root = store, pinned, Path(pinned.folder)
-        self._kept = store.sizes(FILES)
+        self._stored = store.sizes(FILES)
         self._earlier: dict[str, StoredFile] = {}
         if backup_ids(store):
             with suppress(Unusable):  # a damaged manifest: everything is read again
@@ -191,7 +191,7 @@ class _Copy:
     def _is_unchanged(self, path: str, size: int, done: dict[str, tuple[StoredFile, bool]]) -> bool:
         """True for a column of a part with the same checksums as in the latest backup, which still has its bytes."""
         earlier, checksums = self._earlier.get(path), f"{path.rpartition('/')[0]}/{CHECKSUMS}"
-        if earlier is None or earlier.size != size or self._kept.get(file_name(earlier.sha256)) != size:
+        if earlier is None or earlier.size != size or self._stored.get(file_name(earlier.sha256)) != size:
             return False
         now, then = done.get(checksums), self._earlier.get(checksums)
         return now is not None and then is not None and now[0].sha256 == then.sha256

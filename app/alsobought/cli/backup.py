@@ -30,7 +30,7 @@ def backup() -> None:
     `alsobought backup FOLDER` is short for `alsobought backup take FOLDER`.
 
     \b
-    Example: alsobought backup /mnt/backups
+    Example: alsobought backup take /mnt/backups
              alsobought backup ls /mnt/backups
     """
 
@@ -49,7 +49,7 @@ def take(settings: Settings, to: str, keep: int | None, as_json: bool) -> None:
     earlier backup in the folder has. FOLDER is ALSOBOUGHT_BACKUP_TO by default; choose another disk.
 
     \b
-    Example: alsobought backup /mnt/backups --keep 14
+    Example: alsobought backup take /mnt/backups --keep 14
     """
     from alsobought.backup.stores import open_store
     from alsobought.backup.take import back_up, server_advice

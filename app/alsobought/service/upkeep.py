@@ -87,9 +87,9 @@ class Upkeep:
     def scrub(self, pause: bool = False) -> None:
         """Searches all tables. Raises WarehouseFault."""
         rest = _Rest(self._stopped) if pause else None
-        found = list(check_parts(self._warehouse, rest.take if rest else lambda: None))
+        broken = list(check_parts(self._warehouse, rest.take if rest else lambda: None))
         self.scrubbed_at = datetime.now(UTC)
-        self._report(found)
+        self._report(broken)
 
     def back_up(self) -> None:
         """Takes a backup to ALSOBOUGHT_BACKUP_TO."""
@@ -131,18 +131,19 @@ class Upkeep:
                 self.backup_at = read_manifest(store).created_at
         except AlsoboughtError as error:
             self.backup_fault = str(error)
+            log.error("backups cannot be taken: %s", error)
         if self.backup_at is None:
             return 0.0
         age = (datetime.now(UTC) - self.backup_at).total_seconds()
         return max(0.0, 3600 * settings.backup_hours - age)
 
-    def _report(self, found: list[BrokenPart]) -> None:
-        remedies = Remedies.of(self._warehouse, self._settings.home_folder) if found else Remedies()
-        for part in found:
+    def _report(self, broken: list[BrokenPart]) -> None:
+        remedies = Remedies.of(self._warehouse, self._settings.home_folder) if broken else Remedies()
+        for part in broken:
             if part not in self.broken:
                 log.error("%s. %s", part.message, remedies.advice(part.table))
-        self.broken = sorted(found)
-        self._only_in_backups = sorted({part.table for part in found if remedies.needs_backup(part.table)})
+        self.broken = sorted(broken)
+        self._only_in_backups = sorted({part.table for part in broken if remedies.needs_backup(part.table)})
 
 
 class _Rest:
