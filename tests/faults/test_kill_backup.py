@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.backup.damage import damage, part_of
 from tests.backup.shop import EVENTS, backup_id, copied_shop, events_of, make_shop
 from tests.support.process import Run, assert_error, serving, write
 
@@ -101,3 +102,20 @@ def test_a_killed_restore_leaves_a_folder_that_nothing_opens_and_the_next_run_st
     assert run("restore", "--into", into, ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
     assert_error(run("check", ALSOBOUGHT_DATA=str(into)), "was not restored completely")
     assert events_of(run("restore", "--into", into)) == EVENTS
+
+
+@pytest.mark.parametrize("point", ["repair.attached", pytest.param("repair.fetched", marks=pytest.mark.thorough)])
+@pytest.mark.parametrize(("file", "how"), [("data.bin", "flip"), ("columns.txt", "flip")])
+def test_a_killed_repair_is_finished_by_the_next_one_and_no_event_is_there_twice(
+    run: Run, point: str, file: str, how: str
+) -> None:
+    """Whether the damaged part was loaded, or set aside."""
+    backup_id(run("backup"))
+    damage(part_of(run, "events") / file, how)
+    assert run("repair", ALSOBOUGHT_FAILPOINT=point).status == -signal.SIGKILL
+    repaired = run("repair")
+    assert repaired.status == 0, repaired
+    assert f"{EVENTS} rows put back" in repaired.out
+    assert "rows of the count tables equal a recompute" in repaired.out
+    backup_id(run("backup"))
+    assert json.loads(run("backup", "ls", "--json").out)[-1]["facts"]["events"] == EVENTS
