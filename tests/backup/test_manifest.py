@@ -11,7 +11,14 @@ from alsobought.backup.manifest import Facts, Manifest, StoredFile, decode, enco
 from alsobought.errors import Unusable
 
 FACTS = Facts(
-    alsobought="1", engine="26.9", database="shop", warehouse="u", events=3, last_seq=9, newest_event_at=None, kafka=[]
+    alsobought="1",
+    engine="26.9",
+    database="shop",
+    warehouse="u",
+    events=3,
+    last_batch=9,
+    newest_event_at=None,
+    kafka=[],
 )
 MANIFEST = Manifest(
     id="20260301T040506Z",

@@ -39,7 +39,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     database: str
     warehouse: str
     events: int
-    last_seq: int
+    last_batch: int
     newest_event_at: datetime | None
     kafka: list[Progress]
 

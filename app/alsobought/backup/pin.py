@@ -13,7 +13,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ def pin(writer: Writer) -> dict[str, Any]:
     pinned = Pinned(
         folder=str(pinning.target),
         pause_seconds=round(time.monotonic() - started, 4),
-        facts=_facts(warehouse),
+        facts=_facts(warehouse, pinning.last_batch, writer.as_of),
         links=pinning.links,
         folders=pinning.folders,
         sizes=pinning.sizes,
@@ -92,6 +92,7 @@ class _Pinning:
         self.links: dict[str, str] = {}
         self.folders: list[str] = ["metadata_dropped"]
         self.sizes: dict[str, int] = {}
+        self.last_batch = 0
 
     def all(self) -> None:
         """The parts first: they are what takes time."""
@@ -109,6 +110,7 @@ class _Pinning:
         self._definitions()
         self._append_log()
         last = self._warehouse.trusted_rows(f"select max(batch) from {self._warehouse.database}.events").data[0][0]
+        self.last_batch = int(last)
         (self.target / CLEAN_SHUTDOWN).write_text(str(last))  # all views have every batch
 
     def _table(self, engine: str, path: Path) -> None:
@@ -149,8 +151,8 @@ class _Pinning:
             if link.is_symlink():
                 self.links[link.relative_to(self._folder).as_posix()] = str(link.readlink())
         for file in _files(statements.resolve()):
-            if file.suffix == ".sql":
-                self._copy(file)
+            if file.suffix == ".sql":  # replaced, never changed
+                self._link(file)
 
     def _append_log(self) -> None:
         """Posts that were answered and are not in `events` yet. The writer alone deletes them, and it is here."""
@@ -193,10 +195,9 @@ def _state(path: Path) -> list[tuple[str, int]]:
     ]
 
 
-def _facts(warehouse: Warehouse) -> Facts:
+def _facts(warehouse: Warehouse, last_batch: int, as_of: datetime | None) -> Facts:
     database = warehouse.database
-    sql = f"select count(), max(seq), if(count() = 0, '', toString(max(ingested_at))), version() from {database}.events"
-    events, last_seq, newest, engine = warehouse.trusted_rows(sql).data[0]
+    events, engine = warehouse.trusted_rows(f"select count(), version() from {database}.events").data[0]
     sql = "select toString(uuid) from system.databases where name = {database:String}"
     uuid = warehouse.trusted_rows(sql, {"database": database}).data[0][0]
     sql = f"select source, partition, max(next_offset) from {database}.ingest_ranges group by all order by all"
@@ -209,7 +210,7 @@ def _facts(warehouse: Warehouse) -> Facts:
         database=database,
         warehouse=str(uuid),
         events=int(events),
-        last_seq=int(last_seq),
-        newest_event_at=datetime.fromisoformat(newest).replace(tzinfo=UTC) if newest else None,
+        last_batch=last_batch,
+        newest_event_at=as_of if int(events) else None,
         kafka=kafka,
     )

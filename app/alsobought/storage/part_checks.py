@@ -6,6 +6,7 @@ damage shows when a query happens to read it, or here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -85,7 +86,11 @@ def _short(message: str) -> str:
 
     >>> _short("Code: 40. DB::Exception: Checksum mismatch for file data.bin in data part all_1_1_0 (cf vs bb). (X) (version 26)")
     'checksum mismatch for file data.bin'
+    >>> _short("DB::Exception: Checksum doesn't match: corrupted data. While reading /store/1/all_1_1_0/price.bin (position: 9)")
+    "checksum doesn't match in price.bin"
     """
+    file = re.search(r"[\w.%-]+\.(?:bin|c?mrk\d?|c?idx|txt|json)\b", message)
     text = message.partition("DB::Exception: ")[2] or message
     text = text.partition(" in data part ")[0].partition(". ")[0].partition(": ")[0].strip()
-    return text[:1].lower() + text[1:]
+    where = f" in {file[0]}" if file and file[0] not in text else ""
+    return text[:1].lower() + text[1:] + where
