@@ -63,6 +63,12 @@ def progress_bar(
 
 
 @contextmanager
+def no_bar(_title: str, _total: int) -> Iterator[Callable[[int], None]]:
+    """In a service, where nobody watches."""
+    yield lambda _steps: None
+
+
+@contextmanager
 def late_bar(console: Console, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """The same, but the bar appears only on a terminal, and only after BAR_AFTER_SECONDS."""
     started, done = time.monotonic(), 0

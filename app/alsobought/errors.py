@@ -21,6 +21,7 @@
     ├── NotStored               503 not_stored        the warehouse refused the write
     ├── TooSlow                 504 too_slow          a limit of the read-only connection was hit
     ├── PipeFault               a fault in a pipe's file, with its line; shown to the analyst, never to the caller
+    ├── DamagedParts            503 damaged_parts     parts of `events` are damaged: `GET /readyz`
     ├── WarehouseFault          503 warehouse_fault   the warehouse cannot be opened, or a query failed
     ├── MigrationFault          a migration is missing, edited or failed
     └── Unusable                a setting, a file or a port that a command cannot use
@@ -172,6 +173,10 @@ class PipeFault(AlsoboughtError):
 
 class WarehouseFault(AlsoboughtError):
     status, code = 503, "warehouse_fault"
+
+
+class DamagedParts(AlsoboughtError):
+    status, code = 503, "damaged_parts"
 
 
 class MigrationFault(AlsoboughtError):

@@ -35,6 +35,7 @@ SCRATCH_SUFFIXES = (
     "_rebuild",
     "_rebuild_part",
     "_rebuild_rest",
+    "_repair",
 )
 """Databases beside that of a shop, made and dropped at work."""
 SECRETS = ("dsn", "reader_dsn", "webhook_secret", "kafka")
@@ -145,6 +146,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     check_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = setting(
         3600,
         "Seconds between two comparisons of 1 % of the rows of every count table with the events; 0: never.",
+    )
+    backup_to: str = setting("", "Folder of the backups, on another disk; empty: none.")
+    backup_keep: Annotated[int, Meta(ge=0, le=10_000)] = setting(
+        7, "So many backups are kept, the oldest are deleted; 0: all."
+    )
+    backup_hours: Annotated[int, Meta(ge=0, le=8760)] = setting(
+        0, "Hours between two backups that the running service takes to `backup_to`; 0: never."
+    )
+    scrub_hours: Annotated[int, Meta(ge=0, le=8760)] = setting(
+        24, "Hours between two searches for damaged parts by the running service; 0: only those found when it starts."
     )
     record_requests: bool = setting(True, "Record requests to pipes in the table `requests`, for 90 days.")
     log: Literal["auto", "json", "text"] = setting(

@@ -282,7 +282,7 @@ def test_a_damaged_folder_is_a_fault_not_a_crash(data: Path) -> None:
     assert ran.status == 1
     parts = findings(ran)["parts"]
     broken = [finding.message for finding in parts if finding.state == "fault"]
-    assert any("of events could not be read" in message for message in broken)
+    assert any("of events: could not be loaded" in message for message in broken)
 
 
 def test_an_insert_setting_unknown_to_the_engine_is_a_fault(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +331,7 @@ def test_a_placeholder_that_is_a_user_or_was_merged_is_a_warning(shop: Service, 
 
 def test_merges_that_lag_behind_are_a_warning(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warehouse_checks, "MAX_PARTS", 0)
-    (finding,) = run_check("parts", lambda _: warehouse_checks.check_parts(shop.warehouse), shop.settings)
+    (finding,) = run_check("parts", lambda _: warehouse_checks.check_merges(shop.warehouse), shop.settings)
     assert (finding.state, finding.message.startswith("migrations has the most")) == ("warning", True)
 
 

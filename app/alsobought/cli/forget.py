@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from alsobought.errors import Unusable
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
+    from alsobought.backup.erasures import HeldBy
     from alsobought.privacy.erasure import Receipt
+    from alsobought.storage.warehouse import Warehouse
 
 
 @click.command()
@@ -26,7 +29,8 @@ def forget(settings: Settings, user_id: str | None, dry_run: bool, verify: Path 
     """Erase a user from events and from every table, and print the receipt as JSON.
 
     This cannot be undone. Afterwards all counts are as if the user had never existed. Older events of the user that still
-    arrive, from Kafka or a file, are dropped, and so are older attributes; newer ones count.
+    arrive, from Kafka or a file, are dropped, and so are older attributes; newer ones count. The receipt names the backups in
+    ALSOBOUGHT_BACKUP_TO that still hold the user, and until when; restoring one erases the user again.
 
     \b
     Example: alsobought forget ada > receipt.json
@@ -49,14 +53,38 @@ def _forget(settings: Settings, user_id: str) -> None:
     try:
         with err.status("Erasing the user from every table …"):
             receipt = service.do("forget", user_id)
+        held = _note_beside_backups(settings, service.warehouse, receipt["forgotten_at"])
     finally:
         service.close()
-    print_json(receipt)
+    print_json(receipt | {"backups": msgspec.to_builtins(held)} if held else receipt)
     rows = {table["table"]: table["rows_before"] for table in receipt["tables"]}
     deleted = f"{rows['events']:,} events and their part in every count are deleted" if rows["events"] else ""
     if rows["users"]:
         deleted += ", and the attributes too" if deleted else "The attributes are deleted; there were no events"
     err.print(f"{deleted}." if deleted else "There was nothing to delete.")
+    if held and held.backups:
+        err.print(
+            f"{len(held.backups)} backups in {held.to} hold the user {held.until}; a restore erases the user again."
+        )
+
+
+def _note_beside_backups(settings: Settings, warehouse: Warehouse, forgotten_at: str) -> HeldBy | None:
+    """Leaves a note beside the backups, and returns which of them hold the user; None without backups."""
+    from alsobought.backup.erasures import held_by, note, recorded_erasures
+    from alsobought.backup.restore import manifests_of
+    from alsobought.backup.stores import open_store
+
+    if not settings.backup_to:
+        return None
+    try:
+        store = open_store(settings, create=True)
+        note(store, recorded_erasures(warehouse))
+        at = datetime.fromisoformat(forgotten_at)
+        return held_by(store, manifests_of(store), at, settings.backup_keep, settings.backup_hours)
+    except Unusable as error:
+        err.print(f"[yellow]warning:[/] the backups do not know of this: {escaped(str(error))}", soft_wrap=True)
+        err.print("The next backup notes it; until then, a restore brings the user back")
+        return None
 
 
 def _dry_run(settings: Settings, user_id: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from alsobought.cli.backup import backup
 from alsobought.cli.check import check
 from alsobought.cli.dead_letters import dead_letters
 from alsobought.cli.demo import demo
@@ -23,6 +24,8 @@ from alsobought.cli.load import load
 from alsobought.cli.migrate import migrate
 from alsobought.cli.pipes import pipe
 from alsobought.cli.rebuild import rebuild
+from alsobought.cli.repair import repair
+from alsobought.cli.restore import restore, verify
 from alsobought.cli.serve import serve
 from alsobought.cli.unmerge import unmerge
 from alsobought.cli.upgrade import upgrade
@@ -81,6 +84,10 @@ COMMANDS = (
     check,
     evaluate,
     rebuild,
+    backup,
+    restore,
+    verify,
+    repair,
     learn,
     features,
     forget,

@@ -16,7 +16,7 @@ import msgspec
 from alsobought.counts.backfill import ADDITIVE_ENGINES, Backfill
 from alsobought.counts.shadow_table import RATE_KIND, RebuildState, ShadowTables, definition
 from alsobought.counts.time_buckets import first_after, literal, start_of
-from alsobought.errors import AlsoboughtError, Unusable
+from alsobought.errors import AlsoboughtError, Unusable, WarehouseFault
 from alsobought.events import MAX_AHEAD
 from alsobought.failpoints import reach
 from alsobought.storage import mutation_journal
@@ -155,7 +155,12 @@ def exchange(writer: Writer, name: str, claim: str, rate: int) -> bool:
 
 
 def make_serving_tables(writer: Writer, names: Sequence[str]) -> None:
-    """Makes all rows of these serving tables again, now or when the writer is idle."""
+    """Makes all rows of these serving tables again, now or when the writer is idle. One that cannot be read is emptied first."""
+    for name in names:
+        try:
+            writer.warehouse.trusted_rows(f"select count() from {writer.warehouse.database}.{name} where not ignore(*)")
+        except WarehouseFault:
+            writer.warehouse.command(f"truncate table {writer.warehouse.database}.{name}")
     writer.serving.make_again(writer.serving.forget_positions(names))
     writer.on_rewritten()
 

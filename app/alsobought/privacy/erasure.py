@@ -6,6 +6,8 @@ On the writer's thread (`service.maintenance`).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,37 @@ def forget(writer: Writer, user_id: str) -> dict[str, Any]:
     )
     fields: dict[str, Any] = msgspec.to_builtins(receipt.sealed())
     return fields
+
+
+def forget_again(writer: Writer, erasures: Sequence[dict[str, str]]) -> list[str]:
+    """Erases the users who were forgotten after the backup that this warehouse was restored from.
+
+    Each erasure has a `user_key` and the time `forgotten_at`: older events that still arrive are
+    dropped, and those of a user who returned since then count. Returns the users who could not be
+    erased, since they are guests of an account that was not forgotten.
+    """
+    warehouse = writer.warehouse
+    times = {int(erasure["user_key"]): erasure["forgotten_at"] for erasure in erasures}
+    if not times:
+        return []
+    rows = [{"user_key": key, "forgotten_at": at} for key, at in times.items()]
+    warehouse.insert("forgotten_users", b"\n".join(map(msgspec.json.encode, rows)))
+    database, keys = warehouse.database, ", ".join(map(str, times))
+    names = " union distinct ".join(
+        f"select user_id from {database}.{table} where cityHash64(user_id) in ({keys})" for table in ("events", "users")
+    )
+    users = {
+        str(user): key
+        for user, key in warehouse.trusted_rows(f"select user_id, cityHash64(user_id) from ({names})").data
+    }
+    left = [user for user, account in accounts_of(warehouse, list(users)).items() if account not in users]
+    for user, key in users.items():
+        if user not in left:
+            at = datetime.fromisoformat(times[int(key)]).replace(tzinfo=UTC)
+            guests = (merge.guest_id for merge in merges_into(warehouse, user))
+            rewrite(writer, UserRewrite([user, *guests], "", at, horizon(warehouse, writer.settings, writer.clock())))
+    writer.identities.refresh()
+    return sorted(left)
 
 
 def rewrite(writer: Writer, request: UserRewrite) -> list[RewrittenTable]:

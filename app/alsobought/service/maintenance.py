@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from alsobought.backup import pin, repair
 from alsobought.counts import rebuild_tasks, serving_checks, snapshot
 from alsobought.learning import table_swap
 from alsobought.privacy import erasure, guests, merging
@@ -29,12 +30,15 @@ def finish_refunds(writer: Writer) -> int:
 
 TASKS: dict[str, Callable[..., Any]] = {
     "forget": erasure.forget,
+    "forget again": erasure.forget_again,
     "merge": merging.merge,
     "merge guests": guests.merge_guests,
     "unmerge": merging.unmerge,
     "apply refunds": finish_refunds,
     "add categories": lambda writer: writer.corrections.add_categories(),
     "snapshot": snapshot.snapshot,
+    "pin for a backup": pin.pin,
+    "put back a part": repair.exchange_part,
     "plan a rebuild": rebuild_tasks.plan,
     "begin a rebuild": rebuild_tasks.begin,
     "end a rebuild": rebuild_tasks.exchange,

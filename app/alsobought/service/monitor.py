@@ -18,6 +18,7 @@ from alsobought.counts.sum_checks import wrong_sums
 from alsobought.errors import AlsoboughtError
 from alsobought.kafka.ingest_status import Status, status
 from alsobought.service.maintenance import run_task
+from alsobought.service.upkeep import Upkeep
 from alsobought.storage.retention import horizon
 from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
@@ -44,17 +45,20 @@ class Monitor:
         self._sample = sample_of(SAMPLE)
         self.status: Status | None = None
         self.checked: Checked | None = None
+        self.upkeep = Upkeep(writer, self._warehouse.another())
 
     @property
     def alarms(self) -> list[str]:
         wrong = self.checked.wrong if self.checked else []
         counts = [f"rows of {table} differ from a recompute of the events" for table in wrong]
-        return [*self._sums, *counts, *(self.status.alarms if self.status else [])]
+        return [*self._sums, *counts, *(self.status.alarms if self.status else []), *self.upkeep.alarms]
 
     def start(self) -> None:
+        self.upkeep.start()
         self._thread.start()
 
     def stop(self) -> None:
+        self.upkeep.stop()
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -26,6 +26,7 @@ from alsobought.storage.warehouse import Warehouse
 log = logging.getLogger(__name__)
 
 MAX_QUERY_MEMORY = 2_000_000_000
+NOT_OPENED = "Error initializing EmbeddedServer"  # the engine's message where it cannot load a table
 MAX_PARAMETER = 30_000  # characters; a server refuses a field of an HTTP form of more than 128 KB
 
 
@@ -134,7 +135,9 @@ class ClickHouseWarehouse(Warehouse):
         except Exception as error:
             raise WarehouseFault(
                 f"cannot open the warehouse {path or shown_address(dsn)}: {first_line(error)}",
-                "Is its address right, and is it running?",
+                "A table is damaged: run `alsobought repair`"
+                if NOT_OPENED in str(error)
+                else "Is its address right, and is it running?",
             ) from error
 
     def _connect_engine(self) -> Any:

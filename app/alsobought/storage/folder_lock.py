@@ -15,6 +15,7 @@ from typing import IO
 from alsobought.errors import NotStored, WarehouseFault
 
 HOLDER = ".holder"  # the file with the id of the process that holds the folder
+RESTORING = ".restoring"  # the mark of a folder whose restore has not ended
 CLAIM_ATTEMPTS = 20
 CLAIM_PAUSE_SECONDS = 0.05
 _held: dict[Path, IO[str]] = {}
@@ -44,6 +45,10 @@ def claim(folder: Path, create: bool) -> None:
         raise WarehouseFault(
             f"the folder {folder} has a ? in its name, where the engine expects options",
             "Name another in ALSOBOUGHT_DATA",
+        )
+    if (folder / RESTORING).exists():
+        raise WarehouseFault(
+            f"the folder {folder} was not restored completely", "Run `alsobought restore` into it again"
         )
     if not create and not contains_warehouse(folder) and not folder.is_file():
         raise WarehouseFault(f"there is no warehouse in {folder}", hint_without_warehouse(folder))

@@ -17,6 +17,7 @@ from alsobought.formats.calls import Skipped
 if TYPE_CHECKING:
     from alsobought.service.monitor import Monitor
     from alsobought.service.service import Service
+    from alsobought.service.upkeep import Upkeep
     from alsobought.serving.cached_answers import Answers
     from alsobought.serving.request_log import RequestLog
     from alsobought.web.shared_metrics import SharedMetrics
@@ -152,6 +153,7 @@ class _MonitorResults(Collector):
         text = "Count tables that do not add up, missed offsets, and a halted stream."
         yield GaugeMetricFamily("alsobought_alarms", text, value=len(self._monitor.alarms))
         yield from self._sample()
+        yield from _upkeep(self._monitor.upkeep)
         if status is None:
             return
         yield GaugeMetricFamily("alsobought_dead_letters", "Not replayed yet.", value=status.dead_letters)
@@ -193,3 +195,20 @@ class _MonitorResults(Collector):
             wrong.add_metric([table.table], table.wrong)
         yield rows
         yield wrong
+
+
+def _upkeep(upkeep: Upkeep) -> Iterator[Metric]:
+    """Damaged parts and backups."""
+    text = "Parts whose bytes are damaged, as the last search found; those that could not be loaded are known at the start."
+    broken = GaugeMetricFamily("alsobought_broken_parts", text, labels=["table"])
+    for table, parts in collections.Counter(part.table for part in upkeep.broken).items():
+        broken.add_metric([table], parts)
+    yield broken
+    if upkeep.scrubbed_at:
+        text = "When all parts were last searched for damage."
+        yield GaugeMetricFamily("alsobought_scrub_time_seconds", text, value=upkeep.scrubbed_at.timestamp())
+    if upkeep.backup_at:
+        text = "When the newest backup of this service was taken."
+        yield GaugeMetricFamily("alsobought_backup_time_seconds", text, value=upkeep.backup_at.timestamp())
+    text = "1 if the last backup of this service failed, else 0."
+    yield GaugeMetricFamily("alsobought_backup_failed", text, value=1 if upkeep.backup_fault else 0)

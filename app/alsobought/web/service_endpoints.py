@@ -10,7 +10,7 @@ import msgspec
 from flask import Blueprint, Response, current_app, render_template, request
 from markupsafe import escape
 
-from alsobought.errors import WarehouseFault
+from alsobought.errors import DamagedParts, WarehouseFault
 from alsobought.pipes.intake_rules import event_types
 from alsobought.web.context import as_of, json_response, metrics, service
 from alsobought.web.openapi import describe_api
@@ -34,11 +34,23 @@ def readyz() -> Response:
     """200 if the warehouse responds.
 
     A broken pipe does not make the service unready (`GET /pipes` shows it), nor does a halted stream: the service answers.
+    Nor do damaged parts of tables that are made from the events: `damaged` names these tables. Damaged events do: a
+    duplicate of one would not be recognized.
     """
     service().warehouse.value("select 1")
     if not service().visibility.alive:
         raise WarehouseFault("the thread for new events has stopped", "Restart the service")
-    return json_response({"status": "ready", "as_of": as_of(), "waiting": service().waiting, "halted": _halted()})
+    body = {"status": "ready", "as_of": as_of(), "waiting": service().waiting, "halted": _halted()}
+    return json_response(body | {"damaged": _damaged()})
+
+
+def _damaged() -> list[str]:
+    """The tables with damaged parts. Raises DamagedParts if `events`, or a record that only a backup has, is among them."""
+    if not (monitor := current_app.extensions["monitor"]):
+        return []
+    if tables := monitor.upkeep.only_in_backups:
+        raise DamagedParts(f"parts of {', '.join(tables)} are damaged", "Run `alsobought repair` on the machine")
+    return sorted({part.table for part in monitor.upkeep.broken})
 
 
 def _halted() -> str | None:

@@ -1,0 +1,1 @@
+"""Backups of an embedded warehouse: pinned between two batches, copied without the writer, restored and proven."""

@@ -1,0 +1,159 @@
+"""Work that a running service does by the hour: search its tables for damaged parts, and take backups.
+
+The search reads every part, slowly: after each one it rests for REST times as long as that took. Parts that the engine could
+not load are known at the start.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from alsobought.backup.stores import open_store
+from alsobought.backup.take import ServiceHandle, back_up, backup_ids, read_manifest
+from alsobought.console import no_bar
+from alsobought.errors import AlsoboughtError
+from alsobought.service.maintenance import run_task
+from alsobought.service.remedies import Remedies
+from alsobought.settings import Settings
+from alsobought.storage.part_checks import BrokenPart, check_parts, parts_set_aside
+from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.writer import Writer
+
+log = logging.getLogger(__name__)
+
+WAKE_SECONDS = 5.0
+FIRST_SCRUB_SECONDS = 60.0  # after the start
+REST, MAX_REST_SECONDS = 9.0, 30.0  # a tenth of one core
+RETRY_SECONDS = 600.0  # after a backup that failed
+
+
+class _Stopped(Exception):
+    """The service stops during the search."""
+
+
+class _Handle:
+    """The service, as `back_up` needs it."""
+
+    def __init__(self, writer: Writer, warehouse: Warehouse) -> None:
+        self.settings, self.warehouse = writer.settings, warehouse
+        self._writer = writer
+
+    def do(self, task: str, *arguments: Any) -> Any:
+        return run_task(self._writer, task, *arguments)
+
+
+class Upkeep:
+    """`broken` parts, as far as the last search found; `backup_at` is the time of the newest backup."""
+
+    def __init__(self, writer: Writer, warehouse: Warehouse) -> None:
+        self._settings, self._warehouse = writer.settings, warehouse
+        self._handle: ServiceHandle = _Handle(writer, warehouse)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
+        self.broken: list[BrokenPart] = []
+        self._only_in_backups: list[str] = []
+        self.scrubbed_at: datetime | None = None
+        self.backup_at: datetime | None = None
+        self.backup_fault = ""
+        self._scrub_due = time.monotonic() + FIRST_SCRUB_SECONDS
+        self._backup_due = 0.0
+
+    @property
+    def alarms(self) -> list[str]:
+        broken = [f"{part.message}: `alsobought doctor` has the advice" for part in self.broken]
+        return [*broken, *([f"the last backup failed: {self.backup_fault}"] if self.backup_fault else [])]
+
+    @property
+    def only_in_backups(self) -> list[str]:
+        """The tables with broken parts that only a backup can repair, such as `events`."""
+        return self._only_in_backups
+
+    def start(self) -> None:
+        """Notes at once what the engine could not load."""
+        if self._warehouse.folder:
+            self._report(parts_set_aside(self._warehouse))
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._warehouse.close()
+
+    def scrub(self, pause: bool = False) -> None:
+        """Searches all tables. Raises WarehouseFault."""
+        rest = _Rest(self._stopped) if pause else None
+        broken = list(check_parts(self._warehouse, rest.take if rest else lambda: None))
+        self.scrubbed_at = datetime.now(UTC)
+        self._report(broken)
+
+    def back_up(self) -> None:
+        """Takes a backup to ALSOBOUGHT_BACKUP_TO."""
+        settings = self._settings
+        try:
+            store = open_store(settings, create=True)
+            manifest = back_up(self._handle, store, settings.backup_keep, no_bar)
+        except AlsoboughtError as error:
+            self.backup_fault = str(error)
+            log.error("the backup failed: %s", error)
+        else:
+            self.backup_at, self.backup_fault = manifest.created_at, ""
+            log.info("backup %s to %s: %d new bytes", manifest.id, store.name, manifest.new_bytes)
+
+    def _run(self) -> None:
+        settings = self._settings
+        if settings.backup_hours:
+            self._backup_due = time.monotonic() + self._seconds_to_backup(settings)
+        while not self._stopped.wait(WAKE_SECONDS):
+            try:
+                if settings.scrub_hours and time.monotonic() >= self._scrub_due:
+                    self._scrub_due = time.monotonic() + 3600 * settings.scrub_hours
+                    self.scrub(pause=True)
+                if settings.backup_hours and time.monotonic() >= self._backup_due:
+                    self.back_up()
+                    self._backup_due = time.monotonic() + (
+                        RETRY_SECONDS if self.backup_fault else 3600.0 * settings.backup_hours
+                    )
+            except _Stopped:
+                return
+            except AlsoboughtError as error:
+                log.warning("upkeep failed: %s", error)
+
+    def _seconds_to_backup(self, settings: Settings) -> float:
+        """Until the next backup is due, after the newest one that there is."""
+        try:
+            store = open_store(settings, create=True)
+            if backup_ids(store):
+                self.backup_at = read_manifest(store).created_at
+        except AlsoboughtError as error:
+            self.backup_fault = str(error)
+            log.error("backups cannot be taken: %s", error)
+        if self.backup_at is None:
+            return 0.0
+        age = (datetime.now(UTC) - self.backup_at).total_seconds()
+        return max(0.0, 3600 * settings.backup_hours - age)
+
+    def _report(self, broken: list[BrokenPart]) -> None:
+        remedies = Remedies.of(self._warehouse, self._settings.home_folder) if broken else Remedies()
+        for part in broken:
+            if part not in self.broken:
+                log.error("%s. %s", part.message, remedies.advice(part.table))
+        self.broken = sorted(broken)
+        self._only_in_backups = sorted({part.table for part in broken if remedies.needs_backup(part.table)})
+
+
+class _Rest:
+    """Rests before each part, in proportion to what the one before took."""
+
+    def __init__(self, stopped: threading.Event) -> None:
+        self._stopped, self._since = stopped, time.monotonic()
+
+    def take(self) -> None:
+        took = time.monotonic() - self._since
+        if self._stopped.wait(min(MAX_REST_SECONDS, REST * took)):
+            raise _Stopped
+        self._since = time.monotonic()
