@@ -45,6 +45,7 @@ Threads = Annotated[int, Meta(ge=1, le=1000)]
 Workers = Annotated[int, Meta(ge=1, le=64)]
 Seconds = Annotated[float, Meta(gt=0, le=60)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+RATE = r"^($|[1-9][0-9]{0,8}/(second|minute|hour)$)"
 Ratio = Annotated[float, Meta(gt=0, le=1)]
 
 
@@ -94,6 +95,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     users_topic: Name = setting("users", "Topic of users with their attributes.")
     dead_letter_max_ratio: Ratio = setting(
         0.5, "The stream from Kafka is halted when more than this share of the latest messages are dead letters."
+    )
+    access: Literal["auto", "keys", "open"] = setting(
+        "auto",
+        "Who needs a key: all (keys), nobody (open), or auto: all as soon as there is a key or others reach this machine.",
+    )
+    admin_key: str = setting("", "A secret key with every scope, for containers: 32 characters or more; empty: none.")
+    admin_key_file: str = setting("", "File that holds the same, such as a Docker secret.")
+    token_secret: str = setting(
+        "",
+        "Secrets that sign tokens, comma-separated: the first signs, all verify; empty: one in the data folder, made when needed.",
+    )
+    token_seconds: Annotated[int, Meta(ge=1, le=86_400)] = setting(3600, "Longest validity of a token, in seconds.")
+    server_rate: Annotated[str, Meta(pattern=RATE)] = setting(
+        "", "Requests of one secret key without a rate of its own, such as `6000/minute`; empty: no limit."
+    )
+    browser_rate: Annotated[str, Meta(pattern=RATE)] = setting(
+        "600/minute", "Requests of one address with a browser key or a token; empty: no limit."
+    )
+    proxies: str = setting(
+        "private",
+        "Proxies whose X-Forwarded-For counts for limits: addresses or networks, comma-separated; `private`: all private ones.",
     )
     webhook_secret: str = setting(
         "",

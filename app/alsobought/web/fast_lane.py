@@ -1,7 +1,8 @@
 """The fast lane: the event loop itself answers a GET whose answer is cached, without a thread and without Flask.
 
 An answer takes this way from its second request on: Flask gives the first one, and `remember` keeps
-its URL and headers. Anything unusual about a request (another method or header, two requests at
+its URL and headers, for the key or token that asked. Whether that is still valid is looked up each
+time (`access.gate`). Anything unusual about a request (another method or header, two requests at
 once) sends it to Flask, which decides.
 """
 
@@ -11,11 +12,13 @@ import re
 import time
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
 
 from flask import Flask, Response, current_app, g, request
 
+from alsobought.access.limits import Verdict, rate_headers
+from alsobought.access.scopes import ANY_ORIGIN, OPEN, Principal
 from alsobought.logs import log_access
 from alsobought.serving.answer import Answer, CacheKey
 from alsobought.serving.request_log import RequestRecord
@@ -26,27 +29,41 @@ MAX_RESPONSE = 16_384  # bytes: what a socket takes at once
 REQUEST = re.compile(rb"GET (/pipes/[!-~]*) HTTP/1\.1\r\n(?:[!#-'*+.^-z|~A-Z0-9-]+:[\t -~\x80-\xff]*\r\n)+\r\n")
 # What Flask or gunicorn would act upon. They ignore all other headers of such a request.
 DECISIVE_HEADER = re.compile(
-    rb"(?i)\r\n(?:authorization|cache-control|content-length|expect|http2-settings|if-none-match|transfer-encoding|upgrade"
+    rb"(?i)\r\n(?:cache-control|content-length|expect|http2-settings|if-none-match|transfer-encoding|upgrade"
     rb"|x-request-id):"
 )
+FORWARDED = re.compile(rb"(?i)\r\nx-forwarded-for:[ \t]*([^\r]*)")
 HOST_HEADER = re.compile(rb"(?i)\r\nhost:")
-VALUE_HEADERS = re.compile(rb"(?i)\r\n(accept|origin|connection):[ \t]*([^\r]*)")
+VALUE_HEADERS = re.compile(rb"(?i)\r\n(accept|origin|connection|authorization):[ \t]*([^\r]*)")
 # Written for each request.
-OWN_HEADERS = {"content-length", "x-request-id", "etag", "cache-control", "cache-status", "link"}
+OWN_HEADERS = {
+    "content-length",
+    "x-request-id",
+    "etag",
+    "cache-control",
+    "cache-status",
+    "link",
+    "ratelimit",
+    "ratelimit-policy",
+}
 
-Key = tuple[bytes, bytes, bytes]
-"""Target, Accept and Origin of a request."""
+Key = tuple[bytes, bytes, bytes, bytes]
+"""Target, Accept, Origin and Authorization of a request."""
 
 
 @dataclass(frozen=True)
 class KnownUrl:
-    """How to repeat a response: the key of its answer, the parameters to record, its headers, and the query of its next page."""
+    """How to repeat a response: the key of its answer, the parameters to record, its headers, and the query of its next page.
+
+    `credential` is the key or token that asked, empty without one.
+    """
 
     key: CacheKey
     name: str
     parameters: bytes
     headers: bytes
     query: str
+    credential: str = field(default="", repr=False)
 
 
 class FastLane:
@@ -54,6 +71,7 @@ class FastLane:
 
     def __init__(self, app: Flask) -> None:
         self._service, self._metrics = app.extensions["service"], app.extensions["metrics"]
+        self._gate = app.extensions["gate"]
         self._urls: OrderedDict[Key, KnownUrl] = OrderedDict()
         self._date, self._date_at = b"", 0.0
 
@@ -62,24 +80,25 @@ class FastLane:
         target = request.environ.get("RAW_URI", "")
         if len(target) > MAX_TARGET:
             return
-        accept, origin = request.headers.get("Accept", ""), request.headers.get("Origin", "")
+        values = (target, *(request.headers.get(name, "") for name in ("Accept", "Origin", "Authorization")))
         try:
-            url = (target.encode("latin1"), accept.encode("latin1"), origin.encode("latin1"))
+            target_bytes, accept, origin, authorization = (value.encode("latin1") for value in values)
             headers = "".join(
                 f"{name}: {value}\r\n" for name, value in response.headers if name.lower() not in OWN_HEADERS
             ).encode("latin1")
         except UnicodeEncodeError:
             return
-        self._urls[url] = KnownUrl(key, name, parameters, headers, query)
+        known = KnownUrl(key, name, parameters, headers, query, g.get("credential", ""))
+        self._urls[target_bytes, accept, origin, authorization] = known
         while len(self._urls) > MAX_URLS:
             self._urls.popitem(last=False)
 
-    def respond(self, head: bytes) -> bytes | None:
-        """The complete response to a request of these bytes, or None if Flask has to give it."""
+    def respond(self, head: bytes, peer: str = "") -> bytes | None:
+        """The complete response to a request of these bytes from this address, or None if Flask has to give it."""
         started = time.perf_counter()
         key = request_key(head)
         known = self._urls.get(key) if key else None
-        if known is None:
+        if known is None or (asking := self._principal(known.credential)) is None:
             return None
         library = self._service.library
         if not all(library.is_current(name, version) for name, version in known.key.versions):
@@ -87,18 +106,41 @@ class FastLane:
         answer: Answer | None = self._service.cache.get(known.key)
         if answer is None or len(answer.json) > MAX_RESPONSE:
             return None
+        verdict = self._admitted(asking, peer, head)
+        if verdict and not verdict.allowed:
+            return None
         identity = uuid.uuid4().hex[:16]
         body = to_json(answer, identity)
-        response = self._head(known, answer, identity, len(body)) + body
+        response = self._head(known, answer, identity, len(body), verdict) + body
         self._record(known, answer, identity, time.perf_counter() - started)
         log_access("GET", f"/pipes/{known.name}", 200, started)
         return response
 
-    def _head(self, known: KnownUrl, answer: Answer, identity: str, length: int) -> bytes:
+    def _principal(self, credential: str) -> Principal | None:
+        """Who asked then, if that one may still ask."""
+        if credential:
+            found: Principal | None = self._gate.verified(credential)
+            return found
+        return None if self._gate.needed else OPEN
+
+    def _admitted(self, asking: Principal, peer: str, head: bytes) -> Verdict | None:
+        if asking.rate is None:
+            return None
+        address = ""
+        if asking.in_browsers:
+            address = self._gate.address(peer, [line.decode("latin1") for line in FORWARDED.findall(head)])
+        verdict: Verdict | None = self._gate.admit(asking, address)
+        return verdict
+
+    def _head(
+        self, known: KnownUrl, answer: Answer, identity: str, length: int, verdict: Verdict | None = None
+    ) -> bytes:
         now = time.time()
         if now - self._date_at >= 1:
             self._date, self._date_at = formatdate(now, usegmt=True).encode(), float(int(now))
         own_headers = caching_headers(answer, "json") | link_header(answer, known.query)
+        if verdict:
+            own_headers |= rate_headers(verdict)
         own = "".join(f"{name}: {value}\r\n" for name, value in own_headers.items())
         own += f"Cache-Status: alsobought; hit\r\nX-Request-Id: {identity}\r\nContent-Length: {length}\r\n\r\n"
         start = b"HTTP/1.1 200 OK\r\nServer: gunicorn\r\nConnection: keep-alive\r\nDate: "
@@ -115,7 +157,7 @@ def request_key(head: bytes) -> Key | None:
     """What identifies the response to a request, or None if there is anything unusual about it.
 
     >>> request_key(b"GET /pipes/popular HTTP/1.1\\r\\nHost: shop\\r\\nAccept: */*\\r\\n\\r\\n")
-    (b'/pipes/popular', b'*/*', b'')
+    (b'/pipes/popular', b'*/*', b'', b'')
     >>> request_key(b"GET /pipes/popular HTTP/1.1\\r\\nHost: shop\\r\\nCache-Control: no-cache\\r\\n\\r\\n")
     """
     start = REQUEST.fullmatch(head)
@@ -125,11 +167,17 @@ def request_key(head: bytes) -> Key | None:
     values = {name.lower(): value.rstrip() for name, value in headers}
     if len(values) < len(headers) or values.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
-    return start[1], values.get(b"accept", b""), values.get(b"origin", b"")
+    return start[1], values.get(b"accept", b""), values.get(b"origin", b""), values.get(b"authorization", b"")
 
 
 def offer(answer: Answer, parameters: bytes, query: str) -> None:
-    """Let the fast lane give the next answers to the current request, while the cache has them."""
+    """Let the fast lane give the next answers to the current request, while the cache has them.
+
+    Where the caller's origin is that of a Referer, which is no part of what the fast lane compares, it stays out.
+    """
+    origins = g.principal.origins
+    if origins and ANY_ORIGIN not in origins and "Origin" not in request.headers:
+        return
     g.fast_lane_offer = (answer.key, answer.pipe.name, parameters, query)
 
 

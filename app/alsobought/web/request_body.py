@@ -9,7 +9,9 @@ import msgspec
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from alsobought.errors import BadRequest, TooLarge
+from alsobought.access.credentials import PUBLIC, SECRET
+from alsobought.access.tokens import is_token
+from alsobought.errors import BadRequest, NotAuthenticated, TooLarge
 from alsobought.events import readable_problem
 from alsobought.pipes.parameters import FRESH, Listed, values
 from alsobought.web.compression import unpacked
@@ -21,7 +23,7 @@ T = TypeVar("T")
 def read_body() -> bytes:
     """The complete body, unpacked; an incomplete one raises BadRequest, so that no part of it is stored.
 
-    Raises TooLarge, UnsupportedEncoding.
+    Raises TooLarge, UnsupportedEncoding, and NotAuthenticated for a secret key, which would be stored with what is rejected.
     """
     limit = service().settings.max_body_bytes
     try:
@@ -34,12 +36,21 @@ def read_body() -> bytes:
         raise TooLarge(f"the body is larger than {limit:,} bytes", "Send it in parts")
     if request.content_length is not None and len(body) < request.content_length:
         raise BadRequest("the body is incomplete", "Send all of it again")
-    return unpacked(body, request.headers.get("Content-Encoding", ""), limit)
+    whole = unpacked(body, request.headers.get("Content-Encoding", ""), limit)
+    if SECRET.encode() in whole:
+        raise NotAuthenticated(
+            "a secret key is in the body", "Send it as `Authorization: Bearer …`; browser keys begin with ab_public_"
+        )
+    return whole
 
 
 def read_parameters() -> dict[str, list[Any]]:
     """The unvalidated parameters, with all their values, from the query string and a JSON body."""
     raw: dict[str, list[Any]] = dict(request.args.lists())
+    if "key" in raw:  # the caller's, unless it is a parameter of the pipe
+        raw["key"] = [value for value in raw["key"] if not (value.startswith(PUBLIC) or is_token(value))]
+        if not raw["key"]:
+            del raw["key"]
     if request.method == "POST" and read_body():
         try:
             body = msgspec.json.decode(read_body(), type=dict[str, Any])

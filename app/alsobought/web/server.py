@@ -14,11 +14,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from alsobought.access.gate import Gate
 from alsobought.errors import AlsoboughtError, Unusable
 from alsobought.logs import open_log
 from alsobought.serving.siblings import FIRST_SLOT, Siblings
 from alsobought.settings import Settings, hosts_for_editing
 from alsobought.storage.folder_lock import folder_of, refuse_if_held
+
+log = logging.getLogger(__name__)
 
 APP_LOAD_ERROR = 4  # gunicorn's exit code for an application that does not load: it stops instead of retrying
 
@@ -133,6 +136,27 @@ def require_restricted_editing(settings: Settings) -> None:
         raise Unusable(
             f"--edit on {settings.host} would let every client that reaches port {settings.port} edit the pipes",
             "Listen on 127.0.0.1 and connect through `ssh -L`, or set ALSOBOUGHT_EDIT_HOSTS to host names whose clients you trust",
+        )
+
+
+def require_keys(settings: Settings, gate: Gate) -> None:
+    """Raises Unusable for a service that others reach and nobody has a key for; warns of one that is open to them."""
+    from alsobought.web.guard import is_loopback
+
+    if is_loopback(settings.host):
+        return
+    if settings.access == "open":
+        log.warning(
+            "ALSOBOUGHT_ACCESS=open: whoever reaches port %s of %s can read every user's history, post events and change the"
+            " catalogue",
+            settings.port,
+            settings.host,
+        )
+    elif not gate.has_valid_keys():
+        raise Unusable(
+            f"others can reach {settings.host}, and there is no key",
+            "Run `alsobought key create admin --scope admin`, or set ALSOBOUGHT_ADMIN_KEY to 32 characters or more;"
+            " ALSOBOUGHT_ACCESS=open serves everybody without a key",
         )
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, render_template, request
 
+from alsobought.access.scopes import may
 from alsobought.errors import WarehouseFault
 from alsobought.pipes.intake_rules import event_types
+from alsobought.web.access import principal
 from alsobought.web.context import as_of, json_response, metrics, service
 from alsobought.web.openapi import describe_api
 from alsobought.web.pipe_endpoints import entries
@@ -35,6 +37,8 @@ def readyz() -> Response:
     service().warehouse.value("select 1")
     if not service().visibility.alive:
         raise WarehouseFault("the thread for new events has stopped", "Restart the service")
+    if not may(principal(), "metrics"):
+        return json_response({"status": "ready"})
     return json_response({"status": "ready", "as_of": as_of(), "waiting": service().waiting, "halted": _halted()})
 
 

@@ -115,7 +115,7 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
     def _answer_at_once(self, conn: Any, queue: deque[Any], received: bytes) -> bool:
         """Answer a request whose answer is cached, in the event loop. False if a thread has to handle it."""
         try:
-            response = self.wsgi.extensions["fast_lane"].respond(received)
+            response = self.wsgi.extensions["fast_lane"].respond(received, _peer(conn))
         except Exception:  # no request may end the event loop
             log.exception("the fast lane failed")
             response = None
@@ -213,6 +213,11 @@ class Worker(gthread.ThreadWorker):  # type: ignore[misc]
             self._drop(conn)
         else:
             super().finish_request(conn, done)
+
+
+def _peer(conn: Any) -> str:
+    """The address of the client; empty for a Unix socket."""
+    return conn.client[0] if isinstance(conn.client, tuple) else ""
 
 
 def _is_closed(sock: socket.socket) -> bool:
