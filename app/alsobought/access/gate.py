@@ -12,7 +12,9 @@ import math
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from alsobought.access.credentials import SECRET, hash_of, id_of, is_equal
 from alsobought.access.keys import Key, all_keys, note_uses
@@ -29,7 +31,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.5
 MISS_SECONDS = 1.0  # between two reads because of unknown keys
 NOTE_SECONDS = 3600  # between two notes of the use of a key
-MAX_VERIFIED = 20_000
+MAX_VERIFIED, MAX_ADDRESSES = 20_000, 10_000
 FAILURES = Rate(30, 60)  # of an address
 ADMIN_KEY_ID = "ALSOBOUGHT_ADMIN_KEY"
 UNKNOWN = (
@@ -46,7 +48,8 @@ class Gate:
         self._admin_key = admin_key(settings)
         self._admin_hash = hash_of(self._admin_key) if self._admin_key else ""
         self._server_rate, self._browser_rate = read_rate(settings.server_rate), read_rate(settings.browser_rate)
-        self._proxies = networks(settings.proxies)
+        proxies = networks(settings.proxies)
+        self._addresses = lru_cache(MAX_ADDRESSES)(lambda peer, forwarded: caller_address(peer, forwarded, proxies))
         self.signer = Signer(
             TokenSecrets(settings.token_secret, warehouse.folder), settings.database, settings.token_seconds
         )
@@ -135,8 +138,10 @@ class Gate:
             self._used[principal.id] = _now()
         return principal
 
-    def authenticate(self, credential: str, address: str) -> Principal:
-        """The principal of a key or token. Raises NotAuthenticated, or TooManyRequests after many failures of this address.
+    def authenticate(self, credential: str, address: Callable[[], str]) -> Principal:
+        """The principal of a key or token. `address` returns that of the caller.
+
+        Raises NotAuthenticated, or TooManyRequests after many failures of the address.
 
         A valid one is let in after any number of failures: nobody guesses 256 bits, and many shoppers may share an address.
         """
@@ -146,7 +151,7 @@ class Gate:
         try:
             principal = self._principal(credential)
         except NotAuthenticated as error:
-            verdict = self._failures.hit(address, FAILURES)
+            verdict = self._failures.hit(address(), FAILURES)
             if verdict.allowed:
                 raise
             wait = math.ceil(verdict.wait)
@@ -218,15 +223,15 @@ class Gate:
 
     # Limits
 
-    def address(self, peer: str, forwarded: list[str]) -> str:
+    def address(self, peer: str, forwarded: Sequence[str]) -> str:
         """The address of a caller, behind known proxies that of whom they name."""
-        return caller_address(peer, forwarded, self._proxies)
+        return self._addresses(peer, tuple(forwarded))
 
-    def admit(self, principal: Principal, address: str) -> Verdict | None:
+    def admit(self, principal: Principal, address: Callable[[], str]) -> Verdict | None:
         """Count a request; None without a limit. What browsers send counts by address: they all have the same key."""
         if principal.rate is None:
             return None
-        caller = (principal.kind, principal.id, address) if principal.in_browsers else principal.id
+        caller = (principal.kind, principal.id, address()) if principal.in_browsers else principal.id
         return self._limiter.hit(caller, principal.rate)
 
     def is_secret(self, text: str) -> bool:

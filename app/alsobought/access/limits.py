@@ -14,7 +14,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from alsobought.errors import Unusable
 
@@ -51,8 +52,7 @@ def read_rate(text: str) -> Rate | None:
     return Rate(int(rate[1]), UNITS[rate[2]])
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """`remaining` requests are possible at once; the next one is after `wait` seconds, 0 if this one is allowed."""
 
     rate: Rate
@@ -99,10 +99,15 @@ class Limiter:
 def rate_headers(verdict: Verdict) -> dict[str, str]:
     """`RateLimit` and `RateLimit-Policy` as in draft-ietf-httpapi-ratelimit-headers-10, and `Retry-After` if refused."""
     headers = {
-        "RateLimit-Policy": f'"requests";q={verdict.rate.requests};w={verdict.rate.seconds}',
+        "RateLimit-Policy": _policy(verdict.rate),
         "RateLimit": f'"requests";r={verdict.remaining};t={math.ceil(verdict.reset)}',
     }
     return headers if verdict.allowed else headers | {"Retry-After": str(max(1, math.ceil(verdict.wait)))}
+
+
+@lru_cache(1000)
+def _policy(rate: Rate) -> str:
+    return f'"requests";q={rate.requests};w={rate.seconds}'
 
 
 def networks(text: str) -> list[Network]:

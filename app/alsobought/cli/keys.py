@@ -22,17 +22,13 @@ SOON = timedelta(days=14)
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-class Duration(click.ParamType[timedelta]):
-    """`90d`, `24h` or `30m`."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        if not (parts := re.fullmatch(r"(\d{1,5})([mhd])", str(value))):
-            self.fail(f"{value!r} is not a duration: write 90d, 24h or 30m", param, ctx)
-        return timedelta(**{UNITS[parts[2]]: int(parts[1])})
+def _duration(_: click.Context, param: click.Parameter, text: str | None) -> timedelta | None:
+    """The value of `90d`, `24h` or `30m`."""
+    if text is None:
+        return None
+    if not (parts := re.fullmatch(r"(\d{1,5})([mhd])", text)):
+        raise click.BadParameter(f"{text!r} is not a duration: write 90d, 24h or 30m", param=param)
+    return timedelta(**{UNITS[parts[2]]: int(parts[1])})
 
 
 @click.group("key")
@@ -45,7 +41,9 @@ def key() -> None:
 @click.option("--scope", "scopes", multiple=True, help="What it may do; repeat it. `pipes:read:NAME` is one pipe.")
 @click.option("--browser", is_flag=True, help="A public key for web pages: public pipes and events only.")
 @click.option("--origin", "origins", multiple=True, help="With --browser: the pages it works on; repeat it.")
-@click.option("--expires", type=Duration(), help="Its lifetime: 90d, 24h; default: it does not expire.")
+@click.option(
+    "--expires", callback=_duration, metavar="DURATION", help="Its lifetime: 90d, 24h; default: it does not expire."
+)
 @click.option("--rate", default="", help="Its limit, such as 600/minute; of a browser key, for each address.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
@@ -133,7 +131,12 @@ def key_revoke(settings: Settings, key_id: str) -> None:
 @key.command("rotate")
 @click.argument("key_id", metavar="ID")
 @click.option(
-    "--overlap", type=Duration(), default="24h", show_default=True, help="For so long the old one works, too."
+    "--overlap",
+    callback=_duration,
+    default="24h",
+    show_default=True,
+    metavar="DURATION",
+    help="For so long the old one works, too.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj

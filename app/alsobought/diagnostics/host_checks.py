@@ -87,7 +87,7 @@ def check_port(settings: Settings) -> Iterator[Finding]:
 
 def check_webhooks(settings: Settings) -> Iterator[Finding]:
     """A note, where others reach the webhooks and no secret is set: a proxy may ask for one."""
-    if not is_loopback(settings.host) and not settings.webhook_secret:
+    if settings.access == "open" and not is_loopback(settings.host) and not settings.webhook_secret:
         paths = ", ".join(f"/events/{name}" for name in FORMATS)
         problem = f"{paths} accept calls without a secret: ALSOBOUGHT_WEBHOOK_SECRET is not set"
         yield Finding("webhooks", "ok", problem)

@@ -6,7 +6,9 @@ Flask has matched, so that no spelling of a path gets past.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, cast
 from urllib.parse import unquote_plus, urlsplit
 
@@ -28,10 +30,10 @@ from alsobought.access.scopes import (
     reads,
 )
 from alsobought.access.tokens import is_token
-from alsobought.errors import NotAllowed, NotAuthenticated, TooManyRequests
+from alsobought.errors import NoSuchPipe, NotAllowed, NotAuthenticated, TooManyRequests
 from alsobought.pipes.audience import Audience, audience
 from alsobought.pipes.pipe import Pipe, is_provided
-from alsobought.web.context import service
+from alsobought.web.context import metrics, service
 from alsobought.web.envelope import KEY, take_envelope
 
 NOTHING = ""  # no key
@@ -68,6 +70,7 @@ NEEDS: Mapping[str, str] = {
     "editing.save_draft": "edit",
     "editing.cases": "edit",
 }
+AUDIENCE_SECONDS, MAX_AUDIENCES = 1.0, 10_000
 HOW = "Send a key as `Authorization: Bearer ab_secret_…`; `alsobought key create` makes one"
 
 
@@ -127,7 +130,7 @@ def _authenticated(need: str) -> Principal:
     if not door.needed and not ours:
         return OPEN  # a proxy's or a webhook's
     try:
-        found = door.authenticate(credential, address())
+        found = door.authenticate(credential, address)
     except NotAuthenticated:
         if need == NOTHING:
             return ANONYMOUS if door.needed else OPEN
@@ -155,7 +158,7 @@ def _public_key(need: str) -> str:
 
 
 def _admit(asking: Principal) -> None:
-    verdict = gate().admit(asking, address())
+    verdict = gate().admit(asking, address)
     if verdict is None:
         return
     g.rate_headers = rate_headers(verdict)
@@ -205,13 +208,23 @@ def _lacking(asking: Principal, scope: str) -> NotAllowed:
 
 
 def audience_of(pipe: Pipe) -> Audience:
-    """Whose data a pipe shows, with its fallbacks."""
-    library = service().library
+    """Whose data a pipe shows, with its fallbacks, which are looked at again after AUDIENCE_SECONDS."""
+    known: dict[tuple[str, str], tuple[float, Audience]] = current_app.extensions.setdefault("audiences", {})
+    key = (pipe.name, pipe.version)
+    now = time.monotonic()
+    if (found := known.get(key)) and now - found[0] < AUDIENCE_SECONDS:
+        return found[1]
+    made = audience(pipe, _find_pipe)
+    known[key] = (now, made)
+    if len(known) > MAX_AUDIENCES:
+        known.clear()
+    return made
 
-    def find(name: str) -> Pipe | None:
-        return library.entry(name).pipe if name in library.names() else None
 
-    return audience(pipe, find)
+def _find_pipe(name: str) -> Pipe | None:
+    with suppress(NoSuchPipe):
+        return service().library.entry(name).pipe
+    return None
 
 
 def may_list(pipe: Pipe) -> bool:
@@ -265,6 +278,7 @@ def protect(response: Response) -> Response:
     for name, value in g.get("rate_headers", {}).items():
         response.headers[name] = value
     if response.status_code in (401, 403, 429):
+        metrics().turned_away(response.status_code)
         response.headers["Cache-Control"] = "no-store"
     if gate().needed and NEEDS.get(request.endpoint or "", NOTHING) != NOTHING:
         response.headers.add("Vary", "Authorization")

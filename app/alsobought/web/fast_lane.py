@@ -14,9 +14,11 @@ import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 
 from flask import Flask, Response, current_app, g, request
 
+from alsobought.access.gate import Gate
 from alsobought.access.limits import Verdict, rate_headers
 from alsobought.access.scopes import ANY_ORIGIN, OPEN, Principal
 from alsobought.logs import log_access
@@ -126,9 +128,7 @@ class FastLane:
     def _admitted(self, asking: Principal, peer: str, head: bytes) -> Verdict | None:
         if asking.rate is None:
             return None
-        address = ""
-        if asking.in_browsers:
-            address = self._gate.address(peer, [line.decode("latin1") for line in FORWARDED.findall(head)])
+        address = partial(_address, self._gate, peer, head)
         verdict: Verdict | None = self._gate.admit(asking, address)
         return verdict
 
@@ -151,6 +151,10 @@ class FastLane:
         if log := self._service.request_log:
             now, version = self._service.clock(), answer.pipe.version
             log.add(RequestRecord(now, identity, known.name, version, known.parameters, 200, "", seconds, answer))
+
+
+def _address(gate: Gate, peer: str, head: bytes) -> str:
+    return gate.address(peer, [line.decode("latin1") for line in FORWARDED.findall(head)])
 
 
 def request_key(head: bytes) -> Key | None:

@@ -59,12 +59,15 @@ def describe_entry(name: str, entry: Entry) -> dict[str, Any]:
     """A pipe as the list shows it. `stale`: the file is broken, and its last valid text answers."""
     if entry.pipe is None:
         nothing = {"sentence": "", "description": "", "parameters": [], "columns": [], "version": ""}
-        return {"name": name, "ready": False, "stale": False, "private": True, **nothing}
+        unknown = {"private": True, "user_parameters": []}
+        return {"name": name, "ready": False, "stale": False, **unknown, **nothing}
+    users = audience_of(entry.pipe)
     return {
         "name": name,
         "ready": True,
         "stale": entry.fault is not None,
-        "private": audience_of(entry.pipe).private,
+        "private": users.private,
+        "user_parameters": [] if users.declared == "public" else sorted(users.parameters),
         "sentence": entry.pipe.header.sentence,
         "description": entry.pipe.header.prose,
         "parameters": [

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, render_template, request
 from alsobought.access.scopes import may
 from alsobought.errors import WarehouseFault
 from alsobought.pipes.intake_rules import event_types
-from alsobought.web.access import principal
+from alsobought.web.access import gate, principal
 from alsobought.web.context import as_of, json_response, metrics, service
 from alsobought.web.openapi import describe_api
 from alsobought.web.pipe_endpoints import entries
@@ -68,9 +68,10 @@ def docs() -> str:
 def _api() -> dict[str, Any]:
     """The OpenAPI document, built again only after a pipe changed: that is slow."""
     pipes = [entry.pipe for _, entry in entries() if entry.pipe]
-    versions = tuple((pipe.name, pipe.version) for pipe in pipes)
+    needed = gate().needed
+    versions = (needed, *((pipe.name, pipe.version) for pipe in pipes))
     cached: tuple[Any, dict[str, Any]] = current_app.extensions.get("openapi", ((), {}))
     if cached[0] != versions:
-        document = describe_api(pipes, event_types(service().settings))
+        document = describe_api(pipes, event_types(service().settings), keys_needed=needed)
         cached = current_app.extensions["openapi"] = (versions, document)
     return cached[1]
