@@ -22,7 +22,7 @@ from tests.support.web import VIEW, buy, error_of, stored
 
 ADMIN = "a" * 40
 ORIGIN = "https://shop.example"
-PUBLIC_URL, PRIVATE_URL = "/pipes/also_bought?item_id=tea", "/pipes/for_you?user_id=ada"
+PUBLIC_URL, PRIVATE_URL = "/pipes/also_bought?item_id=tea", "/pipes/recently_viewed?user_id=ada"
 
 
 @pytest.fixture(scope="module")
@@ -190,12 +190,12 @@ def test_a_revoked_key_and_its_tokens_end(app: Flask, shop: Service, key: Callab
     backend = Caller(app.test_client(), text)
     issued = json.loads(backend.post("/tokens", json={"params": {"user_id": "ada"}}).text)["token"]
     page = Caller(app.test_client(), issued)
-    assert (backend.get(PRIVATE_URL).status_code, page.get("/pipes/for_you").status_code) == (200, 200)
+    assert (backend.get(PRIVATE_URL).status_code, page.get("/pipes/recently_viewed").status_code) == (200, 200)
     revoke_key(shop.warehouse, made, utc_now())
     app.extensions["gate"].refresh()
     refused = backend.get(PRIVATE_URL)
     assert (refused.status_code, error_of(refused)["message"]) == (401, f"the key {made.key_id} is revoked")
-    assert page.get("/pipes/for_you").status_code == 401
+    assert page.get("/pipes/recently_viewed").status_code == 401
 
 
 def test_an_expired_key_ends_although_it_was_verified(
@@ -297,7 +297,7 @@ def test_a_browser_key_is_not_valid_elsewhere(browser: Caller, headers: dict[str
         f"{PUBLIC_URL}&user_id=ada",
         "/pipes/active_users",
         "/pipes/users_for_item?item_id=tea",
-        "/pipes/for_you.csv?user_id=ada",
+        "/pipes/recently_viewed.csv?user_id=ada",
     ],
 )
 def test_a_browser_key_asks_nothing_about_users(browser: Caller, path: str) -> None:
@@ -315,16 +315,23 @@ def test_a_body_hides_no_parameter(browser: Caller) -> None:
 
 
 def test_the_list_has_what_the_caller_may_ask(
-    browser: Caller, caller: Callable[..., Caller], token: Callable[..., Caller]
+    shop: Service,
+    browser: Caller,
+    caller: Callable[..., Caller],
+    token: Callable[..., Caller],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    some = ["active_users", "also_bought", "popular", "reciprocal", "recently_viewed", "user_features", "users_for_item"]
+    monkeypatch.setattr(shop.library, "names", lambda: some)
+
     def names(asking: Caller) -> set[str]:
         return {pipe["name"] for pipe in json.loads(asking.get("/pipes").text)["pipes"]}
 
     every = names(caller("pipes:read"))
-    assert {"for_you", "also_bought", "active_users"} <= every
+    assert {"recently_viewed", "also_bought", "active_users"} <= every
     assert {"also_bought", "popular"} <= names(browser)
-    assert not {"for_you", "active_users", "reciprocal", "users_for_item", "user_features"} & names(browser)
-    assert "for_you" in names(token())
+    assert not {"recently_viewed", "active_users", "reciprocal", "users_for_item", "user_features"} & names(browser)
+    assert "recently_viewed" in names(token())
     assert not {"active_users", "users_for_item"} & names(token())
     assert names(caller("pipes:read:popular")) == {"popular"}
 
@@ -400,22 +407,22 @@ def test_a_preflight_names_no_credentials(app: Flask, browser: Caller) -> None:
 
 
 def test_a_token_fills_in_its_user(token: Callable[..., Caller]) -> None:
-    filled = json.loads(token().get("/pipes/for_you").text)
+    filled = json.loads(token().get("/pipes/recently_viewed").text)
     assert filled["data"] == json.loads(token().get(PRIVATE_URL).text)["data"]
-    assert json.loads(token().post("/pipes/for_you", json={}).text)["data"] == filled["data"]
+    assert json.loads(token().post("/pipes/recently_viewed", json={}).text)["data"] == filled["data"]
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "/pipes/for_you?user_id=bob",
-        "/pipes/for_you?user_id=ada&user_id=bob",
-        "/pipes/for_you?user_id=ada&user_id=ada",
-        "/pipes/for_you?user_id=Ada",
-        "/pipes/for_you?user_id=ada%20",
-        "/pipes/for_you?user_id=%61da&user_id=",
-        "/pipes/for_you?user_id=",
-        "/pipes/for_you?user_id=ada,bob",
+        "/pipes/recently_viewed?user_id=bob",
+        "/pipes/recently_viewed?user_id=ada&user_id=bob",
+        "/pipes/recently_viewed?user_id=ada&user_id=ada",
+        "/pipes/recently_viewed?user_id=Ada",
+        "/pipes/recently_viewed?user_id=ada%20",
+        "/pipes/recently_viewed?user_id=%61da&user_id=",
+        "/pipes/recently_viewed?user_id=",
+        "/pipes/recently_viewed?user_id=ada,bob",
         "/pipes/also_bought?item_id=tea&user_id=bob",
         "/pipes/active_users",
     ],
@@ -428,13 +435,13 @@ def test_a_token_asks_for_nobody_else(token: Callable[..., Caller], path: str) -
     "body", [{"user_id": "bob"}, {"user_id": ["ada", "bob"]}, {"user_id": ["bob"]}, {"user_id": 5}]
 )
 def test_a_body_changes_no_fixed_parameter(token: Callable[..., Caller], body: dict[str, object]) -> None:
-    assert token().post("/pipes/for_you", json=body).status_code == 403
-    assert token().post("/pipes/for_you?user_id=ada", json=body).status_code == 403
+    assert token().post("/pipes/recently_viewed", json=body).status_code == 403
+    assert token().post("/pipes/recently_viewed?user_id=ada", json=body).status_code == 403
     assert (
-        token().post("/pipes/for_you", data=json.dumps({"user_id": "ada"})[:-1] + ', "user_id": "bob"}').status_code
+        token().post("/pipes/recently_viewed", data=json.dumps({"user_id": "ada"})[:-1] + ', "user_id": "bob"}').status_code
         == 400
     )
-    assert token().get("/pipes/for_you?USER_ID=bob").status_code == 400
+    assert token().get("/pipes/recently_viewed?USER_ID=bob").status_code == 400
 
 
 def test_a_named_pipe_is_the_only_one(token: Callable[..., Caller]) -> None:
@@ -458,19 +465,19 @@ def test_a_token_with_events_posts_those_of_its_user(token: Callable[..., Caller
 
 def test_a_token_has_no_right_that_its_key_lacks(app: Flask, caller: Callable[..., Caller]) -> None:
     one = caller("pipes:read:popular")
-    assert one.post("/tokens", json={"pipes": ["for_you"]}).status_code == 403
+    assert one.post("/tokens", json={"pipes": ["recently_viewed"]}).status_code == 403
     assert one.post("/tokens", json={"params": {"user_id": "a"}, "scopes": ["events:write"]}).status_code == 403
     assert caller("events:write").post("/tokens", json={}).status_code == 403
     text = json.loads(one.post("/tokens", json={"params": {"user_id": "ada"}}).text)["token"]
     page = Caller(app.test_client(), text)
-    assert (page.get("/pipes/popular").status_code, page.get("/pipes/for_you").status_code) == (200, 403)
+    assert (page.get("/pipes/popular").status_code, page.get("/pipes/recently_viewed").status_code) == (200, 403)
 
 
 def test_a_token_of_one_origin_is_not_valid_on_another(token: Callable[..., Caller]) -> None:
     page = token(origin=ORIGIN)
-    assert page.get("/pipes/for_you", headers={"Origin": ORIGIN}).status_code == 200
-    assert page.get("/pipes/for_you", headers={"Origin": "https://evil.example"}).status_code == 403
-    assert page.get("/pipes/for_you").status_code == 403
+    assert page.get("/pipes/recently_viewed", headers={"Origin": ORIGIN}).status_code == 200
+    assert page.get("/pipes/recently_viewed", headers={"Origin": "https://evil.example"}).status_code == 403
+    assert page.get("/pipes/recently_viewed").status_code == 403
 
 
 # The fast lane
@@ -512,7 +519,7 @@ def test_the_fast_lane_answers_a_keyed_request_for_that_key_only(
 
 
 def test_the_fast_lane_repeats_a_token_for_itself_only(app: Flask, token: Callable[..., Caller]) -> None:
-    lane, url = app.extensions["fast_lane"], "/pipes/for_you"
+    lane, url = app.extensions["fast_lane"], "/pipes/recently_viewed"
     signer = app.extensions["gate"].signer
     (ada, _), (bob, _) = (signer.sign(Grant(params={"user_id": name}), "") for name in ("ada", "bob"))
     for text in (ada, bob):
@@ -587,7 +594,7 @@ def test_open_access_stays_open_and_honours_tokens(make_shop: Callable[..., Serv
     assert app.test_client().get("/pipes/popular").status_code == 200
     issued = app.test_client().post("/tokens", json={"params": {"user_id": "ada"}})
     page = Caller(app.test_client(), json.loads(issued.text)["token"])
-    assert (page.get("/pipes/for_you").status_code, page.get("/pipes/for_you?user_id=bob").status_code) == (200, 403)
+    assert (page.get("/pipes/recently_viewed").status_code, page.get("/pipes/recently_viewed?user_id=bob").status_code) == (200, 403)
 
 
 def test_readiness_without_a_key_is_a_status_only(nobody: Caller, caller: Callable[..., Caller]) -> None:
@@ -599,7 +606,7 @@ def test_a_webhook_takes_its_secret_or_a_key(make_shop: Callable[..., Service]) 
     shop = make_shop(access="keys", admin_key=ADMIN, webhook_secret="s3cret")  # noqa: S106
     call = {"type": "track", "event": "Product Viewed", "userId": "u", "properties": {"product_id": "tea"}}
     client = create_app(shop).test_client()
-    for authorization, status in ((f"Bearer {ADMIN}", 401), ("Bearer s3cret", 202), ("Bearer other", 401), ("", 401)):
+    for authorization, status in ((f"Bearer {ADMIN}", 202), ("Bearer s3cret", 202), ("Bearer other", 401), ("", 401)):
         sent = client.post("/events/segment", json=call, headers={"Authorization": authorization})
         assert sent.status_code == status, authorization
     text, _ = create_key(shop.warehouse, NewKey(name="w", scopes=("events:write", "users:write")), utc_now())
@@ -621,3 +628,66 @@ def test_every_response_has_the_headers_for_browsers(app: Flask, nobody: Caller)
     assert "geolocation=()" in page.headers["Permissions-Policy"]
     secure = app.test_client().get("/healthz", base_url="https://shop.example")
     assert secure.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+
+
+# The login
+
+
+def cookie_of(response: TestResponse) -> str:
+    return response.headers["Set-Cookie"].split(";")[0]
+
+
+def test_a_login_takes_a_key_with_edit_and_its_cookie_is_out_of_reach(
+    app: Flask, caller: Callable[..., Caller], browser: Caller, token: Callable[..., Caller]
+) -> None:
+    logged_in = caller("edit").post("/workbench/session")
+    assert logged_in.status_code == 200
+    attributes = logged_in.headers["Set-Cookie"]
+    assert "HttpOnly" in attributes
+    assert "SameSite=Strict" in attributes
+    assert "Secure" not in attributes
+    for other in (caller("pipes:read"), browser, token(), Caller(app.test_client())):
+        assert "Set-Cookie" not in other.post("/workbench/session").headers
+
+
+def test_a_session_uses_the_page_and_nobody_else_uses_the_session(app: Flask, caller: Callable[..., Caller]) -> None:
+    cookie = cookie_of(caller("edit").post("/workbench/session"))
+    page = Caller(app.test_client(use_cookies=False), Cookie=cookie, **{"Sec-Fetch-Site": "same-origin"})
+    for path in ("/pipes", PRIVATE_URL, "/workbench/live", "/docs"):
+        assert page.get(path).status_code == 200
+    assert json.loads(page.get("/workbench").text)["session"] is True
+    assert page.get("/metrics").status_code == 403
+    draft = {"text": "-- One.\n\nselect 1 as one order by one limit 1\n"}
+    own = {"Origin": "http://localhost", "X-Workbench": "1"}
+    assert page.post("/workbench/pipes/popular/draft", json=draft, headers=own).status_code == 200
+    for headers in (
+        {"Sec-Fetch-Site": "cross-site", "Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://other.localhost"},
+        {"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example"},
+        {"Sec-Fetch-Site": "none"},
+        {"Sec-Fetch-Site": ""},
+        {"Sec-Fetch-Site": "", "Origin": "null"},
+    ):
+        assert page.post("/workbench/pipes/popular/draft", json=draft, headers=headers).status_code == 403, headers
+        assert page.post("/events", json=VIEW, headers=headers).status_code == 403
+    assert page.get(PRIVATE_URL, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+
+
+def test_a_session_is_no_token_ends_with_its_key_and_stays_out_of_the_fast_lane(
+    app: Flask, shop: Service, key: Callable[..., tuple[str, Key]]
+) -> None:
+    text, made = key("edit")
+    cookie = cookie_of(Caller(app.test_client(), text).post("/workbench/session"))
+    session = cookie.partition("=")[2]
+    assert Caller(app.test_client(), session).get("/pipes").status_code == 401
+    page = Caller(app.test_client(use_cookies=False), Cookie=cookie, Accept="*/*", Host="localhost")
+    url = "/pipes/popular?limit=7"
+    assert [page.get(url).status_code for _ in range(2)] == [200, 200]
+    assert app.extensions["fast_lane"].respond(head(url, Cookie=cookie)) is None
+    assert app.extensions["fast_lane"].respond(head(url)) is None
+    forged = Caller(app.test_client(use_cookies=False), Cookie=f"{cookie}x")
+    assert forged.get(url).status_code == 401
+    revoke_key(shop.warehouse, made, utc_now())
+    app.extensions["gate"].refresh()
+    assert page.get(url).status_code == 401
+    assert "Max-Age=0" in page.open("/workbench/session", method="DELETE").headers["Set-Cookie"]

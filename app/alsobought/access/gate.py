@@ -13,15 +13,16 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from alsobought.access.credentials import SECRET, hash_of, id_of, is_equal
 from alsobought.access.keys import Key, all_keys, note_uses
 from alsobought.access.limits import Limiter, Rate, Verdict, caller_address, networks, read_rate
-from alsobought.access.scopes import ADMIN, ANY_ORIGIN, EVENTS, READ, Principal, reads
+from alsobought.access.scopes import ADMIN, ANY_ORIGIN, EVENTS, READ, Principal, may, reads
 from alsobought.access.settings import admin_key
-from alsobought.access.tokens import Claims, Signer, TokenSecrets, is_token
+from alsobought.access.tokens import Claims, Expired, Signer, TokenSecrets, is_token
 from alsobought.errors import AlsoboughtError, NotAuthenticated, TooManyRequests
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
@@ -150,6 +151,8 @@ class Gate:
         generation = self._generation
         try:
             principal = self._principal(credential)
+        except Expired:
+            raise
         except NotAuthenticated as error:
             verdict = self._failures.hit(address(), FAILURES)
             if verdict.allowed:
@@ -158,22 +161,39 @@ class Gate:
             raise TooManyRequests(
                 f"too many keys and tokens that are not valid; of this one: {error.message}", f"Wait {wait} seconds"
             ) from error
+        self._remember(credential, principal, generation)
+        return principal
+
+    def of_session(self, cookie: str) -> Principal | None:
+        """The principal of the key that logged in with this cookie; None if the session or the key has ended."""
+        remembered = f"session {cookie}"
+        if principal := self.verified(remembered):
+            return principal
+        try:
+            key_id, expires = self.signer.verify_session(cookie)
+            generation, issuer = self._generation, self._issuer(key_id)
+        except NotAuthenticated:
+            return None
+        principal = replace(issuer, expires=min(expires, issuer.expires))
+        self._remember(remembered, principal, generation)
+        return principal
+
+    def _remember(self, credential: str, principal: Principal, generation: int) -> None:
+        """Unless the keys have changed meanwhile."""
         with self._lock:
             if generation == self._generation:
                 self._verified[credential] = principal
             while len(self._verified) > MAX_VERIFIED:
                 self._verified.popitem(last=False)
         self._used[principal.id] = _now()
-        return principal
 
     def _principal(self, credential: str) -> Principal:
         if is_token(credential):
             return self._of_token(self.signer.verify(credential))
-        presented = hash_of(credential)
-        if self._admin_hash and is_equal(presented, self._admin_hash):
-            return Principal("secret", ADMIN_KEY_ID, frozenset({ADMIN}), rate=self._server_rate)
+        if self.is_admin_key(credential):
+            return self._of_admin_key()
         key = self._key(id_of(credential))
-        if key is None or not is_equal(presented, key.hash):
+        if key is None or not is_equal(hash_of(credential), key.hash):
             raise NotAuthenticated(*UNKNOWN)
         return self._of_key(key)
 
@@ -188,7 +208,7 @@ class Gate:
     def _of_key(self, key: Key) -> Principal:
         if (state := key.state(_now())) != "valid":
             past = "has expired" if state == "expired" else "is revoked"
-            raise NotAuthenticated(f"the key {key.key_id} {past}", "`alsobought key create` makes a new one")
+            raise Expired(f"the key {key.key_id} {past}", "`alsobought key create` makes a new one")
         default = self._browser_rate if key.kind == "browser" else self._server_rate
         return Principal(
             key.kind,
@@ -201,15 +221,7 @@ class Gate:
 
     def _of_token(self, claims: Claims) -> Principal:
         """A token has no right that the key lacks which issued it."""
-        issuer = Principal("secret", scopes=frozenset({ADMIN}))
-        if claims.sub == ADMIN_KEY_ID:
-            if not self._admin_hash:
-                raise NotAuthenticated("the key that issued the token is not valid", "Ask for a new token")
-        elif claims.sub:
-            key = self._key(claims.sub)
-            if key is None or key.kind != "secret":
-                raise NotAuthenticated("the key that issued the token is not valid", "Ask for a new token")
-            issuer = self._of_key(key)
+        issuer = self._issuer(claims.sub) if claims.sub else Principal("secret", scopes=frozenset({ADMIN}))
         return Principal(
             "token",
             claims.sub,
@@ -220,6 +232,18 @@ class Gate:
             expires=min(claims.exp, issuer.expires),
             rate=self._browser_rate,
         )
+
+    def _issuer(self, key_id: str) -> Principal:
+        """The principal of the secret key that issued a token or logged in. Raises NotAuthenticated."""
+        if key_id == ADMIN_KEY_ID and self._admin_hash:
+            return self._of_admin_key()
+        key = None if key_id == ADMIN_KEY_ID else self._key(key_id)
+        if key is None or key.kind != "secret":
+            raise NotAuthenticated("the key that issued the token is not valid", "Ask for a new token")
+        return self._of_key(key)
+
+    def _of_admin_key(self) -> Principal:
+        return Principal("secret", ADMIN_KEY_ID, frozenset({ADMIN}), rate=self._server_rate)
 
     # Limits
 
@@ -233,6 +257,10 @@ class Gate:
             return None
         caller = (principal.kind, principal.id, address()) if principal.in_browsers else principal.id
         return self._limiter.hit(caller, principal.rate)
+
+    def is_admin_key(self, text: str) -> bool:
+        """True for the key of the setting."""
+        return bool(self._admin_hash) and is_equal(hash_of(text), self._admin_hash)
 
     def is_secret(self, text: str) -> bool:
         """True if a text that does not belong there, such as a URL, has a secret key in it."""
@@ -252,7 +280,7 @@ def _token_scopes(issuer: Principal, claims: Claims) -> frozenset[str]:
     if ADMIN in issuer.scopes:
         return claimed
     of_pipes = {scope for scope in issuer.scopes if scope.startswith(f"{READ}:")} if READ in claimed else set()
-    return frozenset((claimed & issuer.scopes) | of_pipes)
+    return frozenset({scope for scope in claimed if may(issuer, scope)} | of_pipes)
 
 
 def may_issue(principal: Principal, pipes: frozenset[str]) -> str:

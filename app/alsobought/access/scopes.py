@@ -22,10 +22,11 @@ SCOPES = {
     "users:read": "read attributes of users",
     "users:write": "change and read attributes, merge guests",
     "metrics": "read /metrics, and all of /readyz",
-    "edit": "use the workbench; with `serve --edit`, change pipes",
+    "edit": "log in to the workbench and ask every pipe; with `serve --edit`, change pipes",
     ADMIN: "everything",
 }
-INCLUDED = {"items:read": "items:write", "users:read": "users:write"}  # the scope that includes it
+# The scope that includes it. Whoever edits pipes can read every row.
+INCLUDED = {"items:read": "items:write", "users:read": "users:write", READ: "edit"}
 ANY_ORIGIN = "*"
 Kind = Literal["open", "anonymous", "secret", "browser", "token"]
 

@@ -24,11 +24,16 @@ from alsobought.errors import BadRequest, NotAllowed, NotAuthenticated, Unusable
 
 ALGORITHM = "HS256"
 LEEWAY_SECONDS = 5
+SESSION_SECONDS = 43_200  # a working day
 MIN_SECRET = 32  # characters: HMAC-SHA256 takes no more strength from longer ones
 FILE = ".token_secret"
 MAX_PARAMETERS, MAX_VALUE, MAX_PIPES = 10, 256, 50
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 SHAPE = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")
+
+
+class Expired(NotAuthenticated):
+    """Of a key or token that was valid: no attempt to guess one."""
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,6 +102,28 @@ class Signer:
             raise BadRequest(f"origin: {error.message}", error.hint) from error
         return msgspec.structs.replace(grant, origin=origin)
 
+    def sign_session(self, key_id: str) -> str:
+        """What a browser keeps of a login, which is no token for anything else. Raises NotAllowed."""
+        now = int(time.time())
+        claims = {"aud": f"{self._audience}/session", "iat": now, "exp": now + SESSION_SECONDS, "sub": key_id}
+        return jwt.encode(claims, self._secrets.to_sign(), algorithm=ALGORITHM)
+
+    def verify_session(self, text: str) -> tuple[str, int]:
+        """(the id of the key that logged in, the time at which the session ends). Raises NotAuthenticated."""
+        for secret in self._secrets.to_verify():
+            try:
+                claims = jwt.decode(
+                    text,
+                    secret,
+                    algorithms=[ALGORITHM],
+                    audience=f"{self._audience}/session",
+                    options={"require": ["exp", "sub"]},
+                )
+            except jwt.InvalidTokenError:
+                continue
+            return str(claims["sub"]), int(claims["exp"])
+        raise NotAuthenticated("the session has ended", "Log in again")
+
     def verify(self, text: str) -> Claims:
         """Raises NotAuthenticated."""
         problem = "the token is not valid"
@@ -120,7 +147,8 @@ class Signer:
                     problem = f"the token is valid for longer than {self._max:,} seconds"
                     continue
                 return claims
-        raise NotAuthenticated(problem, "Ask the shop's backend for a new one: POST /tokens")
+        kind = Expired if "expired" in problem else NotAuthenticated
+        raise kind(problem, "Ask the shop's backend for a new one: POST /tokens")
 
 
 def is_token(text: str) -> bool:

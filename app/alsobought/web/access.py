@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, cast
 from urllib.parse import unquote_plus, urlsplit
 
@@ -36,6 +36,7 @@ from alsobought.pipes.pipe import Pipe, is_provided
 from alsobought.web.context import metrics, service
 from alsobought.web.envelope import KEY, take_envelope
 
+COOKIE = "alsobought_session"
 NOTHING = ""  # no key
 PIPES = "the pipes that the caller may ask"  # checked by `authorize_pipe` and `may_list`
 WEBHOOK = "events:write and users:write, or the webhook's secret"
@@ -61,6 +62,8 @@ NEEDS: Mapping[str, str] = {
     "users.get_user": "users:read",
     "users.delete_user": "users:write",
     "workbench.show_permissions": NOTHING,
+    "sessions.log_in": "edit",
+    "sessions.log_out": NOTHING,
     "workbench.show_pipe": "edit",
     "workbench.show_sql": "edit",
     "workbench.show_plan": "edit",
@@ -110,7 +113,7 @@ def enforce() -> None:
 
 def _has_key() -> bool:
     credential = _bearer()
-    return credential.startswith((SECRET, PUBLIC)) or gate().verified(credential) is not None
+    return credential.startswith((SECRET, PUBLIC)) or gate().is_admin_key(credential)
 
 
 def _bearer() -> str:
@@ -122,22 +125,43 @@ def _authenticated(need: str) -> Principal:
     """The principal of the request's key or token. Raises NotAuthenticated."""
     door, from_header = gate(), _bearer()
     credential = from_header or _public_key(need)
+    if not credential and door.needed:
+        with suppress(NotAllowed) if need == NOTHING else nullcontext():
+            if found := _of_session():
+                return found
     if not credential:
         if door.needed and need != NOTHING:
             raise NotAuthenticated(*_missing())
         return ANONYMOUS if door.needed else OPEN
-    ours = is_token(credential) or credential.startswith((SECRET, PUBLIC))
-    if not door.needed and not ours:
-        return OPEN  # a proxy's or a webhook's
     try:
         found = door.authenticate(credential, address)
-    except NotAuthenticated:
+    except (NotAuthenticated, TooManyRequests):
+        if not door.needed:
+            return OPEN  # it may be a proxy's or a webhook's
         if need == NOTHING:
-            return ANONYMOUS if door.needed else OPEN
+            return ANONYMOUS
         raise
     if not from_header and found.kind == "secret":
         raise NotAuthenticated("a secret key is in the URL or in the body", "Send it as `Authorization: Bearer …`")
     g.credential = credential
+    return found
+
+
+def _of_session() -> Principal | None:
+    """The principal of a login.
+
+    Raises NotAllowed where another site's page sends the request, to which the browser has added the cookie.
+    """
+    cookie = request.cookies.get(COOKIE, "")
+    found = gate().of_session(cookie) if cookie else None
+    if found is None:
+        return None
+    reads_only = request.method in ("GET", "HEAD")
+    site = request.headers.get("Sec-Fetch-Site", "")
+    origin = request.headers.get("Origin", "")
+    own = site in ("same-origin", "none") if site else reads_only or bool(origin)
+    if not own or (origin and urlsplit(origin).netloc != request.host) or (site == "none" and not reads_only):
+        raise NotAllowed("only the page of this service may use its login", "Programs send a key in Authorization")
     return found
 
 
@@ -188,7 +212,7 @@ def _require(asking: Principal, need: str) -> None:
     if asking.kind == "open":
         return
     if need == PIPES:
-        if not any(scope in (ADMIN, READ) or scope.startswith(f"{READ}:") for scope in asking.scopes):
+        if not (may(asking, READ) or any(scope.startswith(f"{READ}:") for scope in asking.scopes)):
             raise _lacking(asking, READ)
         return
     for scope in (EVENTS, "users:write") if need == WEBHOOK else (need,):

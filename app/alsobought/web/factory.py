@@ -34,6 +34,7 @@ from alsobought.web import (
     item_endpoints,
     pipe_endpoints,
     service_endpoints,
+    session_endpoints,
     token_endpoints,
     user_endpoints,
     webhook_endpoints,
@@ -79,6 +80,7 @@ def create_app(
         item_endpoints,
         user_endpoints,
         token_endpoints,
+        session_endpoints,
         service_endpoints,
         workbench_endpoints,
     ):

@@ -179,6 +179,8 @@ def offer(answer: Answer, parameters: bytes, query: str) -> None:
 
     Where the caller's origin is that of a Referer, which is no part of what the fast lane compares, it stays out.
     """
+    if "credential" not in g and g.principal.kind != "open":
+        return  # a login, whose cookie is no part of it either
     origins = g.principal.origins
     if origins and ANY_ORIGIN not in origins and "Origin" not in request.headers:
         return

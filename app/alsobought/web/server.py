@@ -129,10 +129,10 @@ def _host(settings: Settings) -> str:
 
 
 def require_restricted_editing(settings: Settings) -> None:
-    """Raises Unusable for a service that listens beyond this machine without trusted hosts."""
+    """Raises Unusable for a service that is open to others, without trusted hosts."""
     from alsobought.web.guard import is_loopback
 
-    if not is_loopback(settings.host) and not hosts_for_editing(settings):
+    if settings.access == "open" and not is_loopback(settings.host) and not hosts_for_editing(settings):
         raise Unusable(
             f"--edit on {settings.host} would let every client that reaches port {settings.port} edit the pipes",
             "Listen on 127.0.0.1 and connect through `ssh -L`, or set ALSOBOUGHT_EDIT_HOSTS to host names whose clients you trust",

@@ -21,7 +21,7 @@ from alsobought.pipes.sandbox import BUILT_IN
 from alsobought.pipes.source_file import read_source
 from alsobought.serving.answers import bound_sql
 from alsobought.serving.explain import explain
-from alsobought.web.access import principal
+from alsobought.web.access import COOKIE, principal
 from alsobought.web.context import editing_enabled, json_response, live_events, service
 from alsobought.web.guard import may_view, require_viewer
 
@@ -43,7 +43,14 @@ def show_permissions() -> Response:
     else:
         allowed = may(principal(), "edit") and service().settings.workbench != "closed"
     needed = principal().kind == "anonymous"
-    return uncached_response({"open": allowed, "edit": allowed and editing_enabled(), "key_needed": needed})
+    return uncached_response(
+        {
+            "open": allowed,
+            "edit": allowed and editing_enabled(),
+            "key_needed": needed,
+            "session": COOKIE in request.cookies and not needed,
+        }
+    )
 
 
 @blueprint.route("/pipes/<name>")
