@@ -321,7 +321,15 @@ def test_the_list_has_what_the_caller_may_ask(
     token: Callable[..., Caller],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    some = ["active_users", "also_bought", "popular", "reciprocal", "recently_viewed", "user_features", "users_for_item"]
+    some = [
+        "active_users",
+        "also_bought",
+        "popular",
+        "reciprocal",
+        "recently_viewed",
+        "user_features",
+        "users_for_item",
+    ]
     monkeypatch.setattr(shop.library, "names", lambda: some)
 
     def names(asking: Caller) -> set[str]:
@@ -438,7 +446,9 @@ def test_a_body_changes_no_fixed_parameter(token: Callable[..., Caller], body: d
     assert token().post("/pipes/recently_viewed", json=body).status_code == 403
     assert token().post("/pipes/recently_viewed?user_id=ada", json=body).status_code == 403
     assert (
-        token().post("/pipes/recently_viewed", data=json.dumps({"user_id": "ada"})[:-1] + ', "user_id": "bob"}').status_code
+        token()
+        .post("/pipes/recently_viewed", data=json.dumps({"user_id": "ada"})[:-1] + ', "user_id": "bob"}')
+        .status_code
         == 400
     )
     assert token().get("/pipes/recently_viewed?USER_ID=bob").status_code == 400
@@ -594,7 +604,10 @@ def test_open_access_stays_open_and_honours_tokens(make_shop: Callable[..., Serv
     assert app.test_client().get("/pipes/popular").status_code == 200
     issued = app.test_client().post("/tokens", json={"params": {"user_id": "ada"}})
     page = Caller(app.test_client(), json.loads(issued.text)["token"])
-    assert (page.get("/pipes/recently_viewed").status_code, page.get("/pipes/recently_viewed?user_id=bob").status_code) == (200, 403)
+    assert (
+        page.get("/pipes/recently_viewed").status_code,
+        page.get("/pipes/recently_viewed?user_id=bob").status_code,
+    ) == (200, 403)
 
 
 def test_readiness_without_a_key_is_a_status_only(nobody: Caller, caller: Callable[..., Caller]) -> None:

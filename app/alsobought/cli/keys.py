@@ -33,7 +33,11 @@ def _duration(_: click.Context, param: click.Parameter, text: str | None) -> tim
 
 @click.group("key")
 def key() -> None:
-    """Keys with which callers reach the HTTP service."""
+    """Create, list, revoke and rotate the keys of the HTTP service.
+
+    \b
+    Example: alsobought key create shop-page --browser --origin https://shop.example
+    """
 
 
 @key.command("create")

@@ -12,7 +12,11 @@ from alsobought.storage.folder_lock import folder_of
 
 @click.group("token")
 def token() -> None:
-    """Signed tokens of users."""
+    """Sign tokens with which browsers ask about their own user.
+
+    \b
+    Example: alsobought token create --user ada
+    """
 
 
 @token.command("create")
