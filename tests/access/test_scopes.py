@@ -73,7 +73,7 @@ def test_a_scope_of_one_pipe_covers_no_other() -> None:
     assert not may_ask(one, "popular_too", NOBODY)
 
 
-@pytest.mark.parametrize("scope", ["pipes:raed", "pipes:read:", "pipes:read:../x", "pipes:read:NAME", "ADMIN", ""])
+@pytest.mark.parametrize("scope", ["pipes:raad", "pipes:read:", "pipes:read:../x", "pipes:read:NAME", "ADMIN", ""])
 def test_what_is_no_scope_is_refused(scope: str) -> None:
     with pytest.raises(Unusable, match="is not a scope"):
         checked_scopes([scope], browser=False)

@@ -167,14 +167,14 @@ def _time(value: object) -> datetime:
 def find_key(warehouse: Warehouse, key_id: str) -> Key:
     """The key of this id, or of this name if no other valid one has it. Raises Unusable."""
     keys = all_keys(warehouse)
-    found = [key for key in keys if key.key_id == key_id] or [
+    matching = [key for key in keys if key.key_id == key_id] or [
         key for key in keys if key.name == key_id and not key.revoked
     ]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
         raise Unusable(
-            f"{len(found)} keys are called {key_id!r}", f"Name its id: {' or '.join(key.key_id for key in found)}"
+            f"{len(matching)} keys are called {key_id!r}", f"Name its id: {' or '.join(key.key_id for key in matching)}"
         )
     near = get_close_matches(key_id, [name for key in keys for name in (key.key_id, key.name)], n=1)
     hint = f"Did you mean {near[0]}?" if near else "`alsobought key ls` lists the keys"

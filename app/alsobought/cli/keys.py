@@ -127,9 +127,9 @@ def key_revoke(settings: Settings, key_id: str) -> None:
     from alsobought.access.keys import find_key, revoke_key
 
     with _warehouse(settings) as warehouse:
-        found = find_key(warehouse, key_id)
-        revoke_key(warehouse, found, datetime.now(UTC))
-    out.print(f"revoked {found.key_id} ({escaped(found.name)})")
+        old = find_key(warehouse, key_id)
+        revoke_key(warehouse, old, datetime.now(UTC))
+    out.print(f"revoked {old.key_id} ({escaped(old.name)})")
 
 
 @key.command("rotate")
@@ -153,10 +153,10 @@ def key_rotate(settings: Settings, key_id: str, overlap: timedelta, as_json: boo
     from alsobought.access.keys import find_key, rotate_key
 
     with _warehouse(settings) as warehouse:
-        found = find_key(warehouse, key_id)
-        text, made = rotate_key(warehouse, found, overlap, datetime.now(UTC))
+        old = find_key(warehouse, key_id)
+        text, made = rotate_key(warehouse, old, overlap, datetime.now(UTC))
     _print_new(text, made, as_json=as_json)
-    err.print(f"{found.key_id}, the old one, works until {datetime.now(UTC) + overlap:%Y-%m-%d %H:%M} UTC.")
+    err.print(f"{old.key_id}, the old one, works until {datetime.now(UTC) + overlap:%Y-%m-%d %H:%M} UTC.")
 
 
 @contextmanager

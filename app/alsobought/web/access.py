@@ -6,10 +6,9 @@ Flask has matched, so that no spelling of a path gets past.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from typing import Any, cast
+from typing import cast
 from urllib.parse import unquote_plus, urlsplit
 
 from flask import Response, current_app, g, request
@@ -26,19 +25,15 @@ from alsobought.access.scopes import (
     READ,
     Principal,
     may,
-    may_ask,
-    reads,
 )
 from alsobought.access.tokens import is_token
-from alsobought.errors import NoSuchPipe, NotAllowed, NotAuthenticated, TooManyRequests
-from alsobought.pipes.audience import Audience, audience
-from alsobought.pipes.pipe import Pipe, is_provided
+from alsobought.errors import NotAllowed, NotAuthenticated, TooManyRequests
 from alsobought.web.context import metrics, service
 from alsobought.web.envelope import KEY, take_envelope
 
 COOKIE = "alsobought_session"
 NOTHING = ""  # no key
-PIPES = "the pipes that the caller may ask"  # checked by `authorize_pipe` and `may_list`
+PIPES = "the pipes that the caller may ask"  # checked by `web.pipe_access`
 WEBHOOK = "events:write and users:write, or the webhook's secret"
 NEEDS: Mapping[str, str] = {
     "static": NOTHING,
@@ -73,7 +68,6 @@ NEEDS: Mapping[str, str] = {
     "editing.save_draft": "edit",
     "editing.cases": "edit",
 }
-AUDIENCE_SECONDS, MAX_AUDIENCES = 1.0, 10_000
 HOW = "Send a key as `Authorization: Bearer ab_secret_…`; `alsobought key create` makes one"
 
 
@@ -127,24 +121,24 @@ def _authenticated(need: str) -> Principal:
     credential = from_header or _public_key(need)
     if not credential and door.needed:
         with suppress(NotAllowed) if need == NOTHING else nullcontext():
-            if found := _of_session():
-                return found
+            if asking := _of_session():
+                return asking
     if not credential:
         if door.needed and need != NOTHING:
             raise NotAuthenticated(*_missing())
         return ANONYMOUS if door.needed else OPEN
     try:
-        found = door.authenticate(credential, address)
+        asking = door.authenticate(credential, address)
     except (NotAuthenticated, TooManyRequests):
         if not door.needed:
             return OPEN  # it may be a proxy's or a webhook's
         if need == NOTHING:
             return ANONYMOUS
         raise
-    if not from_header and found.kind == "secret":
+    if not from_header and asking.kind == "secret":
         raise NotAuthenticated("a secret key is in the URL or in the body", "Send it as `Authorization: Bearer …`")
     g.credential = credential
-    return found
+    return asking
 
 
 def _of_session() -> Principal | None:
@@ -153,8 +147,8 @@ def _of_session() -> Principal | None:
     Raises NotAllowed where another site's page sends the request, to which the browser has added the cookie.
     """
     cookie = request.cookies.get(COOKIE, "")
-    found = gate().of_session(cookie) if cookie else None
-    if found is None:
+    asking = gate().of_session(cookie) if cookie else None
+    if asking is None:
         return None
     reads_only = request.method in ("GET", "HEAD")
     site = request.headers.get("Sec-Fetch-Site", "")
@@ -162,7 +156,7 @@ def _of_session() -> Principal | None:
     own = site in ("same-origin", "none") if site else reads_only or bool(origin)
     if not own or (origin and urlsplit(origin).netloc != request.host) or (site == "none" and not reads_only):
         raise NotAllowed("only the page of this service may use its login", "Programs send a key in Authorization")
-    return found
+    return asking
 
 
 def _missing() -> tuple[str, str]:
@@ -213,88 +207,19 @@ def _require(asking: Principal, need: str) -> None:
         return
     if need == PIPES:
         if not (may(asking, READ) or any(scope.startswith(f"{READ}:") for scope in asking.scopes)):
-            raise _lacking(asking, READ)
+            raise lacking(asking, READ)
         return
     for scope in (EVENTS, "users:write") if need == WEBHOOK else (need,):
         if not may(asking, scope):
-            raise _lacking(asking, scope)
+            raise lacking(asking, scope)
     if asking.in_browsers and need != EVENTS:
         raise NotAllowed("this takes a secret key", HOW)
 
 
-def _lacking(asking: Principal, scope: str) -> NotAllowed:
+def lacking(asking: Principal, scope: str) -> NotAllowed:
     name = "the token" if asking.kind == "token" else f"the key {asking.id}"
     hint = f"Create a key with `alsobought key create NAME --scope {scope}`"
     return NotAllowed(f"{name} lacks the scope {scope}", hint)
-
-
-# Pipes
-
-
-def audience_of(pipe: Pipe) -> Audience:
-    """Whose data a pipe shows, with its fallbacks, which are looked at again after AUDIENCE_SECONDS."""
-    known: dict[tuple[str, str], tuple[float, Audience]] = current_app.extensions.setdefault("audiences", {})
-    key = (pipe.name, pipe.version)
-    now = time.monotonic()
-    if (found := known.get(key)) and now - found[0] < AUDIENCE_SECONDS:
-        return found[1]
-    made = audience(pipe, _find_pipe)
-    known[key] = (now, made)
-    if len(known) > MAX_AUDIENCES:
-        known.clear()
-    return made
-
-
-def _find_pipe(name: str) -> Pipe | None:
-    with suppress(NoSuchPipe):
-        return service().library.entry(name).pipe
-    return None
-
-
-def may_list(pipe: Pipe) -> bool:
-    """True if the caller may ask this pipe with some parameters."""
-    asking, users = principal(), audience_of(pipe)
-    given = users.needed & asking.fixed.keys()
-    return may_ask(asking, pipe.name, users, given)
-
-
-def authorize_pipe(name: str, raw: dict[str, list[Any]]) -> None:
-    """Check that the caller may ask this; fill in what a token fixes. Raises NotAllowed, NoSuchPipe, PipeBroken."""
-    asking = principal()
-    if asking.kind == "open":
-        return
-    if not reads(asking, name):
-        raise _lacking(asking, f"{READ}:{name}")
-    if asking.kind == "secret":
-        return
-    pipe = service().library.answering(name, raw)
-    users = audience_of(pipe)
-    if asking.kind == "token":
-        _fill_in(asking, pipe, raw)
-    given = {p.name for p in pipe.parameters if any(is_provided(raw, alias) for alias in (p.name, *p.former_names))}
-    if not may_ask(asking, name, users, given):
-        shown = ", ".join(sorted(users.parameters & given or users.columns or users.needed)) or "a user"
-        if asking.kind == "token":
-            raise NotAllowed(f"the token does not cover the pipe {name} with these parameters", f"It is about {shown}")
-        raise NotAllowed(
-            f"a browser key cannot ask {name} about {shown}",
-            "Ask from the server with a secret key, or with a token: POST /tokens",
-        )
-
-
-def _fill_in(token: Principal, pipe: Pipe, raw: dict[str, list[Any]]) -> None:
-    """Give the fixed parameters, under their present names. Raises NotAllowed for another value, or one that is repeated."""
-    for parameter in pipe.parameters:
-        if (value := token.fixed.get(parameter.name)) is None:
-            continue
-        for alias in (parameter.name, *parameter.former_names):
-            if alias in raw and is_provided(raw, alias) and list(raw[alias]) != [value]:
-                raise NotAllowed(f"the token fixes {parameter.name}", f"Leave out {alias}: it is filled in")
-            raw.pop(alias, None)
-        raw[parameter.name] = [value]
-
-
-# Responses
 
 
 def protect(response: Response) -> Response:

@@ -121,8 +121,8 @@ class FastLane:
     def _principal(self, credential: str) -> Principal | None:
         """Who asked then, if that one may still ask."""
         if credential:
-            found: Principal | None = self._gate.verified(credential)
-            return found
+            asking: Principal | None = self._gate.verified(credential)
+            return asking
         return None if self._gate.needed else OPEN
 
     def _admitted(self, asking: Principal, peer: str, head: bytes) -> Verdict | None:

@@ -15,7 +15,7 @@ from alsobought.pipes.library import Entry
 from alsobought.serving.answer import Answer
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
-from alsobought.web.access import audience_of, authorize_pipe, may_list, principal
+from alsobought.web.access import principal
 from alsobought.web.context import json_response, metrics, service
 from alsobought.web.deprecations import mark
 from alsobought.web.fast_lane import offer
@@ -31,6 +31,7 @@ from alsobought.web.formats import (
     to_json,
     to_ndjson,
 )
+from alsobought.web.pipe_access import audience_of, authorize_pipe, may_list
 from alsobought.web.request_body import read_parameters, take_fresh
 
 blueprint = Blueprint("pipes", __name__, url_prefix="/pipes")
@@ -112,8 +113,8 @@ def answer_pipe(name: str) -> Response:
 
 def with_key(raw: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """The parameters for the link to the next page: with a browser key that came in the URL, without what a token fills in."""
-    kept = {name: values for name, values in raw.items() if name not in principal().fixed}
-    return kept | {"key": [g.credential]} if g.get("credential") and "key" in request.args else kept
+    shown = {name: values for name, values in raw.items() if name not in principal().fixed}
+    return shown | {"key": [g.credential]} if g.get("credential") and "key" in request.args else shown
 
 
 def _answer_and_record(name: str, raw: dict[str, list[Any]], *, fresh: bool) -> Answer:
