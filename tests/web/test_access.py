@@ -7,11 +7,13 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from alsobought.access.gate import Gate
 from alsobought.access.keys import Key, NewKey, all_keys, create_key, revoke_key
 from alsobought.access.tokens import Grant
 from alsobought.service.service import Service
@@ -452,6 +454,23 @@ def test_a_body_changes_no_fixed_parameter(token: Callable[..., Caller], body: d
         == 400
     )
     assert token().get("/pipes/recently_viewed?USER_ID=bob").status_code == 400
+
+
+def test_a_pipe_that_ignores_what_a_token_fixes_is_not_asked(app: Flask) -> None:
+    text, _ = app.extensions["gate"].signer.sign(Grant(params={"category": "Kitchen"}), "")
+    kitchen = Caller(app.test_client(), text)
+    assert kitchen.get("/pipes/popular").status_code == 200
+    assert kitchen.get("/pipes/popular?category=Garden").status_code == 403
+    assert kitchen.get("/pipes/item_features?item_id=tea").status_code == 403
+
+
+def test_another_admin_key_ends_what_the_first_one_issued(app: Flask, shop: Service) -> None:
+    issued = Caller(app.test_client(), ADMIN).post("/tokens", json={"params": {"user_id": "ada"}})
+    text = json.loads(issued.text)["token"]
+    for admin_key, status in ((ADMIN, 200), ("b" * 40, 401)):
+        gate = Gate(msgspec.structs.replace(shop.settings, admin_key=admin_key), shop.warehouse, loopback=True)
+        page = Caller(create_app(shop, gate=gate).test_client(), text)
+        assert page.get("/pipes/popular").status_code == status
 
 
 def test_a_named_pipe_is_the_only_one(token: Callable[..., Caller]) -> None:

@@ -34,7 +34,6 @@ MISS_SECONDS = 1.0  # between two reads because of unknown keys
 NOTE_SECONDS = 3600  # between two notes of the use of a key
 MAX_VERIFIED, MAX_ADDRESSES = 20_000, 10_000
 FAILURES = Rate(30, 60)  # of an address
-ADMIN_KEY_ID = "ALSOBOUGHT_ADMIN_KEY"
 UNKNOWN = (
     "the key is not valid",
     "`alsobought key ls` lists the keys; `alsobought key create NAME --scope …` makes one",
@@ -48,6 +47,7 @@ class Gate:
         self._warehouse, self._mode, self._loopback = warehouse, settings.access, loopback
         self._admin_key = admin_key(settings)
         self._admin_hash = hash_of(self._admin_key) if self._admin_key else ""
+        self._admin_id = f"ALSOBOUGHT_ADMIN_KEY {self._admin_hash[:8]}"  # another key ends what this one issued
         self._server_rate, self._browser_rate = read_rate(settings.server_rate), read_rate(settings.browser_rate)
         proxies = networks(settings.proxies)
         self._addresses = lru_cache(MAX_ADDRESSES)(lambda peer, forwarded: caller_address(peer, forwarded, proxies))
@@ -235,15 +235,15 @@ class Gate:
 
     def _issuer(self, key_id: str) -> Principal:
         """The principal of the secret key that issued a token or logged in. Raises NotAuthenticated."""
-        if key_id == ADMIN_KEY_ID and self._admin_hash:
+        if key_id == self._admin_id and self._admin_hash:
             return self._of_admin_key()
-        key = None if key_id == ADMIN_KEY_ID else self._key(key_id)
+        key = self._key(key_id)
         if key is None or key.kind != "secret":
             raise NotAuthenticated("the key that issued the token is not valid", "Ask for a new token")
         return self._of_key(key)
 
     def _of_admin_key(self) -> Principal:
-        return Principal("secret", ADMIN_KEY_ID, frozenset({ADMIN}), rate=self._server_rate)
+        return Principal("secret", self._admin_id, frozenset({ADMIN}), rate=self._server_rate)
 
     # Limits
 

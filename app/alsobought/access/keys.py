@@ -1,6 +1,6 @@
 """The keys of a service in the table `access_keys`: create, list, revoke, rotate.
 
-Each change is a row of its own (`migrations/0114_access_keys.sql`), so that a command beside `serve` and several processes can
+Each change is a row of its own (`sql/schema/access_keys.sql`), so that a command beside `serve` and several processes can
 write without reading first.
 """
 

@@ -10,7 +10,7 @@ from flask import current_app
 
 from alsobought.access.scopes import READ, Principal, may_ask, reads
 from alsobought.errors import NoSuchPipe, NotAllowed
-from alsobought.pipes.audience import Audience, audience
+from alsobought.pipes.audience import Audience, audience, names_user
 from alsobought.pipes.pipe import Pipe, is_provided
 from alsobought.web.access import lacking, principal
 from alsobought.web.context import service
@@ -42,7 +42,13 @@ def may_list(pipe: Pipe) -> bool:
     """True if the caller may ask this pipe with some parameters."""
     asking, users = principal(), audience_of(pipe)
     given = users.needed & asking.fixed.keys()
-    return may_ask(asking, pipe.name, users, given)
+    return may_ask(asking, pipe.name, users, given) and not _ignored(asking, pipe)
+
+
+def _ignored(token: Principal, pipe: Pipe) -> str:
+    """A fixed parameter that the pipe would ignore; a pipe that takes no user may be asked with any."""
+    taken = {parameter.name for parameter in pipe.parameters}
+    return min((name for name in token.fixed if name not in taken and not names_user(name)), default="")
 
 
 def authorize_pipe(name: str, raw: dict[str, list[Any]]) -> None:
@@ -58,6 +64,10 @@ def authorize_pipe(name: str, raw: dict[str, list[Any]]) -> None:
     users = audience_of(pipe)
     if asking.kind == "token":
         _fill_in(asking, pipe, raw)
+    if ignored := _ignored(asking, pipe):
+        raise NotAllowed(
+            f"the pipe {name} does not take {ignored}, which the token fixes", "Name other pipes in the token"
+        )
     given = {p.name for p in pipe.parameters if any(is_provided(raw, alias) for alias in (p.name, *p.former_names))}
     if not may_ask(asking, name, users, given):
         shown = ", ".join(sorted(users.parameters & given or users.columns or users.needed)) or "a user"
