@@ -62,7 +62,7 @@ def test_a_rotated_key_overlaps_and_keeps_its_rights(run_migrated: Run) -> None:
     ("words", "problem"),
     [
         (("create", "x"), "Add --scope"),
-        (("create", "x", "--scope", "pipes:raad"), "'pipes:raed' is not a scope"),
+        (("create", "x", "--scope", "pipes:raad"), "'pipes:raad' is not a scope"),
         (("create", "x", "--scope", "pipes:read:nothing"), "names no pipe"),
         (("create", "x", "--browser"), "without an origin"),
         (("create", "x", "--scope", "admin", "--rate", "many"), "is not a rate"),
