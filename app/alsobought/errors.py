@@ -6,8 +6,9 @@
     ├── BadEvents               400 bad_events        no event of the request could be accepted
     ├── BadItems                400 bad_items         no item of the request could be accepted
     ├── BadUsers                400 bad_users         no user of the request could be accepted
-    ├── NotAuthenticated        401 not_authenticated a webhook without its secret
-    ├── NotAllowed              403 not_allowed       the workbench from elsewhere, and posts from pages of other sites
+    ├── NotAuthenticated        401 not_authenticated a key, a token or a webhook's secret is missing or not valid
+    ├── NotAllowed              403 not_allowed       what the caller may not do
+    ├── TooManyRequests         429 too_many_requests the limit of a key or an address
     ├── TooLarge                413 too_large
     ├── WrongHost               421 wrong_host        a name in Host that is not ours
     ├── NoSuchPipe              404 no_such_pipe
@@ -93,6 +94,10 @@ class NotAuthenticated(AlsoboughtError):
 
 class NotAllowed(AlsoboughtError):
     status, code = 403, "not_allowed"
+
+
+class TooManyRequests(AlsoboughtError):
+    status, code = 429, "too_many_requests"
 
 
 class NotSaved(AlsoboughtError):

@@ -89,7 +89,8 @@ class Rules:
     """Rules for events beyond their fields and types. `now` is the clock, of which timestamps may be at most a day ahead.
 
     `bots` are those whose events are dropped, None if nobody's are; `sender` is the one that sent the request, if one did.
-    `attributes` are those that are taken from what other formats send about users.
+    `attributes` are those that are taken from what other formats send about users. With `own_user`, only that user's events are
+    accepted.
     """
 
     now: datetime
@@ -99,6 +100,7 @@ class Rules:
     bots: Bots | None = None
     sender: str = ""
     attributes: Texts = NO_TEXTS
+    own_user: str = ""
 
     def bot(self, user_agent: str) -> str:
         """The bot whose message has this user agent, or that of the request if it has none; empty for anybody else."""
@@ -326,6 +328,10 @@ def event_problem(event: Event, rules: Rules) -> str:
     """The problem of a decoded event, or an empty string. Clears ids that are placeholders."""
     if event.event_type not in rules.event_types:
         return f"event_type: {event.event_type!r} is not one of {', '.join(sorted(rules.event_types))}"
+    if rules.own_user:
+        event.user_id = event.user_id or rules.own_user
+        if event.user_id != rules.own_user:
+            return "user_id: not that of the token, which is for the events of one user"
     if not event.user_id and not event.session_id:
         return "user_id: missing; a guest needs a session_id instead"
     if problem := rules.placeholders.clear(event):

@@ -55,6 +55,7 @@ Threads = Annotated[int, Meta(ge=1, le=1000)]
 Workers = Annotated[int, Meta(ge=1, le=64)]
 Seconds = Annotated[float, Meta(gt=0, le=60)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
+RATE = r"^($|[1-9][0-9]{0,8}/(second|minute|hour)$)"
 Ratio = Annotated[float, Meta(gt=0, le=1)]
 
 
@@ -92,7 +93,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     trusted_proxies: str = setting(
         "",
-        "Addresses or networks of proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are believed; comma-separated.",
+        "Proxies whose X-Forwarded-For, -Proto, -Host and -Prefix are believed: addresses or networks, comma-separated;"
+        " `private`: all private ones.",
     )
     workers: Workers = setting(
         1, "HTTP processes behind the port; more than one need a ClickHouse server, and Kafka with `alsobought ingest`."
@@ -115,6 +117,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     users_topic: Name = setting("users", "Topic of users with their attributes.")
     dead_letter_max_ratio: Ratio = setting(
         0.5, "The stream from Kafka is halted when more than this share of the latest messages are dead letters."
+    )
+    access: Literal["auto", "keys", "open"] = setting(
+        "auto",
+        "Who needs a key: all (keys), nobody (open), or auto: all as soon as there is a key or others reach this machine.",
+    )
+    admin_key: str = setting("", "A secret key with every scope, for containers: 32 characters or more; empty: none.")
+    admin_key_file: str = setting("", "File that holds the same, such as a Docker secret.")
+    token_secret: str = setting(
+        "",
+        "Secrets that sign tokens, comma-separated: the first signs, all verify; empty: one in the data folder, made when needed.",
+    )
+    token_seconds: Annotated[int, Meta(ge=1, le=86_400)] = setting(3600, "Longest validity of a token, in seconds.")
+    server_rate: Annotated[str, Meta(pattern=RATE)] = setting(
+        "", "Requests of one secret key without a rate of its own, such as `6000/minute`; empty: no limit."
+    )
+    browser_rate: Annotated[str, Meta(pattern=RATE)] = setting(
+        "600/minute", "Requests of one address with a browser key or a token; empty: no limit."
     )
     webhook_secret: str = setting(
         "",
@@ -316,6 +335,8 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
         settings = msgspec.structs.replace(settings, database="alsobought")
     for proxy in trusted_proxies(settings):
         try:
+            if proxy == "private":
+                continue
             ipaddress.ip_network(proxy, strict=False)
         except ValueError:
             faults.append(f"{PREFIX}TRUSTED_PROXIES: {proxy!r} is no address or network, such as 10.0.0.0/8")

@@ -96,9 +96,7 @@ def test_a_healthy_warehouse_has_no_faults_and_its_folder_is_unchanged(stored: P
     ran = running(stored)("doctor", "--json")
     assert contents_of(stored) <= before, "the engine may remove parts that were merged before"
     assert ran.status == 0, ran.out
-    checks = (
-        "python settings home port disk engine writing migrations pipes events counts placeholders bots users items"
-    )
+    checks = "python settings home port disk engine writing migrations pipes access events counts placeholders bots users items"
     checks += " catalogue parts"
     assert states(ran) == {check: {"ok"} for check in checks.split()}
     by_check = findings(ran)
@@ -233,8 +231,8 @@ def test_webhooks_that_others_reach_without_a_secret_are_noted() -> None:
     def noted(**settings: str) -> list[tuple[str, str]]:
         return [(found.state, found.message) for found in check_webhooks(Settings(**settings))]  # type: ignore[arg-type]
 
-    assert noted() == noted(host="0.0.0.0", webhook_secret="s3cret") == []  # noqa: S104, S106
-    ((state, message),) = noted(host="0.0.0.0")  # noqa: S104
+    assert noted() == noted(host="0.0.0.0", access="open", webhook_secret="s3cret") == noted(host="0.0.0.0") == []  # noqa: S104, S106
+    ((state, message),) = noted(host="0.0.0.0", access="open")  # noqa: S104
     assert state == "ok"
     assert message.startswith("/events/segment, /events/ga4, /events/snowplow accept calls without a secret")
 

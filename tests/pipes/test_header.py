@@ -202,7 +202,7 @@ def test_a_parameter_of_the_key_takes_several_values() -> None:
         (
             ["@nope x"],
             2,
-            "@nope is not a directive here.*There are @key, @together, @cache, @fallback, @use and @deprecated",
+            "@nope is not a directive here.*There are @key, @together, @cache, @fallback, @use, @deprecated, @private and @public",
         ),
         (["@cache 2s", "@cache 3s"], 3, "@cache appears twice"),
         ([":a String  x", "@key b"], 3, "@key b is not a parameter"),

@@ -68,7 +68,8 @@ class Worker:
     def left_idle(self, _: Connection) -> None:
         self.idle -= 1
 
-    def answer_at_once(self, _received: bytes) -> bytes | None:
+    def answer_at_once(self, _received: bytes, client: str) -> bytes | None:
+        assert client == "203.0.113.5"
         return self.at_once or None
 
     def submit(self, _: Connection, request: Request) -> Future[Any] | None:

@@ -287,6 +287,8 @@ def test_the_list_has_everything_a_form_needs(types: FlaskClient, home: Path) ->
         "name": "broken",
         "ready": False,
         "stale": False,
+        "private": True,
+        "user_parameters": [],
         "sentence": "",
         "description": "",
         "parameters": [],

@@ -316,7 +316,7 @@ class References(HTMLParser):
 def test_the_page_loads_nothing_from_other_hosts(client: FlaskClient) -> None:
     got = client.get("/")
     assert (got.status_code, got.mimetype) == (200, "text/html")
-    assert got.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    assert got.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self'")
     assert "unsafe" not in got.headers["Content-Security-Policy"]
     assert got.headers["X-Content-Type-Options"] == "nosniff"
     page = References(got.text)

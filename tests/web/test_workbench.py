@@ -228,10 +228,9 @@ def test_a_proxy_without_headers_is_not_this_machine(served: Service) -> None:
 
 
 def test_a_public_service_shows_the_workbench_only_if_configured(make_shop: Callable[..., Service]) -> None:
-    assert open_to(make_shop(host=EVERYWHERE), Host="localhost") == {403}
-    assert open_to(make_shop(host=EVERYWHERE, workbench="open", allowed_hosts="shop.example"), Host="shop.example") == {
-        200
-    }
+    assert open_to(make_shop(host=EVERYWHERE, access="open"), Host="localhost") == {403}
+    opened = make_shop(host=EVERYWHERE, access="open", workbench="open", allowed_hosts="shop.example")
+    assert open_to(opened, Host="shop.example") == {200}
     assert open_to(make_shop(workbench="closed"), Host="localhost") == {403}
 
 
@@ -252,12 +251,16 @@ def test_no_other_origin_can_read_the_workbench(served: Service) -> None:
 def test_serve_edit_refuses_a_public_address(tmp_path: Path) -> None:
     run = running(tmp_path / "data")
     for words in (("serve", "--edit"), ("demo", "--dataset", "toyshop", "--edit")):
-        assert_error(run(*words, ALSOBOUGHT_HOST=EVERYWHERE), "--edit on 0.0.0.0", "ALSOBOUGHT_EDIT_HOSTS")
+        assert_error(
+            run(*words, ALSOBOUGHT_HOST=EVERYWHERE, ALSOBOUGHT_ACCESS="open"),
+            "--edit on 0.0.0.0",
+            "ALSOBOUGHT_EDIT_HOSTS",
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_host_listed_for_editing_may_edit(make_shop: Callable[..., Service], home: Path, people: Path) -> None:
-    shop = make_shop(home=str(home), host=EVERYWHERE, edit_hosts="Shop.example")
+    shop = make_shop(home=str(home), host=EVERYWHERE, access="open", edit_hosts="Shop.example")
     client = create_app(shop, edit=True).test_client()
     there = {"Host": "shop.example", "Origin": "https://shop.example"}
     assert body(client.get("/workbench", headers=there))["edit"] is True

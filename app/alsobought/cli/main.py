@@ -19,6 +19,7 @@ from alsobought.cli.features import features
 from alsobought.cli.forget import forget
 from alsobought.cli.ingest import ingest
 from alsobought.cli.init import init
+from alsobought.cli.keys import key
 from alsobought.cli.learn import learn
 from alsobought.cli.load import load
 from alsobought.cli.migrate import migrate
@@ -27,6 +28,7 @@ from alsobought.cli.rebuild import rebuild
 from alsobought.cli.repair import repair
 from alsobought.cli.restore import restore, verify
 from alsobought.cli.serve import serve
+from alsobought.cli.tokens import token
 from alsobought.cli.unmerge import unmerge
 from alsobought.cli.upgrade import upgrade
 from alsobought.console import err, escaped
@@ -93,6 +95,8 @@ COMMANDS = (
     forget,
     export,
     unmerge,
+    key,
+    token,
     doctor,
     upgrade,
 )

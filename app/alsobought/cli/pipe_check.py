@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,9 @@ from alsobought.console import escaped, out, print_json
 from alsobought.pipes.text_files import MAX_BYTES
 from alsobought.project_files import read_file
 from alsobought.settings import Settings
+
+if TYPE_CHECKING:
+    from alsobought.pipes.library import Library, Pipe
 
 
 @click.command("check")
@@ -22,7 +25,8 @@ from alsobought.settings import Settings
 def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
     """Validate pipes, and print each fault with file, line and hint.
 
-    Uses an empty warehouse in memory. Exit status 1 if any pipe is broken; warnings do not count.
+    `private` marks pipes whose answers are about a user: they take a secret key or a token. Uses an empty warehouse in memory.
+    Exit status 1 if any pipe is broken; warnings do not count.
 
     \b
     Example: alsobought pipe check also_bought
@@ -36,9 +40,10 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
             | library.group_faults()
             | library.macro_faults()
         )
+        private = {name: _is_private(library, entry.pipe) for name, entry in entries.items()}
     reports: list[dict[str, Any]] = []
     for name, entry in entries.items():
-        reports.append({"pipe": name, "ok": entry.fault is None, "findings": entry.findings})
+        reports.append({"pipe": name, "ok": entry.fault is None, "private": private[name], "findings": entry.findings})
         if not as_json:
             _print_findings(settings.home_folder / "pipes" / f"{name}.sql", reports[-1])
     for file, faults in other_files.items() if not names else ():
@@ -52,9 +57,18 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
         sys.exit(1)
 
 
+def _is_private(library: Library, pipe: Pipe | None) -> bool:
+    """True if the pipe is private."""
+    from alsobought.pipes.audience import audience
+
+    names = library.names()
+    return bool(pipe and audience(pipe, lambda name: library.entry(name).pipe if name in names else None).private)
+
+
 def _print_findings(path: Path, report: dict[str, Any]) -> None:
     if report["ok"]:
-        out.print(f"[green]ok[/] {report['pipe']}", soft_wrap=True)
+        private = " [dim]private[/]" if report.get("private") else ""
+        out.print(f"[green]ok[/] {report['pipe']}{private}", soft_wrap=True)
     file = f"pipes/{path.name}" if "pipe" in report else report["file"]
     lines: list[str] = []
     with suppress(OSError):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 def pipe_ls(settings: Settings, as_json: bool) -> None:
     """List every pipe with its sentence and parameters; `pipe check` validates them.
 
+    `private` marks those that need a user; `pipe check` knows also those that show users in a column.
+
     \b
     Example: alsobought pipe ls
     """
@@ -37,12 +39,14 @@ def pipe_ls(settings: Settings, as_json: bool) -> None:
     for row in rows:
         parameters = " ".join(row["parameters"])
         text = f"[red]{escaped(row['fault'])}[/]" if row["fault"] else escaped(row["sentence"])
+        text += " [yellow]private[/]" if row["private"] else ""
         table.add_row(f"[bold]{row['pipe']}[/]", text + (f" [dim]{escaped(parameters)}[/]" if parameters else ""))
     out.print(table)
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
     """`fault` is why a header cannot be read, else empty."""
+    from alsobought.pipes.audience import names_user
     from alsobought.pipes.header import read_header
     from alsobought.pipes.library import is_name
     from alsobought.pipes.parameter_groups import group_files, read_groups
@@ -53,13 +57,18 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
     for path in list_files(folder):
         if not is_name(path.stem):
             continue
-        row: dict[str, Any] = {"pipe": path.stem, "sentence": "", "parameters": [], "fault": ""}
+        row: dict[str, Any] = {"pipe": path.stem, "sentence": "", "private": False, "parameters": [], "fault": ""}
         try:
             header = read_header(read_text(path), groups)
         except (PipeFault, UnicodeDecodeError, OSError) as error:
             row["fault"] = str(error)
         else:
-            row |= {"sentence": header.sentence, "parameters": [_short(parameter) for parameter in header.parameters]}
+            needed = any(names_user(parameter.name) for parameter in header.parameters if parameter.required)
+            row |= {
+                "sentence": header.sentence,
+                "private": header.audience == "private" or (needed and not header.audience),
+                "parameters": [_short(parameter) for parameter in header.parameters],
+            }
         rows.append(row)
     return rows
 

@@ -76,18 +76,22 @@ def check_port(settings: Settings) -> Iterator[Finding]:
     except Unusable:
         if (_get_json(settings, "/healthz") or {}).get("status") != "alive":
             raise
-        as_of = (_get_json(settings, "/readyz") or {}).get("as_of")
-        newest = (
-            f"its newest event was stored {time_since(str(as_of))}" if as_of else "it is not ready, or has no events"
-        )
+        newest = _newest_event(_get_json(settings, "/readyz") or {})
         yield Finding("port", "ok", f"an alsobought answers on {url(settings)}; {newest}")
     else:
         yield Finding("port", "ok", f"{settings.port} on {settings.host} is free")
 
 
+def _newest_event(ready: Mapping[str, object]) -> str:
+    if ready.get("status") == "ready" and "as_of" not in ready:
+        return "it is ready, and needs a key to show more"
+    as_of = ready.get("as_of")
+    return f"its newest event was stored {time_since(str(as_of))}" if as_of else "it is not ready, or has no events"
+
+
 def check_webhooks(settings: Settings) -> Iterator[Finding]:
     """A note, where others reach the webhooks and no secret is set: a proxy may ask for one."""
-    if not is_loopback(settings.host) and not settings.webhook_secret:
+    if settings.access == "open" and not is_loopback(settings.host) and not settings.webhook_secret:
         paths = ", ".join(f"/events/{name}" for name in FORMATS)
         problem = f"{paths} accept calls without a secret: ALSOBOUGHT_WEBHOOK_SECRET is not set"
         yield Finding("webhooks", "ok", problem)

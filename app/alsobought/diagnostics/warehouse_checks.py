@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from alsobought.diagnostics.access_checks import check_access
 from alsobought.diagnostics.bot_checks import check_bots, check_users
 from alsobought.diagnostics.data_checks import (
     check_categories,
@@ -63,6 +64,7 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
         yield from findings
         if [finding.state for finding in findings] == ["ok"]:
             yield from run_check("pipes", lambda _: check_pipes(open_library(settings, warehouse)), settings)
+            yield from run_check("access", lambda _: check_access(warehouse, settings), settings)
             yield from run_check("events", lambda _: check_rows(warehouse), settings)
             yield from run_check("counts", lambda _: check_filled(warehouse), settings)
             yield from run_check(

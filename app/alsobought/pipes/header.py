@@ -12,6 +12,7 @@
     --                         with `item_id purchase` only a purchase of it; without a parameter any event
     -- @fallback trending  item_id as other_item_id
     -- @deprecated basket 2026-01-31  use item_id
+    -- @private                also without a parameter or column that names a user; @public: in spite of one
 
 `pipes.declaration` has the grammar of a parameter. A line of text below a parameter continues its
 description.
@@ -46,7 +47,8 @@ class Fallback:
 class Header:
     """`parameters` include those of the `groups` it uses; `lines` has the line of each ":parameter" and "@directive".
 
-    `key` and `together` are the parameters by which requests share queries; a pipe has at most one of them.
+    `key` and `together` are the parameters by which requests share queries; a pipe has at most one of them. `audience` is
+    "private", "public", or empty if the parameters and columns decide.
     """
 
     prose: str
@@ -59,6 +61,7 @@ class Header:
     fallback: Fallback | None = None
     groups: tuple[str, ...] = ()
     deprecated: tuple[Deprecation, ...] = ()
+    audience: str = ""
     lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -122,6 +125,7 @@ def _header(read: HeaderLines, declared: Sequence[Parameter]) -> Header:
         fallback=_fallback(directives["fallback"]) if "fallback" in directives else None,
         groups=tuple(use.group for use in read.uses),
         deprecated=tuple(read.deprecated.values()),
+        audience=_audience(directives),
         lines=read.lines,
     )
 
@@ -158,6 +162,13 @@ def _cache(directive: Directive, parameters: Mapping[str, Parameter]) -> tuple[f
         hint = f"Only a parameter called {' or '.join(CACHE_TAGS)} can follow"
         raise PipeFault(f"@cache … {tag}: events do not invalidate by {tag}", hint, directive.line)
     return float(duration[1]) / (1000 if duration[2] == "ms" else 1), tag, tuple(duration[4].split())
+
+
+def _audience(directives: Mapping[str, Directive]) -> str:
+    declared = [name for name in ("private", "public") if name in directives]
+    if len(declared) > 1:
+        raise PipeFault("@private and @public exclude each other", "Remove one of the lines", directives["public"].line)
+    return declared[0] if declared else ""
 
 
 def _with_former_names(parameter: Parameter, read: HeaderLines) -> Parameter:

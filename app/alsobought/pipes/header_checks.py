@@ -33,6 +33,8 @@ def check_header(
         hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted({*names} - {name}))}"
         message = f"@fallback {header.fallback.pipe} is not a pipe"
         faults.append(PipeFault(message, hint, header.lines.get("@fallback", 0)))
+    if problem := _public_problem(header, names, read):
+        faults.append(PipeFault(problem, "Remove @public, or the @fallback", header.lines.get("@public", 0)))
     unknown = [event_type for event_type in header.cache_events if event_type not in event_types]
     if event_types and unknown:
         message = f"@cache … {header.cache_until} {unknown[0]}: no event has this type"
@@ -66,6 +68,18 @@ def _compare_with_text(header: Header, validation: Validation) -> list[PipeFault
         hint = f"Select the text of {{{{ {header.together} }}}} to which a row belongs"
         faults.append(PipeFault(message, hint, header.lines.get("@together", 0)))
     return faults
+
+
+def _public_problem(header: Header, names: Collection[str], read: ReadHeader) -> str:
+    """Why a pipe cannot be public; empty if it can."""
+    fallback, seen = header.fallback, set[str]()
+    while header.audience == "public" and fallback and fallback.pipe in names and fallback.pipe not in seen:
+        seen.add(fallback.pipe)
+        following = read(fallback.pipe)
+        if following and following.audience == "private":
+            return f"@public: the fallback {fallback.pipe} is @private"
+        fallback = following.fallback if following else None
+    return ""
 
 
 def _target_problem(moved: Deprecation, names: Collection[str], read: ReadHeader) -> str:

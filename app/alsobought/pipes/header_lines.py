@@ -17,7 +17,7 @@ from alsobought.pipes.types import shorten
 
 MAX_PARAMETERS = 50
 MAX_FAULTS = 20  # reported of one header
-DIRECTIVES = ("key", "together", "cache", "fallback", "use", "deprecated")
+DIRECTIVES = ("key", "together", "cache", "fallback", "use", "deprecated", "private", "public")
 DEPRECATED = re.compile(r"(?P<name>[a-z][a-z0-9_]*) +(?P<since>\S+) +use +(?P<pipe>pipe +)?(?P<target>\w+)")
 DEPRECATED_SHAPE = (
     "Write `@deprecated old_name 2026-01-31  use new_name`, or `use pipe NAME` if another pipe answers it"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from alsobought.pipes.audience import Audience, own_audience
 from alsobought.pipes.check import check
 from alsobought.pipes.engine_tree import ReadTree, check_tree
 from alsobought.pipes.header import Deprecation, Header
@@ -60,6 +61,11 @@ class Pipe:
     def columns(self) -> AnswerColumns:
         own = [column for column in self.selected if column[0] != self.header.together]
         return [*own, (SOURCE, "String")] if self.adds_source else own
+
+    @cached_property
+    def audience(self) -> Audience:
+        """Whose data it shows, without that of its fallbacks."""
+        return own_audience(self)
 
     @cached_property
     def limit(self) -> Parameter | None:

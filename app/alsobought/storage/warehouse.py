@@ -15,6 +15,8 @@ from typing import Any, Protocol
 from alsobought.storage.folder_lock import folder_of
 from alsobought.storage.results import Column, Rows, decode_rows, plain_type
 
+KEYS_TABLE = "access_keys"
+
 
 class Reader(Protocol):
     """Limited reads."""
@@ -103,12 +105,15 @@ class Warehouse(Reader, Protocol):
         return frozenset(row[0] for row in self.rows(sql, {"database": self.database}).data)
 
     def schema(self) -> dict[str, dict[str, str]]:
-        """{table or dictionary of the project: {its columns, in order: their types}}, without feeds."""
+        """{table or dictionary of the project: {its columns, in order: their types}}.
+
+        Without feeds, and without the table of the keys, which no pipe may read.
+        """
         sql = (
             "select table, groupArray(name), groupArray(type) from (select table, name, type from system.columns"
-            " where database = {database:String} and table not in"
+            " where database = {database:String} and table != {hidden:String} and table not in"
             " (select name from system.tables where database = {database:String} and engine = 'Null')"
             " order by table, position) group by table"
         )
-        rows = self.rows(sql, {"database": self.database}).data
+        rows = self.rows(sql, {"database": self.database, "hidden": KEYS_TABLE}).data
         return {table: dict(zip(names, types, strict=True)) for table, names, types in rows}

@@ -17,6 +17,8 @@ from contextlib import suppress
 from flask import Flask, Response, g, request
 from flask_cors import CORS
 
+from alsobought.access.credentials import without_secrets
+from alsobought.access.gate import Gate
 from alsobought.errors import AlsoboughtError
 from alsobought.logs import log_access, request_id
 from alsobought.pipes.library import Library
@@ -32,42 +34,43 @@ from alsobought.web import (
     item_endpoints,
     pipe_endpoints,
     service_endpoints,
+    session_endpoints,
+    token_endpoints,
     user_endpoints,
     webhook_endpoints,
     workbench_endpoints,
 )
+from alsobought.web.access import enforce, protect
 from alsobought.web.error_handlers import register_error_handlers
 from alsobought.web.fast_lane import FastLane, remember_response
+from alsobought.web.guard import is_loopback
 from alsobought.web.hosts import behind_proxies, require_allowed_host
 from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
+from alsobought.web.security_headers import EXPOSED_HEADERS, add_security_headers, allow_origins_of_keys
+from alsobought.web.server import require_keys
 from alsobought.web.write_slots import WriteSlots
 
 log = logging.getLogger(__name__)
 
-EXPOSED_HEADERS = [
-    "X-Request-Id",
-    "Retry-After",
-    "ETag",
-    "Content-Disposition",
-    "Deprecation",
-    "Link",
-]  # to scripts of other origins
 NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # paths that pages of listed origins may call
 LOAD_AFTER_SECONDS, LOAD_PAUSE_SECONDS = 1.0, 0.02
-PAGE_POLICY = "default-src 'self'; img-src 'self' data: https:"
 
 
-def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool = False) -> Flask:
+def create_app(
+    service: Service, monitor: Monitor | None = None, *, edit: bool = False, gate: Gate | None = None
+) -> Flask:
     """The application on a running service; with `edit` it can change pipes.
 
-    The caller closes the service and its monitor.
+    The caller closes the service, its monitor and the gate, whose keys are those of now by default.
     """
+    gate = gate or Gate(service.settings, service.warehouse, loopback=is_loopback(service.settings.host))
     app = Flask(__name__)
     app.url_map.merge_slashes = False  # it would redirect to whatever Host has
     app.wsgi_app = behind_proxies(app.wsgi_app, service.settings)  # type: ignore[assignment, method-assign]
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
     app.extensions["service"] = service
+    app.extensions["gate"] = gate
     app.extensions["monitor"] = monitor
     app.extensions["metrics"] = Metrics(service, monitor)
     app.extensions["write_slots"] = WriteSlots(service.settings.threads, 2 * service.settings.max_body_bytes)
@@ -79,6 +82,8 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
         webhook_endpoints,
         item_endpoints,
         user_endpoints,
+        token_endpoints,
+        session_endpoints,
         service_endpoints,
         workbench_endpoints,
     ):
@@ -86,11 +91,13 @@ def create_app(service: Service, monitor: Monitor | None = None, *, edit: bool =
     if edit:
         app.register_blueprint(editor_endpoints.blueprint)
     app.after_request(remember_response)  # the first one registered runs last
+    app.after_request(allow_origins_of_keys)
     if allowed := origins(service.settings):
         CORS(app, resources=NOT_THE_WORKBENCH, origins=allowed, expose_headers=EXPOSED_HEADERS, max_age=600)
     app.extensions["fast_lane"] = FastLane(app)
     app.before_request(_begin_request)
     app.before_request(lambda: require_allowed_host(service.settings, request))
+    app.before_request(enforce)
     app.after_request(_finish_response)
     app.teardown_request(_end_request)
     register_error_handlers(app)
@@ -116,12 +123,23 @@ def served_app(settings: Settings, *, edit: bool = False, siblings: Siblings | N
         consumer = TopicConsumer(service.writer, settings, merge_guests)
         consumer.start()
         atexit.register(consumer.stop)
+    gate = open_gate(service)
+    atexit.register(gate.close)
     monitor = Monitor(service.writer)
     monitor.start()
     atexit.register(monitor.stop)
-    if edit and (hosts := hosts_for_editing(settings)):
+    if edit and not gate.needed and (hosts := hosts_for_editing(settings)):
         log.warning("every client that reaches this service as %s may edit the pipes", " or ".join(hosts))
-    return create_app(service, monitor, edit=edit)
+    return create_app(service, monitor, edit=edit, gate=gate)
+
+
+def open_gate(service: Service) -> Gate:
+    """The gate on connections of its own, with a thread that reads the keys. Raises Unusable where a key is missing."""
+    settings = service.settings
+    gate = Gate(settings, service.warehouse.another(), loopback=is_loopback(settings.host))
+    require_keys(settings, gate)
+    gate.start()
+    return gate
 
 
 def load_pipes_ahead(library: Library) -> Callable[[], None]:
@@ -159,8 +177,7 @@ def _end_request(_: BaseException | None) -> None:
 
 def _finish_response(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    if response.mimetype == "text/html":
-        response.headers["Content-Security-Policy"] = PAGE_POLICY
-    log_access(request.method, request.path, response.status_code, g.started)
+    add_security_headers(response)
+    protect(response)
+    log_access(request.method, without_secrets(request.path), response.status_code, g.started)
     return response

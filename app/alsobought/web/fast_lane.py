@@ -1,7 +1,8 @@
 """The fast lane: the event loop itself answers a GET whose answer is cached, without a thread and without Flask.
 
 An answer takes this way from its second request on: Flask gives the first one, and `remember` keeps
-its URL and headers. Anything unusual about a request (another method or header, two requests at
+its URL and headers, for the key or token that asked. Whether that is still valid is looked up each
+time (`access.gate`). Anything unusual about a request (another method or header, two requests at
 once) sends it to Flask, which decides.
 """
 
@@ -11,14 +12,18 @@ import re
 import time
 import uuid
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 from importlib.metadata import version
 from typing import cast
 
 import msgspec
 from flask import Flask, Response, current_app, g, request
 
+from alsobought.access.gate import Gate
+from alsobought.access.limits import Verdict, rate_headers
+from alsobought.access.scopes import ANY_ORIGIN, OPEN, Principal
 from alsobought.logs import log_access
 from alsobought.serving.answer import Answer, CacheKey
 from alsobought.serving.request_log import RequestRecord
@@ -26,18 +31,30 @@ from alsobought.settings import allowed_hosts
 from alsobought.web.formats import caching_headers, link_header, to_json
 from alsobought.web.hosts import host_name, is_allowed
 
-MAX_URLS, MAX_TARGET = 20_000, 2_000
+MAX_URLS, MAX_KEY = 20_000, 2_500  # and characters that identify one
 MAX_RESPONSE = 16_384  # bytes: what a socket takes at once
 HEALTH = b"/healthz"
-REQUEST = re.compile(rb"GET (/pipes/[!-~]*|/healthz) HTTP/1\.1\r\n(?:[!#-'*+.^-z|~A-Z0-9-]+:[\t -~\x80-\xff]*\r\n)+\r\n")
+REQUEST = re.compile(
+    rb"GET (/pipes/[!-~]*|/healthz) HTTP/1\.1\r\n(?:[!#-'*+.^-z|~A-Z0-9-]+:[\t -~\x80-\xff]*\r\n)+\r\n"
+)
 # What Flask or the server would act upon. They ignore all other headers of such a request.
 DECISIVE_HEADER = re.compile(
-    rb"(?i)\r\n(?:authorization|cache-control|content-length|expect|http2-settings|if-none-match|transfer-encoding|upgrade"
+    rb"(?i)\r\n(?:cache-control|content-length|expect|http2-settings|if-none-match|transfer-encoding|upgrade"
     rb"|x-request-id):"
 )
-VALUE_HEADERS = re.compile(rb"(?i)\r\n(host|accept|origin|connection):[ \t]*([^\r]*)")
+FORWARDED = re.compile(rb"(?i)\r\nx-forwarded-for:[ \t]*([^\r]*)")
+VALUE_HEADERS = re.compile(rb"(?i)\r\n(host|accept|origin|connection|authorization):[ \t]*([^\r]*)")
 # Written for each request.
-OWN_HEADERS = {"content-length", "x-request-id", "etag", "cache-control", "cache-status", "link"}
+OWN_HEADERS = {
+    "content-length",
+    "x-request-id",
+    "etag",
+    "cache-control",
+    "cache-status",
+    "link",
+    "ratelimit",
+    "ratelimit-policy",
+}
 
 HEALTH_BODY = msgspec.json.encode({"status": "alive", "version": version("alsobought")})
 HEALTHY = (
@@ -45,19 +62,23 @@ HEALTHY = (
     b"Cache-Control: no-store\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s"
 )
 
-Key = tuple[bytes, bytes, bytes, bytes]
-"""Target, Host, Accept and Origin of a request. A Host that is not allowed gets no answer, so none is remembered."""
+Key = tuple[bytes, bytes, bytes, bytes, bytes]
+"""Target, Host, Accept, Origin and Authorization of a request. A Host that is not allowed gets no answer, so none is remembered."""
 
 
 @dataclass(frozen=True)
 class KnownUrl:
-    """How to repeat a response: the key of its answer, the parameters to record, its headers, and the query of its next page."""
+    """How to repeat a response: the key of its answer, the parameters to record, its headers, and the query of its next page.
+
+    `credential` is the key or token that asked, empty without one.
+    """
 
     key: CacheKey
     name: str
     parameters: bytes
     headers: bytes
     query: str
+    credential: str = field(default="", repr=False)
 
 
 class FastLane:
@@ -65,15 +86,16 @@ class FastLane:
 
     def __init__(self, app: Flask) -> None:
         self._service, self._metrics = app.extensions["service"], app.extensions["metrics"]
+        self._gate = app.extensions["gate"]
         self._urls: OrderedDict[Key, KnownUrl] = OrderedDict()
         self._date, self._date_at = b"", 0.0
 
     def remember(self, key: CacheKey, name: str, parameters: bytes, query: str, response: Response) -> None:
         """Keep the URL and the headers of the response to the current request."""
         target = request.environ.get("RAW_URI", "")
-        if len(target) > MAX_TARGET:
+        values = (target, *(request.headers.get(name, "") for name in ("Host", "Accept", "Origin", "Authorization")))
+        if sum(map(len, values)) > MAX_KEY:
             return
-        values = (target, *(request.headers.get(name, "") for name in ("Host", "Accept", "Origin")))
         try:
             url = cast(Key, tuple(value.encode("latin1") for value in values))
             headers = "".join(
@@ -81,33 +103,39 @@ class FastLane:
             ).encode("latin1")
         except UnicodeEncodeError:
             return
-        self._urls[url] = KnownUrl(key, name, parameters, headers, query)
+        self._urls[url] = KnownUrl(key, name, parameters, headers, query, g.get("credential", ""))
         while len(self._urls) > MAX_URLS:
             self._urls.popitem(last=False)
 
-    def respond(self, head: bytes) -> bytes | None:
-        """The complete response to a request of these bytes, or None if Flask has to give it."""
+    def respond(self, head: bytes, peer: str = "") -> bytes | None:
+        """The complete response to a request of these bytes from this address, or None if Flask has to give it."""
         started = time.perf_counter()
         key = request_key(head)
-        if key is None:
-            return None
-        if key[0] == HEALTH:
+        if key and key[0] == HEALTH:
             return self._healthy(key[1].decode("latin1"))
-        known = self._urls.get(key)
-        if known is None:
+        known = self._urls.get(key) if key else None
+        if known is None or (asking := self._principal(known.credential)) is None:
             return None
+        answer = self._cached(known)
+        if answer is None or len(answer.json) > MAX_RESPONSE:
+            return None
+        verdict = self._admitted(asking, peer, head)
+        if verdict and not verdict.allowed:
+            return None
+        identity = uuid.uuid4().hex[:16]
+        body = to_json(answer, identity)
+        response = self._head(known, answer, identity, len(body), verdict) + body
+        self._record(known, answer, identity, time.perf_counter() - started)
+        log_access("GET", f"/pipes/{known.name}", 200, started)
+        return response
+
+    def _cached(self, known: KnownUrl) -> Answer | None:
+        """The cached answer, unless a pipe of it has changed."""
         library = self._service.library
         if not all(library.is_current(name, version) for name, version in known.key.versions):
             return None
         answer: Answer | None = self._service.cache.get(known.key)
-        if answer is None or len(answer.json) > MAX_RESPONSE:
-            return None
-        identity = uuid.uuid4().hex[:16]
-        body = to_json(answer, identity)
-        response = self._head(known, answer, identity, len(body)) + body
-        self._record(known, answer, identity, time.perf_counter() - started)
-        log_access("GET", f"/pipes/{known.name}", 200, started)
-        return response
+        return answer
 
     def _healthy(self, host: str) -> bytes | None:
         """That the event loop runs: no thread has to be free for it."""
@@ -115,11 +143,29 @@ class FastLane:
             return None
         return HEALTHY % (uuid.uuid4().hex[:16].encode(), len(HEALTH_BODY), HEALTH_BODY)
 
-    def _head(self, known: KnownUrl, answer: Answer, identity: str, length: int) -> bytes:
+    def _principal(self, credential: str) -> Principal | None:
+        """Who asked then, if that one may still ask."""
+        if credential:
+            asking: Principal | None = self._gate.verified(credential)
+            return asking
+        return None if self._gate.needed else OPEN
+
+    def _admitted(self, asking: Principal, peer: str, head: bytes) -> Verdict | None:
+        if asking.rate is None:
+            return None
+        address = partial(_address, self._gate, peer, head)
+        verdict: Verdict | None = self._gate.admit(asking, address)
+        return verdict
+
+    def _head(
+        self, known: KnownUrl, answer: Answer, identity: str, length: int, verdict: Verdict | None = None
+    ) -> bytes:
         now = time.time()
         if now - self._date_at >= 1:
             self._date, self._date_at = formatdate(now, usegmt=True).encode(), float(int(now))
         own_headers = caching_headers(answer, "json") | link_header(answer, known.query)
+        if verdict:
+            own_headers |= rate_headers(verdict)
         own = "".join(f"{name}: {value}\r\n" for name, value in own_headers.items())
         own += f"Cache-Status: alsobought; hit\r\nX-Request-Id: {identity}\r\nContent-Length: {length}\r\n\r\n"
         start = b"HTTP/1.1 200 OK\r\nServer: alsobought\r\nConnection: keep-alive\r\nDate: "
@@ -132,11 +178,15 @@ class FastLane:
             log.add(RequestRecord(now, identity, known.name, version, known.parameters, 200, "", seconds, answer))
 
 
+def _address(gate: Gate, peer: str, head: bytes) -> str:
+    return gate.address(peer, [line.decode("latin1") for line in FORWARDED.findall(head)])
+
+
 def request_key(head: bytes) -> Key | None:
     """What identifies the response to a request, or None if there is anything unusual about it.
 
     >>> request_key(b"GET /pipes/popular HTTP/1.1\\r\\nHost: shop\\r\\nAccept: */*\\r\\n\\r\\n")
-    (b'/pipes/popular', b'shop', b'*/*', b'')
+    (b'/pipes/popular', b'shop', b'*/*', b'', b'')
     >>> request_key(b"GET /pipes/popular HTTP/1.1\\r\\nHost: shop\\r\\nCache-Control: no-cache\\r\\n\\r\\n")
     """
     start = REQUEST.fullmatch(head)
@@ -148,11 +198,20 @@ def request_key(head: bytes) -> Key | None:
         return None
     if values.get(b"connection", b"keep-alive").lower() != b"keep-alive":
         return None
-    return start[1], values[b"host"], values.get(b"accept", b""), values.get(b"origin", b"")
+    accept, origin, authorization = (values.get(name, b"") for name in (b"accept", b"origin", b"authorization"))
+    return start[1], values[b"host"], accept, origin, authorization
 
 
 def offer(answer: Answer, parameters: bytes, query: str) -> None:
-    """Let the fast lane give the next answers to the current request, while the cache has them."""
+    """Let the fast lane give the next answers to the current request, while the cache has them.
+
+    Where the caller's origin is that of a Referer, which is no part of what the fast lane compares, it stays out.
+    """
+    if "credential" not in g and g.principal.kind != "open":
+        return  # a login, whose cookie is no part of it either
+    origins = g.principal.origins
+    if origins and ANY_ORIGIN not in origins and "Origin" not in request.headers:
+        return
     g.fast_lane_offer = (answer.key, answer.pipe.name, parameters, query)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from flask import g
 from werkzeug import Request
 
 from alsobought.errors import NotAllowed
@@ -66,7 +67,11 @@ def require_allowed_origin(settings: Settings, request: Request) -> None:
     allowed = origins(settings)
     if not origin or origin.partition("://")[2] == request.host or origin in allowed or "*" in allowed:
         return
-    raise NotAllowed(f"pages of {origin[:60]!r} may not post here", "Add the origin to ALSOBOUGHT_CORS")
+    if g.principal.in_browsers and g.principal.origins:
+        return  # `web.access` has compared them
+    raise NotAllowed(
+        f"pages of {origin[:60]!r} may not post here", "Add the origin to ALSOBOUGHT_CORS, or use a browser key"
+    )
 
 
 def _is_addressed_by_trusted_name(settings: Settings, request: Request) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from werkzeug import Request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from alsobought.access.limits import networks
 from alsobought.errors import WrongHost
 from alsobought.settings import Settings, allowed_hosts, trusted_proxies
 
@@ -56,14 +57,14 @@ def host_name(header: str) -> str:
 
 def behind_proxies(app: Application, settings: Settings) -> Application:
     """The application, with the client, scheme, host and path prefix that a trusted proxy forwards; others are not believed."""
-    networks = [ipaddress.ip_network(text, strict=False) for text in trusted_proxies(settings)]
-    if not networks:
+    trusted = networks(trusted_proxies(settings))
+    if not trusted:
         return app
     forwarded: Application = ProxyFix(app, x_for=1, x_proto=1, x_host=1, x_prefix=1)
 
     def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         peer = environ.get("REMOTE_ADDR", "")
-        is_trusted = _is_address(peer) and any(ipaddress.ip_address(peer) in network for network in networks)
+        is_trusted = _is_address(peer) and any(ipaddress.ip_address(peer) in network for network in trusted)
         return (forwarded if is_trusted else app)(environ, start_response)
 
     return call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
@@ -15,9 +16,11 @@ from alsobought.formats.reading import Reading, read_any
 from alsobought.pipes.intake_rules import intake_rules
 from alsobought.service.sinks import Accepted, topic_of
 from alsobought.storage.dropped_events import dropped_events
+from alsobought.web.access import principal
 from alsobought.web.context import json_response, metrics, service, write_slots
+from alsobought.web.envelope import events_body
 from alsobought.web.guard import require_allowed_origin
-from alsobought.web.request_body import largest_size, read_body, read_object
+from alsobought.web.request_body import largest_size, read_object
 from alsobought.writer.submission import Kind, SentRows, utc_now
 
 blueprint = Blueprint("intake", __name__)
@@ -33,7 +36,7 @@ NOT_VISIBLE_YET = "They are in the log and will be stored: do not send them agai
 def post_events() -> Response:
     require_allowed_origin(service().settings, request)
     with write_slots().acquire(largest_size()):
-        objects = list(split_objects(read_body()))
+        objects = list(split_objects(events_body()))
         return accept_events(read_any(objects, rules()), objects)
 
 
@@ -60,7 +63,9 @@ def accept_events(reading: Reading, objects: Texts, merged: int | None = None) -
 
 
 def rules() -> Rules:
-    return intake_rules(service().settings, service().clock(), request.headers.get("User-Agent", ""))
+    by = intake_rules(service().settings, service().clock(), request.headers.get("User-Agent", ""))
+    own_user = principal().fixed.get("user_id", "")
+    return dataclasses.replace(by, own_user=own_user) if own_user else by
 
 
 def accept(

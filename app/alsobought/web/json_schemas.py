@@ -208,6 +208,12 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
         name="string",
         ready={"type": "boolean", "description": "false: the file is broken, and no valid text was ever loaded."},
         stale={"type": "boolean", "description": "true: the file is broken, and its last valid text answers."},
+        private={
+            "type": "boolean",
+            "description": "true: its answers are about a user, and take a secret key or a token.",
+        },
+        user_parameters=listing("string")
+        | {"description": "Parameters that name a user: requests with one take a secret key or a token, too."},
         sentence="string",
         description="string",
         parameters=listing(ref("PipeParameter")),
@@ -278,9 +284,12 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
     ),
     "Alive": record(status={"type": "string", "const": "alive"}, version="string"),
     "Ready": record(
+        "All but the status takes a key with the scope metrics, where keys are needed.",
+        {
+            "as_of": MOMENT,
+            "waiting": {"type": "integer"},
+            "halted": {"type": ["string", "null"], "description": "Why reading from Kafka is halted."},
+        },
         status={"type": "string", "const": "ready"},
-        as_of=MOMENT,
-        waiting="integer",
-        halted={"type": ["string", "null"], "description": "Why reading from Kafka is halted."},
     ),
 }

@@ -55,6 +55,12 @@ class Metrics:
             ["bot"],
             registry=registry,
         )
+        self._turned_away = Counter(
+            "alsobought_turned_away_requests",
+            "Requests without the right or beyond a limit, by status: 401, 403 or 429.",
+            ["status"],
+            registry=registry,
+        )
         build = Info("alsobought_build", "The version that runs.", registry=registry)
         build.info({"version": version("alsobought")})
         waiting = Gauge("alsobought_waiting_rows", "Rows that wait for Kafka or for the writer.", registry=registry)
@@ -90,6 +96,9 @@ class Metrics:
     def dropped(self, bots: Iterable[str]) -> None:
         for bot, count in collections.Counter(bots).items():
             self._dropped.labels(bot).inc(count)
+
+    def turned_away(self, status: int) -> None:
+        self._turned_away.labels(str(status)).inc()
 
     def merged(self, guests: int) -> None:
         self._merged.inc(guests)

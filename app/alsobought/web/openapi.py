@@ -9,7 +9,7 @@ from typing import Any
 from alsobought.events import STANDARD_TYPES
 from alsobought.pipes.library import Pipe
 from alsobought.web.json_schemas import FIXED_SCHEMAS
-from alsobought.web.openapi_endpoints import OPERATION_IDS, endpoint_paths, intake_schemas
+from alsobought.web.openapi_endpoints import OPERATION_IDS, endpoint_paths, intake_schemas, token_schemas
 from alsobought.web.openapi_pipes import pipe_paths, pipe_schemas
 from alsobought.web.openapi_responses import error_components, header_components
 
@@ -20,7 +20,24 @@ TAGS = {
 }
 
 
-def describe_api(pipes: Sequence[Pipe], event_types: Collection[str] = STANDARD_TYPES) -> dict[str, Any]:
+SECURITY_SCHEMES = {
+    "key": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A secret key (ab_secret_…), a browser key (ab_public_…), or a signed token.",
+    },
+    "browserKey": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "key",
+        "description": "A browser key or a token, where no header can be set. Secret keys are refused here.",
+    },
+}
+
+
+def describe_api(
+    pipes: Sequence[Pipe], event_types: Collection[str] = STANDARD_TYPES, *, keys_needed: bool = False
+) -> dict[str, Any]:
     """The document for these pipes and for the accepted event types."""
     by_name = {pipe.name: pipe for pipe in pipes}
     return {
@@ -35,10 +52,12 @@ def describe_api(pipes: Sequence[Pipe], event_types: Collection[str] = STANDARD_
         },
         "servers": [{"url": "./", "description": "The service that serves this document."}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
+        "security": [{name: []} for name in SECURITY_SCHEMES] + ([] if keys_needed else [{}]),
         "paths": pipe_paths(by_name, OPERATION_IDS) | endpoint_paths(),
         "components": {
-            "schemas": {**FIXED_SCHEMAS, **intake_schemas(event_types), **pipe_schemas(by_name)},
+            "schemas": {**FIXED_SCHEMAS, **intake_schemas(event_types), **token_schemas(), **pipe_schemas(by_name)},
             "responses": error_components(),
             "headers": header_components(),
+            "securitySchemes": SECURITY_SCHEMES,
         },
     }

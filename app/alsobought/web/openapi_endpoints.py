@@ -10,8 +10,8 @@ import msgspec
 from alsobought.events import ID_LENGTH, Event
 from alsobought.items import Item
 from alsobought.users import MAX_ATTRIBUTES, MAX_BYTES, NAME, User
-from alsobought.web.json_schemas import listing, record, ref
-from alsobought.web.openapi_responses import error_refs, header_refs, json_response
+from alsobought.web.json_schemas import MOMENT, listing, record, ref
+from alsobought.web.openapi_responses import KEYED, error_refs, header_refs, json_response
 
 OPERATION_IDS = (
     "list_pipes",
@@ -27,6 +27,7 @@ OPERATION_IDS = (
     "delete_user",
     "merge_users",
     "unmerge_users",
+    "post_tokens",
     "healthz",
     "readyz",
     "metrics",
@@ -53,6 +54,7 @@ def endpoint_paths() -> dict[str, Any]:
         "/events/segment": {"post": _webhook("post_segment_calls", "Store calls of Segment or RudderStack.")},
         "/events/ga4": {"post": _webhook("post_ga4_events", "Store events of Google Analytics' Measurement Protocol.")},
         "/events/snowplow": {"post": _webhook("post_snowplow_events", "Store enriched events of Snowplow, as JSON.")},
+        "/tokens": {"post": _tokens()},
         "/healthz": {"get": _operation("healthz", "service", "Liveness: the process runs.", "500", ok="Alive")},
         "/readyz": {"get": _operation("readyz", "service", "Readiness: it can answer.", "500", "503", ok="Ready")},
         "/metrics": {"get": metrics},
@@ -83,8 +85,10 @@ def _operation(operation_id: str, tag: str, summary: str, *errors: str, ok: str 
     responses: dict[str, Any] = {}
     if ok is not None:
         responses["200"] = json_response("OK.", ref(ok) if ok else {"type": "object"})
-    responses |= error_refs("405", *errors)
-    return {"operationId": operation_id, "tags": [tag], "summary": summary, "responses": responses}
+    keyless = operation_id in ("healthz", "readyz")
+    responses |= error_refs(*{"405", *errors, *(() if keyless else KEYED)})
+    operation = {"operationId": operation_id, "tags": [tag], "summary": summary, "responses": responses}
+    return operation | {"security": []} if keyless else operation
 
 
 def _switch(name: str, description: str) -> dict[str, Any]:
@@ -131,7 +135,7 @@ def _intake(collection: str, schema: str, summary: str, *parameters: dict[str, A
 
 
 def _storing(operation_id: str, summary: str, *errors: str) -> dict[str, Any]:
-    operation = _operation(operation_id, "intake", summary, "400", "403", "500", "503", *errors)
+    operation = _operation(operation_id, "intake", summary, "400", "500", "503", *errors)
     stored = {
         "200": json_response("Stored, and visible in answers.", ref("Accepted")),
         "202": json_response("Stored.", ref("Accepted")),
@@ -142,7 +146,7 @@ def _storing(operation_id: str, summary: str, *errors: str) -> dict[str, Any]:
 def _webhook(operation_id: str, summary: str) -> dict[str, Any]:
     schema = {"anyOf": [{"type": "object"}, listing({"type": "object"})]}
     content = {"application/json": {"schema": schema}, "application/x-ndjson": {"schema": {"type": "string"}}}
-    return _storing(operation_id, summary, "401", "413", "415") | {
+    return _storing(operation_id, summary, "413", "415") | {
         "description": "Send one, an array, or one per line, as the tool sends them. Those that are none of ours are skipped.",
         "parameters": [WAIT],
         "requestBody": {"required": True, "content": content},
@@ -177,7 +181,7 @@ def _delete_user() -> dict[str, Any]:
 
 def _merge() -> dict[str, Any]:
     summary = "Assign a guest's past and future events to an account."
-    operation = _operation("merge_users", "intake", summary, "400", "403", "413", "500", "503", ok="Merged")
+    operation = _operation("merge_users", "intake", summary, "400", "413", "500", "503", ok="Merged")
     return operation | {
         "description": "Afterwards every count is as if there had always been one user. Idempotent. Placeholders such as"
         " `undefined` are refused.",
@@ -187,9 +191,34 @@ def _merge() -> dict[str, Any]:
 
 def _unmerge() -> dict[str, Any]:
     summary = "Undo a merge: give a guest its past and future events back."
-    operation = _operation("unmerge_users", "intake", summary, "400", "403", "413", "500", "503", ok="Unmerged")
+    operation = _operation("unmerge_users", "intake", summary, "400", "413", "500", "503", ok="Unmerged")
     return operation | {
         "description": "The account keeps its own events; every count is as if the guest had never been merged."
         " Possible for ALSOBOUGHT_UNMERGE_DAYS after the merge.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Unmerge")}}},
+    }
+
+
+def _tokens() -> dict[str, Any]:
+    operation = _operation("post_tokens", "service", "Sign a token for one user's browser.", "400", "413", "500", "503")
+    operation["responses"] |= {"201": json_response("The token.", ref("Token"))}
+    return operation | {
+        "description": "Its `params` are fixed: requests with the token need not name them and cannot change them.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Grant")}}},
+    }
+
+
+def token_schemas() -> dict[str, Any]:
+    """Grant and Token: the body and the answer of POST /tokens."""
+    grant = record(
+        params={"type": "object", "additionalProperties": {"type": "string"}, "description": "Fixed parameters."},
+        pipes=listing("string")
+        | {"description": "The only pipes; without it, public ones and those of the user alone."},
+        scopes=listing("string") | {"description": "pipes:read, events:write or both."},
+        origin="string",
+        seconds={"type": "integer", "minimum": 1, "description": "At most ALSOBOUGHT_TOKEN_SECONDS, the default."},
+    )
+    return {
+        "Grant": {**grant, "required": [], "additionalProperties": False},
+        "Token": record(**{"token": "string"}, expires_at=MOMENT, request_id="string"),
     }

@@ -27,7 +27,7 @@ from alsobought.web.json_schemas import (
     record,
     ref,
 )
-from alsobought.web.openapi_responses import error_refs, header_refs
+from alsobought.web.openapi_responses import KEYED, error_refs, header_refs
 
 IF_NONE_MATCH = {
     "name": "If-None-Match",
@@ -135,7 +135,7 @@ def _get_operation(pipe: Pipe, operation_id: str, prefix: str, pipes: Mapping[st
     responses = {
         "200": _rows_response(prefix, *headers),
         "304": {"description": "If-None-Match has the current ETag: no body.", "headers": header_refs(*headers[:4])},
-        **error_refs("400", "404", "405", "406", "500", "503", "504"),
+        **error_refs("400", "404", "405", "406", "500", "503", "504", *KEYED),
     }
     note = "Append .csv, .ndjson or .parquet to the path, or send Accept, for another format."
     return _operation(pipe, operation_id, note) | {"parameters": [*parameters, IF_NONE_MATCH], "responses": responses}
@@ -146,7 +146,7 @@ def _post_operation(pipe: Pipe, operation_id: str, prefix: str) -> dict[str, Any
     body = {"required": required, "content": {"application/json": {"schema": ref(f"{prefix}Parameters")}}}
     responses = {
         "200": _rows_response(prefix, "X-Request-Id", "Vary", "Content-Disposition", "Deprecation", "Link"),
-        **error_refs("400", "404", "405", "406", "413", "500", "503", "504"),
+        **error_refs("400", "404", "405", "406", "413", "500", "503", "504", *KEYED),
     }
     note = "Like GET, with the parameters as a JSON object."
     return _operation(pipe, operation_id, note) | {"requestBody": body, "responses": responses}

@@ -22,21 +22,23 @@ HEADERS: dict[str, dict[str, Any]] = {
     "Link": {"description": "The URL of the next page, if there may be one: rel=next (RFC 8288)."},
     "Retry-After": {"description": "Seconds after which to retry."},
     "Allow": {"description": "The allowed methods."},
-    "WWW-Authenticate": {"description": "Bearer: send the secret as a token, or sign the body."},
+    "WWW-Authenticate": {"description": "Bearer: send a key or a token, or sign the body of a webhook."},
+    "RateLimit": {"description": 'The requests that are left, and the seconds until all are: `"requests";r=599;t=1`.'},
+    "RateLimit-Policy": {"description": 'The limit of this key or address: `"requests";q=600;w=60`.'},
 }
 ERRORS: dict[str, tuple[str, str, str, str]] = {
     "400": ("Invalid request.", "bad_request", "the body is not a JSON object", 'Send {"item_id": "…"}'),
     "401": (
-        "A webhook without its secret.",
+        "A key, a token or a webhook's secret is missing or not valid.",
         "not_authenticated",
-        "the webhook's secret is missing or wrong",
-        "Sign the body with ALSOBOUGHT_WEBHOOK_SECRET, …",
+        "this needs a key",
+        "Send a key as `Authorization: Bearer ab_secret_…`",
     ),
     "403": (
-        "A page of an origin that is not allowed.",
+        "The key, the token or the origin may not do this.",
         "not_allowed",
-        "pages of 'https://…' may not post here",
-        "Add the origin to ALSOBOUGHT_CORS",
+        "the key k3v9x0q2ma lacks the scope items:write",
+        "Create a key with `alsobought key create NAME --scope items:write`",
     ),
     "404": ("Not found.", "no_such_pipe", "no pipe called also_bougt", "Did you mean also_bought?"),
     "405": (
@@ -58,6 +60,12 @@ ERRORS: dict[str, tuple[str, str, str, str]] = {
         "Content-Encoding: 'br' is not supported",
         "Send gzip or deflate, or neither",
     ),
+    "429": (
+        "The limit of the key or of the address.",
+        "too_many_requests",
+        "this address may send 600/minute requests",
+        "Try again in 3 seconds",
+    ),
     "500": ("Internal error.", "internal", "internal error", IN_THE_LOG),
     "503": (
         "Temporarily unavailable: retry.",
@@ -67,6 +75,7 @@ ERRORS: dict[str, tuple[str, str, str, str]] = {
     ),
     "504": ("The query exceeded a limit.", "too_slow", "the query exceeded a limit", "Request less"),
 }
+KEYED = ("401", "403", "429")  # of each operation that may need a key
 INVALID_LIMIT = Detail("limit", "'x' is not a whole number between 1 and 100")
 
 
@@ -103,6 +112,7 @@ def _error_response(status: str) -> dict[str, Any]:
         "405": ["Allow"],
         "406": ["Vary"],
         "401": ["WWW-Authenticate"],
+        "429": ["Retry-After", "RateLimit", "RateLimit-Policy"],
     }.get(status, [])
     response = json_response(description, ref("Error"))
     response["content"]["application/json"]["examples"] = examples

@@ -9,11 +9,13 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
+from alsobought.access.scopes import READ, may
 from alsobought.errors import AlsoboughtError, NoSuchPipe
 from alsobought.pipes.library import Entry
 from alsobought.serving.answer import Answer
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
+from alsobought.web.access import principal
 from alsobought.web.context import json_response, metrics, service
 from alsobought.web.deprecations import mark
 from alsobought.web.fast_lane import offer
@@ -29,6 +31,7 @@ from alsobought.web.formats import (
     to_json,
     to_ndjson,
 )
+from alsobought.web.pipe_access import audience_of, authorize_pipe, may_list
 from alsobought.web.request_body import read_parameters, take_fresh
 
 blueprint = Blueprint("pipes", __name__, url_prefix="/pipes")
@@ -36,8 +39,13 @@ blueprint = Blueprint("pipes", __name__, url_prefix="/pipes")
 
 @blueprint.route("")
 def list_pipes() -> Response:
-    pipes = [describe_entry(name, entry) for name, entry in entries()]
+    pipes = [describe_entry(name, entry) for name, entry in entries() if _may_list(entry)]
     return json_response({"pipes": pipes, "request_id": g.request_id})
+
+
+def _may_list(entry: Entry) -> bool:
+    """A broken pipe is shown to those who may ask every pipe."""
+    return may_list(entry.pipe) if entry.pipe else may(principal(), READ) and not principal().in_browsers
 
 
 def entries() -> Iterator[tuple[str, Entry]]:
@@ -52,11 +60,15 @@ def describe_entry(name: str, entry: Entry) -> dict[str, Any]:
     """A pipe as the list shows it. `stale`: the file is broken, and its last valid text answers."""
     if entry.pipe is None:
         nothing = {"sentence": "", "description": "", "parameters": [], "columns": [], "version": ""}
-        return {"name": name, "ready": False, "stale": False, **nothing}
+        unknown = {"private": True, "user_parameters": []}
+        return {"name": name, "ready": False, "stale": False, **unknown, **nothing}
+    users = audience_of(entry.pipe)
     return {
         "name": name,
         "ready": True,
         "stale": entry.fault is not None,
+        "private": users.private,
+        "user_parameters": [] if users.declared == "public" else sorted(users.parameters),
         "sentence": entry.pipe.header.sentence,
         "description": entry.pipe.header.prose,
         "parameters": [
@@ -86,16 +98,23 @@ def answer_pipe(name: str) -> Response:
     name, _, suffix = name.partition(".")
     fmt = choose_format(suffix, request.accept_mimetypes)
     raw = read_parameters()
+    authorize_pipe(name, raw)
     fresh = take_fresh(raw) or bool(request.cache_control.no_cache)
     result = _answer_and_record(name, raw, fresh=fresh)
     deprecated = result.pipe.deprecated(raw)
-    query = page_query(raw)
+    query = page_query(with_key(raw))
     if request.method == "GET" and fmt == "json" and result.key and not deprecated and not fresh:
         offer(result, encode_parameters(raw), query)
     response = _response(result, fmt, link_header(result, query))
     response.headers["Cache-Status"] = f"alsobought; {'hit' if result.cached else 'fwd=miss'}"
     mark(response, name, deprecated)
     return response
+
+
+def with_key(raw: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """The parameters for the link to the next page: with a browser key that came in the URL, without what a token fills in."""
+    shown = {name: values for name, values in raw.items() if name not in principal().fixed}
+    return shown | {"key": [g.credential]} if g.get("credential") and "key" in request.args else shown
 
 
 def _answer_and_record(name: str, raw: dict[str, list[Any]], *, fresh: bool) -> Answer:

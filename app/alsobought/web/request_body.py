@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 import msgspec
 from flask import g, request
 
-from alsobought.errors import BadRequest
+from alsobought.access.credentials import PUBLIC, SECRET
+from alsobought.access.tokens import is_token
+from alsobought.errors import BadRequest, NotAuthenticated
 from alsobought.events import readable_problem
 from alsobought.pipes.parameters import FRESH, Listed, values
 from alsobought.web.compression import GZIP_START, unpacked
@@ -18,8 +20,16 @@ T = TypeVar("T")
 
 
 def read_body() -> bytes:
-    """The complete body, unpacked. Raises BadRequest, TooLarge, UnsupportedEncoding."""
+    """The complete body, unpacked.
+
+    Raises BadRequest, TooLarge, UnsupportedEncoding, and NotAuthenticated for a secret key, which would be stored with what is
+    rejected.
+    """
     body = unpacked(request.get_data(), request.headers.get("Content-Encoding", ""), service().settings.max_body_bytes)
+    if SECRET.encode() in body:
+        raise NotAuthenticated(
+            "a secret key is in the body", "Send it as `Authorization: Bearer …`; browser keys begin with ab_public_"
+        )
     g.body_size = len(body)
     return body
 
@@ -33,6 +43,10 @@ def largest_size() -> int:
 def read_parameters() -> dict[str, list[Any]]:
     """The unvalidated parameters, with all their values, from the query string and a JSON body."""
     raw: dict[str, list[Any]] = dict(request.args.lists())
+    if "key" in raw:  # the caller's, unless it is a parameter of the pipe
+        raw["key"] = [value for value in raw["key"] if not (value.startswith(PUBLIC) or is_token(value))]
+        if not raw["key"]:
+            del raw["key"]
     if request.method == "POST" and read_body():
         try:
             body = msgspec.json.decode(read_body(), type=dict[str, Any])

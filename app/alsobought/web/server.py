@@ -15,11 +15,14 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from alsobought.access.gate import Gate
 from alsobought.errors import AlsoboughtError, Unusable
 from alsobought.logs import open_log
 from alsobought.serving.siblings import FIRST_SLOT, Siblings
 from alsobought.settings import Settings, hosts_for_editing
 from alsobought.storage.folder_lock import folder_of, refuse_if_held
+
+log = logging.getLogger(__name__)
 
 HUNG_SECONDS = 60  # without a sign of life from a worker: gunicorn starts another
 FILES = 65_536
@@ -135,13 +138,34 @@ def _host(settings: Settings) -> str:
 
 
 def require_restricted_editing(settings: Settings) -> None:
-    """Raises Unusable for a service that listens beyond this machine without trusted hosts."""
+    """Raises Unusable for a service that is open to others, without trusted hosts."""
     from alsobought.web.guard import is_loopback
 
-    if not is_loopback(settings.host) and not hosts_for_editing(settings):
+    if settings.access == "open" and not is_loopback(settings.host) and not hosts_for_editing(settings):
         raise Unusable(
             f"--edit on {settings.host} would let every client that reaches port {settings.port} edit the pipes",
             "Listen on 127.0.0.1 and connect through `ssh -L`, or set ALSOBOUGHT_EDIT_HOSTS to host names whose clients you trust",
+        )
+
+
+def require_keys(settings: Settings, gate: Gate) -> None:
+    """Raises Unusable for a service that others reach and nobody has a key for; warns of one that is open to them."""
+    from alsobought.web.guard import is_loopback
+
+    if is_loopback(settings.host):
+        return
+    if settings.access == "open":
+        log.warning(
+            "ALSOBOUGHT_ACCESS=open: whoever reaches port %s of %s can read every user's history, post events and change the"
+            " catalogue",
+            settings.port,
+            settings.host,
+        )
+    elif not gate.has_valid_keys():
+        raise Unusable(
+            f"others can reach {settings.host}, and there is no key",
+            "Run `alsobought key create admin --scope admin`, or set ALSOBOUGHT_ADMIN_KEY to 32 characters or more;"
+            " ALSOBOUGHT_ACCESS=open serves everybody without a key",
         )
 
 

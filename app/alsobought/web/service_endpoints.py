@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
 import msgspec
 from flask import Blueprint, Response, current_app, render_template, request
 from markupsafe import escape
 
+from alsobought.access.scopes import may
 from alsobought.errors import DamagedParts, WarehouseFault
 from alsobought.pipes.intake_rules import event_types
+from alsobought.web.access import gate, principal
 from alsobought.web.context import as_of, json_response, metrics, service
 from alsobought.web.openapi import describe_api
 from alsobought.web.pipe_endpoints import entries
@@ -40,8 +43,11 @@ def readyz() -> Response:
     service().warehouse.value("select 1")
     if not service().visibility.alive:
         raise WarehouseFault("the thread for new events has stopped", "Restart the service")
+    damaged = _damaged()
+    if not may(principal(), "metrics"):
+        return json_response({"status": "ready"})
     body = {"status": "ready", "as_of": as_of(), "waiting": service().waiting, "halted": _halted()}
-    return json_response(body | {"damaged": _damaged()})
+    return json_response(body | {"damaged": damaged})
 
 
 def _damaged() -> list[str]:
@@ -78,9 +84,9 @@ def docs() -> str:
 
 @dataclass(frozen=True)
 class Documents:
-    """The descriptions of the API for these versions of the pipes."""
+    """The descriptions of the API for these versions of the pipes, and with keys if they are needed."""
 
-    versions: tuple[tuple[str, str], ...]
+    versions: tuple[Any, ...]
     openapi: bytes
     docs: str
 
@@ -93,10 +99,11 @@ def _documents() -> Documents:
     """Made again only after a pipe changed, and by one request: that is slow."""
     with _describing:
         pipes = [entry.pipe for _, entry in entries() if entry.pipe]
-        versions = tuple((pipe.name, pipe.version) for pipe in pipes)
+        needed = gate().needed
+        versions = (needed, *((pipe.name, pipe.version) for pipe in pipes))
         kept: Documents | None = current_app.extensions.get("documents")
         if kept is None or kept.versions != versions:
-            api = describe_api(pipes, event_types(service().settings))
+            api = describe_api(pipes, event_types(service().settings), keys_needed=needed)
             page = render_template("docs.html", api=api, root=ROOT)
             kept = current_app.extensions["documents"] = Documents(
                 versions, msgspec.json.encode(api, enc_hook=str), page

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
+from alsobought.access.scopes import may
 from alsobought.errors import AlsoboughtError
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.lineage import Lineage, lineage
@@ -20,6 +21,7 @@ from alsobought.pipes.sandbox import BUILT_IN
 from alsobought.pipes.source_file import read_source
 from alsobought.serving.answers import bound_sql
 from alsobought.serving.explain import explain
+from alsobought.web.access import COOKIE, principal
 from alsobought.web.context import editing_enabled, json_response, live_events, service
 from alsobought.web.guard import may_view, require_viewer
 
@@ -36,8 +38,19 @@ def uncached_response(body: dict[str, Any]) -> Response:
 @blueprint.route("")
 def show_permissions() -> Response:
     """Whether this browser may view the workbench, and edit pipes."""
-    allowed = may_view(service().settings, request, edit=editing_enabled())
-    return uncached_response({"open": allowed, "edit": allowed and editing_enabled()})
+    if principal().kind == "open":
+        allowed = may_view(service().settings, request, edit=editing_enabled())
+    else:
+        allowed = may(principal(), "edit") and service().settings.workbench != "closed"
+    needed = principal().kind == "anonymous"
+    return uncached_response(
+        {
+            "open": allowed,
+            "edit": allowed and editing_enabled(),
+            "key_needed": needed,
+            "session": COOKIE in request.cookies and not needed,
+        }
+    )
 
 
 @blueprint.route("/pipes/<name>")
@@ -100,6 +113,9 @@ def show_live() -> Response:
 
 
 def _require_viewer() -> None:
+    """A key with the scope `edit` needs no trusted host name."""
+    if principal().kind == "secret" and service().settings.workbench != "closed":
+        return
     require_viewer(service().settings, request, edit=editing_enabled())
 
 

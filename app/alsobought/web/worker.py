@@ -155,9 +155,9 @@ class Worker(base.Worker):  # type: ignore[misc]
     def left_idle(self, connection: Connection) -> None:
         self._idle.pop(connection, None)
 
-    def answer_at_once(self, received: bytes) -> bytes | None:
+    def answer_at_once(self, received: bytes, client: str) -> bytes | None:
         try:
-            response: bytes | None = self.wsgi.extensions["fast_lane"].respond(received)
+            response: bytes | None = self.wsgi.extensions["fast_lane"].respond(received, client)
         except Exception:  # no request may end the event loop
             log.exception("the fast lane failed")
             return None

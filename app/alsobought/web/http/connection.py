@@ -63,8 +63,8 @@ class Host(Protocol):
 
     def left_idle(self, connection: Connection) -> None: ...
 
-    def answer_at_once(self, received: bytes) -> bytes | None:
-        """The response to a request of exactly these bytes, if it is at hand."""
+    def answer_at_once(self, received: bytes, client: str) -> bytes | None:
+        """The response to a request of exactly these bytes from this address, if it is at hand."""
 
     def submit(self, connection: Connection, request: Request) -> Future[Any] | None:
         """Have a request answered: `connection.answer` follows. None if too many wait already."""
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
                 self.transport.abort()
             return
         if self._phase is Phase.IDLE:
-            response = self._host.answer_at_once(data)
+            response = self._host.answer_at_once(data, self._client[0])
             if response is not None:
                 self.transport.write(response)
                 self._sent(len(response))

@@ -91,7 +91,7 @@ export async function post(events) {
 const workbenchUrl = (path, pairs = []) => absolute(`workbench${path}`) + (pairs.length ? `?${new URLSearchParams(pairs)}` : "");
 const pipePath = (name, suffix = "") => `/pipes/${encodeURIComponent(name)}${suffix}`;
 
-/** {open, edit}: whether this browser may view the workbench, and edit pipes. */
+/** {open, edit, key_needed, session}: whether this browser may view the workbench and edit pipes, must log in, is logged in. */
 export const loadWorkbench = () => fetchJson(workbenchUrl(""));
 export const loadSource = (name) => fetchJson(workbenchUrl(pipePath(name)));
 export const loadSql = (name, pairs) => fetchJson(workbenchUrl(pipePath(name, "/sql"), pairs));
@@ -99,6 +99,10 @@ export const loadPlan = (name, pairs) => fetchJson(workbenchUrl(pipePath(name, "
 /** The live status, and in `answer` the answer of this pipe, if it exists. */
 export const loadLive = (name, values) =>
     fetchJson(workbenchUrl("/live", readyPipe(name) ? [["pipe", name], ...pairsFor(readyPipe(name), values)] : []));
+
+/** Exchange a key for a cookie; end the session. */
+export const logIn = (key) => fetchJson(workbenchUrl("/session"), { method: "POST", headers: { Authorization: `Bearer ${key}` } });
+export const logOut = () => fetchJson(workbenchUrl("/session"), { method: "DELETE" });
 
 const postEdit = (name, suffix, body = {}) => fetchJson(workbenchUrl(pipePath(name, suffix)), {
     method: "POST",

@@ -1,11 +1,12 @@
 /* The page: one view at a time, selected by the fragment of the URL.
  *
- * api.js is the HTTP client, dom.js creates elements, tabs.js and picker.js are controls, products.js draws products.
+ * api.js is the HTTP client, login.js the login, dom.js creates elements, tabs.js and picker.js are controls, products.js draws products.
  * Shop: shop.js, shelf.js. Pipes: pipes.js, pipe.js, form.js, answer.js, explain.js, lineage.js.
  * Editor: editor.js, code.js, sql.js (highlighting). Live: live.js, chart.js.
  */
 import { loadPipes, loadWorkbench } from "./api.js";
 import { h, problemBox } from "./dom.js";
+import { loginForm, logOutButton } from "./login.js";
 import { makeLive } from "./live.js";
 import { makePipes } from "./pipes.js";
 import { readRoute } from "./route.js";
@@ -54,7 +55,13 @@ addEventListener("keydown", (event) => {
 async function start() {
     const loading = document.querySelector(".loading");
     try {
-        [workbench] = await Promise.all([loadWorkbench(), loadPipes()]);
+        workbench = await loadWorkbench();
+        if (workbench.key_needed) {
+            loading.replaceWith(loginForm());
+            return;
+        }
+        if (workbench.session) document.querySelector(".top").append(logOutButton());
+        await loadPipes();
     } catch (problem) {
         loading.replaceWith(problemBox(problem, h("button", { type: "button", onclick: () => location.reload() }, "Try again")));
         return;

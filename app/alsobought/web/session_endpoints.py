@@ -1,0 +1,37 @@
+"""Log in to the page: exchange a key for a cookie that scripts cannot read and other sites cannot send."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g, request
+
+from alsobought.access.tokens import SESSION_SECONDS
+from alsobought.web.access import COOKIE, gate, principal
+from alsobought.web.context import json_response
+
+blueprint = Blueprint("sessions", __name__, url_prefix="/workbench/session")
+
+
+@blueprint.route("", methods=["POST"])
+def log_in() -> Response:
+    """Takes a secret key with the scope `edit`. The session ends with the key, or after a working day."""
+    response = json_response({"request_id": g.request_id})
+    if principal().kind == "secret":
+        session = gate().signer.sign_session(principal().id)
+        response.set_cookie(
+            COOKIE,
+            session,
+            max_age=SESSION_SECONDS,
+            path=request.script_root or "/",
+            secure=request.is_secure,
+            httponly=True,
+            samesite="Strict",
+        )
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@blueprint.route("", methods=["DELETE"])
+def log_out() -> Response:
+    response = json_response({"request_id": g.request_id})
+    response.delete_cookie(COOKIE, path=request.script_root or "/", httponly=True, samesite="Strict")
+    return response
