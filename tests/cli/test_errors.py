@@ -25,9 +25,8 @@ def run(tmp_path: Path) -> Run:
 def test_all_invalid_settings_are_reported_at_once(run: Run) -> None:
     wrong = {"PORT": "99999", "THREADS": "many", "NONSENSE": "1", "DATABASE": "a b", "DSN": "clickhouse"}
     ran = run("migrate", "status", **{f"ALSOBOUGHT_{name}": value for name, value in wrong.items()})
-    assert_error(
-        ran, "ALSOBOUGHT_NONSENSE is not a setting", *(f"ALSOBOUGHT_{name}=" for name in wrong if name != "NONSENSE")
-    )
+    shown = [f"ALSOBOUGHT_{name}=" for name in ("PORT", "THREADS", "DATABASE")]
+    assert_error(ran, "ALSOBOUGHT_NONSENSE is not a setting", "ALSOBOUGHT_DSN is not of the form", *shown)
     assert_error(run("pipe", "check", ALSOBOUGHT_HOME="/nowhere"), "no migrations in /nowhere", "ALSOBOUGHT_HOME")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from alsobought.errors import Unusable
-from alsobought.project_files import read_utf8
+from alsobought.project_files import read_utf8, reason
 
 PIPE_TEMPLATE = """
 -- The most viewed items. Replace this sentence with one about NAME; lists show it.
@@ -75,8 +75,10 @@ def create_pipe(home: Path, name: str, like: str) -> list[Path]:
             raise Unusable(f"no pipe called {like!r}", f"There are {', '.join(names)}")
         try:
             texts = [read_utf8(path) if path.exists() else "[]\n" for path in originals]
-        except (OSError, UnicodeDecodeError) as error:
-            raise Unusable(f"the pipe {like} cannot be read: {error}", "Begin with another one") from error
+        except OSError as error:
+            raise Unusable(f"the pipe {like} cannot be read: {reason(error)}", "Begin with another one") from error
+        except UnicodeDecodeError as error:
+            raise Unusable(f"the pipe {like} is not UTF-8 text", "Begin with another one") from error
     for path, text in zip(paths, texts, strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

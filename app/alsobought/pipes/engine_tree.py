@@ -59,8 +59,8 @@ def check_tree(sql: str, values: Mapping[str, Any], source_map: SourceMap, read_
     try:
         refuse_foreign_names(read_tree(sql, values))
     except ForeignName as foreign:
-        found = re.search(rf"\b{re.escape(foreign.name)}\b", sql, re.IGNORECASE)
-        foreign.line = source_map.fault(sql, found.start(), "").line if found else 0
+        position = re.search(rf"\b{re.escape(foreign.name)}\b", sql, re.IGNORECASE)
+        foreign.line = source_map.fault(sql, position.start(), "").line if position else 0
         raise
 
 
