@@ -86,11 +86,15 @@ class Gate:
     def refresh(self) -> None:
         """Read the keys again. Raises WarehouseFault."""
         with self._lock:
-            self._read_at = time.monotonic()
-            keys = {key.key_id: key for key in all_keys(self._warehouse)}
-            if _without_use(keys) != _without_use(self._keys):
+            started = time.monotonic()
+            try:
+                keys = {key.key_id: key for key in all_keys(self._warehouse)}
+            finally:
+                self._read_at = started  # not before: who misses a key meanwhile waits for this
+            changed = _without_use(keys) != _without_use(self._keys)
+            self._keys = keys  # first: what is verified after this is verified against these
+            if changed:
                 self._generation += 1
-                self._keys = keys
                 self._verified.clear()
                 self.origins = frozenset(
                     origin for key in keys.values() for origin in key.origin_list if not key.revoked
