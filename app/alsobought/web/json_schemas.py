@@ -282,5 +282,6 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
         as_of=MOMENT,
         waiting="integer",
         halted={"type": ["string", "null"], "description": "Why reading from Kafka is halted."},
+        damaged={"type": "array", "items": {"type": "string"}, "description": "Tables with damaged parts."},
     ),
 }
