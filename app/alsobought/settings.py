@@ -38,7 +38,7 @@ SCRATCH_SUFFIXES = (
     "_repair",
 )
 """Databases beside that of a shop, made and dropped at work."""
-SECRETS = ("dsn", "reader_dsn", "webhook_secret", "kafka")
+SECRETS = ("dsn", "reader_dsn", "webhook_secret", "kafka", "admin_key", "token_secret")
 """Settings whose values no message shows: they hold a password, or may by mistake."""
 ENCODE = "in a password write @ / ? # and % as %40 %2F %3F %23 and %25"
 FORMS = {

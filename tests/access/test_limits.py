@@ -95,4 +95,4 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
 def test_an_address_is_that_of_the_caller_and_not_one_that_it_invents(
     peer: str, forwarded: list[str], expected: str
 ) -> None:
-    assert caller_address(peer, forwarded, networks("private")) == expected
+    assert caller_address(peer, forwarded, networks(["private"])) == expected

@@ -30,6 +30,7 @@ from alsobought.serving.request_log import RequestRecord
 from alsobought.settings import allowed_hosts
 from alsobought.web.formats import caching_headers, link_header, to_json
 from alsobought.web.hosts import host_name, is_allowed
+from alsobought.web.security_headers import OF_DATA
 
 MAX_URLS, MAX_KEY = 20_000, 2_500  # and characters that identify one
 MAX_RESPONSE = 16_384  # bytes: what a socket takes at once
@@ -58,8 +59,9 @@ OWN_HEADERS = {
 
 HEALTH_BODY = msgspec.json.encode({"status": "alive", "version": version("alsobought")})
 HEALTHY = (
-    b"HTTP/1.1 200 OK\r\nServer: alsobought\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n"
-    b"Cache-Control: no-store\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s"
+    b"HTTP/1.1 200 OK\r\nServer: alsobought\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+    + "".join(f"{name}: {value}\r\n" for name, value in OF_DATA.items()).encode()
+    + b"X-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s"
 )
 
 Key = tuple[bytes, bytes, bytes, bytes, bytes]

@@ -289,6 +289,7 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
             "as_of": MOMENT,
             "waiting": {"type": "integer"},
             "halted": {"type": ["string", "null"], "description": "Why reading from Kafka is halted."},
+            "damaged": {"type": "array", "items": {"type": "string"}, "description": "Tables with damaged parts."},
         },
         status={"type": "string", "const": "ready"},
     ),

@@ -23,6 +23,7 @@ PAGE = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+OF_DATA = ALWAYS | {"Content-Security-Policy": DATA_POLICY}
 TRANSPORT = "max-age=31536000; includeSubDomains"
 EXPOSED_HEADERS = [
     "X-Request-Id",
@@ -38,13 +39,8 @@ EXPOSED_HEADERS = [
 
 def add_security_headers(response: Response) -> Response:
     """HSTS only where the request came through TLS: a proxy reports it in X-Forwarded-Proto."""
-    for name, value in ALWAYS.items():
+    for name, value in (ALWAYS | PAGE if response.mimetype == "text/html" else OF_DATA).items():
         response.headers[name] = value
-    if response.mimetype == "text/html":
-        for name, value in PAGE.items():
-            response.headers[name] = value
-    else:
-        response.headers["Content-Security-Policy"] = DATA_POLICY
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = TRANSPORT
     return response

@@ -31,6 +31,7 @@ from alsobought.web.http.limits import (
     Limits,
 )
 from alsobought.web.http.wsgi import Answer, Request
+from alsobought.web.security_headers import OF_DATA
 
 log = logging.getLogger(__name__)
 
@@ -334,7 +335,7 @@ class Connection(asyncio.Protocol):
         body = msgspec.json.encode(error_json(refused.code, refused.message, refused.hint, (), request_id))
         headers = [
             ("Content-Type", "application/json"),
-            ("X-Content-Type-Options", "nosniff"),
+            *OF_DATA.items(),
             ("X-Request-Id", request_id),
             ("Content-Length", str(len(body))),
             ("Connection", "close"),
