@@ -12,7 +12,7 @@ import pytest
 
 from alsobought.web.http import connection as module
 from alsobought.web.http.connection import Connection
-from alsobought.web.http.limits import Held, Limits
+from alsobought.web.http.limits import ConnectionCounts, Held, Limits
 from alsobought.web.http.wsgi import Answer, Request, call
 
 LIMITS = Limits(head=10, transfer=20, rate=1_000, keep_alive=30, body=5_000, held=8_000)
@@ -52,7 +52,7 @@ class Worker:
     limits = LIMITS
 
     def __init__(self) -> None:
-        self.held = Held(LIMITS.held)
+        self.held, self.counts = Held(LIMITS.held), ConnectionCounts()
         self.submitted: list[Request] = []
         self.queued: list[Future[Any]] = []
         self.idle, self.has_room, self.at_once = 0, True, b""
@@ -145,8 +145,10 @@ def test_each_part_of_a_request_has_its_time(
     connection.expire()
     if status:
         assert error(transport)[:2] == (408, "bad_request")
+        assert worker.counts.ended["head_timeout" if seconds == 10 else "body_timeout"] == 1
     else:
         assert (transport.written, transport.events) == (b"", ["abort"])
+        assert sum(worker.counts.ended.values()) == 0
 
 
 def test_what_trickles_buys_no_more_time(clock: Clock, worker: Worker) -> None:
@@ -169,6 +171,7 @@ def test_a_client_that_does_not_read_has_the_time_of_a_slow_line(clock: Clock, w
     assert worker.held.bytes == size
     connection.expire()
     assert transport.events == ["abort"]
+    assert worker.counts.ended["slow_reader"] == 1
     connection.connection_lost(None)
     assert worker.held.bytes == 0
 
@@ -262,6 +265,7 @@ def test_a_full_lane_is_busy(clock: Clock, worker: Worker) -> None:
     connection, transport = opened(worker)
     connection.data_received(GET)
     assert error(transport) == (503, "busy", "too many requests are waiting")
+    assert worker.counts.ended["too_many_requests"] == 1
     assert b"\r\nRetry-After: 1\r\n" in transport.written
 
 

@@ -57,6 +57,7 @@ def test_a_full_lane_refuses_until_a_request_is_done() -> None:
     assert first
     assert second
     assert lane.submit(go.wait, 30) is None
+    assert lane.calls == (1, 1)
     go.set()
     assert (first.result(30), second.result(30)) == (True, True)
     third = lane.submit(go.wait, 30)

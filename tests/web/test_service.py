@@ -167,12 +167,14 @@ def test_alive_and_ready(client: FlaskClient) -> None:
     assert json.loads(client.get("/healthz").text) == {"status": "alive", "version": version("alsobought")}
     client.post("/events", json=VIEW)
     ready = json.loads(client.get("/readyz").text)
+    assert sum(ready.pop("pipes").values()) == len(list((ROOT / "pipes").glob("*.sql")))
     assert ready == {
         "status": "ready",
         "as_of": "2026-01-01T12:00:00.000Z",
         "waiting": 0,
         "halted": None,
         "damaged": [],
+        "disk_full": False,
     }
 
 

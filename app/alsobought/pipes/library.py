@@ -13,6 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,29 @@ class Library:
 
     def names(self) -> list[str]:
         return [path.stem for path in list_files(self.folder) if is_name(path.stem)]
+
+    def states(self) -> dict[str, int]:
+        """How many files are ready, stale (a fault; the last valid text answers), broken or unread. Reads none."""
+        states = dict.fromkeys(("ready", "stale", "broken", "unread"), 0)
+        for name in self.names():
+            entry = self._entries.get(name)
+            if entry is None or not (entry.pipe or entry.fault):
+                states["unread"] += 1
+            elif entry.pipe is None:
+                states["broken"] += 1
+            else:
+                states["stale" if entry.fault else "ready"] += 1
+        return states
+
+    def can_answer(self) -> bool:
+        """True if there is a valid pipe. Reads files until it finds one."""
+        states = self.states()
+        return bool(states["ready"] or states["stale"]) or any(map(self._is_valid, self.names()))
+
+    def _is_valid(self, name: str) -> bool:
+        with suppress(NoSuchPipe):  # deleted meanwhile
+            return self.entry(name).pipe is not None
+        return False
 
     def __getitem__(self, name: str) -> Pipe:
         """Raises NoSuchPipe, or PipeBroken for a pipe that never had a valid text."""

@@ -19,6 +19,7 @@ from alsobought.errors import AlsoboughtError
 from alsobought.kafka.ingest_status import Status, status
 from alsobought.service.maintenance import run_task
 from alsobought.service.upkeep import Upkeep
+from alsobought.service.vitals import Vitals
 from alsobought.storage.retention import horizon
 from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
@@ -46,6 +47,7 @@ class Monitor:
         self.status: Status | None = None
         self.checked: Checked | None = None
         self.upkeep = Upkeep(writer, self._warehouse.another())
+        self.vitals = Vitals(self._warehouse, self._settings.min_free_bytes)
 
     @property
     def alarms(self) -> list[str]:
@@ -65,8 +67,9 @@ class Monitor:
         self._warehouse.close()
 
     def refresh(self, *, sums: bool = True, sample: bool = False) -> None:
-        """Renew the Kafka status and the chosen checks. Raises WarehouseFault."""
+        """Renew the vitals, the Kafka status and the chosen checks. Raises WarehouseFault."""
         before = self.alarms
+        self.vitals.refresh()
         if self._settings.kafka:
             self.status = status(self._warehouse, self._settings, self._writer.clock)
         if sums and self._writer.alive:

@@ -13,7 +13,7 @@ class Lane:
     """Threads with a queue of at most `max_waiting` calls. Thread-safe."""
 
     def __init__(self, name: str, threads: int, max_waiting: int) -> None:
-        self.name = name
+        self.name, self.threads = name, threads
         self._room = threading.BoundedSemaphore(threads + max_waiting)
         self._lock, self._pending, self._progress = threading.Lock(), 0, 0.0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -30,6 +30,13 @@ class Lane:
         self._count(1)
         done.add_done_callback(self._ended)
         return done
+
+    @property
+    def calls(self) -> tuple[int, int]:
+        """How many calls run, and how many wait for a thread."""
+        pending = self._pending
+        running = min(pending, self.threads)
+        return running, pending - running
 
     def stalled_seconds(self) -> float:
         """For how long calls have been waiting or running while none ended; 0 if there are none."""

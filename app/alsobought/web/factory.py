@@ -41,6 +41,7 @@ from alsobought.web import (
     workbench_endpoints,
 )
 from alsobought.web.access import enforce, protect
+from alsobought.web.context import metrics as app_metrics
 from alsobought.web.error_handlers import register_error_handlers
 from alsobought.web.fast_lane import FastLane, remember_response
 from alsobought.web.guard import is_loopback
@@ -54,6 +55,7 @@ from alsobought.web.write_slots import WriteSlots
 log = logging.getLogger(__name__)
 
 NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # paths that pages of listed origins may call
+POSTS = frozenset({"intake", "webhooks", "items", "users"})  # blueprints that store what is sent
 LOAD_AFTER_SECONDS, LOAD_PAUSE_SECONDS = 1.0, 0.02
 
 
@@ -179,5 +181,8 @@ def _finish_response(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.get("request_id", "")
     add_security_headers(response)
     protect(response)
+    blueprint, _, function = (request.endpoint or "").partition(".")
+    if blueprint in POSTS and request.method in ("POST", "DELETE"):
+        app_metrics().posted(function, response.status_code, time.perf_counter() - g.started)
     log_access(request.method, without_secrets(request.path), response.status_code, g.started)
     return response

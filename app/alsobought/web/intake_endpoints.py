@@ -98,7 +98,7 @@ def accept(
 
 
 def _keep_rejected(kind: Kind, rejected: list[Rejected], objects: Texts) -> None:
-    metrics().rejected(kind, len(rejected))
+    metrics().rejected(kind, [one.problem for one in rejected])
     if rejected and objects:
         service().reject_log.add(topic_of(service().settings, kind), rejected, objects)
 

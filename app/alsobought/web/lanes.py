@@ -30,6 +30,10 @@ class Lanes:
         self.pages = Lane("pages", min(threads, PAGE_THREADS), MAX_WAITING * PAGE_THREADS)
         self.status = Lane("status", 1, MAX_WAITING)
 
+    @property
+    def all(self) -> Sequence[Lane]:
+        return (self.light, self.heavy, self.intake, self.pages, self.status)
+
     def of(self, path: bytes, is_heavy: Callable[[str], bool | None]) -> Sequence[Lane]:
         """The lanes for a request of this decoded path: the first that has room takes it."""
         if path in STATUS_PATHS:
@@ -52,5 +56,5 @@ class Lanes:
         return next((lane.name for lane in lanes if lane.stalled_seconds() > seconds), "")
 
     def shutdown(self, *, wait: bool) -> None:
-        for lane in (self.light, self.heavy, self.intake, self.pages, self.status):
+        for lane in self.all:
             lane.shutdown(wait=wait)

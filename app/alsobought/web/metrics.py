@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,17 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from alsobought.formats.calls import Skipped
+from alsobought.web.gauges import ProcessGauges, VitalGauges
+from alsobought.web.reject_reasons import reject_reason
 
 if TYPE_CHECKING:
     from alsobought.service.monitor import Monitor
     from alsobought.service.service import Service
     from alsobought.service.upkeep import Upkeep
     from alsobought.serving.cached_answers import Answers
+    from alsobought.serving.lane import Lane
     from alsobought.serving.request_log import RequestLog
+    from alsobought.web.http.limits import ConnectionCounts
     from alsobought.web.shared_metrics import SharedMetrics
 
 BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -39,6 +43,18 @@ class Metrics:
         )
         self._rows = Counter(
             "alsobought_rows", "Events, items and users by outcome.", ["kind", "outcome"], registry=registry
+        )
+        self._reasons = Counter(
+            "alsobought_rejected_rows",
+            "Rejected events, items and users, by the field at fault, or unknown_field, too_large, not_json, other.",
+            ["kind", "reason"],
+            registry=registry,
+        )
+        self._posts = Counter(
+            "alsobought_posts", "Requests that store or delete.", ["endpoint", "status"], registry=registry
+        )
+        self._post_seconds = Histogram(
+            "alsobought_post_seconds", "Time to answer requests that store or delete.", ["endpoint"], buckets=BUCKETS, registry=registry
         )
         self._skipped = Counter(
             "alsobought_skipped_calls",
@@ -68,10 +84,17 @@ class Metrics:
         as_of = Gauge("alsobought_as_of_seconds", "Ingest time of the newest visible event.", registry=registry)
         as_of.set_function(lambda: service.visibility.as_of.timestamp() if service.visibility.as_of else 0)
         registry.register(_CachedAnswers(service.cache))
+        self._process = ProcessGauges(service)
+        registry.register(self._process)
         if service.request_log:
             registry.register(_DroppedRequests(service.request_log))
         if monitor:
             registry.register(_MonitorResults(monitor))
+            registry.register(VitalGauges(service, monitor))
+
+    def watch(self, counts: ConnectionCounts, lanes: Sequence[Lane]) -> None:
+        """From now on the page shows the connections and the lanes of this process."""
+        self._process.counts, self._process.lanes = counts, lanes
 
     def answered(self, pipe: str, status: int, seconds: float) -> None:
         """`pipe` is empty for an unknown name: clients must not be able to create labels."""
@@ -82,8 +105,14 @@ class Metrics:
         self._rows.labels(kind, "stored").inc(rows)
         self._rows.labels(kind, "repeat").inc(duplicates)
 
-    def rejected(self, kind: str, rows: int) -> None:
-        self._rows.labels(kind, "rejected").inc(rows)
+    def rejected(self, kind: str, problems: Sequence[str]) -> None:
+        self._rows.labels(kind, "rejected").inc(len(problems))
+        for reason, count in collections.Counter(map(reject_reason, problems)).items():
+            self._reasons.labels(kind, reason).inc(count)
+
+    def posted(self, endpoint: str, status: int, seconds: float) -> None:
+        self._posts.labels(endpoint, str(status)).inc()
+        self._post_seconds.labels(endpoint).observe(seconds)
 
     def not_stored(self, kind: str, rows: int) -> None:
         """Valid rows that the writer or Kafka did not accept."""

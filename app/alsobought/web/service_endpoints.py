@@ -12,8 +12,9 @@ from flask import Blueprint, Response, current_app, render_template, request
 from markupsafe import escape
 
 from alsobought.access.scopes import may
-from alsobought.errors import DamagedParts, WarehouseFault
+from alsobought.errors import DamagedParts, PipeBroken, WarehouseFault
 from alsobought.pipes.intake_rules import event_types
+from alsobought.service.vitals import free_bytes
 from alsobought.web.access import gate, principal
 from alsobought.web.context import as_of, json_response, metrics, service
 from alsobought.web.openapi import describe_api
@@ -34,9 +35,10 @@ def healthz() -> Response:
 
 @blueprint.route("/readyz")
 def readyz() -> Response:
-    """200 if the warehouse responds.
+    """200 if the warehouse responds and there is a pipe that answers.
 
-    A broken pipe does not make the service unready (`GET /pipes` shows it), nor does a halted stream: the service answers.
+    A broken pipe does not make the service unready (`pipes` counts them), nor does a halted stream, nor a full disk
+    (`disk_full`): the service answers, and refuses posts with 503.
     Nor do damaged parts of tables that are made from the events: `damaged` names these tables. Damaged events do: a
     duplicate of one would not be recognized.
     """
@@ -44,10 +46,22 @@ def readyz() -> Response:
     if not service().visibility.alive:
         raise WarehouseFault("the thread for new events has stopped", "Restart the service")
     damaged = _damaged()
+    if not service().library.can_answer():
+        raise PipeBroken("no pipe can answer", "`alsobought pipe check` shows their faults")
     if not may(principal(), "metrics"):
         return json_response({"status": "ready"})
     body = {"status": "ready", "as_of": as_of(), "waiting": service().waiting, "halted": _halted()}
-    return json_response(body | {"damaged": damaged})
+    return json_response(body | {"damaged": damaged, "disk_full": _disk_full(), "pipes": service().library.states()})
+
+
+def _disk_full() -> bool:
+    """True if posts are refused for want of space."""
+    running = service()
+    free = free_bytes(running.warehouse.folder) if running.warehouse.folder else None
+    if free is not None:
+        return free < running.settings.min_free_bytes
+    monitor = current_app.extensions["monitor"]
+    return bool(monitor and monitor.vitals.disk_full)
 
 
 def _damaged() -> list[str]:

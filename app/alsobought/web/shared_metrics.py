@@ -26,9 +26,18 @@ PAGE_BYTES = 1_000_000  # of a slot; memory is used when it is written
 HEADER = struct.Struct("<II?")  # length, checksum, and whether the process runs
 WRITE_SECONDS = 1.0
 READ_ATTEMPTS, ATTEMPT_SECONDS = 20, 0.001  # a page that is being written has a wrong checksum
-SUMMED = {"alsobought_waiting_rows", "alsobought_cache_answers", "alsobought_cache_bytes"}
+SUMMED = {
+    "alsobought_waiting_rows",
+    "alsobought_waiting_bytes",
+    "alsobought_cache_answers",
+    "alsobought_cache_bytes",
+    "alsobought_memory_bytes",
+    "alsobought_connections",
+    "alsobought_lane_requests",
+    "alsobought_lane_threads",
+}
 SAME_IN_ALL = "alsobought_kafka_"
-LEAST = "alsobought_as_of_seconds"  # of the process that is furthest behind
+LEAST = {"alsobought_ready", "alsobought_writer_running"}  # of the process that is worst
 
 
 @dataclass(frozen=True)
@@ -121,8 +130,10 @@ def _is_summed(family: Metric) -> bool:
 def _combination(family: Metric) -> Callable[[Sequence[float]], float]:
     if _is_summed(family) or family.name in SUMMED:
         return sum
-    if family.name == LEAST:
+    if family.name == "alsobought_as_of_seconds":  # 0: that process has seen no event yet
         return lambda values: min((value for value in values if value), default=0.0)
+    if family.name in LEAST:
+        return min
     return max
 
 

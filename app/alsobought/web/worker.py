@@ -26,7 +26,7 @@ from typing import Any
 from gunicorn.workers import base
 
 from alsobought.web.http.connection import Connection
-from alsobought.web.http.limits import Held, Limits
+from alsobought.web.http.limits import ConnectionCounts, Held, Limits
 from alsobought.web.http.wsgi import Answer, Request, call
 from alsobought.web.lanes import Lanes
 
@@ -59,6 +59,7 @@ class Worker(base.Worker):  # type: ignore[misc]
 
     limits: Limits
     held: Held
+    counts: ConnectionCounts
 
     def init_process(self) -> None:
         sys.setswitchinterval(SWITCH_SECONDS)
@@ -83,6 +84,8 @@ class Worker(base.Worker):  # type: ignore[misc]
         self.held = Held(max(self.limits.held, 2 * self.limits.body))
         self._hung_after = settings.query_seconds + HUNG_SECONDS
         self._lanes = Lanes(settings.threads)
+        self.counts = ConnectionCounts()
+        self.wsgi.extensions["metrics"].watch(self.counts, self._lanes.all)
         self._connections: set[Connection] = set()
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._loop = asyncio.get_running_loop()
@@ -125,6 +128,7 @@ class Worker(base.Worker):  # type: ignore[misc]
         for connection in list(self._connections):
             if connection.deadline < now:
                 connection.expire()
+        self.counts.open, self.counts.idle = len(self._connections), len(self._idle)
         if hung := self._lanes.hung(self._hung_after):
             log.critical("no request of the lane %s ended for %d s: the process is replaced", hung, self._hung_after)
             faulthandler.dump_traceback()

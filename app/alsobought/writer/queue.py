@@ -109,3 +109,8 @@ class WriterQueue:
     def waiting_rows(self) -> int:
         """Events, items and users that are not answered yet."""
         return self._waiting_rows
+
+    @property
+    def waiting_bytes(self) -> int:
+        """The size of the same, as they were sent."""
+        return self._waiting_bytes

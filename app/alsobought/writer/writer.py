@@ -170,6 +170,10 @@ class Writer:
         """Events, items and users in the queue."""
         return self._queue.waiting_rows
 
+    @property
+    def waiting_bytes(self) -> int:
+        return self._queue.waiting_bytes
+
     def take_seq(self) -> int:
         """A number above every seq so far, and below those to come."""
         return self.lease.seq.take()

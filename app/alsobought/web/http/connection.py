@@ -27,6 +27,7 @@ from alsobought.web.http.limits import (
     MAX_HEADER,
     MAX_HEADERS,
     MIN_CHUNK,
+    ConnectionCounts,
     Held,
     Limits,
 )
@@ -38,6 +39,7 @@ log = logging.getLogger(__name__)
 SERVER = "alsobought"
 INCOMPLETE = "the body is incomplete or its chunks are invalid"
 SEND_AGAIN = "Send all of it again"
+AGAIN = "Send the same request again in a second"
 
 
 class Phase(Enum):
@@ -54,6 +56,7 @@ class Host(Protocol):
 
     limits: Limits
     held: Held
+    counts: ConnectionCounts
 
     def opened(self, connection: Connection) -> bool:
         """False if there is no room for one more."""
@@ -72,11 +75,12 @@ class Host(Protocol):
 
 
 class Refused(Exception):
-    """The request is answered with an error, and the connection ends."""
+    """The request is answered with an error, and the connection ends; it is counted under its reason, by default the code."""
 
-    def __init__(self, status: int, code: str, message: str, hint: str = "") -> None:
+    def __init__(self, status: int, code: str, message: str, hint: str = "", reason: str = "") -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.hint = status, code, message, hint
+        self.reason = reason or code
 
 
 FAILED = Refused(500, "internal", "internal error", "The server log has the details")
@@ -108,7 +112,7 @@ class Connection(asyncio.Protocol):
             self._host.went_idle(self)
         else:
             self._refuse(
-                Refused(503, "busy", "too many connections are open", "Send the same request again in a second")
+                Refused(503, "busy", "too many connections are open", AGAIN, "too_many_connections")
             )
 
     def data_received(self, data: bytes) -> None:
@@ -169,10 +173,11 @@ class Connection(asyncio.Protocol):
         """End a connection whose deadline has passed; a client that sent a part of a request is told."""
         if self._phase in (Phase.HEAD, Phase.BODY):
             part = "head" if self._phase is Phase.HEAD else "body"
-            self._refuse(
-                Refused(408, "bad_request", f"the {part} of the request took too long", "Send it again, faster")
-            )
+            text = f"the {part} of the request took too long"
+            self._refuse(Refused(408, "bad_request", text, "Send it again, faster", f"{part}_timeout"))
         elif self._phase is not Phase.ANSWERED_BY_OTHERS:
+            if self._phase is Phase.SENDING:
+                self._host.counts.ended["slow_reader"] += 1
             self.transport.abort()
 
     def answer(self, answer: Answer | None) -> None:
@@ -241,9 +246,7 @@ class Connection(asyncio.Protocol):
                 413, "too_large", f"the body is larger than {self._host.limits.body:,} bytes", "Send it in parts"
             )
         if not self._host.held.has_room(size - self._size):
-            raise Refused(
-                503, "busy", "too many large requests are on their way", "Send the same request again in a second"
-            )
+            raise Refused(503, "busy", "too many large requests are on their way", AGAIN, "too_many_bytes")
 
     def _submit(self) -> None:
         head = cast(h11.Request, self._head)
@@ -260,7 +263,7 @@ class Connection(asyncio.Protocol):
         self._phase, self.deadline = Phase.ANSWERED_BY_OTHERS, float("inf")
         self._queued = self._host.submit(self, request)
         if self._queued is None and self._phase is Phase.ANSWERED_BY_OTHERS:
-            raise Refused(503, "busy", "too many requests are waiting", "Send the same request again in a second")
+            raise Refused(503, "busy", "too many requests are waiting", AGAIN, "too_many_requests")
 
     def _require_first_line(self) -> None:
         """Raises Refused for bytes that are no HTTP, so that their sender need not wait for the deadline."""
@@ -306,6 +309,7 @@ class Connection(asyncio.Protocol):
             self._charge(size)
             self._enter(Phase.SENDING, self._host.limits.transfer_seconds(size))
             if not self._host.held.has_room(0):
+                self._host.counts.ended["too_many_bytes"] += 1
                 self.transport.abort()
         elif self._phase is Phase.IDLE:  # answered at once
             self.deadline = time.monotonic() + self._host.limits.keep_alive
@@ -329,6 +333,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, refused: Refused) -> None:
         """Send an error in the shape of all errors, and end the connection."""
+        self._host.counts.ended[refused.reason] += 1
         self._uncharge()
         self._size = 0
         request_id = uuid.uuid4().hex[:16]

@@ -28,6 +28,27 @@ class Limits:
         return self.transfer + size / self.rate
 
 
+REASONS = (
+    "too_many_connections",
+    "too_many_requests",
+    "too_many_bytes",
+    "too_large",
+    "bad_request",
+    "internal",
+    "head_timeout",
+    "body_timeout",
+    "slow_reader",
+)
+
+
+class ConnectionCounts:
+    """How many connections are open and idle, and why others were refused or cut off. Written in the event loop only."""
+
+    def __init__(self) -> None:
+        self.open = self.idle = 0
+        self.ended = dict.fromkeys(REASONS, 0)
+
+
 class Held:
     """How many bytes all connections hold together. Used in the event loop only."""
 
