@@ -258,3 +258,12 @@ def test_the_pipe_that_reads_requests_answers(tmp_path: Path) -> None:
         assert all(0 < row["p99_seconds"] < 10 for row in rows)
     finally:
         shop.close()
+
+
+def test_every_threat_names_a_test_that_exists() -> None:
+    rows = re.findall(r"(?m)^\| (.+?) \| .+ \| `(tests/[^`]+)` \|$", (ROOT / "SECURITY.md").read_text("utf-8"))
+    assert len(rows) >= 20
+    for threat, shown_by in rows:
+        path, _, name = shown_by.partition("::")
+        assert (ROOT / path).exists(), f"{threat}: {path}"
+        assert not name or f"def {name}(" in (ROOT / path).read_text("utf-8"), f"{threat}: {name}"

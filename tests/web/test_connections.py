@@ -209,6 +209,13 @@ def test_who_hangs_up_while_waiting_is_not_computed_for(clock: Clock, worker: Wo
         assert worker.queued[-1].cancelled()
 
 
+def test_who_stops_within_a_body_gets_an_error_and_the_connection_ends(clock: Clock, worker: Worker) -> None:
+    connection, transport = opened(worker)
+    connection.data_received(CHUNKED + b"5\r\ntea")
+    assert connection.eof_received() is False
+    assert error(transport)[:2] == (400, "bad_request")
+
+
 def test_who_only_stops_sending_gets_the_answer_that_is_being_computed(clock: Clock, worker: Worker) -> None:
     connection, transport = opened(worker)
     connection.data_received(GET)

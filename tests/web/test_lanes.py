@@ -92,3 +92,17 @@ def test_beside_many_heavy_requests_others_are_answered_and_some_heavy_ones_refu
 
 def _status(service: ServedProcess, path: str) -> int:
     return service.ask(path, VIEW if path == "/events" else None)[0]
+
+
+def test_a_lane_hangs_when_nothing_in_it_ends() -> None:
+    made, go = Lanes(4), threading.Event()
+    assert made.hung(0.0) == ""
+    waiting = [made.light.submit(go.wait, 30) for _ in range(2)]
+    time.sleep(0.05)
+    assert (made.hung(0.04), made.hung(10)) == ("light", "")
+    go.set()
+    for one in waiting:
+        assert one
+        one.result()
+    assert made.hung(0.0) == ""
+    made.shutdown(wait=True)

@@ -385,8 +385,8 @@ def test_of_concurrent_saves_one_wins(home: Path, people: Path) -> None:
         assert sum(pool.map(save_once, range(8))) == 1
 
 
-def test_a_symlink_is_not_replaced_by_a_file(editor: FlaskClient, people: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "shared.sql"
+def test_a_symlink_is_not_replaced_by_a_file(editor: FlaskClient, people: Path) -> None:
+    elsewhere = people.with_name("shared.txt")
     people.replace(elsewhere)
     people.symlink_to(elsewhere)
     try:
@@ -396,6 +396,7 @@ def test_a_symlink_is_not_replaced_by_a_file(editor: FlaskClient, people: Path, 
         assert elsewhere.read_text() == GOOD
     finally:
         people.unlink()
+        elsewhere.unlink()
 
 
 @pytest.mark.parametrize(

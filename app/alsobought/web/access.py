@@ -6,8 +6,10 @@ Flask has matched, so that no spelling of a path gets past.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
+from functools import lru_cache
 from typing import cast
 from urllib.parse import unquote_plus, urlsplit
 
@@ -28,8 +30,11 @@ from alsobought.access.scopes import (
 )
 from alsobought.access.tokens import is_token
 from alsobought.errors import NotAllowed, NotAuthenticated, TooManyRequests
+from alsobought.settings import trusted_proxies
 from alsobought.web.context import metrics, service
 from alsobought.web.envelope import KEY, take_envelope
+
+log = logging.getLogger(__name__)
 
 COOKIE = "alsobought_session"
 NOTHING = ""  # no key
@@ -80,13 +85,21 @@ def principal() -> Principal:
     return cast(Principal, g.principal)
 
 
+FORWARDED = "X-Forwarded-For"
 PROXY_FIX = "werkzeug.proxy_fix.orig"  # what the environment had before a trusted proxy was believed
 
 
 def address() -> str:
     """The caller's address, as limits count it."""
     peer = request.environ.get(PROXY_FIX, request.environ).get("REMOTE_ADDR", "")
-    return gate().address(peer, request.headers.getlist("X-Forwarded-For"))
+    if FORWARDED in request.headers and not trusted_proxies(service().settings):
+        _warn_of_proxy(peer)
+    return gate().address(peer, request.headers.getlist(FORWARDED))
+
+
+@lru_cache(10)
+def _warn_of_proxy(peer: str) -> None:
+    log.warning("%s forwards requests of others, who share its limit: is it in ALSOBOUGHT_TRUSTED_PROXIES?", peer)
 
 
 def enforce() -> None:

@@ -50,9 +50,9 @@ class Lanes:
     def hung(self, seconds: float) -> str:
         """The name of a lane in which requests wait or run, and none ended for so long; "" if there is none.
 
-        The intake lane is left out: a merge of users may take longer than any limit.
+        Intake and pages are left out: a merge of users, and the cases of a pipe, may take longer than any limit.
         """
-        lanes = (self.light, self.heavy, self.pages, self.status)
+        lanes = (self.light, self.heavy, self.status)
         return next((lane.name for lane in lanes if lane.stalled_seconds() > seconds), "")
 
     def shutdown(self, *, wait: bool) -> None:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 LIMITS = Limits()
 BACKLOG = 2048
 TICK_SECONDS = 0.5
-HUNG_SECONDS = 60.0  # a lane in which nothing ends for so long, beyond the limit of a query, hangs
+HUNG_SECONDS, QUERIES = 60.0, 4  # a lane in which nothing ends for so long, and for so many slow queries, hangs
 SWITCH_SECONDS = 0.002  # the event loop waits so long for each busy thread; a tenth less throughput at a quarter of it
 EXIT_HUNG = 70
 FILES_OF_OURS = 500  # that the process opens besides connections: parts of tables, for the most part
@@ -82,7 +82,7 @@ class Worker(base.Worker):  # type: ignore[misc]
         connections = min(LIMITS.connections, max(files - FILES_OF_OURS, FILES_OF_OURS))
         self.limits = replace(LIMITS, body=settings.max_body_bytes, connections=connections)
         self.held = Held(max(self.limits.held, 2 * self.limits.body))
-        self._hung_after = settings.query_seconds + HUNG_SECONDS
+        self._hung_after = QUERIES * settings.query_seconds + HUNG_SECONDS
         self._lanes = Lanes(settings.threads)
         self.counts = ConnectionCounts()
         self.wsgi.extensions["metrics"].watch(self.counts, self._lanes.all)

@@ -141,8 +141,7 @@ class Connection(asyncio.Protocol):
         """The client has closed, or its sending half: who began a body gets an answer, as does who waits for a running request."""
         if self._phase is Phase.BODY:
             self._refuse(Refused(400, "bad_request", INCOMPLETE, SEND_AGAIN))
-            return True
-        if self._phase is Phase.ANSWERED_BY_OTHERS and self._queued and self._queued.cancel():
+        elif self._phase is Phase.ANSWERED_BY_OTHERS and self._queued and self._queued.cancel():
             return False
         return self._phase in (Phase.ANSWERED_BY_OTHERS, Phase.SENDING)
 
