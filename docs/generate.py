@@ -16,6 +16,8 @@ from pathlib import Path
 from unittest.mock import MagicMock
 
 import click
+import yaml
+from prometheus_client.core import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from alsobought.cli.main import main as alsobought
@@ -29,6 +31,7 @@ PAGES = {
     "settings": "docs/reference/settings.md",
     "renamed": "docs/reference/settings.md",
     "metrics": "docs/reference/metrics.md",
+    "alerts": "docs/how-to/monitor.md",
     "tables": "docs/reference/tables.md",
     "pipes": "docs/reference/standard-pipes.md",
     "presets": "docs/how-to/load.md",
@@ -106,17 +109,38 @@ def renamed_part() -> str:
     return "\n".join(lines)
 
 
-def metrics_part() -> str:
+def metric_families() -> list[Metric]:
     """What `Metrics` registers and what its collectors yield, asked with stand-ins for the service and the monitor."""
     made = Metrics(MagicMock(), MagicMock())
     labels = {one._name: one._labelnames for one in vars(made).values() if isinstance(one, MetricWrapperBase)}
+    families = sorted(made._registry.collect(), key=lambda one: one.name)
+    for family in families:
+        family._labelnames = labels.get(family.name, label_names(family))  # type: ignore[attr-defined]
+    return families
+
+
+def label_names(family: Metric) -> tuple[str, ...]:
+    return tuple(getattr(family, "_labelnames", ()))
+
+
+def metrics_part() -> str:
     lines = ["| metric | type | labels | |", "|---|---|---|---|"]
-    for family in sorted(made._registry.collect(), key=lambda one: one.name):
-        names = labels.get(family.name, getattr(family, "_labelnames", ()))
+    for family in metric_families():
+        names = label_names(family)
         name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
         lines.append(
             f"| `{name}` | {family.type} | {', '.join(f'`{one}`' for one in names)} | {family.documentation} |"
         )
+    return "\n".join(lines)
+
+
+def alerts_part() -> str:
+    """Each alert with what it means and what to do, from the rules for Prometheus."""
+    (group,) = yaml.safe_load((ROOT / "deploy" / "prometheus" / "alerts.yml").read_text())["groups"]
+    lines = ["| alert | | means | then |", "|---|---|---|---|"]
+    for rule in group["rules"]:
+        summary, action = (re.sub(r"\{\{ \$labels\.(\w+) \}\}", r"*\1*", text) for text in rule["annotations"].values())
+        lines.append(f"| `{rule['alert']}` | {rule['labels']['severity']} | {_cell(summary)} | {_cell(action)} |")
     return "\n".join(lines)
 
 
@@ -186,6 +210,7 @@ PARTS = {
     "settings": settings_part,
     "renamed": renamed_part,
     "metrics": metrics_part,
+    "alerts": alerts_part,
     "tables": tables_part,
     "pipes": pipes_part,
 }

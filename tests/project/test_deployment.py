@@ -24,6 +24,7 @@ import msgspec
 import pytest
 import yaml
 
+from alsobought.access.settings import admin_key
 from alsobought.cli.main import main
 from alsobought.service.service import Service
 from alsobought.settings import PREFIX, Settings, read_settings
@@ -49,10 +50,23 @@ class Mounted(msgspec.Struct, forbid_unknown_fields=True):
     target: str
 
 
+class Build(msgspec.Struct, forbid_unknown_fields=True):
+    context: str
+    args: dict[str, str]
+
+
 class ComposeService(msgspec.Struct, forbid_unknown_fields=True):
     image: str
     restart: str
-    build: str = ""
+    cap_drop: list[str]
+    security_opt: list[str]
+    mem_limit: str
+    pids_limit: int
+    build: Build | None = None
+    cap_add: list[str] = []
+    read_only: bool = False
+    tmpfs: list[str] = []
+    secrets: list[str] = []
     init: bool = False
     command: list[str] = []
     profiles: list[str] = []
@@ -72,21 +86,30 @@ class Compose(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     services: dict[str, ComposeService]
     configs: dict[str, dict[str, str]]
+    secrets: dict[str, dict[str, str]]
     volumes: dict[str, None]
 
 
+REQUIRED = ("CLICKHOUSE_PASSWORD", "CLICKHOUSE_READER_PASSWORD", "ALSOBOUGHT_TOKEN_SECRET")
+SET = dict.fromkeys(REQUIRED, "0123456789abcdef" * 3)
+
+
 def composed(**environ: str) -> Compose:
-    """The file as compose reads it, with `${NAME:-default}` filled in."""
+    """The file as compose reads it, with `${NAME:-default}` and what has to be set filled in."""
+    environ = SET | environ
     text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: environ.get(m[1], m[2]), (ROOT / "docker-compose.yml").read_text())
+    text = re.sub(r"\$\{(\w+):\?[^}]+\}", lambda m: environ[m[1]], text)
     assert "${" not in text
     read: Mapping[str, Any] = yaml.safe_load(text)
     return msgspec.convert({key: value for key, value in read.items() if not key.startswith("x-")}, Compose)
 
 
 COMPOSE = composed()
+TEXT = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
+ARGS = dict(re.findall(r"^ARG (\w+)=(\S+)$", TEXT, re.M))
 DOCKERFILE = [
-    (line.partition(" ")[0], line.partition(" ")[2].strip())
-    for line in re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text()).splitlines()
+    (line.partition(" ")[0], re.sub(r"\$\{(PYTHON)\}", lambda m: ARGS[m[1]], line.partition(" ")[2].strip()))
+    for line in TEXT.splitlines()
     if line and not line.startswith("#")
 ]
 
@@ -194,6 +217,59 @@ def test_each_waits_for_what_it_needs() -> None:
         assert asked or ready not in waited_for, name
 
 
+def test_nothing_has_a_default_password_and_compose_says_what_to_run() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    demanded = re.findall(r"\$\{(\w+):\?([^}]+)\}", text)
+    assert {name for name, _ in demanded} == set(REQUIRED)
+    assert {message for _, message in demanded} == {"run deploy/secrets.sh first"}
+    assert not re.search(r"\$\{\w*(PASSWORD|SECRET|KEY)\w*:-", text)
+    for name in REQUIRED:
+        assert len(re.findall(rf"\$\{{{name}\b", text)) == len(re.findall(rf"\$\{{{name}:\?", text)) >= 1
+
+
+def test_the_script_makes_the_secrets_once_and_for_the_owner_only(tmp_path: Path) -> None:
+    (tmp_path / "deploy").mkdir()
+    script = tmp_path / "deploy" / "secrets.sh"
+    script.write_text((ROOT / "deploy" / "secrets.sh").read_text())
+    (tmp_path / ".env").write_text("CLICKHOUSE_PASSWORD=mine\n")
+
+    def made() -> dict[str, str]:
+        subprocess.run(["/bin/sh", script], check=True, capture_output=True, timeout=30)
+        return dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
+
+    first = made()
+    key = (tmp_path / COMPOSE.secrets["admin_key"]["file"]).read_text()
+    assert set(first) == set(REQUIRED)
+    assert first["CLICKHOUSE_PASSWORD"] == "mine"
+    assert len({*first.values(), key}) == 4
+    settings, faults = read_settings({"ALSOBOUGHT_ADMIN_KEY": key})
+    assert (admin_key(settings), faults) == (key, [])
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("secrets", "secrets/admin_key")] == [0o700, 0o444]
+    assert (made(), (tmp_path / "secrets" / "admin_key").read_text()) == (first, key)
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    assert {".env", "secrets/"} <= set(ignored)
+
+
+def test_the_app_takes_keys_and_its_owner_has_one() -> None:
+    app = COMPOSE.services["app"]
+    assert app.environment["ALSOBOUGHT_ACCESS"] == "keys"
+    assert app.environment["ALSOBOUGHT_ADMIN_KEY_FILE"] == f"/run/secrets/{app.secrets[0]}"
+    assert list(COMPOSE.secrets) == app.secrets
+    assert app.environment["ALSOBOUGHT_TOKEN_SECRET"] == SET["ALSOBOUGHT_TOKEN_SECRET"], "logins need it on a server"
+
+
+def test_a_container_has_no_more_rights_than_it_needs() -> None:
+    for name, service in COMPOSE.services.items():
+        assert service.cap_drop == ["ALL"], name
+        assert service.security_opt == ["no-new-privileges:true"], name
+        assert re.fullmatch(r"[1-9]\d*g", service.mem_limit), name
+        assert service.pids_limit > 0, name
+        assert bool(service.cap_add) == (name == "clickhouse"), name
+        if service.build:
+            assert service.read_only, name
+            assert service.tmpfs == ["/tmp"], name  # noqa: S108
+
+
 def test_what_runs_comes_back_and_what_is_done_stays_done() -> None:
     assert COMPOSE.services["migrate"].restart == "on-failure:3"
     assert {s.restart for name, s in COMPOSE.services.items() if name != "migrate"} == {"unless-stopped"}
@@ -205,7 +281,7 @@ def test_images_are_pinned_and_data_is_kept_in_volumes() -> None:
         if service.build:
             assert kept == []
         else:
-            assert re.search(r":\d+\.\d+", service.image), service.image
+            assert re.search(r":\d+\.\d+(\.\d+)?$", service.image), service.image
             assert kept == [name]
             assert name in COMPOSE.volumes
 
@@ -263,9 +339,14 @@ def test_the_image_installs_the_locked_versions_and_the_wheel() -> None:
 
 def test_the_image_is_pinned_and_runs_as_nobody_in_particular() -> None:
     froms = [rest.split()[0] for word, rest in DOCKERFILE if word == "FROM"]
-    assert set(froms) == {"python:3.11-slim"}
+    (base,) = set(froms)
+    assert re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+", base), "an exact version on an exact Debian"
+    builds = {name: service.build for name, service in COMPOSE.services.items() if service.build}
+    assert {name: build.args["PYTHON"] for name, build in builds.items()} == dict.fromkeys(builds, base)
     (user,) = (rest for word, rest in DOCKERFILE if word == "USER")
-    assert any(word == "RUN" and rest.startswith("useradd") and rest.endswith(f" {user}") for word, rest in DOCKERFILE)
+    (added,) = (rest for word, rest in DOCKERFILE if word == "RUN" and rest.startswith("useradd"))
+    (uid,) = re.findall(r"--uid (\d+)", added)
+    assert user == f"{uid}:{uid}", "a number, which `runAsNonRoot` can check"
     assert not any("sudo" in rest or "apt-get upgrade" in rest or word == "ADD" for word, rest in DOCKERFILE)
 
 
@@ -300,6 +381,20 @@ def test_the_images_health_is_what_healthz_answers() -> None:
         assert healthy(server.server_port)
         server.shutdown()
     assert not healthy(free_port())
+
+
+def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert lines[0] == "*"
+    seen = {line[1:] for line in lines if line.startswith("!")}
+    copied = {name for word, rest in DOCKERFILE if word == "COPY" and "--from" not in rest for name in rest.split()[:-1]}
+    assert seen == copied
+
+
+def test_every_command_of_the_image_fails_where_a_part_of_it_fails() -> None:
+    for word, rest in DOCKERFILE:
+        assert word != "RUN" or not re.search(r"[;|]", rest), rest
+        assert word not in ("ENTRYPOINT", "CMD") or rest.startswith("["), "no shell between the signal and the service"
 
 
 # The workflow
