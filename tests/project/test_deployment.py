@@ -240,7 +240,7 @@ def test_the_script_makes_the_secrets_once_and_for_the_owner_only(tmp_path: Path
     first = made()
     key = (tmp_path / COMPOSE.secrets["admin_key"]["file"]).read_text()
     assert set(first) == set(REQUIRED)
-    assert first["CLICKHOUSE_PASSWORD"] == "mine"
+    assert first["CLICKHOUSE_PASSWORD"] == "mine"  # noqa: S105
     assert len({*first.values(), key}) == 4
     settings, faults = read_settings({"ALSOBOUGHT_ADMIN_KEY": key})
     assert (admin_key(settings), faults) == (key, [])
@@ -387,7 +387,9 @@ def test_the_build_sees_what_it_copies_and_nothing_else() -> None:
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert lines[0] == "*"
     seen = {line[1:] for line in lines if line.startswith("!")}
-    copied = {name for word, rest in DOCKERFILE if word == "COPY" and "--from" not in rest for name in rest.split()[:-1]}
+    copied = {
+        name for word, rest in DOCKERFILE if word == "COPY" and "--from" not in rest for name in rest.split()[:-1]
+    }
     assert seen == copied
 
 

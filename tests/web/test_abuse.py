@@ -108,7 +108,9 @@ def test_nothing_is_computed_for_callers_who_hung_up(service: ServedProcess) -> 
     with urllib.request.urlopen(f"{service.url}/metrics") as page:
         text = page.read().decode()
     counted = [
-        line for line in text.splitlines() if 'pipe="slow"' in line and line.startswith("alsobought_pipe_requests_total")
+        line
+        for line in text.splitlines()
+        if 'pipe="slow"' in line and line.startswith("alsobought_pipe_requests_total")
     ]
     assert sum(float(line.split()[-1]) for line in counted) < 100, counted
 

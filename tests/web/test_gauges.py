@@ -23,6 +23,7 @@ from alsobought.web.http.limits import REASONS, ConnectionCounts
 from alsobought.web.lanes import Lanes
 from alsobought.writer.queue import WriterQueue
 from alsobought.writer.submission import Submission
+from docs.generate import metric_families
 from tests.support.project import project_folder
 from tests.support.web import VIEW, error_of
 
@@ -98,7 +99,7 @@ def test_a_worker_adds_its_connections_and_lanes(app: Flask, client: FlaskClient
     counts, lanes = ConnectionCounts(), Lanes(4)
     counts.open, counts.idle = 7, 5
     counts.ended["slow_reader"] = 3
-    app.extensions["metrics"].watch(counts, lanes.all)
+    app.extensions["metrics"].observe(counts, lanes.all)
     assert value(client, "alsobought_connections", state="idle") == 5
     assert value(client, "alsobought_connections", state="active") == 2
     ended = {reason: value(client, "alsobought_connections_refused_total", reason=reason) for reason in REASONS}
@@ -106,6 +107,17 @@ def test_a_worker_adds_its_connections_and_lanes(app: Flask, client: FlaskClient
     assert value(client, "alsobought_lane_threads", lane="light") == 4
     assert value(client, "alsobought_lane_requests", lane="light", state="waiting") == 0
     lanes.shutdown(wait=True)
+
+
+def test_the_page_has_every_documented_metric_and_no_other(app: Flask, client: FlaskClient) -> None:
+    app.extensions["monitor"].refresh(sums=False)
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    page = {family.name.removesuffix("_info") for family in families if not family.name.endswith("_created")}
+    documented = {family.name for family in metric_families()}
+    assert page <= documented
+    later = {"scrub_time_seconds", "backup_time_seconds", "dead_letters"}  # after the first time; with Kafka
+    missing = {name.removeprefix("alsobought_") for name in documented - page}
+    assert missing - later == {name for name in missing if name.startswith(("kafka_", "check_"))}
 
 
 def test_what_waits_for_the_writer_has_a_size() -> None:

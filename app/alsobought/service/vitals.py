@@ -71,7 +71,7 @@ class Vitals:
     def _warehouse_bytes(self) -> int | None:
         if folder := self._warehouse.folder:
             return folder_bytes(folder)
-        sql = f"select sum(total_bytes) from system.tables where database = '{self._warehouse.database}'"  # noqa: S608
+        sql = f"select sum(total_bytes) from system.tables where database = '{self._warehouse.database}'"
         return self._number(sql)
 
     def _number(self, sql: str) -> int | None:

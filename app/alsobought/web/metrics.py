@@ -54,7 +54,11 @@ class Metrics:
             "alsobought_posts", "Requests that store or delete.", ["endpoint", "status"], registry=registry
         )
         self._post_seconds = Histogram(
-            "alsobought_post_seconds", "Time to answer requests that store or delete.", ["endpoint"], buckets=BUCKETS, registry=registry
+            "alsobought_post_seconds",
+            "Time to answer requests that store or delete.",
+            ["endpoint"],
+            buckets=BUCKETS,
+            registry=registry,
         )
         self._skipped = Counter(
             "alsobought_skipped_calls",
@@ -92,7 +96,7 @@ class Metrics:
             registry.register(_MonitorResults(monitor))
             registry.register(VitalGauges(service, monitor))
 
-    def watch(self, counts: ConnectionCounts, lanes: Sequence[Lane]) -> None:
+    def observe(self, counts: ConnectionCounts, lanes: Sequence[Lane]) -> None:
         """From now on the page shows the connections and the lanes of this process."""
         self._process.counts, self._process.lanes = counts, lanes
 

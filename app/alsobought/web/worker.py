@@ -85,7 +85,7 @@ class Worker(base.Worker):  # type: ignore[misc]
         self._hung_after = QUERIES * settings.query_seconds + HUNG_SECONDS
         self._lanes = Lanes(settings.threads)
         self.counts = ConnectionCounts()
-        self.wsgi.extensions["metrics"].watch(self.counts, self._lanes.all)
+        self.wsgi.extensions["metrics"].observe(self.counts, self._lanes.all)
         self._connections: set[Connection] = set()
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._loop = asyncio.get_running_loop()

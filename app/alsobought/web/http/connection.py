@@ -111,9 +111,7 @@ class Connection(asyncio.Protocol):
         if self._host.opened(self):
             self._host.went_idle(self)
         else:
-            self._refuse(
-                Refused(503, "busy", "too many connections are open", AGAIN, "too_many_connections")
-            )
+            self._refuse(Refused(503, "busy", "too many connections are open", AGAIN, "too_many_connections"))
 
     def data_received(self, data: bytes) -> None:
         if self._phase is Phase.ENDING:  # what a client sends before it reads that it was refused
