@@ -3,8 +3,9 @@
 Every record that is logged while a request is served carries its request_id, from whichever module: the id is a context
 variable, so that modules far from HTTP need not pass it on.
 
-Requests are logged at the level debug only. A line costs 15 µs, 1.5 % of a core at 1,000 requests a second; a slow reader of
-the log would block all requests; and the row of each request in the table `requests` has more details.
+Requests are logged at the level debug only, slow ones always (`web.slow_requests`). A line costs 15 µs, 1.5 % of a core at 1,000
+requests a second; a slow reader of the log would block all requests; and the row of each request in the table `requests` has more
+details.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ import msgspec
 from alsobought.redaction import redacted
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+NO_TRACE = ("", "")
+trace: ContextVar[tuple[str, str]] = ContextVar("trace", default=NO_TRACE)
+"""The ids of the caller's trace and span (W3C Trace Context)."""
+TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-[0-9a-f]{2}(-.*)?")
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 access_log = logging.getLogger("alsobought.access")
@@ -40,13 +45,17 @@ class LogLine(msgspec.Struct, omit_defaults=True):
     status: int = 0
     ms: float = 0.0
     exception: str = ""
+    trace_id: str = ""
+    span_id: str = ""
+    details: dict[str, Any] = {}
 
 
 class CarryRequestId(logging.Filter):
-    """Adds the id of the current request to each record."""
+    """Adds the ids of the current request, and of the trace it belongs to, to each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        record.trace = trace.get()
         return True
 
 
@@ -59,6 +68,7 @@ class RedactedTracebacks(logging.Formatter):
 
 class JsonLines(RedactedTracebacks):
     def format(self, record: logging.LogRecord) -> str:
+        trace_id, span_id = getattr(record, "trace", NO_TRACE)
         line = LogLine(
             time=datetime.fromtimestamp(record.created, UTC),
             level=record.levelname.lower(),
@@ -66,6 +76,9 @@ class JsonLines(RedactedTracebacks):
             message=_encodable(redacted(record.getMessage())),
             request_id=getattr(record, "request_id", ""),
             exception=_encodable(self.formatException(record.exc_info)) if record.exc_info else "",
+            trace_id=trace_id,
+            span_id=span_id,
+            details=getattr(record, "details", {}),
             **getattr(record, "request", {}),
         )
         return msgspec.json.encode(line).decode()
@@ -98,6 +111,20 @@ def open_log(form: str, level: str, stream: TextIO | None = None) -> logging.Han
     logging.getLogger("alsobought").setLevel(level.upper())
     logging.captureWarnings(True)
     return handler
+
+
+def trace_context(traceparent: str) -> tuple[str, str]:
+    """The ids of trace and span in a header `traceparent`, empty if it is not valid.
+
+    >>> trace_context("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+    ('4bf92f3577b34da6a3ce929d0e0e4736', '00f067aa0ba902b7')
+    >>> trace_context("00-00000000000000000000000000000000-00f067aa0ba902b7-01")
+    ('', '')
+    """
+    header = TRACEPARENT.fullmatch(traceparent.strip())
+    if not header or (header[4] and header[1] == "00"):  # later versions may have more
+        return NO_TRACE
+    return header[2], header[3]
 
 
 def log_access(method: str, path: str, status: int, started: float) -> None:

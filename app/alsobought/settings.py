@@ -183,6 +183,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", "Lowest level that is logged: debug, info, warning or error. At debug, each request is logged too."
     )
+    slow_seconds: Annotated[float, Meta(ge=0, le=60)] = setting(
+        1.0, "Requests to pipes that take this many seconds or more are logged, with their plan; 0: never."
+    )
     query_seconds: Seconds = setting(5.0, "Seconds after which a pipe is stopped.")
     query_memory: Annotated[int, Meta(ge=0, le=2**53)] = setting(
         0, "Memory that one pipe may use, in bytes; 0: an eighth of the machine's or container's, at most 2 GB."

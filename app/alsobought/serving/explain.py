@@ -57,7 +57,13 @@ def explain(warehouse: Warehouse, pipe: Pipe, raw: Mapping[str, Sequence[Any]], 
     Raises BadParameters, TooSlow, WarehouseFault.
     """
     sql, parameters = bound_sql(pipe, values(pipe.parameters, raw), now)
-    plan = msgspec.json.decode(warehouse.rows(f"explain indexes = 1, json = 1\n{sql}", parameters).data[0][0])
+    return Explained(plan(warehouse, pipe, raw, now), warehouse.rows(sql, parameters).statistics)
+
+
+def plan(warehouse: Warehouse, pipe: Pipe, raw: Mapping[str, Sequence[Any]], now: datetime) -> list[TableRead]:
+    """What the pipe's one query would read; it does not run. Raises as `explain`."""
+    sql, parameters = bound_sql(pipe, values(pipe.parameters, raw), now)
+    steps = msgspec.json.decode(warehouse.rows(f"explain indexes = 1, json = 1\n{sql}", parameters).data[0][0])
     estimated = {row[1]: row[3] for row in warehouse.rows(f"explain estimate\n{sql}", parameters).data}
     total = dict(
         warehouse.rows(
@@ -65,12 +71,12 @@ def explain(warehouse: Warehouse, pipe: Pipe, raw: Mapping[str, Sequence[Any]], 
             {"database": warehouse.database},
         ).data
     )
-    nodes = [node for node in _nodes(plan) if _reads_table(node)]
+    nodes = [node for node in _nodes(steps) if _reads_table(node)]
     reads = Counter(map(_name, nodes))
     rows = {name: Selected(estimated.get(name, 0), total.get(name, 0)) for name, n in reads.items() if n == 1}
     tables = [_read(node, pipe.tables, rows.get(_name(node))) for node in nodes]
     tables += _key_value_reads(warehouse, pipe, sql, parameters)
-    return Explained(sorted(_distinct(tables), key=lambda read: read.table), warehouse.rows(sql, parameters).statistics)
+    return sorted(_distinct(tables), key=lambda read: read.table)
 
 
 def _key_value_reads(warehouse: Warehouse, pipe: Pipe, sql: str, parameters: Mapping[str, Any]) -> Iterator[TableRead]:

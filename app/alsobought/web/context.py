@@ -11,6 +11,7 @@ from alsobought.service.service import Service
 from alsobought.serving.answer import format_time
 from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
+from alsobought.web.slow_requests import SlowRequests
 from alsobought.web.write_slots import WriteSlots
 
 
@@ -20,6 +21,10 @@ def service() -> Service:
 
 def metrics() -> Metrics:
     return cast(Metrics, current_app.extensions["metrics"])
+
+
+def slow_requests() -> SlowRequests:
+    return cast(SlowRequests, current_app.extensions["slow_requests"])
 
 
 def write_slots() -> WriteSlots:

@@ -20,7 +20,7 @@ from flask_cors import CORS
 from alsobought.access.credentials import without_secrets
 from alsobought.access.gate import Gate
 from alsobought.errors import AlsoboughtError
-from alsobought.logs import log_access, request_id
+from alsobought.logs import NO_TRACE, log_access, request_id, trace, trace_context
 from alsobought.pipes.library import Library
 from alsobought.privacy.guests import merge_guests
 from alsobought.service.ipc_server import IpcServer
@@ -48,8 +48,10 @@ from alsobought.web.guard import is_loopback
 from alsobought.web.hosts import behind_proxies, require_allowed_host
 from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
+from alsobought.web.pipe_access import audience_of
 from alsobought.web.security_headers import EXPOSED_HEADERS, add_security_headers, allow_origins_of_keys
 from alsobought.web.server import require_keys
+from alsobought.web.slow_requests import SlowRequests
 from alsobought.web.write_slots import WriteSlots
 
 log = logging.getLogger(__name__)
@@ -75,6 +77,7 @@ def create_app(
     app.extensions["gate"] = gate
     app.extensions["monitor"] = monitor
     app.extensions["metrics"] = Metrics(service, monitor)
+    app.extensions["slow_requests"] = SlowRequests(service, audience_of)
     app.extensions["write_slots"] = WriteSlots(service.settings.threads, 2 * service.settings.max_body_bytes)
     app.extensions["live_events"] = LiveEvents(service, monitor)
     app.extensions["editing"] = edit
@@ -171,9 +174,11 @@ def _begin_request() -> None:
     g.request_id = requested if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", requested) else uuid.uuid4().hex[:16]
     g.started = time.perf_counter()
     request_id.set(g.request_id)
+    trace.set(trace_context(request.headers.get("traceparent", "")))
 
 
 def _end_request(_: BaseException | None) -> None:
+    trace.set(NO_TRACE)
     request_id.set("")  # the thread continues with other work
 
 

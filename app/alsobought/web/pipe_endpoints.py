@@ -16,7 +16,7 @@ from alsobought.serving.answer import Answer
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
 from alsobought.web.access import principal
-from alsobought.web.context import json_response, metrics, service
+from alsobought.web.context import json_response, metrics, service, slow_requests
 from alsobought.web.deprecations import mark
 from alsobought.web.fast_lane import offer
 from alsobought.web.formats import (
@@ -132,6 +132,8 @@ def _answer_and_record(name: str, raw: dict[str, list[Any]], *, fresh: bool) -> 
         seconds = time.perf_counter() - started
         pipe_exists = status not in (404, 500)
         metrics().answered(name if pipe_exists else "", status, seconds)
+        if status != 404:
+            slow_requests().add(name, raw, result, status, seconds)
         if running.request_log and status != 404:
             version = result.pipe.version if result else running.library.version(name)
             parameters = encode_parameters(raw)
