@@ -197,14 +197,14 @@ def garbage(url: str) -> None:
             pass
 
 
-def test_all_records_of_a_service_are_json_also_those_of_gunicorn(run: Run) -> None:
+def test_all_records_of_a_service_are_json_also_those_of_connections(run: Run) -> None:
     with serving(run) as service:
         assert service.ask("/pipes/trending?user_id=ada")[0] == 200
         garbage(service.url)
         service.stop()
         assert service.process.stderr
         records = [json.loads(line) for line in service.process.stderr.read().splitlines()]
-    assert {"alsobought.access", "gunicorn.error"} <= {line["logger"] for line in records}
+    assert {"alsobought.access", "alsobought.web.http.connection"} <= {line["logger"] for line in records}
     assert [line["path"] for line in records if line["logger"] == "alsobought.access"] == ["/pipes/trending"]
     assert all(line["time"] and line["level"] and line["message"] for line in records)
 

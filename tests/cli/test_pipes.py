@@ -93,7 +93,7 @@ def test_findings_are_printed_as_json(author: Callable[..., CompletedRun], home:
     assert broken["findings"][0]["severity"] == "error"
     assert "the function now" in broken["findings"][0]["message"]
     assert "{{ now }}" in broken["findings"][0]["hint"]
-    assert trending == {"pipe": "trending", "ok": True, "findings": []}
+    assert trending == {"pipe": "trending", "ok": True, "private": False, "findings": []}
 
 
 def test_a_pipe_is_formatted_and_its_header_stays(run: Run, author: Callable[..., CompletedRun], home: Path) -> None:

@@ -123,7 +123,7 @@ def test_bodies_as_they_are_transported(live: Live) -> None:
     beacon = {"Content_Type": "text/plain;charset=UTF-8"}
     assert send(event, **beacon, Origin=PAGE)[0] == 202
     status, answer = send(event, **beacon, Origin="https://other.example")
-    assert (status, answer["error"]["hint"]) == (403, "Add the origin to ALSOBOUGHT_CORS")
+    assert (status, answer["error"]["hint"]) == (403, "Add the origin to ALSOBOUGHT_CORS, or use a browser key")
     status, answer = send("event_type=view&session_id=b5-s&item_id=b5-lamp")
     problem = 'a form, not JSON; send an object such as {"event_type": "view", …}'
     assert (status, answer["error"]["details"]) == (400, [{"param": "[0]", "problem": problem}])

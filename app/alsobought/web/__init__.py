@@ -1,1 +1,1 @@
-"""HTTP: endpoints, formats, OpenAPI, the workbench; in `http` the connections, which a gunicorn worker holds."""
+"""HTTP: endpoints, formats, OpenAPI, the workbench; below it the connections, which a gunicorn worker holds."""

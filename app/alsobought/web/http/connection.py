@@ -334,6 +334,7 @@ class Connection(asyncio.Protocol):
         self._uncharge()
         self._size = 0
         request_id = uuid.uuid4().hex[:16]
+        log.debug("refused request %s of %s: %s", request_id, self._client[0], refused)
         body = msgspec.json.encode(error_json(refused.code, refused.message, refused.hint, (), request_id))
         headers = [
             ("Content-Type", "application/json"),
