@@ -24,6 +24,8 @@ class Process:
         self.waiting = Gauge("alsobought_waiting_rows", "Rows.", registry=registry)
         self.alarms = Gauge("alsobought_alarms", "Alarms.", registry=registry)
         self.as_of = Gauge("alsobought_as_of_seconds", "Newest.", registry=registry)
+        self.ready = Gauge("alsobought_ready", "Ready.", registry=registry)
+        self.memory = Gauge("alsobought_memory_bytes", "Memory.", registry=registry)
         self.shared = copy.copy(parent)
         self.shared.join(slot, lambda: generate_latest(registry))
 
@@ -50,7 +52,9 @@ def test_any_process_answers_for_all() -> None:
     first, second = Process(parent, 0), Process(parent, 1)
     first.request(3)
     second.request(4)
+    first.ready.set(1)
     for process, value in ((first, 7.0), (second, 9.0)):
+        process.memory.set(value)
         process.consumed.inc(value)
         process.waiting.set(value)
         process.alarms.set(value)
@@ -62,6 +66,8 @@ def test_any_process_answers_for_all() -> None:
     assert first.value("alsobought_waiting_rows") == 16
     assert first.value("alsobought_kafka_messages_consumed_total") == 9
     assert first.value("alsobought_alarms") == 9
+    assert first.value("alsobought_memory_bytes") == 16
+    assert first.value("alsobought_ready") == 0, "one of them is not"
     assert first.value("alsobought_as_of_seconds") == 7
     Process(parent, 2)  # which has seen no event yet
     assert first.value("alsobought_as_of_seconds") == 7

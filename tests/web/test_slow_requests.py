@@ -63,7 +63,12 @@ def test_a_slow_request_is_one_line_with_its_plan_once_a_minute(
     assert (line["trace_id"], line["span_id"]) == trace_context(TRACE)
     assert details["parameters"] == {"user_id": "…", "limit": "7"}
     assert details["explain"] == "alsobought pipe explain recently_viewed user_id=… limit=7"
-    assert (details["pipe"], details["status"], details["cached"], details["rows"]) == ("recently_viewed", 200, False, 1)
+    assert (details["pipe"], details["status"], details["cached"], details["rows"]) == (
+        "recently_viewed",
+        200,
+        False,
+        1,
+    )
     assert details["seconds"] >= 0
     assert details["bytes_read"] > details["rows_read"] > 0
     assert {read["table"] for read in details["plan"]} & {"user_history", "catalogue"}
@@ -99,7 +104,9 @@ def test_values_are_shown_only_where_they_are_not_personal(shop: Service) -> Non
     shown = shown_parameters(pipe, Audience(parameters=frozenset({"user_id"})), values)
     assert shown == {"user_id": "…", "limit": "5", "exclude": "tea,mug", "segment": "…"}
     assert shown_parameters(pipe, Audience(), {"exclude": ["\ud800", *range(9)]}) == {"exclude": "?,0,1,2,3,…"}
-    assert explain_command("also_bought", {"item_id": "a b; c"}) == "alsobought pipe explain also_bought item_id='a b; c'"
+    assert (
+        explain_command("also_bought", {"item_id": "a b; c"}) == "alsobought pipe explain also_bought item_id='a b; c'"
+    )
 
 
 @pytest.mark.parametrize(

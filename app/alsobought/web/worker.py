@@ -97,7 +97,9 @@ class Worker(base.Worker):  # type: ignore[misc]
             await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=BACKLOG) for sock in listeners
         ]
         self._booting.set()
-        while self.alive and not self._stop.is_set() and os.getppid() == self.ppid:  # not alive: stopped while it started
+        while (
+            self.alive and not self._stop.is_set() and os.getppid() == self.ppid
+        ):  # not alive: stopped while it started
             self._tick()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TICK_SECONDS)
