@@ -100,7 +100,13 @@ def test_fast_requests_are_not_logged_and_nothing_is_at_0(
 
 def test_values_are_shown_only_where_they_are_not_personal(shop: Service) -> None:
     pipe = shop.library["popular"]
-    values = {"user_id": ["ada"], "limit": [5], "exclude": ["tea", "mug"], "segment": ["ada"], "no": ["x"]}
+    values: dict[str, list[object]] = {
+        "user_id": ["ada"],
+        "limit": [5],
+        "exclude": ["tea", "mug"],
+        "segment": ["ada"],
+        "no": ["x"],
+    }
     shown = shown_parameters(pipe, Audience(parameters=frozenset({"user_id"})), values)
     assert shown == {"user_id": "…", "limit": "5", "exclude": "tea,mug", "segment": "…"}
     assert shown_parameters(pipe, Audience(), {"exclude": ["\ud800", *range(9)]}) == {"exclude": "?,0,1,2,3,…"}
