@@ -29,6 +29,7 @@ from tests.support.project import ROOT, project_folder
 DOCS = ROOT / "docs"
 README = (ROOT / "README.md").read_text()
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *(ROOT / "benchmarks").glob("*.md")])
+SIZE = (DOCS / "how-to" / "size.md").read_text()
 COUNT_TABLE = (DOCS / "tutorials" / "own-count-table.md").read_text()
 
 
@@ -258,6 +259,15 @@ def test_the_pipe_that_reads_requests_answers(tmp_path: Path) -> None:
         assert all(0 < row["p99_seconds"] < 10 for row in rows)
     finally:
         shop.close()
+
+
+def test_the_numbers_of_the_page_on_size_are_those_of_its_benchmarks() -> None:
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| \[\w+\]\(../../(benchmarks/\w+\.md)\) \|$", SIZE, re.M)
+    assert len(rows) > 10
+    for what, measured, page in rows:
+        text = (ROOT / page).read_text().replace(",", "")
+        for number in re.findall(r"\d{3,}", measured.replace(",", "")):
+            assert re.search(rf"(?<!\d){number}(?!\d)", text), f"{what}: {number} is not in {page}"
 
 
 def test_every_threat_names_a_test_that_exists() -> None:
