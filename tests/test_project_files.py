@@ -73,7 +73,7 @@ PLANTED: dict[Callable[[Path], None], str] = {
     device: "it is a device",
     loop: "it is a symbolic link to itself",
     link_to_nothing: "link to nothing|no such file or directory",
-    link_out: "it is a symbolic link that leaves the project",
+    link_out: "it is a symbolic link that leads out of the project",
     huge: "more than 800,000 bytes|more than 16,000,000 bytes",
     not_text: "not UTF-8 text|not in UTF-8|cannot be read as text|unacceptable character",
 }
@@ -187,8 +187,8 @@ def test_among_intake_files_that_of_the_package_holds(home: Path, plant: Callabl
 
 
 def test_a_link_within_the_project_is_read(home: Path) -> None:
-    (home / "shared.sql").write_text(GOOD)
-    (home / "pipes" / "linked.sql").symlink_to("../shared.sql")
+    (home / "sql" / "shared.sql").write_text(GOOD)
+    (home / "pipes" / "linked.sql").symlink_to("../sql/shared.sql")
     assert library(home)["linked"].tables == ["items"]
 
 
@@ -201,7 +201,7 @@ def test_a_folder_that_is_a_link_is_read(home: Path, tmp_path_factory: pytest.Te
     (home / "linked").symlink_to(elsewhere)
     assert read_file(home / "linked" / "a.sql").decode() == GOOD
     (elsewhere / "b.sql").symlink_to("/etc/passwd")
-    with pytest.raises(NotReadable, match="leaves the project"):
+    with pytest.raises(NotReadable, match="leads out of the project"):
         read_file(home / "linked" / "b.sql")
 
 
@@ -213,3 +213,15 @@ def test_an_unreadable_file_is_the_fault_of_its_pipe(home: Path) -> None:
     assert pipes["good"].tables == ["items"]
     with pytest.raises(PipeFault, match=r"bad\.sql cannot be read: permission denied"):
         raise pipes.entry("bad").faults[0]
+
+
+def test_a_link_may_lead_to_a_file_of_another_project_but_to_nothing_else_there(tmp_path: Path) -> None:
+    for shop in ("berlin", "turku"):
+        for folder in ("pipes", "sql", "migrations", "data"):
+            (tmp_path / shop / folder).mkdir(parents=True)
+    for name in ("sql/rules.csv", "data/secret"):
+        (tmp_path / "berlin" / name).write_text("text")
+        (tmp_path / "turku" / "sql" / Path(name).name).symlink_to(tmp_path / "berlin" / name)
+    assert read_file(tmp_path / "turku" / "sql" / "rules.csv") == b"text"
+    with pytest.raises(NotReadable, match="leads out of the project"):
+        read_file(tmp_path / "turku" / "sql" / "secret")

@@ -10,9 +10,10 @@ import os
 import stat
 from pathlib import Path
 
-from alsobought.settings import is_project
+from alsobought.settings import PROJECT_FOLDERS, is_project
 
 MAX_BYTES = 16_000_000
+OF_A_PROJECT = (*PROJECT_FOLDERS, "tests")
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe of the system",
@@ -32,7 +33,7 @@ class NotReadable(OSError):
 def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     """The bytes of a regular file, at most one more than the limit.
 
-    Raises OSError, NotReadable for what is no file, for a link that leaves the project, and beyond MAX_BYTES.
+    Raises OSError, NotReadable for what is no file, for a link that leads out of all projects, and beyond MAX_BYTES.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     mode = os.fstat(descriptor).st_mode
@@ -40,8 +41,8 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
         os.close(descriptor)
         raise NotReadable(f"it is {KINDS.get(stat.S_IFMT(mode), 'no file')}")
     with os.fdopen(descriptor, "rb") as file:
-        if path.is_symlink() and _leaves_project(path):
-            raise NotReadable("it is a symbolic link that leaves the project")
+        if path.is_symlink() and _leaves_projects(path):
+            raise NotReadable("it is a symbolic link that leads out of the project")
         content = file.read(limit + 1)
     if len(content) > MAX_BYTES:
         raise NotReadable(f"it has more than {MAX_BYTES:,} bytes")
@@ -62,8 +63,10 @@ def reason(error: OSError) -> str:
     return (error.strerror or type(error).__name__).lower()
 
 
-def _leaves_project(link: Path) -> bool:
-    """True unless the target is in the project of the link's folder; in that folder, if it belongs to no project."""
-    folder = Path(os.path.realpath(link.parent))
-    root = next((parent for parent in (folder, *folder.parents) if is_project(parent)), folder)
-    return not Path(os.path.realpath(link)).is_relative_to(root)
+def _leaves_projects(link: Path) -> bool:
+    """True unless the target is a file of a project, of this shop or of one that shares its files, or is beside the link."""
+    target = Path(os.path.realpath(link))
+    is_of_project = any(
+        is_project(parent) and target.relative_to(parent).parts[0] in OF_A_PROJECT for parent in target.parents
+    )
+    return not is_of_project and not target.is_relative_to(os.path.realpath(link.parent))
