@@ -128,7 +128,7 @@ def split_objects(body: bytes) -> Iterator[bytes]:
     elif text.startswith(b"{") and b"\n" in text and _is_object(text):
         objects = (text,)
     else:
-        objects = (line for found in re.finditer(rb"[^\n]+", text) if (line := found[0]).strip())
+        objects = (line for match in re.finditer(rb"[^\n]+", text) if (line := match[0]).strip())
     for number, one in enumerate(objects):
         if number == MAX_OBJECTS:
             raise TooLarge(f"the body has more than {MAX_OBJECTS:,} objects", "Send it in parts")
@@ -148,8 +148,8 @@ def _elements(text: bytes) -> Iterable[msgspec.Raw]:
 def _refuse_many_elements(text: bytes) -> None:
     """Raises TooLarge for an array of more than MAX_OBJECTS elements. Takes time, not memory."""
     string, depth, elements = False, 0, 1
-    for found in re.finditer(rb'\\.|"|[\[{]|[\]}]|,', text, re.DOTALL):
-        token = found[0]
+    for match in re.finditer(rb'\\.|"|[\[{]|[\]}]|,', text, re.DOTALL):
+        token = match[0]
         if token == b'"':
             string = not string
         elif string or token.startswith(b"\\"):

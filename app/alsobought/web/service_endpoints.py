@@ -105,7 +105,7 @@ class Documents:
     docs: str
 
 
-ROOT = "https://root.invalid"  # in the kept page: each request has its own
+ROOT = "https://root.invalid"  # in the cached page: each request has its own
 _describing = threading.Lock()
 
 
@@ -115,11 +115,11 @@ def _documents() -> Documents:
         pipes = [entry.pipe for _, entry in entries() if entry.pipe]
         needed = gate().needed
         versions = (needed, *((pipe.name, pipe.version) for pipe in pipes))
-        kept: Documents | None = current_app.extensions.get("documents")
-        if kept is None or kept.versions != versions:
+        cached: Documents | None = current_app.extensions.get("documents")
+        if cached is None or cached.versions != versions:
             api = describe_api(pipes, event_types(service().settings), keys_needed=needed)
             page = render_template("docs.html", api=api, root=ROOT)
-            kept = current_app.extensions["documents"] = Documents(
+            cached = current_app.extensions["documents"] = Documents(
                 versions, msgspec.json.encode(api, enc_hook=str), page
             )
-        return kept
+        return cached

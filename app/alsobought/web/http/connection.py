@@ -74,7 +74,7 @@ class Host(Protocol):
         """Have a request answered: `connection.answer` follows. None if too many wait already."""
 
 
-class Refused(Exception):
+class HttpError(Exception):
     """The request is answered with an error, and the connection ends; it is counted under its reason, by default the code."""
 
     def __init__(self, status: int, code: str, message: str, hint: str = "", reason: str = "") -> None:
@@ -83,7 +83,7 @@ class Refused(Exception):
         self.reason = reason or code
 
 
-FAILED = Refused(500, "internal", "internal error", "The server log has the details")
+FAILED = HttpError(500, "internal", "internal error", "The server log has the details")
 
 
 class Connection(asyncio.Protocol):
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
         if self._host.opened(self):
             self._host.went_idle(self)
         else:
-            self._refuse(Refused(503, "busy", "too many connections are open", AGAIN, "too_many_connections"))
+            self._refuse(HttpError(503, "busy", "too many connections are open", AGAIN, "too_many_connections"))
 
     def data_received(self, data: bytes) -> None:
         if self._phase is Phase.ENDING:  # what a client sends before it reads that it was refused
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """The client has closed, or its sending half: who began a body gets an answer, as does who waits for a running request."""
         if self._phase is Phase.BODY:
-            self._refuse(Refused(400, "bad_request", INCOMPLETE, SEND_AGAIN))
+            self._refuse(HttpError(400, "bad_request", INCOMPLETE, SEND_AGAIN))
         elif self._phase is Phase.ANSWERED_BY_OTHERS and self._queued and self._queued.cancel():
             return False
         return self._phase in (Phase.ANSWERED_BY_OTHERS, Phase.SENDING)
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
         if self._phase in (Phase.HEAD, Phase.BODY):
             part = "head" if self._phase is Phase.HEAD else "body"
             text = f"the {part} of the request took too long"
-            self._refuse(Refused(408, "bad_request", text, "Send it again, faster", f"{part}_timeout"))
+            self._refuse(HttpError(408, "bad_request", text, "Send it again, faster", f"{part}_timeout"))
         elif self._phase is not Phase.ANSWERED_BY_OTHERS:
             if self._phase is Phase.SENDING:
                 self._host.counts.ended["slow_reader"] += 1
@@ -209,17 +209,17 @@ class Connection(asyncio.Protocol):
                 else:
                     self._require_first_line()
                     return
-        except Refused as refused:
-            self._refuse(refused)
+        except HttpError as error:
+            self._refuse(error)
         except h11.RemoteProtocolError as error:
-            self._refuse(self._refusal(error))
+            self._refuse(self._http_error(error))
 
     def _begin(self, head: h11.Request) -> None:
         if head.http_version not in (b"1.0", b"1.1"):
-            raise Refused(400, "bad_request", "the version of HTTP is not supported", "Send HTTP/1.1")
+            raise HttpError(400, "bad_request", "the version of HTTP is not supported", "Send HTTP/1.1")
         if len(head.headers) > MAX_HEADERS or any(len(value) > MAX_HEADER for _, value in head.headers):
             limit = f"more than {MAX_HEADERS} header fields, or one of more than {MAX_HEADER:,} bytes"
-            raise Refused(431, "too_large", limit, "POST the parameters as a JSON object")
+            raise HttpError(431, "too_large", limit, "POST the parameters as a JSON object")
         self._head, self._body, self._size = head, [], 0
         announced = next((int(value) for name, value in head.headers if name == b"content-length"), 0)
         self._require_room(announced)
@@ -231,19 +231,19 @@ class Connection(asyncio.Protocol):
         self._body.append(data)
         self._size += len(data)
         if len(self._body) > FREE_CHUNKS and self._size < MIN_CHUNK * len(self._body):
-            raise Refused(400, "bad_request", "the chunks of the body are too small", "Send it in fewer chunks")
+            raise HttpError(400, "bad_request", "the chunks of the body are too small", "Send it in fewer chunks")
         self._require_room(self._size)
         self.deadline += len(data) / self._host.limits.rate
         self._charge(len(data))
 
     def _require_room(self, size: int) -> None:
-        """Raises Refused for a body that is larger than a limit."""
+        """Raises HttpError for a body that is larger than a limit."""
         if size > self._host.limits.body:
-            raise Refused(
+            raise HttpError(
                 413, "too_large", f"the body is larger than {self._host.limits.body:,} bytes", "Send it in parts"
             )
         if not self._host.held.has_room(size - self._size):
-            raise Refused(503, "busy", "too many large requests are on their way", AGAIN, "too_many_bytes")
+            raise HttpError(503, "busy", "too many large requests are on their way", AGAIN, "too_many_bytes")
 
     def _submit(self) -> None:
         head = cast(h11.Request, self._head)
@@ -260,24 +260,24 @@ class Connection(asyncio.Protocol):
         self._phase, self.deadline = Phase.ANSWERED_BY_OTHERS, float("inf")
         self._queued = self._host.submit(self, request)
         if self._queued is None and self._phase is Phase.ANSWERED_BY_OTHERS:
-            raise Refused(503, "busy", "too many requests are waiting", AGAIN, "too_many_requests")
+            raise HttpError(503, "busy", "too many requests are waiting", AGAIN, "too_many_requests")
 
     def _require_first_line(self) -> None:
-        """Raises Refused for bytes that are no HTTP, so that their sender need not wait for the deadline."""
+        """Raises HttpError for bytes that are no HTTP, so that their sender need not wait for the deadline."""
         received = self._http.trailing_data[0]
         line, end, _ = received.partition(b"\n")
         if self._phase is Phase.HEAD and end and b" HTTP/" not in line:
-            raise Refused(
+            raise HttpError(
                 400, "bad_request", "the first line is not that of an HTTP request", "Send GET /path HTTP/1.1"
             )
 
-    def _refusal(self, error: h11.RemoteProtocolError) -> Refused:
+    def _http_error(self, error: h11.RemoteProtocolError) -> HttpError:
         if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
             text = f"the head of the request has more than {MAX_HEAD:,} bytes"
-            return Refused(431, "too_large", text, "POST the parameters as a JSON object")
+            return HttpError(431, "too_large", text, "POST the parameters as a JSON object")
         if self._phase is Phase.BODY:
-            return Refused(400, "bad_request", INCOMPLETE, SEND_AGAIN)
-        return Refused(400, "bad_request", f"invalid HTTP: {error}"[:200], "Send a request of HTTP/1.1")
+            return HttpError(400, "bad_request", INCOMPLETE, SEND_AGAIN)
+        return HttpError(400, "bad_request", f"invalid HTTP: {error}"[:200], "Send a request of HTTP/1.1")
 
     # Sending
 
@@ -328,14 +328,14 @@ class Connection(asyncio.Protocol):
             self._enter(Phase.IDLE, self._host.limits.keep_alive)
             self._host.went_idle(self)
 
-    def _refuse(self, refused: Refused) -> None:
+    def _refuse(self, error: HttpError) -> None:
         """Send an error in the shape of all errors, and end the connection."""
-        self._host.counts.ended[refused.reason] += 1
+        self._host.counts.ended[error.reason] += 1
         self._uncharge()
         self._size = 0
         request_id = uuid.uuid4().hex[:16]
-        log.debug("refused request %s of %s: %s", request_id, self._client[0], refused)
-        body = msgspec.json.encode(error_json(refused.code, refused.message, refused.hint, (), request_id))
+        log.debug("request %s of %s ended: %s", request_id, self._client[0], error)
+        body = msgspec.json.encode(error_json(error.code, error.message, error.hint, (), request_id))
         headers = [
             ("Content-Type", "application/json"),
             *OF_DATA.items(),
@@ -343,10 +343,10 @@ class Connection(asyncio.Protocol):
             ("Content-Length", str(len(body))),
             ("Connection", "close"),
         ]
-        if refused.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
             headers.append(("Retry-After", "1"))
         head = "".join(f"{name}: {value}\r\n" for name, value in [("Server", SERVER), ("Date", http_date()), *headers])
-        status = f"HTTP/1.1 {refused.status} {HTTPStatus(refused.status).phrase}\r\n"
+        status = f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n"
         self.transport.write(f"{status}{head}\r\n".encode("latin1") + body)
         self._linger()
 
