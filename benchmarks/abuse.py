@@ -24,7 +24,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -144,6 +144,13 @@ Attack = Callable[[Service, float], None]
 """Attacks until the given monotonic time."""
 
 
+def at_once(threads: Sequence[threading.Thread]) -> None:
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def holding(number: int, sent: bytes, drip: bytes = b"") -> Attack:
     """Connections that send this, then a little every second, and read nothing."""
 
@@ -165,11 +172,7 @@ def posting(path: str, bodies: Callable[[], list[bytes]], **headers: str) -> Att
     """All these bodies at the same time."""
 
     def attack(service: Service, _: float) -> None:
-        threads = [threading.Thread(target=service.post, args=(path, body), kwargs=headers) for body in bodies()]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once([threading.Thread(target=service.post, args=(path, body), kwargs=headers) for body in bodies()])
 
     return attack
 
@@ -178,11 +181,7 @@ def asking(path: str, number: int) -> Attack:
     """As many different questions at the same time."""
 
     def attack(service: Service, _: float) -> None:
-        threads = [threading.Thread(target=service.post, args=(f"{path}?seed={seed}", b"{}")) for seed in range(number)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        at_once([threading.Thread(target=service.post, args=(f"{path}?seed={seed}", b"{}")) for seed in range(number)])
 
     return attack
 
@@ -200,11 +199,7 @@ def endless(service: Service, until: float) -> None:
             while time.monotonic() < until:
                 sock.sendall(b"10000\r\n" + b" " * 65_536 + b"\r\n")
 
-    threads = [threading.Thread(target=feed) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    at_once([threading.Thread(target=feed) for _ in range(8)])
 
 
 def large(number: int) -> list[bytes]:

@@ -11,20 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.backup.shop import EVENTS, backup_id, copied_shop, events_of, make_shop, new_bytes, order_line
+from tests.backup.shop import EVENTS, backup_id, events_of, new_bytes, order_line
 from tests.support.process import Run, ServedProcess, assert_error, serving
 
 NEW = {"event_type": "purchase", "user_id": "late", "order_id": "late", "item_id": "i1"}
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return make_shop(tmp_path_factory.mktemp("original"))
-
-
-@pytest.fixture
-def run(original: Run, tmp_path: Path) -> Run:
-    return copied_shop(original, tmp_path)
 
 
 def _files(run: Run) -> list[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.backup.damage import damage, part_of
-from tests.backup.shop import EVENTS, backup_id, copied_shop, make_shop, order_line
+from tests.backup.shop import EVENTS, backup_id, order_line
 from tests.support.process import Run, serving, write
 
 FILES = [
@@ -20,16 +20,6 @@ FILES = [
     ("count.txt", "delete"),
 ]
 USUAL = [("data.bin", "flip"), ("checksums.txt", "flip")]
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return make_shop(tmp_path_factory.mktemp("original"))
-
-
-@pytest.fixture
-def run(original: Run, tmp_path: Path) -> Run:
-    return copied_shop(original, tmp_path)
 
 
 def _cases(*tables: str) -> list[object]:

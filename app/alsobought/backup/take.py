@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
 
 import msgspec
 
@@ -21,11 +20,11 @@ from alsobought.backup import erasures
 from alsobought.backup.manifest import Facts, Manifest, StoredFile, decode, encode, in_order, new_id
 from alsobought.backup.pin import Pinned, unpin
 from alsobought.backup.store import BACKUPS, FILES, WAREHOUSE, Advance, Store, file_name, locked_file
+from alsobought.counts.rebuild import ServiceHandle
 from alsobought.errors import Unusable
 from alsobought.failpoints import reach
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import folder_of
-from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +32,6 @@ LOCK = ".backup"  # in the folder of the warehouse
 CHECKSUMS = "checksums.txt"  # of a part: the hashes of its columns
 SMALL_BYTES = 16_384  # a smaller file is read again, whatever the checksums of its part are
 ProgressBar = Callable[[str, int], AbstractContextManager[Advance]]
-
-
-class ServiceHandle(Protocol):
-    """The running service: of this process, or of the one that holds the folder."""
-
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def warehouse(self) -> Warehouse: ...
-    def do(self, task: str, *arguments: Any) -> Any: ...
 
 
 def manifest_name(identity: str) -> str:

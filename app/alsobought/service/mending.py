@@ -5,29 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import msgspec
 
 from alsobought.backup.repair import find_replacement, put_back, table_folder
 from alsobought.backup.restore import manifests_of
 from alsobought.backup.store import Store
-from alsobought.counts.rebuild import ProgressBar, rebuild
+from alsobought.counts.rebuild import ProgressBar, ServiceHandle, rebuild
 from alsobought.counts.rebuild_tasks import RebuildPlan
 from alsobought.errors import AlsoboughtError
 from alsobought.service.maintenance import finish_serving_tables
 from alsobought.service.remedies import Remedies
-from alsobought.settings import Settings
 from alsobought.storage.part_checks import BrokenPart
-from alsobought.storage.warehouse import Warehouse
-
-
-class ServiceHandle(Protocol):
-    @property
-    def settings(self) -> Settings: ...
-    @property
-    def warehouse(self) -> Warehouse: ...
-    def do(self, task: str, *arguments: Any) -> Any: ...
 
 
 @dataclass(frozen=True)

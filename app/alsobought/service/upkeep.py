@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from alsobought.backup.stores import open_store
-from alsobought.backup.take import ServiceHandle, back_up, backup_ids, read_manifest
+from alsobought.backup.take import back_up, backup_ids, read_manifest
 from alsobought.console import no_bar
+from alsobought.counts.rebuild import ServiceHandle
 from alsobought.errors import AlsoboughtError
 from alsobought.service.maintenance import run_task
 from alsobought.service.remedies import Remedies
