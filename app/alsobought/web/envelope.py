@@ -20,6 +20,7 @@ class Envelope(msgspec.Struct, forbid_unknown_fields=True):
 
 def take_envelope() -> str:
     """The key of a body that has one, empty otherwise; `events_body` then returns the events in it. Raises BadRequest."""
+    g.events_body = None
     length = request.content_length
     if length is None or length > MAX_BYTES:
         return ""
