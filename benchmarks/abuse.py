@@ -64,7 +64,7 @@ class Service:
         home = project_folder(folder / "home", "pipes", "sql", "migrations")
         (home / "pipes" / "slow.sql").write_text(SLOW)
         (home / "pipes" / "wide.sql").write_text(WIDE)
-        self.port = free_port()
+        self.port, self.failed = free_port(), list[str]()
         settings = {"ALSOBOUGHT_HOME": home, "ALSOBOUGHT_DATA": folder / "data", "ALSOBOUGHT_PORT": self.port}
         environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
         enter = (lambda: (group / "cgroup.procs").write_text(str(os.getpid()))) if group else None
@@ -97,16 +97,16 @@ class Service:
         return 0.0
 
     def light(self) -> float:
-        """Seconds of `/healthz` and of a light pipe, the slower of both; 30 for none."""
+        """Seconds of `/healthz` and of a light pipe, the slower of both; errors are counted in `failed`."""
         worst = 0.0
         for path in ("/healthz", "/pipes/popular?limit=1"):
             started = time.monotonic()
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=30) as response:
                     response.read()
-                worst = max(worst, time.monotonic() - started)
-            except OSError:
-                return 30.0
+            except OSError as error:
+                self.failed.append(f"{path}: {error}")
+            worst = max(worst, time.monotonic() - started)
         return worst
 
     def post(self, path: str, body: bytes, **headers: str) -> int:
@@ -243,6 +243,7 @@ CASES: dict[str, Attack] = {
 def measure(service: Service, attack: Attack) -> list[str]:
     """The cells of a row."""
     before, ended = service.worker, threading.Event()
+    service.failed.clear()
 
     def run() -> None:
         attack(service, time.monotonic() + SECONDS)
@@ -267,6 +268,7 @@ def measure(service: Service, attack: Attack) -> list[str]:
         f"{1000 * statistics.median(taken):.0f}",
         f"{1000 * p99:.0f}",
         f"{1000 * max(taken):.0f}",
+        f"{len(service.failed)} of {2 * len(taken)}",
         f"{peak:.0f}{replaced}",
         f"{max(recovered, 0):.1f}",
     ]
@@ -313,14 +315,14 @@ def main() -> None:
         try:
             for name, attack in CASES.items():
                 rows.append([name, *measure(service, attack)])
-                print("  ".join(rows[-1]), flush=True)
+                print("  ".join(rows[-1]), *service.failed[:3], sep="  ", flush=True)
         finally:
             service.process.terminate()
             service.process.wait(30)
     memory = (
         f"{options.megabytes:,} MB" if group else f"{usable_memory() >> 20:,} MB, since no control group could be made"
     )
-    heads = ["abuse", "median ms", "p99 ms", "worst ms", "peak MB", "recovered after s"]
+    heads = ["abuse", "median ms", "p99 ms", "worst ms", "errors", "peak MB", "recovered after s"]
     table = [heads, ["---"] * len(heads), *rows]
     text = [
         "# Abuse",

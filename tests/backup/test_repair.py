@@ -19,12 +19,12 @@ FILES = [
     ("checksums.txt", "flip"),  # deleted, it is made again from the other files
     ("count.txt", "delete"),
 ]
-USUAL = [("data.bin", "flip"), ("checksums.txt", "flip")]
+USUAL = [("events", "data.bin", "flip"), ("co_baskets", "data.bin", "flip"), ("events", "checksums.txt", "flip")]
 
 
 def _cases(*tables: str) -> list[object]:
     cases = [(table, *file) for table in tables for file in FILES]
-    return [pytest.param(*case, marks=() if case[1:] in USUAL else pytest.mark.thorough) for case in cases]
+    return [pytest.param(*case, marks=() if case in USUAL else pytest.mark.thorough) for case in cases]
 
 
 @pytest.mark.journey

@@ -24,7 +24,7 @@ POINTS = [
     ("backup.expired", 1),
     ("backup.pruned", 1),
 ]
-USUAL = ("backup.pinning", "backup.file:30", "backup.written", "backup.pruned")
+USUAL = ("backup.file:30", "backup.written", "backup.pruned")
 LATE = {"event_type": "purchase", "user_id": "late", "order_id": "late", "item_id": "i1"}
 
 
@@ -105,7 +105,9 @@ def test_a_killed_restore_leaves_a_folder_that_nothing_opens_and_the_next_run_st
 
 
 @pytest.mark.parametrize("point", ["repair.attached", pytest.param("repair.fetched", marks=pytest.mark.thorough)])
-@pytest.mark.parametrize(("file", "how"), [("data.bin", "flip"), ("columns.txt", "flip")])
+@pytest.mark.parametrize(
+    ("file", "how"), [("data.bin", "flip"), pytest.param("columns.txt", "flip", marks=pytest.mark.thorough)]
+)
 def test_a_killed_repair_is_finished_by_the_next_one_and_no_event_is_there_twice(
     run: Run, point: str, file: str, how: str
 ) -> None:

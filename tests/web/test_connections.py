@@ -15,7 +15,7 @@ from alsobought.web.http.connection import Connection
 from alsobought.web.http.limits import ConnectionCounts, Held, Limits
 from alsobought.web.http.wsgi import Answer, Request, call
 
-LIMITS = Limits(head=10, transfer=20, rate=1_000, keep_alive=30, body=5_000, held=8_000)
+LIMITS = Limits(head=10, transfer=20, rate=1_000, keep_alive=30, body=200_000, held=300_000)
 GET = b"GET /pipes/popular HTTP/1.1\r\nHost: shop\r\n\r\n"
 CHUNKED = b"POST /events HTTP/1.1\r\nHost: shop\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -229,10 +229,13 @@ def test_who_only_stops_sending_gets_the_answer_that_is_being_computed(clock: Cl
     ("sent", "refused"),
     [
         (
-            b"POST /events HTTP/1.1\r\nHost: shop\r\nContent-Length: 5001\r\n\r\n",
-            (413, "too_large", "the body is larger than 5,000 bytes"),
+            b"POST /events HTTP/1.1\r\nHost: shop\r\nContent-Length: 200001\r\n\r\n",
+            (413, "too_large", "the body is larger than 200,000 bytes"),
         ),
-        (CHUNKED + b"1389\r\n" + b"x" * 5_001 + b"\r\n", (413, "too_large", "the body is larger than 5,000 bytes")),
+        (
+            CHUNKED + b"30d41\r\n" + b"x" * 200_001 + b"\r\n",
+            (413, "too_large", "the body is larger than 200,000 bytes"),
+        ),
         (CHUNKED + b"1\r\nx\r\n" * 1_001, (400, "bad_request", "the chunks of the body are too small")),
         (b"GET / HTTP/1.1\r\nHost: shop\r\n" + b"A: b\r\n" * 100 + b"\r\n", (431, "too_large", None)),
         (b"GET / HTTP/1.1\r\nHost: shop\r\nHost: evil\r\n\r\n", (400, "bad_request", None)),
@@ -257,14 +260,27 @@ def test_too_much_and_invalid_http_are_refused(
 
 def test_all_bodies_together_have_a_limit(clock: Clock, worker: Worker) -> None:
     first, _ = opened(worker)
-    first.data_received(CHUNKED + b"fa0\r\n" + b"x" * 4_000 + b"\r\n")
+    first.data_received(CHUNKED + b"30d40\r\n" + b"x" * 200_000 + b"\r\n")
     second, refused = opened(worker)
-    second.data_received(b"POST /events HTTP/1.1\r\nHost: shop\r\nContent-Length: 4001\r\n\r\n")
+    second.data_received(b"POST /events HTTP/1.1\r\nHost: shop\r\nContent-Length: 100001\r\n\r\n")
     assert error(refused)[:2] == (503, "busy")
     first.connection_lost(None)
     third, _ = opened(worker)
-    third.data_received(b"POST /events HTTP/1.1\r\nHost: shop\r\nContent-Length: 4001\r\n\r\n" + b"x" * 4_001)
+    third.data_received(b"POST /events HTTP/1.1\r\nHost: shop\r\nContent-Length: 100001\r\n\r\n" + b"x" * 100_001)
     assert len(worker.submitted) == 1
+
+
+def test_small_requests_come_beside_large_ones(clock: Clock, worker: Worker) -> None:
+    worker.held.bytes = LIMITS.held
+    for request in (
+        GET,
+        b"POST /events HTTP/1.1\r\nHost: shop\r\nContent-Length: 3\r\n\r\ntea",
+        CHUNKED + b"3\r\ntea\r\n0\r\n\r\n",
+    ):
+        connection, transport = opened(worker)
+        connection.data_received(request)
+        assert transport.written == b""
+    assert [request.body for request in worker.submitted] == [b"", b"tea", b"tea"]
 
 
 def test_a_full_lane_is_busy(clock: Clock, worker: Worker) -> None:

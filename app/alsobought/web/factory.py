@@ -78,7 +78,7 @@ def create_app(
     app.extensions["monitor"] = monitor
     app.extensions["metrics"] = Metrics(service, monitor)
     app.extensions["slow_requests"] = SlowRequests(service, audience_of)
-    app.extensions["write_slots"] = WriteSlots(service.settings.threads, 2 * service.settings.max_body_bytes)
+    app.extensions["write_slots"] = WriteSlots(service.settings.threads, service.settings.max_body_bytes)
     app.extensions["live_events"] = LiveEvents(service, monitor)
     app.extensions["editing"] = edit
     for endpoints in (

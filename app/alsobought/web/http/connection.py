@@ -222,7 +222,7 @@ class Connection(asyncio.Protocol):
             raise HttpError(431, "too_large", limit, "POST the parameters as a JSON object")
         self._head, self._body, self._size = head, [], 0
         announced = next((int(value) for name, value in head.headers if name == b"content-length"), 0)
-        self._require_room(announced)
+        self._require_room(announced, announced)
         self._enter(Phase.BODY, self._host.limits.transfer)
         if self._http.they_are_waiting_for_100_continue:
             self._write(h11.InformationalResponse(status_code=100, headers=[]))
@@ -232,17 +232,17 @@ class Connection(asyncio.Protocol):
         self._size += len(data)
         if len(self._body) > FREE_CHUNKS and self._size < MIN_CHUNK * len(self._body):
             raise HttpError(400, "bad_request", "the chunks of the body are too small", "Send it in fewer chunks")
-        self._require_room(self._size)
+        self._require_room(len(data), self._size)
         self.deadline += len(data) / self._host.limits.rate
         self._charge(len(data))
 
-    def _require_room(self, size: int) -> None:
-        """Raises HttpError for a body that is larger than a limit."""
+    def _require_room(self, more: int, size: int) -> None:
+        """Raises HttpError for more bytes of a body than it, or all together, may have; `size` is that with them."""
         if size > self._host.limits.body:
             raise HttpError(
                 413, "too_large", f"the body is larger than {self._host.limits.body:,} bytes", "Send it in parts"
             )
-        if not self._host.held.has_room(size - self._size):
+        if not self._host.held.has_room(more, size):
             raise HttpError(503, "busy", "too many large requests are on their way", AGAIN, "too_many_bytes")
 
     def _submit(self) -> None:
@@ -305,7 +305,7 @@ class Connection(asyncio.Protocol):
         if self._is_full:
             self._charge(size)
             self._enter(Phase.SENDING, self._host.limits.transfer_seconds(size))
-            if not self._host.held.has_room(0):
+            if self._host.held.is_full:
                 self._host.counts.ended["too_many_bytes"] += 1
                 self.transport.abort()
         elif self._phase is Phase.IDLE:  # answered at once

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 MAX_HEAD = 65_536  # bytes of the request line and the headers together
 MAX_HEADERS, MAX_HEADER = 100, 8_190  # how many fields, and bytes of one
 FREE_CHUNKS, MIN_CHUNK = 1_000, 64  # after so many chunks of a body their average must have so many bytes
+SMALL, ROOM_FOR_SMALL = 65_536, 33_554_432  # bytes of a body, and of all such bodies beyond the limit of all
 MAX_BEHIND = 65_536  # bytes of further requests that a connection may send ahead of their answers
 
 
@@ -55,5 +56,10 @@ class Held:
     def __init__(self, limit: int) -> None:
         self._limit, self.bytes = limit, 0
 
-    def has_room(self, size: int) -> bool:
-        return self.bytes + size <= self._limit
+    def has_room(self, size: int, whole: int) -> bool:
+        """Whether bytes of a body of this whole size may come. Small ones have room of their own beside large ones."""
+        return not whole or self.bytes + size <= self._limit + (ROOM_FOR_SMALL if whole <= SMALL else 0)
+
+    @property
+    def is_full(self) -> bool:
+        return self.bytes > self._limit + ROOM_FOR_SMALL
