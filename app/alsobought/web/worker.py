@@ -38,6 +38,7 @@ TICK_SECONDS = 0.5
 HUNG_SECONDS, QUERIES = 60.0, 4  # a lane in which nothing ends for so long, and for so many slow queries, hangs
 SWITCH_SECONDS = 0.002  # the event loop waits so long for each busy thread; a tenth less throughput at a quarter of it
 EXIT_HUNG = 70
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 FILES_OF_OURS = 500  # that the process opens besides connections: parts of tables, for the most part
 MALLOC_OPTIONS = {-8: 2, -3: 262_144, -1: 262_144}  # M_ARENA_MAX, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD
 AT_ONCE = b"/healthz"  # is answered by the event loop: it must not wait for a thread
@@ -90,7 +91,7 @@ class Worker(base.Worker):  # type: ignore[misc]
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        for number in STOPPING:
             self._loop.add_signal_handler(number, self._stop.set)
         listeners = [self._listener(listening.sock) for listening in self.sockets]
         servers = [
@@ -106,6 +107,9 @@ class Worker(base.Worker):  # type: ignore[misc]
         for server in servers:
             server.close()
         await self._drain()
+        for number in STOPPING:  # the parent, systemd or a terminal may send another while the service is being closed
+            self._loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
     def _listener(self, listening: socket.socket) -> socket.socket:
         """A socket of our own: asyncio closes what it listens on, and the parent's is for the next worker."""
