@@ -20,6 +20,7 @@ from typing import IO, Protocol
 
 from alsobought.errors import Busy, Unusable
 from alsobought.failpoints import reach
+from alsobought.storage.folder_lock import free_bytes
 
 CHUNK_BYTES = 1 << 20
 FILES, BACKUPS, ERASURES, WAREHOUSE = "files", "backups", "erasures", "warehouse"
@@ -168,8 +169,7 @@ class FolderStore:
 
     def _refuse_if_full(self, size: int) -> None:
         """Raises Unusable before the disk is full: it may be the one that the service stores events on."""
-        stat = os.statvfs(self.folder)
-        if stat.f_bavail * stat.f_frsize < self._min_free + size:
+        if free_bytes(self.folder) < self._min_free + size:
             raise Unusable(
                 f"the disk of {self.folder} is full up to ALSOBOUGHT_MIN_FREE_BYTES",
                 "Make room, or keep fewer backups with --keep; older backups are whole",

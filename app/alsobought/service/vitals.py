@@ -16,6 +16,7 @@ from pathlib import Path
 
 from alsobought.errors import AlsoboughtError
 from alsobought.learning.runs import latest_runs
+from alsobought.storage.folder_lock import free_bytes
 from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ class Vitals:
 
     def _disk_free(self) -> int | None:
         if folder := self._warehouse.folder:
-            return free_bytes(folder)
+            return free_if_there(folder)
         return self._number("select min(free_space) from system.disks where type = 'Local'")
 
     def _warehouse_bytes(self) -> int | None:
@@ -79,13 +80,12 @@ class Vitals:
         return int(data[0][0]) if data and data[0][0] is not None else None
 
 
-def free_bytes(folder: Path) -> int | None:
-    """What is left to this user on the disk of the folder; None if there is no such folder."""
+def free_if_there(folder: Path) -> int | None:
+    """The free bytes on the disk of the folder; None if there is no such folder."""
     try:
-        disk = os.statvfs(folder)
+        return free_bytes(folder)
     except OSError:
         return None
-    return disk.f_bavail * disk.f_frsize
 
 
 def folder_bytes(folder: Path) -> int:

@@ -103,13 +103,18 @@ def release(folder: Path) -> None:
         file.close()
 
 
+def free_bytes(folder: Path) -> int:
+    """What is left to this user on the disk of a folder. Raises OSError."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
 def refuse_if_full(folder: Path, size: int, min_free: int) -> None:
     """Raises NotStored if a batch of this many bytes could fill the disk.
 
     A disk that fills up during an insert is worse than an error: the engine may return OK and lose the part.
     """
-    stat = os.statvfs(folder)
-    free, needed = stat.f_bavail * stat.f_frsize, min_free + 2 * size
+    free, needed = free_bytes(folder), min_free + 2 * size
     if free < needed:
         raise NotStored(
             f"not enough space: the disk of {folder} has {free / 1e6:,.0f} MB left and {needed / 1e6:,.0f} MB are needed",

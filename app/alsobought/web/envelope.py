@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 from flask import g, request
 
@@ -44,7 +46,6 @@ def take_envelope() -> str:
 
 def _refuse_repeated(body: bytes) -> None:
     """Of two keys, one program would take the first and another the last. Raises BadRequest."""
-    import json
 
     def check(pairs: list[tuple[str, object]]) -> None:
         names = [name for name, _ in pairs]

@@ -27,7 +27,7 @@ from alsobought.service.ipc_server import IpcServer
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service, open_service
 from alsobought.serving.siblings import Siblings
-from alsobought.settings import Settings, hosts_for_editing, origins
+from alsobought.settings import Settings, allowed_hosts, hosts_for_editing, origins
 from alsobought.web import (
     editor_endpoints,
     intake_endpoints,
@@ -101,7 +101,8 @@ def create_app(
         CORS(app, resources=NOT_THE_WORKBENCH, origins=allowed, expose_headers=EXPOSED_HEADERS, max_age=600)
     app.extensions["fast_lane"] = FastLane(app)
     app.before_request(_begin_request)
-    app.before_request(lambda: require_allowed_host(service.settings, request))
+    names = allowed_hosts(service.settings)
+    app.before_request(lambda: require_allowed_host(names, request))
     app.before_request(enforce)
     app.after_request(_finish_response)
     app.teardown_request(_end_request)

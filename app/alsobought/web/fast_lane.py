@@ -13,7 +13,6 @@ import time
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from functools import partial
 from importlib.metadata import version
 from typing import cast
@@ -30,6 +29,7 @@ from alsobought.serving.request_log import RequestRecord
 from alsobought.settings import allowed_hosts
 from alsobought.web.formats import caching_headers, link_header, to_json
 from alsobought.web.hosts import host_name, is_allowed
+from alsobought.web.http.connection import SERVER, http_date
 from alsobought.web.security_headers import OF_DATA
 
 MAX_URLS, MAX_KEY = 20_000, 2_500  # and characters that identify one
@@ -59,7 +59,7 @@ OWN_HEADERS = {
 
 HEALTH_BODY = msgspec.json.encode({"status": "alive", "version": version("alsobought")})
 HEALTHY = (
-    b"HTTP/1.1 200 OK\r\nServer: alsobought\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n"
+    f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nContent-Type: application/json\r\nCache-Control: no-store\r\n".encode()
     + "".join(f"{name}: {value}\r\n" for name, value in OF_DATA.items()).encode()
     + b"X-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s"
 )
@@ -89,8 +89,8 @@ class FastLane:
     def __init__(self, app: Flask) -> None:
         self._service, self._metrics = app.extensions["service"], app.extensions["metrics"]
         self._gate = app.extensions["gate"]
+        self._names = allowed_hosts(self._service.settings)
         self._urls: OrderedDict[Key, KnownUrl] = OrderedDict()
-        self._date, self._date_at = b"", 0.0
 
     def remember(self, key: CacheKey, name: str, parameters: bytes, query: str, response: Response) -> None:
         """Keep the URL and the headers of the response to the current request."""
@@ -141,7 +141,7 @@ class FastLane:
 
     def _healthy(self, host: str) -> bytes | None:
         """That the event loop runs: no thread has to be free for it."""
-        if not is_allowed(host_name(host), allowed_hosts(self._service.settings)):
+        if not is_allowed(host_name(host), self._names):
             return None
         return HEALTHY % (uuid.uuid4().hex[:16].encode(), len(HEALTH_BODY), HEALTH_BODY)
 
@@ -162,16 +162,13 @@ class FastLane:
     def _head(
         self, known: KnownUrl, answer: Answer, identity: str, length: int, verdict: Verdict | None = None
     ) -> bytes:
-        now = time.time()
-        if now - self._date_at >= 1:
-            self._date, self._date_at = formatdate(now, usegmt=True).encode(), float(int(now))
         own_headers = caching_headers(answer, "json") | link_header(answer, known.query)
         if verdict:
             own_headers |= rate_headers(verdict)
         own = "".join(f"{name}: {value}\r\n" for name, value in own_headers.items())
         own += f"Cache-Status: alsobought; hit\r\nX-Request-Id: {identity}\r\nContent-Length: {length}\r\n\r\n"
-        start = b"HTTP/1.1 200 OK\r\nServer: alsobought\r\nConnection: keep-alive\r\nDate: "
-        return b"%s%s\r\n%s%s" % (start, self._date, known.headers, own.encode("latin1"))
+        start = f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nConnection: keep-alive\r\nDate: {http_date()}\r\n".encode()
+        return start + known.headers + own.encode("latin1")
 
     def _record(self, known: KnownUrl, answer: Answer, identity: str, seconds: float) -> None:
         self._metrics.answered(known.name, 200, seconds)

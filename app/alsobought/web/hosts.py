@@ -7,7 +7,7 @@ here sends its requests to us as if they were of one origin. Their Host betrays 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from werkzeug import Request
@@ -15,15 +15,15 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from alsobought.access.limits import networks
 from alsobought.errors import WrongHost
-from alsobought.settings import Settings, allowed_hosts, trusted_proxies
+from alsobought.settings import Settings, trusted_proxies
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
-def require_allowed_host(settings: Settings, request: Request) -> None:
+def require_allowed_host(names: Collection[str], request: Request) -> None:
     """Raises WrongHost for a request under another name than ours. One without a name, by HTTP/1.0, is of no browser."""
     header = request.headers.get("Host", "")
-    if header and not is_allowed(host_name(header), allowed_hosts(settings)):
+    if header and not is_allowed(host_name(header), names):
         raise WrongHost(
             f"the service has no name {header[:60]!r}",
             "Add it to ALSOBOUGHT_ALLOWED_HOSTS, or use localhost or the address of the machine",

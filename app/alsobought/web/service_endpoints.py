@@ -14,7 +14,7 @@ from markupsafe import escape
 from alsobought.access.scopes import may
 from alsobought.errors import DamagedParts, PipeBroken, WarehouseFault
 from alsobought.pipes.intake_rules import event_types
-from alsobought.service.vitals import free_bytes
+from alsobought.service.vitals import free_if_there
 from alsobought.web.access import gate, principal
 from alsobought.web.context import as_of, json_response, metrics, service
 from alsobought.web.openapi import describe_api
@@ -57,7 +57,7 @@ def readyz() -> Response:
 def _disk_full() -> bool:
     """True if posts are refused for want of space."""
     running = service()
-    free = free_bytes(running.warehouse.folder) if running.warehouse.folder else None
+    free = free_if_there(running.warehouse.folder) if running.warehouse.folder else None
     if free is not None:
         return free < running.settings.min_free_bytes
     monitor = current_app.extensions["monitor"]

@@ -13,7 +13,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 import threading
 import time
@@ -93,14 +92,15 @@ class Worker(base.Worker):  # type: ignore[misc]
         self._stop = asyncio.Event()
         for number in STOPPING:
             self._loop.add_signal_handler(number, self._stop.set)
-        listeners = [self._listener(listening.sock) for listening in self.sockets]
+        listeners = [
+            listening.sock.dup() for listening in self.sockets
+        ]  # asyncio closes its own, the next worker needs them
         servers = [
             await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=BACKLOG) for sock in listeners
         ]
         self._booting.set()
-        while (
-            self.alive and not self._stop.is_set() and os.getppid() == self.ppid
-        ):  # not alive: stopped while it started
+        # `alive` is false if it was stopped while it started.
+        while self.alive and not self._stop.is_set() and os.getppid() == self.ppid:
             self._tick()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), TICK_SECONDS)
@@ -110,10 +110,6 @@ class Worker(base.Worker):  # type: ignore[misc]
         for number in STOPPING:  # the parent, systemd or a terminal may send another while the service is being closed
             self._loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_IGN)
-
-    def _listener(self, listening: socket.socket) -> socket.socket:
-        """A socket of our own: asyncio closes what it listens on, and the parent's is for the next worker."""
-        return listening.dup()
 
     async def _drain(self) -> None:
         """Wait for the requests that run, and no longer than the limit; others end."""
