@@ -34,6 +34,7 @@ def test_a_synthetic_shop_has_its_size_and_all_counts_of_its_events(shop: Servic
     assert shop.warehouse.trusted_rows(sql).data[0] == [1_200, 1_200, "i1", 1, 1, 1]
 
 
+@pytest.mark.thorough
 def test_a_tiny_shop_is_measured_and_its_page_written(tmp_path: Path) -> None:
     plan = Plan(TINY, [TINY.items], [TINY.users], [TINY.events], requests=1)
     found = scale.run(plan, tmp_path, tmp_path)

@@ -301,6 +301,7 @@ def test_items_come_from_csv_and_an_older_catalogue_replaces_a_newer_one(run: Ru
     assert run.python(text) == "[['Green tea', 2.5, True, {'colour': 'green'}]]\n"
 
 
+@pytest.mark.thorough
 def test_a_full_feed_clears_missing_fields_and_takes_missing_items_off_sale(run: Run, tmp_path: Path) -> None:
     full = write(tmp_path / "1.ndjson", *({"item_id": item_id, "title": item_id, "price": 5} for item_id in "abcdef"))
     run("load", "items", full)

@@ -123,6 +123,7 @@ def test_a_changed_order_is_shown_and_fails_by_its_threshold(diff: Diff, home: P
     assert all(len(line) <= 80 for line in ran.stdout.splitlines())
 
 
+@pytest.mark.thorough
 def test_macros_and_fallbacks_come_from_the_same_side(diff: Diff, home: Path, tmp_path: Path) -> None:
     shutil.copytree(home, tmp_path / "old")
     change(
@@ -138,6 +139,7 @@ def test_macros_and_fallbacks_come_from_the_same_side(diff: Diff, home: Path, tm
     assert "The new fallback is broken and never answers: pipes/trending.sql:" in diff("also_bought").stdout
 
 
+@pytest.mark.thorough
 def test_columns_and_broken_texts_fail(diff: Diff, home: Path) -> None:
     change(home, "pipes/also_bought.sql", "times as baskets", "times as orders")
     ran = diff("also_bought")
@@ -150,6 +152,7 @@ def test_columns_and_broken_texts_fail(diff: Diff, home: Path) -> None:
     assert re.search(first, ran.stdout)
 
 
+@pytest.mark.thorough
 def test_saved_requests_identify_no_users(diff: Diff, tmp_path: Path) -> None:
     file = tmp_path / "requests.ndjson"
     ran = diff("also_bought", "--save", file)

@@ -172,6 +172,7 @@ def test_a_table_ends_with_the_command_for_its_next_page(run: Run) -> None:
     assert_error(run("pipe", "run", "all_items", "limit=1", "cursor=x"), "cursor: 'x' is not a cursor")
 
 
+@pytest.mark.thorough
 def test_the_cost_of_a_request_is_explained(run: Run, home: Path) -> None:
     explained = run("pipe", "explain", "also_bought", "item_id=tea").out
     assert re.search(r"^item_companions +searched by item_key", explained, re.M)

@@ -217,6 +217,7 @@ def test_only_the_given_tables_are_compared_and_an_unknown_one_is_rejected(shop:
     assert databases(shop) == []
 
 
+@pytest.mark.thorough
 def test_many_steps_give_the_result_of_one(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     store(shop, happened(60))
     for table, values in EXTRA.items():
@@ -386,6 +387,7 @@ def test_after_expiry_the_remaining_events_are_compared_with_the_time_they_begin
         )
 
 
+@pytest.mark.thorough
 def test_after_expiry_recent_wrong_counts_are_reported_and_older_ones_are_not(
     expired: tuple[Service, datetime],
 ) -> None:
@@ -401,6 +403,7 @@ def test_after_expiry_recent_wrong_counts_are_reported_and_older_ones_are_not(
         assert list(wrong_tables(shop)) == [table.name for table in timed if late]
 
 
+@pytest.mark.thorough
 def test_after_expiry_recent_rows_of_histories_are_compared(expired: tuple[Service, datetime]) -> None:
     shop, end = expired
     late = int(end.timestamp() * 1_000_000)

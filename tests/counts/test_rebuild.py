@@ -164,6 +164,7 @@ def test_events_that_arrive_meanwhile_are_neither_lost_nor_counted_twice(live: S
     is_right(live, events)
 
 
+@pytest.mark.thorough
 @pytest.mark.embedded
 def test_readers_always_see_a_complete_table(live: Service) -> None:
     store(live, happened(0, 300))
@@ -259,6 +260,7 @@ def test_an_erased_user_is_in_no_unfinished_shadow_table(
     assert live.warehouse.trusted_rows(sql, {"database": f"{live.settings.database}_rebuild"}).data == []
 
 
+@pytest.mark.thorough
 @pytest.mark.embedded
 @pytest.mark.parametrize(
     "name",

@@ -177,6 +177,7 @@ def test_rows_of_a_large_batch_wait_until_the_writer_is_idle(shop: Service, monk
     assert positions(shop).keys() == set(NAMES)
 
 
+@pytest.mark.thorough
 def test_a_list_is_mended_as_it_would_be_made(
     make_shop: Callable[..., Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -145,6 +145,7 @@ def test_a_load_starts_with_the_first_event(shop: Service) -> None:
     assert resume_offset(shop.warehouse, "journey") == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.embedded  # other tests verify counts on a server
 def test_two_weeks_of_the_year_are_counted_exactly(shop: Service) -> None:
     for start in range(0, 50_000, 12_500):

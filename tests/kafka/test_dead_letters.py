@@ -479,6 +479,7 @@ def test_a_replay_killed_between_storing_and_marking_counts_once_when_run_again(
     assert run("check").status == 0
 
 
+@pytest.mark.thorough
 def test_the_commands_do_the_same_beside_a_running_service(run: Run) -> None:
     insert_by_command(run, buy(1042, partition=3), buy(7), undecodable(9))
     commands = [("ls",), ("show", "events/3/1042"), ("show", "x/0/0"), ("replay", "--all", "--dry-run")]

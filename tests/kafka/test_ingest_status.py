@@ -123,6 +123,7 @@ def send(topics: Topics, *partitions: int) -> None:
         topics.send(b"{}", partition=partition)
 
 
+@pytest.mark.thorough
 def test_the_status_creates_no_topics(topics: Topics, shop: Service) -> None:
     for _ in range(2):
         now = status_of(shop, settings=topics.settings)

@@ -223,6 +223,7 @@ def test_titles_are_close_by_their_words(shop: Service) -> None:
     assert (row["other_item_id"], row["reason"]) == ("c", "close to Iron pans in its words")
 
 
+@pytest.mark.thorough
 def test_items_at_the_same_distance_are_all_hits(shop: Service) -> None:
     titles = ["Green tea"] * 60 + ["Iron pan"] * 60
     items = [Item(item_id=f"i{index}", title=title) for index, title in enumerate(titles)]

@@ -115,6 +115,7 @@ def test_factors_of_several_rules_multiply(client: FlaskClient, ruled: Ruled) ->
     assert times == {"tea": 0.5, "mug": 2, "pan": 2, "pen": 1, "lamp": 1}
 
 
+@pytest.mark.thorough
 def test_fallback_rows_obey_the_rules_of_the_requested_pipe(ruled: Ruled) -> None:
     rules = ["also_bought,hide,tea,,,,", "trending,hide,mug,,,,", "also_bought,pin,cup,,1,,"]
     assert ruled(*rules, pipe="also_bought", item_id="lamp") == ["cup", "mug", "pan", "pen"]

@@ -232,6 +232,7 @@ def test_an_invalid_merge_is_rejected_with_a_hint(shop: Service, body: object, m
     assert message in f"{error['message']}. {error['hint']}"
 
 
+@pytest.mark.thorough
 def test_awkward_names_are_erased_and_merged_like_all_others(shop: Service) -> None:
     names = [AWKWARD, "' or 1 = 1 --", "{user:String}", "\\", "5"]
     send(shop, *({**VIEW, "user_id": name} for name in [*names, "ada"]))
@@ -310,6 +311,7 @@ def test_events_of_an_erased_user_without_a_zone_are_in_utc(shop: Service) -> No
     assert stored(shop, "toString(timestamp)") == ["2026-01-01 12:01:00.000"]
 
 
+@pytest.mark.thorough
 def test_after_expiry_the_remaining_events_are_erased_exactly(make_shop: Callable[..., Service]) -> None:
     """An order of three lines, of which the first has expired: its pairs were counted, and the
     history has its first line.

@@ -281,6 +281,7 @@ def test_requests_of_a_guest_are_exported_and_erased_with_its_account(make_shop:
     assert not any(dict(export(shop.warehouse, "s1")).values())
 
 
+@pytest.mark.thorough
 def test_what_has_expired_stays_the_accounts_and_all_else_is_the_guests_again(
     make_shop: Callable[..., Service],
 ) -> None:

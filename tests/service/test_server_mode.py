@@ -45,6 +45,7 @@ def test_loaded_events_are_counted_checked_and_answered(run: Run, tmp_path: Path
     assert not (tmp_path / "unused").exists()
 
 
+@pytest.mark.thorough
 def test_commands_work_while_the_service_runs(run: Run, tmp_path: Path) -> None:
     assert run("migrate", "up").status == 0
     with serving(run) as service:

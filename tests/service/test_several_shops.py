@@ -53,6 +53,7 @@ def titles(client: FlaskClient, pipe: str) -> list[tuple[str, str]]:
     return [(row.get("other_item_id") or row["item_id"], row["title"]) for row in rows]
 
 
+@pytest.mark.thorough
 def test_two_databases_of_one_engine_are_two_shops(make_shop: Callable[..., Service]) -> None:
     berlin, turku = make_shop(), make_shop()
     assert berlin.settings.database != turku.settings.database

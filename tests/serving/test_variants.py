@@ -120,6 +120,7 @@ def test_items_that_the_catalogue_lacks_are_no_group(client: FlaskClient) -> Non
     assert items(client, limit=2) == ["mug", "pot"]
 
 
+@pytest.mark.thorough
 def test_a_pin_takes_the_place_of_its_variants(make_shop: Callable[..., Service], tmp_path: Path) -> None:
     home = project_folder(tmp_path / "home", "pipes", "sql", "migrations")
     (home / "sql" / "rules.csv").write_text(RULES + "trending,pin,shirt-s,,2,,\nalso_bought,pin,shirt-l,,1,,\n")

@@ -347,6 +347,7 @@ def test_events_stored_by_another_process_invalidate_cached_answers(two: tuple[S
     assert float(seconds) == pytest.approx(newest.timestamp(), abs=0.001)
 
 
+@pytest.mark.thorough
 def test_an_order_that_grows_invalidates_the_answers_of_its_earlier_items(two: tuple[Service, Service]) -> None:
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
     two[1].visibility.start()
@@ -377,6 +378,7 @@ def test_a_new_title_invalidates_cached_answers(two: tuple[Service, Service]) ->
         until(lambda: title() == f"Tea {number}", 5)  # noqa: B023
 
 
+@pytest.mark.thorough
 def test_an_answer_between_the_updates_of_two_tables_does_not_stay_cached(two: tuple[Service, Service]) -> None:
     """A batch is visible once one view has it; it invalidates again once no insert is in flight and all rows are made."""
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
@@ -409,6 +411,7 @@ def test_an_answer_between_the_updates_of_two_tables_does_not_stay_cached(two: t
     two[0].warehouse.command(f"drop table {users}_late")
 
 
+@pytest.mark.thorough
 def test_many_events_at_once_clear_the_cache(two: tuple[Service, Service], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("alsobought.serving.visibility.MAX_NEW_EVENTS", 2)
     monkeypatch.setattr("alsobought.serving.visibility.Invalidator.__call__", lambda *_: None)
@@ -431,6 +434,7 @@ def test_a_wait_in_another_process_than_the_writer_sees_the_event_too(two: tuple
             assert viewed(client, "beside") == [item, *before]
 
 
+@pytest.mark.thorough
 def test_requests_are_recorded_where_another_process_writes(two: tuple[Service, Service]) -> None:
     create_app(two[1]).test_client().get("/pipes/recently_viewed?user_id=recorded")
     assert two[1].request_log

@@ -66,6 +66,7 @@ def test_a_full_lane_refuses_until_a_request_is_done() -> None:
     lane.shutdown(wait=True)
 
 
+@pytest.mark.thorough
 def test_beside_many_heavy_requests_others_are_answered_and_some_heavy_ones_refused(tmp_path: Path) -> None:
     project_folder(tmp_path / "home")
     (tmp_path / "home" / "pipes" / "slow.sql").write_text(SLOW.lstrip())

@@ -28,6 +28,7 @@ def viewed(service: ServedProcess, user: str = "u") -> list[str]:
     return [row["item_id"] for row in body["data"]]
 
 
+@pytest.mark.thorough
 def test_posted_events_survive_a_restart(run: Run) -> None:
     with serving(run) as service:
         assert service.ask("/readyz")[0] == 200

@@ -104,6 +104,7 @@ def run(server: Engine, topics: Topics, tmp_path: Path, request: pytest.FixtureR
     shop.close()
 
 
+@pytest.mark.thorough
 def test_an_event_posted_through_one_worker_is_seen_through_the_other_within_a_second(run: Run) -> None:
     seconds = []
     with serving(run, "--workers", "2") as service, ExitStack() as stack:
@@ -131,6 +132,7 @@ def test_after_a_wait_no_worker_has_a_stale_answer(run: Run) -> None:
             assert item in poster.viewed("u")
 
 
+@pytest.mark.thorough
 def test_a_wait_includes_a_worker_that_is_late(run: Run) -> None:
     path = "/pipes/recently_viewed?user_id=u"
     with serving(run, "--workers", "2") as service, ExitStack() as stack, ThreadPoolExecutor(1) as threads:
@@ -156,6 +158,7 @@ def test_after_a_merge_every_worker_answers_for_the_account(run: Run) -> None:
             assert second.viewed("u")[0] == f"tea-{number}"
 
 
+@pytest.mark.thorough
 def test_the_metrics_of_any_worker_count_the_requests_of_all(run: Run) -> None:
     with serving(run, "--workers", "2") as service, ExitStack() as stack:
         first, second = connect(service, stack)

@@ -42,6 +42,7 @@ def test_the_order_of_events_and_items_does_not_matter(shop: Service) -> None:
     assert wrong_tables(shop) == {}
 
 
+@pytest.mark.thorough
 def test_many_events_wait_for_a_command_and_the_check_notices(shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_categories, "MAX_AT_ONCE", 1)
     post(shop, view("tea"), view("tea"))
