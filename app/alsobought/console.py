@@ -50,6 +50,18 @@ def ago(seconds: float) -> str:
     return f"{max(0.0, seconds):.0f} s ago"
 
 
+def byte_size(number: float) -> str:
+    """A number of bytes in a unit of its size.
+
+    >>> byte_size(0), byte_size(65_432), byte_size(2_506_786), byte_size(1_234_567_890)
+    ('0 B', '65 kB', '2.5 MB', '1.2 GB')
+    """
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= factor:
+            return f"{number / factor:,.0f} {unit}" if number >= 10 * factor else f"{number / factor:,.1f} {unit}"
+    return f"{number:.0f} B"
+
+
 @contextmanager
 def progress_bar(
     console: Console, title: str, total: int | None, unit: str = "rows"

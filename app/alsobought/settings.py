@@ -36,6 +36,7 @@ SCRATCH_SUFFIXES = (
     "_rebuild_part",
     "_rebuild_rest",
     "_repair",
+    "_verify",
 )
 """Databases beside that of a shop, made and dropped at work."""
 SECRETS = ("dsn", "reader_dsn", "webhook_secret", "kafka", "admin_key", "token_secret")
@@ -166,7 +167,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         3600,
         "Seconds between two comparisons of 1 % of the rows of every count table with the events; 0: never.",
     )
-    backup_to: str = setting("", "Folder of the backups, on another disk; empty: none.")
+    backup_to: Annotated[str, Meta(pattern=r"^(?!s3://[^/]*@)")] = setting(
+        "", "Folder of the backups, on another disk, or s3://bucket/prefix; empty: none."
+    )
     backup_keep: Annotated[int, Meta(ge=0, le=10_000)] = setting(
         7, "So many backups are kept, the oldest are deleted; 0: all."
     )
@@ -176,7 +179,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     scrub_hours: Annotated[int, Meta(ge=0, le=8760)] = setting(
         24, "Hours between two searches for damaged parts by the running service; 0: only those found when it starts."
     )
-    record_requests: bool = setting(True, "Record requests to pipes in the table `requests`, for 90 days.")
+    backup_retention_days: Annotated[int, Meta(ge=0, le=3650)] = setting(
+        0, "Backups are deleted this many days after they were taken, except the newest; 0: only by their number."
+    )
+    record_requests: bool = setting(True, "Record requests to pipes in the table `requests`.")
+    request_retention_days: Days = setting(
+        90, "Recorded requests are deleted this many days later, and with them the rest of their week."
+    )
+    dead_letter_retention_days: Annotated[int, Meta(ge=0, le=3650)] = setting(
+        90,
+        "Dead letters are deleted this many days later, rejected posts after 30 at the latest; 0: letters of Kafka never.",
+    )
     log: Literal["auto", "json", "text"] = setting(
         "auto", "Format of the log: json, text, or auto (text on a terminal, json elsewhere)."
     )

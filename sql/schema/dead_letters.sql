@@ -6,6 +6,10 @@
 --
 -- 0096_dead_letters_ttl
 -- Rejected posts (source http) are kept for 30 days: whoever sent them knows of it from the response.
+--
+-- 0115_dead_letters_ttl_of_all
+-- Dead letters of Kafka are kept for 90 days, rejected posts for 30: both may name people. ALSOBOUGHT_DEAD_LETTER_RETENTION_DAYS
+-- changes that.
 
 CREATE TABLE dead_letters
 (
@@ -21,5 +25,5 @@ CREATE TABLE dead_letters
 )
 ENGINE = ReplacingMergeTree(noted_at)
 ORDER BY (source, partition, offset)
-TTL toDateTime(noted_at) + toIntervalDay(30) WHERE source = 'http'
+TTL toDateTime(noted_at) + toIntervalDay(90), toDateTime(noted_at) + toIntervalDay(30) WHERE source = 'http'
 SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192

@@ -2,19 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from tests.backup.shop import original, run
 
-import pytest
-
-from tests.backup.shop import copied_shop, make_shop
-from tests.support.process import Run
-
-
-@pytest.fixture(scope="package")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return make_shop(tmp_path_factory.mktemp("original"))
-
-
-@pytest.fixture
-def run(original: Run, tmp_path: Path) -> Run:
-    return copied_shop(original, tmp_path)
+__all__ = ["original", "run"]

@@ -6,9 +6,23 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support.process import CompletedRun, Run, running, write
 
 EVENTS = 60
+
+
+@pytest.fixture(scope="package")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A shop that is made once, to be copied."""
+    return make_shop(tmp_path_factory.mktemp("original"))
+
+
+@pytest.fixture
+def run(original: Run, tmp_path: Path) -> Run:
+    """Commands on a copy of its own."""
+    return copied_shop(original, tmp_path)
 
 
 def copied_shop(original: Run, at: Path) -> Run:

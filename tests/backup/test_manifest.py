@@ -48,7 +48,7 @@ def test_a_flipped_byte_in_a_manifest_is_noticed() -> None:
 
 
 def test_a_manifest_of_a_newer_version_is_refused() -> None:
-    newer = msgspec.structs.replace(MANIFEST, format=2)
+    newer = msgspec.structs.replace(MANIFEST, format=3)
     with pytest.raises(Unusable, match="was written by a newer version"):
         decode(encode(newer), "m")
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from alsobought.backup.erasures import held_by
+from alsobought.backup.manifest import ServerCopy, encode, new_id
+from alsobought.backup.retention import backup_ids, expire, manifest_name, prune
 from alsobought.backup.store import FolderStore, file_name
 from alsobought.errors import Busy, Unusable
+from alsobought.service.service import Service
+from alsobought.service.upkeep import Upkeep
+from alsobought.settings import Settings
+from tests.backup.test_manifest import MANIFEST
 
 TEA = hashlib.sha256(b"tea").hexdigest()
 
@@ -71,3 +81,67 @@ def test_one_backup_at_a_time_goes_into_a_folder(store: FolderStore) -> None:
 def test_a_folder_without_backups_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unusable, match="there are no backups in"):
         FolderStore(tmp_path)
+
+
+def test_backups_go_by_number_and_by_age_but_never_the_newest(store: FolderStore) -> None:
+    now = datetime.now(UTC)
+    for days in (40, 30, 20, 3, 1):
+        _take(store, now - timedelta(days=days))
+    prune(store, keep=4)
+    assert len(backup_ids(store)) == 4
+    prune(store, keep=4, days=10)
+    assert len(backup_ids(store)) == 2
+    expire(store, keep=0, days=0)
+    assert len(backup_ids(store)) == 2
+    _take(store, now - timedelta(days=90))
+    for identity in backup_ids(store)[1:]:
+        store.delete(manifest_name(identity))
+    expire(store, keep=4, days=10)
+    assert len(backup_ids(store)) == 1
+
+
+def test_the_full_backup_of_a_server_stays_while_another_refers_to_it(store: FolderStore) -> None:
+    now = datetime.now(UTC)
+    full, second, other = (new_id(now - timedelta(days=days), set()) for days in (3, 2, 1))
+    for days, base in ((3, ""), (2, full), (1, "")):
+        identity = new_id(now - timedelta(days=days), set())
+        copy = ServerCopy(folder=f"server/{identity}", base=base, size=3, files={".backup": 3})
+        _take(store, now - timedelta(days=days), server=copy)
+        (store.folder / "server" / identity).mkdir(parents=True)
+        store.write(f"server/{identity}/.backup", b"tea")
+    prune(store, keep=2)
+    assert backup_ids(store) == [full, second, other]
+    prune(store, keep=1)
+    assert backup_ids(store) == [other]
+    assert [path.name for path in (store.folder / "server").iterdir()] == [other]
+
+
+@pytest.mark.parametrize(
+    ("settings", "until"),
+    [
+        (Settings(backup_hours=24), "until 2026-03-12 12:00 UTC"),
+        (Settings(backup_retention_days=2), "until 2026-03-07 12:00 UTC"),
+        (Settings(), "until 7 newer backups exist"),
+        (Settings(backup_keep=0), "until you delete them"),
+    ],
+)
+def test_forget_says_until_when_backups_hold_a_user(store: FolderStore, settings: Settings, until: str) -> None:
+    taken = MANIFEST.created_at.replace(day=5, hour=12, minute=0, second=0)
+    holding = msgspec.structs.replace(MANIFEST, created_at=taken)
+    assert held_by(store, [holding], taken + timedelta(hours=1), settings).until == until
+
+
+def test_a_service_deletes_backups_past_their_retention(make_shop: Callable[..., Service], store: FolderStore) -> None:
+    now = datetime.now(UTC)
+    for days in (3, 2, 0):
+        _take(store, now - timedelta(days=days))
+    shop = make_shop(backup_to=str(store.folder), backup_retention_days=1)
+    upkeep = Upkeep(shop.writer, shop.warehouse.another())
+    upkeep.expire()
+    upkeep.stop()
+    assert backup_ids(store) == [new_id(now, set())]
+
+
+def _take(store: FolderStore, at: datetime, **fields: object) -> None:
+    backup = msgspec.structs.replace(MANIFEST, id=new_id(at, set()), created_at=at, **fields)
+    store.write(manifest_name(backup.id), encode(backup))

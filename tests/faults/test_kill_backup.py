@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.backup.damage import damage, part_of
-from tests.backup.shop import EVENTS, backup_id, copied_shop, events_of, make_shop
+from tests.backup.shop import EVENTS, backup_id, events_of, original, run
 from tests.support.process import Run, assert_error, serving, write
 
 # Failpoint, and the backups afterwards: the earlier one, the killed one, or both.
@@ -25,17 +25,8 @@ POINTS = [
     ("backup.pruned", 1),
 ]
 USUAL = ("backup.file:30", "backup.written", "backup.pruned")
+__all__ = ["original", "run"]  # fixtures
 LATE = {"event_type": "purchase", "user_id": "late", "order_id": "late", "item_id": "i1"}
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return make_shop(tmp_path_factory.mktemp("original"))
-
-
-@pytest.fixture
-def run(original: Run, tmp_path: Path) -> Run:
-    return copied_shop(original, tmp_path)
 
 
 def _listed(run: Run) -> list[str]:

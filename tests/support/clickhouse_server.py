@@ -2,7 +2,7 @@
 
 The extension of chdb is a whole clickhouse-local. Given a port in its config.xml, `system start listen` opens it, and the engine
 behind it is that of a server: several clients, processes and connections, and data that survives a restart. It has no users,
-no Keeper and no ON CLUSTER.
+no Keeper and no ON CLUSTER. BACKUP may write below the folder for temporary files.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -27,6 +28,7 @@ CONFIG = """<clickhouse>
     <http_port>{port}</http_port>
     <background_pool_size>16</background_pool_size>
     <background_distributed_schedule_pool_size>16</background_distributed_schedule_pool_size>
+    <backups><allowed_path>{backups}</allowed_path></backups>
 </clickhouse>
 """
 # The server lives as long as the query does.
@@ -79,7 +81,7 @@ def main() -> None:
 
     folder, port = Path(sys.argv[1]).resolve(), int(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.xml").write_text(CONFIG.format(port=port))
+    (folder / "config.xml").write_text(CONFIG.format(port=port, backups=tempfile.gettempdir()))
     os.chdir(folder)  # it reads the config.xml of its working directory
     query(FOREVER, "TSV", path=str(folder / "data"))
 

@@ -6,6 +6,7 @@ A note has the key of `forgotten_users`, a hash of the user_id, and no name.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 
 from alsobought.backup.manifest import Manifest
 from alsobought.backup.store import ERASURES, Store
+from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 
 
@@ -51,8 +53,9 @@ def note(store: Store, erasures: Iterable[Erasure]) -> None:
 
 def notes(store: Store) -> list[Erasure]:
     """All notes, oldest first."""
-    texts = (b"".join(store.read(name)) for name in store.sizes(ERASURES))
-    return sorted(msgspec.json.decode(text, type=Erasure) for text in texts)
+    with ThreadPoolExecutor(store.threads) as pool:
+        texts = pool.map(lambda name: b"".join(store.read(name)), store.sizes(ERASURES))
+        return sorted(msgspec.json.decode(text, type=Erasure) for text in texts)
 
 
 def delete_outlived(store: Store, oldest: datetime) -> None:
@@ -62,12 +65,20 @@ def delete_outlived(store: Store, oldest: datetime) -> None:
             store.delete(_name(erasure))
 
 
-def held_by(store: Store, manifests: Iterable[Manifest], at: datetime, keep: int, hours: float) -> HeldBy:
-    """Which of these backups, oldest first, were taken before this time, and until when retention keeps them."""
+def held_by(store: Store, manifests: Iterable[Manifest], at: datetime, settings: Settings) -> HeldBy:
+    """Which of these backups, oldest first, were taken before this time, and until when retention keeps them.
+
+    The full backup of a server stays as long as another refers to it: at most as long again, or half as long by days.
+    """
     holding = [manifest for manifest in manifests if manifest.created_at <= at]
+    keep, hours, days = settings.backup_keep, settings.backup_hours, float(settings.backup_retention_days)
+    if any(manifest.server for manifest in holding):
+        keep, days = max(keep, 2 * keep - 1), 1.5 * days
+    ends = [timedelta(hours=hours * keep)] if keep and hours else []
+    ends += [timedelta(days=days)] if days else []
     until = "until you delete them"
-    if holding and keep and hours:
-        gone_at = max(manifest.created_at for manifest in holding) + timedelta(hours=hours * keep)
+    if holding and ends:
+        gone_at = max(manifest.created_at for manifest in holding) + min(ends)
         until = f"until {gone_at:%Y-%m-%d %H:%M} UTC"
     elif holding and keep:
         until = f"until {keep} newer backups exist"

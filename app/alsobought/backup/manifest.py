@@ -10,7 +10,7 @@ import msgspec
 
 from alsobought.errors import Unusable
 
-FORMAT = 1
+FORMAT, SERVER_FORMAT = 1, 2
 ID_PATTERN = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
 
@@ -44,8 +44,23 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     kafka: list[Progress]
 
 
+class ServerCopy(msgspec.Struct, frozen=True, kw_only=True):
+    """What a ClickHouse server wrote with BACKUP: its files with their sizes, below `folder`.
+
+    What the full backup `base` has is not among them; `size` is that of both. Without a `base` it is a full backup.
+    """
+
+    folder: str
+    base: str
+    size: int
+    files: dict[str, int]
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """`new_bytes` were copied for this backup, the others an earlier one had. `pause_seconds`: so long the writer was held."""
+    """`new_bytes` were copied for this backup, the others an earlier one had. `pause_seconds`: so long the writer was held.
+
+    A backup of an embedded warehouse has `files`, that of a ClickHouse server has `server`.
+    """
 
     format: int = FORMAT
     id: str
@@ -57,10 +72,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     files: list[StoredFile]
     links: dict[str, str]
     folders: list[str]
+    server: ServerCopy | None = None
 
     @property
     def bytes(self) -> int:
-        return sum(file.size for file in self.files)
+        return self.server.size if self.server else sum(file.size for file in self.files)
+
+    @property
+    def file_count(self) -> int:
+        return len(self.server.files) if self.server else len(self.files)
 
 
 class _Sealed(msgspec.Struct):
@@ -81,7 +101,7 @@ def decode(text: bytes, name: str) -> Manifest:
         written = bytes(sealed.backup)
         intact = hashlib.sha256(written).hexdigest() == sealed.sha256
         version = msgspec.json.decode(written, type=dict[str, msgspec.Raw]).get("format") if intact else None
-        if intact and version is not None and msgspec.json.decode(version) != FORMAT:
+        if intact and version is not None and msgspec.json.decode(version) not in (FORMAT, SERVER_FORMAT):
             raise Unusable(f"the backup {name} was written by a newer version", "Restore it with that version")
         manifest = msgspec.json.decode(written, type=Manifest) if intact else None
     except msgspec.MsgspecError:

@@ -13,14 +13,13 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from alsobought.backup.manifest import Facts, Progress
+from alsobought.backup.facts import facts_of
+from alsobought.backup.manifest import Facts
 from alsobought.errors import Unusable
 from alsobought.failpoints import reach
 from alsobought.storage.warehouse import Warehouse
@@ -69,7 +68,7 @@ def pin(writer: Writer) -> dict[str, Any]:
     pinned = Pinned(
         folder=str(pinning.target),
         pause_seconds=round(time.monotonic() - started, 4),
-        facts=_facts(warehouse, pinning.last_batch, writer.as_of),
+        facts=facts_of(warehouse, pinning.last_batch, writer.as_of),
         links=pinning.links,
         folders=pinning.folders,
         sizes=pinning.sizes,
@@ -193,24 +192,3 @@ def _state(path: Path) -> list[tuple[str, int]]:
         for name in _names(path)
         if name == "CURRENT" or name.startswith("MANIFEST")
     ]
-
-
-def _facts(warehouse: Warehouse, last_batch: int, as_of: datetime | None) -> Facts:
-    database = warehouse.database
-    events, engine = warehouse.trusted_rows(f"select count(), version() from {database}.events").data[0]
-    sql = "select toString(uuid) from system.databases where name = {database:String}"
-    uuid = warehouse.trusted_rows(sql, {"database": database}).data[0][0]
-    sql = f"select source, partition, max(next_offset) from {database}.ingest_ranges group by all order by all"
-    kafka = [
-        Progress(source, int(partition), int(offset)) for source, partition, offset in warehouse.trusted_rows(sql).data
-    ]
-    return Facts(
-        alsobought=version("alsobought"),
-        engine=str(engine),
-        database=database,
-        warehouse=str(uuid),
-        events=int(events),
-        last_batch=last_batch,
-        newest_event_at=as_of if int(events) else None,
-        kafka=kafka,
-    )

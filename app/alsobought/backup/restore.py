@@ -15,8 +15,10 @@ from pathlib import Path
 import msgspec
 
 from alsobought.backup.manifest import Manifest, StoredFile
+from alsobought.backup.retention import backup_ids, read_manifest
+from alsobought.backup.server import missing_files
 from alsobought.backup.store import Advance, Store, file_name
-from alsobought.backup.take import ProgressBar, backup_ids, read_manifest
+from alsobought.counts.rebuild import ProgressBar
 from alsobought.errors import Unusable
 from alsobought.failpoints import reach
 from alsobought.storage.folder_lock import RESTORING
@@ -35,6 +37,10 @@ def restore_files(store: Store, manifest: Manifest, folder: Path, bar: ProgressB
 
     Raises Unusable for another folder, and for damaged bytes: then the folder stays marked, and nothing opens it.
     """
+    if manifest.server:
+        raise Unusable(
+            f"{manifest.id} is the backup of a ClickHouse server", "Name a server to restore it on in ALSOBOUGHT_DSN"
+        )
     _prepare(folder)
     for name in manifest.folders:
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -87,14 +93,22 @@ def fetch(store: Store, file: StoredFile, path: Path, advance: Advance) -> None:
 
 
 def verify_bytes(store: Store, manifests: Iterable[Manifest], bar: ProgressBar) -> list[Damage]:
-    """Reads every file of these backups once and compares its hash. Damaged bytes are set aside, to be copied again."""
+    """Reads every file of these backups once and compares its hash. Damaged bytes are set aside, to be copied again.
+
+    Of what a server wrote, only presence and sizes are compared: the hashes in its backups are its own.
+    """
+    manifests = list(manifests)
     users: dict[str, tuple[StoredFile, list[str]]] = {}
     for manifest in manifests:
         for file in manifest.files:
             backups = users.setdefault(file.sha256, (file, []))[1]
             if manifest.id not in backups:
                 backups.append(manifest.id)
-    damages = []
+    damages = [
+        Damage(name, reason, _with_base(manifests, manifest.id))
+        for manifest in manifests
+        for name, reason in missing_files(store, manifest).items()
+    ]
     with (
         bar("Verifying", sum(file.size for file, _ in users.values())) as advance,
         ThreadPoolExecutor(store.threads) as pool,
@@ -104,6 +118,11 @@ def verify_bytes(store: Store, manifests: Iterable[Manifest], bar: ProgressBar) 
             if reason:
                 damages.append(Damage(file.path, reason, backups))
     return damages
+
+
+def _with_base(manifests: Iterable[Manifest], base: str) -> list[str]:
+    """This backup, and those that refer to it."""
+    return [one.id for one in manifests if one.id == base or (one.server and one.server.base == base)]
 
 
 def _fault(store: Store, sha256: str, advance: Advance) -> str:

@@ -4,6 +4,7 @@
     backups/<id>.json        a backup: it exists once this file does
     erasures/<key>.json      a user who was forgotten, so that no restore brings the user back
     warehouse                whose backups these are
+    server/<id>/…            what a ClickHouse server wrote itself with BACKUP
 
 Whatever is written is complete under a temporary name and on the disk before it gets its own.
 """
@@ -21,9 +22,10 @@ from typing import IO, Protocol
 from alsobought.errors import Busy, Unusable
 from alsobought.failpoints import reach
 from alsobought.storage.folder_lock import free_bytes
+from alsobought.storage.sql_text import quoted
 
 CHUNK_BYTES = 1 << 20
-FILES, BACKUPS, ERASURES, WAREHOUSE = "files", "backups", "erasures", "warehouse"
+FILES, BACKUPS, ERASURES, WAREHOUSE, SERVER = "files", "backups", "erasures", "warehouse", "server"
 INCOMING = "incoming"  # copies that are not complete
 
 Advance = Callable[[int], object]
@@ -64,6 +66,9 @@ class Store(Protocol):
     def locked(self) -> AbstractContextManager[None]:
         """Held while a backup is taken. Raises Busy, at once."""
 
+    def clickhouse(self, name: str) -> str:
+        """A folder of the store as BACKUP and RESTORE of ClickHouse name it."""
+
 
 def file_name(sha256: str) -> str:
     """The name of a file's bytes.
@@ -89,13 +94,15 @@ class FolderStore:
 
     threads = 4
 
-    def __init__(self, folder: Path, *, create: bool = False, min_free: int = 0) -> None:
+    def __init__(self, folder: Path, *, create: bool = False, private: bool = True, min_free: int = 0) -> None:
+        """A folder that is not `private` keeps its mode: a ClickHouse server writes there, too."""
         self.folder, self.name, self._min_free = folder, str(folder), min_free
         if create:
             with self._reporting():
                 for name in (FILES, BACKUPS, ERASURES, INCOMING):
                     (folder / name).mkdir(parents=True, exist_ok=True)
-                folder.chmod(0o700)
+                if private:
+                    folder.chmod(0o700)
         elif not all((folder / name).is_dir() for name in (FILES, BACKUPS)):
             raise Unusable(f"there are no backups in {folder}", "Make one with `alsobought backup FOLDER`")
 
@@ -146,6 +153,10 @@ class FolderStore:
     def delete(self, name: str) -> None:
         with self._reporting():
             (self.folder / name).unlink(missing_ok=True)
+            if name.startswith(f"{SERVER}/"):
+                with suppress(OSError):  # until one is not empty
+                    for depth in range(1, name.count("/")):
+                        (self.folder / name).parents[depth - 1].rmdir()
 
     def sync(self) -> None:
         with self._reporting():
@@ -166,6 +177,9 @@ class FolderStore:
     def locked(self) -> Iterator[None]:
         with locked_file(self.folder / ".lock", f"another backup to {self.folder} is in progress"):
             yield
+
+    def clickhouse(self, name: str) -> str:
+        return f"File({quoted(str(self.folder / name))})"
 
     def _refuse_if_full(self, size: int) -> None:
         """Raises Unusable before the disk is full: it may be the one that the service stores events on."""

@@ -1,7 +1,9 @@
-"""Open the store that a command or a setting names."""
+"""Open the store that a command or a setting names: a folder, or object storage."""
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 from alsobought.backup.store import FolderStore, Store
@@ -9,20 +11,42 @@ from alsobought.errors import Unusable
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import folder_of
 
+OBJECT_STORAGE = "s3://"
+
 
 def open_store(settings: Settings, to: str = "", *, create: bool = False) -> Store:
-    """The store in `to`, by default that of ALSOBOUGHT_BACKUP_TO; with `create`, a missing folder is made.
+    """The store in `to`, by default that of ALSOBOUGHT_BACKUP_TO; with `create`, a missing folder is made, a bucket is not.
 
     Raises Unusable.
     """
     to = to or settings.backup_to
     if not to:
         raise Unusable(
-            "no folder of backups is named", "Name one: `alsobought backup FOLDER`, or set ALSOBOUGHT_BACKUP_TO"
+            "no place for backups is named",
+            "Name one: `alsobought backup FOLDER` or `alsobought backup s3://bucket/prefix`, or set ALSOBOUGHT_BACKUP_TO",
         )
+    data = folder_of(settings.warehouse_dsn)
+    if to.startswith(OBJECT_STORAGE):
+        # A data folder has a lock of its own, a server has none: there, the process is the holder.
+        holder = data.resolve() if data else f"{settings.database}:{os.getpid()}"
+        return _object_store(to, f"{socket.gethostname()}:{holder}")
     if "://" in to:
-        raise Unusable(f"{to} is no folder", "Back up to a folder, and have your own tool copy that folder elsewhere")
-    folder, data = Path(to).expanduser().resolve(), folder_of(settings.warehouse_dsn)
+        raise Unusable(
+            f"backups do not go to {to.partition('://')[0]}://", "Name a folder, or object storage: s3://bucket/prefix"
+        )
+    folder = Path(to).expanduser().resolve()
     if data and (folder == data.resolve() or data.resolve() in folder.parents):
         raise Unusable(f"{folder} is in the data folder itself", "Name a folder elsewhere, on another disk")
-    return FolderStore(folder, create=create, min_free=settings.min_free_bytes)
+    return FolderStore(folder, create=create, private=bool(data), min_free=settings.min_free_bytes)
+
+
+def _object_store(url: str, holder: str) -> Store:
+    try:
+        from alsobought.backup.object_store import ObjectStore
+    except ModuleNotFoundError as error:
+        if error.name != "obstore":
+            raise
+        raise Unusable(
+            "backups to object storage need the package obstore", "Install it: pip install 'alsobought[s3]'"
+        ) from error
+    return ObjectStore(url, holder)

@@ -6,60 +6,39 @@ manifest names are left by a killed run; the next one uses them, or deletes them
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from alsobought.backup import erasures
-from alsobought.backup.manifest import Facts, Manifest, StoredFile, decode, encode, in_order, new_id
+from alsobought.backup.manifest import Manifest, StoredFile, encode, new_id
 from alsobought.backup.pin import Pinned, unpin
-from alsobought.backup.store import BACKUPS, FILES, WAREHOUSE, Advance, Store, file_name, locked_file
-from alsobought.counts.rebuild import ServiceHandle
+from alsobought.backup.retention import backup_ids, manifest_name, prune, read_manifest, require_same_warehouse
+from alsobought.backup.server import back_up_server
+from alsobought.backup.store import FILES, Advance, Store, file_name, locked_file
+from alsobought.counts.rebuild import ProgressBar, ServiceHandle
 from alsobought.errors import Unusable
 from alsobought.failpoints import reach
-from alsobought.settings import Settings
 from alsobought.storage.folder_lock import folder_of
-
-log = logging.getLogger(__name__)
 
 LOCK = ".backup"  # in the folder of the warehouse
 CHECKSUMS = "checksums.txt"  # of a part: the hashes of its columns
 SMALL_BYTES = 16_384  # a smaller file is read again, whatever the checksums of its part are
-ProgressBar = Callable[[str, int], AbstractContextManager[Advance]]
-
-
-def manifest_name(identity: str) -> str:
-    return f"{BACKUPS}/{identity}.json"
-
-
-def backup_ids(store: Store) -> list[str]:
-    """The ids of all backups, oldest first."""
-    names = (name.removeprefix(f"{BACKUPS}/") for name in store.sizes(BACKUPS))
-    return in_order({name.removesuffix(".json") for name in names if name.endswith(".json")})
-
-
-def read_manifest(store: Store, identity: str = "") -> Manifest:
-    """A backup, by default the newest. Raises Unusable if there is none of this id, or if it is damaged."""
-    ids = backup_ids(store)
-    if not ids:
-        raise Unusable(f"there are no backups in {store.name}", "Make one with `alsobought backup`")
-    if identity and identity not in ids:
-        raise Unusable(f"there is no backup {identity!r} in {store.name}", "`alsobought backup ls` lists them")
-    identity = identity or ids[-1]
-    return decode(b"".join(store.read(manifest_name(identity))), identity)
 
 
 def back_up(service: ServiceHandle, store: Store, keep: int, bar: ProgressBar) -> Manifest:
-    """Takes a backup and returns its manifest. With `keep`, deletes all but so many backups. Raises Busy, Unusable."""
+    """Takes a backup and returns its manifest. With `keep`, deletes all but so many backups. Raises Busy, Unusable.
+
+    A ClickHouse server takes its own (`backup.server`).
+    """
     folder = folder_of(service.settings.warehouse_dsn)
     if folder is None:
-        raise Unusable("there is no folder to back up", server_advice(service.settings))
+        return back_up_server(service, store, keep, bar)
     in_progress = f"another backup of {folder} is in progress"
     with locked_file(folder / LOCK, in_progress), store.locked():
         store.clean()
@@ -67,7 +46,7 @@ def back_up(service: ServiceHandle, store: Store, keep: int, bar: ProgressBar) -
         pinned = msgspec.convert(service.do("pin for a backup"), Pinned)
         reach("backup.pinned")
         try:
-            _require_same_warehouse(store, pinned.facts)
+            require_same_warehouse(store, pinned.facts.warehouse)
             files, new_bytes = _Copy(store, pinned).run(bar)
         finally:
             unpin(folder)
@@ -88,48 +67,8 @@ def back_up(service: ServiceHandle, store: Store, keep: int, bar: ProgressBar) -
         erasures.note(store, erasures.recorded_erasures(service.warehouse))
         store.write(manifest_name(manifest.id), encode(manifest))
         reach("backup.complete")
-        prune(store, keep)
+        prune(store, keep, service.settings.backup_retention_days)
         return manifest
-
-
-def prune(store: Store, keep: int) -> None:
-    """Deletes all but the newest `keep` backups, or none with 0, then the bytes that no backup names.
-
-    No bytes while a manifest is damaged: nobody knows which it names.
-    """
-    ids = backup_ids(store)
-    for identity in ids[:-keep] if keep else []:
-        store.delete(manifest_name(identity))
-        reach("backup.expired")
-    try:
-        manifests = [read_manifest(store, identity) for identity in backup_ids(store)]
-    except Unusable as error:
-        log.warning("no space is freed: %s", error)
-        return
-    named = {file_name(file.sha256) for manifest in manifests for file in manifest.files}
-    for name in store.sizes(FILES).keys() - named:
-        store.delete(name)
-        reach("backup.pruned")
-    erasures.delete_outlived(store, min(manifest.created_at for manifest in manifests))
-
-
-def server_advice(settings: Settings) -> str:
-    """What to run where ClickHouse is a server."""
-    return (
-        f"Stop the writers, run `BACKUP DATABASE {settings.database} TO File('{settings.database}.zip')` or `TO S3(…)` on the"
-        " server, and start them again: docs/how-to/back-up.md"
-    )
-
-
-def _require_same_warehouse(store: Store, facts: Facts) -> None:
-    """Raises Unusable if the backups there are those of another warehouse."""
-    try:
-        owner = b"".join(store.read(WAREHOUSE)).decode().strip()
-    except FileNotFoundError:
-        store.write(WAREHOUSE, f"{facts.warehouse}\n".encode())
-        return
-    if owner != facts.warehouse:
-        raise Unusable(f"{store.name} has the backups of another warehouse", "Name a folder of its own")
 
 
 class _Copy:

@@ -1,4 +1,4 @@
-"""`alsobought backup`: take a backup of an embedded warehouse, or list the backups."""
+"""`alsobought backup`: take a backup, or list the backups."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alsobought.console import err, escaped, late_bar, out, print_json
+from alsobought.console import byte_size, err, escaped, late_bar, out, print_json
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
     from alsobought.backup.manifest import Manifest
-    from alsobought.backup.take import ProgressBar
+    from alsobought.counts.rebuild import ProgressBar
 
 
 class _Group(click.Group):
-    """`backup` and `backup FOLDER` are `backup take` and `backup take FOLDER`."""
+    """`backup` and `backup PLACE` are `backup take` and `backup take PLACE`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
@@ -25,18 +25,19 @@ class _Group(click.Group):
 
 @click.group(cls=_Group)
 def backup() -> None:
-    """Back up an embedded warehouse while it runs, or list the backups.
+    """Back up the warehouse while the service runs, or list the backups.
 
-    `alsobought backup FOLDER` is short for `alsobought backup take FOLDER`.
+    `alsobought backup PLACE` is short for `alsobought backup take PLACE`.
 
     \b
     Example: alsobought backup take /mnt/backups
+             alsobought backup take s3://bucket/shop
              alsobought backup ls /mnt/backups
     """
 
 
 @backup.command()
-@click.argument("to", required=False, metavar="[FOLDER]", default="")
+@click.argument("to", required=False, metavar="[PLACE]", default="")
 @click.option(
     "--keep", type=click.IntRange(min=0), help="Keep so many backups, 0 for all; default: ALSOBOUGHT_BACKUP_KEEP."
 )
@@ -46,19 +47,18 @@ def take(settings: Settings, to: str, keep: int | None, as_json: bool) -> None:
     """Take a backup: all events and counts as they are between two batches.
 
     Works beside a running service, whose writer pauses for some milliseconds. Copies only what no
-    earlier backup in the folder has. FOLDER is ALSOBOUGHT_BACKUP_TO by default; choose another disk.
+    earlier backup in the same place has. PLACE is a folder, best on another disk, or s3://bucket/prefix;
+    by default ALSOBOUGHT_BACKUP_TO. A ClickHouse server copies itself, to a folder of its machine or to
+    the bucket.
 
     \b
     Example: alsobought backup take /mnt/backups --keep 14
+             alsobought backup take s3://bucket/shop
     """
     from alsobought.backup.stores import open_store
-    from alsobought.backup.take import back_up, server_advice
-    from alsobought.errors import Unusable
+    from alsobought.backup.take import back_up
     from alsobought.service.ipc_client import reach_service
-    from alsobought.storage.folder_lock import folder_of
 
-    if folder_of(settings.warehouse_dsn) is None:
-        raise Unusable("`alsobought backup` is for an embedded warehouse", server_advice(settings))
     store = open_store(settings, to, create=True)
     service = reach_service(settings, create=False)
     try:
@@ -69,8 +69,8 @@ def take(settings: Settings, to: str, keep: int | None, as_json: bool) -> None:
         print_json(_summary(manifest))
         return
     out.print(
-        f"backup {manifest.id}: {manifest.facts.events:,} events, {size(manifest.bytes)} in {len(manifest.files):,} files,"
-        f" of them {size(manifest.new_bytes)} new, in {manifest.seconds:.1f} s",
+        f"backup {manifest.id}: {manifest.facts.events:,} events, {byte_size(manifest.bytes)} in {manifest.file_count:,} files,"
+        f" of them {byte_size(manifest.new_bytes)} new, in {manifest.seconds:.1f} s",
         soft_wrap=True,
     )
     out.print(f"  {position(manifest)}", soft_wrap=True)
@@ -78,7 +78,7 @@ def take(settings: Settings, to: str, keep: int | None, as_json: bool) -> None:
 
 
 @backup.command()
-@click.argument("source", required=False, metavar="[FOLDER]", default="")
+@click.argument("source", required=False, metavar="[PLACE]", default="")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def ls(settings: Settings, source: str, as_json: bool) -> None:
@@ -87,8 +87,8 @@ def ls(settings: Settings, source: str, as_json: bool) -> None:
     \b
     Example: alsobought backup ls /mnt/backups
     """
+    from alsobought.backup.retention import backup_ids, read_manifest
     from alsobought.backup.stores import open_store
-    from alsobought.backup.take import backup_ids, read_manifest
     from alsobought.errors import Unusable
 
     store, shown = open_store(settings, source), []
@@ -100,10 +100,9 @@ def ls(settings: Settings, source: str, as_json: bool) -> None:
             continue
         shown.append(_summary(manifest))
         if not as_json:
+            sizes = f"{byte_size(manifest.bytes):>9}, {byte_size(manifest.new_bytes):>9} new"
             out.print(
-                f"{manifest.id:20} {manifest.facts.events:13,} events {size(manifest.bytes):>9}, {size(manifest.new_bytes):>9} new"
-                f"  {position(manifest)}",
-                soft_wrap=True,
+                f"{manifest.id:20} {manifest.facts.events:13,} events {sizes}  {position(manifest)}", soft_wrap=True
             )
     if as_json:
         print_json(shown)
@@ -113,18 +112,6 @@ def ls(settings: Settings, source: str, as_json: bool) -> None:
 
 def byte_bar() -> ProgressBar:
     return lambda title, total: late_bar(err, title, total, "bytes")
-
-
-def size(number: int) -> str:
-    """A number of bytes in a unit of its size.
-
-    >>> size(0), size(65_432), size(1_234_567_890)
-    ('0 B', '65 KB', '1.2 GB')
-    """
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
-        if number >= factor:
-            return f"{number / factor:,.0f} {unit}" if number >= 10 * factor else f"{number / factor:,.1f} {unit}"
-    return f"{number} B"
 
 
 def position(manifest: Manifest) -> str:
@@ -139,5 +126,7 @@ def _summary(manifest: Manifest) -> dict[str, Any]:
     import msgspec
 
     fields: dict[str, Any] = msgspec.to_builtins(manifest)
-    files, _, _ = fields.pop("files"), fields.pop("links"), fields.pop("folders")
-    return fields | {"files": len(files), "bytes": manifest.bytes}
+    for name in ("files", "links", "folders", "server"):
+        del fields[name]
+    of_server = {"base": manifest.server.base} if manifest.server else {}
+    return fields | {"files": manifest.file_count, "bytes": manifest.bytes} | of_server

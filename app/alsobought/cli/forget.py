@@ -30,7 +30,8 @@ def forget(settings: Settings, user_id: str | None, dry_run: bool, verify: Path 
 
     This cannot be undone. Afterwards all counts are as if the user had never existed. Older events of the user that still
     arrive, from Kafka or a file, are dropped, and so are older attributes; newer ones count. The receipt names the backups in
-    ALSOBOUGHT_BACKUP_TO that still hold the user, and until when; restoring one erases the user again.
+    ALSOBOUGHT_BACKUP_TO that still hold the user, and until when; restoring one erases the user again. It also names what
+    erasing does not reach, with the days after which that is deleted.
 
     \b
     Example: alsobought forget ada > receipt.json
@@ -47,6 +48,7 @@ def forget(settings: Settings, user_id: str | None, dry_run: bool, verify: Path 
 
 
 def _forget(settings: Settings, user_id: str) -> None:
+    from alsobought.privacy.reach import not_reached
     from alsobought.service.ipc_client import reach_service
 
     service = reach_service(settings, create=False)  # erasing must not create an empty warehouse
@@ -56,7 +58,9 @@ def _forget(settings: Settings, user_id: str) -> None:
         held = _note_beside_backups(settings, service.warehouse, receipt["forgotten_at"])
     finally:
         service.close()
-    print_json(receipt | {"backups": msgspec.to_builtins(held)} if held else receipt)
+    left = not_reached(settings)
+    more = {"backups": msgspec.to_builtins(held)} if held else {}
+    print_json(receipt | more | {"not_reached": msgspec.to_builtins(left)})
     rows = {table["table"]: table["rows_before"] for table in receipt["tables"]}
     deleted = f"{rows['events']:,} events and their part in every count are deleted" if rows["events"] else ""
     if rows["users"]:
@@ -66,6 +70,8 @@ def _forget(settings: Settings, user_id: str) -> None:
         err.print(
             f"{len(held.backups)} backups in {held.to} hold the user {held.until}; a restore erases the user again."
         )
+    for place in left:
+        err.print(f"Not reached: {place.what}, {place.until}.", soft_wrap=True)
 
 
 def _note_beside_backups(settings: Settings, warehouse: Warehouse, forgotten_at: str) -> HeldBy | None:
@@ -80,7 +86,7 @@ def _note_beside_backups(settings: Settings, warehouse: Warehouse, forgotten_at:
         store = open_store(settings, create=True)
         note(store, recorded_erasures(warehouse))
         at = datetime.fromisoformat(forgotten_at)
-        return held_by(store, manifests_of(store), at, settings.backup_keep, settings.backup_hours)
+        return held_by(store, manifests_of(store), at, settings)
     except Unusable as error:
         err.print(f"[yellow]warning:[/] the backups do not know of this: {escaped(str(error))}", soft_wrap=True)
         err.print("The next backup notes it; until then, a restore brings the user back")

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from alsobought.cli.backup import byte_bar, position, size
-from alsobought.console import err, escaped, late_bar, out, progress_bar
+from alsobought.cli.backup import byte_bar, position
+from alsobought.console import byte_size, err, escaped, late_bar, out, progress_bar
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,16 +31,15 @@ if TYPE_CHECKING:
 @click.option(
     "--into",
     required=True,
-    type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="The new data folder: empty or absent.",
+    help="The new data folder, on a ClickHouse server the new database: empty or absent.",
 )
 @click.option(
     "--check/--no-check", "checks", default=True, help="Compare every count with the events afterwards; default: yes."
 )
 @click.pass_obj
-def restore(settings: Settings, source: str, identity: str, into: Path, checks: bool) -> None:
-    """Restore a backup into a new data folder, and prove it.
+def restore(settings: Settings, source: str, identity: str, into: str, checks: bool) -> None:
+    """Restore a backup into a new data folder, or a new database of a ClickHouse server, and prove it.
 
     The hash of every file is compared, users who were forgotten after the backup are erased again,
     and every count is compared with a recompute from the events. Exit status 1 if a count is wrong.
@@ -51,15 +49,15 @@ def restore(settings: Settings, source: str, identity: str, into: Path, checks: 
     \b
     Example: alsobought restore /mnt/backups --into data.restored
     """
+    from alsobought.backup.retention import read_manifest
     from alsobought.backup.stores import open_store
-    from alsobought.backup.take import read_manifest
 
     store = open_store(settings, source)
     manifest = read_manifest(store, identity)
-    folder = into.expanduser().resolve()
-    restored = _restore(settings, store, manifest, folder, checks=checks)
+    restored = _restore(settings, store, manifest, into, checks=checks)
     out.print(
-        f"restored backup {manifest.id} into {into}: {restored.events:,} events, {size(manifest.bytes)}", soft_wrap=True
+        f"restored backup {manifest.id} into {into}: {restored.events:,} events, {byte_size(manifest.bytes)}",
+        soft_wrap=True,
     )
     out.print(f"  {position(manifest)}", soft_wrap=True)
     if restored.erased:
@@ -69,7 +67,8 @@ def restore(settings: Settings, source: str, identity: str, into: Path, checks: 
             f"  [red]wrong[/] {escaped(guest)} was forgotten alone and is part of an account here: forget the account"
         )
     wrong = print_check(restored.checked)
-    out.print(f"Next: start the service with ALSOBOUGHT_DATA={into}", soft_wrap=True)
+    setting = "ALSOBOUGHT_DATABASE" if manifest.server else "ALSOBOUGHT_DATA"
+    out.print(f"Next: start the service with {setting}={into}", soft_wrap=True)
     if manifest.facts.kafka:
         out.print("  Kafka resumes at the offsets above; events that were posted without Kafka since then are lost")
     else:
@@ -84,14 +83,16 @@ def restore(settings: Settings, source: str, identity: str, into: Path, checks: 
 @click.option(
     "--full",
     is_flag=True,
-    help="Also restore the newest into a temporary folder, and compare every count.",
+    help="Also restore the newest into a temporary folder or database, and compare every count.",
 )
 @click.pass_obj
 def verify(settings: Settings, source: str, identity: str, full: bool) -> None:
     """Verify backups: read every file and compare its hash. Exit status 1 if one is damaged.
 
     Damaged bytes are set aside, so that the next backup copies them again if the data folder still
-    has them. --full is a restore drill, in a folder that is deleted afterwards.
+    has them. --full is a restore drill, in a folder that is deleted afterwards. Of the backups of a
+    ClickHouse server, only presence and size of the files are compared; --full restores the newest into
+    a temporary database and has the server read all of it.
 
     \b
     Example: alsobought verify /mnt/backups --full
@@ -108,7 +109,7 @@ def verify(settings: Settings, source: str, identity: str, full: bool) -> None:
     broken = {backup for damage in damages for backup in damage.backups}
     for manifest in manifests:
         word = "[red]broken[/]" if manifest.id in broken else "[green]ok[/]    "
-        out.print(f"{word} {manifest.id:20} {len(manifest.files):,} files, {size(manifest.bytes)}", soft_wrap=True)
+        out.print(f"{word} {manifest.id:20} {manifest.file_count:,} files, {byte_size(manifest.bytes)}", soft_wrap=True)
     if damages:
         err.print("Take a new backup: it copies these bytes again, if the data folder still has them", soft_wrap=True)
         sys.exit(1)
@@ -119,23 +120,37 @@ def verify(settings: Settings, source: str, identity: str, full: bool) -> None:
 
 
 def _drill(settings: Settings, store: Store, manifest: Manifest) -> None:
-    with tempfile.TemporaryDirectory(prefix="alsobought-") as folder:
-        restored = _restore(settings, store, manifest, Path(folder) / "data", checks=True)
-    out.print(f"restored {manifest.id}: {restored.events:,} events")
-    if print_check(restored.checked):
+    from alsobought.service.restored import drill_database
+
+    with ExitStack() as stack:
+        if manifest.server:
+            into = stack.enter_context(drill_database(settings))
+        else:
+            into = str(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="alsobought-"))) / "data")
+        restored = _restore(settings, store, manifest, into, checks=True)
+        out.print(f"restored {manifest.id}: {restored.events:,} events")
+        for part in restored.broken:
+            out.print(f"  [red]broken[/] {escaped(part.message)}", soft_wrap=True)
+    if print_check(restored.checked) or restored.broken:
         sys.exit(1)
 
 
-def _restore(settings: Settings, store: Store, manifest: Manifest, folder: Path, *, checks: bool) -> Restored:
+def _restore(settings: Settings, store: Store, manifest: Manifest, into: str, *, checks: bool) -> Restored:
+    """Into a folder, or a database of the server of ALSOBOUGHT_DSN."""
     from alsobought.backup.erasures import notes
     from alsobought.backup.restore import restore_files
-    from alsobought.service.restored import finish_restore
+    from alsobought.service.restored import finish_restore, restored_database, restored_folder
+    from alsobought.storage.folder_lock import folder_of
 
-    restore_files(store, manifest, folder, byte_bar())
-    settings = msgspec.structs.replace(settings, database=manifest.facts.database)
+    if folder_of(settings.warehouse_dsn):
+        folder = Path(into).expanduser().resolve()
+        restore_files(store, manifest, folder, byte_bar())
+        there = restored_folder(settings, folder, manifest.facts.database)
+    else:
+        there = restored_database(settings, store, manifest, into, byte_bar())
     with ExitStack() as stack:
         progress = check_progress(stack) if checks else None
-        return finish_restore(settings, folder, notes(store), partial(late_bar, err), progress)
+        return finish_restore(there, notes(store), partial(late_bar, err), progress)
 
 
 def check_progress(stack: ExitStack) -> Callable[[int, int], None]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from alsobought.console import byte_size
 from alsobought.pipe_diff.report import Item, RankedItem, Report, Spread
 
 MAX_VALUE_LENGTH = 60
@@ -40,17 +41,6 @@ def seconds(value: float) -> str:
 
 def number(value: float) -> str:
     return f"{value:,.0f}"
-
-
-def size(value: float) -> str:
-    """
-    >>> size(900), size(2_506_786)
-    ('900 B', '2.5 MB')
-    """
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if value >= factor:
-            return f"{value / factor:,.1f} {unit}"
-    return f"{value:.0f} B"
 
 
 def request(parameters: dict[str, list[object]]) -> str:
@@ -143,7 +133,7 @@ def measure_rows(report: Report) -> list[Row]:
     rows.append(("failed", number(old.failed.requests), number(new.failed.requests), ""))
     for name, spread, format_value in (
         ("rows read", report.rows_read, number),
-        ("bytes read", report.bytes_read, size),
+        ("bytes read", report.bytes_read, byte_size),
         ("time (noisy)", report.seconds, seconds),
     ):
         rows += _spread_rows(name, spread, format_value)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from alsobought.backup import pin, repair
+from alsobought.backup import pin, repair, server
 from alsobought.counts import rebuild_tasks, serving_checks, snapshot
 from alsobought.learning import table_swap
 from alsobought.privacy import erasure, guests, merging
@@ -38,6 +38,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "add categories": lambda writer: writer.corrections.add_categories(),
     "snapshot": snapshot.snapshot,
     "pin for a backup": pin.pin,
+    "begin a server backup": server.begin,
     "put back a part": repair.exchange_part,
     "plan a rebuild": rebuild_tasks.plan,
     "begin a rebuild": rebuild_tasks.begin,

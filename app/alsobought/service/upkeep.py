@@ -1,7 +1,8 @@
-"""Work that a running service does by the hour: search its tables for damaged parts, and take backups.
+"""Work that a running service does by the hour: search its tables for damaged parts, take backups, and delete old ones.
 
 The search reads every part, slowly: after each one it rests for REST times as long as that took. Parts that the engine could
-not load are known at the start.
+not load are known at the start. A ClickHouse server searches its own parts; its backups are taken by the process that stores the
+events.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from alsobought.backup.retention import backup_ids, expire, read_manifest
 from alsobought.backup.stores import open_store
-from alsobought.backup.take import back_up, backup_ids, read_manifest
+from alsobought.backup.take import back_up
 from alsobought.console import no_bar
 from alsobought.counts.rebuild import ServiceHandle
-from alsobought.errors import AlsoboughtError
+from alsobought.errors import AlsoboughtError, Busy
 from alsobought.service.maintenance import run_task
 from alsobought.service.remedies import Remedies
 from alsobought.settings import Settings
@@ -30,6 +33,7 @@ WAKE_SECONDS = 5.0
 FIRST_SCRUB_SECONDS = 60.0  # after the start
 REST, MAX_REST_SECONDS = 9.0, 30.0  # a tenth of one core
 RETRY_SECONDS = 600.0  # after a backup that failed
+EXPIRE_SECONDS = 3600.0  # between two searches for backups past their retention
 
 
 class _Stopped(Exception):
@@ -52,6 +56,7 @@ class Upkeep:
 
     def __init__(self, writer: Writer, warehouse: Warehouse) -> None:
         self._settings, self._warehouse = writer.settings, warehouse
+        self._writer = writer
         self._handle: ServiceHandle = _Handle(writer, warehouse)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
@@ -61,7 +66,7 @@ class Upkeep:
         self.backup_at: datetime | None = None
         self.backup_fault = ""
         self._scrub_due = time.monotonic() + FIRST_SCRUB_SECONDS
-        self._backup_due = 0.0
+        self._backup_due = self._expire_due = 0.0
 
     @property
     def alarms(self) -> list[str]:
@@ -77,6 +82,7 @@ class Upkeep:
         """Notes at once what the engine could not load."""
         if self._warehouse.folder:
             self._report(parts_set_aside(self._warehouse))
+        if self._warehouse.folder or self._settings.backup_to:
             self._thread.start()
 
     def stop(self) -> None:
@@ -98,6 +104,8 @@ class Upkeep:
         try:
             store = open_store(settings, create=True)
             manifest = back_up(self._handle, store, settings.backup_keep, no_bar)
+        except Busy as error:
+            log.info("no backup now: %s", error)
         except AlsoboughtError as error:
             self.backup_fault = str(error)
             log.error("the backup failed: %s", error)
@@ -105,24 +113,40 @@ class Upkeep:
             self.backup_at, self.backup_fault = manifest.created_at, ""
             log.info("backup %s to %s: %d new bytes", manifest.id, store.name, manifest.new_bytes)
 
+    def expire(self) -> None:
+        """Deletes the backups in ALSOBOUGHT_BACKUP_TO that are past their retention."""
+        settings = self._settings
+        with suppress(Busy):  # the backup that is being taken does it
+            expire(open_store(settings, create=True), settings.backup_keep, settings.backup_retention_days)
+
     def _run(self) -> None:
         settings = self._settings
         if settings.backup_hours:
             self._backup_due = time.monotonic() + self._seconds_to_backup(settings)
         while not self._stopped.wait(WAKE_SECONDS):
             try:
-                if settings.scrub_hours and time.monotonic() >= self._scrub_due:
-                    self._scrub_due = time.monotonic() + 3600 * settings.scrub_hours
+                now = time.monotonic()
+                if settings.scrub_hours and now >= self._scrub_due and self._warehouse.folder:
+                    self._scrub_due = now + 3600 * settings.scrub_hours
                     self.scrub(pause=True)
-                if settings.backup_hours and time.monotonic() >= self._backup_due:
-                    self.back_up()
-                    self._backup_due = time.monotonic() + (
-                        RETRY_SECONDS if self.backup_fault else 3600.0 * settings.backup_hours
-                    )
+                if not self._writer.alive:
+                    continue
+                if settings.backup_hours and now >= self._backup_due:
+                    self._back_up_if_due(settings)
+                if settings.backup_to and settings.backup_retention_days and now >= self._expire_due:
+                    self._expire_due = now + EXPIRE_SECONDS
+                    self.expire()
             except _Stopped:
                 return
             except AlsoboughtError as error:
                 log.warning("upkeep failed: %s", error)
+
+    def _back_up_if_due(self, settings: Settings) -> None:
+        """Of several processes that store events, one takes the backup, and the others see it."""
+        if (seconds := self._seconds_to_backup(settings)) == 0:
+            self.back_up()
+            seconds = RETRY_SECONDS if self.backup_fault else 3600.0 * settings.backup_hours
+        self._backup_due = time.monotonic() + seconds
 
     def _seconds_to_backup(self, settings: Settings) -> float:
         """Until the next backup is due, after the newest one that there is."""
@@ -130,6 +154,7 @@ class Upkeep:
             store = open_store(settings, create=True)
             if backup_ids(store):
                 self.backup_at = read_manifest(store).created_at
+            self.backup_fault = ""
         except AlsoboughtError as error:
             self.backup_fault = str(error)
             log.error("backups cannot be taken: %s", error)

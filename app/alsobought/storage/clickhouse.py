@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 MAX_QUERY_MEMORY = 2_000_000_000
 NOT_OPENED = "Error initializing EmbeddedServer"  # the engine's message where it cannot load a table
+RESTORING_COMMENT = "a restore has not ended"  # of the database of a server
 MAX_PARAMETER = 30_000  # characters; a server refuses a field of an HTTP form of more than 128 KB
 
 
@@ -213,6 +214,8 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
         warehouse.command(f"create database if not exists {settings.database}")
     elif must_exist:
         _refuse_without_database(warehouse)
+    if warehouse.shared and (create or must_exist):
+        _refuse_half_restored(warehouse)
     return warehouse
 
 
@@ -224,4 +227,15 @@ def _refuse_without_database(warehouse: Warehouse) -> None:
         raise WarehouseFault(
             f"there is no database {warehouse.database} in {location}",
             "Create it with `alsobought migrate up`, or name another in ALSOBOUGHT_DATABASE",
+        )
+
+
+def _refuse_half_restored(warehouse: Warehouse) -> None:
+    sql = "select comment from system.databases where name = {database:String}"
+    if [tuple(row) for row in warehouse.trusted_rows(sql, {"database": warehouse.database}).data] == [
+        (RESTORING_COMMENT,)
+    ]:
+        warehouse.close()
+        raise WarehouseFault(
+            f"the database {warehouse.database} was not restored completely", "Run `alsobought restore` into it again"
         )

@@ -1,4 +1,4 @@
-"""Retention of raw events: a TTL on `events`, by setting. The counts, first times and `user_items` outlive them.
+"""Retention by settings: TTLs on `events`, `requests` and `dead_letters`. Counts, first times and `user_items` outlive events.
 
 Events expire by seq, the order in which they were stored: those left of a user are always the latest. Whatever is recomputed
 from events must know the horizon, the seq from which on all of them are there.
@@ -6,7 +6,6 @@ from events must know the horizon, the seq from which on all of them are there.
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 
 from alsobought.settings import Settings
@@ -15,6 +14,7 @@ from alsobought.storage.warehouse import Warehouse
 
 MARGIN = timedelta(hours=1)  # events that are being read must not expire meanwhile
 KIND = "retention"
+POSTED_LETTER_DAYS = 30
 
 
 def horizon(warehouse: Warehouse, settings: Settings, now: datetime) -> int:
@@ -39,21 +39,49 @@ def expired_before(horizon: int) -> str:
 
 
 def apply_retention(warehouse: Warehouse, settings: Settings, now: datetime, identity: int) -> bool:
-    """Sets the TTL of `events` as the settings demand. Returns True if that changed it.
+    """Sets the TTLs of tables as the settings demand. Returns True if that changed the one of `events`.
 
     Events that expired under the previous setting are gone for good, so their horizon is recorded first.
     """
-    sql = "select create_table_query from system.tables where database = {database:String} and name = 'events'"
-    definition = str(warehouse.trusted_rows(sql, {"database": warehouse.database}).data[0][0])
-    ttl = re.search(r"TTL .*toIntervalDay\((\d+)\)", definition)
-    current, wanted = int(ttl[1]) if ttl else 0, settings.event_retention_days
-    if current == wanted:
-        return False
-    if current:
+    days = _days_by_table(warehouse)
+    _apply(warehouse, "requests", days, _request_expiry(settings.request_retention_days))
+    _apply(warehouse, "dead_letters", days, _letter_expiry(settings.dead_letter_retention_days))
+    current, wanted = sum(days["events"]), settings.event_retention_days
+    if current != wanted and current:
         mutation_journal.record_done(warehouse, identity, KIND, {"horizon": _horizon_of(current, now)})
-    change = f"modify ttl toDateTime(intDiv(seq, 1000000)) + interval {wanted:d} day" if wanted else "remove ttl"
-    warehouse.command(f"alter table {warehouse.database}.events {change}")
+    expiry = {f"toDateTime(intDiv(seq, 1000000)) + interval {wanted:d} day": wanted} if wanted else {}
+    return _apply(warehouse, "events", days, expiry)
+
+
+def _request_expiry(days: int) -> dict[str, int]:
+    return {f"toDateTime(time) + interval {days:d} day": days}
+
+
+def _letter_expiry(days: int) -> dict[str, int]:
+    """Those of posts at the latest after POSTED_LETTER_DAYS: whoever sent them knows of it from the response."""
+    posted = min(days or POSTED_LETTER_DAYS, POSTED_LETTER_DAYS)
+    of_all = {f"toDateTime(noted_at) + interval {days:d} day": days} if days else {}
+    return of_all | {f"toDateTime(noted_at) + interval {posted:d} day where source = 'http'": posted}
+
+
+def _apply(warehouse: Warehouse, table: str, days: dict[str, list[int]], expiry: dict[str, int]) -> bool:
+    """`expiry` has the days of each expression of the TTL. Returns True if that is a change."""
+    if table not in days or days[table] == list(expiry.values()):
+        return False
+    change = f"modify ttl {', '.join(expiry)}" if expiry else "remove ttl"
+    warehouse.command(f"alter table {warehouse.database}.{table} {change}")
     return True
+
+
+def _days_by_table(warehouse: Warehouse) -> dict[str, list[int]]:
+    """The days in the TTLs of these tables, in their order. On a cluster the tables are Distributed and have none."""
+    sql = (
+        "select name, extractAll(extract(create_table_query, 'TTL (.*) SETTINGS'), 'toIntervalDay\\\\((\\\\d+)\\\\)')"
+        " from system.tables where database = {database:String}"
+        " and (name = 'events' or name in ('requests', 'dead_letters') and engine != 'Distributed')"
+    )
+    rows = warehouse.trusted_rows(sql, {"database": warehouse.database}).data
+    return {table: [int(days) for days in texts] for table, texts in rows}
 
 
 def _horizon_of(days: int, now: datetime) -> int:

@@ -67,7 +67,9 @@ def _handle_http(error: HTTPException) -> Response:
 
 
 def _request_line() -> str:
-    return f"{request.method} {request.path}"
+    """Method and path, without the id of a user: the log outlives an erasure."""
+    names_user = "user_id" in (request.view_args or {})
+    return f"{request.method} {'/users/…' if names_user else request.path}"
 
 
 def _handle_unexpected(error: Exception) -> Response:

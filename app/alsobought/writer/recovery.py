@@ -65,9 +65,18 @@ def settle(warehouse: Warehouse) -> None:
         return
     if isinstance(warehouse, ClickHouseWarehouse):
         recover(warehouse)
+    _record_settled(warehouse, "views", batch)
+
+
+def settle_restored(warehouse: Warehouse) -> None:
+    """Records the same after a server restored its backup: all views have the last batch, and none has its token."""
+    _record_settled(warehouse, "restore", _last_batch(warehouse))
+
+
+def _record_settled(warehouse: Warehouse, kind: str, batch: int) -> None:
     newest = f"select greatest(max(seq), (select max(id) from {warehouse.database}.rewrites)) from {warehouse.database}.events"
     identity = int(warehouse.trusted_rows(newest).data[0][0]) + 1
-    mutation_journal.record_done(warehouse, identity, "views", {}, batch)
+    mutation_journal.record_done(warehouse, identity, kind, {}, batch)
 
 
 def mark_clean_shutdown(warehouse: Warehouse) -> None:
