@@ -1,31 +1,39 @@
 """Query slots: as many queries of requests run together as the engine has cores for.
 
 More of them do not finish earlier: each takes longer. Those that wait are not composed yet, so that further requests may still
-join them (`serving.coalescing`). Queries behind stale answers go last, and leave one slot to callers who wait.
+join them (`serving.coalescing`). Pipes have turns, so that a slow one does not hold up the others. Queries behind stale answers
+go last, and leave one slot to callers who wait.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from alsobought.serving.fair_queue import FairQueue
+
 
 class QuerySlots:
-    """Thread-safe. Slots are given in the order of asking, to callers first."""
+    """Thread-safe. Slots are given to callers first, to pipes in turn, and within a pipe in the order of asking."""
 
     def __init__(self, count: int) -> None:
+        self._count = count
         self._free = {False: count, True: max(1, count - 1)}  # of all, and of those that the background may have
-        self._waiting: dict[bool, deque[threading.Event]] = {False: deque(), True: deque()}
+        self._waiting: dict[bool, FairQueue[threading.Event]] = {False: FairQueue(), True: FairQueue()}
         self._lock = threading.Lock()
 
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many queries run, and how many wait."""
+        return self._count - self._free[False], sum(map(len, self._waiting.values()))
+
     @contextmanager
-    def taken(self, *, background: bool = False) -> Iterator[None]:
-        """Wait for a slot, and hold it."""
+    def taken(self, pipe: str = "", *, background: bool = False) -> Iterator[None]:
+        """Wait for a slot for a query of this pipe's list, and hold it."""
         given = threading.Event()
         with self._lock:
-            self._waiting[background].append(given)
+            self._waiting[background].append(pipe, given)
             self._give()
         given.wait()
         try:
@@ -50,7 +58,7 @@ class QuerySlots:
 
     def _give(self) -> None:
         for background, waiting in self._waiting.items():
-            while waiting and self._free[False] > 0 and self._free[background] > 0:
+            while self._free[False] > 0 and self._free[background] > 0 and (given := waiting.pop()):
                 self._free[False] -= 1
                 self._free[True] -= background
-                waiting.popleft().set()
+                given.set()
