@@ -2,7 +2,7 @@
 
 More of them do not finish earlier: each takes longer. Those that wait are not composed yet, so that further requests may still
 join them (`serving.coalescing`). Pipes have turns, so that a slow one does not hold up the others. Queries behind stale answers
-go last, and leave one slot to callers who wait.
+leave one slot to callers who wait, and let MAX_PASSED of them pass: more would keep a caller waiting who needs that answer by now.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from contextlib import contextmanager
 
 from alsobought.serving.fair_queue import FairQueue
 
+MAX_PASSED = 3
+
 
 class QuerySlots:
     """Thread-safe. Slots are given to callers first, to pipes in turn, and within a pipe in the order of asking."""
 
     def __init__(self, count: int) -> None:
-        self._count = count
+        self._count, self._passed = count, 0
         self._free = {False: count, True: max(1, count - 1)}  # of all, and of those that the background may have
         self._waiting: dict[bool, FairQueue[threading.Event]] = {False: FairQueue(), True: FairQueue()}
         self._lock = threading.Lock()
@@ -57,8 +59,18 @@ class QuerySlots:
                 self._give()
 
     def _give(self) -> None:
-        for background, waiting in self._waiting.items():
-            while self._free[False] > 0 and self._free[background] > 0 and (given := waiting.pop()):
-                self._free[False] -= 1
-                self._free[True] -= background
-                given.set()
+        """Give the free slots. The caller holds the lock."""
+        while self._free[False] > 0:
+            background = self._is_turn_of_background()
+            given = self._waiting[background].pop()
+            if given is None:
+                break
+            self._free[False] -= 1
+            self._free[True] -= background
+            self._passed = self._passed + 1 if self._waiting[True] and not background else 0
+            given.set()
+
+    def _is_turn_of_background(self) -> bool:
+        if not self._waiting[True] or self._free[True] <= 0:
+            return False
+        return not self._waiting[False] or self._passed >= MAX_PASSED
