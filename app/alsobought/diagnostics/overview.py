@@ -53,7 +53,7 @@ class Overview(msgspec.Struct, frozen=True):
     posts_per_second: float
     errors_per_second: float
     turned_away: dict[str, float]
-    refused: dict[str, float]
+    ended_connections: dict[str, float]
     cache_hits: float | None
     cache_answers: float | None
     cache_bytes: float | None
@@ -107,7 +107,7 @@ def overview(old: MetricsPage, new: MetricsPage, now: float) -> Overview:
         errors_per_second=_errors(old, new, "pipe_requests_total") / seconds
         + _errors(old, new, "posts_total") / seconds,
         turned_away=new.by("turned_away_requests_total", "status"),
-        refused=new.by("connections_refused_total", "reason"),
+        ended_connections=new.by("connections_refused_total", "reason"),
         cache_hits=_hit_share(old, new),
         cache_answers=new.sum("cache_answers"),
         cache_bytes=new.sum("cache_bytes"),

@@ -105,9 +105,9 @@ def _facts(seen: Overview, names: int) -> list[Text]:
     )
     facts.append(_fact("upkeep", _backup(seen), _oldest(seen), *_pipe_states(seen)))
     facts.append(_fact("rejected", _listed(seen.rejected, names) or "nothing"))
-    refused = {f"status {status}": count for status, count in seen.turned_away.items()} | seen.refused
-    if any(refused.values()):
-        facts.append(_fact("refused", _listed(refused, names)))
+    unserved = {f"status {status}": count for status, count in seen.turned_away.items()} | seen.ended_connections
+    if any(unserved.values()):
+        facts.append(_fact("refused", _listed(unserved, names)))
     return facts
 
 
