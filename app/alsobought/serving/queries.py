@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
+from alsobought import tracing
 from alsobought.pipes.pipe import SEPARATOR, Pipe
 from alsobought.serving.answers import rows_of
 from alsobought.serving.coalescing import Coalescer
@@ -62,6 +63,8 @@ class Queries:
         return slots.taken(requested.name, background=in_background())
 
     def _run(self, pipe: Pipe, bound: Mapping[str, Any], requested: Pipe) -> Rows:
-        rows = rows_of(self._warehouse, self._clock(), pipe, bound, requested)
+        with tracing.span("query", client=True, db__system__name="clickhouse", pipe=pipe.name) as span:
+            rows = rows_of(self._warehouse, self._clock(), pipe, bound, requested)
+            tracing.note(span, rows=len(rows.data), rows_read=rows.statistics.rows_read)
         self.costs.add(pipe.name, rows.statistics)
         return rows

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from alsobought import tracing
 from alsobought.serving.fair_queue import FairQueue
 
 MAX_PASSED = 3
@@ -37,7 +38,9 @@ class QuerySlots:
         with self._lock:
             self._waiting[background].append(pipe, given)
             self._give()
-        given.wait()
+        if not given.is_set():
+            with tracing.span("wait for a slot"):
+                given.wait()
         try:
             yield
         finally:

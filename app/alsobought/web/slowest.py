@@ -37,12 +37,12 @@ class SlowestAnswers(Collector):
 
     def of_last_minutes(self, minute: int) -> Mapping[str, float]:
         with self._lock:
-            found: dict[str, float] = {}
+            slowest_of: dict[str, float] = {}
             for at, slowest in self._of_minute.items():
                 if minute - MINUTES < at <= minute:
                     for pipe, seconds in slowest.items():
-                        found[pipe] = max(seconds, found.get(pipe, 0.0))
-            return found
+                        slowest_of[pipe] = max(seconds, slowest_of.get(pipe, 0.0))
+            return slowest_of
 
     def collect(self) -> Iterator[Metric]:
         text = f"The slowest answer of the last {MINUTES} minutes."
