@@ -104,6 +104,8 @@ def test_a_failed_request_is_an_error_and_no_span_has_a_value_of_a_parameter(
 ) -> None:
     client.get("/pipes/for_you?user_id=secret-ada")
     assert "secret" not in " ".join(span.to_json() for span in spans().values())
+    client.get("/readyz")
+    assert "GET /readyz" not in spans()
     client.get("/pipes/no_such_pipe")
     assert attributes(spans()["GET /pipes/<path:name>"])["http.response.status_code"] == 404
 

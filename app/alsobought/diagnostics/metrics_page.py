@@ -26,11 +26,11 @@ class MetricsPage:
 
     def by(self, name: str, label: str, **labels: str) -> dict[str, float]:
         """{value of the label: sum}"""
-        found: dict[str, float] = {}
+        sums: dict[str, float] = {}
         for given, value in self.samples.get(name, ()):
             if label in given and labels.items() <= given.items():
-                found[given[label]] = found.get(given[label], 0.0) + value
-        return found
+                sums[given[label]] = sums.get(given[label], 0.0) + value
+        return sums
 
     def label(self, name: str, label: str) -> str:
         """The label of the only series of this name, "" if there is none."""

@@ -64,7 +64,7 @@ class QuerySlots:
     def _give(self) -> None:
         """Give the free slots. The caller holds the lock."""
         while self._free[False] > 0:
-            background = self._is_turn_of_background()
+            background = self._goes_to_background()
             given = self._waiting[background].pop()
             if given is None:
                 break
@@ -73,7 +73,7 @@ class QuerySlots:
             self._passed = self._passed + 1 if self._waiting[True] and not background else 0
             given.set()
 
-    def _is_turn_of_background(self) -> bool:
+    def _goes_to_background(self) -> bool:
         if not self._waiting[True] or self._free[True] <= 0:
             return False
         return not self._waiting[False] or self._passed >= MAX_PASSED

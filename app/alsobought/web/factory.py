@@ -60,6 +60,7 @@ log = logging.getLogger(__name__)
 
 NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # paths that pages of listed origins may call
 POSTS = frozenset({"intake", "webhooks", "items", "users"})  # blueprints that store what is sent
+UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds, by programs
 LOAD_AFTER_SECONDS, LOAD_PAUSE_SECONDS = 1.0, 0.02
 
 
@@ -180,7 +181,8 @@ def _begin_request() -> None:
     request_id.set(g.request_id)
     traceparent, tracestate = (request.headers.get(name, "") for name in ("traceparent", "tracestate"))
     lane, waited = request.environ.get(LANE, ""), request.environ.get(WAITED, 0.0)
-    span = tracing.begin_request(request.method, traceparent, tracestate, lane, waited)
+    is_scrape = request.path in UNTRACED
+    span = None if is_scrape else tracing.begin_request(request.method, traceparent, tracestate, lane, waited)
     if span:
         g.span = span
     trace.set(span.ids if span else trace_context(traceparent))

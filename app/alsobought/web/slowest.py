@@ -31,7 +31,7 @@ class SlowestAnswers(Collector):
             slowest = self._of_minute.get(minute)
             if slowest is None:
                 slowest = self._of_minute[minute] = {}
-                self._of_minute = {at: kept for at, kept in self._of_minute.items() if at > minute - MINUTES}
+                self._of_minute = {at: past for at, past in self._of_minute.items() if at > minute - MINUTES}
             if seconds > slowest.get(pipe, 0.0):
                 slowest[pipe] = seconds
 
