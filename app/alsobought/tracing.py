@@ -56,7 +56,7 @@ def start(environ: Mapping[str, str] = os.environ) -> Callable[[], None]:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        log.warning("no spans are sent: OpenTelemetry is not installed; pip install 'alsobought[otel]'")
+        log.warning("no spans are sent: OpenTelemetry is not installed: install Alsobought with its extra `otel`")
         return lambda: None
     provider = TracerProvider(resource=Resource.create(_resource(environ)), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))

@@ -22,7 +22,7 @@ class MetricsPage:
     def sum(self, name: str, **labels: str) -> float | None:
         """The sum of the series with these labels; None if there is none."""
         values = [value for given, value in self.samples.get(name, ()) if labels.items() <= given.items()]
-        return sum(values) if values else None
+        return sum(values, 0.0) if values else None
 
     def by(self, name: str, label: str, **labels: str) -> dict[str, float]:
         """{value of the label: sum}"""
