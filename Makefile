@@ -1,4 +1,4 @@
-# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make faults | make quality | make bench | make bench-scale | make bench-server | make lint | make format | make docs | make build | make lock.
+# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make faults | make quality | make bench | make bench-scale | make bench-server | make lint | make format | make docs | make build | make lock | make audit | make licences | make digests.
 # Everything happens in .venv, which is made when it is missing; LOCKED=1 installs the versions of the locks.
 PYTHON ?= python3
 DATASET ?= journey
@@ -7,7 +7,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo kafka clients test journeys kills test-http test-server faults quality bench bench-scale bench-server lint format docs build lock clean programs broker
+.PHONY: install demo kafka clients test journeys kills test-http test-server faults quality bench bench-scale bench-server lint format docs build lock audit licences digests clean programs broker
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -87,15 +87,28 @@ format: .venv/.test
 docs: .venv/.test
 	$(BIN)/python -m docs.generate
 
-# The wheel and the sdist, in dist/.
+# The wheel, the sdist and the bill of materials (CycloneDX), in dist/.
 build: .venv/.test
 	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m supply_chain.sbom dist
+
+# Known vulnerabilities in the locked packages. Where the database of advisories cannot be reached, it says so.
+audit: .venv/.test
+	@$(BIN)/python -m supply_chain.audit
+
+# The licences of the locked packages, in supply_chain/licences.toml: after `make lock` and `make install`.
+licences: .venv/.test
+	@$(BIN)/python -m supply_chain.licences
+
+# The digests of the images, in dist/images.env: needs Docker, and the network.
+digests: .venv/.test
+	@$(BIN)/python -m supply_chain.digests dist/images.env
 
 # The image installs requirements.lock, `make install LOCKED=1` installs requirements-dev.lock. Both have hashes but no hosts:
 # uv.lock would name the hosts of the packages, which pip's own settings decide.
 lock: .venv/.test
 	$(LOCK) --output-file requirements.lock pyproject.toml
-	$(LOCK) --output-file requirements-dev.lock --extra baselines --extra demo --extra edit --extra learn --extra s3 --group dev pyproject.toml
+	$(LOCK) --output-file requirements-dev.lock --extra baselines --extra demo --extra edit --extra learn --extra otel --extra s3 --group dev pyproject.toml
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
@@ -111,7 +124,7 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --un
 	@echo "Installing the test tools into .venv …"
 	@$(PIP) 'pip>=25.1'  # older ones know no dependency groups
 	@$(if $(LOCKED),$(PIP) --require-hashes -r requirements-dev.lock)
-	@$(PIP) --editable '.[baselines,demo,edit,learn,s3]' --group dev
+	@$(PIP) --editable '.[baselines,demo,edit,learn,otel,s3]' --group dev
 	@touch $@
 
 .venv/.clients: tests/clients/package-lock.json .venv/.demo

@@ -1,9 +1,9 @@
 """Abuse a service, and measure what others notice of it: light requests meanwhile, memory, and the time until it has recovered.
 
-    .venv/bin/python -m benchmarks.abuse [--megabytes 1536]
+    .venv/bin/python -m benchmarks.abuse [--megabytes 1536] [--only TEXT]
 
 Serves a small shop on 127.0.0.1, in a control group of that memory where this user may make one, and lets clients attack it one
-after the other, each for at most ten seconds. Writes abuse.md.
+after the other, each for at most ten seconds. Writes abuse.md, unless --only names some of them.
 """
 
 from __future__ import annotations
@@ -45,6 +45,16 @@ from events
 order by total
 limit 1
 """
+BUSY = """-- Slow, and not heavy: it reads little.
+--
+-- :seed UInt32 = 0  makes each request another one
+
+select sum(arraySum(arrayMap(n -> sipHash64(user_id, n + {{ seed }}) % 7, range(300)))) as total
+from events
+where event_type = 'purchase'
+order by total
+limit 1
+"""
 WIDE = """-- Millions of rows.
 --
 -- :seed UInt32 = 0  makes each request another one
@@ -63,6 +73,7 @@ class Service:
     def __init__(self, folder: Path, group: Path | None) -> None:
         home = project_folder(folder / "home", "pipes", "sql", "migrations")
         (home / "pipes" / "slow.sql").write_text(SLOW)
+        (home / "pipes" / "busy.sql").write_text(BUSY)
         (home / "pipes" / "wide.sql").write_text(WIDE)
         self.port, self.failed = free_port(), list[str]()
         settings = {"ALSOBOUGHT_HOME": home, "ALSOBOUGHT_DATA": folder / "data", "ALSOBOUGHT_PORT": self.port}
@@ -192,6 +203,13 @@ def hanging_up(service: Service, _: float) -> None:
             sock.sendall(b"GET /pipes/slow?seed=%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % seed)
 
 
+def merges(number: int) -> list[bytes]:
+    calls = (
+        {"type": "identify", "userId": f"u{n}", "anonymousId": f"guest{n}", "messageId": f"m{n}"} for n in range(number)
+    )
+    return ["\n".join(map(json.dumps, calls)).encode()]
+
+
 def endless(service: Service, until: float) -> None:
     def feed() -> None:
         with closing(service.connected()) as sock, contextlib.suppress(OSError):
@@ -219,10 +237,13 @@ CASES: dict[str, Attack] = {
     "8 endless bodies": endless,
     "500 slow requests, hung up": hanging_up,
     "60 slow requests": asking("/pipes/slow", 60),
+    "60 slow requests of a pipe that reads little": asking("/pipes/busy", 60),
+    "300 of them": asking("/pipes/busy", 300),
     "30 answers of 2 million rows": asking("/pipes/wide", BODIES),
     "4 bodies of 8 million bad lines": posting("/events", lambda: [b"x\n" * 8_000_000] * 4),
     "4 arrays of 8 million numbers": posting("/events", lambda: [b"[" + b"1," * 8_000_000 + b"1]"] * 4),
     "8 gzip bombs of 1 GB": posting("/events", lambda: [gzip.compress(b" " * 1_000_000_000, 1)] * 8),
+    "a webhook's body of 40,000 merges": posting("/events/segment", lambda: merges(40_000)),
     "one order of 200,000 lines": posting(
         "/events?wait=true",
         lambda: [lines(n, n + 50_000, order_id="o", user_id="u") for n in range(0, 200_000, 50_000)],
@@ -306,6 +327,7 @@ def control_group(megabytes: int) -> Iterator[Path | None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=int, default=1536, help="memory of the service")
+    parser.add_argument("--only", default="", help="the cases with this text in their name")
     options = parser.parse_args()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20_000), hard))
@@ -314,11 +336,15 @@ def main() -> None:
         service = Service(Path(folder), group)
         try:
             for name, attack in CASES.items():
+                if options.only not in name:
+                    continue
                 rows.append([name, *measure(service, attack)])
                 print("  ".join(rows[-1]), *service.failed[:3], sep="  ", flush=True)
         finally:
             service.process.terminate()
             service.process.wait(30)
+    if options.only:
+        return
     memory = (
         f"{options.megabytes:,} MB" if group else f"{usable_memory() >> 20:,} MB, since no control group could be made"
     )

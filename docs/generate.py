@@ -24,6 +24,8 @@ from alsobought.cli.main import main as alsobought
 from alsobought.loading.presets import Preset, presets
 from alsobought.settings import PREFIX, RENAMED, Settings, descriptions
 from alsobought.web.metrics import Metrics
+from supply_chain.licences import recorded
+from supply_chain.locks import DEVELOPMENT, SERVICE, locked
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {
@@ -35,6 +37,7 @@ PAGES = {
     "tables": "docs/reference/tables.md",
     "pipes": "docs/reference/standard-pipes.md",
     "presets": "docs/how-to/load.md",
+    "licences": "docs/reference/licences.md",
 }
 WIDTH = 100
 
@@ -204,6 +207,17 @@ def _mapped(preset: Preset) -> Iterator[str]:
         yield preset.note
 
 
+def licences_part() -> str:
+    """Each locked package with its licence, and whether a service installs it or only who develops it."""
+    known, service = recorded(), locked(SERVICE)
+    lines = ["| package | licence | installed by |", "|---|---|---|"]
+    for name in sorted(locked(SERVICE, DEVELOPMENT), key=lambda one: (one not in service, one)):
+        extra = f": {reason.partition(': ')[2]}" if (reason := known.exceptions.get(name)) else ""
+        by = "a service" if name in service else "development, extras"
+        lines.append(f"| {name} | {known.packages[name]} | {by}{extra} |")
+    return "\n".join(lines)
+
+
 PARTS = {
     "presets": presets_part,
     "commands": commands_part,
@@ -213,6 +227,7 @@ PARTS = {
     "alerts": alerts_part,
     "tables": tables_part,
     "pipes": pipes_part,
+    "licences": licences_part,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -26,7 +27,9 @@ def program(name: str) -> str:
 
 
 def needs(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not program(name), reason=f"{name} is not installed")
+    """Where CI is set, a test without its program fails: .ci/run installs them all."""
+    missing = not program(name) and not os.environ.get("CI")
+    return pytest.mark.skipif(missing, reason=f"{name} is not installed")
 
 
 def directives(unit: str) -> dict[str, list[str]]:

@@ -150,6 +150,42 @@ def test_slots_are_given_in_the_order_of_asking() -> None:
     assert order == list(range(5))
 
 
+def test_pipes_have_slots_in_turn() -> None:
+    slots, order, threads = QuerySlots(1), [], []
+
+    def run(pipe: str) -> None:
+        with slots.taken(pipe):
+            order.append(pipe)
+
+    with slots.taken("slow"):
+        for number, pipe in enumerate(["slow", "slow", "slow", "popular", "trending"], 1):
+            threads.append(threading.Thread(target=run, args=(pipe,)))
+            threads[-1].start()
+            while len(slots._waiting[False]) < number:
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join(30)
+    assert order == ["slow", "popular", "trending", "slow", "slow"]
+
+
+def test_a_query_in_the_background_waits_for_a_few_callers_and_not_for_all() -> None:
+    slots, order, threads = QuerySlots(1), [], []
+
+    def run(name: str, background: bool) -> None:
+        with slots.taken(name, background=background):
+            order.append(name)
+
+    with slots.taken():
+        for number in range(6):
+            threads.append(threading.Thread(target=run, args=("refresh" if number == 0 else "caller", number == 0)))
+            threads[-1].start()
+            while slots.load != (1, number + 1):
+                time.sleep(0.001)
+    for thread in threads:
+        thread.join(30)
+    assert order.index("refresh") in (2, 3), order
+
+
 def test_a_slot_is_free_again_after_an_error() -> None:
     slots = QuerySlots(1)
     with pytest.raises(ZeroDivisionError), slots.taken():

@@ -107,7 +107,14 @@ def test_a_query_over_its_limits_is_504(make_shop: Callable[..., Service]) -> No
 def test_a_larger_answer_than_its_limits_is_stopped(make_shop: Callable[..., Service]) -> None:
     warehouse = make_shop(answer_rows=10_000, answer_bytes=1_000_000).warehouse
     assert len(warehouse.rows("select number from numbers(10000)").data) == 10_000
-    for larger in ("select number from numbers(10001)", "select repeat('x', 1000 + number % 2) from numbers(1000)"):
+    assert warehouse.rows("select count() from (select arrayJoin(range(10001)))").data == [[10_001]]
+    for larger in (
+        "select number from numbers(10001)",
+        "select arrayJoin(range(10001))",
+        "select 1 union all select arrayJoin(range(10000))",
+        "select repeat('x', 1000 + number % 2) from numbers(1000)",
+        "select repeat('x', 2000) from (select arrayJoin(range(3000)))",
+    ):
         with pytest.raises(TooSlow, match="Limit for result exceeded"):
             warehouse.rows(larger)
 

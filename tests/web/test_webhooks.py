@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from alsobought.kafka.halts import Halt
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service
+from alsobought.web import webhook_endpoints
 from alsobought.web.factory import create_app
 from alsobought.web.webhook_secret import is_authentic
 from tests.conftest import NOON
@@ -166,6 +167,16 @@ def test_skipped_calls_and_merged_guests_are_counted_by_a_few_kinds(client: Flas
     assert value('alsobought_skipped_calls_total{format="segment",kind="other"}') == 20
     assert value('alsobought_skipped_calls_total{format="segment",kind="page"}') == 1
     assert value("alsobought_merged_guests_total") == 1, "the second call merges nobody anew"
+
+
+def test_a_body_merges_a_bounded_number_of_guests(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_endpoints, "MAX_MERGES", 2)
+    three = [{**IDENTIFY, "anonymousId": f"device-{number}"} for number in range(3)]
+    status, answer = post(client, "/events/segment", [*three, TRACK])
+    assert (status, answer["error"]["code"]) == (413, "too_large")
+    assert answer["error"]["message"].startswith("the body merges 3 guests; at most 2")
+    assert post(client, "/events/segment", three[:2])[1]["merged"] == 2
+    assert post(client, "/events/segment", three)[1]["merged"] == 3, "two of them are merged already"
 
 
 def test_pages_of_other_sites_may_not_post(client: FlaskClient, shop: Service) -> None:

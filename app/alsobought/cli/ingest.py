@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from alsobought import tracing
 from alsobought.console import err, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings
@@ -61,6 +63,7 @@ def ingest(settings: Settings, status: bool, as_json: bool) -> None:
     if not settings.kafka:
         raise Unusable("there is no Kafka to read from", "Set ALSOBOUGHT_KAFKA, for example to 127.0.0.1:9092")
     open_log(settings.log, settings.log_level)
+    atexit.register(tracing.start())
     describe_topics(settings)
     service = open_service(settings)
     try:

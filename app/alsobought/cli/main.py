@@ -29,6 +29,7 @@ from alsobought.cli.repair import repair
 from alsobought.cli.restore import restore, verify
 from alsobought.cli.serve import serve
 from alsobought.cli.tokens import token
+from alsobought.cli.top import top
 from alsobought.cli.unmerge import unmerge
 from alsobought.cli.upgrade import upgrade
 from alsobought.console import err, escaped
@@ -98,6 +99,7 @@ COMMANDS = (
     key,
     token,
     doctor,
+    top,
     upgrade,
 )
 for command in COMMANDS:

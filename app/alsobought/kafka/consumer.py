@@ -15,12 +15,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from alsobought import tracing
 from alsobought.errors import AlsoboughtError, Busy
 from alsobought.failpoints import reach
 from alsobought.kafka.batches import PartitionBatch, split_by_partition
@@ -180,9 +181,10 @@ class TopicConsumer:
             while not self._stopped.is_set() and self._renew_lease():
                 messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
                 now = self._writer.clock()
-                batches = split_by_partition(
-                    messages, topics, next_offsets, intake_rules(self._settings, now), now, ours_only
-                )
+                with tracing.span("ingest", messages=len(messages)) if messages else nullcontext() as span:
+                    rules = intake_rules(self._settings, now)
+                    batches = split_by_partition(messages, topics, next_offsets, rules, now, ours_only)
+                    tracing.note(span, rejected=sum(len(batch.dead_letters) for batch in batches), batches=len(batches))
                 if in_flight:
                     self._settle(in_flight, committer)
                 halted = self._ratio.add(batches)

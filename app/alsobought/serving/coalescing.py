@@ -10,8 +10,10 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, cast
 
@@ -60,12 +62,20 @@ class Coalescer:
         self._lock = threading.Lock()
 
     def rows(
-        self, group: Hashable, keys: Sequence[Any], key_column: str, query: Query, *, background: bool = False
+        self,
+        group: Hashable,
+        keys: Sequence[Any],
+        key_column: str,
+        query: Query,
+        *,
+        pipe: str = "",
+        background: bool = False,
     ) -> Rows:
         """The rows of these keys. `query` returns those of any keys of this group, each row with its key in `key_column`.
 
-        Requests in the `background` share queries with each other only.
+        The requested `pipe` is the one whose turn the query takes. Requests in the `background` share queries with each other only.
         """
+        slot = partial(self._slots.taken, pipe, background=background)
         group = (group, background)
         mine = Request(keys)
         with self._lock:
@@ -75,27 +85,31 @@ class Coalescer:
                 mine.lead()
         outcome = mine.outcome.get()
         if outcome is Task.JOINT:
-            outcome = self._lead(group, mine, key_column, query, background)
+            outcome = self._lead(group, mine, key_column, query, slot)
         if outcome is Task.ALONE:
-            return self._alone(mine, query, background)
+            with slot():
+                return query(list(mine.keys))
         if isinstance(outcome, BaseException):
             raise outcome
         return cast(Rows, outcome)
 
-    def _lead(self, group: Hashable, mine: Request, key_column: str, query: Query, background: bool) -> Outcome:
+    def _lead(
+        self,
+        group: Hashable,
+        mine: Request,
+        key_column: str,
+        query: Query,
+        slot: Callable[[], AbstractContextManager[None]],
+    ) -> Outcome:
         """Run a query for the requests that wait, unless another leader has taken this one by now."""
         try:
-            with self._slots.taken(background=background):
+            with slot():
                 batch = self._next_batch(group, mine)
                 if batch:
                     self._joint(batch, key_column, query)
         finally:
             self._hand_over(group)
         return mine.outcome.get()
-
-    def _alone(self, request: Request, query: Query, background: bool) -> Rows:
-        with self._slots.taken(background=background):
-            return query(list(request.keys))
 
     def _next_batch(self, group: Hashable, leader: Request) -> list[Request]:
         """Those that wait longest and the leader, up to MAX_KEYS keys; none if the leader waits no more."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from alsobought.errors import NotStored, WarehouseFault
+from alsobought.errors import NotStored, TooSlow, WarehouseFault
 from alsobought.redaction import shown_address
 from alsobought.settings import Settings
 from alsobought.storage.driver_errors import first_line, translated_errors
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 MAX_QUERY_MEMORY = 2_000_000_000
 NOT_OPENED = "Error initializing EmbeddedServer"  # the engine's message where it cannot load a table
 RESTORING_COMMENT = "a restore has not ended"  # of the database of a server
+MAX_TEXT = 5  # bytes of JSON for a byte of the engine's columns: `null,`
 MAX_PARAMETER = 30_000  # characters; a server refuses a field of an HTTP form of more than 128 KB
 
 
@@ -101,7 +102,14 @@ class ClickHouseWarehouse(Warehouse):
                 log.warning("query failed, connection closed: %s", first_line(error))
                 self._drop_reader()
                 raise
+            self._require_size(result)
             return result
+
+    def _require_size(self, result: bytes) -> None:
+        """Raises TooSlow for a text that is too large: the engine counts a constant once, in however many rows it is."""
+        most = MAX_TEXT * self.limits.answer_bytes
+        if len(result) > most:
+            raise TooSlow(f"stopped by a limit: Limit for result exceeded, {most:,} bytes of text", "Request less data")
 
     def trusted_raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
         with translated_errors(WarehouseFault), self._renewed_on_error():

@@ -57,6 +57,7 @@ class Limits:
             "max_memory_usage": self.memory,
             "max_rows_to_read": self.rows,
             "max_result_rows": self.answer_rows,
+            "limit": self.answer_rows + 1,  # else rows that arrayJoin makes of constants pass both limits of the result
             "max_result_bytes": self.answer_bytes,
             "result_overflow_mode": "throw",
             "max_threads": 1,

@@ -17,6 +17,7 @@ from contextlib import suppress
 from flask import Flask, Response, g, request
 from flask_cors import CORS
 
+from alsobought import tracing
 from alsobought.access.credentials import without_secrets
 from alsobought.access.gate import Gate
 from alsobought.errors import AlsoboughtError
@@ -46,6 +47,7 @@ from alsobought.web.error_handlers import register_error_handlers
 from alsobought.web.fast_lane import FastLane, remember_response
 from alsobought.web.guard import is_loopback
 from alsobought.web.hosts import behind_proxies, require_allowed_host
+from alsobought.web.lanes import LANE, WAITED
 from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
 from alsobought.web.pipe_access import audience_of
@@ -58,6 +60,7 @@ log = logging.getLogger(__name__)
 
 NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # paths that pages of listed origins may call
 POSTS = frozenset({"intake", "webhooks", "items", "users"})  # blueprints that store what is sent
+UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds, by programs
 LOAD_AFTER_SECONDS, LOAD_PAUSE_SECONDS = 1.0, 0.02
 
 
@@ -117,6 +120,7 @@ def served_app(settings: Settings, *, edit: bool = False, siblings: Siblings | N
     it, as its `siblings` do.
     """
     writes = settings.warehouse_dsn.startswith("chdb:") or not settings.kafka
+    atexit.register(tracing.start())
     service = open_service(settings, writes=writes, siblings=siblings)
     atexit.register(service.close)
     service.visibility.start()
@@ -175,10 +179,18 @@ def _begin_request() -> None:
     g.request_id = requested if re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", requested) else uuid.uuid4().hex[:16]
     g.started = time.perf_counter()
     request_id.set(g.request_id)
-    trace.set(trace_context(request.headers.get("traceparent", "")))
+    traceparent, tracestate = (request.headers.get(name, "") for name in ("traceparent", "tracestate"))
+    lane, waited = request.environ.get(LANE, ""), request.environ.get(WAITED, 0.0)
+    is_scrape = request.path in UNTRACED
+    span = None if is_scrape else tracing.begin_request(request.method, traceparent, tracestate, lane, waited)
+    if span:
+        g.span = span
+    trace.set(span.ids if span else trace_context(traceparent))
 
 
 def _end_request(_: BaseException | None) -> None:
+    if span := g.get("span"):
+        span.end()
     trace.set(NO_TRACE)
     request_id.set("")  # the thread continues with other work
 
@@ -190,5 +202,7 @@ def _finish_response(response: Response) -> Response:
     blueprint, _, function = (request.endpoint or "").partition(".")
     if blueprint in POSTS and request.method in ("POST", "DELETE"):
         app_metrics().posted(function, response.status_code, time.perf_counter() - g.started)
+    if span := g.get("span"):
+        span.answered(request.url_rule.rule if request.url_rule else "", response.status_code, **g.get("answered", {}))
     log_access(request.method, without_secrets(request.path), response.status_code, g.started)
     return response

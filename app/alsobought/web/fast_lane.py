@@ -20,6 +20,7 @@ from typing import cast
 import msgspec
 from flask import Flask, Response, current_app, g, request
 
+from alsobought import tracing
 from alsobought.access.gate import Gate
 from alsobought.access.limits import Verdict, rate_headers
 from alsobought.access.scopes import ANY_ORIGIN, OPEN, Principal
@@ -43,6 +44,7 @@ DECISIVE_HEADER = re.compile(
     rb"(?i)\r\n(?:cache-control|content-length|expect|http2-settings|if-none-match|transfer-encoding|upgrade"
     rb"|x-request-id):"
 )
+TRACEPARENT = re.compile(rb"(?i)\r\ntraceparent:[ \t]*([^\r]*)")
 FORWARDED = re.compile(rb"(?i)\r\nx-forwarded-for:[ \t]*([^\r]*)")
 VALUE_HEADERS = re.compile(rb"(?i)\r\n(host|accept|origin|connection|authorization):[ \t]*([^\r]*)")
 # Written for each request.
@@ -129,6 +131,9 @@ class FastLane:
         response = self._head(known, answer, identity, len(body), verdict) + body
         self._record(known, answer, identity, time.perf_counter() - started)
         log_access("GET", f"/pipes/{known.name}", 200, started)
+        if tracing.enabled():
+            header = TRACEPARENT.search(head)
+            tracing.record_cached(known.name, header[1].decode("latin1") if header else "", started, len(answer.data))
         return response
 
     def _cached(self, known: KnownUrl) -> Answer | None:

@@ -46,6 +46,7 @@ class ProcessGauges(Collector):
         alive = 1 if self._service.visibility.alive else 0
         yield GaugeMetricFamily("alsobought_writer_running", text, value=alive)
         yield self._pipes()
+        yield self._queries()
         yield from self._requests()
 
     def _pipes(self) -> Metric:
@@ -54,6 +55,14 @@ class ProcessGauges(Collector):
         for state, number in self._service.library.states().items():
             pipes.add_metric([state], number)
         return pipes
+
+    def _queries(self) -> Metric:
+        text = "Queries of requests that run, and that wait for a slot: as many run together as there are cores."
+        queries = GaugeMetricFamily("alsobought_queries", text, labels=["state"])
+        load = self._service.answers.queries.load
+        queries.add_metric(["running"], load[0])
+        queries.add_metric(["waiting"], load[1])
+        return queries
 
     def _requests(self) -> Iterator[Metric]:
         text = "Requests of each lane that run in a thread, and that wait for one."

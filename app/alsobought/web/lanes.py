@@ -2,7 +2,7 @@
 
 A heavy pipe (`serving.costs`) takes seconds when sixty-four callers ask at once. It has a small share
 of the threads; light answers, posts and `/healthz` go on beside it. A lane whose queue is full refuses
-at once.
+at once. The pipes of a lane have turns (`serving.lane`): a slow one leaves room to the others.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ PAGE_THREADS = 4  # for the workbench and the description of the API, which cost
 STATUS_PATHS = {b"/healthz", b"/readyz", b"/metrics"}
 INTAKE = (b"/events", b"/items", b"/users")
 PIPES = b"/pipes/"
+LANE, WAITED = (
+    "alsobought.lane",
+    "alsobought.waited",
+)  # in the WSGI environment: the lane of a request, its seconds in the queue
 
 
 class Lanes:
@@ -40,9 +44,10 @@ class Lanes:
             return (self.status,)
         if path.startswith(INTAKE):
             return (self.intake,)
-        if not path.startswith(PIPES):
+        pipe = pipe_of(path)
+        if not pipe:
             return (self.pages,)
-        heavy = is_heavy(path[len(PIPES) :].partition(b".")[0].decode("latin1"))
+        heavy = is_heavy(pipe)
         if heavy is None:
             return (self.heavy, self.light)
         return (self.heavy,) if heavy else (self.light,)
@@ -58,3 +63,12 @@ class Lanes:
     def shutdown(self, *, wait: bool) -> None:
         for lane in self.all:
             lane.shutdown(wait=wait)
+
+
+def pipe_of(path: bytes) -> str:
+    """The name of the pipe that a decoded path asks, "" if it asks none.
+
+    >>> pipe_of(b"/pipes/rank.csv"), pipe_of(b"/pipes")
+    ('rank', '')
+    """
+    return path[len(PIPES) :].partition(b".")[0].decode("latin1") if path.startswith(PIPES) else ""

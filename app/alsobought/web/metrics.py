@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from alsobought.formats.calls import Skipped
 from alsobought.web.gauges import ProcessGauges, VitalGauges
 from alsobought.web.reject_reasons import reject_reason
+from alsobought.web.slowest import SlowestAnswers, this_minute
 
 if TYPE_CHECKING:
     from alsobought.service.monitor import Monitor
@@ -41,6 +42,15 @@ class Metrics:
         self._seconds = Histogram(
             "alsobought_pipe_seconds", "Time to answer.", ["pipe"], buckets=BUCKETS, registry=registry
         )
+        self._lane_seconds = Histogram(
+            "alsobought_lane_wait_seconds",
+            "Time that requests waited for a thread of their lane.",
+            ["lane"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._slowest = SlowestAnswers()
+        registry.register(self._slowest)
         self._rows = Counter(
             "alsobought_rows", "Events, items and users by outcome.", ["kind", "outcome"], registry=registry
         )
@@ -104,6 +114,10 @@ class Metrics:
         """`pipe` is empty for an unknown name: clients must not be able to create labels."""
         self._requests.labels(pipe, str(status)).inc()
         self._seconds.labels(pipe).observe(seconds)
+        self._slowest.add(pipe, seconds, this_minute())
+
+    def waited(self, lane: str, seconds: float) -> None:
+        self._lane_seconds.labels(lane).observe(seconds)
 
     def accepted(self, kind: str, rows: int, duplicates: int) -> None:
         self._rows.labels(kind, "stored").inc(rows)

@@ -31,6 +31,7 @@ from alsobought.web.formats import (
     to_json,
     to_ndjson,
 )
+from alsobought.web.lanes import WAITED
 from alsobought.web.pipe_access import audience_of, authorize_pipe, may_list
 from alsobought.web.request_body import read_parameters, take_fresh
 
@@ -133,7 +134,10 @@ def _answer_and_record(name: str, raw: dict[str, list[Any]], *, fresh: bool) -> 
         pipe_exists = status not in (404, 500)
         metrics().answered(name if pipe_exists else "", status, seconds)
         if status != 404:
-            slow_requests().add(name, raw, result, status, seconds)
+            slow_requests().add(name, raw, result, status, seconds, request.environ.get(WAITED, 0.0))
+        if "span" in g:
+            cached, rows = bool(result and result.cached), len(result.data) if result else 0
+            g.answered = {"pipe": name if pipe_exists else "", "cached": cached, "rows": rows}
         if running.request_log and status != 404:
             version = result.pipe.version if result else running.library.version(name)
             parameters = encode_parameters(raw)

@@ -35,6 +35,7 @@ SUMMED = {
     "alsobought_connections",
     "alsobought_lane_requests",
     "alsobought_lane_threads",
+    "alsobought_queries",
 }
 SAME_IN_ALL = "alsobought_kafka_"
 LEAST = {"alsobought_ready", "alsobought_writer_running"}  # of the process that is worst

@@ -32,6 +32,7 @@ PLAN_SECONDS = 60.0  # between two plans of one pipe
 PLANNED = (200, 504)  # statuses of requests that ran a query
 MAX_WAITING = 16  # requests whose plan is still to be asked
 MAX_VALUES, MAX_TEXT = 5, 60
+MIN_WAITED = 0.01  # seconds in the queue of a lane that the message shows
 ITEM_NAME = re.compile(r"(?:\w+_)?(?:item|category|group)(?:_ids?)?|exclude|event_types?|language", re.IGNORECASE)
 HIDDEN = "…"
 
@@ -46,11 +47,17 @@ class SlowRequests:
         self._lock = threading.Lock()
 
     def add(
-        self, name: str, raw: Mapping[str, Sequence[Any]], answer: Answer | None, status: int, seconds: float
+        self,
+        name: str,
+        raw: Mapping[str, Sequence[Any]],
+        answer: Answer | None,
+        status: int,
+        seconds: float,
+        waited: float = 0.0,
     ) -> None:
-        """Log this request if it was slow. The caller does not wait for the plan."""
+        """Log this request if it was slow, or `waited` long for a thread. The caller does not wait for the plan."""
         limit = self._service.settings.slow_seconds
-        if not limit or seconds < limit:
+        if not limit or seconds + waited < limit:
             return
         pipe = answer.pipe if answer else self._pipe(name, raw)
         if pipe is None:
@@ -62,6 +69,7 @@ class SlowRequests:
             "version": pipe.version,
             "status": status,
             "seconds": round(seconds, 3),
+            "waited": round(waited, 3),
             "cached": bool(answer and answer.cached),
             "rows": len(answer.data) if answer else 0,
             "rows_read": statistics.rows_read if statistics else 0,
@@ -99,9 +107,10 @@ class SlowRequests:
 
 def _log(details: dict[str, Any]) -> None:
     log.warning(
-        "slow: %s took %.2f s and read %s rows; look closer with `%s`",
+        "slow: %s took %.2f s%s and read %s rows; look closer with `%s`",
         details["pipe"],
         details["seconds"],
+        f" after waiting {details['waited']:.2f} s" if details["waited"] >= MIN_WAITED else "",
         f"{details['rows_read']:,}",
         details["explain"],
         extra={"details": details},

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, request
 
-from alsobought.errors import AlsoboughtError, NotAuthenticated
+from alsobought.errors import AlsoboughtError, NotAuthenticated, TooLarge
 from alsobought.events import Rejected
 from alsobought.formats.reading import FORMATS, Reading, read_body
 from alsobought.storage.identities import unmerged
@@ -19,6 +19,8 @@ from alsobought.web.intake_endpoints import accept_events, is_true, rules
 from alsobought.web.webhook_secret import SIGNATURE, is_authentic
 
 blueprint = Blueprint("webhooks", __name__)
+MAX_MERGES = 100  # of guests that are not merged yet, in one body: each rewrites the rows of a user
+MERGES_AT_ONCE = 5  # between two batches of events
 
 
 @blueprint.route("/events/segment", methods=["POST"], defaults={"name": "segment"})
@@ -60,11 +62,19 @@ def _store_attributes(reading: Reading) -> None:
 def _merge(reading: Reading) -> int:
     """Merge the guests that the calls name, before their events are stored, and return the number of these calls.
 
-    A call whose guest cannot be merged becomes a rejected one.
+    A call whose guest cannot be merged becomes a rejected one. Raises TooLarge, before anything is stored, for too many.
     """
     pairs = [(merge.guest_id, merge.user_id) for _, merge in reading.merges]
     new = unmerged(service().warehouse, pairs)
-    problems = dict(zip(new, service().do("merge guests", new), strict=True)) if new else {}
+    if len(new) > MAX_MERGES:
+        raise TooLarge(
+            f"the body merges {len(new):,} guests; at most {MAX_MERGES} that are not merged yet are accepted",
+            "Send it in parts",
+        )
+    problems: dict[tuple[str, str], str] = {}
+    for start in range(0, len(new), MERGES_AT_ONCE):
+        some = new[start : start + MERGES_AT_ONCE]
+        problems |= zip(some, service().do("merge guests", some), strict=True)
     conflicts = [
         Rejected(index, problem)
         for (index, _), pair in zip(reading.merges, pairs, strict=True)

@@ -27,7 +27,7 @@ from gunicorn.workers import base
 from alsobought.web.http.connection import Connection
 from alsobought.web.http.limits import ConnectionCounts, Held, Limits
 from alsobought.web.http.wsgi import Answer, Request, call
-from alsobought.web.lanes import Lanes
+from alsobought.web.lanes import LANE, WAITED, Lanes, pipe_of
 
 log = logging.getLogger(__name__)
 
@@ -174,17 +174,21 @@ class Worker(base.Worker):  # type: ignore[misc]
             done: Future[Any] = Future()
             connection.answer(call(self.wsgi, request))
             return done
-        is_heavy = self.wsgi.extensions["service"].answers.queries.costs.is_heavy
-        for lane in self._lanes.of(request.path, is_heavy):
-            if queued := lane.submit(self._handle, connection, request):
+        is_heavy, path = self.wsgi.extensions["service"].answers.queries.costs.is_heavy, request.path
+        for lane in self._lanes.of(path, is_heavy):
+            if queued := lane.submit(
+                self._handle, connection, request, lane.name, time.perf_counter(), group=pipe_of(path)
+            ):
                 return queued
         return None
 
-    def _handle(self, connection: Connection, request: Request) -> None:
-        """In a thread of a lane."""
+    def _handle(self, connection: Connection, request: Request, lane: str, queued: float) -> None:
+        """In a thread of a lane; `queued` is the `time.perf_counter()` at which the request was put into it."""
         answer: Answer | None = None
+        waited = time.perf_counter() - queued
+        self.wsgi.extensions["metrics"].waited(lane, waited)
         try:
-            answer = call(self.wsgi, request)
+            answer = call(self.wsgi, request, {LANE: lane, WAITED: waited})
         finally:
             with suppress(RuntimeError):  # the loop has ended
                 self._loop.call_soon_threadsafe(connection.answer, answer)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
+from alsobought import tracing
 from alsobought.errors import Busy
 from alsobought.events import Event
 from alsobought.items import Item
@@ -49,7 +50,7 @@ class Submission:
     `accepted_at` is the monotonic time at which the writer's queue took it, for a post before it is answered.
     While somebody is `waiting` for the outcome, the batch closes early. `logged` rows are in the append log: they are stored in
     any case, if need be after the next start. If rows may be stored already, they are looked up by their offsets. `size` is that
-    of the text in which they came, in bytes; 0 if its sender is trusted to send few.
+    of the text in which they came, in bytes; 0 if its sender is trusted to send few. `trace` is what sent them (`tracing`).
     """
 
     rows: SentRows
@@ -62,6 +63,7 @@ class Submission:
     logged: bool = False
     may_be_stored: bool = True
     size: int = 0
+    trace: Any = field(default_factory=tracing.current)
     accepted_at: float = field(default_factory=time.monotonic)
     done: Future[Stored] = field(default_factory=Future)
 

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from alsobought import tracing
 from alsobought.errors import AlsoboughtError, NotStored
 from alsobought.events import Event
 from alsobought.failpoints import reach
@@ -58,6 +59,9 @@ IDLE_REFRESH_SECONDS = 0.4
 LAST_REFRESH_SECONDS = 5.0  # what is left after that is left to the next start
 MANY_STEPS = 10  # of the serving tables at a start, after an upgrade
 REFRESH_SECONDS, REFRESH_SHARE = 0.3, 0.1  # after a small batch; after a large one this share of the time it took
+
+
+MAX_LINKS = 100  # of the span of a batch
 
 
 class Writer:
@@ -257,7 +261,7 @@ class Writer:
             log.exception("a batch closed early")
         started = time.monotonic()
         if accepted := [submission for submission in batch if not self._failed_with_previous(submission)]:
-            with self.storing():
+            with self.storing(), _store_span(accepted):
                 self._store_and_answer(accepted)
         ended = time.monotonic()
         self._paced_until = ended + min(MAX_PACE_SECONDS, PACE * (ended - started))
@@ -387,7 +391,8 @@ class Writer:
         for attempt in range(1, INSERT_ATTEMPTS + 1):
             try:
                 reach("ingest.before_insert")
-                self._insert("events", batch.lines, batch.token)
+                with tracing.span("insert", client=True, db__system__name="clickhouse", rows=len(batch.rows)):
+                    self._insert("events", batch.lines, batch.token)
                 reach("ingest.after_insert")
                 if attempt > 1:
                     self._verify_retry(batch)
@@ -490,3 +495,18 @@ class Writer:
             self._insert("users", encode_lines(rows), "")
             self.on_users(sorted(ids), None if submission.waiting else submission.accepted_at)
         return Stored(len(known), len(users) - len(known), now)
+
+
+def _store_span(submissions: Sequence[Submission]) -> AbstractContextManager[object]:
+    """The span of a batch, linked to those of the requests and polls that sent its rows."""
+    if not tracing.enabled():
+        return nullcontext()
+    return tracing.span(
+        "store",
+        links=[submission.trace for submission in submissions][:MAX_LINKS],
+        kind=submissions[0].kind,
+        source=submissions[0].source,
+        submissions=len(submissions),
+        rows=sum(len(submission.rows) for submission in submissions),
+        waited=time.monotonic() - submissions[0].accepted_at,
+    )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -44,8 +45,8 @@ class Answer:
     body: bytes
 
 
-def call(app: Application, request: Request) -> Answer | None:
-    """The application's answer, complete; None if it failed, which is logged."""
+def call(app: Application, request: Request, more: Mapping[str, Any] = MappingProxyType({})) -> Answer | None:
+    """The application's answer, complete; None if it failed, which is logged. `more` is what the environment has besides."""
     started: list[tuple[str, Headers]] = []
     written: list[bytes] = []
 
@@ -54,7 +55,7 @@ def call(app: Application, request: Request) -> Answer | None:
         return written.append
 
     try:
-        parts = app(environ(request), start_response)
+        parts = app({**environ(request), **more}, start_response)
         with closing(parts) if hasattr(parts, "close") else nullcontext():  # type: ignore[type-var]
             written.extend(parts)
         status, headers = started[0]

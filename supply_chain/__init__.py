@@ -1,0 +1,1 @@
+"""What Alsobought is made of: licences of dependencies, known vulnerabilities, the bill of materials, digests of images."""
