@@ -6,6 +6,9 @@
 --
 -- 0096_dead_letters_ttl
 -- Rejected posts (source http) are kept for 30 days: whoever sent them knows of it from the response.
+--
+-- 0115_reserved
+-- Rows that are older than their time are deleted at once, not only when parts merge.
 
 CREATE TABLE dead_letters
 (
