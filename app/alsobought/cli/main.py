@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from alsobought.cli.audit import audit
 from alsobought.cli.backup import backup
 from alsobought.cli.check import check
 from alsobought.cli.dead_letters import dead_letters
@@ -97,6 +98,7 @@ COMMANDS = (
     unmerge,
     key,
     token,
+    audit,
     doctor,
     upgrade,
 )

@@ -135,7 +135,7 @@ def _restore(settings: Settings, store: Store, manifest: Manifest, folder: Path,
     settings = msgspec.structs.replace(settings, database=manifest.facts.database)
     with ExitStack() as stack:
         progress = check_progress(stack) if checks else None
-        return finish_restore(settings, folder, notes(store), partial(late_bar, err), progress)
+        return finish_restore(settings, folder, notes(store), partial(late_bar, err), progress, backup=manifest.id)
 
 
 def check_progress(stack: ExitStack) -> Callable[[int, int], None]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from alsobought.access.audit import operator
+from alsobought.access.audit_log import AuditLog
 from alsobought.backup.erasures import Erasure, as_arguments, recorded_erasures
 from alsobought.counts.consistency import Checked, Progress, check
 from alsobought.service.maintenance import Bar, finish_serving_tables
@@ -29,16 +31,28 @@ class Restored(msgspec.Struct, frozen=True):
 
 
 def finish_restore(
-    settings: Settings, folder: Path, erasures: Sequence[Erasure], bar: Bar, progress: Progress | None
+    settings: Settings,
+    folder: Path,
+    erasures: Sequence[Erasure],
+    bar: Bar,
+    progress: Progress | None,
+    *,
+    backup: str,
 ) -> Restored:
-    """With `progress`, every count is compared with a recompute. The folder is released afterwards."""
+    """With `progress`, every count is compared with a recompute. The folder is released afterwards.
+
+    Recorded in the audit log of the restored warehouse, as the restore of `backup`.
+    """
     settings = msgspec.structs.replace(settings, data=str(folder), dsn="", kafka="", backup_hours=0)
     service = open_service(settings, create=False)
     try:
         known = set(recorded_erasures(service.warehouse))
         later = [erasure for erasure in erasures if erasure not in known]
-        guests = service.do("forget again", as_arguments(later))
-        finish_serving_tables(service.do, bar)
+        recorded = AuditLog(service.warehouse).recorded(operator(), "backup.restore", backup, {"into": str(folder)})
+        with recorded as result:
+            guests = service.do("forget again", as_arguments(later))
+            finish_serving_tables(service.do, bar)
+            result["erased_again"] = len(later)
         checked = None
         if progress:
             other = service.warehouse.another()

@@ -1,4 +1,5 @@
-"""Retention of raw events: a TTL on `events`, by setting. The counts, first times and `user_items` outlive them.
+"""Retention of raw events and of the audit log: a TTL on each table, by setting. The counts, first times and `user_items`
+outlive the events.
 
 Events expire by seq, the order in which they were stored: those left of a user are always the latest. Whatever is recomputed
 from events must know the horizon, the seq from which on all of them are there.
@@ -11,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from alsobought.settings import Settings
 from alsobought.storage import mutation_journal
-from alsobought.storage.warehouse import Warehouse
+from alsobought.storage.warehouse import AUDIT_TABLE, Warehouse
 
 MARGIN = timedelta(hours=1)  # events that are being read must not expire meanwhile
 KIND = "retention"
@@ -43,10 +44,7 @@ def apply_retention(warehouse: Warehouse, settings: Settings, now: datetime, ide
 
     Events that expired under the previous setting are gone for good, so their horizon is recorded first.
     """
-    sql = "select create_table_query from system.tables where database = {database:String} and name = 'events'"
-    definition = str(warehouse.trusted_rows(sql, {"database": warehouse.database}).data[0][0])
-    ttl = re.search(r"TTL .*toIntervalDay\((\d+)\)", definition)
-    current, wanted = int(ttl[1]) if ttl else 0, settings.event_retention_days
+    current, wanted = _ttl_days(warehouse, "events") or 0, settings.event_retention_days
     if current == wanted:
         return False
     if current:
@@ -54,6 +52,29 @@ def apply_retention(warehouse: Warehouse, settings: Settings, now: datetime, ide
     change = f"modify ttl toDateTime(intDiv(seq, 1000000)) + interval {wanted:d} day" if wanted else "remove ttl"
     warehouse.command(f"alter table {warehouse.database}.events {change}")
     return True
+
+
+def apply_audit_retention(warehouse: Warehouse, settings: Settings) -> bool:
+    """Sets the TTL of the audit log as the settings demand. Returns True if that changed it."""
+    current, wanted = _ttl_days(warehouse, AUDIT_TABLE), settings.audit_retention_days
+    if current is None or current == wanted:
+        return False
+    change = f"modify ttl toDateTime(time) + interval {wanted:d} day" if wanted else "remove ttl"
+    warehouse.command(f"alter table {warehouse.database}.{AUDIT_TABLE} {change}")
+    return True
+
+
+def _ttl_days(warehouse: Warehouse, table: str) -> int | None:
+    """The days of a table's TTL, 0 without one; None if there is no such table that could have one."""
+    sql = (
+        "select create_table_query from system.tables where database = {database:String} and name = {table:String}"
+        " and engine like '%MergeTree'"
+    )
+    definitions = warehouse.trusted_rows(sql, {"database": warehouse.database, "table": table}).data
+    if not definitions:
+        return None
+    ttl = re.search(r"TTL .*toIntervalDay\((\d+)\)", str(definitions[0][0]))
+    return int(ttl[1]) if ttl else 0
 
 
 def _horizon_of(days: int, now: datetime) -> int:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.identities import IdentityLookup
-from alsobought.storage.retention import apply_retention
+from alsobought.storage.retention import apply_audit_retention, apply_retention
 from alsobought.storage.serving_tables import ServingTable
 from alsobought.writer import fencing
 from alsobought.writer.recovery import consume_clean_shutdown, recover
@@ -55,6 +55,7 @@ class Lease:
             self._on_rewritten()
         self.read_newest()
         apply_retention(self._warehouse, self._settings, self._clock(), self.seq.take())
+        apply_audit_retention(self._warehouse, self._settings)
         self.dirty = False
 
     def recover(self) -> None:
