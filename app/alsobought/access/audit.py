@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from alsobought.access.credentials import without_secrets
 from alsobought.redaction import redacted
 
 Via = Literal["api", "workbench", "command line", "start"]
@@ -85,7 +86,9 @@ def operator(via: Via = "command line") -> Actor:
 
 def bounded(text: str, length: int = MAX_TEXT) -> str:
     """A printable text of at most this length, without secrets."""
-    clean = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in redacted(text))
+    clean = "".join(
+        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in without_secrets(redacted(text))
+    )
     return clean if len(clean) <= length else f"{clean[: length - 1]}…"
 
 
