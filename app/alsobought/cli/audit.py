@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
-from rich.table import Table
 
 from alsobought.cli.warehouse import existing_warehouse
 from alsobought.console import escaped, out, print_json
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from alsobought.access.audit import Entry
 
 COLOURS = {"done": "green", "failed": "red", "": "yellow"}
-MAX_SHOWN = 120  # characters of a detail in the list
+MAX_SHOWN = 160  # characters of a detail in the list
 
 
 @click.group("audit")
@@ -38,7 +37,7 @@ def audit() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with all details.")
 @click.pass_obj
 def audit_ls(settings: Settings, since: str, actor: str, action: str, user: str, limit: int, as_json: bool) -> None:
-    """List the entries of the audit log, newest first.
+    """List the entries of the audit log, newest first. Times are in UTC.
 
     An entry is stored before its action. `begun` means that its end is not known: the process was
     killed, or it runs still.
@@ -59,12 +58,17 @@ def audit_ls(settings: Settings, since: str, actor: str, action: str, user: str,
     if not listed:
         out.print("no entries")
         return
-    table = Table(box=None, pad_edge=False)
-    for column in ("time (UTC)", "who", "what", "outcome", "detail"):
-        table.add_column(column, no_wrap=column in ("time (UTC)", "outcome"), overflow="fold")
     for entry in listed:
-        table.add_row(f"{entry.time:%Y-%m-%d %H:%M:%S}", escaped(_who(entry)), *_what(entry))
-    out.print(table)
+        out.print(_first_line(entry), soft_wrap=True)
+        out.print(f"    {escaped(_who(entry))}", soft_wrap=True, style="dim")
+        if detail := _detail(entry):
+            out.print(f"    {escaped(detail)}", soft_wrap=True, style="dim")
+
+
+def _first_line(entry: Entry) -> str:
+    outcome = f"[{COLOURS[entry.outcome]}]{entry.outcome or 'begun':6}[/]"
+    times = f", {entry.times:,} times" if entry.times > 1 else ""
+    return f"{entry.time:%Y-%m-%d %H:%M:%S}  {outcome}  {escaped(f'{entry.action} {entry.object}'.rstrip())}{times}"
 
 
 def _who(entry: Entry) -> str:
@@ -73,12 +77,9 @@ def _who(entry: Entry) -> str:
     return f"{entry.actor or 'no key'}{name}, {entry.via}{where}"
 
 
-def _what(entry: Entry) -> tuple[str, str, str]:
-    times = f" × {entry.times:,}" if entry.times > 1 else ""  # noqa: RUF001
-    outcome = f"[{COLOURS[entry.outcome]}]{entry.outcome or 'begun'}[/]"
+def _detail(entry: Entry) -> str:
     detail = " ".join(f"{name}={_short(value)}" for name, value in entry.detail.items() if value not in ("", None, []))
-    shown = detail if len(detail) <= MAX_SHOWN else f"{detail[:MAX_SHOWN]}…"
-    return escaped(f"{entry.action} {entry.object}{times}"), outcome, escaped(shown)
+    return detail if len(detail) <= MAX_SHOWN else f"{detail[:MAX_SHOWN]}…"
 
 
 def _short(value: Any) -> str:

@@ -11,23 +11,25 @@ const ROWS = 200;
 const who = ({ actor, actor_name: name, via, address }) => [h("strong", {}, name || actor || "no key"),
     h("span.quiet", {}, [name ? actor : null, via, address].filter(Boolean).join(" · "))];
 
-const text = (value) => (typeof value === "object" ? JSON.stringify(value) : String(value));
+const text = (value) => (Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value));
 const isEmpty = (value) => value === null || value === "" || (Array.isArray(value) && !value.length);
 
-function details(entry) {
-    const { diff, ...rest } = entry.detail;
+const lineKind = (line) => ({ "+": ".added", "-": ".removed" }[line[0]] ?? "");
+
+function details({ diff, added, removed, ...rest }) {
     const fields = Object.entries(rest).filter(([, value]) => !isEmpty(value));
-    if (!fields.length && !diff) return null;
-    return h("details", {}, h("summary", {}, fields.length ? fields.map(([name]) => name).join(", ") : "diff"),
-        fields.length ? h("dl.fields", {}, fields.map(([name, value]) => [h("dt", {}, name), h("dd", {}, text(value))]).flat()) : null,
-        diff ? h("pre.diff", {}, diff.split("\n").map((line) => h(`span${{ "+": ".added", "-": ".removed" }[line[0]] ?? ""}`, {}, `${line}\n`))) : null);
+    return [
+        fields.length ? h("p.detail", {}, fields.map(([name, value]) => h("span", {}, `${name} `, h("span.value", {}, text(value))))) : null,
+        diff ? h("details", {}, h("summary", {}, `${added} lines added, ${removed} removed`),
+            h("pre.diff", { tabIndex: 0 }, diff.split("\n").map((line) => h(`span${lineKind(line)}`, {}, `${line}\n`)))) : null,
+    ];
 }
 
 const row = (entry) => h("li", {},
     h("time", { dateTime: entry.time }, moment(entry.time)),
     h("div.who", {}, who(entry)),
-    h("div.what", {}, h("p", {}, h("code", {}, entry.action), entry.object ? ` ${entry.object}` : null,
-        entry.times > 1 ? h("span.quiet", {}, ` ${entry.times} times`) : null), details(entry)),
+    h("div.what", {}, h("p", {}, h("code", {}, entry.action), entry.object ? h("span.object", {}, ` ${entry.object}`) : null,
+        entry.times > 1 ? h("span.quiet", {}, ` ${entry.times} times`) : null), details(entry.detail)),
     h(`span.outcome.${entry.outcome || "begun"}`, {
         title: entry.outcome ? "" : "It was begun, and its end is not known",
     }, entry.outcome || "begun"));
