@@ -137,7 +137,7 @@ def test_logins_are_recorded_and_refused_ones_counted(shop: Service, app: Flask,
         assert thief.post("/workbench/session").status_code == 401
     app.extensions["audit"].flush()
     failed = newest(shop)
-    assert (failed.action, failed.times, failed.actor) == ("workbench.log_in_failed", 4, "")
+    assert (failed.action, failed.times, failed.actor, failed.outcome) == ("workbench.log_in_failed", 4, "", "failed")
     assert (failed.address, failed.object) == (ADDRESS, "401")
 
 

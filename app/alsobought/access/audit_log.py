@@ -88,19 +88,19 @@ class AuditLog:
         with self.recorded(actor, action, subject, detail):
             pass
 
-    def count(self, actor: Actor, action: str, subject: str = "") -> None:
+    def count(self, actor: Actor, action: str, subject: str = "", outcome: str = DONE) -> None:
         """Record an action that happens often: the first of a window before it happens, how many there were later.
 
         Raises NotStored if the first cannot be stored.
         """
-        counted = self._entry_of_window(actor, action, subject)
+        counted = self._entry_of_window(actor, action, subject, outcome)
         with counted.lock:
             counted.times += 1
             if not counted.stored:
                 self._store([{**counted.row, "times": counted.times}])
                 counted.stored = counted.times
 
-    def _entry_of_window(self, actor: Actor, action: str, subject: str) -> _Counted:
+    def _entry_of_window(self, actor: Actor, action: str, subject: str, outcome: str) -> _Counted:
         now = self._clock()
         window = int(now.timestamp()) // WINDOW_SECONDS
         over: list[_Counted] = []
@@ -112,7 +112,7 @@ class AuditLog:
                 actor, subject = Actor(via=actor.via, address="others"), ""
                 key = (actor, action, subject)
             if key not in self._counted:
-                self._counted[key] = _Counted(_row(now, actor, action, subject, {}) | {"outcome": DONE})
+                self._counted[key] = _Counted(_row(now, actor, action, subject, {}) | {"outcome": outcome})
             counted = self._counted[key]
         with suppress(AlsoboughtError):  # logged; it must not delay what happens now
             self._store_counts(over)

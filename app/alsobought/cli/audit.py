@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -85,4 +86,5 @@ def _detail(entry: Entry) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, list):
         return ",".join(map(str, value))
-    return " ".join(str(value).split())
+    text = " ".join(str(value).split())
+    return text[:12] if re.fullmatch("[0-9a-f]{64}", text) else text

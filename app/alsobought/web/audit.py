@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from flask import Response, current_app, g, request
 
-from alsobought.access.audit import Actor
+from alsobought.access.audit import FAILED, Actor
 from alsobought.access.audit_log import AuditLog
 from alsobought.errors import NotStored
 from alsobought.storage.identities import user_key
@@ -51,7 +51,7 @@ def record_failed_login(response: Response) -> Response:
     """After a request: a login that failed is counted for its address. It is refused in any case."""
     if request.endpoint == LOG_IN and response.status_code in (401, 403, 429):
         try:
-            audit_log().count(actor(), "workbench.log_in_failed", str(response.status_code))
+            audit_log().count(actor(), "workbench.log_in_failed", str(response.status_code), FAILED)
         except NotStored as error:
             log.warning("a refused login is not in the audit log: %s", error.message)
     return response

@@ -12,6 +12,7 @@ const who = ({ actor, actor_name: name, via, address }) => [h("strong", {}, name
     h("span.quiet", {}, [name ? actor : null, via, address].filter(Boolean).join(" · "))];
 
 const text = (value) => (Array.isArray(value) ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value));
+const short = (value) => (/^[0-9a-f]{64}$/.test(value) ? value.slice(0, 12) : value);
 const isEmpty = (value) => value === null || value === "" || (Array.isArray(value) && !value.length);
 
 const lineKind = (line) => ({ "+": ".added", "-": ".removed" }[line[0]] ?? "");
@@ -19,8 +20,8 @@ const lineKind = (line) => ({ "+": ".added", "-": ".removed" }[line[0]] ?? "");
 function details({ diff, added, removed, ...rest }) {
     const fields = Object.entries(rest).filter(([, value]) => !isEmpty(value));
     return [
-        fields.length ? h("p.detail", {}, fields.map(([name, value]) => h("span", {}, `${name} `, h("span.value", {}, text(value))))) : null,
-        diff ? h("details", {}, h("summary", {}, `${added} lines added, ${removed} removed`),
+        fields.length ? h("p.more", {}, fields.map(([name, value]) => h("span", {}, `${name} `, h("span.value", { title: text(value) }, short(text(value)))))) : null,
+        diff ? h("details", {}, h("summary", {}, `${added} ${added === 1 ? "line" : "lines"} added, ${removed} removed`),
             h("pre.diff", { tabIndex: 0 }, diff.split("\n").map((line) => h(`span${lineKind(line)}`, {}, `${line}\n`)))) : null,
     ];
 }

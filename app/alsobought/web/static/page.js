@@ -58,6 +58,7 @@ async function start() {
     try {
         workbench = await loadWorkbench();
         if (workbench.key_needed) {
+            for (const links of document.querySelectorAll(".views, .foot")) links.hidden = true; // they lead nowhere without a key
             loading.replaceWith(loginForm());
             return;
         }
