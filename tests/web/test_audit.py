@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -18,6 +19,7 @@ from alsobought.access.roles import scopes_of
 from alsobought.errors import NotStored
 from alsobought.service.service import Service
 from alsobought.storage.identities import user_key
+from alsobought.storage.retention import apply_audit_retention
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
 from tests.support.project import ROOT, project_folder
@@ -223,6 +225,19 @@ def test_every_action_is_documented() -> None:
     used = "\n".join(path.read_text() for path in (ROOT / "app" / "alsobought").rglob("*.py"))
     templates = {"user.merge", "user.unmerge"}  # of the one endpoint
     assert {action for action in ACTIONS if used.count(f'"{action}"') < 2} <= templates
+
+
+def test_entries_are_deleted_after_the_days_of_the_setting(shop: Service) -> None:
+    def definition() -> str:
+        sql = "select create_table_query from system.tables where database = {db:String} and name = 'audit_log'"
+        return str(shop.warehouse.trusted_rows(sql, {"db": shop.settings.database}).data[0][0])
+
+    assert "toIntervalDay(365)" in definition()
+    for days, text in ((30, "toIntervalDay(30)"), (0, ""), (365, "toIntervalDay(365)")):
+        settings = msgspec.structs.replace(shop.settings, audit_retention_days=days)
+        assert apply_audit_retention(shop.warehouse, settings)
+        assert not apply_audit_retention(shop.warehouse, settings)
+        assert (text in definition(), "TTL" in definition()) == (True, bool(days))
 
 
 def test_details_are_json(shop: Service) -> None:

@@ -17,7 +17,7 @@ from alsobought.settings import Settings, read_settings
 from alsobought.web.access import NEEDS
 from alsobought.web.factory import create_app
 from alsobought.web.ports import is_of_administrators
-from alsobought.web.server import require_keys
+from alsobought.web.server import require_keys, require_restricted_editing
 from tests.support.process import Run, free_port, serving
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens
@@ -105,6 +105,14 @@ def test_a_port_of_administrators_beyond_this_machine_asks_for_keys(app: Flask) 
     with pytest.raises(Unusable, match="ALSOBOUGHT_ACCESS=open would let whoever reaches port 8081"):
         require_keys(Settings(admin_port=8081, admin_host=EVERYWHERE, access="open"), gate)
     require_keys(Settings(admin_port=8081), gate)
+
+
+def test_on_a_public_host_without_keys_the_page_is_for_this_machine_alone(make_shop: Callable[..., Service]) -> None:
+    client = create_app(make_shop(host=EVERYWHERE, access="open", admin_port=8081), edit=True).test_client()
+    local, foreign = {"alsobought.port": 8081}, {"alsobought.port": 8081, "REMOTE_ADDR": "203.0.113.9"}
+    opened = [client.get("/workbench", environ_overrides=who).get_json()["open"] for who in (local, foreign)]
+    assert opened == [True, False]
+    require_restricted_editing(Settings(host=EVERYWHERE, access="open", admin_port=8081))
 
 
 def status(port: int, path: str) -> int:

@@ -40,11 +40,16 @@ def only_this_machine(settings: Settings) -> bool:
     return is_loopback(settings.host) and (not settings.admin_port or is_loopback(settings.admin_host))
 
 
+def page_host(settings: Settings) -> str:
+    """The address under which the page is served: that of administrators, if they have a port of their own."""
+    return settings.admin_host if settings.admin_port else settings.host
+
+
 def may_view(settings: Settings, request: Request, *, edit: bool) -> bool:
     """True if this client may use the workbench."""
     if settings.workbench != "auto":
         return settings.workbench == "open"
-    return (edit or is_loopback(settings.host)) and _is_addressed_by_trusted_name(settings, request)
+    return (edit or is_loopback(page_host(settings))) and _is_addressed_by_trusted_name(settings, request)
 
 
 def require_viewer(settings: Settings, request: Request, *, edit: bool) -> None:

@@ -158,11 +158,12 @@ def _bracketed(host: str) -> str:
 
 def require_restricted_editing(settings: Settings) -> None:
     """Raises Unusable for a service that is open to others, without trusted hosts."""
-    from alsobought.web.guard import is_loopback
+    from alsobought.web.guard import is_loopback, page_host
 
-    if settings.access == "open" and not is_loopback(settings.host) and not hosts_for_editing(settings):
+    host, port = page_host(settings), settings.admin_port or settings.port
+    if settings.access == "open" and not is_loopback(host) and not hosts_for_editing(settings):
         raise Unusable(
-            f"--edit on {settings.host} would let every client that reaches port {settings.port} edit the pipes",
+            f"--edit on {host} would let every client that reaches port {port} edit the pipes",
             "Listen on 127.0.0.1 and connect through `ssh -L`, or ask for keys, without ALSOBOUGHT_ACCESS=open:"
             " `alsobought key create NAME --role analyst`",
         )
