@@ -8,9 +8,11 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import replace
 
+import msgspec
 import pytest
 from flask import Flask
 
+from alsobought.access.gate import Gate
 from alsobought.errors import Unusable
 from alsobought.service.service import Service
 from alsobought.settings import Settings, read_settings
@@ -46,6 +48,14 @@ def app(make_shared_shop: Callable[..., Service]) -> Flask:
     return create_app(make_shared_shop(admin_port=8081, trusted_proxies="private"), edit=True)
 
 
+@pytest.fixture(scope="module")
+def keyed(app: Flask) -> Flask:
+    """The same where keys are needed, and answers have headers that say so."""
+    shop = app.extensions["service"]
+    settings = msgspec.structs.replace(shop.settings, access="keys")
+    return create_app(shop, edit=True, gate=Gate(settings, shop.warehouse, loopback=True))
+
+
 def test_each_endpoint_is_on_the_port_that_the_table_says() -> None:
     assert {endpoint for endpoint in NEEDS if not is_of_administrators(endpoint)} == PUBLIC
 
@@ -67,8 +77,8 @@ HIDDEN = [
 
 
 @pytest.mark.parametrize(("method", "path"), HIDDEN)
-def test_the_public_port_answers_as_for_a_path_that_does_not_exist(app: Flask, method: str, path: str) -> None:
-    client = app.test_client()
+def test_the_public_port_answers_as_for_a_path_that_does_not_exist(keyed: Flask, method: str, path: str) -> None:
+    client = keyed.test_client()
     hidden, missing = (
         client.open(path, method=method, buffered=True),
         client.open("/nothing", method=method, buffered=True),
