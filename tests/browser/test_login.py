@@ -28,6 +28,7 @@ def test_a_key_opens_the_page_until_the_user_logs_out(
     folder = shutil.copytree(migrated_folder, tmp_path / "data", symlinks=True)
     run = running(folder, ALSOBOUGHT_ACCESS="keys", ALSOBOUGHT_ADMIN_KEY=KEY).at(home)
     with serving(run, "--edit") as service:
+        analyst = run("key", "create", "ada", "--role", "analyst").out.strip()
         context = browser.new_context()
         page = context.new_page()
         page.set_default_timeout(20_000)
@@ -48,7 +49,7 @@ def test_a_key_opens_the_page_until_the_user_logs_out(
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
         assert context.cookies() == []
-        page.get_by_label("Key").fill(run("key", "create", "ada", "--role", "analyst").out.strip())
+        page.get_by_label("Key").fill(analyst)
         page.keyboard.press("Enter")
         expect(page.get_by_text("ada analyst")).to_be_visible()
         expect(page.get_by_role("link", name="Audit")).to_be_hidden()
