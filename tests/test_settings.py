@@ -82,6 +82,17 @@ def test_events_must_outlive_what_recognises_their_repeats() -> None:
         from_environment({"ALSOBOUGHT_EVENT_RETENTION_DAYS": "7"})
 
 
+def test_deprecated_settings_keep_working_with_a_warning() -> None:
+    variables = {"ALSOBOUGHT_WORKBENCH": "closed", "ALSOBOUGHT_EDIT_HOSTS": "shop.example"}
+    settings = from_environment(variables)
+    assert (settings.workbench, settings.edit_hosts) == ("closed", "shop.example")
+    of_page, of_editor = deprecations(variables)
+    assert "ALSOBOUGHT_WORKBENCH is deprecated: use keys" in of_page
+    assert "ALSOBOUGHT_ADMIN_PORT" in of_page
+    assert "ALSOBOUGHT_EDIT_HOSTS is deprecated: use keys" in of_editor
+    assert "ALSOBOUGHT_ALLOWED_HOSTS" in of_editor
+
+
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
 def test_old_names_of_settings_keep_working_with_a_warning(old: str, new: str) -> None:
     variables = {f"ALSOBOUGHT_{old.upper()}": "0.25" if new == "dead_letter_max_ratio" else "12"}

@@ -25,6 +25,12 @@ RENAMED = {
     "repeat_days": "dedup_window_days",
 }
 """Old names of settings. They keep working; `deprecations` warns of each that is set."""
+DEPRECATED = {
+    "workbench": "use keys for who may see the workbench (`alsobought key create NAME --role analyst`),"
+    " and ALSOBOUGHT_ADMIN_PORT for where",
+    "edit_hosts": "use keys for editors (`alsobought key create NAME --role analyst`), and ALSOBOUGHT_ALLOWED_HOSTS for the name",
+}
+"""Settings that will go, and what to use instead. They keep working; `deprecations` warns of each that is set."""
 SCRATCH_SUFFIXES = (
     "_check",
     "_monitor",
@@ -87,6 +93,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
+    admin_port: Annotated[int, Meta(ge=0, le=65535)] = setting(
+        0, "Port of their own for the workbench, `/metrics` and `/audit`, which `port` then lacks; 0: none."
+    )
+    admin_host: str = setting("127.0.0.1", "Address that `admin_port` listens on.")
     allowed_hosts: str = setting(
         "",
         "Host names under which the service answers, besides localhost and addresses: comma-separated, `*.shop.example` for"
@@ -143,10 +153,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cors: str = setting("", "Origins whose pages may send requests, comma-separated; * for all; empty: none.")
     workbench: Literal["auto", "open", "closed"] = setting(
         "auto",
-        "Who sees SQL, lineage and arriving events on the page: open (all), closed (nobody), auto (browsers on this machine).",
+        "Deprecated. Who sees the workbench without a key: open (all), closed (nobody, not with a key either), auto (browsers on"
+        " this machine).",
     )
     edit_hosts: str = setting(
-        "", "Host names, besides this machine's own, under which browsers may open `serve --edit`; comma-separated."
+        "", "Deprecated. Host names under which browsers may open `serve --edit` without a key; comma-separated."
     )
     event_types: str = setting("", "Event types besides the standard ones, comma-separated.")
     catalogue_only: bool = setting(False, "Lists show only items of the catalogue, none that only events have named.")
@@ -162,6 +173,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     event_retention_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
         0,
         "Raw events are deleted this many days after they were stored, counts stay; 0: never. Must exceed `dedup_window_days`.",
+    )
+    audit_retention_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
+        365, "Entries of the audit log are deleted after this many days; 0: never."
     )
     check_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = setting(
         3600,
@@ -291,15 +305,16 @@ def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def deprecations(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """A warning for each setting that is set by its old name.
+    """A warning for each setting that is set by its old name, or has a better successor.
 
     >>> deprecations({"ALSOBOUGHT_REPEAT_DAYS": "14"})
     ['ALSOBOUGHT_REPEAT_DAYS is deprecated: set ALSOBOUGHT_DEDUP_WINDOW_DAYS instead']
     """
+    instead = {old: f"set {PREFIX}{new.upper()} instead" for old, new in RENAMED.items()} | DEPRECATED
     return [
-        f"{PREFIX}{old.upper()} is deprecated: set {PREFIX}{new.upper()} instead"
-        for old, new in RENAMED.items()
-        if environ.get(f"{PREFIX}{old.upper()}", "").strip()
+        f"{PREFIX}{name.upper()} is deprecated: {advice}"
+        for name, advice in instead.items()
+        if environ.get(f"{PREFIX}{name.upper()}", "").strip()
     ]
 
 
@@ -349,6 +364,9 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
             f" which a shop with the database {settings.database.removesuffix(suffix)} would delete"
         )
         settings = msgspec.structs.replace(settings, database="alsobought")
+    if settings.admin_port == settings.port:
+        faults.append(f"{PREFIX}ADMIN_PORT={settings.admin_port} is also {PREFIX}PORT: it has to be another one")
+        settings = msgspec.structs.replace(settings, admin_port=0)
     for proxy in trusted_proxies(settings):
         try:
             if proxy == "private":

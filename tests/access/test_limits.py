@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from alsobought.access.limits import Limiter, Rate, caller_address, networks, rate_headers, read_rate
+from alsobought.access.addresses import client_address, counted_address, networks
+from alsobought.access.limits import Limiter, Rate, rate_headers, read_rate
 from alsobought.errors import Unusable
 
 TEN = Rate(10, 60)
@@ -95,4 +96,4 @@ def test_what_is_no_rate_is_refused(text: str) -> None:
 def test_an_address_is_that_of_the_caller_and_not_one_that_it_invents(
     peer: str, forwarded: list[str], expected: str
 ) -> None:
-    assert caller_address(peer, forwarded, networks(["private"])) == expected
+    assert counted_address(client_address(peer, forwarded, networks(["private"]))) == expected

@@ -28,6 +28,7 @@ def test_a_key_opens_the_page_until_the_user_logs_out(
     folder = shutil.copytree(migrated_folder, tmp_path / "data", symlinks=True)
     run = running(folder, ALSOBOUGHT_ACCESS="keys", ALSOBOUGHT_ADMIN_KEY=KEY).at(home)
     with serving(run, "--edit") as service:
+        analyst = run("key", "create", "ada", "--role", "analyst").out.strip()
         context = browser.new_context()
         page = context.new_page()
         page.set_default_timeout(20_000)
@@ -43,7 +44,16 @@ def test_a_key_opens_the_page_until_the_user_logs_out(
         assert page.evaluate("document.cookie") == ""
         (cookie,) = context.cookies()
         assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+        page.get_by_role("link", name="Audit").click()
+        expect(page.get_by_role("list", name="Entries")).to_contain_text("workbench.log_in")
         page.get_by_role("button", name="Log out").click()
         expect(page.get_by_role("heading", name="Log in")).to_be_visible()
         assert context.cookies() == []
+        page.get_by_label("Key").fill(analyst)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("ada analyst")).to_be_visible()
+        expect(page.get_by_role("link", name="Audit")).to_be_hidden()
+        expect(page.get_by_text("The audit log is for administrators")).to_be_visible()
+        page.goto(f"{service.url}/#/pipes/number")
+        expect(page.get_by_role("link", name="Edit")).to_be_visible()
         context.close()

@@ -39,6 +39,16 @@ def test_keys_are_made_and_revoked_beside_a_running_service(run_migrated: Run) -
         assert (revoked["name"], revoked["state"]) == ("second", "revoked")
         token = run_migrated("token", "create", "--user", "ada").out.strip()
         assert status(f"{service.url}/pipes/recently_viewed", token) == 200
+        entries = json.loads(run_migrated("audit", "ls", "--json", "--since", "1h").out)
+        shown = run_migrated("audit", "ls", "--action", "key.revoke").out
+    actions = [(entry["action"], entry["object"], entry["outcome"], entry["via"]) for entry in entries]
+    ids = [f"key {revoked['id']}", f"key {listed['id']}"]
+    (token_of, *_), created = actions, ("key.create", ids[1], "done", "command line")
+    assert (token_of[0], token_of[1].startswith("user ")) == ("token.create", True)
+    assert actions[1:4] == [("key.revoke", ids[0], *created[2:]), ("key.create", ids[0], *created[2:]), created]
+    assert "ada" not in json.dumps(entries[0])
+    assert f"key.revoke {ids[0]}" in shown
+    assert "name=second" in shown
     assert "key" not in listed
     used = json.loads(run_migrated("key", "ls", "--json").out)[0]["used_at"]
     assert used, "noted when the service stopped"
@@ -61,6 +71,7 @@ def test_a_rotated_key_overlaps_and_keeps_its_rights(run_migrated: Run) -> None:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
+        (("create", "x", "--role", "king"), "The roles are analyst and admin"),
         (("create", "x"), "Add --scope"),
         (("create", "x", "--scope", "pipes:raad"), "'pipes:raad' is not a scope"),
         (("create", "x", "--scope", "pipes:read:nothing"), "names no pipe"),

@@ -198,9 +198,10 @@ def test_the_server_is_of_the_version_that_the_tests_run_on(shop: Service) -> No
 
 
 def test_nothing_is_published_beyond_this_machine_and_the_page_is_on_the_default_port() -> None:
-    port = Settings().port
-    assert COMPOSE.services["app"].ports == [f"127.0.0.1:{port}:{port}"]
-    assert composed(ALSOBOUGHT_PORT="9000").services["app"].ports == [f"127.0.0.1:9000:{port}"]
+    port, admin_port = Settings().port, int(COMPOSE.services["app"].environment["ALSOBOUGHT_ADMIN_PORT"])
+    assert COMPOSE.services["app"].ports == [f"127.0.0.1:{one}:{one}" for one in (port, admin_port)]
+    moved = composed(ALSOBOUGHT_PORT="9000", ALSOBOUGHT_ADMIN_PORT="9001").services["app"].ports
+    assert moved == [f"127.0.0.1:9000:{port}", f"127.0.0.1:9001:{admin_port}"]
     for service in COMPOSE.services.values():
         assert all(published.startswith("127.0.0.1:") for published in service.ports)
     assert COMPOSE.services["clickhouse"].ports == []

@@ -93,7 +93,7 @@ def seen(shop: Service, peer: str, **headers: str) -> dict[str, Any]:
     return got
 
 
-@pytest.mark.parametrize("proxy", ["203.0.113.7", "10.1.2.3"])
+@pytest.mark.parametrize("proxy", ["203.0.113.7", "10.1.2.3", "::ffff:10.1.2.3"])
 def test_a_trusted_proxy_is_believed(shop: Service, proxy: str) -> None:
     assert seen(shop, proxy, **FORWARDED) == {"client": "203.0.113.9", "url": "https://shop.example/recommend/"}
 

@@ -254,7 +254,7 @@ def test_serve_edit_refuses_a_public_address(tmp_path: Path) -> None:
         assert_error(
             run(*words, ALSOBOUGHT_HOST=EVERYWHERE, ALSOBOUGHT_ACCESS="open"),
             "--edit on 0.0.0.0",
-            "ALSOBOUGHT_EDIT_HOSTS",
+            "--role analyst",
         )
     assert list(tmp_path.iterdir()) == []
 

@@ -1,1 +1,1 @@
-"""Who may do what over HTTP: keys, their scopes, signed tokens, rate limits. Nothing here knows Flask."""
+"""Who may do what, and who did: keys, scopes, roles, signed tokens, rate limits, the audit log. Nothing here knows Flask."""

@@ -17,9 +17,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from alsobought.access.addresses import client_address, counted_address, networks
 from alsobought.access.credentials import SECRET, hash_of, id_of, is_equal
-from alsobought.access.keys import Key, all_keys, note_uses
-from alsobought.access.limits import Limiter, Rate, Verdict, caller_address, networks, read_rate
+from alsobought.access.keys import Key, all_keys, any_keys, note_uses
+from alsobought.access.limits import Limiter, Rate, Verdict, read_rate
 from alsobought.access.scopes import ADMIN, ANY_ORIGIN, EVENTS, READ, Principal, may, reads
 from alsobought.access.settings import admin_key
 from alsobought.access.tokens import Claims, Expired, Signer, TokenSecrets, is_token
@@ -50,7 +51,7 @@ class Gate:
         self._admin_id = f"ALSOBOUGHT_ADMIN_KEY {self._admin_hash[:8]}"  # another key ends what this one issued
         self._server_rate, self._browser_rate = read_rate(settings.server_rate), read_rate(settings.browser_rate)
         proxies = networks(trusted_proxies(settings))
-        self._addresses = lru_cache(MAX_ADDRESSES)(lambda peer, forwarded: caller_address(peer, forwarded, proxies))
+        self._clients = lru_cache(MAX_ADDRESSES)(lambda peer, forwarded: client_address(peer, forwarded, proxies))
         self.signer = Signer(
             TokenSecrets(settings.token_secret, warehouse.folder), settings.database, settings.token_seconds
         )
@@ -88,7 +89,11 @@ class Gate:
         with self._lock:
             started = time.monotonic()
             try:
-                keys = {key.key_id: key for key in all_keys(self._warehouse)}
+                keys = (
+                    {key.key_id: key for key in all_keys(self._warehouse)}
+                    if self._keys or any_keys(self._warehouse)
+                    else {}
+                )
             finally:
                 self._read_at = started  # not before: who misses a key meanwhile waits for this
             changed = _without_use(keys) != _without_use(self._keys)
@@ -251,9 +256,13 @@ class Gate:
 
     # Limits
 
-    def address(self, peer: str, forwarded: Sequence[str]) -> str:
+    def client(self, peer: str, forwarded: Sequence[str]) -> str:
         """The address of a caller, behind known proxies that of whom they name."""
-        return self._addresses(peer, tuple(forwarded))
+        return self._clients(peer, tuple(forwarded))
+
+    def address(self, peer: str, forwarded: Sequence[str]) -> str:
+        """The same, as limits count it."""
+        return counted_address(self.client(peer, forwarded))
 
     def admit(self, principal: Principal, address: Callable[[], str]) -> Verdict | None:
         """Count a request; None without a limit. What browsers send counts by address: they all have the same key."""
@@ -269,6 +278,11 @@ class Gate:
     def is_secret(self, text: str) -> bool:
         """True if a text that does not belong there, such as a URL, has a secret key in it."""
         return SECRET in text or bool(self._admin_key and self._admin_key in text)
+
+    def name_of(self, key_id: str) -> str:
+        """The name of a key; empty for what is none of the table."""
+        key = self._keys.get(key_id)
+        return key.name if key else ""
 
     def knows_origin(self, origin: str) -> bool:
         """True if pages of this origin may call the service with a browser key."""

@@ -6,13 +6,12 @@ evenly spaced. There is no window at whose edge a caller gets twice the limit.
 
 from __future__ import annotations
 
-import ipaddress
 import math
 import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -22,7 +21,6 @@ from alsobought.errors import Unusable
 MAX_CALLERS = 100_000  # remembered by a limiter: 20 MB; beyond, the one that was longest unseen begins anew
 UNITS = {"second": 1, "minute": 60, "hour": 3600}
 RATE = re.compile(r"(\d{1,9}) ?/ ?(second|minute|hour)")
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
@@ -108,45 +106,3 @@ def rate_headers(verdict: Verdict) -> dict[str, str]:
 @lru_cache(1000)
 def _policy(rate: Rate) -> str:
     return f'"requests";q={rate.requests};w={rate.seconds}'
-
-
-def networks(names: Iterable[str]) -> list[Network]:
-    """The networks of proxies; `private` stands for loopback and private ones. Raises ValueError."""
-    return [
-        ipaddress.ip_network(net, strict=False) for name in names for net in (PRIVATE if name == "private" else (name,))
-    ]
-
-
-PRIVATE = (
-    "127.0.0.0/8",
-    "::1/128",
-    "10.0.0.0/8",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "169.254.0.0/16",
-    "fc00::/7",
-    "fe80::/10",
-)
-
-
-def caller_address(peer: str, forwarded: Sequence[str], proxies: Sequence[Network]) -> str:
-    """The address to count by: of an IPv6 address its /64, behind known proxies the last address that none of them has.
-
-    >>> caller_address("2001:db8::7", (), ()), caller_address("10.0.0.2", ["6.6.6.6, 9.9.9.9"], networks(["private"]))
-    ('2001:db8::/64', '9.9.9.9')
-    """
-    hops = [peer, *(hop.strip() for line in reversed(forwarded) for hop in reversed(line.split(",")))]
-    address = None
-    for hop in hops:
-        try:
-            address = ipaddress.ip_address(hop.strip("[]").partition("%")[0])
-        except ValueError:
-            break
-        address = getattr(address, "ipv4_mapped", None) or address
-        if not any(address in network for network in proxies):
-            break
-    if address is None:
-        return peer
-    if address.version == 6:
-        return str(ipaddress.ip_network((address, 64), strict=False))
-    return str(address)

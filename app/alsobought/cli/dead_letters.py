@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 import msgspec
 from rich.table import Table
 
+from alsobought.cli.audited import audited
 from alsobought.cli.message_text import message_text, printable
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
@@ -174,8 +175,10 @@ def replay_dead_letters(
         if rejected <= MAX_REJECTED_SHOWN:
             err.print(f"{escaped(letter.coordinates)}: {escaped(printable(problem))}", soft_wrap=True)
 
-    with closing(service or warehouse):
+    with closing(service or warehouse), ExitStack() as stack:
         pages, count = _chosen(warehouse, coordinates, reason)
+        if service and count:
+            stack.enter_context(audited(warehouse, "dead_letters.replay", letters=count))
         with progress_bar(err, "replay", count, "letters") as advance:
             for page in pages:
                 if service:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from alsobought.cli.audited import audited
 from alsobought.console import err, escaped, print_json
 from alsobought.settings import Settings
 
@@ -23,10 +24,12 @@ def export(settings: Settings, user_id: str) -> None:
     """
     from alsobought.privacy.export import export as export_user
     from alsobought.service.ipc_client import reach_warehouse
+    from alsobought.storage.identities import user_key
 
     warehouse = reach_warehouse(settings, create=False)
     try:
-        tables = dict(export_user(warehouse, user_id))
+        with audited(warehouse, "user.export", f"user {user_key(warehouse, user_id)}"):
+            tables = dict(export_user(warehouse, user_id))
     finally:
         warehouse.close()
     print_json({"user_id": user_id, **tables})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from alsobought.cli.audited import audited
 from alsobought.console import err, escaped, out, print_json
 from alsobought.errors import Unusable
 from alsobought.settings import Settings
@@ -50,10 +51,12 @@ def forget(settings: Settings, user_id: str | None, dry_run: bool, verify: Path 
 def _forget(settings: Settings, user_id: str) -> None:
     from alsobought.privacy.reach import not_reached
     from alsobought.service.ipc_client import reach_service
+    from alsobought.storage.identities import user_key
 
     service = reach_service(settings, create=False)  # erasing must not create an empty warehouse
     try:
-        with err.status("Erasing the user from every table …"):
+        subject = f"user {user_key(service.warehouse, user_id)}"
+        with err.status("Erasing the user from every table …"), audited(service.warehouse, "user.forget", subject):
             receipt = service.do("forget", user_id)
         held = _note_beside_backups(settings, service.warehouse, receipt["forgotten_at"])
     finally:

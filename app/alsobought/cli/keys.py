@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.table import Table
 
+from alsobought.cli.audited import audited
 from alsobought.console import ago, err, escaped, out, print_json
 from alsobought.settings import Settings
 
@@ -42,6 +43,9 @@ def key() -> None:
 
 @key.command("create")
 @click.argument("name")
+@click.option(
+    "--role", default="", help="analyst (asks every pipe, edits pipes in the workbench) or admin (everything)."
+)
 @click.option("--scope", "scopes", multiple=True, help="What it may do; repeat it. `pipes:read:NAME` is one pipe.")
 @click.option("--browser", is_flag=True, help="A public key for web pages: public pipes and events only.")
 @click.option("--origin", "origins", multiple=True, help="With --browser: the pages it works on; repeat it.")
@@ -54,6 +58,7 @@ def key() -> None:
 def key_create(
     settings: Settings,
     name: str,
+    role: str,
     scopes: tuple[str, ...],
     browser: bool,
     origins: tuple[str, ...],
@@ -64,23 +69,29 @@ def key_create(
     """Create a key and print it. It is shown this once: only its hash is stored.
 
     Scopes are pipes:read, pipes:read:NAME, events:write, items:read, items:write, users:read, users:write, metrics, edit and
-    admin, which includes all. A browser key has pipes:read and events:write if you name none. A running service knows the key at
-    once.
+    admin, which includes all. A role is a bundle of scopes for a person, to which --scope adds others. A browser key has
+    pipes:read and events:write if you name none. A running service knows the key at once.
 
     \b
-    Example: alsobought key create shop-backend --scope pipes:read --scope events:write --expires 90d
+    Example: alsobought key create ada --role analyst
+             alsobought key create shop-backend --scope pipes:read --scope events:write --expires 90d
              alsobought key create shop-page --browser --origin https://shop.example
              alsobought key create prometheus --scope metrics
     """
-    from alsobought.access.keys import NewKey, create_key
+    from alsobought.access.keys import NewKey, make_key, store_key
+    from alsobought.access.roles import scopes_of
     from alsobought.pipes.library import is_name
     from alsobought.pipes.text_files import list_files
 
     pipes = [path.stem for path in list_files(settings.home_folder / "pipes") if is_name(path.stem)]
+    if role:
+        scopes = tuple({*scopes, *scopes_of(role)})
     wanted = NewKey(name=name, scopes=scopes, browser=browser, origins=origins, expires=expires, rate=rate)
     checked = wanted.checked(pipes)
     with _warehouse(settings, create=True) as warehouse:
-        text, made = create_key(warehouse, checked, datetime.now(UTC))
+        text, made = make_key(checked, datetime.now(UTC))
+        with audited(warehouse, "key.create", f"key {made.key_id}", **_rights(made)):
+            store_key(warehouse, made)
     _print_new(text, made, as_json=as_json)
 
 
@@ -94,6 +105,7 @@ def key_ls(settings: Settings, as_json: bool) -> None:
     Example: alsobought key ls
     """
     from alsobought.access.keys import NO_TIME, all_keys
+    from alsobought.access.roles import described
 
     with _warehouse(settings) as warehouse:
         keys = all_keys(warehouse)
@@ -110,7 +122,7 @@ def key_ls(settings: Settings, as_json: bool) -> None:
     for one in keys:
         used = ago((now - one.used_at).total_seconds()) if one.used_at > NO_TIME else "never"
         places = f" on {', '.join(one.origin_list)}" if one.origins else ""
-        rights = f"{one.scopes}{places}{f', {one.rate}' if one.rate else ''}"
+        rights = f"{described(one.scope_set)}{places}{f', {one.rate}' if one.rate else ''}"
         table.add_row(one.key_id, escaped(one.name), used, _state(one, now), escaped(rights))
     out.print(table)
 
@@ -128,7 +140,8 @@ def key_revoke(settings: Settings, key_id: str) -> None:
 
     with _warehouse(settings) as warehouse:
         old = find_key(warehouse, key_id)
-        revoke_key(warehouse, old, datetime.now(UTC))
+        with audited(warehouse, "key.revoke", f"key {old.key_id}", name=old.name):
+            revoke_key(warehouse, old, datetime.now(UTC))
     out.print(f"revoked {old.key_id} ({escaped(old.name)})")
 
 
@@ -154,7 +167,9 @@ def key_rotate(settings: Settings, key_id: str, overlap: timedelta, as_json: boo
 
     with _warehouse(settings) as warehouse:
         old = find_key(warehouse, key_id)
-        text, made = rotate_key(warehouse, old, overlap, datetime.now(UTC))
+        with audited(warehouse, "key.rotate", f"key {old.key_id}", name=old.name, overlap=overlap) as recorded:
+            text, made = rotate_key(warehouse, old, overlap, datetime.now(UTC))
+            recorded["new_key"] = made.key_id
     _print_new(text, made, as_json=as_json)
     err.print(f"{old.key_id}, the old one, works until {datetime.now(UTC) + overlap:%Y-%m-%d %H:%M} UTC.")
 
@@ -178,11 +193,26 @@ def _print_new(text: str, made: Key, *, as_json: bool) -> None:
         print_json({"key": text, **_as_json(made, datetime.now(UTC))})
         return
     click.echo(text)
-    err.print(f"{made.key_id} ({escaped(made.name)}): {escaped(made.scopes)}", soft_wrap=True)
+    from alsobought.access.roles import described
+
+    err.print(f"{made.key_id} ({escaped(made.name)}): {escaped(described(made.scope_set))}", soft_wrap=True)
     if made.kind == "browser":
         err.print("Put it into your pages: everybody may know it.", soft_wrap=True)
     else:
         err.print("It is not shown again. Keep it out of pages, URLs and repositories.", soft_wrap=True)
+
+
+def _rights(one: Key) -> dict[str, Any]:
+    from alsobought.access.roles import role_of
+
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "role": role_of(one.scope_set) or None,
+        "scopes": one.scopes.split(),
+        "origins": list(one.origin_list),
+        "rate": one.rate or None,
+    }
 
 
 def _as_json(one: Key, now: datetime) -> dict[str, Any]:
@@ -190,11 +220,7 @@ def _as_json(one: Key, now: datetime) -> dict[str, Any]:
 
     return {
         "id": one.key_id,
-        "name": one.name,
-        "kind": one.kind,
-        "scopes": one.scopes.split(),
-        "origins": list(one.origin_list),
-        "rate": one.rate or None,
+        **_rights(one),
         "created_at": one.created_at,
         "used_at": one.used_at if one.used_at > NO_TIME else None,
         "expires_at": one.expires_at if one.expires_at < NEVER else None,

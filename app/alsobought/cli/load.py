@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from alsobought.cli.audited import audited
 from alsobought.cli.load_options import layout_and_columns, reading_options
 from alsobought.console import err, escaped, out, progress_bar
 from alsobought.errors import Unusable
@@ -157,6 +158,10 @@ def _load_all(
         if not dry_run or feed:
             service = reach_service(settings)
             stack.callback(service.close)
+        recorded: dict[str, int] = {}
+        if service and not dry_run:
+            detail = {"files": [display_name(task.path) for task in tasks], "replace": tasks[0].replace}
+            recorded = stack.enter_context(audited(service.warehouse, "load", tasks[0].kind, **detail))
         for task in tasks:
             open_already = stdin_rows if task.path == STDIN else None
             rejects = Rejects(task.rejected if keep_rejects else None)
@@ -166,6 +171,8 @@ def _load_all(
                 report = loader.dry_run(task, rules, rejects, _progress_bar, open_already)
             _print_report(task, report, rejects, dry_run=dry_run)
             rejected += report.rejected
+            recorded["stored"] = recorded.get("stored", 0) + report.stored
+            recorded["rejected"] = rejected
         if service and feed:
             out.print(feed.remove_others(service.writer, rejected, dry_run=dry_run), soft_wrap=True)
         if service and not dry_run:

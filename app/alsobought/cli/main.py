@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from alsobought.cli.audit import audit
 from alsobought.cli.backup import backup
 from alsobought.cli.check import check
 from alsobought.cli.dead_letters import dead_letters
@@ -98,6 +99,7 @@ COMMANDS = (
     unmerge,
     key,
     token,
+    audit,
     doctor,
     top,
     upgrade,

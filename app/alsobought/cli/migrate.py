@@ -40,6 +40,7 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
     \b
     Example: alsobought migrate up --dry-run
     """
+    from alsobought.access.audit import operator
     from alsobought.migrations import runner
     from alsobought.service.ipc_client import reach_warehouse
 
@@ -50,7 +51,7 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
     try:
         applied = 0
         folder = settings.home_folder / "migrations"
-        for planned in runner.up(warehouse, folder, settings.cluster, break_lock=break_lock):
+        for planned in runner.up(warehouse, folder, settings.cluster, break_lock=break_lock, by=operator()):
             note = f" ({planned.note})" if planned.note else ""
             out.print(f"[green]applied[/] {planned.migration.name}{note}", soft_wrap=True)
             applied += 1

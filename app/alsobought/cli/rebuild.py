@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from alsobought.cli.audited import audited
 from alsobought.console import err, out, progress_bar
 from alsobought.settings import Settings
 
@@ -44,22 +45,24 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     from alsobought.storage.serving_tables import serving_tables
 
     service = reach_service(settings, create=False)
+    subject = " ".join(tables)
     serving = {table.name for table in serving_tables(settings.home_folder, settings.database)}.intersection(tables)
     tables = tuple(name for name in tables if name not in serving)
     try:
         since_option = f"{since:%Y-%m-%d}" if since else ""
-        if events := service.do("add categories"):
-            out.print(f"{events:,} events, stored before their items, got the categories of these")
-        for plan in msgspec.convert(service.do("plan a rebuild", tables, since_option), list[RebuildPlan]):
-            if note := _note(plan):
-                err.print(note, soft_wrap=True)
-            done = rebuild_table(service, plan, lambda title, total: progress_bar(err, title, total, "events"))
-            out.print(_summary(plan, done), soft_wrap=True)
-        if serving:
-            service.do("make serving tables", sorted(serving))
-        finish_serving_tables(service.do, partial(progress_bar, err))
-        for name in sorted(serving):
-            out.print(f"{name}: made again from the count tables")
+        with audited(service.warehouse, "counts.rebuild", subject, since=since_option):
+            if events := service.do("add categories"):
+                out.print(f"{events:,} events, stored before their items, got the categories of these")
+            for plan in msgspec.convert(service.do("plan a rebuild", tables, since_option), list[RebuildPlan]):
+                if note := _note(plan):
+                    err.print(note, soft_wrap=True)
+                done = rebuild_table(service, plan, lambda title, total: progress_bar(err, title, total, "events"))
+                out.print(_summary(plan, done), soft_wrap=True)
+            if serving:
+                service.do("make serving tables", sorted(serving))
+            finish_serving_tables(service.do, partial(progress_bar, err))
+            for name in sorted(serving):
+                out.print(f"{name}: made again from the count tables")
     finally:
         service.close()
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from alsobought.cli.audited import audited
 from alsobought.cli.restore import check_progress, print_check
 from alsobought.console import err, escaped, late_bar, out
 from alsobought.errors import Unusable, WarehouseFault
@@ -66,10 +67,13 @@ def repair(settings: Settings, source: str, dry_run: bool, checks: bool) -> None
         if dry_run:
             sys.exit(1)
         left = False
-        for mended in mend(service, broken, lambda: open_store(settings, source), settings.home_folder, _bar):
-            left |= bool(mended.left)
-            word = "[red]left[/]  " if mended.left else "[green]mended[/]"
-            out.print(f"{word} {escaped(mended.what)}: {escaped(mended.left or mended.how)}", soft_wrap=True)
+        tables = " ".join(sorted({part.table for part in broken}))
+        with audited(service.warehouse, "repair", tables, parts=len(broken)) as recorded:
+            for mended in mend(service, broken, lambda: open_store(settings, source), settings.home_folder, _bar):
+                left |= bool(mended.left)
+                word = "[red]left[/]  " if mended.left else "[green]mended[/]"
+                out.print(f"{word} {escaped(mended.what)}: {escaped(mended.left or mended.how)}", soft_wrap=True)
+            recorded["left"] = left
         checked = None
         if checks and not left:
             with ExitStack() as stack:

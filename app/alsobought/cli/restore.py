@@ -150,7 +150,7 @@ def _restore(settings: Settings, store: Store, manifest: Manifest, into: str, *,
         there = restored_database(settings, store, manifest, into, byte_bar())
     with ExitStack() as stack:
         progress = check_progress(stack) if checks else None
-        return finish_restore(there, notes(store), partial(late_bar, err), progress)
+        return finish_restore(there, notes(store), partial(late_bar, err), progress, backup=manifest.id)
 
 
 def check_progress(stack: ExitStack) -> Callable[[int, int], None]:

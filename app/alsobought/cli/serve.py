@@ -35,5 +35,7 @@ def serve(settings: Settings, demo: bool, edit: bool, workers: int | None) -> No
 
     def ready(url: str) -> None:
         out.print(f"Listening on {url}")
+        if settings.admin_port:
+            out.print(f"The workbench is at {server.page_url(settings)}")
 
-    server.serve(settings, announce(settings, out) if demo else ready, edit=edit)
+    server.serve(settings, announce(settings, out, server.page_url(settings)) if demo else ready, edit=edit)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from alsobought.cli.audited import audited
+from alsobought.cli.warehouse import existing_warehouse
 from alsobought.console import err
 from alsobought.errors import BadRequest, NotAllowed, Unusable
 from alsobought.settings import Settings
@@ -45,6 +47,7 @@ def token_create(
     """
     from alsobought.access.scopes import EVENTS, READ
     from alsobought.access.tokens import Grant, Signer, TokenSecrets
+    from alsobought.storage.identities import user_key
 
     fixed = {"user_id": user} if user else {}
     for pair in params:
@@ -63,8 +66,12 @@ def token_create(
     if folder and not folder.is_dir():
         raise Unusable(f"there is no warehouse in {folder}", "Start the service once: `alsobought serve`")
     signer = Signer(TokenSecrets(settings.token_secret, folder), settings.database, settings.token_seconds)
+    detail = {"fixed": sorted(fixed), "pipes": pipes, "scopes": grant.scopes, "origin": origin, "minutes": minutes}
     try:
-        text, _ = signer.sign(grant, "")
+        with existing_warehouse(settings) as warehouse:
+            subject = f"user {user_key(warehouse, user)}" if user else ""
+            with audited(warehouse, "token.create", subject, **detail):
+                text, _ = signer.sign(grant, "")
     except (BadRequest, NotAllowed) as error:
         raise Unusable(error.message, error.hint) from error
     click.echo(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from alsobought.cli.audited import audited
 from alsobought.console import err, escaped, print_json
 from alsobought.settings import Settings
 
@@ -23,11 +24,15 @@ def unmerge(settings: Settings, guest_id: str) -> None:
              curl http://127.0.0.1:8080/users/unmerge -d '{"guest_id": "session-9"}'
     """
     from alsobought.service.ipc_client import reach_service
+    from alsobought.storage.identities import user_key
 
     service = reach_service(settings, create=False)
     try:
-        with err.status("Moving the events of the guest back …"):
+        subject = f"user {user_key(service.warehouse, guest_id)}"
+        moving = err.status("Moving the events of the guest back …")
+        with moving, audited(service.warehouse, "user.unmerge", subject) as recorded:
             result = service.do("unmerge", guest_id)
+            recorded["events"] = result["events"]
     finally:
         service.close()
     print_json({"guest_id": guest_id, **result})

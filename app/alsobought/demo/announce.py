@@ -18,14 +18,14 @@ from alsobought.settings import Settings
 from alsobought.writer.submission import utc_now
 
 
-def announce(settings: Settings, console: Console) -> Callable[[str], None]:
-    """The function that the server calls with its URL when it is ready."""
+def announce(settings: Settings, console: Console, page_url: str) -> Callable[[str], None]:
+    """The function that the server calls with its URL when it is ready. The page may be on another port."""
     state = read_state(settings)
 
     def ready(url: str) -> None:
         example = f"{url}/pipes/also_bought?item_id={quote(state.example_item if state else '')}&limit=3"
         console.print(
-            f"\n  Open     [bold]{url}[/]\n  Try      curl '{example}'\n  Stop     Ctrl-C\n",
+            f"\n  Open     [bold]{page_url}[/]\n  Try      curl '{example}'\n  Stop     Ctrl-C\n",
             highlight=False,
             soft_wrap=True,
         )

@@ -11,7 +11,7 @@ from alsobought.access.settings import admin_key
 from alsobought.diagnostics.findings import Finding
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
-from alsobought.web.guard import is_loopback
+from alsobought.web.guard import only_this_machine
 
 SOON, UNUSED = timedelta(days=14), timedelta(days=90)
 CREATE = "Run `alsobought key create admin --scope admin`"
@@ -30,7 +30,7 @@ def check_access(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
 
 
 def _who(settings: Settings, valid: list[Key], *, ever: bool) -> Finding:
-    reachable = not is_loopback(settings.host)
+    reachable = not only_this_machine(settings)
     count = f"{len(valid)} valid key{'s' * (len(valid) != 1)}"
     if settings.access == "open":
         if not reachable:

@@ -7,17 +7,18 @@ may run twice (`migrations.idempotence`).
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
-from contextlib import nullcontext, suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from alsobought.access.audit import Actor
 from alsobought.counts.shadow_table import seconds_of
 from alsobought.errors import AlsoboughtError, MigrationFault, TooSlow
 from alsobought.failpoints import reach
-from alsobought.migrations import journal, lock
+from alsobought.migrations import journal, lock, recording
 from alsobought.migrations.cluster import create_database, on_cluster
 from alsobought.migrations.files import Migration, feeds, migrations, tables
 from alsobought.migrations.journal import Entry
@@ -88,8 +89,10 @@ def plan(warehouse: Warehouse | None, folder: Path, database: str, cluster: str 
             yield Planned(step.migration, statements, _note(warehouse, shape, feed_names))
 
 
-def up(warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: bool = False) -> Iterator[Planned]:
-    """Applies the pending migrations, yielding each once it is applied.
+def up(
+    warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: bool = False, by: Actor | None = None
+) -> Iterator[Planned]:
+    """Applies the pending migrations, yielding each once it is applied. `by` is recorded; None for a database in memory.
 
     Raises MigrationFault at the first that fails; those before it stay applied.
     """
@@ -103,9 +106,16 @@ def up(warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: boo
         reach("migrate.journal")
         if any(_drops_a_view(planned.migration.shape) for planned in pending) and _has_batches(warehouse):
             settle(warehouse)
-        for planned in pending:
-            _apply(warehouse, entries, planned)
-            yield planned
+        with _recorded(warehouse, by, pending) as applied:
+            for planned in pending:
+                _apply(warehouse, entries, planned)
+                applied.append(planned.migration.name)
+                yield planned
+
+
+def _recorded(warehouse: Warehouse, by: Actor | None, pending: Sequence[Planned]) -> AbstractContextManager[list[str]]:
+    names = [planned.migration.name for planned in pending]
+    return recording.recorded(warehouse, by, names) if by else nullcontext([])
 
 
 def _usable(warehouse: Warehouse | None, folder: Path) -> list[Step]:

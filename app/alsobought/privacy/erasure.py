@@ -16,7 +16,7 @@ import msgspec
 from alsobought.counts.shadow_table import discard_all
 from alsobought.errors import Unusable
 from alsobought.storage.count_tables import count_tables
-from alsobought.storage.identities import accounts_of, merges_into
+from alsobought.storage.identities import accounts_of, merges_into, user_key
 from alsobought.storage.retention import expired_before, horizon
 from alsobought.storage.serving_tables import serving_tables
 from alsobought.storage.warehouse import Warehouse
@@ -101,7 +101,7 @@ def forget(writer: Writer, user_id: str) -> dict[str, Any]:
         raise Unusable(f"{user_id!r} was merged into {account!r}", hint)
     users = [user_id, *(merge.guest_id for merge in merges_into(writer.warehouse, user_id))]
     request = UserRewrite(users, "", now, horizon(writer.warehouse, writer.settings, now))
-    key = key_of(writer.warehouse, user_id)
+    key = user_key(writer.warehouse, user_id)
     parts = rewrite(writer, request)
     expired = expired_before(request.horizon)
     receipt = Receipt(
@@ -153,8 +153,3 @@ def rewrite(writer: Writer, request: UserRewrite) -> list[RewrittenTable]:
     writer.identities.refresh()
     writer.on_rewritten()
     return parts
-
-
-def key_of(warehouse: Warehouse, user_id: str) -> str:
-    """The key of a user in receipts and in `forgotten_users`."""
-    return str(warehouse.trusted_rows("select toString(cityHash64({user:String}))", {"user": user_id}).data[0][0])

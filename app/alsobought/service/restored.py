@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from alsobought.access.audit import operator
+from alsobought.access.audit_log import AuditLog
 from alsobought.backup.erasures import Erasure, as_arguments, recorded_erasures
 from alsobought.backup.manifest import Manifest
 from alsobought.backup.server_restore import restore_server
@@ -87,14 +89,22 @@ def drill_database(settings: Settings) -> Iterator[str]:
         warehouse.close()
 
 
-def finish_restore(settings: Settings, erasures: Sequence[Erasure], bar: Bar, progress: Progress | None) -> Restored:
-    """With `progress`, every count is compared with a recompute. The folder is released afterwards."""
+def finish_restore(
+    settings: Settings, erasures: Sequence[Erasure], bar: Bar, progress: Progress | None, *, backup: str
+) -> Restored:
+    """With `progress`, every count is compared with a recompute. The folder is released afterwards.
+
+    Recorded in the audit log of the restored warehouse, as the restore of `backup`.
+    """
     service = open_service(settings, create=False)
     try:
         known = set(recorded_erasures(service.warehouse))
         later = [erasure for erasure in erasures if erasure not in known]
-        guests = service.do("forget again", as_arguments(later))
-        finish_serving_tables(service.do, bar)
+        into = {"into": settings.database if settings.dsn else settings.data}
+        with AuditLog(service.warehouse).recorded(operator(), "backup.restore", backup, into) as result:
+            guests = service.do("forget again", as_arguments(later))
+            finish_serving_tables(service.do, bar)
+            result["erased_again"] = len(later)
         checked, broken = None, list[BrokenPart]()
         if progress:
             other = service.warehouse.another()

@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from alsobought.access.audit import operator
 from alsobought.errors import MigrationFault
 from alsobought.migrations import runner
 from alsobought.pipes.library import Library
@@ -165,7 +166,7 @@ def _migrate(warehouse: ClickHouseWarehouse, settings: Settings) -> None:
     """Apply the migrations to an embedded warehouse. Raises MigrationFault if a server lacks some."""
     folder = settings.home_folder / "migrations"
     if warehouse.embedded:
-        for planned in runner.up(warehouse, folder):
+        for planned in runner.up(warehouse, folder, by=operator("start")):
             if planned.note:
                 log.warning("%s: %s", planned.migration.name, planned.note)
     elif pending := [entry for entry in runner.status(warehouse, folder) if entry.state != "applied"]:

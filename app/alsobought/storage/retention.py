@@ -1,4 +1,4 @@
-"""Retention by settings: TTLs on `events`, `requests` and `dead_letters`. Counts, first times and `user_items` outlive events.
+"""Retention by settings: TTLs on tables. Counts, first times and `user_items` outlive the events.
 
 Events expire by seq, the order in which they were stored: those left of a user are always the latest. Whatever is recomputed
 from events must know the horizon, the seq from which on all of them are there.
@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from alsobought.settings import Settings
 from alsobought.storage import mutation_journal
-from alsobought.storage.warehouse import Warehouse
+from alsobought.storage.warehouse import AUDIT_TABLE, Warehouse
 
 MARGIN = timedelta(hours=1)  # events that are being read must not expire meanwhile
 KIND = "retention"
@@ -44,8 +44,9 @@ def apply_retention(warehouse: Warehouse, settings: Settings, now: datetime, ide
     Events that expired under the previous setting are gone for good, so their horizon is recorded first.
     """
     days = _days_by_table(warehouse)
-    _apply(warehouse, "requests", days, _request_expiry(settings.request_retention_days))
+    _apply(warehouse, "requests", days, _by_time(settings.request_retention_days))
     _apply(warehouse, "dead_letters", days, _letter_expiry(settings.dead_letter_retention_days))
+    _apply(warehouse, AUDIT_TABLE, days, _by_time(settings.audit_retention_days))
     current, wanted = sum(days["events"]), settings.event_retention_days
     if current != wanted and current:
         mutation_journal.record_done(warehouse, identity, KIND, {"horizon": _horizon_of(current, now)})
@@ -53,8 +54,8 @@ def apply_retention(warehouse: Warehouse, settings: Settings, now: datetime, ide
     return _apply(warehouse, "events", days, expiry)
 
 
-def _request_expiry(days: int) -> dict[str, int]:
-    return {f"toDateTime(time) + interval {days:d} day": days}
+def _by_time(days: int) -> dict[str, int]:
+    return {f"toDateTime(time) + interval {days:d} day": days} if days else {}
 
 
 def _letter_expiry(days: int) -> dict[str, int]:
@@ -78,7 +79,7 @@ def _days_by_table(warehouse: Warehouse) -> dict[str, list[int]]:
     sql = (
         "select name, extractAll(extract(create_table_query, 'TTL (.*) SETTINGS'), 'toIntervalDay\\\\((\\\\d+)\\\\)')"
         " from system.tables where database = {database:String}"
-        " and (name = 'events' or name in ('requests', 'dead_letters') and engine != 'Distributed')"
+        f" and (name = 'events' or name in ('requests', 'dead_letters', '{AUDIT_TABLE}') and engine != 'Distributed')"
     )
     rows = warehouse.trusted_rows(sql, {"database": warehouse.database}).data
     return {table: [int(days) for days in texts] for table, texts in rows}

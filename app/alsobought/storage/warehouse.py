@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from alsobought.storage.folder_lock import folder_of
 from alsobought.storage.results import Column, Rows, decode_rows, plain_type
 
-KEYS_TABLE = "access_keys"
+KEYS_TABLE, AUDIT_TABLE = "access_keys", "audit_log"
 
 
 class Reader(Protocol):
@@ -107,13 +107,13 @@ class Warehouse(Reader, Protocol):
     def schema(self) -> dict[str, dict[str, str]]:
         """{table or dictionary of the project: {its columns, in order: their types}}.
 
-        Without feeds, and without the table of the keys, which no pipe may read.
+        Without feeds, and without the tables of keys and of who changed what, which no pipe may read.
         """
         sql = (
             "select table, groupArray(name), groupArray(type) from (select table, name, type from system.columns"
-            " where database = {database:String} and table != {hidden:String} and table not in"
+            " where database = {database:String} and table not in {hidden:Array(String)} and table not in"
             " (select name from system.tables where database = {database:String} and engine = 'Null')"
             " order by table, position) group by table"
         )
-        rows = self.rows(sql, {"database": self.database, "hidden": KEYS_TABLE}).data
+        rows = self.rows(sql, {"database": self.database, "hidden": [KEYS_TABLE, AUDIT_TABLE]}).data
         return {table: dict(zip(names, types, strict=True)) for table, names, types in rows}

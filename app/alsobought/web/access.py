@@ -61,6 +61,7 @@ NEEDS: Mapping[str, str] = {
     "users.post_users": "users:write",
     "users.get_user": "users:read",
     "users.delete_user": "users:write",
+    "audit.show_audit": ADMIN,
     "workbench.show_permissions": NOTHING,
     "sessions.log_in": "edit",
     "sessions.log_out": NOTHING,
@@ -139,6 +140,7 @@ def _authenticated(need: str) -> Principal:
     if not credential and door.needed:
         with suppress(NotAllowed) if need == NOTHING else nullcontext():
             if asking := _of_session():
+                g.by_session = True
                 return asking
     if not credential:
         if door.needed and need != NOTHING:

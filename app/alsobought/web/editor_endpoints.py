@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, request
 
+from alsobought.access.audit import changed_text
 from alsobought.errors import BadRequest, NotSaved, PipeFault, TooLarge, Unusable
 from alsobought.pipes.library import Pipe
-from alsobought.pipes.source_file import save
+from alsobought.pipes.source_file import read_source, save
 from alsobought.pipes.text_files import MAX_TEXT
 from alsobought.serving.answers import answer_with
 from alsobought.web.access import principal
+from alsobought.web.audit import recorded
 from alsobought.web.case_runner import run_cases
 from alsobought.web.context import service
 from alsobought.web.guard import require_editor
@@ -71,7 +73,11 @@ def save_draft(name: str) -> Response:
     """
     draft = _read_draft(name)
     _valid_pipe(name, draft.text)
-    source = save(service().library.folder, name, draft.text, draft.based_on)
+    folder = service().library.folder
+    old = read_source(folder, name)
+    with recorded("pipe.save", f"pipes/{name}.sql", old=old.hash, **changed_text(old.text, draft.text)) as result:
+        source = save(folder, name, draft.text, draft.based_on)
+        result["new"] = source.hash
     entry = service().library.entry(name)
     return uncached_response({"hash": source.hash, "version": entry.pipe.version if entry.pipe else ""})
 

@@ -18,6 +18,7 @@ from flask import Flask, Response, g, request
 from flask_cors import CORS
 
 from alsobought import tracing
+from alsobought.access.audit_log import AuditLog
 from alsobought.access.credentials import without_secrets
 from alsobought.access.gate import Gate
 from alsobought.errors import AlsoboughtError
@@ -30,6 +31,7 @@ from alsobought.service.service import Service, open_service
 from alsobought.serving.siblings import Siblings
 from alsobought.settings import Settings, allowed_hosts, hosts_for_editing, origins
 from alsobought.web import (
+    audit_endpoints,
     editor_endpoints,
     intake_endpoints,
     item_endpoints,
@@ -42,15 +44,17 @@ from alsobought.web import (
     workbench_endpoints,
 )
 from alsobought.web.access import enforce, protect
+from alsobought.web.audit import record_failed_login
 from alsobought.web.context import metrics as app_metrics
 from alsobought.web.error_handlers import register_error_handlers
 from alsobought.web.fast_lane import FastLane, remember_response
-from alsobought.web.guard import is_loopback
+from alsobought.web.guard import only_this_machine
 from alsobought.web.hosts import behind_proxies, require_allowed_host
 from alsobought.web.lanes import LANE, WAITED
 from alsobought.web.live_events import LiveEvents
 from alsobought.web.metrics import Metrics
 from alsobought.web.pipe_access import audience_of
+from alsobought.web.ports import hide_from_public_port
 from alsobought.web.security_headers import EXPOSED_HEADERS, add_security_headers, allow_origins_of_keys
 from alsobought.web.server import require_keys
 from alsobought.web.slow_requests import SlowRequests
@@ -58,26 +62,32 @@ from alsobought.web.write_slots import WriteSlots
 
 log = logging.getLogger(__name__)
 
-NOT_THE_WORKBENCH = r"^/(?!workbench(?:/|$))"  # paths that pages of listed origins may call
+NOT_THE_WORKBENCH = r"^/(?!(?:workbench|audit)(?:/|$))"  # paths that pages of listed origins may call
 POSTS = frozenset({"intake", "webhooks", "items", "users"})  # blueprints that store what is sent
 UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few seconds, by programs
 LOAD_AFTER_SECONDS, LOAD_PAUSE_SECONDS = 1.0, 0.02
 
 
 def create_app(
-    service: Service, monitor: Monitor | None = None, *, edit: bool = False, gate: Gate | None = None
+    service: Service,
+    monitor: Monitor | None = None,
+    *,
+    edit: bool = False,
+    gate: Gate | None = None,
+    audit: AuditLog | None = None,
 ) -> Flask:
     """The application on a running service; with `edit` it can change pipes.
 
-    The caller closes the service, its monitor and the gate, whose keys are those of now by default.
+    The caller closes the service, its monitor, the gate, whose keys are those of now by default, and the audit log.
     """
-    gate = gate or Gate(service.settings, service.warehouse, loopback=is_loopback(service.settings.host))
+    gate = gate or Gate(service.settings, service.warehouse, loopback=only_this_machine(service.settings))
     app = Flask(__name__)
     app.url_map.merge_slashes = False  # it would redirect to whatever Host has
     app.wsgi_app = behind_proxies(app.wsgi_app, service.settings)  # type: ignore[assignment, method-assign]
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
     app.extensions["service"] = service
     app.extensions["gate"] = gate
+    app.extensions["audit"] = audit or AuditLog(service.warehouse)
     app.extensions["monitor"] = monitor
     app.extensions["metrics"] = Metrics(service, monitor)
     app.extensions["slow_requests"] = SlowRequests(service, audience_of)
@@ -94,6 +104,7 @@ def create_app(
         session_endpoints,
         service_endpoints,
         workbench_endpoints,
+        audit_endpoints,
     ):
         app.register_blueprint(endpoints.blueprint)
     if edit:
@@ -106,8 +117,10 @@ def create_app(
     app.before_request(_begin_request)
     names = allowed_hosts(service.settings)
     app.before_request(lambda: require_allowed_host(names, request))
+    app.before_request(hide_from_public_port)
     app.before_request(enforce)
     app.after_request(_finish_response)
+    app.after_request(record_failed_login)
     app.teardown_request(_end_request)
     register_error_handlers(app)
     return app
@@ -135,18 +148,26 @@ def served_app(settings: Settings, *, edit: bool = False, siblings: Siblings | N
         atexit.register(consumer.stop)
     gate = open_gate(service)
     atexit.register(gate.close)
+    audit = AuditLog(service.warehouse.another())  # its entries do not wait for a batch of the writer
+    audit.start()
+    atexit.register(_close_audit_log, audit)
     monitor = Monitor(service.writer)
     monitor.start()
     atexit.register(monitor.stop)
     if edit and not gate.needed and (hosts := hosts_for_editing(settings)):
         log.warning("every client that reaches this service as %s may edit the pipes", " or ".join(hosts))
-    return create_app(service, monitor, edit=edit, gate=gate)
+    return create_app(service, monitor, edit=edit, gate=gate, audit=audit)
+
+
+def _close_audit_log(audit: AuditLog) -> None:
+    audit.close()
+    audit.warehouse.close()
 
 
 def open_gate(service: Service) -> Gate:
     """The gate on connections of its own, with a thread that reads the keys. Raises Unusable where a key is missing."""
     settings = service.settings
-    gate = Gate(settings, service.warehouse.another(), loopback=is_loopback(settings.host))
+    gate = Gate(settings, service.warehouse.another(), loopback=only_this_machine(settings))
     require_keys(settings, gate)
     gate.start()
     return gate

@@ -35,17 +35,30 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def only_this_machine(settings: Settings) -> bool:
+    """True if no other machine reaches a port of the service."""
+    return is_loopback(settings.host) and (not settings.admin_port or is_loopback(settings.admin_host))
+
+
+def page_host(settings: Settings) -> str:
+    """The address under which the page is served: that of administrators, if they have a port of their own."""
+    return settings.admin_host if settings.admin_port else settings.host
+
+
 def may_view(settings: Settings, request: Request, *, edit: bool) -> bool:
     """True if this client may use the workbench."""
     if settings.workbench != "auto":
         return settings.workbench == "open"
-    return (edit or is_loopback(settings.host)) and _is_addressed_by_trusted_name(settings, request)
+    return (edit or is_loopback(page_host(settings))) and _is_addressed_by_trusted_name(settings, request)
 
 
 def require_viewer(settings: Settings, request: Request, *, edit: bool) -> None:
     """Raises NotAllowed."""
     if not may_view(settings, request, edit=edit):
-        raise NotAllowed("the workbench is closed to this client", "ALSOBOUGHT_WORKBENCH=open opens it to every client")
+        raise NotAllowed(
+            "the workbench is closed to this client",
+            "Open it on the service's machine, or log in with a key: `alsobought key create NAME --role analyst`",
+        )
 
 
 def require_editor(settings: Settings, request: Request) -> None:
@@ -53,7 +66,7 @@ def require_editor(settings: Settings, request: Request) -> None:
     if not _is_addressed_by_trusted_name(settings, request):
         raise NotAllowed(
             f"editing is not allowed under the host name {host_name(request.host)[:60]!r}",
-            "Open the page as 127.0.0.1 on this machine, or add the host to ALSOBOUGHT_EDIT_HOSTS",
+            "Open the page as 127.0.0.1 on this machine, or log in with a key: `alsobought key create NAME --role analyst`",
         )
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     origin = request.headers.get("Origin", request.host_url.rstrip("/"))

@@ -13,7 +13,7 @@ from typing import Any
 from werkzeug import Request
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from alsobought.access.limits import networks
+from alsobought.access.addresses import is_listed, networks
 from alsobought.errors import WrongHost
 from alsobought.settings import Settings, trusted_proxies
 
@@ -63,8 +63,7 @@ def behind_proxies(app: Application, settings: Settings) -> Application:
     forwarded: Application = ProxyFix(app, x_for=1, x_proto=1, x_host=1, x_prefix=1)
 
     def call(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        peer = environ.get("REMOTE_ADDR", "")
-        is_trusted = _is_address(peer) and any(ipaddress.ip_address(peer) in network for network in trusted)
+        is_trusted = is_listed(environ.get("REMOTE_ADDR", ""), trusted)
         return (forwarded if is_trusted else app)(environ, start_response)
 
     return call

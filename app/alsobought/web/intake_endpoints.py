@@ -16,6 +16,7 @@ from alsobought.formats.reading import Reading, read_any
 from alsobought.pipes.intake_rules import intake_rules
 from alsobought.service.sinks import Accepted, topic_of
 from alsobought.storage.dropped_events import dropped_events
+from alsobought.web import audit
 from alsobought.web.access import principal
 from alsobought.web.context import json_response, metrics, service, write_slots
 from alsobought.web.envelope import events_body
@@ -150,6 +151,8 @@ def _rewrite_users(task: str, **users: str) -> Response:
     for name, value in users.items():
         if "\0" in value:
             raise BadRequest(f"{name}: holds a NUL character", "Send the id that the events have")
-    with write_slots().acquire():
+    subject = " into ".join(map(audit.user, users.values()))
+    with write_slots().acquire(), audit.recorded(f"user.{task}", subject) as recorded:
         result = service().do(task, *users.values())
+        recorded["events"] = result["events"]
     return json_response({"guest_id": users["guest_id"], **result, "request_id": g.request_id})

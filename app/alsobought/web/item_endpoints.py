@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import msgspec
 from flask import Blueprint, Response, g, request
 
@@ -9,6 +11,7 @@ from alsobought.errors import BadItems, NoSuchItem
 from alsobought.events import ID_LENGTH, split_objects
 from alsobought.items import Item, read_items
 from alsobought.pipes.placeholder_file import placeholders_of
+from alsobought.web.audit import recorded
 from alsobought.web.context import json_response, service, write_slots
 from alsobought.web.guard import require_allowed_origin
 from alsobought.web.intake_endpoints import accept, is_true
@@ -30,7 +33,12 @@ def post_items() -> Response:
         )
         if replace:
             items = [msgspec.structs.replace(item, replace=True) for item in items]
-        return accept(items, rejected, BadItems, objects)
+        with (
+            recorded("items.write", items=len(items), rejected=len(rejected), replace=replace)
+            if items
+            else nullcontext()
+        ):
+            return accept(items, rejected, BadItems, objects)
 
 
 @blueprint.route("/items/<path:item_id>", methods=["GET"])
@@ -48,5 +56,5 @@ def delete_item(item_id: str) -> Response:
     require_allowed_origin(service().settings, request)
     if len(item_id) > ID_LENGTH or "\0" in item_id:
         raise NoSuchItem(f"no item can have the id {item_id[:60]!r}", f"An id has at most {ID_LENGTH} characters")
-    with write_slots().acquire():
+    with write_slots().acquire(), recorded("item.delete", f"item {item_id}"):
         return accept([Item(item_id=item_id, removed=True)], [], BadItems)

@@ -282,6 +282,25 @@ FIXED_SCHEMAS: dict[str, dict[str, Any]] = {
         events={"type": "integer", "description": "The number of events that are the guest's again."},
         request_id="string",
     ),
+    "AuditLog": record(
+        entries=listing(
+            record(
+                id="string",
+                time=MOMENT,
+                via={"type": "string", "description": "api, workbench, command line or start."},
+                actor={"type": "string", "description": "The key or the user of the machine; empty without a key."},
+                actor_name="string",
+                address="string",
+                action="string",
+                object="string",
+                detail={"type": "object"},
+                outcome={"type": "string", "description": "done, failed, or empty while the end is not known."},
+                finished_at=MOMENT,
+                times={"type": "integer", "description": "How often it happened in ten minutes."},
+            )
+        ),
+        request_id="string",
+    ),
     "Alive": record(status={"type": "string", "const": "alive"}, version="string"),
     "Ready": record(
         "All but the status takes a key with the scope metrics, where keys are needed.",

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from alsobought.access.audit_reading import MAX_ENTRIES
 from alsobought.events import ID_LENGTH, Event
 from alsobought.items import Item
 from alsobought.users import MAX_ATTRIBUTES, MAX_BYTES, NAME, User
@@ -31,6 +32,7 @@ OPERATION_IDS = (
     "healthz",
     "readyz",
     "metrics",
+    "show_audit",
     "openapi",
 )
 
@@ -58,6 +60,7 @@ def endpoint_paths() -> dict[str, Any]:
         "/healthz": {"get": _operation("healthz", "service", "Liveness: the process runs.", "500", ok="Alive")},
         "/readyz": {"get": _operation("readyz", "service", "Readiness: it can answer.", "500", "503", ok="Ready")},
         "/metrics": {"get": metrics},
+        "/audit": {"get": _audit()},
         "/openapi.json": {"get": _operation("openapi", "service", "This document.", "500", "503", ok="")},
     }
 
@@ -206,6 +209,23 @@ def _tokens() -> dict[str, Any]:
         "description": "Its `params` are fixed: requests with the token need not name them and cannot change them.",
         "requestBody": {"required": True, "content": {"application/json": {"schema": ref("Grant")}}},
     }
+
+
+def _audit() -> dict[str, Any]:
+    summary = "Who changed what, newest first: for administrators."
+    operation = _operation("show_audit", "service", summary, "400", "500", "503", ok="AuditLog")
+    described = {
+        "since": "From this time on: 7d, 24h, 30m or 2026-03-01.",
+        "actor": "Of this key, user of the machine, or address.",
+        "action": "This action, such as key.create, or `key` for all of keys.",
+        "user": "About this user.",
+    }
+    parameters = [
+        {"name": name, "in": "query", "description": text, "schema": {"type": "string"}}
+        for name, text in described.items()
+    ]
+    limit = {"type": "integer", "minimum": 1, "maximum": MAX_ENTRIES, "default": 100}
+    return operation | {"parameters": [*parameters, {"name": "limit", "in": "query", "schema": limit}]}
 
 
 def token_schemas() -> dict[str, Any]:

@@ -105,7 +105,7 @@ def allow_many_files() -> None:
 
 def _gunicorn_options(settings: Settings) -> dict[str, Any]:
     return {
-        "bind": f"{_host(settings)}:{settings.port}",
+        "bind": [f"{_bracketed(host)}:{port}" for host, port in listening(settings)],
         "workers": settings.workers,
         "timeout": HUNG_SECONDS,  # of the event loop, which waits for nothing
         "graceful_timeout": 10,
@@ -128,32 +128,58 @@ def url(settings: Settings) -> str:
     >>> url(Settings(host="::1")), url(Settings(host="0.0.0.0"))
     ('http://[::1]:8080', 'http://127.0.0.1:8080')
     """
+    return _url(*listening(settings)[0])
+
+
+def page_url(settings: Settings) -> str:
+    """The URL of the workbench on this machine: on the port of administrators, if there is one.
+
+    >>> page_url(Settings(host="0.0.0.0", admin_port=8081))
+    'http://127.0.0.1:8081'
+    """
+    return _url(*listening(settings)[-1])
+
+
+def listening(settings: Settings) -> list[tuple[str, int]]:
+    """The public host and port, and those of administrators if there are any."""
+    public = (settings.host, settings.port)
+    return [public, (settings.admin_host, settings.admin_port)] if settings.admin_port else [public]
+
+
+def _url(host: str, port: int) -> str:
     loopback = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104
-    return f"http://{loopback.get(settings.host) or _host(settings)}:{settings.port}"
+    return f"http://{loopback.get(host) or _bracketed(host)}:{port}"
 
 
-def _host(settings: Settings) -> str:
-    """The host as written before a port: an IPv6 address in brackets."""
-    return f"[{settings.host}]" if ":" in settings.host else settings.host
+def _bracketed(host: str) -> str:
+    """A host as written before a port: an IPv6 address in brackets."""
+    return f"[{host}]" if ":" in host else host
 
 
 def require_restricted_editing(settings: Settings) -> None:
     """Raises Unusable for a service that is open to others, without trusted hosts."""
-    from alsobought.web.guard import is_loopback
+    from alsobought.web.guard import is_loopback, page_host
 
-    if settings.access == "open" and not is_loopback(settings.host) and not hosts_for_editing(settings):
+    host, port = page_host(settings), settings.admin_port or settings.port
+    if settings.access == "open" and not is_loopback(host) and not hosts_for_editing(settings):
         raise Unusable(
-            f"--edit on {settings.host} would let every client that reaches port {settings.port} edit the pipes",
-            "Listen on 127.0.0.1 and connect through `ssh -L`, or set ALSOBOUGHT_EDIT_HOSTS to host names whose clients you trust",
+            f"--edit on {host} would let every client that reaches port {port} edit the pipes",
+            "Listen on 127.0.0.1 and connect through `ssh -L`, or ask for keys, without ALSOBOUGHT_ACCESS=open:"
+            " `alsobought key create NAME --role analyst`",
         )
 
 
 def require_keys(settings: Settings, gate: Gate) -> None:
     """Raises Unusable for a service that others reach and nobody has a key for; warns of one that is open to them."""
-    from alsobought.web.guard import is_loopback
+    from alsobought.web.guard import is_loopback, only_this_machine
 
-    if is_loopback(settings.host):
+    if only_this_machine(settings):
         return
+    if settings.access == "open" and settings.admin_port and not is_loopback(settings.admin_host):
+        raise Unusable(
+            f"ALSOBOUGHT_ACCESS=open would let whoever reaches port {settings.admin_port} of {settings.admin_host} administrate",
+            "Set ALSOBOUGHT_ADMIN_HOST=127.0.0.1, or ask for keys: leave out ALSOBOUGHT_ACCESS",
+        )
     if settings.access == "open":
         log.warning(
             "ALSOBOUGHT_ACCESS=open: whoever reaches port %s of %s can read every user's history, post events and change the"
@@ -163,7 +189,7 @@ def require_keys(settings: Settings, gate: Gate) -> None:
         )
     elif not gate.has_valid_keys():
         raise Unusable(
-            f"others can reach {settings.host}, and there is no key",
+            f"others can reach {settings.host if not is_loopback(settings.host) else settings.admin_host}, and there is no key",
             "Run `alsobought key create admin --scope admin`, or set ALSOBOUGHT_ADMIN_KEY to 32 characters or more;"
             " ALSOBOUGHT_ACCESS=open serves everybody without a key",
         )
@@ -194,13 +220,13 @@ def require_free_port_and_folder(settings: Settings) -> None:
 
 def require_free_port(settings: Settings) -> None:
     """Raises Unusable."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            raise Unusable(
-                f"port {settings.port} on {settings.host} cannot be used: {(error.strerror or '').lower()}",
-                f"Set ALSOBOUGHT_PORT, for example ALSOBOUGHT_PORT={settings.port + 1}",
-            ) from error
+    for (host, port), name in zip(listening(settings), ("ALSOBOUGHT_PORT", "ALSOBOUGHT_ADMIN_PORT"), strict=False):
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise Unusable(
+                    f"port {port} on {host} cannot be used: {(error.strerror or '').lower()}",
+                    f"Set {name}, for example {name}={port + 1}",
+                ) from error

@@ -11,6 +11,7 @@ from alsobought.access.scopes import EVENTS, may
 from alsobought.access.tokens import Grant
 from alsobought.errors import NotAllowed
 from alsobought.web.access import HOW, gate, principal
+from alsobought.web.audit import actor, audit_log
 from alsobought.web.context import json_response
 from alsobought.web.request_body import read_object
 
@@ -31,6 +32,7 @@ def post_tokens() -> Response:
     if EVENTS in grant.scopes and not may(issuer, EVENTS):
         raise NotAllowed(f"the key {issuer.id} lacks the scope {EVENTS}", "A token has no right that its key lacks")
     token, expires = gate().signer.sign(grant, "" if issuer.kind == "open" else issuer.id)
+    audit_log().count(actor(), "token.issue")  # before anybody has it
     response = json_response(
         {"token": token, "expires_at": datetime.fromtimestamp(expires, UTC), "request_id": g.request_id}, 201
     )

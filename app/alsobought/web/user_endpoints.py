@@ -8,6 +8,7 @@ from flask import Blueprint, Response, g, request
 from alsobought.errors import BadUsers, NoSuchUser
 from alsobought.events import ID_LENGTH, split_objects
 from alsobought.users import User, read_users
+from alsobought.web import audit
 from alsobought.web.context import json_response, service, write_slots
 from alsobought.web.guard import require_allowed_origin
 from alsobought.web.intake_endpoints import accept, is_true, rules
@@ -45,5 +46,5 @@ def delete_user(user_id: str) -> Response:
     require_allowed_origin(service().settings, request)
     if len(user_id) > ID_LENGTH or "\0" in user_id:
         raise NoSuchUser(f"no user can have the id {user_id[:60]!r}", f"An id has at most {ID_LENGTH} characters")
-    with write_slots().acquire():
+    with write_slots().acquire(), audit.recorded("user.delete", audit.user(user_id)):
         return accept([User(user_id=user_id, removed=True)], [], BadUsers)

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, current_app, g, request
 
-from alsobought.access.scopes import may
+from alsobought.access.roles import described
+from alsobought.access.scopes import ADMIN, EVENTS, may
 from alsobought.errors import AlsoboughtError
 from alsobought.pipes.library import Pipe
 from alsobought.pipes.lineage import Lineage, lineage
@@ -21,7 +22,7 @@ from alsobought.pipes.sandbox import BUILT_IN
 from alsobought.pipes.source_file import read_source
 from alsobought.serving.answers import bound_sql
 from alsobought.serving.explain import explain
-from alsobought.web.access import COOKIE, principal
+from alsobought.web.access import COOKIE, gate, principal
 from alsobought.web.context import editing_enabled, json_response, live_events, service
 from alsobought.web.guard import may_view, require_viewer
 
@@ -37,7 +38,7 @@ def uncached_response(body: dict[str, Any]) -> Response:
 
 @blueprint.route("")
 def show_permissions() -> Response:
-    """Whether this browser may view the workbench, and edit pipes."""
+    """What this browser may do on the page, and who is logged in."""
     if principal().kind == "open":
         allowed = may_view(service().settings, request, edit=editing_enabled())
     else:
@@ -49,6 +50,10 @@ def show_permissions() -> Response:
             "edit": allowed and editing_enabled(),
             "key_needed": needed,
             "session": COOKIE in request.cookies and not needed,
+            "post": may(principal(), EVENTS),
+            "audit": allowed and may(principal(), ADMIN),
+            "name": gate().name_of(principal().id) or principal().id,
+            "role": described(principal().scopes) if principal().kind == "secret" else "",
         }
     )
 

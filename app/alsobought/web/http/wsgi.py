@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 Headers = list[tuple[str, str]]
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+PORT = "alsobought.port"  # of the socket: a trusted proxy may change SERVER_PORT
 SEPARATE = {b"content-type": "CONTENT_TYPE", b"content-length": "CONTENT_LENGTH"}
 
 
@@ -82,6 +83,7 @@ def environ(request: Request) -> dict[str, Any]:
         "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "SERVER_NAME": request.server[0],
         "SERVER_PORT": str(request.server[1]),
+        PORT: request.server[1],
         "REMOTE_ADDR": request.client[0],
         "REMOTE_PORT": str(request.client[1]),
         "wsgi.version": (1, 0),

@@ -91,7 +91,7 @@ export async function post(events) {
 const workbenchUrl = (path, pairs = []) => absolute(`workbench${path}`) + (pairs.length ? `?${new URLSearchParams(pairs)}` : "");
 const pipePath = (name, suffix = "") => `/pipes/${encodeURIComponent(name)}${suffix}`;
 
-/** {open, edit, key_needed, session}: whether this browser may view the workbench and edit pipes, must log in, is logged in. */
+/** {open, edit, post, audit, key_needed, session, name, role}: what this browser may do, whether it must or did log in, and who did. */
 export const loadWorkbench = () => fetchJson(workbenchUrl(""));
 export const loadSource = (name) => fetchJson(workbenchUrl(pipePath(name)));
 export const loadSql = (name, pairs) => fetchJson(workbenchUrl(pipePath(name, "/sql"), pairs));
@@ -99,6 +99,9 @@ export const loadPlan = (name, pairs) => fetchJson(workbenchUrl(pipePath(name, "
 /** The live status, and in `answer` the answer of this pipe, if it exists. */
 export const loadLive = (name, values) =>
     fetchJson(workbenchUrl("/live", readyPipe(name) ? [["pipe", name], ...pairsFor(readyPipe(name), values)] : []));
+
+/** The entries of the audit log. */
+export const loadAudit = (pairs) => fetchJson(`${absolute("audit")}?${new URLSearchParams(pairs)}`, { cache: "no-store" });
 
 /** Exchange a key for a cookie; end the session. */
 export const logIn = (key) => fetchJson(workbenchUrl("/session"), { method: "POST", headers: { Authorization: `Bearer ${key}` } });

@@ -33,6 +33,9 @@ export const newId = (prefix) => `${prefix}-${++last}`;
 export const sentences = (...parts) => parts.filter(Boolean)
     .map((part) => part[0].toUpperCase() + part.slice(1) + (/[.!?…]$/.test(part) ? "" : ".")).join(" ");
 
+/** A text with `commands` in it -> text and code. */
+const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
+
 /** An error box: message, details, hint, and the request id to quote. */
 export function problemBox(problem, ...more) {
     const details = (problem.details ?? []).map(({ param, problem: text }) =>
@@ -40,7 +43,7 @@ export function problemBox(problem, ...more) {
     return h("div.notice.bad", { role: "alert" },
         h("p", {}, h("strong", {}, sentences(problem.message))),
         details.length ? h("ul", {}, details) : null,
-        problem.hint ? h("p", {}, sentences(problem.hint)) : null,
+        problem.hint ? h("p", {}, withCode(sentences(problem.hint))) : null,
         problem.requestId ? h("p.quiet", {}, "Request ", h("code", {}, problem.requestId)) : null,
         ...more);
 }

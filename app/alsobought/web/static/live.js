@@ -40,8 +40,8 @@ function eventRow({ seq, at, event_type: type, title, item_id: item, user_id: us
 
 export function makeLive(section, workbench) {
     if (!workbench.open) {
-        section.append(h("p.notice", {}, "Live events show what users do, so only browsers on the service's own machine can see them. Set ",
-            h("code", {}, "ALSOBOUGHT_WORKBENCH=open"), " to show them to every client."));
+        section.append(h("p.notice", {}, "Live events show what users do, so without keys only browsers on the service's own machine see them. With ",
+            h("code", {}, "alsobought key create NAME --role analyst"), " others can log in."));
         return { enter: () => {}, leave: () => {} };
     }
     const figures = h("dl.figures");

@@ -20,18 +20,21 @@ export function loginForm() {
     };
     return h("form.login", { onsubmit: submit },
         h("h1", {}, "Log in"),
-        h("p", {}, "This service needs a key with the scope ", h("code", {}, "edit"), " or ", h("code", {}, "admin"), ". ",
-            h("code", {}, "alsobought key create NAME --scope edit"), " makes one."),
+        h("p", {}, "This service needs a key of the role ", h("code", {}, "analyst"), " or ", h("code", {}, "admin"), ". ",
+            h("code", {}, "alsobought key create NAME --role analyst"), " makes one."),
         h("label", { htmlFor: id }, "Key"),
         field,
         h("button.main", { type: "submit" }, "Log in"),
         problems);
 }
 
-export const logOutButton = () => h("button.small", {
-    type: "button",
-    onclick: async () => {
-        await logOut();
-        location.reload();
-    },
-}, "Log out");
+/** Who is logged in, and the button that ends that. */
+export const account = ({ name, role }) => h("div.account", {},
+    h("span.quiet", { title: `Role and scopes: ${role}` }, h("strong", {}, name), ` ${role}`),
+    h("button.small", {
+        type: "button",
+        onclick: async () => {
+            await logOut();
+            location.reload();
+        },
+    }, "Log out"));

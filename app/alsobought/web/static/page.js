@@ -2,17 +2,18 @@
  *
  * api.js is the HTTP client, login.js the login, dom.js creates elements, tabs.js and picker.js are controls, products.js draws products.
  * Shop: shop.js, shelf.js. Pipes: pipes.js, pipe.js, form.js, answer.js, explain.js, lineage.js.
- * Editor: editor.js, code.js, sql.js (highlighting). Live: live.js, chart.js.
+ * Editor: editor.js, code.js, sql.js (highlighting). Live: live.js, chart.js. Audit: audit.js.
  */
+import { makeAudit } from "./audit.js";
 import { loadPipes, loadWorkbench } from "./api.js";
 import { h, problemBox } from "./dom.js";
-import { loginForm, logOutButton } from "./login.js";
+import { account, loginForm } from "./login.js";
 import { makeLive } from "./live.js";
 import { makePipes } from "./pipes.js";
 import { readRoute } from "./route.js";
 import { makeShop } from "./shop.js";
 
-const FACTORIES = { shop: makeShop, pipes: makePipes, live: makeLive };
+const FACTORIES = { shop: makeShop, pipes: makePipes, live: makeLive, audit: makeAudit };
 const views = {};
 let current = null;
 let workbench = null;
@@ -57,10 +58,12 @@ async function start() {
     try {
         workbench = await loadWorkbench();
         if (workbench.key_needed) {
+            for (const links of document.querySelectorAll(".views, .foot")) links.hidden = true; // they lead nowhere without a key
             loading.replaceWith(loginForm());
             return;
         }
-        if (workbench.session) document.querySelector(".top").append(logOutButton());
+        if (workbench.session) document.querySelector(".top").append(account(workbench));
+        document.querySelector(".views [href='#/audit']").hidden = !workbench.audit;
         await loadPipes();
     } catch (problem) {
         loading.replaceWith(problemBox(problem, h("button", { type: "button", onclick: () => location.reload() }, "Try again")));

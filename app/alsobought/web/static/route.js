@@ -1,6 +1,7 @@
-/* Routes, in the fragment of the URL: `#/shop`, `#/live`, `#/pipes`, `#/pipes/also_bought?item_id=tea`, `#/pipes/also_bought/edit`. */
+/* Routes, in the fragment of the URL: `#/shop`, `#/live`, `#/pipes`, `#/pipes/also_bought?item_id=tea`, `#/pipes/also_bought/edit`,
+ * `#/audit`. */
 
-const VIEWS = ["shop", "pipes", "live"];
+const VIEWS = ["shop", "pipes", "live", "audit"];
 
 const decode = (text) => {
     try {

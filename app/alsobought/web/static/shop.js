@@ -28,9 +28,9 @@ function randomId(prefix) {
     return prefix + [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-export function makeShop(section) {
+export function makeShop(section, workbench) {
     let visible = true;
-    startShop(section, () => visible);
+    startShop(section, () => visible, workbench.post);
     return {
         enter: () => { visible = true; },
         leave: () => { visible = false; },
@@ -38,8 +38,8 @@ export function makeShop(section) {
     };
 }
 
-/** Fill the section; trending refreshes itself while `isVisible()`. */
-async function startShop(section, isVisible) {
+/** Fill the section; trending refreshes itself while `isVisible()`. Without `mayPost` one can look and not act. */
+async function startShop(section, isVisible, mayPost) {
     const state = { shopper: "guest", product: null, cart: [], session: randomId("page-") };
     let actions = 0;
     let acting = 0; // actions in progress
@@ -99,7 +99,8 @@ async function startShop(section, isVisible) {
     function open(product) {
         show(product);
         card.querySelector("h3").focus();
-        act("Viewed", [event("view", product)]);
+        if (mayPost) act("Viewed", [event("view", product)]);
+        else refreshAll();
     }
 
     function addToCart() {
@@ -130,7 +131,8 @@ async function startShop(section, isVisible) {
 
     // ---- drawing
     const buyButton = h("button.main", { type: "button", onclick: buy }, "Buy");
-    const buttons = h("div.buttons", {},
+    const buttons = !mayPost ? h("p.quiet", {}, "Your key cannot post events: look around. The scope ", h("code", {}, "events:write"),
+        " lets you act as a shopper.") : h("div.buttons", {},
         h("button", { type: "button", onclick: () => act("Viewed", [event("view", state.product)]) }, "View"),
         h("button", { type: "button", onclick: addToCart }, "Add to cart"), buyButton);
 
