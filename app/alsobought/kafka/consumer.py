@@ -28,11 +28,11 @@ from alsobought.kafka.client import (
     Partition,
     Topic,
     describe_topics,
-    kafka_errors,
     offset_bounds,
     open_consumer,
     without_errors,
 )
+from alsobought.kafka.connection import kafka_errors
 from alsobought.kafka.dead_letter_ratio import DeadLetterRatio, Halted
 from alsobought.kafka.halts import HaltRecorder
 from alsobought.kafka.message_filter import message_filter
@@ -173,12 +173,12 @@ class TopicConsumer:
         next_offsets = self._start_offsets(topics)
         in_flight: InFlight | None = None
         refreshed_at = time.monotonic()
-        with kafka_errors(self._settings.kafka), closing(open_consumer(self._settings, next_offsets)) as consumer:
+        with kafka_errors(self._settings), closing(open_consumer(self._settings, next_offsets)) as consumer:
             ours_only = message_filter(self._settings.kafka_where)
             committer = OffsetCommitter(consumer, self._insert_checkpoint)
             commit_offsets(consumer, next_offsets)  # a process that was killed may have missed this
             while not self._stopped.is_set() and self._renew_lease():
-                messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
+                messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS), self._settings)
                 now = self._writer.clock()
                 batches = split_by_partition(
                     messages, topics, next_offsets, intake_rules(self._settings, now), now, ours_only
