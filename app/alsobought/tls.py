@@ -114,15 +114,18 @@ def shake_hands(host: str, port: int, context: ssl.SSLContext) -> Handshake:
             return Handshake("no TLS", str(error))
 
 
-def certificate_problem(handshake: Handshake, host: str, variable: str) -> tuple[str, str]:
-    """The problem with the certificate of a server and its remedy; empty if it is none."""
+def certificate_problem(handshake: Handshake, host: str, address: str, ca: str) -> tuple[str, str]:
+    """The problem with the certificate of a server and its remedy; empty if it is none.
+
+    `address` and `ca` are the settings of the server's address and of the CA file.
+    """
     if handshake.outcome == "name":
-        return f"its certificate is not for the name {host}", f"Use a name of the certificate in {variable}"
+        return f"its certificate is not for the name {host}", f"Use a name of the certificate in {address}"
     if handshake.outcome == "expired":
         return f"its certificate is not valid today: {handshake.detail}", "Renew it on the server"
     if handshake.outcome == "issuer":
         problem = f"its certificate is not signed by a known authority: {handshake.detail}"
-        return problem, f"Set {variable}_CA to the file with the CA certificate of the server"
+        return problem, f"Set {ca} to the file with the CA certificate of the server"
     return "", ""
 
 

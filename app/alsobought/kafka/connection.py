@@ -217,7 +217,7 @@ def _explained_with_tls(settings: Settings, handshake: Handshake, host: str, por
         other = "sasl_plaintext" if uses_sasl(settings) else "plaintext"
         hint = f"Use its TLS port in ALSOBOUGHT_KAFKA, or set ALSOBOUGHT_KAFKA_PROTOCOL to {other}"
         return f"{server} does not speak TLS on this port", hint
-    problem, hint = certificate_problem(handshake, host, "ALSOBOUGHT_KAFKA")
+    problem, hint = certificate_problem(handshake, host, "ALSOBOUGHT_KAFKA", "ALSOBOUGHT_KAFKA_CA")
     if problem:
         return f"{server} is not trusted: {problem}", hint
     if not uses_sasl(settings):
