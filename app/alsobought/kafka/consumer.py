@@ -39,6 +39,7 @@ from alsobought.kafka.message_filter import message_filter
 from alsobought.kafka.offset_commits import OffsetCommitter, commit_offsets
 from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.kafka.reader_lease import ReaderLease
+from alsobought.kafka.schema_registry import json_reader
 from alsobought.pipes.intake_rules import intake_rules
 from alsobought.settings import Settings
 from alsobought.storage.dropped_events import TABLE, dropped_events
@@ -102,6 +103,7 @@ class TopicConsumer:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self.run, name="kafka", daemon=True)
         self._lease: ReaderLease | None = None
+        self._to_json = json_reader(settings)
         self._ratio = DeadLetterRatio(settings.dead_letter_max_ratio)
         self.totals = Totals()
         self.error: AlsoboughtError | None = None
@@ -181,7 +183,7 @@ class TopicConsumer:
                 messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS), self._settings)
                 now = self._writer.clock()
                 batches = split_by_partition(
-                    messages, topics, next_offsets, intake_rules(self._settings, now), now, ours_only
+                    messages, topics, next_offsets, intake_rules(self._settings, now), now, ours_only, self._to_json
                 )
                 if in_flight:
                     self._settle(in_flight, committer)
