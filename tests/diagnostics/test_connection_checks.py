@@ -48,6 +48,8 @@ def test_certificates_that_expire_soon_and_one_that_is_not_verified(authority: A
         assert len(messages) == 2
         assert messages[0].startswith(f"the certificate of {address} expires on ")
         assert messages[1].startswith(f"{client['kafka_certificate']}, of ALSOBOUGHT_KAFKA_CERTIFICATE, expires on ")
+        state, message = found(kafka=address, kafka_protocol="ssl")[0]
+        assert (state, "not signed by a known authority" in message) == ("fault", True)
         server = f"https://ann:s3cret@{address}"
         assert found(dsn=server, dsn_verify=False) == [
             ("warning", f"the certificate of {address} is not verified: ALSOBOUGHT_DSN_VERIFY is false")

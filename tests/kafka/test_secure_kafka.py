@@ -11,6 +11,7 @@ from alsobought.kafka import client
 from alsobought.kafka.client import describe_topics, offset_bounds
 from alsobought.kafka.connection import bootstrap_servers, client_configuration
 from alsobought.kafka.consumer import TopicConsumer
+from alsobought.kafka.ingest_status import status
 from alsobought.kafka.producer import LogProducer
 from alsobought.service.service import Service
 from alsobought.settings import Settings
@@ -126,6 +127,12 @@ def test_plaintext_to_a_port_with_tls_and_tls_alone_to_one_with_a_password(secur
     ):
         with pytest.raises(AlsoboughtError, match=expected):
             describe_topics(settings)
+
+
+@pytest.mark.journey
+def test_the_status_names_the_reason_too(secure: SecureBroker, make_shop: Callable[..., Service]) -> None:
+    shop = make_shop(**secure.settings(kafka_password="nope"))  # noqa: S106
+    assert "ALSOBOUGHT_KAFKA_PASSWORD right" in status(shop.warehouse, shop.settings).without_kafka
 
 
 SASL = {"kafka_protocol": "sasl_ssl", "kafka_mechanism": "PLAIN", "kafka_user": USER, "kafka_password": PASSWORD}

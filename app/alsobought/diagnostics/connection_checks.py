@@ -16,7 +16,7 @@ from alsobought.secret_files import is_readable_by_others, secret_files
 from alsobought.settings import PREFIX, SECRETS_WITH_FILES, Settings
 from alsobought.storage.clickhouse import tls_files as clickhouse_files
 from alsobought.storage.connection_problems import server_of
-from alsobought.tls import TlsFiles, expiries, shake_hands
+from alsobought.tls import TlsFiles, certificate_problem, expiries, shake_hands
 from alsobought.web.guard import is_loopback
 
 SOON = timedelta(days=30)
@@ -56,10 +56,11 @@ def check_connections(settings: Settings) -> Iterator[Finding]:
     """Each server: whether what is sent to it is encrypted and verified, and when certificates expire."""
     files = set[str]()
     for server in _servers(settings):
-        yield from _check_encryption(server)
         if server.tls:
-            yield from _check_server_certificate(server)
+            yield _check_encrypted(server, server.tls)
             yield from _check_own_files(server.tls, server.check, files)
+        else:
+            yield _check_unencrypted(server)
 
 
 def check_registry(settings: Settings) -> Iterator[Finding]:
@@ -94,30 +95,32 @@ def _servers(settings: Settings) -> Iterator[_Server]:
         yield _Server("registry", f"{PREFIX}REGISTRY", parts.hostname, port, bool(settings.registry_user), tls, advice)
 
 
-def _check_encryption(server: _Server) -> Iterator[Finding]:
-    if server.tls and not server.tls.verify:
-        message = f"the certificate of {server.address} is not verified: {server.tls.variable}_VERIFY is false"
-        advice = (
-            f"Set {server.tls.variable}_CA to the file with its CA certificate, and unset {server.tls.variable}_VERIFY"
-        )
-        yield Finding(server.check, "warning", message, advice)
-    elif server.tls:
-        yield Finding(server.check, "ok", f"the connection to {server.address} is encrypted, its certificate verified")
-    elif is_loopback(server.host):
-        yield Finding(server.check, "ok", f"the connection to {server.address} stays on this machine, unencrypted")
-    elif server.secret:
+def _check_encrypted(server: _Server, tls: TlsFiles) -> Finding:
+    if not tls.verify:
+        message = f"the certificate of {server.address} is not verified: {tls.variable}_VERIFY is false"
+        advice = f"Set {tls.variable}_CA to the file with its CA certificate, and unset {tls.variable}_VERIFY"
+        return Finding(server.check, "warning", message, advice)
+    handshake = shake_hands(server.host, server.port, tls.context())
+    problem, advice = certificate_problem(handshake, server.host, server.variable, f"{tls.variable}_CA")
+    if problem:
+        return Finding(server.check, "fault", f"{server.address} is not trusted: {problem}", advice)
+    if handshake.outcome != "verified":
+        reason = "it speaks no TLS" if handshake.outcome == "no TLS" else handshake.detail
+        message = f"no encrypted connection to {server.address}: {reason}"
+        return Finding(server.check, "fault", message, f"Is {server.variable} right, and is it running?")
+    if handshake.expires_at and handshake.expires_at - datetime.now(UTC) < SOON:
+        message = f"the certificate of {server.address} expires on {handshake.expires_at:%Y-%m-%d}"
+        return Finding(server.check, "warning", message, "Renew it on the server")
+    return Finding(server.check, "ok", f"the connection to {server.address} is encrypted, its certificate verified")
+
+
+def _check_unencrypted(server: _Server) -> Finding:
+    if is_loopback(server.host):
+        return Finding(server.check, "ok", f"the connection to {server.address} stays on this machine, unencrypted")
+    if server.secret:
         message = f"a password is sent to {server.address} unencrypted"
-        yield Finding(server.check, "warning", message, f"{server.encrypt}, unless that network is yours alone")
-    else:
-        yield Finding(server.check, "ok", f"the connection to {server.address} is not encrypted, and has no password")
-
-
-def _check_server_certificate(server: _Server) -> Iterator[Finding]:
-    if server.tls and server.tls.verify:
-        expires_at = shake_hands(server.host, server.port, server.tls.context()).expires_at
-        if expires_at and expires_at - datetime.now(UTC) < SOON:
-            message = f"the certificate of {server.address} expires on {expires_at:%Y-%m-%d}"
-            yield Finding(server.check, "warning", message, "Renew it on the server")
+        return Finding(server.check, "warning", message, f"{server.encrypt}, unless that network is yours alone")
+    return Finding(server.check, "ok", f"the connection to {server.address} is not encrypted, and has no password")
 
 
 def _check_own_files(files: TlsFiles, check: str, seen: set[str]) -> Iterator[Finding]:

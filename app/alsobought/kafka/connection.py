@@ -127,6 +127,9 @@ def admin_client(settings: Settings) -> Iterator[Any]:
         except KafkaException:
             client.poll(0)  # the reasons arrive
             raise
+        except TimeoutError as error:
+            client.poll(0)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT)) from error
 
 
 @contextmanager
