@@ -146,8 +146,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kafka_token_url: Annotated[str, Meta(pattern=r"^($|https?://[^@\s]+$)")] = setting(
         "", "Address that issues tokens for OAUTHBEARER, by the client credentials grant of OAuth 2."
     )
+    kafka_token_ca: str = setting(
+        "", "File with the CA certificates that the issuer's certificate is verified with; empty: the system's."
+    )
     kafka_token_scope: str = setting("", "Scope of those tokens; empty: none.")
-    registry: Annotated[str, Meta(pattern=r"^($|(mock|https?)://[^@?#\s]+$)")] = setting(
+    registry: Annotated[str, Meta(pattern=r"^($|https?://[^@?#,\s]+$)")] = setting(
         "", "Schema registry of Avro and Protobuf messages, http(s)://host:port; empty: messages are JSON."
     )
     registry_user: str = setting("", "User name, or API key, for the schema registry; empty: none.")

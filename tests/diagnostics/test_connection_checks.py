@@ -36,6 +36,8 @@ def test_passwords_beyond_this_machine_are_encrypted() -> None:
     sasl = {"kafka": "kafka.example:9092", "kafka_protocol": "sasl_plaintext"}
     assert found(**sasl) == [("warning", "a password is sent to kafka.example:9092 unencrypted")]
     assert found(kafka="kafka.example:9092")[0][0] == "ok"
+    token = found(kafka_token_url="http://login.example/token")  # noqa: S106
+    assert token == [("warning", "a password is sent to login.example:80 unencrypted")]
     registry = {"registry": "http://registry.example:8081", "registry_user": "ann"}
     assert found(**registry) == [("warning", "a password is sent to registry.example:8081 unencrypted")]
 

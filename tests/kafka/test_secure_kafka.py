@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.support.secure_broker import (
     secure_broker,
     token_server,
 )
+from tests.support.tls_proxy import tls_proxy
 
 EVENT = b'{"event_type": "purchase", "user_id": "ada", "item_id": "tea"}'
 MISSING = "/no/such/file"
@@ -67,11 +69,17 @@ def test_a_client_with_a_password_appends_and_consumes_over_tls(
 
 @pytest.mark.journey
 def test_every_mechanism_and_a_client_certificate_are_let_in(secure: SecureBroker) -> None:
-    with token_server() as url:
+    issuer = secure.others.issue("issuer", "IP:127.0.0.1")
+    with token_server() as url, tls_proxy(urlsplit(url).port or 0, issuer) as port:
         token = {"kafka_mechanism": "OAUTHBEARER", "kafka_password": TOKEN_SECRET, "kafka_token_url": url}
+        encrypted = token | {
+            "kafka_token_url": f"https://127.0.0.1:{port}/token",
+            "kafka_token_ca": str(secure.others.ca),
+        }
         for settings in (
             secure.settings(kafka_mechanism="PLAIN"),
             secure.settings(**token),
+            secure.settings(**encrypted),
             secure.settings("MUTUAL"),
             secure.settings("MUTUAL", kafka_certificate=str(secure.client.both), kafka_key=""),
         ):
@@ -79,6 +87,9 @@ def test_every_mechanism_and_a_client_certificate_are_let_in(secure: SecureBroke
         wrong = problem(secure, **token | {"kafka_password": "nope"})
         assert "invalid_client" in wrong
         assert "ALSOBOUGHT_KAFKA_TOKEN_URL" in wrong
+        assert "Set ALSOBOUGHT_KAFKA_TOKEN_CA" in problem(
+            secure, **encrypted | {"kafka_token_ca": str(secure.authority.ca)}
+        )
 
 
 @pytest.mark.journey

@@ -87,12 +87,17 @@ def _servers(settings: Settings) -> Iterator[_Server]:
         advice = f"Set {PREFIX}KAFKA_PROTOCOL to {'sasl_ssl' if sasl else 'ssl or sasl_ssl'}"
         for host, port in connection.bootstrap_servers(settings):
             yield _Server("kafka", f"{PREFIX}KAFKA", host, port, sasl, kafka_tls, advice)
-    parts = urlsplit(settings.registry)
-    if parts.scheme in ("http", "https") and parts.hostname:
-        tls = registry_files(settings) if parts.scheme == "https" else None
-        port = parts.port or (443 if tls else 80)
-        advice = f"Use https:// in {PREFIX}REGISTRY"
-        yield _Server("registry", f"{PREFIX}REGISTRY", parts.hostname, port, bool(settings.registry_user), tls, advice)
+    for check, name, url, files, secret in (
+        ("kafka", "KAFKA_TOKEN_URL", settings.kafka_token_url, connection.token_files(settings), True),
+        ("registry", "REGISTRY", settings.registry, registry_files(settings), bool(settings.registry_user)),
+    ):
+        parts = urlsplit(url)
+        if parts.hostname:
+            tls = files if parts.scheme == "https" else None
+            port = parts.port or (443 if tls else 80)
+            yield _Server(
+                check, f"{PREFIX}{name}", parts.hostname, port, secret, tls, f"Use https:// in {PREFIX}{name}"
+            )
 
 
 def _check_encrypted(server: _Server, tls: TlsFiles) -> Finding:

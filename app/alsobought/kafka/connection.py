@@ -47,6 +47,10 @@ def tls_files(settings: Settings) -> TlsFiles:
     )
 
 
+def token_files(settings: Settings) -> TlsFiles:
+    return TlsFiles("ALSOBOUGHT_KAFKA_TOKEN", settings.kafka_token_ca)
+
+
 def client_configuration(settings: Settings) -> dict[str, Any]:
     """What librdkafka is given by every producer, consumer and admin client. Raises Unusable, with the setting."""
     configuration: dict[str, Any] = {
@@ -99,8 +103,10 @@ def _sasl(settings: Settings) -> dict[str, str]:
             "sasl.username": settings.kafka_user,
             "sasl.password": settings.kafka_password,
         }
+    token_files(settings).context()
     return _given(
         {
+            "https.ca.location": settings.kafka_token_ca or "probe",  # else librdkafka takes the path of Red Hat
             "sasl.mechanism": "OAUTHBEARER",
             "sasl.oauthbearer.method": "oidc",
             "sasl.oauthbearer.client.id": settings.kafka_user,
@@ -176,10 +182,10 @@ def _explained_authentication(settings: Settings, text: str) -> tuple[str, str]:
     servers = settings.kafka
     if "OAUTHBEARER token" in text:
         host, reason = urlsplit(settings.kafka_token_url).netloc, text.partition("token: ")[2] or text
-        return (
-            f"no token for Kafka from {host}: {reason}",
-            "Are ALSOBOUGHT_KAFKA_TOKEN_URL, ALSOBOUGHT_KAFKA_USER and ALSOBOUGHT_KAFKA_PASSWORD right?",
-        )
+        hint = "Are ALSOBOUGHT_KAFKA_TOKEN_URL, ALSOBOUGHT_KAFKA_USER and ALSOBOUGHT_KAFKA_PASSWORD right?"
+        if "certificate" in reason:
+            hint = "Set ALSOBOUGHT_KAFKA_TOKEN_CA to the file with the CA certificate of that server"
+        return f"no token for Kafka from {host}: {reason}", hint
     if supported := re.search(r"supported mechanisms: *([\w,-]*)", text):
         if not supported[1]:
             return (
