@@ -31,7 +31,7 @@ def server_options(dsn: str, tls: TlsFiles) -> dict[str, Any]:
     if scheme == "https":
         tls.context()
         options |= {"verify": tls.verify}
-        if tls.ca:
+        if tls.ca and tls.verify:
             options["ca_cert"] = tls.ca
         if tls.certificate:  # with a password, both are shown
             mode = "strict" if urlsplit(dsn).password else "mutual"
