@@ -22,7 +22,9 @@ PROBE_SECONDS = 3.0
 NAME_MISMATCH, IP_MISMATCH, EXPIRED, NOT_YET_VALID = 62, 64, 10, 9  # X509_V_ERR_… of OpenSSL
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\s(.*?)-----END CERTIFICATE-----", re.S)
 
-Outcome = Literal["verified", "no TLS", "unreachable", "name", "expired", "issuer"]
+ALERT_SECONDS = 0.3
+
+Outcome = Literal["verified", "no TLS", "unreachable", "name", "expired", "issuer", "client certificate"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,8 @@ def shake_hands(host: str, port: int, context: ssl.SSLContext) -> Handshake:
     with closing(connection):
         try:
             with context.wrap_socket(connection, server_hostname=host) as secured:
-                return Handshake("verified", expires_at=_end(secured.getpeercert()))
+                expires_at, alert = _end(secured.getpeercert()), _alert(secured)
+                return Handshake("client certificate" if alert else "verified", alert, expires_at)
         except ssl.SSLCertVerificationError as error:
             outcomes: dict[int, Outcome] = {
                 NAME_MISMATCH: "name",
@@ -112,6 +115,18 @@ def shake_hands(host: str, port: int, context: ssl.SSLContext) -> Handshake:
             return Handshake(outcomes.get(error.verify_code, "issuer"), error.verify_message)
         except (OSError, ValueError) as error:
             return Handshake("no TLS", str(error))
+
+
+def _alert(secured: ssl.SSLSocket) -> str:
+    """What a server objects to after the handshake: in TLS 1.3 it looks at the client certificate only then."""
+    secured.settimeout(ALERT_SECONDS)
+    try:
+        secured.recv(1)
+    except ssl.SSLError as error:
+        return str(error) if "alert" in str(error).lower() else ""
+    except OSError:  # it waits for a request
+        return ""
+    return ""
 
 
 def certificate_problem(handshake: Handshake, host: str, address: str, ca: str) -> tuple[str, str]:

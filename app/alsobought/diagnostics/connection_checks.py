@@ -109,6 +109,9 @@ def _check_encrypted(server: _Server, tls: TlsFiles) -> Finding:
     problem, advice = certificate_problem(handshake, server.host, server.variable, f"{tls.variable}_CA")
     if problem:
         return Finding(server.check, "fault", f"{server.address} is not trusted: {problem}", advice)
+    if handshake.outcome == "client certificate":
+        message = f"{server.address} did not accept the client certificate, or asks for one: {handshake.detail}"
+        return Finding(server.check, "fault", message, f"Are {tls.variable}_CERTIFICATE and {tls.variable}_KEY right?")
     if handshake.outcome != "verified":
         reason = "it speaks no TLS" if handshake.outcome == "no TLS" else handshake.detail
         message = f"no encrypted connection to {server.address}: {reason}"

@@ -45,9 +45,7 @@ def explained(error: Exception, dsn: str, tls: TlsFiles, variable: str) -> tuple
     if f"Code: {NOT_AUTHENTICATED}." in text or f"Code: {UNKNOWN_USER}." in text:
         return f"{address} refused the user name or the password", f"Are those in {variable} right?"
     if ABOUT_CERTIFICATE.search(text.replace("_", " ")):
-        if tls.certificate:
-            return f"{address} refused the client certificate", "Is that in ALSOBOUGHT_DSN_CERTIFICATE for this server?"
-        return f"{address} asks for a client certificate", "Set ALSOBOUGHT_DSN_CERTIFICATE and ALSOBOUGHT_DSN_KEY"
+        return _about_client_certificate(address, tls)
     return _explained_by_handshake(dsn, tls, variable)
 
 
@@ -64,5 +62,13 @@ def _explained_by_handshake(dsn: str, tls: TlsFiles, variable: str) -> tuple[str
         return (f"{address} speaks TLS on this port", f"Write https:// in {variable}") if speaks else None
     if handshake.outcome == "no TLS":
         return f"{address} does not speak TLS on this port", f"Use its port for https in {variable}, often 8443"
+    if handshake.outcome == "client certificate":
+        return _about_client_certificate(address, tls)
     problem, hint = certificate_problem(handshake, host, variable, "ALSOBOUGHT_DSN_CA")
     return (f"{address} is not trusted: {problem}", hint) if problem else None
+
+
+def _about_client_certificate(address: str, tls: TlsFiles) -> tuple[str, str]:
+    if tls.certificate:
+        return f"{address} refused the client certificate", "Is that in ALSOBOUGHT_DSN_CERTIFICATE for this server?"
+    return f"{address} asks for a client certificate", "Set ALSOBOUGHT_DSN_CERTIFICATE and ALSOBOUGHT_DSN_KEY"
