@@ -108,7 +108,7 @@ digests: .venv/.test
 # uv.lock would name the hosts of the packages, which pip's own settings decide.
 lock: .venv/.test
 	$(LOCK) --output-file requirements.lock pyproject.toml
-	$(LOCK) --output-file requirements-dev.lock --extra baselines --extra demo --extra edit --extra learn --extra otel --extra s3 --group dev pyproject.toml
+	$(LOCK) --output-file requirements-dev.lock --extra baselines --extra demo --extra edit --extra learn --extra otel --extra registry --extra s3 --group dev pyproject.toml
 LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade)
 
@@ -124,7 +124,7 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --un
 	@echo "Installing the test tools into .venv …"
 	@$(PIP) 'pip>=25.1'  # older ones know no dependency groups
 	@$(if $(LOCKED),$(PIP) --require-hashes -r requirements-dev.lock)
-	@$(PIP) --editable '.[baselines,demo,edit,learn,otel,s3]' --group dev
+	@$(PIP) --editable '.[baselines,demo,edit,learn,otel,registry,s3]' --group dev
 	@touch $@
 
 .venv/.clients: tests/clients/package-lock.json .venv/.demo

@@ -11,6 +11,7 @@ import pytest
 from alsobought.errors import Unusable
 from alsobought.settings import (
     RENAMED,
+    SECRETS_WITH_FILES,
     Settings,
     deprecations,
     descriptions,
@@ -19,6 +20,7 @@ from alsobought.settings import (
     origins,
     packaged_home,
 )
+from tests.support.process import write
 from tests.support.project import ROOT, project_folder
 
 
@@ -54,6 +56,11 @@ def test_every_setting_is_read_and_has_a_description(name: str) -> None:
         "trusted_proxies": "10.0.0.0/8",
         "kafka_where": "properties.site=berlin",
         "reader_dsn": "http://reader@elsewhere",
+        "kafka_protocol": "sasl_ssl",
+        "kafka_mechanism": "PLAIN",
+        "kafka_token_url": "https://login.example/token",
+        "registry": "https://registry.example",
+        "dsn_verify": "False",
         "record_requests": "False",
         "catalogue_only": "True",
         "drop_bots": "False",
@@ -73,6 +80,43 @@ def test_every_setting_is_read_and_has_a_description(name: str) -> None:
     assert type(read) is type(default)
     assert msgspec.structs.replace(settings, **{name: default}) == Settings()
     assert re.fullmatch(r"(?:[A-Z]|chdb:).{10,}[^ ][.]", descriptions()[name])
+
+
+@pytest.mark.parametrize("name", SECRETS_WITH_FILES)
+def test_every_secret_is_also_read_from_a_file(name: str, tmp_path: Path) -> None:
+    secret = "http://ann:secret@shop:8123" if name.endswith("dsn") else "a secret"
+    file, variable = write(tmp_path / name, secret, ""), f"ALSOBOUGHT_{name.upper()}"
+    settings = from_environment({f"{variable}_FILE": str(file)})
+    assert getattr(settings, name) == secret
+    assert "secret" not in repr(settings).replace("token_secret=", "").replace("webhook_secret=", "")
+    with pytest.raises(Unusable, match=f"{variable} and {variable}_FILE are both set"):
+        from_environment({f"{variable}_FILE": str(file), variable: secret})
+
+
+def test_a_file_without_a_secret_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "binary").write_bytes(b"\xff")
+    (tmp_path / "large").write_bytes(b"x" * 70_000)
+    write(tmp_path / "empty")
+    for name, fault in (
+        ("missing", "cannot be read: no such file or directory"),
+        ("empty", "is empty"),
+        ("binary", "cannot be read: it is not UTF-8"),
+        ("large", "has more than 65,536 bytes"),
+        (".", "is not a file"),
+    ):
+        with pytest.raises(Unusable, match=f"ALSOBOUGHT_KAFKA_PASSWORD_FILE: .* {fault}"):
+            from_environment({"ALSOBOUGHT_KAFKA_PASSWORD_FILE": str(tmp_path / name)})
+
+
+def test_names_of_kafka_are_read_in_either_case_and_tls_of_a_dsn_has_settings() -> None:
+    settings = from_environment(
+        {"ALSOBOUGHT_KAFKA_PROTOCOL": "SASL_SSL", "ALSOBOUGHT_KAFKA_MECHANISM": "scram-sha-512"}
+    )
+    assert (settings.kafka_protocol, settings.kafka_mechanism) == ("sasl_ssl", "SCRAM-SHA-512")
+    with pytest.raises(
+        Unusable, match="ALSOBOUGHT_DSN has verify: set ALSOBOUGHT_DSN_CA, _CERTIFICATE, _KEY and _VERIF"
+    ):
+        from_environment({"ALSOBOUGHT_DSN": "https://ann@shop:8443/?verify=false"})
 
 
 def test_events_must_outlive_what_recognises_their_repeats() -> None:

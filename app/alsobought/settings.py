@@ -17,6 +17,7 @@ from msgspec import Meta
 from alsobought.errors import Unusable
 from alsobought.failpoints import VARIABLE as FAILPOINT
 from alsobought.redaction import hide, is_server
+from alsobought.secret_files import read_secret_files
 
 PREFIX = "ALSOBOUGHT_"
 RENAMED = {
@@ -45,14 +46,29 @@ SCRATCH_SUFFIXES = (
     "_verify",
 )
 """Databases beside that of a shop, made and dropped at work."""
-SECRETS = ("dsn", "reader_dsn", "webhook_secret", "kafka", "admin_key", "token_secret")
+SECRETS_WITH_FILES = (
+    "dsn",
+    "reader_dsn",
+    "webhook_secret",
+    "admin_key",
+    "token_secret",
+    "kafka_password",
+    "kafka_key_password",
+    "registry_password",
+)
+"""Settings that hold a secret: each is also read from the file that `ALSOBOUGHT_…_FILE` names."""
+SECRETS = (*SECRETS_WITH_FILES, "kafka", "registry", "kafka_token_url")
 """Settings whose values no message shows: they hold a password, or may by mistake."""
 ENCODE = "in a password write @ / ? # and % as %40 %2F %3F %23 and %25"
 FORMS = {
     "dsn": f"not of the form chdb:///folder or http(s)://user:password@host:port; {ENCODE}",
     "reader_dsn": f"not of the form http(s)://user:password@host:port; {ENCODE}",
     "kafka": "not of the form host:port,host:port",
+    "registry": "not of the form http(s)://host:port, without a user and a password",
+    "kafka_token_url": "not of the form https://host/path, without a user and a password",
 }
+CASELESS = {"kafka_protocol": str.lower, "kafka_mechanism": str.upper}
+"""Settings whose values are names that others write in the other case."""
 PROJECT_FOLDERS = ("pipes", "sql", "migrations")
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -87,6 +103,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     reader_dsn: Annotated[str, Meta(pattern=r"^($|https?://)")] = setting(
         "", "The same server with a read-only user, for the queries of pipes; empty: `dsn`."
     )
+    dsn_ca: str = setting(
+        "",
+        "File with the CA certificates that a ClickHouse server's certificate is verified with; empty: the system's.",
+    )
+    dsn_certificate: str = setting("", "File with the client certificate shown to a ClickHouse server; empty: none.")
+    dsn_key: str = setting("", "File with the key of `dsn_certificate`; empty: the same file has it.")
+    dsn_verify: bool = setting(
+        True,
+        "The certificate of a ClickHouse server is verified; false: anybody between can read and change everything.",
+    )
     database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = setting("alsobought", "Name of the database.")
     cluster: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$")] = setting(
         "", "Name of the cluster that migrations run on; empty: one node. Not yet tested on a real cluster."
@@ -114,6 +140,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kafka: Annotated[str, Meta(pattern=r"^[^@?#]*$")] = setting(
         "", "Kafka's bootstrap servers, comma-separated; empty: none."
     )
+    kafka_protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = setting(
+        "plaintext", "How Kafka is reached: plaintext, ssl, sasl_plaintext or sasl_ssl."
+    )
+    kafka_ca: str = setting(
+        "", "File with the CA certificates that the brokers' certificates are verified with; empty: the system's."
+    )
+    kafka_certificate: str = setting("", "File with the client certificate shown to the brokers; empty: none.")
+    kafka_key: str = setting("", "File with the key of `kafka_certificate`; empty: the same file has it.")
+    kafka_key_password: str = setting("", "Password of the key; empty: it has none.")
+    kafka_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] = setting(
+        "", "SASL mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER."
+    )
+    kafka_user: str = setting("", "User name for SASL; the client ID for OAUTHBEARER.")
+    kafka_password: str = setting("", "Password for SASL; the client secret for OAUTHBEARER.")
+    kafka_token_url: Annotated[str, Meta(pattern=r"^($|https?://[^@\s]+$)")] = setting(
+        "", "Address that issues tokens for OAUTHBEARER, by the client credentials grant of OAuth 2."
+    )
+    kafka_token_ca: str = setting(
+        "", "File with the CA certificates that the issuer's certificate is verified with; empty: the system's."
+    )
+    kafka_token_scope: str = setting("", "Scope of those tokens; empty: none.")
+    registry: Annotated[str, Meta(pattern=r"^($|https?://[^@?#,\s]+$)")] = setting(
+        "", "Schema registry of Avro and Protobuf messages, http(s)://host:port; empty: messages are JSON."
+    )
+    registry_user: str = setting("", "User name, or API key, for the schema registry; empty: none.")
+    registry_password: str = setting("", "Password, or API secret, for the schema registry.")
+    registry_ca: str = setting(
+        "", "File with the CA certificates that the registry's certificate is verified with; empty: the system's."
+    )
     kafka_group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{0,200}$")] = setting(
         "",
         "Consumer group, shared by the ingesters of one warehouse; empty: `alsobought`, or `alsobought-` and `database`.",
@@ -134,7 +189,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "Who needs a key: all (keys), nobody (open), or auto: all as soon as there is a key or others reach this machine.",
     )
     admin_key: str = setting("", "A secret key with every scope, for containers: 32 characters or more; empty: none.")
-    admin_key_file: str = setting("", "File that holds the same, such as a Docker secret.")
     token_secret: str = setting(
         "",
         "Secrets that sign tokens, comma-separated: the first signs, all verify; empty: one in the data folder, made when needed.",
@@ -318,6 +372,16 @@ def deprecations(environ: Mapping[str, str] = os.environ) -> list[str]:
     ]
 
 
+def tls_options(dsn: str) -> str:
+    """The options of a DSN that have settings of their own, which `doctor` checks.
+
+    >>> tls_options("https://ann@shop:8443/?compress=lz4&verify=false")
+    'verify'
+    """
+    names = {option.partition("=")[0] for option in dsn.partition("?")[2].split("&")}
+    return ", ".join(sorted(names & {"verify", "ca_cert", "client_cert", "client_cert_key", "tls_mode"}))
+
+
 def _fault(name: str, value: str) -> str:
     """The fault of one value; empty if it is valid."""
     variable = f"{PREFIX}{name.upper()}"
@@ -328,9 +392,23 @@ def _fault(name: str, value: str) -> str:
             return f"{variable} is {FORMS.get(name, 'not valid')}"
         shown = value if "@" not in value and "://" not in value and "=" not in value else "…"
         return f"{variable}={shown!r}: {str(error).split(' - at')[0]}"
-    if name in ("dsn", "reader_dsn") and not is_server(value) and not value.startswith("chdb://"):
-        return f"{variable} is {FORMS[name]}"
+    if name in ("dsn", "reader_dsn") and not value.startswith("chdb://"):
+        if not is_server(value):
+            return f"{variable} is {FORMS[name]}"
+        if options := tls_options(value):
+            return f"{variable} has {options}: set ALSOBOUGHT_DSN_CA, _CERTIFICATE, _KEY and _VERIFY instead"
     return ""
+
+
+def _hide_secrets(values: Mapping[str, str]) -> None:
+    """From now on no message shows them."""
+    hide(*(values.get(name, "") for name in ("dsn", "reader_dsn")))
+    for name in SECRETS_WITH_FILES[2:]:
+        for secret in values.get(name, "").split(",") if name == "token_secret" else (values.get(name, ""),):
+            hide(secret=secret.strip())
+    for name in ("kafka", "registry", "kafka_token_url"):
+        address = values.get(name, "")
+        hide(address if "@" in address or (name == "kafka" and set("?#") & set(address)) else "")
 
 
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
@@ -341,10 +419,10 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
         if key.startswith(PREFIX) and key != FAILPOINT
     }
     values = {name: value for name, value in ours.items() if value}  # an empty variable is not set
-    kafka = values.get("kafka", "")
-    hide(*(values.get(name, "") for name in ("dsn", "reader_dsn")), secret=values.get("webhook_secret", ""))
-    hide(kafka if set("@?#") & set(kafka) else "")
-    faults = []
+    faults = read_secret_files(values, SECRETS_WITH_FILES, PREFIX)
+    _hide_secrets(values)
+    for name in CASELESS.keys() & values.keys():
+        values[name] = CASELESS[name](values[name])
     for old, new in RENAMED.items():
         if old in values and new in values:
             faults.append(f"{PREFIX}{old.upper()} is the old name of {PREFIX}{new.upper()}, and both are set")
@@ -357,7 +435,11 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
         if fault := _fault(name, value):
             faults.append(fault)
             del values[name]
-    settings = msgspec.convert(values, Settings, strict=False)
+    return _without_contradictions(msgspec.convert(values, Settings, strict=False), faults), faults
+
+
+def _without_contradictions(settings: Settings, faults: list[str]) -> Settings:
+    """The settings with the default for each that does not go with another; adds the faults of those."""
     if suffix := next((suffix for suffix in SCRATCH_SUFFIXES if settings.database.endswith(suffix)), ""):
         faults.append(
             f"{PREFIX}DATABASE={settings.database}: names that end in {suffix} are those of temporary databases,"
@@ -382,4 +464,4 @@ def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[str]]:
             " an event that has expired could not be recognized as a duplicate"
         )
         settings = msgspec.structs.replace(settings, event_retention_days=0)
-    return settings, faults
+    return settings

@@ -254,7 +254,8 @@ def test_kafka_topics_and_lag_are_checked(
     topics.send(VIEW)
     lines = running(data, **topics.environment)("doctor").out.splitlines()
     assert [line.split(maxsplit=2) for line in lines if " kafka " in line] == [
-        ["ok", "kafka", f"1 messages wait at {kafka.address}"]
+        ["ok", "kafka", f"the connection to {kafka.address} stays on this machine, unencrypted"],
+        ["ok", "kafka", f"1 messages wait at {kafka.address}"],
     ]
     monkeypatch.setattr("alsobought.kafka.client.REQUEST_SECONDS", 0.5)
     state, message = check(kafka="127.0.0.1:1")

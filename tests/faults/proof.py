@@ -21,7 +21,8 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from alsobought.counts.sum_checks import wrong_rows
-from alsobought.kafka.client import KafkaUnavailable, Partition, describe_topics, offset_bounds
+from alsobought.kafka.client import Partition, describe_topics, offset_bounds
+from alsobought.kafka.connection import KafkaUnavailable
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
 from alsobought.storage.warehouse import Warehouse

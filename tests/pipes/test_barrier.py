@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
-from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -18,8 +12,8 @@ from alsobought.service.service import Service
 from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.engine_settings import Limits
 from alsobought.storage.warehouse import Warehouse
-from tests.support.process import free_port
 from tests.support.project import ROOT
+from tests.support.server_users import dsn, server_with_users
 
 EMBEDDED_REFUSES = {
     "a file as a table": "select * from file('/etc/passwd', 'LineAsString')",
@@ -100,58 +94,19 @@ def test_the_embedded_engine_allows(shop: Service, sql: str) -> None:
 
 # A server: the engine listens, with the users of docker-compose.yml.
 
-SERVER = """
-import os, sys
-from chdb import _chdb
-os.chdir(sys.argv[1])
-wait = "select sleepEachRow(3) from numbers(100000000)"
-wait += " settings max_block_size = 1, function_sleep_max_microseconds_per_block = 0 format Null"
-_chdb.query("system start listen queries all; " + wait, "TSV", path=sys.argv[1] + "/data")
-"""
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an engine with those users, host and port."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
-    tree = ET.parse(ROOT / "sql" / "server" / "users.xml")  # noqa: S314
-    default = tree.getroot().find("users/default")
-    assert default is not None
-    ET.SubElement(default, "password")
-    ET.SubElement(default, "profile").text = "default"
-    profiles = tree.getroot().find("profiles")
-    assert profiles is not None
-    ET.SubElement(profiles, "default")
-    ET.SubElement(ET.SubElement(tree.getroot(), "quotas"), "default")
-    tree.write(folder / "users.xml")
-    (folder / "config.xml").write_text(
-        f"<clickhouse><listen_host>127.0.0.1</listen_host><http_port>{port}</http_port>"
-        f"<users_config>{folder}/users.xml</users_config></clickhouse>"
-    )
-    process = subprocess.Popen(
-        (sys.executable, "-c", SERVER, str(folder)),
-        env={"CLICKHOUSE_PASSWORD": "writes", "CLICKHOUSE_READER_PASSWORD": "reads"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(300):
-            try:
-                urlopen(f"http://127.0.0.1:{port}/ping").close()
-                break
-            except (HTTPError, OSError):
-                time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.communicate()
+    with server_with_users(tmp_path_factory.mktemp("server")) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def warehouse(server: str) -> Iterator[Warehouse]:
-    """A warehouse on that server: it writes as one user, and runs pipes as the other."""
-    dsns = f"http://alsobought:writes@{server}", f"http://alsobought_reader:reads@{server}"
-    opened = ClickHouseWarehouse(dsns[0], "alsobought", Limits(), 0, dsns[1])
+    """A warehouse on that server: it writes as its owner, and runs pipes as the user for that."""
+    reader = dsn("alsobought_reader", server)
+    opened = ClickHouseWarehouse(f"http://default:@{server}", "alsobought", Limits(), 0, reader)
     opened.command("create database if not exists alsobought")
     opened.command("create database if not exists other")
     opened.command("create table alsobought.items (item_id String) engine = MergeTree order by item_id")

@@ -5,6 +5,7 @@ No container runs here: the workflow starts them, on every push.
 
 from __future__ import annotations
 
+import hashlib
 import http.server
 import json
 import os
@@ -27,9 +28,10 @@ import yaml
 from alsobought.access.settings import admin_key
 from alsobought.cli.main import main
 from alsobought.service.service import Service
-from alsobought.settings import PREFIX, Settings, read_settings
+from alsobought.settings import PREFIX, SCRATCH_SUFFIXES, SECRETS_WITH_FILES, Settings, read_settings
 from tests.support.process import free_port, running
 from tests.support.project import PROJECT, ROOT
+from tests.support.server_users import VARIABLES
 
 
 class Health(msgspec.Struct, forbid_unknown_fields=True):
@@ -90,8 +92,9 @@ class Compose(msgspec.Struct, forbid_unknown_fields=True):
     volumes: dict[str, None]
 
 
-REQUIRED = ("CLICKHOUSE_PASSWORD", "CLICKHOUSE_READER_PASSWORD", "ALSOBOUGHT_TOKEN_SECRET")
-SET = dict.fromkeys(REQUIRED, "0123456789abcdef" * 3)
+REQUIRED = tuple(VARIABLES.values())
+SET = dict.fromkeys(REQUIRED, "0123456789abcdef" * 4)
+MOUNTED = "/run/secrets/"
 
 
 def composed(**environ: str) -> Compose:
@@ -138,45 +141,71 @@ def test_kafka_and_the_consumer_start_only_when_asked_for() -> None:
     assert {name for name, service in COMPOSE.services.items() if service.profiles == ["kafka"]} == {"kafka", "ingest"}
 
 
-@pytest.mark.parametrize("name", of_ours())
-def test_a_service_of_ours_is_given_settings_and_a_command_that_exist(name: str) -> None:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the script has made the secrets."""
+    folder = tmp_path_factory.mktemp("made")
+    _make_secrets(folder)
+    return folder
+
+
+def _make_secrets(folder: Path) -> dict[str, str]:
+    """Runs the script; returns what .env has."""
+    (folder / "deploy").mkdir(exist_ok=True)
+    script = folder / "deploy" / "secrets.sh"
+    script.write_text((ROOT / "deploy" / "secrets.sh").read_text())
+    subprocess.run(["/bin/sh", script], check=True, capture_output=True, timeout=30)
+    return dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines())
+
+
+def _settings(name: str, made: Path) -> Settings:
+    """Those of a service, with the secrets that it is given."""
     service = COMPOSE.services[name]
-    _, faults = read_settings({**image_settings(), **service.environment})
+    for secret in service.secrets:
+        assert COMPOSE.secrets[secret] == {"file": f"./secrets/{secret}"}
+    files = [value for value in service.environment.values() if value.startswith(MOUNTED)]
+    assert sorted(files) == sorted(f"{MOUNTED}{secret}" for secret in service.secrets)
+    here = {key: value.replace(MOUNTED, f"{made}/secrets/") for key, value in service.environment.items()}
+    settings, faults = read_settings({**image_settings(), **here})
     assert faults == []
+    return settings
+
+
+@pytest.mark.parametrize("name", of_ours())
+def test_a_service_of_ours_is_given_settings_and_a_command_that_exist(name: str, made: Path) -> None:
+    assert _settings(name, made)
     command: click.Command = main
-    for word in service.command:
+    for word in COMPOSE.services[name].command:
         assert isinstance(command, click.Group)
         command = command.commands[word]
 
 
-@pytest.mark.parametrize("password", ["alsobought", "other"])
-def test_the_app_finds_the_server_and_is_let_in(password: str) -> None:
-    compose = composed(CLICKHOUSE_PASSWORD=password)
-    assert compose.services["clickhouse"].environment["CLICKHOUSE_PASSWORD"] == password
-    for name in of_ours():
-        dsn = urlsplit(compose.services[name].environment["ALSOBOUGHT_DSN"])
-        assert (dsn.hostname, dsn.port, dsn.password) == ("clickhouse", 8123, password)
-        user = users().find(str(dsn.username))
+@pytest.mark.parametrize("name", of_ours())
+def test_the_app_finds_the_server_and_is_let_in_as_the_user_for_its_work(name: str, made: Path) -> None:
+    settings, env = _settings(name, made), dict(line.split("=") for line in (made / ".env").read_text().splitlines())
+    for address, expected in (
+        (settings.dsn, "alsobought_migrator" if name == "migrate" else "alsobought"),
+        (settings.reader_dsn, "alsobought_reader"),
+    ):
+        dsn = urlsplit(address)
+        assert (dsn.hostname, dsn.port, dsn.username) == ("clickhouse", 8123, expected)
+        user, variable = users().find(expected), VARIABLES[expected]
         assert user is not None
         assert user.findtext("networks/ip") == "::/0"
-        found = user.find("password")
-        assert found is not None
-        assert found.attrib == {"from_env": "CLICKHOUSE_PASSWORD"}
+        assert user.find("password_sha256_hex").attrib == {"from_env": variable}  # type: ignore[union-attr]
+        assert env[variable] == hashlib.sha256(str(dsn.password).encode()).hexdigest()
+        assert COMPOSE.services["clickhouse"].environment[variable] == SET[variable]
 
 
-@pytest.mark.parametrize("password", ["alsobought", "other"])
-def test_pipes_are_asked_as_a_user_who_may_only_read(password: str) -> None:
-    compose = composed(CLICKHOUSE_READER_PASSWORD=password)
-    assert compose.services["clickhouse"].environment["CLICKHOUSE_READER_PASSWORD"] == password
-    for name in of_ours():
-        dsn = urlsplit(compose.services[name].environment["ALSOBOUGHT_READER_DSN"])
-        assert (dsn.hostname, dsn.port, dsn.password) == ("clickhouse", 8123, password)
-        user = users().find(str(dsn.username))
-        assert user is not None
-        assert user.find("password").attrib == {"from_env": "CLICKHOUSE_READER_PASSWORD"}  # type: ignore[union-attr]
-        granted = [query.text for query in user.iter("query")]
-        assert all(str(query).startswith("GRANT SELECT") for query in granted)
-        assert f"GRANT SELECT, dictGet ON {Settings().database}.*" in granted
+def test_the_databases_of_the_users_are_those_of_the_settings() -> None:
+    """tests/storage/test_server_users.py shows what each can do."""
+    granted = {str(user): " ".join(str(query.text) for query in users().find(user).iter("query")) for user in VARIABLES}  # type: ignore[union-attr]
+    ours = Settings().database
+    for user, grants in granted.items():
+        databases = {database for database in re.findall(r" ON (\w+)\.\*", grants) if database != "*"}
+        scratch = set() if user == "alsobought_reader" else {f"{ours}{suffix}" for suffix in SCRATCH_SUFFIXES}
+        assert databases == {ours} | scratch
+    assert set(re.findall(r"GRANT (\w+)", granted["alsobought_reader"])) == {"SELECT"}
 
 
 def test_the_user_that_reads_the_dictionary_stays_and_cannot_come_from_outside() -> None:
@@ -229,34 +258,30 @@ def test_nothing_has_a_default_password_and_compose_says_what_to_run() -> None:
 
 
 def test_the_script_makes_the_secrets_once_and_for_the_owner_only(tmp_path: Path) -> None:
-    (tmp_path / "deploy").mkdir()
-    script = tmp_path / "deploy" / "secrets.sh"
-    script.write_text((ROOT / "deploy" / "secrets.sh").read_text())
-    (tmp_path / ".env").write_text("CLICKHOUSE_PASSWORD=mine\n")
-
-    def made() -> dict[str, str]:
-        subprocess.run(["/bin/sh", script], check=True, capture_output=True, timeout=30)
-        return dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
-
-    first = made()
-    key = (tmp_path / COMPOSE.secrets["admin_key"]["file"]).read_text()
-    assert set(first) == set(REQUIRED)
-    assert first["CLICKHOUSE_PASSWORD"] == "mine"  # noqa: S105
-    assert len({*first.values(), key}) == 4
-    settings, faults = read_settings({"ALSOBOUGHT_ADMIN_KEY": key})
-    assert (admin_key(settings), faults) == (key, [])
-    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("secrets", "secrets/admin_key")] == [0o700, 0o444]
-    assert (made(), (tmp_path / "secrets" / "admin_key").read_text()) == (first, key)
+    (tmp_path / ".env").write_text("CLICKHOUSE_PASSWORD=mine\nALSOBOUGHT_PORT=9000\nALSOBOUGHT_TOKEN_SECRET=old\n")
+    first = _make_secrets(tmp_path)
+    files = {name: (tmp_path / of["file"]).read_text() for name, of in COMPOSE.secrets.items()}
+    assert set(first) == {*REQUIRED, "ALSOBOUGHT_PORT"}
+    assert (files["dsn"], files["token_secret"]) == ("http://alsobought:mine@clickhouse:8123", "old")
+    assert len({*files.values()}) == len(files) == 5
+    settings, faults = read_settings({"ALSOBOUGHT_ADMIN_KEY": files["admin_key"]})
+    assert (admin_key(settings), faults) == (files["admin_key"], [])
+    modes = {(tmp_path / of["file"]).stat().st_mode & 0o777 for of in COMPOSE.secrets.values()}
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("secrets", ".env")] == [0o700, 0o600]
+    assert modes == {0o444}
+    assert _make_secrets(tmp_path) == first
+    assert {name: (tmp_path / of["file"]).read_text() for name, of in COMPOSE.secrets.items()} == files
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert {".env", "secrets/"} <= set(ignored)
 
 
-def test_the_app_takes_keys_and_its_owner_has_one() -> None:
-    app = COMPOSE.services["app"]
-    assert app.environment["ALSOBOUGHT_ACCESS"] == "keys"
-    assert app.environment["ALSOBOUGHT_ADMIN_KEY_FILE"] == f"/run/secrets/{app.secrets[0]}"
-    assert list(COMPOSE.secrets) == app.secrets
-    assert app.environment["ALSOBOUGHT_TOKEN_SECRET"] == SET["ALSOBOUGHT_TOKEN_SECRET"], "logins need it on a server"
+def test_the_app_takes_keys_and_no_container_has_a_secret_in_its_environment(made: Path) -> None:
+    assert COMPOSE.services["app"].environment["ALSOBOUGHT_ACCESS"] == "keys"
+    settings = _settings("app", made)
+    assert admin_key(settings)
+    assert settings.token_secret, "logins need it on a server"
+    for service in of_ours().values():
+        assert not {f"ALSOBOUGHT_{name.upper()}" for name in SECRETS_WITH_FILES} & service.environment.keys()
 
 
 def test_a_container_has_no_more_rights_than_it_needs() -> None:
@@ -308,7 +333,7 @@ def test_the_engine_reads_the_servers_files(name: str, tmp_path: Path) -> None:
     """
     file = tmp_path / name
     file.write_text((ROOT / "sql" / "server" / name).read_text())
-    run = running(tmp_path / "data", **dict.fromkeys(("CLICKHOUSE_PASSWORD", "CLICKHOUSE_READER_PASSWORD"), "any"))
+    run = running(tmp_path / "data", **SET)
     assert "answer 42" in run.python(program.format(file=str(file)))
     file.write_text(file.read_text().replace("<clickhouse>", "<clickhouse><unclosed>"))
     with pytest.raises(AssertionError, match="SAXParseException"):

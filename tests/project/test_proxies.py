@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from alsobought.settings import Settings, read_settings
+from alsobought.settings import SECRETS_WITH_FILES, Settings, read_settings
 from alsobought.web.http.limits import MAX_HEAD, Limits
 from tests.support.project import ROOT
 
@@ -76,12 +76,21 @@ def test_the_service_comes_back_has_time_to_stop_and_asks_for_keys() -> None:
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     for path in UNITS.iterdir():
         text = path.read_text().replace("/opt/alsobought/bin/alsobought", sys.executable)
-        (tmp_path / path.name).write_text(re.sub(r"^(User|Group)=.*", r"\1=root", text, flags=re.M))
-    units = [str(path) for path in tmp_path.iterdir()]
+        folder = tmp_path / "alsobought.service.d" if path.suffix == ".conf" else tmp_path
+        folder.mkdir(exist_ok=True)
+        (folder / path.name).write_text(re.sub(r"^(User|Group)=.*", r"\1=root", text, flags=re.M))
+    units = [str(path) for path in tmp_path.iterdir() if path.is_file()]
     assert len(units) == 3
     ran = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, timeout=60, check=False)
     assert [line for line in ran.stderr.splitlines() if str(tmp_path) in line] == []
     assert ran.returncode == 0
+
+
+def test_credentials_of_systemd_are_secrets_that_the_service_reads() -> None:
+    given = directives("secrets.conf")
+    loaded = [credential.partition(":")[0] for credential in given["LoadCredential"]]
+    assert set(loaded) <= set(SECRETS_WITH_FILES)
+    assert given["Environment"] == [f"ALSOBOUGHT_{name.upper()}_FILE=%d/{name}" for name in loaded]
 
 
 @needs("nginx")

@@ -53,8 +53,8 @@ WITHOUT = (
 PROPERTIES = """process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{listeners}
 controller.listener.names=CONTROLLER
 log.dirs={folder}/log
 offsets.topic.replication.factor=1
@@ -135,7 +135,7 @@ def broker(port: int = 0, *, ours: bool = False) -> Iterator[Broker]:
                 yield found
                 return
         else:
-            found = _apache(Path(folder), port)
+            found = apache(Path(folder), port)
         try:
             found.start()
             yield found
@@ -151,16 +151,18 @@ def _container() -> Iterator[Broker]:
         yield Broker("container", container.get_bootstrap_server())
 
 
-def _apache(folder: Path, port: int) -> Broker:
+def apache(folder: Path, port: int, *, listeners: str = "", properties: str = "", scram: str = "") -> Broker:
+    """Apache Kafka that is not started yet, with further listeners, their properties and a user for SCRAM. Raises NoBroker."""
     runtime = java()
     if not runtime or not (APACHE / "libs").is_dir():
         raise NoBroker(WITHOUT)
-    properties = folder / "server.properties"
-    properties.write_text(PROPERTIES.format(port=port, controller=free_port(), folder=folder))
+    file = folder / "server.properties"
+    text = PROPERTIES.format(port=port, controller=free_port(), folder=folder, listeners=listeners)
+    file.write_text(text + properties)
     command = (runtime, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{APACHE}/libs/*")
-    formatted = (*command, "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c", str(properties))
-    subprocess.run(formatted, check=True, capture_output=True)
-    return Broker("Apache Kafka", f"127.0.0.1:{port}", (*command, "kafka.Kafka", str(properties)))
+    formatted = (*command, "kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c", str(file))
+    subprocess.run((*formatted, *(("--add-scram", scram) if scram else ())), check=True, capture_output=True)
+    return Broker("Apache Kafka", f"127.0.0.1:{port}", (*command, "kafka.Kafka", str(file)))
 
 
 @cache

@@ -15,7 +15,7 @@ from rich.table import Table
 from alsobought.cli.audited import audited
 from alsobought.cli.message_text import message_text, printable
 from alsobought.console import err, escaped, out, progress_bar
-from alsobought.errors import Unusable
+from alsobought.errors import AlsoboughtError, Unusable
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def show_dead_letter(settings: Settings, coordinates: str, raw: bool) -> None:
              alsobought dead-letters show events/3/1042 --raw | sed s/buy/purchase/ | curl -d @- 127.0.0.1:8080/events
     """
     from alsobought.kafka.dead_letters import dead_letter_at
+    from alsobought.kafka.schema_registry import schema_id
     from alsobought.service.ipc_client import reach_warehouse
 
     with closing(reach_warehouse(settings, create=False)) as warehouse:
@@ -129,10 +130,23 @@ def show_dead_letter(settings: Settings, coordinates: str, raw: bool) -> None:
         "bytes": f"{letter.size:,}",
         "reason": printable(letter.reason),
     }
+    if (number := schema_id(letter.message)) is not None:
+        lines["schema"] = f"{number} of the schema registry"
     for name, value in lines.items():
         out.print(f"[bold]{name:12}[/]{escaped(value)}", soft_wrap=True)
     out.print()
-    out.print(escaped(message_text(letter.message)), soft_wrap=True)
+    out.print(escaped(message_text(_decoded(letter.message, settings))), soft_wrap=True)
+
+
+def _decoded(message: bytes, settings: Settings) -> bytes:
+    """The JSON of a message with a schema, if the registry has that now; else its bytes."""
+    from alsobought.kafka.schema_registry import json_reader
+
+    try:
+        body = json_reader(settings, patient=False)(message)
+    except AlsoboughtError:
+        return message
+    return body if isinstance(body, bytes) else message
 
 
 @dead_letters.command("replay")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 
+from alsobought.diagnostics.connection_checks import check_connections, check_registry, check_secret_files
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.host_checks import check_disk, check_home, check_port, check_settings, check_webhooks
 from alsobought.diagnostics.isolation import run_check, run_in_process
@@ -21,7 +22,15 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
     settings, faults = read_settings(environ)
     yield Finding("python", "ok", platform.python_version())
     yield from check_settings(environ, faults)
-    checks = (("home", check_home), ("port", check_port), ("webhooks", check_webhooks), ("disk", check_disk))
+    yield from run_check("secrets", lambda _: check_secret_files(environ), settings)
+    checks = (
+        ("home", check_home),
+        ("port", check_port),
+        ("webhooks", check_webhooks),
+        ("disk", check_disk),
+        ("connection", check_connections),
+        ("registry", check_registry),
+    )
     for name, check in checks:
         yield from run_check(name, check, settings)
     findings = list(run_in_process("warehouse", check_warehouse, settings))

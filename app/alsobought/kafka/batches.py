@@ -16,6 +16,7 @@ from alsobought.kafka.client import Partition, Topic
 from alsobought.kafka.decoding import DeadLetter, decode_items, decode_users
 from alsobought.kafka.message_filter import EVERYTHING, MessageFilter
 from alsobought.kafka.offset_ranges import OffsetRange
+from alsobought.kafka.schema_registry import ToJson, without_registry
 from alsobought.users import User
 from alsobought.writer.submission import Kind, SentRows, Submission
 
@@ -82,17 +83,19 @@ def split_by_partition(
     rules: Rules,
     now: datetime,
     ours_only: MessageFilter = EVERYTHING,
+    to_json: ToJson = without_registry,
 ) -> list[PartitionBatch]:
     """One batch per partition, items and users first.
 
-    `next_offsets` is where each partition was read to before; messages that the filter does not keep are skipped.
+    `next_offsets` is where each partition was read to before; messages that the filter does not keep are skipped. `to_json`
+    may raise RegistryUnavailable.
     """
     by_partition: dict[Partition, list[Message]] = defaultdict(list)
     for message in messages:
         by_partition[message.topic(), message.partition()].append(message)
     ordered = sorted(by_partition.items(), key=lambda entry: (topics[entry[0][0]].kind == "event", entry[0]))
     return [
-        _batch(topics[partition[0]], partition[1], next_offsets[partition], group, rules, now, ours_only)
+        _batch(topics[partition[0]], partition[1], next_offsets[partition], group, rules, now, ours_only, to_json)
         for partition, group in ordered
     ]
 
@@ -105,14 +108,18 @@ def _batch(
     rules: Rules,
     now: datetime,
     ours_only: MessageFilter,
+    to_json: ToJson,
 ) -> PartitionBatch:
-    ours = {message.offset(): body for message in messages if ours_only.keeps(body := message.value() or b"")}
+    read = {message.offset(): to_json(message.value() or b"") for message in messages}
+    unreadable = {offset: reason for offset, reason in read.items() if isinstance(reason, str)}
+    ours = {offset: body for offset, body in read.items() if isinstance(body, bytes) and ours_only.keeps(body)}
     offsets, bodies = list(ours), list(ours.values())
     decoded = _DECODE[topic.kind](bodies, offsets, rules)
+    reasons = decoded.reasons | unreadable
     dead_letters = [
-        DeadLetter.of(topic, number, offset, reason, body, now)
-        for offset, body in zip(offsets, bodies, strict=True)
-        if (reason := decoded.reasons.get(offset))
+        DeadLetter.of(topic, number, message.offset(), reason, message.value() or b"", now)
+        for message in (messages if reasons else ())
+        if (reason := reasons.get(message.offset()))
     ]
     submission = Submission(
         decoded.rows,
@@ -122,7 +129,7 @@ def _batch(
         sent_at=lambda: _sent_at(messages, decoded.offsets),
         size=sum(map(len, bodies)),
     )
-    next_offset, skipped = messages[-1].offset() + 1, decoded.skipped + len(messages) - len(ours)
+    next_offset, skipped = messages[-1].offset() + 1, decoded.skipped + len(messages) - len(ours) - len(unreadable)
     users, user_offsets = decoded.users, decoded.user_offsets
     return PartitionBatch(
         topic,

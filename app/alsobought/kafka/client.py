@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-from alsobought.errors import WarehouseFault
+from alsobought.kafka.connection import admin_client, client_configuration, unavailable
 from alsobought.settings import Settings
 from alsobought.writer.submission import Kind
 
@@ -37,10 +36,6 @@ TRANSIENT_ERRORS = (
 
 Partition = tuple[str, int]
 """A topic's name and the number of one of its partitions."""
-
-
-class KafkaUnavailable(WarehouseFault):
-    """Kafka does not answer, or returned an error."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +61,9 @@ class Topic:
         return f"kafka:{self.name}:{self.topic_id}"
 
 
-@contextmanager
-def kafka_errors(servers: str) -> Iterator[None]:
-    """Convert errors of Kafka's client to KafkaUnavailable."""
-    try:
-        yield
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-            raise KafkaUnavailable(
-                f"topic missing in Kafka at {servers}", "Run `alsobought ingest` once to create it"
-            ) from error
-        raise KafkaUnavailable(
-            f"Kafka at {servers} does not answer: {error.args[0].str()}",
-            "Is ALSOBOUGHT_KAFKA right, and is it running?",
-        ) from error
-
-
 def describe_topics(settings: Settings, *, create: bool = True) -> dict[str, Topic]:
     """The topics of events, items and users by name, created if missing. Raises KafkaUnavailable."""
-    with kafka_errors(settings.kafka):
-        client = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
+    with admin_client(settings) as client:
         created = _create_missing(client, settings) if create else 0
         deadline = time.monotonic() + REQUEST_SECONDS
         while True:
@@ -134,8 +112,7 @@ def offset_bounds(settings: Settings, partitions: Iterable[Partition]) -> dict[P
     Raises KafkaUnavailable.
     """
     wanted = [TopicPartition(topic, number) for topic, number in partitions]
-    with kafka_errors(settings.kafka):
-        client = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
+    with admin_client(settings) as client:
         first, end = (
             {
                 (key.topic, key.partition): future.result(REQUEST_SECONDS).offset
@@ -155,20 +132,19 @@ def open_consumer(settings: Settings, offsets: Mapping[Partition, int]) -> Consu
     """
     consumer = Consumer(
         {
-            "bootstrap.servers": settings.kafka,
+            **client_configuration(settings),
             "group.id": settings.consumer_group,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "queued.max.messages.kbytes": 65_536,
             "fetch.queue.backoff.ms": 20,
-            "log_level": 0,
         }
     )
     consumer.assign([TopicPartition(topic, number, offset) for (topic, number), offset in offsets.items()])
     return consumer
 
 
-def without_errors(messages: Sequence[Any]) -> list[Any]:
+def without_errors(messages: Sequence[Any], settings: Settings) -> list[Any]:
     """The messages of a poll without its transient errors.
 
     Raises KafkaUnavailable for any other error.
@@ -177,7 +153,7 @@ def without_errors(messages: Sequence[Any]) -> list[Any]:
     for message in messages:
         if error := message.error():
             if error.code() not in TRANSIENT_ERRORS:
-                raise KafkaUnavailable(f"Kafka: {error.str()}")
+                raise unavailable(settings, [error])
             log.debug("Kafka: %s", error.str())
         else:
             received.append(message)

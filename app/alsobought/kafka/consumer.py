@@ -29,17 +29,18 @@ from alsobought.kafka.client import (
     Partition,
     Topic,
     describe_topics,
-    kafka_errors,
     offset_bounds,
     open_consumer,
     without_errors,
 )
+from alsobought.kafka.connection import kafka_errors
 from alsobought.kafka.dead_letter_ratio import DeadLetterRatio, Halted
 from alsobought.kafka.halts import HaltRecorder
 from alsobought.kafka.message_filter import message_filter
 from alsobought.kafka.offset_commits import OffsetCommitter, commit_offsets
 from alsobought.kafka.offset_ranges import OffsetRange
 from alsobought.kafka.reader_lease import ReaderLease
+from alsobought.kafka.schema_registry import json_reader
 from alsobought.pipes.intake_rules import intake_rules
 from alsobought.settings import Settings
 from alsobought.storage.dropped_events import TABLE, dropped_events
@@ -103,6 +104,7 @@ class TopicConsumer:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self.run, name="kafka", daemon=True)
         self._lease: ReaderLease | None = None
+        self._to_json = json_reader(settings)
         self._ratio = DeadLetterRatio(settings.dead_letter_max_ratio)
         self.totals = Totals()
         self.error: AlsoboughtError | None = None
@@ -174,16 +176,16 @@ class TopicConsumer:
         next_offsets = self._start_offsets(topics)
         in_flight: InFlight | None = None
         refreshed_at = time.monotonic()
-        with kafka_errors(self._settings.kafka), closing(open_consumer(self._settings, next_offsets)) as consumer:
+        with kafka_errors(self._settings), closing(open_consumer(self._settings, next_offsets)) as consumer:
             ours_only = message_filter(self._settings.kafka_where)
             committer = OffsetCommitter(consumer, self._insert_checkpoint)
             commit_offsets(consumer, next_offsets)  # a process that was killed may have missed this
             while not self._stopped.is_set() and self._renew_lease():
-                messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS))
+                messages = without_errors(consumer.consume(self._settings.batch_rows, POLL_SECONDS), self._settings)
                 now = self._writer.clock()
                 with tracing.span("ingest", messages=len(messages)) if messages else nullcontext() as span:
                     rules = intake_rules(self._settings, now)
-                    batches = split_by_partition(messages, topics, next_offsets, rules, now, ours_only)
+                    batches = split_by_partition(messages, topics, next_offsets, rules, now, ours_only, self._to_json)
                     tracing.note(span, rejected=sum(len(batch.dead_letters) for batch in batches), batches=len(batches))
                 if in_flight:
                     self._settle(in_flight, committer)

@@ -19,6 +19,7 @@ from alsobought.events import Rules
 from alsobought.failpoints import reach
 from alsobought.kafka.dead_letters import StoredDeadLetter
 from alsobought.kafka.decoding import DeadLetter, decode_events, decode_items, decode_users
+from alsobought.kafka.schema_registry import json_reader
 from alsobought.settings import Settings
 from alsobought.storage.sql_text import select_list
 from alsobought.storage.warehouse import Warehouse
@@ -73,16 +74,15 @@ class DecodedPartition:
 def decode_again(
     letters: Iterable[StoredDeadLetter], rules: Rules, settings: Settings
 ) -> tuple[list[DecodedPartition], list[tuple[StoredDeadLetter, str]]]:
-    """What these rules can decode, per partition by rising offset; and the others, with reasons."""
+    """What these rules can decode, per partition by rising offset; and the others, with reasons.
+
+    Raises RegistryUnavailable if one needs a schema and the registry does not answer.
+    """
+    to_json = json_reader(settings, patient=False)
     decoded: dict[tuple[str, int], DecodedPartition] = defaultdict(DecodedPartition)
     rejected = []
     for letter in sorted(letters, key=lambda letter: (letter.source, letter.partition, letter.offset)):
-        rows: SentRows | str
-        if state := _STATES.get(_kind(letter, settings)):
-            rows = state.decode(letter.message, rules)
-        else:  # one that is skipped by now has no rows
-            message = decode_events(letter.message, rules)
-            rows = message if isinstance(message, str) else message.events
+        rows = _rows(to_json(letter.message), _kind(letter, settings), rules)
         if isinstance(rows, str):
             rejected.append((letter, rows))
         else:
@@ -91,6 +91,16 @@ def decode_again(
             partition.rows += rows
             partition.offsets += [letter.offset] * len(rows)
     return list(decoded.values()), rejected
+
+
+def _rows(body: bytes | str, kind: Kind, rules: Rules) -> SentRows | str:
+    """The rows of a message, or the reason why it has none. One that is skipped by now has no rows."""
+    if isinstance(body, str):
+        return body
+    if state := _STATES.get(kind):
+        return state.decode(body, rules)
+    message = decode_events(body, rules)
+    return message if isinstance(message, str) else message.events
 
 
 def replay(

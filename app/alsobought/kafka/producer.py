@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from alsobought.errors import Busy, NotStored, TooLarge, WarehouseFault
 from alsobought.kafka.client import Topic, describe_topics
+from alsobought.kafka.connection import client_configuration
 from alsobought.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,6 @@ PRODUCER = {
     "reconnect.backoff.max.ms": 1000,
     "queue.buffering.max.messages": 10_000_000,  # queue_rows is the limit
     "queue.buffering.max.kbytes": 262_144,
-    "log_level": 0,
 }
 RETRY_HINT = "Send all of it again with the same event_id; events without one may be counted twice"
 NOTHING_APPENDED_HINT = "Send the same again in a second: nothing was appended"
@@ -63,7 +63,7 @@ class LogProducer:
         self._settings = settings
         self._configuration = {
             **PRODUCER,
-            "bootstrap.servers": settings.kafka,
+            **client_configuration(settings),
             "message.max.bytes": max(1_000_000, 2 * settings.max_event_bytes),
         }
         self._producer: Any = None
@@ -186,7 +186,7 @@ class LogProducer:
         while not self._stopped.is_set() and not lookup.done.is_set():
             self._producer.poll(POLL_SECONDS)  # messages in flight still get their reports
         if lookup.problem and not self._problem:
-            log.warning("%s", lookup.problem)
+            log.warning("%s", lookup.error)
         if lookup.topics and self._problem:
             log.warning("Kafka answers again")
         self._problem, self._topics = lookup.problem, lookup.topics
@@ -217,14 +217,15 @@ class _TopicLookup:
         self.done = threading.Event()
         self.topics: dict[str, Topic] | None = None
         self.problem = ""
+        self.error: Exception | None = None
         threading.Thread(target=self._run, name="topics", daemon=True).start()
 
     def _run(self) -> None:
         try:
             self.topics = describe_topics(self._settings)
         except WarehouseFault as error:
-            self.problem = error.message
+            self.problem, self.error = error.message, error
         except Exception as error:
             log.exception("look-up of the topics failed")
-            self.problem = str(error)
+            self.problem, self.error = str(error), error
         self.done.set()

@@ -10,6 +10,7 @@ from typing import Any
 
 from confluent_kafka import Consumer
 
+from alsobought.kafka.connection import NOT_AUTHORIZED, client_configuration, unavailable
 from alsobought.settings import Settings
 
 # The smallest session that brokers accept by default: a standby takes over this long after a kill.
@@ -20,17 +21,16 @@ class ReaderLease:
     """Held by the process to which the consumer group assigns partition 0 of the items topic."""
 
     def __init__(self, settings: Settings) -> None:
-        self.held = False
+        self.held, self._settings = False, settings
         self._consumer = Consumer(
             {
-                "bootstrap.servers": settings.kafka,
+                **client_configuration(settings),
                 "group.id": f"{settings.consumer_group}-writer",
                 "enable.auto.commit": False,
                 "partition.assignment.strategy": "cooperative-sticky",
                 "session.timeout.ms": SESSION_MS,
                 "heartbeat.interval.ms": SESSION_MS // 3,
                 "max.poll.interval.ms": 60_000,
-                "log_level": 0,
             }
         )
         self._consumer.subscribe(
@@ -40,9 +40,11 @@ class ReaderLease:
     def renew(self, seconds: float = 0.0) -> bool:
         """Poll the group; True if this process holds the lease.
 
-        Without a call for a minute the lease is lost.
+        Without a call for a minute the lease is lost. Raises KafkaUnavailable if this user may not join the group.
         """
-        self._consumer.poll(seconds)
+        message = self._consumer.poll(seconds)
+        if message and (error := message.error()) and error.code() in NOT_AUTHORIZED:
+            raise unavailable(self._settings, [error])
         return self.held
 
     def close(self) -> None:

@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from alsobought.errors import NotStored, TooSlow, WarehouseFault
+from alsobought.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
 from alsobought.redaction import shown_address
 from alsobought.settings import Settings
+from alsobought.storage.connection_problems import explained, server_options
 from alsobought.storage.driver_errors import first_line, translated_errors
 from alsobought.storage.engine_rights import engine_rights
 from alsobought.storage.engine_settings import READ_SETTINGS, Limits, write_settings
@@ -22,6 +23,7 @@ from alsobought.storage.folder_lock import claim, folder_of, refuse_if_full, rel
 from alsobought.storage.machine_memory import usable_memory
 from alsobought.storage.sql_text import settings_clause, with_long_parameters
 from alsobought.storage.warehouse import Warehouse
+from alsobought.tls import TlsFiles
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +34,32 @@ MAX_TEXT = 5  # bytes of JSON for a byte of the engine's columns: `null,`
 MAX_PARAMETER = 30_000  # characters; a server refuses a field of an HTTP form of more than 128 KB
 
 
+WITHOUT_FILES = TlsFiles("ALSOBOUGHT_DSN")
+
+
+def tls_files(settings: Settings) -> TlsFiles:
+    return TlsFiles(
+        "ALSOBOUGHT_DSN",
+        settings.dsn_ca,
+        settings.dsn_certificate,
+        settings.dsn_key,
+        verify=settings.dsn_verify,
+    )
+
+
 class ClickHouseWarehouse(Warehouse):
     """A warehouse over connections of its own. Writes go one at a time over one connection; each reading thread has its own."""
 
-    def __init__(self, dsn: str, database: str, limits: Limits, min_free: int, reader_dsn: str = "") -> None:
-        self.dsn, self.database, self.limits, self._min_free = dsn, database, limits, min_free
+    def __init__(
+        self,
+        dsn: str,
+        database: str,
+        limits: Limits,
+        min_free: int,
+        reader_dsn: str = "",
+        tls: TlsFiles = WITHOUT_FILES,
+    ) -> None:
+        self.dsn, self.database, self.limits, self._min_free, self._tls = dsn, database, limits, min_free, tls
         self._reader_dsn = reader_dsn or dsn
         self._local = threading.local()
         self._readers: list[Any] = []
@@ -47,7 +70,7 @@ class ClickHouseWarehouse(Warehouse):
 
     def another(self) -> ClickHouseWarehouse:
         """The same database over other connections, for another thread that writes; the folder stays with this one."""
-        other = ClickHouseWarehouse(self.dsn, self.database, self.limits, self._min_free, self._reader_dsn)
+        other = ClickHouseWarehouse(self.dsn, self.database, self.limits, self._min_free, self._reader_dsn, self._tls)
         other._holds_folder = False
         return other
 
@@ -140,14 +163,22 @@ class ClickHouseWarehouse(Warehouse):
         try:
             if path:  # the folder as a path: in a DSN, # and % have a meaning
                 return get_client(interface="chdb", path=path, chdb_options={**engine_rights(), **settings})
-            return get_client(dsn=dsn, settings=dict(settings))
+            return get_client(dsn=dsn, settings=dict(settings), **server_options(dsn, self._tls))
+        except AlsoboughtError:
+            raise
         except Exception as error:
+            if not path and (problem := explained(error, dsn, self._tls, self._variable(dsn))):
+                raise WarehouseFault(*problem) from error
             raise WarehouseFault(
                 f"cannot open the warehouse {path or shown_address(dsn)}: {first_line(error)}",
                 "A table is damaged: run `alsobought repair`"
                 if NOT_OPENED in str(error)
                 else "Is its address right, and is it running?",
             ) from error
+
+    def _variable(self, dsn: str) -> str:
+        """The setting that this address is from."""
+        return "ALSOBOUGHT_DSN" if dsn == self.dsn else "ALSOBOUGHT_READER_DSN"
 
     def _connect_engine(self) -> Any:
         import chdb
@@ -217,7 +248,9 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
         settings.answer_bytes,
     )
     reader = "" if settings.warehouse_dsn.startswith("chdb:") else settings.reader_dsn
-    warehouse = ClickHouseWarehouse(settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes, reader)
+    warehouse = ClickHouseWarehouse(
+        settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes, reader, tls_files(settings)
+    )
     if create:
         warehouse.command(f"create database if not exists {settings.database}")
     elif must_exist:

@@ -1,0 +1,122 @@
+"""The users of docker-compose.yml on a real server: each can do its work, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alsobought.errors import WarehouseFault
+from alsobought.privacy.guests import merge_guests
+from alsobought.service.service import open_service
+from alsobought.settings import from_environment
+from alsobought.storage.clickhouse import ClickHouseWarehouse
+from alsobought.storage.engine_settings import Limits
+from alsobought.writer.submission import MaintenanceTask
+from tests.support.process import running, write
+from tests.support.server_users import dsn, server_with_users
+
+pytestmark = pytest.mark.journey
+
+REFUSED_TO_ALL = {
+    "another database": "create table default.t (a String) engine = Memory",
+    "a database of its own": "create database mine",
+    "a user": "create user eve",
+    "a right": "grant select on alsobought.* to default",
+    "a file": "insert into function file('out.csv', 'CSV', 'a String') select 'a'",
+    "a file to read": "select * from file('in.csv', 'CSV', 'a String')",
+    "an address": "select * from url('http://127.0.0.1:1', 'CSV', 'a String')",
+    "another server": "select * from remote('127.0.0.1:1', 'system.one')",
+    "an engine that reads elsewhere": "create table alsobought_check.t (a String) engine = URL('http://127.0.0.1:1', 'CSV')",
+    "the users": "select * from system.users",
+    "the rights of others": "select * from system.grants",
+    "the server itself": "system shutdown",
+    "another scratch database": "create database alsobought_other",
+}
+REFUSED = {
+    "alsobought": {
+        "a table": "create table alsobought.t (a String) engine = Memory",
+        "a table that goes": "drop table alsobought.events",
+        "a view": "create view alsobought.v as select 1",
+        "a column": "alter table alsobought.events add column a String",
+        "the database": "drop database alsobought",
+        "a detached table": "detach table alsobought.events",
+    },
+    "alsobought_migrator": {"the database": "drop database alsobought"},
+    "alsobought_reader": {
+        "an insert": "insert into alsobought.items (item_id) values ('a')",
+        "a deletion": "alter table alsobought.items delete where true",
+        "a table": "create table alsobought.t (a String) engine = Memory",
+        "a table that goes": "drop table alsobought.events",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A migrated one."""
+    with server_with_users(tmp_path_factory.mktemp("server")) as address:
+        migrated = running(Path("unused"), ALSOBOUGHT_DSN=dsn("alsobought_migrator", address))("migrate", "up")
+        assert migrated.status == 0, migrated.err
+        yield address
+
+
+def test_each_user_does_its_work(server: str, tmp_path: Path) -> None:
+    writer = {"ALSOBOUGHT_DSN": dsn("alsobought", server), "ALSOBOUGHT_READER_DSN": dsn("alsobought_reader", server)}
+    run = running(tmp_path / "unused", **writer)
+    bought = [
+        {"event_type": "purchase", "user_id": f"u{n % 9}", "order_id": f"o{n // 3}", "item_id": f"i{n % 20}"}
+        for n in range(300)
+    ]
+    events = write(tmp_path / "events.ndjson", *bought, {"event_type": "view", "session_id": "s4711", "item_id": "i1"})
+    items = write(tmp_path / "items.ndjson", *({"item_id": f"i{n}", "title": f"t{n}"} for n in range(20)))
+    for words in (
+        ("load", "events", events),
+        ("load", "items", items),
+        ("forget", "u2"),
+        ("check",),
+        ("pipe", "run", "also_bought", "item_id=i1"),
+        ("key", "create", "backend", "--scope", "metrics"),
+        ("doctor",),
+    ):
+        ran = run(*words, ALSOBOUGHT_EVENT_RETENTION_DAYS="400")
+        assert ran.status == 0, (words, ran.out, ran.err)
+    service = open_service(from_environment(writer))
+    merge = MaintenanceTask(lambda: merge_guests(service.writer, [("s4711", "u1")]), exclusive=True)
+    assert service.writer.run(merge).result(60) == [""]
+    service.close()
+    migrator = {"ALSOBOUGHT_DSN": dsn("alsobought_migrator", server)}
+    for task in (("rebuild", "co_purchases"), ("learn", "neighbours")):
+        refused = run(*task)
+        assert refused.status == 1
+        assert "Not enough privileges" in refused.err, (task, refused)
+        ran = run(*task, **migrator)
+        assert ran.status == 0, (task, ran.out, ran.err)
+    assert run("check").status == 0
+
+
+@pytest.mark.parametrize("user", REFUSED)
+def test_no_user_can_do_more(server: str, user: str) -> None:
+    warehouse = ClickHouseWarehouse(dsn(user, server), "alsobought", Limits(), 0)
+    done = []
+    for kind, sql in {**REFUSED_TO_ALL, **REFUSED[user]}.items():
+        try:
+            warehouse.command(sql)
+            done.append(kind)
+        except WarehouseFault as fault:
+            assert "Not enough privileges" in str(fault), (kind, str(fault))
+    warehouse.close()
+    assert done == []
+
+
+def test_a_wrong_password_is_named_by_its_setting(server: str) -> None:
+    wrong = f"http://alsobought:nope@{server}"
+    with pytest.raises(
+        WarehouseFault, match=r"refused the user name or the password\. Are those in ALSOBOUGHT_DSN right"
+    ):
+        ClickHouseWarehouse(wrong, "alsobought", Limits(), 0)
+    opened = ClickHouseWarehouse(dsn("alsobought", server), "alsobought", Limits(), 0, wrong)
+    with pytest.raises(WarehouseFault, match=r"Are those in ALSOBOUGHT_READER_DSN right"):
+        opened.value("select 1")
+    opened.close()
