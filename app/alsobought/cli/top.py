@@ -91,16 +91,9 @@ def _reader(settings: Settings, url: str, key_file: Path | None) -> Callable[[],
     from alsobought.diagnostics.http_get import get
     from alsobought.diagnostics.metrics_page import read_page
 
-    key = key_file.read_text().strip() if key_file else "" if url else _admin_key(settings)
+    key = key_file.read_text().strip() if key_file else "" if url else settings.admin_key
     address = url or _own_url(settings)
     return lambda: read_page(get(address, "/metrics", key), time.monotonic())
-
-
-def _admin_key(settings: Settings) -> str:
-    if settings.admin_key_file:
-        with suppress(OSError):
-            return Path(settings.admin_key_file).read_text().strip()
-    return settings.admin_key
 
 
 @contextmanager
