@@ -54,9 +54,14 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path) -> Iterator[str]:
     """A migrated one."""
-    with server_with_users(tmp_path_factory.mktemp("server")) as address:
+    with server_with_users(folder) as address:
         migrated = running(Path("unused"), ALSOBOUGHT_DSN=dsn("alsobought_migrator", address))("migrate", "up")
         assert migrated.status == 0, migrated.err
         yield address
@@ -94,6 +99,16 @@ def test_each_user_does_its_work(server: str, tmp_path: Path) -> None:
         ran = run(*task, **migrator)
         assert ran.status == 0, (task, ran.out, ran.err)
     assert run("check").status == 0
+
+
+def test_one_user_backs_up_and_another_restores(server: str, folder: Path, tmp_path: Path) -> None:
+    def run(user: str, *words: str) -> None:
+        ran = running(tmp_path / "unused", ALSOBOUGHT_DSN=dsn(user, server))(*words)
+        assert ran.status == 0, (words, ran.out, ran.err)
+
+    backups = str(folder / "backups")
+    run("alsobought", "backup", backups)
+    run("alsobought_migrator", "verify", backups, "--full")
 
 
 @pytest.mark.parametrize("user", REFUSED)

@@ -39,7 +39,7 @@ STRICT = """
 
 @contextmanager
 def server_with_users(folder: Path) -> Iterator[str]:
-    """Its address, host and port. It is as strict about system tables and engines as a server's default configuration."""
+    """Its address, host and port. It may write backups to `backups` in the folder. It is as strict about system tables and engines as a server's default configuration."""
     port = free_port()
     tree = ET.parse(ROOT / "sql" / "server" / "users.xml")  # noqa: S314
     default = tree.getroot().find("users/default")
@@ -54,6 +54,7 @@ def server_with_users(folder: Path) -> Iterator[str]:
     (folder / "config.xml").write_text(
         f"<clickhouse><listen_host>127.0.0.1</listen_host><http_port>{port}</http_port>"
         f"<access_control_improvements>{STRICT}</access_control_improvements>"
+        f"<backups><allowed_path>{folder}/backups</allowed_path></backups>"
         f"<users_config>{folder}/users.xml</users_config></clickhouse>"
     )
     hashes = {VARIABLES[name]: hashlib.sha256(word.encode()).hexdigest() for name, word in PASSWORDS.items()}
