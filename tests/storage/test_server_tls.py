@@ -55,6 +55,7 @@ def opened(scheme: str, port: int, **settings: object) -> str:
         warehouse.close()
 
 
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # the driver ignores it when imported, pytest only in that test
 def test_a_server_is_reached_over_tls_that_is_verified(doors: Doors) -> None:
     client = {"dsn_certificate": str(doors.client.certificate), "dsn_key": str(doors.client.key)}
     assert opened("https", doors.secured, dsn_ca=doors.ca) == "doors"

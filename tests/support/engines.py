@@ -55,7 +55,13 @@ class Engine:
     session: str = field(default_factory=lambda: f"s{secrets.token_hex(3)}")  # a server may be shared by several runs
 
     def settings(self, database: str, **overrides: Any) -> Settings:
-        defaults = {"dsn": self.dsn, "database": f"{self.session}_{database}", "batch_seconds": 0.001}
+        """Dead letters are kept: by the clock of the engine, those of a test's clock would have expired."""
+        defaults = {
+            "dsn": self.dsn,
+            "database": f"{self.session}_{database}",
+            "batch_seconds": 0.001,
+            "dead_letter_retention_days": 0,
+        }
         return Settings(**{**defaults, **overrides})
 
     def shop(self, database: str, clock: Callable[[], datetime] = utc_now, **overrides: Any) -> Service:

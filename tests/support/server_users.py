@@ -39,7 +39,9 @@ STRICT = """
 
 @contextmanager
 def server_with_users(folder: Path) -> Iterator[str]:
-    """Its address, host and port. It may write backups to `backups` in the folder. It is as strict about system tables and engines as a server's default configuration."""
+    """Its address, host and port. It may write backups to `backups` in the folder.
+
+    It is as strict about system tables and engines as a server's default configuration."""
     port = free_port()
     tree = ET.parse(ROOT / "sql" / "server" / "users.xml")  # noqa: S314
     default = tree.getroot().find("users/default")

@@ -352,4 +352,5 @@ def test_the_environment_has_no_ambiguous_headers() -> None:
         "CONTENT_LENGTH": "0",
         "HTTP_HOST": "shop",
         "HTTP_ACCEPT": "a,b",
+        "alsobought.port": 8080,
     }
