@@ -281,6 +281,7 @@ BUCKETED = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", usually(BUCKETED, "co_baskets"))
 def test_with_since_only_later_buckets_are_recomputed(live: Service, name: str) -> None:
     events = happened(0, 200)

@@ -174,6 +174,7 @@ def test_a_broken_pipe_is_reported_with_its_line(data: Path, home: Path) -> None
         assert finding.message.startswith("pipes/broken.sql:4: the function sleep is not allowed")
 
 
+@pytest.mark.thorough
 def test_a_nearly_full_disk_and_an_unwritable_one_are_reported(
     tmp_path: Path, host_findings: Callable[..., dict[str, Finding]]
 ) -> None:

@@ -452,6 +452,7 @@ def test_a_dead_letter_has_no_effect_on_the_terminal(run: Run) -> None:
     assert "[red]" in ran.out
 
 
+@pytest.mark.thorough
 def test_an_empty_list_is_a_sentence(run: Run, tmp_path: Path) -> None:
     assert_error(running(tmp_path / "none")("dead-letters", "ls"), "there is no warehouse")
     assert run("dead-letters", "ls").out.startswith("There are no dead letters: ")

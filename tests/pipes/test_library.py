@@ -566,6 +566,8 @@ def test_valid_sql_is_described_once_for_a_schema(warehouse: Warehouse, save: Sa
     assert not read()[1]
     assert read("26.10")[1]
     more["other"] = {"x": "String"}
+    assert not read()[1], "it does not read that table"
+    more["items"] = {**warehouse.schema()["items"], "x": "String"}
     assert read()[1]
     file.write_bytes(b"\n" * (MAX_BYTES + 1))
     assert read()[1]

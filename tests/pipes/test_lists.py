@@ -143,6 +143,7 @@ def test_all_reasons_are_in_one_file() -> None:
         assert bool(texts) == (path.name == "reasons.sql"), f"{path.name}: {texts}"
 
 
+@pytest.mark.thorough
 def test_a_shop_is_translated_by_one_file(client: FlaskClient, home: Path, ruled: Ruled) -> None:
     """By the example of docs/explanation/lists.md."""
     (german,) = re.findall(

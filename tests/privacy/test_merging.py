@@ -193,6 +193,7 @@ def _whose(shop: Service) -> dict[str, list[str]]:
     return {user: [item for of, item in rows if of == user] for user in sorted({of for of, _ in rows})}
 
 
+@pytest.mark.thorough
 def test_an_account_that_is_unmerged_takes_its_guests_along(shop: Service) -> None:
     _chain(shop)
     assert shop.do("unmerge", "ada") == {"user_id": "bruno", "events": 4}

@@ -107,6 +107,7 @@ def test_accepted_advisories_have_a_reason_and_are_about_locked_packages() -> No
         assert normalized(one.package) in locked(SERVICE, DEVELOPMENT)
 
 
+@pytest.mark.thorough
 def test_the_bill_of_materials_is_the_lock_with_hashes_and_licences_and_always_the_same() -> None:
     made = sbom.bill(licences.recorded().packages)
     assert made == sbom.bill(licences.recorded().packages)

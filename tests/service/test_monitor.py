@@ -51,6 +51,7 @@ def test_a_table_that_does_not_add_up_is_named_and_logged_once(
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
 
 
+@pytest.mark.thorough
 def test_missed_offsets_are_an_alarm_also_in_the_metrics(make_shop: Callable[..., Service]) -> None:
     shop = make_shop(kafka="127.0.0.1:1")
     lines = "".join(

@@ -25,6 +25,7 @@ def run(server: str, tmp_path: Path, request: pytest.FixtureRequest) -> Run:
     return running(tmp_path / "unused", ALSOBOUGHT_DSN=server, ALSOBOUGHT_DATABASE=database)
 
 
+@pytest.mark.thorough
 def test_the_service_requires_a_migrated_server(run: Run) -> None:
     assert_error(run("serve"), "migrations are not applied", "alsobought migrate up")
     assert run("migrate", "up").status == 0

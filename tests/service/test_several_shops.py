@@ -114,6 +114,7 @@ def view(user: str, site: str, **more: Any) -> dict[str, Any]:
     return {"event_type": "view", "user_id": user, "item_id": "tea", "properties": {"site": site}, **more}
 
 
+@pytest.mark.thorough
 def test_shops_share_a_broker_by_their_topics_or_a_topic_by_a_field(
     make_shop: Callable[..., Service], kafka: Broker
 ) -> None:

@@ -118,6 +118,7 @@ def test_an_event_posted_through_one_worker_is_seen_through_the_other_within_a_s
     assert min(seconds) < 1, seconds
 
 
+@pytest.mark.thorough
 def test_after_a_wait_no_worker_has_a_stale_answer(run: Run) -> None:
     with serving(run, "--workers", "2") as service, ExitStack() as stack, ThreadPoolExecutor(1) as threads:
         workers = connect(service, stack)

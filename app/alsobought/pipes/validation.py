@@ -23,7 +23,7 @@ from alsobought.pipes.sandbox import BUILT_IN, VARIANTS, Templates
 from alsobought.pipes.scopes import Schema
 from alsobought.pipes.source_map import SourceMap
 from alsobought.pipes.template import render, select_values
-from alsobought.pipes.validation_cache import AnswerColumns, ValidationCache, ValidSql, schema_hash
+from alsobought.pipes.validation_cache import AnswerColumns, ValidationCache, ValidSql
 
 Describe = Callable[[str, Mapping[str, Any]], AnswerColumns]
 """Returns the columns of a SELECT; raises an AlsoboughtError if the engine rejects it."""
@@ -48,7 +48,7 @@ class Validation:
     ) -> None:
         self.text, self.header, self.templates, self.schema = text, header, templates, schema
         self._read_tree = read_tree
-        self._describe, self._cache, self._schema_hash = describe, cache, schema_hash(schema)
+        self._describe, self._cache = describe, cache
         self._samples = {p.name: p.sample() for p in (*header.parameters, *BUILT_IN)}
         self.faults: list[PipeFault] = []
         self.warnings: list[PipeFault] = []
@@ -81,7 +81,7 @@ class Validation:
         self._faulty.add(sql)
         self.used_parameters.update(p.name for p in self.header.parameters if f"{{{p.name}:" in sql)
         values = select_values(sql, self._samples)
-        key = self._cache.key(sql, values, self._schema_hash)
+        key = self._cache.key(sql, values, self.schema)
         valid = self._cache.get(key) or self._validate_sql(sql, source_map, values, key)
         if not valid:
             return

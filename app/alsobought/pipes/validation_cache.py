@@ -1,6 +1,6 @@
 """Remember SQL that passed validation, also across processes, so that it is not validated again.
 
-The key covers the SQL, the schema, the engine's version and the validation code. Results with
+The key covers the SQL, the tables it names, the engine's version and the validation code. Results with
 warnings are not cached: the warnings must be reported each time.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
 from hashlib import blake2b
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 AnswerColumns = list[tuple[str, str]]
 """Columns of an answer: name and ClickHouse type."""
 MAX_BYTES = 8_000_000  # a larger file is deleted
+WORD = re.compile(r"\w+")
 
 
 class ValidSql(msgspec.Struct, frozen=True, array_like=True):
@@ -44,9 +46,12 @@ class ValidationCache:
     def _entries(self) -> dict[str, ValidSql]:
         return {} if self.path is None else _read(self.path)
 
-    def key(self, sql: str, values: Mapping[str, Any], schema: str) -> str:
-        """The key of a text with these sample values. `schema`: the result of `schema_hash`."""
-        return _hash((_code_hash(), self.engine(), schema, sql, sorted(values.items())))
+    def key(self, sql: str, values: Mapping[str, Any], schema: Schema) -> str:
+        """The key of a text with these sample values. A table that it does not name may change."""
+        words = set(WORD.findall(sql))
+        named = sorted(table for table in schema if table in words or not WORD.fullmatch(table))
+        tables = [(table, list(schema[table].items())) for table in named]
+        return _hash((_code_hash(), self.engine(), tables, sql, sorted(values.items())))
 
     def get(self, key: str) -> ValidSql | None:
         return self._entries.get(key)
@@ -63,10 +68,6 @@ class ValidationCache:
                     file.write(b"\n" + msgspec.json.encode(valid))  # the last line may be truncated
             except OSError as error:
                 log.debug("%s cannot be written", self.path, exc_info=error)
-
-
-def schema_hash(schema: Schema) -> str:
-    return _hash(sorted((table, list(columns.items())) for table, columns in schema.items()))
 
 
 def validation_cache_file() -> Path | None:
