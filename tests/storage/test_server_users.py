@@ -24,8 +24,6 @@ REFUSED_TO_ALL = {
     "a database of its own": "create database mine",
     "a user": "create user eve",
     "a right": "grant select on alsobought.* to default",
-    "a file": "insert into function file('out.csv', 'CSV', 'a String') select 'a'",
-    "a file to read": "select * from file('in.csv', 'CSV', 'a String')",
     "an address": "select * from url('http://127.0.0.1:1', 'CSV', 'a String')",
     "another server": "select * from remote('127.0.0.1:1', 'system.one')",
     "an engine that reads elsewhere": "create table alsobought_check.t (a String) engine = URL('http://127.0.0.1:1', 'CSV')",
@@ -34,8 +32,13 @@ REFUSED_TO_ALL = {
     "the server itself": "system shutdown",
     "another scratch database": "create database alsobought_other",
 }
+FILES = {
+    "a file": "insert into function file('out.csv', 'CSV', 'a String') select 'a'",
+    "a file to read": "select * from file('in.csv', 'CSV', 'a String')",
+}
 REFUSED = {
     "alsobought": {
+        **FILES,
         "a table": "create table alsobought.t (a String) engine = Memory",
         "a table that goes": "drop table alsobought.events",
         "a view": "create view alsobought.v as select 1",
@@ -45,6 +48,7 @@ REFUSED = {
     },
     "alsobought_migrator": {"the database": "drop database alsobought"},
     "alsobought_reader": {
+        **FILES,
         "an insert": "insert into alsobought.items (item_id) values ('a')",
         "a deletion": "alter table alsobought.items delete where true",
         "a table": "create table alsobought.t (a String) engine = Memory",
@@ -101,14 +105,11 @@ def test_each_user_does_its_work(server: str, tmp_path: Path) -> None:
     assert run("check").status == 0
 
 
-def test_one_user_backs_up_and_another_restores(server: str, folder: Path, tmp_path: Path) -> None:
-    def run(user: str, *words: str) -> None:
-        ran = running(tmp_path / "unused", ALSOBOUGHT_DSN=dsn(user, server))(*words)
+def test_the_migrator_backs_up_and_restores(server: str, folder: Path, tmp_path: Path) -> None:
+    for words in ("backup",), ("verify", "--full"):
+        settings = {"DSN": dsn("alsobought_migrator", server), "BACKUP_TO": str(folder / "backups")}
+        ran = running(tmp_path / "unused", **{f"ALSOBOUGHT_{name}": value for name, value in settings.items()})(*words)
         assert ran.status == 0, (words, ran.out, ran.err)
-
-    backups = str(folder / "backups")
-    run("alsobought", "backup", backups)
-    run("alsobought_migrator", "verify", backups, "--full")
 
 
 @pytest.mark.parametrize("user", REFUSED)
