@@ -23,9 +23,9 @@ test: programs .venv/.test .venv/.clients broker
 journeys: programs .venv/.test broker
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "journey and not thorough" $(ARGS)
 
-# Processes killed at the most critical steps, brokers stopped, writers suspended: the short form of `make faults`.
+# Processes killed at the most critical steps, brokers stopped, writers suspended: the short form of `make faults`. They mostly wait.
 kills: .venv/.test broker
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/faults $(ARGS)
+	$(BIN)/python -m pytest -n $$((1 + $(WORKERS))) --dist worksteal tests/faults $(ARGS)
 
 # The tests that use an engine, again over HTTP: against ClickHouse's interface over chDB, and against ClickHouse if available.
 test-http: .venv/.test broker

@@ -102,6 +102,7 @@ def test_a_server_backs_itself_up_with_what_is_new_and_is_restored_without_who_w
     )
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_a_server_backs_itself_up_to_a_bucket(migrated: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the credentials of the environment, which are not in the backup."""

@@ -107,6 +107,7 @@ def test_simulated_shoppers_add_events(demo: Demo) -> None:
         time.sleep(0.2)
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_a_second_start_reuses_the_data_and_loads_it_again_after_a_migration(demo: Demo, folder: Path) -> None:
     events = demo.get("/pipes/active_users?limit=1")["data"][0]

@@ -146,6 +146,7 @@ def test_learned_tables_are_no_count_tables_and_have_their_learner(shop: Service
     assert "brought_embeddings" not in {table.name for table in count_tables(shop.warehouse)}, "from items, not events"
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_learning_beside_a_service_works_after_a_kill(run_migrated: Run, tmp_path: Path) -> None:
     """The command computes; the process that holds the folder queries and exchanges the tables."""

@@ -78,6 +78,7 @@ steps = st.lists(
 )
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 @given(steps=steps)
 @settings(

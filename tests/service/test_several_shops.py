@@ -53,7 +53,6 @@ def titles(client: FlaskClient, pipe: str) -> list[tuple[str, str]]:
     return [(row.get("other_item_id") or row["item_id"], row["title"]) for row in rows]
 
 
-@pytest.mark.thorough
 def test_two_databases_of_one_engine_are_two_shops(make_shop: Callable[..., Service]) -> None:
     berlin, turku = make_shop(), make_shop()
     assert berlin.settings.database != turku.settings.database
@@ -166,6 +165,7 @@ def bought(shop: ServedProcess) -> list[tuple[str, str]]:
     return [(row["other_item_id"], row["title"]) for row in answer["data"] if row["baskets"]]
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_two_folders_are_two_shops_that_share_pipes_and_have_rules_of_their_own(
     migrated_folder: Path, tmp_path: Path

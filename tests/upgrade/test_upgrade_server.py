@@ -126,6 +126,7 @@ def old_run(run: Run, tmp_path: Path) -> Run:
     return run.at(home)
 
 
+@pytest.mark.thorough
 def test_an_old_writer_that_goes_on_during_migrate_up_loses_and_doubles_nothing(
     run: Run, old_run: Run, server: str, tmp_path: Path
 ) -> None:
