@@ -178,7 +178,7 @@ def test_no_waiting_action_goes_ahead_when_an_insert_ends_in_an_unexpected_way(l
         table.before.wait(10)
         raise RuntimeError("out of memory")
 
-    table.insert = fail  # type: ignore[method-assign]
+    table.insert = fail  # type: ignore[method-assign, assignment]
     log._inserting.acquire()  # so that both wait, and one stores the rows of both
     threads = [threading.Thread(target=act, args=(name,)) for name in ("first", "second")]
     for thread in threads:

@@ -31,7 +31,9 @@ def test_a_message_that_is_nested_without_end_does_not_end_the_process() -> None
 @pytest.mark.parametrize("items", ["null", NOTHING, {"type": "fixed", "name": "Empty", "size": 0}])
 def test_a_schema_by_which_ten_bytes_are_any_number_of_items_is_refused(items: object) -> None:
     with pytest.raises(ValueError, match="take no bytes"):
-        decoder({"type": "record", "name": "Event", "fields": [{"name": "tags", "type": {"type": "array", "items": items}}]})
+        decoder(
+            {"type": "record", "name": "Event", "fields": [{"name": "tags", "type": {"type": "array", "items": items}}]}
+        )
 
 
 def test_types_that_occur_often_are_looked_at_once() -> None:

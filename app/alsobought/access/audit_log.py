@@ -186,7 +186,7 @@ class AuditLog:
         with self._queueing:
             tickets, self._waiting = self._waiting, []
         lines = b"".join(msgspec.json.encode(row) + b"\n" for ticket in tickets for row in ticket.rows)
-        error: AlsoboughtError | None = NotStored("the insert was interrupted")  # whatever ends it: no waiting action goes ahead
+        error: AlsoboughtError | None = NotStored("the insert failed")  # in whatever way: no waiting action goes ahead
         try:
             self.warehouse.insert(AUDIT_TABLE, lines)
             error = None

@@ -29,10 +29,10 @@ class Shapes:
             return self._recursive[name]
         if name:
             self._recursive[name] = True  # what is met again inside itself
-        found = any(self.is_recursive(part) for part in _parts(schema))
+        recursive = any(self.is_recursive(part) for part in _parts(schema))
         if name:
-            self._recursive[name] = found
-        return found
+            self._recursive[name] = recursive
+        return recursive
 
     def require_bytes_per_item(self, schema: Any) -> None:
         """Raises ValueError for an array whose items take no bytes, of which a message of ten bytes has any number."""
@@ -44,7 +44,9 @@ class Shapes:
                 continue
             seen.update([name] if name else [])
             if isinstance(schema, dict) and schema["type"] == "array" and not self._has_bytes(schema["items"]):
-                raise ValueError("the items of an array take no bytes, so a short message could have any number of them")
+                raise ValueError(
+                    "the items of an array take no bytes, so a short message could have any number of them"
+                )
             waiting.extend(_parts(schema))
 
     def _has_bytes(self, schema: Any) -> bool:
