@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from alsobought.access.audit import Actor, as_json, bounded, changed_text, opera
 from alsobought.access.audit_log import MAX_COUNTED, WINDOW_SECONDS, AuditLog
 from alsobought.errors import NotSaved, NotStored
 from alsobought.storage.warehouse import AUDIT_TABLE, Warehouse
+from tests.support.kafka import until
 
 ADA = Actor(via="api", id="k1", name="ada", address="203.0.113.9")
 
@@ -162,3 +164,26 @@ def test_a_command_is_that_of_the_user_of_the_system_whatever_the_environment_sa
     monkeypatch.setenv("LOGNAME", "mallory")
     monkeypatch.setenv("USER", "mallory")
     assert (operator().id, operator().via) == (who.id, "command line")
+
+
+def test_no_waiting_action_goes_ahead_when_an_insert_ends_in_an_unexpected_way(log: AuditLog, table: Table) -> None:
+    done: list[str] = []
+
+    def act(name: str) -> None:
+        with contextlib.suppress(NotStored, RuntimeError), log.recorded(ADA, "items.write", name):
+            done.append(name)
+
+    def fail(_table: str, lines: bytes) -> None:
+        if lines:
+            raise RuntimeError("out of memory")
+
+    table.insert = fail  # type: ignore[method-assign, assignment]
+    log._inserting.acquire()  # so that both wait, and one stores the rows of both
+    threads = [threading.Thread(target=act, args=(name,)) for name in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(log._waiting) == 2)
+    log._inserting.release()
+    for thread in threads:
+        thread.join(10)
+    assert not done

@@ -93,7 +93,7 @@ def test_a_browser_key_needs_an_origin_and_a_secret_key_has_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["shop.example", "https://shop.example/path", "ftp://x", "https://u@shop.example", "null"]
+    "text", ["shop.example", "https://shop.example/path", "ftp://x", "https://u@shop.example", "https://[", "null"]
 )
 def test_what_is_no_origin_is_refused(text: str) -> None:
     with pytest.raises(Unusable, match="is not an origin"):

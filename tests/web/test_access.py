@@ -360,6 +360,11 @@ def test_a_key_in_the_query_is_no_parameter_and_is_not_recorded(
     assert page.get(f"/pipes/popular?key={text}&key={text}").status_code == 401
 
 
+def test_a_referrer_that_is_no_url_is_no_page_of_an_origin(app: Flask, key: Callable[..., tuple[str, Key]]) -> None:
+    text, _ = key(browser=True, origins=(ORIGIN,))
+    assert Caller(app.test_client(), Referer="https://[").get(f"/pipes/popular?key={text}").status_code == 403
+
+
 def test_a_beacon_carries_its_key_in_the_body(app: Flask, shop: Service, key: Callable[..., tuple[str, Key]]) -> None:
     text, _ = key(browser=True, origins=(ORIGIN,))
     page = Caller(app.test_client(), Origin=ORIGIN)

@@ -354,3 +354,9 @@ def test_the_environment_has_no_ambiguous_headers() -> None:
         "HTTP_ACCEPT": "a,b",
         "alsobought.port": 8080,
     }
+
+
+@pytest.mark.parametrize("target", [b"http://[", b"http://[x]/audit", b"a://]/healthz"])
+def test_a_target_with_broken_brackets_is_the_path_of_nothing(target: bytes) -> None:
+    request = Request("GET", target, "1.1", [], b"", ("198.51.100.7", 9), ("127.0.0.1", 8080))
+    assert request.path == target

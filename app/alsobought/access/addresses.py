@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Sequence
+from urllib.parse import SplitResult, urlsplit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -75,3 +76,15 @@ def counted_address(client: str) -> str:
     if address is not None and address.version == 6:
         return str(ipaddress.ip_network((address, 64), strict=False))
     return client
+
+
+def split_url(text: str) -> SplitResult:
+    """The parts of a URL that somebody else wrote; of one with broken brackets, none.
+
+    >>> split_url("https://shop.example/tea").netloc, split_url("https://[").netloc
+    ('shop.example', '')
+    """
+    try:
+        return urlsplit(text)
+    except ValueError:
+        return SplitResult("", "", "", "", "")

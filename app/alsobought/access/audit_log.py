@@ -186,13 +186,15 @@ class AuditLog:
         with self._queueing:
             tickets, self._waiting = self._waiting, []
         lines = b"".join(msgspec.json.encode(row) + b"\n" for ticket in tickets for row in ticket.rows)
-        error = None
+        error: AlsoboughtError | None = NotStored("the insert failed")  # in whatever way: no waiting action goes ahead
         try:
             self.warehouse.insert(AUDIT_TABLE, lines)
+            error = None
         except AlsoboughtError as failure:
             error = failure
-        for ticket in tickets:
-            ticket.done, ticket.error = True, error
+        finally:
+            for ticket in tickets:
+                ticket.done, ticket.error = True, error
 
 
 def _row(at: datetime, actor: Actor, action: str, subject: str, detail: Mapping[str, Any]) -> dict[str, Any]:

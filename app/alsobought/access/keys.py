@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
-from urllib.parse import urlsplit
 
 import msgspec
 
+from alsobought.access.addresses import split_url
 from alsobought.access.credentials import KeyKind, hash_of, new_key
 from alsobought.access.limits import Rate, read_rate
 from alsobought.access.scopes import ANY_ORIGIN, checked_scopes
@@ -108,7 +108,7 @@ def checked_origin(text: str) -> str:
     """
     if text == ANY_ORIGIN:
         return text
-    parts = urlsplit(text)
+    parts = split_url(text)
     if (
         parts.scheme not in ("http", "https")
         or not parts.hostname

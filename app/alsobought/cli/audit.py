@@ -61,15 +61,15 @@ def audit_ls(settings: Settings, since: str, actor: str, action: str, user: str,
         return
     for entry in listed:
         out.print(_first_line(entry), soft_wrap=True)
-        out.print(f"    {escaped(_who(entry))}", soft_wrap=True, style="dim")
+        out.print(f"    {escaped(_line(_who(entry)))}", soft_wrap=True, style="dim")
         if detail := _detail(entry):
-            out.print(f"    {escaped(detail)}", soft_wrap=True, style="dim")
+            out.print(f"    {escaped(_line(detail))}", soft_wrap=True, style="dim")
 
 
 def _first_line(entry: Entry) -> str:
     outcome = f"[{COLOURS[entry.outcome]}]{entry.outcome or 'begun':6}[/]"
     times = f", {entry.times:,} times" if entry.times > 1 else ""
-    return f"{entry.time:%Y-%m-%d %H:%M:%S}  {outcome}  {escaped(f'{entry.action} {entry.object}'.rstrip())}{times}"
+    return f"{entry.time:%Y-%m-%d %H:%M:%S}  {outcome}  {escaped(_line(f'{entry.action} {entry.object}'))}{times}"
 
 
 def _who(entry: Entry) -> str:
@@ -81,6 +81,15 @@ def _who(entry: Entry) -> str:
 def _detail(entry: Entry) -> str:
     detail = " ".join(f"{name}={_short(value)}" for name, value in entry.detail.items() if value not in ("", None, []))
     return detail if len(detail) <= MAX_SHOWN else f"{detail[:MAX_SHOWN]}…"
+
+
+def _line(text: str) -> str:
+    """A text that neither breaks the line, as if it were another entry, nor commands the terminal.
+
+    >>> _line("item tea\\n\\x1b[2Jdone"), _line("a  \\u202eb")
+    ('item tea �[2Jdone', 'a �b')
+    """
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(text.split()))
 
 
 def _short(value: Any) -> str:

@@ -21,6 +21,7 @@ from google.protobuf.message_factory import GetMessageClass
 from alsobought.kafka.registered_schema import Decode, RegisteredSchema
 
 MAIN = "schema.proto"
+VARINT_BITS = 70  # of the longest one, in ten bytes
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TIMESTAMP, STRUCTS = "google.protobuf.Timestamp", ("google.protobuf.Struct", "google.protobuf.ListValue")
 WRAPPERS = "google/protobuf/wrappers.proto"
@@ -82,12 +83,13 @@ def _message_indexes(body: bytes) -> tuple[Sequence[int], int]:
 
 def _signed_varint(body: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
-    while True:
+    while shift < VARINT_BITS:  # each byte more would copy all those before
         byte = body[at]
         value |= (byte & 0x7F) << shift
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return (value >> 1) ^ -(value & 1), at
+    raise ValueError("a number of the message's index has more than 10 bytes")
 
 
 def _object(message: Any) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from functools import lru_cache
 from typing import cast
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import unquote_plus
 
 from flask import Response, current_app, g, request
 
+from alsobought.access.addresses import split_url
 from alsobought.access.credentials import PUBLIC, SECRET
 from alsobought.access.gate import Gate
 from alsobought.access.limits import rate_headers
@@ -173,7 +174,7 @@ def _of_session() -> Principal | None:
     site = request.headers.get("Sec-Fetch-Site", "")
     origin = request.headers.get("Origin", "")
     own = site in ("same-origin", "none") if site else reads_only or bool(origin)
-    if not own or (origin and urlsplit(origin).netloc != request.host) or (site == "none" and not reads_only):
+    if not own or (origin and split_url(origin).netloc != request.host) or (site == "none" and not reads_only):
         raise NotAllowed("only the page of this service may use its login", "Programs send a key in Authorization")
     return asking
 
@@ -211,7 +212,7 @@ def _require_origin(asking: Principal) -> None:
     if not asking.origins or ANY_ORIGIN in asking.origins:
         return
     origin = request.headers.get("Origin", "")
-    if not origin and (referrer := urlsplit(request.headers.get("Referer", ""))).netloc:
+    if not origin and (referrer := split_url(request.headers.get("Referer", ""))).netloc:
         origin = f"{referrer.scheme}://{referrer.netloc}"
     if origin.lower() not in asking.origins:
         kind = "token" if asking.kind == "token" else f"key {asking.id}"

@@ -112,5 +112,8 @@ def _origin_form(target: bytes) -> bytes:
     """
     if target.startswith(b"/") or b"://" not in target:
         return target
-    split = urlsplit(target)
+    try:
+        split = urlsplit(target)
+    except ValueError:  # brackets without an IPv6 address: no path of ours
+        return target
     return (split.path or b"/") + (b"?" + split.query if split.query else b"")
