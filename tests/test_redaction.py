@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from alsobought import redaction
 from alsobought.errors import AlsoboughtError, Unusable, WarehouseFault
 from alsobought.logs import JsonLines, TextLines
+from alsobought.redaction import redacted
 from alsobought.settings import Settings, from_environment, read_settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
 from alsobought.storage.driver_errors import translated_errors
@@ -139,6 +140,9 @@ def test_a_fault_of_an_address_shows_the_form_of_a_right_one() -> None:
         Unusable, match=r"ALSOBOUGHT_DSN is not of the form chdb:///folder or http\(s\)://user:password@host"
     ):
         from_environment({"ALSOBOUGHT_DSN": "ann:hunter2@shop"})
+    with pytest.raises(Unusable) as caught:
+        from_environment({"ALSOBOUGHT_DSN": "chdb:/folder"})
+    assert "chdb:///" in redacted(str(caught.value))
     with pytest.raises(Unusable, match="ALSOBOUGHT_KAFKA is not of the form host:port,host:port"):
         from_environment({"ALSOBOUGHT_KAFKA": "ann:hunter2@shop:9092"})
     with pytest.raises(Unusable, match=r"ALSOBOUGHT_PORT='80a': "):

@@ -21,6 +21,7 @@ SERVER = re.compile(
 """http(s)://user:password@host:port/database?option=value. A password with / ? or # is read otherwise."""
 SHORTEST = 4  # a shorter secret would blot out parts of words
 HIDDEN = "***"
+NOT_SECRET = {"alsobought", "chdb", "http", "https"}  # parts of addresses, and words of our own messages
 _secrets: set[str] = set()
 
 
@@ -46,7 +47,7 @@ def shown_address(dsn: str) -> str:
 def hide(*addresses: str, secret: str = "") -> None:
     """From now on `redacted` hides this secret, and the passwords in these addresses."""
     parts = [secret, *(part for address in addresses if address for part in _parts(address))]
-    _secrets.update(form for part in parts for form in _forms(part) if len(form) >= SHORTEST and form != "alsobought")
+    _secrets.update(form for part in parts for form in _forms(part) if len(form) >= SHORTEST and form not in NOT_SECRET)
 
 
 def _parts(address: str) -> Iterator[str]:

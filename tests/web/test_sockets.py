@@ -250,6 +250,8 @@ def test_pipelined_requests_are_all_answered(service: ServedProcess) -> None:
         (b"GET /?" + b"x" * 70_000, 431, "too_large"),
         (post("Transfer-Encoding: gzip"), 400, "bad_request"),
         (post("Content-Length: many"), 400, "bad_request"),
+        (post("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n", 400, "bad_request"),
+        (post("Transfer-Encoding: chunked").replace(b"/1.1", b"/1.0") + b"0\r\n\r\n", 400, "bad_request"),
     ],
 )
 def test_invalid_http_gets_the_common_error_shape(

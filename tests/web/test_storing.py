@@ -317,10 +317,11 @@ def test_a_sold_out_item_stays_off_every_list_until_it_is_back(client: FlaskClie
 
 def test_a_removed_item_is_nowhere_and_begins_anew_when_it_is_posted_again(client: FlaskClient, shop: Service) -> None:
     client.post("/items", json=[FULL | {"available": True}, {"item_id": "a/b", "title": "Awkward"}])
+    client.post("/items", json={"item_id": "new\nline", "title": "Awkward"})
     client.post("/events?wait=true", json=VIEW)
     stored_fields = json.loads(client.get("/items/tea").text)
     assert (stored_fields["title"], stored_fields["attributes"]) == (AWKWARD, FULL["attributes"])
-    for item_id in ("tea", "a/b", "never-there"):
+    for item_id in ("tea", "a/b", "new%0Aline", "never-there"):
         assert client.delete(f"/items/{item_id}?wait=true").status_code == 200
         assert error_of(client.get(f"/items/{item_id}"))["code"] == "no_such_item"
     assert json.loads(client.get("/pipes/all_items").text)["data"] == []

@@ -16,6 +16,7 @@ from contextlib import suppress
 
 from flask import Flask, Response, g, request
 from flask_cors import CORS
+from werkzeug.routing import PathConverter
 
 from alsobought import tracing
 from alsobought.access.audit_log import AuditLog
@@ -68,6 +69,12 @@ UNTRACED = frozenset({"/healthz", "/readyz", "/metrics"})  # asked every few sec
 LOAD_AFTER_SECONDS, LOAD_PAUSE_SECONDS = 1.0, 0.02
 
 
+class AnyText(PathConverter):
+    """An id in a path, which may have line breaks, as in a post."""
+
+    regex = r"(?s:[^/].*?)"
+
+
 def create_app(
     service: Service,
     monitor: Monitor | None = None,
@@ -82,6 +89,7 @@ def create_app(
     """
     gate = gate or Gate(service.settings, service.warehouse, loopback=only_this_machine(service.settings))
     app = Flask(__name__)
+    app.url_map.converters["path"] = AnyText
     app.url_map.merge_slashes = False  # it would redirect to whatever Host has
     app.wsgi_app = behind_proxies(app.wsgi_app, service.settings)  # type: ignore[assignment, method-assign]
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
