@@ -536,6 +536,32 @@ def test_the_old_version_serves_while_another_thread_validates_the_new_one(
     assert library["titles"].version != old.version
 
 
+def test_a_saved_pipe_waits_for_the_validation_of_another_and_then_serves_its_new_text(
+    warehouse: Warehouse, save: Save, tmp_path: Path
+) -> None:
+    reading, go_on = threading.Event(), threading.Event()
+    describe = describer(warehouse)
+
+    def slowly(sql: str, parameters: Mapping[str, Any]) -> AnswerColumns:
+        if "brand, title" in sql:
+            reading.set()
+            go_on.wait(10)
+        return describe(sql, parameters)
+
+    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, slowly)
+    save("pipes/titles.sql", TITLES)
+    old = library["titles"]
+    save("pipes/other.sql", TITLES.replace("title\n", "brand, title\n"))
+    first = threading.Thread(target=lambda: library["other"])
+    first.start()
+    assert reading.wait(10)
+    assert library["titles"] is old, "its file is the same"
+    save("pipes/titles.sql", TITLES.replace("in their order", "in order"))
+    threading.Timer(0.1, go_on.set).start()
+    assert library["titles"].version != old.version
+    first.join()
+
+
 def test_valid_sql_is_described_once_for_a_schema(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
     described: list[str] = []
     more: dict[str, dict[str, str]] = {}

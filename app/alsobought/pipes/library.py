@@ -111,7 +111,8 @@ class Library:
         self._schema, self._describe, self._read_tree = schema, describe, read_tree
         self._cache = cache or ValidationCache()
         self._entries: dict[str, Entry] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # one text at a time: after a saved macro, all pipes have a new one
+        self._validated_now = ""
         self._others: Stamp = ()
         self._others_at = -math.inf
         self._recheck = threading.Lock()
@@ -181,8 +182,9 @@ class Library:
         entry = self._entries.get(name)
         if entry and entry.is_current(stamp):
             return entry
-        if not self._lock.acquire(blocking=entry is None or entry.pipe is None):
+        if not self._lock.acquire(blocking=self._must_wait(name, entry, stamp)):
             return entry or Entry()  # another thread validates the new text; the old one serves meanwhile
+        self._validated_now = name
         try:
             previous = self._entries.get(name)
             if previous is None or not previous.is_current(stamp):
@@ -190,7 +192,14 @@ class Library:
                 self._log_findings(name, entry, previous)
             return self._entries[name]
         finally:
+            self._validated_now = ""
             self._lock.release()
+
+    def _must_wait(self, name: str, entry: Entry | None, stamp: Stamp) -> bool:
+        """True where no text may serve meanwhile: there is none, or its own file was saved and another pipe is validated now."""
+        if entry is None or entry.pipe is None:
+            return True
+        return entry.stamp[:1] != stamp[:1] and self._validated_now != name
 
     def draft(self, name: str, text: str) -> Entry:
         """The entry that this text would have under this name. Nothing is saved, and the served pipe stays.
