@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,3 +168,10 @@ def test_check_passes_and_finds_a_planted_wrong_count(run: Run, tmp_path: Path) 
     assert ran.status == 1
     assert re.findall(r"^wrong +(\S+) .*, 1 of them wrong$", ran.out, re.MULTILINE) == ["item_hours"]
     assert sorted([*re.findall(r"^ok +(\S+) ", ran.out, re.MULTILINE), "item_hours"]) == checks
+
+
+def test_a_command_imports_what_it_needs_and_not_the_others() -> None:
+    heavy = "sorted({'sqlglot', 'numpy', 'flask', 'chdb', 'confluent_kafka'} & sys.modules.keys())"
+    program = f"import sys; from alsobought.cli.main import main; main(['migrate', '-h'], standalone_mode=False); print({heavy})"
+    ran = subprocess.run((sys.executable, "-c", program), capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"

@@ -165,6 +165,7 @@ def _happened(row: dict[str, Any]) -> StoredEvent:
     return StoredEvent(**{**fields, "timestamp": at, "price": Decimal(str(row["price"]))})
 
 
+@pytest.mark.thorough
 def test_two_alternating_writers_store_everything_once(make_services: Callable[[str], list[Service]]) -> None:
     both = make_services("turns")
     for number in range(EVENTS):
@@ -223,6 +224,7 @@ def test_a_writer_delayed_during_recovery_stores_nothing_twice(
     _assert_correct(other, 8)
 
 
+@pytest.mark.thorough
 def test_users_merged_or_erased_by_one_process_are_so_in_the_others(
     make_services: Callable[[str], list[Service]],
 ) -> None:

@@ -22,7 +22,7 @@ POINTS = ["begun", "noted", "users", *TABLES, "serving", "moved", "deleted", "en
 USUAL = {
     "forget": ["deleted", "serving"],
     "merge": ["users", "order_items"],
-    "unmerge": ["user_items", "users", "moved"],
+    "unmerge": ["moved"],
     "refund": ["co_baskets", "deleted"],
 }
 CHILD = """

@@ -8,31 +8,7 @@ from typing import Any
 
 import click
 
-from alsobought.cli.audit import audit
-from alsobought.cli.backup import backup
-from alsobought.cli.check import check
-from alsobought.cli.dead_letters import dead_letters
-from alsobought.cli.demo import demo
-from alsobought.cli.doctor import doctor
-from alsobought.cli.evaluate import evaluate
-from alsobought.cli.export import export
-from alsobought.cli.features import features
-from alsobought.cli.forget import forget
-from alsobought.cli.ingest import ingest
-from alsobought.cli.init import init
-from alsobought.cli.keys import key
-from alsobought.cli.learn import learn
-from alsobought.cli.load import load
-from alsobought.cli.migrate import migrate
-from alsobought.cli.pipes import pipe
-from alsobought.cli.rebuild import rebuild
-from alsobought.cli.repair import repair
-from alsobought.cli.restore import restore, verify
-from alsobought.cli.serve import serve
-from alsobought.cli.tokens import token
-from alsobought.cli.top import top
-from alsobought.cli.unmerge import unmerge
-from alsobought.cli.upgrade import upgrade
+from alsobought.cli.lazy_commands import LazyCommands
 from alsobought.console import err, escaped
 from alsobought.errors import AlsoboughtError
 from alsobought.redaction import redact_tracebacks, redacted
@@ -40,6 +16,36 @@ from alsobought.settings import deprecations, from_environment
 
 PROJECT_COMMANDS = ("init", "upgrade", "pipe", "migrate")
 """They write files of the project, which is in version control and for all who work on it."""
+
+
+COMMANDS = {
+    "init": "init:init",
+    "demo": "demo:demo",
+    "serve": "serve:serve",
+    "migrate": "migrate:migrate",
+    "load": "load:load",
+    "ingest": "ingest:ingest",
+    "dead-letters": "dead_letters:dead_letters",
+    "pipe": "pipes:pipe",
+    "check": "check:check",
+    "evaluate": "evaluate:evaluate",
+    "rebuild": "rebuild:rebuild",
+    "backup": "backup:backup",
+    "restore": "restore:restore",
+    "verify": "restore:verify",
+    "repair": "repair:repair",
+    "learn": "learn:learn",
+    "features": "features:features",
+    "forget": "forget:forget",
+    "export": "export:export",
+    "unmerge": "unmerge:unmerge",
+    "key": "keys:key",
+    "token": "tokens:token",
+    "audit": "audit:audit",
+    "doctor": "doctor:doctor",
+    "top": "top:top",
+    "upgrade": "upgrade:upgrade",
+}
 
 
 class CommandGroup(click.Group):
@@ -55,7 +61,9 @@ class CommandGroup(click.Group):
             ctx.exit(0)
 
 
-@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CommandGroup, commands=LazyCommands(COMMANDS), context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="alsobought")
 @click.pass_context
 def main(ctx: click.Context) -> None:
@@ -74,35 +82,3 @@ def main(ctx: click.Context) -> None:
         ctx.obj = from_environment()
         for warning in deprecations():
             err.print(f"[yellow]warning:[/] {escaped(warning)}", soft_wrap=True)
-
-
-COMMANDS = (
-    init,
-    demo,
-    serve,
-    migrate,
-    load,
-    ingest,
-    dead_letters,
-    pipe,
-    check,
-    evaluate,
-    rebuild,
-    backup,
-    restore,
-    verify,
-    repair,
-    learn,
-    features,
-    forget,
-    export,
-    unmerge,
-    key,
-    token,
-    audit,
-    doctor,
-    top,
-    upgrade,
-)
-for command in COMMANDS:
-    main.add_command(command)
