@@ -14,6 +14,13 @@ from tests.support.engines import http_server
 from tests.support.kafka import Topics
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder are marked `kill`."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker("kill")
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The DSN of a server shared by the tests of a module, each with a database of its own."""
