@@ -112,6 +112,7 @@ def test_output_is_one_line_per_finding_without_colours_off_a_terminal(stored: P
     assert "\x1b" not in ran.out
 
 
+@pytest.mark.thorough
 def test_without_a_warehouse_none_is_created_and_the_pipes_are_still_checked(tmp_path: Path) -> None:
     ran = running(tmp_path / "data")("doctor", "--json")
     assert ran.status == 0
@@ -165,6 +166,7 @@ def test_pending_and_edited_migrations_are_reported(data: Path, home: Path) -> N
     assert extra.stem in pending.message
 
 
+@pytest.mark.thorough
 def test_a_broken_pipe_is_reported_with_its_line(data: Path, home: Path) -> None:
     (home / "pipes" / "broken.sql").write_text("-- Broken.\n\nselect\n    sleep(3) as nap\nfrom items\nlimit 1\n")
     ran = running(data).at(home)("doctor", "--json")

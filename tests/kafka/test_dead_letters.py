@@ -462,6 +462,7 @@ def test_an_empty_list_is_a_sentence(run: Run, tmp_path: Path) -> None:
     assert (ran.status, ran.out) == (0, "There is nothing to replay\n")
 
 
+@pytest.mark.thorough
 def test_wrong_arguments_are_errors(run: Run) -> None:
     assert_error(run("dead-letters", "show", "events/0/1"), "no dead letter at events/0/1", "ls --all")
     assert_error(

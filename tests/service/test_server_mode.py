@@ -36,6 +36,7 @@ def test_the_service_requires_a_migrated_server(run: Run) -> None:
     assert (status, [row["item_id"] for row in body["data"]]) == (200, ["tea"])
 
 
+@pytest.mark.thorough
 def test_loaded_events_are_counted_checked_and_answered(run: Run, tmp_path: Path) -> None:
     assert run("migrate", "up").status == 0
     lines = [{"event_type": "purchase", "user_id": "u", "order_id": "o", "item_id": item} for item in ("tea", "pot")]

@@ -363,6 +363,7 @@ def test_an_order_that_grows_invalidates_the_answers_of_its_earlier_items(two: t
     until(lambda: sorted(partners()) == ["mug", "pot"], 5)
 
 
+@pytest.mark.thorough
 def test_a_new_title_invalidates_cached_answers(two: tuple[Service, Service]) -> None:
     writer, reader = direct(two[0]), create_app(two[1]).test_client()
     two[1].visibility.start()
