@@ -163,6 +163,7 @@ def _bought(number: int, item_id: str, category: str = "", user: str = "ada") ->
     return Event(event_id=f"e{number}", user_id=user, item_id=item_id, category=category, **order)  # type: ignore[arg-type]
 
 
+@pytest.mark.thorough
 def test_a_category_that_comes_goes_and_comes_again_between_events_and_restarts(
     emptied: Callable[[], Service],
 ) -> None:

@@ -139,6 +139,7 @@ def test_an_empty_warehouse_has_nothing_to_count(live: Service) -> None:
     is_right(live, [])
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 @pytest.mark.parametrize("names", [["co_baskets", "item_hours"], pytest.param(COUNTED, marks=pytest.mark.thorough)])
 def test_events_that_arrive_meanwhile_are_neither_lost_nor_counted_twice(live: Service, names: list[str]) -> None:

@@ -228,6 +228,7 @@ def test_the_guests_of_a_user_are_found_through_others() -> None:
     assert with_guests("s2", merges) == ["s2"]
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_a_guest_may_be_merged_again_into_the_same_account_or_another(shop: Service) -> None:
     send(shop, {"session_id": "s1", "item_id": "tea"}, {"session_id": "s2", "item_id": "mug"})
@@ -244,6 +245,7 @@ def test_a_guest_may_be_merged_again_into_the_same_account_or_another(shop: Serv
     assert wrong_tables(shop) == {}
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_of_an_unmerged_guest_and_its_account_either_is_erased_alone(shop: Service) -> None:
     for forgotten, kept in (("ada", "s1"), ("bruno", "s2")):

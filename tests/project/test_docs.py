@@ -186,6 +186,7 @@ def test_the_pipe_of_the_readme_passes_the_case_of_the_readme(tmp_path: Path) ->
         assert [runner.run("loved", case) for case in read_cases(tmp_path / "loved.yaml")] == [""]
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_the_count_table_of_the_tutorial_is_made_counts_and_is_checked(tmp_path: Path) -> None:
     """The tutorial's own files, in a copy of the project and a data folder of its own, on other events."""

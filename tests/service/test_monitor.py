@@ -70,6 +70,7 @@ def test_missed_offsets_are_an_alarm_also_in_the_metrics(make_shop: Callable[...
     assert "alsobought_dead_letters 0.0" in page
 
 
+@pytest.mark.thorough
 def test_a_wrong_sample_is_logged_once_and_in_the_metrics_until_it_is_right(
     shop: Service, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

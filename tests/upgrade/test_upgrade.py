@@ -127,6 +127,7 @@ def test_a_table_that_lost_the_last_batch_gets_it_before_its_view_changes(old: O
     assert_same_counts(report(old.run, "counts"), old.facts)
 
 
+@pytest.mark.thorough
 def test_after_an_upgrade_events_are_counted_tables_rebuilt_and_users_forgotten(old: Old, tmp_path: Path) -> None:
     run, facts = old.run, old.facts
     receipt = write(tmp_path / "receipt.json", facts["receipt"])

@@ -135,6 +135,7 @@ def fields(pipes: list[Pipe], every: bool) -> list[tuple[Pipe, Parameter]]:
 every = pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.thorough)])
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 @every
 def test_every_parameter_in_the_query(client: FlaskClient, pipes: list[Pipe], every: bool) -> None:
