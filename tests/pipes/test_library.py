@@ -511,9 +511,8 @@ def test_a_time_limit_during_validation_is_retried_and_then_reported(
     assert library.entry("titles").fault is None
 
 
-def test_the_old_version_serves_while_another_thread_validates_the_new_one(
-    warehouse: Warehouse, save: Save, tmp_path: Path
-) -> None:
+def held_library(warehouse: Warehouse, folder: Path) -> tuple[Library, threading.Event, threading.Event]:
+    """A library that stops at a text with `brand, title`: it sets the first event, and goes on after the second."""
     reading, go_on = threading.Event(), threading.Event()
     describe = describer(warehouse)
 
@@ -523,7 +522,13 @@ def test_the_old_version_serves_while_another_thread_validates_the_new_one(
             go_on.wait(10)
         return describe(sql, parameters)
 
-    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, slowly)
+    return Library(folder / "pipes", folder / "macros", warehouse.schema, slowly), reading, go_on
+
+
+def test_the_old_version_serves_while_another_thread_validates_the_new_one(
+    warehouse: Warehouse, save: Save, tmp_path: Path
+) -> None:
+    library, reading, go_on = held_library(warehouse, tmp_path)
     save("pipes/titles.sql", TITLES)
     old = library["titles"]
     save("pipes/titles.sql", TITLES.replace("title\n", "brand, title\n"))
@@ -539,16 +544,7 @@ def test_the_old_version_serves_while_another_thread_validates_the_new_one(
 def test_a_saved_pipe_waits_for_the_validation_of_another_and_then_serves_its_new_text(
     warehouse: Warehouse, save: Save, tmp_path: Path
 ) -> None:
-    reading, go_on = threading.Event(), threading.Event()
-    describe = describer(warehouse)
-
-    def slowly(sql: str, parameters: Mapping[str, Any]) -> AnswerColumns:
-        if "brand, title" in sql:
-            reading.set()
-            go_on.wait(10)
-        return describe(sql, parameters)
-
-    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, slowly)
+    library, reading, go_on = held_library(warehouse, tmp_path)
     save("pipes/titles.sql", TITLES)
     old = library["titles"]
     save("pipes/other.sql", TITLES.replace("title\n", "brand, title\n"))

@@ -19,6 +19,7 @@ import msgspec
 
 from alsobought.access.audit import DONE, FAILED, Actor, as_json, bounded
 from alsobought.errors import AlsoboughtError, NotStored
+from alsobought.storage.sql_text import time_text
 from alsobought.storage.warehouse import AUDIT_TABLE, Warehouse
 
 log = logging.getLogger(__name__)
@@ -160,7 +161,7 @@ class AuditLog:
         return row
 
     def _end(self, row: Mapping[str, Any], outcome: str, result: Mapping[str, Any]) -> None:
-        finished = _key_of(row) | {"outcome": outcome, "finished_at": _text(self._clock())}
+        finished = _key_of(row) | {"outcome": outcome, "finished_at": time_text(self._clock())}
         if result:
             finished["result"] = as_json(result)
         try:
@@ -199,7 +200,7 @@ class AuditLog:
 
 def _row(at: datetime, actor: Actor, action: str, subject: str, detail: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "time": _text(at),
+        "time": time_text(at),
         "entry_id": secrets.token_hex(8),
         "via": actor.via,
         "actor": bounded(actor.id),
@@ -214,8 +215,3 @@ def _row(at: datetime, actor: Actor, action: str, subject: str, detail: Mapping[
 
 def _key_of(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"time": row["time"], "entry_id": row["entry_id"]}
-
-
-def _text(value: datetime) -> str:
-    """A time as ClickHouse reads it."""
-    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

@@ -12,6 +12,7 @@ import msgspec
 from alsobought.access.audit import Entry
 from alsobought.errors import BadRequest
 from alsobought.storage.identities import user_key
+from alsobought.storage.sql_text import time_text
 from alsobought.storage.warehouse import AUDIT_TABLE, Warehouse
 
 MAX_ENTRIES = 10_000
@@ -44,11 +45,11 @@ def entries(warehouse: Warehouse, wanted: Filter) -> list[Entry]:
     since = ""
     if wanted.since:
         since = "where time >= {since:DateTime64(3, 'UTC')}"
-        parameters["since"] = wanted.since.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-    columns = ", ".join(f"max({name}) as {name}" for name in COLUMNS)
+        parameters["since"] = time_text(wanted.since)
+    columns = ", ".join(f"max(log.{name}) as {name}" for name in COLUMNS)
     table = f"{warehouse.database}.{AUDIT_TABLE}"
     sql = (
-        f"select * from (select time, entry_id, max(finished_at) as finished_at, {columns.replace('max(', 'max(log.')}"
+        f"select * from (select time, entry_id, max(finished_at) as finished_at, {columns}"
         f" from {table} as log {since} group by time, entry_id) where {' and '.join(conditions)}"
         " order by time desc, entry_id limit {limit:UInt32}"
     )

@@ -17,6 +17,7 @@ from alsobought.access.credentials import KeyKind, hash_of, new_key
 from alsobought.access.limits import Rate, read_rate
 from alsobought.access.scopes import ANY_ORIGIN, checked_scopes
 from alsobought.errors import Unusable
+from alsobought.storage.sql_text import time_text
 from alsobought.storage.warehouse import KEYS_TABLE, Warehouse
 
 NEVER = datetime(2200, 1, 1, tzinfo=UTC)
@@ -232,4 +233,4 @@ def _insert(warehouse: Warehouse, rows: Iterable[Mapping[str, object]]) -> None:
 
 def _text(value: object) -> object:
     """A time as ClickHouse reads it."""
-    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] if isinstance(value, datetime) else value
+    return time_text(value) if isinstance(value, datetime) else value

@@ -24,7 +24,7 @@ from alsobought.errors import Unusable
 from alsobought.failpoints import reach
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.append_log import FOLDER as APPEND_LOG
-from alsobought.writer.recovery import CLEAN_SHUTDOWN
+from alsobought.writer.recovery import CLEAN_SHUTDOWN, last_batch
 from alsobought.writer.writer import Writer
 
 PINNED = "pinned"  # in the folder of the warehouse
@@ -108,9 +108,8 @@ class _Pinning:
                     self._table(engine, path)
         self._definitions()
         self._append_log()
-        last = self._warehouse.trusted_rows(f"select max(batch) from {self._warehouse.database}.events").data[0][0]
-        self.last_batch = int(last)
-        (self.target / CLEAN_SHUTDOWN).write_text(str(last))  # all views have every batch
+        self.last_batch = last_batch(self._warehouse)
+        (self.target / CLEAN_SHUTDOWN).write_text(str(self.last_batch))  # all views have every batch
 
     def _table(self, engine: str, path: Path) -> None:
         self.folders.append(path.relative_to(self._folder).as_posix())

@@ -28,6 +28,7 @@ from alsobought.errors import Busy, NotStored, Unusable
 from alsobought.failpoints import reach
 from alsobought.storage.sql_text import quoted
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.recovery import last_batch
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ def begin(writer: Writer, target: str, base: str) -> dict[str, Any]:
     Raises Unusable if the server refuses, LeaseLost if another writer stored meanwhile.
     """
     started, identity, warehouse = time.monotonic(), str(uuid.uuid4()), writer.warehouse
-    facts = facts_of(warehouse, _last_batch(warehouse), writer.as_of)
+    facts = facts_of(warehouse, last_batch(warehouse), writer.as_of)
     start(
         warehouse,
         f"backup database {warehouse.database} to {target} settings id = {quoted(identity)}, async = 1{base_settings(base)}",
@@ -171,7 +172,3 @@ def _refuse_beside_another(warehouse: Warehouse, store: Store) -> None:
     sql = "select count() from system.backups where status = 'CREATING_BACKUP' and position(name, {place:String}) > 0"
     if int(warehouse.trusted_rows(sql, {"place": place}).data[0][0]):
         raise Busy(f"another backup to {store.name} is in progress", "Wait until the server has ended it")
-
-
-def _last_batch(warehouse: Warehouse) -> int:
-    return int(warehouse.trusted_rows(f"select max(batch) from {warehouse.database}.events").data[0][0])

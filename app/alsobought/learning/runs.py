@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from alsobought.learning.protocol import LearningResult, Value
+from alsobought.storage.sql_text import time_text
 from alsobought.storage.warehouse import Warehouse
 
 
@@ -47,7 +48,7 @@ def record_run(
         line=result.line,
     )
     texts = {field: msgspec.json.encode(getattr(run, field)).decode() for field in ("rows", "options", "quality")}
-    row = msgspec.to_builtins(run) | texts | {"learned_at": f"{learned_at.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]}
+    row = msgspec.to_builtins(run) | texts | {"learned_at": time_text(learned_at)}
     warehouse.insert("learned", msgspec.json.encode(row) + b"\n")
     return run
 

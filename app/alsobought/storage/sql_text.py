@@ -1,8 +1,9 @@
-"""Pieces of SQL text: quoted literals and identifiers, SETTINGS clauses, and long lists as one parameter."""
+"""Pieces of SQL text: quoted literals and identifiers, times, SETTINGS clauses, and long lists as one parameter."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 SEPARATOR = "\0"  # no id contains it
@@ -66,3 +67,12 @@ def with_long_parameters(
 
 def list_parameter(values: Iterable[str]) -> str:
     return SEPARATOR.join(values)
+
+
+def time_text(value: datetime) -> str:
+    """A time in milliseconds as ClickHouse reads it.
+
+    >>> time_text(datetime.fromisoformat("2026-01-01T13:00:00.123456+01:00"))
+    '2026-01-01 12:00:00.123'
+    """
+    return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

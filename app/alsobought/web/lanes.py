@@ -17,10 +17,8 @@ PAGE_THREADS = 4  # for the workbench and the description of the API, which cost
 STATUS_PATHS = {b"/healthz", b"/readyz", b"/metrics"}
 INTAKE = (b"/events", b"/items", b"/users")
 PIPES = b"/pipes/"
-LANE, WAITED = (
-    "alsobought.lane",
-    "alsobought.waited",
-)  # in the WSGI environment: the lane of a request, its seconds in the queue
+LANE = "alsobought.lane"  # of a request, in the WSGI environment
+WAITED = "alsobought.waited"  # its seconds in the queue, there
 
 
 class Lanes:

@@ -60,7 +60,7 @@ def settle(warehouse: Warehouse) -> None:
 
     A service that holds the folder has recovered when it started.
     """
-    batch = _last_batch(warehouse)
+    batch = last_batch(warehouse)
     if batch <= settled_batch(warehouse):
         return
     if isinstance(warehouse, ClickHouseWarehouse):
@@ -70,7 +70,7 @@ def settle(warehouse: Warehouse) -> None:
 
 def settle_restored(warehouse: Warehouse) -> None:
     """Records the same after a server restored its backup: all views have the last batch, and none has its token."""
-    _record_settled(warehouse, "restore", _last_batch(warehouse))
+    _record_settled(warehouse, "restore", last_batch(warehouse))
 
 
 def _record_settled(warehouse: Warehouse, kind: str, batch: int) -> None:
@@ -86,7 +86,7 @@ def mark_clean_shutdown(warehouse: Warehouse) -> None:
     """
     if folder := warehouse.folder:
         with suppress(OSError):
-            (folder / CLEAN_SHUTDOWN).write_text(str(_last_batch(warehouse)))
+            (folder / CLEAN_SHUTDOWN).write_text(str(last_batch(warehouse)))
 
 
 def consume_clean_shutdown(warehouse: Warehouse) -> bool:
@@ -96,10 +96,11 @@ def consume_clean_shutdown(warehouse: Warehouse) -> bool:
         return False
     batch = (folder / CLEAN_SHUTDOWN).read_text()
     (folder / CLEAN_SHUTDOWN).unlink()
-    return batch == str(_last_batch(warehouse))
+    return batch == str(last_batch(warehouse))
 
 
-def _last_batch(warehouse: Warehouse) -> int:
+def last_batch(warehouse: Warehouse) -> int:
+    """The number of the newest batch in `events`; 0 if there is none."""
     return int(warehouse.trusted_rows(f"select max(batch) from {warehouse.database}.events").data[0][0])
 
 

@@ -220,12 +220,12 @@ class Connection(asyncio.Protocol):
         if len(head.headers) > MAX_HEADERS or any(len(value) > MAX_HEADER for _, value in head.headers):
             limit = f"more than {MAX_HEADERS} header fields, or one of more than {MAX_HEADER:,} bytes"
             raise HttpError(431, "too_large", limit, "POST the parameters as a JSON object")
-        names = {name for name, _ in head.headers}
-        if b"transfer-encoding" in names and (b"content-length" in names or head.http_version == b"1.0"):
+        headers = dict(head.headers)
+        if b"transfer-encoding" in headers and (b"content-length" in headers or head.http_version == b"1.0"):
             reason = "Transfer-Encoding with Content-Length, or in HTTP/1.0"  # a proxy may see two requests here (RFC 9112, 6.1)
             raise HttpError(400, "bad_request", f"{reason}: the end of the body is not certain", "Send one of them")
         self._head, self._body, self._size = head, [], 0
-        announced = next((int(value) for name, value in head.headers if name == b"content-length"), 0)
+        announced = int(headers.get(b"content-length", 0))
         self._require_room(announced, announced)
         self._enter(Phase.BODY, self._host.limits.transfer)
         if self._http.they_are_waiting_for_100_continue:
