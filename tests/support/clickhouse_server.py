@@ -1,4 +1,4 @@
-"""A ClickHouse server out of the package chdb: `python -m tests.support.clickhouse_server FOLDER PORT` runs one until SIGTERM.
+"""A ClickHouse server out of the package chdb: `python -m tests.support.clickhouse_server FOLDER PORT XML` runs one until SIGTERM.
 
 The extension of chdb is a whole clickhouse-local. Given a port in its config.xml, `system start listen` opens it, and the engine
 behind it is that of a server: several clients, processes and connections, and data that survives a restart. It has no users,
@@ -26,6 +26,7 @@ START_SECONDS = 60.0
 CONFIG = """<clickhouse>
     <listen_host>127.0.0.1</listen_host>
     <http_port>{port}</http_port>
+    {more}
     <background_pool_size>16</background_pool_size>
     <background_distributed_schedule_pool_size>16</background_distributed_schedule_pool_size>
     <backups><allowed_path>{backups}</allowed_path></backups>
@@ -33,7 +34,7 @@ CONFIG = """<clickhouse>
 """
 # The server lives as long as the query does.
 FOREVER = """
-system start listen http;
+system start listen queries all;
 select sleepEachRow(3) from numbers(1000000000)
 settings max_block_size = 1, function_sleep_max_microseconds_per_block = 0
 format Null
@@ -47,10 +48,11 @@ class ClickHouseServer:
 
 
 @contextmanager
-def clickhouse_server(folder: Path) -> Iterator[ClickHouseServer]:
-    """A server whose data is in this folder, ready for queries."""
+def clickhouse_server(folder: Path, *, tcp_port: int = 0, config: str = "") -> Iterator[ClickHouseServer]:
+    """A server whose data is in this folder, ready for queries. `config` is more of its configuration, as XML."""
     port = free_port()
-    command = [sys.executable, "-m", "tests.support.clickhouse_server", str(folder), str(port)]
+    more = (f"<tcp_port>{tcp_port}</tcp_port>" if tcp_port else "") + config
+    command = [sys.executable, "-m", "tests.support.clickhouse_server", str(folder), str(port), more]
     process = subprocess.Popen(command, cwd=ROOT)
     try:
         _await(process, f"http://127.0.0.1:{port}/ping")
@@ -79,9 +81,9 @@ def main() -> None:
 
     query: Callable[..., Any] = _chdb.query  # type: ignore[attr-defined]
 
-    folder, port = Path(sys.argv[1]).resolve(), int(sys.argv[2])
+    folder, port, more = Path(sys.argv[1]).resolve(), int(sys.argv[2]), sys.argv[3]
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.xml").write_text(CONFIG.format(port=port, backups=tempfile.gettempdir()))
+    (folder / "config.xml").write_text(CONFIG.format(port=port, more=more, backups=tempfile.gettempdir()))
     os.chdir(folder)  # it reads the config.xml of its working directory
     query(FOREVER, "TSV", path=str(folder / "data"))
 
