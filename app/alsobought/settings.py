@@ -124,6 +124,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "The nodes of a cluster: http(s)://user:password@host:port of each, with a comma between shards and | between the replicas"
         " of one, in the order of `cluster`; empty: no cluster.",
     )
+    shard: Annotated[int, Meta(ge=0, le=10_000)] = setting(
+        0, "Number of the one shard of the cluster that a command works on, as on a server of its own; 0: all of them."
+    )
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
     admin_port: Annotated[int, Meta(ge=0, le=65535)] = setting(
@@ -293,8 +296,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def warehouse_dsn(self) -> str:
-        """Of a cluster, the node for reads over all shards: the first one, unless `dsn` names another."""
+        """Of a cluster, the node for reads over all shards: the first one, unless `dsn` names another; or the one shard."""
+        if self.shard:
+            return node_addresses(self.shards)[self.shard - 1][0]
         return self.dsn or node_addresses(self.shards)[0][0] or f"chdb://{self.data_folder}"
+
+    @property
+    def whole_cluster(self) -> bool:
+        """True if these are the settings of a cluster, and not those of one of its shards."""
+        return bool(self.shards) and not self.shard
 
     @property
     def consumer_group(self) -> str:
@@ -469,6 +479,9 @@ def _without_contradictions(settings: Settings, faults: list[str]) -> Settings:
         lacking, other = ("CLUSTER", "SHARDS") if settings.shards else ("SHARDS", "CLUSTER")
         faults.append(f"{PREFIX}{other} is set without {PREFIX}{lacking}: a cluster needs both")
         settings = msgspec.structs.replace(settings, shards="", cluster="")
+    if settings.shard > (shards := len(node_addresses(settings.shards)) if settings.shards else 0):
+        faults.append(f"{PREFIX}SHARD={settings.shard}: {PREFIX}SHARDS has {shards}")
+        settings = msgspec.structs.replace(settings, shard=0)
     if settings.admin_port == settings.port:
         faults.append(f"{PREFIX}ADMIN_PORT={settings.admin_port} is also {PREFIX}PORT: it has to be another one")
         settings = msgspec.structs.replace(settings, admin_port=0)

@@ -305,7 +305,7 @@ def caught_up(writes: Service, follows: Service) -> None:
     assert isinstance(follows.visibility, Follower)
     follower, database = follows.visibility, writes.settings.database
     newest = writes.warehouse.value(f"select max(batch) from {database}.ingest_batches")
-    until(lambda: follower._newest == newest and follower._settled, 5)
+    until(lambda: follower._streams[0]._newest == newest and follower._streams[0]._settled, 5)
 
 
 def direct(shop: Service) -> FlaskClient:
@@ -401,13 +401,13 @@ def test_an_answer_between_the_updates_of_two_tables_does_not_stay_cached(two: t
         slow = threads.submit(other.command, f"insert into {events} select * from {events} where sleepEachRow(0.4)")
         until(lambda: follower._new_batches().inserts > 0)
         follower._refresh(again=False)
-        assert not follower._settled, "an insert of events is in flight"
+        assert not follower._streams[0]._settled, "an insert of events is in flight"
         two[0].warehouse.command(f"insert into {users} select * from {users}_late")
         assert viewed(reader) == [], "it is cached"
         slow.result()
     other.close()
     follower._refresh(again=False)
-    assert follower._settled
+    assert follower._streams[0]._settled
     assert viewed(reader) == ["tea"]
     two[0].warehouse.command(f"drop table {users}_late")
 

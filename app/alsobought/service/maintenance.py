@@ -13,6 +13,7 @@ from alsobought.backup import pin, repair, server
 from alsobought.counts import rebuild_tasks, serving_checks, snapshot
 from alsobought.learning import table_swap
 from alsobought.privacy import erasure, guests, merging
+from alsobought.writer.sharded import AnyWriter, ShardedWriter
 from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
 
@@ -61,9 +62,27 @@ def finish_serving_tables(do: Callable[..., Any], bar: Bar) -> None:
                 pending = left
 
 
-def run_task(writer: Writer, name: str, *arguments: Any) -> Any:
+def _on_each(name: str) -> Callable[..., int | None]:
+    """A task that each shard does with its own rows; its result is the sum of theirs."""
+
+    def run(writer: ShardedWriter, *arguments: Any) -> int | None:
+        results = [run_task(one, name, *arguments) for one in writer.writers]
+        return None if None in results else sum(results)
+
+    return run
+
+
+CLUSTER_TASKS: dict[str, Callable[..., Any]] = {
+    name: _on_each(name)
+    for name in ("apply refunds", "add categories", "make serving tables", "refresh serving tables")
+}
+"""What can be done for all shards of a cluster at once. The other tasks are those of one shard (`service.shards`)."""
+
+
+def run_task(writer: AnyWriter, name: str, *arguments: Any) -> Any:
     """Run a task and return its result, which consists of JSON types so that IPC can carry it.
 
     Raises what the task raises, and NotStored if the writer has stopped.
     """
-    return writer.run(MaintenanceTask(lambda: TASKS[name](writer, *arguments), exclusive=True)).result()
+    tasks = TASKS if isinstance(writer, Writer) else CLUSTER_TASKS
+    return writer.run(MaintenanceTask(lambda: tasks[name](writer, *arguments), exclusive=True)).result()

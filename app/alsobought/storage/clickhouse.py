@@ -78,6 +78,10 @@ class ClickHouseWarehouse(Warehouse):
     def shared(self) -> bool:
         return not self.embedded
 
+    @property
+    def tls(self) -> TlsFiles:
+        return self._tls
+
     # Writes
 
     def command(self, sql: str) -> None:

@@ -39,5 +39,11 @@ def all_shards(database: str) -> str:
 
 
 def node_settings(settings: Settings, dsn: str) -> Settings:
-    """The settings of one node as a server of its own."""
-    return msgspec.structs.replace(settings, dsn=dsn, reader_dsn="", shards="", cluster="")
+    """The settings of one node as a server that knows of no cluster."""
+    return msgspec.structs.replace(settings, dsn=dsn, reader_dsn="", shards="", cluster="", shard=0)
+
+
+def shard_settings(settings: Settings, shard: Shard) -> Settings:
+    """The settings of a shard, which is like a server of its own; its backups have a folder of their own."""
+    backup_to = f"{settings.backup_to.rstrip('/')}/shard-{shard.number}" if settings.backup_to else ""
+    return msgspec.structs.replace(settings, shard=shard.number, reader_dsn="", backup_to=backup_to)

@@ -74,6 +74,7 @@ class Writer:
         self.on_stored: OnStored = lambda _rows, _accepted_at: None
         self.on_rewritten: Callable[[], None] = lambda: None
         self.on_users: OnUsers = lambda _ids, _accepted_at: None
+        self.on_older_than_lease: Callable[[Sequence[Submission]], None] = lambda _: None  # may refuse them
         self.storing: Callable[[], AbstractContextManager[object]] = nullcontext  # entered while a batch is stored
         self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
         self.serving = ServingRefresh(
@@ -87,7 +88,7 @@ class Writer:
         folder = warehouse.folder
         self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
         self._stopping, self._abandoned = threading.Event(), False
-        self._paced_until = 0.0
+        self._paced_until = self._lease_at = 0.0
         self._in_flight: Batch | None = None
         self._unnamed = Announcements()  # batches whose items the catalogue may lack
         self._unmade = Announcements()  # batches whose rows serving tables may lack
@@ -136,6 +137,18 @@ class Writer:
         else:
             self._queue.put(submission)
         return submission.done
+
+    def require_room(self, submission: Submission) -> None:
+        """Raises Busy if `submit` would."""
+        self._queue.require_room(submission)
+
+    def listen(self, on_stored: Callable[[Writer], OnStored], on_users: OnUsers, on_reload: Callable[[], None]) -> None:
+        """Calls these with what is stored, and after the catalogue was reloaded since items changed."""
+        self.on_stored, self.on_users, self.catalogue.on_reload = on_stored(self), on_users, on_reload
+
+    def when_rewritten(self, listener: Callable[[], None]) -> None:
+        """Calls this after stored rows were changed."""
+        self.on_rewritten = listener
 
     def run(self, task: MaintenanceTask) -> Future[Any]:
         """The future has the result of the task or raises its exception, NotStored if the writer has stopped."""
@@ -333,6 +346,8 @@ class Writer:
         while True:
             try:
                 self._take_lease()
+                if min(submission.accepted_at for submission in submissions) < self._lease_at:
+                    self.on_older_than_lease(submissions)
                 if store := {"item": self._store_items, "user": self._store_users}.get(submissions[0].kind):
                     return [store(submissions[0])]
                 if batch and self._is_stored(batch):  # it was stored before the lease was lost
@@ -354,6 +369,7 @@ class Writer:
         if not self.dirty:
             return
         self.lease.take()
+        self._lease_at = time.monotonic()
         self.serving.catch_up()
         self.corrections.refunds.catch_up()
         if self._in_flight and self.as_of:  # a batch that failed may be stored all the same

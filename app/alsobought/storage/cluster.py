@@ -1,0 +1,74 @@
+"""The warehouse of a cluster: reads see all shards, writes go to one of them.
+
+The tables of all shards together are in a database of their own (`topology.all_shards`) on every node. Rows that belong to no
+user, such as recorded requests and Kafka's offsets, are written to the first shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+
+from alsobought.settings import Settings
+from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
+from alsobought.storage.topology import all_shards, shard_settings, shards_of
+from alsobought.storage.warehouse import Warehouse
+
+
+class ClusterWarehouse(ClickHouseWarehouse):
+    """Reads over all shards, from one node. `shards` are the warehouses that have the rows, each on a connection of its own."""
+
+    shards: Sequence[ClickHouseWarehouse] = ()
+
+    def another(self) -> ClusterWarehouse:
+        other = ClusterWarehouse(self.dsn, self.database, self.limits, self._min_free, self._reader_dsn, self._tls)
+        other.shards = [shard.another() for shard in self.shards]
+        return other
+
+    def command(self, sql: str) -> None:
+        """Runs on the first shard. A text that names the tables of all shards would change them through one node: a mistake."""
+        if f"{self.database}." in sql:
+            raise ValueError(f"a command may not change {self.database}: it belongs to a shard")
+        self.shards[0].command(sql)
+
+    def insert(self, table: str, lines: bytes, token: str = "", columns: Sequence[str] = ()) -> None:
+        self.shards[0].insert(table, lines, token, columns)
+
+    def insert_select(self, table: str, select: str, token: str) -> None:
+        raise NotImplementedError("rows are copied on their shard")
+
+    def run_insert(self, sql: str, settings: Mapping[str, int]) -> None:
+        raise NotImplementedError("batches are stored on their shard")
+
+    def close(self) -> None:
+        super().close()
+        for shard in self.shards:
+            shard.close()
+
+
+def open_cluster(settings: Settings, *, create: bool = False) -> ClusterWarehouse:
+    """The warehouse of a cluster and those of its shards. Raises WarehouseFault if a node cannot be reached."""
+    with ExitStack() as opened:
+        shards = []
+        for shard in shards_of(settings):
+            shards.append(open_warehouse(shard_settings(settings, shard), create=create))  # noqa: PERF401 - closed if one fails
+            opened.callback(shards[-1].close)
+        database, first = all_shards(settings.database), shards[0]
+        cluster = ClusterWarehouse(
+            settings.warehouse_dsn, database, first.limits, settings.min_free_bytes, settings.reader_dsn, first.tls
+        )
+        opened.pop_all()
+    cluster.shards = shards
+    return cluster
+
+
+def open_any(settings: Settings, *, create: bool = True, must_exist: bool = True) -> ClickHouseWarehouse:
+    """The warehouse of these settings: a cluster, one of its shards, a server, or an embedded one (`open_warehouse`)."""
+    if settings.whole_cluster:
+        return open_cluster(settings, create=create)
+    return open_warehouse(settings, create=create, must_exist=must_exist)
+
+
+def parts_of(warehouse: Warehouse) -> Sequence[Warehouse]:
+    """The warehouses that have the rows: the shards of a cluster, or this one."""
+    return warehouse.shards if isinstance(warehouse, ClusterWarehouse) else [warehouse]
