@@ -51,7 +51,7 @@ def open_cluster(settings: Settings, *, create: bool = False) -> ClusterWarehous
     with ExitStack() as opened:
         shards = []
         for shard in shards_of(settings):
-            shards.append(open_warehouse(shard_settings(settings, shard), create=create))  # noqa: PERF401 - closed if one fails
+            shards.append(open_warehouse(shard_settings(settings, shard), create=create))
             opened.callback(shards[-1].close)
         database, first = all_shards(settings.database), shards[0]
         cluster = ClusterWarehouse(
