@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,10 +20,12 @@ def two_shards(folder: Path) -> Iterator[list[ClickHouseServer]]:
     servers = f"<remote_servers><{CLUSTER}>{nodes}</{CLUSTER}></remote_servers>"
     with ExitStack() as started:
         yield [
-            started.enter_context(clickhouse_server(folder / f"shard_{number}", tcp_port=port, config=servers))
+            started.enter_context(
+                clickhouse_server(folder / f"shard_{number}", more=f"<tcp_port>{port}</tcp_port>{servers}")
+            )
             for number, port in enumerate(ports, 1)
         ]
 
 
-def shards_setting(servers: list[ClickHouseServer]) -> str:
+def shards_setting(servers: Sequence[ClickHouseServer]) -> str:
     return ",".join(server.dsn for server in servers)
