@@ -61,7 +61,24 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
                 applied += 1
         finally:
             warehouse.close()
+    if settings.whole_cluster:
+        _spread(settings)
     out.print(f"{applied} applied" if applied else "Nothing to do: every migration is applied.")
+
+
+def _spread(settings: Settings) -> None:
+    """Makes the tables of all shards together, on every node. Only once all nodes have theirs."""
+    from alsobought.service.ipc_client import reach_warehouse
+    from alsobought.service.shards import each_node
+    from alsobought.storage.distributed import spread
+    from alsobought.storage.topology import shards_of
+
+    for _, one in each_node(settings):
+        warehouse = reach_warehouse(one, create=False)
+        try:
+            spread(warehouse, settings.cluster, len(shards_of(settings)))
+        finally:
+            warehouse.close()
 
 
 @migrate.command("plan")

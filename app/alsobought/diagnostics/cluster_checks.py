@@ -31,9 +31,11 @@ def check_cluster(settings: Settings) -> Iterator[Finding]:
                 yield dataclasses.replace(finding, message=f"{shown_address(dsn)}: {finding.message}")
     if migrated:
         with closing(open_cluster(settings)) as warehouse:
-            yield from run_check("cluster", lambda _: check_reads(warehouse), settings)
+            reads = list(run_check("cluster", lambda _: check_reads(warehouse), settings))
+            yield from reads
             yield from run_check("cluster", lambda _: check_placement(warehouse), settings)
-            yield from check_shop(warehouse, settings)
+            if all(finding.state == "ok" for finding in reads):
+                yield from check_shop(warehouse, settings)
 
 
 def _check_node(settings: Settings, shard: Shard, dsn: str) -> Iterator[Finding]:
@@ -59,6 +61,11 @@ def check_membership(node: Warehouse, cluster: str, number: int, shards: int) ->
 
 def check_reads(warehouse: ClusterWarehouse) -> Iterator[Finding]:
     """The node that answers for all shards reaches each of them, and sees their events."""
+    sql = "select count() from system.databases where name = {database:String}"
+    if not int(warehouse.trusted_rows(sql, {"database": warehouse.database}).data[0][0]):
+        message = f"there is no database {warehouse.database} with the tables of all shards"
+        yield Finding("cluster", "fault", message, "Run `alsobought migrate up`, which makes it on every node")
+        return
     together = int(warehouse.trusted_rows(f"select count() from {warehouse.database}.events").data[0][0])
     alone = [
         int(shard.trusted_rows(f"select count() from {shard.database}.events").data[0][0]) for shard in warehouse.shards

@@ -236,6 +236,16 @@ class ClickHouseWarehouse(Warehouse):
             release(folder)
 
 
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        settings.query_seconds,
+        settings.query_memory or min(MAX_QUERY_MEMORY, usable_memory() // 8),
+        settings.query_rows,
+        settings.answer_rows,
+        settings.answer_bytes,
+    )
+
+
 def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool = True) -> ClickHouseWarehouse:
     """The warehouse of these settings. With `create`, a missing folder and database are created.
 
@@ -244,13 +254,7 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
     """
     if folder := folder_of(settings.warehouse_dsn):
         claim(folder, create)
-    limits = Limits(
-        settings.query_seconds,
-        settings.query_memory or min(MAX_QUERY_MEMORY, usable_memory() // 8),
-        settings.query_rows,
-        settings.answer_rows,
-        settings.answer_bytes,
-    )
+    limits = limits_of(settings)
     reader = "" if settings.warehouse_dsn.startswith("chdb:") else settings.reader_dsn
     warehouse = ClickHouseWarehouse(
         settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes, reader, tls_files(settings)

@@ -11,19 +11,20 @@ from contextlib import ExitStack
 
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
-from alsobought.storage.topology import all_shards, shard_settings, shards_of
+from alsobought.storage.sharded_reads import ShardedReads
+from alsobought.storage.topology import shard_settings, shards_of
 from alsobought.storage.warehouse import Warehouse
 
 
-class ClusterWarehouse(ClickHouseWarehouse):
-    """Reads over all shards, from one node. `shards` are the warehouses that have the rows, each on a connection of its own."""
+class ClusterWarehouse(ShardedReads):
+    """Reads over all shards, from one node. `shards` are the warehouses that have the rows, each on connections of its own."""
 
-    shards: Sequence[ClickHouseWarehouse] = ()
+    def __init__(self, settings: Settings, shards: Sequence[ClickHouseWarehouse]) -> None:
+        self._settings, self.shards = settings, shards
+        super().__init__(settings)
 
     def another(self) -> ClusterWarehouse:
-        other = ClusterWarehouse(self.dsn, self.database, self.limits, self._min_free, self._reader_dsn, self._tls)
-        other.shards = [shard.another() for shard in self.shards]
-        return other
+        return ClusterWarehouse(self._settings, [shard.another() for shard in self.shards])
 
     def command(self, sql: str) -> None:
         """Runs on the first shard. A text that names the tables of all shards would change them through one node: a mistake."""
@@ -53,12 +54,8 @@ def open_cluster(settings: Settings, *, create: bool = False) -> ClusterWarehous
         for shard in shards_of(settings):
             shards.append(open_warehouse(shard_settings(settings, shard), create=create))
             opened.callback(shards[-1].close)
-        database, first = all_shards(settings.database), shards[0]
-        cluster = ClusterWarehouse(
-            settings.warehouse_dsn, database, first.limits, settings.min_free_bytes, settings.reader_dsn, first.tls
-        )
+        cluster = ClusterWarehouse(settings, shards)
         opened.pop_all()
-    cluster.shards = shards
     return cluster
 
 

@@ -65,6 +65,11 @@ class Warehouse(Reader, Protocol):
     def close(self) -> None: ...
 
     @property
+    def local_database(self) -> str:
+        """The database with the tables of this node, and its dictionaries: another one if `database` is that of all shards."""
+        return self.database
+
+    @property
     def embedded(self) -> bool:
         return self.dsn.startswith("chdb:")
 
@@ -92,7 +97,7 @@ class Warehouse(Reader, Protocol):
 
         The format becomes a part of what is explained; the lines themselves come in the default format, tab-separated.
         """
-        return self.raw(f"explain ast\n{select}", parameters, "TabSeparated").decode().rstrip("\n").split("\n")
+        return lines_of(self.raw(f"explain ast\n{select}", parameters, "TabSeparated"))
 
     @cached_property
     def version(self) -> str:
@@ -117,3 +122,8 @@ class Warehouse(Reader, Protocol):
         )
         rows = self.rows(sql, {"database": self.database, "hidden": [KEYS_TABLE, AUDIT_TABLE]}).data
         return {table: dict(zip(names, types, strict=True)) for table, names, types in rows}
+
+
+def lines_of(tab_separated: bytes) -> list[str]:
+    """The lines of a result with one column of text."""
+    return tab_separated.decode().rstrip("\n").split("\n")
