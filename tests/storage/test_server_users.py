@@ -92,7 +92,7 @@ def test_each_user_does_its_work(server: str, tmp_path: Path) -> None:
         ran = run(*words, ALSOBOUGHT_EVENT_RETENTION_DAYS="400")
         assert ran.status == 0, (words, ran.out, ran.err)
     service = open_service(from_environment(writer))
-    merge = MaintenanceTask(lambda: merge_guests(service.writer, [("s4711", "u1")]), exclusive=True)
+    merge = MaintenanceTask(lambda: merge_guests(service.writers[0], [("s4711", "u1")]), exclusive=True)
     assert service.writer.run(merge).result(60) == [""]
     service.close()
     migrator = {"ALSOBOUGHT_DSN": dsn("alsobought_migrator", server)}

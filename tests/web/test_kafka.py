@@ -399,7 +399,7 @@ def test_an_answer_between_the_updates_of_two_tables_does_not_stay_cached(two: t
     with ThreadPoolExecutor(1) as threads:
         events = f"{two[0].warehouse.database}.events"
         slow = threads.submit(other.command, f"insert into {events} select * from {events} where sleepEachRow(0.4)")
-        until(lambda: follower._new_batches().inserts > 0)
+        until(lambda: follower._streams[0]._new_batches().inserts > 0)
         follower._refresh(again=False)
         assert not follower._streams[0]._settled, "an insert of events is in flight"
         two[0].warehouse.command(f"insert into {users} select * from {users}_late")

@@ -39,7 +39,7 @@ def check(settings: Settings, tables: tuple[str, ...], sample: str | None, as_js
     from alsobought.counts.consistency import check as check_tables
     from alsobought.counts.recompute import Slots
     from alsobought.service.ipc_client import reach_service
-    from alsobought.service.shards import each_shard
+    from alsobought.storage.topology import each_shard
 
     slots, results = sample_of(sample) if sample else Slots(), list[Checked]()
     for name, one in each_shard(settings):

@@ -43,7 +43,7 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
     from alsobought.access.audit import operator
     from alsobought.migrations import runner
     from alsobought.service.ipc_client import reach_warehouse
-    from alsobought.service.shards import each_node
+    from alsobought.storage.topology import each_node
 
     if dry_run:
         _show_plan(settings)
@@ -69,9 +69,8 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
 def _spread(settings: Settings) -> None:
     """Makes the tables of all shards together, on every node. Only once all nodes have theirs."""
     from alsobought.service.ipc_client import reach_warehouse
-    from alsobought.service.shards import each_node
     from alsobought.storage.distributed import spread
-    from alsobought.storage.topology import shards_of
+    from alsobought.storage.topology import each_node, shards_of
 
     for _, one in each_node(settings):
         warehouse = reach_warehouse(one, create=False)
@@ -107,7 +106,7 @@ def migrate_status(settings: Settings, as_json: bool) -> None:
     """
     from alsobought.migrations import runner
     from alsobought.service.ipc_client import reach_warehouse
-    from alsobought.service.shards import each_node
+    from alsobought.storage.topology import each_node
 
     nodes = {}
     for name, one in each_node(settings):
@@ -173,7 +172,7 @@ def migrate_schema(settings: Settings, check: bool) -> None:
 
 
 def _show_plan(settings: Settings) -> None:
-    from alsobought.service.shards import each_node
+    from alsobought.storage.topology import each_node
 
     planned = sum(_show_plan_of(name, one) for name, one in each_node(settings))
     click.echo(f"-- {planned} to apply" if planned else "-- Nothing to do: every migration is applied.")

@@ -39,7 +39,7 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     \b
     Example: alsobought rebuild co_baskets item_totals --since 2026-01-01
     """
-    from alsobought.service.shards import each_shard
+    from alsobought.storage.topology import each_shard
 
     for name, one in each_shard(settings):
         if name:

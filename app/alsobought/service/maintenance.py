@@ -76,7 +76,7 @@ CLUSTER_TASKS: dict[str, Callable[..., Any]] = {
     name: _on_each(name)
     for name in ("apply refunds", "add categories", "make serving tables", "refresh serving tables")
 }
-"""What can be done for all shards of a cluster at once. The other tasks are those of one shard (`service.shards`)."""
+"""What can be done for all shards of a cluster at once. The other tasks are those of one shard (`storage.topology.each_shard`)."""
 
 
 def run_task(writer: AnyWriter, name: str, *arguments: Any) -> Any:

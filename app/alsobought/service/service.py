@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -32,7 +32,7 @@ from alsobought.storage.cluster import ClusterWarehouse, open_any, parts_of
 from alsobought.storage.dropped_events import TABLE, DroppedEvents
 from alsobought.storage.variants import CatalogueVariants
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.sharded import AnyWriter, ShardedWriter
+from alsobought.writer.sharded import AnyWriter, ShardedWriter, writers_of
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
 
@@ -71,6 +71,11 @@ class Service:
         if isinstance(self.visibility, Follower):
             self.visibility.refresh()
         return result
+
+    @property
+    def writers(self) -> Sequence[Writer]:
+        """The writers of the shards of a cluster, or the one that there is."""
+        return writers_of(self.writer)
 
     @property
     def waiting(self) -> int:

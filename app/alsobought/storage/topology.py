@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import msgspec
 
+from alsobought.redaction import shown_address
 from alsobought.settings import Settings, node_addresses
 
 
@@ -47,3 +49,23 @@ def shard_settings(settings: Settings, shard: Shard) -> Settings:
     """The settings of a shard, which is like a server of its own; its backups have a folder of their own."""
     backup_to = f"{settings.backup_to.rstrip('/')}/shard-{shard.number}" if settings.backup_to else ""
     return msgspec.structs.replace(settings, shard=shard.number, reader_dsn="", backup_to=backup_to)
+
+
+def each_shard(settings: Settings) -> Iterator[tuple[str, Settings]]:
+    """The name and the settings of each shard; without a cluster, these settings and no name."""
+    if not settings.whole_cluster:
+        yield "", settings
+        return
+    shards = shards_of(settings)
+    for shard in shards:
+        yield f"shard {shard.number} of {len(shards)}", shard_settings(settings, shard)
+
+
+def each_node(settings: Settings) -> Iterator[tuple[str, Settings]]:
+    """The name and the settings of each replica of each shard; without a cluster, these settings and no name."""
+    if not settings.whole_cluster:
+        yield "", settings
+        return
+    for shard in shards_of(settings):
+        for dsn in shard.replicas:
+            yield f"shard {shard.number}, {shown_address(dsn)}", node_settings(settings, dsn)
