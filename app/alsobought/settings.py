@@ -37,6 +37,7 @@ SCRATCH_SUFFIXES = (
     "_monitor",
     "_before",
     "_after",
+    "_adopt",
     "_days",
     "_learn",
     "_rebuild",

@@ -202,6 +202,6 @@ def require_claim(shadows: ShadowTables, table: str) -> None:
 
 def newest_rewrite(warehouse: Warehouse) -> int:
     """The id of the newest change of stored events, in progress or done, by anything but a rebuild."""
-    kinds = "('forget', 'merge', 'unmerge', 'refund', 'categories')"
+    kinds = "('forget', 'merge', 'unmerge', 'refund', 'categories', 'adopt', 'leave')"
     sql = f"select max(id) from {warehouse.database}.rewrites where kind in {kinds}"
     return int(warehouse.trusted_rows(sql).data[0][0])

@@ -12,7 +12,7 @@ from typing import Any
 from alsobought.backup import pin, repair, server
 from alsobought.counts import rebuild_tasks, serving_checks, snapshot
 from alsobought.learning import table_swap
-from alsobought.privacy import erasure, guests, merging
+from alsobought.privacy import across_shards, erasure, guests, merging
 from alsobought.writer.sharded import AnyWriter, ShardedWriter
 from alsobought.writer.submission import MaintenanceTask
 from alsobought.writer.writer import Writer
@@ -72,9 +72,20 @@ def _on_each(name: str) -> Callable[..., int | None]:
     return run
 
 
+def _across(action: Callable[..., Any]) -> Callable[..., Any]:
+    """A task that moves or erases rows of several shards."""
+    return lambda writer, *arguments: action(writer.writers, writer.shard_of_account, *arguments)
+
+
 CLUSTER_TASKS: dict[str, Callable[..., Any]] = {
-    name: _on_each(name)
-    for name in ("apply refunds", "add categories", "make serving tables", "refresh serving tables")
+    "forget": _across(across_shards.forget_across),
+    "merge": _across(across_shards.merge_across),
+    "merge guests": guests.merge_guests,
+    "unmerge": _across(across_shards.unmerge_across),
+    **{
+        name: _on_each(name)
+        for name in ("apply refunds", "add categories", "make serving tables", "refresh serving tables")
+    },
 }
 """What can be done for all shards of a cluster at once. The other tasks are those of one shard (`storage.topology.each_shard`)."""
 

@@ -106,6 +106,13 @@ class ClickHouseWarehouse(Warehouse):
             else:
                 self._write.raw_insert(full, columns or None, lines, settings=settings, fmt="JSONEachRow")
 
+    def insert_native(self, table: str, columns: Sequence[str], data: bytes) -> None:
+        """Inserts a block in the format Native into a table that no view reads, named with its database. Raises NotStored."""
+        if folder := self.folder:
+            refuse_if_full(folder, len(data), self._min_free)
+        with translated_errors(NotStored), self._renewed_on_error():
+            self._write.raw_insert(table, list(columns), data, settings={"insert_deduplicate": 0}, fmt="Native")
+
     def insert_select(self, table: str, select: str, token: str) -> None:
         """Inserts rows that the database already has as one block, with the token they were first stored under."""
         with translated_errors(NotStored), self._renewed_on_error():

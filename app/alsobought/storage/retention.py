@@ -19,9 +19,19 @@ POSTED_LETTER_DAYS = 30
 
 def horizon(warehouse: Warehouse, settings: Settings, now: datetime) -> int:
     """The seq from which on no event has expired; 0 if none ever did."""
+    return max(_recorded_horizon(warehouse), _horizon_of(settings.event_retention_days, now))
+
+
+def inherit_horizon(source: Warehouse, target: Warehouse, identity: int) -> None:
+    """Records in the target what an earlier setting deleted in the source, before users come from there."""
+    recorded = _recorded_horizon(source)
+    if recorded > _recorded_horizon(target):
+        mutation_journal.record_done(target, identity, KIND, {"horizon": recorded})
+
+
+def _recorded_horizon(warehouse: Warehouse) -> int:
     sql = f"select max(marks['horizon']) from {warehouse.database}.rewrites where kind = {{kind:String}}"
-    recorded = int(warehouse.trusted_rows(sql, {"kind": KIND}).data[0][0])
-    return max(recorded, _horizon_of(settings.event_retention_days, now))
+    return int(warehouse.trusted_rows(sql, {"kind": KIND}).data[0][0])
 
 
 def stored_at(seq: int) -> datetime:

@@ -34,10 +34,11 @@ class Lease:
         identities: IdentityLookup,
         on_rewritten: Callable[[], None],
         serving: Sequence[ServingTable],
+        seq: SeqClock | None = None,
     ) -> None:
         self._warehouse, self._settings, self._clock = warehouse, settings, clock
         self._identities, self._on_rewritten, self._serving = identities, on_rewritten, serving
-        self.seq = SeqClock(clock)
+        self.seq = seq or SeqClock(clock)
         self.epoch = 0
         self.as_of: datetime | None = None
         self.dirty = True

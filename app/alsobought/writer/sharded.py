@@ -26,7 +26,9 @@ from alsobought.storage.identities import IdentityLookup, accounts_of
 from alsobought.storage.topology import shard_index, shard_settings, shards_of
 from alsobought.writer.announcements import OnStored, OnUsers
 from alsobought.writer.routing import route, users_of
+from alsobought.writer.sequence import SeqClock
 from alsobought.writer.submission import MaintenanceTask, Stored, Submission, settle, utc_now
+from alsobought.writer.user_move import resume_moves
 from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -45,8 +47,9 @@ class ShardedWriter:
         self, warehouse: ClusterWarehouse, settings: Settings, clock: Callable[[], datetime] = utc_now
     ) -> None:
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
+        seq = SeqClock(clock)
         self.writers = [
-            Writer(one, shard_settings(settings, shard), clock)
+            Writer(one, shard_settings(settings, shard), clock, seq)
             for one, shard in zip(warehouse.shards, shards_of(settings), strict=True)
         ]
         self.identities = IdentityLookup(warehouse)
@@ -54,6 +57,7 @@ class ShardedWriter:
             writer.on_older_than_lease = self._checks_of(index)
         self._routing = threading.RLock()
         self._tasks = ThreadPoolExecutor(1, thread_name_prefix="cluster")
+        self._moves_may_be_open = False
         self._latest: WeakKeyDictionary[Future[Stored], Parts] = WeakKeyDictionary()
 
     # Life
@@ -62,7 +66,10 @@ class ShardedWriter:
         """Starts the writer of each shard. Raises what they raise."""
         for writer in self.writers:
             writer.start()
-        self.identities.refresh()
+        with self._routing:
+            if not all(writer.dirty for writer in self.writers):
+                self._resume_moves()
+            self.identities.refresh()
 
     def stop(self) -> None:
         """Stores what is waiting, then ends the threads."""
@@ -104,7 +111,9 @@ class ShardedWriter:
         """Takes the leases of all shards, and recovers them. From the thread of the tasks."""
         for done in [writer.run(MaintenanceTask(writer.begin)) for writer in self.writers]:
             done.result()
-        self.identities.refresh()
+        with self._routing:
+            self._resume_moves()
+            self.identities.refresh()
 
     # Listeners
 
@@ -126,6 +135,8 @@ class ShardedWriter:
         Raises Busy when a shard is behind. The future raises NotStored when a shard refuses: others may have stored their part.
         """
         with self._routing:
+            if self._moves_may_be_open:
+                self._resume_moves()
             users = users_of(submission)
             parts = route(submission, users, self._accounts(users), len(self.writers))
             for shard, part in parts.items():
@@ -142,7 +153,11 @@ class ShardedWriter:
 
     def shard_of(self, user: str) -> int:
         """The index of the shard that has the events of a user, or of the account of a merged guest."""
-        return shard_index(self._accounts([user]).get(user, user), len(self.writers))
+        return self.shard_of_account(self._accounts([user]).get(user, user))
+
+    def shard_of_account(self, account: str) -> int:
+        """The same without a look at merges."""
+        return shard_index(account, len(self.writers))
 
     def _accounts(self, users: Collection[str]) -> dict[str, str]:
         return accounts_of(self.warehouse, set(users)) if users and not self.identities.empty else {}
@@ -168,7 +183,7 @@ class ShardedWriter:
             self.identities.refresh()
             users = {user for submission in submissions for user in users_of(submission)}
             accounts = self._accounts(users)
-            moved = sum(shard_index(accounts.get(user, user), len(self.writers)) != shard for user in users)
+            moved = sum(self.shard_of_account(accounts.get(user, user)) != shard for user in users)
             if moved:
                 raise Misrouted(f"{moved} users were merged into accounts of other shards", "Send them again")
 
@@ -192,13 +207,26 @@ class ShardedWriter:
             with self._routing if task.exclusive else nullcontext():
                 for done in [writer.run(MaintenanceTask(_nothing)) for writer in self.writers]:
                     done.result()
-                result = task.action()
-                if task.exclusive:
-                    self.identities.refresh()
+                result = self._run_exclusive(task) if task.exclusive else task.action()
         except Exception as error:
             task.done.set_exception(error)
         else:
             task.done.set_result(result)
+
+    def _run_exclusive(self, task: MaintenanceTask) -> object:
+        if self._moves_may_be_open:
+            self._resume_moves()
+        self._moves_may_be_open = True
+        result = task.action()
+        self._moves_may_be_open = False
+        self.identities.refresh()
+        return result
+
+    def _resume_moves(self) -> None:
+        """Finishes moves of users between shards that a crash, or a fault of a shard, interrupted. Raises NotStored."""
+        self._moves_may_be_open = True
+        resume_moves(self.writers, self.shard_of_account)
+        self._moves_may_be_open = False
 
 
 AnyWriter = Writer | ShardedWriter

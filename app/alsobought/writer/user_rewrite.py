@@ -23,6 +23,7 @@ from alsobought.storage.count_tables import CountTable, count_tables
 from alsobought.storage.serving_tables import ServingTable
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.event_categories import KIND, finish_categories
+from alsobought.writer.move_halves import carry_out_move
 from alsobought.writer.rewrite_context import RewriteContext, UserRewrite
 from alsobought.writer.table_rewrites import refresh_serving_tables, rewrite_table
 from alsobought.writer.user_records import carry_attributes, delete_traces, record_identities
@@ -47,7 +48,9 @@ def rewrite_users(
     confirm: Callable[[], None],
     serving: Sequence[ServingTable],
 ) -> list[RewrittenTable]:
-    """Erases users, merges them or undoes that. Only while nothing is being stored and all views have every batch.
+    """Erases users, merges them or undoes that, or carries out half of a move.
+
+    Only while nothing is being stored and all views have every batch.
 
     `identity` is above every seq so far. Raises the error of `confirm` if the lease was lost: then nothing was changed.
 
@@ -57,8 +60,12 @@ def rewrite_users(
     tables = count_tables(warehouse)
     names = ["events", *(table.name for table in tables)]
     rewrite = mutation_journal.begin(warehouse, identity, request.kind, about, names, confirm)
+    context = RewriteContext(warehouse, rewrite, request, tables, frozenset())
     try:
-        return _carry_out(RewriteContext(warehouse, rewrite, request, tables, frozenset()), serving)
+        if request.move:
+            carry_out_move(context, serving)
+            return []
+        return _carry_out(context, serving)
     except BaseException:
         with suppress(AlsoboughtError):
             mutation_journal.abandon(warehouse, rewrite)
@@ -76,7 +83,11 @@ def finish_rewrites(warehouse: Warehouse, serving: Sequence[ServingTable]) -> in
                 finish_categories(warehouse, rewrite, done)
                 continue
             request = msgspec.json.decode(rewrite.about, type=UserRewrite)
-            _carry_out(RewriteContext(warehouse, rewrite, request, count_tables(warehouse), done), serving)
+            context = RewriteContext(warehouse, rewrite, request, count_tables(warehouse), done)
+            if request.move:
+                carry_out_move(context, serving)
+            else:
+                _carry_out(context, serving)
         else:  # an exchange of tables is atomic
             mutation_journal.finish(warehouse, rewrite)
     return len(rewrites)

@@ -41,6 +41,7 @@ from alsobought.writer.queue import SMALL_BATCH_ROWS, WriterQueue
 from alsobought.writer.recovery import mark_clean_shutdown
 from alsobought.writer.refunds import Line
 from alsobought.writer.rows import encode_lines
+from alsobought.writer.sequence import SeqClock
 from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submission, utc_now
 from alsobought.writer.user_rows import changed_users, known_users, stored_users
@@ -68,8 +69,13 @@ class Writer:
     """Start one per warehouse; `submit` from any thread."""
 
     def __init__(
-        self, warehouse: ClickHouseWarehouse, settings: Settings, clock: Callable[[], datetime] = utc_now
+        self,
+        warehouse: ClickHouseWarehouse,
+        settings: Settings,
+        clock: Callable[[], datetime] = utc_now,
+        seq: SeqClock | None = None,
     ) -> None:
+        """The writers of several shards share `seq`: a user who moves takes the numbers of its events along."""
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
         self.on_stored: OnStored = lambda _rows, _accepted_at: None
         self.on_rewritten: Callable[[], None] = lambda: None
@@ -80,7 +86,9 @@ class Writer:
         self.serving = ServingRefresh(
             warehouse, settings.home_folder, followed=warehouse.shared or bool(settings.kafka)
         )
-        self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables)
+        self.lease = Lease(
+            warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables, seq
+        )
         self.corrections = Corrections(warehouse, settings, clock, self.lease, self.serving.tables, self._run_exclusive)
         self.corrections.on_refunded = self._announce_refunded
         self.corrections.on_changed = self._call_on_rewritten
