@@ -49,13 +49,12 @@ def migrated_shards(folder: Path) -> Iterator[list[ClickHouseServer]]:
     """Two shards that are migrated. What that takes half a minute for is kept for all processes of a run of the tests."""
     template = Path(os.environ["XDG_CACHE_HOME"]) / "shards"
     if not template.exists():
-        with two_shards(folder) as servers:
+        first = template.with_name(f"shards-{os.getpid()}")
+        with two_shards(first) as servers:
             _migrate(cluster_settings(servers))
-        copy = template.with_name(f"shards-{os.getpid()}")
-        shutil.copytree(folder, copy)
         with suppress(OSError):  # another process was quicker
-            copy.rename(template)
-    shutil.copytree(template, folder, dirs_exist_ok=True)
+            first.rename(template)
+    shutil.copytree(template, folder, symlinks=True)
     with two_shards(folder) as servers:
         yield servers
 
