@@ -71,7 +71,7 @@ class ClickHouseWarehouse(Warehouse):
     def another(self) -> ClickHouseWarehouse:
         """The same database over other connections, for another thread that writes; the folder stays with this one."""
         other = ClickHouseWarehouse(self.dsn, self.database, self.limits, self._min_free, self._reader_dsn, self._tls)
-        other._holds_folder = False
+        other._holds_folder, other.cluster = False, self.cluster
         return other
 
     @property
@@ -101,6 +101,12 @@ class ClickHouseWarehouse(Warehouse):
                 self._embedded_insert.query(into + lines.decode(), "Null")
             else:
                 self._write.raw_insert(full, columns or None, lines, settings=settings, fmt="JSONEachRow")
+
+    def insert_native(self, table: str, rows: bytes) -> None:
+        """Stores rows of our own, in ClickHouse's native format, as one block. Only on a server. Raises NotStored."""
+        settings = write_settings("") | {"insert_deduplicate": 0}
+        with translated_errors(NotStored), self._renewed_on_error():
+            self._write.raw_insert(f"{self.database}.{table}", None, rows, settings=settings, fmt="Native")
 
     def insert_select(self, table: str, select: str, token: str) -> None:
         """Inserts rows that the database already has as one block, with the token they were first stored under."""
@@ -232,6 +238,16 @@ class ClickHouseWarehouse(Warehouse):
             release(folder)
 
 
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        settings.query_seconds,
+        settings.query_memory or min(MAX_QUERY_MEMORY, usable_memory() // 8),
+        settings.query_rows,
+        settings.answer_rows,
+        settings.answer_bytes,
+    )
+
+
 def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool = True) -> ClickHouseWarehouse:
     """The warehouse of these settings. With `create`, a missing folder and database are created.
 
@@ -240,13 +256,7 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
     """
     if folder := folder_of(settings.warehouse_dsn):
         claim(folder, create)
-    limits = Limits(
-        settings.query_seconds,
-        settings.query_memory or min(MAX_QUERY_MEMORY, usable_memory() // 8),
-        settings.query_rows,
-        settings.answer_rows,
-        settings.answer_bytes,
-    )
+    limits = limits_of(settings)
     reader = "" if settings.warehouse_dsn.startswith("chdb:") else settings.reader_dsn
     warehouse = ClickHouseWarehouse(
         settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes, reader, tls_files(settings)

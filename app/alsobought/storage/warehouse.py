@@ -7,7 +7,7 @@ the folder. Both implement the abstract members and inherit the reads that are b
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,11 +31,25 @@ class Reader(Protocol):
         return data[0][0] if data else None
 
 
+class Cluster(Protocol):
+    """What a writer of one shard asks of all nodes: `storage.nodes` has it."""
+
+    @property
+    def lagging(self) -> bool: ...
+    @property
+    def due(self) -> int: ...
+    def reload(self, names: Sequence[str], *, everywhere: bool = True) -> None: ...
+    def select(self, table: Any, picks: Callable[[str], str]) -> str: ...
+    def make(self, table: Any, picks: Any, *, changed: Any = None, clear: bool = False) -> None: ...
+    def catch_up(self) -> None: ...
+
+
 class Warehouse(Reader, Protocol):
-    """An open database, by its DSN and its name."""
+    """An open database, by its DSN and its name; `cluster` if it is one shard of several."""
 
     dsn: str
     database: str
+    cluster: Cluster | None = None
 
     @property
     @abstractmethod
@@ -65,6 +79,11 @@ class Warehouse(Reader, Protocol):
     def close(self) -> None: ...
 
     @property
+    def local_database(self) -> str:
+        """The database with the tables of this node, and its dictionaries: another one if `database` is that of all shards."""
+        return self.database
+
+    @property
     def embedded(self) -> bool:
         return self.dsn.startswith("chdb:")
 
@@ -92,7 +111,7 @@ class Warehouse(Reader, Protocol):
 
         The format becomes a part of what is explained; the lines themselves come in the default format, tab-separated.
         """
-        return self.raw(f"explain ast\n{select}", parameters, "TabSeparated").decode().rstrip("\n").split("\n")
+        return lines_of(self.raw(f"explain ast\n{select}", parameters, "TabSeparated"))
 
     @cached_property
     def version(self) -> str:
@@ -117,3 +136,8 @@ class Warehouse(Reader, Protocol):
         )
         rows = self.rows(sql, {"database": self.database, "hidden": [KEYS_TABLE, AUDIT_TABLE]}).data
         return {table: dict(zip(names, types, strict=True)) for table, names, types in rows}
+
+
+def lines_of(tab_separated: bytes) -> list[str]:
+    """The lines of a result with one column of text."""
+    return tab_separated.decode().rstrip("\n").split("\n")
