@@ -71,7 +71,7 @@ class ClickHouseWarehouse(Warehouse):
     def another(self) -> ClickHouseWarehouse:
         """The same database over other connections, for another thread that writes; the folder stays with this one."""
         other = ClickHouseWarehouse(self.dsn, self.database, self.limits, self._min_free, self._reader_dsn, self._tls)
-        other._holds_folder = False
+        other._holds_folder, other.cluster = False, self.cluster
         return other
 
     @property
@@ -106,12 +106,16 @@ class ClickHouseWarehouse(Warehouse):
             else:
                 self._write.raw_insert(full, columns or None, lines, settings=settings, fmt="JSONEachRow")
 
-    def insert_native(self, table: str, columns: Sequence[str], data: bytes) -> None:
-        """Inserts a block in the format Native into a table that no view reads, named with its database. Raises NotStored."""
+    def insert_native(self, table: str, rows: bytes, columns: Sequence[str] = ()) -> None:
+        """Stores rows of our own, in ClickHouse's native format, as one block, never dropped as a duplicate. Raises NotStored.
+
+        The table is named with its database. Embedded, no view may read it (see `insert`).
+        """
         if folder := self.folder:
-            refuse_if_full(folder, len(data), self._min_free)
+            refuse_if_full(folder, len(rows), self._min_free)
+        settings = write_settings("") | {"insert_deduplicate": 0}
         with translated_errors(NotStored), self._renewed_on_error():
-            self._write.raw_insert(table, list(columns), data, settings={"insert_deduplicate": 0}, fmt="Native")
+            self._write.raw_insert(table, list(columns) or None, rows, settings=settings, fmt="Native")
 
     def insert_select(self, table: str, select: str, token: str) -> None:
         """Inserts rows that the database already has as one block, with the token they were first stored under."""

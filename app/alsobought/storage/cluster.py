@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
+from alsobought.storage.nodes import Nodes
 from alsobought.storage.sharded_reads import ShardedReads
 from alsobought.storage.topology import shard_settings, shards_of
 from alsobought.storage.warehouse import Warehouse
@@ -19,8 +20,9 @@ from alsobought.storage.warehouse import Warehouse
 class ClusterWarehouse(ShardedReads):
     """Reads over all shards, from one node. `shards` are the warehouses that have the rows, each on connections of its own."""
 
-    def __init__(self, settings: Settings, shards: Sequence[ClickHouseWarehouse]) -> None:
-        self._settings, self.shards = settings, shards
+    def __init__(self, settings: Settings, shards: Sequence[ClickHouseWarehouse], nodes: Nodes | None = None) -> None:
+        """It closes the shards, and the nodes if given."""
+        self._settings, self.shards, self._nodes = settings, shards, nodes
         super().__init__(settings)
 
     def another(self) -> ClusterWarehouse:
@@ -45,16 +47,20 @@ class ClusterWarehouse(ShardedReads):
         super().close()
         for shard in self.shards:
             shard.close()
+        if self._nodes:
+            self._nodes.close()
 
 
 def open_cluster(settings: Settings, *, create: bool = False) -> ClusterWarehouse:
     """The warehouse of a cluster and those of its shards. Raises WarehouseFault if a node cannot be reached."""
     with ExitStack() as opened:
-        shards = []
-        for shard in shards_of(settings):
+        nodes, shards = Nodes(settings), list[ClickHouseWarehouse]()
+        opened.callback(nodes.close)
+        for index, shard in enumerate(shards_of(settings)):
             shards.append(open_warehouse(shard_settings(settings, shard), create=create))
             opened.callback(shards[-1].close)
-        cluster = ClusterWarehouse(settings, shards)
+            nodes.join(shards[-1], index)
+        cluster = ClusterWarehouse(settings, shards, nodes)
         opened.pop_all()
     return cluster
 
@@ -63,7 +69,10 @@ def open_any(settings: Settings, *, create: bool = True, must_exist: bool = True
     """The warehouse of these settings: a cluster, one of its shards, a server, or an embedded one (`open_warehouse`)."""
     if settings.whole_cluster:
         return open_cluster(settings, create=create)
-    return open_warehouse(settings, create=create, must_exist=must_exist)
+    warehouse = open_warehouse(settings, create=create, must_exist=must_exist)
+    if settings.shard:
+        Nodes(settings).join(warehouse, settings.shard - 1)
+    return warehouse
 
 
 def parts_of(warehouse: Warehouse) -> Sequence[Warehouse]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from alsobought.errors import Unusable
 from alsobought.storage.count_tables import FEED_ENGINE, materialized_views
-from alsobought.storage.sql_text import quoted
+from alsobought.storage.sql_text import quoted, quoted_identifier
 from alsobought.storage.topology import all_shards
 from alsobought.storage.warehouse import Warehouse
 
@@ -59,6 +59,25 @@ def sharded_tables(warehouse: Warehouse) -> frozenset[str]:
     return _sharded(warehouse, _tables(warehouse, warehouse.database))
 
 
+def tables_of_users(warehouse: Warehouse) -> frozenset[str]:
+    """The tables of which a node has all rows about the users of its shard: those with a user_id, and those that are whole."""
+    tables = _tables(warehouse, warehouse.database)
+    sharded = _sharded(warehouse, tables)
+    return frozenset(table.name for table in tables.values() if table.has_user or table.name not in sharded)
+
+
+def local_dictionaries(sql: str, database: str) -> str:
+    """A text over the tables of all shards with the database of each dictionary, of which there is one on a node.
+
+    Its name is the first argument of dictGet and its kin, and a literal (`pipes.calls`).
+
+    >>> local_dictionaries("dictGet('catalogue', 'title', 1), dictHas('shop_all.owners', 1)", "shop")
+    "dictGet('shop.catalogue', 'title', 1), dictHas('shop.owners', 1)"
+    """
+    pattern = rf"\b(dict[A-Z]\w*\(\s*')(?:{re.escape(all_shards(database))}\.)?(\w+')"
+    return re.sub(pattern, rf"\g<1>{database}.\g<2>", sql)
+
+
 def spread(warehouse: Warehouse, cluster: str, shards: int) -> None:
     """Makes `<database>_all` on this node, or brings it up to the tables of `<database>`; repeatable.
 
@@ -98,7 +117,8 @@ def _statement(table: Table, database: str, cluster: str, sharded: frozenset[str
     engine = f"Distributed({quoted(cluster)}, {quoted(database)}, {quoted(table.name)}{key})"
     if existing and existing.columns == table.columns and existing.definition.endswith(f"ENGINE = {engine}"):
         return ""
-    return f"create or replace table {together}.{table.name} as {database}.{table.name} engine = {engine}"
+    columns = ", ".join(f"{quoted_identifier(name)} {kind}" for name, kind in table.columns)  # without their defaults
+    return f"create or replace table {together}.{table.name} ({columns}) engine = {engine}"
 
 
 def _dictionary(table: Table, database: str, sharded: frozenset[str]) -> str:

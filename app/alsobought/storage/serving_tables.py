@@ -57,12 +57,21 @@ class ServingTable:
         """Whose events touch a row: "user_id", "item_key", or a kind of group."""
         return self.group or self.key
 
-    def select(self, picks: Picks, changed: Picks | None = None) -> str:
+    def select(self, picks: Picks, changed: Picks | None = None, database: str = "") -> str:
         """A SELECT of the picked rows, as the count tables give them now, or mended where counts have changed."""
-        return self._template.render(database=self._database, picks=picks, changed=changed)
+        return self._template.render(database=database or self._database, picks=picks, changed=changed)
 
     def make(self, warehouse: Warehouse, picks: Picks, *, changed: Picks | None = None, clear: bool = False) -> None:
         """Replaces the picked rows by those of `select`; with `clear`, deletes those of which it gives none."""
+        if warehouse.cluster:
+            warehouse.cluster.make(self, picks, changed=changed, clear=clear)
+        else:
+            self.make_here(warehouse, picks, changed=changed, clear=clear)
+
+    def make_here(
+        self, warehouse: Warehouse, picks: Picks, *, changed: Picks | None = None, clear: bool = False
+    ) -> None:
+        """The same of the tables of this node alone."""
         selected = self.select(picks, changed)
         warehouse.command(f"insert into {self._database}.{self.name} {selected} {one_block()}, {IN_ORDER}")
         if clear:

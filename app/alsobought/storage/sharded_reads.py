@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, limits_of, tls_files
+from alsobought.storage.distributed import local_dictionaries
 from alsobought.storage.engine_settings import DISTRIBUTED_SETTINGS
 from alsobought.storage.topology import all_shards
 from alsobought.storage.warehouse import lines_of
@@ -21,7 +21,7 @@ class ShardedReads(ClickHouseWarehouse):
 
     def __init__(self, settings: Settings) -> None:
         self._local_database = settings.database
-        self._in_text = lru_cache(TEXTS)(self.with_dictionaries)
+        self._with_dictionaries = lru_cache(TEXTS)(local_dictionaries)
         dsn, together = settings.warehouse_dsn, all_shards(settings.database)
         super().__init__(dsn, together, limits_of(settings), 0, settings.reader_dsn, tls_files(settings))
 
@@ -29,19 +29,11 @@ class ShardedReads(ClickHouseWarehouse):
     def local_database(self) -> str:
         return self._local_database
 
-    def with_dictionaries(self, sql: str) -> str:
-        """The text with the database of each dictionary, of which there is one on a node.
-
-        The name is the first argument of dictGet and its kin, and a literal (`pipes.calls`).
-        """
-        pattern = rf"\b(dict[A-Z]\w*\(\s*')(?:{re.escape(self.database)}\.)?(\w+')"
-        return re.sub(pattern, rf"\g<1>{self._local_database}.\g<2>", sql)
-
     def raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
-        return super().raw(self._in_text(sql), parameters, fmt)
+        return super().raw(self._with_dictionaries(sql, self._local_database), parameters, fmt)
 
     def trusted_raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
-        return super().trusted_raw(self.with_dictionaries(sql), parameters, fmt)
+        return super().trusted_raw(local_dictionaries(sql, self._local_database), parameters, fmt)
 
     def syntax_tree(self, select: str, parameters: Mapping[str, Any]) -> list[str]:
         """Of the text as it is."""

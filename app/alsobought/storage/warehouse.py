@@ -7,7 +7,7 @@ the folder. Both implement the abstract members and inherit the reads that are b
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,11 +31,25 @@ class Reader(Protocol):
         return data[0][0] if data else None
 
 
+class Cluster(Protocol):
+    """What a writer of one shard asks of all nodes: `storage.nodes` has it."""
+
+    @property
+    def lagging(self) -> bool: ...
+    @property
+    def due(self) -> int: ...
+    def reload(self, names: Sequence[str], *, everywhere: bool = True) -> None: ...
+    def select(self, table: Any, picks: Callable[[str], str]) -> str: ...
+    def make(self, table: Any, picks: Any, *, changed: Any = None, clear: bool = False) -> None: ...
+    def catch_up(self) -> None: ...
+
+
 class Warehouse(Reader, Protocol):
-    """An open database, by its DSN and its name."""
+    """An open database, by its DSN and its name; `cluster` if it is one shard of several."""
 
     dsn: str
     database: str
+    cluster: Cluster | None = None
 
     @property
     @abstractmethod

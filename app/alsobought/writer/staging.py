@@ -81,7 +81,7 @@ def copy_rows(source: ClickHouseWarehouse, target: ClickHouseWarehouse, select: 
         of_piece = f" where cityHash64({key}) % {pieces} = {piece}" if pieces > 1 else ""
         data = source.trusted_raw(f"select * from ({select}){of_piece}", {}, "Native")
         if data:
-            target.insert_native(into, columns, data)
+            target.insert_native(into, data, columns)
     return rows
 
 
