@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -12,7 +11,7 @@ from alsobought.errors import AlsoboughtError
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
 from tests.support.certificates import Authority, Certificate
-from tests.support.engines import http_server
+from tests.support.clickhouse_server import clickhouse_server
 from tests.support.tls_proxy import tls_proxy
 
 
@@ -34,8 +33,8 @@ class Doors:
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    with http_server() as dsn:
-        made = Doors(tmp_path_factory.mktemp("doors"), urlsplit(dsn).port or 0)
+    with clickhouse_server() as started:
+        made = Doors(tmp_path_factory.mktemp("doors"), started.port)
         right, named = made.authority.issue("server", "IP:127.0.0.1"), made.authority.issue("named", "DNS:db.example")
         with (
             tls_proxy(made.plain, right) as made.secured,
@@ -47,7 +46,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
 
 def opened(scheme: str, port: int, **settings: object) -> str:
     """Who the server takes us for. Raises the error of the connection."""
-    dsn = f"{scheme}://default:@127.0.0.1:{port}"
+    dsn = f"{scheme}://default:any@127.0.0.1:{port}"  # without a password, a certificate would stand for the user
     warehouse = open_warehouse(Settings(dsn=dsn, database="doors", **settings), create=True)  # type: ignore[arg-type]
     try:
         return str(warehouse.value("select currentDatabase()"))
