@@ -224,7 +224,7 @@ def measure(folder: Path, share: int, seconds: float) -> dict[str, Any]:
     busy = os.getloadavg()[1]
     with ExitStack() as stack:
         server = stack.enter_context(clickhouse_server(folder / "clickhouse"))
-        clickhouse = cpu_of(server.process.pid)
+        clickhouse = cpu_of(server.pid)
         record = folder / "load.json"
         if not record.exists():
             before = clickhouse()
@@ -250,7 +250,7 @@ def measure(folder: Path, share: int, seconds: float) -> dict[str, Any]:
             "loaded": loaded,
             "empty": empty,
             "measured": measured,
-            "memory": {"ClickHouse": memory_of(server.process.pid), "ingest": memory_of(ingest.pid)},
+            "memory": {"ClickHouse": memory_of(server.pid), "ingest": memory_of(ingest.pid)},
         }
 
 

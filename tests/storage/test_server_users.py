@@ -128,10 +128,11 @@ def test_no_user_can_do_more(server: str, user: str) -> None:
 
 def test_a_wrong_password_is_named_by_its_setting(server: str) -> None:
     wrong = f"http://alsobought:nope@{server}"
-    with pytest.raises(
-        WarehouseFault, match=r"refused the user name or the password\. Are those in ALSOBOUGHT_DSN right"
-    ):
-        ClickHouseWarehouse(wrong, "alsobought", Limits(), 0)
+    for address in wrong, f"http://default:nope@{server}":  # one with a password, and one without
+        with pytest.raises(
+            WarehouseFault, match=r"refused the user name or the password\. Are those in ALSOBOUGHT_DSN right"
+        ):
+            ClickHouseWarehouse(address, "alsobought", Limits(), 0)
     opened = ClickHouseWarehouse(dsn("alsobought", server), "alsobought", Limits(), 0, wrong)
     with pytest.raises(WarehouseFault, match=r"Are those in ALSOBOUGHT_READER_DSN right"):
         opened.value("select 1")

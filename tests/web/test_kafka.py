@@ -25,7 +25,8 @@ from alsobought.serving.visibility import Follower
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
 from tests.support.brokers import Broker, broker
-from tests.support.engines import Engine, http_server
+from tests.support.clickhouse_server import clickhouse_server
+from tests.support.engines import Engine
 from tests.support.kafka import Topics, until
 from tests.support.process import free_port, running, serving
 from tests.support.web import VIEW, buy, error_of, rejected, stored
@@ -44,8 +45,8 @@ def shop(make_shop: Callable[..., Service], topics: Topics) -> Service:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Engine]:
-    with http_server() as dsn:
-        yield Engine(dsn)
+    with clickhouse_server() as started:
+        yield Engine(started.dsn)
 
 
 @contextmanager

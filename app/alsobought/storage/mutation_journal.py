@@ -34,12 +34,17 @@ def newest_blocks(warehouse: Warehouse, tables: Iterable[str], database: str = "
 
     Every insert and every attached part has a higher one.
     """
+    blocks = blocks_of_all(warehouse, database)
+    return {table: blocks.get(table, 0) for table in tables}
+
+
+def blocks_of_all(warehouse: Warehouse, database: str = "") -> dict[str, int]:
+    """The number of the newest block of every table that is not empty."""
     sql = (
         "select table, max(max_block_number) from system.parts"
         " where active and database = {database:String} group by table"
     )
-    blocks = dict(warehouse.trusted_rows(sql, {"database": database or warehouse.database}).data)
-    return {table: int(blocks.get(table, 0)) for table in tables}
+    return dict(warehouse.trusted_rows(sql, {"database": database or warehouse.database}).data)
 
 
 def begin(

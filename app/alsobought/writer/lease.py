@@ -15,7 +15,7 @@ from alsobought.storage.identities import IdentityLookup
 from alsobought.storage.retention import apply_retention
 from alsobought.storage.serving_tables import ServingTable
 from alsobought.writer import fencing
-from alsobought.writer.recovery import consume_clean_shutdown, recover
+from alsobought.writer.recovery import BeforeInsert, before_insert, consume_clean_shutdown, recover
 from alsobought.writer.sequence import SeqClock
 from alsobought.writer.user_rewrite import finish_rewrites
 
@@ -43,6 +43,7 @@ class Lease:
         self.as_of: datetime | None = None
         self.dirty = True
         self._stored_nothing = False
+        self._before: BeforeInsert | None = None
 
     def take(self) -> None:
         """Takes the lease, or takes it again. Raises LeaseLost, NotStored, WarehouseFault: then it stays dirty."""
@@ -60,7 +61,15 @@ class Lease:
 
     def recover(self) -> None:
         """Brings all views up to the last batch, if the lease is still ours."""
-        recover(self._warehouse, self.epoch if self._warehouse.shared else None)
+        recover(self._warehouse, self.epoch if self._warehouse.shared else None, self._before)
+
+    def note_before_insert(self, batch: int) -> None:
+        """Notes what a recovery needs to know of the tables, should this batch, inserted next, be torn."""
+        self._before = before_insert(self._warehouse, batch) if self._warehouse.shared else None
+
+    def note_inserted(self) -> None:
+        """Notes that all views have the batch."""
+        self.dirty, self._before = False, None
 
     def read_newest(self) -> None:
         """Reads the newest seq and ingest time of any writer. An embedded writer takes its epoch from them."""

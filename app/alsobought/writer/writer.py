@@ -414,6 +414,8 @@ class Writer:
         started = time.monotonic()
         for attempt in range(1, INSERT_ATTEMPTS + 1):
             try:
+                if attempt == 1:
+                    self.lease.note_before_insert(batch.rows[0].batch)
                 reach("ingest.before_insert")
                 with tracing.span("insert", client=True, db__system__name="clickhouse", rows=len(batch.rows)):
                     self._insert("events", batch.lines, batch.token)
@@ -427,7 +429,7 @@ class Writer:
                 if attempt == INSERT_ATTEMPTS:
                     raise
                 time.sleep(RETRY_SECONDS * attempt)
-        self.lease.dirty = False
+        self.lease.note_inserted()
         self._announce(batch, batch.ingested_at, time.monotonic() - started)
         self.corrections.note_events(batch.rows, awaited=batch.awaited)
 
