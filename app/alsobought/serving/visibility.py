@@ -164,8 +164,14 @@ class Follower:
             began_at = time.monotonic()
             changes = again or self._refreshes % CHANGES_EVERY == 0
             self._refreshes += 1
-            for stream in self._streams:
-                stream.refresh(again=again, changes=changes)
+            errors = []
+            for stream in self._streams:  # one shard that is down does not hide what the others store
+                try:
+                    stream.refresh(again=again, changes=changes)
+                except AlsoboughtError as error:
+                    errors.append(error)
+            if errors:
+                raise errors[0]
             if again:
                 self._siblings.record_refresh(began_at)
 

@@ -40,4 +40,6 @@ class ShardedReads(ClickHouseWarehouse):
         return lines_of(super().raw(f"explain ast\n{select}", parameters, "TabSeparated"))
 
     def _connect(self, settings: Mapping[str, Any], dsn: str = "") -> Any:
-        return super()._connect({**DISTRIBUTED_SETTINGS, **settings}, dsn)
+        """Answers go on without a shard that is down. What we compute from reads of our own would be wrong without it."""
+        for_answers = {"skip_unavailable_shards": 1} if "readonly" in settings else {}
+        return super()._connect({**DISTRIBUTED_SETTINGS, **for_answers, **settings}, dsn)
