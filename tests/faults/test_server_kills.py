@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
 from tests.faults.mixed import mixed
+from tests.faults.proof import Findings
 from tests.faults.proxy import proxy
-from tests.faults.rig import THOROUGH, Rig
+from tests.faults.rig import THOROUGH, Rig, record
 from tests.faults.test_kafka_kills import TABLES, delete_newest_part
 from tests.faults.test_rewrite_kill import child
 from tests.support.clickhouse_server import ClickHouseServer, clickhouse_server
@@ -22,6 +24,7 @@ from tests.support.process import running
 
 MakeRig = Callable[..., Rig]
 KILLS = int(os.environ.get("KILLS", "4"))
+DONE = {"forget": "erased", "merge": "merged"}
 POINTS = [
     *(
         "ingest.before_insert:2",
@@ -51,7 +54,7 @@ def restart(server: ClickHouseServer) -> None:
 def test_a_server_killed_at_a_step_of_storing_loses_nothing(make_rig: MakeRig, server: ClickHouseServer) -> None:
     rig = make_rig(server.dsn)
     rig.stream = mixed(41, repeated=0.01, invalid=0.02)
-    points = POINTS if THOROUGH else ["ingest.before_insert:2", "consumer.stored:2"]
+    points = POINTS if THOROUGH else ["consumer.stored:2"]
     for point in points:
         rig.send(1500)
         ingester = rig.ingester(f"{point}@{server.pid}")
@@ -81,6 +84,7 @@ def test_a_server_killed_while_it_recovers_loses_nothing(make_rig: MakeRig, serv
     rig.finish("kill -9 of the ClickHouse server while it recovers", len(points))
 
 
+@pytest.mark.thorough
 def test_a_server_killed_at_random_moments_under_load_loses_nothing(
     make_rig: MakeRig, server: ClickHouseServer
 ) -> None:
@@ -107,7 +111,7 @@ def _records(rig: Rig, server: ClickHouseServer, table: str) -> int:
 
 @pytest.mark.parametrize(
     "tables",
-    [["co_baskets", "ingest_batches"], pytest.param(["events", *TABLES], marks=pytest.mark.thorough, id="all")],
+    [["co_baskets"], pytest.param(["events", *TABLES], marks=pytest.mark.thorough, id="all")],
 )
 def test_a_server_killed_inside_an_insert_loses_nothing(
     make_rig: MakeRig, server: ClickHouseServer, tables: list[str]
@@ -118,13 +122,14 @@ def test_a_server_killed_inside_an_insert_loses_nothing(
     rig.ingester()
     rig.send(600)
     rig.drain()
+    tables = [table for table in tables if _records(rig, server, table)]
     for table in tables:
         size = _records(rig, server, table)
-        rig.send(1000)
-        until = time.monotonic() + 60
-        while _records(rig, server, table) == size:
-            assert time.monotonic() < until, rig.output
-        server.kill()
+        with rig.sending(500):
+            until = time.monotonic() + 60
+            while _records(rig, server, table) == size:
+                assert time.monotonic() < until, rig.output
+            server.kill()
         server.start()
         rig.drain()
     rig.finish("kill -9 of the ClickHouse server inside an insert, between `events` and its views", len(tables))
@@ -137,21 +142,30 @@ def test_a_table_that_recorded_an_insert_without_storing_it_gets_the_batch(
     """As kill -9 leaves it between the record of an insert and its part, which is a moment too short to be hit."""
     rig = make_rig(server.dsn)
     rig.stream = mixed(45, ids=False)
-    for number, table in enumerate(tables, 1):
-        with proxy(server.dsn) as between:
-            between.marks, between.cuts = (f"insert into {rig.database}.events ".encode(),), 1
-            between.refuses_then = True
-            rig.send(600)
-            ingester = rig.ingester(ALSOBOUGHT_DSN=between.dsn)
-            rig.wait(functools.partial(getattr, between, "refuses"))
-            server.kill()
-            delete_newest_part(server.folder / "data" / "data" / rig.database / table)
-            server.start()
-            between.refuses = False
-            rig.wait(lambda number=number: rig.consumed() == 600 * number)
-            assert ingester.stop() == 0, ingester.output
+    ingester = rig.ingester()
+    rig.send(600)
+    rig.drain()
+    assert ingester.stop() == 0, ingester.output
+    tables = [table for table in tables if _records(rig, server, table)]
+    for table in tables:
+        _insert_and_lose_part(rig, server, table)
     rig.ingester()
     rig.finish("kill -9 of the ClickHouse server when a table records an insert", len(tables))
+
+
+def _insert_and_lose_part(rig: Rig, server: ClickHouseServer, table: str) -> None:
+    with proxy(server.dsn) as between:
+        between.marks, between.cuts = (f"insert into {rig.database}.events ".encode(),), 1
+        between.refuses_then = True
+        rig.send(600)
+        ingester = rig.ingester(ALSOBOUGHT_DSN=between.dsn)
+        rig.wait(lambda: between.refuses)
+        server.kill()
+        delete_newest_part(server.folder / "data" / "data" / rig.database / table)
+        server.start()
+        between.refuses = False
+        rig.wait(lambda: rig.consumed() == sum(rig.ends().values()))
+        assert ingester.stop() == 0, ingester.output
 
 
 @pytest.mark.parametrize(
@@ -169,15 +183,26 @@ def test_a_rewrite_whose_server_is_killed_is_completed(
 ) -> None:
     """By the same process if the server is back in time, else by the next start."""
     assert running(tmp_path, ALSOBOUGHT_DSN=server.dsn)("migrate", "up").status == 0
+    seconds = []
     with ThreadPoolExecutor(1) as threads:
         for seed, point in enumerate(points, 1):
             change = [kind, f"guest{seed}", *(["bruno"] if kind == "merge" else [])]
             killed = threads.submit(child, server.dsn, seed, change, f"rewrite.{point}@{server.pid}", fails=True)
             restart(server)
             killed.result()
+            began = time.monotonic()
+            _let_the_heartbeat_expire(server)
             report = child(server.dsn, 0, [], user=f"guest{seed}")
+            seconds.append(time.monotonic() - began)
             assert (report["wrong"], report["unfinished"], report["left"]) == ({}, 0, 0), point
             assert sorted(report["users"]) == ["bruno", "cleo"], point
+    record(f"kill -9 of the ClickHouse server while a user is {DONE[kind]}", len(points), Findings(), max(seconds))
+
+
+def _let_the_heartbeat_expire(server: ClickHouseServer) -> None:
+    """The next writer waits a minute for one that could not record that it gave up."""
+    sql = b"alter table alsobought.rewrites update noted_at = 0 where not done settings mutations_sync = 2"
+    urlopen(server.dsn, sql).close()
 
 
 def test_a_migration_whose_server_is_killed_is_completed_by_the_next_run(
@@ -185,11 +210,14 @@ def test_a_migration_whose_server_is_killed_is_completed_by_the_next_run(
 ) -> None:
     run = running(tmp_path, ALSOBOUGHT_DSN=server.dsn)
     steps = [f"{point}:{number}" for point in ("started", "ran", "applied") for number in (3, 20)]
-    for step in steps if THOROUGH else ["started:3", "ran:3"]:
+    steps = steps if THOROUGH else ["ran:3"]
+    for step in steps:
         ran = run("migrate", "up", ALSOBOUGHT_FAILPOINT=f"migrate.{step}@{server.pid}")
         assert ran.status == 1, (step, ran.out, ran.err)
         assert "Traceback" not in ran.err
         server.kill()
         server.start()
+    began = time.monotonic()
     assert run("migrate", "up").status == 0
+    record("kill -9 of the ClickHouse server during a migration", len(steps), Findings(), time.monotonic() - began)
     assert {step["state"] for step in json.loads(run("migrate", "status", "--json").out)} == {"applied"}

@@ -44,7 +44,7 @@ class Doors:
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     folder = tmp_path_factory.mktemp("doors")
     (folder / "users.xml").write_text(USERS)
-    with clickhouse_server(more=f"<users_config>{folder}/users.xml</users_config>") as started:
+    with clickhouse_server(config=f"<users_config>{folder}/users.xml</users_config>") as started:
         made = Doors(folder, started.port)
         right, named = made.authority.issue("server", "IP:127.0.0.1"), made.authority.issue("named", "DNS:db.example")
         with (

@@ -30,12 +30,12 @@ CONFIG = """<clickhouse>
     <background_pool_size>16</background_pool_size>
     <background_distributed_schedule_pool_size>16</background_distributed_schedule_pool_size>
     <backups><allowed_path>{backups}</allowed_path></backups>
-    {more}
+    {config}
 </clickhouse>
 """
 # The server lives as long as the query does.
 FOREVER = """
-system start listen queries all;
+system start listen {protocols};
 select sleepEachRow(3) from numbers(1000000000)
 settings max_block_size = 1, function_sleep_max_microseconds_per_block = 0
 format Null
@@ -92,17 +92,22 @@ class ClickHouseServer:
 def clickhouse_server(
     folder: Path | None = None,
     *,
+    tcp_port: int = 0,
+    config: str = "",
     backups: Path | None = None,
-    more: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[ClickHouseServer]:
-    """A server, ready for queries, whose data is in this folder, or in one that goes with it. `more` is more configuration."""
+    """A server, ready for queries, whose data is in this folder, or in one that goes with it.
+
+    `config` is more of its configuration, as XML. With a `tcp_port`, other servers can ask it.
+    """
     with TemporaryDirectory() as temporary:
         chosen = (folder or Path(temporary)).resolve()
         chosen.mkdir(parents=True, exist_ok=True)
         server = ClickHouseServer(chosen, free_port(), environment)
-        config = CONFIG.format(port=server.port, backups=backups or tempfile.gettempdir(), more=more)
-        (chosen / "config.xml").write_text(config)
+        config += f"<tcp_port>{tcp_port}</tcp_port>" if tcp_port else ""
+        text = CONFIG.format(port=server.port, backups=backups or tempfile.gettempdir(), config=config)
+        (chosen / "config.xml").write_text(text)
         try:
             server.start()
             yield server
@@ -116,7 +121,8 @@ def main() -> None:
     query: Callable[..., Any] = _chdb.query  # type: ignore[attr-defined]
     folder = Path(sys.argv[1])
     os.chdir(folder)  # it reads the config.xml of its working directory
-    query(FOREVER, "TSV", path=str(folder / "data"))
+    protocols = "queries all" if "<tcp_port>" in Path("config.xml").read_text() else "http"
+    query(FOREVER.format(protocols=protocols), "TSV", path=str(folder / "data"))
 
 
 if __name__ == "__main__":

@@ -40,11 +40,11 @@ def server_with_users(folder: Path) -> Iterator[str]:
     ET.SubElement(profiles, "default")
     ET.SubElement(ET.SubElement(tree.getroot(), "quotas"), "default")
     tree.write(folder / "users.xml")
-    more = f"<access_control_improvements>{STRICT}</access_control_improvements>"
-    more += f"<users_config>{folder}/users.xml</users_config>"
+    config = f"<access_control_improvements>{STRICT}</access_control_improvements>"
+    config += f"<users_config>{folder}/users.xml</users_config>"
     hashes = {VARIABLES[name]: hashlib.sha256(word.encode()).hexdigest() for name, word in PASSWORDS.items()}
     environment = {**os.environ, **hashes}
-    with clickhouse_server(folder, backups=folder / "backups", more=more, environment=environment) as server:
+    with clickhouse_server(folder, backups=folder / "backups", config=config, environment=environment) as server:
         yield f"127.0.0.1:{server.port}"
 
 
