@@ -29,7 +29,7 @@ def two_shards(folder: Path) -> Iterator[list[ClickHouseServer]]:
     with ExitStack() as started:
         yield [
             started.enter_context(
-                clickhouse_server(folder / f"shard_{number}", more=f"<tcp_port>{port}</tcp_port>{servers}")
+                clickhouse_server(folder / f"shard_{number}", tcp_port=port, config=servers)
             )
             for number, port in enumerate(ports, 1)
         ]
