@@ -137,7 +137,9 @@ def summed(parts: Iterable[Sequence[RewrittenTable]]) -> list[RewrittenTable]:
         other = tables.get(part.table, RewrittenTable(part.table, 0, 0, "0"))
         checksum = int(other.checksum, 16) ^ int(part.checksum, 16)
         before, after = other.rows_before + part.rows_before, other.rows_after + part.rows_after
-        tables[part.table] = RewrittenTable(part.table, before, after, checksum.to_bytes(8).hex().upper().lstrip("0") or "00")
+        tables[part.table] = RewrittenTable(
+            part.table, before, after, checksum.to_bytes(8).hex().upper().lstrip("0") or "00"
+        )
     return list(tables.values())
 
 

@@ -103,7 +103,10 @@ class ClickHouseWarehouse(Warehouse):
                 self._write.raw_insert(full, columns or None, lines, settings=settings, fmt="JSONEachRow")
 
     def insert_native(self, table: str, columns: Sequence[str], data: bytes) -> None:
-        """Inserts a block in the format Native into a table that no view reads, named with its database. Raises NotStored."""
+        """Inserts rows in the format Native into a table, named with its database, that no view with a sub-query reads.
+
+        Raises NotStored.
+        """
         if folder := self.folder:
             refuse_if_full(folder, len(data), self._min_free)
         with translated_errors(NotStored), self._renewed_on_error():
