@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -18,14 +19,16 @@ from alsobought.counts.consistency import check
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import BadRequest, Unusable
 from alsobought.events import Event
+from alsobought.items import Item
 from alsobought.privacy import across_shards
 from alsobought.privacy.across_shards import forget_across, merge_across, unmerge_across
 from alsobought.privacy.erasure import Receipt, verify
 from alsobought.service.service import Service
 from alsobought.storage import mutation_journal
 from alsobought.users import User
-from alsobought.writer import move_halves, user_move, user_rewrite
+from alsobought.writer import move_halves, resharding, user_move, user_rewrite
 from alsobought.writer.recovery import recover
+from alsobought.writer.resharding import Resharding
 from alsobought.writer.submission import MaintenanceTask, Submission
 from alsobought.writer.user_move import move_users, resume_moves
 from alsobought.writer.writer import Writer
@@ -198,7 +201,6 @@ def test_a_guest_of_another_shard_is_merged_and_given_back(shards: Shards) -> No
     shards.send(sent)
     assert sum(whose(shards)[1].values()) == 10, "what was stored on the guest's shard is recognized here"
     assert merge_across(shards.writers, shards.shard_of, GUEST, ACCOUNT)["events"] == 0
-    assert_right(shards)
     assert unmerge_across(shards.writers, shards.shard_of, GUEST)["events"] == 5
     assert (all_events(shards.shops), attributes(shards)) == (before, attributes_before)
     assert whose(shards) == [{"bruno": 2, GUEST: 5}, {ACCOUNT: 3, "cleo": 2}]
@@ -207,6 +209,7 @@ def test_a_guest_of_another_shard_is_merged_and_given_back(shards: Shards) -> No
         unmerge_across(shards.writers, shards.shard_of, GUEST)
 
 
+@pytest.mark.thorough
 def test_an_erasure_is_recorded_on_every_shard_and_has_one_receipt(shards: Shards) -> None:
     two_users(shards)
     merge_across(shards.writers, shards.shard_of, GUEST, ACCOUNT)
@@ -239,15 +242,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, shards: Shards) -> Callable[[str, C
     """
 
     def kill_at(point: str, action: Callable[[], object]) -> bool:
-        def reach(name: str) -> None:
-            if name == point:
-                raise Killed(point)
-
-        with monkeypatch.context() as crashing:
-            for module in (user_move, move_halves, user_rewrite, across_shards):
-                crashing.setattr(module, "reach", reach)
-            crashing.setattr(mutation_journal, "abandon", lambda *_: None)
-            crashing.setattr(Writer, "_run_task", run_task_until_killed)
+        with killed_at(monkeypatch, point):
             try:
                 action()
             except Killed:
@@ -261,6 +256,23 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, shards: Shards) -> Callable[[str, C
     return kill_at
 
 
+@contextmanager
+def killed_at(monkeypatch: pytest.MonkeyPatch, point: str, times: int = 1) -> Iterator[None]:
+    """Within this, what reaches a failpoint for this time ends there."""
+    reached = itertools.count(1)
+
+    def reach(name: str) -> None:
+        if name == point and next(reached) == times:
+            raise Killed(point)
+
+    with monkeypatch.context() as crashing:
+        for module in (user_move, move_halves, user_rewrite, across_shards, resharding):
+            crashing.setattr(module, "reach", reach)
+        crashing.setattr(mutation_journal, "abandon", lambda *_: None)
+        crashing.setattr(Writer, "_run_task", run_task_until_killed)
+        yield
+
+
 def run_task_until_killed(writer: Writer, task: MaintenanceTask) -> None:
     try:
         task.done.set_result(writer._run_exclusive(task.action))
@@ -269,17 +281,16 @@ def run_task_until_killed(writer: Writer, task: MaintenanceTask) -> None:
 
 
 STEPS_OF_A_MOVE = [
-    *(f"move.{step}" for step in ("staged", "noted", "adopted", "left")),
-    *(f"adopt.{step}" for step in ("begun", "noted", "co_baskets", "ingest_batches", "user_items", "attached", "recorded", "ended")),
-    *(f"leave.{step}" for step in ("begun", "co_baskets", "ingest_batches", "user_items", "noted", "deleted", "ended")),
-]  # fmt: skip
-FEW_STEPS = ("adopt.user_items", "adopt.attached", "leave.ingest_batches")
+    *("move.staged", "move.noted", "move.adopted", "move.left"),
+    *("adopt.begun", "adopt.noted", "adopt.co_baskets", "adopt.ingest_batches", "adopt.user_items"),
+    *("adopt.attached", "adopt.recorded", "adopt.ended"),
+    *("leave.begun", "leave.co_baskets", "leave.ingest_batches", "leave.user_items"),
+    *("leave.noted", "leave.deleted", "leave.ended"),
+]
 
 
-@pytest.mark.parametrize(
-    "step",
-    [pytest.param(step, marks=() if step in FEW_STEPS else pytest.mark.thorough) for step in STEPS_OF_A_MOVE],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("step", STEPS_OF_A_MOVE)
 def test_a_merge_that_is_killed_while_the_guest_moves_has_not_happened(
     shards: Shards, kill_at: Callable[..., bool], step: str
 ) -> None:
@@ -296,11 +307,12 @@ def test_a_merge_that_is_killed_while_the_guest_moves_has_not_happened(
 @pytest.mark.parametrize(
     ("undo", "step", "happened"),
     [
-        (False, "across.moved", False),
+        (False, "leave.ingest_batches", False),
+        pytest.param(False, "across.moved", False, marks=pytest.mark.thorough),
         pytest.param(False, "rewrite.item_totals", True, marks=pytest.mark.thorough),
         pytest.param(False, "across.merged", True, marks=pytest.mark.thorough),
         pytest.param(True, "rewrite.item_totals", True, marks=pytest.mark.thorough),
-        (True, "across.unmerged", True),
+        pytest.param(True, "across.unmerged", True, marks=pytest.mark.thorough),
         pytest.param(True, "move.adopted", True, marks=pytest.mark.thorough),
         pytest.param(True, "across.moved_back", True, marks=pytest.mark.thorough),
     ],
@@ -318,4 +330,47 @@ def test_a_merge_or_its_undoing_that_is_killed_has_happened_or_not(
     assert whose(shards) == (
         [{"bruno": 2}, {ACCOUNT: 8, "cleo": 2}] if merged else [{"bruno": 2, GUEST: 5}, {ACCOUNT: 3, "cleo": 2}]
     )
+    assert_right(shards)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("step", ["", "reshard.items", "reshard.moved", "adopt.attached", "leave.user_items"])
+def test_users_are_redistributed_over_a_new_shard_and_back(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Steps of two users, so that there are several; killed once, at the second time that a step is reached."""
+    monkeypatch.setattr(resharding, "USERS_AT_ONCE", 2)
+    users = [f"u{number}" for number in range(7)]
+    shards.homes = dict.fromkeys(users, 0)
+    shards.writers[0].submit(Submission([Item(item_id="a", category="Tea"), Item(item_id="b")])).result()
+    for user in users:
+        send(shards, *({**BOUGHT, "user_id": user, "item_id": item, "order_id": user} for item in ("a", "b", user)))
+    before, counts = all_events(shards.shops), summed_counts(shards.shops)
+
+    def run(old: int, new: int) -> None:
+        redistribution = Resharding(shards.writers[:old], shards.writers[:new])
+        redistribution.resume()
+        redistribution.copy_reference_tables()
+        events = redistribution.count_misplaced()
+        moved: list[int] = []
+        redistribution.move_users(moved.append)
+        assert sum(moved) == events
+        assert redistribution.count_misplaced() == 0
+
+    if step:
+        with killed_at(monkeypatch, step, times=1 if step == "reshard.items" else 2), pytest.raises(Killed):
+            run(1, 2)
+        shards.restart()
+    run(1, 2)
+    of_shard = [{user: 3 for user in users if resharding.shard_of(user, 2) == number} for number in (0, 1)]
+    assert whose(shards) == of_shard
+    assert all(of_shard), "both shards have users"
+    assert all_rows(shards.shops[1:], "select item_id, category from {}.items final".format) == [
+        ["a", "Tea"],
+        ["b", ""],
+    ]
+    assert (all_events(shards.shops), summed_counts(shards.shops)) == (before, counts)
+    assert_right(shards)
+    run(2, 1)
+    assert (whose(shards)[1], all_events(shards.shops[:1])) == ({}, before)
     assert_right(shards)
