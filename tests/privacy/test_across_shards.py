@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -18,15 +19,23 @@ from alsobought.counts.consistency import check
 from alsobought.counts.sum_checks import wrong_rows
 from alsobought.errors import BadRequest, Unusable
 from alsobought.events import Event
+from alsobought.items import Item
+from alsobought.privacy import across_shards
 from alsobought.privacy.across_shards import forget_across, merge_across, unmerge_across
+from alsobought.privacy.erasure import Receipt, verify
 from alsobought.service.service import Service
-from alsobought.writer import user_move
+from alsobought.storage import mutation_journal
+from alsobought.users import User
+from alsobought.writer import move_halves, resharding, user_move, user_rewrite
 from alsobought.writer.recovery import recover
-from alsobought.writer.submission import Submission
+from alsobought.writer.resharding import Resharding
+from alsobought.writer.submission import MaintenanceTask, Submission
 from alsobought.writer.user_move import move_users, resume_moves
+from alsobought.writer.writer import Writer
 from tests.counts.test_invariant import CHECKS, START, apply_refunds, events, right
 from tests.support.embedded_shards import Shards, all_events, all_rows, summed_counts
 from tests.support.engines import Engine, drop
+from tests.support.project import ROOT
 
 FORGOTTEN_AT = START + timedelta(minutes=150)
 USERS = ("ada", "bruno", "cleo")
@@ -143,3 +152,225 @@ def assert_right(shards: Shards) -> None:
     for shop in shards.shops:
         assert dict(wrong_rows(shop.warehouse, CHECKS)) == right()
         assert check(shop.warehouse.another(), shop.do, CHECKS).wrong == []
+
+
+GUEST, ACCOUNT = "s1", "ada"  # of two shards
+BOUGHT = {"event_type": "purchase", "item_id": "tea", "order_id": "o1", "timestamp": START}
+
+
+def send(shards: Shards, *events: dict[str, object]) -> None:
+    rows = [msgspec.convert({"event_type": "view", "timestamp": START, **event}, Event) for event in events]
+    shards.send(rows)
+
+
+def two_users(shards: Shards) -> list[Event]:
+    """A guest and an account on two shards, with an order each, and a user beside each of them; sends their events."""
+    shards.homes = {GUEST: 0, ACCOUNT: 1, "bruno": 0, "cleo": 1}
+    rows = [
+        {**BOUGHT, "user_id": user, "item_id": item, "order_id": f"o-{user}", "event_id": f"{user} {item}"}
+        for user, items in ((GUEST, "abc"), (ACCOUNT, "bcd"), ("bruno", "ab"), ("cleo", "cd"))
+        for item in items
+    ]
+    rows += [{"user_id": GUEST, "item_id": "a", "event_id": "seen", "session_id": "x", "event_type": "view"}]
+    rows += [{"user_id": GUEST, "event_type": "refund", "item_id": "c", "order_id": f"o-{GUEST}", "event_id": "back"}]
+    sent = [msgspec.convert({"timestamp": START, **row}, Event) for row in rows]
+    shards.send(sent)
+    for user, plan in ((GUEST, "free"), ("bruno", "pro")):
+        about = User(user_id=user, attributes={"plan": plan})
+        shards.writers[shards.shard_of(user)].submit(Submission([about])).result()
+    return sent
+
+
+def whose(shards: Shards) -> list[dict[str, int]]:
+    """The number of events of each user, by shard."""
+    sql = "select user_id, count() from {}.events group by user_id order by user_id"
+    return [dict(shop.warehouse.trusted_rows(sql.format(shop.warehouse.database)).data) for shop in shards.shops]
+
+
+def attributes(shards: Shards) -> list[list[Any]]:
+    return all_rows(shards.shops, "select user_id, toString(attributes) from {}.users final where not removed".format)
+
+
+def test_a_guest_of_another_shard_is_merged_and_given_back(shards: Shards) -> None:
+    sent = two_users(shards)
+    before, attributes_before = all_events(shards.shops), attributes(shards)
+    merged = merge_across(shards.writers, shards.shard_of, GUEST, ACCOUNT)
+    assert merged == {"user_id": ACCOUNT, "events": 5}
+    assert whose(shards) == [{"bruno": 2}, {ACCOUNT: 8, "cleo": 2}]
+    assert attributes(shards) == [[ACCOUNT, "{'plan':['free']}"], ["bruno", "{'plan':['pro']}"]]
+    shards.send(sent)
+    assert sum(whose(shards)[1].values()) == 10, "what was stored on the guest's shard is recognized here"
+    assert merge_across(shards.writers, shards.shard_of, GUEST, ACCOUNT)["events"] == 0
+    assert unmerge_across(shards.writers, shards.shard_of, GUEST)["events"] == 5
+    assert (all_events(shards.shops), attributes(shards)) == (before, attributes_before)
+    assert whose(shards) == [{"bruno": 2, GUEST: 5}, {ACCOUNT: 3, "cleo": 2}]
+    assert_right(shards)
+    with pytest.raises(BadRequest, match="'s1' is not merged into an account"):
+        unmerge_across(shards.writers, shards.shard_of, GUEST)
+
+
+@pytest.mark.thorough
+def test_an_erasure_is_recorded_on_every_shard_and_has_one_receipt(shards: Shards) -> None:
+    two_users(shards)
+    merge_across(shards.writers, shards.shard_of, GUEST, ACCOUNT)
+    for shop in shards.shops:
+        letter = {"source": "k", "topic": "t", "partition": 0, "reason": "r", "encoding": "utf-8", "offset": 1}
+        shop.warehouse.insert("dead_letters", msgspec.json.encode({**letter, "body": f'{{"user_id": "{GUEST}"}}'}))
+    with pytest.raises(Unusable, match="'s1' was merged into 'ada'"):
+        forget_across(shards.writers, shards.shard_of, GUEST)
+    receipt = msgspec.convert(forget_across(shards.writers, shards.shard_of, ACCOUNT), Receipt)
+    rows = {part.table: (part.rows_before, part.rows_after) for part in receipt.tables}
+    assert receipt.sealed() == receipt
+    assert (rows["events"], rows["user_items"]) == ((8, 0), (6, 0))
+    assert all_rows(shards.shops, "select offset from {}.dead_letters".format) == []
+    send(shards, {"user_id": GUEST, "item_id": "late"}, {"user_id": ACCOUNT, "item_id": "late"})
+    assert whose(shards) == [{"bruno": 2}, {"cleo": 2}]
+    for shop in shards.shops:
+        assert not any(verify(shop.warehouse, receipt, ROOT).remaining.values())
+    assert_right(shards)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nobody notes that a change was abandoned."""
+
+
+@pytest.fixture
+def kill_at(monkeypatch: pytest.MonkeyPatch, shards: Shards) -> Callable[[str, Callable[[], object]], bool]:
+    """`kill_at("move.noted", action)` ends the action at this failpoint; both writers start again and moves are resumed.
+
+    False if the action never reached it.
+    """
+
+    def kill_at(point: str, action: Callable[[], object]) -> bool:
+        with killed_at(monkeypatch, point):
+            try:
+                action()
+            except Killed:
+                killed = True
+            else:
+                killed = False
+        shards.restart()
+        resume_moves(shards.writers, shards.shard_of)
+        return killed
+
+    return kill_at
+
+
+@contextmanager
+def killed_at(monkeypatch: pytest.MonkeyPatch, point: str, times: int = 1) -> Iterator[None]:
+    """Within this, what reaches a failpoint for this time ends there."""
+    reached = itertools.count(1)
+
+    def reach(name: str) -> None:
+        if name == point and next(reached) == times:
+            raise Killed(point)
+
+    with monkeypatch.context() as crashing:
+        for module in (user_move, move_halves, user_rewrite, across_shards, resharding):
+            crashing.setattr(module, "reach", reach)
+        crashing.setattr(mutation_journal, "abandon", lambda *_: None)
+        crashing.setattr(Writer, "_run_task", run_task_until_killed)
+        yield
+
+
+def run_task_until_killed(writer: Writer, task: MaintenanceTask) -> None:
+    try:
+        task.done.set_result(writer._run_exclusive(task.action))
+    except BaseException as error:
+        task.done.set_exception(error)
+
+
+STEPS_OF_A_MOVE = [
+    *("move.staged", "move.noted", "move.adopted", "move.left"),
+    *("adopt.begun", "adopt.noted", "adopt.co_baskets", "adopt.ingest_batches", "adopt.user_items"),
+    *("adopt.attached", "adopt.recorded", "adopt.ended"),
+    *("leave.begun", "leave.co_baskets", "leave.ingest_batches", "leave.user_items"),
+    *("leave.noted", "leave.deleted", "leave.ended"),
+]
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("step", STEPS_OF_A_MOVE)
+def test_a_merge_that_is_killed_while_the_guest_moves_has_not_happened(
+    shards: Shards, kill_at: Callable[..., bool], step: str
+) -> None:
+    sent = two_users(shards)
+    before, counts, known = all_events(shards.shops), summed_counts(shards.shops), attributes(shards)
+    assert kill_at(step, lambda: merge_across(shards.writers, shards.shard_of, GUEST, ACCOUNT))
+    assert whose(shards) == [{"bruno": 2, GUEST: 5}, {ACCOUNT: 3, "cleo": 2}]
+    shards.send(sent)
+    assert (all_events(shards.shops), summed_counts(shards.shops), attributes(shards)) == (before, counts, known)
+    assert_right(shards)
+    assert not any(mutation_journal.open_notes(writer.warehouse) for writer in shards.writers)
+
+
+@pytest.mark.parametrize(
+    ("undo", "step", "happened"),
+    [
+        (False, "leave.ingest_batches", False),
+        pytest.param(False, "across.moved", False, marks=pytest.mark.thorough),
+        pytest.param(False, "rewrite.item_totals", True, marks=pytest.mark.thorough),
+        pytest.param(False, "across.merged", True, marks=pytest.mark.thorough),
+        pytest.param(True, "rewrite.item_totals", True, marks=pytest.mark.thorough),
+        pytest.param(True, "across.unmerged", True, marks=pytest.mark.thorough),
+        pytest.param(True, "move.adopted", True, marks=pytest.mark.thorough),
+        pytest.param(True, "across.moved_back", True, marks=pytest.mark.thorough),
+    ],
+)
+def test_a_merge_or_its_undoing_that_is_killed_has_happened_or_not(
+    shards: Shards, kill_at: Callable[..., bool], undo: bool, step: str, happened: bool
+) -> None:
+    two_users(shards)
+    if undo:
+        merge_across(shards.writers, shards.shard_of, GUEST, ACCOUNT)
+        assert kill_at(step, lambda: unmerge_across(shards.writers, shards.shard_of, GUEST))
+    else:
+        assert kill_at(step, lambda: merge_across(shards.writers, shards.shard_of, GUEST, ACCOUNT))
+    merged = happened != undo
+    assert whose(shards) == (
+        [{"bruno": 2}, {ACCOUNT: 8, "cleo": 2}] if merged else [{"bruno": 2, GUEST: 5}, {ACCOUNT: 3, "cleo": 2}]
+    )
+    assert_right(shards)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("step", ["", "reshard.items", "reshard.moved", "adopt.attached", "leave.user_items"])
+def test_users_are_redistributed_over_a_new_shard_and_back(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Steps of two users, so that there are several; killed once, at the second time that a step is reached."""
+    monkeypatch.setattr(resharding, "USERS_AT_ONCE", 2)
+    users = [f"u{number}" for number in range(7)]
+    shards.homes = dict.fromkeys(users, 0)
+    shards.writers[0].submit(Submission([Item(item_id="a", category="Tea"), Item(item_id="b")])).result()
+    for user in users:
+        send(shards, *({**BOUGHT, "user_id": user, "item_id": item, "order_id": user} for item in ("a", "b", user)))
+    before, counts = all_events(shards.shops), summed_counts(shards.shops)
+
+    def run(old: int, new: int) -> None:
+        redistribution = Resharding(shards.writers[:old], shards.writers[:new])
+        redistribution.resume()
+        redistribution.copy_reference_tables()
+        events = redistribution.count_misplaced()
+        moved: list[int] = []
+        redistribution.move_users(moved.append)
+        assert sum(moved) == events
+        assert redistribution.count_misplaced() == 0
+
+    if step:
+        with killed_at(monkeypatch, step, times=1 if step == "reshard.items" else 2), pytest.raises(Killed):
+            run(1, 2)
+        shards.restart()
+    run(1, 2)
+    of_shard = [{user: 3 for user in users if resharding.shard_of(user, 2) == number} for number in (0, 1)]
+    assert whose(shards) == of_shard
+    assert all(of_shard), "both shards have users"
+    assert all_rows(shards.shops[1:], "select item_id, category from {}.items final".format) == [
+        ["a", "Tea"],
+        ["b", ""],
+    ]
+    assert (all_events(shards.shops), summed_counts(shards.shops)) == (before, counts)
+    assert_right(shards)
+    run(2, 1)
+    assert (whose(shards)[1], all_events(shards.shops[:1])) == ({}, before)
+    assert_right(shards)

@@ -28,9 +28,7 @@ def two_shards(folder: Path) -> Iterator[list[ClickHouseServer]]:
     servers = f"<remote_servers><{CLUSTER}>{nodes}</{CLUSTER}></remote_servers>"
     with ExitStack() as started:
         yield [
-            started.enter_context(
-                clickhouse_server(folder / f"shard_{number}", tcp_port=port, config=servers)
-            )
+            started.enter_context(clickhouse_server(folder / f"shard_{number}", tcp_port=port, config=servers))
             for number, port in enumerate(ports, 1)
         ]
 

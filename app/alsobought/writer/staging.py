@@ -72,7 +72,7 @@ def merged_rows(table: CountTable, condition: str) -> str:
 
 
 def copy_rows(source: ClickHouseWarehouse, target: ClickHouseWarehouse, select: str, into: str, key: str) -> int:
-    """Inserts the rows of a SELECT of the source into a table of the target, in pieces by the hash of a key. Returns the number."""
+    """Copies the rows of a SELECT of the source into a table of the target, piece by piece. Returns their number."""
     rows = int(source.trusted_rows(f"select count() from ({select})").data[0][0])
     described = source.trusted_rows(f"describe table ({select})").data
     columns = [str(column[0]) for column in described]

@@ -48,9 +48,7 @@ def rewrite_users(
     confirm: Callable[[], None],
     serving: Sequence[ServingTable],
 ) -> list[RewrittenTable]:
-    """Erases users, merges them or undoes that, or carries out half of a move.
-
-    Only while nothing is being stored and all views have every batch.
+    """Erases users, merges them or undoes that, or does half of a move. Only while nothing is stored, and all views have all.
 
     `identity` is above every seq so far. Raises the error of `confirm` if the lease was lost: then nothing was changed.
 
