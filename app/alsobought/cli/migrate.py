@@ -51,7 +51,7 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
     try:
         applied = 0
         folder = settings.home_folder / "migrations"
-        for planned in runner.up(warehouse, folder, settings.cluster, break_lock=break_lock, by=operator()):
+        for planned in runner.up(warehouse, folder, break_lock=break_lock, by=operator()):
             note = f" ({planned.note})" if planned.note else ""
             out.print(f"[green]applied[/] {planned.migration.name}{note}", soft_wrap=True)
             applied += 1
@@ -150,7 +150,7 @@ def _show_plan(settings: Settings) -> None:
 
     with _existing_warehouse(settings) as warehouse:
         folder = settings.home_folder / "migrations"
-        pending = list(runner.plan(warehouse, folder, settings.database, settings.cluster))
+        pending = list(runner.plan(warehouse, folder, settings.database))
     for planned in pending:
         click.echo(f"-- {planned.migration.file}\n" + (f"-- Note: {planned.note}.\n" if planned.note else ""), nl=False)
         for statement in planned.statements:
