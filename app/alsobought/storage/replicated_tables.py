@@ -21,6 +21,11 @@ def rows_of(table: str) -> str:
     return f"{table}{ROWS_SUFFIX}"
 
 
+def serving_rows(warehouse: Warehouse, table: str) -> str:
+    """The table to which the rows of a serving table are written."""
+    return rows_of(table) if warehouse.replicated else table
+
+
 def node_engine(engine_full: str) -> str:
     """The same engine without replication.
 

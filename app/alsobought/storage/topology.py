@@ -24,6 +24,17 @@ def shards_of(settings: Settings) -> list[Shard]:
     return [Shard(number, tuple(replicas)) for number, replicas in enumerate(nodes, 1)]
 
 
+def replicas_of(settings: Settings) -> tuple[str, ...]:
+    """The DSNs of the replicas, where the settings are those of one shard that has several; else none."""
+    shards = shards_of(settings)
+    return shards[0].replicas if len(shards) == 1 and len(shards[0].replicas) > 1 else ()
+
+
+def shard_settings(settings: Settings, shard: Shard) -> Settings:
+    """The settings of one shard as a warehouse of its own, with all its replicas."""
+    return msgspec.structs.replace(settings, dsn="", reader_dsn="", shards="|".join(shard.replicas))
+
+
 def shard_index(user: str, shards: int) -> int:
     """The index of the shard that has a user's events, by the account; ClickHouse computes the same as `CRC32(user_id) % shards`.
 

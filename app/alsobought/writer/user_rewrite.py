@@ -181,5 +181,5 @@ def _change_events(context: RewriteContext) -> None:
         changes = ", ".join(f"{column} = {sql}" for column, sql in context.refunded.items())
         condition = f"user_id in ({context.all_users}) and seq in ({seqs})"
         context.warehouse.command(
-            f"alter table {context.database}.events update {changes} where {condition} settings mutations_sync = 2"
+            f"alter table {context.database}.events update {changes} where {condition} settings mutations_sync = 3"
         )

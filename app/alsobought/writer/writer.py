@@ -28,6 +28,7 @@ from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
 from alsobought.storage.ledger import resume_offset
+from alsobought.storage.replicas import ReplicaChanged
 from alsobought.users import User
 from alsobought.writer.announcements import Announcements, OnStored, OnUsers
 from alsobought.writer.append_log import AppendLog
@@ -105,6 +106,7 @@ class Writer:
                 self.begin()
             except NotStored as error:
                 log.warning("recovery after a crash is pending: %s", error)
+            self.warehouse.bind(None)  # the thread binds itself
         if self.dirty:
             self.lease.read_newest()
         self.catalogue.reload()
@@ -247,7 +249,7 @@ class Writer:
                 if self.warehouse.shared:
                     self.lease.record_stored()
                 return result
-            except LeaseLost:
+            except (LeaseLost, ReplicaChanged):
                 if time.monotonic() > until:
                     raise
 
@@ -343,7 +345,7 @@ class Writer:
                 elif is_awaited(submissions):  # all duplicates, perhaps of events that nobody waited for
                     self.on_stored((), None)
                 return outcomes
-            except LeaseLost:
+            except (LeaseLost, ReplicaChanged):
                 if time.monotonic() > until:
                     raise
 
@@ -352,7 +354,9 @@ class Writer:
 
     def _take_lease(self) -> None:
         if not self.dirty:
+            self.lease.bind()
             return
+        self.catalogue.items_changed |= self.lease.moved
         self.lease.take()
         self.serving.catch_up()
         self.corrections.refunds.catch_up()
@@ -397,7 +401,7 @@ class Writer:
                 if attempt > 1:
                     self._verify_retry(batch)
                 break
-            except LeaseLost:
+            except (LeaseLost, ReplicaChanged):
                 raise
             except AlsoboughtError:
                 if attempt == INSERT_ATTEMPTS:
