@@ -161,7 +161,9 @@ def make_serving_tables(writer: Writer, names: Sequence[str]) -> None:
         try:
             writer.warehouse.trusted_rows(f"select count() from {writer.warehouse.database}.{name} where not ignore(*)")
         except WarehouseFault:
-            writer.warehouse.command(f"truncate table {writer.warehouse.database}.{serving_rows(writer.warehouse, name)}")
+            writer.warehouse.command(
+                f"truncate table {writer.warehouse.database}.{serving_rows(writer.warehouse, name)}"
+            )
     writer.serving.make_again(writer.serving.forget_positions(names))
     writer.on_rewritten()
 

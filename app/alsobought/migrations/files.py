@@ -107,7 +107,9 @@ def migrations(folder: Path, applied: Mapping[int, str] | None = None) -> list[M
 def by_key(files: Sequence[Migration]) -> frozenset[str]:
     """Every table that any of the files creates with a key-value engine."""
     shapes = [migration.shape for migration in files]
-    return frozenset(shape.name for shape in shapes if shape.verb == "create" and shape.engine == KEY_VALUE_ENGINE.lower())
+    return frozenset(
+        shape.name for shape in shapes if shape.verb == "create" and shape.engine == KEY_VALUE_ENGINE.lower()
+    )
 
 
 def feeds(files: Sequence[Migration]) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """The same migrations for a shard with replicas: text to text.
 
-MergeTree becomes ReplicatedMergeTree, with the macros {shard} and {replica} of the server in its arguments. The table of a key-value
-engine becomes two objects: `<name>_rows`, which is replicated and keeps the newest row of a key, and `<name>`, a view of it.
+MergeTree becomes ReplicatedMergeTree, with the macros {shard} and {replica} of the server in its arguments. The table of a
+key-value engine becomes two objects: `<name>_rows`, which is replicated and keeps the newest row of a key, and `<name>`, a view of it.
 
 These statements run on one replica of a shard. The others copy its schema (`migrations.replicas`), because a replica that joins
 must create each table as it is by then, not as it was at first.
@@ -18,6 +18,7 @@ from alsobought.storage.replicated_tables import KEY_VALUE_ENGINE, rows_of
 WINDOW = "non_replicated_deduplication_window"
 FOR_EVER = "replicated_deduplication_window_seconds = 315360000"  # a recovery after any time must find the token of the last batch
 NO_WINDOW = "replicated_deduplication_window = 0"  # as MergeTree: an equal insert is another one
+PRIMARY_KEY = "primary key"  # one token
 ROWS_GRANULARITY = 128
 
 
@@ -89,8 +90,8 @@ def _engine(statement: Statement, database: str) -> Iterator[Edit]:
 def _sorted(statement: Statement) -> Iterator[Edit]:
     """primary key x → order by x"""
     for index, word in at_top(statement.words):
-        if (word, statement.words[index + 1 : index + 2]) == ("primary", ["key"]) and index > statement.name_index:
-            yield Edit(statement.tokens[index].start, statement.end_of(index + 1), "order by")
+        if word == PRIMARY_KEY:
+            yield Edit(statement.tokens[index].start, statement.end_of(index), "order by")
 
 
 def _window(statement: Statement) -> Iterator[Edit]:
@@ -100,7 +101,7 @@ def _window(statement: Statement) -> Iterator[Edit]:
         yield from _named_window(statement)
         yield Edit(len(statement.sql), len(statement.sql), f", {FOR_EVER}")
         return
-    granularity = f", index_granularity = {ROWS_GRANULARITY}" if words[-3:-1] == ["primary", "key"] else ""
+    granularity = f", index_granularity = {ROWS_GRANULARITY}" if PRIMARY_KEY in words else ""
     before = ", " if any(word == "settings" for _, word in at_top(words)) else "\nsettings "
     yield Edit(len(statement.sql), len(statement.sql), f"{before}{NO_WINDOW}{granularity}")
 

@@ -121,7 +121,9 @@ class Peers:
         return self._clients[dsn]
 
     def _drop(self, dsn: str, error: Exception) -> None:
-        log.info("replica %s: %s", shown_address(dsn), error if isinstance(error, AlsoboughtError) else type(error).__name__)
+        log.info(
+            "replica %s: %s", shown_address(dsn), error if isinstance(error, AlsoboughtError) else type(error).__name__
+        )
         with self._lock:
             if client := self._clients.pop(dsn, None):
                 with suppress(Exception):

@@ -78,7 +78,9 @@ class ServingTable:
     def _delete_keys(self, warehouse: Warehouse, rows: str, select: str) -> None:
         keys = iter([key for (key,) in warehouse.trusted_rows(select).data])
         while batch := list(islice(keys, KEYS_PER_DELETE)):
-            warehouse.command(f"delete from {rows} where {with_keys(batch)(self.key)} settings lightweight_deletes_sync = 3")
+            warehouse.command(
+                f"delete from {rows} where {with_keys(batch)(self.key)} settings lightweight_deletes_sync = 3"
+            )
 
 
 def serving_tables(home: Path, database: str) -> list[ServingTable]:

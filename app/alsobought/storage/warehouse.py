@@ -47,7 +47,7 @@ class Warehouse(Reader, Protocol):
         """True if it is a shard with several replicas."""
         return False
 
-    def command_on_peers(self, *statements: str) -> bool:
+    def command_on_peers(self, *_statements: str) -> bool:
         """Runs statements on the other replicas that answer. Returns False if that left out one."""
         return True
 

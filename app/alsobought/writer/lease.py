@@ -20,7 +20,6 @@ from alsobought.writer.recovery import consume_clean_shutdown, recover
 from alsobought.writer.sequence import SeqClock
 from alsobought.writer.user_rewrite import finish_rewrites
 
-
 LEFT_BEHIND = ("rebuild", "rebuild_part", "rebuild_rest", "before", "after")  # on a replica, when the writer moved on
 
 

@@ -19,9 +19,7 @@ from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.replicas import WAIT_SECONDS
 
 POLL_SECONDS = 0.05
-INSERTS_IN_PROGRESS = (
-    "select count() from system.processes where startsWith(query, concat('insert into ', {database:String}, '.events '))"
-)
+INSERTS_IN_PROGRESS = "select count() from system.processes where startsWith(query, concat('insert into ', {database:String}, '.events '))"
 REPLICA = "from system.replicas where database = {database:String} and table = 'writers'"
 
 
@@ -71,7 +69,9 @@ def _unfenced(warehouse: ClickHouseWarehouse, epoch: int) -> str:
     fenced = {own_name}
     sql = f"select replica_name, (select max(epoch) from {warehouse.database}.writers) {REPLICA}"
     claims = warehouse.peers.rows(sql, parameters)
-    inserts = warehouse.peers.rows(INSERTS_IN_PROGRESS, parameters)  # after the claims: what tested before them is among these
+    inserts = warehouse.peers.rows(
+        INSERTS_IN_PROGRESS, parameters
+    )  # after the claims: what tested before them is among these
     for claim, running in zip(claims, inserts, strict=True):
         if claim and running and claim.data and int(claim.data[0][1]) >= epoch and not running.data[0][0]:
             fenced.add(claim.data[0][0])
