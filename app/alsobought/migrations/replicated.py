@@ -1,7 +1,7 @@
 """The same migrations for a shard with replicas: text to text.
 
 MergeTree becomes ReplicatedMergeTree, with the macros {shard} and {replica} of the server in its arguments. The table of a
-key-value engine becomes two objects: `<name>_rows`, which is replicated and keeps the newest row of a key, and `<name>`, a view of it.
+key-value engine becomes two: `<name>_rows`, which is replicated and keeps the newest row of a key, and `<name>`, a view of it.
 
 These statements run on one replica of a shard. The others copy its schema (`migrations.replicas`), because a replica that joins
 must create each table as it is by then, not as it was at first.

@@ -79,7 +79,7 @@ class ServingTable:
         keys = iter([key for (key,) in warehouse.trusted_rows(select).data])
         while batch := list(islice(keys, KEYS_PER_DELETE)):
             warehouse.command(
-                f"delete from {rows} where {with_keys(batch)(self.key)} settings lightweight_deletes_sync = 3"
+                f"delete from {rows} where {with_keys(batch)(self.key)} settings lightweight_deletes_sync = 1"
             )
 
 

@@ -159,9 +159,9 @@ class RewriteContext:
         """
         if self.has_rows(table, condition):
             if self.request.kind == "forget":
-                sql = f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 3"
+                sql = f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 1"
             else:
-                sql = f"delete from {self.database}.{table} where {condition} settings lightweight_deletes_sync = 3"
+                sql = f"delete from {self.database}.{table} where {condition} settings lightweight_deletes_sync = 1"
             self.warehouse.command(sql)
 
     def has_rows(self, table: str, condition: str) -> bool:
