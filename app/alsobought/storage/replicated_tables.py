@@ -59,6 +59,25 @@ def put_into_service(warehouse: Warehouse, table: str, replacement: str) -> None
     if not engine_of(warehouse, table).startswith("Replicated"):
         warehouse.command(f"exchange tables {ours} and {replacement}")
     elif warehouse.trusted_rows(f"select 1 from {replacement} limit 1").data:
+        _adopt_indices(warehouse, table, replacement)
         warehouse.command(f"alter table {ours} replace partition tuple() from {replacement}")
     else:
         warehouse.command(f"truncate table {ours}")
+
+
+def _adopt_indices(warehouse: Warehouse, table: str, replacement: str) -> None:
+    """Gives one of our tables the skipping indices of its replacement: parts are taken over only between tables with the same."""
+    ours, theirs = _indices(warehouse, warehouse.database, table), _indices(warehouse, *replacement.split("."))
+    changes = [f"drop index {name}" for name in ours if ours[name] != theirs.get(name)]
+    changes += [f"add index {name} {clause}" for name, clause in theirs.items() if ours.get(name) != clause]
+    for change in changes:
+        warehouse.command(f"alter table {warehouse.database}.{table} {change}")
+
+
+def _indices(warehouse: Warehouse, database: str, table: str) -> dict[str, str]:
+    """{index: its expression, type and granularity}"""
+    sql = (
+        "select name, concat(expr, ' type ', type_full, ' granularity ', toString(granularity))"
+        " from system.data_skipping_indices where database = {database:String} and table = {table:String}"
+    )
+    return dict(warehouse.trusted_rows(sql, {"database": database, "table": table}).data)

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from alsobought.errors import AlsoboughtError, NotStored
 from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.replicas import WAIT_SECONDS
+from alsobought.storage.warehouse import Warehouse
 
 POLL_SECONDS = 0.05
 INSERTS_IN_PROGRESS = "select count() from system.processes where startsWith(query, concat('insert into ', {database:String}, '.events '))"
@@ -34,7 +35,7 @@ def await_peers(warehouse: ClickHouseWarehouse, epoch: int, until: float) -> Non
         time.sleep(POLL_SECONDS)
 
 
-def synchronize(warehouse: ClickHouseWarehouse, tables: Iterable[str] = ()) -> None:
+def synchronize(warehouse: Warehouse, tables: Iterable[str] = ()) -> None:
     """Waits until the pinned replica has what is committed in Keeper, in these or in all replicated tables, with all mutations.
 
     Raises NotStored if that takes too long.
