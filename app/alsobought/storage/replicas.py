@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 PEER_TIMEOUT_SECONDS = 5
 PEER_PAUSE_SECONDS = 5.0  # before a peer that did not answer is asked again by `command`
 READ_ONLY = "TABLE_IS_READ_ONLY"  # the replica has lost Keeper; another one may not have
-WAIT_SECONDS = 30
+WAIT_SECONDS = 60
 
 
 class ReplicaChanged(NotStored):
