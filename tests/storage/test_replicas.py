@@ -99,8 +99,8 @@ def test_peers_that_are_dead_answer_nothing_and_hold_up_nobody(relays: list[Rela
 def test_the_others_follow_the_pinned_one_in_turn() -> None:
     replicas = PinnedReplica(["a", "b", "c"], ["x", "y", "z"])
     replicas.pin("b")
-    assert (replicas.in_turn(), replicas.in_turn(but_pinned=True)) == (["b", "c", "a"], ["c", "a", "b"])
-    assert (replicas.readers_in_turn(), replicas.peers) == (["y", "z", "x"], ["c", "a"])
+    assert (replicas.in_order(), replicas.in_order(but_pinned=True)) == (["b", "c", "a"], ["c", "a", "b"])
+    assert (replicas.readers_in_order(), replicas.peers) == (["y", "z", "x"], ["c", "a"])
 
 
 def test_a_shard_of_a_cluster_has_settings_of_its_own() -> None:
@@ -112,6 +112,9 @@ def test_a_shard_of_a_cluster_has_settings_of_its_own() -> None:
         }
     )
     assert not faults
-    assert [shard_settings(settings, shard).shards for shard in shards_of(settings)] == ["http://a|http://b", "http://c"]
+    assert [shard_settings(settings, shard).shards for shard in shards_of(settings)] == [
+        "http://a|http://b",
+        "http://c",
+    ]
     assert replica_settings(settings.insert_quorum)["insert_quorum"] == "auto"
     assert read_settings({"ALSOBOUGHT_INSERT_QUORUM": "1"})[1]

@@ -37,9 +37,7 @@ def _check_node(settings: Settings, dsn: str) -> Generator[Finding, None, tuple[
         if len(macros) < 2:
             missing = " and ".join(f"{{{name}}}" for name in ("shard", "replica") if name not in macros)
             yield Finding("replicas", "fault", f"{shown_address(dsn)} has no macro {missing}", MACROS)
-        sql = (
-            "select countIf(is_readonly), max(absolute_delay) from system.replicas where database = {database:String}"
-        )
+        sql = "select countIf(is_readonly), max(absolute_delay) from system.replicas where database = {database:String}"
         read_only, delay = map(int, node.trusted_rows(sql, {"database": node.database}).data[0])
         if read_only:
             message = f"{shown_address(dsn)}: {read_only} tables are read-only"
@@ -57,6 +55,8 @@ def _check_macros(shard: Shard, macros: Sequence[tuple[str, str]]) -> Iterator[F
         names = ", ".join(sorted({name for name, _ in macros}))
         yield Finding("replicas", "fault", f"the macro {{shard}} differs within shard {shard.number}: {names}", MACROS)
     elif len({name for _, name in macros}) < len(macros):
-        yield Finding("replicas", "fault", f"two replicas of shard {shard.number} have the same macro {{replica}}", MACROS)
+        yield Finding(
+            "replicas", "fault", f"two replicas of shard {shard.number} have the same macro {{replica}}", MACROS
+        )
     elif len(macros) == len(shard.replicas):
         yield Finding("replicas", "ok", f"shard {shard.number} has {len(macros)} replicas, which all answer")

@@ -253,7 +253,7 @@ class ClickHouseWarehouse(Warehouse):
         settings: dict[str, Any] = {"output_format_json_quote_64bit_integers": 0}
         if self.replicated:
             settings |= replica_settings(self._quorum)
-        dsn, self._write = self._connect_first(self._replicas.in_turn(but_pinned=elsewhere), settings)
+        dsn, self._write = self._connect_first(self._replicas.in_order(but_pinned=elsewhere), settings)
         self._replicas.pin(dsn)
         self.dsn = dsn
         # The driver searches the whole text of a command, data included: batches go to the engine directly.
@@ -284,7 +284,7 @@ class ClickHouseWarehouse(Warehouse):
             client = None
         if client is None:
             self._local.reads_from = self.generation
-            dsns = self._replicas.readers_in_turn()
+            dsns = self._replicas.readers_in_order()
             client = self._connect_first(dsns, {**READ_SETTINGS, **self.limits.settings()})[1]
             client.database = self.database
             with self._readers_lock:

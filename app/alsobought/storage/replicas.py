@@ -47,19 +47,19 @@ class PinnedReplica:
     def dsn(self) -> str:
         return self._dsns[self._index]
 
-    def in_turn(self, *, but_pinned: bool = False) -> list[str]:
+    def in_order(self, *, but_pinned: bool = False) -> list[str]:
         """All of them from the pinned one on; or that one last."""
         first = self._index + but_pinned
         return self._dsns[first:] + self._dsns[:first]
 
-    def readers_in_turn(self) -> list[str]:
+    def readers_in_order(self) -> list[str]:
         if len(self._readers) == len(self._dsns):
             return self._readers[self._index :] + self._readers[: self._index]
-        return self._readers or self.in_turn()
+        return self._readers or self.in_order()
 
     @property
     def peers(self) -> list[str]:
-        return self.in_turn()[1:]
+        return self.in_order()[1:]
 
     def pin(self, dsn: str) -> None:
         if dsn != self.dsn:

@@ -26,6 +26,7 @@ from alsobought.writer.replica_fencing import INSERTS_IN_PROGRESS
 
 LEASE_SECONDS = 1.0
 IDLE_SECONDS = 5.0  # a lease that stored nothing for this long is over
+REPLICATED_IDLE_SECONDS = 15.0  # the same where a claim also waits for replicas
 WAIT_SECONDS = 60.0
 POLL_SECONDS = 0.02
 EPOCH_SPREAD = 1_000_000  # two claims at the same moment must not get the same epoch
@@ -87,10 +88,11 @@ def _await_previous_lease(warehouse: Warehouse) -> None:
         select dateDiff('ms', minIf(noted_at, epoch = newest), now64(3)) / 1000, countIf(epoch = newest and stored)
         from {warehouse.database}.writers
     """
-    until = time.monotonic() + IDLE_SECONDS
+    idle_seconds = REPLICATED_IDLE_SECONDS if warehouse.replicated else IDLE_SECONDS
+    until = time.monotonic() + idle_seconds
     while time.monotonic() < until:
         seconds, stored = warehouse.trusted_rows(sql).data[0]
-        if seconds > IDLE_SECONDS or (stored and seconds > LEASE_SECONDS):
+        if seconds > idle_seconds or (stored and seconds > LEASE_SECONDS):
             break
         time.sleep(random.uniform(POLL_SECONDS, 2 * POLL_SECONDS))
 

@@ -20,7 +20,10 @@ from alsobought.storage.replicas import WAIT_SECONDS
 from alsobought.storage.warehouse import Warehouse
 
 POLL_SECONDS = 0.05
-INSERTS_IN_PROGRESS = "select count() from system.processes where startsWith(query, concat('insert into ', {database:String}, '.events '))"
+INSERTS_IN_PROGRESS = (
+    "select count() from system.processes"
+    " where startsWith(query, concat('insert into ', {database:String}, '.events '))"
+)
 REPLICA = "from system.replicas where database = {database:String} and table = 'writers'"
 
 

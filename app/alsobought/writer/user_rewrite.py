@@ -20,8 +20,8 @@ from alsobought.errors import AlsoboughtError
 from alsobought.failpoints import reach
 from alsobought.storage import mutation_journal
 from alsobought.storage.count_tables import CountTable, count_tables
-from alsobought.storage.serving_tables import ServingTable
 from alsobought.storage.replicated_tables import create_like
+from alsobought.storage.serving_tables import ServingTable
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.event_categories import KIND, finish_categories
 from alsobought.writer.rewrite_context import RewriteContext, UserRewrite
@@ -168,8 +168,8 @@ def _owned_rows(context: RewriteContext, table: CountTable) -> int:
 def _move_events(context: RewriteContext) -> None:
     """Adds the events under the account's name, past the views.
 
-    A replicated table does not attach a part that is equal to one it had, as after a merge, its undoing and the same merge. So a row
-    that is like no other comes along. It is among those that are deleted next.
+    A replicated table does not attach a part that is equal to one it had, as after a merge, its undoing and the same merge. So
+    a row that is like no other comes along. It is among those that are deleted next.
     """
     if not context.request.into:
         return
