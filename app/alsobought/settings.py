@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -104,7 +105,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "", "chdb:///folder or http(s)://user:password@host:port; empty: an embedded warehouse in `data`."
     )
     reader_dsn: Annotated[str, Meta(pattern=r"^($|https?://)")] = setting(
-        "", "The same server with a read-only user, for the queries of pipes; empty: `dsn`."
+        "",
+        "The same server with a read-only user, for the queries of pipes; of the replicas of a shard, each with | in between;"
+        " empty: `dsn`.",
     )
     dsn_ca: str = setting(
         "",
@@ -127,6 +130,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     shard: Annotated[int, Meta(ge=0, le=10_000)] = setting(
         0, "Number of the one shard of the cluster that a command works on, as on a server of its own; 0: all of them."
+    )
+    insert_quorum: Annotated[str, Meta(pattern=r"^(0|auto|[2-9])$")] = setting(
+        "0",
+        "The number of replicas of a shard that must have a batch before it counts as stored; auto: more than half of them;"
+        " 0: the one that writes.",
     )
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
@@ -410,6 +418,22 @@ def node_addresses(shards: str) -> list[list[str]]:
     return [[address.strip() for address in shard.split("|")] for shard in shards.split(",")]
 
 
+def reader_addresses(reader_dsn: str) -> list[str]:
+    """The addresses for the queries of pipes, one for each replica if there are several.
+
+    >>> reader_addresses("http://ann:a|b@a:8123 | http://ann:a|b@b:8123"), reader_addresses("")
+    (['http://ann:a|b@a:8123', 'http://ann:a|b@b:8123'], [])
+    """
+    return re.split(r"\s*\|\s*(?=https?://)", reader_dsn) if reader_dsn else []
+
+
+def _addresses(name: str, value: str) -> list[str]:
+    """The addresses in a setting that has one, or several."""
+    if name == "shards":
+        return [address for shard in node_addresses(value) for address in shard]
+    return reader_addresses(value) if name == "reader_dsn" else [value]
+
+
 def _fault(name: str, value: str) -> str:
     """The fault of one value; empty if it is valid."""
     variable = f"{PREFIX}{name.upper()}"
@@ -421,7 +445,7 @@ def _fault(name: str, value: str) -> str:
         shown = value if "@" not in value and "://" not in value and "=" not in value else "…"
         return f"{variable}={shown!r}: {str(error).split(' - at')[0]}"
     if name in ("dsn", "reader_dsn", "shards") and not value.startswith("chdb://"):
-        addresses = [address for shard in node_addresses(value) for address in shard] if name == "shards" else [value]
+        addresses = _addresses(name, value)
         if not all(map(is_server, addresses)):
             return f"{variable} is {FORMS[name]}"
         if options := next(filter(None, map(tls_options, addresses)), ""):
@@ -431,8 +455,8 @@ def _fault(name: str, value: str) -> str:
 
 def _hide_secrets(values: Mapping[str, str]) -> None:
     """From now on no message shows them."""
-    hide(*(values.get(name, "") for name in ("dsn", "reader_dsn")))
-    hide(*(address for shard in node_addresses(values.get("shards", "")) for address in shard))
+    for name in ("dsn", "reader_dsn", "shards"):
+        hide(*_addresses(name, values.get(name, "")))
     for name in SECRETS_WITH_FILES[3:]:
         for secret in values.get(name, "").split(",") if name == "token_secret" else (values.get(name, ""),):
             hide(secret=secret.strip())

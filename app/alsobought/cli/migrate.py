@@ -43,13 +43,13 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
     from alsobought.access.audit import operator
     from alsobought.migrations import runner
     from alsobought.service.ipc_client import reach_warehouse
-    from alsobought.storage.topology import each_node
+    from alsobought.storage.topology import each_shard
 
     if dry_run:
         _show_plan(settings)
         return
     applied = 0
-    for name, one in each_node(settings):
+    for name, one in each_shard(settings):
         if name:
             out.print(f"[bold]{escaped(name)}[/]")
         warehouse = reach_warehouse(one)

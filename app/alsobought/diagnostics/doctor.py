@@ -14,6 +14,7 @@ from alsobought.diagnostics.connection_checks import check_connections, check_re
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.host_checks import check_disk, check_home, check_port, check_settings, check_webhooks
 from alsobought.diagnostics.isolation import run_check, run_in_process
+from alsobought.diagnostics.replica_checks import check_replicas
 from alsobought.diagnostics.warehouse_checks import check_pipes_in_memory, check_warehouse
 from alsobought.settings import read_settings
 
@@ -31,6 +32,7 @@ def examine(environ: Mapping[str, str]) -> Iterator[Finding]:
         ("disk", check_disk),
         ("connection", check_connections),
         ("registry", check_registry),
+        ("replicas", check_replicas),
     )
     for name, one in before_the_warehouse:
         yield from run_check(name, one, settings)

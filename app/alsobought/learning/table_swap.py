@@ -16,6 +16,7 @@ import msgspec
 
 from alsobought.errors import Unusable, WarehouseFault
 from alsobought.failpoints import reach
+from alsobought.storage.replicated_tables import create_like, engine_of, put_into_service
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.writer import Writer
 
@@ -32,15 +33,15 @@ class Replacement:
 
     @classmethod
     def create(cls, warehouse: Warehouse, table: str) -> Replacement:
-        """Creates it empty, and drops those of earlier runs. Raises Unusable on a cluster."""
-        _refuse_cluster(warehouse, table)
+        """Creates it empty, and drops those of earlier runs. Raises Unusable if there is no such table."""
+        _require_table(warehouse, table)
         database = replacement_database(warehouse)
         warehouse.command(f"create database if not exists {database}")
         sql = "select name from system.tables where database = {database:String} and startsWith(name, {prefix:String})"
         for (name,) in warehouse.trusted_rows(sql, {"database": database, "prefix": f"{table}__"}).data:
             warehouse.command(f"drop table if exists {database}.{name} sync")
         replacement = cls(warehouse, f"{database}.{table}__{secrets.token_hex(4)}")
-        warehouse.command(f"create table {replacement.name} as {warehouse.database}.{table}")
+        create_like(warehouse, replacement.name, table)
         return replacement
 
     def insert(self, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -73,13 +74,9 @@ class Replacement:
             self.warehouse.command(f"drop database if exists {database} sync")
 
 
-def _refuse_cluster(warehouse: Warehouse, table: str) -> None:
-    sql = "select engine from system.tables where database = {database:String} and name = {table:String}"
-    engines = warehouse.trusted_rows(sql, {"database": warehouse.database, "table": table}).data
-    if not engines:
+def _require_table(warehouse: Warehouse, table: str) -> None:
+    if not engine_of(warehouse, table):
         raise Unusable(f"there is no table {table}", "Run `alsobought migrate up` to create it")
-    if engines[0][0] == "Distributed":
-        raise Unusable(f"{table} is distributed over a cluster, where learning is not supported yet", "Use one node")
 
 
 def replacement_database(warehouse: Warehouse) -> str:
@@ -87,14 +84,14 @@ def replacement_database(warehouse: Warehouse) -> str:
 
 
 def exchange_tables(warehouse: Warehouse, table: str, replacement: str) -> None:
-    """Exchanges a table with its replacement, which then has the old rows.
+    """Puts a replacement into service. It then has the old rows, or where tables are replicated, still the new ones.
 
     Raises WarehouseFault for a table that was not created as its replacement.
     """
     if not replacement.startswith(f"{replacement_database(warehouse)}.{table}__"):
         raise WarehouseFault(f"{replacement} is not a replacement of {table}")
     reach("learn.complete")
-    warehouse.command(f"exchange tables {warehouse.database}.{table} and {replacement}")
+    put_into_service(warehouse, table, replacement)
     reach("learn.exchanged")
 
 

@@ -27,6 +27,7 @@ from alsobought.serving.cached_answers import Answers
 from alsobought.serving.invalidation import Invalidator
 from alsobought.serving.siblings import Siblings
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.replica_fencing import synchronize
 from alsobought.writer.sharded import AnyWriter
 from alsobought.writer.submission import MaintenanceTask
 
@@ -137,8 +138,10 @@ class Follower:
         self._siblings.stop()
 
     def refresh(self) -> None:
-        """Refreshes this process and all its siblings. Raises WarehouseFault, TooSlow, Busy."""
+        """Refreshes this process and all its siblings. Raises WarehouseFault, TooSlow, Busy; NotStored where a replica lags."""
         since = time.monotonic()
+        for stream in self._streams:
+            stream.synchronize()
         self._siblings.request(since)
         self._refresh(again=True)
         self._siblings.await_refreshes(since)
@@ -188,13 +191,20 @@ class _Stream:
         self._settled = True
         self.as_of: datetime | None = None
 
+    def synchronize(self) -> None:
+        """Afterwards the replica that is read has what the writer stored. Raises NotStored."""
+        synchronize(self._warehouse)
+
     def refresh(self, *, again: bool, changes: bool) -> None:
         new = self._new_batches(changes=changes)
         if new.newest > self._newest:
             self._apply(new)
         elif again or not (self._settled or new.inserts):
+            complete = self._settled or (not new.inserts and new.served >= self._newest)
+            if complete and not self._settled:
+                synchronize(self._warehouse)  # the writer has stored all of it, perhaps on another replica
             self._invalidate_rows(self._latest)
-            self._settled = self._settled or (not new.inserts and new.served >= self._newest)
+            self._settled = complete
         if new.changes and new.changes != self._changes:
             self._cache.clear()
             self._changes = new.changes

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 RELOAD_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
 OF_ITEMS = ("owners", "titles", "variants")  # the dictionaries that new ids in events do not change
+SOURCES = ("items", "item_ids", "item_totals", "daily_popularity")  # the tables that the dictionaries are made from
 DEMAND_PAUSE = 50  # the demand is reloaded this many times as far apart as a reload takes: that is 2 % of a core
 
 
@@ -25,12 +26,16 @@ def reload_dictionaries(
     *,
     everywhere: bool = True,
 ) -> None:
-    """On a cluster, on every node, or on those of the shard alone. Raises WarehouseFault."""
+    """On each replica; of a cluster on every node, or on those of the shard alone. Raises WarehouseFault."""
     if warehouse.cluster:
         warehouse.cluster.reload([*names], everywhere=everywhere)
         return
-    for name in names:
-        warehouse.command(f"system reload dictionary {warehouse.database}.{name}")
+    statements = [f"system reload dictionary {warehouse.database}.{name}" for name in names]
+    for statement in statements:
+        warehouse.command(statement)
+    if warehouse.replicated:
+        sources = [f"system sync replica {warehouse.database}.{table} lightweight" for table in SOURCES]
+        warehouse.command_on_peers(*sources, *statements)
 
 
 class Catalogue:

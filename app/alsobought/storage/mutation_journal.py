@@ -88,7 +88,7 @@ def finish(warehouse: Warehouse, rewrite: Rewrite) -> None:
     _write(warehouse, msgspec.structs.replace(rewrite, about="", done=True, version=rewrite.version + 1))
     earlier_entries = f"id = {rewrite.id:d} and not done"
     warehouse.command(
-        f"alter table {warehouse.database}.rewrites delete where {earlier_entries} settings mutations_sync = 2"
+        f"alter table {warehouse.database}.rewrites delete where {earlier_entries} settings mutations_sync = 1"
     )
 
 

@@ -19,8 +19,10 @@ from typing import NamedTuple
 from alsobought.errors import AlsoboughtError, WarehouseFault
 from alsobought.redaction import shown_address
 from alsobought.settings import Settings
+from alsobought.storage.catalogue import SOURCES
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
 from alsobought.storage.distributed import local_dictionaries, tables_of_users
+from alsobought.storage.replicated_tables import rows_of
 from alsobought.storage.results import plain_type
 from alsobought.storage.serving_tables import Picks, ServingTable, with_keys
 from alsobought.storage.sharded_reads import ShardedReads
@@ -37,8 +39,8 @@ KEYS_PER_DELETE = 10_000
 class Node:
     """One server. `stale` are the dictionaries that it has not reloaded."""
 
-    def __init__(self, settings: Settings, dsn: str) -> None:
-        self._settings, self.dsn = settings, dsn
+    def __init__(self, settings: Settings, dsn: str, *, replicated: bool) -> None:
+        self._settings, self.dsn, self.replicated = settings, dsn, replicated
         self.stale: set[str] = set()
         self._down_until = 0.0
 
@@ -68,11 +70,13 @@ class Node:
         """Reloads these dictionaries, and those that it missed. Raises WarehouseFault."""
         self.stale.update(names)
         for name in [*names, *(self.stale - {*names})]:
-            self.run(partial(_reload, name))
+            self.run(partial(_reload, name, self.replicated))
             self.stale.discard(name)
 
 
-def _reload(name: str, node: ClickHouseWarehouse) -> None:
+def _reload(name: str, replicated: bool, node: ClickHouseWarehouse) -> None:
+    for table in SOURCES if replicated else ():
+        node.command(f"system sync replica {node.database}.{table} lightweight")
     node.command(f"system reload dictionary {node.database}.{name}")
 
 
@@ -92,7 +96,10 @@ class Nodes:
         """Connects to each node when it is first needed."""
         self._settings = settings
         self.database = settings.database
-        self.shards = [[Node(settings, dsn) for dsn in shard.replicas] for shard in shards_of(settings)]
+        self.shards = [
+            [Node(settings, dsn, replicated=len(shard.replicas) > 1) for dsn in shard.replicas]
+            for shard in shards_of(settings)
+        ]
         self.members: list[ShardNodes] = []
         self.by_item = threading.RLock()  # held while rows by item are read and written
 
@@ -204,7 +211,7 @@ class ShardNodes:
             except AlsoboughtError:
                 self._miss(step)
             else:
-                if step.table.name in self._replicated:
+                if node.replicated:
                     for other in replicas:
                         self._drop(step._replace(node=other))
                     return
@@ -248,21 +255,14 @@ class ShardNodes:
         schema = self._warehouse.schema()
         return {table: {name: plain_type(kind) for name, kind in types.items()} for table, types in schema.items()}
 
-    @cached_property
-    def _replicated(self) -> frozenset[str]:
-        """The tables whose rows the engine copies to the other replicas of a shard."""
-        sql = "select name from system.tables where database = {database:String} and startsWith(engine, 'Replicated')"
-        rows = self._warehouse.trusted_rows(sql, {"database": self._warehouse.database}).data
-        return frozenset(name for (name,) in rows)
-
 
 def _replace(step: Missed, rows: bytes, made: set[str] | None, node: ClickHouseWarehouse) -> None:
     """Stores rows on a node; given the keys of those that were made, it deletes others that were picked."""
     table = step.table
+    name = f"{node.database}.{rows_of(table.name) if step.node.replicated else table.name}"
     if rows:
-        node.insert_native(f"{node.database}.{table.name}", rows)
+        node.insert_native(name, rows)
     if made is not None:
-        name = f"{node.database}.{table.name}"
         sql = f"select toString({table.key}) from {name} where {step.picks(table.key)}"
         gone = [key for (key,) in node.trusted_rows(sql).data if key not in made]
         for start in range(0, len(gone), KEYS_PER_DELETE):

@@ -85,11 +85,11 @@ def _apply(warehouse: Warehouse, table: str, days: dict[str, list[int]], expiry:
 
 
 def _days_by_table(warehouse: Warehouse) -> dict[str, list[int]]:
-    """The days in the TTLs of these tables, in their order. On a cluster the tables are Distributed and have none."""
+    """The days in the TTLs of these tables, in their order."""
     sql = (
         "select name, extractAll(extract(create_table_query, 'TTL (.*) SETTINGS'), 'toIntervalDay\\\\((\\\\d+)\\\\)')"
         " from system.tables where database = {database:String}"
-        f" and (name = 'events' or name in ('requests', 'dead_letters', '{AUDIT_TABLE}') and engine != 'Distributed')"
+        f" and name in ('events', 'requests', 'dead_letters', '{AUDIT_TABLE}')"
     )
     rows = warehouse.trusted_rows(sql, {"database": warehouse.database}).data
     return {table: [int(days) for days in texts] for table, texts in rows}

@@ -10,7 +10,7 @@ from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, limits_of, tls_files
 from alsobought.storage.distributed import local_dictionaries
 from alsobought.storage.engine_settings import DISTRIBUTED_SETTINGS
-from alsobought.storage.topology import all_shards
+from alsobought.storage.topology import all_shards, shards_of
 from alsobought.storage.warehouse import lines_of
 
 TEXTS = 1_000  # of pipes, whose names of dictionaries are known to be replaced
@@ -23,7 +23,16 @@ class ShardedReads(ClickHouseWarehouse):
         self._local_database = settings.database
         self._with_dictionaries = lru_cache(TEXTS)(local_dictionaries)
         dsn, together = settings.warehouse_dsn, all_shards(settings.database)
-        super().__init__(dsn, together, limits_of(settings), 0, settings.reader_dsn, tls_files(settings))
+        nodes = [node for shard in shards_of(settings) for node in shard.replicas]
+        super().__init__(
+            dsn,
+            together,
+            limits_of(settings),
+            0,
+            settings.reader_dsn,
+            tls_files(settings),
+            replicas=[dsn, *(node for node in nodes if node != dsn)],  # every node reads all shards
+        )
 
     @property
     def local_database(self) -> str:
@@ -39,7 +48,7 @@ class ShardedReads(ClickHouseWarehouse):
         """Of the text as it is."""
         return lines_of(super().raw(f"explain ast\n{select}", parameters, "TabSeparated"))
 
-    def _connect(self, settings: Mapping[str, Any], dsn: str = "") -> Any:
+    def _connect(self, settings: Mapping[str, Any], dsn: str = "", **options: Any) -> Any:
         """Answers go on without a shard that is down. What we compute from reads of our own would be wrong without it."""
         for_answers = {"skip_unavailable_shards": 1} if "readonly" in settings else {}
-        return super()._connect({**DISTRIBUTED_SETTINGS, **for_answers, **settings}, dsn)
+        return super()._connect({**DISTRIBUTED_SETTINGS, **for_answers, **settings}, dsn, **options)

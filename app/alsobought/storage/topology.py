@@ -26,6 +26,14 @@ def shards_of(settings: Settings) -> list[Shard]:
     return [Shard(number, tuple(replicas)) for number, replicas in enumerate(nodes, 1)]
 
 
+def replicas_of(settings: Settings) -> tuple[str, ...]:
+    """The DSNs of the replicas, where the settings are those of one shard that has several; else none."""
+    if not settings.shard:
+        return ()
+    replicas = shards_of(settings)[settings.shard - 1].replicas
+    return replicas if len(replicas) > 1 else ()
+
+
 def shard_index(user: str, shards: int) -> int:
     """The index of the shard that has a user's events, by the account; ClickHouse computes the same as `CRC32(user_id) % shards`.
 

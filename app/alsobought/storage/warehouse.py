@@ -56,6 +56,15 @@ class Warehouse(Reader, Protocol):
     def shared(self) -> bool:
         """True if other processes may change it at the same time."""
 
+    @property
+    def replicated(self) -> bool:
+        """True if it is a shard with several replicas."""
+        return False
+
+    def command_on_peers(self, *_statements: str) -> bool:
+        """Runs statements on the other replicas that answer. Returns False if that left out one."""
+        return True
+
     @abstractmethod
     def command(self, sql: str) -> None:
         """Runs one statement that changes something. Raises WarehouseFault."""

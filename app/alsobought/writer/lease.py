@@ -1,7 +1,7 @@
 """The writer's lease: a new epoch, all views brought up to the last batch, and rewrites that a crash interrupted finished.
 
 An embedded warehouse has one writer, whose lease ends with a failed insert. On a server another writer may take it
-(`writer.fencing`).
+(`writer.fencing`). After a move to another replica it is dirty.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.identities import IdentityLookup
 from alsobought.storage.retention import apply_retention
+from alsobought.storage.scratch_database import drop_scratch
 from alsobought.storage.serving_tables import ServingTable
 from alsobought.writer import fencing
 from alsobought.writer.recovery import BeforeInsert, before_insert, consume_clean_shutdown, recover
 from alsobought.writer.sequence import SeqClock
 from alsobought.writer.user_rewrite import finish_rewrites
+
+LEFT_BEHIND = ("rebuild", "rebuild_part", "rebuild_rest", "before", "after")  # on a replica, when the writer moved on
 
 
 class Lease:
@@ -41,12 +44,35 @@ class Lease:
         self.seq = seq or SeqClock(clock)
         self.epoch = 0
         self.as_of: datetime | None = None
-        self.dirty = True
+        self._dirty = True
+        self._generation = warehouse.generation
         self._stored_nothing = False
         self._before: BeforeInsert | None = None
 
+    @property
+    def dirty(self) -> bool:
+        return self._dirty or self.moved
+
+    @dirty.setter
+    def dirty(self, dirty: bool) -> None:
+        self._dirty = dirty
+
+    @property
+    def moved(self) -> bool:
+        """True if the warehouse writes to another replica than when the lease was taken."""
+        return self._warehouse.generation != self._generation
+
+    def bind(self) -> None:
+        """From now on this thread writes to no other replica than that of the lease."""
+        self._warehouse.bind(self._generation)
+
     def take(self) -> None:
         """Takes the lease, or takes it again. Raises LeaseLost, NotStored, WarehouseFault: then it stays dirty."""
+        if self.moved:
+            self._dirty, self._generation = True, self._warehouse.generation
+            self.bind()
+            drop_scratch(self._warehouse, *LEFT_BEHIND)
+        self.bind()
         if self._warehouse.shared:
             self.epoch = fencing.claim(self._warehouse, self.seq.peek())
             self.seq.see(self.epoch)

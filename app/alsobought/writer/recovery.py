@@ -17,6 +17,7 @@ from alsobought.failpoints import reach
 from alsobought.storage import mutation_journal
 from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.count_tables import feeds_of, materialized_views
+from alsobought.storage.fenced_insert import is_newest
 from alsobought.storage.mutation_journal import settled_batch
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.batching import batch_token
@@ -75,7 +76,7 @@ def recover(warehouse: ClickHouseWarehouse, epoch: int | None = None, before: Be
     reach("recovery.before_insert")
     if unsettled:
         source, partition, first_offset, last_offset, stored_by, batch, _ = last_batch[0]
-        newest = "" if epoch is None else f" and (select max(epoch) from {database}.writers) <= {epoch:d}"
+        newest = "" if epoch is None else f" and {is_newest(warehouse, epoch)}"
         select = f"select * from {database}.events where batch = {batch}{newest} order by seq"
         token = batch_token(source, partition, first_offset, last_offset, batch, stored_by)
         warehouse.insert_select("events", select, token)

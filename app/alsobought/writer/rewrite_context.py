@@ -187,9 +187,9 @@ class RewriteContext:
         """
         if self.has_rows(table, condition):
             if self.request.kind == "forget":
-                sql = f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 2"
+                sql = f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 1"
             else:
-                sql = f"delete from {self.database}.{table} where {condition} settings lightweight_deletes_sync = 2"
+                sql = f"delete from {self.database}.{table} where {condition} settings lightweight_deletes_sync = 1"
             self.warehouse.command(sql)
 
     def counts(self, table: str) -> int:

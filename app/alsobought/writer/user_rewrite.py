@@ -20,6 +20,7 @@ from alsobought.errors import AlsoboughtError
 from alsobought.failpoints import reach
 from alsobought.storage import mutation_journal
 from alsobought.storage.count_tables import CountTable, count_tables
+from alsobought.storage.replicated_tables import create_like
 from alsobought.storage.serving_tables import ServingTable
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.event_categories import KIND, finish_categories
@@ -174,12 +175,19 @@ def _owned_rows(context: RewriteContext, table: CountTable) -> int:
 
 
 def _move_events(context: RewriteContext) -> None:
-    """Adds the events under the account's name, past the views."""
+    """Adds the events under the account's name, past the views.
+
+    A replicated table does not attach a part that is equal to one it had, as after a merge, its undoing and the same merge. So
+    a row that is like no other comes along. It is among those that are deleted next.
+    """
     if not context.request.into:
         return
-    events, moved = f"{context.database}.events", f"{context.after.name}.moved"
-    context.warehouse.command(f"create table {moved} as {events}")
-    context.insert(moved, context.renamed_events())
+    events, moved, rows = f"{context.database}.events", f"{context.after.name}.moved", context.renamed_events()
+    create_like(context.warehouse, moved, "events")
+    if context.warehouse.replicated:
+        unique = f"select * replace (toUInt64({context.identity:d}) as seq) from {events} where {context.events_condition} limit 1"
+        rows = f"select * from ({rows} union all {unique})"
+    context.insert(moved, rows)
     context.warehouse.command(f"alter table {events} attach partition tuple() from {moved}")
 
 
@@ -190,5 +198,5 @@ def _change_events(context: RewriteContext) -> None:
         changes = ", ".join(f"{column} = {sql}" for column, sql in context.refunded.items())
         condition = f"user_id in ({context.all_users}) and seq in ({seqs})"
         context.warehouse.command(
-            f"alter table {context.database}.events update {changes} where {condition} settings mutations_sync = 2"
+            f"alter table {context.database}.events update {changes} where {condition} settings mutations_sync = 1"
         )

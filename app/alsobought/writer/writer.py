@@ -28,6 +28,7 @@ from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
 from alsobought.storage.ledger import resume_offset
+from alsobought.storage.replicas import ReplicaChanged
 from alsobought.users import User
 from alsobought.writer.announcements import Announcements, OnStored, OnUsers
 from alsobought.writer.append_log import AppendLog
@@ -114,6 +115,7 @@ class Writer:
                 self.begin()
             except NotStored as error:
                 log.warning("recovery after a crash is pending: %s", error)
+            self.warehouse.bind(None)  # the thread binds itself
         if self.dirty:
             self.lease.read_newest()
         self.catalogue.reload()
@@ -268,7 +270,7 @@ class Writer:
                 if self.warehouse.shared:
                     self.lease.record_stored()
                 return result
-            except LeaseLost:
+            except (LeaseLost, ReplicaChanged):
                 if time.monotonic() > until:
                     raise
 
@@ -366,7 +368,7 @@ class Writer:
                 elif is_awaited(submissions):  # all duplicates, perhaps of events that nobody waited for
                     self.on_stored((), None)
                 return outcomes
-            except LeaseLost:
+            except (LeaseLost, ReplicaChanged):
                 if time.monotonic() > until:
                     raise
 
@@ -375,7 +377,9 @@ class Writer:
 
     def _take_lease(self) -> None:
         if not self.dirty:
+            self.lease.bind()
             return
+        self.catalogue.items_changed |= self.lease.moved
         self.lease.take()
         self._lease_at = time.monotonic()
         self.serving.catch_up()
@@ -423,7 +427,7 @@ class Writer:
                 if attempt > 1:
                     self._verify_retry(batch)
                 break
-            except LeaseLost:
+            except (LeaseLost, ReplicaChanged):
                 raise
             except AlsoboughtError:
                 if attempt == INSERT_ATTEMPTS:
