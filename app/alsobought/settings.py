@@ -39,6 +39,7 @@ SCRATCH_SUFFIXES = (
     "_after",
     "_days",
     "_learn",
+    "_all",
     "_rebuild",
     "_rebuild_part",
     "_rebuild_rest",

@@ -1,21 +1,22 @@
-"""A warehouse of all shards: reads of `<database>_all` over one node. Nothing is written through it."""
+"""A warehouse of all shards: reads of `<database>_all` over one node. It refuses to write."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+import re
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from typing import Any, NoReturn
 
-from alsobought.errors import NotStored, WarehouseFault
+from alsobought.errors import NotOverShards, WarehouseFault
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, limits_of, tls_files
 from alsobought.storage.distributed import local_dictionaries
 from alsobought.storage.engine_settings import DISTRIBUTED_SETTINGS
+from alsobought.storage.results import Column
 from alsobought.storage.topology import all_shards
 from alsobought.storage.warehouse import lines_of
 
 TEXTS = 1_000  # of pipes, whose names of dictionaries are known to be replaced
-READ_ONLY = "a warehouse of all shards is for reads alone", "Write to the nodes"
 
 
 class ShardedReads(ClickHouseWarehouse):
@@ -41,20 +42,35 @@ class ShardedReads(ClickHouseWarehouse):
         """Of the text as it is."""
         return lines_of(super().raw(f"explain ast\n{select}", parameters, "TabSeparated"))
 
+    def describe(self, select: str, parameters: Mapping[str, Any]) -> list[Column]:
+        """Raises NotOverShards for what does not work over shards: correlated sub-queries, and FINAL that leaves a row of each shard."""
+        for table in self._shared_keys:
+            if re.search(rf"\b{table}(?:\s+as\s+\w+)?\s+final\b", select, re.IGNORECASE):
+                raise NotOverShards(
+                    f"on a cluster, {table} final may have a row of each shard for a key",
+                    f"Leave out FINAL, and aggregate the rows of {table} with GROUP BY",
+                )
+        try:
+            return super().describe(select, parameters)
+        except WarehouseFault as error:
+            if "Correlated" in error.message:
+                hint = "Write it as a sub-query with GROUP BY, and join it"
+                raise NotOverShards("a sub-query that names a column of the outer one does not work on a cluster", hint) from error
+            raise
+
+    @cached_property
+    def _shared_keys(self) -> list[str]:
+        """The sharded tables of whose rows several shards may have the same key: those without a user_id."""
+        sql = (
+            "select name from system.tables where database = {database:String} and engine = 'Distributed'"
+            " and name not in (select table from system.columns where database = {database:String} and name = 'user_id')"
+        )
+        return [str(name) for (name,) in self.rows(sql, {"database": self.database}).data]
+
     def another(self) -> NoReturn:
-        raise NotImplementedError
-
-    def command(self, sql: str) -> NoReturn:
-        raise WarehouseFault(*READ_ONLY)
-
-    def insert(self, table: str, lines: bytes, token: str = "", columns: Sequence[str] = ()) -> NoReturn:
-        raise NotStored(*READ_ONLY)
-
-    def insert_select(self, table: str, select: str, token: str) -> NoReturn:
-        raise NotStored(*READ_ONLY)
-
-    def run_insert(self, sql: str, settings: Mapping[str, int]) -> NoReturn:
-        raise NotStored(*READ_ONLY)
+        raise NotImplementedError("a warehouse of all shards has no writer")
 
     def _connect(self, settings: Mapping[str, Any], dsn: str = "") -> Any:
-        return super()._connect({**DISTRIBUTED_SETTINGS, **settings}, dsn)
+        connection = {**DISTRIBUTED_SETTINGS, **settings}
+        connection.setdefault("readonly", 2)  # of the connection that others write over
+        return super()._connect(connection, dsn)
