@@ -41,6 +41,7 @@ SCRATCH_SUFFIXES = (
     "_adopt",
     "_days",
     "_learn",
+    "_all",
     "_rebuild",
     "_rebuild_part",
     "_rebuild_rest",

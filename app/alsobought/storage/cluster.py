@@ -24,6 +24,7 @@ class ClusterWarehouse(ShardedReads):
         """It closes the shards, and the nodes if given."""
         self._settings, self.shards, self._nodes = settings, shards, nodes
         super().__init__(settings)
+        self.cluster = shards[0].cluster
 
     def another(self) -> ClusterWarehouse:
         return ClusterWarehouse(self._settings, [shard.another() for shard in self.shards])

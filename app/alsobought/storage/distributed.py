@@ -60,7 +60,7 @@ def sharded_tables(warehouse: Warehouse) -> frozenset[str]:
 
 
 def tables_of_users(warehouse: Warehouse) -> frozenset[str]:
-    """The tables of which a node has all rows about the users of its shard: those with a user_id, and those that are whole."""
+    """The tables of which a node has all that its users need: those with a user_id, and those that are whole."""
     tables = _tables(warehouse, warehouse.database)
     sharded = _sharded(warehouse, tables)
     return frozenset(table.name for table in tables.values() if table.has_user or table.name not in sharded)

@@ -110,7 +110,9 @@ class Nodes:
 
     @cached_property
     def reads(self) -> ShardedReads:
-        return ShardedReads(self._settings)
+        reads = ShardedReads(self._settings)
+        reads.cluster = ShardNodes(self, 0, reads)
+        return reads
 
     def join(self, warehouse: Warehouse, shard: int) -> None:
         """Makes a warehouse that of the writer of this shard, by its index: what each node has whole then goes to all of them."""
@@ -129,6 +131,11 @@ class ShardNodes:
     def __init__(self, nodes: Nodes, shard: int, warehouse: Warehouse) -> None:
         self.nodes, self.shard, self._warehouse = nodes, shard, warehouse
         self._missed: dict[Node, list[Missed]] = {}
+
+    @property
+    def warehouses(self) -> list[ClickHouseWarehouse]:
+        """Of all nodes. Raises WarehouseFault if one is down."""
+        return [node.warehouse for node in self.nodes.all]
 
     # Dictionaries
 

@@ -7,7 +7,7 @@ the folder. Both implement the abstract members and inherit the reads that are b
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,11 +35,13 @@ class Cluster(Protocol):
     """What a writer of one shard asks of all nodes: `storage.nodes` has it."""
 
     @property
+    def warehouses(self) -> Sequence[Warehouse]: ...
+    @property
     def lagging(self) -> bool: ...
     @property
     def due(self) -> int: ...
     def reload(self, names: Sequence[str], *, everywhere: bool = True) -> None: ...
-    def select(self, table: Any, picks: Callable[[str], str]) -> str: ...
+    def select(self, table: Any, picks: Any, changed: Any = None) -> str: ...
     def make(self, table: Any, picks: Any, *, changed: Any = None, clear: bool = False) -> None: ...
     def catch_up(self) -> None: ...
 
@@ -145,6 +147,11 @@ class Warehouse(Reader, Protocol):
         )
         rows = self.rows(sql, {"database": self.database, "hidden": [KEYS_TABLE, AUDIT_TABLE]}).data
         return {table: dict(zip(names, types, strict=True)) for table, names, types in rows}
+
+
+def every_node(warehouse: Warehouse) -> Sequence[Warehouse]:
+    """The nodes that a table has to be written to if each has it whole: on a cluster all of them, else this one."""
+    return warehouse.cluster.warehouses if warehouse.cluster else [warehouse]
 
 
 def lines_of(tab_separated: bytes) -> list[str]:
