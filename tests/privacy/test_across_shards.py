@@ -29,7 +29,7 @@ from alsobought.users import User
 from alsobought.writer import move_halves, resharding, user_move, user_rewrite
 from alsobought.writer.recovery import recover
 from alsobought.writer.resharding import Resharding
-from alsobought.writer.submission import MaintenanceTask, Submission
+from alsobought.writer.submission import MaintenanceTask, Submission, utc_now
 from alsobought.writer.user_move import move_users, resume_moves
 from alsobought.writer.writer import Writer
 from tests.counts.test_invariant import CHECKS, START, apply_refunds, events, right
@@ -374,3 +374,37 @@ def test_users_are_redistributed_over_a_new_shard_and_back(
     run(2, 1)
     assert (whose(shards)[1], all_events(shards.shops[:1])) == ({}, before)
     assert_right(shards)
+
+
+@pytest.mark.thorough
+def test_what_expired_events_gave_a_user_moves_along_and_sums_are_as_before(on: Engine) -> None:
+    """Orders whose first lines have expired: their history moves, so that a later line has its pairs with all."""
+    now = utc_now() - timedelta(days=20)
+    shops = [on.shop(name, clock=lambda: now, event_retention_days=10) for name in ("expiring_a", "expiring_b")]
+    shards = Shards(shops, {"ada": 0, "bruno": 0})
+    shards.restart()
+    for user in ("ada", "bruno"):
+        send(shards, *({**BOUGHT, "user_id": user, "item_id": item, "timestamp": now} for item in ("tea", "mug")))
+    now = utc_now()
+    for user in ("ada", "bruno"):
+        send(shards, {**BOUGHT, "user_id": user, "item_id": "pot", "timestamp": now})
+    expired = "alter table {}.events delete where item_id != 'pot' settings mutations_sync = 2"
+    shops[0].warehouse.command(expired.format(shops[0].warehouse.database))
+    counts = summed_counts(shards.shops)
+    of_ada = "select user_id, item_id, sum(events) from {}.user_items where user_id = 'ada' group by user_id, item_id"
+    assert move_users(shards.writers[0], shards.writers[1], ["ada"]) == 1
+    assert summed_counts(shards.shops) == counts
+    assert all_rows(shards.shops[1:], of_ada.format) == [["ada", "mug", 1], ["ada", "pot", 1], ["ada", "tea", 1]]
+    assert all_rows(shards.shops[:1], of_ada.format) == []
+    shards.homes["ada"] = 1
+    send(shards, {**BOUGHT, "user_id": "ada", "item_id": "can", "timestamp": now})
+    pairs = (
+        "select b.item_id, sum(baskets) from {0}.co_baskets inner join {0}.item_ids as b on other_item_key = b.item_key"
+    )
+    pairs += " where co_baskets.item_key = cityHash64('can') group by 1"
+    assert ["pot", 1] in all_rows(shards.shops[1:], pairs.format)
+    totals = "select sum(baskets) from {}.co_baskets where item_key = cityHash64('can')"
+    assert all_rows(shards.shops[1:], totals.format) == [[3]], "with the two that have expired as well"
+    for shop in shards.shops:
+        assert check(shop.warehouse.another(), shop.do, CHECKS).wrong == []
+        drop(shop)

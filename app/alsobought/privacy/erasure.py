@@ -111,7 +111,7 @@ def forget_in(writers: Sequence[Writer], user_id: str) -> dict[str, Any]:
         hint = "Forget that account: it is the same user; if it is not, `alsobought unmerge` first"
         raise Unusable(f"{user_id!r} was merged into {account!r}", hint)
     guests = {writer: [merge.guest_id for merge in merges_into(writer.warehouse, user_id)] for writer in writers}
-    users = list(dict.fromkeys([user_id, *(guest for found in guests.values() for guest in found)]))
+    users = list(dict.fromkeys([user_id, *(guest for of_shard in guests.values() for guest in of_shard)]))
     since = max(horizon(writer.warehouse, writer.settings, now) for writer in writers)
     key = user_key(first.warehouse, user_id)
     parts = [

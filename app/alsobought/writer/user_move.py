@@ -167,7 +167,7 @@ def _move(source: Writer, target: Writer, users: list[str], *, refresh: bool) ->
     for writer in (source, target):
         writer.lease.seq.see(identity)
     move = Move(users, now, _address(target), since)
-    note = mutation_journal.note(source.warehouse, identity, MOVE, msgspec.json.encode(move).decode())
+    note = _note(source, identity, move)
     reach("move.noted")
     _rewrite(target, move, identity, adopts=True, refresh=refresh)
     reach("move.adopted")
@@ -175,6 +175,20 @@ def _move(source: Writer, target: Writer, users: list[str], *, refresh: bool) ->
     reach("move.left")
     mutation_journal.finish(source.warehouse, note)
     return events
+
+
+def _note(source: Writer, identity: int, move: Move) -> Rewrite:
+    """Notes a move. Raises LeaseLost if another writer may have stored events since they were staged: then nothing has happened.
+
+    Whoever takes the lease later sees the note, and gives its events higher numbers.
+    """
+    note = mutation_journal.note(source.warehouse, identity, MOVE, msgspec.json.encode(move).decode())
+    try:
+        source.confirm()
+    except BaseException:
+        mutation_journal.finish(source.warehouse, note)
+        raise
+    return note
 
 
 def _rewrite(writer: Writer, move: Move, identity: int, *, adopts: bool, refresh: bool = True) -> None:
