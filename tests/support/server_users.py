@@ -30,6 +30,7 @@ wait = "select sleepEachRow(3) from numbers(100000000)"
 wait += " settings max_block_size = 1, function_sleep_max_microseconds_per_block = 0 format Null"
 _chdb.query("system start listen queries all; " + wait, "TSV", path=sys.argv[1] + "/data")
 """
+CLUSTER = "shop"
 STRICT = """
 <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
 <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
@@ -37,12 +38,19 @@ STRICT = """
 """
 
 
+def _cluster(port: int) -> str:
+    """Of this server as the only shard."""
+    replica = f"<host>127.0.0.1</host><port>{port}</port><user>alsobought</user><password>{PASSWORDS['alsobought']}</password>"
+    shard = f"<shard><replica>{replica}</replica></shard>"
+    return f"<remote_servers><{CLUSTER}>{shard}</{CLUSTER}></remote_servers>"
+
+
 @contextmanager
 def server_with_users(folder: Path) -> Iterator[str]:
     """Its address, host and port. It may write backups to `backups` in the folder.
 
     It is as strict about system tables and engines as a server's default configuration."""
-    port = free_port()
+    port, tcp_port = free_port(), free_port()
     tree = ET.parse(ROOT / "sql" / "server" / "users.xml")  # noqa: S314
     default = tree.getroot().find("users/default")
     assert default is not None
@@ -56,6 +64,7 @@ def server_with_users(folder: Path) -> Iterator[str]:
     (folder / "config.xml").write_text(
         f"<clickhouse><listen_host>127.0.0.1</listen_host><http_port>{port}</http_port>"
         f"<access_control_improvements>{STRICT}</access_control_improvements>"
+        f"<tcp_port>{tcp_port}</tcp_port>{_cluster(tcp_port)}"
         f"<backups><allowed_path>{folder}/backups</allowed_path></backups>"
         f"<users_config>{folder}/users.xml</users_config></clickhouse>"
     )

@@ -55,7 +55,9 @@ class ShardedReads(ClickHouseWarehouse):
         except WarehouseFault as error:
             if "Correlated" in error.message:
                 hint = "Write it as a sub-query with GROUP BY, and join it"
-                raise NotOverShards("a sub-query that names a column of the outer one does not work on a cluster", hint) from error
+                raise NotOverShards(
+                    "a sub-query that names a column of the outer one does not work on a cluster", hint
+                ) from error
             raise
 
     @cached_property
