@@ -191,7 +191,7 @@ def test_the_databases_of_the_users_are_those_of_the_settings() -> None:
     for user, grants in granted.items():
         databases = {database for database in re.findall(r" ON (\w+)\.\*", grants) if database != "*"}
         scratch = {f"{ours}{suffix}" for suffix in SCRATCH_SUFFIXES if suffix != "_verify"}
-        assert databases == ({ours} if user == "alsobought_reader" else {ours} | scratch)
+        assert databases == ({ours, f"{ours}_all"} if user == "alsobought_reader" else {ours} | scratch)
         assert (f"{ours}_verify*.*" in grants) == (user == "alsobought_migrator")
     assert set(re.findall(r"GRANT (\w+)", granted["alsobought_reader"])) == {"SELECT"}
 

@@ -11,11 +11,13 @@ from alsobought.errors import WarehouseFault
 from alsobought.privacy.guests import merge_guests
 from alsobought.service.service import open_service
 from alsobought.settings import from_environment
-from alsobought.storage.clickhouse import ClickHouseWarehouse
+from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
+from alsobought.storage.distributed import spread
 from alsobought.storage.engine_settings import Limits
+from alsobought.storage.nodes import Nodes
 from alsobought.writer.submission import MaintenanceTask
 from tests.support.process import running, write
-from tests.support.server_users import dsn, server_with_users
+from tests.support.server_users import CLUSTER, dsn, server_with_users
 
 pytestmark = pytest.mark.journey
 
@@ -103,6 +105,20 @@ def test_each_user_does_its_work(server: str, tmp_path: Path) -> None:
         ran = run(*task, **migrator)
         assert ran.status == 0, (task, ran.out, ran.err)
     assert run("check").status == 0
+
+
+def test_a_node_of_a_cluster_is_read_over_its_shards(server: str) -> None:
+    cluster = {"ALSOBOUGHT_CLUSTER": CLUSTER, "ALSOBOUGHT_SHARDS": dsn("alsobought", server)}
+    migrator = open_warehouse(from_environment({"ALSOBOUGHT_DSN": dsn("alsobought_migrator", server)}))
+    spread(migrator, CLUSTER, 1)
+    migrator.close()
+    nodes = Nodes(from_environment({**cluster, "ALSOBOUGHT_READER_DSN": dsn("alsobought_reader", server)}))
+    reads = nodes.reads
+    assert reads.value("select count() from events") > 0
+    assert reads.value("select countIf(dictGet('catalogue', 'title', item_key) != '') from item_totals") > 0
+    assert reads.cluster
+    reads.cluster.reload(["catalogue", "item_demand"])
+    nodes.close()
 
 
 def test_the_migrator_backs_up_and_restores(server: str, folder: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ VARIANTS = {
     "french-press": "coffee-maker",
 }
 OWNED = {"cat-bowl": "cleo", "puzzle-mat": "bruno", "basil-seeds": "ada"}
+TOGETHER = 4  # parameters of a request
 VALUES: dict[str, list[Any]] = {
     "item_id": ["green-tea", "espresso-beans", "dark-chocolate", "never-seen"],
     "user_id": ["ada", "bruno", "cleo", "nobody"],
@@ -86,16 +87,19 @@ def events(most: int) -> list[Event]:
 
 
 def requests(pipe: Pipe) -> Iterator[dict[str, Any]]:
-    """With each value of each parameter once, and all of the first ones together."""
+    """With several values of what is required, and with each other parameter, a few at a time."""
     required = {parameter.name: _values(parameter) for parameter in pipe.parameters if parameter.required}
     least = {name: values[0] for name, values in required.items()}
-    if not required:
-        yield {}
-    for parameter in pipe.parameters:
-        for value in _values(parameter):
-            yield least | {parameter.name: value}
-    if "item_id" in least:
+    yield least
+    yield {name: values[1 % len(values)] for name, values in required.items()}
+    if (
+        any(parameter.name == "item_id" and parameter.repeated for parameter in pipe.parameters)
+        or pipe.header.key == "item_id"
+    ):
         yield least | {"item_id": VALUES["item_id"]}
+    others = [parameter for parameter in pipe.parameters if not parameter.required]
+    for start in range(0, len(others), TOGETHER):
+        yield least | {parameter.name: _values(parameter)[0] for parameter in others[start : start + TOGETHER]}
 
 
 def _values(parameter: Parameter) -> list[Any]:

@@ -18,6 +18,7 @@ VARIABLES = {
     "alsobought_migrator": "CLICKHOUSE_MIGRATOR_PASSWORD_SHA256",
     "alsobought_reader": "CLICKHOUSE_READER_PASSWORD_SHA256",
 }
+CLUSTER = "shop"
 STRICT = """
 <select_from_system_db_requires_grant>true</select_from_system_db_requires_grant>
 <select_from_information_schema_requires_grant>true</select_from_information_schema_requires_grant>
@@ -25,11 +26,19 @@ STRICT = """
 """
 
 
+def _cluster(port: int) -> str:
+    """Of this server as the only shard."""
+    replica = f"<host>127.0.0.1</host><port>{port}</port><user>alsobought</user><password>{PASSWORDS['alsobought']}</password>"
+    shard = f"<shard><replica>{replica}</replica></shard>"
+    return f"<remote_servers><{CLUSTER}>{shard}</{CLUSTER}></remote_servers>"
+
+
 @contextmanager
 def server_with_users(folder: Path) -> Iterator[str]:
     """Its address, host and port. It may write backups to `backups` in the folder.
 
     It is as strict about system tables and engines as a server's default configuration."""
+    tcp_port = free_port()
     tree = ET.parse(ROOT / "sql" / "server" / "users.xml")  # noqa: S314
     default = tree.getroot().find("users/default")
     assert default is not None
@@ -40,11 +49,13 @@ def server_with_users(folder: Path) -> Iterator[str]:
     ET.SubElement(profiles, "default")
     ET.SubElement(ET.SubElement(tree.getroot(), "quotas"), "default")
     tree.write(folder / "users.xml")
-    config = f"<access_control_improvements>{STRICT}</access_control_improvements>"
+    config = f"<access_control_improvements>{STRICT}</access_control_improvements>{_cluster(tcp_port)}"
     config += f"<users_config>{folder}/users.xml</users_config>"
     hashes = {VARIABLES[name]: hashlib.sha256(word.encode()).hexdigest() for name, word in PASSWORDS.items()}
     environment = {**os.environ, **hashes}
-    with clickhouse_server(folder, backups=folder / "backups", config=config, environment=environment) as server:
+    with clickhouse_server(
+        folder, tcp_port=tcp_port, backups=folder / "backups", config=config, environment=environment
+    ) as server:
         yield f"127.0.0.1:{server.port}"
 
 
