@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.clickhouse_server import clickhouse_server
+from tests.support.process import free_port
 from tests.support.project import ROOT
 
 PASSWORDS = {"alsobought": "writes", "alsobought_migrator": "migrates", "alsobought_reader": "reads"}
