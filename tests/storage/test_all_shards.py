@@ -83,7 +83,7 @@ class Loaded:
 
     def finish(self) -> None:
         """Waits until all rows of serving tables are made."""
-        until = time.monotonic() + 60
+        until = time.monotonic() + 300
         while any(writer.serving.pending or writer.catalogue.demand_changed for writer in self.writers):
             assert time.monotonic() < until
             time.sleep(0.05)
