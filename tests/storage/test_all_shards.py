@@ -94,6 +94,8 @@ class Loaded:
         while any(writer.serving.pending or writer.catalogue.demand_changed for writer in self.writers):
             assert time.monotonic() < until
             time.sleep(0.05)
+        for writer in self.writers:  # a reload that is under way
+            writer.run(MaintenanceTask(lambda: None, exclusive=False)).result()
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +110,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
             batch_seconds=0.001,
             query_seconds=60,
         )
-        of_one = msgspec.structs.replace(node_settings(settings, servers[0].dsn), database="one")
+        of_one = msgspec.structs.replace(node_settings(settings, servers[0].dsn), database="alone")
         of_all = [of_one, *(node_settings(settings, server.dsn) for server in servers)]
         warehouses = [open_warehouse(each) for each in of_all]
         for warehouse in warehouses:
@@ -171,7 +173,7 @@ def test_every_pipe_answers_as_on_one_server(loaded: Loaded) -> None:
             actual = answer(of_shards, reads, name, request)
             assert same_rows(expected, actual), (name, request, expected, actual)
             asked, answered = asked + 1, answered + bool(expected)
-    assert asked > 80
+    assert asked > 100
     assert answered > 0.6 * asked, "the sample has answers to most requests"
 
 
