@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from alsobought.errors import NotStored, Unusable, WarehouseFault
 from alsobought.items import Item
 from alsobought.learning.context import Context
 from alsobought.learning.registry import learn
+from alsobought.learning.table_swap import exchange_and_invalidate
 from alsobought.migrations import runner
 from alsobought.pipes.library import Library
 from alsobought.pipes.parameters import values
@@ -32,7 +34,7 @@ from alsobought.storage.nodes import Nodes
 from alsobought.storage.topology import node_settings, shard_index
 from alsobought.users import User
 from alsobought.writer.batching import user_of
-from alsobought.writer.submission import Submission
+from alsobought.writer.submission import MaintenanceTask, Submission
 from alsobought.writer.writer import Writer
 from tests.support.process import free_port
 from tests.support.project import ROOT
@@ -44,12 +46,17 @@ pytestmark = pytest.mark.journey
 ODD_PIPE = """-- A test.
 --
 -- :limit UInt16 = 1 (1..9)  rows
-select item_key, SQL as n
+select item_key, one.other_item_key
 from co_baskets as one
-order by item_key, n
+where SQL
+order by item_key, other_item_key
 limit {{ limit }}
 """
-SERVING = {"item_companions": "item_key", "item_wanted": "item_key", "user_history": "user_id"}
+SERVING = {  # their columns, without the seq
+    "item_companions": "item_key, arraySort(companions)",
+    "item_wanted": "item_key, is_learned, arraySort(wanted)",
+    "user_history": "user_id, items.item_key, items.event_type, items.events, items.habit, items.last_time",
+}
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,8 @@ class Loaded:
         while any(writer.serving.pending or writer.catalogue.demand_changed for writer in self.writers):
             assert time.monotonic() < until
             time.sleep(0.05)
+        for writer in self.writers:  # a reload that is under way
+            writer.run(MaintenanceTask(lambda: None, exclusive=False)).result()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +110,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
             batch_seconds=0.001,
             query_seconds=60,
         )
-        of_one = msgspec.structs.replace(node_settings(settings, servers[0].dsn), database="one")
+        of_one = msgspec.structs.replace(node_settings(settings, servers[0].dsn), database="alone")
         of_all = [of_one, *(node_settings(settings, server.dsn) for server in servers)]
         warehouses = [open_warehouse(each) for each in of_all]
         for warehouse in warehouses:
@@ -124,8 +133,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         sample = events(3_000)
         for start in range(0, len(sample), 1_000):
             loaded.store(sample[start : start + 1_000])
-        loaded.finish()
         learn_everything(loaded)
+        loaded.finish()
         yield loaded
 
 
@@ -135,10 +144,17 @@ def no_bar(title: str, total: int, unit: str) -> Iterator[Callable[[int], object
 
 
 def learn_everything(loaded: Loaded) -> None:
-    for warehouse in (loaded.one.warehouse, loaded.nodes.reads):
-        context = Context(warehouse, ROOT, loaded.clock[0], no_bar)
+    """As with a running service, a writer puts the tables into service."""
+    for writer, warehouse in ((loaded.one, loaded.one.warehouse), (loaded.shards[0], loaded.nodes.reads)):
+        exchange = partial(_exchange, writer)
+        context = Context(warehouse, ROOT, loaded.clock[0], no_bar, exchange)
         learn("neighbours", context, {"people": 2})
         learn("embeddings", context, {"from": "external", "full": True})
+
+
+def _exchange(writer: Writer, table: str, replacement: str) -> None:
+    task = MaintenanceTask(lambda: exchange_and_invalidate(writer, table, replacement), exclusive=True)
+    writer.run(task).result()
 
 
 def rows(warehouse: ClickHouseWarehouse, sql: str) -> list[Any]:
@@ -157,7 +173,7 @@ def test_every_pipe_answers_as_on_one_server(loaded: Loaded) -> None:
             actual = answer(of_shards, reads, name, request)
             assert same_rows(expected, actual), (name, request, expected, actual)
             asked, answered = asked + 1, answered + bool(expected)
-    assert asked > 80
+    assert asked > 100
     assert answered > 0.6 * asked, "the sample has answers to most requests"
 
 
@@ -179,20 +195,22 @@ def _rounded_numbers(row: list[Any]) -> list[float]:
 
 
 def test_rows_of_serving_tables_are_the_same_on_each_node_and_equal_a_recompute(loaded: Loaded) -> None:
-    for name, key in SERVING.items():
-        columns = "companions.item_key, companions.baskets" if name == "item_companions" else "*"
-        sql = f"select {columns} from DB.{name} order by {key}"
-        one, *shards = (rows(writer.warehouse, sql) for writer in loaded.writers)
-        expected = (
-            [one, one] if key == "item_key" else [[row for row in one if row[0] in {r[0] for r in s}] for s in shards]
+    for name, columns in SERVING.items():
+        one, *shards = (
+            rows(writer.warehouse, f"select {columns} from DB.{name} order by 1") for writer in loaded.writers
         )
-        for node, shard in zip(expected, shards, strict=True):
+        for shard in shards:
             assert len(shard) > 10
-            assert equal_values(node, shard)
+            assert equal_values(_of_users(one, shard) if name == "user_history" else one, shard, 1e-3)
     for writer in loaded.shards:
         for table in writer.serving.tables:
             comparison = compare(writer.warehouse, table, [Slots()])
             assert (comparison.rows > 10, comparison.wrong) == (True, 0), table.name
+
+
+def _of_users(rows: list[Any], shard: list[Any]) -> list[Any]:
+    users = {row[0] for row in shard}
+    return [row for row in rows if row[0] in users]
 
 
 def test_a_changed_row_is_found_by_the_comparison(loaded: Loaded) -> None:
@@ -315,10 +333,10 @@ def test_nothing_is_written_through_the_tables_of_all_shards(loaded: Loaded) -> 
     ("sql", "problem"),
     [
         (
-            "(select count() from co_views as other where other.item_key = one.item_key)",
+            "(select count() from co_views as other where other.item_key = one.item_key) > 0",
             "outer one does not work on a cluster",
         ),
-        ("(select any(item_id) from item_ids final)", "item_ids final may have a row of each shard"),
+        ("item_key in (select item_key from item_ids final)", "item_ids final may have a row of each shard"),
     ],
 )
 def test_a_pipe_that_does_not_work_over_shards_says_so(loaded: Loaded, sql: str, problem: str) -> None:

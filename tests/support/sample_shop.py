@@ -24,7 +24,7 @@ VARIANTS = {
     "french-press": "coffee-maker",
 }
 OWNED = {"cat-bowl": "cleo", "puzzle-mat": "bruno", "basil-seeds": "ada"}
-TOGETHER = 4  # parameters of a request
+TOGETHER = 6  # parameters of a request
 VALUES: dict[str, list[Any]] = {
     "item_id": ["green-tea", "espresso-beans", "dark-chocolate", "never-seen"],
     "user_id": ["ada", "bruno", "cleo", "nobody"],

@@ -52,7 +52,7 @@ class ShardedReads(ClickHouseWarehouse):
         return lines_of(super().raw(f"explain ast\n{select}", parameters, "TabSeparated"))
 
     def describe(self, select: str, parameters: Mapping[str, Any]) -> list[Column]:
-        """Raises NotOverShards for what does not work over shards: correlated sub-queries, FINAL that leaves a row of each."""
+        """Raises NotOverShards for a correlated sub-query, and for FINAL that leaves a row of each shard."""
         for table in self._shared_keys:
             if re.search(rf"\b{table}(?:\s+as\s+\w+)?\s+final\b", select, re.IGNORECASE):
                 raise NotOverShards(

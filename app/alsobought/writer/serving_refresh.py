@@ -104,6 +104,12 @@ class ServingRefresh:
         due = self._warehouse.cluster.due if self._warehouse.cluster else 0
         return len(self._parts) + rows + bool(self._changed) + due
 
+    @property
+    def has_work(self) -> bool:
+        """True if there is a step to do, or will be once a node answers again."""
+        cluster = self._warehouse.cluster
+        return bool(self.pending) or bool(cluster and cluster.lagging)
+
     def note(self, events: Iterable[TouchingEvent], newest_seq: int) -> None:
         """Notes the rows that stored events touch; `newest_seq` is that of the last one."""
         for event in events:

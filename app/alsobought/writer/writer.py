@@ -236,7 +236,7 @@ class Writer:
 
     @property
     def _has_idle_work(self) -> bool:
-        return bool(self.serving.pending) or self.catalogue.demand_changed or self.corrections.due
+        return self.serving.has_work or self.catalogue.demand_changed or self.corrections.due
 
     def _work_while_idle(self) -> None:
         self.catalogue.refresh_demand()
