@@ -153,7 +153,7 @@ def learn_everything(loaded: Loaded) -> None:
 
 
 def _exchange(writer: Writer, table: str, replacement: str) -> None:
-    task = MaintenanceTask(lambda: exchange_and_invalidate(writer, table, replacement), exclusive=True)
+    task = MaintenanceTask(lambda: exchange_and_invalidate([writer], table, replacement), exclusive=True)
     writer.run(task).result()
 
 

@@ -7,7 +7,7 @@ the later one drops the table of the earlier one, whose next insert then fails.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -104,9 +104,13 @@ def exchange_tables(warehouse: Warehouse, table: str, replacement: str) -> None:
     reach("learn.exchanged")
 
 
-def exchange_and_invalidate(writer: Writer, table: str, replacement: str) -> None:
-    """Exchanges the tables in the process that serves, makes the serving tables again that read it, and clears the cache."""
-    serving = writer.serving.forget_positions([table])
-    exchange_tables(writer.warehouse, table, replacement)
-    writer.serving.make_again(serving)
-    writer.on_rewritten()
+def exchange_and_invalidate(writers: Sequence[Writer], table: str, replacement: str) -> None:
+    """Exchanges the tables in the process that serves, makes the serving tables again that read it, and clears the cache.
+
+    `writers` are those of all shards, each of which makes its own rows.
+    """
+    serving = [(writer, writer.serving.forget_positions([table])) for writer in writers]
+    exchange_tables(writers[0].warehouse, table, replacement)
+    for writer, tables in serving:
+        writer.serving.make_again(tables)
+        writer.on_rewritten()

@@ -13,8 +13,10 @@ from alsobought.backup import pin, repair, server
 from alsobought.counts import rebuild_tasks, serving_checks, snapshot
 from alsobought.learning import table_swap
 from alsobought.privacy import across_shards, erasure, guests, merging
+from alsobought.storage.topology import require_one_warehouse
 from alsobought.writer.sharded import AnyWriter, ShardedWriter
 from alsobought.writer.submission import MaintenanceTask
+from alsobought.writer.user_move import together
 from alsobought.writer.writer import Writer
 
 STEP_SECONDS = 0.5
@@ -47,7 +49,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "make serving tables": rebuild_tasks.make_serving_tables,
     "refresh serving tables": rebuild_tasks.refresh_serving_tables,
     "compare serving rows": serving_checks.compare_again,
-    "swap in a learned table": table_swap.exchange_and_invalidate,
+    "swap in a learned table": lambda writer, *names: table_swap.exchange_and_invalidate([writer], *names),
 }
 
 
@@ -77,11 +79,16 @@ def _across(action: Callable[..., Any]) -> Callable[..., Any]:
     return lambda writer, *arguments: action(writer.writers, writer.shard_of_account, *arguments)
 
 
+def _swap_in(writer: ShardedWriter, table: str, replacement: str) -> None:
+    together(writer.writers, lambda: table_swap.exchange_and_invalidate(writer.writers, table, replacement))
+
+
 CLUSTER_TASKS: dict[str, Callable[..., Any]] = {
     "forget": _across(across_shards.forget_across),
     "merge": _across(across_shards.merge_across),
     "merge guests": guests.merge_guests,
     "unmerge": _across(across_shards.unmerge_across),
+    "swap in a learned table": _swap_in,
     **{
         name: _on_each(name)
         for name in ("apply refunds", "add categories", "make serving tables", "refresh serving tables")
@@ -96,4 +103,6 @@ def run_task(writer: AnyWriter, name: str, *arguments: Any) -> Any:
     Raises what the task raises, and NotStored if the writer has stopped.
     """
     tasks = TASKS if isinstance(writer, Writer) else CLUSTER_TASKS
+    if name not in tasks:
+        require_one_warehouse(writer.settings)
     return writer.run(MaintenanceTask(lambda: tasks[name](writer, *arguments), exclusive=True)).result()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from alsobought.errors import Unusable
 from alsobought.redaction import shown_address
 from alsobought.settings import Settings, node_addresses
 
@@ -54,9 +55,16 @@ def node_settings(settings: Settings, dsn: str) -> Settings:
 
 
 def shard_settings(settings: Settings, shard: Shard) -> Settings:
-    """The settings of a shard, which is like a server of its own; its backups have a folder of their own."""
-    backup_to = f"{settings.backup_to.rstrip('/')}/shard-{shard.number}" if settings.backup_to else ""
-    return msgspec.structs.replace(settings, shard=shard.number, reader_dsn="", backup_to=backup_to)
+    """The settings of a shard, which is like a server of its own."""
+    return msgspec.structs.replace(settings, shard=shard.number, reader_dsn="")
+
+
+def require_one_warehouse(settings: Settings) -> None:
+    """Raises Unusable for the settings of a whole cluster."""
+    if settings.whole_cluster:
+        raise Unusable(
+            "on a cluster this is done for one shard at a time", "Set ALSOBOUGHT_SHARD to its number, from 1"
+        )
 
 
 def each_shard(settings: Settings) -> Iterator[tuple[str, Settings]]:
