@@ -13,6 +13,7 @@ from alsobought.service.service import open_service
 from alsobought.settings import from_environment
 from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.engine_settings import Limits
+from alsobought.writer.recovery import WINDOW, WINDOW_BLOCKS
 from alsobought.writer.submission import MaintenanceTask
 from tests.support.process import running, write
 from tests.support.server_users import dsn, server_with_users
@@ -92,6 +93,9 @@ def test_each_user_does_its_work(server: str, tmp_path: Path) -> None:
         ran = run(*words, ALSOBOUGHT_EVENT_RETENTION_DAYS="400")
         assert ran.status == 0, (words, ran.out, ran.err)
     service = open_service(from_environment(writer))
+    service.warehouse.command(
+        f"alter table alsobought.co_baskets modify setting {WINDOW} = {WINDOW_BLOCKS}"
+    )  # recovery
     merge = MaintenanceTask(lambda: merge_guests(service.writer, [("s4711", "u1")]), exclusive=True)
     assert service.writer.run(merge).result(60) == [""]
     service.close()
