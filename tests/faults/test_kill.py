@@ -45,11 +45,11 @@ def _kill_while_writing(dsn: str, seed: int, seconds: float) -> list[str]:
 @pytest.mark.parametrize(
     "point",
     [
-        "append.before_write:7",
+        pytest.param("append.before_write:7", marks=pytest.mark.thorough),
         "append.after_write:7",
-        "ingest.before_insert:3",
+        pytest.param("ingest.before_insert:3", marks=pytest.mark.thorough),
         "ingest.after_insert:3",
-        "serving.refresh:4",
+        pytest.param("serving.refresh:4", marks=pytest.mark.thorough),
         "append.before_delete:3",
     ],
 )

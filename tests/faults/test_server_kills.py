@@ -155,7 +155,8 @@ def test_a_table_that_recorded_an_insert_without_storing_it_gets_the_batch(
 
 def _insert_and_lose_part(rig: Rig, server: ClickHouseServer, table: str) -> None:
     with proxy(server.dsn) as between:
-        between.marks, between.cuts = (f"insert into {rig.database}.events ".encode(),), 1
+        between.marks = (f"insert into {rig.database}.events ".encode(), b"JSONEachRow")  # a batch, no recovery
+        between.cuts = 1
         between.refuses_then = True
         rig.send(600)
         ingester = rig.ingester(ALSOBOUGHT_DSN=between.dsn)

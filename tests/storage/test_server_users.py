@@ -15,6 +15,7 @@ from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
 from alsobought.storage.distributed import spread
 from alsobought.storage.engine_settings import Limits
 from alsobought.storage.nodes import Nodes
+from alsobought.writer.recovery import WINDOW, WINDOW_BLOCKS
 from alsobought.writer.submission import MaintenanceTask
 from tests.support.process import running, write
 from tests.support.server_users import CLUSTER, dsn, server_with_users
@@ -94,6 +95,9 @@ def test_each_user_does_its_work(server: str, tmp_path: Path) -> None:
         ran = run(*words, ALSOBOUGHT_EVENT_RETENTION_DAYS="400")
         assert ran.status == 0, (words, ran.out, ran.err)
     service = open_service(from_environment(writer))
+    service.warehouse.command(
+        f"alter table alsobought.co_baskets modify setting {WINDOW} = {WINDOW_BLOCKS}"
+    )  # recovery
     merge = MaintenanceTask(lambda: merge_guests(service.writers[0], [("s4711", "u1")]), exclusive=True)
     assert service.writer.run(merge).result(60) == [""]
     service.close()
