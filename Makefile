@@ -62,7 +62,7 @@ quality: .venv/.test
 	$(BIN)/alsobought evaluate $(patsubst %,--gate %,$(wildcard tests/quality/*.yaml))
 
 # Benchmarks that need nothing but this clone, each of which writes its page in benchmarks/: make bench BENCH="hostile kafka".
-BENCH ?= hostile first_light upkeep backup kafka traffic server goals steps agreement
+BENCH ?= hostile first_light upkeep backup kafka traffic server shards goals steps agreement
 bench: .venv/.test .venv/.bench broker
 	@for name in $(BENCH); do echo "benchmarks/$$name.py …"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from alsobought.service.service import Service, open_service
 from tests.support.clickhouse_server import ClickHouseServer
 from tests.support.shards import cluster_settings, migrated_shards
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two servers take seconds to start: tests that need them are marked `journey`."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent) and "servers" in getattr(item, "fixturenames", ()):
-            item.add_marker("journey")
 
 
 @pytest.fixture(scope="module")

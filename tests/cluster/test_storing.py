@@ -21,6 +21,8 @@ from alsobought.writer.submission import Stored, Submission
 from tests.cluster.purchases import purchases, shards_of_cluster, stored, wrong_tables
 from tests.support.clickhouse_server import ClickHouseServer
 
+pytestmark = pytest.mark.journey  # two servers take seconds to start
+
 
 def numbered(events: Sequence[Event], source: str, first: int = 0, after: Future[Stored] | None = None) -> Submission:
     return Submission(events, source, range(first, first + len(events)), after)

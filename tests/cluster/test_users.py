@@ -19,6 +19,8 @@ from alsobought.writer import user_move
 from alsobought.writer.submission import Submission
 from tests.cluster.purchases import purchases, shards_of_cluster, stored, wrong_tables
 
+pytestmark = pytest.mark.journey  # two servers take seconds to start
+
 
 def events_of(user: str, count: int, prefix: str = "") -> list[Event]:
     """Events of one user; the ids begin with the prefix."""
