@@ -117,7 +117,9 @@ def test_a_node_of_a_cluster_is_read_over_its_shards(server: str) -> None:
     nodes.all[0].warehouse.insert("item_ids", b'{"item_key": 1, "item_id": "one"}')
     assert reads.cluster
     reads.cluster.reload(["catalogue", "item_demand"])
-    assert reads.value("select any(dictGet('catalogue', 'item_id', item_key)) from item_ids where item_key = 1") == "one"
+    assert (
+        reads.value("select any(dictGet('catalogue', 'item_id', item_key)) from item_ids where item_key = 1") == "one"
+    )
     nodes.close()
 
 
