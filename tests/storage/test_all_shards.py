@@ -27,7 +27,6 @@ from alsobought.pipes.parameters import values
 from alsobought.serving.answers import open_library, rows_of
 from alsobought.serving.explain import explain
 from alsobought.settings import Settings
-from alsobought.storage import nodes as nodes_module
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
 from alsobought.storage.distributed import sharded_tables, spread
 from alsobought.storage.nodes import Nodes
@@ -233,7 +232,6 @@ def test_what_a_node_misses_is_made_when_it_is_back(loaded: Loaded, monkeypatch:
             raise NotStored("the disk is full")
         insert(warehouse, table, data)
 
-    monkeypatch.setattr(nodes_module, "RETRY_SECONDS", 0.2)
     monkeypatch.setattr(ClickHouseWarehouse, "insert_native", refuse)
     user = next(f"u{number}" for number in range(9) if shard_index(f"u{number}", 2) == 0)
     newest = [event for event in events(3_000) if event.order_id][-1]

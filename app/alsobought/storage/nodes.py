@@ -31,7 +31,7 @@ from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
-RETRY_SECONDS = 5.0  # between two attempts at a node that is down
+RETRY_SECONDS, MAX_RETRY_SECONDS = 2.0, 64.0  # between two attempts at a node that is down: doubled after each
 MAX_MISSED = 1_000  # steps of a table that a node misses; after more of them, all its rows are made
 KEYS_PER_DELETE = 10_000
 
@@ -42,7 +42,7 @@ class Node:
     def __init__(self, settings: Settings, dsn: str, *, replicated: bool) -> None:
         self._settings, self.dsn, self.replicated = settings, dsn, replicated
         self.stale: set[str] = set()
-        self._down_until = 0.0
+        self._pause, self._down_until = RETRY_SECONDS, 0.0
 
     @cached_property
     def warehouse(self) -> ClickHouseWarehouse:
@@ -60,11 +60,13 @@ class Node:
         try:
             action(self.warehouse)
         except AlsoboughtError as error:
-            self._down_until = time.monotonic() + RETRY_SECONDS
+            self._down_until = time.monotonic() + self._pause
+            self._pause = min(MAX_RETRY_SECONDS, 2 * self._pause)
             log.warning(
                 "%s lacks what the other nodes have, until it answers again: %s", shown_address(self.dsn), error
             )
             raise
+        self._pause = RETRY_SECONDS
 
     def reload(self, names: Iterable[str]) -> None:
         """Reloads these dictionaries, and those that it missed. Raises WarehouseFault."""

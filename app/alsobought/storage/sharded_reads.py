@@ -26,7 +26,12 @@ class ShardedReads(ClickHouseWarehouse):
         self._local_database = settings.database
         self._with_dictionaries = lru_cache(TEXTS)(local_dictionaries)
         dsn, together = settings.warehouse_dsn, all_shards(settings.database)
-        nodes = [node for shard in shards_of(settings) for node in shard.replicas]
+        shards = shards_of(settings)
+        nodes = [node for shard in shards for node in shard.replicas]
+        self._settings_of_shards = DISTRIBUTED_SETTINGS | {
+            # An only replica reads itself without a connection. One of several is no better than the one that is written to.
+            "prefer_localhost_replica": int(len(nodes) == len(shards)),
+        }
         super().__init__(
             dsn,
             together,
@@ -80,7 +85,7 @@ class ShardedReads(ClickHouseWarehouse):
 
     def _connect(self, settings: Mapping[str, Any], dsn: str = "", **options: Any) -> Any:
         """Answers go on without a shard that is down. What we compute from reads of our own would be wrong without it."""
-        connection = {**DISTRIBUTED_SETTINGS, **settings}
+        connection = {**self._settings_of_shards, **settings}
         if "readonly" in settings:
             connection["skip_unavailable_shards"] = 1
         connection.setdefault("readonly", 2)  # of the connection that others write over
