@@ -1,4 +1,4 @@
-"""Migrations as a shard with replicas gets them: text to text. A laboratory with real replicas is described in CONTRIBUTING.md."""
+"""Migrations as a shard with replicas gets them: text to text."""
 
 from __future__ import annotations
 

@@ -121,8 +121,8 @@ class ClickHouseWarehouse(Warehouse):
     def peers(self) -> Peers:
         return self._peers
 
-    def command_on_peers(self, *_statements: str) -> bool:
-        return self._peers.command(*_statements)
+    def command_on_peers(self, *statements: str) -> bool:
+        return self._peers.command(*statements)
 
     # Writes
 
