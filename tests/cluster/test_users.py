@@ -17,7 +17,7 @@ from alsobought.service.service import Service
 from alsobought.storage.topology import shard_index
 from alsobought.writer import user_move
 from alsobought.writer.submission import Submission
-from tests.cluster.purchases import purchases, shards_of_cluster, stored, wrong_tables
+from tests.cluster.purchases import purchases, shards_of_cluster, stored
 
 pytestmark = pytest.mark.journey  # two servers take seconds to start
 
@@ -70,9 +70,6 @@ def test_a_guest_moves_to_the_shard_of_the_account_with_all_later_events_and_bac
     assert users_of(shop, "merged") == [Counter({guest: 34}), Counter({account: 20})]
     put(shop, *events_of(guest, 1, "last"))
     assert users_of(shop, "merged") == [Counter({guest: 35}), Counter({account: 20})]
-    settings = shop.settings
-    shop.close()
-    assert wrong_tables(settings) == {"shard 1 of 2": [], "shard 2 of 2": []}
 
 
 def test_an_erasure_is_recorded_on_every_shard_so_that_late_events_of_guests_are_dropped(
@@ -88,9 +85,6 @@ def test_an_erasure_is_recorded_on_every_shard_so_that_late_events_of_guests_are
     put(shop, *late)
     assert stored(shop, "gone") == [Counter(), Counter()]
     put(shop, *purchases(50, "others"))
-    settings = shop.settings
-    shop.close()
-    assert wrong_tables(settings) == {"shard 1 of 2": [], "shard 2 of 2": []}
 
 
 def test_a_merge_by_another_process_is_known_before_the_guests_next_event_is_stored(
@@ -103,7 +97,7 @@ def test_a_merge_by_another_process_is_known_before_the_guests_next_event_is_sto
     assert users_of(shop, "shared") == [Counter(), Counter({account: 14})]
 
 
-@pytest.mark.parametrize("step", ["_rewrite", "merge"])
+@pytest.mark.parametrize("step", ["_rewrite", pytest.param("merge", marks=pytest.mark.thorough)])
 def test_a_merge_that_failed_half_way_is_finished_before_the_next_event_is_stored(
     open_shop: Callable[..., Service], monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
