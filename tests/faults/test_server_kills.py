@@ -135,7 +135,10 @@ def test_a_server_killed_inside_an_insert_loses_nothing(
     rig.finish("kill -9 of the ClickHouse server inside an insert, between `events` and its views", len(tables))
 
 
-@pytest.mark.parametrize("tables", [["co_baskets"], pytest.param(TABLES, marks=pytest.mark.thorough, id="all")])
+ONE_BLOCK = [table for table in TABLES if table != "daily_popularity"]  # two views write to it: it stays behind
+
+
+@pytest.mark.parametrize("tables", [["co_baskets"], pytest.param(ONE_BLOCK, marks=pytest.mark.thorough, id="all")])
 def test_a_table_that_recorded_an_insert_without_storing_it_gets_the_batch(
     make_rig: MakeRig, server: ClickHouseServer, tables: list[str]
 ) -> None:

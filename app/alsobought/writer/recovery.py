@@ -51,7 +51,7 @@ def recover(warehouse: ClickHouseWarehouse, epoch: int | None = None, before: Be
 
     In a folder the records are read. A server keeps them out of reach: there `before` shows which tables got no block since
     the batch. A process that did not insert it itself has none, so if the server and the writer are killed in the same moment,
-    a table may stay behind by one batch, and `alsobought check` reports it.
+    a table may stay behind by one batch, and `alsobought check` reports it. So may a table of two views, killed at the second.
     """
     database = warehouse.database
     last_batch = warehouse.trusted_rows(
