@@ -1,4 +1,4 @@
-# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make rest | make faults | make quality | make bench | make bench-scale | make bench-server | make lint | make format | make docs | make build | make lock | make audit | make licences | make digests.
+# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make rest | make test-server | make faults | make quality | make bench | make bench-scale | make bench-server | make lint | make format | make docs | make build | make lock | make audit | make licences | make digests.
 # Everything happens in .venv, which is made when it is missing; LOCKED=1 installs the versions of the locks.
 PYTHON ?= python3
 DATASET ?= journey
@@ -7,7 +7,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo kafka clients test journeys kills rest test-http test-server faults quality bench bench-scale bench-server lint format docs build lock audit licences digests clean programs broker
+.PHONY: install demo kafka clients test journeys kills rest test-server test-server-core faults quality bench bench-scale bench-server lint format docs build lock audit licences digests clean programs broker
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -20,8 +20,10 @@ test: programs .venv/.test .venv/.clients broker
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/faults -m "not thorough and not journey" $(ARGS)
 
 # The tests marked `journey`: upgrades, tutorials, the wheel, rebuilds and erasures beside a stream of events.
+# Their files alone: to collect all of the suite takes each process ten seconds.
+JOURNEYS = $(sort $(shell grep -rl --include='test_*.py' 'mark.journey' tests))
 journeys: programs .venv/.test broker
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "journey and not thorough" $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "journey and not thorough" $(JOURNEYS) $(ARGS)
 
 # Processes killed at the most critical steps, brokers stopped, writers suspended: the short form of `make faults`. They mostly wait.
 kills: .venv/.test broker
@@ -29,13 +31,16 @@ kills: .venv/.test broker
 
 # Both in one run, which takes a quarter less: no process waits for the last test of the first.
 rest: programs .venv/.test broker
-	$(BIN)/python -m pytest -n $$((1 + $(WORKERS))) --dist worksteal -m "(journey or kill) and not thorough" $(ARGS)
+	$(BIN)/python -m pytest -n $$((1 + $(WORKERS))) --dist worksteal -m "(journey or kill) and not thorough" tests/faults $(JOURNEYS) $(ARGS)
 
-# The tests that use an engine, again over HTTP: against ClickHouse's interface over chDB, and against ClickHouse if available.
-test-http: .venv/.test broker
-	@for engine in $$($(BIN)/python -m tests.support.engines); do \
-		test $$engine = embedded || $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --engine $$engine $(ARGS) || exit 1; \
-	done
+# The tests that use an engine, again over HTTP on a ClickHouse server: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, a container where Docker
+# answers, or the server in the package chdb. 960 tests, of which `make test-server-core` runs those that store, count and answer.
+CORE := tests/web/test_pipes.py tests/writer/test_refunds.py tests/counts/test_consistency.py tests/privacy/test_erasure.py tests/storage/test_retention.py
+test-server: .venv/.test broker
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --engine server -m "not thorough and not journey" $(ARGS)
+
+test-server-core:
+	$(MAKE) test-server ARGS="$(CORE)"
 
 # A Kafka broker on 127.0.0.1:9092 until Ctrl-C. Apache Kafka comes from Maven Central the first time.
 kafka: .venv/.test
@@ -57,7 +62,7 @@ quality: .venv/.test
 	$(BIN)/alsobought evaluate $(patsubst %,--gate %,$(wildcard tests/quality/*.yaml))
 
 # Benchmarks that need nothing but this clone, each of which writes its page in benchmarks/: make bench BENCH="hostile kafka".
-BENCH ?= hostile first_light upkeep backup kafka traffic goals steps agreement
+BENCH ?= hostile first_light upkeep backup kafka traffic server shards goals steps agreement
 bench: .venv/.test .venv/.bench broker
 	@for name in $(BENCH); do echo "benchmarks/$$name.py …"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
@@ -68,10 +73,6 @@ bench-scale: .venv/.test
 # The production path: Kafka, `alsobought ingest`, a ClickHouse server, `alsobought serve --workers 1, 2, 4`. Writes benchmarks/server.md.
 bench-server: .venv/.test .venv/.bench broker
 	$(BIN)/python -m benchmarks.server $(ARGS)
-
-# Against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, a container where Docker answers, or the server in the package chdb.
-test-server: .venv/.test broker
-	$(BIN)/python -m pytest --engine server $(ARGS)
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -106,7 +106,7 @@ def compare(service: Service, items: list[str], users: list[str], count: int) ->
         return _rounded(service.answers.answer(one[0], parse_qs(one[1])).data)
 
     post(service, items, users)
-    while service.writer.serving.pending or service.writer.catalogue.demand_changed:
+    while service.writers[0].serving.pending or service.writers[0].catalogue.demand_changed:
         time.sleep(0.1)
     with ThreadPoolExecutor(THREADS) as threads:
         answers = list(threads.map(fast, asked))

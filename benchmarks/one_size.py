@@ -160,7 +160,7 @@ def _ask(service: Service, pipe: str, parameters: dict[str, list[str]]) -> None:
 
 def _post(service: Service, events: list[Event]) -> None:
     """Until the events are counted, and the rows of serving tables made that they touch."""
-    writer = service.writer
+    writer = service.writers[0]
     writer.submit(Submission(events)).result()
     until = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < until and writer.run(MaintenanceTask(lambda: writer.serving.pending)).result():

@@ -58,8 +58,8 @@ HERE = Path(__file__).resolve().parent
 WORKERS = (1, 2, 4)
 QUICK_SHARE = 8
 QUIET_SECONDS, SETTLE_SECONDS = 10.0, 3.0
-HEADER = """| | workers | offered/s | answered/s | p50 ms | p95 | p99 | max | errors | cores | HTTP | ClickHouse | ingest | Kafka |
-|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"""
+COLUMNS = " | workers | offered/s | answered/s | p50 ms | p95 | p99 | max | errors | cores | HTTP | ClickHouse | ingest | Kafka"
+HEADER = f"|{COLUMNS} | CPU ms each |\n{'|---' * 15}|"
 Cores = dict[str, float]
 
 
@@ -81,6 +81,12 @@ class Clocks:
         return {name: total * seconds / (sum(used.values()) or 1) for name, seconds in used.items()}
 
 
+def each(cells: list[str]) -> str:
+    """The CPU milliseconds of an answer, by the cells of a row of traffic.md without its name."""
+    answered, cores = float(cells[1].replace(",", "")), float(cells[-1])
+    return f"{1000 * cores / answered:.1f}" if answered else ""
+
+
 @dataclass(frozen=True)
 class Row:
     """A result, who gave it, and the cores of each part; empty for a process alone."""
@@ -92,7 +98,7 @@ class Row:
     def text(self, *, name: str = "") -> str:
         cells = self.result.row().strip("| ").split(" | ")[1:]
         parts = [f"{self.cores[part]:.2f}" if self.cores else "" for part in ("HTTP", "ClickHouse", "ingest", "Kafka")]
-        return "| " + " | ".join([name or self.result.name, self.workers, *cells, *parts]) + " |"
+        return "| " + " | ".join([name or self.result.name, self.workers, *cells, *parts, each(cells)]) + " |"
 
 
 @dataclass
@@ -224,7 +230,7 @@ def measure(folder: Path, share: int, seconds: float) -> dict[str, Any]:
     busy = os.getloadavg()[1]
     with ExitStack() as stack:
         server = stack.enter_context(clickhouse_server(folder / "clickhouse"))
-        clickhouse = cpu_of(server.process.pid)
+        clickhouse = cpu_of(server.pid)
         record = folder / "load.json"
         if not record.exists():
             before = clickhouse()
@@ -250,7 +256,7 @@ def measure(folder: Path, share: int, seconds: float) -> dict[str, Any]:
             "loaded": loaded,
             "empty": empty,
             "measured": measured,
-            "memory": {"ClickHouse": memory_of(server.process.pid), "ingest": memory_of(ingest.pid)},
+            "memory": {"ClickHouse": memory_of(server.pid), "ingest": memory_of(ingest.pid)},
         }
 
 
@@ -262,7 +268,7 @@ def embedded_rows() -> tuple[str, dict[str, str], str]:
     for line in table.splitlines():
         name, *cells = line.strip("| ").split(" | ")
         if len(cells) == 8 and cells[0][:1].isdigit():
-            rows[name] = "| " + " | ".join([name, "embedded", *cells, *[""] * 4]) + " |"
+            rows[name] = "| " + " | ".join([name, "embedded", *cells, *[""] * 4, each(cells)]) + " |"
     date = text.split(" on ")[1][:10]
     rate = text.split(f"stays within {P99_LIMIT:.0f} ms: ")[1].split(".\n")[0]
     return date, rows, rate
@@ -307,7 +313,8 @@ Written by `python -m benchmarks.server` on {machine}.
 All on this machine: vegeta → `alsobought serve --workers N` → Kafka → `alsobought ingest` → a ClickHouse server, the one of the
 package chdb. {data} of the Complete Journey is loaded. The traffic is that of [traffic.md](traffic.md); its rows of {date}
 stand here as *embedded*. There *cores* is one process with the database in it, here all four parts, which the last columns show
-apart. The load of the machine before the start was {found["busy"]:.1f}.
+apart. The load of the machine before the start was {found["busy"]:.1f}: with one above 1, compare the last column, the CPU time of
+all parts for each answer or post, rather than the times.
 
 Loaded into the server: {loading}
 ClickHouse and {loaded["loader"]:.0f} s in the loader.

@@ -44,13 +44,13 @@ class Size:
 
 def fill(service: Service, size: Size, advance: Callable[[int], object]) -> None:
     """Stores the catalogue and the events of an empty shop, and makes the serving tables whole."""
-    run = partial(_run, service.writer)
-    run(partial(_insert_items, service.writer, size))
+    run = partial(_run, service.writers[0])
+    run(partial(_insert_items, service.writers[0], size))
     for first in range(0, size.events, SLICE):
         count = min(SLICE, size.events - first)
-        run(partial(_insert_events, service.writer, size, first, count))
+        run(partial(_insert_events, service.writers[0], size, first, count))
         advance(count)
-    run(partial(_note_all, service.writer))
+    run(partial(_note_all, service.writers[0]))
 
 
 def items(service: Service, size: Size, count: int, salt: str) -> list[str]:

@@ -56,6 +56,7 @@ def test_every_setting_is_read_and_has_a_description(name: str) -> None:
         "trusted_proxies": "10.0.0.0/8",
         "kafka_where": "properties.site=berlin",
         "reader_dsn": "http://reader@elsewhere",
+        "shards": "http://a:8123|http://b:8123,http://c:8123",
         "kafka_protocol": "sasl_ssl",
         "kafka_mechanism": "PLAIN",
         "kafka_token_url": "https://login.example/token",
@@ -74,19 +75,22 @@ def test_every_setting_is_read_and_has_a_description(name: str) -> None:
         "event_retention_days": "365",
     }
     given = chosen.get(name) or (f"{default}7" if isinstance(default, str) else str(default + 1))
-    settings = from_environment({f"ALSOBOUGHT_{name.upper()}": given})
+    needed = {"cluster": ["shards"], "shards": ["cluster"], "shard": ["shards", "cluster"]}.get(name, [])
+    others = {key: {"shards": "http://a", "cluster": "shop"}[key] for key in needed}
+    settings = from_environment({f"ALSOBOUGHT_{key.upper()}": value for key, value in {**others, name: given}.items()})
     read = getattr(settings, name)
     assert str(read) == given
     assert type(read) is type(default)
-    assert msgspec.structs.replace(settings, **{name: default}) == Settings()
+    assert msgspec.structs.replace(settings, **{name: default, **dict.fromkeys(others, "")}) == Settings()
     assert re.fullmatch(r"(?:[A-Z]|chdb:).{10,}[^ ][.]", descriptions()[name])
 
 
 @pytest.mark.parametrize("name", SECRETS_WITH_FILES)
 def test_every_secret_is_also_read_from_a_file(name: str, tmp_path: Path) -> None:
-    secret = "http://ann:secret@shop:8123" if name.endswith("dsn") else "a secret"
+    secret = "http://ann:secret@shop:8123" if name.endswith(("dsn", "shards")) else "a secret"
     file, variable = write(tmp_path / name, secret, ""), f"ALSOBOUGHT_{name.upper()}"
-    settings = from_environment({f"{variable}_FILE": str(file)})
+    cluster = {"ALSOBOUGHT_CLUSTER": "shop"} if name == "shards" else {}
+    settings = from_environment({f"{variable}_FILE": str(file), **cluster})
     assert getattr(settings, name) == secret
     assert "secret" not in repr(settings).replace("token_secret=", "").replace("webhook_secret=", "")
     with pytest.raises(Unusable, match=f"{variable} and {variable}_FILE are both set"):
@@ -205,3 +209,17 @@ def test_lists_are_comma_separated() -> None:
     assert origins(settings) == ["https://a.example", "https://b.example"]
     assert extra_event_types(settings) == ["rent"]
     assert (origins(Settings()), extra_event_types(Settings())) == ([], [])
+
+
+def test_a_cluster_needs_its_name_and_its_nodes_and_a_shard_must_be_one_of_them() -> None:
+    nodes = {"ALSOBOUGHT_SHARDS": "http://a:8123,http://ann:secret@b:8123|http://c:8123"}
+    with pytest.raises(Unusable, match="ALSOBOUGHT_SHARDS is set without ALSOBOUGHT_CLUSTER: a cluster needs both"):
+        from_environment(nodes)
+    with pytest.raises(Unusable, match="ALSOBOUGHT_SHARD=3: ALSOBOUGHT_SHARDS has 2"):
+        from_environment({**nodes, "ALSOBOUGHT_CLUSTER": "shop", "ALSOBOUGHT_SHARD": "3"})
+    with pytest.raises(Unusable, match="ALSOBOUGHT_SHARDS is not a list of http") as refused:
+        from_environment({"ALSOBOUGHT_SHARDS": "http://ann:secret@b:8123;c", "ALSOBOUGHT_CLUSTER": "shop"})
+    assert "secret" not in str(refused.value)
+    settings = from_environment({**nodes, "ALSOBOUGHT_CLUSTER": "shop", "ALSOBOUGHT_SHARD": "2"})
+    assert settings.warehouse_dsn == "http://ann:secret@b:8123"
+    assert not settings.whole_cluster

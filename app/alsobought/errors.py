@@ -176,6 +176,10 @@ class PipeFault(AlsoboughtError):
         return combined_fault
 
 
+class NotOverShards(PipeFault):
+    """A text that works on one server, and not over the shards of a cluster."""
+
+
 class WarehouseFault(AlsoboughtError):
     status, code = 503, "warehouse_fault"
 

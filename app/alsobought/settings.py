@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -37,8 +38,10 @@ SCRATCH_SUFFIXES = (
     "_monitor",
     "_before",
     "_after",
+    "_adopt",
     "_days",
     "_learn",
+    "_all",
     "_rebuild",
     "_rebuild_part",
     "_rebuild_rest",
@@ -49,6 +52,7 @@ SCRATCH_SUFFIXES = (
 SECRETS_WITH_FILES = (
     "dsn",
     "reader_dsn",
+    "shards",
     "webhook_secret",
     "admin_key",
     "token_secret",
@@ -63,6 +67,7 @@ ENCODE = "in a password write @ / ? # and % as %40 %2F %3F %23 and %25"
 FORMS = {
     "dsn": f"not of the form chdb:///folder or http(s)://user:password@host:port; {ENCODE}",
     "reader_dsn": f"not of the form http(s)://user:password@host:port; {ENCODE}",
+    "shards": "not a list of http(s)://user:password@host:port, with a comma between shards and | between the replicas of one",
     "kafka": "not of the form host:port,host:port",
     "registry": "not of the form http(s)://host:port, without a user and a password",
     "kafka_token_url": "not of the form https://host/path, without a user and a password",
@@ -101,7 +106,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         "", "chdb:///folder or http(s)://user:password@host:port; empty: an embedded warehouse in `data`."
     )
     reader_dsn: Annotated[str, Meta(pattern=r"^($|https?://)")] = setting(
-        "", "The same server with a read-only user, for the queries of pipes; empty: `dsn`."
+        "",
+        "The same server with a read-only user, for the queries of pipes; of the replicas of a shard, each with | in between;"
+        " empty: `dsn`.",
     )
     dsn_ca: str = setting(
         "",
@@ -115,7 +122,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     database: Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = setting("alsobought", "Name of the database.")
     cluster: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]*$")] = setting(
-        "", "Name of the cluster that migrations run on; empty: one node. Not yet tested on a real cluster."
+        "", "Name of the cluster of `shards` in the `remote_servers` of every node."
+    )
+    shards: str = setting(
+        "",
+        "The nodes of a cluster: http(s)://user:password@host:port of each, with a comma between shards and | between the replicas"
+        " of one, in the order of `cluster`; empty: no cluster.",
+    )
+    shard: Annotated[int, Meta(ge=0, le=10_000)] = setting(
+        0, "Number of the one shard of the cluster that a command works on, as on a server of its own; 0: all of them."
+    )
+    insert_quorum: Annotated[str, Meta(pattern=r"^(0|auto|[2-9])$")] = setting(
+        "0",
+        "The number of replicas of a shard that must have a batch before it counts as stored; auto: more than half of them;"
+        " 0: the one that writes.",
     )
     host: str = setting("127.0.0.1", "Address to listen on.")
     port: Port = setting(8080, "Port to listen on.")
@@ -286,7 +306,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def warehouse_dsn(self) -> str:
-        return self.dsn or f"chdb://{self.data_folder}"
+        """Of a cluster, the node for reads over all shards: the first one, unless `dsn` names another; or the one shard."""
+        if self.shard:
+            return node_addresses(self.shards)[self.shard - 1][0]
+        return self.dsn or node_addresses(self.shards)[0][0] or f"chdb://{self.data_folder}"
+
+    @property
+    def whole_cluster(self) -> bool:
+        """True if these are the settings of a cluster, and not those of one of its shards."""
+        return bool(self.shards) and not self.shard
 
     @property
     def consumer_group(self) -> str:
@@ -382,6 +410,31 @@ def tls_options(dsn: str) -> str:
     return ", ".join(sorted(names & {"verify", "ca_cert", "client_cert", "client_cert_key", "tls_mode"}))
 
 
+def node_addresses(shards: str) -> list[list[str]]:
+    """The addresses of the replicas of each shard.
+
+    >>> node_addresses("http://a:8123 | http://b:8123, http://c:8123")
+    [['http://a:8123', 'http://b:8123'], ['http://c:8123']]
+    """
+    return [[address.strip() for address in shard.split("|")] for shard in shards.split(",")]
+
+
+def reader_addresses(reader_dsn: str) -> list[str]:
+    """The addresses for the queries of pipes, one for each replica if there are several.
+
+    >>> reader_addresses("http://ann:a|b@a:8123 | http://ann:a|b@b:8123"), reader_addresses("")
+    (['http://ann:a|b@a:8123', 'http://ann:a|b@b:8123'], [])
+    """
+    return re.split(r"\s*\|\s*(?=https?://)", reader_dsn) if reader_dsn else []
+
+
+def _addresses(name: str, value: str) -> list[str]:
+    """The addresses in a setting that has one, or several."""
+    if name == "shards":
+        return [address for shard in node_addresses(value) for address in shard]
+    return reader_addresses(value) if name == "reader_dsn" else [value]
+
+
 def _fault(name: str, value: str) -> str:
     """The fault of one value; empty if it is valid."""
     variable = f"{PREFIX}{name.upper()}"
@@ -392,18 +445,20 @@ def _fault(name: str, value: str) -> str:
             return f"{variable} is {FORMS.get(name, 'not valid')}"
         shown = value if "@" not in value and "://" not in value and "=" not in value else "…"
         return f"{variable}={shown!r}: {str(error).split(' - at')[0]}"
-    if name in ("dsn", "reader_dsn") and not value.startswith("chdb://"):
-        if not is_server(value):
+    if name in ("dsn", "reader_dsn", "shards") and not value.startswith("chdb://"):
+        addresses = _addresses(name, value)
+        if not all(map(is_server, addresses)):
             return f"{variable} is {FORMS[name]}"
-        if options := tls_options(value):
+        if options := next(filter(None, map(tls_options, addresses)), ""):
             return f"{variable} has {options}: set ALSOBOUGHT_DSN_CA, _CERTIFICATE, _KEY and _VERIFY instead"
     return ""
 
 
 def _hide_secrets(values: Mapping[str, str]) -> None:
     """From now on no message shows them."""
-    hide(*(values.get(name, "") for name in ("dsn", "reader_dsn")))
-    for name in SECRETS_WITH_FILES[2:]:
+    for name in ("dsn", "reader_dsn", "shards"):
+        hide(*_addresses(name, values.get(name, "")))
+    for name in SECRETS_WITH_FILES[3:]:
         for secret in values.get(name, "").split(",") if name == "token_secret" else (values.get(name, ""),):
             hide(secret=secret.strip())
     for name in ("kafka", "registry", "kafka_token_url"):
@@ -446,6 +501,13 @@ def _without_contradictions(settings: Settings, faults: list[str]) -> Settings:
             f" which a shop with the database {settings.database.removesuffix(suffix)} would delete"
         )
         settings = msgspec.structs.replace(settings, database="alsobought")
+    if bool(settings.shards) != bool(settings.cluster):
+        lacking, other = ("CLUSTER", "SHARDS") if settings.shards else ("SHARDS", "CLUSTER")
+        faults.append(f"{PREFIX}{other} is set without {PREFIX}{lacking}: a cluster needs both")
+        settings = msgspec.structs.replace(settings, shards="", cluster="")
+    if settings.shard > (shards := len(node_addresses(settings.shards)) if settings.shards else 0):
+        faults.append(f"{PREFIX}SHARD={settings.shard}: {PREFIX}SHARDS has {shards}")
+        settings = msgspec.structs.replace(settings, shard=0)
     if settings.admin_port == settings.port:
         faults.append(f"{PREFIX}ADMIN_PORT={settings.admin_port} is also {PREFIX}PORT: it has to be another one")
         settings = msgspec.structs.replace(settings, admin_port=0)

@@ -19,7 +19,7 @@ FILES = [
     ("checksums.txt", "flip"),  # deleted, it is made again from the other files
     ("count.txt", "delete"),
 ]
-USUAL = [("events", "data.bin", "flip"), ("co_baskets", "data.bin", "flip"), ("events", "checksums.txt", "flip")]
+USUAL = [("events", "data.bin", "flip"), ("co_baskets", "data.bin", "flip")]
 
 
 def _cases(*tables: str) -> list[object]:

@@ -136,7 +136,7 @@ def test_a_service_deletes_backups_past_their_retention(make_shop: Callable[...,
     for days in (3, 2, 0):
         _take(store, now - timedelta(days=days))
     shop = make_shop(backup_to=str(store.folder), backup_retention_days=1)
-    upkeep = Upkeep(shop.writer, shop.warehouse.another())
+    upkeep = Upkeep(shop.writers[0], shop.warehouse.another())
     upkeep.expire()
     upkeep.stop()
     assert backup_ids(store) == [new_id(now, set())]

@@ -149,10 +149,3 @@ def test_the_schema_is_written_and_checked(run: Run, home: Path, last: Path) -> 
     )
     ran = run("migrate", "schema", "--check")
     assert (ran.status, ran.out) == (0, "sql/schema/ is up to date.\n")
-
-
-def test_a_plan_for_a_cluster_names_it_everywhere(run: Run, home: Path) -> None:
-    ran = run("migrate", "plan", ALSOBOUGHT_CLUSTER="shards")
-    assert ran.status == 0
-    assert ran.out.count("on cluster 'shards'") > len(NAMES)
-    assert_error(run("migrate", "plan", ALSOBOUGHT_CLUSTER="a'b"), "ALSOBOUGHT_CLUSTER=")

@@ -125,7 +125,7 @@ def follow(shop: Service, steps: list[Any]) -> None:
                 model.merged = False
             case str() if step.startswith("rebuild"):
                 rebuilt(shop, step.split()[1])
-    apply_refunds(shop.writer)
+    apply_refunds(shop.writers[0])
     shop.writer.stop()
     assert stored_catalogue(shop.warehouse) == model.catalogue.items
     assert served_catalogue(shop.warehouse, ITEMS) == {

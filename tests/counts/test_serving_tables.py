@@ -168,7 +168,7 @@ def test_rows_of_a_large_batch_wait_until_the_writer_is_idle(shop: Service, monk
     monkeypatch.setattr("alsobought.writer.writer.REFRESH_SHARE", 0.0)
     monkeypatch.setattr("alsobought.writer.writer.IDLE_SECONDS", 3600.0)
     store(shop, happened(60))
-    assert shop.writer.serving.pending
+    assert shop.writers[0].serving.pending
     assert count(shop, "user_history") == 0
     assert positions(shop) == {}
     while shop.do("refresh serving tables", 0.1):
@@ -186,8 +186,8 @@ def test_a_list_is_mended_as_it_would_be_made(
     shutil.copytree(ROOT / "sql", tmp_path / "sql")
     constants = tmp_path / "sql" / "macros" / "constants.sql"
     constants.write_text(constants.read_text().replace("max_pairs = 300", "max_pairs = 4"))
-    shop.writer.serving.__init__(shop.warehouse, tmp_path)  # type: ignore[misc]
-    table = shop.writer.serving.tables[0]
+    shop.writers[0].serving.__init__(shop.warehouse, tmp_path)  # type: ignore[misc]
+    table = shop.writers[0].serving.tables[0]
     assert table.name == "item_companions"
     mended: list[bool] = []
     make = ServingTable.make
@@ -260,7 +260,7 @@ def test_a_refusing_warehouse_delays_the_rows_and_fails_no_batch(
     with monkeypatch.context() as patch:
         patch.setattr(ServingRefresh, "_make", refuse)
         store(shop, happened(20))
-        assert shop.writer.serving.pending
+        assert shop.writers[0].serving.pending
     shop.do("refresh serving tables", 10)
     assert wrong(shop) == {}
 
@@ -306,7 +306,7 @@ def test_a_table_made_whole_in_parts_has_every_row_once(
 ) -> None:
     store(shop, happened(60))
     monkeypatch.setattr(serving_refresh, "ROWS_PER_PART", rows)
-    for table in shop.writer.serving.tables:
+    for table in shop.writers[0].serving.tables:
         shop.warehouse.command(f"truncate table {shop.settings.database}.{table.name}")
     shop.do("make serving tables", NAMES)
     assert shop.do("refresh serving tables", 60) == 0
@@ -332,7 +332,7 @@ def test_other_groups_touch_their_items(make_shop: Callable[..., Service], tmp_p
     shop.warehouse.command(
         f"create table {database}.viewed_with (item_key UInt64, times UInt64) engine = EmbeddedRocksDB primary key item_key"
     )
-    shop.writer.serving.__init__(shop.warehouse, tmp_path)  # type: ignore[misc]
+    shop.writers[0].serving.__init__(shop.warehouse, tmp_path)  # type: ignore[misc]
     for item in ("tea", "mug", "pot"):
         store(shop, [Event(event_type="view", user_id="ada", session_id="s1", item_id=item)])
     sql = f"select dictGet('{database}.catalogue', 'item_id', item_key) as item, times from {database}.viewed_with order by item"

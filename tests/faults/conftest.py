@@ -10,7 +10,7 @@ import pytest
 
 from tests.faults.rig import Rig, rig
 from tests.support.brokers import Broker
-from tests.support.engines import http_server
+from tests.support.clickhouse_server import clickhouse_server
 from tests.support.kafka import Topics
 
 
@@ -24,8 +24,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The DSN of a server shared by the tests of a module, each with a database of its own."""
-    with http_server() as dsn:
-        yield dsn
+    with clickhouse_server() as started:
+        yield started.dsn
 
 
 @pytest.fixture

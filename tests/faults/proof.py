@@ -136,17 +136,17 @@ def _event(log: TopicLog, message: LoggedMessage) -> dict[str, Any] | None:
 def prove(log: TopicLog, warehouse: Warehouse) -> Findings:
     """Compare the warehouse with the rows that it must have of this log."""
     findings = Findings()
-    rows = list(_rows(warehouse, log.source))
+    rows = list(rows_of(warehouse, log.source))
     findings.stored = len(rows)
-    _compare_events(log, rows, findings)
-    _compare_order(rows, findings)
-    _compare_dead_letters(log, warehouse, findings)
-    _compare_ranges(log, warehouse, findings)
-    _compare_counts(rows, warehouse, findings)
+    compare_events(log, rows, findings)
+    compare_order(rows, findings)
+    compare_dead_letters(log, warehouse, findings)
+    compare_ranges(log, warehouse, findings)
+    compare_counts(rows, warehouse, findings)
     return findings
 
 
-def _rows(warehouse: Warehouse, source: str) -> Iterator[dict[str, Any]]:
+def rows_of(warehouse: Warehouse, source: str) -> Iterator[dict[str, Any]]:
     """Every event by seq. The warehouse has no other source."""
     sql = (
         f"select *, toString(timestamp) as at, toString(price) as cost from {warehouse.database}.events"
@@ -160,7 +160,7 @@ def _rows(warehouse: Warehouse, source: str) -> Iterator[dict[str, Any]]:
         yield row
 
 
-def _compare_events(log: TopicLog, rows: list[dict[str, Any]], findings: Findings) -> None:
+def compare_events(log: TopicLog, rows: list[dict[str, Any]], findings: Findings) -> None:
     """Each event once. Of messages with one event_id, the first of any partition may be the stored one."""
     expected: dict[str, dict[int, tuple[int, dict[str, Any]]]] = defaultdict(dict)
     for message in log.messages:
@@ -182,7 +182,7 @@ def _compare_events(log: TopicLog, rows: list[dict[str, Any]], findings: Finding
     findings.report("rows differ from their message", different)
 
 
-def _compare_order(rows: list[dict[str, Any]], findings: Findings) -> None:
+def compare_order(rows: list[dict[str, Any]], findings: Findings) -> None:
     by_partition: dict[int, list[int]] = defaultdict(list)
     for row in rows:
         by_partition[row["partition"]].append(row["offset"])
@@ -192,7 +192,7 @@ def _compare_order(rows: list[dict[str, Any]], findings: Findings) -> None:
     findings.report("seqs are used twice", [seq for seq, count in seqs.items() if count > 1])
 
 
-def _compare_dead_letters(log: TopicLog, warehouse: Warehouse, findings: Findings) -> None:
+def compare_dead_letters(log: TopicLog, warehouse: Warehouse, findings: Findings) -> None:
     sql = f"select partition, offset, encoding, body from {warehouse.database}.dead_letters final"
     letters = {
         (row[0], row[1]): b64decode(row[3]) if row[2] == "base64" else row[3].encode()
@@ -208,7 +208,7 @@ def _compare_dead_letters(log: TopicLog, warehouse: Warehouse, findings: Finding
     )
 
 
-def _compare_ranges(log: TopicLog, warehouse: Warehouse, findings: Findings) -> None:
+def compare_ranges(log: TopicLog, warehouse: Warehouse, findings: Findings) -> None:
     """Ranges cover each partition from its first offset to its end without a gap, and add up."""
     sql = (
         "select partition, first_offset, next_offset, messages, stored + repeats + refused, source"
@@ -235,7 +235,7 @@ def _compare_ranges(log: TopicLog, warehouse: Warehouse, findings: Findings) -> 
     findings.report("partitions are not consumed to their end", unread)
 
 
-def _compare_counts(rows: list[dict[str, Any]], warehouse: Warehouse, findings: Findings) -> None:
+def compare_counts(rows: list[dict[str, Any]], warehouse: Warehouse, findings: Findings) -> None:
     happened = [StoredEvent(**{name: row[name] for name in StoredEvent.__dataclass_fields__}) for row in rows]
     expected, actual = fold(happened), tables(warehouse)
     for table, counts in expected.items():

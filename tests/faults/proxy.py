@@ -15,11 +15,15 @@ RESET = struct.pack("ii", 1, 0)  # close with RST, so that the peer gets an erro
 
 @dataclass
 class Proxy:
-    """Drops the first `cuts` replies to requests with all of `marks` in them, and closes their connections."""
+    """Drops the first `cuts` replies to requests with all of `marks` in them, and closes their connections.
+
+    With `refuses_then`, it refuses all connections from then on.
+    """
 
     target: tuple[str, int]
     listener: socket.socket
     refuses: bool = False
+    refuses_then: bool = False
     delay: float = 0.0
     cuts: int = 0
     marks: tuple[bytes, ...] = ()
@@ -72,6 +76,7 @@ class Proxy:
         with suppress(OSError):
             while data := server.recv(65_536):
                 if self.cut < self.cuts and self.marks and all(mark in request for mark in self.marks):
+                    self.refuses |= self.refuses_then
                     self.cut += 1
                     break
                 request.clear()

@@ -160,11 +160,12 @@ warehouse.close()
 """
 
 
-def _delete_newest_part(rig: Rig, table: str) -> None:
-    """Leave the table as kill -9 does between the record of an insert and its part."""
-    newest = max(_deduplication_logs(rig, table).glob("*.txt"), key=lambda path: int(path.stem.rpartition("_")[2]))
+def delete_newest_part(table: Path) -> None:
+    """Leave the table in this folder as kill -9 does between the record of an insert and its part."""
+    logs = (table / "deduplication_logs").glob("*.txt")
+    newest = max(logs, key=lambda path: int(path.stem.rpartition("_")[2]))
     part = newest.read_text().splitlines()[-1].split("\t")[1]
-    shutil.rmtree(_deduplication_logs(rig, table).parent / part)
+    shutil.rmtree(table / part)
 
 
 @pytest.mark.thorough
@@ -173,7 +174,7 @@ def test_a_recovery_that_is_killed_is_completed_by_the_next(make_rig: Callable[.
     rig.send(500)
     rig.ingester("consumer.stored").wait_for_kill()
     for table in ("item_hours", "user_items"):
-        _delete_newest_part(rig, table)
+        delete_newest_part(_deduplication_logs(rig, table).parent)
     points = ["recovery.cleared", "recovery.cleared", "recovery.before_insert"][not THOROUGH :]
     for point in points:
         rig.ingester(point).wait_for_kill()

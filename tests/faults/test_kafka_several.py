@@ -217,7 +217,7 @@ def test_a_writer_delayed_during_recovery_stores_nothing_twice(
             _submit(other, [_event(number)])
         insert_select(*args)
 
-    suspended.writer.lease.dirty = True
+    suspended.writers[0].lease.dirty = True
     with monkeypatch.context() as delaying:
         delaying.setattr(suspended.warehouse, "insert_select", delayed)
         suspended.writer.submit(Submission([_event(7)])).result()

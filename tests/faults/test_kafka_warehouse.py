@@ -1,11 +1,11 @@
 """Faults of the warehouse: unavailable, slow, a connection cut during an insert, a table missing, a full disk.
 
-The server is ClickHouse's HTTP interface over chDB. It keeps its data in memory, so it is not killed
-here, but suspended or cut off.
+The server is suspended or cut off here; tests/faults/test_server_kills.py kills it.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -17,7 +17,7 @@ import pytest
 from tests.faults.mixed import mixed
 from tests.faults.proxy import proxy
 from tests.faults.rig import THOROUGH, Rig
-from tests.support.engines import http_server_process
+from tests.support.clickhouse_server import clickhouse_server
 
 MakeRig = Callable[..., Rig]
 OUTAGE_SECONDS = 60.0 if THOROUGH else 3.0
@@ -78,15 +78,15 @@ def test_a_server_that_refuses_connections_for_a_while_loses_nothing(make_rig: M
 
 
 def test_a_server_that_does_not_answer_for_a_while_loses_nothing(make_rig: MakeRig) -> None:
-    with http_server_process() as (process, dsn):
-        rig = make_rig(dsn)
+    with clickhouse_server() as started:
+        rig = make_rig(started.dsn)
         rig.stream = mixed(34, invalid=0.01)
         rig.ingester()
         with rig.sending():
             rig.wait(lambda: rig.consumed() > 500)
-            process.send_signal(signal.SIGSTOP)
+            os.kill(started.pid, signal.SIGSTOP)
             time.sleep(OUTAGE_SECONDS)
-            process.send_signal(signal.SIGCONT)
+            os.kill(started.pid, signal.SIGCONT)
         rig.finish(f"ClickHouse does not answer for {OUTAGE_SECONDS:.0f} s")
 
 
@@ -95,7 +95,7 @@ def test_a_slow_server_loses_nothing(make_rig: MakeRig, server: str) -> None:
     rig = make_rig(server)
     with proxy(server) as between:
         between.delay = 0.3
-        rig.send(3000)
+        rig.send(1000)
         rig.ingester(ALSOBOUGHT_DSN=between.dsn)
         rig.finish("a slow network to ClickHouse")
 

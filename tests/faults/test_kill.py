@@ -16,7 +16,8 @@ import pytest
 from alsobought.failpoints import VARIABLE as FAILPOINT
 from alsobought.settings import Settings
 from alsobought.writer.recovery import CLEAN_SHUTDOWN
-from tests.support.engines import http_server, migrate
+from tests.support.clickhouse_server import clickhouse_server
+from tests.support.engines import migrate
 from tests.support.project import ROOT
 
 KILLS = int(os.environ.get("KILLS", "3"))
@@ -44,11 +45,11 @@ def _kill_while_writing(dsn: str, seed: int, seconds: float) -> list[str]:
 @pytest.mark.parametrize(
     "point",
     [
-        "append.before_write:7",
+        pytest.param("append.before_write:7", marks=pytest.mark.thorough),
         "append.after_write:7",
-        "ingest.before_insert:3",
+        pytest.param("ingest.before_insert:3", marks=pytest.mark.thorough),
         "ingest.after_insert:3",
-        "serving.refresh:4",
+        pytest.param("serving.refresh:4", marks=pytest.mark.thorough),
         "append.before_delete:3",
     ],
 )
@@ -72,9 +73,9 @@ def test_after_kills_acknowledged_events_are_stored_once_and_every_table_is_righ
 
 @pytest.mark.thorough
 def test_the_same_holds_for_a_writer_whose_server_is_not_killed() -> None:
-    with http_server() as dsn:
-        migrate(Settings(dsn=dsn))
-        _kill_and_verify(dsn, max(2, KILLS // 2))
+    with clickhouse_server() as started:
+        migrate(Settings(dsn=started.dsn))
+        _kill_and_verify(started.dsn, max(2, KILLS // 2))
 
 
 def test_a_clean_shutdown_is_recorded_so_that_the_next_start_need_not_recover_and_a_kill_is_not(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ POINTS = [
     ("backup.expired", 1),
     ("backup.pruned", 1),
 ]
-USUAL = ("backup.file:30", "backup.pruned")
+USUAL = ("backup.file:30",)
 __all__ = ["original", "run"]  # fixtures
 LATE = {"event_type": "purchase", "user_id": "late", "order_id": "late", "item_id": "i1"}
 

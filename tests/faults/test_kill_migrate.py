@@ -79,6 +79,6 @@ def test_after_a_kill_at_every_step_of_every_kind_the_schema_is_that_of_a_clean_
 def test_after_a_few_kills_the_schema_of_the_project_is_that_of_a_clean_run(tmp_path: Path) -> None:
     number = len(list((ROOT / "migrations").glob("*.sql")))
     run = running(tmp_path / "killed")
-    for point in ("migrate.ran:3", "migrate.applied:5", f"migrate.started:{number - 9}"):
+    for point in ("migrate.ran:3", f"migrate.started:{number - 9}"):
         killed(run, point)
     assert finished(run, number) == clean(tmp_path / "clean")

@@ -1,4 +1,4 @@
-"""Migrations over HTTP, where a killed run leaves its lock behind, on the server of tests/support/clickhouse_http.py."""
+"""Migrations over HTTP, where a killed run leaves its lock behind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.engines import http_server
+from tests.support.clickhouse_server import clickhouse_server
 from tests.support.process import Run, assert_error, running, write
 from tests.support.project import ROOT
 
@@ -21,8 +21,8 @@ NUMBER = len(list((ROOT / "migrations").glob("*.sql")))
 @pytest.fixture
 def server() -> Iterator[str]:
     """The address of a server."""
-    with http_server() as dsn:
-        yield dsn
+    with clickhouse_server() as started:
+        yield started.dsn
 
 
 def query(address: str, sql: str) -> list[str]:

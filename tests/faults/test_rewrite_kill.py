@@ -20,10 +20,10 @@ from tests.support.project import ROOT
 TABLES = sorted(path.stem for path in (ROOT / "sql" / "checks").glob("*.sql"))
 POINTS = ["begun", "noted", "users", *TABLES, "serving", "moved", "deleted", "ended"]
 USUAL = {
-    "forget": ["deleted", "serving"],
-    "merge": ["users", "order_items"],
+    "forget": ["deleted"],
+    "merge": ["order_items"],
     "unmerge": ["moved"],
-    "refund": ["co_baskets", "deleted"],
+    "refund": ["co_baskets"],
 }
 CHILD = """
 import json, random, sys
@@ -75,12 +75,15 @@ print(json.dumps({"users": users, "wrong": wrong, "unfinished": unfinished, "lef
 """
 
 
-def child(dsn: str, seed: int, change: list[str], point: str = "", user: str = "") -> dict[str, Any]:
-    """The report of a process at its end; empty if it was killed."""
+def child(
+    dsn: str, seed: int, change: list[str], point: str = "", user: str = "", *, fails: bool = False
+) -> dict[str, Any]:
+    """The report of a process at its end; empty if it was killed, or if it `fails`, as it may where its server is killed."""
     environment = {**os.environ, VARIABLE: point} if point else dict(os.environ)
     command = [sys.executable, "-c", CHILD, dsn, str(seed), json.dumps(change), user]
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert ran.returncode in ((-9,) if point and change else (0, -9) if point else (0,)), ran.stderr[-2000:]
+    expected = (0, 1) if fails else (-9,) if point and change else (0, -9) if point else (0,)
+    assert ran.returncode in expected, ran.stderr[-2000:]
     report: dict[str, Any] = json.loads(ran.stdout) if ran.returncode == 0 else {}
     return report
 

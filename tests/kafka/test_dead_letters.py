@@ -39,7 +39,8 @@ from alsobought.settings import Settings
 from alsobought.writer.submission import Submission
 from tests.conftest import NOON
 from tests.support.brokers import Broker
-from tests.support.engines import http_server, migrate
+from tests.support.clickhouse_server import clickhouse_server
+from tests.support.engines import migrate
 from tests.support.kafka import Topics, until
 from tests.support.process import CompletedRun, Run, assert_error, running, serving
 from tests.support.web import AWKWARD, stored, wrong_tables
@@ -372,9 +373,9 @@ def run_anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Run
     if request.param == "folder":
         yield _keeping(request.getfixturevalue("run_migrated"))
         return
-    with http_server() as dsn:
-        migrate(Settings(dsn=dsn))
-        yield _keeping(running(tmp_path / "data", ALSOBOUGHT_DSN=dsn))
+    with clickhouse_server() as started:
+        migrate(Settings(dsn=started.dsn))
+        yield _keeping(running(tmp_path / "data", ALSOBOUGHT_DSN=started.dsn))
 
 
 def test_dead_letters_are_listed_shown_and_replayed(run_anywhere: Run) -> None:

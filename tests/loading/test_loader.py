@@ -56,12 +56,12 @@ def fail_batch(monkeypatch: pytest.MonkeyPatch) -> Callable[[Service, str], None
     """`fail_batch(shop, "i20")`: batches with this item fail, until it is called with another."""
 
     def fail(shop: Service, item: str) -> None:
-        original = type(shop.writer)._insert
+        original = type(shop.writers[0])._insert
 
         def insert(table: str, lines: bytes, token: str) -> None:
             if table == "events" and f'"item_id":"{item}"'.encode() in lines:
                 raise NotStored("no room")
-            original(shop.writer, table, lines, token)
+            original(shop.writers[0], table, lines, token)
 
         monkeypatch.setattr(shop.writer, "_insert", insert)
 

@@ -133,7 +133,7 @@ def test_after_every_step_every_table_has_the_remaining_users_under_their_curren
             case ("optimize",):
                 for table in _checked():
                     shop.warehouse.command(f"optimize table {shop.settings.database}.{table} final")
-        apply_refunds(shop.writer)
+        apply_refunds(shop.writers[0])
         current = [_of_account(event, merged) for event in expected]
         assert tables(shop.warehouse) == fold([_happened(event) for event in without_refunded(current)])
         assert dict(wrong_rows(shop.warehouse, CHECKS)) == right()
@@ -353,7 +353,7 @@ def test_the_horizon_remembers_what_an_earlier_retention_setting_deleted(
     assert horizon(shop.warehouse, shop.settings, START) == micros(START - timedelta(days=10) + MARGIN)
     now = START + timedelta(days=3)
     settings = msgspec.structs.replace(shop.settings, event_retention_days=0)
-    assert apply_retention(shop.warehouse, settings, now, shop.writer.take_seq())
+    assert apply_retention(shop.warehouse, settings, now, shop.writers[0].take_seq())
     assert "TTL" not in made(shop)
     assert horizon(shop.warehouse, settings, now + timedelta(days=90)) == micros(now - timedelta(days=10) + MARGIN)
 

@@ -356,7 +356,7 @@ def test_what_a_crash_interrupts_the_next_start_finishes(
             shop.do(task, *(["s1", "ada"] if task == "merge" else ["s1"]))
     shop.writer.stop()
     restarted = replace(shop, writer=Writer(shop.warehouse, shop.settings, shop.clock))
-    restarted.writer.lease.dirty = True
+    restarted.writers[0].lease.dirty = True
     restarted.writer.start()
     expected = {"merge": {"ada": 6}, "unmerge": {"ada": 3, "s1": 3}}[task]
     assert {user: len(items) for user, items in _whose(shop).items()} == expected

@@ -19,7 +19,7 @@ PURE = [
     "alsobought.storage.sql_text",
     "alsobought.writer.batching",
     "alsobought.writer.rows",
-    *(f"alsobought.migrations.{name}" for name in ("cluster", "files", "statement")),
+    *(f"alsobought.migrations.{name}" for name in ("files", "replicated", "statement")),
     *(f"alsobought.pipe_diff.{name}" for name in ("markdown", "overlap", "report", "report_text")),
     *(
         f"alsobought.pipes.{name}"

@@ -10,7 +10,6 @@ import http.server
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import threading
@@ -28,7 +27,8 @@ import yaml
 from alsobought.access.settings import admin_key
 from alsobought.cli.main import main
 from alsobought.service.service import Service
-from alsobought.settings import PREFIX, SCRATCH_SUFFIXES, SECRETS_WITH_FILES, Settings, read_settings
+from alsobought.settings import SCRATCH_SUFFIXES, SECRETS_WITH_FILES, Settings, read_settings
+from tests.support.image import DOCKERFILE, image_settings
 from tests.support.process import free_port, running
 from tests.support.project import PROJECT, ROOT
 from tests.support.server_users import VARIABLES
@@ -108,13 +108,6 @@ def composed(**environ: str) -> Compose:
 
 
 COMPOSE = composed()
-TEXT = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
-ARGS = dict(re.findall(r"^ARG (\w+)=(\S+)$", TEXT, re.M))
-DOCKERFILE = [
-    (line.partition(" ")[0], re.sub(r"\$\{(PYTHON)\}", lambda m: ARGS[m[1]], line.partition(" ")[2].strip()))
-    for line in TEXT.splitlines()
-    if line and not line.startswith("#")
-]
 
 
 def of_ours() -> dict[str, ComposeService]:
@@ -125,12 +118,6 @@ def users() -> ET.Element:
     found = ET.parse(ROOT / "sql" / "server" / "users.xml").getroot().find("users")  # noqa: S314
     assert found is not None
     return found
-
-
-def image_settings() -> dict[str, str]:
-    """What the image sets."""
-    pairs = [pair for word, rest in DOCKERFILE if word == "ENV" for pair in shlex.split(rest)]
-    return dict(pair.split("=", 1) for pair in pairs if pair.startswith(PREFIX))
 
 
 # Compose
@@ -204,7 +191,7 @@ def test_the_databases_of_the_users_are_those_of_the_settings() -> None:
     for user, grants in granted.items():
         databases = {database for database in re.findall(r" ON (\w+)\.\*", grants) if database != "*"}
         scratch = {f"{ours}{suffix}" for suffix in SCRATCH_SUFFIXES if suffix != "_verify"}
-        assert databases == ({ours} if user == "alsobought_reader" else {ours} | scratch)
+        assert databases == ({ours, f"{ours}_all"} if user == "alsobought_reader" else {ours} | scratch)
         assert (f"{ours}_verify*.*" in grants) == (user == "alsobought_migrator")
     assert set(re.findall(r"GRANT (\w+)", granted["alsobought_reader"])) == {"SELECT"}
 

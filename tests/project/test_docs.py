@@ -129,7 +129,7 @@ def test_the_list_of_standard_pipes_has_every_pipe() -> None:
 def commands_in(text: str) -> Iterator[list[str]]:
     """The words behind `alsobought` of each command in a block of code, without settings, redirections and comments."""
     for block in re.findall(r"^ *```console\n(.*?)```", text, re.S | re.M):
-        for line in re.findall(r"^ *\$ (.*)", block, re.M):
+        for line in re.findall(r"^ *\$ (.*)", re.sub(r"\\\n *", "", block), re.M):
             for part in re.split(r"&&|\||>", re.sub(r"\s#.*", "", line)):
                 words = shlex.split(part) if part.count("'") % 2 == part.count('"') % 2 == 0 else part.split()
                 if "alsobought" in words and words[0] not in ("git", "docker"):

@@ -128,7 +128,7 @@ def test_nothing_is_stored_after_a_failed_submission_it_depends_on(
     shop: Service, client: IpcClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = RemoteWriter(client, RemoteWarehouse(client, shop.settings), shop.settings)
-    insert, gate = shop.writer._insert, threading.Event()
+    insert, gate = shop.writers[0]._insert, threading.Event()
 
     def refuse(table: str, lines: bytes, token: str) -> None:
         gate.wait(10)

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engines import http_server
+from tests.support.clickhouse_server import clickhouse_server
 from tests.support.process import Run, assert_error, running, serving, write
 from tests.support.web import VIEW
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    with http_server() as dsn:
-        yield dsn
+    with clickhouse_server() as started:
+        yield started.dsn
 
 
 @pytest.fixture

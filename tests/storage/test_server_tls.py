@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -12,8 +11,17 @@ from alsobought.errors import AlsoboughtError
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
 from tests.support.certificates import Authority, Certificate
-from tests.support.engines import http_server
+from tests.support.clickhouse_server import clickhouse_server
 from tests.support.tls_proxy import tls_proxy
+
+USERS = """<clickhouse>
+    <users>
+        <default><password/><profile>default</profile><quota>default</quota></default>
+        <shop><password>any</password><profile>default</profile><quota>default</quota></shop>
+    </users>
+    <profiles><default/></profiles>
+    <quotas><default/></quotas>
+</clickhouse>"""
 
 
 class Doors:
@@ -34,8 +42,10 @@ class Doors:
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    with http_server() as dsn:
-        made = Doors(tmp_path_factory.mktemp("doors"), urlsplit(dsn).port or 0)
+    folder = tmp_path_factory.mktemp("doors")
+    (folder / "users.xml").write_text(USERS)
+    with clickhouse_server(config=f"<users_config>{folder}/users.xml</users_config>") as started:
+        made = Doors(folder, started.port)
         right, named = made.authority.issue("server", "IP:127.0.0.1"), made.authority.issue("named", "DNS:db.example")
         with (
             tls_proxy(made.plain, right) as made.secured,
@@ -47,7 +57,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
 
 def opened(scheme: str, port: int, **settings: object) -> str:
     """Who the server takes us for. Raises the error of the connection."""
-    dsn = f"{scheme}://default:@127.0.0.1:{port}"
+    dsn = f"{scheme}://shop:any@127.0.0.1:{port}"  # without a password, a certificate would stand for the user
     warehouse = open_warehouse(Settings(dsn=dsn, database="doors", **settings), create=True)  # type: ignore[arg-type]
     try:
         return str(warehouse.value("select currentDatabase()"))
@@ -61,7 +71,7 @@ def test_a_server_is_reached_over_tls_that_is_verified(doors: Doors) -> None:
     assert opened("https", doors.secured, dsn_ca=doors.ca) == "doors"
     assert opened("https", doors.mutual, dsn_ca=doors.ca, **client) == "doors"
     assert opened("https", doors.named, dsn_verify=False) == "doors"
-    reader = f"https://default:@127.0.0.1:{doors.secured}"
+    reader = f"https://shop:any@127.0.0.1:{doors.secured}"
     assert opened("http", doors.plain, reader_dsn=reader, dsn_ca=doors.ca) == "doors"
     with pytest.raises(AlsoboughtError, match=r"not signed by a known authority: .* Set ALSOBOUGHT_DSN_CA"):
         opened("http", doors.plain, reader_dsn=reader)

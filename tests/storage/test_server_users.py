@@ -11,11 +11,14 @@ from alsobought.errors import WarehouseFault
 from alsobought.privacy.guests import merge_guests
 from alsobought.service.service import open_service
 from alsobought.settings import from_environment
-from alsobought.storage.clickhouse import ClickHouseWarehouse
+from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
+from alsobought.storage.distributed import spread
 from alsobought.storage.engine_settings import Limits
+from alsobought.storage.nodes import Nodes
+from alsobought.writer.recovery import WINDOW, WINDOW_BLOCKS
 from alsobought.writer.submission import MaintenanceTask
 from tests.support.process import running, write
-from tests.support.server_users import dsn, server_with_users
+from tests.support.server_users import CLUSTER, dsn, server_with_users
 
 pytestmark = pytest.mark.journey
 
@@ -92,7 +95,10 @@ def test_each_user_does_its_work(server: str, tmp_path: Path) -> None:
         ran = run(*words, ALSOBOUGHT_EVENT_RETENTION_DAYS="400")
         assert ran.status == 0, (words, ran.out, ran.err)
     service = open_service(from_environment(writer))
-    merge = MaintenanceTask(lambda: merge_guests(service.writer, [("s4711", "u1")]), exclusive=True)
+    service.warehouse.command(
+        f"alter table alsobought.co_baskets modify setting {WINDOW} = {WINDOW_BLOCKS}"
+    )  # recovery
+    merge = MaintenanceTask(lambda: merge_guests(service.writers[0], [("s4711", "u1")]), exclusive=True)
     assert service.writer.run(merge).result(60) == [""]
     service.close()
     migrator = {"ALSOBOUGHT_DSN": dsn("alsobought_migrator", server)}
@@ -103,6 +109,22 @@ def test_each_user_does_its_work(server: str, tmp_path: Path) -> None:
         ran = run(*task, **migrator)
         assert ran.status == 0, (task, ran.out, ran.err)
     assert run("check").status == 0
+
+
+def test_a_node_of_a_cluster_is_read_over_its_shards(server: str) -> None:
+    cluster = {"ALSOBOUGHT_CLUSTER": CLUSTER, "ALSOBOUGHT_SHARDS": dsn("alsobought", server)}
+    migrator = open_warehouse(from_environment({"ALSOBOUGHT_DSN": dsn("alsobought_migrator", server)}))
+    spread(migrator, CLUSTER, 1)
+    migrator.close()
+    nodes = Nodes(from_environment({**cluster, "ALSOBOUGHT_READER_DSN": dsn("alsobought_reader", server)}))
+    reads = nodes.reads
+    nodes.all[0].warehouse.insert("item_ids", b'{"item_key": 1, "item_id": "one"}')
+    assert reads.cluster
+    reads.cluster.reload(["catalogue", "item_demand"])
+    assert (
+        reads.value("select any(dictGet('catalogue', 'item_id', item_key)) from item_ids where item_key = 1") == "one"
+    )
+    nodes.close()
 
 
 def test_the_migrator_backs_up_and_restores(server: str, folder: Path, tmp_path: Path) -> None:
@@ -128,10 +150,11 @@ def test_no_user_can_do_more(server: str, user: str) -> None:
 
 def test_a_wrong_password_is_named_by_its_setting(server: str) -> None:
     wrong = f"http://alsobought:nope@{server}"
-    with pytest.raises(
-        WarehouseFault, match=r"refused the user name or the password\. Are those in ALSOBOUGHT_DSN right"
-    ):
-        ClickHouseWarehouse(wrong, "alsobought", Limits(), 0)
+    for address in wrong, f"http://default:nope@{server}":  # one with a password, and one without
+        with pytest.raises(
+            WarehouseFault, match=r"refused the user name or the password\. Are those in ALSOBOUGHT_DSN right"
+        ):
+            ClickHouseWarehouse(address, "alsobought", Limits(), 0)
     opened = ClickHouseWarehouse(dsn("alsobought", server), "alsobought", Limits(), 0, wrong)
     with pytest.raises(WarehouseFault, match=r"Are those in ALSOBOUGHT_READER_DSN right"):
         opened.value("select 1")

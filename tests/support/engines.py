@@ -1,8 +1,7 @@
-"""The engines that tests run on, by `pytest --engine …`; `python -m tests.support.engines` prints those of `make test-http`.
+"""The engines that tests run on, by `pytest --engine …`.
 
 embedded   chDB in the process of the tests
-http       the HTTP client, against ClickHouse's HTTP interface over chDB in its own process (tests/support/clickhouse_http.py)
-server     the HTTP client, against ClickHouse itself: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, a container where Docker answers, or
+server     the HTTP client, against a ClickHouse server: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, a container where Docker answers, or
            the server in the package chdb (tests/support/clickhouse_server.py)
 """
 
@@ -13,14 +12,11 @@ import os
 import secrets
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from alsobought.authoring.pipe_tests import clear_service
@@ -32,10 +28,9 @@ from alsobought.storage.clickhouse import open_warehouse
 from alsobought.storage.engine_rights import engine_rights
 from alsobought.writer.submission import utc_now
 from tests.support.clickhouse_server import clickhouse_server
-from tests.support.process import free_port
 from tests.support.project import ROOT
 
-NAMES = ("embedded", "http", "server")
+NAMES = ("embedded", "server")
 SERVER_DSN = os.environ.get("ALSOBOUGHT_TEST_CLICKHOUSE", "")
 FEED = "ENGINE = `Null`"
 TABLES = {"migrations"} | {
@@ -117,9 +112,6 @@ def engine(name: str) -> Iterator[Engine]:
             yield memory
         finally:
             keeper.close()
-    elif name == "http":
-        with http_server() as dsn:
-            yield Engine(dsn)
     elif SERVER_DSN:
         server_engine = Engine(SERVER_DSN)
         yield server_engine
@@ -128,7 +120,7 @@ def engine(name: str) -> Iterator[Engine]:
             warehouse.command(f"drop database {server_engine.session}_{database}")
         warehouse.close()
     elif not docker_answers():
-        with TemporaryDirectory() as folder, clickhouse_server(Path(folder)) as started:
+        with clickhouse_server() as started:
             yield Engine(started.dsn)
     else:
         from testcontainers.clickhouse import ClickHouseContainer
@@ -138,46 +130,9 @@ def engine(name: str) -> Iterator[Engine]:
             yield Engine(f"http://{server.username}:{server.password}@{host}:{port}")
 
 
-@contextmanager
-def http_server() -> Iterator[str]:
-    """The DSN of ClickHouse's HTTP interface over an empty warehouse, in its own process."""
-    with http_server_process() as (_, dsn):
-        yield dsn
-
-
-@contextmanager
-def http_server_process() -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """The same with its process, for tests that stop it. The data is in memory and lost with the process."""
-    port = free_port()
-    command = [sys.executable, "-m", "tests.support.clickhouse_http", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    try:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-        yield process, f"http://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def reason_to_leave_out(name: str) -> str:
-    """The reason why `make test-http` leaves this engine out, or an empty string."""
-    if name != "server" or SERVER_DSN or docker_answers():
-        return ""
-    return "Docker does not answer and ALSOBOUGHT_TEST_CLICKHOUSE is not set; `make test-server` starts one out of chdb"
-
-
 @cache
 def docker_answers() -> bool:
     return (
         bool(shutil.which("docker"))
         and not subprocess.run(("docker", "info"), capture_output=True, check=False).returncode
     )
-
-
-if __name__ == "__main__":
-    for engine_name in NAMES:
-        if reason := reason_to_leave_out(engine_name):
-            sys.stderr.write(f"The tests do not run on {engine_name}: {reason}.\n")
-        else:
-            print(engine_name)  # noqa: T201

@@ -2,7 +2,7 @@
 twice.
 
 The documented order is: stop the writers, migrate, start the new version. Here somebody does it the
-other way round. The server is a stand-in: tests/support/clickhouse_http.py.
+other way round.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from tests.support.engines import http_server
+from tests.support.clickhouse_server import clickhouse_server
 from tests.support.process import Run, running, write
 from tests.support.project import project_folder
 from tests.upgrade.conftest import LAST_OF_0_1, YOUNGER
@@ -38,8 +38,8 @@ COLUMNS = (
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    with http_server() as dsn:
-        yield dsn
+    with clickhouse_server() as started:
+        yield started.dsn
 
 
 def execute(address: str, sql: str) -> str:

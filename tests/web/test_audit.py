@@ -235,7 +235,7 @@ def test_entries_are_deleted_after_the_days_of_the_setting(shop: Service) -> Non
     assert "toIntervalDay(365)" in definition()
     for days, text in ((30, "toIntervalDay(30)"), (0, ""), (365, "toIntervalDay(365)")):
         settings = msgspec.structs.replace(shop.settings, audit_retention_days=days)
-        assert not apply_retention(shop.warehouse, settings, utc_now(), shop.writer.take_seq())
+        assert not apply_retention(shop.warehouse, settings, utc_now(), shop.writers[0].take_seq())
         assert (text in definition(), "TTL" in definition()) == (True, bool(days))
 
 

@@ -115,7 +115,7 @@ def test_a_late_order_line_invalidates_answers_about_earlier_lines(client: Flask
 def restarted(shop: Service) -> FlaskClient:
     """The endpoints of the same warehouse after a restart: no orders in memory, an empty cache."""
     shop.cache.clear()
-    shop.writer.on_stored = Invalidator(shop.warehouse, shop.cache)
+    shop.writers[0].on_stored = Invalidator(shop.warehouse, shop.cache)
     return create_app(shop).test_client()
 
 

@@ -25,7 +25,8 @@ from alsobought.serving.visibility import Follower
 from alsobought.web.factory import create_app
 from alsobought.writer.submission import utc_now
 from tests.support.brokers import Broker, broker
-from tests.support.engines import Engine, http_server
+from tests.support.clickhouse_server import clickhouse_server
+from tests.support.engines import Engine
 from tests.support.kafka import Topics, until
 from tests.support.process import free_port, running, serving
 from tests.support.web import VIEW, buy, error_of, rejected, stored
@@ -44,8 +45,8 @@ def shop(make_shop: Callable[..., Service], topics: Topics) -> Service:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Engine]:
-    with http_server() as dsn:
-        yield Engine(dsn)
+    with clickhouse_server() as started:
+        yield Engine(started.dsn)
 
 
 @contextmanager
@@ -305,7 +306,7 @@ def caught_up(writes: Service, follows: Service) -> None:
     assert isinstance(follows.visibility, Follower)
     follower, database = follows.visibility, writes.settings.database
     newest = writes.warehouse.value(f"select max(batch) from {database}.ingest_batches")
-    until(lambda: follower._newest == newest and follower._settled, 5)
+    until(lambda: follower._streams[0]._newest == newest and follower._streams[0]._settled, 5)
 
 
 def direct(shop: Service) -> FlaskClient:
@@ -399,15 +400,15 @@ def test_an_answer_between_the_updates_of_two_tables_does_not_stay_cached(two: t
     with ThreadPoolExecutor(1) as threads:
         events = f"{two[0].warehouse.database}.events"
         slow = threads.submit(other.command, f"insert into {events} select * from {events} where sleepEachRow(0.4)")
-        until(lambda: follower._new_batches().inserts > 0)
+        until(lambda: follower._streams[0]._new_batches().inserts > 0)
         follower._refresh(again=False)
-        assert not follower._settled, "an insert of events is in flight"
+        assert not follower._streams[0]._settled, "an insert of events is in flight"
         two[0].warehouse.command(f"insert into {users} select * from {users}_late")
         assert viewed(reader) == [], "it is cached"
         slow.result()
     other.close()
     follower._refresh(again=False)
-    assert follower._settled
+    assert follower._streams[0]._settled
     assert viewed(reader) == ["tea"]
     two[0].warehouse.command(f"drop table {users}_late")
 

@@ -137,7 +137,7 @@ def test_the_time_of_an_answer_is_that_before_its_query(
     raw, before = ClickHouseWarehouse.raw, shop.writer.as_of
 
     def store_meanwhile(*arguments: Any) -> bytes:
-        monkeypatch.setattr(shop.writer.lease, "as_of", NOON + timedelta(days=1))
+        monkeypatch.setattr(shop.writers[0].lease, "as_of", NOON + timedelta(days=1))
         return raw(*arguments)
 
     monkeypatch.setattr(ClickHouseWarehouse, "raw", store_meanwhile)

@@ -103,7 +103,7 @@ class Held:
 
     def __init__(self, shop: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         self.reached, self.go = threading.Event(), threading.Event()
-        insert = shop.writer._insert
+        insert = shop.writers[0]._insert
 
         def wait(*arguments: Any, **named: Any) -> None:
             self.reached.set()
@@ -168,7 +168,7 @@ def test_the_writer_continues_when_gathering_a_batch_fails(
     def fail(*_: object) -> None:
         raise OverflowError("timeout value is too large")
 
-    monkeypatch.setattr(shop.writer._queue, "gather", fail)
+    monkeypatch.setattr(shop.writers[0]._queue, "gather", fail)
     assert [client.post("/events", json=VIEW).status_code for _ in range(2)] == [202, 202]
     assert stored(shop) == ["tea", "tea"]
 
@@ -183,7 +183,7 @@ def test_after_a_failed_insert_a_retry_stores_events_once(
     client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """The insert fails before or after `events` has the batch; recovery completes the views."""
-    insert = shop.writer._insert
+    insert = shop.writers[0]._insert
     tokens: list[str] = []
 
     def refuse(table: str, lines: bytes, token: str) -> None:
@@ -214,7 +214,7 @@ def test_a_token_without_rows_does_not_count_as_a_stored_batch(
     client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The failed insert leaves its token; ClickHouse would drop the retry as a duplicate."""
-    insert, batches = shop.writer._insert, itertools.count()
+    insert, batches = shop.writers[0]._insert, itertools.count()
 
     def forget(*_: object) -> None:
         if not next(batches):

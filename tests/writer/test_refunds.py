@@ -161,11 +161,11 @@ def test_refunds_that_a_stopped_writer_left_are_applied_by_the_next(
     shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr(type(shop.writer.corrections), "apply_refunds", lambda _: 0)
+        patched.setattr(type(shop.writers[0].corrections), "apply_refunds", lambda _: 0)
         post(shop, *order("o1", "shoe", "sock"), refund("o1"))
     assert counted(shop, "co_baskets", "baskets") == 2
-    shop.writer.corrections.refunds.users.clear()
-    shop.writer.lease.dirty = True
+    shop.writers[0].corrections.refunds.users.clear()
+    shop.writers[0].lease.dirty = True
     post(shop, *order("o9", "hat", user="bob"))
     assert counted(shop, "co_baskets", "baskets") == 0
     assert wrong_tables(shop) == {}

@@ -10,6 +10,7 @@ from alsobought.backup.store import FolderStore, Store
 from alsobought.errors import Unusable
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import folder_of
+from alsobought.storage.topology import require_one_warehouse
 
 OBJECT_STORAGE = "s3://"
 
@@ -17,14 +18,17 @@ OBJECT_STORAGE = "s3://"
 def open_store(settings: Settings, to: str = "", *, create: bool = False) -> Store:
     """The store in `to`, by default that of ALSOBOUGHT_BACKUP_TO; with `create`, a missing folder is made, a bucket is not.
 
-    Raises Unusable.
+    Each shard of a cluster has one of its own in there. Raises Unusable, also for a cluster as a whole.
     """
+    require_one_warehouse(settings)
     to = to or settings.backup_to
     if not to:
         raise Unusable(
             "no place for backups is named",
             "Name one: `alsobought backup FOLDER` or `alsobought backup s3://bucket/prefix`, or set ALSOBOUGHT_BACKUP_TO",
         )
+    if settings.shard:
+        to = f"{to.rstrip('/')}/shard-{settings.shard}"
     data = folder_of(settings.warehouse_dsn)
     if to.startswith(OBJECT_STORAGE):
         # A data folder has a lock of its own, a server has none: there, the process is the holder.

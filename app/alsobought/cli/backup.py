@@ -49,7 +49,7 @@ def take(settings: Settings, to: str, keep: int | None, as_json: bool) -> None:
     Works beside a running service, whose writer pauses for some milliseconds. Copies only what no
     earlier backup in the same place has. PLACE is a folder, best on another disk, or s3://bucket/prefix;
     by default ALSOBOUGHT_BACKUP_TO. A ClickHouse server copies itself, to a folder of its machine or to
-    the bucket.
+    the bucket; each shard of a cluster, to a folder of its own in there.
 
     \b
     Example: alsobought backup take /mnt/backups --keep 14
@@ -58,16 +58,26 @@ def take(settings: Settings, to: str, keep: int | None, as_json: bool) -> None:
     from alsobought.backup.stores import open_store
     from alsobought.backup.take import back_up
     from alsobought.service.ipc_client import reach_service
+    from alsobought.storage.topology import each_shard
 
-    store = open_store(settings, to, create=True)
-    service = reach_service(settings, create=False)
-    try:
-        manifest = back_up(service, store, settings.backup_keep if keep is None else keep, byte_bar())
-    finally:
-        service.close()
+    manifests = []
+    for name, one in each_shard(settings):
+        store = open_store(one, to, create=True)
+        service = reach_service(one, create=False)
+        try:
+            manifests.append(back_up(service, store, one.backup_keep if keep is None else keep, byte_bar()))
+        finally:
+            service.close()
+        if not as_json:
+            if name:
+                out.print(f"[bold]{name}[/]")
+            _show(manifests[-1])
     if as_json:
-        print_json(_summary(manifest))
-        return
+        summaries = [_summary(manifest) for manifest in manifests]
+        print_json({"shards": summaries} if settings.whole_cluster else summaries[0])
+
+
+def _show(manifest: Manifest) -> None:
     out.print(
         f"backup {manifest.id}: {manifest.facts.events:,} events, {byte_size(manifest.bytes)} in {manifest.file_count:,} files,"
         f" of them {byte_size(manifest.new_bytes)} new, in {manifest.seconds:.1f} s",

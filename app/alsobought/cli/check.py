@@ -29,31 +29,37 @@ def check(settings: Settings, tables: tuple[str, ...], sample: str | None, as_js
 
     Events can be stored meanwhile: the check reads a snapshot. The rows of a sample are compared
     exactly. Where events have expired, the output shows the time from which a table could be
-    compared.
+    compared. Of a cluster, each shard is compared.
 
     \b
     Example: alsobought check --sample 1%
              alsobought check --table co_baskets --table item_hours --json
     """
+    from alsobought.counts.consistency import Checked, sample_of
     from alsobought.counts.consistency import check as check_tables
-    from alsobought.counts.consistency import sample_of
     from alsobought.counts.recompute import Slots
     from alsobought.service.ipc_client import reach_service
+    from alsobought.storage.topology import each_shard
 
-    slots = sample_of(sample) if sample else Slots()
-    service = reach_service(settings, create=False)
-    try:
-        with ExitStack() as stack:
-            progress = _bar(stack) if err.is_terminal else lambda *_: None
-            folder = settings.home_folder / "sql" / "checks"
-            checked = check_tables(service.warehouse, service.do, folder, slots, only=tables, progress=progress)
-    finally:
-        service.close()
+    slots, results = sample_of(sample) if sample else Slots(), list[Checked]()
+    for name, one in each_shard(settings):
+        service = reach_service(one, create=False)
+        try:
+            with ExitStack() as stack:
+                progress = _bar(stack) if err.is_terminal else lambda *_: None
+                folder = settings.home_folder / "sql" / "checks"
+                results.append(
+                    check_tables(service.warehouse, service.do, folder, slots, only=tables, progress=progress)
+                )
+        finally:
+            service.close()
+        if not as_json:
+            if name:
+                out.print(f"[bold]{name}[/]")
+            _show(results[-1])
     if as_json:
-        print_json(checked)
-    else:
-        _show(checked)
-    if checked.wrong or checked.events_without_category or checked.purchases_not_refunded:
+        print_json({"shards": results} if settings.whole_cluster else results[0])
+    if any(one.wrong or one.events_without_category or one.purchases_not_refunded for one in results):
         sys.exit(1)
 
 

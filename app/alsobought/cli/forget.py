@@ -79,21 +79,24 @@ def _forget(settings: Settings, user_id: str) -> None:
 
 def _note_beside_backups(settings: Settings, warehouse: Warehouse, forgotten_at: str) -> HeldBy | None:
     """Leaves a note beside the backups, and returns which of them hold the user; None without backups."""
-    from alsobought.backup.erasures import held_by, note, recorded_erasures
+    from alsobought.backup.erasures import HeldBy, held_by, note, recorded_erasures
     from alsobought.backup.restore import manifests_of
     from alsobought.backup.stores import open_store
+    from alsobought.storage.topology import each_shard
 
     if not settings.backup_to:
         return None
+    at, held = datetime.fromisoformat(forgotten_at), list[HeldBy]()
     try:
-        store = open_store(settings, create=True)
-        note(store, recorded_erasures(warehouse))
-        at = datetime.fromisoformat(forgotten_at)
-        return held_by(store, manifests_of(store), at, settings)
+        for _, one in each_shard(settings):
+            store = open_store(one, create=True)
+            note(store, recorded_erasures(warehouse))
+            held.append(held_by(store, manifests_of(store), at, one))
     except Unusable as error:
         err.print(f"[yellow]warning:[/] the backups do not know of this: {escaped(str(error))}", soft_wrap=True)
         err.print("The next backup notes it; until then, a restore brings the user back")
         return None
+    return max(held, key=lambda one: len(one.backups))
 
 
 def _dry_run(settings: Settings, user_id: str) -> None:

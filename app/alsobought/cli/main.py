@@ -30,6 +30,7 @@ COMMANDS = {
     "check": "check:check",
     "evaluate": "evaluate:evaluate",
     "rebuild": "rebuild:rebuild",
+    "reshard": "reshard:reshard",
     "backup": "backup:backup",
     "restore": "restore:restore",
     "verify": "restore:verify",

@@ -43,21 +43,41 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
     from alsobought.access.audit import operator
     from alsobought.migrations import runner
     from alsobought.service.ipc_client import reach_warehouse
+    from alsobought.storage.topology import each_shard
 
     if dry_run:
         _show_plan(settings)
         return
-    warehouse = reach_warehouse(settings)
-    try:
-        applied = 0
-        folder = settings.home_folder / "migrations"
-        for planned in runner.up(warehouse, folder, settings.cluster, break_lock=break_lock, by=operator()):
-            note = f" ({planned.note})" if planned.note else ""
-            out.print(f"[green]applied[/] {planned.migration.name}{note}", soft_wrap=True)
-            applied += 1
-        out.print(f"{applied} applied" if applied else "Nothing to do: every migration is applied.")
-    finally:
-        warehouse.close()
+    applied = 0
+    for name, one in each_shard(settings):
+        if name:
+            out.print(f"[bold]{escaped(name)}[/]")
+        warehouse = reach_warehouse(one)
+        try:
+            folder = settings.home_folder / "migrations"
+            for planned in runner.up(warehouse, folder, break_lock=break_lock, by=operator()):
+                note = f" ({planned.note})" if planned.note else ""
+                out.print(f"[green]applied[/] {planned.migration.name}{note}", soft_wrap=True)
+                applied += 1
+        finally:
+            warehouse.close()
+    if settings.whole_cluster:
+        _spread(settings)
+    out.print(f"{applied} applied" if applied else "Nothing to do: every migration is applied.")
+
+
+def _spread(settings: Settings) -> None:
+    """Makes the tables of all shards together, on every node. Only once all nodes have theirs."""
+    from alsobought.service.ipc_client import reach_warehouse
+    from alsobought.storage.distributed import spread
+    from alsobought.storage.topology import each_node, shards_of
+
+    for _, one in each_node(settings):
+        warehouse = reach_warehouse(one, create=False)
+        try:
+            spread(warehouse, settings.cluster, len(shards_of(settings)))
+        finally:
+            warehouse.close()
 
 
 @migrate.command("plan")
@@ -86,19 +106,25 @@ def migrate_status(settings: Settings, as_json: bool) -> None:
     """
     from alsobought.migrations import runner
     from alsobought.service.ipc_client import reach_warehouse
+    from alsobought.storage.topology import each_node
 
-    warehouse = reach_warehouse(settings, create=False, must_exist=False)
-    try:
-        steps = runner.status(warehouse, settings.home_folder / "migrations")
-    finally:
-        warehouse.close()
+    nodes = {}
+    for name, one in each_node(settings):
+        warehouse = reach_warehouse(one, create=False, must_exist=False)
+        try:
+            nodes[name] = runner.status(warehouse, settings.home_folder / "migrations")
+        finally:
+            warehouse.close()
     if as_json:
-        print_json([_fields(step) for step in steps])
-    else:
+        listed = {name: [_fields(step) for step in steps] for name, steps in nodes.items()}
+        print_json({"nodes": listed} if settings.whole_cluster else listed[""])
+    for name, steps in {} if as_json else nodes.items():
+        if name:
+            out.print(f"[bold]{escaped(name)}[/]")
         width = max(len(step.migration.name) for step in steps)
         for step in steps:
             out.print(_line(step, width), soft_wrap=True)
-    if any(step.state in ("edited", "failed") for step in steps):
+    if any(step.state in ("edited", "failed") for steps in nodes.values() for step in steps):
         sys.exit(1)
 
 
@@ -146,20 +172,25 @@ def migrate_schema(settings: Settings, check: bool) -> None:
 
 
 def _show_plan(settings: Settings) -> None:
+    from alsobought.storage.topology import each_node
+
+    planned = sum(_show_plan_of(name, one) for name, one in each_node(settings))
+    click.echo(f"-- {planned} to apply" if planned else "-- Nothing to do: every migration is applied.")
+
+
+def _show_plan_of(name: str, settings: Settings) -> int:
     from alsobought.migrations import runner
 
     with _existing_warehouse(settings) as warehouse:
-        folder = settings.home_folder / "migrations"
-        pending = list(runner.plan(warehouse, folder, settings.database, settings.cluster))
+        pending = list(runner.plan(warehouse, settings.home_folder / "migrations", settings.database))
+    if name and pending:
+        click.echo(f"-- {name}\n")
     for planned in pending:
         click.echo(f"-- {planned.migration.file}\n" + (f"-- Note: {planned.note}.\n" if planned.note else ""), nl=False)
         for statement in planned.statements:
             click.echo(f"{statement}\n;")
         click.echo()
-    if pending:
-        click.echo(f"-- {len(pending)} to apply")
-    else:
-        click.echo("-- Nothing to do: every migration is applied.")
+    return len(pending)
 
 
 @contextmanager

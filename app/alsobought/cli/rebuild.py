@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -33,11 +34,20 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     and events are stored, until the new one is complete; then the two are exchanged. After a killed
     run, continue where it stopped. A view that reads other tables, its histories, relies on them:
     if one is wrong, name it too; it is rebuilt first. Serving tables are made again from the count
-    tables: those named, and those that read a rebuilt table.
+    tables: those named, and those that read a rebuilt table. Of a cluster, each shard is rebuilt.
 
     \b
     Example: alsobought rebuild co_baskets item_totals --since 2026-01-01
     """
+    from alsobought.storage.topology import each_shard
+
+    for name, one in each_shard(settings):
+        if name:
+            out.print(f"[bold]{name}[/]")
+        _rebuild(one, tables, f"{since:%Y-%m-%d}" if since else "")
+
+
+def _rebuild(settings: Settings, names: Sequence[str], since: str) -> None:
     from alsobought.counts.rebuild import rebuild as rebuild_table
     from alsobought.counts.rebuild_tasks import RebuildPlan
     from alsobought.service.ipc_client import reach_service
@@ -45,15 +55,13 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     from alsobought.storage.serving_tables import serving_tables
 
     service = reach_service(settings, create=False)
-    subject = " ".join(tables)
-    serving = {table.name for table in serving_tables(settings.home_folder, settings.database)}.intersection(tables)
-    tables = tuple(name for name in tables if name not in serving)
+    serving = {table.name for table in serving_tables(settings.home_folder, settings.database)}.intersection(names)
+    counted = [name for name in names if name not in serving]
     try:
-        since_option = f"{since:%Y-%m-%d}" if since else ""
-        with audited(service.warehouse, "counts.rebuild", subject, since=since_option):
+        with audited(service.warehouse, "counts.rebuild", " ".join(names), since=since):
             if events := service.do("add categories"):
                 out.print(f"{events:,} events, stored before their items, got the categories of these")
-            for plan in msgspec.convert(service.do("plan a rebuild", tables, since_option), list[RebuildPlan]):
+            for plan in msgspec.convert(service.do("plan a rebuild", counted, since), list[RebuildPlan]):
                 if note := _note(plan):
                     err.print(note, soft_wrap=True)
                 done = rebuild_table(service, plan, lambda title, total: progress_bar(err, title, total, "events"))

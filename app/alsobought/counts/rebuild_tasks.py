@@ -21,6 +21,7 @@ from alsobought.events import MAX_AHEAD
 from alsobought.failpoints import reach
 from alsobought.storage import mutation_journal
 from alsobought.storage.count_tables import CountTable, count_tables, select_tables
+from alsobought.storage.replicated_tables import put_into_service, serving_rows
 from alsobought.storage.retention import horizon, stored_at
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.writer import Writer
@@ -160,7 +161,9 @@ def make_serving_tables(writer: Writer, names: Sequence[str]) -> None:
         try:
             writer.warehouse.trusted_rows(f"select count() from {writer.warehouse.database}.{name} where not ignore(*)")
         except WarehouseFault:
-            writer.warehouse.command(f"truncate table {writer.warehouse.database}.{name}")
+            writer.warehouse.command(
+                f"truncate table {writer.warehouse.database}.{serving_rows(writer.warehouse, name)}"
+            )
     writer.serving.make_again(writer.serving.forget_positions(names))
     writer.on_rewritten()
 
@@ -186,7 +189,7 @@ def _catch_up_and_exchange(
         backfill.close()
     require_claim(shadows, table.name)
     reach("rebuild.complete")
-    writer.warehouse.command(f"exchange tables {writer.warehouse.database}.{table.name} and {shadows.of(table.name)}")
+    put_into_service(writer.warehouse, table.name, shadows.of(table.name))
     reach("rebuild.exchanged")
 
 
@@ -202,6 +205,6 @@ def require_claim(shadows: ShadowTables, table: str) -> None:
 
 def newest_rewrite(warehouse: Warehouse) -> int:
     """The id of the newest change of stored events, in progress or done, by anything but a rebuild."""
-    kinds = "('forget', 'merge', 'unmerge', 'refund', 'categories')"
+    kinds = "('forget', 'merge', 'unmerge', 'refund', 'categories', 'adopt', 'leave')"
     sql = f"select max(id) from {warehouse.database}.rewrites where kind in {kinds}"
     return int(warehouse.trusted_rows(sql).data[0][0])

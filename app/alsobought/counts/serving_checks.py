@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from alsobought.counts.recompute import WORST_SHOWN, Comparison, Difference, Slots
+from alsobought.storage.engine_settings import DISTRIBUTED_SETTINGS
 from alsobought.storage.results import plain_type
 from alsobought.storage.serving_tables import Picks, ServingTable, with_keys
+from alsobought.storage.sql_text import settings_clause
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.writer import Writer
 
@@ -66,18 +68,21 @@ def compare_again(writer: Writer, name: str, keys: Sequence[str]) -> list[WrongR
 def wrong_rows_of(warehouse: Warehouse, table: ServingTable, keys: Sequence[str]) -> list[WrongRow]:
     """The rows with these keys that are wrong."""
     picks = with_keys(keys if table.key == "user_id" else map(int, keys))
+    settings = settings_clause(DISTRIBUTED_SETTINGS) if warehouse.cluster else ""
     sql = f"""
         select toString({table.key}), maxMap(if(stored, row, map())), maxMap(if(stored, map(), row))
         from ({_both_sides(warehouse, table, picks)})
         group by {table.key}
         having uniqExact(hash) != 1 or count() != 2
         order by {table.key}
+        {settings}
     """
     return warehouse.trusted_rows(sql).data
 
 
 def _compare_sql(warehouse: Warehouse, table: ServingTable, picks: Picks) -> str:
     """The number of rows, and the keys of those that differ."""
+    settings = settings_clause(DISTRIBUTED_SETTINGS) if warehouse.cluster else ""
     return f"""
         select count(), groupArrayIf({MAX_SUSPECTS})(toString({table.key}), differs)
         from (
@@ -85,6 +90,7 @@ def _compare_sql(warehouse: Warehouse, table: ServingTable, picks: Picks) -> str
             from ({_both_sides(warehouse, table, picks)})
             group by {table.key}
         )
+        {settings}
     """
 
 
@@ -95,5 +101,6 @@ def _both_sides(warehouse: Warehouse, table: ServingTable, picks: Picks) -> str:
     texts = ", ".join(f"'{name}', left(toString({name}), {SHOWN_CHARACTERS})" for name in values)
     row = f"{table.key}, cityHash64({', '.join(values)}) as hash, map({texts}) as row"
     stored = f"select {columns} from {warehouse.database}.{table.name} where {picks(table.key)}"
-    made = f"select {columns} from ({table.select(picks)})"
+    source = warehouse.cluster.select(table, picks) if warehouse.cluster else table.select(picks)
+    made = f"select {columns} from ({source})"
     return f"select {row}, true as stored from ({stored}) union all select {row}, false from ({made})"

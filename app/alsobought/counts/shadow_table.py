@@ -18,6 +18,7 @@ from alsobought.errors import WarehouseFault
 from alsobought.storage.count_tables import CountTable
 from alsobought.storage.engine_settings import one_block
 from alsobought.storage.mutation_journal import newest_blocks
+from alsobought.storage.replicated_tables import create_like
 from alsobought.storage.scratch_database import clone_table
 from alsobought.storage.sql_text import quoted
 from alsobought.storage.warehouse import Warehouse
@@ -134,14 +135,14 @@ class ShadowTables:
         Returns its uuid. `with_clone` also keeps a clone of the table in service as it is now.
         """
         self.discard(table.name)
-        ours, shadow, clone = f"{self.warehouse.database}.{table.name}", self.of(table.name), self.clone(table.name)
+        shadow, clone = self.of(table.name), self.clone(table.name)
         if but:  # no row is copied; what is inserted later is not deleted
-            clone_table(self.warehouse, ours, shadow)
+            clone_table(self.warehouse, table.name, shadow)
             self.warehouse.command(f"alter table {shadow} delete where {but} settings mutations_sync = 0")
         else:
-            self.warehouse.command(f"create table {shadow} as {ours}")
+            create_like(self.warehouse, shadow, table.name)
         if with_clone:
-            clone_table(self.warehouse, ours, clone)
+            clone_table(self.warehouse, table.name, clone)
         return self.uuid(self.name, table.name)
 
     def wait_for_deletes(self, table: str) -> None:
@@ -214,6 +215,8 @@ def discard_all(warehouse: Warehouse) -> None:
     if STEPS in shadows.tables():
         warehouse.command(f"truncate table {shadows.name}.{STEPS}")
     warehouse.command(f"drop database if exists {warehouse.database}_{BACKFILL_DATABASE} sync")
+    databases = (shadows.name, f"{warehouse.database}_{BACKFILL_DATABASE}")  # left there before the writer moved on
+    warehouse.command_on_peers(*(f"drop database if exists {name} sync" for name in databases))
 
 
 def seconds_of(warehouse: Warehouse, table: str, events: int) -> int:

@@ -13,7 +13,7 @@ from alsobought.kafka import connection
 from alsobought.kafka.schema_registry import SchemaRegistry
 from alsobought.kafka.schema_registry import tls_files as registry_files
 from alsobought.secret_files import is_readable_by_others, secret_files
-from alsobought.settings import PREFIX, SECRETS_WITH_FILES, Settings
+from alsobought.settings import PREFIX, SECRETS_WITH_FILES, Settings, reader_addresses
 from alsobought.storage.clickhouse import tls_files as clickhouse_files
 from alsobought.storage.connection_problems import server_of
 from alsobought.tls import TlsFiles, certificate_problem, expiries, shake_hands
@@ -72,7 +72,8 @@ def check_registry(settings: Settings) -> Iterator[Finding]:
 
 def _servers(settings: Settings) -> Iterator[_Server]:
     seen = set[tuple[str, int]]()
-    for name, dsn in (("DSN", settings.warehouse_dsn), ("READER_DSN", settings.reader_dsn)):
+    readers = [("READER_DSN", dsn) for dsn in reader_addresses(settings.reader_dsn)]
+    for name, dsn in [("DSN", settings.warehouse_dsn), *readers]:
         if not dsn.startswith("http"):
             continue
         scheme, host, port = server_of(dsn)

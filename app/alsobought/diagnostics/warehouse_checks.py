@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -58,30 +58,45 @@ def check_warehouse(settings: Settings) -> Iterator[Finding]:
     try:
         if not warehouse.shared:
             warehouse.command("system stop merges")  # in this process only: the folder stays unchanged
-        yield from run_check("engine", lambda _: check_engine(warehouse), settings)
-        yield from run_check("writing", lambda _: check_write_settings(warehouse), settings)
-        findings = list(run_check("migrations", lambda _: check_migrations(warehouse, settings), settings))
+        findings = list(check_node(warehouse, settings))
         yield from findings
-        if [finding.state for finding in findings] == ["ok"]:
-            yield from run_check("pipes", lambda _: check_pipes(open_library(settings, warehouse)), settings)
-            yield from run_check("access", lambda _: check_access(warehouse, settings), settings)
-            yield from run_check("events", lambda _: check_rows(warehouse), settings)
-            yield from run_check("counts", lambda _: check_filled(warehouse), settings)
-            yield from run_check(
-                "placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings
-            )
-            yield from run_check("bots", lambda _: check_bots(warehouse, settings), settings)
-            yield from run_check("users", lambda _: check_users(warehouse), settings)
-            yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
-            yield from run_check("attributes", lambda _: check_user_attributes(warehouse), settings)
-            yield from run_check("catalogue", lambda _: check_unknown_items(warehouse, settings), settings)
-            yield from run_check("rejected", lambda _: check_rejected(warehouse), settings)
-            yield from run_check("categories", lambda _: check_categories(warehouse), settings)
-            yield from run_check("kafka", lambda _: check_kafka(warehouse, settings), settings)
-        yield from run_check("parts", lambda _: check_merges(warehouse), settings)
+        if is_migrated(findings):
+            yield from check_shop(warehouse, settings)
         yield from run_check("parts", lambda _: check_bytes(warehouse, settings), settings)
     finally:
         warehouse.close()
+
+
+def check_node(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
+    """The checks of one server: of a cluster, each shard is one."""
+    yield from run_check("engine", lambda _: check_engine(warehouse), settings)
+    yield from run_check("writing", lambda _: check_write_settings(warehouse), settings)
+    findings = list(run_check("migrations", lambda _: check_migrations(warehouse, settings), settings))
+    yield from findings
+    if is_migrated(findings):
+        yield from run_check("catalogue", lambda _: check_catalogue(warehouse), settings)
+        yield from run_check("counts", lambda _: check_filled(warehouse), settings)
+    yield from run_check("parts", lambda _: check_merges(warehouse), settings)
+
+
+def is_migrated(findings: Iterable[Finding]) -> bool:
+    """True if the tables that other checks read are there."""
+    return [finding.state for finding in findings if finding.check == "migrations"] == ["ok"]
+
+
+def check_shop(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
+    """The checks of what a shop has: pipes, keys, rows and Kafka's progress."""
+    yield from run_check("pipes", lambda _: check_pipes(open_library(settings, warehouse)), settings)
+    yield from run_check("access", lambda _: check_access(warehouse, settings), settings)
+    yield from run_check("events", lambda _: check_rows(warehouse), settings)
+    yield from run_check("placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings)
+    yield from run_check("bots", lambda _: check_bots(warehouse, settings), settings)
+    yield from run_check("users", lambda _: check_users(warehouse), settings)
+    yield from run_check("attributes", lambda _: check_user_attributes(warehouse), settings)
+    yield from run_check("catalogue", lambda _: check_unknown_items(warehouse, settings), settings)
+    yield from run_check("rejected", lambda _: check_rejected(warehouse), settings)
+    yield from run_check("categories", lambda _: check_categories(warehouse), settings)
+    yield from run_check("kafka", lambda _: check_kafka(warehouse, settings), settings)
 
 
 def check_engine(warehouse: Warehouse) -> Iterator[Finding]:

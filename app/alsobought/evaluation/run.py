@@ -20,7 +20,7 @@ from alsobought.learning.context import Context
 from alsobought.learning.registry import learn, learners_of
 from alsobought.pipes.library import Library, Pipe
 from alsobought.service.maintenance import finish_serving_tables
-from alsobought.storage.serving_tables import with_sources
+from alsobought.storage.serving_tables import serving_tables, with_sources
 
 DEFAULT_BASELINE = "popularity"
 BATCH_QUERIES = 512  # of a baseline
@@ -143,7 +143,9 @@ def _learn(pipes: Sequence[Pipe], replay: Replay, progress: Progress) -> dict[st
 
     context = Context(service.warehouse, service.settings.home_folder, now, progress, exchange)
     summaries = {}
-    for learner in learners_of(with_sources(tables, service.writer.serving.tables)):
+    for learner in learners_of(
+        with_sources(tables, serving_tables(service.settings.home_folder, service.warehouse.database))
+    ):
         try:
             summaries[learner.name] = learn(learner.name, context).line
         except Unusable as error:

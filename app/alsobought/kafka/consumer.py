@@ -46,8 +46,8 @@ from alsobought.settings import Settings
 from alsobought.storage.dropped_events import TABLE, dropped_events
 from alsobought.storage.identities import unmerged
 from alsobought.storage.ledger import next_offset
+from alsobought.writer.sharded import AnyWriter
 from alsobought.writer.submission import MaintenanceTask, Stored, Submission, utc_now
-from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ TOPIC_REFRESH_SECONDS = 10.0  # topics may get partitions, or be deleted and cre
 CHUNK_ROWS, CHUNK_BYTES = 1000, 16_000_000
 
 
-MergeGuests = Callable[[Writer, Sequence[tuple[str, str]]], list[str]]
+MergeGuests = Callable[[AnyWriter, Sequence[tuple[str, str]]], list[str]]
 
 
 @dataclass
@@ -96,7 +96,7 @@ class TopicConsumer:
     messages that name them are skipped.
     """
 
-    def __init__(self, writer: Writer, settings: Settings, merge: MergeGuests | None = None) -> None:
+    def __init__(self, writer: AnyWriter, settings: Settings, merge: MergeGuests | None = None) -> None:
         self._writer, self._settings, self._merge_guests = writer, settings, merge
         self._halts = HaltRecorder(
             writer.warehouse, writer.clock, lambda halt: self._insert_now("ingest_halts", [halt])

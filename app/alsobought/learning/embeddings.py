@@ -99,7 +99,7 @@ def _insert_learned(context: Context, table: Replacement, options: dict[str, Any
     else:
         vectors = learn_baskets(context, options)
     if vectors.keep_current:
-        table.command(f"insert into {{table}} select * from {context.warehouse.database}.{TABLE}")
+        table.command(f"insert into {{table}} select * from {context.warehouse.local_database}.{TABLE}")
     return vectors.events, table.insert(vectors.rows(source)), vectors.vectors.shape[1]
 
 
@@ -109,7 +109,7 @@ def _copy_external(context: Context, table: Replacement) -> tuple[int, int]:
     if not lengths:
         raise Unusable("no item has an external embedding", "Send items with one, or learn --from baskets")
     dimensions = int(lengths[0][0])
-    external = f"{context.warehouse.database}.brought_embeddings final"
+    external = f"{context.warehouse.local_database}.brought_embeddings final"
     table.command(
         f"insert into {{table}} select item_key, embedding, '{EXTERNAL_MODEL}',"
         f" (select max(version) from {external}) from {external} where length(embedding) = {dimensions:d}"

@@ -10,7 +10,7 @@ import msgspec
 
 from alsobought.learning.protocol import LearningResult, Value
 from alsobought.storage.sql_text import time_text
-from alsobought.storage.warehouse import Warehouse
+from alsobought.storage.warehouse import Warehouse, every_node
 
 
 class LearningRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +35,7 @@ def record_run(
     learned_at: datetime,
     seconds: float,
 ) -> LearningRun:
-    """Stores a run."""
+    """Stores a run; on a cluster, on every node."""
     run = LearningRun(
         name=name,
         learned_at=learned_at,
@@ -49,7 +49,8 @@ def record_run(
     )
     texts = {field: msgspec.json.encode(getattr(run, field)).decode() for field in ("rows", "options", "quality")}
     row = msgspec.to_builtins(run) | texts | {"learned_at": time_text(learned_at)}
-    warehouse.insert("learned", msgspec.json.encode(row) + b"\n")
+    for node in every_node(warehouse):
+        node.insert("learned", msgspec.json.encode(row) + b"\n")
     return run
 
 

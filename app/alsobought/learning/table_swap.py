@@ -7,7 +7,7 @@ the later one drops the table of the earlier one, whose next insert then fails.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -16,7 +16,8 @@ import msgspec
 
 from alsobought.errors import Unusable, WarehouseFault
 from alsobought.failpoints import reach
-from alsobought.storage.warehouse import Warehouse
+from alsobought.storage.replicated_tables import create_like, engine_of, put_into_service
+from alsobought.storage.warehouse import Warehouse, every_node
 from alsobought.writer.writer import Writer
 
 INSERT_ROWS = 10_000
@@ -25,22 +26,23 @@ Exchange = Callable[[str, str], object]
 
 @dataclass(frozen=True)
 class Replacement:
-    """A table with the columns of another; `name` includes its database."""
+    """A table with the columns of another; `name` includes its database. On a cluster, every node has it."""
 
     warehouse: Warehouse
     name: str
 
     @classmethod
     def create(cls, warehouse: Warehouse, table: str) -> Replacement:
-        """Creates it empty, and drops those of earlier runs. Raises Unusable on a cluster."""
-        _refuse_cluster(warehouse, table)
+        """Creates it empty, and drops those of earlier runs. Raises Unusable if there is no such table."""
         database = replacement_database(warehouse)
-        warehouse.command(f"create database if not exists {database}")
-        sql = "select name from system.tables where database = {database:String} and startsWith(name, {prefix:String})"
-        for (name,) in warehouse.trusted_rows(sql, {"database": database, "prefix": f"{table}__"}).data:
-            warehouse.command(f"drop table if exists {database}.{name} sync")
         replacement = cls(warehouse, f"{database}.{table}__{secrets.token_hex(4)}")
-        warehouse.command(f"create table {replacement.name} as {warehouse.database}.{table}")
+        for node in every_node(warehouse):
+            _require_table(node, table)
+            node.command(f"create database if not exists {database}")
+            sql = "select name from system.tables where database = {database:String} and startsWith(name, {prefix:String})"
+            for (name,) in node.trusted_rows(sql, {"database": database, "prefix": f"{table}__"}).data:
+                node.command(f"drop table if exists {database}.{name} sync")
+            create_like(node, replacement.name, table)
         return replacement
 
     def insert(self, rows: Iterable[Mapping[str, Any]]) -> int:
@@ -48,7 +50,9 @@ class Replacement:
         encode, remaining, total = msgspec.json.Encoder().encode_lines, iter(rows), 0
         while batch := list(islice(remaining, INSERT_ROWS)):
             self.refuse_if_dropped()
-            self.warehouse.insert(self.name, encode(batch))
+            lines = encode(batch)
+            for node in every_node(self.warehouse):
+                node.insert(self.name, lines)
             reach("learn.inserted")
             total += len(batch)
         return total
@@ -56,51 +60,57 @@ class Replacement:
     def command(self, sql: str) -> None:
         """Executes a statement such as `optimize table {table} final`."""
         self.refuse_if_dropped()
-        self.warehouse.command(sql.format(table=self.name))
+        for node in every_node(self.warehouse):
+            node.command(sql.format(table=self.name))
 
     def refuse_if_dropped(self) -> None:
         database, _, table = self.name.partition(".")
         sql = "select count() from system.tables where database = {database:String} and name = {table:String}"
-        if not int(self.warehouse.trusted_rows(sql, {"database": database, "table": table}).data[0][0]):
-            raise Unusable("another command, started later, is learning the same table", "Wait for that command")
+        for node in every_node(self.warehouse):
+            if not int(node.trusted_rows(sql, {"database": database, "table": table}).data[0][0]):
+                raise Unusable("another command, started later, is learning the same table", "Wait for that command")
 
     def drop(self) -> None:
         """Drops the table, and the database if it is empty then."""
-        self.warehouse.command(f"drop table if exists {self.name} sync")
         database = replacement_database(self.warehouse)
-        sql = "select count() from system.tables where database = {database:String}"
-        if not int(self.warehouse.trusted_rows(sql, {"database": database}).data[0][0]):
-            self.warehouse.command(f"drop database if exists {database} sync")
+        for node in every_node(self.warehouse):
+            node.command(f"drop table if exists {self.name} sync")
+            sql = "select count() from system.tables where database = {database:String}"
+            if not int(node.trusted_rows(sql, {"database": database}).data[0][0]):
+                node.command(f"drop database if exists {database} sync")
 
 
-def _refuse_cluster(warehouse: Warehouse, table: str) -> None:
-    sql = "select engine from system.tables where database = {database:String} and name = {table:String}"
-    engines = warehouse.trusted_rows(sql, {"database": warehouse.database, "table": table}).data
-    if not engines:
+def _require_table(warehouse: Warehouse, table: str) -> None:
+    if not engine_of(warehouse, table):
         raise Unusable(f"there is no table {table}", "Run `alsobought migrate up` to create it")
-    if engines[0][0] == "Distributed":
-        raise Unusable(f"{table} is distributed over a cluster, where learning is not supported yet", "Use one node")
 
 
 def replacement_database(warehouse: Warehouse) -> str:
-    return f"{warehouse.database}_learn"
+    return f"{warehouse.local_database}_learn"
 
 
 def exchange_tables(warehouse: Warehouse, table: str, replacement: str) -> None:
-    """Exchanges a table with its replacement, which then has the old rows.
+    """Puts a replacement into service; on a cluster, on one node after another.
+
+    It then has the old rows, or where tables are replicated, still the new ones.
 
     Raises WarehouseFault for a table that was not created as its replacement.
     """
     if not replacement.startswith(f"{replacement_database(warehouse)}.{table}__"):
         raise WarehouseFault(f"{replacement} is not a replacement of {table}")
     reach("learn.complete")
-    warehouse.command(f"exchange tables {warehouse.database}.{table} and {replacement}")
+    for node in every_node(warehouse):
+        put_into_service(node, table, replacement)
     reach("learn.exchanged")
 
 
-def exchange_and_invalidate(writer: Writer, table: str, replacement: str) -> None:
-    """Exchanges the tables in the process that serves, makes the serving tables again that read it, and clears the cache."""
-    serving = writer.serving.forget_positions([table])
-    exchange_tables(writer.warehouse, table, replacement)
-    writer.serving.make_again(serving)
-    writer.on_rewritten()
+def exchange_and_invalidate(writers: Sequence[Writer], table: str, replacement: str) -> None:
+    """Exchanges the tables in the process that serves, makes the serving tables again that read it, and clears the cache.
+
+    `writers` are those of all shards, each of which makes its own rows.
+    """
+    serving = [(writer, writer.serving.forget_positions([table])) for writer in writers]
+    exchange_tables(writers[0].warehouse, table, replacement)
+    for writer, tables in serving:
+        writer.serving.make_again(tables)
+        writer.on_rewritten()

@@ -19,6 +19,7 @@ from alsobought.errors import MigrationFault
 from alsobought.migrations.statement import Statement, read_statement
 from alsobought.project_files import read_utf8, reason
 from alsobought.storage.count_tables import FEED_ENGINE
+from alsobought.storage.replicated_tables import KEY_VALUE_ENGINE
 
 PLACEHOLDER = "…"
 _environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
@@ -103,10 +104,12 @@ def migrations(folder: Path, applied: Mapping[int, str] | None = None) -> list[M
     return files
 
 
-def tables(files: Sequence[Migration]) -> frozenset[str]:
-    """Every table that any of the files creates."""
+def by_key(files: Sequence[Migration]) -> frozenset[str]:
+    """Every table that any of the files creates with a key-value engine."""
     shapes = [migration.shape for migration in files]
-    return frozenset(shape.name for shape in shapes if (shape.verb, shape.kind) == ("create", "table"))
+    return frozenset(
+        shape.name for shape in shapes if shape.verb == "create" and shape.engine == KEY_VALUE_ENGINE.lower()
+    )
 
 
 def feeds(files: Sequence[Migration]) -> frozenset[str]:

@@ -19,9 +19,9 @@ from alsobought.counts.shadow_table import seconds_of
 from alsobought.errors import AlsoboughtError, MigrationFault, TooSlow
 from alsobought.failpoints import reach
 from alsobought.migrations import journal, lock, recording
-from alsobought.migrations.cluster import create_database, on_cluster
-from alsobought.migrations.files import Migration, feeds, migrations, tables
+from alsobought.migrations.files import Migration, by_key, feeds, migrations
 from alsobought.migrations.journal import Entry
+from alsobought.migrations.replicated import on_replica
 from alsobought.migrations.schema import DATABASE, schema
 from alsobought.migrations.statement import Statement, read_statement, repeatable
 from alsobought.settings import Settings
@@ -72,8 +72,8 @@ def _step(migration: Migration, entry: Entry | None) -> Step:
     return Step(migration, "edited" if edited else entry.state, entry)
 
 
-def plan(warehouse: Warehouse | None, folder: Path, database: str, cluster: str = "") -> Iterator[Planned]:
-    """The migrations that `up` would apply now.
+def plan(warehouse: Warehouse | None, folder: Path, database: str, *, replicated: bool = False) -> Iterator[Planned]:
+    """The migrations that `up` would apply now. `replicated`: to a replica, of which a shard has several.
 
     Read-only; raises what `up` would raise before its first statement.
     """
@@ -81,27 +81,32 @@ def plan(warehouse: Warehouse | None, folder: Path, database: str, cluster: str 
     if all(step.state == "applied" for step in steps):
         return
     files = [step.migration for step in steps]
-    names, feed_names = tables(files), feeds(files)
+    key_value_tables, feed_names = by_key(files), feeds(files)
     for step in steps:
         if step.state != "applied":
             shape = step.migration.statement(database)
-            statements = on_cluster(shape, database, cluster, names) if cluster else [repeatable(shape)]
+            statements = on_replica(shape, database, key_value_tables) if replicated else [repeatable(shape)]
             yield Planned(step.migration, statements, _note(warehouse, shape, feed_names))
 
 
 def up(
-    warehouse: Warehouse, folder: Path, cluster: str = "", *, break_lock: bool = False, by: Actor | None = None
+    warehouse: Warehouse,
+    folder: Path,
+    *,
+    replicated: bool = False,
+    break_lock: bool = False,
+    by: Actor | None = None,
 ) -> Iterator[Planned]:
     """Applies the pending migrations, yielding each once it is applied. `by` is recorded; None for a database in memory.
+
+    `replicated`: to one replica of a shard. The others follow it afterwards (`migrations.replicas`).
 
     Raises MigrationFault at the first that fails; those before it stay applied.
     """
     with lock.held(warehouse, break_lock=break_lock) if lock.needed(warehouse) else nullcontext():
-        pending = list(plan(warehouse, folder, warehouse.database, cluster))
+        pending = list(plan(warehouse, folder, warehouse.database, replicated=replicated))
         if not pending:
             return
-        if cluster:
-            warehouse.command(create_database(warehouse.database, cluster))
         entries = journal.open_journal(warehouse)
         reach("migrate.journal")
         if any(_drops_a_view(planned.migration.shape) for planned in pending) and _has_batches(warehouse):

@@ -102,7 +102,7 @@ def read_statement(sql: str, database: str) -> Statement:
         raise MigrationFault("does not name the database", f"Write {words[0]} {kind} {{{{ database }}}}.name")
     index += 2
     if words[index + 1 : index + 3] == ["on", "cluster"]:
-        raise MigrationFault("has `on cluster`", "Leave it out: the setting `cluster` adds it")
+        raise MigrationFault("has `on cluster`", "Leave it out: `migrate up` runs on every node")
     commands = tuple(alter_commands(words, index + 1)) if words[0] == "alter" else ()
     if words[0] == "create":
         reject_stored_rows(words, kind, index)

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from alsobought.errors import AlsoboughtError, PipeFault, TooSlow
+from alsobought.errors import AlsoboughtError, NotOverShards, PipeFault, TooSlow
 from alsobought.pipes.check import CheckedSql, check_sql, tables_of
 from alsobought.pipes.columns import hidden_columns, offset_of
 from alsobought.pipes.engine_errors import RejectedSql, explain_limit, explain_rejection, is_rejection
@@ -105,7 +105,7 @@ class Validation:
             columns = self._describe_twice(sql, values)
         except TooSlow as error:
             raise explain_limit(error.message) from error
-        except ForeignName:
+        except (ForeignName, NotOverShards):
             raise
         except AlsoboughtError as error:
             if not is_rejection(error.message) and not isinstance(error, PipeFault):

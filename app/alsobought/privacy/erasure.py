@@ -6,8 +6,9 @@ On the writer's thread (`service.maintenance`).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from alsobought.storage.retention import expired_before, horizon
 from alsobought.storage.serving_tables import serving_tables
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.rewrite_context import UserRewrite
+from alsobought.writer.user_move import accounts_across
 from alsobought.writer.user_rewrite import RewrittenTable, rewrite_users
 from alsobought.writer.writer import Writer
 
@@ -95,24 +97,50 @@ def forget(writer: Writer, user_id: str) -> dict[str, Any]:
     Idempotent: a second call deletes nothing. Raises Unusable for a guest that was merged into an
     account.
     """
-    now = writer.clock()
-    if account := accounts_of(writer.warehouse, [user_id]).get(user_id):
+    return forget_in([writer], user_id)
+
+
+def forget_in(writers: Sequence[Writer], user_id: str) -> dict[str, Any]:
+    """The same for the writers of all shards: an event of a guest that still arrives goes to the guest's shard.
+
+    The shard with the user's merges comes last, so that after a crash a second call still finds the guests.
+    """
+    first = writers[0]
+    now = first.clock()
+    if account := accounts_across(writers, [user_id]).get(user_id):
         hint = "Forget that account: it is the same user; if it is not, `alsobought unmerge` first"
         raise Unusable(f"{user_id!r} was merged into {account!r}", hint)
-    users = [user_id, *(merge.guest_id for merge in merges_into(writer.warehouse, user_id))]
-    request = UserRewrite(users, "", now, horizon(writer.warehouse, writer.settings, now))
-    key = user_key(writer.warehouse, user_id)
-    parts = rewrite(writer, request)
-    expired = expired_before(request.horizon)
+    guests = {writer: [merge.guest_id for merge in merges_into(writer.warehouse, user_id)] for writer in writers}
+    users = list(dict.fromkeys([user_id, *(guest for of_shard in guests.values() for guest in of_shard)]))
+    since = max(horizon(writer.warehouse, writer.settings, now) for writer in writers)
+    key = user_key(first.warehouse, user_id)
+    parts = [
+        rewrite(writer, UserRewrite(users, "", now, horizon(writer.warehouse, writer.settings, now)))
+        for writer in sorted(writers, key=lambda writer: len(guests[writer]))
+    ]
+    expired = expired_before(since)
     receipt = Receipt(
         user_key=key,
         forgotten_at=f"{now:%Y-%m-%dT%H:%M:%S.%fZ}",
-        seconds=round((writer.clock() - now).total_seconds(), 3),
-        tables=parts,
+        seconds=round((first.clock() - now).total_seconds(), 3),
+        tables=summed(parts),
         not_seen=f"{expired}; their part in shared counts remains, without a name" if expired else "",
     )
     fields: dict[str, Any] = msgspec.to_builtins(receipt.sealed())
     return fields
+
+
+def summed(parts: Iterable[Sequence[RewrittenTable]]) -> list[RewrittenTable]:
+    """The rows of each table in all shards. The checksum of their rows is that of one shard that had them all."""
+    tables: dict[str, RewrittenTable] = {}
+    for part in chain.from_iterable(parts):
+        other = tables.get(part.table, RewrittenTable(part.table, 0, 0, "0"))
+        checksum = int(other.checksum, 16) ^ int(part.checksum, 16)
+        before, after = other.rows_before + part.rows_before, other.rows_after + part.rows_after
+        tables[part.table] = RewrittenTable(
+            part.table, before, after, checksum.to_bytes(8).hex().upper().lstrip("0") or "00"
+        )
+    return list(tables.values())
 
 
 def forget_again(writer: Writer, erasures: Sequence[dict[str, str]]) -> list[str]:

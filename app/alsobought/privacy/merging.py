@@ -7,6 +7,7 @@ own, which it takes along, and one of a guest whose account was merged itself la
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from alsobought.errors import BadRequest
 from alsobought.pipes.placeholder_file import placeholders_of
 from alsobought.placeholders import FILE
 from alsobought.privacy.erasure import rewrite
+from alsobought.settings import Settings
 from alsobought.storage.identities import Merge, accounts_of, merges_into
 from alsobought.storage.retention import expired_before, horizon
 from alsobought.writer.rewrite_context import UserRewrite
@@ -26,26 +28,35 @@ def merge(writer: Writer, guest_id: str, user_id: str) -> dict[str, Any]:
     Raises BadRequest if one of them is a placeholder, both are the same, or the guest was merged into another account.
     """
     warehouse, now = writer.warehouse, writer.clock()
-    placeholders = placeholders_of(writer.settings.home_folder)
-    for field, user in (("guest_id", guest_id), ("user_id", user_id)):
-        if problem := placeholders.user_problem(field, user):
-            raise BadRequest(problem, f"Merge once both ids are known; {FILE} lists the placeholders")
     accounts = accounts_of(warehouse, [guest_id, user_id])
-    account = accounts.get(user_id, user_id)
-    if guest_id == account:
-        relation = "is" if guest_id == user_id else "was merged into"
-        raise BadRequest(f"{user_id!r} {relation} {guest_id!r}", "Name a guest and another user")
+    account = account_for_merge(writer.settings, accounts, guest_id, user_id)
     if guest_id in accounts:
-        if accounts[guest_id] == account:
-            return {"user_id": account, "events": 0}
-        hint = f"Merge that account if it is the same user; if not, unmerge {guest_id!r} first (POST /users/unmerge)"
-        raise BadRequest(f"{guest_id!r} was merged into {accounts[guest_id]!r}", hint)
+        return {"user_id": account, "events": 0}
     since = horizon(warehouse, writer.settings, now)
     writer.corrections.refunds.reopen()
     parts = rewrite(writer, UserRewrite([guest_id], account, now, since, merged_into=user_id))
     writer.corrections.refunds.note_users([account])  # the refunds of one may be for purchases of the other
     writer.corrections.apply_refunds()
     return {"user_id": account, "events": parts[0].rows_before}
+
+
+def account_for_merge(settings: Settings, accounts: Mapping[str, str], guest_id: str, user_id: str) -> str:
+    """The account to merge a guest into, or into which it was merged before; `accounts` has those of merged users.
+
+    Raises BadRequest for what `merge` refuses.
+    """
+    placeholders = placeholders_of(settings.home_folder)
+    for field, user in (("guest_id", guest_id), ("user_id", user_id)):
+        if problem := placeholders.user_problem(field, user):
+            raise BadRequest(problem, f"Merge once both ids are known; {FILE} lists the placeholders")
+    account = accounts.get(user_id, user_id)
+    if guest_id == account:
+        relation = "is" if guest_id == user_id else "was merged into"
+        raise BadRequest(f"{user_id!r} {relation} {guest_id!r}", "Name a guest and another user")
+    if accounts.get(guest_id, account) != account:
+        hint = f"Merge that account if it is the same user; if not, unmerge {guest_id!r} first (POST /users/unmerge)"
+        raise BadRequest(f"{guest_id!r} was merged into {accounts[guest_id]!r}", hint)
+    return account
 
 
 def unmerge(writer: Writer, guest_id: str) -> dict[str, Any]:
@@ -56,8 +67,7 @@ def unmerge(writer: Writer, guest_id: str) -> dict[str, Any]:
     warehouse, now = writer.warehouse, writer.clock()
     account = accounts_of(warehouse, [guest_id]).get(guest_id)
     if account is None:
-        hint = "`alsobought export ACCOUNT` lists the guests of an account; one that was forgotten has none"
-        raise BadRequest(f"{guest_id!r} is not merged into an account", hint)
+        raise not_merged(guest_id)
     merges = {merge.guest_id: merge for merge in merges_into(warehouse, account)}
     own, days = merges[guest_id], timedelta(days=writer.settings.unmerge_days)
     if own.since.timestamp() == 0:
@@ -75,6 +85,11 @@ def unmerge(writer: Writer, guest_id: str) -> dict[str, Any]:
     writer.corrections.apply_refunds()
     result = {"user_id": account, "events": parts[0].rows_before}
     return {**result, "not_moved": expired_before(since)} if since else result
+
+
+def not_merged(guest_id: str) -> BadRequest:
+    hint = "`alsobought export ACCOUNT` lists the guests of an account; one that was forgotten has none"
+    return BadRequest(f"{guest_id!r} is not merged into an account", hint)
 
 
 def with_guests(user: str, merges: dict[str, Merge]) -> list[str]:

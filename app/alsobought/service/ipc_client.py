@@ -23,7 +23,7 @@ from alsobought.errors import WarehouseFault
 from alsobought.service.ipc_protocol import SOCKET, Call, Connection, Reply, SubmittedRows, decode_error, socket_path
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
-from alsobought.storage.clickhouse import open_warehouse
+from alsobought.storage.cluster import open_any
 from alsobought.storage.folder_lock import folder_of, holder_of
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Stored, Submission
@@ -172,7 +172,7 @@ def reach_warehouse(settings: Settings, *, create: bool = True, must_exist: bool
     client = _ipc_client(settings)
     if client:
         return RemoteWarehouse(client, settings)
-    return open_warehouse(settings, create=create, must_exist=must_exist)
+    return open_any(settings, create=create, must_exist=must_exist)
 
 
 def is_reachable(settings: Settings) -> bool:

@@ -22,8 +22,8 @@ from alsobought.errors import AlsoboughtError, NotStored, WarehouseFault
 from alsobought.service.ipc_protocol import SOCKET, Call, Connection, Reply, SubmittedRows, encode_error, socket_path
 from alsobought.service.maintenance import run_task
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.sharded import AnyWriter
 from alsobought.writer.submission import KINDS, Stored, Submission, submit_when_there_is_room
-from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ WAREHOUSE_METHODS = ("raw", "trusted_raw", "command", "insert")
 class IpcServer:
     """Serves clients until it is closed. `open_warehouse` makes a warehouse for each client."""
 
-    def __init__(self, folder: Path, writer: Writer, open_warehouse: Callable[[], Warehouse]) -> None:
+    def __init__(self, folder: Path, writer: AnyWriter, open_warehouse: Callable[[], Warehouse]) -> None:
         self._path, self._writer, self._open_warehouse = folder / SOCKET, writer, open_warehouse
         self._connections: set[Connection] = set()
         self._path.unlink(missing_ok=True)  # left by a killed process: the folder is ours now
@@ -80,7 +80,7 @@ class IpcServer:
 class _Session:
     """One client, with a warehouse of its own and the shared writer."""
 
-    def __init__(self, warehouse: Warehouse, writer: Writer, connection: Connection) -> None:
+    def __init__(self, warehouse: Warehouse, writer: AnyWriter, connection: Connection) -> None:
         self._warehouse, self._writer, self._connection = warehouse, writer, connection
         self._submitted: dict[int, Future[Stored]] = {}
 

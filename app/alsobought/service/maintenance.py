@@ -12,8 +12,11 @@ from typing import Any
 from alsobought.backup import pin, repair, server
 from alsobought.counts import rebuild_tasks, serving_checks, snapshot
 from alsobought.learning import table_swap
-from alsobought.privacy import erasure, guests, merging
+from alsobought.privacy import across_shards, erasure, guests, merging
+from alsobought.storage.topology import require_one_warehouse
+from alsobought.writer.sharded import AnyWriter, ShardedWriter
 from alsobought.writer.submission import MaintenanceTask
+from alsobought.writer.user_move import together
 from alsobought.writer.writer import Writer
 
 STEP_SECONDS = 0.5
@@ -46,7 +49,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "make serving tables": rebuild_tasks.make_serving_tables,
     "refresh serving tables": rebuild_tasks.refresh_serving_tables,
     "compare serving rows": serving_checks.compare_again,
-    "swap in a learned table": table_swap.exchange_and_invalidate,
+    "swap in a learned table": lambda writer, *names: table_swap.exchange_and_invalidate([writer], *names),
 }
 
 
@@ -61,9 +64,45 @@ def finish_serving_tables(do: Callable[..., Any], bar: Bar) -> None:
                 pending = left
 
 
-def run_task(writer: Writer, name: str, *arguments: Any) -> Any:
+def _on_each(name: str) -> Callable[..., int | None]:
+    """A task that each shard does with its own rows; its result is the sum of theirs."""
+
+    def run(writer: ShardedWriter, *arguments: Any) -> int | None:
+        results = [run_task(one, name, *arguments) for one in writer.writers]
+        return None if None in results else sum(results)
+
+    return run
+
+
+def _across(action: Callable[..., Any]) -> Callable[..., Any]:
+    """A task that moves or erases rows of several shards."""
+    return lambda writer, *arguments: action(writer.writers, writer.shard_of_account, *arguments)
+
+
+def _swap_in(writer: ShardedWriter, table: str, replacement: str) -> None:
+    together(writer.writers, lambda: table_swap.exchange_and_invalidate(writer.writers, table, replacement))
+
+
+CLUSTER_TASKS: dict[str, Callable[..., Any]] = {
+    "forget": _across(across_shards.forget_across),
+    "merge": _across(across_shards.merge_across),
+    "merge guests": guests.merge_guests,
+    "unmerge": _across(across_shards.unmerge_across),
+    "swap in a learned table": _swap_in,
+    **{
+        name: _on_each(name)
+        for name in ("apply refunds", "add categories", "make serving tables", "refresh serving tables")
+    },
+}
+"""What can be done for all shards of a cluster at once. The other tasks are those of one shard (`storage.topology.each_shard`)."""
+
+
+def run_task(writer: AnyWriter, name: str, *arguments: Any) -> Any:
     """Run a task and return its result, which consists of JSON types so that IPC can carry it.
 
     Raises what the task raises, and NotStored if the writer has stopped.
     """
-    return writer.run(MaintenanceTask(lambda: TASKS[name](writer, *arguments), exclusive=True)).result()
+    tasks = TASKS if isinstance(writer, Writer) else CLUSTER_TASKS
+    if name not in tasks:
+        require_one_warehouse(writer.settings)
+    return writer.run(MaintenanceTask(lambda: tasks[name](writer, *arguments), exclusive=True)).result()

@@ -11,59 +11,66 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from functools import partial
 
-from alsobought.counts.consistency import Checked, check, sample_of
-from alsobought.counts.sum_checks import wrong_sums
+from alsobought.counts.consistency import Checked
 from alsobought.errors import AlsoboughtError
 from alsobought.kafka.ingest_status import Status, status
-from alsobought.service.maintenance import run_task
+from alsobought.service.count_monitor import CountMonitor, Stopped
 from alsobought.service.upkeep import Upkeep
 from alsobought.service.vitals import Vitals
-from alsobought.storage.retention import horizon
-from alsobought.writer.submission import MaintenanceTask
-from alsobought.writer.writer import Writer
+from alsobought.writer.sharded import AnyWriter, writers_of
 
 log = logging.getLogger(__name__)
 
 STATUS_SECONDS, SUMS_SECONDS = 15.0, 600.0
-SAMPLE = "1%"
-
-
-class _Stopped(Exception):
-    """The service stops while a sample is being compared."""
 
 
 class Monitor:
-    """`refresh` once, or `start` a thread that refreshes at intervals."""
+    """`refresh` once, or `start` a thread that refreshes at intervals. Of a cluster, it watches each shard."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: AnyWriter) -> None:
         self._writer, self._settings = writer, writer.settings
         self._warehouse = writer.warehouse.another()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
-        self._sums: list[str] = []
-        self._sample = sample_of(SAMPLE)
+        self._counts = [CountMonitor(one, self._stopped) for one in writers_of(writer)]
+        self._upkeeps = [Upkeep(one, one.warehouse.another()) for one in writers_of(writer)]
         self.status: Status | None = None
-        self.checked: Checked | None = None
-        self.upkeep = Upkeep(writer, self._warehouse.another())
         self.vitals = Vitals(self._warehouse, self._settings.min_free_bytes)
 
     @property
     def alarms(self) -> list[str]:
-        wrong = self.checked.wrong if self.checked else []
-        counts = [f"rows of {table} differ from a recompute of the events" for table in wrong]
-        return [*self._sums, *counts, *(self.status.alarms if self.status else []), *self.upkeep.alarms]
+        of_shards = [
+            alarm if len(self._counts) == 1 else f"shard {number}: {alarm}"
+            for number, (counts, upkeep) in enumerate(zip(self._counts, self._upkeeps, strict=True), 1)
+            for alarm in [*counts.alarms, *upkeep.alarms]
+        ]
+        return [*of_shards, *(self.status.alarms if self.status else [])]
+
+    @property
+    def checked(self) -> Checked | None:
+        """The result of the last sample of counts: of the shards, the first one with wrong rows."""
+        results = [counts.checked for counts in self._counts]
+        return next((checked for checked in results if checked and checked.wrong), results[0])
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """Of the first shard."""
+        return self._upkeeps[0]
 
     def start(self) -> None:
-        self.upkeep.start()
+        for upkeep in self._upkeeps:
+            upkeep.start()
         self._thread.start()
 
     def stop(self) -> None:
-        self.upkeep.stop()
+        for upkeep in self._upkeeps:
+            upkeep.stop()
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()
+        for counts in self._counts:
+            counts.close()
         self._warehouse.close()
 
     def refresh(self, *, sums: bool = True, sample: bool = False) -> None:
@@ -72,10 +79,11 @@ class Monitor:
         self.vitals.refresh()
         if self._settings.kafka:
             self.status = status(self._warehouse, self._settings, self._writer.clock)
-        if sums and self._writer.alive:
-            self._writer.run(MaintenanceTask(self._compare_sums)).result()
-        if sample and self._writer.alive:
-            self._compare_sample()
+        for counts in self._counts:
+            if sums:
+                counts.compare_sums()
+            if sample:
+                counts.compare_sample()
         for alarm in self.alarms:
             if alarm not in before:
                 log.error("%s; for details run `alsobought ingest --status` and `alsobought check`", alarm)
@@ -87,27 +95,8 @@ class Monitor:
                 self.refresh(sums=sums.elapsed(), sample=sample.elapsed())
             except AlsoboughtError as error:
                 log.warning("health check failed: %s", error)
-            except _Stopped:
+            except Stopped:
                 return
-
-    def _compare_sample(self) -> None:
-        """Uses one thread, so that answers keep the other cores."""
-        if not (self.checked and self.checked.wrong):
-            self._sample = sample_of(SAMPLE)
-        run, folder = partial(run_task, self._writer), self._settings.home_folder / "sql" / "checks"
-        self.checked = check(
-            self._warehouse, run, folder, self._sample, name="monitor", threads=1, progress=self._raise_if_stopped
-        )
-
-    def _raise_if_stopped(self, _done: int, _total: int) -> None:
-        if self._stopped.is_set():
-            raise _Stopped
-
-    def _compare_sums(self) -> None:
-        """Skipped while recovery is pending (a view may lack a batch), or once events have expired."""
-        writer = self._writer
-        if not writer.dirty and not horizon(writer.warehouse, self._settings, writer.clock()):
-            self._sums = wrong_sums(writer.warehouse, self._settings.home_folder / "sql" / "sums.sql")
 
 
 class _Interval:

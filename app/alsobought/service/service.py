@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -27,9 +27,12 @@ from alsobought.serving.row_log import InlineTaskRunner, RowLog, TaskRunner
 from alsobought.serving.siblings import Siblings
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
-from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
+from alsobought.storage.clickhouse import ClickHouseWarehouse
+from alsobought.storage.cluster import ClusterWarehouse, open_any, parts_of
 from alsobought.storage.dropped_events import TABLE, DroppedEvents
 from alsobought.storage.variants import CatalogueVariants
+from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.sharded import AnyWriter, ShardedWriter, writers_of
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
 
@@ -43,7 +46,7 @@ class Service:
 
     settings: Settings
     warehouse: ClickHouseWarehouse
-    writer: Writer
+    writer: AnyWriter
     library: Library
     clock: Callable[[], datetime]
     cache: Answers
@@ -68,6 +71,11 @@ class Service:
         if isinstance(self.visibility, Follower):
             self.visibility.refresh()
         return result
+
+    @property
+    def writers(self) -> Sequence[Writer]:
+        """The writers of the shards of a cluster, or the one that there is."""
+        return writers_of(self.writer)
 
     @property
     def waiting(self) -> int:
@@ -106,24 +114,27 @@ def open_service(
 
     Raises WarehouseFault, MigrationFault.
     """
-    warehouse = open_warehouse(settings, create=create)
+    warehouse = open_any(settings, create=create)
     try:
-        _migrate(warehouse, settings)
-        writer = Writer(warehouse, settings, clock)
+        for one in parts_of(warehouse):
+            _migrate(one, settings)
+        writer: AnyWriter
+        if isinstance(warehouse, ClusterWarehouse):
+            writer = ShardedWriter(warehouse, settings, clock)
+        else:
+            writer = Writer(warehouse, settings, clock)
         refresher = Refresher()
         cache = Answers(submit=refresher.submit)
         variants = CatalogueVariants(warehouse)
         cache.on_clear = variants.forget  # it is cleared after each reload of the catalogue
-        writer.on_rewritten = cache.clear
+        writer.when_rewritten(cache.clear)
         visibility: Visibility
         if writes:
             visibility = WriterVisibility(writer, cache)
-            writer.on_stored = Invalidator(warehouse, cache)
-            writer.on_users = partial(invalidate_users, cache)
-            writer.catalogue.on_reload = cache.clear
+            writer.listen(lambda one: Invalidator(one.warehouse, cache), partial(invalidate_users, cache), cache.clear)
             writer.start()
         else:
-            visibility = Follower(warehouse, cache, siblings)
+            visibility = Follower(parts_of(warehouse), cache, siblings)
         sink: EventSink = WriterSink(writer)
         if settings.kafka:
             from alsobought.kafka.producer import LogProducer  # not needed without Kafka
@@ -139,7 +150,7 @@ def open_service(
         drop_log.start()
         library = open_library(settings, warehouse, variants)
         queries = Queries(warehouse, clock, EMBEDDED_QUERIES if warehouse.embedded else SERVER_QUERIES)
-        if warehouse.embedded:
+        if isinstance(writer, Writer) and warehouse.embedded:
             writer.storing = queries.reserve
         answers = CachedAnswers(library, queries, cache, lambda: visibility.as_of)
         return Service(
@@ -162,7 +173,7 @@ def open_service(
         raise
 
 
-def _migrate(warehouse: ClickHouseWarehouse, settings: Settings) -> None:
+def _migrate(warehouse: Warehouse, settings: Settings) -> None:
     """Apply the migrations to an embedded warehouse. Raises MigrationFault if a server lacks some."""
     folder = settings.home_folder / "migrations"
     if warehouse.embedded:

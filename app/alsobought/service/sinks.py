@@ -20,8 +20,8 @@ from alsobought.serving.visibility import Visibility, is_ingested
 from alsobought.settings import Settings
 from alsobought.storage.warehouse import Warehouse
 from alsobought.users import User
+from alsobought.writer.sharded import AnyWriter
 from alsobought.writer.submission import Kind, SentRows, Submission, kind_of
-from alsobought.writer.writer import Writer
 
 if TYPE_CHECKING:
     from alsobought.kafka.producer import LogProducer, SourcePartition
@@ -70,7 +70,7 @@ class WriterSink:
     Events in its append log are durable at once. Otherwise, and for items and users, the caller waits until they are stored.
     """
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: AnyWriter) -> None:
         self._writer = writer
 
     def accept(self, rows: SentRows, *, wait: bool, size: int = 0) -> Accepted:

@@ -36,7 +36,8 @@ def open_library(settings: Settings, warehouse: Warehouse, variants: CatalogueVa
     """The pipes of the project folder, validated against this warehouse. `variants` forget what changes while it is open."""
     home = settings.home_folder
     types = (*STORED_TYPES, *extra_event_types(settings))
-    cache = ValidationCache(validation_cache_file(), lambda: warehouse.version)
+    over = "" if warehouse.database == warehouse.local_database else " over shards"  # where other texts are valid
+    cache = ValidationCache(validation_cache_file(), lambda: warehouse.version + over)
     return Library(
         home / "pipes",
         home / "sql" / "macros",

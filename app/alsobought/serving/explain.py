@@ -68,7 +68,7 @@ def plan(warehouse: Warehouse, pipe: Pipe, raw: Mapping[str, Sequence[Any]], now
     total = dict(
         warehouse.rows(
             "select name, total_rows from system.tables where database = {database:String} and total_rows is not null",
-            {"database": warehouse.database},
+            {"database": warehouse.local_database},
         ).data
     )
     nodes = [node for node in _nodes(steps) if _reads_table(node)]
@@ -84,7 +84,7 @@ def _key_value_reads(warehouse: Warehouse, pipe: Pipe, sql: str, parameters: Map
     keys = dict(
         warehouse.rows(
             "select name, primary_key from system.tables where database = {database:String} and engine = 'EmbeddedRocksDB'",
-            {"database": warehouse.database},
+            {"database": warehouse.local_database},
         ).data
     )
     if not keys.keys().isdisjoint(pipe.tables):

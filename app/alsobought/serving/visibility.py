@@ -27,8 +27,9 @@ from alsobought.serving.cached_answers import Answers
 from alsobought.serving.invalidation import Invalidator
 from alsobought.serving.siblings import Siblings
 from alsobought.storage.warehouse import Warehouse
+from alsobought.writer.replica_fencing import synchronize
+from alsobought.writer.sharded import AnyWriter
 from alsobought.writer.submission import MaintenanceTask
-from alsobought.writer.writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Visibility(Protocol):
 class WriterVisibility:
     """For the process that writes: its writer invalidates cached answers itself."""
 
-    def __init__(self, writer: Writer, cache: Answers) -> None:
+    def __init__(self, writer: AnyWriter, cache: Answers) -> None:
         self._writer, self._cache = writer, cache
 
     @property
@@ -110,17 +111,17 @@ class NewBatches(msgspec.Struct):
 class Follower:
     """For a process beside the writing one: `refresh` once, or `start` a thread."""
 
-    def __init__(self, warehouse: Warehouse, cache: Answers, siblings: Siblings | None = None) -> None:
-        self._warehouse, self._cache, self._siblings = warehouse, cache, siblings or Siblings()
-        self._invalidate = Invalidator(warehouse, cache)
-        self._newest = 0
-        self._latest: Sequence[EventRow] | None = ()
-        self._changes: tuple[int, tuple[str, float, int]] | None = None
+    def __init__(self, warehouses: Sequence[Warehouse], cache: Answers, siblings: Siblings | None = None) -> None:
+        """`warehouses` are those that store events: one, or the shards of a cluster."""
+        self._streams = [_Stream(warehouse, cache) for warehouse in warehouses]
+        self._siblings = siblings or Siblings()
         self._refreshes = 0
         self._refreshing, self._stopped = threading.Lock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
-        self._settled = True
-        self.as_of: datetime | None = None
+
+    @property
+    def as_of(self) -> datetime | None:
+        return max((stream.as_of for stream in self._streams if stream.as_of), default=None)
 
     @property
     def alive(self) -> bool:
@@ -137,8 +138,10 @@ class Follower:
         self._siblings.stop()
 
     def refresh(self) -> None:
-        """Refreshes this process and all its siblings. Raises WarehouseFault, TooSlow, Busy."""
+        """Refreshes this process and all its siblings. Raises WarehouseFault, TooSlow, Busy; NotStored where a replica lags."""
         since = time.monotonic()
+        for stream in self._streams:
+            stream.synchronize()
         self._siblings.request(since)
         self._refresh(again=True)
         self._siblings.await_refreshes(since)
@@ -162,18 +165,49 @@ class Follower:
         """With `again`, the latest batch invalidates its cached answers once more."""
         with self._refreshing:
             began_at = time.monotonic()
-            new = self._new_batches(changes=again or self._refreshes % CHANGES_EVERY == 0)
+            changes = again or self._refreshes % CHANGES_EVERY == 0
             self._refreshes += 1
-            if new.newest > self._newest:
-                self._apply(new)
-            elif again or not (self._settled or new.inserts):
-                self._invalidate_rows(self._latest)
-                self._settled = self._settled or (not new.inserts and new.served >= self._newest)
-            if new.changes and new.changes != self._changes:
-                self._cache.clear()
-                self._changes = new.changes
+            errors = []
+            for stream in self._streams:  # one shard that is down does not hide what the others store
+                try:
+                    stream.refresh(again=again, changes=changes)
+                except AlsoboughtError as error:
+                    errors.append(error)
+            if errors:
+                raise errors[0]
             if again:
                 self._siblings.record_refresh(began_at)
+
+
+class _Stream:
+    """The batches of one warehouse. `as_of` is the ingest time of the newest one."""
+
+    def __init__(self, warehouse: Warehouse, cache: Answers) -> None:
+        self._warehouse, self._cache = warehouse, cache
+        self._invalidate = Invalidator(warehouse, cache)
+        self._newest = 0
+        self._latest: Sequence[EventRow] | None = ()
+        self._changes: tuple[int, tuple[str, float, int]] | None = None
+        self._settled = True
+        self.as_of: datetime | None = None
+
+    def synchronize(self) -> None:
+        """Afterwards the replica that is read has what the writer stored. Raises NotStored."""
+        synchronize(self._warehouse)
+
+    def refresh(self, *, again: bool, changes: bool) -> None:
+        new = self._new_batches(changes=changes)
+        if new.newest > self._newest:
+            self._apply(new)
+        elif again or not (self._settled or new.inserts):
+            complete = self._settled or (not new.inserts and new.served >= self._newest)
+            if complete and not self._settled:
+                synchronize(self._warehouse)  # the writer has stored all of it, perhaps on another replica
+            self._invalidate_rows(self._latest)
+            self._settled = complete
+        if new.changes and new.changes != self._changes:
+            self._cache.clear()
+            self._changes = new.changes
 
     def _apply(self, new: NewBatches) -> None:
         rows = self._rows(new) if new.rows <= MAX_NEW_EVENTS else None

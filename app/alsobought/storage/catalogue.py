@@ -16,13 +16,26 @@ log = logging.getLogger(__name__)
 
 RELOAD_SECONDS = 0.5  # a new item shows its name at most this late while events keep coming
 OF_ITEMS = ("owners", "titles", "variants")  # the dictionaries that new ids in events do not change
+SOURCES = ("items", "item_ids", "item_totals", "daily_popularity")  # the tables that the dictionaries are made from
 DEMAND_PAUSE = 50  # the demand is reloaded this many times as far apart as a reload takes: that is 2 % of a core
 
 
-def reload_dictionaries(warehouse: Warehouse, names: Iterable[str] = (*OF_ITEMS, "catalogue", "item_demand")) -> None:
-    """Raises WarehouseFault."""
-    for name in names:
-        warehouse.command(f"system reload dictionary {warehouse.database}.{name}")
+def reload_dictionaries(
+    warehouse: Warehouse,
+    names: Iterable[str] = (*OF_ITEMS, "catalogue", "item_demand"),
+    *,
+    everywhere: bool = True,
+) -> None:
+    """On each replica; of a cluster on every node, or on those of the shard alone. Raises WarehouseFault."""
+    if warehouse.cluster:
+        warehouse.cluster.reload([*names], everywhere=everywhere)
+        return
+    statements = [f"system reload dictionary {warehouse.database}.{name}" for name in names]
+    for statement in statements:
+        warehouse.command(statement)
+    if warehouse.replicated:
+        sources = [f"system sync replica {warehouse.database}.{table} lightweight" for table in SOURCES]
+        warehouse.command_on_peers(*sources, *statements)
 
 
 class Catalogue:
@@ -56,7 +69,9 @@ class Catalogue:
     def reload(self) -> None:
         """Raises WarehouseFault."""
         # `catalogue` last: processes beside this one see by its time that all are new (`serving.visibility`).
-        reload_dictionaries(self._warehouse, [*(OF_ITEMS if self.items_changed else ()), "catalogue"])
+        names = [*(OF_ITEMS if self.items_changed else ()), "catalogue"]
+        # Each shard stores items that changed and reloads its own nodes; an id in an event is new to the others, too.
+        reload_dictionaries(self._warehouse, names, everywhere=bool(self.pending_ids))
         changed, self.items_changed = self.items_changed, False
         self._reloaded_at = time.monotonic()
         (self.on_reload if changed else self.on_new_ids)()

@@ -9,19 +9,28 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from alsobought.errors import AlsoboughtError, NotStored, TooSlow, WarehouseFault
 from alsobought.redaction import shown_address
-from alsobought.settings import Settings
+from alsobought.settings import Settings, reader_addresses
 from alsobought.storage.connection_problems import explained, server_options
-from alsobought.storage.driver_errors import first_line, translated_errors
+from alsobought.storage.driver_errors import first_line, is_unanswered, translated_errors
 from alsobought.storage.engine_rights import engine_rights
 from alsobought.storage.engine_settings import READ_SETTINGS, Limits, write_settings
 from alsobought.storage.folder_lock import claim, folder_of, refuse_if_full, release
 from alsobought.storage.machine_memory import usable_memory
+from alsobought.storage.replicas import (
+    PEER_TIMEOUT_SECONDS,
+    READ_ONLY,
+    Peers,
+    PinnedReplica,
+    ReplicaChanged,
+    replica_settings,
+)
 from alsobought.storage.sql_text import settings_clause, with_long_parameters
+from alsobought.storage.topology import replicas_of
 from alsobought.storage.warehouse import Warehouse
 from alsobought.tls import TlsFiles
 
@@ -58,9 +67,15 @@ class ClickHouseWarehouse(Warehouse):
         min_free: int,
         reader_dsn: str = "",
         tls: TlsFiles = WITHOUT_FILES,
+        *,
+        replicas: Sequence[str] = (),
+        quorum: str = "0",
     ) -> None:
+        """`replicas` are the DSNs of a shard that has several, `reader_dsn` those with the user that reads, with | in between."""
         self.dsn, self.database, self.limits, self._min_free, self._tls = dsn, database, limits, min_free, tls
-        self._reader_dsn = reader_dsn or dsn
+        self._reader_dsn, self._replica_dsns, self._quorum = reader_dsn, replicas, quorum
+        self._replicas = PinnedReplica(replicas or [dsn], reader_addresses(reader_dsn))
+        self._peers = Peers(self._replicas, self._connect_peer)
         self._local = threading.local()
         self._readers: list[Any] = []
         self._holds_folder = True
@@ -70,13 +85,44 @@ class ClickHouseWarehouse(Warehouse):
 
     def another(self) -> ClickHouseWarehouse:
         """The same database over other connections, for another thread that writes; the folder stays with this one."""
-        other = ClickHouseWarehouse(self.dsn, self.database, self.limits, self._min_free, self._reader_dsn, self._tls)
-        other._holds_folder = False
+        other = ClickHouseWarehouse(
+            self.dsn,
+            self.database,
+            self.limits,
+            self._min_free,
+            self._reader_dsn,
+            self._tls,
+            replicas=self._replica_dsns,
+            quorum=self._quorum,
+        )
+        other._holds_folder, other.cluster = False, self.cluster
         return other
 
     @property
     def shared(self) -> bool:
         return not self.embedded
+
+    # Replicas
+
+    @property
+    def replicated(self) -> bool:
+        return self._replicas.several
+
+    @property
+    def generation(self) -> int:
+        """The number of moves to another replica so far."""
+        return self._replicas.generation
+
+    def bind(self, generation: int | None) -> None:
+        """Lets this thread write only as long as that is the generation. None: without such a bound."""
+        self._local.generation = generation
+
+    @property
+    def peers(self) -> Peers:
+        return self._peers
+
+    def command_on_peers(self, *statements: str) -> bool:
+        return self._peers.command(*statements)
 
     # Writes
 
@@ -102,6 +148,17 @@ class ClickHouseWarehouse(Warehouse):
             else:
                 self._write.raw_insert(full, columns or None, lines, settings=settings, fmt="JSONEachRow")
 
+    def insert_native(self, table: str, rows: bytes, columns: Sequence[str] = ()) -> None:
+        """Stores rows of our own, in ClickHouse's native format, as one block, never dropped as a duplicate. Raises NotStored.
+
+        The table is named with its database. Embedded, no view may read it (see `insert`).
+        """
+        if folder := self.folder:
+            refuse_if_full(folder, len(rows), self._min_free)
+        settings = write_settings("") | {"insert_deduplicate": 0}
+        with translated_errors(NotStored), self._renewed_on_error():
+            self._write.raw_insert(table, list(columns) or None, rows, settings=settings, fmt="Native")
+
     def insert_select(self, table: str, select: str, token: str) -> None:
         """Inserts rows that the database already has as one block, with the token they were first stored under."""
         with translated_errors(NotStored), self._renewed_on_error():
@@ -117,14 +174,16 @@ class ClickHouseWarehouse(Warehouse):
     # Reads
 
     def raw(self, sql: str, parameters: Mapping[str, Any] | None, fmt: str) -> bytes:
-        """Reads on this thread's connection."""
+        """Reads on this thread's connection. If its replica does not answer, on the next one that does."""
         with translated_errors(WarehouseFault):
             try:
                 result: bytes = self._reader().raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
             except Exception as error:
                 log.warning("query failed, connection closed: %s", first_line(error))
                 self._drop_reader()
-                raise
+                if not (self.replicated and is_unanswered(error)):
+                    raise
+                result = self._reader().raw_query(sql, parameters=dict(parameters or {}), fmt=fmt)
             self._require_size(result)
             return result
 
@@ -155,7 +214,7 @@ class ClickHouseWarehouse(Warehouse):
 
     # Connections
 
-    def _connect(self, settings: Mapping[str, Any], dsn: str = "") -> Any:
+    def _connect(self, settings: Mapping[str, Any], dsn: str = "", **options: Any) -> Any:
         from clickhouse_connect import get_client
 
         dsn = dsn or self.dsn
@@ -163,7 +222,7 @@ class ClickHouseWarehouse(Warehouse):
         try:
             if path:  # the folder as a path: in a DSN, # and % have a meaning
                 return get_client(interface="chdb", path=path, chdb_options={**engine_rights(), **settings})
-            return get_client(dsn=dsn, settings=dict(settings), **server_options(dsn, self._tls))
+            return get_client(dsn=dsn, settings=dict(settings), **server_options(dsn, self._tls), **options)
         except AlsoboughtError:
             raise
         except Exception as error:
@@ -178,7 +237,21 @@ class ClickHouseWarehouse(Warehouse):
 
     def _variable(self, dsn: str) -> str:
         """The setting that this address is from."""
+        if dsn in self._replica_dsns:
+            return "ALSOBOUGHT_SHARDS"
         return "ALSOBOUGHT_DSN" if dsn == self.dsn else "ALSOBOUGHT_READER_DSN"
+
+    def _connect_first(self, dsns: Sequence[str], settings: Mapping[str, Any]) -> tuple[str, Any]:
+        """The first of these servers that answers, and a connection to it. Raises WarehouseFault if none does."""
+        for dsn in dsns[:-1]:
+            with suppress(WarehouseFault):
+                return dsn, self._connect(settings, dsn)
+        return dsns[-1], self._connect(settings, dsns[-1])
+
+    def _connect_peer(self, dsn: str) -> Any:
+        timeout = PEER_TIMEOUT_SECONDS
+        settings = {"output_format_json_quote_64bit_integers": 0, "receive_timeout": timeout}
+        return self._connect(settings, dsn, connect_timeout=timeout, send_receive_timeout=2 * timeout)
 
     def _connect_engine(self) -> Any:
         import chdb
@@ -186,28 +259,44 @@ class ClickHouseWarehouse(Warehouse):
         connect: Callable[[str], Any] = chdb.connect
         return connect(str(self.folder.resolve()) if self.folder else ":memory:")
 
-    def _open_write(self) -> None:
-        self._write = self._connect({"output_format_json_quote_64bit_integers": 0})
+    def _open_write(self, *, elsewhere: bool = False) -> None:
+        """To the pinned replica if it answers, or with `elsewhere`, if no other one does."""
+        settings: dict[str, Any] = {"output_format_json_quote_64bit_integers": 0}
+        if self.replicated:
+            settings |= replica_settings(self._quorum)
+        dsn, self._write = self._connect_first(self._replicas.in_order(but_pinned=elsewhere), settings)
+        self._replicas.pin(dsn)
+        self.dsn = dsn
         # The driver searches the whole text of a command, data included: batches go to the engine directly.
         self._embedded_insert = self._connect_engine() if self.embedded else None
 
     @contextmanager
     def _renewed_on_error(self) -> Iterator[None]:
-        """Holds the write connection; replaces it after an error, for the reason that `_drop_reader` gives."""
+        """Holds the write connection; replaces it after an error, for the reason that `_drop_reader` gives.
+
+        Raises ReplicaChanged on a thread that is bound to an earlier generation.
+        """
         with self._write_lock:
+            if getattr(self._local, "generation", None) not in (None, self.generation):
+                raise ReplicaChanged("the writer moved to another replica", "What was not stored may be sent again")
             try:
                 yield
-            except Exception:
+            except Exception as error:
                 old = (self._write, self._embedded_insert)
-                self._open_write()
+                self._open_write(elsewhere=self.replicated and READ_ONLY in str(error))
                 for client in filter(None, old):
                     client.close()
                 raise
 
     def _reader(self) -> Any:
         client = getattr(self._local, "client", None)
+        if client and self._local.reads_from != self.generation:
+            self._drop_reader()
+            client = None
         if client is None:
-            client = self._connect({**READ_SETTINGS, **self.limits.settings()}, self._reader_dsn)
+            self._local.reads_from = self.generation
+            dsns = self._replicas.readers_in_order()
+            client = self._connect_first(dsns, {**READ_SETTINGS, **self.limits.settings()})[1]
             client.database = self.database
             with self._readers_lock:
                 self._readers.append(client)
@@ -228,8 +317,19 @@ class ClickHouseWarehouse(Warehouse):
                 if client:
                     client.close()
             self._readers.clear()
+        self._peers.close()
         if self._holds_folder and (folder := self.folder):
             release(folder)
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        settings.query_seconds,
+        settings.query_memory or min(MAX_QUERY_MEMORY, usable_memory() // 8),
+        settings.query_rows,
+        settings.answer_rows,
+        settings.answer_bytes,
+    )
 
 
 def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool = True) -> ClickHouseWarehouse:
@@ -240,16 +340,17 @@ def open_warehouse(settings: Settings, *, create: bool = True, must_exist: bool 
     """
     if folder := folder_of(settings.warehouse_dsn):
         claim(folder, create)
-    limits = Limits(
-        settings.query_seconds,
-        settings.query_memory or min(MAX_QUERY_MEMORY, usable_memory() // 8),
-        settings.query_rows,
-        settings.answer_rows,
-        settings.answer_bytes,
-    )
+    limits = limits_of(settings)
     reader = "" if settings.warehouse_dsn.startswith("chdb:") else settings.reader_dsn
     warehouse = ClickHouseWarehouse(
-        settings.warehouse_dsn, settings.database, limits, settings.min_free_bytes, reader, tls_files(settings)
+        settings.warehouse_dsn,
+        settings.database,
+        limits,
+        settings.min_free_bytes,
+        reader,
+        tls_files(settings),
+        replicas=replicas_of(settings),
+        quorum=settings.insert_quorum,
     )
     if create:
         warehouse.command(f"create database if not exists {settings.database}")

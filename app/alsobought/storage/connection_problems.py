@@ -10,7 +10,7 @@ from alsobought.redaction import shown_address
 from alsobought.tls import TlsFiles, certificate_problem, shake_hands
 
 DEFAULT_PORTS = {"http": 8123, "https": 8443}
-NOT_AUTHENTICATED, UNKNOWN_USER = 516, 192
+REFUSED_USER = re.compile(r"Code: (192|194|516)\.")  # unknown, without a password, or with a wrong one
 ABOUT_CERTIFICATE = re.compile(r"alert (bad certificate|certificate required|unknown ca|certificate unknown)", re.I)
 
 
@@ -42,7 +42,7 @@ def server_options(dsn: str, tls: TlsFiles) -> dict[str, Any]:
 def explained(error: Exception, dsn: str, tls: TlsFiles, variable: str) -> tuple[str, str] | None:
     """A message and a hint for the failure to open this server, whose address is in `variable`; None if it is another one."""
     text, address = str(error), shown_address(dsn)
-    if f"Code: {NOT_AUTHENTICATED}." in text or f"Code: {UNKNOWN_USER}." in text:
+    if REFUSED_USER.search(text):
         return f"{address} refused the user name or the password", f"Are those in {variable} right?"
     if ABOUT_CERTIFICATE.search(text.replace("_", " ")):
         return _about_client_certificate(address, tls)

@@ -34,6 +34,11 @@ def first_line(error: Exception) -> str:
     return text.partition("DB::Exception: ")[2] or text or type(error).__name__
 
 
+def is_unanswered(error: Exception) -> bool:
+    """True if a server could not be reached, or ended before it answered."""
+    return "DB::Exception" not in f"{error} {error.__cause__}"
+
+
 def _code(message: str) -> int:
     digits = message.partition("Code: ")[2].partition(".")[0]
     return int(digits) if digits.isdigit() else 0

@@ -39,6 +39,19 @@ READ_SETTINGS = {
     "optimize_group_by_function_keys": 0,
     "query_plan_remove_unused_columns": 0,
 }
+# Of reads over all shards. The last three are for statements that write: none of ours does so through a Distributed table, and if
+# one did, it would store its rows once, and return after that.
+DISTRIBUTED_SETTINGS: dict[str, Any] = {
+    "distributed_product_mode": "global",
+    "prefer_global_in_and_join": 1,
+    "optimize_skip_unused_shards": 1,
+    "load_balancing": "in_order",  # the replica that the writer of the shard prefers has the newest rows
+    "prefer_localhost_replica": 0,
+    "skip_unavailable_shards": 0,  # an answer without a shard would be wrong
+    "distributed_foreground_insert": 1,
+    "parallel_distributed_insert_select": 0,
+    "insert_distributed_one_random_shard": 0,
+}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import msgspec
 
+from alsobought.storage.cluster import parts_of
 from alsobought.storage.sql_text import list_parameter, select_list
 from alsobought.storage.warehouse import Warehouse
 
@@ -27,10 +28,18 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def resume_offset(warehouse: Warehouse, source: str, since: int = 0) -> int:
-    """The offset after the last one stored of a source, in batches from `since` on; 0 if there is none."""
+    """The offset after the last one stored of a source, in batches from `since` on; 0 if there is none.
+
+    Events that were moved here from another shard (batch 0) say nothing about how far a source was stored. Of a cluster, the
+    lowest of its shards: up to there, each of them has its events.
+    """
+    return min(_resume_offset(shard, source, since) for shard in parts_of(warehouse))
+
+
+def _resume_offset(warehouse: Warehouse, source: str, since: int) -> int:
     sql = (
         f"select if(count() = 0, 0, max(last_offset) + 1) from {warehouse.database}.ingest_batches"  # max(x + 1) of none is 1
-        " where source = {source:String} and batch >= {since:UInt64}"
+        " where source = {source:String} and batch >= {since:UInt64} and batch > 0"
     )
     return int(warehouse.trusted_rows(sql, {"source": source, "since": since}).data[0][0])
 

@@ -13,6 +13,7 @@ import msgspec
 from alsobought.storage.warehouse import Warehouse
 
 ABANDONED_VERSIONS = 1_000_000  # an abandoned rewrite outbids every heartbeat
+NOTES = ("move", "homing")  # entries about changes of two warehouses, which `writer.user_move` finishes
 HEARTBEAT_SECONDS = 60  # a rewrite delays other writers of a server this long after its last heartbeat
 
 
@@ -33,12 +34,17 @@ def newest_blocks(warehouse: Warehouse, tables: Iterable[str], database: str = "
 
     Every insert and every attached part has a higher one.
     """
+    blocks = blocks_of_all(warehouse, database)
+    return {table: blocks.get(table, 0) for table in tables}
+
+
+def blocks_of_all(warehouse: Warehouse, database: str = "") -> dict[str, int]:
+    """The number of the newest block of every table that is not empty."""
     sql = (
         "select table, max(max_block_number) from system.parts"
         " where active and database = {database:String} group by table"
     )
-    blocks = dict(warehouse.trusted_rows(sql, {"database": database or warehouse.database}).data)
-    return {table: int(blocks.get(table, 0)) for table in tables}
+    return dict(warehouse.trusted_rows(sql, {"database": database or warehouse.database}).data)
 
 
 def begin(
@@ -82,12 +88,36 @@ def finish(warehouse: Warehouse, rewrite: Rewrite) -> None:
     _write(warehouse, msgspec.structs.replace(rewrite, about="", done=True, version=rewrite.version + 1))
     earlier_entries = f"id = {rewrite.id:d} and not done"
     warehouse.command(
-        f"alter table {warehouse.database}.rewrites delete where {earlier_entries} settings mutations_sync = 2"
+        f"alter table {warehouse.database}.rewrites delete where {earlier_entries} settings mutations_sync = 1"
     )
+
+
+def note(warehouse: Warehouse, identity: int, kind: str, about: str) -> Rewrite:
+    """Records that a change of two warehouses is under way. It delays no other writer, and nobody finishes it alone."""
+    rewrite = Rewrite(identity, kind, about, 0, {})
+    _write(warehouse, rewrite, noted_at=0)
+    return rewrite
+
+
+def open_notes(warehouse: Warehouse) -> list[Rewrite]:
+    """The changes of two warehouses that are under way or were interrupted, oldest first."""
+    return [rewrite for rewrite in _not_done(warehouse) if rewrite.kind in NOTES]
+
+
+def is_recorded(warehouse: Warehouse, identity: int, kind: str) -> bool:
+    """True if `record_done` recorded this change."""
+    sql = (
+        f"select count() from {warehouse.database}.rewrites where id = {identity:d} and kind = {{kind:String}} and done"
+    )
+    return bool(warehouse.trusted_rows(sql, {"kind": kind}).data[0][0])
 
 
 def unfinished(warehouse: Warehouse) -> list[Rewrite]:
     """Changes that a crash interrupted, oldest first."""
+    return [rewrite for rewrite in _not_done(warehouse) if rewrite.kind not in NOTES]
+
+
+def _not_done(warehouse: Warehouse) -> list[Rewrite]:
     sql = f"select id, kind, about, batch, marks, done, version from {warehouse.database}.rewrites final"
     sql += " where not done order by id"
     return msgspec.convert(warehouse.trusted_rows(sql).dicts(), list[Rewrite], strict=False)

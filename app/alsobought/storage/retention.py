@@ -19,9 +19,19 @@ POSTED_LETTER_DAYS = 30
 
 def horizon(warehouse: Warehouse, settings: Settings, now: datetime) -> int:
     """The seq from which on no event has expired; 0 if none ever did."""
+    return max(_recorded_horizon(warehouse), _horizon_of(settings.event_retention_days, now))
+
+
+def inherit_horizon(source: Warehouse, target: Warehouse, identity: int) -> None:
+    """Records in the target what an earlier setting deleted in the source, before users come from there."""
+    recorded = _recorded_horizon(source)
+    if recorded > _recorded_horizon(target):
+        mutation_journal.record_done(target, identity, KIND, {"horizon": recorded})
+
+
+def _recorded_horizon(warehouse: Warehouse) -> int:
     sql = f"select max(marks['horizon']) from {warehouse.database}.rewrites where kind = {{kind:String}}"
-    recorded = int(warehouse.trusted_rows(sql, {"kind": KIND}).data[0][0])
-    return max(recorded, _horizon_of(settings.event_retention_days, now))
+    return int(warehouse.trusted_rows(sql, {"kind": KIND}).data[0][0])
 
 
 def stored_at(seq: int) -> datetime:
@@ -75,11 +85,11 @@ def _apply(warehouse: Warehouse, table: str, days: dict[str, list[int]], expiry:
 
 
 def _days_by_table(warehouse: Warehouse) -> dict[str, list[int]]:
-    """The days in the TTLs of these tables, in their order. On a cluster the tables are Distributed and have none."""
+    """The days in the TTLs of these tables, in their order."""
     sql = (
         "select name, extractAll(extract(create_table_query, 'TTL (.*) SETTINGS'), 'toIntervalDay\\\\((\\\\d+)\\\\)')"
         " from system.tables where database = {database:String}"
-        f" and (name = 'events' or name in ('requests', 'dead_letters', '{AUDIT_TABLE}') and engine != 'Distributed')"
+        f" and name in ('events', 'requests', 'dead_letters', '{AUDIT_TABLE}')"
     )
     rows = warehouse.trusted_rows(sql, {"database": warehouse.database}).data
     return {table: [int(days) for days in texts] for table, texts in rows}

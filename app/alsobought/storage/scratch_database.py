@@ -6,15 +6,16 @@ from collections.abc import Iterable
 
 from alsobought.settings import SCRATCH_SUFFIXES
 from alsobought.storage.count_tables import CountTable
+from alsobought.storage.replicated_tables import create_like
 from alsobought.storage.warehouse import Warehouse
 
 RESULT_SUFFIX = "_made"
 
 
 def clone_table(warehouse: Warehouse, table: str, clone: str) -> None:
-    """Clones a table under another name. Its files are not copied: both tables share them until one drops them."""
-    warehouse.command(f"create table {clone} as {table}")
-    warehouse.command(f"alter table {clone} attach partition tuple() from {table}")
+    """Clones one of our tables as `clone` (with its database), on this node. Files are shared until one of the two drops them."""
+    create_like(warehouse, clone, table)
+    warehouse.command(f"alter table {clone} attach partition tuple() from {warehouse.database}.{table}")
 
 
 def drop_scratch(warehouse: Warehouse, *names: str) -> None:
@@ -39,7 +40,7 @@ class Scratch:
 
     def clone(self, table: str) -> None:
         """Clones one of our tables as it is now."""
-        clone_table(self.warehouse, f"{self.warehouse.database}.{table}", f"{self.name}.{table}")
+        clone_table(self.warehouse, table, f"{self.name}.{table}")
 
     def restrict_events(self, since: int) -> None:
         """Hides the cloned events before this seq."""

@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from itertools import islice
 from pathlib import Path
 
 import jinja2
@@ -24,12 +25,14 @@ import jinja2
 from alsobought.errors import Unusable
 from alsobought.project_files import read_utf8, reason
 from alsobought.storage.engine_settings import one_block
+from alsobought.storage.replicated_tables import serving_rows
 from alsobought.storage.sql_text import quoted
 from alsobought.storage.warehouse import Warehouse
 
 KEY_LINE = re.compile(r"^-- @key (?:(user_id)|(item_key)(?: of (orders|sessions|buyers))?)$", re.MULTILINE)
 
 HASHES = 2**64
+KEYS_PER_DELETE = 10_000
 IN_ORDER = "optimize_aggregation_in_order = 1, max_threads = 1"
 """Count tables are sorted by what their rows are grouped by. For the companions of 50 items this takes half of the CPU time."""
 
@@ -57,17 +60,36 @@ class ServingTable:
         """Whose events touch a row: "user_id", "item_key", or a kind of group."""
         return self.group or self.key
 
-    def select(self, picks: Picks, changed: Picks | None = None) -> str:
+    def select(self, picks: Picks, changed: Picks | None = None, database: str = "") -> str:
         """A SELECT of the picked rows, as the count tables give them now, or mended where counts have changed."""
-        return self._template.render(database=self._database, picks=picks, changed=changed)
+        return self._template.render(database=database or self._database, picks=picks, changed=changed)
 
     def make(self, warehouse: Warehouse, picks: Picks, *, changed: Picks | None = None, clear: bool = False) -> None:
         """Replaces the picked rows by those of `select`; with `clear`, deletes those of which it gives none."""
-        selected = self.select(picks, changed)
-        warehouse.command(f"insert into {self._database}.{self.name} {selected} {one_block()}, {IN_ORDER}")
+        if warehouse.cluster:
+            warehouse.cluster.make(self, picks, changed=changed, clear=clear)
+        else:
+            self.make_here(warehouse, picks, changed=changed, clear=clear)
+
+    def make_here(
+        self, warehouse: Warehouse, picks: Picks, *, changed: Picks | None = None, clear: bool = False
+    ) -> None:
+        """The same of the tables of this node alone."""
+        selected, rows = self.select(picks, changed), f"{self._database}.{serving_rows(warehouse, self.name)}"
+        warehouse.command(f"insert into {rows} {selected} {one_block()}, {IN_ORDER}")
         if clear:
-            others = f"{self.key} not in (select {self.key} from ({self.select(picks)}))"
-            warehouse.command(f"alter table {self._database}.{self.name} delete where {picks(self.key)} and {others}")
+            others = f"{picks(self.key)} and {self.key} not in (select {self.key} from ({self.select(picks)}))"
+            if warehouse.replicated:  # a mutation runs on each replica, and must do the same on all
+                self._delete_keys(warehouse, rows, f"select distinct {self.key} from {rows} where {others}")
+            else:
+                warehouse.command(f"alter table {rows} delete where {others}")
+
+    def _delete_keys(self, warehouse: Warehouse, rows: str, select: str) -> None:
+        keys = iter([key for (key,) in warehouse.trusted_rows(select).data])
+        while batch := list(islice(keys, KEYS_PER_DELETE)):
+            warehouse.command(
+                f"delete from {rows} where {with_keys(batch)(self.key)} settings lightweight_deletes_sync = 1"
+            )
 
 
 def serving_tables(home: Path, database: str) -> list[ServingTable]:

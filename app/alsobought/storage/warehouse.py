@@ -31,16 +31,41 @@ class Reader(Protocol):
         return data[0][0] if data else None
 
 
+class Cluster(Protocol):
+    """What a writer of one shard asks of all nodes: `storage.nodes` has it."""
+
+    @property
+    def warehouses(self) -> Sequence[Warehouse]: ...
+    @property
+    def lagging(self) -> bool: ...
+    @property
+    def due(self) -> int: ...
+    def reload(self, names: Sequence[str], *, everywhere: bool = True) -> None: ...
+    def select(self, table: Any, picks: Any, changed: Any = None) -> str: ...
+    def make(self, table: Any, picks: Any, *, changed: Any = None, clear: bool = False) -> None: ...
+    def catch_up(self) -> None: ...
+
+
 class Warehouse(Reader, Protocol):
-    """An open database, by its DSN and its name."""
+    """An open database, by its DSN and its name; `cluster` if it is one shard of several."""
 
     dsn: str
     database: str
+    cluster: Cluster | None = None
 
     @property
     @abstractmethod
     def shared(self) -> bool:
         """True if other processes may change it at the same time."""
+
+    @property
+    def replicated(self) -> bool:
+        """True if it is a shard with several replicas."""
+        return False
+
+    def command_on_peers(self, *_statements: str) -> bool:
+        """Runs statements on the other replicas that answer. Returns False if that left out one."""
+        return True
 
     @abstractmethod
     def command(self, sql: str) -> None:
@@ -63,6 +88,11 @@ class Warehouse(Reader, Protocol):
 
     @abstractmethod
     def close(self) -> None: ...
+
+    @property
+    def local_database(self) -> str:
+        """The database with the tables of this node, and its dictionaries: another one if `database` is that of all shards."""
+        return self.database
 
     @property
     def embedded(self) -> bool:
@@ -92,7 +122,7 @@ class Warehouse(Reader, Protocol):
 
         The format becomes a part of what is explained; the lines themselves come in the default format, tab-separated.
         """
-        return self.raw(f"explain ast\n{select}", parameters, "TabSeparated").decode().rstrip("\n").split("\n")
+        return lines_of(self.raw(f"explain ast\n{select}", parameters, "TabSeparated"))
 
     @cached_property
     def version(self) -> str:
@@ -117,3 +147,13 @@ class Warehouse(Reader, Protocol):
         )
         rows = self.rows(sql, {"database": self.database, "hidden": [KEYS_TABLE, AUDIT_TABLE]}).data
         return {table: dict(zip(names, types, strict=True)) for table, names, types in rows}
+
+
+def every_node(warehouse: Warehouse) -> Sequence[Warehouse]:
+    """The nodes that a table has to be written to if each has it whole: on a cluster all of them, else this one."""
+    return warehouse.cluster.warehouses if warehouse.cluster else [warehouse]
+
+
+def lines_of(tab_separated: bytes) -> list[str]:
+    """The lines of a result with one column of text."""
+    return tab_separated.decode().rstrip("\n").split("\n")

@@ -104,7 +104,7 @@ def finish_categories(warehouse: Warehouse, rewrite: Rewrite, done: Set[str]) ->
             warehouse.command(f"insert into {database}.{table.name} ({table.columns}) {select} {one_block()}")
         reach(f"categories.{table.name}")
     update = f"update category = {_category(warehouse)} where {condition}"
-    settings = "settings mutations_sync = 2, allow_nondeterministic_mutations = 1"
+    settings = "settings mutations_sync = 1, allow_nondeterministic_mutations = 1"
     warehouse.command(f"alter table {database}.events {update} {settings}")
     reach("categories.changed")
     mutation_journal.finish(warehouse, rewrite)

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 from alsobought.events import Event
-from alsobought.writer.submission import Stored, Submission
+from alsobought.writer.submission import Stored, Submission, settle
 
 MAX_PAIRS = 3_000_000  # of a batch: about 400 MB
 ORDER_WINDOW, GROUP_WINDOW = 100, 20  # as the views have them: ranks within which two items of a group pair
@@ -55,7 +55,7 @@ def parts_of(submission: Submission) -> list[Submission]:
     for first, end in zip([0, *cuts], [*cuts, len(submission.rows)], strict=True):
         after = parts[-1].done if parts else submission.after
         parts.append(_part(submission, first, end, after))
-    parts[-1].done.add_done_callback(lambda _: _settle(submission.done, parts))
+    parts[-1].done.add_done_callback(lambda _: settle(submission.done, [part.done for part in parts]))
     return parts
 
 
@@ -79,14 +79,3 @@ def _part(whole: Submission, first: int, end: int, after: Future[Stored] | None)
         after=after,
         done=Future(),
     )
-
-
-def _settle(done: Future[Stored], parts: Sequence[Submission]) -> None:
-    if error := next((error for part in parts if (error := part.done.exception())), None):
-        done.set_exception(error)
-        return
-    outcomes = [part.done.result() for part in parts]
-    rows, duplicates, offsets = (
-        sum(getattr(outcome, name) for outcome in outcomes) for name in ("rows", "duplicates", "offsets")
-    )
-    done.set_result(Stored(rows, duplicates, outcomes[-1].as_of, offsets))

@@ -35,12 +35,20 @@ class WriterQueue:
         Raises Busy when more than `queue_rows` events, or too many bytes, would wait. An empty queue accepts any submission.
         """
         with self._lock:
-            rows, size = self._waiting_rows + len(submission.rows), self._waiting_bytes + submission.size
-            if self._waiting_rows and (rows > self._settings.queue_rows or size > MAX_WAITING_BYTES):
-                raise Busy("the writer is behind", "Send the same events again in a second")
+            self._require_room(submission)
             submission.accepted_at = time.monotonic()
             append(submission)
             self._put(submission)
+
+    def require_room(self, submission: Submission) -> None:
+        """Raises Busy if `put` would."""
+        with self._lock:
+            self._require_room(submission)
+
+    def _require_room(self, submission: Submission) -> None:
+        rows, size = self._waiting_rows + len(submission.rows), self._waiting_bytes + submission.size
+        if self._waiting_rows and (rows > self._settings.queue_rows or size > MAX_WAITING_BYTES):
+            raise Busy("the writer is behind", "Send the same events again in a second")
 
     def _put(self, submission: Submission) -> None:
         for part in parts_of(submission):

@@ -15,6 +15,7 @@ from alsobought.storage.scratch_database import Scratch, drop_scratch
 from alsobought.storage.sql_text import quoted
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.refunds import RefundedLine
+from alsobought.writer.staging import staged_table
 
 BEFORE, AFTER = "before", "after"  # the scratch databases
 
@@ -26,6 +27,8 @@ class UserRewrite(msgspec.Struct, frozen=True):
     those of `into`, one of the guests, which went through the accounts `holders` before they were merged.
     `merged_into` is the account that a merge named, which may be a guest of `into`.
     With `lines`, nobody is erased: these events of the users are changed by refunds.
+    With `move`, its number, the users move to another warehouse: there it `adopts` them with the rows that are staged, here their
+    events before that number leave.
     `horizon` is the seq before which events may have expired, 0 if none ever did.
     """
 
@@ -37,12 +40,16 @@ class UserRewrite(msgspec.Struct, frozen=True):
     guests: list[str] = []
     merged_into: str = ""
     holders: list[str] = []
+    move: int = 0
+    adopts: bool = False
 
     @property
     def kind(self) -> str:
         """Of the entry in the journal."""
         if self.lines:
             return "refund"
+        if self.move:
+            return "adopt" if self.adopts else "leave"
         return "unmerge" if self.guests else "merge" if self.into else "forget"
 
     @property
@@ -85,6 +92,21 @@ class RewriteContext:
         self.after.create_events(self._events_after(f"{self.before.name}.events"))
         self.before.create_histories(self.histories, self.request.horizon)
         self.after.create_histories(self.histories, self.request.horizon)
+        if self.request.adopts and self.request.horizon:
+            self._add_staged_histories()
+
+    def _add_staged_histories(self) -> None:
+        """What the other warehouse knows of the users, orders and sessions from before the horizon."""
+        for table in self.histories:
+            if "first_seq" in table.values:
+                earlier = (
+                    f"select {table.columns} from {self.staged(table.name)} where first_seq < {self.request.horizon:d}"
+                )
+                self.warehouse.command(f"insert into {self.after.name}.{table.name} ({table.columns}) {earlier}")
+
+    def staged(self, table: str) -> str:
+        """The table with the rows that come from the other warehouse."""
+        return staged_table(self.warehouse, table)
 
     @property
     def refunded(self) -> dict[str, str]:
@@ -118,7 +140,9 @@ class RewriteContext:
 
     @property
     def events_condition(self) -> str:
-        """The condition on the events that are deleted or become another user's."""
+        """The condition on the events that are deleted, leave or become another user's."""
+        if self.request.move:
+            return f"{self.users_condition('user_id')} and seq < {self.request.move:d}"
         of_guests = f" and guest_id in ({quoted_list(self.request.guests)})" if self.request.guests else ""
         return self.users_condition("user_id") + of_guests
 
@@ -135,6 +159,10 @@ class RewriteContext:
         """These events as they will be. One that becomes another user's keeps the id under which it came, if that differs."""
         if self.request.lines:
             return f"select * replace ({', '.join(f'{sql} as {column}' for column, sql in self.refunded.items())}) from {events}"
+        if self.request.adopts:
+            return f"({events_of_both(events, self.staged('events'), self.request.horizon)})"
+        if self.request.move:
+            return f"select * from {events} where seq >= {self.request.move:d}"
         into = quoted(self.request.into)
         moves, came_as = f"({self.events_condition}) as moves", "if(guest_id = '', user_id, guest_id) as came_as"
         user, guest = f"if(moves, {into}, user_id)", f"if(moves, if(came_as = {into}, '', came_as), guest_id)"
@@ -159,14 +187,23 @@ class RewriteContext:
         """
         if self.has_rows(table, condition):
             if self.request.kind == "forget":
-                sql = f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 2"
+                sql = f"alter table {self.database}.{table} delete where {condition} settings mutations_sync = 1"
             else:
-                sql = f"delete from {self.database}.{table} where {condition} settings lightweight_deletes_sync = 2"
+                sql = f"delete from {self.database}.{table} where {condition} settings lightweight_deletes_sync = 1"
             self.warehouse.command(sql)
+
+    def counts(self, table: str) -> int:
+        """The number of rows of a table, which is named with its database."""
+        return int(self.warehouse.trusted_rows(f"select count() from {table}").data[0][0])
 
     def has_rows(self, table: str, condition: str) -> bool:
         sql = f"select 1 from {self.database}.{table} where {condition} limit 1"
         return bool(self.warehouse.trusted_rows(sql).data)
+
+
+def events_of_both(ours: str, staged: str, horizon: int) -> str:
+    """A SELECT of our events and of those staged that have not expired."""
+    return f"select * from {ours} union all select * from {staged} where seq >= {horizon:d}"
 
 
 def quoted_list(texts: Sequence[str]) -> str:

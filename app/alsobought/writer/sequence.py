@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import datetime
 
 
 class SeqClock:
-    """For the writer's thread. `last` is the newest number in use.
+    """`last` is the newest number in use. The writers of several shards share one, so that no two events have the same seq.
 
     >>> from datetime import UTC
     >>> seq = SeqClock(lambda: datetime.fromtimestamp(2, UTC))
@@ -17,6 +18,7 @@ class SeqClock:
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
         self._clock, self.last = clock, 0
+        self._lock = threading.Lock()
 
     def peek(self) -> int:
         """The number that `take` would return."""
@@ -24,10 +26,12 @@ class SeqClock:
 
     def take(self, count: int = 1) -> int:
         """The first of `count` consecutive numbers, all above those taken or seen before."""
-        first = self.peek()
-        self.last = first + count - 1
-        return first
+        with self._lock:
+            first = self.peek()
+            self.last = first + count - 1
+            return first
 
     def see(self, *numbers: int) -> None:
         """Numbers in use elsewhere: later ones will be above them."""
-        self.last = max(self.last, *numbers)
+        with self._lock:
+            self.last = max(self.last, *numbers)

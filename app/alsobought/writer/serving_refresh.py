@@ -86,7 +86,8 @@ class ServingRefresh:
         """With `followed`, each position is recorded, for processes that follow."""
         self._warehouse, self._followed = warehouse, followed
         self.tables = serving_tables(home, warehouse.database)
-        self._kinds = {table.kind for table in self.tables}
+        kinds = {table.kind for table in self.tables}
+        self._kinds = sorted(kinds, key=lambda kind: kind != "user_id")  # a shard makes those alone
         self._changed: dict[Keys, None] = {}
         self._rows: dict[str, dict[str | int, None]] = {kind: {} for kind in self._kinds}
         self._mendable: dict[str, Mendable] = {}
@@ -98,9 +99,16 @@ class ServingRefresh:
 
     @property
     def pending(self) -> int:
-        """The number of steps that are left: inserts of some rows or of a part."""
+        """The number of steps that are left: inserts of some rows or of a part, on a cluster also into a node that was down."""
         rows = sum(-(-len(keys) // KEYS_PER_INSERT) for keys in self._rows.values())
-        return len(self._parts) + rows + bool(self._changed)
+        due = self._warehouse.cluster.due if self._warehouse.cluster else 0
+        return len(self._parts) + rows + bool(self._changed) + due
+
+    @property
+    def has_work(self) -> bool:
+        """True if there is a step to do, or will be once a node answers again."""
+        cluster = self._warehouse.cluster
+        return bool(self.pending) or bool(cluster and cluster.lagging)
 
     def note(self, events: Iterable[TouchingEvent], newest_seq: int) -> None:
         """Notes the rows that stored events touch; `newest_seq` is that of the last one."""
@@ -257,6 +265,8 @@ class ServingRefresh:
         if any(self._rows.values()):
             for kind, rows in self._rows.items():
                 self._make_rows(kind, rows)
+        elif not self._parts and self._warehouse.cluster:
+            self._warehouse.cluster.catch_up()
         else:
             part = self._parts[0]
             self._make(part.table, part.picks, clear=part.clear)
@@ -286,7 +296,8 @@ class ServingRefresh:
 
     def record(self) -> None:
         """Records the position if all rows are made. Raises WarehouseFault."""
-        if self.pending or self._newest_seq == self._recorded_seq:
+        cluster = self._warehouse.cluster
+        if self.pending or self._newest_seq == self._recorded_seq or (cluster and cluster.lagging):
             return
         for table in self.tables:
             self._insert_position(table.name, table.definition, self._newest_seq)

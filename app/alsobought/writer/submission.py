@@ -41,6 +41,18 @@ class Stored:
     offsets: int = 0
 
 
+def settle(done: Future[Stored], parts: Sequence[Future[Stored]]) -> None:
+    """Gives the future of a whole the sum of the outcomes of its parts, or the exception of the first that failed."""
+    if error := next((error for part in parts if (error := part.exception())), None):
+        done.set_exception(error)
+        return
+    outcomes = [part.result() for part in parts]
+    rows, duplicates, offsets = (
+        sum(getattr(outcome, name) for outcome in outcomes) for name in ("rows", "duplicates", "offsets")
+    )
+    done.set_result(Stored(rows, duplicates, max(outcome.as_of for outcome in outcomes), offsets))
+
+
 @dataclass
 class Submission:
     """Rows that arrived together. `offsets` are theirs in a partition of the source, ascending; a direct post has none.

@@ -30,11 +30,16 @@ KEYS_PER_DELETE = 10_000
 KEYS_PER_REFRESH = 500
 
 
+Strategy = Callable[[RewriteContext, CountTable], None]
+
+
 def rewrite_table(context: RewriteContext, table: CountTable) -> None:
-    strategy_of(table, context.request.kind)(context, table)
+    kind = context.request.kind
+    strategy = strategy_of_move(table, kind) if context.request.move else strategy_of(table, kind)
+    strategy(context, table)
 
 
-def strategy_of(table: CountTable, kind: str) -> Callable[[RewriteContext, CountTable], None]:
+def strategy_of(table: CountTable, kind: str) -> Strategy:
     if kind == "unmerge" and (table.has_user_id or (table.owner and not table.is_summing)):
         return split_rows
     if kind == "refund" and not table.is_summing and (table.has_user_id or table.owner):
@@ -46,6 +51,67 @@ def strategy_of(table: CountTable, kind: str) -> Callable[[RewriteContext, Count
     if table.owner:
         return replace_owned_rows
     return recompute_shared_rows
+
+
+def strategy_of_move(table: CountTable, kind: str) -> Strategy:
+    """For the halves of a move, "adopt" and "leave"."""
+    adopts = kind == "adopt"
+    if table.has_user_id or (table.owner and not table.is_summing):
+        return insert_staged_rows if adopts else leave_rows
+    if table.is_summing:
+        return add_difference
+    return add_shared_rows if adopts else recompute_shared_rows
+
+
+def insert_staged_rows(context: RewriteContext, table: CountTable) -> None:
+    """Rows of one user, who moves here: as the other warehouse had them, with the part of events that have expired."""
+    context.insert_once(table, f"select {table.columns} from {context.staged(table.name)}")
+
+
+def leave_rows(context: RewriteContext, table: CountTable) -> None:
+    """Rows of users who moved away are deleted; what events since then gave them remains."""
+    if context.has_rows("events", f"{context.users_condition('user_id')} and seq >= {context.request.move:d}"):
+        split_rows(context, table)
+    elif table.has_user_id:
+        context.delete(table.name, context.users_condition("user_id"))
+    else:
+        owners = f"select distinct {table.owner} from {context.before.result(table)}"
+        _delete_keys(context, table, (table.owner,), owners)
+
+
+def add_shared_rows(context: RewriteContext, table: CountTable) -> None:
+    """Rows that several users share, of which some move here: those that merge are added, others replaced by a newer version."""
+    if table.name in context.done:
+        return
+    keys, given = ", ".join(table.keys), f"select {table.columns} from {context.after.result(table)}"
+    if "any" not in table.values.values():
+        context.insert_once(table, _merging_difference(context, table))
+        return
+    stored = f"select {table.columns} from {context.database}.{table.name} final where ({keys}) in (select {keys} from ({given}))"
+    fresh = f"{given} where ({keys}) not in (select {keys} from ({stored}))"
+    changed = f"select {keys} from ({given} except {stored}) where ({keys}) in (select {keys} from ({stored}))"
+    expired = context.request.horizon and "batch" not in table.keys
+    if expired or not context.warehouse.trusted_rows(f"{changed} limit 1").data:
+        context.insert_once(table, fresh)
+        return
+    others = f"select * from {context.database}.events where user_id not in ({context.all_users})"
+    recomputed = table.over(f"({others} union all select * from {context.after.name}.events)", context.after.name)
+    newer = f"select {table.columns} from ({recomputed}) where ({keys}) in ({changed})"
+    context.insert_once(table, f"select * from ({fresh} union all {newer})")
+
+
+def _merging_difference(context: RewriteContext, table: CountTable) -> str:
+    """A SELECT of rows that merge with those of the table: what is new in sums, and the extremes of all."""
+    keys = ", ".join(table.keys)
+    signed = " union all ".join(
+        f"select {table.columns}, {sign} as sign from {side.result(table)}"
+        for side, sign in ((context.after, 1), (context.before, -1))
+    )
+    values = "".join(
+        f", {'sum' if how == 'sum' else how + 'If'}(row.{value}{' * row.sign' if how == 'sum' else ', row.sign = 1'}) as {value}"
+        for value, how in table.values.items()
+    )
+    return f"select {keys}{values} from ({signed}) as row group by {keys} having countIf(sign = 1) > 0"
 
 
 def rename_rows(context: RewriteContext, table: CountTable) -> None:

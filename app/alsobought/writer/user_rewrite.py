@@ -20,9 +20,11 @@ from alsobought.errors import AlsoboughtError
 from alsobought.failpoints import reach
 from alsobought.storage import mutation_journal
 from alsobought.storage.count_tables import CountTable, count_tables
+from alsobought.storage.replicated_tables import create_like
 from alsobought.storage.serving_tables import ServingTable
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.event_categories import KIND, finish_categories
+from alsobought.writer.move_halves import carry_out_move
 from alsobought.writer.rewrite_context import RewriteContext, UserRewrite
 from alsobought.writer.table_rewrites import refresh_serving_tables, rewrite_table
 from alsobought.writer.user_records import carry_attributes, delete_traces, record_identities
@@ -47,7 +49,7 @@ def rewrite_users(
     confirm: Callable[[], None],
     serving: Sequence[ServingTable],
 ) -> list[RewrittenTable]:
-    """Erases users, merges them or undoes that. Only while nothing is being stored and all views have every batch.
+    """Erases users, merges them or undoes that, or does half of a move. Only while nothing is stored, and all views have all.
 
     `identity` is above every seq so far. Raises the error of `confirm` if the lease was lost: then nothing was changed.
 
@@ -57,8 +59,12 @@ def rewrite_users(
     tables = count_tables(warehouse)
     names = ["events", *(table.name for table in tables)]
     rewrite = mutation_journal.begin(warehouse, identity, request.kind, about, names, confirm)
+    context = RewriteContext(warehouse, rewrite, request, tables, frozenset())
     try:
-        return _carry_out(RewriteContext(warehouse, rewrite, request, tables, frozenset()), serving)
+        if request.move:
+            carry_out_move(context, serving)
+            return []
+        return _carry_out(context, serving)
     except BaseException:
         with suppress(AlsoboughtError):
             mutation_journal.abandon(warehouse, rewrite)
@@ -76,7 +82,11 @@ def finish_rewrites(warehouse: Warehouse, serving: Sequence[ServingTable]) -> in
                 finish_categories(warehouse, rewrite, done)
                 continue
             request = msgspec.json.decode(rewrite.about, type=UserRewrite)
-            _carry_out(RewriteContext(warehouse, rewrite, request, count_tables(warehouse), done), serving)
+            context = RewriteContext(warehouse, rewrite, request, count_tables(warehouse), done)
+            if request.move:
+                carry_out_move(context, serving)
+            else:
+                _carry_out(context, serving)
         else:  # an exchange of tables is atomic
             mutation_journal.finish(warehouse, rewrite)
     return len(rewrites)
@@ -165,12 +175,19 @@ def _owned_rows(context: RewriteContext, table: CountTable) -> int:
 
 
 def _move_events(context: RewriteContext) -> None:
-    """Adds the events under the account's name, past the views."""
+    """Adds the events under the account's name, past the views.
+
+    A replicated table does not attach a part that is equal to one it had, as after a merge, its undoing and the same merge. So
+    a row that is like no other comes along. It is among those that are deleted next.
+    """
     if not context.request.into:
         return
-    events, moved = f"{context.database}.events", f"{context.after.name}.moved"
-    context.warehouse.command(f"create table {moved} as {events}")
-    context.insert(moved, context.renamed_events())
+    events, moved, rows = f"{context.database}.events", f"{context.after.name}.moved", context.renamed_events()
+    create_like(context.warehouse, moved, "events")
+    if context.warehouse.replicated:
+        unique = f"select * replace (toUInt64({context.identity:d}) as seq) from {events} where {context.events_condition} limit 1"
+        rows = f"select * from ({rows} union all {unique})"
+    context.insert(moved, rows)
     context.warehouse.command(f"alter table {events} attach partition tuple() from {moved}")
 
 
@@ -181,5 +198,5 @@ def _change_events(context: RewriteContext) -> None:
         changes = ", ".join(f"{column} = {sql}" for column, sql in context.refunded.items())
         condition = f"user_id in ({context.all_users}) and seq in ({seqs})"
         context.warehouse.command(
-            f"alter table {context.database}.events update {changes} where {condition} settings mutations_sync = 2"
+            f"alter table {context.database}.events update {changes} where {condition} settings mutations_sync = 1"
         )

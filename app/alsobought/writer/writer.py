@@ -28,6 +28,7 @@ from alsobought.storage.clickhouse import ClickHouseWarehouse
 from alsobought.storage.fenced_insert import insert_fenced
 from alsobought.storage.identities import Identities, IdentityLookup
 from alsobought.storage.ledger import resume_offset
+from alsobought.storage.replicas import ReplicaChanged
 from alsobought.users import User
 from alsobought.writer.announcements import Announcements, OnStored, OnUsers
 from alsobought.writer.append_log import AppendLog
@@ -41,6 +42,7 @@ from alsobought.writer.queue import SMALL_BATCH_ROWS, WriterQueue
 from alsobought.writer.recovery import mark_clean_shutdown
 from alsobought.writer.refunds import Line
 from alsobought.writer.rows import encode_lines
+from alsobought.writer.sequence import SeqClock
 from alsobought.writer.serving_refresh import ServingRefresh
 from alsobought.writer.submission import POST, MaintenanceTask, Stored, Submission, utc_now
 from alsobought.writer.user_rows import changed_users, known_users, stored_users
@@ -68,18 +70,26 @@ class Writer:
     """Start one per warehouse; `submit` from any thread."""
 
     def __init__(
-        self, warehouse: ClickHouseWarehouse, settings: Settings, clock: Callable[[], datetime] = utc_now
+        self,
+        warehouse: ClickHouseWarehouse,
+        settings: Settings,
+        clock: Callable[[], datetime] = utc_now,
+        seq: SeqClock | None = None,
     ) -> None:
+        """The writers of several shards share `seq`: a user who moves takes the numbers of its events along."""
         self.warehouse, self.settings, self.clock = warehouse, settings, clock
         self.on_stored: OnStored = lambda _rows, _accepted_at: None
         self.on_rewritten: Callable[[], None] = lambda: None
         self.on_users: OnUsers = lambda _ids, _accepted_at: None
+        self.on_older_than_lease: Callable[[Sequence[Submission]], None] = lambda _: None  # may refuse them
         self.storing: Callable[[], AbstractContextManager[object]] = nullcontext  # entered while a batch is stored
         self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
         self.serving = ServingRefresh(
             warehouse, settings.home_folder, followed=warehouse.shared or bool(settings.kafka)
         )
-        self.lease = Lease(warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables)
+        self.lease = Lease(
+            warehouse, settings, clock, self.identities, self._call_on_rewritten, self.serving.tables, seq
+        )
         self.corrections = Corrections(warehouse, settings, clock, self.lease, self.serving.tables, self._run_exclusive)
         self.corrections.on_refunded = self._announce_refunded
         self.corrections.on_changed = self._call_on_rewritten
@@ -87,7 +97,7 @@ class Writer:
         folder = warehouse.folder
         self._log = AppendLog(folder, settings.min_free_bytes, clock) if folder else None
         self._stopping, self._abandoned = threading.Event(), False
-        self._paced_until = 0.0
+        self._paced_until = self._lease_at = 0.0
         self._in_flight: Batch | None = None
         self._unnamed = Announcements()  # batches whose items the catalogue may lack
         self._unmade = Announcements()  # batches whose rows serving tables may lack
@@ -105,6 +115,7 @@ class Writer:
                 self.begin()
             except NotStored as error:
                 log.warning("recovery after a crash is pending: %s", error)
+            self.warehouse.bind(None)  # the thread binds itself
         if self.dirty:
             self.lease.read_newest()
         self.catalogue.reload()
@@ -136,6 +147,18 @@ class Writer:
         else:
             self._queue.put(submission)
         return submission.done
+
+    def require_room(self, submission: Submission) -> None:
+        """Raises Busy if `submit` would."""
+        self._queue.require_room(submission)
+
+    def listen(self, on_stored: Callable[[Writer], OnStored], on_users: OnUsers, on_reload: Callable[[], None]) -> None:
+        """Calls these with what is stored, and after the catalogue was reloaded since items changed."""
+        self.on_stored, self.on_users, self.catalogue.on_reload = on_stored(self), on_users, on_reload
+
+    def when_rewritten(self, listener: Callable[[], None]) -> None:
+        """Calls this after stored rows were changed."""
+        self.on_rewritten = listener
 
     def run(self, task: MaintenanceTask) -> Future[Any]:
         """The future has the result of the task or raises its exception, NotStored if the writer has stopped."""
@@ -213,7 +236,7 @@ class Writer:
 
     @property
     def _has_idle_work(self) -> bool:
-        return bool(self.serving.pending) or self.catalogue.demand_changed or self.corrections.due
+        return self.serving.has_work or self.catalogue.demand_changed or self.corrections.due
 
     def _work_while_idle(self) -> None:
         self.catalogue.refresh_demand()
@@ -247,7 +270,7 @@ class Writer:
                 if self.warehouse.shared:
                     self.lease.record_stored()
                 return result
-            except LeaseLost:
+            except (LeaseLost, ReplicaChanged):
                 if time.monotonic() > until:
                     raise
 
@@ -333,6 +356,8 @@ class Writer:
         while True:
             try:
                 self._take_lease()
+                if min(submission.accepted_at for submission in submissions) < self._lease_at:
+                    self.on_older_than_lease(submissions)
                 if store := {"item": self._store_items, "user": self._store_users}.get(submissions[0].kind):
                     return [store(submissions[0])]
                 if batch and self._is_stored(batch):  # it was stored before the lease was lost
@@ -343,7 +368,7 @@ class Writer:
                 elif is_awaited(submissions):  # all duplicates, perhaps of events that nobody waited for
                     self.on_stored((), None)
                 return outcomes
-            except LeaseLost:
+            except (LeaseLost, ReplicaChanged):
                 if time.monotonic() > until:
                     raise
 
@@ -352,8 +377,11 @@ class Writer:
 
     def _take_lease(self) -> None:
         if not self.dirty:
+            self.lease.bind()
             return
+        self.catalogue.items_changed |= self.lease.moved
         self.lease.take()
+        self._lease_at = time.monotonic()
         self.serving.catch_up()
         self.corrections.refunds.catch_up()
         if self._in_flight and self.as_of:  # a batch that failed may be stored all the same
@@ -390,6 +418,8 @@ class Writer:
         started = time.monotonic()
         for attempt in range(1, INSERT_ATTEMPTS + 1):
             try:
+                if attempt == 1:
+                    self.lease.note_before_insert(batch.rows[0].batch)
                 reach("ingest.before_insert")
                 with tracing.span("insert", client=True, db__system__name="clickhouse", rows=len(batch.rows)):
                     self._insert("events", batch.lines, batch.token)
@@ -397,13 +427,13 @@ class Writer:
                 if attempt > 1:
                     self._verify_retry(batch)
                 break
-            except LeaseLost:
+            except (LeaseLost, ReplicaChanged):
                 raise
             except AlsoboughtError:
                 if attempt == INSERT_ATTEMPTS:
                     raise
                 time.sleep(RETRY_SECONDS * attempt)
-        self.lease.dirty = False
+        self.lease.note_inserted()
         self._announce(batch, batch.ingested_at, time.monotonic() - started)
         self.corrections.note_events(batch.rows, awaited=batch.awaited)
 

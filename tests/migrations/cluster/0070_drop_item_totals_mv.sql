@@ -1,4 +1,0 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
-
-drop view if exists shop.item_totals_mv on cluster 'shards' sync
-;

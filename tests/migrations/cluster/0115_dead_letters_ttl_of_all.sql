@@ -1,8 +1,0 @@
--- Untested here: no cluster has run it. Made by `GOLDEN=write python -m pytest tests/migrations/test_cluster.py`.
-
--- Dead letters of Kafka are kept for 90 days, rejected posts for 30: both may name people. ALSOBOUGHT_DEAD_LETTER_RETENTION_DAYS
--- changes that.
-alter table shop.dead_letters_local on cluster 'shards' modify ttl
-    toDateTime(noted_at) + interval 90 day,
-    toDateTime(noted_at) + interval 30 day where source = 'http'
-;
