@@ -71,7 +71,9 @@ def synchronize_all(warehouse: Warehouse) -> None:
     if warehouse.replicated:
         sql = "select table from system.replicas where database = {database:String}"
         tables = [row[0] for row in warehouse.trusted_rows(sql, {"database": warehouse.database}).data]
-        warehouse.command_on_peers(*(f"system sync replica {warehouse.database}.{table} lightweight" for table in tables))
+        warehouse.command_on_peers(
+            *(f"system sync replica {warehouse.database}.{table} lightweight" for table in tables)
+        )
 
 
 def _unfenced(warehouse: ClickHouseWarehouse, epoch: int) -> str:
