@@ -56,6 +56,7 @@ def test_every_setting_is_read_and_has_a_description(name: str) -> None:
         "trusted_proxies": "10.0.0.0/8",
         "kafka_where": "properties.site=berlin",
         "reader_dsn": "http://reader@elsewhere",
+        "insert_quorum": "auto",
         "shards": "http://a:8123|http://b:8123,http://c:8123",
         "kafka_protocol": "sasl_ssl",
         "kafka_mechanism": "PLAIN",

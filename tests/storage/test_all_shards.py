@@ -90,7 +90,7 @@ class Loaded:
     def finish(self) -> None:
         """Waits until all rows of serving tables are made."""
         until = time.monotonic() + 300
-        while any(writer.serving.pending or writer.catalogue.demand_changed for writer in self.writers):
+        while any(writer.serving.has_work or writer.catalogue.demand_changed for writer in self.writers):
             assert time.monotonic() < until
             time.sleep(0.05)
         for writer in self.writers:  # a reload that is under way
@@ -353,7 +353,7 @@ def test_the_cost_of_a_pipe_is_explained(loaded: Loaded) -> None:
 
 def test_a_reload_waits_for_no_node_that_is_down(loaded: Loaded) -> None:
     settings = msgspec.structs.replace(
-        loaded.settings, shards=f"{loaded.settings.shards}|http://127.0.0.1:{free_port()}"
+        loaded.settings, shards=f"{loaded.settings.shards},http://127.0.0.1:{free_port()}"
     )
     nodes = Nodes(settings)
     warehouse = open_warehouse(node_settings(settings, loaded.shards[0].warehouse.dsn))

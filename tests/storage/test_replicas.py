@@ -13,7 +13,7 @@ from alsobought.errors import WarehouseFault
 from alsobought.settings import Settings, read_settings
 from alsobought.storage.clickhouse import ClickHouseWarehouse, open_warehouse
 from alsobought.storage.replicas import PinnedReplica, ReplicaChanged, replica_settings
-from alsobought.storage.topology import shard_settings, shards_of
+from alsobought.storage.topology import replicas_of, shard_settings, shards_of
 from tests.support.clickhouse_server import clickhouse_server
 from tests.support.process import free_port
 from tests.support.relay import Relay
@@ -37,7 +37,7 @@ def relays(server: int) -> Iterator[list[Relay]]:
 
 
 def opened(*dsns: str, reader: str = "") -> ClickHouseWarehouse:
-    settings = Settings(shards="|".join(dsns), cluster="shop", database="shop", reader_dsn=reader)
+    settings = Settings(shards="|".join(dsns), cluster="shop", shard=1, database="shop", reader_dsn=reader)
     return open_warehouse(settings)
 
 
@@ -112,9 +112,8 @@ def test_a_shard_of_a_cluster_has_settings_of_its_own() -> None:
         }
     )
     assert not faults
-    assert [shard_settings(settings, shard).shards for shard in shards_of(settings)] == [
-        "http://a|http://b",
-        "http://c",
-    ]
+    of_shards = [shard_settings(settings, shard) for shard in shards_of(settings)]
+    assert [replicas_of(one) for one in of_shards] == [("http://a", "http://b"), ()]
+    assert [one.warehouse_dsn for one in of_shards] == ["http://a", "http://c"]
     assert replica_settings(settings.insert_quorum)["insert_quorum"] == "auto"
     assert read_settings({"ALSOBOUGHT_INSERT_QUORUM": "1"})[1]

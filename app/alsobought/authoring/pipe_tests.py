@@ -19,6 +19,7 @@ from alsobought.pipes.library import SOURCE
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import reload_dictionaries
+from alsobought.storage.topology import node_settings
 from alsobought.web.factory import create_app
 
 RELATIVE_TIME = re.compile(r"-(\d{1,6})([smhdw])")
@@ -108,7 +109,7 @@ def clear_service(service: Service) -> None:
 def case_runner(settings: Settings) -> Iterator[CaseRunner]:
     """A runner for the pipes of these settings, on a warehouse in memory with a database name of its own."""
     settings = msgspec.structs.replace(
-        settings, dsn="chdb://:memory:", database="cases", batch_seconds=0.001, record_requests=False
+        node_settings(settings, "chdb://:memory:"), database="cases", batch_seconds=0.001, record_requests=False
     )
     runner = CaseRunner(lambda clock: open_service(settings, clock))
     try:

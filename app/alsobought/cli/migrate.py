@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -55,15 +56,36 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
         warehouse = reach_warehouse(one)
         try:
             folder = settings.home_folder / "migrations"
-            for planned in runner.up(warehouse, folder, break_lock=break_lock, by=operator()):
+            planned_here = runner.up(
+                warehouse, folder, replicated=warehouse.replicated, break_lock=break_lock, by=operator()
+            )
+            for planned in planned_here:
                 note = f" ({planned.note})" if planned.note else ""
                 out.print(f"[green]applied[/] {planned.migration.name}{note}", soft_wrap=True)
                 applied += 1
+            _follow(one, warehouse, folder, break_lock=break_lock)
         finally:
             warehouse.close()
     if settings.whole_cluster:
         _spread(settings)
     out.print(f"{applied} applied" if applied else "Nothing to do: every migration is applied.")
+
+
+def _follow(settings: Settings, migrated: Warehouse, folder: Path, *, break_lock: bool) -> None:
+    """Brings the other replicas of a shard to what the migrated one has."""
+    from alsobought.migrations.replicas import follow
+    from alsobought.redaction import shown_address
+    from alsobought.storage.clickhouse import open_warehouse
+    from alsobought.storage.topology import node_settings, replicas_of
+
+    for dsn in replicas_of(settings):
+        if dsn != migrated.dsn:
+            replica = open_warehouse(node_settings(settings, dsn))
+            try:
+                changed = follow(migrated, replica, folder, break_lock=break_lock)
+            finally:
+                replica.close()
+            out.print(f"{escaped(shown_address(dsn))} follows: {len(changed)} tables and views changed")
 
 
 def _spread(settings: Settings) -> None:
@@ -172,17 +194,25 @@ def migrate_schema(settings: Settings, check: bool) -> None:
 
 
 def _show_plan(settings: Settings) -> None:
-    from alsobought.storage.topology import each_node
+    from alsobought.storage.topology import each_shard
 
-    planned = sum(_show_plan_of(name, one) for name, one in each_node(settings))
+    planned = sum(_show_plan_of(name, one) for name, one in each_shard(settings))
     click.echo(f"-- {planned} to apply" if planned else "-- Nothing to do: every migration is applied.")
 
 
 def _show_plan_of(name: str, settings: Settings) -> int:
     from alsobought.migrations import runner
+    from alsobought.storage.topology import replicas_of
 
     with _existing_warehouse(settings) as warehouse:
-        pending = list(runner.plan(warehouse, settings.home_folder / "migrations", settings.database))
+        pending = list(
+            runner.plan(
+                warehouse,
+                settings.home_folder / "migrations",
+                settings.database,
+                replicated=bool(replicas_of(settings)),
+            )
+        )
     if name and pending:
         click.echo(f"-- {name}\n")
     for planned in pending:

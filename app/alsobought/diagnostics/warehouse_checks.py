@@ -35,6 +35,7 @@ from alsobought.settings import Settings
 from alsobought.storage.engine_settings import WRITE_SETTINGS
 from alsobought.storage.folder_lock import contains_warehouse, folder_of, hint_without_warehouse, holder_of
 from alsobought.storage.part_checks import BrokenPart, check_parts
+from alsobought.storage.topology import node_settings
 from alsobought.storage.warehouse import Warehouse
 
 TESTED_SERVER = (26, 9)  # the version that chDB contains, and so the one that the tests run on
@@ -143,7 +144,7 @@ def check_pipes(library: Library) -> Iterator[Finding]:
 
 def check_pipes_in_memory(settings: Settings) -> Iterator[Finding]:
     """The pipes against an empty warehouse, for an installation that has none yet."""
-    service = open_service(msgspec.structs.replace(settings, dsn="chdb://:memory:", database="checked"))
+    service = open_service(msgspec.structs.replace(node_settings(settings, "chdb://:memory:"), database="checked"))
     try:
         yield from check_pipes(service.library)
     finally:

@@ -22,6 +22,7 @@ from alsobought.service.maintenance import finish_serving_tables
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.folder_lock import refuse_if_held
+from alsobought.storage.topology import node_settings
 from alsobought.writer.submission import Submission
 
 COMPLETE_MARKER = "replayed"  # a file that is created when all events are stored
@@ -110,8 +111,7 @@ def _events_before(batch: Iterable[Event], split: Split) -> list[Event]:
 def _replay_settings(settings: Settings, folder: Path | None) -> Settings:
     """The shop's settings, with a warehouse of its own that accepts old events and long queries."""
     return msgspec.structs.replace(
-        settings,
-        dsn=f"chdb://{folder.resolve()}" if folder else "chdb://:memory:",
+        node_settings(settings, f"chdb://{folder.resolve()}" if folder else "chdb://:memory:"),
         database="evaluation",
         kafka="",
         record_requests=False,

@@ -27,6 +27,7 @@ from alsobought.migrations.statement import Statement, read_statement, repeatabl
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import open_warehouse
 from alsobought.storage.count_tables import materialized_views
+from alsobought.storage.topology import node_settings
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.recovery import settle
 
@@ -218,7 +219,7 @@ def _is_from_engine(error: AlsoboughtError) -> bool:
 
 def replayed_schema(settings: Settings) -> dict[str, str]:
     """{file of sql/schema/: its text}, from all migrations applied to a database in memory."""
-    memory = msgspec.structs.replace(settings, dsn="chdb://:memory:", database=DATABASE)
+    memory = msgspec.structs.replace(node_settings(settings, "chdb://:memory:"), database=DATABASE)
     warehouse = open_warehouse(memory)
     try:
         folder = settings.home_folder / "migrations"

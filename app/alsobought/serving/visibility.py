@@ -27,7 +27,7 @@ from alsobought.serving.cached_answers import Answers
 from alsobought.serving.invalidation import Invalidator
 from alsobought.serving.siblings import Siblings
 from alsobought.storage.warehouse import Warehouse
-from alsobought.writer.replica_fencing import synchronize
+from alsobought.writer.replica_fencing import synchronize, synchronize_all
 from alsobought.writer.sharded import AnyWriter
 from alsobought.writer.submission import MaintenanceTask
 
@@ -192,8 +192,8 @@ class _Stream:
         self.as_of: datetime | None = None
 
     def synchronize(self) -> None:
-        """Afterwards the replica that is read has what the writer stored. Raises NotStored."""
-        synchronize(self._warehouse)
+        """Afterwards each replica that may be read has what the writer stored. Raises NotStored."""
+        synchronize_all(self._warehouse)
 
     def refresh(self, *, again: bool, changes: bool) -> None:
         new = self._new_batches(changes=changes)

@@ -164,8 +164,14 @@ class ShardNodes:
 
     @property
     def due(self) -> int:
-        """The number of steps to make what nodes lack that may answer again."""
-        return sum(len(steps) for node, steps in self._missed.items() if node.may_answer)
+        """The number of steps to make what nodes lack that may answer again: rows, and dictionaries."""
+        rows = sum(len(steps) for node, steps in self._missed.items() if node.may_answer)
+        return rows + sum(bool(node.stale) and node.may_answer for node in self.nodes.all)
+
+    @property
+    def has_work(self) -> bool:
+        """True if there is such a step, or will be once a node answers again."""
+        return self.lagging or any(node.stale for node in self.nodes.all)
 
     def select(self, table: ServingTable, picks: Picks, changed: Picks | None = None) -> str:
         """A SELECT of rows as they should be: over this shard if that has all of the users' rows, else over all shards."""
@@ -200,6 +206,10 @@ class ShardNodes:
 
     def catch_up(self) -> None:
         """Makes a part of what a node lacks, if one is due. Raises WarehouseFault, NotStored if it is down again."""
+        for node in self.nodes.all:
+            if node.stale and node.may_answer:
+                node.reload([])
+                return
         for node, steps in self._missed.items():
             if node.may_answer:
                 step = steps[0]

@@ -65,6 +65,17 @@ def synchronize(warehouse: Warehouse, tables: Iterable[str] = ()) -> None:
         time.sleep(POLL_SECONDS)
 
 
+def synchronize_all(warehouse: Warehouse) -> None:
+    """The same for every replica that answers: a read over all shards may go to any of them."""
+    synchronize(warehouse)
+    if warehouse.replicated:
+        sql = "select table from system.replicas where database = {database:String}"
+        tables = [row[0] for row in warehouse.trusted_rows(sql, {"database": warehouse.database}).data]
+        warehouse.command_on_peers(
+            *(f"system sync replica {warehouse.database}.{table} lightweight" for table in tables)
+        )
+
+
 def _unfenced(warehouse: ClickHouseWarehouse, epoch: int) -> str:
     """A replica that is active in Keeper, and may still store a batch of an older epoch; empty if there is none."""
     parameters = {"database": warehouse.database}

@@ -108,7 +108,7 @@ class ServingRefresh:
     def has_work(self) -> bool:
         """True if there is a step to do, or will be once a node answers again."""
         cluster = self._warehouse.cluster
-        return bool(self.pending) or bool(cluster and cluster.lagging)
+        return bool(self.pending) or bool(cluster and cluster.has_work)
 
     def note(self, events: Iterable[TouchingEvent], newest_seq: int) -> None:
         """Notes the rows that stored events touch; `newest_seq` is that of the last one."""
