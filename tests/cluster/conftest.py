@@ -13,7 +13,7 @@ from tests.support.clickhouse_server import ClickHouseServer
 from tests.support.shards import cluster_settings, migrated_shards
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHouseServer]]:
     """The two servers, migrated. A test that stops one starts it again. In the end every count of each shard must be right."""
     with migrated_shards(tmp_path_factory.mktemp("cluster") / "shards") as started:
@@ -23,7 +23,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[ClickHous
 
 @pytest.fixture
 def open_shop(servers: list[ClickHouseServer]) -> Iterator[Callable[..., Service]]:
-    """`open_shop()` is a service on the cluster that stores; tests of one module share the tables, and tell their rows apart."""
+    """`open_shop()` is a service on the cluster that stores; all tests share the tables, and tell their rows apart."""
     with ExitStack() as stack:
 
         def make(**overrides: object) -> Service:

@@ -68,6 +68,7 @@ def alsobought(servers: Sequence[ClickHouseServer], *words: str) -> str:
     return ran.stdout
 
 
+@pytest.mark.thorough
 def test_users_move_when_a_shard_is_added_and_when_one_is_left_out(servers: list[ClickHouseServer]) -> None:
     events = purchases(600, "moving")
     with only(servers[0]) as shop:

@@ -30,7 +30,8 @@ def make_cluster_rig(kafka: Broker, tmp_path: Path) -> Iterator[Callable[..., Cl
         yield lambda **settings: stack.enter_context(cluster_rig(Topics(kafka), tmp_path, **settings))
 
 
-@pytest.mark.parametrize("point", STEPS if THOROUGH else STEPS[1:2])
+@pytest.mark.thorough
+@pytest.mark.parametrize("point", STEPS)
 def test_a_kill_of_the_ingester_at_a_step(make_cluster_rig: Callable[..., ClusterRig], point: str) -> None:
     rig = make_cluster_rig()
     rig.send(2000)
@@ -42,11 +43,12 @@ def test_a_kill_of_the_ingester_at_a_step(make_cluster_rig: Callable[..., Cluste
 
 @pytest.mark.parametrize("victim", [0, 1] if THOROUGH else [1])
 def test_kills_of_a_shard(make_cluster_rig: Callable[..., ClusterRig], victim: int) -> None:
-    """The stores wait for the shard, and go on."""
+    """The stores wait for the shard, and go on. Before that, the ingester is killed, too."""
     rig, chosen = make_cluster_rig(), random.Random(victim)
     kills = 10 if THOROUGH else 2
-    rig.ingester()
     rig.send(1000)
+    rig.ingester(STEPS[1]).wait_for_kill()
+    rig.ingester()
     rig.wait_for_more(500)
     with rig.sending(200):
         for _ in range(kills):
@@ -57,6 +59,7 @@ def test_kills_of_a_shard(make_cluster_rig: Callable[..., ClusterRig], victim: i
     rig.finish(f"two shards: kill -9 of the server of the {'first' if victim == 0 else 'second'} shard", kills)
 
 
+@pytest.mark.thorough
 def test_a_shard_that_is_down_for_longer_while_another_ingester_waits(
     make_cluster_rig: Callable[..., ClusterRig],
 ) -> None:
@@ -67,7 +70,7 @@ def test_a_shard_that_is_down_for_longer_while_another_ingester_waits(
     rig.wait_for_more(500)
     rig.servers[1].kill()
     rig.send(1000)
-    time.sleep(20 if THOROUGH else 3)
+    time.sleep(20)
     rig.servers[1].start()
     rig.send(1000)
     rig.finish("two shards: one is down for a while")

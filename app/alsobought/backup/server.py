@@ -75,8 +75,10 @@ def begin(writer: Writer, target: str, base: str) -> dict[str, Any]:
 
 def back_up_server(service: ServiceHandle, store: Store, keep: int, bar: ProgressBar) -> Manifest:
     """Has the server take a backup, and returns its manifest. With `keep`, deletes all but so many. Raises Busy, Unusable."""
-    if service.settings.cluster:
-        raise Unusable("a cluster is not backed up by this command", "Run BACKUP … ON CLUSTER there")
+    if service.warehouse.replicated:
+        raise Unusable(
+            "a shard with replicas is not backed up by this command", "Its replicas are copies; or run BACKUP … there"
+        )
     warehouse = service.warehouse
     with store.locked():
         store.clean()

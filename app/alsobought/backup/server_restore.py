@@ -12,6 +12,7 @@ from alsobought.counts.rebuild import ProgressBar
 from alsobought.errors import Unusable
 from alsobought.failpoints import reach
 from alsobought.storage.sql_text import quoted
+from alsobought.storage.topology import all_shards
 from alsobought.storage.warehouse import Warehouse
 
 
@@ -38,7 +39,9 @@ def _point_dictionaries(warehouse: Warehouse, old: str, new: str) -> None:
     """RESTORE gives views the new name of their database, but not the queries of dictionaries, which are text."""
     sql = "select create_table_query from system.tables where database = {database:String} and engine = 'Dictionary'"
     for (statement,) in warehouse.trusted_rows(sql, {"database": new}).data if old != new else []:
-        moved = re.sub(rf"\b{old}\.", f"{new}.", statement)
+        moved = re.sub(
+            rf"\b(?:{old}|{all_shards(old)})\.", f"{new}.", statement
+        )  # of a cluster, `migrate up` says so again
         warehouse.command(moved.replace("CREATE DICTIONARY", "CREATE OR REPLACE DICTIONARY", 1))
 
 

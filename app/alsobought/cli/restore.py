@@ -68,7 +68,13 @@ def restore(settings: Settings, source: str, identity: str, into: str, checks: b
         )
     wrong = print_check(restored.checked)
     setting = "ALSOBOUGHT_DATABASE" if manifest.server else "ALSOBOUGHT_DATA"
-    out.print(f"Next: start the service with {setting}={into}", soft_wrap=True)
+    if settings.shard:
+        out.print(f"Next: restore the other shards into {into} as well. Then, with {setting}={into} and all shards:")
+        out.print(
+            f"  alsobought migrate up && alsobought rebuild {' '.join(_serving_tables(settings))}", soft_wrap=True
+        )
+    else:
+        out.print(f"Next: start the service with {setting}={into}", soft_wrap=True)
     if manifest.facts.kafka:
         out.print("  Kafka resumes at the offsets above; events that were posted without Kafka since then are lost")
     else:
@@ -119,6 +125,13 @@ def verify(settings: Settings, source: str, identity: str, full: bool) -> None:
         _drill(settings, store, manifests[-1])
 
 
+def _serving_tables(settings: Settings) -> list[str]:
+    """The tables with counts of all shards: those of the backups may be of different moments."""
+    from alsobought.storage.serving_tables import serving_tables
+
+    return [table.name for table in serving_tables(settings.home_folder, settings.database)]
+
+
 def _drill(settings: Settings, store: Store, manifest: Manifest) -> None:
     from alsobought.service.restored import drill_database
 
@@ -150,7 +163,9 @@ def _restore(settings: Settings, store: Store, manifest: Manifest, into: str, *,
         there = restored_database(settings, store, manifest, into, byte_bar())
     with ExitStack() as stack:
         progress = check_progress(stack) if checks else None
-        return finish_restore(there, notes(store), partial(late_bar, err), progress, backup=manifest.id)
+        return finish_restore(
+            there, notes(store), partial(late_bar, err), progress, backup=manifest.id, of_shard=settings.shard > 0
+        )
 
 
 def check_progress(stack: ExitStack) -> Callable[[int, int], None]:

@@ -5,6 +5,7 @@ Rows change while they are compared: those that seem wrong are compared again on
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from alsobought.writer.writer import Writer
 
 ROWS_PER_STEP = 1_000_000  # of the count tables that are read for one statement
 MAX_SUSPECTS = 1_000  # of a step
+CLUSTER_ATTEMPTS, PAUSE_SECONDS = 5, 1.0
 SHOWN_CHARACTERS = 200
 
 WrongRow = list[Any]
@@ -50,12 +52,28 @@ def compare(
     for slots in parts:
         rows, keys = warehouse.trusted_rows(_compare_sql(warehouse, table, slots.condition)).data[0]
         comparison.rows += int(rows)
-        wrong = keys and (again(table.name, keys) if again else wrong_rows_of(warehouse, table, keys))
+        wrong = _still_wrong(warehouse, table, keys, again)
         comparison.wrong += len(wrong)
         for key, stored, made in wrong[: WORST_SHOWN - len(comparison.worst)]:
             comparison.worst.append(Difference({table.key: key}, stored or None, made or None))
         done()
     return comparison
+
+
+def _still_wrong(warehouse: Warehouse, table: ServingTable, keys: Sequence[str], again: Again | None) -> list[WrongRow]:
+    """Of the rows with these keys, those that are wrong.
+
+    On a cluster, the writers of other shards go on meanwhile: only rows that stay wrong are.
+    """
+    wrong: list[WrongRow] = []
+    for attempt in range(CLUSTER_ATTEMPTS if warehouse.cluster else 1):
+        if not keys:
+            return []
+        if attempt:
+            time.sleep(PAUSE_SECONDS)
+        wrong = again(table.name, keys) if again else wrong_rows_of(warehouse, table, keys)
+        keys = [key for key, *_ in wrong]
+    return wrong
 
 
 def compare_again(writer: Writer, name: str, keys: Sequence[str]) -> list[WrongRow]:

@@ -28,7 +28,9 @@ from alsobought.service.maintenance import Bar, finish_serving_tables
 from alsobought.service.service import open_service
 from alsobought.settings import Settings
 from alsobought.storage.clickhouse import RESTORING_COMMENT, ClickHouseWarehouse, open_warehouse
+from alsobought.storage.count_tables import count_tables
 from alsobought.storage.part_checks import BrokenPart, check_parts
+from alsobought.storage.topology import node_settings
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.recovery import settle_restored
 
@@ -57,11 +59,14 @@ def restored_folder(settings: Settings, folder: Path, database: str) -> Settings
 def restored_database(settings: Settings, store: Store, manifest: Manifest, into: str, bar: ProgressBar) -> Settings:
     """Has the server restore a backup into a database that is empty or absent; returns the settings to open it with.
 
+    A shard of a cluster is restored as a server of its own: its tables over all shards are made when all are there.
+
     Raises Unusable for another database. What a killed run left is dropped first.
     """
     if not DATABASE_NAME.fullmatch(into):
         raise Unusable(f"{into!r} is no name for a database", "Name a new one in --into: letters, digits and _")
-    there = msgspec.structs.replace(settings, database=into, kafka="", backup_hours=0)
+    own = node_settings(settings, settings.warehouse_dsn)
+    there = msgspec.structs.replace(own, database=into, kafka="", backup_hours=0)
     warehouse = open_warehouse(there, create=False, must_exist=False)
     try:
         _prepare(warehouse)
@@ -90,9 +95,17 @@ def drill_database(settings: Settings) -> Iterator[str]:
 
 
 def finish_restore(
-    settings: Settings, erasures: Sequence[Erasure], bar: Bar, progress: Progress | None, *, backup: str
+    settings: Settings,
+    erasures: Sequence[Erasure],
+    bar: Bar,
+    progress: Progress | None,
+    *,
+    backup: str,
+    of_shard: bool = False,
 ) -> Restored:
     """With `progress`, every count is compared with a recompute. The folder is released afterwards.
+
+    The serving tables of one shard of a cluster have counts of all shards: they are not compared.
 
     Recorded in the audit log of the restored warehouse, as the restore of `backup`.
     """
@@ -109,7 +122,8 @@ def finish_restore(
         if progress:
             other = service.warehouse.another()
             try:
-                checked = checked_counts(other, service.do, settings.home_folder, progress)
+                only = [table.name for table in count_tables(other)] if of_shard else ()
+                checked = checked_counts(other, service.do, settings.home_folder, progress, only)
                 broken = list(check_parts(other)) if other.shared else []
             finally:
                 other.close()
@@ -137,9 +151,11 @@ def _prepare(warehouse: ClickHouseWarehouse) -> None:
     warehouse.command(f"alter database {warehouse.database} modify comment '{RESTORING_COMMENT}'")
 
 
-def checked_counts(warehouse: Warehouse, do: Callable[..., Any], home: Path, progress: Progress) -> Checked:
-    """Compares every count table with a recompute."""
-    return check(warehouse, do, home / "sql" / "checks", progress=progress)
+def checked_counts(
+    warehouse: Warehouse, do: Callable[..., Any], home: Path, progress: Progress, only: Sequence[str] = ()
+) -> Checked:
+    """Compares every count table with a recompute, or these."""
+    return check(warehouse, do, home / "sql" / "checks", only=only, progress=progress)
 
 
 def is_right(checked: Checked | None) -> bool:

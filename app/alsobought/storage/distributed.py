@@ -131,7 +131,8 @@ def _dictionary(table: Table, database: str, sharded: frozenset[str]) -> str:
             f"the dictionary {table.name} reads sharded tables with a password, so that it cannot be changed here",
             f"Let its query read {all_shards(database)}, and drop the password",
         )
-    return re.sub(r"^CREATE ", "create or replace ", definition) + f"\n{DICTIONARY_SETTINGS}"
+    without = re.sub(r"\bSETTINGS\((?:[^()']|'[^']*')*\)", "", definition)  # those of another list of shards
+    return re.sub(r"^CREATE ", "create or replace ", without) + f"\n{DICTIONARY_SETTINGS}"
 
 
 def _from_all(sql: str, database: str, sharded: frozenset[str]) -> str:
