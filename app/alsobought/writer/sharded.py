@@ -73,8 +73,8 @@ class ShardedWriter:
 
     def stop(self) -> None:
         """Stores what is waiting, then ends the threads."""
+        self._tasks.shutdown()  # before the lock: a task may wait for it
         with self._routing:
-            self._tasks.shutdown()
             for writer in self.writers:
                 writer.stop()
 
