@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.faults [--thorough] [FILE …]
 
-Runs tests/faults/test_kafka_*.py, test_server_kills.py and test_cluster.py, which verify every row after every fault, and writes faults.md and
-the table of docs/explanation/each-event-once.md. Given files of tests, only their rows are measured again. Half an hour; with
---thorough (30 kills, outages of a minute, every step and every table) an hour and a half.
+Runs tests/faults/test_kafka_*.py, test_server_kills.py and test_cluster.py, which verify every row after every fault, and
+writes faults.md and the table of docs/explanation/each-event-once.md. Given files of tests, only their rows are measured again.
+Half an hour; with --thorough (30 kills, outages of a minute, every step and every table) an hour and a half.
 """
 
 from __future__ import annotations
