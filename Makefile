@@ -35,7 +35,7 @@ rest: programs .venv/.test broker
 
 # The tests that use an engine, again over HTTP on a ClickHouse server: ALSOBOUGHT_TEST_CLICKHOUSE=http://…, a container where Docker
 # answers, or the server in the package chdb. 960 tests, of which `make test-server-core` runs those that store, count and answer.
-CORE := tests/web/test_pipes.py tests/writer/test_refunds.py tests/counts/test_consistency.py tests/privacy/test_erasure.py tests/storage/test_retention.py
+CORE := tests/web/test_pipes.py tests/writer/test_refunds.py tests/counts/test_consistency.py tests/privacy/test_guests.py tests/storage/test_retention.py
 test-server: .venv/.test broker
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --engine server -m "not thorough and not journey" $(ARGS)
 

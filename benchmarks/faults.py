@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.faults [--thorough] [FILE …]
 
-Runs tests/faults/test_kafka_*.py and test_server_kills.py, which verify every row after every fault, and writes faults.md and
-the table of docs/explanation/each-event-once.md. Given files of tests, only their rows are measured again. Half an hour; with
---thorough (30 kills, outages of a minute, every step and every table) an hour and a half.
+Runs tests/faults/test_kafka_*.py, test_server_kills.py and test_cluster.py, which verify every row after every fault, and
+writes faults.md and the table of docs/explanation/each-event-once.md. Given files of tests, only their rows are measured again.
+Half an hour; with --thorough (30 kills, outages of a minute, every step and every table) an hour and a half.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ HEADER = [
 def run(thorough: bool, files: list[str], results: Path) -> int:
     """The exit status of the tests."""
     arguments = ["-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", "-m", "thorough or not thorough"]
-    arguments += files or map(str, [*sorted(TESTS.glob("test_kafka_*.py")), TESTS / "test_server_kills.py"])
+    others = [TESTS / "test_server_kills.py", TESTS / "test_cluster.py"]
+    arguments += files or map(str, [*sorted(TESTS.glob("test_kafka_*.py")), *others])
     environment = {**os.environ, "FAULTS_RESULTS": str(results), "KILLS": "30" if thorough else "4"}
     return subprocess.run([sys.executable, *arguments], env=environment, check=False, cwd=HERE.parent).returncode
 

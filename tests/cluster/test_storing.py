@@ -45,6 +45,7 @@ def test_rows_go_to_the_shard_of_their_user_and_items_to_both(open_shop: Callabl
     outcome = shop.writer.submit(Submission(events)).result()
     assert (outcome.rows, outcome.duplicates) == (400, 0)
     assert stored(shop, "placed") == expected(events)
+    assert shop.writer.submit(Submission([])).result(5).rows == 0
     again = shop.writer.submit(Submission(events)).result()
     assert (again.rows, again.duplicates) == (0, 400)
     assert min(sum(counter.values()) for counter in stored(shop, "placed")) > 100

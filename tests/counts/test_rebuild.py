@@ -227,11 +227,9 @@ def test_a_second_command_takes_over_and_the_first_one_ends(
     is_right(live, events)
 
 
-@pytest.mark.journey
-@pytest.mark.parametrize(
-    "point", usually(["rebuild.backfilled", "rebuild.carried_over", "rebuild.checkpointed"], "rebuild.checkpointed")
-)
-@pytest.mark.parametrize("change", [pytest.param(("forget", "u1"), marks=pytest.mark.thorough), ("merge", "u1", "u2")])
+@pytest.mark.thorough
+@pytest.mark.parametrize("point", ["rebuild.backfilled", "rebuild.carried_over", "rebuild.checkpointed"])
+@pytest.mark.parametrize("change", [("forget", "u1"), ("merge", "u1", "u2")])
 def test_users_erased_or_merged_meanwhile_are_so_in_the_new_table(
     live: Service, after: Callable[[str, int, Callable[[], object]], None], point: str, change: tuple[str, ...]
 ) -> None:

@@ -7,6 +7,10 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
+from alsobought.service.maintenance import run_task
+from alsobought.service.service import open_service
 from alsobought.settings import Settings
 from alsobought.storage.cluster import open_cluster
 from alsobought.storage.topology import shard_index
@@ -46,6 +50,13 @@ class ClusterRig(Rig):
         return {**super().environment(**settings), **ours, "ALSOBOUGHT_DSN": ""}
 
     def _findings(self, log: TopicLog) -> Findings:
+        """After a start that makes the rows of serving tables that the last process left to it."""
+        service = open_service(msgspec.structs.replace(self.app_settings, kafka=""))
+        try:
+            while run_task(service.writer, "refresh serving tables", 5.0):
+                pass
+        finally:
+            service.close()
         cluster = open_cluster(self.app_settings)
         try:
             findings, all_rows = Findings(), []

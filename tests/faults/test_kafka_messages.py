@@ -125,9 +125,8 @@ def test_batches_that_are_consumed_again_count_once(make_shop: MakeShop, topics:
     assert value(shop, "select count() from {db}.events") == before + 100
 
 
-@pytest.mark.parametrize(
-    "ids", [pytest.param(True, marks=pytest.mark.thorough), False], ids=["with event_id", "without"]
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("ids", [True, False], ids=["with event_id", "without"])
 def test_messages_consumed_again_beyond_the_deduplication_window_count_once(
     make_shop: MakeShop, topics: Topics, ids: bool
 ) -> None:

@@ -46,11 +46,11 @@ def _kill_while_writing(dsn: str, seed: int, seconds: float) -> list[str]:
     "point",
     [
         pytest.param("append.before_write:7", marks=pytest.mark.thorough),
-        "append.after_write:7",
+        pytest.param("append.after_write:7", marks=pytest.mark.thorough),
         pytest.param("ingest.before_insert:3", marks=pytest.mark.thorough),
         "ingest.after_insert:3",
         pytest.param("serving.refresh:4", marks=pytest.mark.thorough),
-        "append.before_delete:3",
+        pytest.param("append.before_delete:3", marks=pytest.mark.thorough),
     ],
 )
 def test_after_a_kill_between_the_append_log_and_the_views_each_event_is_stored_once(

@@ -120,6 +120,7 @@ def test_a_load_killed_again_and_again_completes(run: Run, tmp_path: Path) -> No
     _assert_exact(run, f"load:{digest(file)}", tmp_path / "e.ndjson.rejected.ndjson")
 
 
+@pytest.mark.thorough
 def test_standard_input_with_a_source_resumes_too(run: Run, tmp_path: Path) -> None:
     text = _write(tmp_path / "e.ndjson").read_text()
     words = ("load", "events", "-", "--source", "log")

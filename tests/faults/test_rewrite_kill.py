@@ -102,9 +102,9 @@ def _events_of_guest(seed: int) -> int:
     [
         ("forget", USUAL["forget"]),
         ("merge", USUAL["merge"]),
-        ("unmerge", USUAL["unmerge"]),
+        pytest.param("unmerge", USUAL["unmerge"], marks=pytest.mark.thorough),
         pytest.param("unmerge", POINTS, marks=pytest.mark.thorough, id="unmerge-all"),
-        ("refund", USUAL["refund"]),
+        pytest.param("refund", USUAL["refund"], marks=pytest.mark.thorough),
         pytest.param("forget", POINTS, marks=pytest.mark.thorough, id="forget-all"),
         pytest.param("merge", POINTS, marks=pytest.mark.thorough, id="merge-all"),
         pytest.param("refund", [one for one in POINTS if one != "moved"], marks=pytest.mark.thorough, id="refund-all"),

@@ -123,7 +123,14 @@ def compare(command: str, came: str, due: str) -> None:
     assert re.fullmatch(pattern, plain(came), re.DOTALL), f"$ {command}\n{plain(came)}\n-- due --\n{plain(due)}"
 
 
-@pytest.mark.parametrize("page", sorted(path.name for path in TUTORIALS.glob("*.md")))
+USUAL = ("first-pipe.md", "own-shop.md")
+PAGES = [
+    pytest.param(name, marks=() if name in USUAL else pytest.mark.thorough)
+    for name in sorted(path.name for path in TUTORIALS.glob("*.md"))
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_a_tutorial_is_true(page: str, reader: Run) -> None:
     with followed(page, reader) as done:
         if page == "first-pipe.md":

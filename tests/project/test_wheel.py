@@ -172,6 +172,7 @@ def test_a_shop_serves_in_its_project(installed: Installed, myshop: Path) -> Non
     assert (myshop / "data" / "metadata").is_dir()
 
 
+@pytest.mark.thorough
 def test_cases_and_checks_run_in_the_project(installed: Installed, myshop: Path) -> None:
     assert installed("pipe", "new", "loved", at=myshop).out == "pipes/loved.sql\ntests/pipes/loved.yaml\n"
     assert installed("pipe", "test", "loved", at=myshop).out.endswith(" passed, 0 failed\n")

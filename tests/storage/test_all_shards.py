@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -35,6 +36,7 @@ from alsobought.users import User
 from alsobought.writer.batching import user_of
 from alsobought.writer.submission import MaintenanceTask, Submission
 from alsobought.writer.writer import Writer
+from tests.faults.rig import THOROUGH
 from tests.support.process import free_port
 from tests.support.project import ROOT
 from tests.support.sample_shop import NOW, events, items, requests, users
@@ -167,12 +169,12 @@ def test_every_pipe_answers_as_on_one_server(loaded: Loaded) -> None:
     asked = answered = 0
     for name in of_one.names():
         assert of_shards.entry(name).faults == ()
-        for request in requests(of_one[name]):
+        for request in islice(requests(of_one[name]), None if THOROUGH else 4):
             expected = answer(of_one, one, name, request)
             actual = answer(of_shards, reads, name, request)
             assert same_rows(expected, actual), (name, request, expected, actual)
             asked, answered = asked + 1, answered + bool(expected)
-    assert asked > 100
+    assert asked > 80
     assert answered > 0.6 * asked, "the sample has answers to most requests"
 
 

@@ -158,6 +158,7 @@ def test_after_an_upgrade_events_are_counted_tables_rebuilt_and_users_forgotten(
     assert "no JSON" in run("dead-letters", "ls", "--json").out
 
 
+@pytest.mark.thorough
 def test_a_new_count_table_counts_from_the_upgrade_on_and_a_rebuild_backfills_it(
     old_with_new_table: Old, tmp_path: Path
 ) -> None:
@@ -201,6 +202,7 @@ def running_copy(old: Old, to: Path) -> Run:
     return replace(old.run, settings={**old.run.settings, "ALSOBOUGHT_DATA": str(to)})
 
 
+@pytest.mark.thorough
 def test_a_service_that_starts_on_an_old_folder_counts_what_callers_post_meanwhile(old_with_new_table: Old) -> None:
     run, facts = old_with_new_table.run, old_with_new_table.facts
     url = f"http://127.0.0.1:{run.settings['ALSOBOUGHT_PORT']}/events?wait=true"

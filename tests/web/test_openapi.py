@@ -199,6 +199,7 @@ def _send_generated_requests(client: FlaskClient, examples: int) -> int:
 
 
 @pytest.mark.journey
+@pytest.mark.thorough
 def test_generated_requests_are_answered_as_documented(client: FlaskClient) -> None:
     assert _send_generated_requests(client, examples=3) > 40
 

@@ -73,8 +73,8 @@ class ShardedWriter:
 
     def stop(self) -> None:
         """Stores what is waiting, then ends the threads."""
+        self._tasks.shutdown()  # before the lock: a task may wait for it
         with self._routing:
-            self._tasks.shutdown()
             for writer in self.writers:
                 writer.stop()
 
@@ -134,6 +134,9 @@ class ShardedWriter:
 
         Raises Busy when a shard is behind. The future raises NotStored when a shard refuses: others may have stored their part.
         """
+        if not submission.rows:
+            submission.done.set_result(Stored(0, 0, self.as_of or self.clock()))
+            return submission.done
         with self._routing:
             if self._moves_may_be_open:
                 self._resume_moves()
