@@ -33,6 +33,12 @@ def escaped(text: str) -> str:
     return text.replace("[", r"\[")
 
 
+def print_heading(name: str) -> None:
+    """Prints the name of what the next lines are about, if it has one."""
+    if name:
+        out.print(f"[bold]{escaped(name)}[/]")
+
+
 def print_json(value: Any) -> None:
     """Prints indented JSON to standard output."""
     click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))

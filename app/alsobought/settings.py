@@ -428,10 +428,19 @@ def reader_addresses(reader_dsn: str) -> list[str]:
     return re.split(r"\s*\|\s*(?=https?://)", reader_dsn) if reader_dsn else []
 
 
+def all_addresses(shards: str) -> list[str]:
+    """The addresses of all nodes.
+
+    >>> all_addresses("http://a:8123|http://b:8123,http://c:8123")
+    ['http://a:8123', 'http://b:8123', 'http://c:8123']
+    """
+    return [address for shard in node_addresses(shards) for address in shard]
+
+
 def _addresses(name: str, value: str) -> list[str]:
     """The addresses in a setting that has one, or several."""
     if name == "shards":
-        return [address for shard in node_addresses(value) for address in shard]
+        return all_addresses(value)
     return reader_addresses(value) if name == "reader_dsn" else [value]
 
 

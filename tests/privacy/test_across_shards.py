@@ -25,6 +25,7 @@ from alsobought.privacy.across_shards import forget_across, merge_across, unmerg
 from alsobought.privacy.erasure import Receipt, verify
 from alsobought.service.service import Service
 from alsobought.storage import mutation_journal
+from alsobought.storage.topology import shard_index
 from alsobought.users import User
 from alsobought.writer import move_halves, resharding, user_move, user_rewrite
 from alsobought.writer.recovery import recover
@@ -366,7 +367,7 @@ def test_users_are_redistributed_over_a_new_shard_and_back(
             run(1, 2)
         shards.restart()
     run(1, 2)
-    of_shard = [{user: 3 for user in users if resharding.shard_of(user, 2) == number} for number in (0, 1)]
+    of_shard = [{user: 3 for user in users if shard_index(user, 2) == number} for number in (0, 1)]
     assert whose(shards) == of_shard
     assert all(of_shard), "both shards have users"
     assert all_rows(shards.shops[1:], "select item_id, category from {}.items final".format) == [

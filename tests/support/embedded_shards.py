@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
-from zlib import crc32
 
 from alsobought.authoring.pipe_tests import clear_service
 from alsobought.events import Event
 from alsobought.service.service import Service
 from alsobought.storage.count_tables import count_tables
+from alsobought.storage.topology import shard_index
 from alsobought.writer.batching import user_of
 from alsobought.writer.sequence import SeqClock
 from alsobought.writer.submission import Submission
@@ -36,7 +36,7 @@ class Shards:
         return [shop.writers[0] for shop in self.shops]
 
     def shard_of(self, user: str) -> int:
-        return self.homes.get(user, crc32(user.encode()) % len(self.shops))
+        return self.homes.get(user, shard_index(user, len(self.shops)))
 
     def restart(self) -> None:
         """New writers, as after a crash: those before are not asked to finish anything."""

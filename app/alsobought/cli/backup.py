@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alsobought.console import byte_size, err, escaped, late_bar, out, print_json
+from alsobought.console import byte_size, err, escaped, late_bar, out, print_heading, print_json
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,8 +69,7 @@ def take(settings: Settings, to: str, keep: int | None, as_json: bool) -> None:
         finally:
             service.close()
         if not as_json:
-            if name:
-                out.print(f"[bold]{name}[/]")
+            print_heading(name)
             _show(manifests[-1])
     if as_json:
         summaries = [_summary(manifest) for manifest in manifests]

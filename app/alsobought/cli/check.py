@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from alsobought.console import err, escaped, out, print_json, progress_bar
+from alsobought.console import err, escaped, out, print_heading, print_json, progress_bar
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -54,8 +54,7 @@ def check(settings: Settings, tables: tuple[str, ...], sample: str | None, as_js
         finally:
             service.close()
         if not as_json:
-            if name:
-                out.print(f"[bold]{name}[/]")
+            print_heading(name)
             _show(results[-1])
     if as_json:
         print_json({"shards": results} if settings.whole_cluster else results[0])

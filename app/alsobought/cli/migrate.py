@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from alsobought.console import escaped, out, print_json
+from alsobought.console import escaped, out, print_heading, print_json
 from alsobought.errors import Unusable
 from alsobought.project.package_files import own_project
 from alsobought.settings import Settings
@@ -51,8 +51,7 @@ def migrate_up(settings: Settings, dry_run: bool, break_lock: bool) -> None:
         return
     applied = 0
     for name, one in each_shard(settings):
-        if name:
-            out.print(f"[bold]{escaped(name)}[/]")
+        print_heading(name)
         warehouse = reach_warehouse(one)
         try:
             folder = settings.home_folder / "migrations"
@@ -141,8 +140,7 @@ def migrate_status(settings: Settings, as_json: bool) -> None:
         listed = {name: [_fields(step) for step in steps] for name, steps in nodes.items()}
         print_json({"nodes": listed} if settings.whole_cluster else listed[""])
     for name, steps in {} if as_json else nodes.items():
-        if name:
-            out.print(f"[bold]{escaped(name)}[/]")
+        print_heading(name)
         width = max(len(step.migration.name) for step in steps)
         for step in steps:
             out.print(_line(step, width), soft_wrap=True)

@@ -11,7 +11,7 @@ import click
 import msgspec
 
 from alsobought.cli.audited import audited
-from alsobought.console import err, out, progress_bar
+from alsobought.console import err, out, print_heading, progress_bar
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,8 +42,7 @@ def rebuild(settings: Settings, tables: tuple[str, ...], since: datetime | None)
     from alsobought.storage.topology import each_shard
 
     for name, one in each_shard(settings):
-        if name:
-            out.print(f"[bold]{name}[/]")
+        print_heading(name)
         _rebuild(one, tables, f"{since:%Y-%m-%d}" if since else "")
 
 

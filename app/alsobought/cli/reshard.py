@@ -11,7 +11,7 @@ from alsobought.cli.audited import audited
 from alsobought.console import err, out, progress_bar
 from alsobought.errors import Unusable
 from alsobought.redaction import is_server
-from alsobought.settings import Settings, node_addresses
+from alsobought.settings import Settings, all_addresses
 
 if TYPE_CHECKING:
     from alsobought.writer.resharding import Resharding
@@ -88,7 +88,7 @@ def _run(resharding: Resharding) -> None:
 
 def _addresses(shards: str) -> list[str]:
     """The addresses of all nodes. Raises Unusable for what is none."""
-    addresses = [address for shard in node_addresses(shards) for address in shard]
+    addresses = all_addresses(shards)
     if not all(map(is_server, addresses)):
         raise Unusable("a shard is not an address", "Give http(s)://user:password@host:port, separated by commas")
     return addresses

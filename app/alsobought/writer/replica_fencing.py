@@ -46,9 +46,8 @@ def synchronize(warehouse: Warehouse, tables: Iterable[str] = ()) -> None:
     if not warehouse.replicated:
         return
     parameters = {"database": warehouse.database}
-    sql = "select table from system.replicas where database = {database:String}"
     try:
-        for table in tables or [row[0] for row in warehouse.trusted_rows(sql, parameters).data]:
+        for table in tables or _replicated_tables(warehouse):
             warehouse.command(f"system sync replica {warehouse.database}.{table} lightweight")
     except AlsoboughtError as error:
         if "TIMEOUT_EXCEEDED" not in f"{error} {error.__cause__}":
@@ -69,11 +68,15 @@ def synchronize_all(warehouse: Warehouse) -> None:
     """The same for every replica that answers: a read over all shards may go to any of them."""
     synchronize(warehouse)
     if warehouse.replicated:
-        sql = "select table from system.replicas where database = {database:String}"
-        tables = [row[0] for row in warehouse.trusted_rows(sql, {"database": warehouse.database}).data]
+        tables = _replicated_tables(warehouse)
         warehouse.command_on_peers(
             *(f"system sync replica {warehouse.database}.{table} lightweight" for table in tables)
         )
+
+
+def _replicated_tables(warehouse: Warehouse) -> list[str]:
+    sql = "select table from system.replicas where database = {database:String}"
+    return [str(table) for (table,) in warehouse.trusted_rows(sql, {"database": warehouse.database}).data]
 
 
 def _unfenced(warehouse: ClickHouseWarehouse, epoch: int) -> str:

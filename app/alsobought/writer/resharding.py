@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from zlib import crc32
 
 from alsobought.errors import Unusable
 from alsobought.failpoints import reach
@@ -16,6 +15,7 @@ from alsobought.storage import mutation_journal
 from alsobought.storage.catalogue import reload_dictionaries
 from alsobought.storage.count_tables import count_tables
 from alsobought.storage.sql_text import quoted
+from alsobought.storage.topology import shard_index
 from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.staging import copy_rows
 from alsobought.writer.submission import MaintenanceTask
@@ -30,15 +30,6 @@ OWN_TABLES = (
     *("ingest_ranges", "ingest_halts", "dead_letters", "rejected_events", "dropped_events", "access_keys", "audit_log"),
 )
 """Tables of one shard alone, beside the count tables; all others are the same on every shard."""
-
-
-def shard_of(account: str, shards: int) -> int:
-    """The number of an account's shard, as `CRC32` of ClickHouse gives it.
-
-    >>> shard_of("ada", 2), shard_of("ada", 3)
-    (0, 0)
-    """
-    return crc32(account.encode()) % shards
 
 
 class Resharding:
@@ -57,7 +48,7 @@ class Resharding:
 
     def resume(self) -> None:
         """Finishes what an earlier run or a merge left behind."""
-        resume_moves(self._all, lambda account: shard_of(account, len(self.new)))
+        resume_moves(self._all, lambda account: shard_index(account, len(self.new)))
 
     def copy_reference_tables(self) -> list[str]:
         """Copies the tables that every shard has whole to the new shards, and returns the tables' names."""

@@ -154,12 +154,8 @@ class ShardedWriter:
         _when_all(done, lambda: self._settle(submission, done))
         return submission.done
 
-    def shard_of(self, user: str) -> int:
-        """The index of the shard that has the events of a user, or of the account of a merged guest."""
-        return self.shard_of_account(self._accounts([user]).get(user, user))
-
     def shard_of_account(self, account: str) -> int:
-        """The same without a look at merges."""
+        """The index of the shard that has the events of an account."""
         return shard_index(account, len(self.writers))
 
     def _accounts(self, users: Collection[str]) -> dict[str, str]:
