@@ -165,8 +165,9 @@
 {#- The user who offers an item: `owner` is the user_id, empty for the shop's own; `owner_key` is its cityHash64, or 0, and
     quicker to compare. -#}
 {%- macro owner(attribute, item_key) -%} dictGet('owners', '{{ attribute }}', {{ item_key }}) {%- endmacro -%}
-{#- Whether an item can be bought now. Items that are not in the catalogue can, unless ALSOBOUGHT_CATALOGUE_ONLY is set. -#}
+{#- Whether an item can be bought now. One that only events name can, unless ALSOBOUGHT_CATALOGUE_ONLY is set; not before its id is
+    in memory, half a second after its first event at most. -#}
 {%- macro available(item_key) -%}
-    dictGetOrDefault('catalogue', 'available', {{ item_key }}, true)
+    dictGetOrDefault('catalogue', 'available', {{ item_key }}, false)
     {% if catalogue_only %} and dictGet('catalogue', 'catalogued', {{ item_key }}) {% endif %}
 {%- endmacro -%}

@@ -339,8 +339,8 @@ class Writer:
     def _store_now(self, submissions: list[Submission]) -> list[Stored]:
         try:
             outcomes = self._store(submissions)
-            posted_items = submissions[0].kind == "item" and submissions[0].waiting  # whose caller expects to see them
-            self.catalogue.refresh(idle=self._queue.idle or posted_items)
+            # Who waits expects to see what they sent, under its name.
+            self.catalogue.refresh(idle=self._queue.idle or is_awaited(submissions))
             if not self.catalogue.items_changed:
                 self.corrections.add_few_categories()
         except Exception as error:
