@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from alsobought.events import Event
 from alsobought.logs import log_access, open_log, request_id
+from alsobought.recommendation_ids import Placement
 from alsobought.service.service import Service, open_service
 from alsobought.serving.answer import Answer
 from alsobought.serving.answers import answer
@@ -60,8 +61,7 @@ def recording(service: Service) -> None:
             RequestRecord(
                 utc_now(),
                 "32fbd00b69444fbc",
-                "also_bought",
-                result.pipe.version,
+                Placement("also_bought", result.pipe.version),
                 encode_parameters(PARAMETERS),
                 200,
                 "",

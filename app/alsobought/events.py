@@ -44,7 +44,7 @@ STORED_TYPES = (*STANDARD_TYPES, REFUNDED_PURCHASE)
 FIRST_TIME = datetime(1971, 1, 1, tzinfo=UTC)
 MAX_AHEAD = timedelta(days=1)  # of the clock
 REQUIRED = ("event_type",)
-IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id")
+IDS = ("event_id", "user_id", "session_id", "item_id", "category", "order_id", "recommendation_id")
 NUL = "\0"
 FORM = re.compile(rb"[A-Za-z_][\w.%\[\]-]*=[^&{]*(&[A-Za-z_][\w.%\[\]-]*=[^&{]*)*")
 NO_PLACEHOLDERS, NO_TEXTS = Placeholders(), Texts()
@@ -53,13 +53,15 @@ ID_LENGTH = 256
 Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
 OptionalId = Annotated[str, Meta(max_length=ID_LENGTH)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Position = Annotated[int, Meta(ge=0, le=65_535)]
 Money = Annotated[float, Meta(ge=0, le=1e12)]
 
 
 class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False):
     """One action of a user on an item. Times are UTC; a guest has a session_id and no user_id.
 
-    A refund takes back a purchase, or so many pieces of it (`quantity`); without an item_id, a whole order.
+    A refund takes back a purchase, or so many pieces of it (`quantity`); without an item_id, a whole order. `recommendation_id`
+    is that of the answer which showed the item, `position` its place in the list, from 1.
     """
 
     event_type: Id
@@ -74,6 +76,8 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     price: Money = 0.0
     timestamp: datetime | UnsetType = UNSET
     properties: dict[str, Any] | UnsetType = UNSET
+    recommendation_id: OptionalId = ""
+    position: Position = 0
 
 
 @dataclass(frozen=True)
@@ -221,6 +225,7 @@ _CONVERSIONS: dict[str, Conversion] = {
     "price": to_price,
     "quantity": to_whole_number,
     "order_size": to_whole_number,
+    "position": to_whole_number,
     "timestamp": to_time,
 }
 
@@ -357,4 +362,5 @@ def _problem_of_ids(event: Event) -> str:
     if not event.item_id and not (event.event_type == REFUND and event.order_id):
         return "item_id: missing" + ("; a refund without one needs an order_id" if event.event_type == REFUND else "")
     ids = f"{event.event_id}{event.user_id}{event.session_id}{event.item_id}{event.category}{event.order_id}"
+    ids += event.recommendation_id
     return f"{next(name for name in IDS if NUL in getattr(event, name))}: holds a NUL character" if NUL in ids else ""

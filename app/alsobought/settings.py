@@ -243,6 +243,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     queue_rows: Positive = setting(200_000, "Events that may wait for the writer; beyond that, callers get 503 `busy`.")
     min_free_bytes: Positive = setting(268_435_456, "Nothing is stored while the disk has less free space than this.")
     dedup_window_days: Days = setting(7, "Days within which an event with a known event_id is dropped as a duplicate.")
+    recommendation_days: Days = setting(
+        7, "Days within which an event may bring back the recommendation_id of an answer; later the id has expired."
+    )
+    attribution_days: Days = setting(
+        7, "Days after a click on a recommendation within which a purchase is attributed to it."
+    )
+    view_through_days: Days = setting(
+        1, "Days after an impression without a click within which a purchase is attributed to it, as view-through."
+    )
     unmerge_days: Days = setting(30, "Days within which the merge of a guest into an account can be undone.")
     event_retention_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
         0,

@@ -12,6 +12,11 @@
 --
 -- 0099_events_guest_id
 -- Under which id an event came, where a merge made it another user's: to undo the merge, its events must be told from the account's own.
+--
+-- 0117_events_recommendation
+-- The recommendation that led to an event: the id that its answer had, and the item's place in the list, from 1. The writer verifies
+-- the id and stamps what it says: placement is the key of a row of placements, 0 if the id is forged or has expired; recommended_at,
+-- the time of the answer, is 1970 if it is forged. So attribution, too, is a function of this table.
 
 CREATE TABLE events
 (
@@ -29,6 +34,10 @@ CREATE TABLE events
     `price` Decimal(18, 4),
     `timestamp` DateTime64(3, 'UTC'),
     `properties` String,
+    `recommendation_id` String,
+    `position` UInt16,
+    `placement` UInt64,
+    `recommended_at` DateTime64(3, 'UTC'),
     `source` LowCardinality(String),
     `partition` UInt32,
     `offset` UInt64,

@@ -10,15 +10,16 @@ from pathlib import Path
 import jwt
 import pytest
 
-from alsobought.access.tokens import Grant, Signer, TokenSecrets
+from alsobought.access.tokens import Grant, Signer
 from alsobought.errors import AlsoboughtError, NotAllowed, NotAuthenticated, Unusable
+from alsobought.signing_secrets import SigningSecrets
 
 OLD, NEW = "o" * 64, "n" * 64
 GRANT = Grant(params={"user_id": "ada"})
 
 
 def signer(secrets: str = NEW, audience: str = "shop") -> Signer:
-    return Signer(TokenSecrets(secrets, None), audience, 3600)
+    return Signer(SigningSecrets(secrets, None), audience, 3600)
 
 
 def claims(**changed: object) -> dict[str, object]:
@@ -95,15 +96,15 @@ def test_what_a_token_cannot_have_is_not_signed(grant: Grant, problem: str) -> N
 
 
 def test_the_secret_is_made_in_the_folder_when_needed_and_readable_by_its_owner_only(tmp_path: Path) -> None:
-    assert TokenSecrets("", tmp_path).to_verify() == []
-    made = TokenSecrets("", tmp_path).to_sign()
+    assert SigningSecrets("", tmp_path).to_verify() == []
+    made = SigningSecrets("", tmp_path).to_sign()
     (file,) = tmp_path.iterdir()
     assert (file.stat().st_mode & 0o777, len(made)) == (0o600, 64)
-    assert TokenSecrets("", tmp_path).to_verify() == [made]
+    assert SigningSecrets("", tmp_path).to_verify() == [made]
 
 
 def test_a_server_needs_the_setting_and_a_short_secret_is_refused() -> None:
     with pytest.raises(NotAllowed, match="ALSOBOUGHT_TOKEN_SECRET is not set"):
-        TokenSecrets("", None).to_sign()
+        SigningSecrets("", None).to_sign()
     with pytest.raises(Unusable, match="fewer than 32 characters"):
-        TokenSecrets("short", None)
+        SigningSecrets("short", None)

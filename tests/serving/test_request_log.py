@@ -19,6 +19,7 @@ from alsobought.authoring.pipe_tests import case_runner
 from alsobought.errors import NotStored
 from alsobought.events import Event
 from alsobought.items import Item
+from alsobought.recommendation_ids import Placement
 from alsobought.service.service import Service
 from alsobought.serving import row_log
 from alsobought.serving.answers import answer
@@ -69,7 +70,7 @@ def test_each_page_records_the_items_that_it_shows(client: FlaskClient, shop: Se
 
 
 def record(number: int = 0) -> RequestRecord:
-    return RequestRecord(utc_now(), f"r{number}", "trending", "v", b"{}", 200, "", 0.001, None)
+    return RequestRecord(utc_now(), f"r{number}", Placement("trending", "v"), b"{}", 200, "", 0.001, None)
 
 
 # A row

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from alsobought.events import Event
+from alsobought.recommendation_ids import RecommendationIds
 from alsobought.storage.identities import Identities
 from alsobought.writer.batching import Batch, batch_token, build_batch
 from alsobought.writer.duplicates import Duplicates
@@ -15,6 +16,7 @@ from alsobought.writer.submission import Stored, Submission
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+IDS = RecommendationIds(["x" * 32], "shop", timedelta(days=7))
 NO_DUPLICATES, NO_IDENTITIES = Duplicates(), Identities()
 
 
@@ -26,7 +28,15 @@ def view(event_id: str = "", user_id: str = "ada", timestamp: datetime | None = 
 def build(
     *submissions: Submission, duplicates: Duplicates = NO_DUPLICATES, identities: Identities = NO_IDENTITIES
 ) -> tuple[Batch | None, list[Stored]]:
-    return build_batch(submissions, first_seq=100, epoch=7, now=NOON, duplicates=duplicates, identities=identities)
+    return build_batch(
+        submissions,
+        first_seq=100,
+        epoch=7,
+        now=NOON,
+        duplicates=duplicates,
+        identities=identities,
+        recommendations=IDS,
+    )
 
 
 def event_ids(batch: Batch | None) -> list[str]:

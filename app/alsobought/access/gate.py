@@ -23,9 +23,10 @@ from alsobought.access.keys import Key, all_keys, any_keys, note_uses
 from alsobought.access.limits import Limiter, Rate, Verdict, read_rate
 from alsobought.access.scopes import ADMIN, ANY_ORIGIN, EVENTS, READ, Principal, may, reads
 from alsobought.access.settings import admin_key
-from alsobought.access.tokens import Claims, Expired, Signer, TokenSecrets, is_token
+from alsobought.access.tokens import Claims, Expired, Signer, is_token
 from alsobought.errors import AlsoboughtError, NotAuthenticated, TooManyRequests
 from alsobought.settings import Settings, trusted_proxies
+from alsobought.signing_secrets import SigningSecrets
 from alsobought.storage.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Gate:
         proxies = networks(trusted_proxies(settings))
         self._clients = lru_cache(MAX_ADDRESSES)(lambda peer, forwarded: client_address(peer, forwarded, proxies))
         self.signer = Signer(
-            TokenSecrets(settings.token_secret, warehouse.folder), settings.database, settings.token_seconds
+            SigningSecrets(settings.token_secret, warehouse.folder), settings.database, settings.token_seconds
         )
         self._limiter, self._failures = Limiter(settings.workers), Limiter(settings.workers)
         self._keys: dict[str, Key] = {}

@@ -7,12 +7,8 @@ public key as an HMAC secret gets past.
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 import time
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import jwt
@@ -20,13 +16,12 @@ import msgspec
 
 from alsobought.access.keys import checked_origin
 from alsobought.access.scopes import EVENTS, READ
-from alsobought.errors import BadRequest, NotAllowed, NotAuthenticated, Unusable
+from alsobought.errors import BadRequest, NotAuthenticated, Unusable
+from alsobought.signing_secrets import SigningSecrets
 
 ALGORITHM = "HS256"
 LEEWAY_SECONDS = 5
 SESSION_SECONDS = 43_200  # a working day
-MIN_SECRET = 32  # characters: HMAC-SHA256 takes no more strength from longer ones
-FILE = ".token_secret"
 MAX_PARAMETERS, MAX_VALUE, MAX_PIPES = 10, 256, 50
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 SHAPE = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")
@@ -60,7 +55,7 @@ class Claims(msgspec.Struct, frozen=True, kw_only=True):
 class Signer:
     """Signs with the first secret, accepts all. `audience`: tokens of another shop are refused, even with the same secret."""
 
-    def __init__(self, signing_secrets: TokenSecrets, audience: str, max_seconds: int) -> None:
+    def __init__(self, signing_secrets: SigningSecrets, audience: str, max_seconds: int) -> None:
         self._secrets, self._audience, self._max = signing_secrets, audience, max_seconds
 
     def sign(self, grant: Grant, key_id: str) -> tuple[str, int]:
@@ -154,53 +149,3 @@ class Signer:
 def is_token(text: str) -> bool:
     """True for a text of the form of a JWT."""
     return bool(SHAPE.fullmatch(text))
-
-
-class TokenSecrets:
-    """The signing secrets of the setting, the newest first, or the one in the data folder, made when it is first needed."""
-
-    def __init__(self, setting: str, folder: Path | None) -> None:
-        """`folder` is None where a server has the data. Raises Unusable."""
-        self._chosen = [secret.strip() for secret in setting.split(",") if secret.strip()]
-        self._file = folder / FILE if folder else None
-        if any(len(secret) < MIN_SECRET for secret in self._chosen):
-            raise Unusable(
-                f"ALSOBOUGHT_TOKEN_SECRET has a secret of fewer than {MIN_SECRET} characters",
-                "Make one with `openssl rand -hex 32`; of several, separated by commas, the first signs",
-            )
-
-    def to_verify(self) -> list[str]:
-        """Empty if no token was ever signed."""
-        if not self._chosen and self._file and self._file.exists():
-            self._chosen = self._read(self._file)
-        return self._chosen
-
-    def to_sign(self) -> str:
-        """Raises NotAllowed on a server without the setting: processes on several machines need the same secret."""
-        if secrets_ := self.to_verify():
-            return secrets_[0]
-        if self._file is None:
-            raise NotAllowed(
-                "tokens cannot be signed: ALSOBOUGHT_TOKEN_SECRET is not set", "Make one with `openssl rand -hex 32`"
-            )
-        draft = self._file.with_suffix(f".{os.getpid()}.{secrets.token_hex(4)}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
-        with suppress(FileExistsError):  # another process was faster
-            os.link(draft, self._file)
-        draft.unlink()
-        return self.to_verify()[0]
-
-    @staticmethod
-    def _read(path: Path) -> list[str]:
-        text = path.read_text().strip()
-        if len(text) < MIN_SECRET:
-            raise NotAllowed(
-                f"{path.name} in the data folder holds no signing secret",
-                "Delete it: a new one is made",
-            )
-        return [text]
-
-    def __repr__(self) -> str:
-        return "TokenSecrets()"

@@ -46,7 +46,8 @@ def token_create(
     Example: alsobought token create --user ada --events --minutes 60
     """
     from alsobought.access.scopes import EVENTS, READ
-    from alsobought.access.tokens import Grant, Signer, TokenSecrets
+    from alsobought.access.tokens import Grant, Signer
+    from alsobought.signing_secrets import SigningSecrets
     from alsobought.storage.identities import user_key
 
     fixed = {"user_id": user} if user else {}
@@ -65,7 +66,7 @@ def token_create(
     folder = folder_of(settings.warehouse_dsn)
     if folder and not folder.is_dir():
         raise Unusable(f"there is no warehouse in {folder}", "Start the service once: `alsobought serve`")
-    signer = Signer(TokenSecrets(settings.token_secret, folder), settings.database, settings.token_seconds)
+    signer = Signer(SigningSecrets(settings.token_secret, folder), settings.database, settings.token_seconds)
     detail = {"fixed": sorted(fixed), "pipes": pipes, "scopes": grant.scopes, "origin": origin, "minutes": minutes}
     try:
         with existing_warehouse(settings) as warehouse:

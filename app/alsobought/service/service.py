@@ -21,6 +21,7 @@ from alsobought.serving.answers import open_library
 from alsobought.serving.cached_answers import Answers, CachedAnswers
 from alsobought.serving.invalidation import Invalidator, invalidate_users
 from alsobought.serving.queries import EMBEDDED_QUERIES, SERVER_QUERIES, Queries
+from alsobought.serving.recommendations import Recommendations
 from alsobought.serving.refresher import Refresher
 from alsobought.serving.request_log import RequestLog
 from alsobought.serving.row_log import InlineTaskRunner, RowLog, TaskRunner
@@ -53,6 +54,7 @@ class Service:
     visibility: Visibility
     sink: EventSink
     request_log: RequestLog | None
+    recommendations: Recommendations
     reject_log: RejectLog
     drop_log: RowLog[DroppedEvents]
     answers: CachedAnswers
@@ -87,6 +89,7 @@ class Service:
         self.sink.close()
         if self.request_log:
             self.request_log.stop()
+        self.recommendations.stop()
         self.reject_log.stop()
         self.drop_log.stop()
         self.visibility.stop()
@@ -144,6 +147,8 @@ def open_service(
         request_log = RequestLog(runner_of_logs) if settings.record_requests else None
         if request_log:
             request_log.start()
+        recommendations = Recommendations(writers_of(writer)[0].recommendations, runner_of_logs)
+        recommendations.start()
         reject_log = RejectLog(runner_of_logs)
         reject_log.start()
         drop_log = RowLog[DroppedEvents](runner_of_logs, TABLE, "dropped events", lambda row: row)
@@ -163,6 +168,7 @@ def open_service(
             visibility,
             sink,
             request_log,
+            recommendations,
             reject_log,
             drop_log,
             answers,

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from alsobought.pipes.fallbacks import item_column
+from alsobought.recommendation_ids import Placement
 from alsobought.serving.answer import Answer
 from alsobought.serving.row_log import RowLog, TaskRunner
 
@@ -19,17 +20,22 @@ MAX_PARAMETERS = 65_536  # bytes; longer JSON is left out, since a truncated tex
 
 
 class RequestRecord(msgspec.Struct, frozen=True):
-    """A request and its outcome. `answer` is None if it failed; `parameters` is JSON."""
+    """A request and its outcome. `answer` is None if it failed; `parameters` is JSON.
+
+    `unit` is whom the variant was drawn for. Nobody saw the answer if `shadow_of` names the request that was answered instead.
+    """
 
     time: datetime
     request_id: str
-    pipe: str
-    version: str
+    placement: Placement
     parameters: bytes
     status: int
     error: str
     seconds: float
     answer: Answer | None
+    recommendation_id: str = ""
+    unit: str = ""
+    shadow_of: str = ""
 
 
 class RequestRow(msgspec.Struct):
@@ -37,11 +43,20 @@ class RequestRow(msgspec.Struct):
 
     time: datetime
     request_id: str
+    recommendation_id: str
     pipe: str
     version: str
+    surface: str
+    experiment: str
+    variant: str
+    unit: str
+    shadow_of: str
     fallback: str
     parameters: str
     item_ids: list[str]
+    propensities: list[float]
+    scores: list[float]
+    sources: list[str]
     rows: int
     status: int
     error: str
@@ -74,16 +89,25 @@ def encode_parameters(raw: Mapping[str, Sequence[Any]]) -> bytes:
 
 
 def to_row(record: RequestRecord) -> RequestRow:
-    answer = record.answer
+    answer, placement = record.answer, record.placement
     statistics = answer.statistics if answer and not answer.cached else None
     return RequestRow(
         time=record.time,
         request_id=record.request_id,
-        pipe=record.pipe,
-        version=record.version,
+        recommendation_id=record.recommendation_id,
+        pipe=placement.pipe,
+        version=placement.version,
+        surface=placement.surface,
+        experiment=placement.experiment,
+        variant=placement.variant,
+        unit=record.unit,
+        shadow_of=record.shadow_of,
         fallback=(answer.fallback or "") if answer else "",
         parameters=record.parameters.decode(),
         item_ids=shown_items(answer) if answer else [],
+        propensities=_numbers(answer, "propensity"),
+        scores=_numbers(answer, "score"),
+        sources=[str(value) for value in _column(answer, "source")],
         rows=len(answer.data) if answer else 0,
         status=record.status,
         error=record.error,
@@ -102,6 +126,18 @@ def shown_items(answer: Answer) -> list[str]:
         return []
     index = names.index(column)
     return [str(row[index]) for row in answer.data if row[index] is not None]
+
+
+def _numbers(answer: Answer | None, name: str) -> list[float]:
+    """A column of numbers; empty if one of them is none."""
+    values = _column(answer, name)
+    return values if all(isinstance(value, int | float) for value in values) else []
+
+
+def _column(answer: Answer | None, name: str) -> list[Any]:
+    """The values of a column, empty if the answer has none of this name."""
+    index = next((n for n, column in enumerate(answer.meta) if column.name == name), -1) if answer else -1
+    return [row[index] for row in answer.data] if answer and index >= 0 else []
 
 
 _JSON = msgspec.json.Encoder()

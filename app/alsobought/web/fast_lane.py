@@ -8,11 +8,13 @@ once) sends it to Flask, which decides.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from importlib.metadata import version
 from typing import cast
@@ -25,6 +27,7 @@ from alsobought.access.gate import Gate
 from alsobought.access.limits import Verdict, rate_headers
 from alsobought.access.scopes import ANY_ORIGIN, OPEN, Principal
 from alsobought.logs import log_access
+from alsobought.recommendation_ids import Placement
 from alsobought.serving.answer import Answer, CacheKey
 from alsobought.serving.request_log import RequestRecord
 from alsobought.settings import allowed_hosts
@@ -51,6 +54,7 @@ VALUE_HEADERS = re.compile(rb"(?i)\r\n(host|accept|origin|connection|authorizati
 OWN_HEADERS = {
     "content-length",
     "x-request-id",
+    "recommendation-id",
     "etag",
     "cache-control",
     "cache-status",
@@ -78,7 +82,7 @@ class KnownUrl:
     """
 
     key: CacheKey
-    name: str
+    placement: Placement
     parameters: bytes
     headers: bytes
     query: str
@@ -107,7 +111,8 @@ class FastLane:
             ).encode("latin1")
         except UnicodeEncodeError:
             return
-        self._urls[url] = KnownUrl(key, name, parameters, headers, query, g.get("credential", ""))
+        placement = Placement(name, key.versions[0][1])
+        self._urls[url] = KnownUrl(key, placement, parameters, headers, query, g.get("credential", ""))
         while len(self._urls) > MAX_URLS:
             self._urls.popitem(last=False)
 
@@ -126,14 +131,16 @@ class FastLane:
         verdict = self._admitted(asking, peer, head)
         if verdict and not verdict.allowed:
             return None
-        identity = uuid.uuid4().hex[:16]
-        body = to_json(answer, identity)
-        response = self._head(known, answer, identity, len(body), verdict) + body
-        self._record(known, answer, identity, time.perf_counter() - started)
-        log_access("GET", f"/pipes/{known.name}", 200, started)
+        identity, now = os.urandom(8).hex(), self._service.clock()
+        recommendation_id = self._service.recommendations.mint(known.placement, now)
+        body = to_json(answer, identity, recommendation_id)
+        response = self._head(known, answer, identity, recommendation_id, len(body), verdict) + body
+        self._record(known, answer, identity, recommendation_id, now, time.perf_counter() - started)
+        pipe = known.placement.pipe
+        log_access("GET", f"/pipes/{pipe}", 200, started)
         if tracing.enabled():
             header = TRACEPARENT.search(head)
-            tracing.record_cached(known.name, header[1].decode("latin1") if header else "", started, len(answer.data))
+            tracing.record_cached(pipe, header[1].decode("latin1") if header else "", started, len(answer.data))
         return response
 
     def _cached(self, known: KnownUrl) -> Answer | None:
@@ -165,21 +172,31 @@ class FastLane:
         return verdict
 
     def _head(
-        self, known: KnownUrl, answer: Answer, identity: str, length: int, verdict: Verdict | None = None
+        self,
+        known: KnownUrl,
+        answer: Answer,
+        identity: str,
+        recommendation_id: str,
+        length: int,
+        verdict: Verdict | None = None,
     ) -> bytes:
         own_headers = caching_headers(answer, "json") | link_header(answer, known.query)
         if verdict:
             own_headers |= rate_headers(verdict)
         own = "".join(f"{name}: {value}\r\n" for name, value in own_headers.items())
+        if recommendation_id:
+            own += f"Recommendation-Id: {recommendation_id}\r\n"
         own += f"Cache-Status: alsobought; hit\r\nX-Request-Id: {identity}\r\nContent-Length: {length}\r\n\r\n"
         start = f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nConnection: keep-alive\r\nDate: {http_date()}\r\n".encode()
         return start + known.headers + own.encode("latin1")
 
-    def _record(self, known: KnownUrl, answer: Answer, identity: str, seconds: float) -> None:
-        self._metrics.answered(known.name, 200, seconds)
+    def _record(
+        self, known: KnownUrl, answer: Answer, identity: str, recommendation_id: str, now: datetime, seconds: float
+    ) -> None:
+        placement, asked = known.placement, known.parameters
+        self._metrics.answered(placement.pipe, 200, seconds)
         if log := self._service.request_log:
-            now, version = self._service.clock(), answer.pipe.version
-            log.add(RequestRecord(now, identity, known.name, version, known.parameters, 200, "", seconds, answer))
+            log.add(RequestRecord(now, identity, placement, asked, 200, "", seconds, answer, recommendation_id))
 
 
 def _address(gate: Gate, peer: str, head: bytes) -> str:

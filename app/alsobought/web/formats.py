@@ -95,9 +95,10 @@ def file_headers(answer: Answer, fmt: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{answer.pipe.name}.{fmt}"'}
 
 
-def to_json(answer: Answer, request_id: str) -> bytes:
-    """The JSON body: the encoded answer, and the request_id."""
-    return b'%s,"request_id":%s}' % (answer.json[:-1], _json(request_id))
+def to_json(answer: Answer, request_id: str, recommendation_id: str) -> bytes:
+    """The JSON body: the encoded answer, and its two ids; the recommendation_id is null where there are none."""
+    recommended = _json(recommendation_id or None)
+    return b'%s,"recommendation_id":%s,"request_id":%s}' % (answer.json[:-1], recommended, _json(request_id))
 
 
 _json = msgspec.json.Encoder().encode

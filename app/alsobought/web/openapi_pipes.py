@@ -131,7 +131,16 @@ def _get_operation(pipe: Pipe, operation_id: str, prefix: str, pipes: Mapping[st
         }
         for deprecation, replacement in _deprecated(pipe, pipes)
     ]
-    headers = ["X-Request-Id", "ETag", "Cache-Control", "Vary", "Content-Disposition", "Deprecation", "Link"]
+    headers = [
+        "X-Request-Id",
+        "Recommendation-Id",
+        "ETag",
+        "Cache-Control",
+        "Vary",
+        "Content-Disposition",
+        "Deprecation",
+        "Link",
+    ]
     responses = {
         "200": _rows_response(prefix, *headers),
         "304": {"description": "If-None-Match has the current ETag: no body.", "headers": header_refs(*headers[:4])},
@@ -145,7 +154,9 @@ def _post_operation(pipe: Pipe, operation_id: str, prefix: str) -> dict[str, Any
     required = any(parameter.required for parameter in pipe.parameters)
     body = {"required": required, "content": {"application/json": {"schema": ref(f"{prefix}Parameters")}}}
     responses = {
-        "200": _rows_response(prefix, "X-Request-Id", "Vary", "Content-Disposition", "Deprecation", "Link"),
+        "200": _rows_response(
+            prefix, "X-Request-Id", "Recommendation-Id", "Vary", "Content-Disposition", "Deprecation", "Link"
+        ),
         **error_refs("400", "404", "405", "406", "413", "500", "503", "504", *KEYED),
     }
     note = "Like GET, with the parameters as a JSON object."
@@ -180,6 +191,10 @@ def _answer(prefix: str) -> dict[str, Any]:
         statistics=ref("Statistics"),
         pipe=ref("AnsweringPipe"),
         as_of=MOMENT | {"description": "The answer contains what was stored until then; null: nothing was stored yet."},
+        recommendation_id={
+            "type": ["string", "null"],
+            "description": "The id of this answer, which events about its items bring back; null without a secret that signs it.",
+        },
         request_id="string",
     )
 

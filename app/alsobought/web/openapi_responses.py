@@ -12,6 +12,7 @@ from alsobought.web.json_schemas import ref
 
 HEADERS: dict[str, dict[str, Any]] = {
     "X-Request-Id": {"description": "The id of the request, also in the log and in the body.", "required": True},
+    "Recommendation-Id": {"description": "The id of this answer, which events about its items bring back."},
     "ETag": {"description": "Send it as If-None-Match: 304 while the rows are the same."},
     "Cache-Control": {
         "description": "Always no-cache: revalidate each time, since an event may make any answer stale."

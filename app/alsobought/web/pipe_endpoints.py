@@ -12,6 +12,7 @@ from flask import Blueprint, Response, g, request
 from alsobought.access.scopes import READ, may
 from alsobought.errors import AlsoboughtError, NoSuchPipe
 from alsobought.pipes.library import Entry
+from alsobought.recommendation_ids import Placement
 from alsobought.serving.answer import Answer
 from alsobought.serving.request_log import RequestRecord, encode_parameters
 from alsobought.storage.parquet import to_parquet
@@ -101,12 +102,12 @@ def answer_pipe(name: str) -> Response:
     raw = read_parameters()
     authorize_pipe(name, raw)
     fresh = take_fresh(raw) or bool(request.cache_control.no_cache)
-    result = _answer_and_record(name, raw, fresh=fresh)
+    result, recommendation_id = _answer_and_record(name, raw, fresh=fresh)
     deprecated = result.pipe.deprecated(raw)
     query = page_query(with_key(raw))
     if request.method == "GET" and fmt == "json" and result.key and not deprecated and not fresh:
         offer(result, encode_parameters(raw), query)
-    response = _response(result, fmt, link_header(result, query))
+    response = _response(result, fmt, link_header(result, query), recommendation_id)
     response.headers["Cache-Status"] = f"alsobought; {'hit' if result.cached else 'fwd=miss'}"
     mark(response, name, deprecated)
     return response
@@ -118,13 +119,14 @@ def with_key(raw: dict[str, list[Any]]) -> dict[str, list[Any]]:
     return shown | {"key": [g.credential]} if g.get("credential") and "key" in request.args else shown
 
 
-def _answer_and_record(name: str, raw: dict[str, list[Any]], *, fresh: bool) -> Answer:
-    """The answer; the request is counted in the metrics and recorded, whether it succeeds or fails."""
+def _answer_and_record(name: str, raw: dict[str, list[Any]], *, fresh: bool) -> tuple[Answer, str]:
+    """The answer and its recommendation_id; the request is counted in the metrics and recorded, whether it succeeds or fails."""
     running = service()
     now, started = running.clock(), time.perf_counter()
-    result, status, code = None, 500, "internal"
+    result, status, code, recommendation_id = None, 500, "internal", ""
     try:
         result = running.answers.answer(name, raw, fresh=fresh)
+        recommendation_id = running.recommendations.mint(Placement(name, result.pipe.version), now)
         status, code = 200, ""
     except AlsoboughtError as error:
         status, code = error.status, error.code
@@ -139,12 +141,12 @@ def _answer_and_record(name: str, raw: dict[str, list[Any]], *, fresh: bool) -> 
             cached, rows = bool(result and result.cached), len(result.data) if result else 0
             g.answered = {"pipe": name if pipe_exists else "", "cached": cached, "rows": rows}
         if running.request_log and status != 404:
-            version = result.pipe.version if result else running.library.version(name)
-            parameters = encode_parameters(raw)
+            placement = Placement(name, result.pipe.version if result else running.library.version(name))
+            asked = encode_parameters(raw)
             running.request_log.add(
-                RequestRecord(now, g.request_id, name, version, parameters, status, code, seconds, result)
+                RequestRecord(now, g.request_id, placement, asked, status, code, seconds, result, recommendation_id)
             )
-    return result
+    return result, recommendation_id
 
 
 @blueprint.after_request
@@ -155,22 +157,24 @@ def _add_vary(response: Response) -> Response:
     return response
 
 
-def _response(result: Answer, fmt: str, link: dict[str, str]) -> Response:
-    """The answer, or 304 if the client has it."""
+def _response(result: Answer, fmt: str, link: dict[str, str], recommendation_id: str) -> Response:
+    """The answer, or 304 if the client has it; the recommendation_id is a header, too, for other formats than JSON."""
     headers = file_headers(result, fmt) | link
+    if recommendation_id:
+        headers["Recommendation-Id"] = recommendation_id
     if request.method == "POST":
-        return Response(_encode(result, fmt), mimetype=FORMATS[fmt], headers=headers)
+        return Response(_encode(result, fmt, recommendation_id), mimetype=FORMATS[fmt], headers=headers)
     headers |= caching_headers(result, fmt)
     if "If-None-Match" in request.headers and request.if_none_match.contains_weak(entity_tag(result, fmt)):
         return Response(status=304, mimetype=FORMATS[fmt], headers=headers)
-    return Response(_encode(result, fmt), mimetype=FORMATS[fmt], headers=headers)
+    return Response(_encode(result, fmt, recommendation_id), mimetype=FORMATS[fmt], headers=headers)
 
 
-def _encode(result: Answer, fmt: str) -> bytes:
+def _encode(result: Answer, fmt: str, recommendation_id: str) -> bytes:
     if fmt == "ndjson":
         return to_ndjson(result.dicts())
     if fmt == "csv":
         return to_csv([column.name for column in result.meta], result.dicts())
     if fmt == "parquet":
         return to_parquet(service().warehouse, result.meta, result.data)
-    return to_json(result, g.request_id)
+    return to_json(result, g.request_id, recommendation_id)

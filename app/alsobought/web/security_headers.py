@@ -27,6 +27,7 @@ OF_DATA = ALWAYS | {"Content-Security-Policy": DATA_POLICY}
 TRANSPORT = "max-age=31536000; includeSubDomains"
 EXPOSED_HEADERS = [
     "X-Request-Id",
+    "Recommendation-Id",
     "Retry-After",
     "ETag",
     "Content-Disposition",

@@ -14,6 +14,7 @@ from typing import cast
 import msgspec
 
 from alsobought.events import REFUND, Event, in_utc
+from alsobought.recommendation_ids import RecommendationIds
 from alsobought.storage.identities import Identities
 from alsobought.writer.duplicates import Duplicates
 from alsobought.writer.rows import EventRow, encode_lines
@@ -52,6 +53,7 @@ def build_batch(
     now: datetime,
     duplicates: Duplicates,
     identities: Identities,
+    recommendations: RecommendationIds,
 ) -> tuple[Batch | None, list[Stored]]:
     """The batch of submissions of one source, or None if nothing in it is new, and the outcome of each submission.
 
@@ -76,6 +78,9 @@ def build_batch(
         outcomes.append(Stored(stored, len(submission.rows) - stored, now, len(offsets)))
     if not rows:
         return None, outcomes
+    for row in rows:
+        if row.recommendation_id:
+            row.placement, row.recommended_at = recommendations.read(row.recommendation_id, in_utc(row.timestamp))
     first, last = rows[0], rows[-1]
     token = batch_token(first.source, first.partition, first.offset, last.offset, first_seq, epoch)
     accepted_at = min(submission.accepted_at for submission in submissions)
@@ -122,6 +127,8 @@ def _rows(
             event.price,
             "" if event.properties is unset else msgspec.json.encode(event.properties).decode(),
             (event.user_id or event.session_id) if accounts and (event.user_id or event.session_id) in accounts else "",
+            event.recommendation_id,
+            event.position,
         )
         for index, (event, offset, seq) in enumerate(zip(events, offsets, seqs, strict=True))
     ]

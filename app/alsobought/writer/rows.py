@@ -6,6 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+from alsobought.recommendation_ids import EPOCH
+
 
 class EventRow(msgspec.Struct, omit_defaults=True, gc=False):
     """A row of `events`. Omitted fields take the column's default: so the category of the catalogue is stamped."""
@@ -30,6 +32,10 @@ class EventRow(msgspec.Struct, omit_defaults=True, gc=False):
     price: float = 0.0
     properties: str = ""
     guest_id: str = ""
+    recommendation_id: str = ""
+    position: int = 0
+    placement: int = 0
+    recommended_at: datetime = EPOCH
 
 
 encode_lines = msgspec.json.Encoder(decimal_format="number").encode_lines

@@ -22,6 +22,7 @@ from alsobought.errors import AlsoboughtError, NotStored
 from alsobought.events import Event
 from alsobought.failpoints import reach
 from alsobought.items import Item
+from alsobought.recommendation_ids import recommendation_ids
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import Catalogue
 from alsobought.storage.clickhouse import ClickHouseWarehouse
@@ -84,6 +85,7 @@ class Writer:
         self.on_older_than_lease: Callable[[Sequence[Submission]], None] = lambda _: None  # may refuse them
         self.storing: Callable[[], AbstractContextManager[object]] = nullcontext  # entered while a batch is stored
         self.catalogue, self.identities = Catalogue(warehouse), IdentityLookup(warehouse)
+        self.recommendations = recommendation_ids(settings, warehouse.folder, embedded=warehouse.embedded)
         self.serving = ServingRefresh(
             warehouse, settings.home_folder, followed=warehouse.shared or bool(settings.kafka)
         )
@@ -403,6 +405,7 @@ class Writer:
             now=now,
             duplicates=duplicates,
             identities=identities,
+            recommendations=self.recommendations,
         )
 
     def _find_identities(self, submissions: list[Submission]) -> Identities:

@@ -1,0 +1,24 @@
+-- What users did with recommended items, by day: an impression, a click, a purchase … of an item under a valid recommendation_id. How
+-- often counts for nothing in a rate: a client may repeat itself. placement and recommended_at are what the id says; position is the
+-- smallest that was sent, 0 if one had none; session_id is the last by alphabet.
+-- Sums and extremes that merge in the background: read with min/max/sum ... group by, or through the macros of
+-- sql/macros/attribution.sql. A week is one partition, so that a report reads its own weeks.
+create table {{ database }}.touches (
+    user_id String,
+    day Date,
+    recommendation_id String,
+    item_key UInt64,
+    event_type LowCardinality(String),
+    placement UInt64,
+    recommended_at DateTime64(3, 'UTC'),
+    position SimpleAggregateFunction(min, UInt16),
+    session_id SimpleAggregateFunction(max, String),
+    first_time SimpleAggregateFunction(min, DateTime64(3, 'UTC')),
+    first_seq SimpleAggregateFunction(min, UInt64),
+    events SimpleAggregateFunction(sum, Int64)
+)
+engine = {{ engine('AggregatingMergeTree') }}
+partition by toMonday(day)
+primary key (user_id, day)
+order by (user_id, day, recommendation_id, item_key, event_type, placement, recommended_at)
+settings {{ window }}

@@ -1,0 +1,13 @@
+-- Where lists were shown and what made them: surface (empty: the pipe was asked itself), pipe, version of its text, experiment and variant
+-- (empty: none). The service writes a row when it first answers for it; the key is a hash of the rest, so rows may repeat.
+create table {{ database }}.placements (
+    placement UInt64,
+    surface String,
+    pipe String,
+    version String,
+    experiment String,
+    variant String,
+    since DateTime64(3, 'UTC')
+)
+engine = {{ engine('ReplacingMergeTree') }}
+order by placement
