@@ -49,6 +49,7 @@ NEEDS: Mapping[str, str] = {
     "service.metrics": "metrics",
     "service.openapi": READ,
     "service.docs": READ,
+    "kit.get_file": NOTHING,
     "pipes.list_pipes": PIPES,
     "pipes.answer_pipe": PIPES,
     "tokens.post_tokens": PIPES,
