@@ -33,9 +33,9 @@ PAGE = (ROOT / "docs" / "tutorials" / "shop-page.md").read_text()
 NODE = ROOT / "tests" / "clients" / "node_modules"
 RECORDED = """-- What the pages have sent.
 select
-    event_type, item_id, user_id, session_id, order_id, position, recommendation_id, placement != 0 as is_valid
+    seq, event_type, item_id, user_id, session_id, position, recommendation_id, placement != 0 as is_valid
 from events
-order by seq
+order by seq, item_id
 limit 1000
 """
 PRODUCTS = {"T1": "Green tea", "P1": "Tea pot", "M1": "Blue mug", "H1": "Lime honey <b>", "B1": "A box of ten tea bags"}
@@ -60,7 +60,7 @@ class Pages(SimpleHTTPRequestHandler):
     policy = ""
 
     def do_GET(self) -> None:
-        if not self.path.startswith("/images/"):
+        if not self.path.startswith(("/images/", "/favicon")):
             return super().do_GET()
         picture = b"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'><rect width='9' height='9' fill='#7a9'/></svg>"
         self.send_response(200)
@@ -155,6 +155,8 @@ def served_shop(browser: Browser, migrated_folder: Path, tmp_path_factory: pytes
             for item in order
         ]
         shop.ask("/events?wait=true", lines)
+        for path in ("/pipes/also_bought?item_id=T1", "/pipes/popular", "/pipes/recorded"):
+            shop.ask(path)  # the first time takes longer than a page waits
         for name in ("product.html", "shop.js", "shop.css"):
             text = file_of_tutorial(name).replace("http://127.0.0.1:8080", service.url).replace("ab_public_…", key)
             (site / name).write_text(text)
