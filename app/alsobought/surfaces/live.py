@@ -7,9 +7,10 @@ fault serve.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,32 +37,51 @@ class LiveSurfaces:
         self._home, self._library = home, library
         self._layout: Layout | None = None
         self._stamps: tuple[FileStamp, ...] = ()
-        self._looked_at = self._read_at = -1e9
+        self._looked_at = self._read_at = -math.inf
         self._faults: dict[str, tuple[PipeFault, ...]] = {}
         self._reading = threading.Lock()
 
     def current(self) -> Layout:
-        """Those of the files as they are now. Costs a look at their times, at most every RECHECK_SECONDS.
+        """Those of the files as they are now; reads a file that was saved.
 
         Raises WarehouseFault where pipes cannot be checked for the first time.
         """
-        now = time.monotonic()
-        layout = self._layout
-        if layout and now - self._looked_at <= pipe_library.RECHECK_SECONDS:
+        if layout := self.unchanged():
             return layout
-        self._looked_at = now
-        stamps = tuple(file_stamp(self._home / "sql" / name) for name in FILES)
-        is_due = bool(self.faults) and now - self._read_at > pipe_library.RETRY_SECONDS  # a pipe may exist by now
-        if layout and stamps == self._stamps and not is_due:
-            return layout
-        if not self._reading.acquire(blocking=layout is None):
-            return layout or self.current()  # another thread reads them
+        if not self._reading.acquire(blocking=self._layout is None):
+            return self._layout or Layout()  # another thread reads them
         try:
-            if self._layout is None or self._stamps != stamps or is_due:
+            stamps = self._stamps_now()
+            if self._layout is None or self._stamps != stamps or self._is_due():
                 self._read(stamps)
             return self._layout or Layout()
         finally:
             self._reading.release()
+
+    def unchanged(self) -> Layout | None:
+        """Those of the last reading, or None if a file was saved since. Costs a look at their times every RECHECK_SECONDS."""
+        now = time.monotonic()
+        if self._layout and now - self._looked_at <= pipe_library.RECHECK_SECONDS:
+            return self._layout
+        if self._layout is None or self._stamps_now() != self._stamps or self._is_due():
+            return None
+        self._looked_at = now
+        return self._layout
+
+    def pipes_of(self, name: str) -> Iterator[str]:
+        """The pipes that may answer for a surface, as last read. Reads nothing."""
+        layout = self._layout
+        if layout and (surface := layout.surfaces.get(name)):
+            yield surface.pipe
+            experiments = layout.experiments.by_name.values()
+            yield from {v.pipe for one in experiments if one.surface == name for v in one.variants if v.pipe}
+
+    def _stamps_now(self) -> tuple[FileStamp, ...]:
+        return tuple(file_stamp(self._home / "sql" / name) for name in FILES)
+
+    def _is_due(self) -> bool:
+        """True if a fault may have gone without a change of the file, since a pipe exists by now."""
+        return bool(self.faults) and time.monotonic() - self._read_at > pipe_library.RETRY_SECONDS
 
     @property
     def faults(self) -> Mapping[str, tuple[PipeFault, ...]]:
