@@ -155,7 +155,7 @@ def served_shop(browser: Browser, migrated_folder: Path, tmp_path_factory: pytes
             for item in order
         ]
         shop.ask("/events?wait=true", lines)
-        for path in ("/pipes/also_bought?item_id=T1", "/pipes/popular", "/pipes/recorded"):
+        for path in ("/recommend/product_page.bottom?item_id=T1", "/pipes/popular", "/pipes/recorded"):
             shop.ask(path)  # the first time takes longer than a page waits
         for name in ("product.html", "shop.js", "shop.css"):
             text = file_of_tutorial(name).replace("http://127.0.0.1:8080", service.url).replace("ab_public_…", key)
@@ -266,7 +266,6 @@ def test_a_shelf_is_accessible_and_nothing_unsafe_is_in_it(shop: Shop) -> None:
 def test_without_consent_nothing_is_stored_or_sent(shop: Shop) -> None:
     sent: list[str] = []
     signal = "Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})"
-    page = shop.open(script="")
     for page in (shop.open(agreed=False), shop.open(script=signal)):
         page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
         expect(page.locator("also-bought").get_by_role("listitem")).to_have_count(4)
@@ -313,6 +312,23 @@ def test_events_wait_for_the_service_across_pages_and_count_once(shop: Shop) -> 
     assert lost
     assert all("ERR_FAILED" in text or "Failed to fetch" in text for text in shop.messages)
     shop.messages.clear()
+
+
+def test_a_guest_who_logs_in_becomes_the_user(shop: Shop) -> None:
+    page = shop.open()
+    guest = stored_by_kit(page)["guest"]
+    shop.events(guest, 5)
+    scopes = ["pipes:read", "events:write"]
+    token = shop.ask("/tokens", {"params": {"user_id": "gus"}, "scopes": scopes})["token"]
+    page.evaluate(f"import('{shop.service}/kit/alsobought.js').then((kit) => kit.identify('gus', '{token}'))")
+    page.wait_for_function("!JSON.parse(localStorage.getItem('alsobought')).guest")
+    page.get_by_role("button", name="Add to cart").click()
+    rows = shop.events("gus", 10)  # the shelf was asked again, as the user
+    assert {row["event_type"] for row in rows} == {"view", "impression", "add_to_cart"}
+    assert {row["session_id"] for row in rows[:5]} == {guest}
+    assert guest not in {row["session_id"] for row in rows[5:]}
+    own = page.evaluate(f"import('{shop.service}/kit/alsobought.js').then((kit) => kit.recommend('home.top'))")
+    assert own["items"][0]["recommendation_id"]
 
 
 def test_the_page_in_react_reports_both_shelves(shop: Shop) -> None:

@@ -263,6 +263,7 @@ img{width:100%;height:100%;object-fit:cover}
 a:hover [part=title]{text-decoration:underline}
 [part=price]{font-weight:600;min-height:1.35em}
 [part=reason]{font-size:.875em;height:2.7em;overflow:hidden;opacity:.8}
+.wait [part]:empty:not([part=image]){background:linear-gradient(#8883 0 0) 0 .2em/70% 1em no-repeat}
 .wait ::slotted(*){visibility:hidden}`;
 let sheet;
 
