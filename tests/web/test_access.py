@@ -497,9 +497,7 @@ def test_a_token_with_events_posts_those_of_its_user(token: Callable[..., Caller
         assert page.post(path, json={}).status_code == 403
 
 
-def test_a_token_merges_guests_of_its_own_browser_only(
-    app: Flask, token: Callable[..., Caller], shop: Service
-) -> None:
+def test_a_token_merges_guests_of_its_own_browser_only(app: Flask, token: Callable[..., Caller], shop: Service) -> None:
     page, guest = token("fay", scopes=("pipes:read", "events:write")), f"guest-{'0' * 31}a"
     view = VIEW | {"user_id": "", "session_id": guest}
     assert Caller(app.test_client(), ADMIN).post("/events?wait=true", json=view).status_code == 200

@@ -7,6 +7,7 @@ import json
 import subprocess
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -68,7 +69,7 @@ def test_the_script_is_cached_and_revalidated(client: FlaskClient) -> None:
 
 def test_the_served_script_is_made_from_its_source() -> None:
     """`make kit` makes it."""
-    command = [TERSER, FOLDER / "alsobought.js", "--module", "-c", "-m"]
+    command: list[str | Path] = [TERSER, FOLDER / "alsobought.js", "--module", "-c", "-m"]
     made = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert made.stdout.strip() == (FOLDER / "alsobought.min.js").read_text().strip()
 

@@ -34,7 +34,8 @@ def get_file(name: str) -> Response:
     response.headers["Vary"] = "Accept-Encoding"
     response.headers["Cache-Control"] = A_YEAR if request.args.get("v") == version("alsobought") else AN_HOUR
     response.set_etag(etag)
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 @lru_cache
