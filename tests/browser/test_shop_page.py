@@ -178,8 +178,8 @@ def served_shop(browser: Browser, migrated_folder: Path, tmp_path_factory: pytes
             for item in order
         ]
         shop.ask("/events?wait=true", lines)
-        for path in ("/recommend/product_page.bottom?item_id=T1", "/pipes/popular", "/pipes/recorded"):
-            shop.ask(path)  # the first time takes longer than a page waits
+        for asked in ("/recommend/product_page.bottom?item_id=T1", "/pipes/popular", "/pipes/recorded"):
+            shop.ask(asked)  # the first time takes longer than a page waits
         for name in ("product.html", "shop.js", "shop.css"):
             text = file_of_tutorial(name).replace("http://127.0.0.1:8080", service.url).replace("ab_public_…", key)
             (site / name).write_text(text)
