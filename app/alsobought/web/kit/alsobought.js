@@ -5,7 +5,7 @@
  * event_id, so that one which is sent twice counts once. Fields have the names of the HTTP API.
  */
 const STORAGE_KEY = "alsobought";
-const MAX_QUEUE = 200, MAX_BATCH = 50, MAX_CLICKS = 100;
+const MAX_QUEUE = 200, MAX_BATCH = 50, MAX_CLICKS = 100, MAX_TEXT = 2e4; // characters: a beacon has 64 KB
 const DAY = 864e5, CLICK_DAYS = 7, VISIT_MS = 18e5; // half an hour without an event ends a visit
 const SEND_MS = 2000, RETRY_MS = 3e4, SEEN_MS = 1000, TIMEOUT_MS = 5000;
 const CHANGE = "alsobought-change"; // of the document: the list of a shelf may be another one now
@@ -153,13 +153,14 @@ export async function flush(leaving) {
     const { queue = [], skew = 0 } = change();
     if (!queue.length || navigator.onLine === false || (leaving === true ? failed : sending)) return;
     const isOwn = (event) => Boolean(user.posts && event.user_id === user.id), own = isOwn(queue[0]);
-    const batch = queue.filter((event) => isOwn(event) === own).slice(0, MAX_BATCH), ids = new Set(batch.map((event) => event.event_id));
-    const events = batch.map((event) => ({ ...event, timestamp: event.timestamp + skew }));
-    const body = JSON.stringify({ key: own ? user.token : config.key, events });
+    let events = queue.filter((event) => isOwn(event) === own).slice(0, MAX_BATCH).map((event) => ({ ...event, timestamp: event.timestamp + skew }));
+    while (events.length > 1 && JSON.stringify(events).length > MAX_TEXT) events = events.slice(0, events.length / 2);
+    const key = own ? user.token : config.key, body = JSON.stringify(key ? { key, events } : events);
+    const ids = new Set(events.map((event) => event.event_id));
     const remove = () => change((state) => { state.queue = state.queue.filter((event) => !ids.has(event.event_id)); });
     if (leaving === true && navigator.sendBeacon?.(`${config.url}events`, body)) { remove(); return flush(true); }
     sending = true;
-    const { status, problem } = await send("events", { method: "POST", body, keepalive: true });
+    const { status, problem } = await send("events", { method: "POST", body, keepalive: body.length < 2 * MAX_TEXT });
     sending = false;
     failed = !status || status === 429 || status >= 500;
     if (failed) return later(RETRY_MS); // until then it waits, also for the next page
@@ -176,7 +177,7 @@ async function send(path, options) {
         const ahead = Date.parse(response.headers.get("Date")) - Date.now();
         if (ahead) change((state) => { state.skew = Math.abs(ahead) > 3e4 ? ahead : 0; }); // a clock that is wrong
         const { message, hint } = answer.error ?? {};
-        return { status: response.status, answer, problem: message && `${message}. ${hint ?? ""}` };
+        return { status: response.status, answer, problem: message ? `${message}. ${hint ?? ""}` : answer.rejected?.[0]?.problem };
     } catch (error) {
         return { status: 0, problem: String(error) };
     }
@@ -287,7 +288,7 @@ function defaultCard(item) {
 
 /** The shop's own card: of each element with data-field the text, of an image `src`, of a link with data-field="url" `href`. */
 function ownCard(template, item) {
-    const card = template.content.firstElementChild.cloneNode(true);
+    const card = template.cloneNode(true);
     for (const element of [card, ...card.querySelectorAll("*")]) {
         const { field } = element.dataset, value = (field === "price" ? item.price_text : item[field]) || "";
         const attribute = { img: "src", a: field === "url" && "href" }[element.localName];
@@ -334,7 +335,7 @@ class AlsoBought extends (globalThis.HTMLElement ?? Object) {
     }
 
     async #load() {
-        const own = ++this.#latest, limit = Number(this.getAttribute("limit")) || 4, pipe = this.getAttribute("pipe");
+        const own = ++this.#latest, limit = Math.max(1, parseInt(this.getAttribute("limit")) || 4), pipe = this.getAttribute("pipe");
         const parameters = { ...Object.fromEntries(new URLSearchParams(this.getAttribute("parameters") ?? "")), item_id: this.getAttribute("item"), limit };
         if (!this.shadowRoot.firstChild) this.#show(Array(limit).fill({}), true);
         let answer = { items: [] };
@@ -351,7 +352,7 @@ class AlsoBought extends (globalThis.HTMLElement ?? Object) {
     /** Placeholders, while it waits, are the same cards without content: nothing moves when the answer is there. */
     #show(items, waits) {
         this.#clear();
-        const template = this.querySelector("template"), text = this.getAttribute("heading");
+        const template = this.querySelector("template")?.content.firstElementChild, text = this.getAttribute("heading");
         const list = h("ul", { role: "list", part: "list", "aria-labelledby": text ? "heading" : null });
         items.forEach((item, index) => {
             const entry = h("li", waits ? { class: "wait", "aria-hidden": "true" } : {});
