@@ -34,6 +34,7 @@ from tests.counts.test_invariant import CHECKS, START, _checked, _happened, appl
 from tests.support.engines import Engine, drop
 from tests.support.fold import fold, tables
 from tests.support.project import ROOT
+from tests.support.recommended import known_ids as known_ids
 from tests.support.refunds import without_refunded
 from tests.support.web import AWKWARD, VIEW, error_of, stored, wrong_tables
 
@@ -368,4 +369,4 @@ def send(shop: Service, *events: Mapping[str, object]) -> None:
 
 
 BEFORE, AFTER = "2026-01-01T11:00:00Z", "2026-01-01T12:30:00Z"
-NAMING = ["events", "users", "user_items", "item_users", "user_categories", "user_days", "user_history"]
+NAMING = ["events", "users", "user_items", "item_users", "user_categories", "user_days", "user_history", "touches"]

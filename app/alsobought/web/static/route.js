@@ -1,7 +1,7 @@
 /* Routes, in the fragment of the URL: `#/shop`, `#/live`, `#/pipes`, `#/pipes/also_bought?item_id=tea`, `#/pipes/also_bought/edit`,
- * `#/audit`. */
+ * `#/metrics`, `#/audit`. */
 
-const VIEWS = ["shop", "pipes", "live", "audit"];
+const VIEWS = ["shop", "pipes", "live", "metrics", "audit"];
 
 const decode = (text) => {
     try {
