@@ -25,7 +25,7 @@ METRICS = {
         Metric("revenue_per_unit", "revenue", "unit"),
         Metric("orders_per_unit", "orders", "unit"),
         Metric("conversion_rate", "units that bought", "unit"),
-        Metric("add_to_cart_rate", "units that put something into the cart", "unit"),
+        Metric("add_to_cart_rate", "units that filled a cart", "unit"),
         Metric("average_order_value", "revenue per order", "order"),
         Metric("click_through_rate", "clicks per impression", "impression", shown=True),
     )
