@@ -12,7 +12,7 @@ from alsobought.experimentation.confidence import Interval, Look, confidence_seq
 from alsobought.experimentation.estimates import Adjustment, adjustment, arm_of, lift
 from alsobought.experimentation.sums import Sums
 
-DAYS, UNITS = 14, 600
+DAYS, UNITS = 14, 300
 Floats = NDArray[np.float64]
 
 

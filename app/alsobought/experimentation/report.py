@@ -11,10 +11,11 @@ import msgspec
 
 from alsobought.experimentation.confidence import Interval, Look, confidence_sequence
 from alsobought.experimentation.estimates import Adjustment, adjustment, arm_of, lift
-from alsobought.experimentation.metrics import METRICS, Metric
+from alsobought.surfaces.metrics import METRICS, Metric
 from alsobought.experimentation.planning import days_needed, detectable
 from alsobought.experimentation.reading import ASKED, CROSSED, EXPOSED, Daily
 from alsobought.experimentation.sample_ratio import BROKEN, sample_ratio_p_value
+from alsobought.experimentation.stops import Change, Stop, stops_of
 from alsobought.experimentation.sums import Sums
 from alsobought.surfaces.experiment import Experiment, Variant
 
@@ -23,15 +24,6 @@ MIN_UNITS, MIN_ACTIVE = 100, 20  # of each variant: with fewer, a mean is not ye
 DEFAULT_HORIZON = 28  # days, of an experiment without an end
 State = Literal["planned", "running", "ended"]
 Verdict = Literal["collecting", "running", "wins", "loses", "no difference", "undecided", "stopped"]
-
-
-class Stop(msgspec.Struct, frozen=True):
-    """A variant that is not shown any more, since when and why."""
-
-    experiment: str
-    variant: str
-    at: datetime
-    reason: str
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -121,8 +113,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return any(ratio.broken for ratio in self.sample_ratios)
 
 
-def report_of(experiment: Experiment, daily: Daily, stops: Sequence[Stop], now: datetime) -> Report:
-    """Several variants share the risk of a false alarm (Bonferroni), and so do the guardrails of all variants."""
+def report_of(experiment: Experiment, daily: Daily, changes: Sequence[Change], now: datetime) -> Report:
+    """Several variants share the risk of a false alarm (Bonferroni), and so do the guardrails of all variants.
+
+    `changes` are the stops and resumptions. The units of a variant that was stopped are fewer than planned: no split is broken by that.
+    """
+    own_changes = [change for change in changes if change.experiment == experiment.name]
+    stops = {stop.variant: stop for stop in stops_of(own_changes)}
+    interrupted = {change.variant for change in own_changes}
     control = experiment.variants[0]
     treated = [variant for variant in experiment.variants[1:] if not variant.holdout]
     holdouts = [variant for variant in experiment.variants if variant.holdout]
@@ -130,14 +128,13 @@ def report_of(experiment: Experiment, daily: Daily, stops: Sequence[Stop], now: 
     compare = _Comparing(experiment, daily)
     results = [_without_comparison(experiment, daily, control)]
     for variant in treated:
-        result = _without_comparison(experiment, daily, variant)
+        result, stop = _without_comparison(experiment, daily, variant), stops.get(variant.name)
         comparison = compare(EXPOSED, variant, control, experiment.metric, ALPHA / len(treated))
         alpha = ALPHA / (len(treated) * max(1, len(experiment.guardrails)))
         guardrails = [
             _guardrail(compare(EXPOSED, variant, control, one.metric, alpha), one.at_most_worse)
             for one in experiment.guardrails
         ]
-        stop = next((stop for stop in stops if (stop.experiment, stop.variant) == (experiment.name, variant.name)), None)
         verdict = "stopped" if stop else _verdict(comparison, state)
         results.append(
             msgspec.structs.replace(result, verdict=verdict, comparison=comparison, guardrails=guardrails, stop=stop)
@@ -146,9 +143,11 @@ def report_of(experiment: Experiment, daily: Daily, stops: Sequence[Stop], now: 
     earned = None
     if holdouts and not METRICS[experiment.metric].shown:
         earned = compare(ASKED, control, holdouts[0], experiment.metric, ALPHA)
-    ratios = [_sample_ratio(daily, EXPOSED, [control, *treated])] if treated else []
-    if holdouts:
-        ratios.append(_sample_ratio(daily, ASKED, experiment.variants))
+    ratios = [
+        _sample_ratio(daily, population, compared)
+        for population, variants in ((EXPOSED, [control, *treated]), (ASKED, experiment.variants if holdouts else []))
+        if len(compared := [variant for variant in variants if variant.name not in interrupted]) > 1
+    ]
     return Report(
         name=experiment.name,
         surface=experiment.surface,

@@ -33,6 +33,7 @@ from alsobought.storage.cluster import ClusterWarehouse, open_any, parts_of
 from alsobought.storage.dropped_events import TABLE, DroppedEvents
 from alsobought.storage.variants import CatalogueVariants
 from alsobought.storage.warehouse import Warehouse
+from alsobought.surfaces.live import LiveSurfaces
 from alsobought.writer.sharded import AnyWriter, ShardedWriter, writers_of
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
@@ -58,6 +59,7 @@ class Service:
     reject_log: RejectLog
     drop_log: RowLog[DroppedEvents]
     answers: CachedAnswers
+    surfaces: LiveSurfaces
     refresher: Refresher
 
     def do(self, task: str, *arguments: Any) -> Any:
@@ -172,6 +174,7 @@ def open_service(
             reject_log,
             drop_log,
             answers,
+            LiveSurfaces(settings.home_folder, library),
             refresher,
         )
     except BaseException:
