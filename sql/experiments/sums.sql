@@ -51,16 +51,11 @@ with
         where is_seen and touched.unit != ''
         group by recommendation_id, item_key
     ),
-    entries as (
-        select 'exposed' as population, unit, shown_in.variant as variant, seen_at as entry_time
-        from impressions
-        inner join shown_in on impressions.placement = shown_in.placement
-        union all
+    asked as (
         select
-            'asked' as population,
             {% if by_session %} requests.unit {% else %} if(account = '', requests.unit, account) {% endif %} as unit,
             requests.variant as variant,
-            time as entry_time
+            time as asked_at
         from {{ database }}.requests
         left join
             (
@@ -71,6 +66,14 @@ with
             on merged.guest_id = requests.unit
         where
             experiment = {experiment:String} and requests.unit != '' and shadow_of = '' and status = 200
+    ),
+    entries as (
+        select 'exposed' as population, unit, shown_in.variant as variant, seen_at as entry_time
+        from impressions
+        inner join shown_in on impressions.placement = shown_in.placement
+        union all
+        select 'asked' as population, unit, variant, asked_at as entry_time
+        from asked
     ),
     units as (
         select
@@ -114,12 +117,19 @@ with
             and timestamp >= toDateTime({begin:UInt32}, 'UTC') - toIntervalDay({covariate_days:UInt16})
             and timestamp < toDateTime({until:UInt32}, 'UTC')
         union all
-        select unit, seen_at as happened_at, 0 as orders, 0. as revenue, 0 as carts, 0 as clicks, 1 as impressions
+        select
+            unit,
+            deed.1 as happened_at,
+            0 as orders,
+            0. as revenue,
+            0 as carts,
+            deed.2 as clicks,
+            deed.3 as impressions
         from impressions
+        array join [(seen_at, 0, 1), (clicked_at, toInt64(is_clicked), 0)] as deed
         union all
-        select unit, clicked_at as happened_at, 0 as orders, 0. as revenue, 0 as carts, 1 as clicks, 0 as impressions
-        from impressions
-        where is_clicked
+        select unit, asked_at as happened_at, 0 as orders, 0. as revenue, 0 as carts, 0 as clicks, 0 as impressions
+        from asked
     ),
     of_days as (
         {# The day of its entry is there for every unit. What was before it has the day 1970-01-01. #}
@@ -136,20 +146,9 @@ with
             happened.impressions as impressions
         from units
         inner join happened on units.unit = happened.unit
-        where happened_at >= entered - toIntervalDay({covariate_days:UInt16})
-        union all
-        select
-            population,
-            unit,
-            variant,
-            entered,
-            toDate(entered) as day,
-            0 as orders,
-            0. as revenue,
-            0 as carts,
-            0 as clicks,
-            0 as impressions
-        from units
+        where
+            happened_at >= entered - toIntervalDay({covariate_days:UInt16})
+            and happened_at < toDateTime({until:UInt32}, 'UTC')
     ),
     summed as (
         select

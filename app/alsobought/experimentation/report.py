@@ -38,7 +38,7 @@ class Point(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A metric of a variant compared with another. `points` are empty while there are too few units.
 
-    `confidence` is that of the interval on all days together. `reduction` is the share of the variance that CUPED takes away.
+    Levels are adjusted as the lift is. `confidence` is that of the interval on all days together. `reduction` is the share of the variance that CUPED takes away.
     `detectable` is the lift that would be found by now in four of five experiments; `days_left`, until `wanted` would be, or None
     for more than a year.
     """
@@ -197,6 +197,8 @@ class _Comparing:
             return comparison
         return msgspec.structs.replace(
             comparison,
+            level=arm_of(ours[-1], adjusted).level,
+            other_level=arm_of(theirs[-1], adjusted).level,
             reduction=adjusted.reduction,
             detectable=math.expm1(detectable(sequence[-1], alpha)),
             wanted=wanted,

@@ -91,9 +91,14 @@ class PolledStops:
     def refresh(self) -> None:
         """Raises WarehouseFault."""
         if self._needed():
-            self._stopped = frozenset((one.experiment, one.variant) for one in stops_of(changes(self._warehouse)))
+            self._read()
+
+    def _read(self) -> None:
+        self._stopped = frozenset((one.experiment, one.variant) for one in stops_of(changes(self._warehouse)))
 
     def start(self) -> None:
+        """Returns once the stops of now are known. Raises WarehouseFault."""
+        self._read()
         self._thread = threading.Thread(target=self._poll, name="experiment-stops", daemon=True)
         self._thread.start()
 
@@ -105,7 +110,7 @@ class PolledStops:
 
     def _poll(self) -> None:
         failed = False
-        while True:
+        while not self._ended.wait(POLL_SECONDS):
             try:
                 self.refresh()
                 failed = False
@@ -113,8 +118,6 @@ class PolledStops:
                 if not failed:
                     log.warning("stopped variants of experiments could not be read: %s", error)
                 failed = True
-            if self._ended.wait(POLL_SECONDS):
-                return
 
 
 def _change(experiment: str, variant: str, milliseconds: Any, is_stopped: Any, reason: str) -> Change:

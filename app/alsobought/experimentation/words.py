@@ -97,7 +97,7 @@ def guardrail_sentence(result: GuardrailResult) -> str:
 def stop_reason(result: GuardrailResult) -> str:
     """Why a variant was stopped."""
     comparison = result.comparison
-    return f"{comparison.title} is {interval(comparison)} of the control's, and may be {percent(result.at_most_worse)} worse at most"
+    return f"{comparison.title} {interval(comparison)}, and at most {percent(result.at_most_worse)} worse is allowed"
 
 
 def ratio_sentence(ratio: SampleRatio) -> str:
@@ -136,3 +136,59 @@ def percent(share: float) -> str:
     digits = 0 if size >= 10 or not size else 1 if size >= 0.1 else 2  # noqa: PLR2004
     text = f"{share * 100:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
+
+
+COLUMNS = ("variant", "share", "units", "level", "lift", "always-valid interval", "state")
+
+
+def variant_rows(report: Report) -> list[tuple[str, ...]]:
+    """A row per variant, under COLUMNS."""
+    return [_variant_row(report, variant) for variant in report.variants]
+
+
+def facts(report: Report) -> list[tuple[str, str]]:
+    """Everything else that is known, as pairs of a name and a text."""
+    until = f" until {report.until}" if report.until else ""
+    pairs = [("surface", report.surface), ("runs", f"since {report.since}{until}; {report.state}, day {report.day}")]
+    for variant in report.variants:
+        pairs += [(f"guardrail of {variant.name}", guardrail_sentence(result)) for result in variant.guardrails]
+        comparison = variant.comparison
+        if comparison and comparison.newest and comparison.detectable is not None:
+            found = f"a lift of {percent(comparison.detectable)} would be found by now in four of five experiments"
+            pairs.append((f"precision of {variant.name}", f"{found}; wanted: {percent(comparison.wanted)}"))
+            reduction = f"the days before exposure explain {percent(comparison.reduction)} of the variance"
+            pairs.append((f"CUPED of {variant.name}", reduction))
+    pairs += [("sample ratio", ratio_sentence(ratio)) for ratio in report.sample_ratios]
+    if report.crossed:
+        pairs.append(("left out", f"{report.crossed:,} {report.unit}s that saw two variants"))
+    if sentence := holdout_sentence(report):
+        pairs.append(("holdout", sentence))
+    treated = sum(variant.comparison is not None for variant in report.variants)
+    if treated > 1:
+        pairs.append(("intervals", f"95 % for all {treated} variants together (Bonferroni)"))
+    return pairs
+
+
+def as_markdown(report: Report) -> str:
+    """The report for a pull request or a chat."""
+    lines = [f"## {report.name}", "", headline(report), "", advice(report), ""]
+    lines += [f"| {' | '.join(COLUMNS)} |", "|---|--:|--:|--:|--:|---|---|"]
+    lines += [f"| {' | '.join(row)} |" for row in variant_rows(report)]
+    lines += ["", *(f"* **{name}**: {text}" for name, text in facts(report))]
+    return "\n".join(lines) + "\n"
+
+
+def _variant_row(report: Report, variant: VariantResult) -> tuple[str, ...]:
+    comparison = variant.comparison
+    newest = comparison.newest if comparison else None
+    level = comparison.level if comparison else _level_of_control(report, variant)
+    units = f"{variant.asked:,} asked" if variant.holdout else f"{variant.units:,}"
+    state = variant.verdict or ("holdout" if variant.holdout else "control")
+    lift, band = (signed(newest.lift), interval(comparison)) if comparison and newest else ("", "")
+    return variant.name, percent(variant.share), units, "" if level is None else f"{level:,.4g}", lift, band, state
+
+
+def _level_of_control(report: Report, variant: VariantResult) -> float | None:
+    if variant.holdout:
+        return report.holdout.other_level if report.holdout else None
+    return next((one.comparison.other_level for one in report.variants if one.comparison), None)

@@ -1,6 +1,6 @@
 """Evaluate running experiments, and stop the variants that a guardrail takes out.
 
-A broken split is an alarm and stops nothing: its numbers cannot be trusted, and neither can a guardrail's.
+A broken split is a warning and stops nothing: its numbers cannot be trusted, and neither can a guardrail's.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from datetime import datetime
 
 from alsobought.access.audit import Actor
 from alsobought.access.audit_log import AuditLog
@@ -18,9 +16,8 @@ from alsobought.experimentation.evaluation import evaluate
 from alsobought.experimentation.report import Report
 from alsobought.experimentation.stops import changes, stop, stops_of
 from alsobought.experimentation.words import stop_reason
-from alsobought.settings import Settings
+from alsobought.service.service import Service
 from alsobought.storage.warehouse import Warehouse
-from alsobought.surfaces.live import LiveSurfaces
 
 log = logging.getLogger(__name__)
 
@@ -31,33 +28,19 @@ FRESH_SECONDS = 30.0  # a report that is not older answers again: a page that ma
 class ExperimentMonitor:
     """One per process. `reports` are those of the last look, by experiment. Thread-safe."""
 
-    def __init__(
-        self,
-        surfaces: LiveSurfaces,
-        warehouse: Warehouse,
-        audit: AuditLog,
-        settings: Settings,
-        clock: Callable[[], datetime],
-    ) -> None:
+    def __init__(self, service: Service, warehouse: Warehouse, audit: AuditLog) -> None:
         """It closes the warehouse."""
-        self._surfaces, self._warehouse, self._audit = surfaces, warehouse, audit
-        self._settings, self._clock = settings, clock
+        self._warehouse, self._audit = warehouse, audit
+        self._surfaces, self._settings, self._clock = service.surfaces, service.settings, service.clock
         self._evaluating = threading.Lock()
         self._evaluated: dict[str, tuple[float, Report]] = {}
+        self._warned: set[str] = set()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
     def reports(self) -> dict[str, Report]:
         return {name: report for name, (_, report) in list(self._evaluated.items())}
-
-    @property
-    def alarms(self) -> list[str]:
-        return [
-            f"the split of experiment {report.name} is broken; see `alsobought experiment {report.name}`"
-            for report in self.reports.values()
-            if report.state == "running" and report.is_split_broken
-        ]
 
     def report(self, name: str) -> Report | None:
         """Of an experiment, at most FRESH_SECONDS old; None if there is no such experiment. Raises WarehouseFault, Unusable."""
@@ -81,7 +64,9 @@ class ExperimentMonitor:
             if experiment.is_running(self._clock()):
                 self.forget(name)
                 report = self.report(name)
-                if report and not report.is_split_broken:
+                if report and report.is_split_broken:
+                    self._warn_once(name)
+                elif report:
                     self._stop_breached(report)
 
     def start(self) -> None:
@@ -94,6 +79,11 @@ class ExperimentMonitor:
         if self._thread:
             self._thread.join()
         self._warehouse.close()
+
+    def _warn_once(self, name: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            log.warning("the split of experiment %s is broken: see `alsobought experiment %s`", name, name)
 
     def _stop_breached(self, report: Report) -> None:
         for variant in report.variants:
