@@ -11,13 +11,13 @@ import msgspec
 
 from alsobought.experimentation.confidence import Interval, Look, confidence_sequence
 from alsobought.experimentation.estimates import Adjustment, adjustment, arm_of, lift
-from alsobought.surfaces.metrics import METRICS, Metric
 from alsobought.experimentation.planning import days_needed, detectable
 from alsobought.experimentation.reading import ASKED, CROSSED, EXPOSED, Daily
 from alsobought.experimentation.sample_ratio import BROKEN, sample_ratio_p_value
 from alsobought.experimentation.stops import Change, Stop, stops_of
 from alsobought.experimentation.sums import Sums
 from alsobought.surfaces.experiment import Experiment, Variant
+from alsobought.surfaces.metrics import METRICS, Metric
 
 ALPHA = 0.05
 MIN_UNITS, MIN_ACTIVE = 100, 20  # of each variant: with fewer, a mean is not yet normally distributed
@@ -38,7 +38,8 @@ class Point(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A metric of a variant compared with another. `points` are empty while there are too few units.
 
-    Levels are adjusted as the lift is. `confidence` is that of the interval on all days together. `reduction` is the share of the variance that CUPED takes away.
+    Levels are adjusted as the lift is. `confidence` is that of the interval on all days together. `reduction` is the share of the
+    variance that CUPED takes away.
     `detectable` is the lift that would be found by now in four of five experiments; `days_left`, until `wanted` would be, or None
     for more than a year.
     """
@@ -116,7 +117,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def report_of(experiment: Experiment, daily: Daily, changes: Sequence[Change], now: datetime) -> Report:
     """Several variants share the risk of a false alarm (Bonferroni), and so do the guardrails of all variants.
 
-    `changes` are the stops and resumptions. The units of a variant that was stopped are fewer than planned: no split is broken by that.
+    `changes` are the stops and resumptions. A variant that was stopped has fewer units than planned: that breaks no split.
     """
     own_changes = [change for change in changes if change.experiment == experiment.name]
     stops = {stop.variant: stop for stop in stops_of(own_changes)}
@@ -171,7 +172,7 @@ class _Comparing:
     def __init__(self, experiment: Experiment, daily: Daily) -> None:
         self._experiment, self._daily = experiment, daily
         whole = (experiment.until - experiment.since).days + 1
-        self._horizon = whole if whole < 366 and experiment.since != date.min else DEFAULT_HORIZON  # noqa: PLR2004
+        self._horizon = whole if whole < 366 and experiment.since != date.min else DEFAULT_HORIZON
 
     def __call__(self, population: str, variant: Variant, other: Variant, name: str, alpha: float) -> Comparison:
         metric, wanted = METRICS[name], self._experiment.minimum_effect
@@ -181,8 +182,8 @@ class _Comparing:
             if not (_is_enough(one) and _is_enough(two)):
                 continue
             adjusted = adjustment([one, two])
-            if found := lift(arm_of(one, adjusted), arm_of(two, adjusted)):
-                looks.append(Look(number, found.log_ratio, found.error, found.variance))
+            if change := lift(arm_of(one, adjusted), arm_of(two, adjusted)):
+                looks.append(Look(number, change.log_ratio, change.error, change.variance))
                 days.append(day)
         sequence = list(confidence_sequence(looks, alpha, self._horizon))
         comparison = Comparison(
@@ -208,7 +209,9 @@ class _Comparing:
 
 def title_of(metric: Metric, unit: str) -> str:
     """The metric as a phrase, such as `revenue per user`."""
-    return f"{metric.title} per {unit}" if metric.name.endswith("_per_unit") else metric.title.replace("units", f"{unit}s")
+    return (
+        f"{metric.title} per {unit}" if metric.name.endswith("_per_unit") else metric.title.replace("units", f"{unit}s")
+    )
 
 
 def _is_enough(sums: Sums) -> bool:
