@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from typing import TypeVar
 
 from alsobought.surfaces.draw import Draw, Experiments, Layout, Units
 from alsobought.surfaces.experiment import Experiment, Variant, bucket_of
 from alsobought.surfaces.surface import Surface
 
+T = TypeVar("T")
 IDS = [f"user-{number}" for number in range(100_000)]
 NOW = datetime(2026, 12, 5, 12, tzinfo=UTC)
 VARIANTS = (Variant("control", 4500), Variant("ranked", 4500, pipe="ranked"), Variant("nothing", 500, holdout=True))
 BOTTOM = Surface("bottom", "also_bought")
 
 
-def chi_square(counts: Mapping[object, int], expected: Mapping[object, float]) -> float:
+def chi_square(counts: Mapping[T, int], expected: Mapping[T, float]) -> float:
     return sum((counts.get(key, 0) - count) ** 2 / count for key, count in expected.items())
 
 

@@ -25,6 +25,7 @@ from alsobought.serving.recommendations import Recommendations
 from alsobought.serving.refresher import Refresher
 from alsobought.serving.request_log import RequestLog
 from alsobought.serving.row_log import InlineTaskRunner, RowLog, TaskRunner
+from alsobought.serving.shadows import Shadows
 from alsobought.serving.siblings import Siblings
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
@@ -60,6 +61,7 @@ class Service:
     drop_log: RowLog[DroppedEvents]
     answers: CachedAnswers
     surfaces: LiveSurfaces
+    shadows: Shadows
     refresher: Refresher
 
     def do(self, task: str, *arguments: Any) -> Any:
@@ -89,6 +91,7 @@ class Service:
     def stop(self) -> None:
         """Store the waiting rows and stop the threads."""
         self.sink.close()
+        self.shadows.shutdown()
         if self.request_log:
             self.request_log.stop()
         self.recommendations.stop()
@@ -175,6 +178,7 @@ def open_service(
             drop_log,
             answers,
             LiveSurfaces(settings.home_folder, library),
+            Shadows(answers, request_log, clock),
             refresher,
         )
     except BaseException:

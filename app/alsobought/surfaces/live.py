@@ -7,9 +7,10 @@ fault serve.
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,32 +37,57 @@ class LiveSurfaces:
         self._home, self._library = home, library
         self._layout: Layout | None = None
         self._stamps: tuple[FileStamp, ...] = ()
-        self._looked_at = self._read_at = -1e9
+        self._looked_at = self._read_at = -math.inf
         self._faults: dict[str, tuple[PipeFault, ...]] = {}
-        self._reading = threading.Lock()
+        self._reading, self._log_faults = threading.Lock(), True
 
     def current(self) -> Layout:
-        """Those of the files as they are now. Costs a look at their times, at most every RECHECK_SECONDS.
+        """Those of the files as they are now; reads a file that was saved.
 
         Raises WarehouseFault where pipes cannot be checked for the first time.
         """
-        now = time.monotonic()
-        layout = self._layout
-        if layout and now - self._looked_at <= pipe_library.RECHECK_SECONDS:
+        if layout := self.unchanged():
             return layout
-        self._looked_at = now
-        stamps = tuple(file_stamp(self._home / "sql" / name) for name in FILES)
-        is_due = bool(self.faults) and now - self._read_at > pipe_library.RETRY_SECONDS  # a pipe may exist by now
-        if layout and stamps == self._stamps and not is_due:
-            return layout
-        if not self._reading.acquire(blocking=layout is None):
-            return layout or self.current()  # another thread reads them
+        if not self._reading.acquire(blocking=self._layout is None):
+            return self._layout or Layout()  # another thread reads them
         try:
-            if self._layout is None or self._stamps != stamps or is_due:
+            stamps = self._stamps_now()
+            if self._layout is None or self._stamps != stamps or self._is_due():
                 self._read(stamps)
             return self._layout or Layout()
         finally:
             self._reading.release()
+
+    def unchanged(self) -> Layout | None:
+        """Those of the last reading, or None if a file was saved since. Costs a look at their times every RECHECK_SECONDS."""
+        now = time.monotonic()
+        if self._layout and now - self._looked_at <= pipe_library.RECHECK_SECONDS:
+            return self._layout
+        if self._layout is None or self._stamps_now() != self._stamps or self._is_due():
+            return None
+        self._looked_at = now
+        return self._layout
+
+    def checked(self) -> dict[str, tuple[PipeFault, ...]]:
+        """{file: its faults}, of both files as they are now. Logs nothing."""
+        self._log_faults = False
+        self.current()
+        return self._faults
+
+    def pipes_of(self, name: str) -> Iterator[str]:
+        """The pipes that may answer for a surface, as last read. Reads nothing."""
+        layout = self._layout
+        if layout and (surface := layout.surfaces.get(name)):
+            yield surface.pipe
+            experiments = layout.experiments.by_name.values()
+            yield from {v.pipe for one in experiments if one.surface == name for v in one.variants if v.pipe}
+
+    def _stamps_now(self) -> tuple[FileStamp, ...]:
+        return tuple(file_stamp(self._home / "sql" / name) for name in FILES)
+
+    def _is_due(self) -> bool:
+        """True if a fault may have gone without a change of the file, since a pipe exists by now."""
+        return bool(self.faults) and time.monotonic() - self._read_at > pipe_library.RETRY_SECONDS
 
     @property
     def faults(self) -> Mapping[str, tuple[PipeFault, ...]]:
@@ -93,7 +119,7 @@ class LiveSurfaces:
         consequence = "the last valid file serves" if last else "it is left out"
         for name, faults in self._faults.items():
             for fault in faults:
-                if str(fault) not in known:
+                if self._log_faults and str(fault) not in known:
                     log.warning("sql/%s%s: %s; %s", name, f":{fault.line}" if fault.line else "", fault, consequence)
         if last is None or (surfaces, experiments) != (last.surfaces, last.experiments.by_name):
             self._layout = Layout(surfaces, Experiments(experiments, self._is_stopped))
@@ -116,5 +142,5 @@ class LiveSurfaces:
             return {}, (PipeFault("not UTF-8 text", "Save it as UTF-8"),)
         except OSError as error:
             return {}, (PipeFault(f"cannot be read: {error.strerror}"),)
-        found = PipeFault.together(faults.all).all if len(faults) and file_stamp(own) else ()
-        return entries, found
+        own_faults = PipeFault.together(faults.all).all if len(faults) and file_stamp(own) else ()
+        return entries, own_faults

@@ -69,7 +69,7 @@ def read_parts(text: str, faults: Faults) -> dict[str, Part]:
 class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.composer.ComposerError(None, None, "references (*name) are not allowed; repeat the text", mark)
         return super().compose_node(parent, index)
 
@@ -80,7 +80,7 @@ def _part(loader: _Loader, node: yaml.Node, line: int, faults: Faults) -> Part:
     if isinstance(node, yaml.SequenceNode):
         return Part(line, [_part(loader, one, one.start_mark.line + 1, faults) for one in node.value])
     try:
-        return Part(line, loader.construct_object(node))  # type: ignore[no-untyped-call]
+        return Part(line, loader.construct_object(node))
     except ValueError as error:  # the 30th of February
         raise yaml.MarkedYAMLError(problem=f"{node.value!r}: {error}", problem_mark=node.start_mark) from error
 

@@ -65,8 +65,8 @@ def _body(report: Report) -> dict[str, Any]:
     }
     for variant, result in zip(body["variants"], report.variants, strict=True):
         variant.update(_sentences(report, result))
-    for ratio, result in zip(body["sample_ratios"], report.sample_ratios, strict=True):
-        ratio["sentence"] = words.ratio_sentence(result)
+    for ratio, split in zip(body["sample_ratios"], report.sample_ratios, strict=True):
+        ratio["sentence"] = words.ratio_sentence(split)
     return body
 
 
