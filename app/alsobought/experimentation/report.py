@@ -22,6 +22,8 @@ from alsobought.surfaces.metrics import METRICS, Metric
 ALPHA = 0.05
 MIN_UNITS, MIN_ACTIVE = 100, 20  # of each variant: with fewer, a mean is not yet normally distributed
 DEFAULT_HORIZON = 28  # days, of an experiment without an end
+MAX_HORIZON = 366
+GUARDRAIL_HORIZON = 7  # days: harm is to be found soon
 State = Literal["planned", "running", "ended"]
 Verdict = Literal["collecting", "running", "wins", "loses", "no difference", "undecided", "stopped"]
 
@@ -133,7 +135,7 @@ def report_of(experiment: Experiment, daily: Daily, changes: Sequence[Change], n
         comparison = compare(EXPOSED, variant, control, experiment.metric, ALPHA / len(treated))
         alpha = ALPHA / (len(treated) * max(1, len(experiment.guardrails)))
         guardrails = [
-            _guardrail(compare(EXPOSED, variant, control, one.metric, alpha), one.at_most_worse)
+            _guardrail(compare(EXPOSED, variant, control, one.metric, alpha, GUARDRAIL_HORIZON), one.at_most_worse)
             for one in experiment.guardrails
         ]
         verdict = "stopped" if stop else _verdict(comparison, state)
@@ -172,9 +174,12 @@ class _Comparing:
     def __init__(self, experiment: Experiment, daily: Daily) -> None:
         self._experiment, self._daily = experiment, daily
         whole = (experiment.until - experiment.since).days + 1
-        self._horizon = whole if whole < 366 and experiment.since != date.min else DEFAULT_HORIZON
+        self._horizon = whole if whole <= MAX_HORIZON else DEFAULT_HORIZON
 
-    def __call__(self, population: str, variant: Variant, other: Variant, name: str, alpha: float) -> Comparison:
+    def __call__(
+        self, population: str, variant: Variant, other: Variant, name: str, alpha: float, horizon: int = MAX_HORIZON
+    ) -> Comparison:
+        """The sequence is narrow after `horizon` days, or at the end of a shorter experiment."""
         metric, wanted = METRICS[name], self._experiment.minimum_effect
         ours, theirs = (self._daily.of(population, one.name, name) for one in (variant, other))
         days, looks, adjusted = list[date](), list[Look](), Adjustment()
@@ -185,7 +190,7 @@ class _Comparing:
             if change := lift(arm_of(one, adjusted), arm_of(two, adjusted)):
                 looks.append(Look(number, change.log_ratio, change.error, change.variance))
                 days.append(day)
-        sequence = list(confidence_sequence(looks, alpha, self._horizon))
+        sequence = list(confidence_sequence(looks, alpha, min(self._horizon, horizon)))
         comparison = Comparison(
             metric=name,
             title=title_of(metric, self._experiment.unit),

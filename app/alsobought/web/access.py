@@ -72,7 +72,7 @@ NEEDS: Mapping[str, str] = {
     "workbench.show_sql": "edit",
     "workbench.show_plan": "edit",
     "workbench.show_live": "edit",
-    "experiments.list_experiments": "edit",
+    "experiments.show_experiments": "edit",
     "experiments.show_experiment": "edit",
     "editing.check_draft": "edit",
     "editing.preview": "edit",

@@ -23,7 +23,7 @@ def experiment_monitor() -> ExperimentMonitor:
 
 
 @blueprint.route("")
-def list_experiments() -> Response:
+def show_experiments() -> Response:
     """The experiments of the project, and how far each is: what runs first, then the newest."""
     require_workbench()
     known, now = service().surfaces.current().experiments.by_name, service().clock()
