@@ -241,10 +241,11 @@ def _listed() -> list[dict[str, Any]]:
 
 def _described(surface: Surface, pipes: Sequence[Pipe]) -> dict[str, Any]:
     own = {parameter.name: parameter for pipe in reversed(pipes) for parameter in pipe.parameters}
-    context = {USER.name: USER, SESSION.name: SESSION}
+    needs_user = USER.name in own and own[USER.name].required
+    own |= {USER.name: replace(USER, optional=not needs_user), SESSION.name: SESSION}
     if surface.limit and "limit" in own:
         own["limit"] = replace(own["limit"], default=surface.limit)
-    parameters = {name: own.get(name) or context.get(name) for name in takes(surface, pipes)}
+    parameters = {name: own.get(name) for name in takes(surface, pipes)}
     return {
         "name": surface.name,
         "pipe": surface.pipe,
