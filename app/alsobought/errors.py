@@ -13,6 +13,7 @@
     ├── WrongHost               421 wrong_host        a name in Host that is not ours
     ├── NoSuchPipe              404 no_such_pipe
     ├── NoSuchSurface           404 no_such_surface
+    ├── NoSuchExperiment        404 no_such_experiment
     ├── NoSuchItem              404 no_such_item
     ├── NoSuchUser              404 no_such_user
     ├── UnsupportedEncoding     415 unsupported_encoding  the body is compressed in a way that is not known
@@ -119,6 +120,10 @@ class NoSuchPipe(AlsoboughtError):
 
 class NoSuchSurface(AlsoboughtError):
     status, code = 404, "no_such_surface"
+
+
+class NoSuchExperiment(AlsoboughtError):
+    status, code = 404, "no_such_experiment"
 
 
 class NoSuchItem(AlsoboughtError):

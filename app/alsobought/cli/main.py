@@ -29,6 +29,8 @@ COMMANDS = {
     "pipe": "pipes:pipe",
     "check": "check:check",
     "evaluate": "evaluate:evaluate",
+    "experiments": "experiments:experiments",
+    "experiment": "experiments:experiment",
     "rebuild": "rebuild:rebuild",
     "reshard": "reshard:reshard",
     "backup": "backup:backup",

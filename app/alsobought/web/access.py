@@ -72,6 +72,8 @@ NEEDS: Mapping[str, str] = {
     "workbench.show_sql": "edit",
     "workbench.show_plan": "edit",
     "workbench.show_live": "edit",
+    "experiments.show_experiments": "edit",
+    "experiments.show_experiment": "edit",
     "editing.check_draft": "edit",
     "editing.preview": "edit",
     "editing.save_draft": "edit",

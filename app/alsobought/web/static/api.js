@@ -100,6 +100,10 @@ export const loadPlan = (name, pairs) => fetchJson(workbenchUrl(pipePath(name, "
 export const loadLive = (name, values) =>
     fetchJson(workbenchUrl("/live", readyPipe(name) ? [["pipe", name], ...pairsFor(readyPipe(name), values)] : []));
 
+/** The experiments of the project; the decision of one. */
+export const loadExperiments = () => fetchJson(workbenchUrl("/experiments"));
+export const loadExperiment = (name) => fetchJson(workbenchUrl(`/experiments/${encodeURIComponent(name)}`));
+
 /** The entries of the audit log. */
 export const loadAudit = (pairs) => fetchJson(`${absolute("audit")}?${new URLSearchParams(pairs)}`, { cache: "no-store" });
 

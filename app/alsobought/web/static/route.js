@@ -1,7 +1,7 @@
 /* Routes, in the fragment of the URL: `#/shop`, `#/live`, `#/pipes`, `#/pipes/also_bought?item_id=tea`, `#/pipes/also_bought/edit`,
- * `#/metrics`, `#/audit`. */
+ * `#/metrics`, `#/experiments`, `#/experiments/ranked`, `#/audit`. */
 
-const VIEWS = ["shop", "pipes", "live", "metrics", "audit"];
+const VIEWS = ["shop", "pipes", "metrics", "experiments", "live", "audit"];
 
 const decode = (text) => {
     try {
@@ -23,6 +23,8 @@ export function readRoute(hash = location.hash) {
 export function pipeHash(name, pairs = [], edit = false) {
     return `#/pipes/${encodeURIComponent(name)}${edit ? "/edit" : ""}${pairs.length ? `?${new URLSearchParams(pairs)}` : ""}`;
 }
+
+export const experimentHash = (name) => `#/experiments/${encodeURIComponent(name)}`;
 
 /** Set the URL of the current view without showing it again; with `replace`, without a new history entry. */
 export function setHash(hash, { replace = false } = {}) {
