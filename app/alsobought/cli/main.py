@@ -27,6 +27,7 @@ COMMANDS = {
     "ingest": "ingest:ingest",
     "dead-letters": "dead_letters:dead_letters",
     "pipe": "pipes:pipe",
+    "why": "why:why",
     "check": "check:check",
     "evaluate": "evaluate:evaluate",
     "rebuild": "rebuild:rebuild",

@@ -70,6 +70,7 @@ NEEDS: Mapping[str, str] = {
     "workbench.show_sql": "edit",
     "workbench.show_plan": "edit",
     "workbench.show_live": "edit",
+    "why.show_why": "edit",
     "editing.check_draft": "edit",
     "editing.preview": "edit",
     "editing.save_draft": "edit",

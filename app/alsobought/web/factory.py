@@ -42,6 +42,7 @@ from alsobought.web import (
     token_endpoints,
     user_endpoints,
     webhook_endpoints,
+    why_endpoints,
     workbench_endpoints,
 )
 from alsobought.web.access import enforce, protect
@@ -112,6 +113,7 @@ def create_app(
         session_endpoints,
         service_endpoints,
         workbench_endpoints,
+        why_endpoints,
         audit_endpoints,
     ):
         app.register_blueprint(endpoints.blueprint)
