@@ -12,6 +12,7 @@
     ├── TooLarge                413 too_large
     ├── WrongHost               421 wrong_host        a name in Host that is not ours
     ├── NoSuchPipe              404 no_such_pipe
+    ├── NoSuchSurface           404 no_such_surface
     ├── NoSuchItem              404 no_such_item
     ├── NoSuchUser              404 no_such_user
     ├── NoSuchRequest           404 no_such_request   a request or recommendation id that is not recorded
@@ -115,6 +116,10 @@ class TooLarge(AlsoboughtError):
 
 class NoSuchPipe(AlsoboughtError):
     status, code = 404, "no_such_pipe"
+
+
+class NoSuchSurface(AlsoboughtError):
+    status, code = 404, "no_such_surface"
 
 
 class NoSuchItem(AlsoboughtError):

@@ -51,6 +51,8 @@ NEEDS: Mapping[str, str] = {
     "service.docs": READ,
     "pipes.list_pipes": PIPES,
     "pipes.answer_pipe": PIPES,
+    "surfaces.recommend": PIPES,
+    "surfaces.recommend_on": PIPES,
     "tokens.post_tokens": PIPES,
     "intake.post_events": EVENTS,
     "intake.merge_users": "users:write",

@@ -39,6 +39,7 @@ from alsobought.web import (
     pipe_endpoints,
     service_endpoints,
     session_endpoints,
+    surface_endpoints,
     token_endpoints,
     user_endpoints,
     webhook_endpoints,
@@ -105,6 +106,7 @@ def create_app(
     app.extensions["editing"] = edit
     for endpoints in (
         pipe_endpoints,
+        surface_endpoints,
         intake_endpoints,
         webhook_endpoints,
         item_endpoints,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from alsobought.serving.cached_answers import Answers
     from alsobought.serving.lane import Lane
     from alsobought.serving.request_log import RequestLog
+    from alsobought.serving.shadows import Shadows
     from alsobought.web.http.limits import ConnectionCounts
     from alsobought.web.shared_metrics import SharedMetrics
 
@@ -102,6 +103,7 @@ class Metrics:
         registry.register(self._process)
         if service.request_log:
             registry.register(_DroppedRequests(service.request_log))
+        registry.register(_ShadowRequests(service.shadows))
         if monitor:
             registry.register(_MonitorResults(monitor))
             registry.register(VitalGauges(service, monitor))
@@ -196,6 +198,20 @@ class _DroppedRequests(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         text = "Requests missing from the table requests: the queue was full, or storing failed."
         yield CounterMetricFamily("alsobought_requests_dropped", text, value=self._request_log.dropped)
+
+
+class _ShadowRequests(Collector):
+    """The counters of the shadows."""
+
+    def __init__(self, shadows: Shadows) -> None:
+        self._shadows = shadows
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        text = "Requests to the shadow of a surface: asked, or dropped since too many waited."
+        requests = CounterMetricFamily("alsobought_shadow_requests", text, labels=["outcome"])
+        requests.add_metric(["asked"], self._shadows.asked)
+        requests.add_metric(["dropped"], self._shadows.dropped)
+        yield requests
 
 
 class _MonitorResults(Collector):

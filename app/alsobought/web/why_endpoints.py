@@ -7,7 +7,7 @@ from flask import Blueprint, Response
 from alsobought.serving.why import Explainer
 from alsobought.web import audit
 from alsobought.web.context import service
-from alsobought.web.workbench_endpoints import require_workbench_viewer, uncached_response
+from alsobought.web.workbench_endpoints import require_workbench, uncached_response
 
 blueprint = Blueprint("why", __name__, url_prefix="/workbench/why")
 
@@ -15,7 +15,7 @@ blueprint = Blueprint("why", __name__, url_prefix="/workbench/why")
 @blueprint.route("/<path:text>")
 def show_why(text: str) -> Response:
     """The explanation of the request with this request_id or recommendation_id."""
-    require_workbench_viewer()
+    require_workbench()
     running = service()
     if running.request_log:
         running.request_log.flush()
