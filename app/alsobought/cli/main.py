@@ -30,6 +30,7 @@ COMMANDS = {
     "why": "why:why",
     "check": "check:check",
     "evaluate": "evaluate:evaluate",
+    "simulate": "simulate:simulate",
     "rebuild": "rebuild:rebuild",
     "reshard": "reshard:reshard",
     "backup": "backup:backup",

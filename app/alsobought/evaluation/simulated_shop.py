@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 
 from alsobought.demo.simulator.visit import BELOW, HOME, SIMILAR, Clock
@@ -52,9 +53,29 @@ EXPERIMENTS = f"""{HOLDOUT_EXPERIMENT}:
 
 @dataclass(frozen=True)
 class SimulatedShop:
+    """`clock` is that of the service."""
+
     service: Service
-    door: InProcessDoor
     clock: Clock
+
+    @cached_property
+    def door(self) -> InProcessDoor:
+        return InProcessDoor(create_app(self.service))
+
+    def time_has_passed(self) -> None:
+        """The cache goes by the clock of the machine, and the logs of requests are stored once a second of it."""
+        self.service.cache.clear()
+        self.service.recommendations.flush()
+        if self.service.request_log:
+            self.service.request_log.flush()
+
+
+def write_project(project: Path, home: Path, start: datetime) -> None:
+    """The files of this project in a new one, with the surfaces and experiments that are simulated."""
+    for part in PARTS:
+        shutil.copytree(project / part, home / part)
+    (home / "sql" / "surfaces.yaml").write_text(SURFACES)
+    (home / "sql" / "experiments.yaml").write_text(EXPERIMENTS.format(start=start))
 
 
 @contextmanager
@@ -62,15 +83,12 @@ def simulated_shop(project: Path, start: datetime, into: Path | None = None) -> 
     """A shop with the pipes of this project. It is in memory, or with `into` in that new folder, and stays there."""
     with tempfile.TemporaryDirectory(prefix="alsobought-") as temporary:
         home = into or Path(temporary)
-        for part in PARTS:
-            shutil.copytree(project / part, home / part)
-        (home / "sql" / "surfaces.yaml").write_text(SURFACES)
-        (home / "sql" / "experiments.yaml").write_text(EXPERIMENTS.format(start=start))
+        write_project(project, home, start)
         dsn = "" if into else "chdb://:memory:"
         settings = Settings(home=str(home), data=str(home / "data"), dsn=dsn, batch_seconds=0.001)
         clock = Clock(start)
         service = open_service(settings, clock)
         try:
-            yield SimulatedShop(service, InProcessDoor(create_app(service)), clock)
+            yield SimulatedShop(service, clock)
         finally:
             service.close()
