@@ -18,7 +18,7 @@ from alsobought.events import STORED_TYPES
 from alsobought.pipes.fallbacks import FilledLists, item_column, rename_columns
 from alsobought.pipes.header import Fallback
 from alsobought.pipes.library import Describe, Library, Pipe
-from alsobought.pipes.sandbox import CLOCK, REQUESTED_PIPE
+from alsobought.pipes.sandbox import CLOCK, CONSTANTS, REQUESTED_PIPE
 from alsobought.pipes.template import select_values
 from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
 from alsobought.serving.answer import Answer
@@ -46,7 +46,7 @@ def open_library(settings: Settings, warehouse: Warehouse, variants: CatalogueVa
         describer(warehouse),
         types,
         cache,
-        catalogue_only=settings.catalogue_only,
+        constants={name: getattr(settings, name) for name in CONSTANTS},
         variants=variants or CatalogueVariants(warehouse),
         read_tree=warehouse.syntax_tree,
     )
