@@ -13,6 +13,7 @@
     ├── WrongHost               421 wrong_host        a name in Host that is not ours
     ├── NoSuchPipe              404 no_such_pipe
     ├── NoSuchSurface           404 no_such_surface
+    ├── NoSuchExperiment        404 no_such_experiment
     ├── NoSuchItem              404 no_such_item
     ├── NoSuchUser              404 no_such_user
     ├── NoSuchRequest           404 no_such_request   a request or recommendation id that is not recorded
@@ -120,6 +121,10 @@ class NoSuchPipe(AlsoboughtError):
 
 class NoSuchSurface(AlsoboughtError):
     status, code = 404, "no_such_surface"
+
+
+class NoSuchExperiment(AlsoboughtError):
+    status, code = 404, "no_such_experiment"
 
 
 class NoSuchItem(AlsoboughtError):

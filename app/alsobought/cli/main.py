@@ -31,6 +31,8 @@ COMMANDS = {
     "check": "check:check",
     "evaluate": "evaluate:evaluate",
     "simulate": "simulate:simulate",
+    "experiments": "experiments:experiments",
+    "experiment": "experiments:experiment",
     "rebuild": "rebuild:rebuild",
     "reshard": "reshard:reshard",
     "backup": "backup:backup",

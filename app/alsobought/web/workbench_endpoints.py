@@ -118,7 +118,7 @@ def show_live() -> Response:
 
 
 def require_workbench() -> None:
-    """A key with the scope `edit` needs no trusted host name."""
+    """Raises NotAllowed. A key with the scope `edit` needs no trusted host name."""
     if principal().kind == "secret" and service().settings.workbench != "closed":
         return
     require_viewer(service().settings, request, edit=editing_enabled())

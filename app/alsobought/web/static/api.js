@@ -102,6 +102,9 @@ export const loadLive = (name, values) =>
 
 /** Why a user saw the list with this request_id or recommendation_id. */
 export const loadWhy = async (id) => (await fetchJson(workbenchUrl(`/why/${encodeURIComponent(id)}`), { cache: "no-store" })).why;
+/** The experiments of the project; the decision of one. */
+export const loadExperiments = () => fetchJson(workbenchUrl("/experiments"));
+export const loadExperiment = (name) => fetchJson(workbenchUrl(`/experiments/${encodeURIComponent(name)}`));
 
 /** The entries of the audit log. */
 export const loadAudit = (pairs) => fetchJson(`${absolute("audit")}?${new URLSearchParams(pairs)}`, { cache: "no-store" });

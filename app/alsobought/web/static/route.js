@@ -1,7 +1,7 @@
 /* Routes, in the fragment of the URL: `#/shop`, `#/live`, `#/pipes`, `#/pipes/also_bought?item_id=tea`, `#/pipes/also_bought/edit`,
- * `#/why/fddfb04eafd94fe7`, `#/audit`. */
+ * `#/experiments`, `#/experiments/ranked`, `#/why/fddfb04eafd94fe7`, `#/audit`. */
 
-const VIEWS = ["shop", "pipes", "live", "why", "audit"];
+const VIEWS = ["shop", "pipes", "experiments", "live", "why", "audit"];
 
 const decode = (text) => {
     try {
@@ -26,6 +26,7 @@ export function pipeHash(name, pairs = [], edit = false) {
 
 /** The explanation of a request, by its request_id or recommendation_id. */
 export const whyHash = (id) => `#/why/${encodeURIComponent(id)}`;
+export const experimentHash = (name) => `#/experiments/${encodeURIComponent(name)}`;
 
 /** Set the URL of the current view without showing it again; with `replace`, without a new history entry. */
 export function setHash(hash, { replace = false } = {}) {
