@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
+from alsobought.demo import toyshop
 from alsobought.demo.simulator.simulation import ROBOT, Plan, Simulation
 from alsobought.demo.simulator.truth import Truth
 from alsobought.demo.simulator.visit import BELOW, Clock
@@ -21,20 +24,35 @@ from tests.support.project import ROOT
 pytestmark = pytest.mark.embedded
 START = NOON.replace(hour=0)
 Shop = tuple[SimulatedShop, Truth]
+SMALL = Plan(3, 14, 9, START, history_days=0, posts_a_day=1)
+MOST_SEEN = """-- Items by how often they were seen.
+--
+-- :limit  UInt16 = 10 (1..100)  number of items
+select item_id, sum(events) as seen
+from user_items
+group by item_id
+order by seen desc, item_id
+limit {{ limit }}
+"""
+LEAST_SEEN = MOST_SEEN.replace("seen desc", "seen")
 
 
-def simulated(make: Callable[..., Service], home: Path, seed: int, shoppers: int, days: int, **plan: int) -> Shop:
+def simulated(make: Callable[..., Service], home: Path, plan: Plan, **pipes: str) -> Shop:
+    """A simulation with other pipes in place of some."""
     write_project(ROOT, home, START)
+    for name, text in pipes.items():
+        (home / "pipes" / f"{name}.sql").write_text(text)
     clock = Clock(START)
     shop = SimulatedShop(make(clock, home=str(home), request_retention_days=3650), clock)
-    wanted = Plan(seed, shoppers, days, START, **{"history_days": 0, **plan})
-    return shop, Simulation(shop.door, clock, wanted, shop.time_has_passed).run()
+    return shop, Simulation(shop.door, clock, plan, shop.time_has_passed).run()
 
 
 @pytest.fixture(scope="module")
 def small(make_shared_shop: Callable[..., Service], tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """Nine days, so that ids expire."""
-    return simulated(make_shared_shop, tmp_path_factory.mktemp("small") / "home", 3, 12, 9)
+    home = tmp_path_factory.mktemp("small") / "home"
+    simple = {"for_you": MOST_SEEN, "also_bought": LEAST_SEEN, "similar_items": LEAST_SEEN, "all_items": MOST_SEEN}
+    return simulated(make_shared_shop, home, SMALL, **simple)
 
 
 def rows(shop: SimulatedShop, sql: str) -> list[list[object]]:
@@ -44,13 +62,16 @@ def rows(shop: SimulatedShop, sql: str) -> list[list[object]]:
 def test_touches_are_what_was_sent_each_once(small: Shop) -> None:
     shop, truth = small
     assert truth.repeated, "the simulation sends some events twice"
-    sql = "select distinct event_type, recommendation_id, item_id from {db}.touches any inner join (select item_id, cityHash64(item_id) as item_key from {db}.events) as named using item_key"
-    stored = {kind: set() for kind in ("impression", "click")}
-    for kind, rid, item in rows(shop, sql):
-        if kind in stored:
-            stored[kind].add((rid, item))
-    assert stored["impression"] == {(link.recommendation_id, link.item_id) for link in truth.impressions}
-    assert stored["click"] == {(link.recommendation_id, link.item_id) for link in truth.clicks}
+    names = "(select distinct item_id, cityHash64(item_id) as item_key from {db}.events) as named"
+    stored = rows(
+        shop,
+        f"select distinct event_type, recommendation_id, item_id from {{db}}.touches inner join {names} using item_key",
+    )
+    for kind, links in (("impression", truth.impressions), ("click", truth.clicks)):
+        assert links
+        assert {(rid, item) for event_type, rid, item in stored if event_type == kind} == {
+            (link.recommendation_id, link.item_id) for link in links
+        }
     positions = "select recommendation_id, min(position) from {db}.touches group by recommendation_id, item_key"
     sent = Counter((link.recommendation_id, link.position) for link in truth.impressions)
     assert Counter(map(tuple, rows(shop, positions))) == sent
@@ -58,10 +79,10 @@ def test_touches_are_what_was_sent_each_once(small: Shop) -> None:
 
 def test_forged_and_expired_ids_are_told_apart_and_touch_nothing(small: Shop) -> None:
     shop, truth = small
-    sql = "select user_id = '{robot}', recommended_at = 0, count() from {{db}}.events where recommendation_id != '' and placement = 0 group by all"
+    invalid = "from {db}.events where recommendation_id != '' and placement = 0"
     assert truth.expired
-    found = {(robot, bool(forged)): count for robot, forged, count in rows(shop, sql.format(robot=ROBOT))}
-    assert found == {(True, True): truth.forged, (False, False): truth.expired}
+    found = rows(shop, f"select user_id = '{ROBOT}', recommended_at = 0, count() {invalid} group by all order by all")
+    assert found == [[False, False, truth.expired], [True, True, truth.forged]]
     assert rows(shop, f"select count() from {{db}}.touches where user_id = '{ROBOT}'") == [[0]]
 
 
@@ -83,22 +104,58 @@ def test_a_count_that_is_off_by_one_is_violated(small: Shop) -> None:
     assert exact("clicks", BELOW, 3, None).verdict == "violated"
 
 
-def test_the_same_seed_gives_the_same_shop(
-    small: Shop, make_shop: Callable[..., Service], tmp_path: Path
-) -> None:
-    def facts(truth: Truth) -> object:
-        clicked = sorted((link.surface, link.variant, link.item_id, link.position) for link in truth.clicks)
-        bought = sorted((one.order_id, one.item_id, one.amount, one.caused, one.refunded) for one in truth.purchases)
-        return clicked, bought, len(truth.impressions), truth.events, truth.spent_without_lists
+class EmptyDoor:
+    """A shop without lists."""
 
-    assert facts(simulated(make_shop, tmp_path / "home", 3, 12, 9)[1]) == facts(small[1])
+    def get(self, path: str) -> Any:
+        names = [value for name, value in parse_qsl(path.partition("?")[2]) if name == "surface"]
+        answer: dict[str, Any] = {"recommendation_id": "r", "experiment": None, "variant": None, "data": []}
+        return {"surfaces": dict.fromkeys(names, answer)}
+
+    def post(self, path: str, body: Any) -> Any: ...
+
+
+class FixedDoor:
+    """A shop that always shows the same, and forgets what is posted."""
+
+    def get(self, path: str) -> Any:
+        names = [value for name, value in parse_qsl(path.partition("?")[2]) if name == "surface"]
+        rows = [{"item_id": item["item_id"]} for item in toyshop.items()[::7]]
+        answer = {"recommendation_id": "r", "experiment": None, "variant": None, "data": rows}
+        return {"surfaces": dict.fromkeys(names, answer)}
+
+    def post(self, path: str, body: Any) -> Any: ...
+
+
+def test_the_same_seed_gives_the_same_shop_and_another_one_another() -> None:
+    def facts(seed: int) -> object:
+        truth = Simulation(FixedDoor(), Clock(START), Plan(seed, 30, 9, START, history_days=0)).run()
+        assert any(one.caused for one in truth.purchases)
+        assert not all(one.caused for one in truth.purchases)
+        return truth
+
+    assert facts(3) == facts(3)
+    assert facts(3) != facts(4)
+
+
+def test_lists_cause_what_is_not_bought_without_them() -> None:
+    truth = Simulation(FixedDoor(), Clock(START), Plan(3, 200, 9, START, history_days=0)).run()
+    without = Simulation(EmptyDoor(), Clock(START), Plan(3, 200, 9, START, history_days=0)).run()
+    assert not any(one.caused for one in without.purchases)
+    assert without.spent_without_lists == truth.spent_without_lists
+    assert sum(one.spent for one in without.outcomes.values()) == pytest.approx(truth.spent_without_lists)
+    lines = {(one.order_id, one.item_id) for one in without.purchases}
+    caused = {(one.order_id, one.item_id) for one in truth.purchases if one.caused}
+    assert caused.isdisjoint(lines)
+    kept = {(one.order_id, one.item_id) for one in truth.purchases if not one.caused}
+    assert kept < lines, "lists displace some purchases"
 
 
 @pytest.mark.thorough
 def test_the_better_variant_wins_and_the_lift_is_within_its_interval(
     make_shop: Callable[..., Service], tmp_path: Path
 ) -> None:
-    shop, truth = simulated(make_shop, tmp_path / "home", 7, 400, 14, history_days=20, history_shoppers=100)
+    shop, truth = simulated(make_shop, tmp_path / "home", Plan(7, 400, 14, START))
     claims = judge(truth, shop.door, START, START + timedelta(days=14))
     assert violated(claims) == []
     named = {claim.what: claim for claim in claims}

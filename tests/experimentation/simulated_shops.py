@@ -63,5 +63,14 @@ def _sums(y: Floats, x: Floats) -> Sums:
     units = float(len(y))
     total = float(y.sum())
     return Sums(
-        units, float((y > 0).sum()), total, float(y @ y), units, units, total, float(x.sum()), float(x @ x), float(x @ y)
+        units,
+        float((y > 0).sum()),
+        total,
+        float(y @ y),
+        units,
+        units,
+        total,
+        float(x.sum()),
+        float(x @ x),
+        float(x @ y),
     )

@@ -15,7 +15,9 @@ from alsobought.serving.request_log import RequestRecord
 from alsobought.surfaces.experiment import Experiment, Variant
 from alsobought.web.factory import create_app
 
-NOW = datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)  # requests of an earlier year expire at once
+NOW = datetime.now(UTC).replace(
+    hour=12, minute=0, second=0, microsecond=0
+)  # requests of an earlier year expire at once
 FIRST = NOW - timedelta(days=2, hours=2)
 EXPERIMENT = Experiment(
     "ranked", "cart", (Variant("control", 4500), Variant("new", 4500), Variant("nothing", 1000, holdout=True)),

@@ -85,14 +85,18 @@ def test_several_variants_share_the_risk_of_a_false_alarm() -> None:
 
 def test_a_guardrail_is_breached_when_its_whole_interval_is_beyond_the_margin() -> None:
     guarded = experiment(guardrails=(Guardrail("conversion_rate", 0.05),))
-    breached = {level: report({"control": 10, "new": level}, 5000, guarded).variants[1].guardrails[0] for level in (9.4, 8.5)}
+    breached = {
+        level: report({"control": 10, "new": level}, 5000, guarded).variants[1].guardrails[0] for level in (9.4, 8.5)
+    }
     assert {level: one.breached for level, one in breached.items()} == {9.4: False, 8.5: True}
 
 
 def test_a_broken_split_is_found_and_nothing_else_is_said() -> None:
     broken = report_of(experiment(), daily({"control": 10, "new": 12}, {"control": 1000, "new": 900}), [], NOW)
     assert headline(broken).startswith("The split is broken")
-    assert ratio_sentence(broken.sample_ratios[0]).startswith("broken, of those who saw a list: control 14,000 (50 % planned)")
+    assert ratio_sentence(broken.sample_ratios[0]).startswith(
+        "broken, of those who saw a list: control 14,000 (50 % planned)"
+    )
     assert not report({"control": 10, "new": 12}).is_split_broken
 
 
@@ -102,7 +106,9 @@ def test_a_stopped_variant_breaks_no_split() -> None:
     assert not stopped.sample_ratios
     assert headline(stopped) == "new was stopped on 2026-12-11 at 12:00 UTC: clicks fell."
     resumed = Change("ranked", "new", NOW, False, "")
-    again = report_of(experiment(), daily({"control": 10, "new": 9}, {"control": 1000, "new": 700}), [stop, resumed], NOW)
+    again = report_of(
+        experiment(), daily({"control": 10, "new": 9}, {"control": 1000, "new": 700}), [stop, resumed], NOW
+    )
     assert again.variants[1].stop is None
 
 

@@ -57,7 +57,9 @@ def test_a_true_lift_is_covered_on_all_days_and_found() -> None:
     assert share(sequences, lambda one: one.excludes_zero) > 0.7
 
 
-def test_cuped_leaves_the_estimate_unbiased_and_takes_variance_away(equal_runs: Runs, equal: list[list[Interval]]) -> None:
+def test_cuped_leaves_the_estimate_unbiased_and_takes_variance_away(
+    equal_runs: Runs, equal: list[list[Interval]]
+) -> None:
     plain = [intervals(equal_runs, run, adjusted=False)[-1] for run in range(RUNS)]
     adjusted = [sequence[-1] for sequence in equal]
     estimates = np.array([one.estimate for one in adjusted])

@@ -16,7 +16,9 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-GROWTH = 1.5  # variance grows with the days to this power: between 1 (new units alone) and 2 (the same units, which buy on)
+GROWTH = (
+    1.5  # variance grows with the days to this power: between 1 (new units alone) and 2 (the same units, which buy on)
+)
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,4 @@ def confidence_sequence(looks: Iterable[Look], alpha: float, horizon: float) -> 
         grown = variance / first.variance if first.variance > 0 else 1.0
         information = best_information(alpha) * grown * (first.days / horizon) ** GROWTH
         half = multiplier(information, alpha) * look.error
-        yield Interval(
-            look.days, look.estimate, look.estimate - half, look.estimate + half, look.error, information
-        )
+        yield Interval(look.days, look.estimate, look.estimate - half, look.estimate + half, look.error, information)

@@ -208,7 +208,9 @@ class _Comparing:
 
 def title_of(metric: Metric, unit: str) -> str:
     """The metric as a phrase, such as `revenue per user`."""
-    return f"{metric.title} per {unit}" if metric.name.endswith("_per_unit") else metric.title.replace("units", f"{unit}s")
+    return (
+        f"{metric.title} per {unit}" if metric.name.endswith("_per_unit") else metric.title.replace("units", f"{unit}s")
+    )
 
 
 def _is_enough(sums: Sums) -> bool:

@@ -63,7 +63,9 @@ def advice(report: Report) -> str:
         )
     verdicts = {variant.verdict: variant.name for variant in report.variants if variant.verdict}
     if "wins" in verdicts:
-        return f"Give the surface what {verdicts['wins']} has, in sql/surfaces.yaml, and end the experiment with `until`."
+        return (
+            f"Give the surface what {verdicts['wins']} has, in sql/surfaces.yaml, and end the experiment with `until`."
+        )
     if verdicts.keys() & {"running", "collecting"}:
         return "Keep running. You may look at it every day: the intervals allow for that."
     if report.state == "ended" and "undecided" in verdicts:
@@ -102,13 +104,17 @@ def stop_reason(result: GuardrailResult) -> str:
 
 def ratio_sentence(ratio: SampleRatio) -> str:
     who = "who saw a list" if ratio.population == "exposed" else "who asked for one"
-    counts = ", ".join(f"{name} {units:,} ({percent(ratio.expected[name])} planned)" for name, units in ratio.observed.items())
+    counts = ", ".join(
+        f"{name} {units:,} ({percent(ratio.expected[name])} planned)" for name, units in ratio.observed.items()
+    )
     return f"{'broken' if ratio.broken else 'as planned'}, of those {who}: {counts}; p = {ratio.p_value:.3g}"
 
 
 def days_left(comparison: Comparison) -> str:
     if comparison.days_left is None:
-        return f"more than a year until {percent(comparison.wanted)} would be found: take a larger share or minimum_effect"
+        return (
+            f"more than a year until {percent(comparison.wanted)} would be found: take a larger share or minimum_effect"
+        )
     if not comparison.days_left:
         return f"although {percent(comparison.wanted)} would probably have been found by now"
     return f"about {comparison.days_left} more day{'s' * (comparison.days_left != 1)}"

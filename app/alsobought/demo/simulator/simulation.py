@@ -17,9 +17,8 @@ from alsobought.demo.simulator.shopper import WARM_UP_DAYS, Shopper, Visit, shop
 from alsobought.demo.simulator.truth import Link, Purchase, Truth
 from alsobought.demo.simulator.visit import HOME, Clock, Shopping, Walk, Walker
 
-POSTS_A_DAY = 3
 ROBOT, ROBOT_EVENTS = "robot", 5  # events a day with ids that were made up
-OLD_TAB, OLD_TAB_DAYS = 0.3, 7.2  # a click in a list that is older than its id is valid
+OLD_TAB, OLD_TAB_DAYS = 0.5, 7.2  # a click in a list that is older than its id is valid
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class Plan:
     start: datetime
     history_days: int = 60
     history_shoppers: int = 300
+    posts_a_day: int = 2
 
 
 @dataclass
@@ -82,17 +82,19 @@ class Simulation:
             self.clock.now = self._at(day)
             self.door.post("/items?wait=true", arriving)
         sold = {one.item_id: one for one in self._products if one.arrival <= day}
-        for post in range(POSTS_A_DAY):
-            end = day + (post + 1) / POSTS_A_DAY
+        if day >= 0:
+            self._robot(day)
+        posts = self.plan.posts_a_day
+        for post in range(posts):
+            end = day + (post + 1) / posts
             for shopping, visit in visits:
-                if end - 1 / POSTS_A_DAY <= visit.at < end:
+                if end - 1 / posts <= visit.at < end:
                     self._visit(shopping, visit, sold)
             self._send_refunds(end)
-            if day >= 0 and post == 0:
-                self._robot(day)
             self.clock.now = self._at(end)
-            self._outbox.flush()
-            self.when_time_has_passed()
+            if day >= -1:  # what happened in the warm-up is posted at its end
+                self._outbox.flush()
+                self.when_time_has_passed()
 
     def _visit(self, shopping: Shopping, visit: Visit, sold: dict[str, Product]) -> None:
         shopper = shopping.shopper

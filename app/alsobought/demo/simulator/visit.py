@@ -104,9 +104,9 @@ class Walker:
         """The whole visit; without `lists` the shop shows none."""
         if lists:
             self._look_at([HOME], {}, frozenset())
-        for product in self.shopper.searched(self.visit, list(self.sold.values())):
+        for number, product in enumerate(self.shopper.searched(self.visit, list(self.sold.values()))):
             self._open(product, None, frozenset())
-            if lists:
+            if lists and number == 0:
                 self._look_at([BELOW, SIMILAR], {"item_id": product.item_id}, frozenset())
         for memory in self.shopping.thinks_about:
             if self.visit.at - memory.at <= DAYS_TO_COME_BACK and memory.item_id in self.sold:
@@ -123,7 +123,7 @@ class Walker:
             for product, link in clicked:
                 self._open(product, link, by | {shown.surface})
                 if shown.surface == HOME:
-                    self._look_at([BELOW, SIMILAR], {"item_id": product.item_id}, by | {HOME})
+                    self._look_at([BELOW], {"item_id": product.item_id}, by | {HOME})
 
     def _clicked(self, shown: ShownList, by: frozenset[str]) -> Iterator[tuple[Product, Link]]:
         """Those that are clicked, from the top; impressions are sent for what is on the screen."""
