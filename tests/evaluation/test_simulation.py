@@ -24,7 +24,7 @@ from tests.support.project import ROOT
 pytestmark = pytest.mark.embedded
 START = NOON.replace(hour=0)
 Shop = tuple[SimulatedShop, Truth]
-SMALL = Plan(3, 14, 9, START, history_days=0, posts_a_day=1)
+SMALL = Plan(9, 14, 9, START, history_days=0, posts_a_day=1)
 MOST_SEEN = """-- Items by how often they were seen.
 --
 -- :limit  UInt16 = 10 (1..100)  number of items

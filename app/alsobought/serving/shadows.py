@@ -10,7 +10,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime
+from functools import partial
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -33,6 +35,7 @@ class Shadows:
         self._lane = Lane("shadow", THREADS, MAX_WAITING)
         self._shadowed = WeakValueDictionary[int, Answer]()  # computed answers, which several requests may share
         self._lock = threading.Lock()
+        self._last: Future[Any] | None = None
         self.asked, self.dropped = 0, 0
 
     def ask(
@@ -45,10 +48,17 @@ class Shadows:
             if self._shadowed.get(id(shown)) is shown:
                 return
             self._shadowed[id(shown)] = shown
-            if self._lane.submit(run_in_background, lambda: self._ask(pipe, surface, raw, shown_request_id)) is None:
-                self.dropped += 1
-            else:
+            run = partial(self._ask, pipe, surface, raw, shown_request_id)
+            if queued := self._lane.submit(run_in_background, run):
+                self._last = queued
                 self.asked += 1
+            else:
+                self.dropped += 1
+
+    def wait(self) -> None:
+        """Until all that was asked so far is recorded; one that was dropped is not."""
+        if done := self._last:
+            done.result()
 
     def shutdown(self) -> None:
         """Wait for the one that runs; those that wait for the thread do not begin."""

@@ -22,7 +22,7 @@ class SurfacePage:
     variants: Variants
     shown: set[Any] = field(default_factory=set)
 
-    def leave_out(self, items: Sequence[Any]) -> None:
+    def already_shows(self, items: Sequence[Any]) -> None:
         """Items that the page shows anyway, such as its product."""
         groups = self.variants.groups(items)
         self.shown.update(groups.get(item, item) for item in items)
@@ -33,15 +33,15 @@ class SurfacePage:
         If too few remain, it is asked once more, for as many rows as were on the page, too. It has no next page.
         """
         answer = ask(None)
-        kept = self._new_rows(answer, limit)
-        dropped = len(answer.data) - len(kept)
+        fresh_rows = self._rows_not_shown(answer, limit)
+        dropped = len(answer.data) - len(fresh_rows)
         if limit and dropped and limit < maximum:
             answer = ask(min(maximum, limit + max(dropped, len(self.shown))))
-            kept = self._new_rows(answer, limit)
-        self.leave_out(_items(answer, kept))
-        return replace(answer, data=kept, next=None, key=None, _encoded={})
+            fresh_rows = self._rows_not_shown(answer, limit)
+        self.already_shows(_items(answer, fresh_rows))
+        return replace(answer, data=fresh_rows, next=None, key=None, _encoded={})
 
-    def _new_rows(self, answer: Answer, limit: int | None) -> list[list[Any]]:
+    def _rows_not_shown(self, answer: Answer, limit: int | None) -> list[list[Any]]:
         """Those whose product is not shown yet, at most `limit` in each list of the answer."""
         items = _items(answer, answer.data)
         if not items:
@@ -50,14 +50,14 @@ class SurfacePage:
         key = answer.pipe.header.key
         names = [column.name for column in answer.meta]
         keys = [row[names.index(key)] for row in answer.data] if key in names else [None] * len(items)
-        taken, seen, kept = Counter[Any](), set(self.shown), []
+        taken, seen, fresh_rows = Counter[Any](), set(self.shown), []
         for row, item, list_key in zip(answer.data, items, keys, strict=True):
             product = groups.get(item, item)
             if product not in seen and (limit is None or taken[list_key] < limit):
                 seen.add(product)
                 taken[list_key] += 1
-                kept.append(row)
-        return kept
+                fresh_rows.append(row)
+        return fresh_rows
 
 
 def _items(answer: Answer, rows: Sequence[Sequence[Any]]) -> list[Any]:

@@ -30,7 +30,10 @@ from alsobought.surfaces.yaml_parts import did_you_mean
 Raw = Mapping[str, list[Any]]
 USER, SESSION = (
     Parameter(name, "String", description, optional=True, min_length=0, max_length=ID_LENGTH)
-    for name, description in (("user_id", "the user"), ("session_id", "the session of a guest"))
+    for name, description in (
+        ("user_id", "the user; a guest is the user that session_id names"),
+        ("session_id", "the session of a guest, or of the visit"),
+    )
 )
 
 

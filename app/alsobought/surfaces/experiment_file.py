@@ -57,7 +57,7 @@ def _experiment(
     surface_name = section.text("surface")
     surface = surfaces.get(surface_name)
     if surface is None:
-        problem = f"there is no surface {surface_name!r}" if surface_name else f"{name} has no surface"
+        problem = f"no valid surface is called {surface_name!r}" if surface_name else f"{name} has no surface"
         section.fault("surface", problem, did_you_mean(surface_name, [*surfaces]))
     since, until = section.day("from", date.min), section.day("until", date.max)
     if since > until:

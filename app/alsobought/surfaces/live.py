@@ -39,7 +39,7 @@ class LiveSurfaces:
         self._stamps: tuple[FileStamp, ...] = ()
         self._looked_at = self._read_at = -math.inf
         self._faults: dict[str, tuple[PipeFault, ...]] = {}
-        self._reading = threading.Lock()
+        self._reading, self._log_faults = threading.Lock(), True
 
     def current(self) -> Layout:
         """Those of the files as they are now; reads a file that was saved.
@@ -67,6 +67,12 @@ class LiveSurfaces:
             return None
         self._looked_at = now
         return self._layout
+
+    def checked(self) -> dict[str, tuple[PipeFault, ...]]:
+        """{file: its faults}, of both files as they are now. Logs nothing."""
+        self._log_faults = False
+        self.current()
+        return self._faults
 
     def pipes_of(self, name: str) -> Iterator[str]:
         """The pipes that may answer for a surface, as last read. Reads nothing."""
@@ -113,7 +119,7 @@ class LiveSurfaces:
         consequence = "the last valid file serves" if last else "it is left out"
         for name, faults in self._faults.items():
             for fault in faults:
-                if str(fault) not in known:
+                if self._log_faults and str(fault) not in known:
                     log.warning("sql/%s%s: %s; %s", name, f":{fault.line}" if fault.line else "", fault, consequence)
         if last is None or (surfaces, experiments) != (last.surfaces, last.experiments.by_name):
             self._layout = Layout(surfaces, Experiments(experiments, self._is_stopped))
@@ -136,5 +142,5 @@ class LiveSurfaces:
             return {}, (PipeFault("not UTF-8 text", "Save it as UTF-8"),)
         except OSError as error:
             return {}, (PipeFault(f"cannot be read: {error.strerror}"),)
-        found = PipeFault.together(faults.all).all if len(faults) and file_stamp(own) else ()
-        return entries, found
+        own_faults = PipeFault.together(faults.all).all if len(faults) and file_stamp(own) else ()
+        return entries, own_faults

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
-from alsobought.errors import AlsoboughtError, BadParameters, Detail, NotAcceptable, NotAllowed
+from alsobought.errors import AlsoboughtError, Detail, NotAcceptable, NotAllowed
 from alsobought.pipes.parameters import CURSOR, bad_parameters, unknown_name
 from alsobought.pipes.pipe import Pipe
 from alsobought.pipes.types import shorten
@@ -61,21 +62,22 @@ def recommend() -> Response:
     layout, now = service().surfaces.current(), service().clock()
     asked = _page_requests(layout, names, raw, now)
     page = SurfacePage(service().library.variants)
-    page.leave_out([item for item in raw.get("item_id", ()) if isinstance(item, str)])
+    page.already_shows([item for item in raw.get("item_id", ()) if isinstance(item, str)])
     members = {}
     for name in names:
-        answered = _answer(asked[name], partial(_answer_on_page, page, asked[name], fresh=fresh))
+        with _naming(name):
+            answered = _answer(asked[name], partial(_answer_on_page, page, asked[name], fresh=fresh))
         members[name] = to_json(answered.answer, g.request_id, answered.recommendation_id, answered.placement)
     response = Response(_joined(members), mimetype="application/json")
     response.headers["Cache-Control"] = "private, no-store"
     return response
 
 
-@blueprint.route("/<path:name>", methods=["GET", "POST"])
-def recommend_on(name: str) -> Response:
+@blueprint.route("/<path:surface>", methods=["GET", "POST"])
+def recommend_on(surface: str) -> Response:
     """The list of one surface, in the formats of a pipe."""
-    stem, _, suffix = name.rpartition(".")
-    name, suffix = (stem, suffix) if stem and suffix in SUFFIXES else (name, "")
+    stem, _, suffix = surface.rpartition(".")
+    name, suffix = (stem, suffix) if stem and suffix in SUFFIXES else (surface, "")
     fmt = choose_format(suffix, request.accept_mimetypes)
     raw = read_parameters()
     fresh = take_fresh(raw) or bool(request.cache_control.no_cache)
@@ -176,11 +178,20 @@ def _page_requests(
     asked = {}
     for name in names:
         own = {parameter: values for parameter, values in raw.items() if parameter in taken[name]}
-        try:
+        with _naming(name):
             asked[name] = _authorized(layout, name, own, now)
-        except BadParameters as error:
-            raise BadParameters(f"{name}: {error.message}", error.hint, details=error.details) from error
     return asked
+
+
+@contextmanager
+def _naming(surface: str) -> Iterator[None]:
+    """An error of a page says which surface has it. It is that of the whole page: a client repeats what it may repeat."""
+    try:
+        yield
+    except AlsoboughtError as error:
+        named = copy(error)  # others may wait for the same one
+        named.message = f"{surface}: {error.message}"
+        raise named from error
 
 
 def _taken(layout: Layout, surface: Surface, now: datetime) -> set[str]:
@@ -230,10 +241,11 @@ def _listed() -> list[dict[str, Any]]:
 
 def _described(surface: Surface, pipes: Sequence[Pipe]) -> dict[str, Any]:
     own = {parameter.name: parameter for pipe in reversed(pipes) for parameter in pipe.parameters}
-    context = {USER.name: USER, SESSION.name: SESSION}
+    needs_user = USER.name in own and own[USER.name].required
+    own |= {USER.name: replace(USER, optional=not needs_user), SESSION.name: SESSION}
     if surface.limit and "limit" in own:
         own["limit"] = replace(own["limit"], default=surface.limit)
-    parameters = {name: own.get(name) or context.get(name) for name in takes(surface, pipes)}
+    parameters = {name: own.get(name) for name in takes(surface, pipes)}
     return {
         "name": surface.name,
         "pipe": surface.pipe,
