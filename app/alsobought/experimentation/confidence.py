@@ -1,13 +1,13 @@
 """Confidence sequences: intervals that hold on all days together, so that an experiment may be looked at whenever one likes.
 
-An ordinary 95 % interval is right on one day chosen in advance. Who looks every day, and stops when it excludes 0, is wrong far more
-often than in one experiment of 20. The normal mixture below is wrong on any day at all in one of 20: the asymptotic confidence
+An ordinary 95 % interval is for one day, chosen in advance. Whoever looks every day, and stops when it excludes 0, is wrong in far
+more than one experiment of 20. These are wrong on any day at all in at most one of 20. They are the asymptotic confidence
 sequence of Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences"
-(Annals of Statistics 52, 2024), which goes back to Robbins (1970).
+(Annals of Statistics 52, 2024): Robbins' normal mixture (1970) for estimated variances.
 
 Its clock is the variance of the sum, not the number of units. A unit's outcome grows while the experiment runs, and who bought much
-buys on: looks are then more alike than those of a sum of independent steps with the same variances, so that by Slepian's inequality
-the sequence is wrong less often than the mixture allows.
+buys on: looks are then more alike than those of a sum of independent steps with the same variances, so by Slepian's inequality the
+sequence is wrong less often than the mixture allows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Read the sums of an experiment: sql/experiments/sums.sql, rendered with the macros of the pipes, with the rights of the writer."""
+"""Read the sums of an experiment: sql/experiments/sums.sql, which runs with the rights of the writer."""
 
 from __future__ import annotations
 

@@ -11,17 +11,19 @@ import msgspec
 
 from alsobought.experimentation.confidence import Interval, Look, confidence_sequence
 from alsobought.experimentation.estimates import Adjustment, adjustment, arm_of, lift
-from alsobought.surfaces.metrics import METRICS, Metric
 from alsobought.experimentation.planning import days_needed, detectable
 from alsobought.experimentation.reading import ASKED, CROSSED, EXPOSED, Daily
 from alsobought.experimentation.sample_ratio import BROKEN, sample_ratio_p_value
 from alsobought.experimentation.stops import Change, Stop, stops_of
 from alsobought.experimentation.sums import Sums
 from alsobought.surfaces.experiment import Experiment, Variant
+from alsobought.surfaces.metrics import METRICS, Metric
 
 ALPHA = 0.05
 MIN_UNITS, MIN_ACTIVE = 100, 20  # of each variant: with fewer, a mean is not yet normally distributed
 DEFAULT_HORIZON = 28  # days, of an experiment without an end
+MAX_HORIZON = 366
+GUARDRAIL_HORIZON = 7  # days: harm is to be found soon
 State = Literal["planned", "running", "ended"]
 Verdict = Literal["collecting", "running", "wins", "loses", "no difference", "undecided", "stopped"]
 
@@ -38,7 +40,8 @@ class Point(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """A metric of a variant compared with another. `points` are empty while there are too few units.
 
-    Levels are adjusted as the lift is. `confidence` is that of the interval on all days together. `reduction` is the share of the variance that CUPED takes away.
+    Levels are adjusted as the lift is. `confidence` is that of the interval on all days together. `reduction` is the share of the
+    variance that CUPED takes away.
     `detectable` is the lift that would be found by now in four of five experiments; `days_left`, until `wanted` would be, or None
     for more than a year.
     """
@@ -116,7 +119,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 def report_of(experiment: Experiment, daily: Daily, changes: Sequence[Change], now: datetime) -> Report:
     """Several variants share the risk of a false alarm (Bonferroni), and so do the guardrails of all variants.
 
-    `changes` are the stops and resumptions. The units of a variant that was stopped are fewer than planned: no split is broken by that.
+    `changes` are the stops and resumptions. A variant that was stopped has fewer units than planned: that breaks no split.
     """
     own_changes = [change for change in changes if change.experiment == experiment.name]
     stops = {stop.variant: stop for stop in stops_of(own_changes)}
@@ -132,7 +135,7 @@ def report_of(experiment: Experiment, daily: Daily, changes: Sequence[Change], n
         comparison = compare(EXPOSED, variant, control, experiment.metric, ALPHA / len(treated))
         alpha = ALPHA / (len(treated) * max(1, len(experiment.guardrails)))
         guardrails = [
-            _guardrail(compare(EXPOSED, variant, control, one.metric, alpha), one.at_most_worse)
+            _guardrail(compare(EXPOSED, variant, control, one.metric, alpha, GUARDRAIL_HORIZON), one.at_most_worse)
             for one in experiment.guardrails
         ]
         verdict = "stopped" if stop else _verdict(comparison, state)
@@ -171,9 +174,12 @@ class _Comparing:
     def __init__(self, experiment: Experiment, daily: Daily) -> None:
         self._experiment, self._daily = experiment, daily
         whole = (experiment.until - experiment.since).days + 1
-        self._horizon = whole if whole < 366 and experiment.since != date.min else DEFAULT_HORIZON  # noqa: PLR2004
+        self._horizon = whole if whole <= MAX_HORIZON else DEFAULT_HORIZON
 
-    def __call__(self, population: str, variant: Variant, other: Variant, name: str, alpha: float) -> Comparison:
+    def __call__(
+        self, population: str, variant: Variant, other: Variant, name: str, alpha: float, horizon: int = MAX_HORIZON
+    ) -> Comparison:
+        """The sequence is narrow after `horizon` days, or at the end of a shorter experiment."""
         metric, wanted = METRICS[name], self._experiment.minimum_effect
         ours, theirs = (self._daily.of(population, one.name, name) for one in (variant, other))
         days, looks, adjusted = list[date](), list[Look](), Adjustment()
@@ -181,10 +187,10 @@ class _Comparing:
             if not (_is_enough(one) and _is_enough(two)):
                 continue
             adjusted = adjustment([one, two])
-            if found := lift(arm_of(one, adjusted), arm_of(two, adjusted)):
-                looks.append(Look(number, found.log_ratio, found.error, found.variance))
+            if change := lift(arm_of(one, adjusted), arm_of(two, adjusted)):
+                looks.append(Look(number, change.log_ratio, change.error, change.variance))
                 days.append(day)
-        sequence = list(confidence_sequence(looks, alpha, self._horizon))
+        sequence = list(confidence_sequence(looks, alpha, min(self._horizon, horizon)))
         comparison = Comparison(
             metric=name,
             title=title_of(metric, self._experiment.unit),

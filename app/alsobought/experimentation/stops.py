@@ -1,4 +1,4 @@
-"""The table `experiment_stops`: variants that are not shown any more although their experiment runs, since a guardrail stopped them.
+"""The table `experiment_stops`: variants that a guardrail stopped, which are not shown any more although their experiment runs.
 
 Every process of the service polls it, so that a stop counts everywhere within seconds and after a restart.
 """

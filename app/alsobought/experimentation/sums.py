@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Sums:
-    """Of `units`: y is the metric after exposure, x the same metric in the days before, z the denominator of a ratio (1 for a mean).
+    """Of `units`: y is the metric after exposure, x the same in the days before, z the denominator of a ratio (1 for a mean).
 
     `yy` is the sum of the squares of y, `xy` that of the products, and so on; `active` units have a y above 0.
     """

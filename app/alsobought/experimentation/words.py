@@ -7,6 +7,7 @@ from alsobought.experimentation.report import (
     MIN_UNITS,
     Comparison,
     GuardrailResult,
+    Point,
     Report,
     SampleRatio,
     VariantResult,
@@ -38,18 +39,7 @@ def variant_sentence(report: Report, variant: VariantResult) -> str:
             f"{variant.name}: too little is known yet; {MIN_UNITS} {report.unit}s in each variant are needed,"
             f" and {MIN_ACTIVE} of them with a {'click' if report.metric == 'click_through_rate' else 'result'}."
         )
-    lift = f"{signed(newest.lift)} {comparison.title} ({interval(comparison)})"
-    match variant.verdict:
-        case "wins":
-            return f"{variant.name} wins: {lift}."
-        case "loses":
-            return f"{variant.name} loses: {lift}."
-        case "no difference":
-            bound = percent(max(-newest.low, newest.high))
-            return f"{variant.name} makes no difference larger than {bound} in {comparison.title}."
-        case "undecided":
-            return f"{variant.name} is undecided: the experiment ended with {lift}."
-    return f"{variant.name}: keep running, {days_left(comparison)}; so far {lift}."
+    return _verdict_sentence(variant, comparison, newest)
 
 
 def advice(report: Report) -> str:
@@ -79,12 +69,12 @@ def holdout_sentence(report: Report) -> str:
         return ""
     if not (newest := earned.newest):
         return f"What recommendations on {report.surface} earn is not known yet: too few {report.unit}s asked for it."
-    said = f"{signed(newest.lift)} {earned.title} ({interval(earned)}) compared with showing nothing"
+    gain = f"{signed(newest.lift)} {earned.title} ({interval(earned)}) compared with showing nothing"
     if newest.low > 0:
-        return f"Recommendations on {report.surface} earn {said}."
+        return f"Recommendations on {report.surface} earn {gain}."
     if newest.high < 0:
-        return f"Recommendations on {report.surface} cost: {said}."
-    return f"Recommendations on {report.surface} may earn something or nothing: {said}."
+        return f"Recommendations on {report.surface} cost: {gain}."
+    return f"Recommendations on {report.surface} may earn something or nothing: {gain}."
 
 
 def guardrail_sentence(result: GuardrailResult) -> str:
@@ -139,7 +129,7 @@ def percent(share: float) -> str:
     ('45 %', '4.1 %', '250 %', '0.01 %')
     """
     size = abs(share * 100)
-    digits = 0 if size >= 10 or not size else 1 if size >= 0.1 else 2  # noqa: PLR2004
+    digits = 0 if size >= 10 or not size else 1 if size >= 0.1 else 2
     text = f"{share * 100:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
 
@@ -160,8 +150,8 @@ def facts(report: Report) -> list[tuple[str, str]]:
         pairs += [(f"guardrail of {variant.name}", guardrail_sentence(result)) for result in variant.guardrails]
         comparison = variant.comparison
         if comparison and comparison.newest and comparison.detectable is not None:
-            found = f"a lift of {percent(comparison.detectable)} would be found by now in four of five experiments"
-            pairs.append((f"precision of {variant.name}", f"{found}; wanted: {percent(comparison.wanted)}"))
+            power = f"a lift of {percent(comparison.detectable)} would be found by now in four of five experiments"
+            pairs.append((f"precision of {variant.name}", f"{power}; wanted: {percent(comparison.wanted)}"))
             reduction = f"the days before exposure explain {percent(comparison.reduction)} of the variance"
             pairs.append((f"CUPED of {variant.name}", reduction))
     pairs += [("sample ratio", ratio_sentence(ratio)) for ratio in report.sample_ratios]
@@ -198,3 +188,18 @@ def _level_of_control(report: Report, variant: VariantResult) -> float | None:
     if variant.holdout:
         return report.holdout.other_level if report.holdout else None
     return next((one.comparison.other_level for one in report.variants if one.comparison), None)
+
+
+def _verdict_sentence(variant: VariantResult, comparison: Comparison, newest: Point) -> str:
+    lift = f"{signed(newest.lift)} {comparison.title} ({interval(comparison)})"
+    match variant.verdict:
+        case "wins":
+            return f"{variant.name} wins: {lift}."
+        case "loses":
+            return f"{variant.name} loses: {lift}."
+        case "no difference":
+            bound = percent(max(-newest.low, newest.high))
+            return f"{variant.name} makes no difference larger than {bound} in {comparison.title}."
+        case "undecided":
+            return f"{variant.name} is undecided: the experiment ended with {lift}."
+    return f"{variant.name}: keep running, {days_left(comparison)}; so far {lift}."

@@ -73,7 +73,7 @@ NEEDS: Mapping[str, str] = {
     "workbench.show_plan": "edit",
     "workbench.show_live": "edit",
     "why.show_why": "edit",
-    "experiments.list_experiments": "edit",
+    "experiments.show_experiments": "edit",
     "experiments.show_experiment": "edit",
     "editing.check_draft": "edit",
     "editing.preview": "edit",

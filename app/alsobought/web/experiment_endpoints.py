@@ -23,7 +23,7 @@ def experiment_monitor() -> ExperimentMonitor:
 
 
 @blueprint.route("")
-def list_experiments() -> Response:
+def show_experiments() -> Response:
     """The experiments of the project, and how far each is: what runs first, then the newest."""
     require_workbench()
     known, now = service().surfaces.current().experiments.by_name, service().clock()
@@ -64,9 +64,9 @@ def _body(report: Report) -> dict[str, Any]:
         "split_broken": report.is_split_broken,
     }
     for variant, result in zip(body["variants"], report.variants, strict=True):
-        variant |= _sentences(report, result)
-    for ratio, found in zip(body["sample_ratios"], report.sample_ratios, strict=True):
-        ratio["sentence"] = words.ratio_sentence(found)
+        variant.update(_sentences(report, result))
+    for ratio, split in zip(body["sample_ratios"], report.sample_ratios, strict=True):
+        ratio["sentence"] = words.ratio_sentence(split)
     return body
 
 
@@ -84,5 +84,5 @@ def _precision(comparison: Comparison | None) -> str:
         return ""
     return (
         f"A lift of {words.percent(comparison.detectable)} would be found by now in four of five experiments; wanted is"
-        f" {words.percent(comparison.wanted)}. What units did before explains {words.percent(comparison.reduction)} of the variance."
+        f" {words.percent(comparison.wanted)}. What they did before explains {words.percent(comparison.reduction)} of the variance."
     )

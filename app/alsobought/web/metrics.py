@@ -107,9 +107,9 @@ class Metrics:
         registry.register(self._process)
         if service.request_log:
             registry.register(_DroppedRequests(service.request_log))
-        registry.register(_ShadowRequests(service.shadows))
         if experiments:
             registry.register(ExperimentGauges(experiments))
+        registry.register(_ShadowRequests(service.shadows))
         if monitor:
             registry.register(_MonitorResults(monitor))
             registry.register(VitalGauges(service, monitor))

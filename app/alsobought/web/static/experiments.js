@@ -1,6 +1,6 @@
 /* Experiments: a list, and for each what it shows and what to do, in words that need no statistics; the numbers are below them. */
 import { loadExperiment, loadExperiments } from "./api.js";
-import { count, h, problemBox } from "./dom.js";
+import { count, h, problemBox, withCode } from "./dom.js";
 import { liftChart } from "./lift_chart.js";
 import { experimentHash } from "./route.js";
 
@@ -16,7 +16,7 @@ const card = ({ name, surface, state, variants }) => h("li", {},
 
 function variantTable({ variants, unit }) {
     const rows = variants.map(({ row }) => h("tr", {}, h("th", { scope: "row" }, row[0]),
-        row.slice(1, -1).map((cell) => h("td", {}, cell || "–")), h("td", {}, stateOf(row.at(-1)))));
+        row.slice(1, -1).map((cell) => h("td", {}, cell || "–")), h("td", {}, ["control", "holdout"].includes(row.at(-1)) ? row.at(-1) : stateOf(row.at(-1)))));
     return h("div.wide", { tabIndex: 0, role: "region", "aria-label": "Variants" }, h("table", {},
         h("thead", {}, h("tr", {}, COLUMNS.map((name) => h("th", { scope: "col" }, name === "Units" ? `${unit[0].toUpperCase()}${unit.slice(1)}s` : name)))),
         h("tbody", {}, rows)));
@@ -52,9 +52,9 @@ function decision(report) {
     const until = report.until ? ` until ${report.until}` : "";
     return [
         h("p.back", {}, h("a", { href: "#/experiments" }, "← all experiments")),
-        h("div.head", {}, h("h2", { tabIndex: -1 }, report.name), h(`span.state${report.state === "running" ? ".ready" : ".stale"}`, {}, report.state)),
+        h("div.head", {}, h("h1", { tabIndex: -1 }, report.name), h(`span.state${report.state === "running" ? ".ready" : ".stale"}`, {}, report.state)),
         h("p.quiet", {}, `on ${report.surface}, since ${report.since}${until}; day ${report.day}`),
-        h(`div.decision${report.split_broken ? ".bad" : ""}`, { role: "status" }, h("p.headline", {}, report.headline), h("p", {}, report.advice)),
+        h(`div.decision${report.split_broken ? ".bad" : ""}`, { role: "status" }, h("p.headline", {}, report.headline), h("p", {}, withCode(report.advice))),
         ...lifts(report), variantTable(report), checks(report), holdoutSheet(report),
     ].filter(Boolean);
 }

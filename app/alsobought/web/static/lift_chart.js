@@ -2,7 +2,7 @@
 import { h, svg } from "./dom.js";
 
 const HEIGHT = 230;
-const MARGIN = { top: 12, right: 12, bottom: 26, left: 52 };
+const MARGIN = { top: 12, right: 12, bottom: 26, left: 60 };
 
 export const percent = (share) => {
     const size = Math.abs(share * 100);
@@ -15,8 +15,8 @@ const dayOf = (day) => new Date(`${day}T00:00:00Z`).toLocaleDateString("en-GB", 
 
 /** The first days are wide: they would flatten all others, and are cut off. */
 function rangeOf(points) {
-    const { lift, low, high } = points.at(-1);
-    const bound = Math.max(Math.abs(lift), Math.abs(low), Math.abs(high), ...points.map((point) => Math.abs(point.lift))) * 1.5;
+    const later = points.slice(Math.floor(points.length / 2));
+    const bound = 1.5 * Math.max(...later.flatMap(({ lift, low, high }) => [lift, low, high].map(Math.abs)));
     return [Math.max(-bound, Math.min(0, ...points.map((point) => point.low))), Math.min(bound, Math.max(0, ...points.map((point) => point.high)))];
 }
 
