@@ -89,42 +89,35 @@
 {%- macro first_of_each(touches) -%}
     arrayFilter((touch, nth) -> nth = 1, {{ touches }}, arrayEnumerateUniq(tupleElement({{ touches }}, 3)))
 {%- endmacro -%}
-{#- The conversions of a period with a touch of the same user and item before: the columns of conversions, and `before`, the touches in
-    order: time, seq, list_key, placement, time of the list, position, is_clicked. Impressions of the last view_through_days only. -#}
+{#- The conversions of a period with a touch of the same user and item before: the columns of conversions, and the touches in order,
+    before_clicks and before_looks: time, seq, list_key, placement, time of the list, position. Looks are the impressions of the last
+    view_through_days. -#}
 {%- macro touched_conversions(since, until) -%}
     (
         select
             conversion_seq,
             converted_pair,
-            any(conversion_type) as conversion_type,
-            any(converted_user) as converted_user,
-            any(converted_item) as converted_item,
-            any(converted_at) as converted_at,
-            any(amount) as amount,
-            any(order_key) as order_key,
-            any(order_amount) as order_amount,
-            arraySort(
-                groupArray(
+            any(converted.conversion_type) as conversion_type,
+            any(converted.converted_user) as converted_user,
+            any(converted.converted_item) as converted_item,
+            any(converted.converted_at) as converted_at,
+            any(converted.amount) as amount,
+            any(converted.order_key) as order_key,
+            any(converted.order_amount) as order_amount,
+            arraySort(groupArrayIf(touch, is_clicked)) as before_clicks,
+            arraySort(groupArrayIf(touch, not is_clicked)) as before_looks
+        from
+            (
+                select
+                    first_time,
                     (
                         first_time,
                         first_seq,
                         cityHash64(recommendation_id),
                         placement,
                         recommended_at,
-                        touches.position,
-                        is_clicked
-                    )
-                )
-            ) as before
-        from
-            (
-                select
-                    first_time,
-                    first_seq,
-                    recommendation_id,
-                    placement,
-                    recommended_at,
-                    touches.position,
+                        touches.position
+                    ) as touch,
                     cityHash64(user_id, item_key) as touched_pair,
                     {{ is_click("event_type") }} as is_clicked
                 from touches
@@ -162,30 +155,39 @@
 {%- macro attributed(since, until, model) -%}
     (
         select
-            conversion_type,
-            converted_user,
-            converted_item,
-            converted_at,
-            conversion_seq,
-            amount,
-            order_key,
-            order_amount,
-            arrayFilter(touch -> touch .7, before) as clicks_before,
-            arrayFilter(
-                touch -> touch .1 >= converted_at - toIntervalDay({{ attribution_days }}),
-                {{ first_of_each("clicks_before") }}
-            ) as clicks,
-            arrayFilter(touch -> not touch .7, before) as looks_before,
-            empty(clicks) as view_through,
-            if(view_through, {{ first_of_each("looks_before") }}, clicks) as qualified,
-            arrayJoin(arrayZip(qualified, {{ credits("length(qualified)", model) }})) as share,
+            * except (share),
             (share .1) .1 as touched_at,
             (share .1) .3 as list_key,
             (share .1) .4 as touched_place,
             (share .1) .5 as answered_at,
             (share .1) .6 as place_in_list,
             share .2 as credit
-        from {{ touched_conversions(since, until) }}
+        from
+            (
+                select
+                    * except (qualified, touch_count),
+                    arrayJoin(arrayZip(qualified, {{ credits("touch_count", model) }})) as share
+                from
+                    (
+                        select
+                            * except (clicks, looks),
+                            empty(clicks) as view_through,
+                            if(view_through, looks, clicks) as qualified,
+                            length(qualified) as touch_count
+                        from
+                            (
+                                select
+                                    * except (before_clicks, before_looks),
+                                    arrayFilter(
+                                        touch -> touch .1
+                                        >= converted_at - toIntervalDay({{ attribution_days }}),
+                                        {{ first_of_each("before_clicks") }}
+                                    ) as clicks,
+                                    {{ first_of_each("before_looks") }} as looks
+                                from {{ touched_conversions(since, until) }}
+                            )
+                    )
+            )
         where credit > 0
     )
 {%- endmacro -%}
@@ -204,5 +206,153 @@
             any(placements.variant) as known_variant
         from placements
         group by known_place
+    )
+{%- endmacro -%}
+{#- The rows from which recommendation_metrics is summed. -#}
+{#- What rows are split by besides their placement, as a number. -#}
+{%- macro split_of(by, since, position, day, user_key) -%}
+    multiIf(
+        {{ by }} = 'position',
+        toUInt32({{ position }}),
+        {{ by }} = 'day',
+        toUInt32(toUInt16(toDate({{ day }}))),
+        {{ by }} = 'segment',
+        toUInt32(
+            {{ user_key }} in (
+                select cityHash64(user_id)
+                from user_days
+                where {{ by }} = 'segment' and day < toDate({{ since }})
+                group by user_id
+            )
+        ),
+        toUInt32(0)
+    )
+{%- endmacro -%}
+{#- How a row is called in the answer. -#}
+{%- macro label_of(by) -%}
+    multiIf(
+        {{ by }} = 'day',
+        toString(toDate(toUInt16(split))),
+        place = 0,
+        '',
+        {{ by }} = 'surface',
+        known_surface,
+        {{ by }} = 'pipe',
+        known_pipe,
+        {{ by }} = 'version',
+        concat(known_pipe, '@', known_version),
+        {{ by }} = 'variant',
+        if(known_experiment = '', '', concat(known_experiment, '/', known_variant)),
+        {{ by }} = 'position',
+        toString(split),
+        {{ by }} = 'segment',
+        if(split = 1, 'returning', 'new'),
+        ''
+    )
+{%- endmacro -%}
+{#- Users in a thousand groups: few rows, whose spread gives the same intervals as that of users (K. Wolter, Introduction to Variance
+    Estimation, chapter 2, random groups). -#}
+{%- macro group_of_users(user_key) -%} {{ user_key }} % 1000 {%- endmacro -%}
+{%- macro touched_parts(since, until, by) -%}
+    (
+        select
+            place,
+            split,
+            bucket,
+            sum(length(items_here)) as impressions,
+            sum(if({{ by }} = 'position', length(clicked_here), length(clicked_items))) as clicks,
+            sum(length(clicked_here)) as clicked_impressions,
+            groupUniqArrayIf(first_session, notEmpty(items_here)) as sessions,
+            0. as carts,
+            0. as purchases,
+            0. as revenue,
+            0. as view_revenue,
+            cast([], 'Array(Tuple(UInt64, Float64))') as orders,
+            0. as shop_revenue,
+            toUInt64(0) as shop_orders
+        from
+            (
+                select
+                    touched_place as place,
+                    arrayJoin(
+                        if({{ by }} = 'position', arrayDistinct(shown_positions), [toUInt16(0)])
+                    ) as at_position,
+                    {{ split_of(by, since, "at_position", "answered_at", "first_user_key") }} as split,
+                    {{ group_of_users("first_user_key") }} as bucket,
+                    if(
+                        {{ by }} = 'position',
+                        arrayFilter((item, position) -> position = at_position, shown_items, shown_positions),
+                        shown_items
+                    ) as items_here,
+                    if(
+                        empty(clicked_items), clicked_items, arrayIntersect(clicked_items, items_here)
+                    ) as clicked_here,
+                    clicked_items,
+                    first_session
+                from {{ touched_lists(since, until) }}
+            )
+        group by place, split, bucket
+    )
+{%- endmacro -%}
+{#- Each item of a list twice: once for the rates of the list, in which it counts at most once, and once for revenue, which is that of
+    the day of the purchase. -#}
+{%- macro credited_parts(since, until, by, model) -%}
+    (
+        select
+            touched_place as place,
+            {{
+                split_of(
+                    by,
+                    since,
+                    "place_in_list",
+                    "if(is_money, converted_at, answered_at)",
+                    "cityHash64(converted_user)",
+                )
+            }} as split,
+            {{ group_of_users("cityHash64(converted_user)") }} as bucket,
+            toUInt64(0) as impressions,
+            toUInt64(0) as clicks,
+            toUInt64(0) as clicked_impressions,
+            emptyArrayUInt64() as sessions,
+            least(1., sumIf(credit, is_of_list and conversion_type = 'add_to_cart')) as carts,
+            least(1., sumIf(credit, is_of_list and conversion_type = 'purchase')) as purchases,
+            sumIf(amount * credit, is_money and not view_through) as revenue,
+            sumIf(amount * credit, is_money and view_through) as view_revenue,
+            groupUniqArrayIf(
+                (order_key, order_amount), is_money and not view_through and conversion_type = 'purchase'
+            ) as orders,
+            0. as shop_revenue,
+            toUInt64(0) as shop_orders
+        from
+            (
+                select
+                    *,
+                    arrayJoin([false, true]) as is_money,
+                    not is_money and not view_through and answered_at >= {{ since }} as is_of_list
+                from {{ attributed(since, until, model) }}
+            )
+        group by place, split, bucket, list_key, converted_item, is_money
+    )
+{%- endmacro -%}
+{%- macro sold_parts(since, until, by) -%}
+    (
+        select
+            toUInt64(0) as place,
+            if({{ by }} = 'day', toUInt32(toUInt16(toDate(converted_at))), toUInt32(0)) as split,
+            toUInt64(0) as bucket,
+            toUInt64(0) as impressions,
+            toUInt64(0) as clicks,
+            toUInt64(0) as clicked_impressions,
+            emptyArrayUInt64() as sessions,
+            0. as carts,
+            0. as purchases,
+            0. as revenue,
+            0. as view_revenue,
+            cast([], 'Array(Tuple(UInt64, Float64))') as orders,
+            sum(amount) as shop_revenue,
+            uniqExact(order_key) as shop_orders
+        from {{ conversions(since, until) }}
+        where conversion_type = 'purchase'
+        group by split
     )
 {%- endmacro -%}
