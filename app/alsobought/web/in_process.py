@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 from flask import Flask
-from werkzeug.test import Client, TestResponse
+from werkzeug.test import TestResponse
 
 from alsobought.errors import Unusable
 
@@ -17,7 +17,7 @@ class InProcessDoor:
     """A shop for programs that bring their own clock."""
 
     def __init__(self, app: Flask) -> None:
-        self._client = Client(app)
+        self._client = app.test_client()
 
     def get(self, path: str) -> Any:
         """The JSON of an answer. Raises Unusable for a status of 400 or more."""
