@@ -22,7 +22,7 @@ COLOURS = {"violated": "red", "by chance": "yellow", "undecided": "yellow"}
 
 
 @click.command()
-@click.option("--shoppers", type=click.IntRange(1, 100_000), default=400, show_default=True, help="How many come.")
+@click.option("--shoppers", type=click.IntRange(1, 100_000), default=300, show_default=True, help="How many come.")
 @click.option(
     "--days", type=click.IntRange(1, 365), default=14, show_default=True, help="Days of the shop, until today."
 )
@@ -41,7 +41,7 @@ def simulate(settings: Settings, shoppers: int, days: int, seed: int, into: Path
     without lists is known, so each number of the reports is checked. Exit status 1 if one is wrong.
 
     \b
-    Example: alsobought simulate --shoppers 400 --days 14
+    Example: alsobought simulate --shoppers 300 --days 14
     """
     from alsobought.demo.simulator.shopper import WARM_UP_DAYS
     from alsobought.demo.simulator.simulation import Plan, Simulation

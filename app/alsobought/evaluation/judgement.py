@@ -84,12 +84,14 @@ def _report(door: FrontDoor, by: str, period: Mapping[str, str]) -> dict[str, Ma
 
 
 def _surface_claims(truth: Truth, surface: str, row: Mapping[str, Any] | None) -> Iterator[Claim]:
+    """An item of a list counts as put into the cart or bought once, however often it was; its revenue counts whole."""
     got: Mapping[str, Any] = row or {}
     attributed = truth.attributed(surface)
+    carts, bought = set(truth.placed(truth.carts, surface)), {one.came_by for one in attributed}
     yield exact("impressions", surface, len(truth.placed(truth.impressions, surface)), got.get("impressions"))
     yield exact("clicks", surface, len(truth.placed(truth.clicks, surface)), got.get("clicks"))
-    yield exact("carts", surface, len(truth.placed(truth.carts, surface)), got.get("add_to_carts"))
-    yield exact("purchases", surface, len(attributed), got.get("purchases"))
+    yield exact("carts", surface, len(carts), got.get("add_to_carts"))
+    yield exact("purchases", surface, len(bought), got.get("purchases"))
     yield exact("revenue", surface, round(revenue(attributed), 2), got.get("revenue"), CENT)
     viewed = round(revenue(truth.attributed(surface, viewed=True)), 2)
     yield exact("revenue, view-through", surface, viewed, got.get("view_through_revenue"), CENT)

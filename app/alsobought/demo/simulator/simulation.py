@@ -29,8 +29,8 @@ class Plan:
     shoppers: int
     days: int
     start: datetime
-    history_days: int = 60
-    history_shoppers: int = 300
+    history_days: int = 30
+    history_shoppers: int = 150
     posts_a_day: int = 2
 
 
