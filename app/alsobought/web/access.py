@@ -74,6 +74,7 @@ NEEDS: Mapping[str, str] = {
     "workbench.show_sql": "edit",
     "workbench.show_plan": "edit",
     "workbench.show_live": "edit",
+    "why.show_why": "edit",
     "experiments.show_experiments": "edit",
     "experiments.show_experiment": "edit",
     "editing.check_draft": "edit",

@@ -47,6 +47,7 @@ from alsobought.web import (
     token_endpoints,
     user_endpoints,
     webhook_endpoints,
+    why_endpoints,
     workbench_endpoints,
 )
 from alsobought.web.access import enforce, protect
@@ -123,6 +124,7 @@ def create_app(
         service_endpoints,
         kit_endpoints,
         workbench_endpoints,
+        why_endpoints,
         audit_endpoints,
         experiment_endpoints,
     ):

@@ -2,7 +2,7 @@
  *
  * api.js is the HTTP client, login.js the login, dom.js creates elements, tabs.js and picker.js are controls, products.js draws products.
  * Shop: shop.js, shelf.js. Pipes: pipes.js, pipe.js, form.js, answer.js, explain.js, lineage.js.
- * Editor: editor.js, code.js, sql.js (highlighting). Live: live.js, chart.js. Metrics: metrics.js, chart.js. Audit: audit.js.
+ * Editor: editor.js, code.js, sql.js (highlighting). Live: live.js, chart.js. Metrics: metrics.js, chart.js. Why: why.js. Audit: audit.js.
  * Experiments: experiments.js, lift_chart.js.
  */
 import { makeAudit } from "./audit.js";
@@ -15,6 +15,7 @@ import { makeMetrics } from "./metrics.js";
 import { makePipes } from "./pipes.js";
 import { readRoute } from "./route.js";
 import { makeShop } from "./shop.js";
+import { makeWhy } from "./why.js";
 
 const FACTORIES = {
     shop: makeShop,
@@ -22,6 +23,7 @@ const FACTORIES = {
     metrics: makeMetrics,
     experiments: makeExperiments,
     live: makeLive,
+    why: makeWhy,
     audit: makeAudit,
 };
 const views = {};
