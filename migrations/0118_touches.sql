@@ -2,10 +2,10 @@
 -- often counts for nothing in a rate: a client may repeat itself. placement and recommended_at are what the id says; position is the
 -- smallest that was sent, 0 if one had none; session_id is the last by alphabet.
 -- Sums and extremes that merge in the background: read with min/max/sum ... group by, or through the macros of
--- sql/macros/attribution.sql. A week is one partition, so that a report reads its own weeks.
+-- sql/macros/attribution.sql. In the order of days, so that a report reads its own; the rows of a user are in one or two granules of each.
 create table {{ database }}.touches (
-    user_id String,
     day Date,
+    user_id String,
     recommendation_id String,
     item_key UInt64,
     event_type LowCardinality(String),
@@ -18,7 +18,6 @@ create table {{ database }}.touches (
     events SimpleAggregateFunction(sum, Int64)
 )
 engine = {{ engine('AggregatingMergeTree') }}
-partition by toMonday(day)
-primary key (user_id, day)
-order by (user_id, day, recommendation_id, item_key, event_type, placement, recommended_at)
+primary key (day, user_id)
+order by (day, user_id, recommendation_id, item_key, event_type, placement, recommended_at)
 settings {{ window }}

@@ -1,8 +1,8 @@
 -- Feeds touches. Ids that are forged or have expired have the placement 0; refunds are no touch.
 create materialized view {{ database }}.touches_mv to {{ database }}.touches as
 select
-    user_id,
     toDate(timestamp) as day,
+    user_id,
     recommendation_id,
     cityHash64(item_id) as item_key,
     event_type,
@@ -15,4 +15,4 @@ select
     toInt64(count()) as events
 from {{ database }}.events
 where placement != 0 and event_type not in ('refund', 'refunded_purchase')
-group by user_id, day, recommendation_id, item_key, event_type, placement, recommended_at
+group by day, user_id, recommendation_id, item_key, event_type, placement, recommended_at

@@ -114,6 +114,8 @@ def test_an_event_with_all_fields_is_read_unchanged() -> None:
         "price": 1.5,
         "timestamp": "2025-06-01T10:00:00+02:00",
         "properties": {"a": [1, {"b": None}]},
+        "recommendation_id": "r",
+        "position": 4,
     }
     (read_event,), rejected = read(event)
     assert rejected == []

@@ -1,7 +1,7 @@
 -- Each event of a recommended item whose recommendation_id is valid.
 select
-    user_id,
     toDate(timestamp) as day,
+    user_id,
     recommendation_id,
     cityHash64(item_id) as item_key,
     event_type,

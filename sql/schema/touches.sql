@@ -5,12 +5,12 @@
 -- often counts for nothing in a rate: a client may repeat itself. placement and recommended_at are what the id says; position is the
 -- smallest that was sent, 0 if one had none; session_id is the last by alphabet.
 -- Sums and extremes that merge in the background: read with min/max/sum ... group by, or through the macros of
--- sql/macros/attribution.sql. A week is one partition, so that a report reads its own weeks.
+-- sql/macros/attribution.sql. In the order of days, so that a report reads its own; the rows of a user are in one or two granules of each.
 
 CREATE TABLE touches
 (
-    `user_id` String,
     `day` Date,
+    `user_id` String,
     `recommendation_id` String,
     `item_key` UInt64,
     `event_type` LowCardinality(String),
@@ -23,7 +23,6 @@ CREATE TABLE touches
     `events` SimpleAggregateFunction(sum, Int64)
 )
 ENGINE = AggregatingMergeTree
-PARTITION BY toMonday(day)
-PRIMARY KEY (user_id, day)
-ORDER BY (user_id, day, recommendation_id, item_key, event_type, placement, recommended_at)
+PRIMARY KEY (day, user_id)
+ORDER BY (day, user_id, recommendation_id, item_key, event_type, placement, recommended_at)
 SETTINGS non_replicated_deduplication_window = 1000, index_granularity = 8192

@@ -5,8 +5,8 @@
 
 CREATE MATERIALIZED VIEW touches_mv TO touches
 (
-    `user_id` String,
     `day` Date,
+    `user_id` String,
     `recommendation_id` String,
     `item_key` UInt64,
     `event_type` LowCardinality(String),
@@ -19,8 +19,8 @@ CREATE MATERIALIZED VIEW touches_mv TO touches
     `events` Int64
 )
 AS SELECT
-    user_id,
     toDate(timestamp) AS day,
+    user_id,
     recommendation_id,
     cityHash64(item_id) AS item_key,
     event_type,
@@ -34,8 +34,8 @@ AS SELECT
 FROM events
 WHERE (placement != 0) AND (event_type NOT IN ('refund', 'refunded_purchase'))
 GROUP BY
-    user_id,
     day,
+    user_id,
     recommendation_id,
     item_key,
     event_type,

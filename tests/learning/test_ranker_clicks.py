@@ -18,8 +18,9 @@ from alsobought.learning.context import Context
 from alsobought.learning.ranker_clicks import WorseWeights
 from alsobought.learning.ranker_versions import put_into_service, rows_in_service, version_of, versions
 from alsobought.learning.registry import learn
-from alsobought.learning.runs import LearningRun
+from alsobought.learning.runs import LearningRun, latest_runs
 from alsobought.recommendation_ids import Placement
+from alsobought.service.online_learning import OnlineLearning
 from alsobought.service.service import Service
 from alsobought.serving.request_log import encode_parameters
 from alsobought.storage.sql_text import time_text
@@ -39,7 +40,7 @@ class Shop:
 
     def __init__(self, service: Service) -> None:
         self.service = service
-        self.lists = 0
+        self.lists, self.now = 0, NOON
         items = [Item(item_id=item, title=item, category="All", price=1.0) for item in (*CHEAP, *PAGES)]
         items += [Item(item_id=item, title=item, category="All", price=50.0) for item in DEAR]
         service.writer.submit(Submission(items)).result()
@@ -111,7 +112,9 @@ def request_row(time: datetime, recommendation_id: str, pipe: str, asked: dict[s
 
 @pytest.fixture
 def clicks(make_shop: Callable[..., Service]) -> Shop:
-    return Shop(make_shop(lambda: NOON))
+    made: list[Shop] = []
+    made.append(Shop(make_shop(lambda: made[0].now if made else NOON)))
+    return made[0]
 
 
 def test_clicks_are_learned_corrected_for_position(clicks: Shop) -> None:
@@ -230,3 +233,27 @@ def test_roll_back_returns_to_the_version_before(clicks: Shop) -> None:
 
 def learned_prices(clicks: Shop) -> set[float]:
     return {row["weight"] for row in rows_in_service(clicks.context()) if row["feature"] == "price"}
+
+
+def test_the_running_service_refits_until_it_would_be_worse(clicks: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    settings = msgspec.structs.replace(clicks.service.settings, learn_online=60)
+    clicks.service.writer.settings = settings
+    online = OnlineLearning(clicks.service.writer)
+    try:
+        assert online.refit() == "", "nothing was shown"
+        clicks.show(CHEAP, 150, at=NOON - timedelta(hours=9))
+        assert online.refit() == "accepted"
+        assert online.refit() == "", "nothing was shown since"
+        first = rows_in_service(clicks.context())
+        assert {row["version"] for row in first} == {versions(clicks.context())[0].version}
+        assert versions(clicks.context())[0].source == "online"
+        clicks.now = NOON + timedelta(hours=4)
+        clicks.show(DEAR, 300, at=NOON + timedelta(hours=1))
+        clicks.show(CHEAP, 100, at=NOON + timedelta(hours=3))
+        assert online.refit() == "refused"
+        assert rows_in_service(clicks.context()) == first
+        assert "which stay: also_bought, 3,300 impressions" in caplog.text
+    finally:
+        online.stop()
+    assert online.refits == {"accepted": 1, "refused": 1, "failed": 0}
+    assert latest_runs(clicks.service.warehouse)["ranker"].options["from"] == "clicks"

@@ -368,4 +368,4 @@ def send(shop: Service, *events: Mapping[str, object]) -> None:
 
 
 BEFORE, AFTER = "2026-01-01T11:00:00Z", "2026-01-01T12:30:00Z"
-NAMING = ["events", "users", "user_items", "item_users", "user_categories", "user_days", "user_history"]
+NAMING = ["events", "users", "user_items", "item_users", "user_categories", "user_days", "touches", "user_history"]

@@ -27,13 +27,13 @@ def bucket_of(warehouse: Warehouse, table: CountTable, day: date) -> tuple[date,
     try:
         warehouse.command(f"create table {scratch.name}.events engine = Memory as {ours}.events")
         event_types = f"arrayJoin([{', '.join(map(quoted, sorted(STORED_TYPES)))}])"
-        names = "event_type, user_id, item_id, session_id, order_id, order_size, quantity, price, category, timestamp, seq, placement"
+        names = "event_type, user_id, item_id, session_id, order_id, order_size, quantity, price, category, timestamp, seq"
         generated = (
             f"select {event_types}, toString(number), arrayJoin(['a', 'b']), 's', 'o', 2, 1, 1, 'c',"
             f" toDateTime64({quoted(f'{day} 00:00:00')}, 3, 'UTC') + toIntervalDay(number), 1 + number, 1"
             f" from numbers({DAYS})"
         )
-        warehouse.command(f"insert into {scratch.name}.events ({names}) {generated}")
+        warehouse.command(f"insert into {scratch.name}.events ({names}, placement) {generated}")
         for history in table.reads:
             warehouse.command(f"create table {scratch.name}.{history} engine = Memory as {ours}.{history}")
         sql = f"select distinct toString(toDate({table.bucket})) as first from ({scratch.view(table)}) order by first"

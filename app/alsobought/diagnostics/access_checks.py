@@ -23,6 +23,11 @@ def check_access(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
     keys = all_keys(warehouse)
     valid = [key for key in keys if key.state(now) == "valid"]
     yield _who(settings, valid, ever=bool(keys) or bool(admin_key(settings)))
+    if not warehouse.embedded and not settings.token_secret:
+        message = "answers have no recommendation_id: ALSOBOUGHT_TOKEN_SECRET is not set"
+        yield Finding(
+            "recommendation ids", "warning", message, "Make one with `openssl rand -hex 32`, the same for each process"
+        )
     newest = {key.name: key.created_at for key in valid}
     for key in valid:
         if key.created_at == newest[key.name]:  # an older one of the same name is rotated

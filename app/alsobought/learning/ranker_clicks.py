@@ -35,6 +35,10 @@ class WorseWeights(Unusable):
     """The refitted weights predict the held-out impressions worse than those in service, which stay."""
 
 
+class TooFewClicks(Unusable):
+    """Too little was shown or clicked to learn from."""
+
+
 @dataclass(frozen=True)
 class Refitted:
     """The rows of a model, and the held-out log loss of the new weights, of those in service, and of equal scores for all."""
@@ -63,7 +67,7 @@ def learn_from_clicks(
 ) -> LearningResult:
     """Puts the refitted models into service; one that got worse keeps its weights.
 
-    Raises WorseWeights if all got worse, Unusable if too little was shown or clicked.
+    Raises WorseWeights if all got worse, TooFewClicks if too little was shown or clicked.
     """
     label, cache = options["label"], cache or CandidateCache()
     begin, until = context.now - timedelta(days=options["days"]), context.now - LABEL_DELAY[options["label"]]
@@ -84,7 +88,7 @@ def learn_from_clicks(
     )
     better = {model: one for model, one in refitted.items() if not one.is_worse}
     if not refitted:
-        raise Unusable(
+        raise TooFewClicks(
             f"too little was clicked since {begin:%Y-%m-%d %H:%M} in lists for an item or a user, of {len(shown['listed']):,}"
             " impressions with a recommendation_id and a position",
             "Send both with the events, and let ALSOBOUGHT_RECORD_REQUESTS be on",
