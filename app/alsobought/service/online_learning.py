@@ -22,9 +22,9 @@ from typing import Any
 from alsobought.console import no_bar
 from alsobought.errors import AlsoboughtError, Unusable
 from alsobought.learning.context import Context
+from alsobought.learning.protocol import default_options
 from alsobought.learning.ranker import Ranker
 from alsobought.learning.runs import latest_runs
-from alsobought.learning.protocol import default_options
 from alsobought.service.maintenance import run_task
 from alsobought.writer.sharded import AnyWriter, writers_of
 
