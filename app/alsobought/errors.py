@@ -16,6 +16,7 @@
     ├── NoSuchExperiment        404 no_such_experiment
     ├── NoSuchItem              404 no_such_item
     ├── NoSuchUser              404 no_such_user
+    ├── NoSuchRequest           404 no_such_request   a request or recommendation id that is not recorded
     ├── UnsupportedEncoding     415 unsupported_encoding  the body is compressed in a way that is not known
     ├── NotAcceptable           406 not_acceptable    no format matches the Accept header
     ├── NotSaved                409 not_saved         a pipe: it was changed by others meanwhile, or has a fault
@@ -132,6 +133,10 @@ class NoSuchItem(AlsoboughtError):
 
 class NoSuchUser(AlsoboughtError):
     status, code = 404, "no_such_user"
+
+
+class NoSuchRequest(AlsoboughtError):
+    status, code = 404, "no_such_request"
 
 
 class UnsupportedEncoding(AlsoboughtError):

@@ -5,6 +5,8 @@
     {% if since %} {{ since }} {% else %} {{ now }} - toIntervalDay(7) {% endif %}
 {%- endmacro -%}
 {%- macro end(until) -%} {% if until %} {{ until }} {% else %} {{ now }} {% endif %} {%- endmacro -%}
+{#- Four weeks earlier: what a user saw then is not new. -#}
+{%- macro earlier(time) -%} {{ time }} - toIntervalDay(28) {%- endmacro -%}
 {#- Whether a touch is more than a look at a list: a click, a view of the page, an item put into a cart or bought. -#}
 {%- macro is_click(event_type) -%}
     {{ event_type }} in ('click', 'view', 'add_to_cart', 'purchase')
@@ -62,7 +64,7 @@
             cityHash64(item_id) as converted_item,
             timestamp as converted_at,
             seq as conversion_seq,
-            if(event_type = 'purchase', toFloat64(price) * quantity, 0.) as amount,
+            if(event_type = 'purchase', toFloat64(price) * (quantity - refunded), 0.) as amount,
             if(order_id = '', cityHash64(seq), cityHash64(user_id, order_id)) as order_key,
             sum(amount) over (partition by order_key) as order_amount
         from events
@@ -331,6 +333,7 @@
                     not is_money and not view_through and answered_at >= {{ since }} as is_of_list
                 from {{ attributed(since, until, model) }}
             )
+        where is_money or is_of_list
         group by place, split, bucket, list_key, converted_item, is_money
     )
 {%- endmacro -%}
