@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 POINTS = [
     {
@@ -14,7 +15,13 @@ POINTS = [
     for n in range(14)
 ]
 COMPARISON = {"metric": "revenue_per_unit", "title": "revenue per user", "points": POINTS}
-VARIANT = {"comparison": None, "guardrails": [], "guardrail_sentences": [], "precision": "", "sentence": ""}
+VARIANT: dict[str, Any] = {
+    "comparison": None,
+    "guardrails": [],
+    "guardrail_sentences": [],
+    "precision": "",
+    "sentence": "",
+}
 REPORT = {
     "name": "ranked",
     "surface": "cart",

@@ -20,7 +20,7 @@ def detectable(at: Interval, alpha: float, days: float | None = None, decay: flo
     """
     grown = (days or at.days) / at.days
     reach = multiplier(at.information * grown**GROWTH, alpha) + NormalDist().inv_cdf(POWER)
-    return reach * at.error / grown**decay
+    return reach * at.error / math.pow(grown, decay)
 
 
 def error_decay(sequence: Sequence[Interval]) -> float:
