@@ -42,6 +42,11 @@ where {{ is_eligible("item_key") }}
 order by times desc, item_id
 limit {{ limit }}
 """
+SEEN = """-- Items.
+--
+-- :limit  UInt8 = 3  how many
+select item_id from user_items group by item_id order by item_id limit {{ limit }}
+"""
 EXPERIMENT = """earned:
   surface: below
   variants:
@@ -128,10 +133,10 @@ def test_a_page_has_several_lists_one_of_them_a_holdout(client: FlaskClient, hom
         "top: {pipe: bought, limit: 1, fallbacks: [seen]}\nbelow: {pipe: bought}\n"
     )
     (home / "sql" / "experiments.yaml").write_text(EXPERIMENT)
-    (home / "pipes" / "seen.sql").write_text(
-        "-- Seen.\n-- :limit UInt8 = 3\nselect item_id from user_items limit {{ limit }}\n"
-    )
-    page = client.get("/recommend?surface=top,below&user_id=v").get_json()
+    (home / "pipes" / "seen.sql").write_text(SEEN)
+    response = client.get("/recommend?surface=top,below&user_id=v")
+    assert response.status_code == 200, response.text
+    page = response.get_json()
     found = explained(client, page["request_id"])
     lists = {found["request"]["surface"], *(other["surface"] for other in found["others"])}
     assert lists == {"top", "below"}
