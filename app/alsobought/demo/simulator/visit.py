@@ -189,8 +189,8 @@ class Walker:
             if open_ways and uniform(*self.key, item_id, "buy") < likely:
                 wanted[item_id] = frozenset() in open_ways
         extra = sum(not anyway for anyway in wanted.values())
-        kept = (1 - DISPLACED) ** extra
-        return [one for one, anyway in wanted.items() if not anyway or uniform(*self.key, one, "displaced") < kept]
+        staying = (1 - DISPLACED) ** extra
+        return [one for one, anyway in wanted.items() if not anyway or uniform(*self.key, one, "displaced") < staying]
 
     def _came_by(self, item_id: str) -> Link | None:
         at, link = self.shopping.came_by.get(item_id, (self.clock.now, None))
@@ -202,8 +202,8 @@ class Walker:
 
     def _price(self, order: Collection[str]) -> float:
         """What is paid in the end."""
-        kept = [item_id for item_id in order if self._refund(item_id) is None]
-        return sum(self._quantity(item_id) * self.sold[item_id].price for item_id in kept)
+        paid = [item_id for item_id in order if self._refund(item_id) is None]
+        return sum(self._quantity(item_id) * self.sold[item_id].price for item_id in paid)
 
     def _refund(self, item_id: str) -> float | None:
         """The day on which it is sent back, if that is within the simulation."""
