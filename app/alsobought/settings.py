@@ -267,6 +267,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         3600,
         "Seconds between two comparisons of 1 % of the rows of every count table with the events; 0: never.",
     )
+    learn_online: Annotated[int, Meta(ge=0, le=86_400)] = setting(
+        0, "Seconds between two refits of the ranker from clicks by the running service; 0: only `alsobought learn`."
+    )
     backup_to: Annotated[str, Meta(pattern=r"^(?!s3://[^/]*@)")] = setting(
         "", "Folder of the backups, on another disk, or s3://bucket/prefix; empty: none."
     )

@@ -11,7 +11,7 @@ from alsobought.experimentation.reading import ASKED, CROSSED, EXPOSED, Daily, K
 from alsobought.experimentation.report import Report, report_of
 from alsobought.experimentation.stops import Change
 from alsobought.experimentation.sums import Sums
-from alsobought.experimentation.words import advice, headline, holdout_sentence, percent, ratio_sentence
+from alsobought.experimentation.words import advice, as_markdown, headline, holdout_sentence, percent, ratio_sentence
 from alsobought.surfaces.experiment import Experiment, Guardrail, Variant
 from alsobought.surfaces.metrics import METRICS
 
@@ -53,6 +53,7 @@ def test_a_variant_wins_loses_or_makes_no_difference() -> None:
     wins = report({"control": 10, "new": 11})
     assert headline(wins) == "new wins: +10 % revenue per user (+3.5 % to +17 %)."
     assert advice(wins).startswith("Give the surface what new has")
+    assert "| new | 50 % | 70,000 | 11 | +10 % | +3.5 % to +17 % | wins |" in as_markdown(wins)
     assert headline(report({"control": 10, "new": 9})).startswith("new loses: -10 % revenue per user")
     equal = report({"control": 10, "new": 10}, 20_000)
     assert headline(equal) == "new makes no difference larger than 3.1 % in revenue per user."

@@ -16,6 +16,7 @@ from alsobought.errors import Unusable
 from alsobought.experimentation.stops import PolledStops, changes, resume, stops_of
 from alsobought.service.experiment_monitor import ExperimentMonitor
 from alsobought.service.service import Service
+from alsobought.surfaces.draw import Units
 from alsobought.web.factory import create_app
 from tests.support.project import project_folder
 from tests.support.web import error_of
@@ -50,14 +51,18 @@ class Site:
         return body
 
     def visit(self, users: int) -> None:
-        """Each user asks for the list, sees an item of it, and clicks in so many cases as the variant has clicks."""
+        """Each user sees an item of the list that is drawn, and clicks in so many cases as the variant has clicks."""
+        layout = self.shop.surfaces.current()
         events = []
         seen = dict.fromkeys(CLICKS, 0)
         for number in range(users):
-            answer = self.shown(f"u{number}")
-            variant = answer["variant"]
+            draw = layout.draw("home.trending", Units(f"u{number}"), NOW)
+            assert draw
+            assert draw.variant
+            variant = draw.variant.name
             seen[variant] += 1
-            event = {"user_id": f"u{number}", "item_id": "tea", "recommendation_id": answer["recommendation_id"]}
+            listed = self.shop.recommendations.mint(draw.placement("v1"), NOW)
+            event = {"user_id": f"u{number}", "item_id": "tea", "recommendation_id": listed}
             events.append(event | {"event_type": "impression", "timestamp": NOW.isoformat()})
             if int(seen[variant] * CLICKS[variant]) > int((seen[variant] - 1) * CLICKS[variant]):
                 events.append(event | {"event_type": "click", "timestamp": NOW.isoformat()})
@@ -74,7 +79,10 @@ def site(make_shop: Callable[..., Service], tmp_path: Path) -> Site:
 
 def test_a_breached_guardrail_stops_the_variant_until_it_is_resumed(site: Site) -> None:
     site.visit(USERS)
-    worse = next(user for number in range(USERS) if site.shown(user := f"u{number}")["variant"] == "worse")
+    draws = {
+        user: site.shop.surfaces.current().draw("home.trending", Units(user), NOW) for user in ("u0", "u1", "u2", "u3")
+    }
+    worse = next(user for user, draw in draws.items() if draw and draw.variant and draw.variant.name == "worse")
     site.monitor.refresh()
     (stop,) = stops_of(changes(site.shop.warehouse))
     assert (stop.experiment, stop.variant, stop.at) == ("e", "worse", NOW)

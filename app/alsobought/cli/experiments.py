@@ -66,7 +66,7 @@ def experiment() -> None:
     `experiment NAME` is short for `experiment show NAME`.
 
     \b
-    Example: alsobought experiment ranked_below_products
+    Example: alsobought experiment show ranked_below_products
              alsobought experiment resume ranked_below_products ranked
     """
 
@@ -83,8 +83,8 @@ def experiment_show(ctx: click.Context, name: str, as_json: bool, as_markdown: b
     broken or a variant is stopped, else with 0.
 
     \b
-    Example: alsobought experiment ranked_below_products
-             alsobought experiment ranked_below_products --markdown
+    Example: alsobought experiment show ranked_below_products
+             alsobought experiment show ranked_below_products --markdown
     """
     from alsobought.experimentation import words
     from alsobought.experimentation.evaluation import evaluate

@@ -47,6 +47,7 @@ COMMANDS = {
     "key": "keys:key",
     "token": "tokens:token",
     "audit": "audit:audit",
+    "report": "report:report",
     "doctor": "doctor:doctor",
     "top": "top:top",
     "upgrade": "upgrade:upgrade",

@@ -16,6 +16,6 @@ def check_experiments(warehouse: Warehouse) -> Iterator[Finding]:
             "experiments",
             "warning",
             f"{stop.variant} of {stop.experiment} is stopped since {stop.at:%Y-%m-%d %H:%M} UTC: {stop.reason}",
-            f"See `alsobought experiment {stop.experiment}`, then remove the variant,"
+            f"See `alsobought experiment show {stop.experiment}`, then remove the variant,"
             f" or `alsobought experiment resume {stop.experiment} {stop.variant}`",
         )

@@ -53,7 +53,7 @@ def multiplier(information: float, alpha: float) -> float:
     sqrt((1 + 1/r) ln((1 + r) / alpha²)), where r is the variance of the sum times rho².
 
     >>> round(multiplier(best_information(0.05), 0.05), 2)  # where an interval for one day has 1.96
-    3.03
+    3.04
     """
     return math.sqrt((1 + 1 / information) * math.log((1 + information) / alpha**2))
 

@@ -14,6 +14,7 @@ from alsobought.pipes.check import check_query
 from alsobought.pipes.sandbox import environment
 from alsobought.pipes.source_map import extract_source_map, reject_marks
 from alsobought.pipes.text_files import read_text
+from alsobought.settings import packaged_home
 from alsobought.storage.warehouse import Warehouse
 from alsobought.surfaces.experiment import Experiment
 
@@ -84,7 +85,9 @@ def _up_to(days: tuple[date, ...], by_day: Mapping[date, Sums]) -> tuple[Sums, .
 
 def _rendered(warehouse: Warehouse, home: Path, *, by_session: bool) -> str:
     name = "sql/experiments/sums.sql"
-    template = environment(home / "sql" / "macros").from_string(reject_marks(read_text(home / name)))
+    own = home / name
+    text = read_text(own if own.exists() else packaged_home() / name)  # a project from before experiments
+    template = environment(home / "sql" / "macros").from_string(reject_marks(text))
     sql, source_map = extract_source_map(template.render(database=warehouse.database, by_session=by_session))
     try:
         check_query(sql, warehouse.schema(), source_map, {warehouse.database})

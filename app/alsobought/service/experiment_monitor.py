@@ -83,7 +83,7 @@ class ExperimentMonitor:
     def _warn_once(self, name: str) -> None:
         if name not in self._warned:
             self._warned.add(name)
-            log.warning("the split of experiment %s is broken: see `alsobought experiment %s`", name, name)
+            log.warning("the split of experiment %s is broken: see `alsobought experiment show %s`", name, name)
 
     def _stop_breached(self, report: Report) -> None:
         for variant in report.variants:

@@ -39,6 +39,7 @@ from alsobought.web import (
     experiment_endpoints,
     intake_endpoints,
     item_endpoints,
+    kit_endpoints,
     pipe_endpoints,
     service_endpoints,
     session_endpoints,
@@ -121,6 +122,7 @@ def create_app(
         token_endpoints,
         session_endpoints,
         service_endpoints,
+        kit_endpoints,
         workbench_endpoints,
         why_endpoints,
         audit_endpoints,
@@ -130,6 +132,7 @@ def create_app(
     if edit:
         app.register_blueprint(editor_endpoints.blueprint)
     app.after_request(remember_response)  # the first one registered runs last
+    app.after_request(kit_endpoints.open_to_all_pages)
     app.after_request(allow_origins_of_keys)
     if allowed := origins(service.settings):
         CORS(app, resources=NOT_THE_WORKBENCH, origins=allowed, expose_headers=EXPOSED_HEADERS, max_age=600)

@@ -1,7 +1,8 @@
 /* Routes, in the fragment of the URL: `#/shop`, `#/live`, `#/pipes`, `#/pipes/also_bought?item_id=tea`, `#/pipes/also_bought/edit`,
- * `#/experiments`, `#/experiments/ranked`, `#/why/fddfb04eafd94fe7`, `#/audit`. */
+ * `#/metrics`, `#/experiments`, `#/experiments/ranked`,
+ * `#/why/fddfb04eafd94fe7`, `#/audit`. */
 
-const VIEWS = ["shop", "pipes", "experiments", "live", "why", "audit"];
+const VIEWS = ["shop", "pipes", "metrics", "experiments", "live", "why", "audit"];
 
 const decode = (text) => {
     try {
