@@ -260,6 +260,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit_retention_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
         365, "Entries of the audit log are deleted after this many days; 0: never."
     )
+    experiment_seconds: Annotated[int, Meta(ge=0, le=86_400)] = setting(
+        600, "Seconds between two looks at the guardrails of running experiments, which stop a variant; 0: never."
+    )
     check_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = setting(
         3600,
         "Seconds between two comparisons of 1 % of the rows of every count table with the events; 0: never.",

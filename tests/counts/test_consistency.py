@@ -23,6 +23,8 @@ from alsobought.storage.warehouse import Warehouse
 from alsobought.writer.submission import Submission
 from tests.support.process import Run, assert_error, running, serving, write
 from tests.support.project import ROOT
+from tests.support.recommended import LISTS
+from tests.support.recommended import known_ids as known_ids
 
 CHECKS = ROOT / "sql" / "checks"
 START = datetime(2025, 11, 30, 22, 30, tzinfo=UTC)
@@ -38,6 +40,7 @@ EXTRA = {
     "ingest_batches": "7, 7, 'post', 0, 1, 2, 3, now64(3)",
     "user_categories": "'ghost', 'Tea', 'view', 2",
     "user_days": "'ghost', '2026-01-01', 'view', 1, 2, 3, 3",
+    "touches": "'ghost', '2026-01-01', 'r', 1, 'click', 2, now64(3), 1, 's', now64(3), 3, 1",
     "item_hours": "'2026-01-01 10:00:00', 'view', 1, 'Tea', 2",
     "place_hours": "'Finland', '2026-01-01 10:00:00', 'view', 1, 2",
     "daily_voices": "'2026-01-01', 'view', 1, 2",
@@ -75,6 +78,7 @@ def happened(number: int, first: int = 0, at: datetime = START, users: int = 7) 
             price=1.25 * (n % 4),
             properties={"place": f"Service {n % 2}"},
             timestamp=at + timedelta(minutes=7 * (n - first)),
+            recommendation_id=next(iter(LISTS)),
         )
         for n in range(first, first + number)
     ]

@@ -31,6 +31,8 @@ from alsobought.writer.writer import Writer
 from tests.support.engines import Engine, drop
 from tests.support.fold import ALL, StoredEvent, fold, tables
 from tests.support.project import ROOT
+from tests.support.recommended import SENT, placement_of
+from tests.support.recommended import known_ids as known_ids
 from tests.support.refunds import without_refunded
 
 CHECKS = ROOT / "sql" / "checks"
@@ -52,6 +54,8 @@ actions = st.builds(
     properties=st.sampled_from(
         [msgspec.UNSET, {}, *({"place": place} for place in ("Finland", "Suomi/Ähtäri 'n\\", 5, 5.5, ["Finland"]))]
     ),
+    recommendation_id=st.sampled_from(SENT),
+    position=st.integers(0, 3),
 )
 refunds = st.builds(
     Event,
@@ -119,6 +123,7 @@ def test_every_count_table_equals_a_recompute_whatever_the_batches(
                 "user_items",
                 "session_items",
                 "item_users",
+                "touches",
             ):
                 shop.warehouse.command(f"optimize table {shop.settings.database}.{table} final")
         elif then == "rebuild":
@@ -161,6 +166,9 @@ def _happened(event: Event) -> StoredEvent:
         1 if event.quantity is msgspec.UNSET else event.quantity,
         Decimal(str(event.price)),
         event.properties or "",
+        event.recommendation_id,
+        event.position,
+        *placement_of(event.recommendation_id, event.timestamp),
     )
 
 

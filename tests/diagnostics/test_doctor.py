@@ -171,7 +171,7 @@ def test_a_broken_pipe_is_reported_with_its_line(data: Path, home: Path) -> None
     (home / "pipes" / "broken.sql").write_text("-- Broken.\n\nselect\n    sleep(3) as nap\nfrom items\nlimit 1\n")
     ran = running(data).at(home)("doctor", "--json")
     assert ran.status == 1
-    (in_memory,) = run_check("pipes", warehouse_checks.check_pipes_in_memory, Settings(home=str(home)))
+    in_memory, _ = run_check("pipes", warehouse_checks.check_pipes_in_memory, Settings(home=str(home)))
     for finding in (findings(ran)["pipes"][0], in_memory):
         assert finding.message.startswith("pipes/broken.sql:4: the function sleep is not allowed")
 

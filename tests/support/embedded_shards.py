@@ -20,7 +20,7 @@ from alsobought.writer.writer import Writer
 
 EVENT_COLUMNS = (
     "event_id, event_type, user_id, session_id, guest_id, item_id, category, order_id, order_size, quantity, refunded, price,"
-    " timestamp, properties"
+    " timestamp, properties, recommendation_id, position, placement, recommended_at"
 )
 
 

@@ -31,6 +31,10 @@ class StoredEvent:
     quantity: int = 1
     price: Decimal = Decimal(0)
     properties: Mapping[str, Any] | str = ""  # decoded; an empty string if there are none
+    recommendation_id: str = ""
+    position: int = 0
+    placement: int = 0
+    recommended_at: datetime | str = ""
 
     @property
     def place(self) -> str:
@@ -56,6 +60,7 @@ def fold(events: Sequence[StoredEvent]) -> dict[str, dict[Any, Any]]:
     heard: set[Any] = set()
     user_categories: dict[Any, int] = defaultdict(int)
     user_days: dict[Any, int] = defaultdict(int)
+    touches: dict[Any, list[StoredEvent]] = defaultdict(list)
     orders: dict[Any, Group] = defaultdict(dict)
     buyers: dict[Any, Group] = defaultdict(dict)
     sessions: dict[Any, Group] = defaultdict(dict)
@@ -76,6 +81,10 @@ def fold(events: Sequence[StoredEvent]) -> dict[str, dict[Any, Any]]:
                 hourly_voices[place, hour, event.event_type, event.item_id] += 1
         user_categories[event.user_id, event.category, event.event_type] += 1
         user_days[event.user_id, event.timestamp.date(), event.event_type, event.item_id] += 1
+        if event.placement and event.event_type != "refunded_purchase":
+            at, day = event.recommended_at, event.timestamp.date()
+            touch = (event.user_id, day, event.recommendation_id, event.item_id, event.event_type, event.placement, at)
+            touches[touch].append(event)
         if event.event_type == "purchase":
             buyers[event.user_id].setdefault(event.item_id, event)
             if event.order_id:
@@ -93,6 +102,15 @@ def fold(events: Sequence[StoredEvent]) -> dict[str, dict[Any, Any]]:
         "hourly_voices": dict(hourly_voices),
         "user_categories": dict(user_categories),
         "user_days": dict(user_days),
+        "touches": {
+            key: (
+                min(event.position for event in of_key),
+                max(event.session_id for event in of_key),
+                min(event.timestamp for event in of_key),
+                len(of_key),
+            )
+            for key, of_key in touches.items()
+        },
         "co_baskets": _pairs("co_baskets", orders, _weight),
         "co_purchases": _pairs("co_purchases", buyers),
         "co_views": _pairs("co_views", sessions),
@@ -222,6 +240,18 @@ def tables(warehouse: Warehouse) -> dict[str, dict[Any, Any]]:
             for row in rows(
                 "select user_id, day, event_type, item_key, sum(events) as n"
                 " from {database}.user_days group by all having n != 0"
+            )
+        },
+        "touches": {
+            (row[0], date.fromisoformat(row[1]), row[2], ids[row[3]], row[4], row[5], _time(row[6])): (
+                row[7],
+                row[8],
+                _time(row[9]),
+                row[10],
+            )
+            for row in rows(
+                "select user_id, day, recommendation_id, item_key, event_type, placement, recommended_at, min(position),"
+                " max(session_id), min(first_time), sum(events) as n from {database}.touches group by all having n != 0"
             )
         },
         "co_baskets": pairs("co_baskets", "baskets", "sum(weight)"),

@@ -118,7 +118,7 @@ def test_the_document_is_valid_openapi(document: dict[str, Any]) -> None:
 def test_every_path_of_the_service_is_in_the_document(client: FlaskClient, document: dict[str, Any]) -> None:
     rules = {rule.rule for rule in client.application.url_map.iter_rules()}
     rules = {rule for rule in rules if not rule.startswith("/workbench")}  # internal to the page
-    rules = {re.sub(r"<path:(item_id|user_id)>", r"{\1}", rule) for rule in rules}
+    rules = {re.sub(r"<path:(item_id|user_id|surface)>", r"{\1}", rule) for rule in rules}
     assert rules - set(document["paths"]) == {"/", "/docs", "/pipes/<path:name>", "/static/<path:filename>"}
 
 

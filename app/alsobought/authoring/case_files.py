@@ -10,6 +10,10 @@ that several cases share are a fixture in tests/pipes/fixtures/tea_shop.yaml, in
 {fixture: tea_shop, events: […]} to add more. `now` sets the clock; a timestamp of -30s, -5m, -2h, -3d or -1w is
 relative to it.
 
+`given` may have `recommendations: {home: {pipe: popular, surface: home.top, at: -2h, items: [tea]}}`, lists that were answered before;
+an event with `recommendation_id: home` gets the id of that list. Only `pipe` is needed; `items` are those that the table `requests`
+says it had, and without them it is not recorded.
+
 `answer` lists the expected rows in order, each with the columns that matter. `ordered: false` allows any order,
 `exact: true` requires every column, and `tolerance: 1e-3` is the relative tolerance of fractions. `error` is the
 expected error code, and `problem` a part of its text. Only the pipe's own rows are compared; `filled: true` includes
@@ -33,13 +37,26 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 Rows = list[dict[str, Any]]
 
 
+class Recommendation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """A list that was answered `at` a time before the clock. It is recorded if it has `items`."""
+
+    pipe: str
+    version: str = ""
+    surface: str = ""
+    experiment: str = ""
+    variant: str = ""
+    at: Annotated[str, msgspec.Meta(pattern=r"^-\d{1,6}[smhdw]$")] = "-1h"
+    items: list[str] = []
+
+
 class Given(msgspec.Struct, forbid_unknown_fields=True):
-    """What is stored before the request."""
+    """What is stored before the request. `recommendations` are lists by a name that events have as their recommendation_id."""
 
     items: Rows = []
     events: Rows = []
     fixture: str = ""
     users: Rows = []
+    recommendations: dict[str, Recommendation] = {}
 
 
 class Case(msgspec.Struct, forbid_unknown_fields=True):
@@ -78,7 +95,10 @@ def read_cases(path: Path) -> list[Case]:
                 fixtures[given.fixture] = _read_fixture(path, given.fixture)
             shared = fixtures[given.fixture]
             case.given = Given(
-                shared.items + given.items, shared.events + given.events, users=shared.users + given.users
+                shared.items + given.items,
+                shared.events + given.events,
+                users=shared.users + given.users,
+                recommendations=shared.recommendations | given.recommendations,
             )
     return cases
 

@@ -12,13 +12,15 @@ from typing import Any, Protocol
 
 import msgspec
 
-from alsobought.authoring.case_files import NOON, Case, Rows, given_of
+from alsobought.authoring.case_files import NOON, Case, Recommendation, Rows, given_of
 from alsobought.authoring.row_diff import first_difference
 from alsobought.events import in_utc
 from alsobought.pipes.library import SOURCE
+from alsobought.recommendation_ids import Placement
 from alsobought.service.service import Service, open_service
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import reload_dictionaries
+from alsobought.storage.sql_text import quoted
 from alsobought.storage.topology import node_settings
 from alsobought.web.factory import create_app
 
@@ -61,7 +63,12 @@ class CaseRunner:
         self.now = in_utc(case.now)
         client = create_app(self.service).test_client()
         given = given_of(case)
-        events = [{"user_id": "someone"} | _with_absolute_time(event, self.now) for event in given.events]
+        ids = {name: self._recommended(one) for name, one in given.recommendations.items()}
+        self.service.recommendations.flush()
+        events = [
+            {"user_id": "someone"} | _with_recommendation(_with_absolute_time(event, self.now), ids)
+            for event in given.events
+        ]
         for path, objects in (("/items", given.items), ("/users", given.users), ("/events", events)):
             if objects and (problem := _post(client, path, objects)):
                 return Outcome(problem)
@@ -74,11 +81,35 @@ class CaseRunner:
         return _compare(case, response.status_code, body)
 
 
+    def _recommended(self, one: Recommendation) -> str:
+        """The id of a list as the service would have answered it, and its row in `requests`."""
+        warehouse, at = self.service.warehouse, in_utc(_absolute_time(one.at, self.now))
+        placement = Placement(one.pipe, one.version, one.surface, one.experiment, one.variant)
+        recommendation_id = self.service.recommendations.mint(placement, at)
+        if one.items:
+            warehouse.command(
+                f"insert into {warehouse.database}.requests (time, recommendation_id, pipe, surface, item_ids) values"
+                f" ({at.timestamp():.3f}, {quoted(recommendation_id)}, {quoted(one.pipe)}, {quoted(one.surface)},"
+                f" [{', '.join(map(quoted, one.items))}])"
+            )
+        return recommendation_id
+
+
 def _with_absolute_time(event: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Replaces `timestamp: -2h` by the time two hours before now."""
-    if match := RELATIVE_TIME.fullmatch(str(event.get("timestamp"))):
-        return event | {"timestamp": now - timedelta(**{UNITS[match[2]]: int(match[1])})}
-    return event
+    return event | {"timestamp": _absolute_time(event["timestamp"], now)} if "timestamp" in event else event
+
+
+def _absolute_time(time_: Any, now: datetime) -> Any:
+    """The time two hours before now for `-2h`; another value as it is."""
+    if match := RELATIVE_TIME.fullmatch(str(time_)):
+        return now - timedelta(**{UNITS[match[2]]: int(match[1])})
+    return time_
+
+
+def _with_recommendation(event: dict[str, Any], ids: dict[str, str]) -> dict[str, Any]:
+    """Replaces the name of a list by its id. Another text stays: an id that nobody signed."""
+    name = event.get("recommendation_id")
+    return event | {"recommendation_id": ids[name]} if name in ids else event
 
 
 def clear_service(service: Service) -> None:
@@ -88,6 +119,7 @@ def clear_service(service: Service) -> None:
     """
     if service.request_log:
         service.request_log.flush()
+    service.recommendations.forget()
     service.reject_log.flush()
     service.drop_log.flush()
     warehouse = service.warehouse
@@ -109,7 +141,11 @@ def clear_service(service: Service) -> None:
 def case_runner(settings: Settings) -> Iterator[CaseRunner]:
     """A runner for the pipes of these settings, on a warehouse in memory with a database name of its own."""
     settings = msgspec.structs.replace(
-        node_settings(settings, "chdb://:memory:"), database="cases", batch_seconds=0.001, record_requests=False
+        node_settings(settings, "chdb://:memory:"),
+        database="cases",
+        batch_seconds=0.001,
+        record_requests=False,
+        request_retention_days=3650,  # the clock of a case may be years behind
     )
     runner = CaseRunner(lambda clock: open_service(settings, clock))
     try:

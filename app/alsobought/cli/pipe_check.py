@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> None:
-    """Validate pipes, and print each fault with file, line and hint.
+    """Validate pipes, surfaces and experiments, and print each fault with file, line and hint.
 
     `private` marks pipes whose answers are about a user: they take a secret key or a token. Uses an empty warehouse in memory.
     Exit status 1 if any pipe is broken; warnings do not count.
@@ -32,6 +32,7 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
     Example: alsobought pipe check also_bought
     """
     from alsobought.authoring.pipe_check import checked_library
+    from alsobought.surfaces.live import LiveSurfaces
 
     with checked_library(settings) as (library, _):
         entries = {name: library.entry(name) for name in names or library.names()}
@@ -39,6 +40,7 @@ def pipe_check(settings: Settings, names: tuple[str, ...], as_json: bool) -> Non
             {path.name: library.csv_faults(path.name) for path in library.csv_files()}
             | library.group_faults()
             | library.macro_faults()
+            | ({} if names else LiveSurfaces(settings.home_folder, library).checked())
         )
         private = {name: _is_private(library, entry.pipe) for name, entry in entries.items()}
     reports: list[dict[str, Any]] = []

@@ -27,7 +27,9 @@ def bucket_of(warehouse: Warehouse, table: CountTable, day: date) -> tuple[date,
     try:
         warehouse.command(f"create table {scratch.name}.events engine = Memory as {ours}.events")
         event_types = f"arrayJoin([{', '.join(map(quoted, sorted(STORED_TYPES)))}])"
-        names = "event_type, user_id, item_id, session_id, order_id, order_size, quantity, price, category, timestamp, seq"
+        names = (
+            "event_type, user_id, item_id, session_id, order_id, order_size, quantity, price, category, timestamp, seq"
+        )
         generated = (
             f"select {event_types}, toString(number), arrayJoin(['a', 'b']), 's', 'o', 2, 1, 1, 'c',"
             f" toDateTime64({quoted(f'{day} 00:00:00')}, 3, 'UTC') + toIntervalDay(number), 1 + number, 1"

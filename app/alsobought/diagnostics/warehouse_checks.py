@@ -21,6 +21,7 @@ from alsobought.diagnostics.data_checks import (
     check_unknown_items,
     check_user_attributes,
 )
+from alsobought.diagnostics.experiment_checks import check_experiments
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.isolation import run_check
 from alsobought.diagnostics.placeholder_checks import check_placeholders
@@ -37,6 +38,7 @@ from alsobought.storage.folder_lock import contains_warehouse, folder_of, hint_w
 from alsobought.storage.part_checks import BrokenPart, check_parts
 from alsobought.storage.topology import node_settings
 from alsobought.storage.warehouse import Warehouse
+from alsobought.surfaces.live import LiveSurfaces
 
 TESTED_SERVER = (26, 9)  # the version that chDB contains, and so the one that the tests run on
 MAX_READING_SECONDS = 20  # of a check of all bytes
@@ -87,8 +89,9 @@ def is_migrated(findings: Iterable[Finding]) -> bool:
 
 def check_shop(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
     """The checks of what a shop has: pipes, keys, rows and Kafka's progress."""
-    yield from run_check("pipes", lambda _: check_pipes(open_library(settings, warehouse)), settings)
+    yield from run_check("pipes", lambda _: check_library(open_library(settings, warehouse)), settings)
     yield from run_check("access", lambda _: check_access(warehouse, settings), settings)
+    yield from run_check("experiments", lambda _: check_experiments(warehouse), settings)
     yield from run_check("events", lambda _: check_rows(warehouse), settings)
     yield from run_check("placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings)
     yield from run_check("bots", lambda _: check_bots(warehouse, settings), settings)
@@ -132,6 +135,11 @@ def check_migrations(warehouse: Warehouse, settings: Settings) -> Iterator[Findi
         yield Finding("migrations", "ok", f"all {len(steps)} are applied")
 
 
+def check_library(library: Library) -> Iterator[Finding]:
+    yield from check_pipes(library)
+    yield from check_surfaces(library)
+
+
 def check_pipes(library: Library) -> Iterator[Finding]:
     faults = {name: library.entry(name).fault for name in library.names()}
     for name, fault in faults.items():
@@ -142,11 +150,22 @@ def check_pipes(library: Library) -> Iterator[Finding]:
         yield Finding("pipes", "ok", f"all {len(faults)} are valid" if faults else "there are none")
 
 
+def check_surfaces(library: Library) -> Iterator[Finding]:
+    """Surfaces and experiments, against the pipes that there are."""
+    live = LiveSurfaces(library.folder.parent, library)
+    for name, faults in live.checked().items():
+        for fault in faults:
+            yield Finding("surfaces", "fault", f"sql/{name}:{fault.line}: {fault.message}", fault.hint)
+    if not live.faults:
+        surfaces, experiments = len(live.current().surfaces), len(live.current().experiments.by_name)
+        yield Finding("surfaces", "ok", f"{surfaces} surfaces and {experiments} experiments are valid")
+
+
 def check_pipes_in_memory(settings: Settings) -> Iterator[Finding]:
     """The pipes against an empty warehouse, for an installation that has none yet."""
     service = open_service(msgspec.structs.replace(node_settings(settings, "chdb://:memory:"), database="checked"))
     try:
-        yield from check_pipes(service.library)
+        yield from check_library(service.library)
     finally:
         service.close()
 

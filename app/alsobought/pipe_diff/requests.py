@@ -41,7 +41,7 @@ def recorded_requests(warehouse: Warehouse, pipe: str, limit: int) -> list[Reque
     """
     sql = (
         f"select parameters, count() as times from {warehouse.database}.requests"
-        " where pipe = {pipe:String} and status != 400 and parameters != ''"
+        " where pipe = {pipe:String} and status != 400 and parameters != '' and shadow_of = ''"
         f" and not JSONHas(parameters, '{CURSOR.name}')"
         " group by parameters order by max(time) desc, parameters limit {limit:UInt32}"
     )

@@ -25,7 +25,7 @@ from alsobought.pipes.header_checks import check_header
 from alsobought.pipes.parameter_groups import FOLDER as GROUP_FOLDER
 from alsobought.pipes.parameter_groups import Groups, group_files, read_groups
 from alsobought.pipes.pipe import SOURCE, Pipe, is_provided
-from alsobought.pipes.sandbox import Templates, environment
+from alsobought.pipes.sandbox import Constant, Templates, environment
 from alsobought.pipes.scopes import Schema
 from alsobought.pipes.text_files import (
     MAX_TEXT,
@@ -96,16 +96,16 @@ class Library:
         event_types: Collection[str] = (),
         cache: ValidationCache | None = None,
         *,
-        catalogue_only: bool = False,
+        constants: Mapping[str, Constant] | None = None,
         variants: Variants | None = None,
         read_tree: ReadTree | None = None,
     ) -> None:
-        """With `catalogue_only`, lists show no item that the catalogue lacks. `variants` are those of the catalogue.
+        """`constants` are settings for templates (`sandbox.CONSTANTS`). `variants` are those of the catalogue.
 
         `read_tree` asks the engine how it reads a text; without it, texts are checked by our own reading only.
         """
         self.folder, self.macros = folder, macros
-        self._catalogue_only = catalogue_only
+        self._constants = constants
         self.variants = variants or NoVariants()
         self._event_types = event_types
         self._schema, self._describe, self._read_tree = schema, describe, read_tree
@@ -278,7 +278,7 @@ class Library:
 
     def _templates(self) -> Templates:
         allowed_values = {"event_type": self._event_types, "pipe": ("*", *self.names())}
-        return environment(self.macros, allowed_values, catalogue_only=self._catalogue_only)
+        return environment(self.macros, allowed_values, self._constants)
 
     def _read(self, path: Path, stamp: Stamp, last_valid: Pipe | None) -> Entry:
         entry = self._entry_of(lambda: self._validated(path.stem, read_text(path)))

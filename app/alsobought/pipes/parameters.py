@@ -24,7 +24,18 @@ from alsobought.pipes.types import (
     shorten,
 )
 
-__all__ = ["CURSOR", "FRESH", "INTEGERS", "MAX_LENGTH", "MAX_VALUES", "Parameter", "values"]
+__all__ = [
+    "CURSOR",
+    "FRESH",
+    "INTEGERS",
+    "MAX_LENGTH",
+    "MAX_UNKNOWN",
+    "MAX_VALUES",
+    "Parameter",
+    "bad_parameters",
+    "unknown_name",
+    "values",
+]
 
 MAX_VALUES = 1000  # values of a repeated parameter
 MAX_UNKNOWN = 20  # unknown names in one error
@@ -155,7 +166,7 @@ def values(parameters: Sequence[Parameter], raw: Mapping[str, Sequence[Any]]) ->
     names = [parameter.name for parameter in parameters]
     former_names = {name for parameter in parameters for name in parameter.former_names}
     unknown = [name for name in raw if name not in names and name not in former_names]
-    faults = [Detail(shorten(name), _unknown_name(name, names)) for name in unknown[:MAX_UNKNOWN]]
+    faults = [Detail(shorten(name), unknown_name(name, names)) for name in unknown[:MAX_UNKNOWN]]
     bound: dict[str, Any] = {}
     for parameter in parameters:
         name = parameter.name
@@ -168,8 +179,13 @@ def values(parameters: Sequence[Parameter], raw: Mapping[str, Sequence[Any]]) ->
             if value is not None:
                 bound[parameter.name] = value
     if faults:
-        raise BadParameters("; ".join(f"{fault.param}: {fault.problem}" for fault in faults), details=tuple(faults))
+        raise bad_parameters(faults)
     return bound
+
+
+def bad_parameters(faults: Sequence[Detail]) -> BadParameters:
+    """All faults as one error."""
+    return BadParameters("; ".join(f"{fault.param}: {fault.problem}" for fault in faults), details=tuple(faults))
 
 
 def _requested_name(parameter: Parameter, raw: Mapping[str, Sequence[Any]]) -> str:
@@ -203,8 +219,9 @@ def _split(parameter: Parameter, texts: Sequence[Any]) -> Sequence[Any]:
     return [text.replace("\\,", ",") for text in COMMA.split(texts[0])] if is_split else texts
 
 
-def _unknown_name(name: str, names: list[str]) -> str:
+def unknown_name(name: str, names: Sequence[str], whose: str = "this pipe") -> str:
+    """The problem of a parameter that is none of these."""
     near = get_close_matches(shorten(name), names, n=1)
     if near:
-        return f"not a parameter of this pipe; did you mean {near[0]}?"
-    return f"not a parameter of this pipe; it takes {', '.join(names) or 'none'}"
+        return f"not a parameter of {whose}; did you mean {near[0]}?"
+    return f"not a parameter of {whose}; it takes {', '.join(names) or 'none'}"

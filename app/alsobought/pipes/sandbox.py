@@ -30,6 +30,14 @@ REQUESTED_PIPE = Parameter(
     "asked_pipe", "String", "the pipe of the request: this one, or the one for which this one is a fallback"
 )
 BUILT_IN = (CLOCK, REQUESTED_PIPE)  # available without a declaration, in macros too
+Constant = bool | int
+CONSTANTS: Mapping[str, Constant] = {
+    "catalogue_only": False,
+    "recommendation_days": 7,
+    "attribution_days": 7,
+    "view_through_days": 1,
+}
+"""Settings that templates may use, with their defaults."""
 VARIANTS = "has_variants"  # among the provided names: the catalogue has groups of variants
 MAX_WORK = 1_000_000  # characters printed, plus ten for each call, in one rendering
 ALLOWED_NODES = (
@@ -196,12 +204,12 @@ class _CsvModule:
 
 
 def environment(
-    macros: Path, allowed_values: AllowedValues | None = None, *, catalogue_only: bool = False
+    macros: Path, allowed_values: AllowedValues | None = None, constants: Mapping[str, Constant] | None = None
 ) -> Templates:
     """Jinja with the macros of a folder and the CSV files of its parent folder.
 
     The files are read now: a pipe keeps those with which it was validated. `allowed_values`
-    restricts columns of CSV files; `catalogue_only` is a constant for macros.
+    restricts columns of CSV files; `constants` are the settings that macros may use, in place of their defaults.
     """
     texts = {path.name: _file_text(path) for path in list_files(macros)}
 
@@ -226,7 +234,8 @@ def environment(
     templates.filters.clear()
     templates.globals.clear()
     templates.globals.update({parameter.name: Placeholder(parameter, provided=True) for parameter in BUILT_IN})
-    templates.globals["catalogue_only"] = catalogue_only
+    templates.globals.update(CONSTANTS)
+    templates.globals.update(constants or {})
     templates.globals["has_variants"] = HasVariants()
     return templates
 

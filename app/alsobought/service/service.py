@@ -25,6 +25,7 @@ from alsobought.serving.recommendations import Recommendations
 from alsobought.serving.refresher import Refresher
 from alsobought.serving.request_log import RequestLog
 from alsobought.serving.row_log import InlineTaskRunner, RowLog, TaskRunner
+from alsobought.serving.shadows import Shadows
 from alsobought.serving.siblings import Siblings
 from alsobought.serving.visibility import Follower, Visibility, WriterVisibility
 from alsobought.settings import Settings
@@ -33,6 +34,7 @@ from alsobought.storage.cluster import ClusterWarehouse, open_any, parts_of
 from alsobought.storage.dropped_events import TABLE, DroppedEvents
 from alsobought.storage.variants import CatalogueVariants
 from alsobought.storage.warehouse import Warehouse
+from alsobought.surfaces.live import LiveSurfaces
 from alsobought.writer.sharded import AnyWriter, ShardedWriter, writers_of
 from alsobought.writer.submission import utc_now
 from alsobought.writer.writer import Writer
@@ -58,6 +60,8 @@ class Service:
     reject_log: RejectLog
     drop_log: RowLog[DroppedEvents]
     answers: CachedAnswers
+    surfaces: LiveSurfaces
+    shadows: Shadows
     refresher: Refresher
 
     def do(self, task: str, *arguments: Any) -> Any:
@@ -87,6 +91,7 @@ class Service:
     def stop(self) -> None:
         """Store the waiting rows and stop the threads."""
         self.sink.close()
+        self.shadows.shutdown()
         if self.request_log:
             self.request_log.stop()
         self.recommendations.stop()
@@ -172,6 +177,8 @@ def open_service(
             reject_log,
             drop_log,
             answers,
+            LiveSurfaces(settings.home_folder, library),
+            Shadows(answers, request_log, clock),
             refresher,
         )
     except BaseException:

@@ -6,7 +6,7 @@ come through here, so that they agree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -15,9 +15,10 @@ from typing import Any
 
 from alsobought.errors import AlsoboughtError, PipeBroken
 from alsobought.events import STORED_TYPES
-from alsobought.pipes.fallbacks import FilledLists, rename_columns
+from alsobought.pipes.fallbacks import FilledLists, item_column, rename_columns
+from alsobought.pipes.header import Fallback
 from alsobought.pipes.library import Describe, Library, Pipe
-from alsobought.pipes.sandbox import CLOCK, REQUESTED_PIPE
+from alsobought.pipes.sandbox import CLOCK, CONSTANTS, REQUESTED_PIPE
 from alsobought.pipes.template import select_values
 from alsobought.pipes.validation_cache import ValidationCache, validation_cache_file
 from alsobought.serving.answer import Answer
@@ -45,7 +46,7 @@ def open_library(settings: Settings, warehouse: Warehouse, variants: CatalogueVa
         describer(warehouse),
         types,
         cache,
-        catalogue_only=settings.catalogue_only,
+        constants={name: getattr(settings, name) for name in CONSTANTS},
         variants=variants or CatalogueVariants(warehouse),
         read_tree=warehouse.syntax_tree,
     )
@@ -76,8 +77,13 @@ def answer_with(
     return answer_page(library, requested_page(pipe, raw), partial(rows_of, warehouse, now))
 
 
-def answer_page(library: Library, page: Page, run: RunPipe, run_fallback: RunPipe | None = None) -> Answer:
-    """Answer a validated request. `run` gives the rows of the pipe, and those of its fallbacks unless `run_fallback` does."""
+def answer_page(
+    library: Library, page: Page, run: RunPipe, run_fallback: RunPipe | None = None, more: Sequence[str] = ()
+) -> Answer:
+    """Answer a validated request. `run` gives the rows of the pipe, and those of its fallbacks unless `run_fallback` does.
+
+    `more` are pipes that fill the list after the fallbacks of the pipe itself.
+    """
     pipe, bound = page.pipe, page.asked
     rows = run(pipe, bound, pipe)
     if [column.name for column in rows.meta] != [name for name, _ in pipe.selected]:
@@ -92,31 +98,59 @@ def answer_page(library: Library, page: Page, run: RunPipe, run_fallback: RunPip
     if pipe.adds_source:
         data = [[*row, pipe.name] for row in data]
     own = Answer(pipe, None, [Column(*column) for column in pipe.columns], data, rows.statistics, pipes=(pipe,))
-    answered = _filled(library, own, bound, run_fallback or run) if pipe.header.fallback else own
+    answered = _filled(library, own, bound, run_fallback or run, more) if pipe.header.fallback else own
     return page.of(answered, library.variants)
 
 
-def _filled(library: Library, own: Answer, bound: Mapping[str, Any], run: RunPipe) -> Answer:
-    """The answer with its short lists filled from the chain of fallbacks.
+def with_fallbacks(pipe: Pipe, more: Sequence[str]) -> Pipe:
+    """The pipe as it answers if these fill its list, too: a list with fallbacks has a column with the pipe of each row."""
+    if not more or pipe.header.fallback:
+        return pipe
+    return replace(pipe, header=replace(pipe.header, fallback=Fallback(more[0])))
+
+
+def fallbacks_of(
+    library: Library, pipe: Pipe, bound: Mapping[str, Any], more: Sequence[str] = ()
+) -> Iterator[tuple[Pipe, Mapping[str, str]]]:
+    """The pipes that fill a list of this one, each once, and the names of their columns in its answer.
+
+    They are its own chain of fallbacks, then each of `more` with its chain. A chain ends at a broken pipe.
+    """
+    seen, item = {pipe.name}, item_column([name for name, _ in pipe.columns])
+    own = pipe.header.fallback
+    for start in (own, *map(Fallback, more)):
+        fallback, names = start, dict[str, str]()
+        while fallback and fallback.pipe not in seen:
+            try:
+                link = library.answering(fallback.pipe, bound)
+            except AlsoboughtError:
+                break
+            if link.name in more and (other := item_column([name for name, _ in link.columns])):
+                names = {other: item}
+            else:
+                names = {**rename_columns(fallback, names)}
+            seen.add(link.name)
+            yield link, names
+            fallback = link.header.fallback
+
+
+def _filled(library: Library, own: Answer, bound: Mapping[str, Any], run: RunPipe, more: Sequence[str]) -> Answer:
+    """The answer with its short lists filled from its fallbacks.
 
     A list stays short where a fallback is broken: the fault is not that of the requested pipe.
     """
     lists, pipes, statistics = FilledLists(own.pipe, bound, own.data, library.variants), [own.pipe], own.statistics
-    names: Mapping[str, str] = {}
-    while (
-        not lists.is_full and (fallback := pipes[-1].header.fallback) and fallback.pipe not in [p.name for p in pipes]
-    ):
-        try:
-            other = library.answering(fallback.pipe, bound)
-        except AlsoboughtError:
-            break
-        names = rename_columns(fallback, names)
+    if lists.is_full:
+        return own
+    for other, names in fallbacks_of(library, own.pipe, bound, more):
         pipes.append(other)
         for keys, parameters in lists.requests_for(other):
             with suppress(AlsoboughtError):
                 rows = run(other, parameters, own.pipe)
                 lists.add(other, keys, [names.get(column.name, column.name) for column in rows.meta], rows.data)
                 statistics = statistics + rows.statistics
+        if lists.is_full:
+            break
     if len(pipes) == 1:
         return own
     return replace(own, fallback=lists.fallback, data=lists.rows(), statistics=statistics, pipes=tuple(pipes))

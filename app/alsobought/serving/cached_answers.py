@@ -13,18 +13,17 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from alsobought.errors import AlsoboughtError
 from alsobought.pipes.header import CACHE_TAGS, Header
 from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.parameters import Parameter
 from alsobought.serving.answer import Answer, CacheKey
-from alsobought.serving.answers import answer_page
+from alsobought.serving.answers import answer_page, fallbacks_of, with_fallbacks
 from alsobought.serving.cache import Cache
 from alsobought.serving.cached_value import Computed
 from alsobought.serving.invalidation import ANY_EVENT, Tag
 from alsobought.serving.paging import Page, requested_page
 from alsobought.serving.queries import Queries
-from alsobought.storage.results import Rows
+from alsobought.storage.results import Column, Rows, Statistics
 
 Answers = Cache[Answer]
 ARRANGING = frozenset({"diversity", "per_category", "explore"})  # parameters that need the whole list in the query
@@ -39,29 +38,38 @@ class CachedAnswers:
     cache: Answers
     as_of: Callable[[], datetime | None]
 
-    def answer(self, name: str, raw: Mapping[str, Sequence[Any]], *, fresh: bool = False) -> Answer:
-        """Answer a request to a pipe with unvalidated parameters `raw`.
+    def answer(
+        self, name: str, raw: Mapping[str, Sequence[Any]], *, fresh: bool = False, more: Sequence[str] = ()
+    ) -> Answer:
+        """Answer a request to a pipe with unvalidated parameters `raw`; `more` are pipes that fill its list after its fallbacks.
 
         Requests that are in flight together share queries. The answer comes from the cache if the pipe's header allows it, and
         never if `fresh`; it is cached in either case.
 
         Raises NoSuchPipe, PipeBroken, BadParameters, TooSlow, WarehouseFault.
         """
-        pipe = self.library.answering(name, raw)
+        pipe = with_fallbacks(self.library.answering(name, raw), more)
         page = requested_page(pipe, raw)
-        chain = _chain(self.library, pipe, page.bound)
-        key = CacheKey(tuple((link.name, link.version) for link in chain), f"{page.bound!r}{page.cursor}")
+        chain = [pipe, *(link for link, _ in fallbacks_of(self.library, pipe, page.bound, more))]
+        key = CacheKey(tuple((link.name, link.version) for link in chain), f"{page.bound!r}{page.cursor}{more or ''}")
         cacheable = bool(pipe.header.cache_seconds)
         if cacheable and not fresh and (hit := self.cache.get(key)):
             return hit
         tags = self._tags(pipe, page.bound, [link.header for link in chain])
-        compute = partial(self._compute, page, key)
+        compute = partial(self._compute, page, key, more)
         return self.cache.computed(key, tags, compute, fresh=fresh, shared=cacheable)
 
-    def _compute(self, page: Page, key: CacheKey) -> Computed[Answer]:
+    def empty(self, name: str, raw: Mapping[str, Sequence[Any]], more: Sequence[str] = ()) -> Answer:
+        """The answer to this request without its rows, and without a query. Raises NoSuchPipe, PipeBroken, BadParameters."""
+        pipe = with_fallbacks(self.library.answering(name, raw), more)
+        requested_page(pipe, raw)
+        columns = [Column(*column) for column in pipe.columns]
+        return Answer(pipe, None, columns, [], Statistics(0.0, 0, 0), as_of=self.as_of(), pipes=(pipe,))
+
+    def _compute(self, page: Page, key: CacheKey, more: Sequence[str]) -> Computed[Answer]:
         pipe = page.pipe
         as_of = self.as_of()  # first: the answer contains at least that
-        result = answer_page(self.library, page, self.queries.rows, self._fallback_rows)
+        result = answer_page(self.library, page, self.queries.rows, self._fallback_rows, more)
         headers = [queried.header for queried in result.pipes]
         seconds = min(header.cache_seconds for header in headers)
         result = replace(result, as_of=as_of, key=key if seconds else None)
@@ -114,18 +122,6 @@ def _shared_limit(limit: Parameter, needed: int) -> int:
     while shared < needed:
         shared *= 2
     return limit.within_type(shared)
-
-
-def _chain(library: Library, pipe: Pipe, bound: Mapping[str, Any]) -> list[Pipe]:
-    """A pipe and its chain of fallbacks, in their current versions."""
-    chain = {pipe.name: pipe}
-    while (fallback := pipe.header.fallback) and fallback.pipe not in chain:
-        try:
-            pipe = library.answering(fallback.pipe, bound)
-        except AlsoboughtError:
-            break
-        chain[pipe.name] = pipe
-    return list(chain.values())
 
 
 def _cache_events(pipe: Pipe, headers: Sequence[Header]) -> Sequence[str]:

@@ -40,6 +40,11 @@ class Recommendations:
         """Store the placements that are noted now."""
         self._log.flush()
 
+    def forget(self) -> None:
+        """Write every placement again: somebody emptied the table."""
+        self._log.flush()
+        self._noted.clear()
+
     def mint(self, placement: Placement, at: datetime) -> str:
         """The id of an answer at this time; empty where there are none."""
         recommendation_id = self.ids.mint(placement, at)

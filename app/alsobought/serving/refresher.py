@@ -30,7 +30,7 @@ class Refresher:
 
         `joint` ones share queries (`serving.coalescing`): their threads mostly wait, so there are more of them.
         """
-        return (self._joint if joint else self._single).submit(_in_background, run) is not None
+        return (self._joint if joint else self._single).submit(run_in_background, run) is not None
 
     def shutdown(self) -> None:
         """Wait for the refreshes that run; those that wait for a thread do not begin."""
@@ -38,6 +38,7 @@ class Refresher:
             lane.shutdown(wait=True, cancel=True)
 
 
-def _in_background(run: Callable[[], None]) -> None:
+def run_in_background(run: Callable[[], None]) -> None:
+    """Run this with the low priority of a refresh; the thread stays one of the background."""
     _thread.is_background = True
     run()

@@ -31,6 +31,7 @@ from alsobought.recommendation_ids import Placement
 from alsobought.serving.answer import Answer, CacheKey
 from alsobought.serving.request_log import RequestRecord
 from alsobought.settings import allowed_hosts
+from alsobought.surfaces.draw import Draw, Layout
 from alsobought.web.formats import caching_headers, link_header, to_json
 from alsobought.web.hosts import host_name, is_allowed
 from alsobought.web.http.connection import SERVER, http_date
@@ -40,7 +41,7 @@ MAX_URLS, MAX_KEY = 20_000, 2_500  # and characters that identify one
 MAX_RESPONSE = 16_384  # bytes: what a socket takes at once
 HEALTH = b"/healthz"
 REQUEST = re.compile(
-    rb"GET (/pipes/[!-~]*|/healthz) HTTP/1\.1\r\n(?:[!#-'*+.^-z|~A-Z0-9-]+:[\t -~\x80-\xff]*\r\n)+\r\n"
+    rb"GET (/(?:pipes|recommend)/[!-~]*|/healthz) HTTP/1\.1\r\n(?:[!#-'*+.^-z|~A-Z0-9-]+:[\t -~\x80-\xff]*\r\n)+\r\n"
 )
 # What Flask or the server would act upon. They ignore all other headers of such a request.
 DECISIVE_HEADER = re.compile(
@@ -78,7 +79,7 @@ Key = tuple[bytes, bytes, bytes, bytes, bytes]
 class KnownUrl:
     """How to repeat a response: the key of its answer, the parameters to record, its headers, and the query of its next page.
 
-    `credential` is the key or token that asked, empty without one.
+    `credential` is the key or token that asked, empty without one. `draw` is what a request to a surface has drawn.
     """
 
     key: CacheKey
@@ -87,6 +88,7 @@ class KnownUrl:
     headers: bytes
     query: str
     credential: str = field(default="", repr=False)
+    draw: Draw | None = None
 
 
 class FastLane:
@@ -98,7 +100,15 @@ class FastLane:
         self._names = allowed_hosts(self._service.settings)
         self._urls: OrderedDict[Key, KnownUrl] = OrderedDict()
 
-    def remember(self, key: CacheKey, name: str, parameters: bytes, query: str, response: Response) -> None:
+    def remember(
+        self,
+        key: CacheKey,
+        placement: Placement,
+        parameters: bytes,
+        query: str,
+        draw: Draw | None,
+        response: Response,
+    ) -> None:
         """Keep the URL and the headers of the response to the current request."""
         target = request.environ.get("RAW_URI", "")
         values = (target, *(request.headers.get(name, "") for name in ("Host", "Accept", "Origin", "Authorization")))
@@ -111,8 +121,7 @@ class FastLane:
             ).encode("latin1")
         except UnicodeEncodeError:
             return
-        placement = Placement(name, key.versions[0][1])
-        self._urls[url] = KnownUrl(key, placement, parameters, headers, query, g.get("credential", ""))
+        self._urls[url] = KnownUrl(key, placement, parameters, headers, query, g.get("credential", ""), draw)
         while len(self._urls) > MAX_URLS:
             self._urls.popitem(last=False)
 
@@ -125,6 +134,8 @@ class FastLane:
         known = self._urls.get(key) if key else None
         if known is None or (asking := self._principal(known.credential)) is None:
             return None
+        if known.draw and not self._is_drawn_again(known.draw):
+            return None
         answer = self._cached(known)
         if answer is None or len(answer.json) > MAX_RESPONSE:
             return None
@@ -133,15 +144,20 @@ class FastLane:
             return None
         identity, now = os.urandom(8).hex(), self._service.clock()
         recommendation_id = self._service.recommendations.mint(known.placement, now)
-        body = to_json(answer, identity, recommendation_id)
+        body = to_json(answer, identity, recommendation_id, known.placement)
         response = self._head(known, answer, identity, recommendation_id, len(body), verdict) + body
         self._record(known, answer, identity, recommendation_id, now, time.perf_counter() - started)
-        pipe = known.placement.pipe
-        log_access("GET", f"/pipes/{pipe}", 200, started)
+        pipe, surface = known.placement.pipe, known.placement.surface
+        log_access("GET", f"/recommend/{surface}" if surface else f"/pipes/{pipe}", 200, started)
         if tracing.enabled():
             header = TRACEPARENT.search(head)
             tracing.record_cached(pipe, header[1].decode("latin1") if header else "", started, len(answer.data))
         return response
+
+    def _is_drawn_again(self, draw: Draw) -> bool:
+        """True if the surface gives this caller the same still: not after a change of its files, or of a running experiment."""
+        layout: Layout | None = self._service.surfaces.unchanged()
+        return layout is not None and layout.draw(draw.surface.name, draw.units, self._service.clock()) == draw
 
     def _cached(self, known: KnownUrl) -> Answer | None:
         """The cached answer, unless a pipe of it has changed."""
@@ -180,7 +196,7 @@ class FastLane:
         length: int,
         verdict: Verdict | None = None,
     ) -> bytes:
-        own_headers = caching_headers(answer, "json") | link_header(answer, known.query)
+        own_headers = caching_headers(answer, "json", known.placement) | link_header(answer, known.query)
         if verdict:
             own_headers |= rate_headers(verdict)
         own = "".join(f"{name}: {value}\r\n" for name, value in own_headers.items())
@@ -196,7 +212,8 @@ class FastLane:
         placement, asked = known.placement, known.parameters
         self._metrics.answered(placement.pipe, 200, seconds)
         if log := self._service.request_log:
-            log.add(RequestRecord(now, identity, placement, asked, 200, "", seconds, answer, recommendation_id))
+            unit = known.draw.unit if known.draw else ""
+            log.add(RequestRecord(now, identity, placement, asked, 200, "", seconds, answer, recommendation_id, unit))
 
 
 def _address(gate: Gate, peer: str, head: bytes) -> str:
@@ -223,7 +240,7 @@ def request_key(head: bytes) -> Key | None:
     return start[1], values[b"host"], accept, origin, authorization
 
 
-def offer(answer: Answer, parameters: bytes, query: str) -> None:
+def offer(answer: Answer, parameters: bytes, query: str, placement: Placement, draw: Draw | None = None) -> None:
     """Let the fast lane give the next answers to the current request, while the cache has them.
 
     Where the caller's origin is that of a Referer, which is no part of what the fast lane compares, it stays out.
@@ -233,7 +250,7 @@ def offer(answer: Answer, parameters: bytes, query: str) -> None:
     origins = g.principal.origins
     if origins and ANY_ORIGIN not in origins and "Origin" not in request.headers:
         return
-    g.fast_lane_offer = (answer.key, answer.pipe.name, parameters, query)
+    g.fast_lane_offer = (answer.key, placement, parameters, query, draw)
 
 
 def remember_response(response: Response) -> Response:

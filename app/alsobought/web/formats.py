@@ -19,6 +19,7 @@ from werkzeug.datastructures import MIMEAccept
 
 from alsobought.errors import NoSuchPipe, NotAcceptable
 from alsobought.pipes.parameters import CURSOR
+from alsobought.recommendation_ids import Placement
 from alsobought.serving.answer import Answer
 
 FORMATS = {
@@ -55,14 +56,17 @@ def choose_format(suffix: str, accept: MIMEAccept) -> str:
     return next(name for name, kind in FORMATS.items() if kind == best)
 
 
-def entity_tag(answer: Answer, fmt: str) -> str:
-    """The opaque part of the ETag. It need not identify the request: a tag belongs to its URL."""
-    return f"{answer.digest}-{fmt}"
+def entity_tag(answer: Answer, fmt: str, placement: Placement | None = None) -> str:
+    """The opaque part of the ETag. It need not identify the request: a tag belongs to its URL.
+
+    On a surface two variants may show equal rows: the tag is that of the placement, too.
+    """
+    return f"{answer.digest}-{fmt}" + (f"-{placement.key:x}" if placement and placement.surface else "")
 
 
-def caching_headers(answer: Answer, fmt: str) -> dict[str, str]:
+def caching_headers(answer: Answer, fmt: str, placement: Placement | None = None) -> dict[str, str]:
     """ETag and Cache-Control. A client revalidates each time, since an event may make any answer stale."""
-    return {"ETag": f'W/"{entity_tag(answer, fmt)}"', "Cache-Control": "private, no-cache"}
+    return {"ETag": f'W/"{entity_tag(answer, fmt, placement)}"', "Cache-Control": "private, no-cache"}
 
 
 def page_query(raw: Mapping[str, Sequence[Any]]) -> str:
@@ -95,10 +99,24 @@ def file_headers(answer: Answer, fmt: str) -> dict[str, str]:
     return {"Content-Disposition": f'attachment; filename="{answer.pipe.name}.{fmt}"'}
 
 
-def to_json(answer: Answer, request_id: str, recommendation_id: str) -> bytes:
-    """The JSON body: the encoded answer, and its two ids; the recommendation_id is null where there are none."""
+def to_json(answer: Answer, request_id: str, recommendation_id: str, placement: Placement | None = None) -> bytes:
+    """The JSON body: the encoded answer, on a surface what was drawn, and its two ids.
+
+    The recommendation_id is null where there are none.
+    """
+    drawn = _drawn(placement) if placement and placement.surface else b""
     recommended = _json(recommendation_id or None)
-    return b'%s,"recommendation_id":%s,"request_id":%s}' % (answer.json[:-1], recommended, _json(request_id))
+    return b'%s%s,"recommendation_id":%s,"request_id":%s}' % (
+        answer.json[:-1],
+        drawn,
+        recommended,
+        _json(request_id),
+    )
+
+
+def _drawn(placement: Placement) -> bytes:
+    names = placement.surface, placement.experiment or None, placement.variant or None
+    return b',"surface":%s,"experiment":%s,"variant":%s' % tuple(map(_json, names))
 
 
 _json = msgspec.json.Encoder().encode

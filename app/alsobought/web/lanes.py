@@ -8,15 +8,16 @@ at once. The pipes of a lane have turns (`serving.lane`): a slow one leaves room
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from alsobought.serving.lane import Lane
+from alsobought.surfaces.surface_file import SUFFIXES
 
 MAX_WAITING = 16  # requests for each thread of a lane
 PAGE_THREADS = 4  # for the workbench and the description of the API, which cost Python rather than queries
 STATUS_PATHS = {b"/healthz", b"/readyz", b"/metrics"}
 INTAKE = (b"/events", b"/items", b"/users")
-PIPES = b"/pipes/"
+PIPES, RECOMMEND = b"/pipes/", b"/recommend"
 LANE = "alsobought.lane"  # of a request, in the WSGI environment
 WAITED = "alsobought.waited"  # its seconds in the queue, there
 
@@ -36,12 +37,23 @@ class Lanes:
     def all(self) -> Sequence[Lane]:
         return (self.light, self.heavy, self.intake, self.pages, self.status)
 
-    def of(self, path: bytes, is_heavy: Callable[[str], bool | None]) -> Sequence[Lane]:
-        """The lanes for a request of this decoded path: the first that has room takes it."""
+    def of(
+        self,
+        path: bytes,
+        is_heavy: Callable[[str], bool | None],
+        pipes_of: Callable[[str], Iterable[str]] = lambda _: (),
+    ) -> Sequence[Lane]:
+        """The lanes for a request of this decoded path: the first that has room takes it.
+
+        A request to a surface is heavy if one of the pipes that may answer it, `pipes_of` its name, is.
+        """
         if path in STATUS_PATHS:
             return (self.status,)
         if path.startswith(INTAKE):
             return (self.intake,)
+        if path.startswith(RECOMMEND):
+            is_light = not any(map(is_heavy, pipes_of(surface_of(path))))
+            return (self.light,) if is_light else (self.heavy,)
         pipe = pipe_of(path)
         if not pipe:
             return (self.pages,)
@@ -70,3 +82,23 @@ def pipe_of(path: bytes) -> str:
     ('rank', '')
     """
     return path[len(PIPES) :].partition(b".")[0].decode("latin1") if path.startswith(PIPES) else ""
+
+
+def surface_of(path: bytes) -> str:
+    """The name of the surface that a decoded path asks, in any format; "" for several.
+
+    >>> surface_of(b"/recommend/home.top.csv"), surface_of(b"/recommend")
+    ('home.top', '')
+    """
+    name = path[len(RECOMMEND) + 1 :].decode("latin1")
+    stem, _, suffix = name.rpartition(".")
+    return stem if suffix in SUFFIXES else name
+
+
+def group_of(path: bytes) -> str:
+    """What has its turn in a lane: a pipe, or a surface.
+
+    >>> group_of(b"/pipes/rank.csv"), group_of(b"/recommend/cart")
+    ('rank', '/cart')
+    """
+    return pipe_of(path) or (f"/{surface_of(path)}" if path.startswith(RECOMMEND) else "")

@@ -13,17 +13,20 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from alsobought.formats.calls import Skipped
+from alsobought.web.experiment_gauges import ExperimentGauges
 from alsobought.web.gauges import ProcessGauges, VitalGauges
 from alsobought.web.reject_reasons import reject_reason
 from alsobought.web.slowest import SlowestAnswers, this_minute
 
 if TYPE_CHECKING:
+    from alsobought.service.experiment_monitor import ExperimentMonitor
     from alsobought.service.monitor import Monitor
     from alsobought.service.service import Service
     from alsobought.service.upkeep import Upkeep
     from alsobought.serving.cached_answers import Answers
     from alsobought.serving.lane import Lane
     from alsobought.serving.request_log import RequestLog
+    from alsobought.serving.shadows import Shadows
     from alsobought.web.http.limits import ConnectionCounts
     from alsobought.web.shared_metrics import SharedMetrics
 
@@ -33,7 +36,9 @@ BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 class Metrics:
     """One registry per application, so that tests can create several."""
 
-    def __init__(self, service: Service, monitor: Monitor | None = None) -> None:
+    def __init__(
+        self, service: Service, monitor: Monitor | None = None, experiments: ExperimentMonitor | None = None
+    ) -> None:
         registry = self._registry = CollectorRegistry()
         self._shared: SharedMetrics | None = None
         self._requests = Counter(
@@ -102,6 +107,9 @@ class Metrics:
         registry.register(self._process)
         if service.request_log:
             registry.register(_DroppedRequests(service.request_log))
+        if experiments:
+            registry.register(ExperimentGauges(experiments))
+        registry.register(_ShadowRequests(service.shadows))
         if monitor:
             registry.register(_MonitorResults(monitor))
             registry.register(VitalGauges(service, monitor))
@@ -196,6 +204,20 @@ class _DroppedRequests(Collector):
     def collect(self) -> Iterator[CounterMetricFamily]:
         text = "Requests missing from the table requests: the queue was full, or storing failed."
         yield CounterMetricFamily("alsobought_requests_dropped", text, value=self._request_log.dropped)
+
+
+class _ShadowRequests(Collector):
+    """The counters of the shadows."""
+
+    def __init__(self, shadows: Shadows) -> None:
+        self._shadows = shadows
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        text = "Requests to the shadow of a surface: asked, or dropped since too many waited."
+        requests = CounterMetricFamily("alsobought_shadow_requests", text, labels=["outcome"])
+        requests.add_metric(["asked"], self._shadows.asked)
+        requests.add_metric(["dropped"], self._shadows.dropped)
+        yield requests
 
 
 class _MonitorResults(Collector):

@@ -12,8 +12,11 @@ from alsobought.web.json_schemas import FIXED_SCHEMAS
 from alsobought.web.openapi_endpoints import OPERATION_IDS, endpoint_paths, intake_schemas, token_schemas
 from alsobought.web.openapi_pipes import pipe_paths, pipe_schemas
 from alsobought.web.openapi_responses import error_components, header_components
+from alsobought.web.openapi_surfaces import OPERATION_IDS as SURFACE_IDS
+from alsobought.web.openapi_surfaces import surface_paths, surface_schemas
 
 TAGS = {
+    "surfaces": "Recommendations for a place of the shop, in the experiment that runs there.",
     "pipes": "Recommendations. Each pipe is a SQL file, described by its header comment.",
     "intake": "Events, items and users to store.",
     "service": "Health, metrics, and this description.",
@@ -53,9 +56,19 @@ def describe_api(
         "servers": [{"url": "./", "description": "The service that serves this document."}],
         "tags": [{"name": name, "description": description} for name, description in TAGS.items()],
         "security": [{name: []} for name in SECURITY_SCHEMES] + ([] if keys_needed else [{}]),
-        "paths": pipe_paths(by_name, OPERATION_IDS) | endpoint_paths(),
+        "paths": {
+            **surface_paths(),
+            **pipe_paths(by_name, (*OPERATION_IDS, *SURFACE_IDS)),
+            **endpoint_paths(),
+        },
         "components": {
-            "schemas": {**FIXED_SCHEMAS, **intake_schemas(event_types), **token_schemas(), **pipe_schemas(by_name)},
+            "schemas": {
+                **FIXED_SCHEMAS,
+                **surface_schemas(),
+                **intake_schemas(event_types),
+                **token_schemas(),
+                **pipe_schemas(by_name),
+            },
             "responses": error_components(),
             "headers": header_components(),
             "securitySchemes": SECURITY_SCHEMES,

@@ -183,20 +183,26 @@ def _rows_response(prefix: str, *headers: str) -> dict[str, Any]:
 
 
 def _answer(prefix: str) -> dict[str, Any]:
-    return record(
-        meta=listing(ref("Column")),
-        data=listing(ref(f"{prefix}Row")),
-        rows="integer",
-        next={"type": ["string", "null"], "description": "The `cursor` of the next page; null: there is none."},
-        statistics=ref("Statistics"),
-        pipe=ref("AnsweringPipe"),
-        as_of=MOMENT | {"description": "The answer contains what was stored until then; null: nothing was stored yet."},
-        recommendation_id={
+    return record(**answer_members(ref(f"{prefix}Row")))
+
+
+def answer_members(row: dict[str, Any]) -> dict[str, Any]:
+    """The members of an answer with rows of this schema."""
+    return {
+        "meta": listing(ref("Column")),
+        "data": listing(row),
+        "rows": "integer",
+        "next": {"type": ["string", "null"], "description": "The `cursor` of the next page; null: there is none."},
+        "statistics": ref("Statistics"),
+        "pipe": ref("AnsweringPipe"),
+        "as_of": MOMENT
+        | {"description": "The answer contains what was stored until then; null: nothing was stored yet."},
+        "recommendation_id": {
             "type": ["string", "null"],
             "description": "The id of this answer, which events about its items bring back; null without a secret that signs it.",
         },
-        request_id="string",
-    )
+        "request_id": "string",
+    }
 
 
 def _row(pipe: Pipe, pipes: Mapping[str, Pipe]) -> dict[str, Any]:

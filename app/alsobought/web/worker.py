@@ -27,7 +27,7 @@ from gunicorn.workers import base
 from alsobought.web.http.connection import Connection
 from alsobought.web.http.limits import ConnectionCounts, Held, Limits
 from alsobought.web.http.wsgi import Answer, Request, call
-from alsobought.web.lanes import LANE, WAITED, Lanes, pipe_of
+from alsobought.web.lanes import LANE, WAITED, Lanes, group_of
 
 log = logging.getLogger(__name__)
 
@@ -174,10 +174,10 @@ class Worker(base.Worker):  # type: ignore[misc]
             done: Future[Any] = Future()
             connection.answer(call(self.wsgi, request))
             return done
-        is_heavy, path = self.wsgi.extensions["service"].answers.queries.costs.is_heavy, request.path
-        for lane in self._lanes.of(path, is_heavy):
+        service, path = self.wsgi.extensions["service"], request.path
+        for lane in self._lanes.of(path, service.answers.queries.costs.is_heavy, service.surfaces.pipes_of):
             if queued := lane.submit(
-                self._handle, connection, request, lane.name, time.perf_counter(), group=pipe_of(path)
+                self._handle, connection, request, lane.name, time.perf_counter(), group=group_of(path)
             ):
                 return queued
         return None
