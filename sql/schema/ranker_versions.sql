@@ -1,6 +1,6 @@
 -- Made by `alsobought migrate schema` from migrations/: edit those, not this.
 --
--- 0123_ranker_versions
+-- 0124_ranker_versions
 -- Every version of ranker_weights that was in service: its rows, and `previous`, the version that it replaced. learned_at is when it
 -- was put into service; source is orders, clicks or online. Whoever learns writes a version here and then into ranker_weights; a
 -- version is deleted after 90 days.

@@ -6,7 +6,7 @@
 -- place is the number of the feature in sql/macros/ranker.sql. pairs, asked and bought are what the weight was learnt of.
 -- `alsobought learn ranker` makes the whole table anew; no view fills it.
 --
--- 0122_ranker_weights_version
+-- 0123_ranker_weights_version
 -- Which version of the weights is in service: the time it was learned, in milliseconds since 1970; 0 for weights that are older than
 -- this column. ranker_versions keeps the versions, so that `alsobought learn ranker --roll-back` returns to the one before.
 
