@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from alsobought.console import out
 from alsobought.learning.click_model import weights_of_rows
@@ -159,8 +160,8 @@ def click_rates(ranker: Ranker, plan: Plan) -> dict[str, float]:
 
 
 def interval(values: np.ndarray) -> str:
-    """Mean and 95 % interval over the runs, in percent."""
-    half = 1.96 * values.std(ddof=1) / len(values) ** 0.5
+    """Mean and 95 % interval over the runs (Student), in percent."""
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
     return f"{100 * values.mean():.2f} ± {100 * half:.2f}"
 
 
@@ -193,7 +194,9 @@ def report(runs: list[dict[str, Ranker]], plan: Plan) -> str:
     gains = []
     for name in others:
         ahead = np.asarray([a["after"] - b["after"] for a, b in zip(online, rates[name], strict=True)])
-        gains.append(f"{interval(ahead)} points more than {name.replace('each night', 'the nightly one')}")
+        gains.append(
+            f"{interval(ahead)} points more than {name.replace('each night,', 'the one that learns each night')}"
+        )
     count = f"{len(runs)} runs (seeds 1 to {len(runs)})"
     return f"""# Learning from clicks each hour or each night
 
@@ -208,7 +211,7 @@ Click-through rate in percent, with 95 % intervals over the runs:
 |---|---|---|---|---|---|
 {chr(10).join(lines)}
 
-In the 36 hours from the change on, the online ranker got {" and ".join(gains)}, in pairs of runs with the same visitors.
+In the 36 hours from the change on, the online ranker got {", and ".join(gains)}, in pairs of runs with the same visitors.
 
 ![Click-through rate by hour](online.svg)
 """

@@ -20,5 +20,5 @@ def test_the_online_ranker_follows_a_change_of_taste() -> None:
 
 
 def test_an_interval_is_in_percent() -> None:
-    assert interval(np.array([0.1, 0.2])) == "15.00 ± 9.80"
+    assert interval(np.array([0.1, 0.2])) == "15.00 ± 63.53"
     assert interval(np.array([0.1, 0.1])) == "10.00 ± 0.00"
