@@ -296,7 +296,11 @@
                                         user_id,
                                         "list_key",
                                     )
-                                }} as chances
+                                }} as chances,
+                                arrayConcat(
+                                    arrayMap(at_rank -> keys[at_rank], ordered),
+                                    arrayMap(one_new -> tupleElement(one_new, 1), news)
+                                ) as all_keys
                             {% endif %}
                         select
                             list_key,
@@ -304,11 +308,7 @@
                                 arrayConcat(
                                     arrayMap(
                                         (one, to_position) -> (
-                                            {% if explore_new %}
-                                                arrayConcat(
-                                                    arrayMap(at_rank -> keys[at_rank], ordered),
-                                                    arrayMap(one_new -> tupleElement(one_new, 1), news)
-                                                )[tupleElement(one, 1)],
+                                            {% if explore_new %}all_keys[tupleElement(one, 1)],
                                             {% else %}keys[ordered[tupleElement(one, 1)]],
                                             {% endif %}
                                             to_position,

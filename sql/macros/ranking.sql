@@ -218,41 +218,45 @@
     choice is a hash of seed, user, list and hour. news: an array of (item_key, clicks, impressions). -#}
 {%- macro with_new_items(turns, news, first, explore_new, seed, user_id, list) -%}
     arrayMap(
-        (turn, slot) -> arrayMap(
-            (dealt, is_new) -> arrayMap(
-                tried -> if(
-                    empty(tried),
-                    (
-                        tupleElement(turn, 1),
-                        tupleElement(turn, 2) * if(empty(dealt), 1., 1. - {{ explore_new }})
-                    ),
-                    arrayMap(
-                        won -> (
-                            toUInt64({{ first }} + indexOf({{ news }}, tried[tupleElement(won, 1)])),
-                            {{ explore_new }} * tupleElement(won, 2)
+        (given, tries) -> arrayMap(
+            (turn, slot) -> arrayMap(
+                (dealt, is_new) -> arrayMap(
+                    tried -> if(
+                        empty(tried),
+                        (
+                            tupleElement(turn, 1),
+                            tupleElement(turn, 2) * if(empty(dealt), 1., 1. - {{ explore_new }})
                         ),
-                        [{{ thompson("tried", seed, user_id, list) }}]
-                    )[1]
-                ),
-                [if(is_new, dealt, arraySlice(dealt, 1, 0))]
+                        arrayMap(
+                            won -> (
+                                toUInt64({{ first }} + indexOf(tries, tried[tupleElement(won, 1)])),
+                                {{ explore_new }} * tupleElement(won, 2)
+                            ),
+                            [{{ thompson("tried", seed, user_id, list) }}]
+                        )[1]
+                    ),
+                    [if(is_new, dealt, arraySlice(dealt, 1, 0))]
+                )[1],
+                [
+                    arrayFilter(
+                        one
+                        -> 1
+                        + cityHash64('slot', tupleElement(one, 1), {{ list }}, toStartOfHour({{ now }}))
+                        % length(given)
+                        = slot,
+                        tries
+                    )
+                ],
+                [
+                    cityHash64('new', slot, {{ seed }}, {{ user_id }}, {{ list }}, toStartOfHour({{ now }}))
+                    % 1000000
+                    < {{ explore_new }} * 1000000
+                ]
             )[1],
-            [
-                arrayFilter(
-                    one
-                    -> 1
-                    + cityHash64('slot', tupleElement(one, 1), {{ list }}, toStartOfHour({{ now }}))
-                    % length({{ turns }})
-                    = slot,
-                    {{ news }}
-                )
-            ],
-            [
-                cityHash64('new', slot, {{ seed }}, {{ user_id }}, {{ list }}, toStartOfHour({{ now }}))
-                % 1000000
-                < {{ explore_new }} * 1000000
-            ]
-        )[1],
-        {{ turns }},
-        arrayEnumerate({{ turns }})
-    )
+            given,
+            arrayEnumerate(given)
+        ),
+        [{{ turns }}],
+        [{{ news }}]
+    )[1]
 {%- endmacro -%}

@@ -250,10 +250,10 @@ def test_the_running_service_refits_until_it_would_be_worse(clicks: Shop, caplog
         clicks.now = NOON + timedelta(hours=4)
         clicks.show(DEAR, 300, at=NOON + timedelta(hours=1))
         clicks.show(CHEAP, 100, at=NOON + timedelta(hours=3))
-        assert online.refit() == "refused"
+        assert online.refit() == "rejected"
         assert rows_in_service(clicks.context()) == first
         assert "which stay: also_bought, 3,300 impressions" in caplog.text
     finally:
         online.stop()
-    assert online.refits == {"accepted": 1, "refused": 1, "failed": 0}
+    assert online.refits == {"accepted": 1, "rejected": 1, "failed": 0}
     assert latest_runs(clicks.service.warehouse)["ranker"].options["from"] == "clicks"

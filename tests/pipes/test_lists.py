@@ -293,11 +293,15 @@ def test_the_propensity_of_a_new_item_is_the_frequency_of_its_win(ask: Ask) -> N
     )
     chances = {(row["slot"], row["candidate"]): row["propensity"] for row in rows}
     assert len(chances) == len(rows), "the propensity of an item in its slot is one number"
-    assert sum(chances.values()) == pytest.approx(1.625, abs=1e-6), "1 for the first slot; 0.5 * 0.75 + 0.25 for the second"
+    assert sum(chances.values()) == pytest.approx(1.625, abs=1e-6), (
+        "1 for the first slot; 0.5 * 0.75 + 0.25 for the second"
+    )
     assert (chances[1, 1], chances[2, 2]) == (0.75, 0.375)
     assert {candidate for _, candidate in chances} == {*range(1, 9)}, "each item is dealt to one slot"
     for row in rows:
-        chance = row["propensity"] * (2 if row["candidate"] == 2 else 1)  # of the second slot without new items, one half
+        chance = row["propensity"] * (
+            2 if row["candidate"] == 2 else 1
+        )  # of the second slot without new items, one half
         assert abs(row["times"] / 2_000 - chance) < 4 * (chance * (1 - chance) / 2_000) ** 0.5, row
 
 

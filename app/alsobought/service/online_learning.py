@@ -1,7 +1,7 @@
 """Refit the ranker from clicks while the service runs, every ALSOBOUGHT_LEARN_ONLINE seconds.
 
 One thread with a low priority, which rests for REST times as long as a refit takes: at most a quarter of one core. Each refit
-starts from the weights in service and is refused where it would be worse on the newest impressions. Of several processes one
+starts from the weights in service and is rejected where it would be worse on the newest impressions. Of several processes one
 refits at a time: none while a run is newer than the setting says; of two tables that are made at once the later one wins.
 """
 
@@ -52,13 +52,13 @@ class OnlineLearning:
     def __init__(self, writer: AnyWriter) -> None:
         """Raises Unusable if the setting is on and the libraries are not installed."""
         self._writer, self._settings = writer, writer.settings
-        self.refits: Counter[str] = Counter(accepted=0, refused=0, failed=0)
+        self.refits: Counter[str] = Counter(accepted=0, rejected=0, failed=0)
         self.seconds = 0.0
         self._warehouse = writer.warehouse.another()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="online-learning", daemon=True)
         self._cache: Any = None
-        self._since = NEVER
+        self._since, self._rejected_before = NEVER, False
         if self._settings.learn_online and not find_spec("sklearn"):
             raise Unusable("ALSOBOUGHT_LEARN_ONLINE needs scikit-learn", "pip install 'alsobought[learn]'")
 
@@ -73,7 +73,7 @@ class OnlineLearning:
         self._warehouse.close()
 
     def refit(self) -> str:
-        """Refits if enough was shown since the last refit. Returns the outcome: accepted, refused, failed, or empty for none."""
+        """Refits if enough was shown since the last refit. Returns the outcome: accepted, rejected, failed, or empty for none."""
         from threadpoolctl import threadpool_limits
 
         now = self._writer.clock()
@@ -112,8 +112,11 @@ class OnlineLearning:
         except TooFewClicks:
             return ""
         except WorseWeights as error:
-            log.warning("online learning: %s", error)
-            return "refused"
+            level = logging.INFO if self._rejected_before else logging.WARNING  # of several in a row the first
+            log.log(level, "online learning: %s", error)
+            self._rejected_before = True
+            return "rejected"
+        self._rejected_before = False
         record_run(self._warehouse, "ranker", OPTIONS, result, now, time.monotonic() - began)
         log.info("online learning: %s", result.line)
         return "accepted"
