@@ -45,7 +45,12 @@ def test_ga4(item: dict[str, Any], params: dict[str, Any], expected: tuple[str, 
     ],
 )
 def test_segment(properties: dict[str, Any], expected: tuple[str, int]) -> None:
-    call = {"type": "track", "event": "Product Clicked", "userId": "ada", "properties": {"product_id": "tea", **properties}}
+    call = {
+        "type": "track",
+        "event": "Product Clicked",
+        "userId": "ada",
+        "properties": {"product_id": "tea", **properties},
+    }
     event = only_event(segment.read(call))
     assert (event.recommendation_id, event.position) == expected
 

@@ -140,8 +140,8 @@ def product_fields(item_id: Any, values: Mapping[str, Any], category: Any = None
 def recommendation_fields(own: Sequence[Any], lists: Sequence[Any], position: Any, first: int = 1) -> dict[str, Any]:
     """The recommendation that showed a product, as fields of an event. `first` is how the tool counts the first position.
 
-    `own` are values of a field for the recommendation_id, `lists` those of fields that tools have for the name of a list: one counts
-    only if it has the form of an id.
+    `own` are values of a field for the recommendation_id, `lists` those of fields that tools have for the name of a list: one
+    counts only if it has the form of an id.
 
     >>> recommendation_fields([None], ["summer sale"], 3)
     {}

@@ -5,8 +5,8 @@ The item is `item_id`. The user is `user_id`; a guest is known by the `client_id
 purchases and refunds of a whole order: their `transaction_id` makes the event_id, as Google, too, counts
 a transaction once.
 
-A `recommendation_id` is a parameter of the item or of the event, or the `item_list_id` if that has its form. `index` counts from 0, as
-in Google's examples; our positions count from 1.
+A `recommendation_id` is a parameter of the item or of the event, or the `item_list_id` if that has its form. `index` counts from 0,
+as in Google's examples; our positions count from 1.
 """
 
 from __future__ import annotations
