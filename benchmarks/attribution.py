@@ -31,7 +31,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ITEMS, PLACEMENTS, LIST = 50_000, 12, 10
 CLICKS = 0.05  # share of the touches
 BLOCK = 1_000_000
-RUNS = 5
+RUNS = 3
 AT = f"toDateTime64('{NOW:%Y-%m-%d %H:%M:%S}', 3, 'UTC')"
 ASKED: list[tuple[str, dict[str, str]]] = [
     ("recommendation_metrics", {"by": "surface"}),
