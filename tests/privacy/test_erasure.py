@@ -34,9 +34,10 @@ from tests.counts.test_invariant import CHECKS, START, _checked, _happened, appl
 from tests.support.engines import Engine, drop
 from tests.support.fold import fold, tables
 from tests.support.project import ROOT
-from tests.support.recommended import known_ids as known_ids
 from tests.support.refunds import without_refunded
 from tests.support.web import AWKWARD, VIEW, error_of, stored, wrong_tables
+
+pytestmark = pytest.mark.usefixtures("known_ids")
 
 USERS = ("ada", "bruno", "cleo")
 FORGOTTEN_AT = START + timedelta(minutes=150)
