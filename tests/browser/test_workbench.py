@@ -383,7 +383,7 @@ def test_a_browser_without_access_to_the_workbench_gets_answers_only(
 @pytest.mark.parametrize(("size", "scheme"), [(LAPTOP, "light"), (PHONE, "dark")], ids=["laptop", "phone"])
 def test_an_experiment_is_a_sentence_a_picture_and_its_checks(open_page: Open, size: Any, scheme: str) -> None:
     page: Page = open_page("#/experiments", size, color_scheme=scheme)
-    expect(page.get_by_text("There is no experiment yet")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("There is no experiment yet")).to_be_visible(timeout=120_000)
     page.route("**/workbench/experiments/ranked", lambda route: route.fulfill(json=REPORT))
     page.goto(f"{page.url.split('#')[0]}#/experiments/ranked")
     expect(page.get_by_role("status").filter(has_text="ranked wins: +8 % revenue per user")).to_be_visible()
