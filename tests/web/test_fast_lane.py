@@ -75,8 +75,9 @@ def test_a_response_is_that_of_flask(client: FlaskClient, lane: FastLane, header
     asked(client, **headers)
     repeated, expected = parsed(lane.respond(head(**headers))), asked(client, **headers)
     for answer in (repeated, expected):
-        answer["body"].pop("request_id")  # type: ignore[attr-defined]
-        for name in ("X-Request-Id", "Content-Length", "Date", "Server", "Connection"):
+        for name in ("request_id", "recommendation_id"):
+            assert answer["body"].pop(name)  # type: ignore[attr-defined]
+        for name in ("X-Request-Id", "Recommendation-Id", "Content-Length", "Date", "Server", "Connection"):
             answer["headers"].pop(name, None)  # type: ignore[attr-defined]
     assert repeated == expected
 

@@ -105,7 +105,17 @@ def test_an_answer_has_exactly_these_members(client: FlaskClient) -> None:
     got = client.get("/pipes/also_bought?item_id=tea&limit=1", headers={"X-Request-Id": "shelf-7"})
     body = json.loads(got.text)
     assert got.mimetype == "application/json"
-    assert list(body) == ["meta", "data", "rows", "next", "statistics", "pipe", "as_of", "request_id"]
+    assert list(body) == [
+        "meta",
+        "data",
+        "rows",
+        "next",
+        "statistics",
+        "pipe",
+        "as_of",
+        "recommendation_id",
+        "request_id",
+    ]
     assert body["meta"] == [
         {"name": "item_id", "type": "String"},
         {"name": "other_item_id", "type": "String"},
