@@ -1,4 +1,5 @@
--- How much of the catalogue recommendations show, and whether it is new to those who see it: coverage, novelty and repeat exposure.
+-- How much of the catalogue recommendations show, and whether it is new to those who see it: coverage,
+-- novelty and repeat exposure.
 -- docs/how-to/measure.md defines every column.
 --
 -- :since  DateTime?               beginning; by default seven days before the request

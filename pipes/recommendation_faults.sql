@@ -1,4 +1,5 @@
--- Events whose recommendation_id counts for nothing, and what clients forget to send. Forged: no id of this service. Expired: sent more
+-- Events whose recommendation_id counts for nothing, and what clients forget to send. Forged: no id of this
+-- service. Expired: sent more
 -- than ALSOBOUGHT_RECOMMENDATION_DAYS after the list. Unlisted: an item that the recorded list did not have.
 --
 -- :since  DateTime?             beginning; by default seven days before the request

@@ -1,11 +1,14 @@
--- What recommendations lead to: impressions, clicks, carts, purchases and revenue, by surface, pipe, version, variant, position, day or
+-- What recommendations lead to: impressions, clicks, carts, purchases and revenue, by surface, pipe,
+-- version, variant, position, day or
 -- kind of user. docs/how-to/measure.md defines every column. Rates and revenue have 95 % intervals.
 --
 -- :since    DateTime?                beginning; by default seven days before the request
 -- :until    DateTime?                end, not included; by default the time of the request
--- :by       String = surface (surface, pipe, version, variant, position, day, segment, total)  a row for each of them; `segment`:
+-- :by       String = surface (surface, pipe, version, variant, position, day, segment, total)  a row for
+-- each of them; `segment`:
 -- new users, whose first event is in the period, and returning ones
--- :model    String = last_touch (last_touch, position_weighted)  how a purchase is shared by several recommendations
+-- :model    String = last_touch (last_touch, position_weighted)  how a purchase is shared by several
+-- recommendations
 -- :surface  String? (1..256)         only this surface
 -- :limit    UInt16 = 100 (1..1000)   number of rows
 --

@@ -23,6 +23,7 @@ from alsobought.web.factory import create_app
 from tests.support.brokers import WITHOUT, Broker, broker
 from tests.support.engines import NAMES, Engine, engine
 from tests.support.process import Run, end_forks, running
+from tests.support.recommended import IDS
 
 library.RECHECK_SECONDS = 0.0  # a test that saves a macro asks at once
 
@@ -187,3 +188,11 @@ def migrated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_migrated(migrated_folder: Path, tmp_path: Path) -> Run:
     """Commands on a folder of this test's own that is migrated."""
     return running(shutil.copytree(migrated_folder, tmp_path / "data", symlinks=True))
+
+
+@pytest.fixture(scope="module")
+def known_ids() -> Iterator[None]:
+    """Writers that the module makes read the ids of `tests.support.recommended`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("alsobought.writer.writer.recommendation_ids", lambda *_, **__: IDS)
+        yield

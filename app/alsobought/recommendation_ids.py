@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import os
+import re
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from alsobought.settings import Settings
 from alsobought.signing_secrets import SigningSecrets
 
 LENGTH = 32  # characters
+FORM = re.compile(rf"[A-Za-z0-9_-]{{{LENGTH}}}")
 SIGNED, SIGNATURE = 18, 6  # bytes
 MAX_SKEW = timedelta(minutes=5)  # of the clock of a browser, and of two servers
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,6 +86,11 @@ class RecommendationIds:
         recommended_at = EPOCH + timedelta(milliseconds=int.from_bytes(signed[:6]))
         is_valid = -MAX_SKEW <= at - recommended_at <= self._max_age
         return Recommended(int.from_bytes(signed[6:14]) if is_valid else 0, recommended_at)
+
+
+def is_recommendation_id(text: str) -> bool:
+    """True for a text of the form of an id, whoever signed it."""
+    return bool(FORM.fullmatch(text))
 
 
 def recommendation_ids(settings: Settings, folder: Path | None, *, embedded: bool) -> RecommendationIds:

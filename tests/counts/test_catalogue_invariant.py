@@ -29,7 +29,8 @@ from tests.support.engines import Engine, drop
 from tests.support.fold import fold, tables
 from tests.support.plain_catalogue import PlainCatalogue, served_catalogue, stored_catalogue
 from tests.support.refunds import without_refunded
-from tests.support.recommended import known_ids as known_ids
+
+pytestmark = pytest.mark.usefixtures("known_ids")
 
 ITEMS = "abcdef"
 

@@ -24,7 +24,8 @@ from alsobought.writer.submission import Submission
 from tests.support.process import Run, assert_error, running, serving, write
 from tests.support.project import ROOT
 from tests.support.recommended import LISTS
-from tests.support.recommended import known_ids as known_ids
+
+pytestmark = pytest.mark.usefixtures("known_ids")
 
 CHECKS = ROOT / "sql" / "checks"
 START = datetime(2025, 11, 30, 22, 30, tzinfo=UTC)

@@ -32,8 +32,9 @@ from tests.support.engines import Engine, drop
 from tests.support.fold import ALL, StoredEvent, fold, tables
 from tests.support.project import ROOT
 from tests.support.recommended import SENT, placement_of
-from tests.support.recommended import known_ids as known_ids
 from tests.support.refunds import without_refunded
+
+pytestmark = pytest.mark.usefixtures("known_ids")
 
 CHECKS = ROOT / "sql" / "checks"
 START = datetime(2025, 11, 30, 22, 30, tzinfo=UTC)

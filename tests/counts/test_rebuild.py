@@ -20,7 +20,8 @@ from alsobought.storage.count_tables import count_tables
 from alsobought.writer.submission import Submission, utc_now
 from tests.counts.test_invariant import CHECKS, _happened, _order, rebuilt, right
 from tests.support.fold import fold, tables
-from tests.support.recommended import known_ids as known_ids
+
+pytestmark = pytest.mark.usefixtures("known_ids")
 
 COUNTED = sorted(path.stem for path in CHECKS.glob("*.sql"))
 DAY = datetime(2025, 11, 20, 22, 30, tzinfo=UTC)

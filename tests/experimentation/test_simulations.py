@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from alsobought.experimentation.confidence import Interval
+from alsobought.experimentation.planning import detectable, error_decay
 from alsobought.experimentation.sample_ratio import BROKEN, sample_ratio_p_value
 from tests.experimentation.simulated_shops import DAYS, Runs, intervals, simulated
 
@@ -55,6 +56,16 @@ def test_a_true_lift_is_covered_on_all_days_and_found() -> None:
     sequences = [intervals(runs, run) for run in range(300)]
     assert share(sequences, lambda one: not one.low <= lift <= one.high) <= ALPHA
     assert share(sequences, lambda one: one.excludes_zero) > 0.7
+
+
+def test_what_is_said_to_be_detectable_is_found_in_four_of_five_and_foreseen(equal: list[list[Interval]]) -> None:
+    last = [detectable(sequence[-1], ALPHA) for sequence in equal if sequence]
+    lift = float(np.median(last))
+    runs = simulated(200, effect=math.expm1(lift), seed=22)
+    assert 0.7 < share([intervals(runs, run)[-1:] for run in range(200)], lambda one: one.low > 0) < 0.95
+    halves = [[one for one in sequence if one.days <= DAYS / 2] for sequence in equal]
+    foreseen = [detectable(half[-1], ALPHA, DAYS, error_decay(half)) for half in halves if len(half) > 2]
+    assert np.median(foreseen) == pytest.approx(lift, rel=0.25)
 
 
 def test_cuped_leaves_the_estimate_unbiased_and_takes_variance_away(

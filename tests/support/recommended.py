@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from alsobought.recommendation_ids import Placement, RecommendationIds
 
 IDS = RecommendationIds(["x" * 32], "tests", timedelta(days=7))
 AT = datetime(2025, 11, 30, 22, tzinfo=UTC)
-LISTS = {IDS.mint(placement, at): (placement.key, at) for placement, at in (
-    (Placement("popular", "1"), AT),
-    (Placement("for_you", "2", "home", "order", "treated"), AT + timedelta(hours=2)),  # after some of the events
-    (Placement("popular", "1"), AT - timedelta(days=7)),  # too old for some of them
-)}
+LISTS = {
+    IDS.mint(placement, at): (placement.key, at)
+    for placement, at in (
+        (Placement("popular", "1"), AT),
+        (Placement("for_you", "2", "home", "order", "treated"), AT + timedelta(hours=2)),  # after some of the events
+        (Placement("popular", "1"), AT - timedelta(days=7)),  # too old for some of them
+    )
+}
 SENT = ["", "", *LISTS, "forged"]
 
 
@@ -24,11 +24,3 @@ def placement_of(recommendation_id: str, timestamp: datetime) -> tuple[int, date
     placement, at = LISTS.get(recommendation_id, (0, AT))
     counts = timedelta(minutes=-5) <= timestamp - at <= timedelta(days=7)
     return (placement, at) if counts else (0, AT)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def known_ids() -> Iterator[None]:
-    """Writers of a module that imports this fixture read these ids."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("alsobought.writer.writer.recommendation_ids", lambda *_, **__: IDS)
-        yield

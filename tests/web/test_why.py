@@ -42,6 +42,17 @@ where {{ is_eligible("item_key") }}
 order by times desc, item_id
 limit {{ limit }}
 """
+SEEN = """-- Items.
+--
+-- :limit  UInt8 = 3  how many
+select item_id from user_items group by item_id order by item_id limit {{ limit }}
+"""
+EXPERIMENT = """earned:
+  surface: below
+  variants:
+    control: {share: 1%}
+    nothing: {share: 99%, holdout: true}
+"""
 OLD = 1_600_000_000  # when rules.csv was saved
 
 
@@ -115,6 +126,26 @@ def test_a_list_has_its_rules_what_followed_and_the_answer_of_now(client: FlaskC
     found = explained(client, request["request_id"])
     assert (found["again"]["same_version"], found["rules_changed"]) == (False, True)
     assert 11 in [rule["line"] for rule in found["rules"]]
+
+
+def test_a_page_has_several_lists_one_of_them_a_holdout(client: FlaskClient, home: Path) -> None:
+    (home / "sql" / "surfaces.yaml").write_text(
+        "top: {pipe: bought, limit: 1, fallbacks: [seen]}\nbelow: {pipe: bought}\n"
+    )
+    (home / "sql" / "experiments.yaml").write_text(EXPERIMENT)
+    (home / "pipes" / "seen.sql").write_text(SEEN)
+    response = client.get("/recommend?surface=top,below&user_id=v")
+    assert response.status_code == 200, response.text
+    page = response.get_json()
+    found = explained(client, page["request_id"])
+    lists = {found["request"]["surface"], *(other["surface"] for other in found["others"])}
+    assert lists == {"top", "below"}
+    top = explained(client, page["surfaces"]["top"]["recommendation_id"])
+    assert [item["item_id"] for item in top["items"]] == [row["item_id"] for row in page["surfaces"]["top"]["data"]]
+    assert (top["again"]["differs"], top["again"]["problem"], top["holdout"]) == (False, "", False)
+    below = explained(client, page["surfaces"]["below"]["recommendation_id"])
+    assert (below["request"]["variant"], below["holdout"], below["items"]) == ("nothing", True, [])
+    assert below["again"]["items"] == []
 
 
 def test_it_is_printed_and_recorded_in_the_audit_log(

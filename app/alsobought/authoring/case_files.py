@@ -10,9 +10,8 @@ that several cases share are a fixture in tests/pipes/fixtures/tea_shop.yaml, in
 {fixture: tea_shop, events: […]} to add more. `now` sets the clock; a timestamp of -30s, -5m, -2h, -3d or -1w is
 relative to it.
 
-`given` may have `recommendations: {home: {pipe: popular, surface: home.top, at: -2h, items: [tea]}}`, lists that were answered before;
-an event with `recommendation_id: home` gets the id of that list. Only `pipe` is needed; `items` are those that the table `requests`
-says it had, and without them it is not recorded.
+`given` may have lists that were answered before: `recommendations: {home: {pipe: popular, at: -2h, items: [tea]}}`; an event with
+`recommendation_id: home` gets the id of that list. With `items` the list is recorded in the table `requests`, too.
 
 `answer` lists the expected rows in order, each with the columns that matter. `ordered: false` allows any order,
 `exact: true` requires every column, and `tolerance: 1e-3` is the relative tolerance of fractions. `error` is the

@@ -80,7 +80,6 @@ class CaseRunner:
             body["data"] = [row for row in body["data"] if row[SOURCE] == pipe]
         return _compare(case, response.status_code, body)
 
-
     def _recommended(self, one: Recommendation) -> str:
         """The id of a list as the service would have answered it, and its row in `requests`."""
         warehouse, at = self.service.warehouse, in_utc(_absolute_time(one.at, self.now))

@@ -23,7 +23,9 @@ WIDE, FEW = 130, 4  # characters of a terminal that has room for all columns; el
 
 
 @click.command("report")
-@click.option("--since", default="7d", show_default=True, metavar="TIME", help="From this time on: 7d, 24h or 2026-03-01.")
+@click.option(
+    "--since", default="7d", show_default=True, metavar="TIME", help="From this time on: 7d, 24h or 2026-03-01."
+)
 @click.option("--until", default="", metavar="TIME", help="To this time, not included.  [default: now]")
 @click.option("--by", type=click.Choice(BY), default="surface", show_default=True, help="A row for each of them.")
 @click.option("--markdown", "target", default="", metavar="FILE", help="Write Markdown to a file; - prints it.")
@@ -46,7 +48,10 @@ def report(settings: Settings, since: str, until: str, by: str, target: str) -> 
     begin, end = read_since(since, now), read_since(until, now) if until else now
     if begin >= end:
         raise click.BadParameter(f"{since} is not before {until or 'now'}", param_hint="--since")
-    with existing_warehouse(settings) as warehouse, late_bar(err, "reading touches and purchases", 5, "pipes") as advance:
+    with (
+        existing_warehouse(settings) as warehouse,
+        late_bar(err, "reading touches and purchases", 5, "pipes") as advance,
+    ):
         library = open_library(settings, warehouse)
 
         def ask(pipe: str, parameters: Mapping[str, str]) -> Sequence[Mapping[str, Any]]:

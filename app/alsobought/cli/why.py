@@ -36,11 +36,14 @@ def why(settings: Settings, id: str, as_json: bool) -> None:  # noqa: A002 - the
     from alsobought.serving.why import Explainer
     from alsobought.storage.folder_lock import folder_of
     from alsobought.storage.identities import user_key
+    from alsobought.surfaces.live import LiveSurfaces
     from alsobought.writer.submission import utc_now
 
     with existing_warehouse(settings) as warehouse:
         ids = recommendation_ids(settings, folder_of(settings.warehouse_dsn), embedded=warehouse.embedded)
-        explainer = Explainer(warehouse, open_library(settings, warehouse), ids, settings)
+        library = open_library(settings, warehouse)
+        layout = LiveSurfaces(settings.home_folder, library).current()
+        explainer = Explainer(warehouse, library, ids, settings, layout)
         rows = explainer.find(id, utc_now())
         users = [f"user {user_key(warehouse, user)}" for user in rows[0].users]
         with audited(warehouse, "request.explain", " ".join([f"request {rows[0].request_id}", *users])):
@@ -58,9 +61,10 @@ def _print(why: Why) -> None:
     if why.items:
         _print_shown(why)
     else:
-        out.print("nothing was shown")
+        out.print("Nothing was shown: the variant is a holdout." if why.holdout else "Nothing was shown.")
     _print_rules(why)
-    _print_again(why)
+    if not why.holdout:
+        _print_again(why)
     for other in why.others:
         name = " ".join(filter(None, ["shadow" if other.shadow else "", other.surface, other.pipe]))
         out.print(f"[dim]also answered[/]   {escaped(name)}: alsobought why {other.recommendation_id}", soft_wrap=True)

@@ -119,11 +119,11 @@ def _variant_claims(truth: Truth, door: FrontDoor, period: Mapping[str, str]) ->
 
 def _experiment_claims(truth: Truth, door: FrontDoor) -> Iterator[Claim]:
     variants = door.get(f"/workbench/experiments/{VARIANT_EXPERIMENT}")["variants"]
-    found = next(variant["verdict"] for variant in variants if variant["name"] == RIVAL)
+    outcome = next(variant["verdict"] for variant in variants if variant["name"] == RIVAL)
     better = max((RIVAL, CONTROL), key=lambda variant: truth.click_rate(BELOW, variant))
-    winner = {"wins": RIVAL, "loses": CONTROL}.get(found)
+    winner = {"wins": RIVAL, "loses": CONTROL}.get(outcome)
     verdict: Verdict = "undecided" if winner is None else "agrees" if winner == better else "violated"
-    yield Claim("better variant", VARIANT_EXPERIMENT, better, winner or found, verdict)
+    yield Claim("better variant", VARIANT_EXPERIMENT, better, winner or outcome, verdict)
     holdout = door.get(f"/workbench/experiments/{HOLDOUT_EXPERIMENT}")["holdout"]
     points, lift = holdout["points"] if holdout else [], truth.lift(CONTROL)
     what = "lift over the holdout"

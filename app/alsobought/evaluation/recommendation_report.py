@@ -65,34 +65,34 @@ def _missing(total: Row | None, faults: Sequence[Row]) -> list[str]:
             "No event brought back a recommendation_id. Send the recommendation_id of an answer with the events of the items it"
             " shows: docs/how-to/measure.md"
         ]
-    found = []
+    sentences = []
     if not total["impressions"]:
-        found.append(
+        sentences.append(
             "No impressions are sent, so there are no rates. Send an event `impression` for each item that a user sees"
         )
     elif shares.get("without_impression", 0) > MAX_FAULTY:
-        found.append(
+        sentences.append(
             f"{numbers['without_impression']:,} items were clicked without an impression. Send the impression before the click"
         )
     if not total["clicks"]:
-        found.append("No clicks are sent. Send `click` or `view` with the recommendation_id of the list")
+        sentences.append("No clicks are sent. Send `click` or `view` with the recommendation_id of the list")
     if shares.get("without_position", 0) > MAX_FAULTY:
-        found.append(f"{numbers['without_position']:,} impressions have no position. Send `position`, from 1")
+        sentences.append(f"{numbers['without_position']:,} impressions have no position. Send `position`, from 1")
     if shares.get("forged", 0) > MAX_FAULTY:
-        found.append(
+        sentences.append(
             f"{numbers['forged']:,} events have an id that this service did not sign. Does every process have the same"
             " ALSOBOUGHT_TOKEN_SECRET?"
         )
     if shares.get("expired", 0) > MAX_FAULTY:
-        found.append(
+        sentences.append(
             f"{numbers['expired']:,} events came after their list had expired. Are pages or e-mails kept longer than"
             " ALSOBOUGHT_RECOMMENDATION_DAYS?"
         )
     if shares.get("unlisted", 0) > MAX_FAULTY:
-        found.append(
+        sentences.append(
             f"{numbers['unlisted']:,} items were not in the list of their recommendation_id. Does the page mix lists?"
         )
-    return found
+    return sentences
 
 
 def sparkline(numbers: Sequence[float]) -> str:
@@ -117,18 +117,18 @@ def percent(row: Row, name: str) -> str:
     """A rate with its interval.
 
     >>> percent({"r": 0.05, "r_low": 0.041, "r_high": 0.0612}, "r")
-    '5.0 % (4.1–6.1)'
+    '5.0 % (4.1 to 6.1)'
     """
-    return f"{share(row[name])} ({100 * row[f'{name}_low']:.1f}–{100 * row[f'{name}_high']:.1f})"
+    return f"{share(row[name])} ({100 * row[f'{name}_low']:.1f} to {100 * row[f'{name}_high']:.1f})"
 
 
 def money(row: Row, name: str) -> str:
     """An amount with its interval, in the currency of the events.
 
     >>> money({"r": 1250.0, "r_low": 1000.5, "r_high": 1499.5}, "r")
-    '1,250.00 (1,000.50–1,499.50)'
+    '1,250.00 (1,000.50 to 1,499.50)'
     """
-    return f"{row[name]:,.2f} ({row[f'{name}_low']:,.2f}–{row[f'{name}_high']:,.2f})"
+    return f"{row[name]:,.2f} ({row[f'{name}_low']:,.2f} to {row[f'{name}_high']:,.2f})"
 
 
 def totals(report: RecommendationReport) -> list[tuple[str, str]]:
@@ -152,7 +152,15 @@ def totals(report: RecommendationReport) -> list[tuple[str, str]]:
     ]
 
 
-COLUMNS = ("impressions", "click-through rate", "conversion rate", "revenue", "revenue per 1,000", "coverage", "seen before")
+COLUMNS = (
+    "impressions",
+    "click-through rate",
+    "conversion rate",
+    "revenue",
+    "revenue per 1,000",
+    "coverage",
+    "seen before",
+)
 
 
 def cells(row: Row, report: RecommendationReport) -> list[str]:
@@ -172,7 +180,11 @@ def cells(row: Row, report: RecommendationReport) -> list[str]:
 def trends(report: RecommendationReport) -> list[tuple[str, str, str]]:
     """Name, sparkline, and the range of what it shows by day."""
     shown = []
-    for name, title in (("impressions", "impressions"), ("click_through_rate", "click-through rate"), ("revenue", "revenue")):
+    for name, title in (
+        ("impressions", "impressions"),
+        ("click_through_rate", "click-through rate"),
+        ("revenue", "revenue"),
+    ):
         numbers = [float(row[name]) for row in report.days]
         form = share if name.endswith("rate") else "{:,.0f}".format
         if numbers:

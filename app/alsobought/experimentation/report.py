@@ -208,7 +208,7 @@ class _Comparing:
             reduction=adjusted.reduction,
             detectable=math.expm1(detectable(sequence[-1], alpha)),
             wanted=wanted,
-            days_left=days_needed(sequence[-1], alpha, wanted),
+            days_left=days_needed(sequence, alpha, wanted),
         )
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from alsobought.events import Event, event_of
 from alsobought.json_values import fault, shown, to_id, to_time
+from alsobought.recommendation_ids import is_recommendation_id
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_POSITION = 65_535
 WITH_ORDER = ("purchase", "refund")  # event types that belong to an order
 
 
@@ -133,6 +135,29 @@ def product_fields(item_id: Any, values: Mapping[str, Any], category: Any = None
         "quantity": values.get("quantity"),
         "price": values.get("price"),
     }
+
+
+def recommendation_fields(own: Sequence[Any], lists: Sequence[Any], position: Any, first: int = 1) -> dict[str, Any]:
+    """The recommendation that showed a product, as fields of an event. `first` is how the tool counts the first position.
+
+    `own` are values of a field for the recommendation_id, `lists` those of fields that tools have for the name of a list: one
+    counts only if it has the form of an id.
+
+    >>> recommendation_fields([None], ["summer sale"], 3)
+    {}
+    >>> recommendation_fields(["x" * 32], [], 0, first=0)
+    {'recommendation_id': 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx', 'position': 1}
+    """
+    named = [optional_id(value) for value in own]
+    named += [text for value in lists if is_recommendation_id(text := str(value))]
+    recommendation_id = next(filter(None, named), None)
+    if recommendation_id is None:
+        return {}
+    try:
+        place = int(position) - first + 1
+    except (TypeError, ValueError, OverflowError):
+        place = 0
+    return {"recommendation_id": recommendation_id, "position": place if 0 < place <= MAX_POSITION else 0}
 
 
 def optional_id(value: Any) -> Any:

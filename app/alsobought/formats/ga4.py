@@ -4,6 +4,9 @@ The item is `item_id`. The user is `user_id`; a guest is known by the `client_id
 `app_instance_id`. The protocol has no message ids, so a body that is sent again counts again, except
 purchases and refunds of a whole order: their `transaction_id` makes the event_id, as Google, too, counts
 a transaction once.
+
+A `recommendation_id` is a parameter of the item or of the event, or the `item_list_id` if that has its form. `index` counts from 0,
+as in Google's examples; our positions count from 1.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from alsobought.formats.calls import (
     optional_id,
     product_events,
     product_fields,
+    recommendation_fields,
     time_of_micros,
     who,
 )
@@ -117,7 +121,17 @@ def read(body: Any) -> Outcome:
         return Skipped(NAME, event.name if event.name in KINDS else OTHER, event.name)
     params, path = event.params or {}, "params.items"
     fields = [
-        product_fields(item.get("item_id"), item, "/".join(str(item[name]) for name in CATEGORIES if item.get(name)))
+        {
+            **product_fields(
+                item.get("item_id"), item, "/".join(str(item[name]) for name in CATEGORIES if item.get(name))
+            ),
+            **recommendation_fields(
+                [item.get("recommendation_id"), params.get("recommendation_id")],
+                [item.get("item_list_id"), params.get("item_list_id")],
+                item.get("index"),
+                first=0,
+            ),
+        }
         for item in objects_in(params.get("items"), path)
     ]
     common = _common(call, event, params)

@@ -26,6 +26,7 @@ from alsobought.formats.calls import (
     optional_time,
     product_events,
     product_fields,
+    recommendation_fields,
     who,
 )
 from alsobought.json_values import fault, text_at
@@ -137,7 +138,15 @@ def _events(call: Call, action: Action) -> Outcome:
     if action.products is not Products.ONE:
         path = "properties.products"
         products = objects_in(properties.get("products"), path)
-    fields = [product_fields(optional_id(given.get("product_id")) or given.get("sku"), given) for given in products]
+    fields = [
+        product_fields(optional_id(given.get("product_id")) or given.get("sku"), given)
+        | recommendation_fields(
+            [given.get("recommendation_id"), properties.get("recommendation_id")],
+            [given.get("list_id"), properties.get("list_id")],
+            given.get("position"),
+        )
+        for given in products
+    ]
     return product_events(action, _common(call, properties), fields, path, "product_id")
 
 

@@ -22,6 +22,7 @@ from alsobought.formats.calls import (
     optional_time,
     product_events,
     product_fields,
+    recommendation_fields,
     who,
 )
 from alsobought.json_values import fault, text_at
@@ -111,7 +112,11 @@ def _ecommerce_action(event: Mapping[str, Any], action_type: Any) -> Outcome:
     action = ACTIONS.get(str(action_type))
     if not action:
         return _skipped(action_type or "snowplow_ecommerce_action")
-    fields = [product_fields(given.get("id"), given) for given in objects_in(event.get(PRODUCTS), PRODUCTS)]
+    fields = [
+        product_fields(given.get("id"), given)
+        | recommendation_fields([given.get("recommendation_id")], [event[ACTION].get("name")], given.get("position"))
+        for given in objects_in(event.get(PRODUCTS), PRODUCTS)
+    ]
     orders = [order for name in ORDERS for order in objects_in(event.get(name), name)]
     order_id = optional_id(orders[0].get("transaction_id")) if orders else None
     return product_events(action, {**_common(event), "order_id": order_id}, fields, PRODUCTS, "id")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,15 @@ from alsobought.pipes.library import Library
 from alsobought.pipes.shop_rules import NAME as RULES
 from alsobought.pipes.shop_rules import ShopRule, rules_in_force
 from alsobought.recommendation_ids import RecommendationIds
-from alsobought.serving.answers import answer
+from alsobought.serving.answer import Answer
+from alsobought.serving.answers import answer_page, rows_of, with_fallbacks
+from alsobought.serving.paging import requested_page
 from alsobought.serving.recorded_list import LaterEvent, RecordedList, later_events, recorded_lists
 from alsobought.serving.request_log import shown_items
 from alsobought.settings import Settings
 from alsobought.storage.sql_text import list_parameter, select_list, time_text
 from alsobought.storage.warehouse import Warehouse
+from alsobought.surfaces.draw import Layout
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,14 @@ class OtherList:
 @dataclass(frozen=True)
 class Why:
     """`rules` hold for the pipe on the day of the request by the file of now; `rules_changed`: it was saved since, and the version
-    of the pipe, of which the file is part, is another."""
+    of the pipe, of which the file is part, is another. `holdout`: nothing was shown on purpose."""
 
     request: RecordedList
     items: list[Shown]
     rules: list[ShopRule]
     rules_changed: bool
     again: Again
+    holdout: bool
     others: list[OtherList]
 
 
@@ -99,6 +104,7 @@ class Explainer:
     library: Library
     ids: RecommendationIds
     settings: Settings
+    layout: Layout
 
     def find(self, text: str, now: datetime) -> list[RecordedList]:
         """Raises BadRequest, NoSuchRequest."""
@@ -138,6 +144,7 @@ class Explainer:
             [rule for rule in rules if rule.line in concerned or rule.action != "boost"],
             not again.same_version and _saved_since(self._sql_folder / RULES, row.time),
             again,
+            self._is_holdout(row),
             [OtherList(one.recommendation_id, one.surface, one.pipe, bool(one.shadow_of)) for one in rows[1:]],
         )
 
@@ -154,8 +161,10 @@ class Explainer:
         if row.parameters is None:
             problem = "Its parameters were longer than 64 KiB, and so not recorded"
             return Again(version, same, since, problem=problem), []
+        if self._is_holdout(row):
+            return Again(version, same, since), []
         try:
-            result = answer(self.library, self.warehouse, row.pipe, row.parameters, row.time)
+            result = self._answer(row.pipe, row.parameters, row)
         except AlsoboughtError as error:
             return Again(version, same, since, problem=str(error)), []
         was = {item_id: position for position, item_id in reversed([*enumerate(row.item_ids, start=1)])}
@@ -174,6 +183,16 @@ class Explainer:
         ]
         differs = [item.item_id for item in items] != list(row.item_ids)
         return Again(version, same, since, differs, items=items), items
+
+    def _answer(self, name: str, raw: Mapping[str, Sequence[Any]], row: RecordedList) -> Answer:
+        surface = self.layout.surfaces.get(row.surface)
+        more = surface.fallbacks if surface else ()
+        page = requested_page(with_fallbacks(self.library.answering(name, raw), more), raw)
+        return answer_page(self.library, page, partial(rows_of, self.warehouse, row.time), more=more)
+
+    def _is_holdout(self, row: RecordedList) -> bool:
+        experiment = self.layout.experiments.by_name.get(row.experiment)
+        return any(one.holdout for one in experiment.variants if one.name == row.variant) if experiment else False
 
     def _events_since(self, time: datetime) -> int:
         sql = f"select count() from {self.warehouse.database}.events where ingested_at > toDateTime64({{time:String}}, 3, 'UTC')"

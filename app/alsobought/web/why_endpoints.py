@@ -19,7 +19,8 @@ def show_why(text: str) -> Response:
     running = service()
     if running.request_log:
         running.request_log.flush()
-    explainer = Explainer(running.warehouse, running.library, running.recommendations.ids, running.settings)
+    ids, layout = running.recommendations.ids, running.surfaces.current()
+    explainer = Explainer(running.warehouse, running.library, ids, running.settings, layout)
     rows = explainer.find(text, running.clock())
     users = [audit.user(user) for user in rows[0].users]
     with audit.recorded("request.explain", " ".join([f"request {rows[0].request_id}", *users])):

@@ -98,7 +98,7 @@ class Walker:
         self.key = (self.shopper.seed, self.shopper.name, visit.number)
         self.walk = Walk()
         self._opened: dict[str, Link | None] = {}
-        self._found: dict[str, list[frozenset[str]]] = {}
+        self._ways: dict[str, list[frozenset[str]]] = {}
 
     def go(self, *, lists: bool = True) -> Walk:
         """The whole visit; without `lists` the shop shows none."""
@@ -144,7 +144,7 @@ class Walker:
 
     def _open(self, product: Product, link: Link | None, by: frozenset[str]) -> None:
         """Open the page of a product, for the first time in this visit or again."""
-        self._found.setdefault(product.item_id, []).append(by)
+        self._ways.setdefault(product.item_id, []).append(by)
         if link:
             self._send("click", product.item_id, link)
             self.walk.clicks.append(link)
@@ -175,7 +175,7 @@ class Walker:
                 Bought(product, quantity, item_id not in anyway, came_by, seen_in, self._refund(item_id))
             )
         self.shopping.thinks_about = [
-            Memory(item_id, self.visit.at, min(self._found[item_id], key=lambda by: (len(by), sorted(by))))
+            Memory(item_id, self.visit.at, min(self._ways[item_id], key=lambda by: (len(by), sorted(by))))
             for item_id in self._opened
             if item_id not in order and uniform(*self.key, item_id, "comes back") < COMES_BACK
         ]
@@ -183,14 +183,14 @@ class Walker:
     def _order(self, without: Collection[str]) -> list[str]:
         """What is bought in a shop without the lists of these surfaces, in the order of the visit."""
         wanted: dict[str, bool] = {}
-        for item_id, ways in self._found.items():
+        for item_id, ways in self._ways.items():
             open_ways = [way for way in ways if way.isdisjoint(without)]
             likely = self.shopper.purchase_probability(self.sold[item_id], self.visit.at)
             if open_ways and uniform(*self.key, item_id, "buy") < likely:
                 wanted[item_id] = frozenset() in open_ways
         extra = sum(not anyway for anyway in wanted.values())
-        kept = (1 - DISPLACED) ** extra
-        return [one for one, anyway in wanted.items() if not anyway or uniform(*self.key, one, "displaced") < kept]
+        staying = (1 - DISPLACED) ** extra
+        return [one for one, anyway in wanted.items() if not anyway or uniform(*self.key, one, "displaced") < staying]
 
     def _came_by(self, item_id: str) -> Link | None:
         at, link = self.shopping.came_by.get(item_id, (self.clock.now, None))
@@ -202,8 +202,8 @@ class Walker:
 
     def _price(self, order: Collection[str]) -> float:
         """What is paid in the end."""
-        kept = [item_id for item_id in order if self._refund(item_id) is None]
-        return sum(self._quantity(item_id) * self.sold[item_id].price for item_id in kept)
+        paid = [item_id for item_id in order if self._refund(item_id) is None]
+        return sum(self._quantity(item_id) * self.sold[item_id].price for item_id in paid)
 
     def _refund(self, item_id: str) -> float | None:
         """The day on which it is sent back, if that is within the simulation."""

@@ -25,7 +25,7 @@ function variantTable({ variants, unit }) {
 /** The lift of a variant over the days. */
 function lifts({ variants }) {
     return variants.filter(({ comparison }) => comparison).map(({ name, comparison, precision }) => h("section.sheet", { "aria-label": `Lift of ${name}` },
-        h("h3", {}, `${name}, compared with ${variants[0].name}`),
+        h("h2", {}, `${name}, compared with ${variants[0].name}`),
         comparison.points.length ? liftChart(comparison.points, `Lift in ${comparison.title}`) : h("p.note", {}, "Too little is known for a picture yet."),
         precision ? h("p.quiet", {}, precision) : null));
 }
@@ -34,16 +34,16 @@ function checks({ variants, sample_ratios: ratios, crossed, unit }) {
     const guardrails = variants.flatMap(({ name, guardrails: results, guardrail_sentences: texts }) =>
         results.map(({ breached }, index) => h(`li${breached ? ".wrong" : ""}`, {}, h("strong", {}, name), ` ${texts[index]}`)));
     return h("section.sheet.checks", { "aria-label": "Checks" },
-        h("h3", {}, "Guardrails"),
+        h("h2", {}, "Guardrails"),
         guardrails.length ? h("ul", {}, guardrails) : h("p.quiet", {}, "None. With one, a variant that harms another metric is stopped by itself."),
-        h("h3", {}, "Split"),
+        h("h2", {}, "Split"),
         h("ul", {}, ratios.map(({ sentence, broken }) => h(`li${broken ? ".wrong" : ""}`, {}, sentence)),
             crossed ? h("li", {}, `${count(crossed)} ${unit}s saw two variants and are left out`) : null));
 }
 
 function holdoutSheet({ holdout, holdout_sentence: sentence, surface }) {
     if (!sentence) return null;
-    return h("section.sheet", { "aria-label": "Holdout" }, h("h3", {}, `What recommendations on ${surface} earn`), h("p", {}, sentence),
+    return h("section.sheet", { "aria-label": "Holdout" }, h("h2", {}, `What recommendations on ${surface} earn`), h("p", {}, sentence),
         holdout.points.length ? liftChart(holdout.points, `Lift in ${holdout.title} over showing nothing`) : null,
         h("p.quiet", {}, "All who asked for the surface are compared, whether they saw a list or not: a holdout sees none."));
 }

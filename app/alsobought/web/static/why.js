@@ -75,8 +75,8 @@ function explanation(why) {
         changedNote(why),
         why.rules_changed ? h("p.notice", {}, h("strong", {}, "sql/rules.csv was saved since. "), "The rules below are those of now.") : null,
         h("div.halves", {},
-            h("section.sheet", { "aria-label": "Then" }, h("h2", {}, "Then"), why.items.length ? shownList(why) : h("p.note", {}, "Nothing was shown."), hiddenRules(why.rules)),
-            h("section.sheet", { "aria-label": "Now" }, h("h2", {}, "Now"), againNote(why), nowList(why))),
+            h("section.sheet", { "aria-label": "Then" }, h("h2", {}, "Then"), why.items.length ? shownList(why) : h("p.note", {}, why.holdout ? "Nothing was shown: the variant is a holdout." : "Nothing was shown."), hiddenRules(why.rules)),
+            h("section.sheet", { "aria-label": "Now" }, h("h2", {}, "Now"), ...(why.holdout ? [h("p.note", {}, "Nothing is shown in a holdout.")] : [againNote(why), nowList(why)]))),
         why.others.length ? h("div", {}, h("h3", {}, "Other lists of this request"), h("ul", {}, why.others.map((other) => h("li", {},
             h("a", { href: whyHash(other.recommendation_id) }, other.surface || other.pipe), other.shadow ? " in the shadow" : "")))) : null,
     ].filter(Boolean);
