@@ -276,9 +276,9 @@
                                             pinned_groups,
                                             {% if about_items %} [{{ group_of("list_key") }}], {% endif %}
                                             arrayMap(
-                                                at_rank -> {{ group_of("keys[at_rank]") }},
-                                                {% if explore %} ordered
-                                                {% else %} arraySlice(ordered, 1, length(turns))
+                                                key -> {{ group_of("key") }},
+                                                {% if explore or diversity or per_category %} keys
+                                                {% else %} arraySlice(keys, 1, length(turns))
                                                 {% endif %}
                                             )
                                         ),
@@ -290,17 +290,12 @@
                                     with_new_items(
                                         "turns",
                                         "news",
-                                        "length(ordered)",
                                         explore_new,
                                         seed,
                                         user_id,
                                         "list_key",
                                     )
-                                }} as chances,
-                                arrayConcat(
-                                    arrayMap(at_rank -> keys[at_rank], ordered),
-                                    arrayMap(one_new -> tupleElement(one_new, 1), news)
-                                ) as all_keys
+                                }} as chances
                             {% endif %}
                         select
                             list_key,
@@ -308,13 +303,18 @@
                                 arrayConcat(
                                     arrayMap(
                                         (one, to_position) -> (
-                                            {% if explore_new %}all_keys[tupleElement(one, 1)],
+                                            {% if explore_new %}
+                                                if(
+                                                    tupleElement(one, 1) = 0,
+                                                    tupleElement(one, 3),
+                                                    keys[ordered[greatest(1, tupleElement(one, 1))]]
+                                                ),
                                             {% else %}keys[ordered[tupleElement(one, 1)]],
                                             {% endif %}
                                             to_position,
                                             tupleElement(one, 2),
                                             false,
-                                            {% if explore_new %} tupleElement(one, 1) > length(ordered)
+                                            {% if explore_new %} tupleElement(one, 1) = 0
                                             {% else %} false
                                             {% endif %}
                                         ),

@@ -212,11 +212,11 @@
         ]
     )[1]
 {%- endmacro -%}
-{#- Exploration of new items: `turns` (rank, propensity), of which each shows instead, with the probability explore_new, the winner by
-    `thompson` of the new items that are dealt to its slot, with `first` + the index of the item as its rank. The hour deals each item to
-    one slot by a hash, so that the propensity of an item in its slot is exact: explore_new times its probability to win. The random
-    choice is a hash of seed, user, list and hour. news: an array of (item_key, clicks, impressions). -#}
-{%- macro with_new_items(turns, news, first, explore_new, seed, user_id, list) -%}
+{#- Exploration of new items: `turns` (rank, propensity) as (rank, propensity, 0), of which each is instead, with the probability
+    explore_new, (0, propensity, item_key) of the winner by `thompson` of the new items that are dealt to its slot. The hour deals each
+    item to one slot by a hash, so that the propensity of an item in its slot is exact: explore_new times its probability to win. The
+    random choice is a hash of seed, user, list and hour. news: an array of (item_key, clicks, impressions). -#}
+{%- macro with_new_items(turns, news, explore_new, seed, user_id, list) -%}
     arrayMap(
         (given, tries) -> arrayMap(
             (turn, slot) -> arrayMap(
@@ -225,12 +225,14 @@
                         empty(tried),
                         (
                             tupleElement(turn, 1),
-                            tupleElement(turn, 2) * if(empty(dealt), 1., 1. - {{ explore_new }})
+                            tupleElement(turn, 2) * if(empty(dealt), 1., 1. - {{ explore_new }}),
+                            toUInt64(0)
                         ),
                         arrayMap(
                             won -> (
-                                toUInt64({{ first }} + indexOf(tries, tried[tupleElement(won, 1)])),
-                                {{ explore_new }} * tupleElement(won, 2)
+                                toUInt64(0),
+                                {{ explore_new }} * tupleElement(won, 2),
+                                toUInt64(tupleElement(tried[tupleElement(won, 1)], 1))
                             ),
                             [{{ thompson("tried", seed, user_id, list) }}]
                         )[1]

@@ -286,8 +286,8 @@ def test_the_propensity_of_a_new_item_is_the_frequency_of_its_win(ask: Ask) -> N
         "{% from 'ranking.sql' import with_new_items %}\n"
         "with thrown as (select arrayJoin(range(2000)) as throw),"
         " [(1, 0., 0.), (2, 3., 40.), (3, 9., 50.), (4, 60., 900.), (5, 0., 25.), (6, 1., 8.)] as news\n"
-        "select slot, tupleElement(one, 1) as candidate, round(tupleElement(one, 2), 9) as propensity, count() as times\n"
-        "from (select {{ with_new_items('[(1, 1.), (2, 0.5)]', 'news', '2', '0.25', 'throw', \"'ada'\", \"''\") }} as slots,"
+        "select slot, if(one.1 = 0, 2 + one.3, one.1) as candidate, round(one.2, 9) as propensity, count() as times\n"
+        "from (select {{ with_new_items('[(1, 1.), (2, 0.5)]', 'news', '0.25', 'throw', \"'ada'\", \"''\") }} as slots,"
         " arrayJoin(arrayEnumerate(slots)) as slot, slots[slot] as one from thrown)\n"
         "group by slot, candidate, propensity order by slot, candidate, propensity limit 100\n"
     )
