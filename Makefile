@@ -1,4 +1,4 @@
-# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make rest | make test-server | make faults | make quality | make bench | make bench-scale | make bench-server | make lint | make format | make docs | make build | make lock | make audit | make licences | make digests.
+# make install | make demo | make kafka | make clients | make test | make journeys | make kills | make rest | make test-server | make faults | make quality | make bench | make bench-scale | make bench-server | make lint | make format | make kit | make docs | make build | make lock | make audit | make licences | make digests.
 # Everything happens in .venv, which is made when it is missing; LOCKED=1 installs the versions of the locks.
 PYTHON ?= python3
 DATASET ?= journey
@@ -7,7 +7,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(1 + (os.cpu_count() or 1))')
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: install demo kafka clients test journeys kills rest test-server test-server-core faults quality bench bench-scale bench-server lint format docs build lock audit licences digests clean programs broker
+.PHONY: install demo kafka clients test journeys kills rest test-server test-server-core faults quality bench bench-scale bench-server lint format kit docs build lock audit licences digests clean programs broker
 .DEFAULT_GOAL := demo
 
 install: .venv/.test .venv/.clients
@@ -87,6 +87,10 @@ format: .venv/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/sqlfmt pipes sql/macros
+
+# The script of shop pages as it is served, from its source.
+kit: .venv/.clients
+	cd app/alsobought/web/kit && $(abspath tests/clients/node_modules/.bin/terser) alsobought.js --module -c -m -o alsobought.min.js
 
 # The parts of docs/reference/ that are made from the code.
 docs: .venv/.test

@@ -113,8 +113,8 @@ def renamed_part() -> str:
 
 
 def metric_families() -> list[Metric]:
-    """What `Metrics` registers and what its collectors yield, asked with stand-ins for the service and the monitor."""
-    made = Metrics(MagicMock(), MagicMock())
+    """What `Metrics` registers and what its collectors yield, asked with stand-ins for the service and its monitors."""
+    made = Metrics(MagicMock(), MagicMock(), MagicMock())
     labels = {one._name: one._labelnames for one in vars(made).values() if isinstance(one, MetricWrapperBase)}
     families = sorted(made._registry.collect(), key=lambda one: one.name)
     for family in families:

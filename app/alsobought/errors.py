@@ -13,8 +13,10 @@
     ├── WrongHost               421 wrong_host        a name in Host that is not ours
     ├── NoSuchPipe              404 no_such_pipe
     ├── NoSuchSurface           404 no_such_surface
+    ├── NoSuchExperiment        404 no_such_experiment
     ├── NoSuchItem              404 no_such_item
     ├── NoSuchUser              404 no_such_user
+    ├── NoSuchRequest           404 no_such_request   a request or recommendation id that is not recorded
     ├── UnsupportedEncoding     415 unsupported_encoding  the body is compressed in a way that is not known
     ├── NotAcceptable           406 not_acceptable    no format matches the Accept header
     ├── NotSaved                409 not_saved         a pipe: it was changed by others meanwhile, or has a fault
@@ -121,12 +123,20 @@ class NoSuchSurface(AlsoboughtError):
     status, code = 404, "no_such_surface"
 
 
+class NoSuchExperiment(AlsoboughtError):
+    status, code = 404, "no_such_experiment"
+
+
 class NoSuchItem(AlsoboughtError):
     status, code = 404, "no_such_item"
 
 
 class NoSuchUser(AlsoboughtError):
     status, code = 404, "no_such_user"
+
+
+class NoSuchRequest(AlsoboughtError):
+    status, code = 404, "no_such_request"
 
 
 class UnsupportedEncoding(AlsoboughtError):

@@ -260,9 +260,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit_retention_days: Annotated[int, Meta(ge=0, le=36_500)] = setting(
         365, "Entries of the audit log are deleted after this many days; 0: never."
     )
+    experiment_seconds: Annotated[int, Meta(ge=0, le=86_400)] = setting(
+        600, "Seconds between two looks at the guardrails of running experiments, which stop a variant; 0: never."
+    )
     check_seconds: Annotated[int, Meta(ge=0, le=2_592_000)] = setting(
         3600,
         "Seconds between two comparisons of 1 % of the rows of every count table with the events; 0: never.",
+    )
+    learn_online: Annotated[int, Meta(ge=0, le=86_400)] = setting(
+        0, "Seconds between two refits of the ranker from clicks by the running service; 0: only `alsobought learn`."
     )
     backup_to: Annotated[str, Meta(pattern=r"^(?!s3://[^/]*@)")] = setting(
         "", "Folder of the backups, on another disk, or s3://bucket/prefix; empty: none."

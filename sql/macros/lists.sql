@@ -1,5 +1,5 @@
 {%- from 'catalogue.sql' import available, group_of, groups_of, in_category, in_currency, item, owner -%}
-{%- from 'ranking.sql' import category_paths, category_similarities, explored, mmr -%}
+{%- from 'ranking.sql' import category_paths, category_similarities, explored, mmr, with_new_items -%}
 {%- from 'rules.csv' import rules -%}
 {#- Number of impressions without an event that halve a score. -#}
 {%- set impressions_that_halve = 5 -%}
@@ -7,6 +7,9 @@
 {%- set recovery_half_life_hours = 168 -%}
 {#- Number of candidates among which diversity, quotas and exploration choose. -#}
 {%- set reranked_candidates = 100 -%}
+{#- Days for which an item is new to `explore_new`, and the number of such items, the newest, that it chooses among. -#}
+{%- set new_days = 30 -%}
+{%- set max_new_items = 40 -%}
 {#- sql/rules.csv: a column of the rules about items that hold today for the pipe that was asked, as an array. -#}
 {%- macro item_rules(column, rule) -%}
     arrayFilter(
@@ -160,14 +163,16 @@
     {% else %} {{ ranked }}
     {% endif %}
 {%- endmacro -%}
-{#- The first rows of `ranked`, re-ranked: with the columns position, propensity and pinned. Order by position, then as before.
+{#- The first rows of `ranked`, re-ranked: with the columns position, propensity, pinned and
+    is_new_item. Order by position, then as before.
     Without a pin rule and without a parameter of sql/parameters/reranking.sql every position is 0 and nothing changes.
-    Diversity and quotas (`mmr`) and exploration (`explored`) are in ranking.sql, among the first 100 rows. A limit above 100, for a
+    Diversity and quotas (`mmr`) and exploration (`explored`) are in ranking.sql, among the first 100 rows; new items (`with_new_items`)
+    may be any. A limit above 100, for a
     late page of a list, appends further rows in their order.
 
     ranked: a CTE with item_key, a score, and an order without ties. by: the key column of the lists, if there are several.
-    may_pin: a condition on pinned_key. limit: the length of a list. A pinned row that is not a candidate has item_key and no
-    other column. about_items: the lists are about the items of `by`, which no pin may show, nor a variant. first_of_group: the order that decides which item of a group of variants stands for it, if it is another. -#}
+    may_pin: a condition on pinned_key. limit: the length of a list. A pinned row, or one of a new item, that is not a candidate has
+    item_key and no other column. about_items: the lists are about the items of `by`, which no pin may show, nor a variant. first_of_group: the order that decides which item of a group of variants stands for it, if it is another. -#}
 {%- macro reranked(
     ranked,
     item_key,
@@ -181,12 +186,13 @@
     window="10",
     explore="",
     seed="0",
+    explore_new="",
     user_id="''",
     first_of_group="",
     about_items=""
 ) -%}
-    {% if not (diversity or per_category or explore or rules(rule="pin")) %}
-        select *, 0 as position, 1. as propensity, false as pinned
+    {% if not (diversity or per_category or explore or explore_new or rules(rule="pin")) %}
+        select *, 0 as position, 1. as propensity, false as pinned, false as is_new_item
         from {{ ranked }} {{ one_of_each_group(item_key, first_of_group or order, by) }}
         order by {{ order }}
         limit {{ limit }}{% if by %} by {{ by }}{% endif %}
@@ -200,7 +206,8 @@
                     tupleElement(slot, 1) as {{ item_key }},
                     tupleElement(slot, 2) as position,
                     tupleElement(slot, 3) as propensity,
-                    tupleElement(slot, 4) as pinned
+                    tupleElement(slot, 4) as pinned,
+                    tupleElement(slot, 5) as is_new_item
                 from
                     (
                         with
@@ -259,22 +266,65 @@
                             {% else %}
                                 arrayMap(one -> (one, 1.), range(1, least(length(free), length(keys)) + 1))
                             {% endif %} as turns
+                            {% if explore_new %}
+                                ,
+                                arrayFilter(
+                                    one -> {{ owner("owner_key", "tupleElement(one, 1)") }}
+                                    != cityHash64({{ user_id }})
+                                    and not has(
+                                        arrayConcat(
+                                            pinned_groups,
+                                            {% if about_items %} [{{ group_of("list_key") }}], {% endif %}
+                                            arrayMap(
+                                                at_rank -> {{ group_of("keys[at_rank]") }},
+                                                {% if explore %} ordered
+                                                {% else %} arraySlice(ordered, 1, length(turns))
+                                                {% endif %}
+                                            )
+                                        ),
+                                        {{ group_of("tupleElement(one, 1)") }}
+                                    ),
+                                    {{ new_items_tried(may_pin) }}
+                                ) as news,
+                                {{
+                                    with_new_items(
+                                        "turns",
+                                        "news",
+                                        "length(ordered)",
+                                        explore_new,
+                                        seed,
+                                        user_id,
+                                        "list_key",
+                                    )
+                                }} as chances,
+                                arrayConcat(
+                                    arrayMap(at_rank -> keys[at_rank], ordered),
+                                    arrayMap(one_new -> tupleElement(one_new, 1), news)
+                                ) as all_keys
+                            {% endif %}
                         select
                             list_key,
                             arrayJoin(
                                 arrayConcat(
                                     arrayMap(
                                         (one, to_position) -> (
-                                            keys[ordered[tupleElement(one, 1)]],
+                                            {% if explore_new %}all_keys[tupleElement(one, 1)],
+                                            {% else %}keys[ordered[tupleElement(one, 1)]],
+                                            {% endif %}
                                             to_position,
                                             tupleElement(one, 2),
-                                            false
+                                            false,
+                                            {% if explore_new %} tupleElement(one, 1) > length(ordered)
+                                            {% else %} false
+                                            {% endif %}
                                         ),
-                                        turns,
+                                        {% if explore_new %} chances,
+                                        {% else %} turns,
+                                        {% endif %}
                                         arraySlice(free, 1, length(turns))
                                     ),
                                     arrayMap(
-                                        (one, to_position) -> (one, to_position, 1., true),
+                                        (one, to_position) -> (one, to_position, 1., true, false),
                                         pin_keys,
                                         pin_positions
                                     )
@@ -334,4 +384,58 @@
         )
     {% else %} cast([], 'Array(Tuple(UInt64, UInt64))')
     {% endif %}
+{%- endmacro -%}
+{#- The items published in the last days, as far as the table `items` alone shows it; a condition on its rows. -#}
+{%- macro is_recent() -%}
+    ifNull(items.published_at, items.first_seen) >= {{ now }} - toIntervalDay({{ new_days }})
+{%- endmacro -%}
+{#- The newest items that a list may show, an array of (item_key, clicks, impressions) since they are new: one of each group. `may_pin`
+    is a condition on pinned_key. Items of the first load of a catalogue are not new. -#}
+{%- macro new_items_tried(may_pin) -%}
+    (
+        select groupArray((pinned_key, clicks, impressions))
+        from
+            (
+                select
+                    pinned_key,
+                    sumIf(tries.times, tries.kind = 'click') as clicks,
+                    sumIf(tries.times, tries.kind = 'impression') as impressions
+                from
+                    (
+                        select pinned_key, max(listed) as listed_last
+                        from
+                            (
+                                select
+                                    cityHash64(items.item_id) as pinned_key,
+                                    {{ item("listed_since", "pinned_key") }} as listed
+                                from items
+                                where
+                                    {{ is_recent() }}
+                                    and not {{ item("with_first_load", "pinned_key") }}
+                                    and listed <= toDate({{ now }})
+                                    and {{ may_pin }}
+                                order by listed desc, pinned_key
+                                limit 1 by {{ group_of("pinned_key") }}
+                            )
+                        group by pinned_key
+                        order by listed_last desc, pinned_key
+                        limit {{ max_new_items }}
+                    ) as fresh
+                left join
+                    (
+                        select item_key as tried_key, event_type as kind, sum(events) as times
+                        from daily_popularity
+                        where
+                            day > toDate({{ now }}) - {{ new_days }}
+                            and day <= toDate({{ now }})
+                            and event_type in ('click', 'impression')
+                            and item_key
+                            in (select cityHash64(items.item_id) from items where {{ is_recent() }})
+                        group by tried_key, kind
+                    ) as tries
+                    on tries.tried_key = fresh.pinned_key
+                group by pinned_key
+                order by cityHash64(pinned_key, toStartOfHour({{ now }}))
+            )
+    )
 {%- endmacro -%}

@@ -108,3 +108,155 @@
         1e9
     )
 {%- endmacro -%}
+{#- The number of values that a click rate may have for `thompson`: the squares of (0.5, 1.5 …) / 128, finest where rates are low. -#}
+{%- set rate_values = 128 -%}
+{#- Beta(1 + clicks, 1 + passes) over the values of a click rate, as an array of probabilities. passes: impressions without a click. -#}
+{%- macro rate_masses(clicks, passes) -%}
+    arrayMap(
+        logs -> arrayMap(
+            masses -> arrayMap(mass -> mass / arraySum(masses), masses),
+            [arrayMap(one -> exp(one - arrayMax(logs)), logs)]
+        )[1],
+        [
+            arrayMap(
+                cell
+                -> 2 * {{ clicks }} * ln((cell + 0.5) / {{ rate_values }})
+                + {{ passes }} * ln(1 - pow((cell + 0.5) / {{ rate_values }}, 2))
+                + ln(cell + 0.5),
+                range({{ rate_values }})
+            )
+        ]
+    )[1]
+{%- endmacro -%}
+{#- Thompson sampling (Thompson 1933; Chapelle and Li 2011): (index of the item with the highest draw of a click rate, the probability
+    of that), for items with (item_key, clicks, impressions). Of equal draws the first wins. With F the cumulated and p the single
+    masses, item i wins with the sum over all values v of p_i(v) * the product of F_j before v for j < i and of F_j at v for j > i:
+    the exact probability, since draws have few values. -#}
+{%- macro thompson(items, seed, user_id, list) -%}
+    arrayMap(
+        masses -> arrayMap(
+            sums -> arrayMap(
+                winner -> (
+                    winner,
+                    arraySum(
+                        arrayMap(
+                            (mass, value)
+                            -> mass
+                            * arrayProduct(
+                                arrayMap(
+                                    (sum, other) -> multiIf(
+                                        other = winner,
+                                        1.,
+                                        other > winner,
+                                        sum[value],
+                                        value = 1,
+                                        0.,
+                                        sum[greatest(1, value - 1)]
+                                    ),
+                                    sums,
+                                    arrayEnumerate(sums)
+                                )
+                            ),
+                            masses[winner],
+                            arrayEnumerate(masses[winner])
+                        )
+                    )
+                ),
+                [
+                    arrayReduce(
+                        'argMax',
+                        arrayEnumerate(sums),
+                        arrayMap(
+                            (sum, one, number) -> arrayMap(
+                                item_key -> (
+                                    arrayCount(
+                                        reached -> reached < (
+                                            cityHash64(
+                                                'draw',
+                                                item_key,
+                                                {{ seed }},
+                                                {{ user_id }},
+                                                {{ list }},
+                                                toStartOfHour({{ now }})
+                                            )
+                                            % 1000000
+                                            + 0.5
+                                        )
+                                        / 1000000,
+                                        sum
+                                    ),
+                                    - number
+                                ),
+                                [tupleElement(one, 1)]
+                            )[1],
+                            sums,
+                            {{ items }},
+                            arrayEnumerate(sums)
+                        )
+                    )
+                ]
+            )[1],
+            [arrayMap(mass -> arrayCumSum(mass), masses)]
+        )[1],
+        [
+            arrayMap(
+                one
+                -> {{
+                    rate_masses(
+                        "least(tupleElement(one, 2), tupleElement(one, 3))",
+                        "greatest(0, tupleElement(one, 3) - tupleElement(one, 2))",
+                    )
+                }},
+                {{ items }}
+            )
+        ]
+    )[1]
+{%- endmacro -%}
+{#- Exploration of new items: `turns` (rank, propensity), of which each shows instead, with the probability explore_new, the winner by
+    `thompson` of the new items that are dealt to its slot, with `first` + the index of the item as its rank. The hour deals each item to
+    one slot by a hash, so that the propensity of an item in its slot is exact: explore_new times its probability to win. The random
+    choice is a hash of seed, user, list and hour. news: an array of (item_key, clicks, impressions). -#}
+{%- macro with_new_items(turns, news, first, explore_new, seed, user_id, list) -%}
+    arrayMap(
+        (given, tries) -> arrayMap(
+            (turn, slot) -> arrayMap(
+                (dealt, is_new) -> arrayMap(
+                    tried -> if(
+                        empty(tried),
+                        (
+                            tupleElement(turn, 1),
+                            tupleElement(turn, 2) * if(empty(dealt), 1., 1. - {{ explore_new }})
+                        ),
+                        arrayMap(
+                            won -> (
+                                toUInt64({{ first }} + indexOf(tries, tried[tupleElement(won, 1)])),
+                                {{ explore_new }} * tupleElement(won, 2)
+                            ),
+                            [{{ thompson("tried", seed, user_id, list) }}]
+                        )[1]
+                    ),
+                    [if(is_new, dealt, arraySlice(dealt, 1, 0))]
+                )[1],
+                [
+                    arrayFilter(
+                        one
+                        -> 1
+                        + cityHash64('slot', tupleElement(one, 1), {{ list }}, toStartOfHour({{ now }}))
+                        % length(given)
+                        = slot,
+                        tries
+                    )
+                ],
+                [
+                    cityHash64('new', slot, {{ seed }}, {{ user_id }}, {{ list }}, toStartOfHour({{ now }}))
+                    % 1000000
+                    < {{ explore_new }} * 1000000
+                ]
+            )[1],
+            given,
+            arrayEnumerate(given)
+        ),
+        [{{ turns }}],
+        [{{ news }}]
+    )[1]
+{%- endmacro -%}

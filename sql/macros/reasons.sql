@@ -27,8 +27,12 @@
 {%- endmacro -%}
 {#- Of a pinned row -#}
 {%- macro pinned_reason() -%} 'picked by the shop' {%- endmacro -%}
-{#- A sentence, or for a pinned row that the shop picked it. -#}
-{%- macro or_pinned(sentence) -%} if(pinned, {{ pinned_reason() }}, {{ sentence }}) {%- endmacro -%}
+{#- Of a new item that was chosen to be tried -#}
+{%- macro new_reason() -%} 'new in the shop' {%- endmacro -%}
+{#- A sentence, or for a pinned row that the shop picked it, or that it is new. -#}
+{%- macro or_pinned(sentence) -%}
+    multiIf(pinned, {{ pinned_reason() }}, is_new_item, {{ new_reason() }}, {{ sentence }})
+{%- endmacro -%}
 {#- Items that go with another -#}
 {%- macro bought_together(times) -%} concat('bought together in ', {{ baskets(times) }}) {%- endmacro -%}
 {%- macro viewed_together(times) -%} concat('viewed together in ', {{ visits(times) }}) {%- endmacro -%}

@@ -4,4 +4,5 @@
 -- :per_category  UInt8? (1..100)      most items of one category among any `window` neighbours
 -- :window        UInt8 = 10 (2..100)  how many neighbouring positions `per_category` counts
 -- :explore       Float64? (0..1)      share of positions that show an item from further down
--- :seed          UInt32 = 0           random seed for `explore`
+-- :explore_new   Float64? (0..1)      share of positions that show a new item, by Thompson sampling
+-- :seed          UInt32 = 0           random seed for `explore` and `explore_new`

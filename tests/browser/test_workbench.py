@@ -20,6 +20,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.browser.experiment_report import REPORT
 from tests.support.process import ServedProcess, running, serving
 from tests.support.project import ROOT, project_folder
 
@@ -377,3 +378,20 @@ def test_a_browser_without_access_to_the_workbench_gets_answers_only(
     expect(page.get_by_role("link", name="Edit")).to_have_count(0)
     page.get_by_role("link", name="Live").click()
     expect(page.get_by_text("Live events show what users do")).to_be_visible()
+
+
+@pytest.mark.parametrize(("size", "scheme"), [(LAPTOP, "light"), (PHONE, "dark")], ids=["laptop", "phone"])
+def test_an_experiment_is_a_sentence_a_picture_and_its_checks(open_page: Open, size: Any, scheme: str) -> None:
+    page: Page = open_page("#/experiments", size, color_scheme=scheme)
+    expect(page.get_by_text("There is no experiment yet")).to_be_visible(timeout=60_000)
+    page.route("**/workbench/experiments/ranked", lambda route: route.fulfill(json=REPORT))
+    page.goto(f"{page.url.split('#')[0]}#/experiments/ranked")
+    expect(page.get_by_role("status").filter(has_text="ranked wins: +8 % revenue per user")).to_be_visible()
+    picture = page.get_by_role("img", name="Lift in revenue per user: +8 % on 14 Dec, between +0.9 % and +15 %")
+    expect(picture.first).to_be_visible()
+    expect(page.locator("polygon.band")).to_have_count(2)
+    expect(page.get_by_role("region", name="Checks")).to_contain_text("3 users saw two variants and are left out")
+    assert Axe().run(page).response["violations"] == []
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.get_by_role("link", name="all experiments").click()
+    expect(page.get_by_text("There is no experiment yet")).to_be_visible()

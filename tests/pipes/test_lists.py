@@ -278,3 +278,50 @@ def test_hostile_values_of_a_csv_file_stay_values(ask: Ask, home: Path) -> None:
         "{% from 'hostile.csv' import hostile %}\nselect {{ hostile('words') }} as words, 1 as n\norder by n limit 1\n"
     )
     assert row["words"] == hostile
+
+
+def test_the_propensity_of_a_new_item_is_the_frequency_of_its_win(ask: Ask) -> None:
+    """2,000 draws: two positions, six new items with other click rates, a quarter of the positions for them."""
+    rows = ask(
+        "{% from 'ranking.sql' import with_new_items %}\n"
+        "with thrown as (select arrayJoin(range(2000)) as throw),"
+        " [(1, 0., 0.), (2, 3., 40.), (3, 9., 50.), (4, 60., 900.), (5, 0., 25.), (6, 1., 8.)] as news\n"
+        "select slot, tupleElement(one, 1) as candidate, round(tupleElement(one, 2), 9) as propensity, count() as times\n"
+        "from (select {{ with_new_items('[(1, 1.), (2, 0.5)]', 'news', '2', '0.25', 'throw', \"'ada'\", \"''\") }} as slots,"
+        " arrayJoin(arrayEnumerate(slots)) as slot, slots[slot] as one from thrown)\n"
+        "group by slot, candidate, propensity order by slot, candidate, propensity limit 100\n"
+    )
+    chances = {(row["slot"], row["candidate"]): row["propensity"] for row in rows}
+    assert len(chances) == len(rows), "the propensity of an item in its slot is one number"
+    assert sum(chances.values()) == pytest.approx(1.625, abs=1e-6), (
+        "1 for the first slot; 0.5 * 0.75 + 0.25 for the second"
+    )
+    assert (chances[1, 1], chances[2, 2]) == (0.75, 0.375)
+    assert {candidate for _, candidate in chances} == {*range(1, 9)}, "each item is dealt to one slot"
+    for row in rows:
+        chance = row["propensity"] * (
+            2 if row["candidate"] == 2 else 1
+        )  # of the second slot without new items, one half
+        assert abs(row["times"] / 2_000 - chance) < 4 * (chance * (1 - chance) / 2_000) ** 0.5, row
+
+
+def test_new_items_are_tried_and_the_one_that_is_clicked_most(client: FlaskClient, ruled: Ruled) -> None:
+    items = [{"item_id": item, "published_at": "2025-12-30T10:00:00Z"} for item in ("fern", "moss")]
+    shown = [
+        {"event_type": kind, "user_id": f"n{n}", "item_id": item, "timestamp": "2025-12-31T11:00:00Z"}
+        for item, clicks in (("fern", 20), ("moss", 0))
+        for n in range(60)
+        for kind in ("impression", *["click"] * (n < clicks))
+    ]
+    for path, rows in (("/items", items), ("/events", shown)):
+        assert client.post(f"{path}?wait=true", json=rows).status_code == 200
+    ruled()
+    request = {"limit": 1, "hours": 1, "explore_new": 0.5, "user_id": "ada"}
+    tried: dict[str, list[float]] = {}
+    for seed in range(8):
+        (row,) = json.loads(client.post("/pipes/trending", json=request | {"seed": seed}).text)["data"]
+        tried.setdefault(row["item_id"], []).append(row["propensity"])
+        assert (row["reason"] == "new in the shop") == (row["item_id"] == "fern"), row
+    assert set(tried) == {"tea", "fern"}, "moss wins a draw once in a million"
+    assert [*tried["tea"], *tried["fern"]] == pytest.approx([0.5] * 8, abs=1e-6)
+    assert ruled.again(limit=1, hours=1, explore_new=0, user_id="ada") == ["tea"]

@@ -274,6 +274,8 @@ def test_an_erased_user_is_in_no_recorded_request_and_no_dead_letter(make_shop: 
         client.get(f"/pipes/also_bought?item_id={user}")
     assert shop.request_log
     shop.request_log.flush()
+    drawn = {"time": utc_now(), "pipe": "also_bought", "parameters": '{"item_id":["pot"]}', "unit": "5"}
+    shop.warehouse.insert("requests", msgspec.json.encode(drawn))
     letter = {"source": "k", "topic": "events", "partition": 0, "reason": "r", "encoding": "utf-8", "noted_at": 0}
     bodies = ['{"user_id": "5"}', '{"user_id": "ada", "item_id": "5"}', '{"userId":"5"}', "5"]
     bodies += ['{"batch": [{"userId": "ada"}, {"anonymousId": 5}]}', '{"client_id": "5", "events": []}']

@@ -1,6 +1,7 @@
 """docs/tutorials/ is true: files are written and commands run in their order, and they answer what stands there.
 
-A block of code is a file (`<!-- file: NAME -->` above it), the service (`<!-- second terminal -->`), or commands and their answers.
+A block of code is a file (`<!-- file: NAME -->` above it), the service (`<!-- second terminal -->`), something to read
+(`<!-- not run: … -->`), or commands and their answers.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def followed(page: str, reader: Run) -> Iterator[Followed]:
                 path_in(done.shop, mark.removeprefix("file: ")).write_text(text)
             elif mark == "second terminal":
                 done.service = ends.enter_context(serve_as_told(reader, text))
-            else:
+            elif not mark.startswith("not run: "):
                 assert block["language"] == "console", block[0]
                 for asked in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
                     command, _, due = asked.partition("\n")

@@ -151,6 +151,7 @@ def test_the_wheel_holds_the_project_and_nothing_stale(wheel: Path) -> None:
             == (ROOT / "pipes" / "also_bought.sql").read_bytes()
         )
     assert "alsobought/py.typed" in names
+    assert {"alsobought/web/kit/alsobought.min.js", "alsobought/web/kit/alsobought.d.ts"} < set(names)
     assert {"alsobought/project/starter/README.md", "alsobought/project/starter/gitignore"} < set(names)
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"alsobought"}

@@ -493,8 +493,23 @@ def test_a_token_with_events_posts_those_of_its_user(token: Callable[..., Caller
         {"index": 2, "problem": "user_id: not that of the token, which is for the events of one user"}
     ]
     assert token().post("/events", json=VIEW).status_code == 403
-    for path in ("/items", "/users", "/users/merge", "/tokens", "/events/segment"):
+    for path in ("/items", "/users", "/users/unmerge", "/tokens", "/events/segment"):
         assert page.post(path, json={}).status_code == 403
+
+
+def test_a_token_merges_guests_of_its_own_browser_only(app: Flask, token: Callable[..., Caller], shop: Service) -> None:
+    page, guest = token("fay", scopes=("pipes:read", "events:write")), f"guest-{'0' * 31}a"
+    view = VIEW | {"user_id": "", "session_id": guest}
+    assert Caller(app.test_client(), ADMIN).post("/events?wait=true", json=view).status_code == 200
+
+    def merge(guest_id: str, user_id: str, by: Caller = page) -> int:
+        return by.post("/users/merge", json={"guest_id": guest_id, "user_id": user_id}).status_code
+
+    assert [merge("ada", "fay"), merge(guest, "ada"), merge(guest, "fay", token("fay"))] == [403] * 3
+    assert merge(guest, "fay") == 200
+    assert "fay" in stored(shop, "user_id")
+    statuses = [merge(guest, "fay") for _ in range(10)]
+    assert statuses == [200] * 9 + [429], "merges are work for the writer"
 
 
 def test_a_token_has_no_right_that_its_key_lacks(app: Flask, caller: Callable[..., Caller]) -> None:

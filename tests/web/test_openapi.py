@@ -119,7 +119,13 @@ def test_every_path_of_the_service_is_in_the_document(client: FlaskClient, docum
     rules = {rule.rule for rule in client.application.url_map.iter_rules()}
     rules = {rule for rule in rules if not rule.startswith("/workbench")}  # internal to the page
     rules = {re.sub(r"<path:(item_id|user_id|surface)>", r"{\1}", rule) for rule in rules}
-    assert rules - set(document["paths"]) == {"/", "/docs", "/pipes/<path:name>", "/static/<path:filename>"}
+    assert rules - set(document["paths"]) == {
+        "/",
+        "/docs",
+        "/kit/<name>",
+        "/pipes/<path:name>",
+        "/static/<path:filename>",
+    }
 
 
 def test_columns_may_have_any_name(shop: Service, client: FlaskClient) -> None:

@@ -25,6 +25,8 @@ from tests.support.process import Run, free_port, serving
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing listens
 PUBLIC = {
     *("service.healthz", "service.readyz", "service.openapi", "service.docs", "pipes.list_pipes", "pipes.answer_pipe"),
+    "kit.get_file",
+    *("surfaces.recommend", "surfaces.recommend_on"),
     *(
         "tokens.post_tokens",
         "intake.post_events",

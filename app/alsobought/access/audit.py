@@ -15,13 +15,15 @@ import msgspec
 from alsobought.access.credentials import without_secrets
 from alsobought.redaction import redacted
 
-Via = Literal["api", "workbench", "command line", "start"]
+Via = Literal["api", "workbench", "command line", "start", "monitor"]
 DONE, FAILED = "done", "failed"
 MAX_TEXT, MAX_DIFF, MAX_DETAIL = 300, 4_000, 8_000  # characters
 ACTIONS = {
     "backup.restore": "a backup became a new data folder",
     "counts.rebuild": "count or serving tables were recomputed",
     "dead_letters.replay": "dead letters were stored after all",
+    "experiment.resume": "a stopped variant of an experiment is shown again",
+    "experiment.stop": "a guardrail stopped a variant of an experiment",
     "item.delete": "an item was taken out of the catalogue",
     "items.write": "a batch of items was posted",
     "key.create": "a key was created",

@@ -36,6 +36,7 @@ MISS_SECONDS = 1.0  # between two reads because of unknown keys
 NOTE_SECONDS = 3600  # between two notes of the use of a key
 MAX_VERIFIED, MAX_ADDRESSES = 20_000, 10_000
 FAILURES = Rate(30, 60)  # of an address
+MERGES = Rate(10, 3600)  # of a user, with tokens
 UNKNOWN = (
     "the key is not valid",
     "`alsobought key ls` lists the keys; `alsobought key create NAME --scope …` makes one",
@@ -57,6 +58,7 @@ class Gate:
             SigningSecrets(settings.token_secret, warehouse.folder), settings.database, settings.token_seconds
         )
         self._limiter, self._failures = Limiter(settings.workers), Limiter(settings.workers)
+        self._merges = Limiter(settings.workers)
         self._keys: dict[str, Key] = {}
         self._verified: OrderedDict[str, Principal] = OrderedDict()
         self._used: dict[str, datetime] = {}
@@ -271,6 +273,10 @@ class Gate:
             return None
         caller = (principal.kind, principal.id, address()) if principal.in_browsers else principal.id
         return self._limiter.hit(caller, principal.rate)
+
+    def admit_merge(self, user_id: str) -> Verdict:
+        """Count a merge that a user's own token asks for."""
+        return self._merges.hit(user_id, MERGES)
 
     def is_admin_key(self, text: str) -> bool:
         """True for the key of the setting."""

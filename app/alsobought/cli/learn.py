@@ -20,12 +20,14 @@ PARAM_TYPES: dict[type, click.ParamType[Any]] = {
     bool: click.BOOL,
     date: click.DateTime(["%Y-%m-%d"]),
 }
+RUNS = 50  # that `--history` lists
 
 
 @click.group(invoke_without_command=True)
+@click.option("--history", is_flag=True, help="List the latest runs, and the versions of the ranker's weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 @click.pass_context
-def learn(ctx: click.Context, as_json: bool) -> None:
+def learn(ctx: click.Context, history: bool, as_json: bool) -> None:
     """Learn tables that no view can compute from the events, for pipes to read.
 
     Without a name, list the learners and their latest runs. A run replaces its tables atomically when it is complete;
@@ -34,11 +36,12 @@ def learn(ctx: click.Context, as_json: bool) -> None:
     \b
     Example: alsobought learn
              alsobought learn neighbours
+             alsobought learn --history
     """
     if ctx.invoked_subcommand is None:
-        _list(ctx.obj, as_json)
-    elif as_json:
-        raise click.UsageError("put --json after the name")
+        (_history if history else _list)(ctx.obj, as_json)
+    elif as_json or history:
+        raise click.UsageError("put --json after the name" if as_json else "--history has no name after it")
 
 
 def _list(settings: Settings, as_json: bool) -> None:
@@ -53,6 +56,29 @@ def _list(settings: Settings, as_json: bool) -> None:
     for name, learner in LEARNERS.items():
         out.print(f"[bold]{name:{width}}[/]  {escaped(learner.about)}", soft_wrap=True)
         out.print(f"{'':{width}}  {escaped(_summary(runs.get(name)))}", soft_wrap=True)
+
+
+def _history(settings: Settings, as_json: bool) -> None:
+    from alsobought.learning.context import Context
+    from alsobought.learning.ranker_versions import rows_in_service, time_of, version_of, versions
+    from alsobought.learning.runs import newest_runs
+
+    with existing_warehouse(settings) as warehouse:
+        context = Context(warehouse, settings.home_folder, datetime.now(UTC), lambda *step: late_bar(err, *step))
+        runs, stored, current = newest_runs(warehouse, RUNS), versions(context), version_of(rows_in_service(context))
+    if as_json:
+        print_json({"runs": runs, "ranker_versions": stored, "ranker_version": current})
+        return
+    for run in runs:
+        out.print(f"{run.learned_at:%Y-%m-%d %H:%M}  {run.name}  {escaped(_result(run))}", soft_wrap=True)
+    if stored:
+        out.print("\nVersions of the ranker's weights")
+    for one in stored:
+        state = " (in service)" if one.version == current else ""
+        line = (
+            f"{time_of(one.version)}  from {one.source}, {one.weights} weights, replaced {time_of(one.previous)}{state}"
+        )
+        out.print(line, soft_wrap=True)
 
 
 def _json_object(learner: Learner, run: LearningRun | None) -> dict[str, Any]:
@@ -85,6 +111,7 @@ def _callback(learner: Learner) -> Any:
                 datetime.now(UTC),
                 lambda title, total, unit: late_bar(err, title, total, unit),
                 lambda table, replacement: service.do("swap in a learned table", table, replacement),
+                settings.attribution_days,
             )
             finished = run_learner(learner.name, context, _options(learner, arguments))
         finally:

@@ -21,6 +21,7 @@ from alsobought.diagnostics.data_checks import (
     check_unknown_items,
     check_user_attributes,
 )
+from alsobought.diagnostics.experiment_checks import check_experiments
 from alsobought.diagnostics.findings import Finding
 from alsobought.diagnostics.isolation import run_check
 from alsobought.diagnostics.placeholder_checks import check_placeholders
@@ -90,6 +91,7 @@ def check_shop(warehouse: Warehouse, settings: Settings) -> Iterator[Finding]:
     """The checks of what a shop has: pipes, keys, rows and Kafka's progress."""
     yield from run_check("pipes", lambda _: check_library(open_library(settings, warehouse)), settings)
     yield from run_check("access", lambda _: check_access(warehouse, settings), settings)
+    yield from run_check("experiments", lambda _: check_experiments(warehouse), settings)
     yield from run_check("events", lambda _: check_rows(warehouse), settings)
     yield from run_check("placeholders", lambda _: check_placeholders(warehouse, settings.home_folder), settings)
     yield from run_check("bots", lambda _: check_bots(warehouse, settings), settings)

@@ -35,6 +35,7 @@ class Context:
     now: datetime
     bar: Bar
     exchange: Exchange | None = None
+    attribution_days: int = 7
 
     def columns(self, name: str, **values: Any) -> dict[str, np.ndarray]:
         """The result of sql/learn/<name>.sql by column, for queries with numbers only. Parameters are bound.

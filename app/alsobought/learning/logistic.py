@@ -30,14 +30,20 @@ def bucket_bounds(values: np.ndarray, weights: np.ndarray, buckets: int) -> np.n
 def fit_weights(examples: Columns, features: Sequence[str], buckets: int, l2: float) -> Iterator[dict[str, Any]]:
     """Yields rows of ranker_weights; bucket 0 of a feature is its slope."""
     bounds = _all_bounds(examples, features, buckets)
-    model = _fit(examples, features, bounds, l2)
-    slopes, weights = model.coef_[0][: len(features)], iter(model.coef_[0][len(features) :])
-    for place, (name, slope) in enumerate(zip(features, slopes.tolist(), strict=True), start=1):
+    model = _fit(examples, bounds, l2)
+    yield from weight_rows(bounds, model.coef_[0], examples)
+
+
+def weight_rows(bounds: Mapping[str, np.ndarray], weights: np.ndarray, examples: Columns) -> Iterator[dict[str, Any]]:
+    """Rows of ranker_weights for the columns of `design`, with the numbers of examples behind each."""
+    slopes, of_buckets = weights[: len(bounds)], iter(weights[len(bounds) :])
+    for place, (name, slope) in enumerate(zip(bounds, slopes.tolist(), strict=True), start=1):
         limits = [-OUTER_BOUND, *bounds[name].tolist(), OUTER_BOUND]
         bucket_of = np.searchsorted(bounds[name], examples[name])
         yield _row(name, place, 0, -OUTER_BOUND, OUTER_BOUND, slope, examples, np.ones(len(bucket_of), bool))
         for bucket, (above, up_to) in enumerate(itertools.pairwise(limits), start=1):
-            yield _row(name, place, bucket, above, up_to, float(next(weights)), examples, bucket_of == bucket - 1)
+            weight = float(next(of_buckets))
+            yield _row(name, place, bucket, above, up_to, weight, examples, bucket_of == bucket - 1)
 
 
 def evaluate_model(
@@ -49,8 +55,8 @@ def evaluate_model(
     measures = {}
     for suffix, names in (("", features), ("_of_formula", features[:1])):
         bounds = _all_bounds(training, names, buckets) if not suffix else {names[0]: np.array([])}
-        model = _fit(training, names, bounds, l2)
-        probability = model.predict_proba(_design(test, names, bounds))[:, 1]
+        model = _fit(training, bounds, l2)
+        probability = model.predict_proba(design(test, bounds))[:, 1]
         labels, scores = np.repeat([1, 0], len(probability)), np.concatenate([probability, probability])
         weights = np.concatenate(_label_weights(test))
         used = weights > 0
@@ -88,8 +94,9 @@ def _label_weights(examples: Columns) -> tuple[np.ndarray, np.ndarray]:
     return bought * scale, (examples["asked"] - bought) * scale
 
 
-def _design(examples: Columns, features: Sequence[str], bounds: Mapping[str, np.ndarray]) -> sparse.csr_matrix:
-    """The features, then a 0/1 column for each bucket."""
+def design(examples: Columns, bounds: Mapping[str, np.ndarray]) -> sparse.csr_matrix:
+    """The features that `bounds` names, then a 0/1 column for each bucket."""
+    features = list(bounds)
     values = sparse.csr_matrix(np.stack([examples[name] for name in features], axis=1))
     bucket_columns, width = [], 0
     for name in features:
@@ -101,11 +108,11 @@ def _design(examples: Columns, features: Sequence[str], bounds: Mapping[str, np.
     return sparse.hstack([values, buckets]).tocsr()
 
 
-def _fit(examples: Columns, features: Sequence[str], bounds: Mapping[str, np.ndarray], l2: float) -> LogisticRegression:
-    design, (positive, negative) = _design(examples, features, bounds), _label_weights(examples)
+def _fit(examples: Columns, bounds: Mapping[str, np.ndarray], l2: float) -> LogisticRegression:
+    columns, (positive, negative) = design(examples, bounds), _label_weights(examples)
     bought = np.flatnonzero(positive)
-    both = sparse.vstack([design, design[bought]]).tocsr()
-    labels = np.concatenate([np.zeros(design.shape[0]), np.ones(len(bought))])
+    both = sparse.vstack([columns, columns[bought]]).tocsr()
+    labels = np.concatenate([np.zeros(columns.shape[0]), np.ones(len(bought))])
     # Not L-BFGS: most weights are tiny here, so it stops early and ranks no better than the formula.
     model = LogisticRegression(C=1 / l2, solver="newton-cholesky", tol=1e-6)
     return model.fit(both, labels, sample_weight=np.concatenate([negative, positive[bought]]))

@@ -1,30 +1,41 @@
-"""`alsobought learn ranker`: the weight of each feature of a pair of items, from what users then bought.
+"""`alsobought learn ranker`: the weight of each feature of a pair of items, from what users then bought or clicked.
 
-Point in time: candidates and features are computed as of a midnight `days` before now, by the SQL that serves, from the
-events before it; the labels are the orders from then on.
+Point in time: with `--from orders`, candidates and features are computed as of a midnight `days` before now, by the SQL that
+serves, from the events before it; the labels are the orders from then on. `--from clicks` is in `ranker_clicks`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from alsobought.learning.context import Context
 from alsobought.learning.protocol import LearningResult, Option
+from alsobought.learning.ranker_versions import ITEM_MODEL, TABLE, USER_MODEL, VERSIONS, put_into_service, roll_back
 
-TABLE = "ranker_weights"
-ITEM_MODEL, USER_MODEL = "also_bought", "rank"
 NOT_FEATURES = ("item_key", "other_item_key", "times", "decayed", "asked", "bought", "held")
 
 
 @dataclass(frozen=True)
 class Ranker:
     name: str = "ranker"
-    about: str = "Learn to rank, from what users then bought: for also_bought_ranked and rank."
+    about: str = "Learn to rank, from what users then bought or clicked: for also_bought_ranked and rank."
     example: str = "alsobought learn ranker --items 6000"
-    tables: tuple[str, ...] = (TABLE,)
+    tables: tuple[str, ...] = (TABLE, VERSIONS)
     options: tuple[Option, ...] = (
+        Option(
+            "from", str, "orders", "Learn from orders, or from clicks on what was shown.", choices=("orders", "clicks")
+        ),
+        Option(
+            "label",
+            str,
+            "click",
+            "With --from clicks: learn to get clicks or purchases.",
+            choices=("click", "purchase"),
+        ),
+        Option("impressions", int, 100_000, "With --from clicks: number of impressions, the newest.", minimum=100),
         Option("items", int, 8000, "Number of items to learn from, the most bought.", minimum=10, maximum=100_000),
         Option("people", int, 300, "Number of users to learn from; 0 to skip users.", minimum=0, maximum=100_000),
         Option("days", int, 28, "Days of purchases to learn from.", minimum=1, maximum=365),
@@ -38,10 +49,20 @@ class Ranker:
             maximum=1e6,
             deprecated_name="caution",
         ),
+        Option("roll_back", bool, False, "Return to the weights before those in service; learn nothing."),
     )
 
     def learn(self, context: Context, **options: Any) -> LearningResult:
-        """Raises Unusable if too little was bought in the `days` before now."""
+        """Raises Unusable if too little was bought or clicked in the `days` before now, WorseWeights if clicks made it worse."""
+        if options["roll_back"]:
+            return roll_back(context)
+        if options["from"] == "clicks":
+            from alsobought.learning.ranker_clicks import learn_from_clicks
+
+            return learn_from_clicks(context, options)
+        return self._learn_from_orders(context, options)
+
+    def _learn_from_orders(self, context: Context, options: Mapping[str, Any]) -> LearningResult:
         from alsobought.learning.logistic import evaluate_model, fit_weights
         from alsobought.learning.ranker_examples import item_examples, midnight, user_examples
 
@@ -63,8 +84,7 @@ class Ranker:
                 quality[f"{model}_examples"] = len(examples["asked"])
                 rows += [{"model": model, **row} for row in fit_weights(*arguments)]
                 advance(1)
-        with context.replacement(TABLE) as table:
-            inserted = table.insert(rows)
+        inserted = put_into_service(context, rows, "orders")
         summaries = "; ".join(_summary(model, quality) for model in models)
         return LearningResult(
             events=orders,

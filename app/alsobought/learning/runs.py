@@ -56,13 +56,22 @@ def record_run(
 
 def latest_runs(warehouse: Warehouse) -> dict[str, LearningRun]:
     """The newest run by name."""
+    return {run.name: run for run in _runs(warehouse, "limit 1 by name")}
+
+
+def newest_runs(warehouse: Warehouse, most: int) -> list[LearningRun]:
+    """The newest first."""
+    return _runs(warehouse, f"limit {most:d}")
+
+
+def _runs(warehouse: Warehouse, limit: str) -> list[LearningRun]:
     sql = f"""
         select name, toString(learned_at), events, until, seconds, rows, options, quality, line
         from {warehouse.database}.learned
         order by learned_at desc
-        limit 1 by name
+        {limit}
     """
-    return {row[0]: _read(row) for row in warehouse.trusted_rows(sql).data}
+    return [_read(row) for row in warehouse.trusted_rows(sql).data]
 
 
 def _read(row: list[object]) -> LearningRun:

@@ -16,6 +16,7 @@ from alsobought.counts.consistency import Checked
 from alsobought.errors import AlsoboughtError
 from alsobought.kafka.ingest_status import Status, status
 from alsobought.service.count_monitor import CountMonitor, Stopped
+from alsobought.service.online_learning import OnlineLearning
 from alsobought.service.upkeep import Upkeep
 from alsobought.service.vitals import Vitals
 from alsobought.writer.sharded import AnyWriter, writers_of
@@ -35,6 +36,7 @@ class Monitor:
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
         self._counts = [CountMonitor(one, self._stopped) for one in writers_of(writer)]
         self._upkeeps = [Upkeep(one, one.warehouse.another()) for one in writers_of(writer)]
+        self.online = OnlineLearning(writer)
         self.status: Status | None = None
         self.vitals = Vitals(self._warehouse, self._settings.min_free_bytes)
 
@@ -61,11 +63,13 @@ class Monitor:
     def start(self) -> None:
         for upkeep in self._upkeeps:
             upkeep.start()
+        self.online.start()
         self._thread.start()
 
     def stop(self) -> None:
         for upkeep in self._upkeeps:
             upkeep.stop()
+        self.online.stop()
         self._stopped.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from alsobought.errors import Detail, NoSuchSurface
+from alsobought.errors import Detail, NoSuchPipe, NoSuchSurface, PipeBroken
 from alsobought.events import ID_LENGTH
 from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.parameters import (
@@ -73,8 +74,11 @@ def surface_requests(
     """
     surface = find_surface(layout, name)
     drawn = layout.draw(name, units_of(raw, library), at) or Draw(surface)
-    alternatives = [drawn, *layout.alternatives(surface, at)]
-    pipes = {one.pipe: library[one.pipe] for one in alternatives}
+    pipes = {drawn.pipe: library[drawn.pipe]}
+    for one in layout.alternatives(surface, at):
+        with suppress(NoSuchPipe, PipeBroken):  # the fault of those who draw it
+            pipes.setdefault(one.pipe, library[one.pipe])
+    alternatives = [drawn, *(one for one in layout.alternatives(surface, at) if one.pipe in pipes)]
     _check_names(surface, raw, alternatives, pipes)
     for one in alternatives:
         yield SurfaceRequest(one, parameters_of(pipes[one.pipe], one, raw, guest_is_user=guest_is_user), raw)
@@ -110,7 +114,8 @@ def _check_names(surface: Surface, raw: Raw, alternatives: Sequence[Draw], pipes
     former = {name for pipe in pipes.values() for parameter in pipe.parameters for name in parameter.former_names}
     names = takes(surface, list(pipes.values()), [*fixed])
     faults = [Detail(name, f"fixed by the surface {surface.name}; leave it out") for name in raw if name in fixed]
-    unknown = [name for name in raw if name not in {*names, *former, *fixed, CURSOR.name}]
+    pages = {CURSOR.name} if any(pipe.limit for pipe in pipes.values()) else set()
+    unknown = [name for name in raw if name not in {*names, *former, *fixed, *pages}]
     faults += [Detail(shorten(name), unknown_name(name, names, "this surface")) for name in unknown[:MAX_UNKNOWN]]
     if faults:
         raise bad_parameters(faults)

@@ -24,6 +24,7 @@ RECORDS = frozenset(
         "dead_letters",
         "dropped_events",
         "events",
+        "experiment_stops",
         "forgotten_users",
         "ingest_halts",
         "ingest_ranges",

@@ -32,10 +32,19 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Guardrail:
+    """A metric that a variant may worsen by this much at most, relative to the control: 0.05 is 5 %. Beyond that it is stopped."""
+
+    metric: str
+    at_most_worse: float = 0.05
+
+
+@dataclass(frozen=True)
 class Experiment:
     """The first variant is the control, with which the others are compared. `since` and `until` are days in UTC, both included.
 
     `interleave`: a unit sees one list that the first two variants fill in turns (team draft), in place of one of the two.
+    `minimum_effect` is the smallest lift that matters: an experiment runs until it would find that one.
     """
 
     name: str
@@ -43,11 +52,12 @@ class Experiment:
     variants: tuple[Variant, ...]
     unit: Unit = "user"
     metric: str = "revenue_per_unit"
-    guardrails: tuple[str, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
     since: date = date.min
     until: date = date.max
     salt: str = ""
     interleave: bool = False
+    minimum_effect: float = 0.05
 
     def is_running(self, at: datetime) -> bool:
         return self.since <= at.date() <= self.until

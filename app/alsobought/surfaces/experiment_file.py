@@ -13,19 +13,21 @@ ranked_below_products:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Literal, cast, get_args
 
 from alsobought.pipes.library import Library
-from alsobought.surfaces.experiment import BUCKETS, Experiment, Unit, Variant
+from alsobought.surfaces.experiment import BUCKETS, Experiment, Guardrail, Unit, Variant
+from alsobought.surfaces.metrics import METRICS
 from alsobought.surfaces.pipe_values import PipeValues
 from alsobought.surfaces.sections import Section
 from alsobought.surfaces.surface import Surface
 from alsobought.surfaces.yaml_parts import Faults, Part, did_you_mean, read_parts
 
 NAME = "experiments.yaml"
-KEYS = ("surface", "unit", "metric", "guardrails", "from", "until", "salt", "variants")
+KEYS = ("surface", "unit", "metric", "minimum_effect", "guardrails", "from", "until", "salt", "variants")
+GUARDRAIL_KEYS = ("metric", "at_most_worse")
 VARIANT_KEYS = ("share", "pipe", "parameters", "holdout")
 NAMED = re.compile(r"[A-Za-z0-9_-]{1,100}")
 SHARE = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?\s?%")
@@ -64,9 +66,36 @@ def _experiment(
     variants = _variants(name, section, surface, library, faults)
     if surface is None:
         return None
-    guardrails = tuple(guardrail for guardrail, _ in section.texts("guardrails"))
-    metric, salt = section.text("metric", Experiment.metric), section.text("salt")
-    return Experiment(name, surface_name, variants, cast(Unit, unit), metric, guardrails, since, until, salt)
+    metric, salt = section.text("metric", Experiment.metric, [*METRICS]), section.text("salt")
+    guardrails = tuple(_guardrails(name, section, faults))
+    effect = _percentage(section, "minimum_effect", Experiment.minimum_effect)
+    return Experiment(
+        name, surface_name, variants, cast(Unit, unit), metric, guardrails, since, until, salt, minimum_effect=effect
+    )
+
+
+def _guardrails(name: str, section: Section, faults: Faults) -> Iterator[Guardrail]:
+    """Each is the name of a metric, or {metric: …, at_most_worse: 5%}."""
+    for part in section.listed("guardrails"):
+        named = part if part.is_mapping else Part(part.line, {"metric": part})
+        one = Section(f"a guardrail of {name}", named, GUARDRAIL_KEYS, faults)
+        if "metric" not in one:
+            one.fault("metric", f"a guardrail of {name} has no metric", "Write guardrails: [click_through_rate]")
+        metric = one.text("metric", Experiment.metric, [*METRICS])
+        yield Guardrail(metric, _percentage(one, "at_most_worse", Guardrail.at_most_worse))
+
+
+def _percentage(section: Section, name: str, default: float) -> float:
+    """0.05 for 5%."""
+    if name not in section:
+        return default
+    text = str(section.at(name).value)
+    match = SHARE.fullmatch(text)
+    value = float(text.rstrip("% ")) / 100 if match else 0.0
+    if not 0 < value < 1:
+        section.fault(name, f"{name}: {text[:60]} is not a percentage", f"Write {name}: 5%, with at most two decimals")
+        return default
+    return value
 
 
 def _check_name(name: str, part: Part, what: Literal["an experiment", "a variant"], faults: Faults) -> None:

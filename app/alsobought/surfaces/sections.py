@@ -46,12 +46,16 @@ class Section:
 
     def texts(self, name: str) -> list[tuple[str, Part]]:
         """A list of names, or a single one, with where they stand."""
-        part = self._parts.get(name, Part(self.part.line, None))
-        parts = part.value if isinstance(part.value, list) else [] if part.value is None else [part]
+        parts = self.listed(name)
         if not all(isinstance(one.value, str) for one in parts):
             self.fault(name, f"{name} is not a list of names", f"Write {name}: [one, another]")
             return []
         return [(one.value, one) for one in parts]
+
+    def listed(self, name: str) -> list[Part]:
+        """The parts of a list, or a single one; none if there is no such value."""
+        part = self._parts.get(name, Part(self.part.line, None))
+        return part.value if isinstance(part.value, list) else [] if part.value is None else [part]
 
     def parts(self, name: str) -> Mapping[str, Part]:
         """The named parts of a value."""

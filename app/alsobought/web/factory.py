@@ -23,9 +23,11 @@ from alsobought.access.audit_log import AuditLog
 from alsobought.access.credentials import without_secrets
 from alsobought.access.gate import Gate
 from alsobought.errors import AlsoboughtError
+from alsobought.experimentation.stops import PolledStops
 from alsobought.logs import NO_TRACE, log_access, request_id, trace, trace_context
 from alsobought.pipes.library import Library
 from alsobought.privacy.guests import merge_guests
+from alsobought.service.experiment_monitor import ExperimentMonitor
 from alsobought.service.ipc_server import IpcServer
 from alsobought.service.monitor import Monitor
 from alsobought.service.service import Service, open_service
@@ -34,8 +36,10 @@ from alsobought.settings import Settings, allowed_hosts, hosts_for_editing, orig
 from alsobought.web import (
     audit_endpoints,
     editor_endpoints,
+    experiment_endpoints,
     intake_endpoints,
     item_endpoints,
+    kit_endpoints,
     pipe_endpoints,
     service_endpoints,
     session_endpoints,
@@ -43,6 +47,7 @@ from alsobought.web import (
     token_endpoints,
     user_endpoints,
     webhook_endpoints,
+    why_endpoints,
     workbench_endpoints,
 )
 from alsobought.web.access import enforce, protect
@@ -83,10 +88,11 @@ def create_app(
     edit: bool = False,
     gate: Gate | None = None,
     audit: AuditLog | None = None,
+    experiments: ExperimentMonitor | None = None,
 ) -> Flask:
     """The application on a running service; with `edit` it can change pipes.
 
-    The caller closes the service, its monitor, the gate, whose keys are those of now by default, and the audit log.
+    The caller closes the service, its monitors, the gate, whose keys are those of now by default, and the audit log.
     """
     gate = gate or Gate(service.settings, service.warehouse, loopback=only_this_machine(service.settings))
     app = Flask(__name__)
@@ -96,9 +102,12 @@ def create_app(
     app.config["MAX_CONTENT_LENGTH"] = service.settings.max_body_bytes
     app.extensions["service"] = service
     app.extensions["gate"] = gate
-    app.extensions["audit"] = audit or AuditLog(service.warehouse)
+    audit = audit or AuditLog(service.warehouse)
+    app.extensions["audit"] = audit
     app.extensions["monitor"] = monitor
-    app.extensions["metrics"] = Metrics(service, monitor)
+    experiments = experiments or ExperimentMonitor(service, service.warehouse, audit)
+    app.extensions["experiments"] = experiments
+    app.extensions["metrics"] = Metrics(service, monitor, experiments)
     app.extensions["slow_requests"] = SlowRequests(service, audience_of)
     app.extensions["write_slots"] = WriteSlots(service.settings.threads, service.settings.max_body_bytes)
     app.extensions["live_events"] = LiveEvents(service, monitor)
@@ -113,13 +122,17 @@ def create_app(
         token_endpoints,
         session_endpoints,
         service_endpoints,
+        kit_endpoints,
         workbench_endpoints,
+        why_endpoints,
         audit_endpoints,
+        experiment_endpoints,
     ):
         app.register_blueprint(endpoints.blueprint)
     if edit:
         app.register_blueprint(editor_endpoints.blueprint)
     app.after_request(remember_response)  # the first one registered runs last
+    app.after_request(kit_endpoints.open_to_all_pages)
     app.after_request(allow_origins_of_keys)
     if allowed := origins(service.settings):
         CORS(app, resources=NOT_THE_WORKBENCH, origins=allowed, expose_headers=EXPOSED_HEADERS, max_age=600)
@@ -147,6 +160,10 @@ def served_app(settings: Settings, *, edit: bool = False, siblings: Siblings | N
     service = open_service(settings, writes=writes, siblings=siblings)
     atexit.register(service.close)
     service.visibility.start()
+    stops = PolledStops(service.warehouse.another(), lambda: bool(service.surfaces.current().experiments.by_name))
+    stops.start()
+    service.surfaces.stopped = stops
+    atexit.register(stops.close)
     atexit.register(load_pipes_ahead(service.library))
     if folder := service.warehouse.folder:
         atexit.register(IpcServer(folder, service.writer, service.warehouse.another).close)
@@ -164,9 +181,12 @@ def served_app(settings: Settings, *, edit: bool = False, siblings: Siblings | N
     monitor = Monitor(service.writer)
     monitor.start()
     atexit.register(monitor.stop)
+    experiments = ExperimentMonitor(service, service.warehouse.another(), audit)
+    experiments.start()
+    atexit.register(experiments.close)
     if edit and not gate.needed and (hosts := hosts_for_editing(settings)):
         log.warning("every client that reaches this service as %s may edit the pipes", " or ".join(hosts))
-    return create_app(service, monitor, edit=edit, gate=gate, audit=audit)
+    return create_app(service, monitor, edit=edit, gate=gate, audit=audit, experiments=experiments)
 
 
 def _close_audit_log(audit: AuditLog) -> None:

@@ -116,6 +116,14 @@ class VitalGauges(Collector):
         for name, at in (readings.learned_at or {}).items():
             learned.add_metric([name], at.timestamp())
         yield learned
+        online = self._monitor.online
+        text = "Refits of the ranker from clicks by the running service, by outcome: accepted, rejected (it would be worse), failed."
+        refits = CounterMetricFamily("alsobought_online_refits", text, labels=["outcome"])
+        for outcome, number in online.refits.items():
+            refits.add_metric([outcome], number)
+        yield refits
+        text = "CPU time of the thread that refits, without that of its queries."
+        yield CounterMetricFamily("alsobought_online_learning_seconds", text, value=online.seconds)
 
     def _has_pipes(self) -> bool:
         states = Counter(self._service.library.states())

@@ -21,6 +21,7 @@ from alsobought.web.access import principal
 from alsobought.web.context import json_response, metrics, service, write_slots
 from alsobought.web.envelope import events_body
 from alsobought.web.guard import require_allowed_origin
+from alsobought.web.own_guests import require_own_guest
 from alsobought.web.request_body import largest_size, read_object
 from alsobought.writer.submission import Kind, SentRows, utc_now
 
@@ -137,6 +138,8 @@ def merge_users() -> Response:
     """Assign a guest's past and future events to an account. Idempotent."""
     require_allowed_origin(service().settings, request)
     merge = read_object(Merge, '{"guest_id": "…", "user_id": "…"}')
+    if principal().kind == "token":
+        require_own_guest(merge.guest_id, merge.user_id)
     return _rewrite_users("merge", guest_id=merge.guest_id, user_id=merge.user_id)
 
 

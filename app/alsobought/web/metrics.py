@@ -13,11 +13,13 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from alsobought.formats.calls import Skipped
+from alsobought.web.experiment_gauges import ExperimentGauges
 from alsobought.web.gauges import ProcessGauges, VitalGauges
 from alsobought.web.reject_reasons import reject_reason
 from alsobought.web.slowest import SlowestAnswers, this_minute
 
 if TYPE_CHECKING:
+    from alsobought.service.experiment_monitor import ExperimentMonitor
     from alsobought.service.monitor import Monitor
     from alsobought.service.service import Service
     from alsobought.service.upkeep import Upkeep
@@ -34,7 +36,9 @@ BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 class Metrics:
     """One registry per application, so that tests can create several."""
 
-    def __init__(self, service: Service, monitor: Monitor | None = None) -> None:
+    def __init__(
+        self, service: Service, monitor: Monitor | None = None, experiments: ExperimentMonitor | None = None
+    ) -> None:
         registry = self._registry = CollectorRegistry()
         self._shared: SharedMetrics | None = None
         self._requests = Counter(
@@ -103,6 +107,8 @@ class Metrics:
         registry.register(self._process)
         if service.request_log:
             registry.register(_DroppedRequests(service.request_log))
+        if experiments:
+            registry.register(ExperimentGauges(experiments))
         registry.register(_ShadowRequests(service.shadows))
         if monitor:
             registry.register(_MonitorResults(monitor))

@@ -26,6 +26,7 @@ PAGE = {
 OF_DATA = ALWAYS | {"Content-Security-Policy": DATA_POLICY}
 TRANSPORT = "max-age=31536000; includeSubDomains"
 EXPOSED_HEADERS = [
+    "Date",
     "X-Request-Id",
     "Recommendation-Id",
     "Retry-After",

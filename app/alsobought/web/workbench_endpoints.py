@@ -61,7 +61,7 @@ def show_permissions() -> Response:
 @blueprint.route("/pipes/<name>")
 def show_pipe(name: str) -> Response:
     """The current file of a pipe with its findings, and the last valid text, which serves."""
-    _require_viewer()
+    require_workbench()
     entry = service().library.entry(name)
     source = read_source(service().library.folder, name)
     return uncached_response(
@@ -79,7 +79,7 @@ def show_pipe(name: str) -> Response:
 @blueprint.route("/pipes/<name>/sql")
 def show_sql(name: str) -> Response:
     """The one query of a request, with the values bound to it. Takes the parameters of the pipe."""
-    _require_viewer()
+    require_workbench()
     raw = dict(request.args.lists())
     pipe = service().library.answering(name, raw)
     bound = values(pipe.parameters, raw)
@@ -95,7 +95,7 @@ def show_plan(name: str) -> Response:
 
     Takes the parameters of the pipe.
     """
-    _require_viewer()
+    require_workbench()
     running = service()
     raw = dict(request.args.lists())
     explained = explain(running.warehouse, running.library.answering(name, raw), raw, running.clock())
@@ -108,7 +108,7 @@ def show_live() -> Response:
 
     `pipe` adds the answer of that pipe to the other parameters, without recording a request.
     """
-    _require_viewer()
+    require_workbench()
     body = msgspec.to_builtins(live_events().status())
     raw = dict(request.args.lists())
     for name in raw.pop("pipe", [])[:1]:
@@ -117,8 +117,8 @@ def show_live() -> Response:
     return uncached_response(body)
 
 
-def _require_viewer() -> None:
-    """A key with the scope `edit` needs no trusted host name."""
+def require_workbench() -> None:
+    """Raises NotAllowed. A key with the scope `edit` needs no trusted host name."""
     if principal().kind == "secret" and service().settings.workbench != "closed":
         return
     require_viewer(service().settings, request, edit=editing_enabled())

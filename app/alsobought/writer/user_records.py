@@ -8,8 +8,10 @@ from alsobought.writer.rows import encode_lines
 from alsobought.writer.user_rows import UserRow, merged_users, stored_users, unmerged_users
 
 PARAMETERS = "JSONExtractKeysAndValues(parameters, 'Array(String)')"
-REQUEST_NAMES_USER = f"arrayExists(parameter -> parameter.1 = 'user_id' and has(parameter.2, {{0}}), {PARAMETERS})"
-"""The condition that a recorded request asked for this user."""
+REQUEST_NAMES_USER = (
+    f"(unit = {{0}} or arrayExists(parameter -> parameter.1 = 'user_id' and has(parameter.2, {{0}}), {PARAMETERS}))"
+)
+"""The condition that a recorded request asked for this user, or drew a variant for it."""
 MERGE_COLUMNS = "(guest_id, user_id, merged_at, merged_into, since)"
 USER_FIELDS = (
     *("user_id", "session_id", "userId", "anonymousId", "previousId", "client_id", "app_instance_id"),

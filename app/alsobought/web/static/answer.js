@@ -1,6 +1,7 @@
 /* Show an answer: its statistics, then its rows as products, as a table or as JSON. */
 import { address } from "./api.js";
 import { bytes, count, duration, h, isNumberType, moment } from "./dom.js";
+import { whyHash } from "./route.js";
 import { facts, productOf, tile, titleOf } from "./products.js";
 import { tabs } from "./tabs.js";
 
@@ -85,6 +86,7 @@ export function answerView(answer) {
     } else if (others.length && answer.meta.at(-1)?.name === "source") {
         parts.push(h("p.notice", {}, h("strong", {}, `${others.join(", ")} filled the list. `), `${pipe.name} had too few rows.`));
     }
+    if (answer.recommendation_id) parts.push(h("p.quiet", {}, "Request ", h("a", { href: whyHash(answer.recommendation_id) }, answer.request_id)));
     if (!answer.data.length) parts.push(h("p.note", {}, "No rows. Try another value, or create some events in the shop."));
     const views = [["Table", () => table(answer)], ["JSON", () => json(answer)]];
     if (answer.data.length && answer.data.every((row) => productOf(row))) views.unshift(["Products", () => cards(answer)]);

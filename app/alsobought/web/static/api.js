@@ -100,6 +100,12 @@ export const loadPlan = (name, pairs) => fetchJson(workbenchUrl(pipePath(name, "
 export const loadLive = (name, values) =>
     fetchJson(workbenchUrl("/live", readyPipe(name) ? [["pipe", name], ...pairsFor(readyPipe(name), values)] : []));
 
+/** Why a user saw the list with this request_id or recommendation_id. */
+export const loadWhy = async (id) => (await fetchJson(workbenchUrl(`/why/${encodeURIComponent(id)}`), { cache: "no-store" })).why;
+/** The experiments of the project; the decision of one. */
+export const loadExperiments = () => fetchJson(workbenchUrl("/experiments"));
+export const loadExperiment = (name) => fetchJson(workbenchUrl(`/experiments/${encodeURIComponent(name)}`));
+
 /** The entries of the audit log. */
 export const loadAudit = (pairs) => fetchJson(`${absolute("audit")}?${new URLSearchParams(pairs)}`, { cache: "no-store" });
 

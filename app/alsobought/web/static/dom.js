@@ -34,7 +34,7 @@ export const sentences = (...parts) => parts.filter(Boolean)
     .map((part) => part[0].toUpperCase() + part.slice(1) + (/[.!?…]$/.test(part) ? "" : ".")).join(" ");
 
 /** A text with `commands` in it -> text and code. */
-const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
+export const withCode = (text) => text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
 
 /** An error box: message, details, hint, and the request id to quote. */
 export function problemBox(problem, ...more) {

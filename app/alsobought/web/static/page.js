@@ -2,20 +2,30 @@
  *
  * api.js is the HTTP client, login.js the login, dom.js creates elements, tabs.js and picker.js are controls, products.js draws products.
  * Shop: shop.js, shelf.js. Pipes: pipes.js, pipe.js, form.js, answer.js, explain.js, lineage.js.
- * Editor: editor.js, code.js, sql.js (highlighting). Live: live.js, chart.js. Metrics: metrics.js, chart.js.
- * Audit: audit.js.
+ * Editor: editor.js, code.js, sql.js (highlighting). Live: live.js, chart.js. Metrics: metrics.js, chart.js. Why: why.js. Audit: audit.js.
+ * Experiments: experiments.js, lift_chart.js.
  */
 import { makeAudit } from "./audit.js";
 import { loadPipes, loadWorkbench } from "./api.js";
 import { h, problemBox } from "./dom.js";
+import { makeExperiments } from "./experiments.js";
 import { account, loginForm } from "./login.js";
 import { makeLive } from "./live.js";
 import { makeMetrics } from "./metrics.js";
 import { makePipes } from "./pipes.js";
 import { readRoute } from "./route.js";
 import { makeShop } from "./shop.js";
+import { makeWhy } from "./why.js";
 
-const FACTORIES = { shop: makeShop, pipes: makePipes, live: makeLive, metrics: makeMetrics, audit: makeAudit };
+const FACTORIES = {
+    shop: makeShop,
+    pipes: makePipes,
+    metrics: makeMetrics,
+    experiments: makeExperiments,
+    live: makeLive,
+    why: makeWhy,
+    audit: makeAudit,
+};
 const views = {};
 let current = null;
 let workbench = null;

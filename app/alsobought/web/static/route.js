@@ -1,7 +1,8 @@
 /* Routes, in the fragment of the URL: `#/shop`, `#/live`, `#/pipes`, `#/pipes/also_bought?item_id=tea`, `#/pipes/also_bought/edit`,
- * `#/metrics`, `#/audit`. */
+ * `#/metrics`, `#/experiments`, `#/experiments/ranked`,
+ * `#/why/fddfb04eafd94fe7`, `#/audit`. */
 
-const VIEWS = ["shop", "pipes", "live", "metrics", "audit"];
+const VIEWS = ["shop", "pipes", "metrics", "experiments", "live", "why", "audit"];
 
 const decode = (text) => {
     try {
@@ -23,6 +24,10 @@ export function readRoute(hash = location.hash) {
 export function pipeHash(name, pairs = [], edit = false) {
     return `#/pipes/${encodeURIComponent(name)}${edit ? "/edit" : ""}${pairs.length ? `?${new URLSearchParams(pairs)}` : ""}`;
 }
+
+/** The explanation of a request, by its request_id or recommendation_id. */
+export const whyHash = (id) => `#/why/${encodeURIComponent(id)}`;
+export const experimentHash = (name) => `#/experiments/${encodeURIComponent(name)}`;
 
 /** Set the URL of the current view without showing it again; with `replace`, without a new history entry. */
 export function setHash(hash, { replace = false } = {}) {

@@ -1,0 +1,45 @@
+"""The shop as its pages see it: lists to ask for, and posts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+
+class FrontDoor(Protocol):
+    """HTTP requests to a shop. Both raise Unusable for a status of 400 or more."""
+
+    def get(self, path: str) -> Any:
+        """The JSON of an answer."""
+
+    def post(self, path: str, body: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class ShownList:
+    """A list as a page gets it, empty in a holdout."""
+
+    recommendation_id: str
+    surface: str
+    experiment: str
+    variant: str
+    item_ids: Sequence[str]
+
+
+def ask_lists(door: FrontDoor, surfaces: Sequence[str], parameters: Mapping[str, str]) -> list[ShownList]:
+    """The lists of a page, in one request. An item may be listed as `other_item_id`, beside the one that was asked about."""
+    pairs = [("surface", surface) for surface in surfaces]
+    answers = door.get(f"/recommend?{urlencode([*pairs, *parameters.items()])}")["surfaces"]
+    return [_shown(surface, answers[surface]) for surface in surfaces]
+
+
+def _shown(surface: str, answer: Mapping[str, Any]) -> ShownList:
+    return ShownList(
+        answer["recommendation_id"],
+        surface,
+        answer["experiment"] or "",
+        answer["variant"] or "",
+        [row["other_item_id"] if "other_item_id" in row else row["item_id"] for row in answer["data"]],
+    )
