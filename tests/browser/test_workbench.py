@@ -351,7 +351,14 @@ def test_the_live_view_shows_new_events_and_polls_only_while_visible(open_page: 
     assert [url for url in requested if "/workbench/live" in url] == []
 
 
-VIEWS = ["#/shop", "#/pipes", "#/pipes/also_bought?item_id=tea", "#/pipes/also_bought/edit?item_id=tea", "#/live"]
+VIEWS = [
+    "#/shop",
+    "#/pipes",
+    "#/pipes/also_bought?item_id=tea",
+    "#/pipes/also_bought/edit?item_id=tea",
+    "#/live",
+    "#/metrics",
+]
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(LAPTOP, "light"), (PHONE, "dark")], ids=["laptop", "phone"])
@@ -359,7 +366,9 @@ def test_every_view_is_accessible_and_fits_the_screen(open_page: Open, size: Any
     page = open_page("#/shop", size, color_scheme=scheme)
     for view in VIEWS:
         page.goto(f"{page.url.split('#')[0]}{view}")
-        ready = {"#/shop": ".row", "#/pipes": "a.pipe", "#/live": ".trend li"}.get(view, ".cards .card")
+        ready = {"#/shop": ".row", "#/pipes": "a.pipe", "#/live": ".trend li", "#/metrics": "#metrics .field"}.get(
+            view, ".cards .card"
+        )
         expect(page.locator(ready).first).to_be_visible()
         if "item_id" in view:
             expect(page.locator(".paint").first).to_be_visible()
