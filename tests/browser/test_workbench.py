@@ -362,13 +362,17 @@ VIEWS = [
 
 
 @pytest.mark.parametrize(("size", "scheme"), [(LAPTOP, "light"), (PHONE, "dark")], ids=["laptop", "phone"])
-def test_every_view_is_accessible_and_fits_the_screen(open_page: Open, size: Any, scheme: str) -> None:
+def test_every_view_is_accessible_and_fits_the_screen(
+    open_page: Open, service: ServedProcess, size: Any, scheme: str
+) -> None:
     page = open_page("#/shop", size, color_scheme=scheme)
-    for view in VIEWS:
+    request_id = service.ask("/pipes/also_bought?item_id=tea")[1]["request_id"]
+    for view in [*VIEWS, f"#/why/{request_id}"]:
         page.goto(f"{page.url.split('#')[0]}{view}")
         ready = {"#/shop": ".row", "#/pipes": "a.pipe", "#/live": ".trend li", "#/metrics": "#metrics .field"}.get(
             view, ".cards .card"
         )
+        ready = ".entries li" if "why" in view else ready
         expect(page.locator(ready).first).to_be_visible()
         if "item_id" in view:
             expect(page.locator(".paint").first).to_be_visible()

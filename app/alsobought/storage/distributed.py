@@ -29,6 +29,7 @@ RECORDS = frozenset(
         "ingest_halts",
         "ingest_ranges",
         "loads",
+        "placements",
         "requests",
         "rewrites",
         "serving_positions",

@@ -117,7 +117,7 @@ class VitalGauges(Collector):
             learned.add_metric([name], at.timestamp())
         yield learned
         online = self._monitor.online
-        text = "Refits of the ranker from clicks by the running service, by outcome: accepted, rejected (it would be worse), failed."
+        text = "Refits of the ranker from clicks by this service, by outcome: accepted, rejected (it would be worse), failed."
         refits = CounterMetricFamily("alsobought_online_refits", text, labels=["outcome"])
         for outcome, number in online.refits.items():
             refits.add_metric([outcome], number)

@@ -119,7 +119,7 @@ class Walker:
         who = {"session_id": self._session_id} if self.visit.as_guest else {"user_id": self.shopper.name}
         for shown in ask_lists(self.door, surfaces, {**who, **asked}):
             self.walk.lists.append(shown)
-            clicked = list(self._clicked(shown, by | {shown.surface}))[:MAX_CLICKS]
+            clicked = list(self._clicked(shown, by | {shown.surface}))
             for product, link in clicked:
                 self._open(product, link, by | {shown.surface})
                 if shown.surface == HOME:
@@ -127,7 +127,7 @@ class Walker:
 
     def _clicked(self, shown: ShownList, by: frozenset[str]) -> Iterator[tuple[Product, Link]]:
         """Those that are clicked, from the top; impressions are sent for what is on the screen."""
-        scrolls = uniform(*self.key, shown.surface, sorted(by), "scroll") < SCROLLING
+        scrolls, clicks = uniform(*self.key, shown.surface, sorted(by), "scroll") < SCROLLING, 0
         for position, item_id in enumerate(shown.item_ids, start=1):
             if (position > ABOVE_THE_FOLD and not scrolls) or item_id not in self.sold:
                 continue
@@ -136,10 +136,11 @@ class Walker:
             looked, wish = FIRST_LOOK * position**-POSITION_BIAS, self.shopper.wish(product, self.visit.at)
             self._send("impression", item_id, link, seconds=0.2)
             self.walk.impressions.append(link)
-            self.walk.wishes[link] = looked * wish
+            self.walk.wishes[link] = looked * wish if clicks < MAX_CLICKS else 0.0
             self.shopping.seen_in[item_id] = self.clock.now, link
             examined = uniform(*self.key, shown.surface, position, "look") < looked
-            if examined and uniform(*self.key, item_id, "click") < wish:
+            if clicks < MAX_CLICKS and examined and uniform(*self.key, item_id, "click") < wish:
+                clicks += 1
                 yield product, link
 
     def _open(self, product: Product, link: Link | None, by: frozenset[str]) -> None:
