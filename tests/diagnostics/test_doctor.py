@@ -96,7 +96,7 @@ def test_a_healthy_warehouse_has_no_faults_and_its_folder_is_unchanged(stored: P
     ran = running(stored)("doctor", "--json")
     assert contents_of(stored) <= before, "the engine may remove parts that were merged before"
     assert ran.status == 0, ran.out
-    checks = "python settings home port disk engine writing migrations pipes access events counts placeholders bots users items"
+    checks = "python settings home port disk engine writing migrations pipes access surfaces events counts placeholders bots users items"
     checks += " catalogue parts"
     assert states(ran) == {check: {"ok"} for check in checks.split()}
     by_check = findings(ran)
@@ -132,6 +132,7 @@ def test_the_advice_names_the_data_folder_of_a_demo(data: Path) -> None:
     assert sorted(path.name for path in data.parent.iterdir()) == ["copy"]
 
 
+@pytest.mark.thorough
 def test_every_invalid_setting_is_reported_and_the_other_checks_run(tmp_path: Path) -> None:
     wrong = {"ALSOBOUGHT_THREADS": "many", "ALSOBOUGHT_NONSENSE": "1", "ALSOBOUGHT_DSN": "tcp://u:hush@h"}
     ran = running(tmp_path / "data")("doctor", "--json", **wrong)
@@ -152,6 +153,7 @@ def test_a_home_that_is_no_project_is_reported(tmp_path: Path) -> None:
     assert "ALSOBOUGHT_HOME" in by_check["home"][0].advice
 
 
+@pytest.mark.thorough
 def test_pending_and_edited_migrations_are_reported(data: Path, home: Path) -> None:
     last = sorted((home / "migrations").glob("*.sql"))[-1]
     extra = home / "migrations" / f"{int(last.stem[:4]) + 1:04}_extra.sql"

@@ -133,15 +133,26 @@ def test_every_pipe_of_the_project_has_a_lineage(ours: Library, warehouse: Wareh
             "baskets",
             "reason",
             "propensity",
+            "impressions",
         }  # without source columns: count(), names, 1 unless the request explores
         assert {column for column, sources in result.columns.items() if not sources} <= counted, name
 
 
 def test_a_scalar_in_a_with_is_not_a_table(ours: Library, warehouse: Warehouse) -> None:
-    """`newest` and `hours_before` of trending are scalars; for a segment it reads other tables."""
+    """`newest` and `hours_before` of trending are scalars; for a segment, or to explore new items, it reads other tables."""
     result = lineage(ours["trending"], warehouse.schema())
     assert result.columns["usual"] == ["events.timestamp", "hourly_voices.hour", "hourly_voices.voices"]
-    tables = {"catalogue", "events", "hourly_voices", "items", "owners", "titles", "user_history", "users"}
+    tables = {
+        "catalogue",
+        "daily_popularity",
+        "events",
+        "hourly_voices",
+        "items",
+        "owners",
+        "titles",
+        "user_history",
+        "users",
+    }
     assert set(result.tables) == tables
 
 

@@ -73,6 +73,7 @@ def ruled(client: FlaskClient, home: Path) -> Iterator[Ruled]:
 PLAIN = [*CATEGORIES]
 
 
+@pytest.mark.thorough
 def test_a_rule_only_applies_on_its_days_and_to_its_pipe(ruled: Ruled) -> None:
     kinds = ["hide,tea,,", "hide,,Kitchen,", "boost,lamp,,10", "boost,,Home,10", "pin,lamp,,1"]
     days = ["2025-12-01,2025-12-31", ",2025-12-31", "2026-01-02,", "2026-01-02,2026-02-01"]

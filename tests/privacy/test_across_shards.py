@@ -309,6 +309,7 @@ def test_a_merge_that_is_killed_while_the_guest_moves_has_not_happened(
     assert not any(mutation_journal.open_notes(writer.warehouse) for writer in shards.writers)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("undo", "step", "happened"),
     [

@@ -29,7 +29,13 @@ from tests.support.process import ServedProcess, running, serving
 from tests.support.project import ROOT, project_folder
 from tests.support.web import error_of, stored, wrong_tables
 
-OWN_RECORDS = {"requests", "writers", "migrations", "item_demand"}  # of what a service did, and what it loads later
+OWN_RECORDS = {
+    "placements",
+    "requests",
+    "writers",
+    "migrations",
+    "item_demand",
+}  # of what a service did, and what it loads later
 TEA = {"item_id": "tea", "category": "Kitchen"}
 
 

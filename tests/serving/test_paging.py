@@ -28,7 +28,11 @@ from tests.support.web import error_of
 
 UNTIL = datetime(2026, 3, 1, 12, tzinfo=UTC)
 REQUIRED = {"item_id": "green-tea", "user_id": "ada"}
-WITHOUT_PAGES = {"item_embedding"}
+WITHOUT_PAGES = {
+    "item_embedding",
+    "recommendation_coverage",
+    "recommendation_metrics",
+}  # the toy shop is in no experiment
 BRANDS = """-- Brands, those with the most items first.
 --
 -- :limit  UInt8 = 3 (1..5)  number of brands

@@ -148,6 +148,7 @@ def test_a_wait_includes_a_worker_that_is_late(run: Run) -> None:
         assert late.viewed("u") == ["tea"]
 
 
+@pytest.mark.thorough
 def test_after_a_merge_every_worker_answers_for_the_account(run: Run) -> None:
     with serving(run, "--workers", "2") as service, ExitStack() as stack:
         first, second = connect(service, stack)

@@ -63,7 +63,7 @@ class CaseRunner:
         self.now = in_utc(case.now)
         client = create_app(self.service).test_client()
         given = given_of(case)
-        ids = {name: self._recommended(one) for name, one in given.recommendations.items()}
+        ids = {name: self._mint(one) for name, one in given.recommendations.items()}
         self.service.recommendations.flush()
         events = [
             {"user_id": "someone"} | _with_recommendation(_with_absolute_time(event, self.now), ids)
@@ -72,6 +72,8 @@ class CaseRunner:
         for path, objects in (("/items", given.items), ("/users", given.users), ("/events", events)):
             if objects and (problem := _post(client, path, objects)):
                 return Outcome(problem)
+        for name, one in given.recommendations.items():  # after the writer has set how long they stay
+            self._record(one, ids[name])
         reload_dictionaries(self.service.warehouse, ["item_demand"])
         response = client.post(f"/pipes/{pipe}", data=msgspec.json.encode(case.ask, enc_hook=str))
         body = msgspec.json.decode(response.data)
@@ -80,18 +82,23 @@ class CaseRunner:
             body["data"] = [row for row in body["data"] if row[SOURCE] == pipe]
         return _compare(case, response.status_code, body)
 
-    def _recommended(self, one: Recommendation) -> str:
-        """The id of a list as the service would have answered it, and its row in `requests`."""
-        warehouse, at = self.service.warehouse, in_utc(_absolute_time(one.at, self.now))
+    def _time_of(self, one: Recommendation) -> datetime:
+        return in_utc(_absolute_time(one.at, self.now))
+
+    def _mint(self, one: Recommendation) -> str:
+        """The id of a list as the service would have answered it."""
         placement = Placement(one.pipe, one.version, one.surface, one.experiment, one.variant)
-        recommendation_id = self.service.recommendations.mint(placement, at)
+        return self.service.recommendations.mint(placement, self._time_of(one))
+
+    def _record(self, one: Recommendation, recommendation_id: str) -> None:
+        """The row of a list in `requests`."""
+        warehouse, at = self.service.warehouse, self._time_of(one)
         if one.items:
             warehouse.command(
                 f"insert into {warehouse.database}.requests (time, recommendation_id, pipe, surface, item_ids) values"
                 f" ({at.timestamp():.3f}, {quoted(recommendation_id)}, {quoted(one.pipe)}, {quoted(one.surface)},"
                 f" [{', '.join(map(quoted, one.items))}])"
             )
-        return recommendation_id
 
 
 def _with_absolute_time(event: dict[str, Any], now: datetime) -> dict[str, Any]:

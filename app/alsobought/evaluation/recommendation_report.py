@@ -99,7 +99,7 @@ def sparkline(numbers: Sequence[float]) -> str:
     """A bar for each number, from 0 to the largest.
 
     >>> sparkline([0, 1, 2, 4])
-    '▁▂▄█'
+    '▁▃▅█'
     """
     largest = max(numbers, default=0) or 1
     return "".join(BARS[round(number / largest * (len(BARS) - 1))] for number in numbers)

@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from alsobought.web.context import service
 from alsobought.web.http.wsgi import PORT
 
-BLUEPRINTS = frozenset({"workbench", "sessions", "editing", "audit", "experiments"})
+BLUEPRINTS = frozenset({"workbench", "sessions", "editing", "audit", "experiments", "why"})
 ENDPOINTS = frozenset({"service.page", "service.metrics"})
 PUBLIC_FILES = frozenset({"docs.css"})  # of the API reference
 

@@ -86,7 +86,7 @@ function axes(points, x, largest, form) {
 
 /** A line of a rate by day with a band from `low` to `high`. Days with `none` are left out. */
 export function bandChart(title, form) {
-    const root = svg("svg", { viewBox: `0 0 ${DAY_WIDTH} ${DAY_HEIGHT}`, role: "img", class: "days" });
+    const root = svg("svg", { viewBox: `0 0 ${DAY_WIDTH} ${DAY_HEIGHT}`, role: "img", class: "days", "aria-label": title });
     return {
         root,
         show(all) {
@@ -113,7 +113,7 @@ export function bandChart(title, form) {
 
 /** A bar by day. */
 export function barChart(title, form) {
-    const root = svg("svg", { viewBox: `0 0 ${DAY_WIDTH} ${DAY_HEIGHT}`, role: "img", class: "days" });
+    const root = svg("svg", { viewBox: `0 0 ${DAY_WIDTH} ${DAY_HEIGHT}`, role: "img", class: "days", "aria-label": title });
     return {
         root,
         show(points) {

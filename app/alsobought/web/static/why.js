@@ -20,7 +20,7 @@ function facts({ request, again }) {
         ...(again.same_version ? [] : [["version now", again.version || "gone"]]),
         ...(experiment ? [["variant", `${variant} of ${experiment}`], ["drawn for", unit]] : []),
         ...(fallback ? [["filled by", fallback]] : []),
-        ...(cached ? [["answered from", "the cache"]] : []),
+        ...(cached ? [["answered", "from the cache"]] : []),
         ...(error ? [["error", `${error}, status ${status}`]] : []),
     ];
 }
