@@ -21,7 +21,7 @@ PIPES = sorted(path.stem for path in (ROOT / "pipes").glob("*.sql"))
 
 @pytest.fixture(scope="session")
 def runner(on: Engine) -> Iterator[CaseRunner]:
-    runner = CaseRunner(lambda clock: on.shop("cases", clock))
+    runner = CaseRunner(lambda clock: on.shop("cases", clock, request_retention_days=3650))
     yield runner
     drop(runner.service)
 
