@@ -63,6 +63,7 @@ def test_a_plan_is_sql_with_reasons_and_changes_nothing(run: Run, home: Path, tm
         assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.thorough
 def test_the_plan_of_a_new_view_says_what_it_will_not_count(run: Run, home: Path, tmp_path: Path) -> None:
     assert run("load", "events", write(tmp_path / "e.ndjson", VIEW, VIEW | {"event_type": "click"})).status == 0
     ran = run("migrate", "new", "item_days", "--view")

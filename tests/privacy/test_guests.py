@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from alsobought.events import Event
 from alsobought.service.service import Service
 from alsobought.storage.identities import unmerged
@@ -9,6 +11,7 @@ from alsobought.writer.submission import Submission
 from tests.support.web import stored, wrong_tables
 
 
+@pytest.mark.thorough
 def test_a_refused_merge_does_not_affect_the_others(shop: Service) -> None:
     views = [
         Event(event_type="view", user_id=user, item_id="tea", session_id="s") for user in ("g1", "g2", "ada", "eve")

@@ -89,6 +89,7 @@ def test_an_unmerge_gives_back_the_events_from_before_the_merge_and_since_and_le
     assert of_guest["events"] == dict(export(shop.warehouse, "s1"))["events"][:2]
 
 
+@pytest.mark.thorough
 def test_a_placeholder_is_merged_with_nobody(shop: Service) -> None:
     """A page reads its cookie too early and merges `undefined` at a login: everybody without a cookie would be ada."""
     client = create_app(shop).test_client()
