@@ -86,6 +86,7 @@ for (old,) in path:
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_events_without_a_backup_are_left_and_nothing_is_lost_by_trying(run: Run) -> None:
     damage(part_of(run, "events") / "data.bin", "flip")
@@ -133,6 +134,7 @@ def test_what_could_not_be_loaded_is_known_from_the_start(run: Run, table: str, 
         assert run("check").status == 0
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_a_damaged_serving_table_is_made_again(run: Run) -> None:
     folder = Path(run.settings["ALSOBOUGHT_DATA"]) / "data" / "alsobought" / "item_companions"

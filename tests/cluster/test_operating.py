@@ -123,6 +123,7 @@ def test_answers_go_on_without_a_shard_and_through_another_node(
     assert "i2" in items_of(shop, "recently_viewed", user_id="answers1")
 
 
+@pytest.mark.thorough
 def test_what_is_done_for_one_shard_says_so(servers: list[ClickHouseServer], open_shop: Callable[..., Service]) -> None:
     with pytest.raises(Unusable, match="one shard at a time"):
         open_shop().do("snapshot", "mine")

@@ -134,6 +134,7 @@ def test_nothing_is_on_its_way_between_the_nodes(open_shop: Callable[..., Servic
         assert shard.trusted_rows(sql).data == [[0]]
 
 
+@pytest.mark.thorough
 def test_events_expire_on_every_shard_while_others_are_stored(open_shop: Callable[..., Service]) -> None:
     shop = open_shop(event_retention_days=365, dedup_window_days=30)
     assert shop.writer.submit(Submission(purchases(50, "kept"))).result().rows == 50

@@ -160,6 +160,7 @@ def test_an_outage_of_more_batches_than_the_window_holds(make_shop: MakeShop, to
     prove_service("an outage longer than the deduplication window", shop, 1, consume_all(shop, 600))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "hours", [[0, -5, 3], pytest.param([0, 48, -1], marks=pytest.mark.thorough)], ids=["back", "ahead"]
 )
@@ -253,6 +254,7 @@ def test_messages_that_expired_before_they_were_consumed_are_a_reported_gap(
     record("messages deleted in Kafka before they were read: the gap is reported", 1, findings, seconds)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("count", [100_000 if THOROUGH else 2_500])
 def test_a_user_with_very_many_purchases(make_shop: MakeShop, topics: Topics, count: int) -> None:
     shop = make_shop(utc_now, **topics.settings)

@@ -58,6 +58,7 @@ def test_concurrent_runs_complete_or_are_an_error_and_apply_nothing_twice(run: R
     ]
 
 
+@pytest.mark.thorough
 def test_a_lock_of_another_host_stays_until_it_is_broken(run: Run, server: str) -> None:
     holder = json.dumps({"host": "db7", "pid": 12, "since": "2026-01-01T00:00:00Z", "token": "a"})
     query(server, "create database alsobought")
@@ -66,6 +67,7 @@ def test_a_lock_of_another_host_stays_until_it_is_broken(run: Run, server: str) 
     assert run("migrate", "up", "--break-lock").out.endswith(f"{NUMBER} applied\n")
 
 
+@pytest.mark.thorough
 def test_loading_into_a_server_with_pending_migrations_is_an_error(run: Run, tmp_path: Path) -> None:
     assert_error(
         run("load", "events", write(tmp_path / "e.ndjson")), "migrations are not applied", "alsobought migrate up"

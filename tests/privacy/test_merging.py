@@ -165,6 +165,7 @@ def test_a_merge_by_an_older_version_cannot_be_undone(shop: Service) -> None:
         shop.do("unmerge", "s1")
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_an_unmerged_account_takes_along_a_guest_from_an_older_version(shop: Service) -> None:
     columns, row = "(guest_id, user_id, merged_at)", "('s1', 'ada', '2026-01-01 11:00:00')"
@@ -204,6 +205,7 @@ def test_an_account_that_is_unmerged_takes_its_guests_along(shop: Service) -> No
     assert wrong_tables(shop) == {}
 
 
+@pytest.mark.thorough
 @pytest.mark.journey
 def test_a_guest_is_unmerged_alone_wherever_its_account_went(shop: Service) -> None:
     _chain(shop)

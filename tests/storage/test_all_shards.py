@@ -260,6 +260,7 @@ def test_what_a_node_misses_is_made_when_it_is_back(loaded: Loaded, monkeypatch:
     assert rows(second.warehouse, sql) == rows(first.warehouse, sql) == rows(loaded.one.warehouse, sql)
 
 
+@pytest.mark.thorough
 def test_dictionaries_are_those_of_all_shards(loaded: Loaded) -> None:
     for name, columns in (("item_demand", "*"), ("catalogue", "item_key, item_id, title, catalogued")):
         sql = f"select {columns} from DB.{name} order by item_key"
@@ -271,6 +272,7 @@ def test_dictionaries_are_those_of_all_shards(loaded: Loaded) -> None:
     assert [rows(host, loaded_rows) for host in hosts] == [[[0]], [[0]]], "they are in memory once"
 
 
+@pytest.mark.thorough
 def test_learned_tables_are_the_same_on_each_node(loaded: Loaded) -> None:
     for table in ("item_neighbours", "item_embeddings"):
         columns = "item_key, neighbours" if table == "item_neighbours" else "item_key, embedding"
