@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
@@ -103,4 +103,6 @@ def requests(pipe: Pipe) -> Iterator[dict[str, Any]]:
 
 
 def _values(parameter: Parameter) -> list[Any]:
-    return VALUES.get(parameter.name) or list(parameter.choices) or [parameter.sample()]
+    sample = parameter.sample()
+    text = sample.isoformat() if isinstance(sample, date) else sample  # as a request has it; a datetime is a date
+    return VALUES.get(parameter.name) or list(parameter.choices) or [text]
