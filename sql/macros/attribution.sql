@@ -210,7 +210,6 @@
         group by known_place
     )
 {%- endmacro -%}
-{#- The rows from which recommendation_metrics is summed. -#}
 {#- What rows are split by besides their placement, as a number. -#}
 {%- macro split_of(by, since, position, day, user_key) -%}
     multiIf(
@@ -255,6 +254,8 @@
 {#- Users in a thousand groups: few rows, whose spread gives the same intervals as that of users (K. Wolter, Introduction to Variance
     Estimation, chapter 2, random groups). -#}
 {%- macro group_of_users(user_key) -%} {{ user_key }} % 1000 {%- endmacro -%}
+{#- The rows from which recommendation_metrics is summed, by placement, split and group of users: what was touched, what it is credited
+    with (credited_parts), and what the shop sold in all (sold_parts). -#}
 {%- macro touched_parts(since, until, by) -%}
     (
         select
