@@ -1,10 +1,10 @@
 """Online learning against nightly learning in a simulated shop, through the SQL that serves, posted events and a service's refit.
 
-    .venv/bin/python -m benchmarks.online_shop [--shoppers 2000] [--seeds 1]
+    .venv/bin/python -m benchmarks.online_shop [--shoppers 1800] [--seeds 1]
 
 Simulated shoppers see the pipe also_bought_ranked below the products that they search for. Until noon of the second day they like
 cheap products, then within six hours dear ones. The same shoppers visit shops that differ in when they learn from clicks: at
-midnight (`alsobought learn ranker --from clicks`), or every four hours (`OnlineLearning.refit`, as ALSOBOUGHT_LEARN_ONLINE does).
+midnight (`alsobought learn ranker --from clicks`), or every six hours (`OnlineLearning.refit`, as ALSOBOUGHT_LEARN_ONLINE does).
 `best possible` ranks by the mean wish of those who search for the product. Two shops run at a time, each in a process of its own.
 Writes online_shop.md and online_shop.svg.
 """
@@ -41,14 +41,14 @@ from alsobought.learning.registry import learn
 from alsobought.service.online_learning import OnlineLearning
 
 HERE = Path(__file__).resolve().parent
-START = datetime(2026, 6, 1, tzinfo=UTC)
-DAYS, POSTS_A_DAY, SHOWN = 4, 6, 8
+DAYS, POSTS_A_DAY, SHOWN = 4, 4, 8
+START = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=DAYS)  # requests expire
 TURN, TURN_DAYS = 1.5, 0.25  # the taste changes from then on, for so long
 PRICE_EFFECT = 1.5  # on the log odds of a click, for a product that is one standard deviation cheaper
 MEAN_LOG_PRICE, SPREAD_LOG_PRICE = 2.2, 0.8
 ASKED = 300  # shoppers, whose mean wish is the best ranking
 SURFACES = f"{BELOW}:\n  pipe: also_bought_ranked\n  limit: {SHOWN}\n"
-BEST, NIGHTLY, ONLINE = "best possible", "each night", "online, every 4 hours"
+BEST, NIGHTLY, ONLINE = "best possible", "each night", "online, every 6 hours"
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,7 @@ def _learn(shop: SimulatedShop) -> str:
     try:
         learn("ranker", context, {"from": "clicks"})
     except Unusable as error:
+        err.print(f"{shop.clock.now:%d %H:%M} {error}")
         return type(error).__name__
     return "accepted"
 
@@ -290,7 +291,7 @@ def plot(runs: Mapping[str, Sequence[Outcome]], path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
-    parser.add_argument("--shoppers", type=int, default=2000)
+    parser.add_argument("--shoppers", type=int, default=1800)
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 1 on")
     arguments = parser.parse_args()
     seeds, names = range(1, arguments.seeds + 1), (NIGHTLY, ONLINE, BEST)
