@@ -596,6 +596,34 @@ def test_valid_sql_is_described_once_for_a_schema(warehouse: Warehouse, save: Sa
     assert file.stat().st_size < 10_000
 
 
+def test_other_values_of_a_csv_file_are_not_validated_again(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+    described: list[str] = []
+
+    def describe(sql: str, parameters: Mapping[str, Any]) -> AnswerColumns:
+        described.append(sql)
+        return describer(warehouse)(sql, parameters)
+
+    def rendered(rows: str) -> str:
+        described.clear()
+        save("words.csv", f"word String,times Float64?\n{rows}")
+        (sql,) = library["said"]._rendered.values()
+        return sql
+
+    cache = ValidationCache()
+    library = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describe, cache=cache)
+    save(
+        "pipes/said.sql",
+        "-- Words.\n{% from 'words.csv' import words %}"
+        "select arrayJoin({{ words() }}) as said order by said {% if words(times=true) %} limit 3 {% endif %}\n",
+    )
+    assert "('tea', 2.0)" in rendered("tea,2\n")
+    assert described
+    assert "('it\\'s', 3.0), ('pen', NULL)" in rendered("it's,3\npen,\n")
+    assert not described
+    assert "limit" not in rendered("tea,\n"), "another text"
+    assert described
+
+
 def test_a_cache_file_that_cannot_be_written_is_ignored(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
     save("pipes/titles.sql", TITLES)
     (tmp_path / "cache").write_text("no folder")
