@@ -21,6 +21,7 @@ from alsobought.pipes.validation_cache import (
     MAX_BYTES,
     AnswerColumns,
     ValidationCache,
+    ValidSql,
     cache_file,
     validation_cache_file,
 )
