@@ -3,7 +3,7 @@ estimators for discrete actions do not use, and old versions of the others:
 
 python3.11 -m venv /tmp/obp && /tmp/obp/bin/pip install --no-deps obp && \\
 /tmp/obp/bin/pip install "numpy<2" "scipy<1.11" "scikit-learn<1.4" "pandas<2.2" tqdm pyyaml && \\
-/tmp/obp/bin/python tests/off_policy/make_obp.py
+/tmp/obp/bin/python -m tests.off_policy.make_obp
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from types import ModuleType
 from unittest.mock import MagicMock
 
 import numpy as np
-from logged_lists import CANDIDATES, SLOTS, Logged, logged_lists
+
+from tests.off_policy.logged_lists import CANDIDATES, SLOTS, Logged, logged_lists
 
 HERE = Path(__file__).resolve().parent
 SEED = 7

@@ -7,6 +7,7 @@ import numpy as np
 
 from alsobought.off_policy.estimators import (
     MAX_WEIGHT,
+    NOTHING,
     Clusters,
     Log,
     Ratio,
@@ -64,7 +65,7 @@ def evaluate(log: Log, rewards: dict[str, np.ndarray]) -> Evaluation:
     """The estimates for each metric, whose rewards replace those of the log. Rows without a new item are left out."""
     rows = log.filled()
     full, weight = weights(rows), weights(rows, MAX_WEIGHT)
-    earned = {name: values[log.new_items >= 0] for name, values in rewards.items()}
+    earned = {name: values[log.new_items != NOTHING] for name, values in rewards.items()}
     return Evaluation(
         impressions=len(rows.items),
         users=len(np.unique(rows.users)),
@@ -74,6 +75,14 @@ def evaluate(log: Log, rewards: dict[str, np.ndarray]) -> Evaluation:
         max_weight=MAX_WEIGHT,
         metrics={name: _estimates(_rewarded(rows, values), weight) for name, values in earned.items()},
     )
+
+
+def difference(one: Log, other: Log, rewards: np.ndarray) -> Estimate:
+    """DR of the other's new lists minus DR of the one's, on the impressions at whose positions both have an item."""
+    rows = (one.new_items != NOTHING) & (other.new_items != NOTHING)
+    first, second = (_rewarded(log.part(rows), rewards[rows]) for log in (one, other))
+    change = doubly_robust_of(second, weights(second, MAX_WEIGHT)) - doubly_robust_of(first, weights(first, MAX_WEIGHT))
+    return Estimate(change.value, *change.interval(Clusters.of(first)))
 
 
 def doubly_robust_of(log: Log, weight: np.ndarray) -> Ratio:
