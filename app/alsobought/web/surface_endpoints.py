@@ -26,6 +26,7 @@ from alsobought.serving.surface_requests import (
     parameters_of,
     surface_requests,
     takes,
+    without_exploration,
 )
 from alsobought.surfaces.draw import Draw, Layout
 from alsobought.surfaces.pipe_values import OF_REQUESTS
@@ -144,7 +145,7 @@ def _ask_shadow(asked: SurfaceRequest, shown: Answer) -> None:
         return
     with suppress(AlsoboughtError):  # a shadow that is broken or deleted changes no answer
         raw = parameters_of(service().library[surface.shadow], Draw(surface), asked.requested)
-        service().shadows.ask(surface.shadow, surface.name, raw, shown, g.request_id)
+        service().shadows.ask(surface.shadow, surface.name, without_exploration(raw), shown, g.request_id)
 
 
 # Several surfaces
