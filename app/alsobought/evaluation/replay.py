@@ -82,16 +82,18 @@ def open_replay(
         log, items = _read_log(service, source, Collector(split, event_type), progress, store=store)
         if folder and store:
             (folder / COMPLETE_MARKER).touch()
-        learned = folder / LEARNED_FILE if folder else None
-        summaries = (
-            msgspec.json.decode(learned.read_bytes(), type=dict[str, str]) if learned and learned.exists() else {}
-        )
-        yield Replay(service, log, items, key, folder, summaries)
+        yield Replay(service, log, items, key, folder, read_learned(folder) if folder else {})
     finally:
         if not folder:  # the engine in memory outlives the service: the next split needs an empty database
             service.stop()
             service.warehouse.command(f"drop database {service.warehouse.database} sync")
         service.close()
+
+
+def read_learned(folder: Path) -> dict[str, str]:
+    """What was learned on a kept replay: summaries by learner and version."""
+    path = folder / LEARNED_FILE
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, str]) if path.exists() else {}
 
 
 def _read_log(

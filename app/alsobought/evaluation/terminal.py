@@ -15,6 +15,7 @@ from alsobought.evaluation.report import ABOVE, BELOW, Report, System, Verdict
 
 TITLES = {"recall": "recall", "ndcg": "nDCG", "hit": "hit", "mrr": "MRR"}
 VERDICTS = {ABOVE: ("significantly above", "green"), BELOW: ("significantly below", "red")}
+MAX_WIDTH = 400  # of a table, in characters
 LEVEL_VERDICT = "level with", ""
 
 
@@ -35,7 +36,7 @@ def print_report(report: Report, console: Console) -> None:
     for table in (_quality(report), _differences(report), _lists(report), _slices(report)):
         if table.rows:
             console.print()
-            console.print(table)
+            _print_table(table, console)
     verdicts = [_verdict(report, system, name) for system in report.systems for name in system.verdicts]
     reasons = [Text(f"{name}: {reason}", "yellow") for name, reason in report.skipped.items()]
     reasons += [Text(f"{name} failed: {reason}", "red") for name, reason in report.failed.items()]
@@ -71,6 +72,15 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
+def _print_table(table: Table, console: Console) -> None:
+    """In its full width, where it is wider than a terminal, or none."""
+    width = table.__rich_measure__(console, console.options.update(width=MAX_WIDTH)).maximum
+    wide = Console(
+        file=console.file, width=max(width, console.width), highlight=False, force_terminal=console.is_terminal
+    )
+    wide.print(table)
+
+
 def _quality(report: Report) -> Table:
     table = _table("", *(f"{title}@{report.at}" for title in TITLES.values()))
     for system in report.systems:
@@ -101,10 +111,10 @@ def _verdict(report: Report, system: System, measure: str) -> Text:
 def _slices(report: Report) -> Table:
     """A row for each slice, a column for each system."""
     names = [system.name for system in report.systems]
-    table = _table(f"recall@{report.at} by events of {report.cold}", "queries", *names)
+    table = _table(f"recall@{report.at}, events of {report.cold}", "queries", *names)
     for one in report.slices:
         events = f"{one.least}" if one.least == one.most else f"{one.least}-{one.most}" if one.most else f"{one.least}+"
-        table.add_row(events, f"{one.queries:,}", *(_interval(one.recall[name]) for name in names))
+        table.add_row(events, f"{one.queries:,}", *(_fraction(one.recall[name].mean) for name in names))
     return table
 
 

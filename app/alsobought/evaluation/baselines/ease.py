@@ -47,7 +47,12 @@ class Ease:
         return best(queries, k, self.past, self._scores)
 
     def _scores(self, queries: Sequence[Query]) -> Floats:
-        rows = (shown_rows if self.shows else user_rows)(queries, self.past.names)
         scores = np.tile(TIE_BREAK * self.popular, (len(queries), 1))
-        scores[:, self.columns] += self.rows[rows] @ self.weights
+        scores[:, self.columns] += self.known_scores(queries)
+        return scores
+
+    def known_scores(self, queries: Sequence[Query]) -> Floats:
+        """Of the items in `columns` only."""
+        rows = (shown_rows if self.shows else user_rows)(queries, self.past.names)
+        scores: Floats = self.rows[rows] @ self.weights
         return scores
