@@ -13,6 +13,7 @@ import click
 
 from alsobought.cli.parameters import parse_parameters
 from alsobought.console import err, late_bar, out, print_json
+from alsobought.demo.datasets.names import DATASETS
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from alsobought.pipes.library import Library
 
 TASKS = ("next", "next-novel", "window", "also-bought")
-DATASETS = ("journey", "toyshop")
 
 
 def _utc_day(ctx: click.Context, option: click.Parameter, value: datetime | None) -> datetime | None:  # noqa: ARG001
@@ -45,9 +45,7 @@ def _utc_day(ctx: click.Context, option: click.Parameter, value: datetime | None
     type=click.Choice(TASKS),
     help="Queries to run.  [default: also-bought if the pipe requires an item, else next]",
 )
-@click.option(
-    "--dataset", type=click.Choice(DATASETS), help="Use a data set of the demos instead of the shop's own events."
-)
+@click.option("--dataset", type=click.Choice(DATASETS), help="Use this data set instead of the shop's own events.")
 @click.option(
     "--set", "settings_of_pipes", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the pipes; repeatable."
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import msgspec
@@ -99,6 +99,8 @@ def evaluate(plan: Plan, replay: Replay, data: str, progress: Progress) -> Evalu
             f" in the {split.days} days from {split.train_before:%Y-%m-%d} on",
             "Use an earlier --train-before or more --days",
         )
+    if unavailable := frozenset(name for name, item in replay.items.items() if item.available is False):
+        queries = [replace(query, unavailable=unavailable) for query in queries]
     learned = _learn(systems.pipes, replay, progress)
     lists = [
         _run_pipe(system, replay, queries, progress)

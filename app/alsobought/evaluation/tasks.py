@@ -24,12 +24,16 @@ NO_ITEMS: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class Query:
-    """One query. `truth` are the relevant items; `shown` is the item on the page, for also-bought."""
+    """One query. `truth` are the relevant items; `shown` is the item on the page, for also-bought.
+
+    `unavailable` are the items that nobody could have at the split: one set for all queries, which pipes know from the catalogue.
+    """
 
     user: str
     truth: frozenset[str]
     forbidden: frozenset[str] = NO_ITEMS
     shown: str = ""
+    unavailable: frozenset[str] = NO_ITEMS
 
 
 def task_queries(log: Log, task: str, seed: int = 1, users: int | None = None) -> list[Query]:
