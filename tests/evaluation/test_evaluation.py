@@ -15,7 +15,8 @@ import pytest
 from alsobought.errors import Unusable
 from alsobought.evaluation.log import Collector, Log, Split
 from alsobought.evaluation.replay import Replay, open_replay
-from alsobought.evaluation.run import Evaluation, Plan, evaluate, resolve_systems, saved_queries
+from alsobought.evaluation.results import saved_queries
+from alsobought.evaluation.run import Evaluation, Plan, evaluate, resolve_systems
 from alsobought.evaluation.sources import Source
 from alsobought.evaluation.tasks import task_queries
 from alsobought.events import Event
@@ -216,7 +217,7 @@ def measures(evaluation: Evaluation, name: str) -> dict[str, float]:
 
 
 def lists(evaluation: Evaluation, name: str) -> list[list[str]]:
-    return [list(query.lists[name]) for query in saved_queries(evaluation)]
+    return [list(query.lists[name]) for query in saved_queries(evaluation.queries, evaluation.lists)]
 
 
 @pytest.mark.embedded

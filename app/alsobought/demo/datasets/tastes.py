@@ -58,7 +58,7 @@ class Tastes:
         moved = min(1.0, day / self.recipe.days)
         season = 1 + SEASON * np.sin(2 * np.pi * (day / SEASON_DAYS + self.phase))
         shares = ((1 - moved) * self.first + moved * self.last) * season
-        return shares / shares.sum(axis=1, keepdims=True)
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
     def of_topics(self, day: float, gone: npt.NDArray[np.bool_] | None = None) -> Floats:
         """The probability of each item in a visit with each topic; 0 for those that have not arrived, or are gone."""
@@ -69,7 +69,7 @@ class Tastes:
         shares = self.weights * np.where(age >= 0, fresh, 0.0)
         if gone is not None:
             shares = shares * ~gone
-        return shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12)
+        return np.asarray(shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12))
 
 
 def random_tastes(recipe: Recipe, random: np.random.Generator) -> Tastes:

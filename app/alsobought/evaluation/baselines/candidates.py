@@ -13,7 +13,7 @@ from alsobought.evaluation.baselines.matrices import Matrix, of_baskets, of_user
 from alsobought.evaluation.baselines.personal import MIN_SHARE
 from alsobought.evaluation.baselines.scores import Floats, baskets_ago, forbid, popularity, shown_rows, user_rows
 from alsobought.evaluation.baselines.user_cf import BLEND, UserCF
-from alsobought.evaluation.log import Integers, Purchases
+from alsobought.evaluation.log import Integers, Interactions
 from alsobought.evaluation.tasks import NOVEL, Query
 from alsobought.items import Item
 
@@ -24,7 +24,7 @@ BATCH_QUERIES = 64  # each has a score for every item
 class ItemFeatures:
     """Features of items: whether sold before, baskets, popularity, price, and codes of category, department and brand."""
 
-    def __init__(self, past: Purchases, items: Mapping[str, Item]) -> None:
+    def __init__(self, past: Interactions, items: Mapping[str, Item]) -> None:
         catalogue = [items.get(name) for name in past.names.items]
         self.baskets = np.bincount(past.lines.item, minlength=len(catalogue)).astype(np.float64)
         self.sold, self.total = self.baskets > 0, len(np.unique(past.basket))
@@ -39,7 +39,7 @@ class ItemFeatures:
 class ItemCandidates:
     """For also-bought: the candidates of an item by the formula of the SQL, and counts of pairs."""
 
-    def __init__(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
+    def __init__(self, past: Interactions, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
         self.names, self.features = past.names, ItemFeatures(past, items)
         weights = basket_weights(past)
         sizes = np.bincount(past.lines.basket, minlength=len(past.names.baskets))
@@ -89,7 +89,7 @@ class ItemCandidates:
 class UserCandidates:
     """For tasks about users: the candidates by the blend of their own and their neighbours' shares, and their history."""
 
-    def __init__(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:
+    def __init__(self, past: Interactions, items: Mapping[str, Item], task: str) -> None:
         self.names, self.features, self._novel = past.names, ItemFeatures(past, items), task == NOVEL
         self.near = UserCF()
         self.near.fit(past, items, task)
@@ -170,7 +170,7 @@ def _by_item(values: Matrix) -> Matrix:
     return with_unknown_row(values.T.tocsr())
 
 
-def _latest(past: Purchases, values: Floats) -> Matrix:
+def _latest(past: Interactions, values: Floats) -> Matrix:
     """users x items: the largest value of their lines."""
     lines, width = past.lines, len(past.names.items)
     keys = lines.user * width + lines.item

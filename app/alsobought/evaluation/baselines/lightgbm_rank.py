@@ -11,8 +11,9 @@ import lightgbm
 import numpy as np
 
 from alsobought.evaluation.baselines.candidates import BATCH_QUERIES, ItemCandidates, UserCandidates
+from alsobought.evaluation.baselines.registry import TooFewRows
 from alsobought.evaluation.baselines.scores import Floats, batches
-from alsobought.evaluation.log import MILLISECONDS_A_DAY, Integers, Log, Purchases, Split, moment
+from alsobought.evaluation.log import MILLISECONDS_A_DAY, Integers, Interactions, Log, Split, moment
 from alsobought.evaluation.tasks import ALSO_BOUGHT, TASKS, Query, task_queries
 from alsobought.items import Item
 
@@ -20,6 +21,7 @@ TRAINING_DAYS = 28
 TRAINING_QUERIES = 4_000
 SEED = 1
 TREES = 200
+MIN_QUERIES = 10  # with a relevant candidate, to train on
 PARAMETERS = {
     "objective": "lambdarank",
     "lambdarank_truncation_level": 20,
@@ -41,7 +43,7 @@ class LightGBM:
     def __init__(self, trees: int = TREES, queries: int = TRAINING_QUERIES, days: int = TRAINING_DAYS) -> None:
         self._trees, self._queries, self._days = trees, queries, days
 
-    def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:
+    def fit(self, past: Interactions, items: Mapping[str, Item], task: str) -> None:
         candidates = ItemCandidates if task == ALSO_BOUGHT else UserCandidates
         earlier, later = past.cut(past.until - self._days * MILLISECONDS_A_DAY)
         active = frozenset(past.names.users[user] for user in np.unique(earlier.user))
@@ -66,7 +68,7 @@ class LightGBM:
 
 
 def _train(candidates: ItemCandidates | UserCandidates, queries: Sequence[Query], trees: int) -> lightgbm.Booster:
-    """Raises ValueError if no candidate of any query is relevant."""
+    """Raises TooFewRows if too few queries have a relevant candidate."""
     features, labels, groups = [], [], []
     for batch, items, values in _batches(candidates, queries):
         for row, query in enumerate(batch):
@@ -76,6 +78,11 @@ def _train(candidates: ItemCandidates | UserCandidates, queries: Sequence[Query]
                 features.append(values[row].astype(np.float32))
                 labels.append(hits)
                 groups.append(items.shape[1])
+    if len(groups) < MIN_QUERIES:
+        raise TooFewRows(
+            f"too few rows to train: skipped. {len(groups)} of the queries of the days before have a relevant candidate, and"
+            f" {MIN_QUERIES} are needed"
+        )
     data = lightgbm.Dataset(np.concatenate(features), np.concatenate(labels), group=groups, free_raw_data=True)
     return lightgbm.train(PARAMETERS, data, num_boost_round=trees)
 
