@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import pickle
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from alsobought.demo.datasets.registry import REGISTRY
 from alsobought.demo.datasets.tastes import Recipe
 from alsobought.demo.datasets.wheels import Wheel
 from alsobought.errors import Unusable
+from tests.support.project import ROOT
 
 INSTACART = """,order_id,user_id,order_number,order_dow,order_hour_of_day,days_since_prior_order,product_id
 0,11,1,1,2,8,,196
@@ -184,6 +186,18 @@ def test_nothing_happens_to_an_item_outside_of_its_lifetime(read: Callable[..., 
     assert before <= set(catalogue) <= {item.item_id for item in data.items}
 
 
+def test_a_data_set_moved_by_weeks_is_the_same_otherwise() -> None:
+    data = marketplace.read(SMALL, 3)
+    moved, by = data.moved(10), timedelta(weeks=10)
+    assert moved.ends == data.ends + by
+    assert moved.moved(-10).events == data.events
+    at = data.ends - timedelta(days=3)
+    assert [(item.item_id, item.available) for item in moved.catalogue(at + by)] == [
+        (item.item_id, item.available) for item in data.catalogue(at)
+    ]
+    assert moved.items[0].published_at == data.items[0].published_at + by  # type: ignore[operator]
+
+
 def test_a_piece_is_sold_once_and_gone_then() -> None:
     data = marketplace.read(SMALL, 3)
     sold = Counter(event.item_id for event in data.events if event.event_type == "purchase")
@@ -262,3 +276,9 @@ def test_without_a_network_the_error_names_the_file_and_its_folder(
 
 def test_every_data_set_has_a_name_for_the_command_line() -> None:
     assert set(DATASETS) == {"journey", "toyshop", *REGISTRY}
+
+
+def test_every_data_set_is_documented() -> None:
+    page = (ROOT / "docs" / "how-to" / "evaluate.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- data sets")[2].partition("<!-- /data sets")[0]
+    assert set(re.findall(r"^\| `([\w-]+)` \|", table, re.MULTILINE)) == set(DATASETS)

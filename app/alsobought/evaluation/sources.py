@@ -154,8 +154,8 @@ def _of_dataset(name: str) -> Source:
     return Source(
         dataset.title,
         dataset.digest,
-        times[-1] + timedelta(milliseconds=1),
-        lambda: contents.catalogue(times[-1]),
+        contents.ends + timedelta(milliseconds=1),
+        lambda: contents.catalogue(contents.ends),
         batches,
         lambda before: bisect_left(times, before),
         items_at=contents.catalogue,

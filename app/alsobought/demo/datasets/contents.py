@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -51,6 +51,33 @@ class Contents:
                 gone = life.ends is not None and life.ends < at
                 items.append(msgspec.structs.replace(item, available=False) if gone else item)
         return items
+
+    @property
+    def ends(self) -> datetime:
+        """The time of the newest event."""
+        return _time(self.events[-1])
+
+    def moved(self, weeks: int) -> Contents:
+        """The same, so many weeks later: weekdays and hours stay. Without the oracle."""
+        by = timedelta(weeks=weeks)
+        items = [
+            msgspec.structs.replace(item, published_at=item.published_at + by)
+            if isinstance(item.published_at, datetime)
+            else item
+            for item in self.items
+        ]
+        events = [msgspec.structs.replace(event, timestamp=_time(event) + by) for event in self.events]
+        lifetimes = {
+            name: Lifetime(life.begins + by if life.begins else None, life.ends + by if life.ends else None)
+            for name, life in self.lifetimes.items()
+        }
+        return Contents(items, events, lifetimes)
+
+
+def _time(event: Event) -> datetime:
+    if not isinstance(event.timestamp, datetime):
+        raise ValueError("an event of a data set has a timestamp")
+    return event.timestamp
 
 
 @dataclass(frozen=True)
