@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from alsobought.evaluation.log import Integers, Names, Purchases
+from alsobought.evaluation.log import Integers, Interactions, Names
 from alsobought.evaluation.tasks import Query
 
 Floats = npt.NDArray[np.float64]
@@ -16,14 +16,14 @@ RECENT_DAYS = 28
 TIE_BREAK = 1e-9
 
 
-def popularity(past: Purchases, days: float = RECENT_DAYS) -> Floats:
+def popularity(past: Interactions, days: float = RECENT_DAYS) -> Floats:
     """For each item the share of baskets of the last days that contain it."""
     recent = past.lines.part(past.lines.age <= days)
     baskets = len(np.unique(recent.basket))
     return np.bincount(recent.item, minlength=len(past.names.items)) / max(1, baskets)
 
 
-def baskets_ago(past: Purchases) -> Floats:
+def baskets_ago(past: Interactions) -> Floats:
     """For each of `past.lines` the number of later baskets of its user. Simultaneous baskets are ordered by name."""
     lines, count = past.lines, len(past.names.baskets)
     baskets, first = np.unique(lines.basket, return_index=True)  # lines are in the order of time
@@ -36,7 +36,7 @@ def baskets_ago(past: Purchases) -> Floats:
 
 
 def best(
-    queries: Sequence[Query], k: int, past: Purchases, score: Callable[[Sequence[Query]], Floats]
+    queries: Sequence[Query], k: int, past: Interactions, score: Callable[[Sequence[Query]], Floats]
 ) -> list[list[str]]:
     """The k items with the highest scores, among those sold before and not forbidden.
 
@@ -55,7 +55,9 @@ def best(
 
 
 def forbid(scores: Floats, queries: Sequence[Query], names: Names) -> None:
-    """Sets the scores of forbidden items to -inf; one row per query."""
+    """Sets the scores of forbidden and unavailable items to -inf; one row per query."""
+    if unavailable := queries[0].unavailable if queries else None:
+        scores[:, [names.item_index[item] for item in unavailable if item in names.item_index]] = -np.inf
     for values, query in zip(scores, queries, strict=True):
         values[[names.item_index[item] for item in query.forbidden if item in names.item_index]] = -np.inf
 
