@@ -13,6 +13,7 @@ import click
 
 from alsobought.cli.parameters import parse_parameters
 from alsobought.console import err, late_lines, out, print_json
+from alsobought.demo.datasets.names import DATASETS
 from alsobought.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 TASKS = ("next", "next-novel", "window", "also-bought", "also-seen", "session-next")
 COLD = ("users", "items")
-DATASETS = ("journey", "toyshop")
 
 
 def _utc_day(ctx: click.Context, option: click.Parameter, value: datetime | None) -> datetime | None:  # noqa: ARG001
@@ -54,9 +54,7 @@ def _utc_day(ctx: click.Context, option: click.Parameter, value: datetime | None
     metavar="TYPE",
     help="Predict the events of this type: purchase, view, like, or one of your own.",
 )
-@click.option(
-    "--dataset", type=click.Choice(DATASETS), help="Use a data set of the demos instead of the shop's own events."
-)
+@click.option("--dataset", type=click.Choice(DATASETS), help="Use this data set instead of the shop's own events.")
 @click.option(
     "--set", "settings_of_pipes", multiple=True, metavar="NAME=VALUE", help="Set a parameter of the pipes; repeatable."
 )

@@ -1,7 +1,7 @@
 """Quality gates: the minimum measures of a pipe, read from files in tests/quality/:
 
     pipe: also_bought
-    dataset: journey            # or toyshop; without it, the shop's own events
+    dataset: journey            # as for --dataset; without it, the shop's own events
     train_before: 2017-11-06
     days: 28
     task: also-bought
@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from alsobought.demo.datasets.names import DATASETS
 from alsobought.errors import Unusable
 from alsobought.evaluation.baskets import PURCHASE
 from alsobought.evaluation.bootstrap import Interval
@@ -44,7 +45,7 @@ class Gate(msgspec.Struct, forbid_unknown_fields=True):
 
     pipe: str
     floor: Floor
-    dataset: Literal["journey", "toyshop"] | None = None
+    dataset: str | None = None
     train_before: date | None = None
     days: Annotated[int, Meta(ge=1, le=3650)] = 28
     task: Literal["", "next", "next-novel", "window", "also-bought", "also-seen", "session-next"] = ""
@@ -89,7 +90,10 @@ def read_gates(paths: Iterable[Path]) -> dict[str, Gate]:
     gates = {}
     for path in paths:
         try:
-            gates[path.stem] = msgspec.yaml.decode(path.read_bytes(), type=Gate)
+            gate = msgspec.yaml.decode(path.read_bytes(), type=Gate)
+            if gate.dataset not in (None, *DATASETS):
+                raise ValueError(f"dataset: {gate.dataset!r} is not one of {', '.join(DATASETS)}")
+            gates[path.stem] = gate
         except (msgspec.MsgspecError, OSError, ValueError) as error:
             raise Unusable(
                 f"cannot read {path}: {error}", "See docs/how-to/evaluate.md for the form of a gate"

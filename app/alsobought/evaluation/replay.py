@@ -101,7 +101,7 @@ def _read_log(
 ) -> tuple[Log, dict[str, Item]]:
     """Reads the log once, for the columns and, with `store`, for the writer."""
     split, submitter = collector.split, Submitter(service.writer)
-    items = source.items()
+    items = source.catalogue(split.train_before)
     if store:
         submitter.send(Submission(items, SOURCE))
     with progress("Replaying the log" if store else "Reading the log", source.size(split.end), "events") as advance:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from alsobought.errors import Unusable
@@ -94,6 +94,8 @@ def evaluate(plan: Plan, replay: Replay, data: str, progress: Progress, results:
     queries = task_queries(replay.log, systems.task, plan.seed, plan.users)
     if not queries:
         raise _no_queries(replay, systems.task)
+    if unavailable := frozenset(name for name, item in replay.items.items() if item.available is False):
+        queries = [replace(query, unavailable=unavailable) for query in queries]
     measured = measure(Job(replay, queries, systems.task, plan.at, progress), systems.by_name, results or Results())
     if not measured.lists:
         name, reason = next(iter({**measured.failed, **measured.skipped}.items()))

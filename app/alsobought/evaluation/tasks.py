@@ -32,7 +32,8 @@ NO_ITEMS: frozenset[str] = frozenset()
 class Query:
     """One query. `truth` are the relevant items.
 
-    In SHOWN_TASKS, `shown` is the item on the page, and `before` are those of the session before it, the latest last.
+    In SHOWN_TASKS, `shown` is the item on the page, and `before` are those of the session before it, the latest last. `unavailable`
+    are the items that nobody could have at the split: one set for all queries, which pipes know from the catalogue.
     """
 
     user: str
@@ -40,6 +41,7 @@ class Query:
     forbidden: frozenset[str] = NO_ITEMS
     shown: str = ""
     before: tuple[str, ...] = ()
+    unavailable: frozenset[str] = NO_ITEMS
 
 
 def task_queries(log: Log, task: str, seed: int = 1, users: int | None = None) -> list[Query]:

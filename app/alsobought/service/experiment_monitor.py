@@ -50,7 +50,7 @@ class ExperimentMonitor:
                 return None
             at, report = self._evaluated.get(name, (-FRESH_SECONDS, None))
             if report is None or time.monotonic() - at > FRESH_SECONDS:
-                report = evaluate(self._warehouse, self._settings.home_folder, experiment, self._clock())
+                report = evaluate(self._warehouse, self._settings, experiment, self._clock())
                 self._evaluated[name] = (time.monotonic(), report)
             return report
 

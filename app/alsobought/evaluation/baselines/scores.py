@@ -56,7 +56,9 @@ def best(
 
 
 def forbid(scores: Floats, queries: Sequence[Query], names: Names) -> None:
-    """Sets the scores of forbidden items to -inf; one row per query."""
+    """Sets the scores of forbidden and unavailable items to -inf; one row per query."""
+    if unavailable := queries[0].unavailable if queries else None:
+        scores[:, [names.item_index[item] for item in unavailable if item in names.item_index]] = -np.inf
     for values, query in zip(scores, queries, strict=True):
         values[[names.item_index[item] for item in query.forbidden if item in names.item_index]] = -np.inf
 
