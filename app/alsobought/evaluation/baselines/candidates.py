@@ -14,7 +14,6 @@ from alsobought.evaluation.log import Integers, Names
 from alsobought.evaluation.tasks import Query
 
 CANDIDATES = 200
-BATCH_QUERIES = 64  # each has a score for every item
 
 
 class Candidates(Protocol):

@@ -11,7 +11,7 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
-from alsobought.evaluation.baselines.candidates import BATCH_QUERIES, Candidates
+from alsobought.evaluation.baselines.candidates import Candidates
 from alsobought.evaluation.baselines.item_candidates import ItemCandidates
 from alsobought.evaluation.baselines.registry import TooFewRows
 from alsobought.evaluation.baselines.scores import Floats, batches
@@ -125,5 +125,5 @@ class _TrainingRows:
 
 
 def _batches(candidates: Candidates, queries: Sequence[Query]) -> Iterator[tuple[Sequence[Query], Integers, Floats]]:
-    for batch in batches(queries, BATCH_QUERIES):
+    for batch in batches(queries, len(candidates.names.items)):
         yield batch, *candidates.of(batch)

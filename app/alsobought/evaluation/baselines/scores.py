@@ -11,7 +11,8 @@ from alsobought.evaluation.log import Integers, Interactions, Names
 from alsobought.evaluation.tasks import Query
 
 Floats = npt.NDArray[np.float64]
-BATCH_QUERIES = 256  # each has a score for every item
+BATCH_SCORES = 1_000_000  # of a batch, for every item; larger arrays are mapped anew each time, which takes longer
+BATCH_QUERIES = 256
 RECENT_DAYS = 28
 TIE_BREAK = 1e-9
 
@@ -44,7 +45,7 @@ def best(
     """
     names, lists = past.names, []
     unsold = np.bincount(past.item, minlength=len(names.items)) == 0
-    for batch in batches(queries, BATCH_QUERIES):
+    for batch in batches(queries, len(names.items)):
         scores = score(batch)
         scores[:, unsold] = -np.inf
         forbid(scores, batch, names)
@@ -69,7 +70,9 @@ def top(values: Floats, k: int) -> Integers:
     return indexes[np.lexsort((indexes, -values[indexes]))]
 
 
-def batches(queries: Sequence[Query], size: int) -> Iterator[Sequence[Query]]:
+def batches(queries: Sequence[Query], items: int) -> Iterator[Sequence[Query]]:
+    """As many queries at a time as BATCH_SCORES allows."""
+    size = max(1, min(BATCH_QUERIES, BATCH_SCORES // max(1, items)))
     for start in range(0, len(queries), size):
         yield queries[start : start + size]
 
