@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -29,6 +29,7 @@ from alsobought.surfaces.surface import Surface
 from alsobought.surfaces.yaml_parts import did_you_mean
 
 Raw = Mapping[str, list[Any]]
+EXPLORATION = ("explore", "explore_new", "seed")  # parameters
 USER, SESSION = (
     Parameter(name, "String", description, optional=True, min_length=0, max_length=ID_LENGTH)
     for name, description in (
@@ -40,11 +41,15 @@ USER, SESSION = (
 
 @dataclass(frozen=True)
 class SurfaceRequest:
-    """`raw` has the parameters of the pipe, as `CachedAnswers.answer` takes them; `requested` are those of the request."""
+    """`raw` has the parameters of the pipe, as `CachedAnswers.answer` takes them; `requested` are those of the request.
+
+    `sides` are the requests of the teams of an interleaved list whose pipes are not broken: at least one.
+    """
 
     draw: Draw
     raw: dict[str, list[Any]]
     requested: Raw
+    sides: tuple[SurfaceRequest, ...] = ()
 
 
 def find_surface(layout: Layout, name: str) -> Surface:
@@ -74,14 +79,24 @@ def surface_requests(
     """
     surface = find_surface(layout, name)
     drawn = layout.draw(name, units_of(raw, library), at) or Draw(surface)
-    pipes = {drawn.pipe: library[drawn.pipe]}
+    pipes = {} if drawn.sides else {drawn.pipe: library[drawn.pipe]}
     for one in layout.alternatives(surface, at):
         with suppress(NoSuchPipe, PipeBroken):  # the fault of those who draw it
             pipes.setdefault(one.pipe, library[one.pipe])
-    alternatives = [drawn, *(one for one in layout.alternatives(surface, at) if one.pipe in pipes)]
+    sides = [side for side in drawn.sides if side.pipe in pipes]
+    if drawn.sides and not sides:
+        library[drawn.pipe]  # raises what is wrong with it
+    alternatives = [*(sides or [drawn]), *(one for one in layout.alternatives(surface, at) if one.pipe in pipes)]
     _check_names(surface, raw, alternatives, pipes)
-    for one in alternatives:
-        yield SurfaceRequest(one, parameters_of(pipes[one.pipe], one, raw, guest_is_user=guest_is_user), raw)
+
+    def request_of(draw: Draw) -> SurfaceRequest:
+        return SurfaceRequest(draw, parameters_of(pipes[draw.pipe], draw, raw, guest_is_user=guest_is_user), raw)
+
+    if sides:
+        asked = tuple(map(request_of, sides))
+        yield replace(asked[0], draw=drawn, sides=asked)
+        alternatives = alternatives[len(sides) :]
+    yield from map(request_of, alternatives)
 
 
 def parameters_of(pipe: Pipe, draw: Draw, raw: Raw, *, guest_is_user: bool = True) -> dict[str, list[Any]]:
@@ -100,6 +115,15 @@ def parameters_of(pipe: Pipe, draw: Draw, raw: Raw, *, guest_is_user: bool = Tru
     if pipe.limit and draw.surface.limit and not is_provided(given, "limit"):
         given["limit"] = [min(draw.surface.limit, pipe.limit.bounds()[1])]
     return given
+
+
+def without_exploration(raw: Raw) -> dict[str, list[Any]]:
+    """The same request for a list without chance.
+
+    >>> without_exploration({"user_id": ["ada"], "explore": [0.2], "seed": [7]})
+    {'user_id': ['ada']}
+    """
+    return {name: values for name, values in raw.items() if name not in EXPLORATION}
 
 
 def takes(surface: Surface, pipes: Sequence[Pipe], fixed: Sequence[str] = ()) -> list[str]:
