@@ -1,6 +1,5 @@
 -- Impressions of lists that explored, the newest first: the log from which off-policy evaluation estimates
--- what other lists would have earned.
--- docs/how-to/off-policy.md defines every column.
+-- what other lists would have earned. docs/how-to/off-policy.md defines every column.
 --
 -- :since    DateTime?                      beginning; by default seven days before the request
 -- :until    DateTime?                      end, not included; by default the time of the request
