@@ -11,7 +11,8 @@ from alsobought.experimentation.reading import ASKED, CROSSED, EXPOSED, Daily, K
 from alsobought.experimentation.report import Report, report_of
 from alsobought.experimentation.stops import Change
 from alsobought.experimentation.sums import Sums
-from alsobought.experimentation.words import advice, as_markdown, headline, holdout_sentence, percent, ratio_sentence
+from alsobought.experimentation.wording import percent
+from alsobought.experimentation.words import advice, as_markdown, headline, holdout_sentence, ratio_sentence
 from alsobought.surfaces.experiment import Experiment, Guardrail, Variant
 from alsobought.surfaces.metrics import METRICS
 

@@ -115,6 +115,7 @@ def test_a_fault_of_a_surface_has_its_line_and_a_hint(text: str, expected: list[
     assert all(message.startswith(start) for message, start in zip(messages, expected, strict=True)), messages
 
 
+TURNS = EXPERIMENT + "  interleave: true\n"
 TWO = "  variants: {control: {share: 50%}, other: {share: 50%}}\n"
 
 
@@ -131,6 +132,17 @@ TWO = "  variants: {control: {share: 50%}, other: {share: 50%}}\n"
         (EXPERIMENT + "  from: tomorrow\n", ["4: from: 'tomorrow' is not a day. Write from: 2026-12-24"]),
         (EXPERIMENT + "  from: 2026-02-30\n", ["4: no YAML: '2026-02-30': day is out of range for month"]),
         (EXPERIMENT + "  from: 2026-12-31\n  until: 2026-12-01\n", ["4: from 2026-12-31 is after until 2026-12-01"]),
+        (TURNS + "  metric: carts\n  minimum_effect: 4%\n", []),
+        (TURNS.replace("true", "yes please"), ["4: interleave: 'yes please' is neither true nor false"]),
+        (TURNS + "  metric: revenue_per_unit\n", ["5: metric: interleaved lists cannot be judged by revenue_per_unit. Write one"]),
+        (EXPERIMENT + "  metric: clicks\n", ["4: metric: clicks judges interleaved lists. Write one of revenue_per_unit"]),
+        (TURNS + "  metric: click\n", ["5: metric: click is not one of clicks, carts, purchases"]),
+        (TURNS + "  guardrails: [click_through_rate]\n", ["5: every user sees both variants in one list"]),
+        (TURNS + "  minimum_effect: 60%\n", ["5: minimum_effect: no preference is 60% from one half"]),
+        (TURNS.replace("50%", "40%", 1), ["3: the variants of e have different shares, and an interleaved list is filled by bo"]),
+        (TURNS.replace("pipe: ranked", "holdout: true"), ["3: e interleaves two lists: it takes two variants, and no holdout"]),
+        (TURNS.replace("50%", "30%").replace("}}", "}, c: {share: 30%}}"), ["3: e interleaves two lists: it takes two"]),
+        (TURNS.replace("pipe: ranked", "pipe: people"), ["3: people does not take category", "3: people is no list of items"]),
         (EXPERIMENT.replace("50%", "60%"), ["3: the shares of e sum to 120%. Write at most 100%: the rest sees no vari"]),
         (EXPERIMENT.replace("control: {share: 50%}", "control: {share: half}"), ["3: share: half is not a share. Write a"]),
         (EXPERIMENT.replace("control: {share: 50%}", "control: {}"), ["3: control has no share"]),

@@ -13,7 +13,10 @@ from flask.testing import FlaskClient
 
 from alsobought.access.keys import NewKey, create_key
 from alsobought.access.tokens import Grant
+from alsobought.errors import TooSlow
+from alsobought.experimentation.votes import read_votes
 from alsobought.service.service import Service
+from alsobought.serving.cached_answers import CachedAnswers
 from alsobought.surfaces.experiment import Experiment, Variant
 from alsobought.web.factory import create_app
 from alsobought.web.fast_lane import FastLane
@@ -40,8 +43,17 @@ exploring:
   pipe: also_bought_ranked
   parameters: {explore: 0.5, diversity: 0.1}
   shadow: trending
+mixed:
+  pipe: also_bought
+  limit: 3
 """
 EXPERIMENT = """
+turns:
+  surface: mixed
+  interleave: true
+  variants:
+    bought: {share: 45%}
+    liked: {share: 45%, pipe: popular}
 ranked:
   surface: bottom
   variants:
@@ -158,7 +170,7 @@ def test_a_wrong_request_is_told_what_is_wrong(client: FlaskClient, url: str, st
 
 def test_the_list_has_the_surfaces_with_the_parameters_of_a_request(client: FlaskClient) -> None:
     listed = {one["name"]: one for one in body(client, "/recommend")["surfaces"]}
-    assert list(listed) == ["bottom", "top", "mine", "shadowed", "exploring"]
+    assert list(listed) == ["bottom", "top", "mine", "shadowed", "exploring", "mixed"]
     bottom = listed["bottom"]
     parameters = {one["name"]: one for one in bottom["parameters"]}
     assert (bottom["pipe"], bottom["fixed"], parameters["limit"]["default"]) == ("also_bought", {"min_baskets": 1}, 2)
@@ -179,6 +191,26 @@ def test_no_item_is_twice_on_a_page_and_short_lists_are_refilled(client: FlaskCl
     assert [one["surface"] for one in page.values()] == ["bottom", "top"]
     first = body(client, "/recommend?surface=top,bottom&item_id=tea")["surfaces"]["top"]
     assert len(items(first)) == 3, "the first one wins"
+
+
+def test_a_surface_that_fails_has_its_error_in_its_place(
+    app: Flask, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = CachedAnswers.answer
+
+    def failing(answers: CachedAnswers, name: str, *given: Any, **options: Any) -> Any:
+        if name == "also_bought":
+            raise TooSlow("a text of the database")
+        return answer(answers, name, *given, **options)
+
+    monkeypatch.setattr(CachedAnswers, "answer", failing)
+    page = body(client, "/recommend?surface=bottom&surface=top&item_id=tea")["surfaces"]
+    assert (list(page), len(items(page["top"]))) == (["bottom", "top"], 3)
+    assert (list(page["bottom"]), page["bottom"]["error"]["code"]) == (["error"], "too_slow")
+    assert page["bottom"]["error"]["message"] == "the query exceeded a limit"
+    alone = client.get("/recommend?surface=bottom&item_id=tea")
+    assert (alone.status_code, error_of(alone)["code"]) == (504, "too_slow"), "nothing could be answered"
+    assert client.get("/recommend?surface=bottom&surface=top&item_id=tea&limit=x").status_code == 400
 
 
 def test_a_variant_of_an_item_is_that_item(app: Flask, client: FlaskClient) -> None:
@@ -250,6 +282,66 @@ def test_a_shadow_does_not_explore(client: FlaskClient, shop: Service) -> None:
     ]
 
 
+# Interleaved lists
+
+VARIANTS = (Variant("bought", 4500), Variant("liked", 4500, "popular"))
+TURNS = Experiment("turns", "mixed", VARIANTS, metric="clicks", interleave=True)
+IN_TURNS = [user for user in (f"t{number}" for number in range(40)) if TURNS.variant_of(user)]
+
+
+def test_two_pipes_fill_a_list_in_turns_and_a_click_is_a_vote_for_one(client: FlaskClient, shop: Service) -> None:
+    url = f"/recommend/mixed?item_id=tea&user_id={IN_TURNS[0]}"
+    got, again, longer = body(client, url), body(client, url), body(client, f"{url}&limit=5")
+    assert (got["experiment"], got["variant"], got["next"], got["rows"]) == ("turns", "interleaved", None, 3)
+    assert len(items(got)) == len({*items(got)}) == 3
+    assert (items(again), items(longer)[:3]) == (items(got), items(got)), "a repeated view shows the same"
+    assert [column["name"] for column in got["meta"]] == [
+        column["name"] for column in body(client, "/pipes/also_bought?item_id=tea")["meta"]
+    ]
+    assert "bought/" not in json.dumps(got), "pages do not learn the teams"
+    ((sources, unit),) = recorded(shop, "sources, unit", got["request_id"])
+    assert ({source.split("/")[0] for source in sources}, unit) == ({"bought", "liked"}, IN_TURNS[0])
+    assert {*sources} <= {"bought/also_bought", "liked/popular"}
+    liked = next(item for item, source in zip(items(got), sources, strict=True) if source == "liked/popular")
+    about = {"user_id": IN_TURNS[0], "recommendation_id": got["recommendation_id"]}
+    seen = [about | {"event_type": "impression", "item_id": item} for item in items(got)]
+    sent = client.post("/events?wait=true", json=[*seen, about | {"event_type": "click", "item_id": liked}])
+    assert sent.status_code == 200
+    shop.recommendations.flush()
+    votes = read_votes(shop.warehouse, shop.settings.home_folder, TURNS, utc_now(), 7).newest
+    assert (votes.lists, votes.voted, votes.won, votes.units, votes.yy) == (1, 1, (0, 1), 1, 1)
+    why = json.loads(client.get(f"/workbench/why/{got['request_id']}").text)["why"]
+    assert [f"{item['team']}/{item['source']}" for item in why["items"]] == sources
+
+
+def test_who_picks_first_differs_between_users_and_products(client: FlaskClient) -> None:
+    by_user = {tuple(items(body(client, f"/recommend/mixed?item_id=tea&user_id={user}"))) for user in IN_TURNS[:12]}
+    assert len(by_user) > 1
+
+
+def test_where_one_variant_fails_the_list_of_the_other_is_shown_without_teams(
+    client: FlaskClient, shop: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = CachedAnswers.answer
+
+    def failing(answers: CachedAnswers, name: str, *given: Any, **options: Any) -> Any:
+        if name == "also_bought":
+            raise TooSlow("the query exceeded a limit")
+        return answer(answers, name, *given, **options)
+
+    monkeypatch.setattr(CachedAnswers, "answer", failing)
+    got = body(client, f"/recommend/mixed?item_id=tea&user_id={IN_TURNS[0]}")
+    assert (got["variant"], got["pipe"]["name"], got["rows"]) == ("interleaved", "popular", 3)
+    assert recorded(shop, "pipe, sources", got["request_id"]) == [["popular", ["popular"] * 3]]
+
+
+def test_a_page_drafts_from_what_it_does_not_show_yet(client: FlaskClient) -> None:
+    page = body(client, f"/recommend?surface=top&surface=mixed&item_id=tea&user_id={IN_TURNS[0]}")["surfaces"]
+    shown = [items(page[name]) for name in ("top", "mixed")]
+    assert len({*shown[0], *shown[1], "tea"}) == len(shown[0]) + len(shown[1]) + 1
+    assert page["mixed"]["variant"] == "interleaved"
+
+
 # Access
 
 
@@ -267,7 +359,7 @@ def test_a_key_or_token_needs_every_pipe_that_the_surface_may_draw(app: Flask, s
     assert [get(narrow, url) for url in ("/recommend/top", "/recommend/bottom?item_id=tea")] == [200, 403]
     browser = key("pipes:read", browser=True, origins=(ORIGIN,))
     listed = app.test_client().get("/recommend", headers={"Authorization": f"Bearer {browser}", "Origin": ORIGIN})
-    assert [one["name"] for one in json.loads(listed.text)["surfaces"]] == ["bottom", "top", "shadowed", "exploring"]
+    assert [one["name"] for one in json.loads(listed.text)["surfaces"]] == ["bottom", "top", "shadowed", "exploring", "mixed"]
     urls = (
         "/recommend/bottom?item_id=tea",
         "/recommend/bottom?item_id=tea&user_id=ada",

@@ -46,7 +46,7 @@ def experiments(settings: Settings, as_json: bool) -> None:
 
     now = datetime.now(UTC)
     with _opened(settings) as (warehouse, known):
-        reports = [evaluate(warehouse, settings.home_folder, one, now) for one in known.values()]
+        reports = [evaluate(warehouse, settings, one, now) for one in known.values()]
     if as_json:
         print_json([_as_json(report) for report in reports])
         return
@@ -79,6 +79,8 @@ def experiment() -> None:
 def experiment_show(ctx: click.Context, name: str, as_json: bool, as_markdown: bool) -> None:
     """Show the decision of an experiment: lifts, guardrails, sample ratio, and what to do.
 
+    Of interleaved lists: which variant users prefer.
+
     The intervals hold on all days together: look as often as you like. Exits with 1 if the split is
     broken or a variant is stopped, else with 0.
 
@@ -93,7 +95,7 @@ def experiment_show(ctx: click.Context, name: str, as_json: bool, as_markdown: b
         raise click.UsageError("--json and --markdown are mutually exclusive")
     settings: Settings = ctx.obj
     with _opened(settings) as (warehouse, known):
-        report = evaluate(warehouse, settings.home_folder, _named(known, name), datetime.now(UTC))
+        report = evaluate(warehouse, settings, _named(known, name), datetime.now(UTC))
     if as_json:
         print_json(_as_json(report))
     elif as_markdown:
@@ -149,14 +151,15 @@ def _print(report: Report) -> None:
     print_heading(report.name)
     out.print(escaped(words.headline(report)), soft_wrap=True)
     out.print(escaped(words.advice(report)), soft_wrap=True)
-    table = Table(box=None, pad_edge=False)
-    for column in words.COLUMNS:
-        table.add_column(column, justify="right" if column in ("share", "units", "level", "lift") else "left")
-    for row in words.variant_rows(report):
-        table.add_row(*map(escaped, row))
     out.print()
-    out.print(table)
-    out.print()
+    if rows := words.variant_rows(report):
+        table = Table(box=None, pad_edge=False)
+        for column in words.COLUMNS:
+            table.add_column(column, justify="right" if column in ("share", "units", "level", "lift") else "left")
+        for row in rows:
+            table.add_row(*map(escaped, row))
+        out.print(table)
+        out.print()
     for label, text in words.facts(report):
         out.print(f"[dim]{escaped(label)}[/]  {escaped(text)}", soft_wrap=True)
 

@@ -98,7 +98,8 @@ def _print_shown(why: Why) -> None:
             f"{item.position:5}  {_position(item.again, why)}  {escaped(item.title or item.item_id)}", soft_wrap=True
         )
         rules = [_action(rule) for rule in why.rules if rule.line in item.rules]
-        details = [item.source, *_numbers(item), *rules, reasons.get(item.item_id, "")]
+        team = f"picked by {item.team}" if item.team else ""
+        details = [item.source, team, *_numbers(item), *rules, reasons.get(item.item_id, "")]
         out.print(f"{'':15}[dim]{escaped(', '.join(filter(None, details)))}[/]", soft_wrap=True)
         if item.later:
             out.print(f"{'':15}{_later(item)}", soft_wrap=True)

@@ -14,7 +14,7 @@ SLOWEST, FASTEST = 0.5, 1.0  # powers of the days with which an error falls
 
 
 def detectable(at: Interval, alpha: float, days: float | None = None, decay: float = SLOWEST) -> float:
-    """The lift, on the scale of logarithms, that is found with a probability of POWER after so many days, by default now.
+    """The estimate, on the scale of the intervals, that is found with a probability of POWER after so many days, by default now.
 
     The error falls with the days to the power `decay`; information grows as `confidence.GROWTH` has it.
     """
@@ -37,9 +37,9 @@ def error_decay(sequence: Sequence[Interval]) -> float:
     return min(FASTEST, max(SLOWEST, math.log(earlier.error / now.error) / math.log(now.days / earlier.days)))
 
 
-def days_needed(sequence: Sequence[Interval], alpha: float, wanted: float) -> int | None:
-    """The days still to come until a lift of `wanted` (0.05 is 5 %) would be found; None if that is more than a year."""
-    now, goal, decay = sequence[-1], math.log1p(wanted), error_decay(sequence)
+def days_needed(sequence: Sequence[Interval], alpha: float, goal: float) -> int | None:
+    """The days still to come until a `goal`, on the scale of the intervals, would be found; None if that is more than a year."""
+    now, decay = sequence[-1], error_decay(sequence)
     start = math.ceil(now.days)
     days = range(start, start + MAX_DAYS + 1)
     return next((day - start for day in days if detectable(now, alpha, day, decay) <= goal), None)

@@ -1,4 +1,4 @@
-"""Read the sums of an experiment: sql/experiments/sums.sql, which runs with the rights of the writer."""
+"""Read the sums of an experiment: sql/experiments/sums.sql, which runs with the rights of the writer, as all of that folder."""
 
 from __future__ import annotations
 
@@ -66,12 +66,12 @@ def read_sums(warehouse: Warehouse, home: Path, experiment: Experiment, now: dat
         "until": int(end.timestamp()) + 1,
         "covariate_days": COVARIATE_DAYS,
     }
-    sql = _rendered(warehouse, home, by_session=experiment.unit == "session")
+    sql = rendered(warehouse, home, "sums.sql", by_session=experiment.unit == "session")
     added: dict[Key, dict[date, Sums]] = defaultdict(dict)
     for row in warehouse.trusted_rows(sql, parameters).dicts():
         key = (row["population"], row["variant"], row["metric"])
         added[key][date.fromisoformat(row["day"])] = Sums(*(float(row[name]) for name in NAMES))
-    days = tuple(begin.date() + timedelta(days=number) for number in range((end - begin).days + 1))
+    days = days_between(begin, end)
     return Daily(begin.date(), days, {key: _up_to(days, by_day) for key, by_day in added.items()})
 
 
@@ -83,12 +83,18 @@ def _up_to(days: tuple[date, ...], by_day: Mapping[date, Sums]) -> tuple[Sums, .
     return tuple(result)
 
 
-def _rendered(warehouse: Warehouse, home: Path, *, by_session: bool) -> str:
-    name = "sql/experiments/sums.sql"
+def days_between(begin: datetime, end: datetime) -> tuple[date, ...]:
+    """The days from the one to the other, both included."""
+    return tuple(begin.date() + timedelta(days=number) for number in range((end - begin).days + 1))
+
+
+def rendered(warehouse: Warehouse, home: Path, file: str, **values: object) -> str:
+    """The query of a file of sql/experiments/, with these values besides the database. Raises Unusable if it has a fault."""
+    name = f"sql/experiments/{file}"
     own = home / name
     text = read_text(own if own.exists() else packaged_home() / name)  # a project from before experiments
     template = environment(home / "sql" / "macros").from_string(reject_marks(text))
-    sql, source_map = extract_source_map(template.render(database=warehouse.database, by_session=by_session))
+    sql, source_map = extract_source_map(template.render(database=warehouse.database, **values))
     try:
         check_query(sql, warehouse.schema(), source_map, {warehouse.database})
     except PipeFault as fault:

@@ -94,8 +94,47 @@ class SampleRatio(msgspec.Struct, frozen=True, kw_only=True):
     observed: dict[str, int]
 
 
+class PreferencePoint(msgspec.Struct, frozen=True):
+    """The share of the lists that the second variant won, of all that one of the two won, up to the end of a day."""
+
+    day: date
+    share: float
+    low: float
+    high: float
+
+
+class Preference(msgspec.Struct, frozen=True, kw_only=True):
+    """Of interleaved lists: how many were seen, had a vote and were won by either; without `points` too few units have voted.
+
+    `one_sided` lists have items of one variant only, `unrecorded` ones are not in `requests`. `wanted` and `detectable` are how far
+    from one half a preference is: 0.05 is 55 to 45; `days_left` is until `wanted` would be found, None for more than a year.
+    """
+
+    first: str
+    second: str
+    won_by_first: int
+    won_by_second: int
+    lists: int
+    voted: int
+    one_sided: int
+    unrecorded: int
+    units: int
+    confidence: float
+    points: list[PreferencePoint]
+    wanted: float
+    detectable: float | None = None
+    days_left: int | None = None
+
+    @property
+    def newest(self) -> PreferencePoint | None:
+        return self.points[-1] if self.points else None
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """`day` is the number of the day, from 1. `crossed` units saw two variants, and are left out."""
+    """`day` is the number of the day, from 1. `crossed` units saw two variants, and are left out.
+
+    With a `preference` the lists are interleaved: variants have no comparison, and `units` are those that voted.
+    """
 
     name: str
     surface: str
@@ -110,6 +149,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     variants: list[VariantResult]
     sample_ratios: list[SampleRatio]
     holdout: Comparison | None
+    preference: Preference | None = None
 
     @property
     def is_split_broken(self) -> bool:
@@ -127,7 +167,7 @@ def report_of(experiment: Experiment, daily: Daily, changes: Sequence[Change], n
     control = experiment.variants[0]
     treated = [variant for variant in experiment.variants[1:] if not variant.holdout]
     holdouts = [variant for variant in experiment.variants if variant.holdout]
-    state = _state(experiment, now)
+    state = state_of(experiment, now)
     compare = _Comparing(experiment, daily)
     results = [_without_comparison(experiment, daily, control)]
     for variant in treated:
@@ -208,7 +248,7 @@ class _Comparing:
             reduction=adjusted.reduction,
             detectable=math.expm1(detectable(sequence[-1], alpha)),
             wanted=wanted,
-            days_left=days_needed(sequence, alpha, wanted),
+            days_left=days_needed(sequence, alpha, math.log1p(wanted)),
         )
 
 
@@ -247,7 +287,8 @@ def _verdict(comparison: Comparison, state: State) -> Verdict:
     return "running" if newest else "collecting"
 
 
-def _state(experiment: Experiment, now: datetime) -> State:
+def state_of(experiment: Experiment, now: datetime) -> State:
+    """How far an experiment is."""
     if experiment.is_running(now):
         return "running"
     return "planned" if now.date() < experiment.since else "ended"

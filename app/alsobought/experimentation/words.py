@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alsobought.experimentation.preference_words import preference_advice, preference_facts, preference_headline
 from alsobought.experimentation.report import (
     MIN_ACTIVE,
     MIN_UNITS,
@@ -12,12 +13,15 @@ from alsobought.experimentation.report import (
     SampleRatio,
     VariantResult,
 )
+from alsobought.experimentation.wording import percent, signed
 
 
 def headline(report: Report) -> str:
     """The decision in a sentence or two."""
     if report.state == "planned":
         return f"It begins on {report.since}."
+    if report.preference:
+        return preference_headline(report, report.preference)
     if report.is_split_broken:
         return "The split is broken: units did not come to the variants as planned. Do not trust the numbers below."
     treated = [variant for variant in report.variants if variant.verdict]
@@ -46,6 +50,12 @@ def advice(report: Report) -> str:
     """What to do now."""
     if report.state == "planned":
         return "Wait."
+    if report.preference:
+        return preference_advice(report, report.preference)
+    return _advice_on_a_split(report)
+
+
+def _advice_on_a_split(report: Report) -> str:
     if report.is_split_broken:
         return (
             "Find the cause first: lists of one variant that are shown without an event, a page that fails, robots, or shares that"
@@ -115,37 +125,20 @@ def interval(comparison: Comparison) -> str:
     return f"{signed(newest.low)} to {signed(newest.high)}" if newest else "not known"
 
 
-def signed(lift: float) -> str:
-    """
-    >>> signed(0.0412), signed(-0.2), signed(0)
-    ('+4.1 %', '-20 %', '0 %')
-    """
-    return f"{'+' if lift > 0 else ''}{percent(lift)}"
-
-
-def percent(share: float) -> str:
-    """
-    >>> percent(0.45), percent(0.0412), percent(2.5), percent(0.00012)
-    ('45 %', '4.1 %', '250 %', '0.01 %')
-    """
-    size = abs(share * 100)
-    digits = 0 if size >= 10 or not size else 1 if size >= 0.1 else 2
-    text = f"{share * 100:.{digits}f}"
-    return f"{text.rstrip('0').rstrip('.') if '.' in text else text} %"
-
-
 COLUMNS = ("variant", "share", "units", "level", "lift", "always-valid interval", "state")
 
 
 def variant_rows(report: Report) -> list[tuple[str, ...]]:
-    """A row per variant, under COLUMNS."""
-    return [_variant_row(report, variant) for variant in report.variants]
+    """A row per variant, under COLUMNS; none for interleaved lists, whose variants are not compared by units."""
+    return [] if report.preference else [_variant_row(report, variant) for variant in report.variants]
 
 
 def facts(report: Report) -> list[tuple[str, str]]:
     """Everything else that is known, as pairs of a name and a text."""
     until = f" until {report.until}" if report.until else ""
     pairs = [("surface", report.surface), ("runs", f"since {report.since}{until}; {report.state}, day {report.day}")]
+    if report.preference:
+        return [*pairs, *preference_facts(report, report.preference)]
     for variant in report.variants:
         pairs += [(f"guardrail of {variant.name}", guardrail_sentence(result)) for result in variant.guardrails]
         comparison = variant.comparison
@@ -168,9 +161,10 @@ def facts(report: Report) -> list[tuple[str, str]]:
 def as_markdown(report: Report) -> str:
     """The report for a pull request or a chat."""
     lines = [f"## {report.name}", "", headline(report), "", advice(report), ""]
-    lines += [f"| {' | '.join(COLUMNS)} |", "|---|--:|--:|--:|--:|---|---|"]
-    lines += [f"| {' | '.join(row)} |" for row in variant_rows(report)]
-    lines += ["", *(f"* **{name}**: {text}" for name, text in facts(report))]
+    if rows := variant_rows(report):
+        lines += [f"| {' | '.join(COLUMNS)} |", "|---|--:|--:|--:|--:|---|---|"]
+        lines += [*(f"| {' | '.join(row)} |" for row in rows), ""]
+    lines += [*(f"* **{name}**: {text}" for name, text in facts(report))]
     return "\n".join(lines) + "\n"
 
 

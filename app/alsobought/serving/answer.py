@@ -36,7 +36,8 @@ class Answer:
     the column `source` names the pipe of each row. `cached` marks an answer from the cache, whose
     `statistics` and `as_of` are those of the original run: the ingest time of the newest event before
     it began. `pipes` are all pipes that were queried, including those that returned no rows. `key` is
-    that of the cache, if it may be there. `next` is the cursor of the next page, if there may be one.
+    that of the cache, if it may be there. `next` is the cursor of the next page, if there may be one. `drafted_by` is the origin of
+    each row of an interleaved list, which is recorded and not shown: `team/pipe`, or the pipe alone for a row of no team.
     """
 
     pipe: Pipe
@@ -49,6 +50,7 @@ class Answer:
     pipes: tuple[Pipe, ...] = ()
     key: CacheKey | None = None
     next: str | None = None
+    drafted_by: tuple[str, ...] = ()
     _encoded: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)  # shared with copies
 
     @cached_property

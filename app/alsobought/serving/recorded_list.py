@@ -12,6 +12,7 @@ import msgspec
 
 from alsobought.errors import BadRequest, NoSuchRequest
 from alsobought.recommendation_ids import EPOCH, LENGTH, RecommendationIds
+from alsobought.serving.interleaving import OF
 from alsobought.settings import Settings
 from alsobought.storage.identities import accounts_of
 from alsobought.storage.sql_text import list_parameter, select_list, time_text
@@ -49,6 +50,16 @@ class RecordedList:
     status: int
     error: str
     cached: bool
+
+    @property
+    def teams(self) -> list[str]:
+        """The variant that picked each item of an interleaved list; empty where none did."""
+        return [source.rpartition(OF)[0] for source in self.sources]
+
+    @property
+    def pipes(self) -> list[str]:
+        """The pipe of each item, as far as it was recorded."""
+        return [source.rpartition(OF)[2] for source in self.sources]
 
     @property
     def users(self) -> list[str]:

@@ -105,9 +105,9 @@ def to_row(record: RequestRecord) -> RequestRow:
         fallback=(answer.fallback or "") if answer else "",
         parameters=record.parameters.decode(),
         item_ids=shown_items(answer) if answer else [],
-        propensities=_numbers(answer, "propensity"),
+        propensities=[] if answer and answer.drafted_by else _numbers(answer, "propensity"),  # not of these positions
         scores=_numbers(answer, "score"),
-        sources=[str(value) for value in _column(answer, "source")],
+        sources=_sources(answer),
         rows=len(answer.data) if answer else 0,
         status=record.status,
         error=record.error,
@@ -126,6 +126,13 @@ def shown_items(answer: Answer) -> list[str]:
         return []
     index = names.index(column)
     return [str(row[index]) for row in answer.data if row[index] is not None]
+
+
+def _sources(answer: Answer | None) -> list[str]:
+    """The pipe of each row, in an interleaved list with its team; empty if the answer has no such column."""
+    if answer and answer.drafted_by:
+        return [*answer.drafted_by]
+    return [str(value) for value in _column(answer, "source")]
 
 
 def _numbers(answer: Answer | None, name: str) -> list[float]:

@@ -28,7 +28,13 @@ class SurfacePage:
         self.shown.update(groups.get(item, item) for item in items)
 
     def add(self, limit: int | None, maximum: int, ask: Ask) -> Answer:
-        """The next list: as many rows as asked for, `limit`, of which none is on the page yet.
+        """The next list, which from now on is on the page: as `unseen`."""
+        answer = self.unseen(limit, maximum, ask)
+        self.shows(answer)
+        return answer
+
+    def unseen(self, limit: int | None, maximum: int, ask: Ask) -> Answer:
+        """As many rows as asked for, `limit`, of which none is on the page yet.
 
         If too few remain, it is asked once more, for as many rows as were on the page, too. It has no next page.
         """
@@ -38,8 +44,11 @@ class SurfacePage:
         if limit and dropped and limit < maximum:
             answer = ask(min(maximum, limit + max(dropped, len(self.shown))))
             fresh_rows = self._rows_not_shown(answer, limit)
-        self.already_shows(_items(answer, fresh_rows))
         return replace(answer, data=fresh_rows, next=None, key=None, _encoded={})
+
+    def shows(self, answer: Answer) -> None:
+        """The items of this answer are on the page."""
+        self.already_shows(_items(answer, answer.data))
 
     def _rows_not_shown(self, answer: Answer, limit: int | None) -> list[list[Any]]:
         """Those whose product is not shown yet, at most `limit` in each list of the answer."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -41,11 +41,15 @@ USER, SESSION = (
 
 @dataclass(frozen=True)
 class SurfaceRequest:
-    """`raw` has the parameters of the pipe, as `CachedAnswers.answer` takes them; `requested` are those of the request."""
+    """`raw` has the parameters of the pipe, as `CachedAnswers.answer` takes them; `requested` are those of the request.
+
+    `sides` are the requests of the teams of an interleaved list whose pipes are not broken: at least one.
+    """
 
     draw: Draw
     raw: dict[str, list[Any]]
     requested: Raw
+    sides: tuple[SurfaceRequest, ...] = ()
 
 
 def find_surface(layout: Layout, name: str) -> Surface:
@@ -75,14 +79,24 @@ def surface_requests(
     """
     surface = find_surface(layout, name)
     drawn = layout.draw(name, units_of(raw, library), at) or Draw(surface)
-    pipes = {drawn.pipe: library[drawn.pipe]}
+    pipes = {} if drawn.sides else {drawn.pipe: library[drawn.pipe]}
     for one in layout.alternatives(surface, at):
         with suppress(NoSuchPipe, PipeBroken):  # the fault of those who draw it
             pipes.setdefault(one.pipe, library[one.pipe])
-    alternatives = [drawn, *(one for one in layout.alternatives(surface, at) if one.pipe in pipes)]
+    sides = [side for side in drawn.sides if side.pipe in pipes]
+    if drawn.sides and not sides:
+        library[drawn.pipe]  # raises what is wrong with it
+    alternatives = [*(sides or [drawn]), *(one for one in layout.alternatives(surface, at) if one.pipe in pipes)]
     _check_names(surface, raw, alternatives, pipes)
-    for one in alternatives:
-        yield SurfaceRequest(one, parameters_of(pipes[one.pipe], one, raw, guest_is_user=guest_is_user), raw)
+
+    def request_of(draw: Draw) -> SurfaceRequest:
+        return SurfaceRequest(draw, parameters_of(pipes[draw.pipe], draw, raw, guest_is_user=guest_is_user), raw)
+
+    if sides:
+        asked = tuple(map(request_of, sides))
+        yield replace(asked[0], draw=drawn, sides=asked)
+        alternatives = alternatives[len(sides) :]
+    yield from map(request_of, alternatives)
 
 
 def parameters_of(pipe: Pipe, draw: Draw, raw: Raw, *, guest_is_user: bool = True) -> dict[str, list[Any]]:

@@ -33,7 +33,8 @@ from alsobought.surfaces.draw import Layout
 class Shown:
     """An item of the list. `rules` are lines of rules.csv, `again` is its position now, None if it is not in the list any more.
 
-    `later` is by event type: the first time, and whether that event had the recommendation id (`linked`).
+    `later` is by event type: the first time, and whether that event had the recommendation id (`linked`). `team` is the variant
+    that picked the item for an interleaved list.
     """
 
     position: int
@@ -45,6 +46,7 @@ class Shown:
     rules: list[int]
     later: Mapping[str, Mapping[str, Any]]
     again: int | None = None
+    team: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ class Explainer:
                 item_id,
                 catalogue[item_id].title,
                 _nth(row.scores, position),
-                _nth(row.sources, position) or (row.fallback or row.pipe),
+                _nth(row.pipes, position) or (row.fallback or row.pipe),
                 _nth(row.propensities, position),
                 [rule.line for rule in rules if rule.concerns(item_id, catalogue[item_id].category)],
                 {
@@ -134,6 +136,7 @@ class Explainer:
                     for event in later.get(catalogue[item_id].key, [])
                 },
                 now_at.get(item_id),
+                _nth(row.teams, position) or "",
             )
             for position, item_id in enumerate(row.item_ids, start=1)
         ]
@@ -163,6 +166,9 @@ class Explainer:
             return Again(version, same, since, problem=problem), []
         if self._is_holdout(row):
             return Again(version, same, since), []
+        if any(row.teams):
+            problem = "Two pipes filled the list in turns; ask each of them, with these parameters"
+            return Again(version, same, since, problem=problem), []
         try:
             result = self._answer(row.pipe, row.parameters, row)
         except AlsoboughtError as error:

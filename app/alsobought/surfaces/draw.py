@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from alsobought.pipes.pipe import Pipe
 from alsobought.recommendation_ids import Placement
-from alsobought.surfaces.experiment import Experiment, Variant
+from alsobought.surfaces.experiment import INTERLEAVED, Experiment, Variant
 from alsobought.surfaces.surface import Surface
 
 IsStopped = Callable[[str, str], bool]
@@ -30,13 +30,25 @@ class Units:
 
 @dataclass(frozen=True)
 class Draw:
-    """What a request to a surface gets. Without a variant it is the surface as it is, and no experiment counts the request."""
+    """What a request to a surface gets. Without a variant it is the surface as it is, and no experiment counts the request.
+
+    `teams` are the two variants that fill an interleaved list, and `seed` salts their draft; the variant then has the pipe of the
+    first, the control.
+    """
 
     surface: Surface
     units: Units = Units()
     experiment: str = ""
     variant: Variant | None = None
     unit: str = ""
+    teams: tuple[Variant, ...] = ()
+    seed: str = ""
+
+    @property
+    def sides(self) -> list[Draw]:
+        """What each team of an interleaved list would show alone, without a shadow; none for any other list."""
+        surface = replace(self.surface, shadow="") if self.teams else self.surface
+        return [replace(self, surface=surface, variant=team, teams=()) for team in self.teams]
 
     @property
     def pipe(self) -> str:
@@ -79,6 +91,9 @@ class Experiments:
         experiment = self.running(surface.name, at) if self.by_name else None
         unit = units.of(experiment) if experiment else ""
         variant = experiment.variant_of(unit) if experiment and unit else None
+        if experiment and variant and experiment.interleave:
+            variant = replace(experiment.variants[0], name=INTERLEAVED)
+            return Draw(surface, units, experiment.name, variant, unit, experiment.variants, experiment.seed)
         if experiment is None or variant is None or self.stopped(experiment.name, variant.name):
             return Draw(surface, units)
         return Draw(surface, units, experiment.name, variant, unit)

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Any, Literal
 
 BUCKETS = 10_000
+INTERLEAVED = "interleaved"  # what answers and tables have as the variant of a list that two variants filled
 
 Unit = Literal["user", "session"]
 
@@ -43,8 +44,9 @@ class Guardrail:
 class Experiment:
     """The first variant is the control, with which the others are compared. `since` and `until` are days in UTC, both included.
 
-    `interleave`: a unit sees one list that the first two variants fill in turns (team draft), in place of one of the two.
-    `minimum_effect` is the smallest lift that matters: an experiment runs until it would find that one.
+    `interleave`: a unit sees one list that the two variants fill in turns (team draft), in place of one of the two; the sum of the
+    shares is that of the units that see it. `minimum_effect` is the smallest lift that matters, or with `interleave` how far a
+    preference must be from one half: an experiment runs until it would find that one.
     """
 
     name: str
@@ -62,9 +64,14 @@ class Experiment:
     def is_running(self, at: datetime) -> bool:
         return self.since <= at.date() <= self.until
 
+    @property
+    def seed(self) -> str:
+        """What its draws are salted with."""
+        return self.salt or self.name
+
     def variant_of(self, unit: str) -> Variant | None:
         """None for a unit beyond the shares, which may sum to less than 1: it is not part of the experiment."""
-        bucket = bucket_of(self.salt or self.name, unit)
+        bucket = bucket_of(self.seed, unit)
         for variant in self.variants:
             bucket -= variant.buckets
             if bucket < 0:

@@ -19,19 +19,21 @@ from typing import Literal, cast, get_args
 
 from alsobought.pipes.library import Library
 from alsobought.surfaces.experiment import BUCKETS, Experiment, Guardrail, Unit, Variant
-from alsobought.surfaces.metrics import METRICS
+from alsobought.surfaces.metrics import METRICS, OF_LISTS
 from alsobought.surfaces.pipe_values import PipeValues
 from alsobought.surfaces.sections import Section
 from alsobought.surfaces.surface import Surface
+from alsobought.surfaces.teams import check_teams
 from alsobought.surfaces.yaml_parts import Faults, Part, did_you_mean, read_parts
 
 NAME = "experiments.yaml"
-KEYS = ("surface", "unit", "metric", "minimum_effect", "guardrails", "from", "until", "salt", "variants")
+KEYS = ("surface", "unit", "metric", "minimum_effect", "guardrails", "from", "until", "salt", "interleave", "variants")
 GUARDRAIL_KEYS = ("metric", "at_most_worse")
 VARIANT_KEYS = ("share", "pipe", "parameters", "holdout")
 NAMED = re.compile(r"[A-Za-z0-9_-]{1,100}")
 SHARE = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?\s?%")
 ONE_PERCENT = BUCKETS // 100
+ONE_HALF = 0.5
 
 
 def read_experiments(
@@ -66,12 +68,30 @@ def _experiment(
     variants = _variants(name, section, surface, library, faults)
     if surface is None:
         return None
-    metric, salt = section.text("metric", Experiment.metric, [*METRICS]), section.text("salt")
+    interleave = section.flag("interleave")
+    if interleave:
+        check_teams(section, variants, surface, library)
+    metric, salt = _metric(section, interleave=interleave), section.text("salt")
     guardrails = tuple(_guardrails(name, section, faults))
     effect = _percentage(section, "minimum_effect", Experiment.minimum_effect)
+    if interleave and effect >= ONE_HALF:
+        section.fault("minimum_effect", f"minimum_effect: no preference is {effect:.0%} from one half", "Write 5%: 55%")
     return Experiment(
-        name, surface_name, variants, cast(Unit, unit), metric, guardrails, since, until, salt, minimum_effect=effect
+        name, surface_name, variants, cast(Unit, unit), metric, guardrails, since, until, salt, interleave, effect
     )
+
+
+def _metric(section: Section, *, interleave: bool) -> str:
+    """What the experiment is judged by, from the metrics that can."""
+    usable, other = ([*OF_LISTS], [*METRICS]) if interleave else ([*METRICS], [*OF_LISTS])
+    if (given := section.at("metric").value) in other and "metric" in section:
+        if interleave:
+            message, way = f"metric: interleaved lists cannot be judged by {given}", "leave out interleave"
+        else:
+            message, way = f"metric: {given} judges interleaved lists", "write interleave: true"
+        section.fault("metric", message, f"Write one of {', '.join(usable)}; or {way}")
+        return usable[0]
+    return section.text("metric", usable[0], usable)
 
 
 def _guardrails(name: str, section: Section, faults: Faults) -> Iterator[Guardrail]:

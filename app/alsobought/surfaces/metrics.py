@@ -1,4 +1,4 @@
-"""The metrics of experiments. Of all of them more is better; `sql/experiments/sums.sql` computes them."""
+"""The metrics of experiments. Of all of them more is better; `sql/experiments/` computes them."""
 
 from __future__ import annotations
 
@@ -30,3 +30,6 @@ METRICS = {
         Metric("click_through_rate", "clicks per impression", "impression", shown=True),
     )
 }
+
+OF_LISTS = ("clicks", "carts", "purchases")
+"""What an interleaved list is judged by: which of its items were clicked, put into a cart or bought."""

@@ -48,16 +48,16 @@ def compute_and_record(
 ) -> Answered:
     """Compute the answer to these parameters of the placement's pipe.
 
-    The request is counted in the metrics and recorded, whether it succeeds or fails. A placement without a version gets that of
-    the pipe which answers.
+    The request is counted in the metrics and recorded, whether it succeeds or fails. The placement gets the name and version of the
+    pipe that answers.
     """
     running = service()
     now, started = running.clock(), time.perf_counter()
     result, status, code, recommendation_id, name = None, 500, "internal", "", placement.pipe
     try:
         result = compute()
-        if result.pipe.version != placement.version:
-            placement = replace(placement, version=result.pipe.version)
+        if (result.pipe.name, result.pipe.version) != (placement.pipe, placement.version):
+            placement = replace(placement, pipe=result.pipe.name, version=result.pipe.version)
         recommendation_id = running.recommendations.mint(placement, now)
         status, code = 200, ""
     except AlsoboughtError as error:

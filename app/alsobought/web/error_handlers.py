@@ -39,13 +39,22 @@ def _respond(status: int, body: dict[str, object]) -> Response:
     return response
 
 
+def error_member(error: AlsoboughtError) -> bytes:
+    """`{"error": {…}}` in place of one of several answers, whose response has another status. The error is logged."""
+    return msgspec.json.encode({"error": _known_body(error)["error"]})
+
+
 def _handle_known(error: AlsoboughtError) -> Response:
+    return _respond(error.status, _known_body(error))
+
+
+def _known_body(error: AlsoboughtError) -> dict[str, object]:
     if error.status >= 500:
         log.warning("%s: %s", _request_line(), error, exc_info=error.status == 500)
     if error.status == 500:
-        return _handle_unexpected(error)
+        return error_body("internal", "internal error", IN_THE_LOG)
     message, hint = PUBLIC_TEXTS.get(error.code, (error.message, error.hint))
-    return _respond(error.status, error_body(error.code, message, hint, error.details))
+    return error_body(error.code, message, hint, error.details)
 
 
 def _handle_http(error: HTTPException) -> Response:
@@ -72,7 +81,6 @@ def _request_line() -> str:
     return f"{request.method} {'/users/…' if names_user else request.path}"
 
 
-def _handle_unexpected(error: Exception) -> Response:
-    if not isinstance(error, AlsoboughtError):
-        log.exception("%s failed", _request_line())
+def _handle_unexpected(_error: Exception) -> Response:
+    log.exception("%s failed", _request_line())
     return _respond(500, error_body("internal", "internal error", IN_THE_LOG))

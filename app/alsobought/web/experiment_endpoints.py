@@ -9,7 +9,9 @@ from flask import Blueprint, Response, current_app
 
 from alsobought.errors import NoSuchExperiment
 from alsobought.experimentation import words
+from alsobought.experimentation.preference_words import preference_facts, preference_points
 from alsobought.experimentation.report import Comparison, Report, VariantResult
+from alsobought.experimentation.wording import percent
 from alsobought.service.experiment_monitor import ExperimentMonitor
 from alsobought.surfaces.experiment import Experiment
 from alsobought.web.context import service
@@ -63,6 +65,9 @@ def _body(report: Report) -> dict[str, Any]:
         "holdout_sentence": words.holdout_sentence(report),
         "split_broken": report.is_split_broken,
     }
+    if preference := report.preference:
+        facts = [f"{name}: {text}" for name, text in preference_facts(report, preference)]
+        return body | {"preference": {"points": preference_points(preference), "facts": facts}}
     for variant, result in zip(body["variants"], report.variants, strict=True):
         variant.update(_sentences(report, result))
     for ratio, split in zip(body["sample_ratios"], report.sample_ratios, strict=True):
@@ -83,6 +88,6 @@ def _precision(comparison: Comparison | None) -> str:
     if not comparison or comparison.detectable is None:
         return ""
     return (
-        f"A lift of {words.percent(comparison.detectable)} would be found by now in four of five experiments; wanted is"
-        f" {words.percent(comparison.wanted)}. What they did before explains {words.percent(comparison.reduction)} of the variance."
+        f"A lift of {percent(comparison.detectable)} would be found by now in four of five experiments; wanted is"
+        f" {percent(comparison.wanted)}. What they did before explains {percent(comparison.reduction)} of the variance."
     )

@@ -30,7 +30,7 @@ class ExperimentGauges(Collector):
             if report.state != "running":
                 continue
             broken.add_metric([report.name], int(report.is_split_broken))
-            for variant in report.variants:
+            for variant in () if report.preference else report.variants:
                 units.add_metric([report.name, variant.name], variant.units)
                 stopped.add_metric([report.name, variant.name], int(variant.stop is not None))
         yield units

@@ -134,7 +134,8 @@ class FastLane:
         known = self._urls.get(key) if key else None
         if known is None or (asking := self._principal(known.credential)) is None:
             return None
-        if known.draw and not self._is_drawn_again(known.draw):
+        now = self._service.clock()
+        if known.draw and not self._is_drawn_again(known.draw, now):
             return None
         answer = self._cached(known)
         if answer is None or len(answer.json) > MAX_RESPONSE:
@@ -142,7 +143,7 @@ class FastLane:
         verdict = self._admitted(asking, peer, head)
         if verdict and not verdict.allowed:
             return None
-        identity, now = os.urandom(8).hex(), self._service.clock()
+        identity = os.urandom(8).hex()
         recommendation_id = self._service.recommendations.mint(known.placement, now)
         body = to_json(answer, identity, recommendation_id, known.placement)
         response = self._head(known, answer, identity, recommendation_id, len(body), verdict) + body
@@ -154,10 +155,10 @@ class FastLane:
             tracing.record_cached(pipe, header[1].decode("latin1") if header else "", started, len(answer.data))
         return response
 
-    def _is_drawn_again(self, draw: Draw) -> bool:
+    def _is_drawn_again(self, draw: Draw, now: datetime) -> bool:
         """True if the surface gives this caller the same still: not after a change of its files, or of a running experiment."""
         layout: Layout | None = self._service.surfaces.unchanged()
-        return layout is not None and layout.draw(draw.surface.name, draw.units, self._service.clock()) == draw
+        return layout is not None and layout.draw(draw.surface.name, draw.units, now) == draw
 
     def _cached(self, known: KnownUrl) -> Answer | None:
         """The cached answer, unless a pipe of it has changed."""

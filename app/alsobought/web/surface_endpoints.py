@@ -8,11 +8,12 @@ from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, Response, g, request
 
-from alsobought.errors import AlsoboughtError, Detail, NotAcceptable, NotAllowed
+from alsobought.errors import AlsoboughtError, Detail, NoSuchPipe, NotAcceptable, NotAllowed
 from alsobought.pipes.parameters import CURSOR, bad_parameters, unknown_name
 from alsobought.pipes.pipe import Pipe
 from alsobought.pipes.types import shorten
@@ -23,12 +24,10 @@ from alsobought.serving.surface_requests import (
     USER,
     SurfaceRequest,
     find_surface,
-    parameters_of,
     surface_requests,
     takes,
-    without_exploration,
 )
-from alsobought.surfaces.draw import Draw, Layout
+from alsobought.surfaces.draw import Layout
 from alsobought.surfaces.pipe_values import OF_REQUESTS
 from alsobought.surfaces.surface import Surface
 from alsobought.surfaces.surface_file import SUFFIXES
@@ -36,10 +35,12 @@ from alsobought.web.access import principal
 from alsobought.web.answering import Answered, answer_response, compute_and_record
 from alsobought.web.context import json_response, service
 from alsobought.web.deprecations import mark
+from alsobought.web.error_handlers import error_member
 from alsobought.web.formats import choose_format, to_json
 from alsobought.web.pipe_access import authorize_pipe, may_list
 from alsobought.web.pipe_endpoints import describe_parameter
 from alsobought.web.request_body import read_parameters, take_fresh
+from alsobought.web.surface_answers import compute, compute_on_page
 
 blueprint = Blueprint("surfaces", __name__, url_prefix="/recommend")
 
@@ -61,14 +62,19 @@ def recommend() -> Response:
     fresh = take_fresh(raw) or bool(request.cache_control.no_cache)
     _with_token(raw)
     layout, now = service().surfaces.current(), service().clock()
-    asked = _page_requests(layout, names, raw, now)
+    asked, failed = _page_requests(layout, names, raw, now)
     page = SurfacePage(service().library.variants)
     page.already_shows([item for item in raw.get("item_id", ()) if isinstance(item, str)])
     members = {}
     for name in names:
-        with _naming(name):
-            answered = _answer(asked[name], partial(_answer_on_page, page, asked[name], fresh=fresh))
-        members[name] = to_json(answered.answer, g.request_id, answered.recommendation_id, answered.placement)
+        with _collected(name, failed):
+            if name in asked:
+                answered = _answer(asked[name], partial(compute_on_page, page, asked[name], fresh=fresh))
+                members[name] = to_json(answered.answer, g.request_id, answered.recommendation_id, answered.placement)
+    if not members:
+        raise failed[names[0]]
+    members |= {name: error_member(error) for name, error in failed.items()}
+    members = {name: members[name] for name in names}
     response = Response(_joined(members), mimetype="application/json")
     response.headers["Cache-Control"] = "private, no-store"
     return response
@@ -84,7 +90,7 @@ def recommend_on(surface: str) -> Response:
     fresh = take_fresh(raw) or bool(request.cache_control.no_cache)
     _with_token(raw)
     asked = _authorized(service().surfaces.current(), name, raw, service().clock())
-    answered = _answer(asked, partial(_compute, asked, fresh=fresh))
+    answered = _answer(asked, partial(compute, asked, fresh=fresh))
     deprecated = answered.answer.pipe.deprecated(asked.raw)
     holdout = asked.draw.holdout
     response = answer_response(answered, fmt, raw, may_repeat=not deprecated and not fresh, cacheable=not holdout)
@@ -120,32 +126,14 @@ def _authorized(layout: Layout, name: str, raw: dict[str, list[Any]], now: datet
     guest_is_user = principal().kind != "browser"
     asked = list(surface_requests(layout, service().library, name, raw, now, guest_is_user=guest_is_user))
     for one in asked:
-        authorize_pipe(one.draw.pipe, one.raw)
+        for side in one.sides or (one,):
+            authorize_pipe(side.draw.pipe, side.raw)
     return asked[0]
 
 
 def _answer(asked: SurfaceRequest, compute: Callable[[], Answer]) -> Answered:
     version = service().library.version(asked.draw.pipe)
     return compute_and_record(asked.draw.placement(version), asked.raw, compute, asked.draw)
-
-
-def _compute(asked: SurfaceRequest, *, fresh: bool, limit: int | None = None) -> Answer:
-    answers, draw = service().answers, asked.draw
-    raw = asked.raw if limit is None else {**asked.raw, "limit": [limit]}
-    if draw.holdout:
-        return answers.empty(draw.pipe, raw, draw.surface.fallbacks)
-    answer = answers.answer(draw.pipe, raw, fresh=fresh, more=draw.surface.fallbacks)
-    _ask_shadow(asked, answer)
-    return answer
-
-
-def _ask_shadow(asked: SurfaceRequest, shown: Answer) -> None:
-    surface = asked.draw.surface
-    if not surface.shadow or surface.shadow == asked.draw.pipe or shown.cached:
-        return
-    with suppress(AlsoboughtError):  # a shadow that is broken or deleted changes no answer
-        raw = parameters_of(service().library[surface.shadow], Draw(surface), asked.requested)
-        service().shadows.ask(surface.shadow, surface.name, without_exploration(raw), shown, g.request_id)
 
 
 # Several surfaces
@@ -167,32 +155,41 @@ def _surface_names(given: Sequence[Any]) -> list[str]:
 
 def _page_requests(
     layout: Layout, names: Sequence[str], raw: dict[str, list[Any]], now: datetime
-) -> dict[str, SurfaceRequest]:
-    """The request to each surface: it has the parameters that the surface takes. Some surface must take each of them."""
-    taken = {name: {*_taken(layout, find_surface(layout, name), now), *OF_REQUESTS} for name in names}
+) -> tuple[dict[str, SurfaceRequest], dict[str, AlsoboughtError]]:
+    """The request to each surface: it has the parameters that the surface takes. Some surface must take each of them.
+
+    And the errors of surfaces whose pipes are broken, which may take anything.
+    """
+    if CURSOR.name in raw:
+        problem = "the lists of a page have no next page; ask for one surface: /recommend/NAME"
+        raise bad_parameters([Detail(CURSOR.name, problem)])
+    taken, failed = dict[str, set[str]](), dict[str, AlsoboughtError]()
+    for name, surface in [(name, find_surface(layout, name)) for name in names]:
+        with _collected(name, failed):
+            taken[name] = {*_taken(layout, surface, now), *OF_REQUESTS}
     known = sorted(set[str]().union(*taken.values()))
     unknown = [Detail(shorten(name), unknown_name(name, known, "these surfaces")) for name in raw if name not in known]
-    if CURSOR.name in raw:
-        unknown = [Detail(CURSOR.name, "the lists of a page have no next page; ask for one surface: /recommend/NAME")]
-    if unknown:
+    if unknown and not failed:
         raise bad_parameters(unknown)
     asked = {}
-    for name in names:
-        own = {parameter: values for parameter, values in raw.items() if parameter in taken[name]}
-        with _naming(name):
+    for name, names_taken in taken.items():
+        own = {parameter: values for parameter, values in raw.items() if parameter in names_taken}
+        with _collected(name, failed):
             asked[name] = _authorized(layout, name, own, now)
-    return asked
+    return asked, failed
 
 
 @contextmanager
-def _naming(surface: str) -> Iterator[None]:
-    """An error of a page says which surface has it. It is that of the whole page: a client repeats what it may repeat."""
+def _collected(surface: str, failed: dict[str, AlsoboughtError]) -> Iterator[None]:
+    """A fault of the service is that of this surface alone. One of the request is that of the page, and names the surface."""
     try:
         yield
     except AlsoboughtError as error:
         named = copy(error)  # others may wait for the same one
         named.message = f"{surface}: {error.message}"
-        raise named from error
+        if error.status < HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NoSuchPipe):
+            raise named from error
+        failed[surface] = error
 
 
 def _taken(layout: Layout, surface: Surface, now: datetime) -> set[str]:
@@ -205,19 +202,6 @@ def _taken(layout: Layout, surface: Surface, now: datetime) -> set[str]:
 def _pipes(layout: Layout, surface: Surface, now: datetime) -> list[Pipe]:
     library = service().library
     return [library[name] for name in dict.fromkeys(one.pipe for one in layout.alternatives(surface, now))]
-
-
-def _answer_on_page(page: SurfacePage, asked: SurfaceRequest, *, fresh: bool) -> Answer:
-    if asked.draw.holdout:
-        return _compute(asked, fresh=fresh)
-    own = service().library[asked.draw.pipe].limit
-    if own is None:
-        return page.add(None, 0, lambda _: _compute(asked, fresh=fresh))
-    try:
-        limit = own.read(asked.raw["limit"][0]) if asked.raw.get("limit") else own.assumed
-    except ValueError:
-        return _compute(asked, fresh=fresh)  # which reports it
-    return page.add(limit, own.bounds()[1], lambda rows: _compute(asked, fresh=fresh, limit=rows))
 
 
 def _joined(members: dict[str, bytes]) -> bytes:

@@ -41,6 +41,15 @@ function checks({ variants, sample_ratios: ratios, crossed, unit }) {
             crossed ? h("li", {}, `${count(crossed)} ${unit}s saw two variants and are left out`) : null));
 }
 
+/** What interleaved lists show: one picture and the counts, since no variant has units of its own. */
+function preferenceSheet({ preference: { points, facts }, variants }) {
+    const [first, second] = variants.map(({ name }) => name);
+    return h("section.sheet.checks", { "aria-label": "Preference" }, h("h2", {}, `${second} or ${first}`),
+        points.length ? liftChart(points, `Lists won by ${second}, above or below one half`) : h("p.note", {}, "Too little is known for a picture yet."),
+        h("ul", {}, facts.map((fact) => h("li", {}, fact))),
+        h("p.quiet", {}, "Both variants fill one list in turns. It is won by the one more of whose items are chosen: this says which list is better, not what it earns."));
+}
+
 function holdoutSheet({ holdout, holdout_sentence: sentence, surface }) {
     if (!sentence) return null;
     return h("section.sheet", { "aria-label": "Holdout" }, h("h2", {}, `What recommendations on ${surface} earn`), h("p", {}, sentence),
@@ -55,7 +64,7 @@ function decision(report) {
         h("div.head", {}, h("h1", { tabIndex: -1 }, report.name), h(`span.state${report.state === "running" ? ".ready" : ".stale"}`, {}, report.state)),
         h("p.quiet", {}, `on ${report.surface}, since ${report.since}${until}; day ${report.day}`),
         h(`div.decision${report.split_broken ? ".bad" : ""}`, { role: "status" }, h("p.headline", {}, report.headline), h("p", {}, withCode(report.advice))),
-        ...lifts(report), variantTable(report), checks(report), holdoutSheet(report),
+        ...(report.preference ? [preferenceSheet(report)] : [...lifts(report), variantTable(report), checks(report), holdoutSheet(report)]),
     ].filter(Boolean);
 }
 

@@ -35,7 +35,7 @@ function laterList(later) {
 function entry(item, position, change, more) {
     const product = { id: item.item_id, title: item.title || titleOf(item.item_id), category: "" };
     const details = [item.score === null ? null : `score ${number(item.score)}`, item.propensity > 0 && item.propensity < 1 ? `propensity ${number(item.propensity)}` : null,
-        item.source].filter(Boolean);
+        item.source, item.team ? `picked by ${item.team}` : null].filter(Boolean);
     return h("li", {}, h("span.position", {}, position), tile(product), h("div.what", {}, h("p.name", {}, product.title),
         h("p.quiet", {}, details.join(" · ")), more), change ? h("span.badge", {}, change) : null);
 }
