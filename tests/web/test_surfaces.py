@@ -359,7 +359,13 @@ def test_a_key_or_token_needs_every_pipe_that_the_surface_may_draw(app: Flask, s
     assert [get(narrow, url) for url in ("/recommend/top", "/recommend/bottom?item_id=tea")] == [200, 403]
     browser = key("pipes:read", browser=True, origins=(ORIGIN,))
     listed = app.test_client().get("/recommend", headers={"Authorization": f"Bearer {browser}", "Origin": ORIGIN})
-    assert [one["name"] for one in json.loads(listed.text)["surfaces"]] == ["bottom", "top", "shadowed", "exploring", "mixed"]
+    assert [one["name"] for one in json.loads(listed.text)["surfaces"]] == [
+        "bottom",
+        "top",
+        "shadowed",
+        "exploring",
+        "mixed",
+    ]
     urls = (
         "/recommend/bottom?item_id=tea",
         "/recommend/bottom?item_id=tea&user_id=ada",
