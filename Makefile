@@ -56,10 +56,10 @@ faults: .venv/.test broker
 	KILLS=30 EXAMPLES=100 $(BIN)/python -m pytest -m "thorough or not thorough" $(MORE) $(ARGS)
 	$(BIN)/python -m pytest -m thorough $(MORE:%=--ignore=%) $(ARGS)
 
-# The quality of recommendations against the floors of tests/quality/. Twenty minutes, most of them for queries.
+# Our pipes beside every baseline on public and generated data sets, and against the floors of tests/quality/. Writes
+# docs/explanation/quality-table.md. ARGS="--only media": one data set, some minutes. The journey takes most of an hour.
 quality: .venv/.test
-	@echo "Measuring recommendations against tests/quality/ (20 minutes) …"
-	$(BIN)/alsobought evaluate $(patsubst %,--gate %,$(wildcard tests/quality/*.yaml))
+	@$(BIN)/python -m benchmarks.quality $(ARGS)
 
 # Benchmarks that need nothing but this clone, each of which writes its page in benchmarks/: make bench BENCH="hostile kafka".
 BENCH ?= hostile first_light upkeep backup kafka traffic server shards goals steps agreement

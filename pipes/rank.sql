@@ -8,13 +8,14 @@
 -- @use user
 -- @use filters
 -- @use language
+-- @use reranking
 --
 -- @cache 60s user_id
 {% from 'candidates.sql' import user_candidates, user_values %}
 {% from 'catalogue.sql' import buyable, item_columns %}
-{% from 'lists.sql' import boosted, is_eligible, is_unseen, one_of_each_group %}
+{% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
 {% from 'ranker.sql' import learned_score, learned_weights %}
-{% from 'reasons.sql' import by_source %}
+{% from 'reasons.sql' import by_source, or_pinned %}
 with
     {{ learned_weights("rank") }} as weights,
     scored as (
@@ -29,15 +30,27 @@ with
             {{ is_eligible("found_key", **filters) }}
             and {{ is_unseen("found_key", user_id, exclude_history) }}
     ),
-    best as (
-        select *, {{ boosted("found_key", "strength") }} as fit
-        from scored {{ one_of_each_group("found_key", "fit desc, found_key") }}
+    ranked as (select *, {{ boosted("found_key", "strength") }} as fit from scored),
+    arranged as (
+        {{
+            reranked(
+                "ranked",
+                "found_key",
+                "fit",
+                "fit desc, found_key",
+                limit,
+                may_pin=is_eligible("pinned_key", **filters),
+                user_id=user_id,
+                **reranking
+            )
+        }}
     )
 select
     {{ item_columns("found_key", language=language) }},
     round(fit, 6) as score,
-    {{ by_source("best_source", "times_bought", "because_key", "found_key") }} as reason,
-    best_source as source
-from best
-order by fit desc, found_key
+    {{ or_pinned(by_source("best_source", "times_bought", "because_key", "found_key")) }} as reason,
+    best_source as source,
+    propensity
+from arranged
+order by position, fit desc, found_key
 limit {{ limit }}

@@ -6,6 +6,7 @@ The process of the tests has at most one embedded warehouse, in memory. Whatever
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -42,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
     chosen = {"PYTEST_XDIST_WORKER", "TMPDIR"} & os.environ.keys()
     if not chosen and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
         config.stash[TEMPORARY] = os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(dir=MEMORY, prefix="t")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay to the end: no garbage collection needs to look at them."""
+    gc.freeze()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -5,6 +5,7 @@ Colours and bars appear on terminals only; elsewhere the text is plain.
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,6 +25,7 @@ from rich.progress import (
 )
 
 BAR_AFTER_SECONDS = 2.0  # until a user starts to wonder
+LINE_SECONDS = 10.0  # between lines of progress in a log
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -103,3 +105,30 @@ def late_bar(console: Console, title: str, total: int, unit: str) -> Iterator[Ca
                 step(done)
 
         yield advance
+
+
+@contextmanager
+def late_lines(console: Console, title: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """A late bar on a terminal; elsewhere a line every LINE_SECONDS, also while nothing advances."""
+    if console.is_terminal:
+        with late_bar(console, title, total, unit) as advance:
+            yield advance
+        return
+    started, done, finished = time.monotonic(), 0, threading.Event()
+
+    def report() -> None:
+        while not finished.wait(LINE_SECONDS):
+            count = f" {done:,} of {total:,} {unit}," if done else ""
+            console.print(f"{title}:{count} {time.monotonic() - started:.0f} s", markup=False, soft_wrap=True)
+
+    def count_steps(steps: int) -> None:
+        nonlocal done
+        done += steps
+
+    thread = threading.Thread(target=report, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield count_steps
+    finally:
+        finished.set()
+        thread.join()

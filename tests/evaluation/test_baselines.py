@@ -13,14 +13,25 @@ import numpy as np
 import pytest
 
 from alsobought.errors import Unusable
-from alsobought.evaluation.baselines import lightgbm_rank
 from alsobought.evaluation.baselines.candidates import signed_root
-from alsobought.evaluation.baselines.registry import BASELINES, Baseline, create_baseline
+from alsobought.evaluation.baselines.registry import BASELINES, Baseline, TooFewRows, create_baseline
 from alsobought.evaluation.baselines.scores import baskets_ago, popularity
+from alsobought.evaluation.baselines.session_knn import SessionKNN
 from alsobought.evaluation.baselines.swing import Swing
 from alsobought.evaluation.log import Collector, Log, Split
 from alsobought.evaluation.measures import query_measures
-from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, NOVEL, TASKS, WINDOW, Query, task_queries
+from alsobought.evaluation.tasks import (
+    ALSO_BOUGHT,
+    ALSO_SEEN,
+    NEXT,
+    NOVEL,
+    SESSION_NEXT,
+    SHOWN_TASKS,
+    TASKS,
+    WINDOW,
+    Query,
+    task_queries,
+)
 from alsobought.events import Event
 from alsobought.items import Item
 from tests.support.project import ROOT
@@ -77,6 +88,65 @@ def test_co_occurrence_counts_baskets() -> None:
     log = toy()
     queries = [Query("u0", frozenset("B"), frozenset("A"), "A"), Query("u0", frozenset("A"), frozenset("E"), "E")]
     assert fitted("co-occurrence", log, ALSO_BOUGHT).recommend(queries, 2) == [["B", "C"], ["C", "D"]]
+
+
+def test_co_occurrence_of_users_counts_users() -> None:
+    """Two people with A and E in different baskets, one with A and B in three."""
+    rows = [("u1", "o1", "A"), ("u1", "o2", "E"), ("u2", "o3", "A"), ("u2", "o4", "E")]
+    rows += [("u3", f"p{n}", item) for n in range(3) for item in "AB"]
+    log = log_of([line(user, order, -1, item) for user, order, item in rows])
+    query = [Query("u9", frozenset("E"), frozenset("A"), "A")]
+    assert fitted("co-occurrence-users", log, ALSO_BOUGHT).recommend(query, 2) == [["E", "B"]]
+    assert fitted("co-occurrence", log, ALSO_BOUGHT).recommend(query, 2) == [["B", "E"]]
+    assert fitted("swing", log, ALSO_SEEN).recommend(query, 1) == [["E"]], "pairs of users"
+
+
+def test_session_neighbours_by_hand() -> None:
+    """Similarities .75, .5, .25; D: .5 · 1 + .25 · 1/2, since A is the last but one."""
+    sessions = [("s1", "ABC", -3), ("s2", "BCD", -2), ("s3", "AD", -1)]
+    log = log_of([line(name, name, day, item) for name, items, day in sessions for item in items])
+    knn = SessionKNN()
+    knn.fit(log.past, {}, SESSION_NEXT)
+    names = log.past.names.item_index
+    assert knn.scores_of([names["A"], names["B"]]).tolist() == [0.875, 1.25, 1.25, 0.625]
+    assert knn.scores_of([-1, names["D"]]).tolist() == [0.5, 0.5, 0.5, 1.0], (
+        "s2 and s3 share the latest item, half of two"
+    )
+    query = Query("u9", frozenset("C"), frozenset("AB"), "B", ("A",))
+    assert knn.recommend([query], 2) == [["C", "D"]]
+    latest = SessionKNN(sample=1)
+    latest.fit(log.past, {}, SESSION_NEXT)
+    assert latest.scores_of([names["A"], names["B"]]).tolist() == [0.125, 0, 0, 0.125]
+
+
+def test_options_of_baselines() -> None:
+    """With λ = 1 the weights of A are .36 for B, .1889 for C, -.0296 for E, -.0427 for D."""
+    assert fitted("ease:l2=1,items=5", toy(), NEXT).recommend([Query("u5", frozenset("B"), frozenset("A"))], 4) == [
+        ["B", "C", "E", "D"]
+    ]
+    for text, message in [
+        ("ease:lambda=1", "ease has no option 'lambda'.*items=8000, l2=None"),
+        ("ease:items=many", "items is 'many', not a whole number"),
+        ("ease:l2=-1", "l2 is '-1', not a number"),
+        ("popularity:days=7", "popularity has no option 'days'.*there are none"),
+        ("co-occurrence-users:users=0", "no option 'users'"),
+    ]:
+        with pytest.raises(Unusable, match=message):
+            create_baseline(text, NEXT if text[0] != "c" else ALSO_BOUGHT)
+
+
+def test_popularity_helps_where_neighbours_are_silent() -> None:
+    """Nobody is like ada. E sold most, but E's buyers are like no one."""
+    rows = [("ada", "A"), *((f"u{n}", "E") for n in range(3)), ("bob", "B")]
+    log = log_of([line(user, user, -1, item) for user, item in rows])
+    (scores,) = fitted("user-cf-popularity", log, NOVEL)._scores([Query("ada", frozenset("E"))])  # type: ignore[attr-defined]
+    assert scores.tolist() == pytest.approx([0.05 / 5, 0.05 / 5, 0.05 * 3 / 5], abs=1e-6)
+
+
+@pytest.mark.parametrize("task", [NEXT, ALSO_BOUGHT])
+def test_too_little_to_train_on_is_no_crash(task: str) -> None:
+    with pytest.raises(TooFewRows, match="too few rows to train: skipped"):
+        fitted("lightgbm", toy(), task)
 
 
 def test_popularity_is_the_share_of_the_last_baskets() -> None:
@@ -164,7 +234,6 @@ def test_each_baseline_beats_chance_on_its_tasks(
     name: str, random_log: tuple[Log, dict[str, Item]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(BASELINES, "lightgbm", (*BASELINES["lightgbm"][:2], {"trees": 10}))
-    monkeypatch.setitem(lightgbm_rank.PARAMETERS, "min_data_in_leaf", 5)
     log, items = random_log
     for task in sorted(tasks_of(name) - {NOVEL}):
         queries = task_queries(log, task)
@@ -189,7 +258,7 @@ def test_each_baseline_handles_unknown_users_and_items(
     log, items = random_log
     for task in sorted(tasks_of(name)):
         baseline = fitted(name, log, task, items)
-        unknown: dict[str, Any] = {"shown": "new", "forbidden": frozenset({"new"})} if task == ALSO_BOUGHT else {}
+        unknown: dict[str, Any] = {"shown": "new", "forbidden": frozenset({"new"})} if task in SHOWN_TASKS else {}
         (result,) = baseline.recommend([Query("zoe", frozenset({"i01"}), **unknown)], 5)
         assert len(result) == 5
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import log2
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from alsobought.errors import Unusable
-from alsobought.evaluation.log import Collector, Log, Split
-from alsobought.evaluation.replay import Replay, open_replay
-from alsobought.evaluation.run import Evaluation, Plan, evaluate, resolve_systems, saved_queries
+from alsobought.evaluation import learned_tables
+from alsobought.evaluation.baselines.registry import Baseline, TooFewRows
+from alsobought.evaluation.learned_tables import learn_tables
+from alsobought.evaluation.log import Collector, Interactions, Log, Split
+from alsobought.evaluation.measuring import Job, measure
+from alsobought.evaluation.pipe_queries import PipeBinding
+from alsobought.evaluation.replay import Replay, open_replay, read_learned
+from alsobought.evaluation.report import system_reports
+from alsobought.evaluation.results import Results, saved_queries
+from alsobought.evaluation.run import Evaluation, Plan, evaluate, resolve_systems
 from alsobought.evaluation.sources import Source
-from alsobought.evaluation.tasks import task_queries
+from alsobought.evaluation.tasks import TASKS, Query, task_queries
 from alsobought.events import Event
 from alsobought.items import Item
 from alsobought.settings import Settings
@@ -100,13 +109,19 @@ EVENTS = [
     *bought("eve", "o9", 1, "tea", "pot"),  # eve has only an impression before
     *bought("bob", "o10", 28, "cup", "tea"),  # after the window
 ]
+EVENTS += [  # in sessions, or without
+    Event(event_type="view", user_id="ada", session_id="s1", item_id="mug", timestamp=T - timedelta(days=1)),
+    Event(event_type="view", user_id="ada", session_id="s1", item_id="pot", timestamp=T - timedelta(days=1)),
+    Event(event_type="view", user_id="bob", session_id="s1", item_id="mug", timestamp=T - timedelta(days=1)),
+    Event(event_type="view", user_id="bob", item_id="pot", timestamp=T - timedelta(days=1)),
+]
 ITEMS = [
     Item(item_id=name, category=category) for name, category in (("tea", "A"), ("mug", "B"), ("pot", "B"), ("cup", "B"))
 ]
 
 
-def log_of(events: Sequence[Event] = EVENTS, split: Split = SPLIT) -> Log:
-    collector = Collector(split)
+def log_of(events: Sequence[Event] = EVENTS, split: Split = SPLIT, event_type: str = "purchase") -> Log:
+    collector = Collector(split, event_type)
     collector.add(events)
     return collector.log()
 
@@ -216,16 +231,40 @@ def measures(evaluation: Evaluation, name: str) -> dict[str, float]:
 
 
 def lists(evaluation: Evaluation, name: str) -> list[list[str]]:
-    return [list(query.lists[name]) for query in saved_queries(evaluation)]
+    return [list(query.lists[name]) for query in saved_queries(evaluation.queries, evaluation.lists)]
 
 
 @pytest.mark.embedded
 def test_only_events_before_the_split_are_replayed(replay: Replay) -> None:
     sql = "select count(), countIf(timestamp >= {now:DateTime64(3, 'UTC')}) from evaluation.events"
-    assert replay.service.warehouse.rows(sql, {"now": T}).data == [[8, 0]]
+    assert replay.service.warehouse.rows(sql, {"now": T}).data == [[12, 0]]
     sql = "select sum(baskets) from evaluation.co_baskets where item_key = cityHash64('tea')"
     assert int(replay.service.warehouse.value(sql)) == 3
     assert replay.service.clock() == T
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize(
+    ("event_type", "table", "key", "groups"),
+    [("purchase", "order_items", "order_key", 3), ("view", "session_items", "session_key", 3)],
+)
+def test_baskets_are_the_groups_of_the_views(
+    replay: Replay, event_type: str, table: str, key: str, groups: int
+) -> None:
+    """Those with an order or a session; the others are days."""
+    warehouse, past = replay.service.warehouse, log_of(event_type=event_type).past
+    baskets: dict[int, set[int]] = {}
+    for basket, item in zip(past.basket.tolist(), past.item.tolist(), strict=True):
+        group, user = past.names.baskets[basket]
+        if group != "2025-12-31":
+            (keys,) = warehouse.rows(
+                "select cityHash64({user:String}, {group:String}), cityHash64({item:String})",
+                {"user": user, "group": group, "item": past.names.items[item]},
+            ).data
+            baskets.setdefault(keys[0], set()).add(keys[1])
+    rows = warehouse.rows(f"select distinct {key}, item_key from evaluation.{table}").data
+    assert {(basket, item) for basket, items in baskets.items() for item in items} == set(map(tuple, rows))
+    assert len(baskets) == groups
 
 
 @pytest.mark.embedded
@@ -253,6 +292,75 @@ def test_next_by_hand(evaluated: Evaluated) -> None:
     assert popularity.against is None
     assert most.against
     assert most.against["recall"].mean == 0  # the baseline has the same lists
+    assert {name: each["recall"].mean for name, each in usual.differences.items()} == {
+        "popularity": pytest.approx(1 / 6 - 1 / 2)
+    }
+    assert (popularity.differences, popularity.verdicts) == ({}, {})
+
+
+@pytest.mark.embedded
+def test_each_pipe_is_compared_with_the_best_baseline(evaluated: Evaluated, replay: Replay) -> None:
+    """A hundred users with one taste: the pipe is right, popularity wrong; and the other way round."""
+    both = [bought(f"u{n}", f"o{n}", day, item) for n in range(100) for day, item in ((-1, "tea"), (1, "pot"))]
+    many = replace(replay, log=log_of([event for events in both for event in events]))
+    right = FixedLists([["pot"]] * 100)
+    wrong = FixedLists([["tea"]] * 100)
+    for pipe, baselines, verdict in [
+        (right, {"wrong": wrong}, "above"),
+        (wrong, {"wrong": wrong, "right": right}, "below"),
+        (right, {"wrong": wrong, "right": right}, "level"),
+    ]:
+        job = Job(many, task_queries(many.log, "next"), "next", 2, quiet)
+        systems: dict[str, PipeBinding | Baseline] = {"pipe": pipe, **baselines}
+        lists = list(measure(job, systems, Results()).lists.values())
+        system = system_reports(lists, job.queries, many, 2, 1, list(baselines))[0]
+        assert set(system.differences) == set(baselines)
+        assert {name: one.verdict for name, one in system.verdicts.items()} == {"recall": verdict, "ndcg": verdict}
+        assert system.verdicts["recall"].best == ("right" if "right" in baselines else "wrong")
+
+
+class FixedLists:
+    """A baseline with these lists, or an error."""
+
+    tasks: Sequence[str] = TASKS
+
+    def __init__(self, lists: list[list[str]], error: Exception | None = None) -> None:
+        self.lists, self.error, self.trained = lists, error, 0
+
+    def fit(self, past: Interactions, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
+        self.trained += 1
+        if self.error:
+            raise self.error
+
+    def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:  # noqa: ARG002
+        return self.lists[: len(queries)]
+
+
+@pytest.mark.embedded
+def test_a_system_that_fails_costs_only_its_own_row(replay: Replay, tmp_path: Path) -> None:
+    job = Job(replay, task_queries(replay.log, "next"), "next", 2, quiet)
+    systems: dict[str, PipeBinding | Baseline] = {
+        "good": FixedLists([["tea"]] * 3),
+        "small": FixedLists([], TooFewRows("too few rows to train: skipped")),
+        "bad": (bad := FixedLists([], ValueError("a matrix of 0 rows"))),
+        "last": FixedLists([["mug"]] * 3),
+    }
+    path = tmp_path / "lists.ndjson"
+    measured = measure(job, systems, Results(path))
+    assert list(measured.lists) == ["good", "last"]
+    assert measured.skipped == {"small": "too few rows to train: skipped"}
+    assert measured.failed == {"bad": "ValueError: a matrix of 0 rows"}
+    bad.lists, bad.error = [["pot"]] * 3, None
+    again = measure(job, systems, Results(path, resume=True))
+    assert list(again.lists) == ["good", "bad", "last"]
+    assert [getattr(system, "trained") for system in systems.values()] == [1, 2, 2, 1]  # noqa: B009
+
+
+@pytest.mark.embedded
+def test_a_log_without_events_of_the_type_is_an_error(evaluated: Evaluated, replay: Replay) -> None:
+    plays = replace(replay, log=log_of(event_type="play"))
+    with pytest.raises(Unusable, match=r"no events of type 'play'.*impression, purchase, view.*--event-type"):
+        evaluate(Plan(["most"], event_type="play"), plays, "a tiny log", quiet)
 
 
 @pytest.mark.embedded
@@ -326,3 +434,32 @@ def test_a_log_without_queries_is_an_error(evaluated: Evaluated, replay: Replay)
     empty = Replay(replay.service, log_of(EVENTS[:8]), replay.items)
     with pytest.raises(Unusable, match=r"--task next has no queries.*in the 28 days from 2026-01-01 on"):
         evaluate(Plan(["most"]), empty, "a tiny log", quiet)
+
+
+class CountedLearner:
+    name, tables = "neighbours", ("item_neighbours",)
+
+
+@pytest.mark.embedded
+def test_tables_are_learned_once_for_a_kept_replay(
+    replay: Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = []
+
+    def learned(name: str, _context: object) -> SimpleNamespace:
+        runs.append(name)
+        if len(runs) == 1:
+            raise Unusable("too little data")
+        return SimpleNamespace(line=f"run {len(runs)}")
+
+    monkeypatch.setattr(learned_tables, "learn", learned)
+    monkeypatch.setattr(learned_tables, "learners_of", lambda _: [CountedLearner()])
+    pipes = [replay.service.library["usual"]]
+    first = replace(replay, folder=tmp_path, learned={})
+    assert learn_tables(pipes, first, quiet) == {"neighbours": "too little data"}
+    assert learn_tables(pipes, first, quiet) == {"neighbours": "run 2"}
+    assert learn_tables(pipes, first, quiet) == {"neighbours": "run 2"}
+    second = replace(replay, folder=tmp_path, learned=read_learned(tmp_path))
+    assert learn_tables(pipes, second, quiet) == {"neighbours": "run 2"}
+    monkeypatch.setattr(learned_tables, "learning_version", lambda _: "another")
+    assert learn_tables(pipes, second, quiet) == {"neighbours": "run 3"}

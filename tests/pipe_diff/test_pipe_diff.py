@@ -13,8 +13,9 @@ from flask.testing import FlaskClient
 
 from alsobought.errors import Unusable
 from alsobought.pipe_diff.compare import build_report
-from alsobought.pipe_diff.execute import Pair, execute, unknown_parameters
+from alsobought.pipe_diff.execute import Executor, Pair, execute, unknown_parameters
 from alsobought.pipe_diff.markdown import to_markdown
+from alsobought.pipe_diff.off_policy import OffPolicy
 from alsobought.pipe_diff.pseudonyms import Pseudonyms, identifies_user
 from alsobought.pipe_diff.report import Report, ratio
 from alsobought.pipe_diff.requests import Request, read_requests, recorded_requests, write_requests
@@ -101,11 +102,12 @@ def sides(shop: Service, tmp_path: Path) -> Sides:
 def executed(shop: Service, both: tuple[Side, Side], *requests: Request, warehouse: Reader | None = None) -> list[Pair]:
     pipe = both[0].pipe or both[1].pipe
     assert pipe
-    return execute(*both, warehouse or shop.warehouse, pipe.name, requests, NOON, lambda _: None)
+    executor = Executor(warehouse or shop.warehouse, pipe.name, NOON, keyed=bool(both[0].key and both[1].key))
+    return execute(*both, executor, requests, lambda _: None)
 
 
 def compared(both: tuple[Side, Side], pairs: list[Pair], with_users: bool = False, **thresholds: Any) -> Report:
-    return build_report("seen", *both, pairs, NOON, Thresholds(**thresholds), with_users)
+    return build_report("seen", *both, pairs, NOON, Thresholds(**thresholds), OffPolicy(), with_users)
 
 
 ADA, BOB = Request({"user_id": ["ada"]}, times=3), Request({"user_id": ["bob"]})

@@ -17,7 +17,14 @@ import pytest
 from alsobought.errors import NoSuchPipe, PipeBroken, TooSlow, WarehouseFault
 from alsobought.pipes.library import Library, Pipe
 from alsobought.pipes.scopes import Schema
-from alsobought.pipes.validation_cache import MAX_BYTES, AnswerColumns, ValidationCache, _read, validation_cache_file
+from alsobought.pipes.validation_cache import (
+    MAX_BYTES,
+    AnswerColumns,
+    ValidationCache,
+    ValidSql,
+    cache_file,
+    validation_cache_file,
+)
 from alsobought.serving.answers import answer, describer
 from alsobought.storage.warehouse import Warehouse
 from alsobought.web.openapi import describe_api
@@ -570,7 +577,7 @@ def test_valid_sql_is_described_once_for_a_schema(warehouse: Warehouse, save: Sa
     def read(engine: str = "26.9") -> tuple[Pipe, bool]:
         """The pipe in a new process, and True if that process asked the engine."""
         described.clear()
-        _read.cache_clear()
+        cache_file.cache_clear()
         cache = ValidationCache(file, lambda: engine)
         folders = tmp_path / "pipes", tmp_path / "macros"
         return Library(*folders, lambda: warehouse.schema() | more, describe, cache=cache)["titles"], bool(described)
@@ -594,6 +601,45 @@ def test_valid_sql_is_described_once_for_a_schema(warehouse: Warehouse, save: Sa
     file.write_bytes(b"\n" * (MAX_BYTES + 1))
     assert read()[1]
     assert file.stat().st_size < 10_000
+
+
+def test_what_another_process_validates_is_not_validated_again(tmp_path: Path) -> None:
+    file = tmp_path / "validated.ndjson"
+    ours = ValidationCache(file)
+    assert ours.get("one") is None
+    cache_file.cache_clear()
+    for key in ("one", "two"):
+        ValidationCache(file).add(ValidSql(key, [("item_id", "String")], ["items"]))
+        assert ours.get(key) == ValidSql(key, [("item_id", "String")], ["items"])
+
+
+def test_other_values_of_a_csv_file_are_not_validated_again(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:
+    described: list[str] = []
+
+    def describe(sql: str, parameters: Mapping[str, Any]) -> AnswerColumns:
+        described.append(sql)
+        return describer(warehouse)(sql, parameters)
+
+    cache = ValidationCache()
+    pipes = Library(tmp_path / "pipes", tmp_path / "macros", warehouse.schema, describe, cache=cache)
+
+    def rendered(rows: str) -> str:
+        described.clear()
+        save("words.csv", f"word String,times Float64?\n{rows}")
+        (sql,) = {*pipes["said"]._rendered.values()}
+        return sql
+
+    save(
+        "pipes/said.sql",
+        "-- Words.\n{% from 'words.csv' import words %}"
+        "select arrayJoin({{ words() }}) as said order by said {% if words(times=true) %} desc {% endif %} limit 3\n",
+    )
+    assert "('tea', 2.0)" in rendered("tea,2\n")
+    assert described
+    assert "('it\\'s', 3.0), ('pen', NULL)" in rendered("it's,3\npen,\n")
+    assert not described
+    assert "desc" not in rendered("tea,\n"), "another text"
+    assert described
 
 
 def test_a_cache_file_that_cannot_be_written_is_ignored(warehouse: Warehouse, save: Save, tmp_path: Path) -> None:

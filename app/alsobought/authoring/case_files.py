@@ -11,7 +11,8 @@ that several cases share are a fixture in tests/pipes/fixtures/tea_shop.yaml, in
 relative to it.
 
 `given` may have lists that were answered before: `recommendations: {home: {pipe: popular, at: -2h, items: [tea]}}`; an event with
-`recommendation_id: home` gets the id of that list. With `items` the list is recorded in the table `requests`, too.
+`recommendation_id: home` gets the id of that list. With `items` the list is recorded in the table `requests`, too; so is a list
+with `shadow_of`, the name of the list that was shown instead.
 
 `answer` lists the expected rows in order, each with the columns that matter. `ordered: false` allows any order,
 `exact: true` requires every column, and `tolerance: 1e-3` is the relative tolerance of fractions. `error` is the
@@ -37,7 +38,7 @@ Rows = list[dict[str, Any]]
 
 
 class Recommendation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """A list that was answered `at` a time before the clock. It is recorded if it has `items`."""
+    """A list that was answered `at` a time before the clock. It is recorded if it has `items` or is a shadow."""
 
     pipe: str
     version: str = ""
@@ -46,6 +47,12 @@ class Recommendation(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     variant: str = ""
     at: Annotated[str, msgspec.Meta(pattern=r"^-\d{1,6}[smhdw]$")] = "-1h"
     items: list[str] = []
+    propensities: list[float] = []
+    sources: list[str] = []
+    fallback: str = ""
+    shadow_of: str = ""
+    status: int = 200
+    seconds: float = 0.0
 
 
 class Given(msgspec.Struct, forbid_unknown_fields=True):

@@ -18,9 +18,9 @@ from alsobought.events import in_utc
 from alsobought.pipes.library import SOURCE
 from alsobought.recommendation_ids import Placement
 from alsobought.service.service import Service, open_service
+from alsobought.serving.request_log import RequestRow
 from alsobought.settings import Settings
 from alsobought.storage.catalogue import reload_dictionaries
-from alsobought.storage.sql_text import quoted
 from alsobought.storage.topology import node_settings
 from alsobought.web.factory import create_app
 
@@ -73,7 +73,7 @@ class CaseRunner:
             if objects and (problem := _post(client, path, objects)):
                 return Outcome(problem)
         for name, one in given.recommendations.items():  # after the writer has set how long they stay
-            self._record(one, ids[name])
+            self._record(name, one, ids[name])
         reload_dictionaries(self.service.warehouse, ["item_demand"])
         response = client.post(f"/pipes/{pipe}", data=msgspec.json.encode(case.ask, enc_hook=str))
         body = msgspec.json.decode(response.data)
@@ -90,15 +90,36 @@ class CaseRunner:
         placement = Placement(one.pipe, one.version, one.surface, one.experiment, one.variant)
         return self.service.recommendations.mint(placement, self._time_of(one))
 
-    def _record(self, one: Recommendation, recommendation_id: str) -> None:
-        """The row of a list in `requests`."""
-        warehouse, at = self.service.warehouse, self._time_of(one)
-        if one.items:
-            warehouse.command(
-                f"insert into {warehouse.database}.requests (time, recommendation_id, pipe, surface, item_ids) values"
-                f" ({at.timestamp():.3f}, {quoted(recommendation_id)}, {quoted(one.pipe)}, {quoted(one.surface)},"
-                f" [{', '.join(map(quoted, one.items))}])"
-            )
+    def _record(self, name: str, one: Recommendation, recommendation_id: str) -> None:
+        """The row of a list in `requests`; its request_id is the name. Nobody saw a shadow, so it has no recommendation_id."""
+        if not (one.items or one.shadow_of):
+            return
+        row = RequestRow(
+            time=self._time_of(one),
+            request_id=name,
+            recommendation_id="" if one.shadow_of else recommendation_id,
+            pipe=one.pipe,
+            version=one.version,
+            surface=one.surface,
+            experiment=one.experiment,
+            variant=one.variant,
+            unit="",
+            shadow_of=one.shadow_of,
+            fallback=one.fallback,
+            parameters="",
+            item_ids=one.items,
+            propensities=one.propensities,
+            scores=[],
+            sources=one.sources,
+            rows=len(one.items),
+            status=one.status,
+            error="",
+            seconds=one.seconds,
+            rows_read=0,
+            bytes_read=0,
+            cached=False,
+        )
+        self.service.warehouse.insert("requests", msgspec.json.encode(row))
 
 
 def _with_absolute_time(event: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -9,12 +9,13 @@ import click
 import msgspec
 
 from alsobought.console import err
+from alsobought.demo.datasets.names import DATASETS
 from alsobought.project.package_files import own_project
 from alsobought.settings import Settings
 
 
 @click.command()
-@click.option("--dataset", type=click.Choice(["journey", "toyshop"]), default="journey", show_default=True)
+@click.option("--dataset", type=click.Choice(DATASETS), default="journey", show_default=True)
 @click.option("--edit", is_flag=True, help="Same as `serve --edit`.")
 @click.pass_obj
 def demo(settings: Settings, dataset: str, edit: bool) -> None:

@@ -66,6 +66,8 @@ def pipe_diff(
     fails if the new text has errors that the old one had not, if columns are removed or change their type, and by the
     options.
 
+    Where recorded lists of the pipe explored, the report estimates the click-through rate of either text from them.
+
     The file of --save has one request per line, {"item_id": ["tea"], "@times": 12}; "now" sets the clock of a line.
     Recorded requests are personal data: without --with-users, requests with a user_id, a session_id or the like are not
     saved, and the report has pseudonyms. Search words and rare combinations can identify users, too: review the file
@@ -76,8 +78,9 @@ def pipe_diff(
              alsobought pipe diff also_bought --from requests.ndjson --min-overlap 0.8 --markdown
     """
     from alsobought.pipe_diff.compare import build_report
-    from alsobought.pipe_diff.execute import execute
+    from alsobought.pipe_diff.execute import Executor, execute
     from alsobought.pipe_diff.markdown import to_markdown
+    from alsobought.pipe_diff.off_policy import off_policy
     from alsobought.pipe_diff.requests import read_requests, recorded_requests
     from alsobought.pipe_diff.sides import open_side
     from alsobought.pipe_diff.terminal import print_report
@@ -102,9 +105,11 @@ def pipe_diff(
             _save(save, requests, with_users)
         clock = utc_now()
         advance = stack.enter_context(late_bar(err, "Comparing", len(requests), "requests"))
-        pairs = execute(old, new, warehouse, name, requests, clock, advance)
+        executor = Executor(warehouse, name, clock, keyed=bool(old.key and new.key))
+        pairs = execute(old, new, executor, requests, advance)
+        estimated = off_policy(old, new, executor, name, limit, clock, advance)
     thresholds = Thresholds(min_overlap, max_slower, max_rows_read, max_empty, allow_columns)
-    report = build_report(name, old, new, pairs, clock, thresholds, with_users)
+    report = build_report(name, old, new, pairs, clock, thresholds, estimated, with_users)
     if as_json:
         print_json(report)
     elif as_markdown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,16 +53,25 @@ def simulate(settings: Settings, shoppers: int, days: int, seed: int, into: Path
         raise Unusable(f"{into} exists", "Name a folder that does not: the shop is made in it")
     end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     start = end - timedelta(days=days)
+    began = time.process_time()
     with simulated_shop(settings.home_folder, start, into) as shop:
         plan = Plan(seed, shoppers, days, start)
         simulation = Simulation(shop.door, shop.clock, plan, shop.time_has_passed)
         with progress_bar(err, "Shopping", days + WARM_UP_DAYS, "days") as advance:
             truth = simulation.run(advance)
         claims = judge(truth, shop.door, start, end)
+    whole = time.process_time() - began
     if as_json:
-        print_json({"seed": seed, "shoppers": shoppers, "days": days, "claims": claims})
+        names = ("lists", "events", "repeated", "forged", "expired", "merges")
+        counts = {name: getattr(truth, name) for name in names}
+        seconds = {"shop": round(shop.door.seconds, 1), "all": round(whole, 1)}
+        run = {"seed": seed, "shoppers": shoppers, "days": days, "counts": counts, "cpu_seconds": seconds}
+        print_json({**run, "claims": claims})
     else:
         _print(truth, claims)
+        err.print(
+            f"CPU: {whole:.0f} s, of which {shop.door.seconds / whole:.0%} in the shop and the rest in the simulation."
+        )
         if into:
             place = escaped(str(into))
             out.print(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections import Counter
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from rich.console import Console
 
 from alsobought.console import progress_bar
 from alsobought.demo import journey, toyshop
+from alsobought.demo.datasets.contents import Contents
+from alsobought.demo.datasets.registry import REGISTRY
 from alsobought.events import Rules, read_events
 from alsobought.items import read_items
 from alsobought.loading.submitter import Submitter
@@ -31,6 +35,7 @@ class DemoState(msgspec.Struct):
     complete: bool = False
     migrations: int = 0
     example_item: str = ""
+    example_pipe: str = "also_bought"
 
 
 def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
@@ -48,15 +53,20 @@ def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
         return state
     if dataset == "journey":
         journey.require_package()
+    contents = REGISTRY[dataset].read() if dataset in REGISTRY else None
     started = time.monotonic()
     if not state:
-        weeks = journey.weeks_until(utc_now().date()) if dataset == "journey" else 0
-        example = journey.EXAMPLE_ITEM if dataset == "journey" else next(iter(toyshop.COMPANIONS))
-        state = DemoState(dataset, weeks, migrations=migration_count, example_item=example)
+        state = new_state(dataset, contents)
+        state.migrations = migration_count
     service = open_service(settings)
     try:
         _write_state(settings, state)
-        rows = _load_journey(service, state.weeks, console) if dataset == "journey" else _load_toyshop(service, console)
+        if contents:
+            rows = _load_contents(service, dataset, contents.moved(state.weeks), console)
+        elif dataset == "journey":
+            rows = _load_journey(service, state.weeks, console)
+        else:
+            rows = _load_toyshop(service, console)
         finish_serving_tables(service.do, partial(progress_bar, console))
     except KeyboardInterrupt:
         console.print("Stopped: the same command goes on where this one was.")
@@ -67,6 +77,33 @@ def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
     _write_state(settings, state)
     console.print(f"Loaded {rows:,} events in {time.monotonic() - started:.0f} s; kept in {settings.data_folder}.")
     return state
+
+
+def new_state(dataset: str, contents: Contents | None) -> DemoState:
+    """With the time shift after which the newest event is of this week, and a request to try."""
+    if contents:
+        weeks = (utc_now() - contents.ends) // timedelta(weeks=1)
+        counts = Counter(event.item_id for event in contents.events)
+        views = any(event.event_type == "view" for event in contents.events)
+        pipe = "viewed_also_viewed" if views else "also_bought"
+        return DemoState(dataset, weeks, example_item=counts.most_common(1)[0][0], example_pipe=pipe)
+    if dataset == "journey":
+        return DemoState(dataset, journey.weeks_until(utc_now().date()), example_item=journey.EXAMPLE_ITEM)
+    return DemoState(dataset, example_item=next(iter(toyshop.COMPANIONS)))
+
+
+def _load_contents(service: Service, dataset: str, contents: Contents, console: Console) -> int:
+    total, size = len(contents.events), service.settings.batch_rows
+    with progress_bar(console, f"Loading {dataset}", total) as advance:
+        service.writer.submit(Submission(contents.catalogue(contents.ends))).result()
+        submitter = Submitter(service.writer, advance)
+        first = resume_offset(service.warehouse, dataset)
+        advance(first)
+        for start in range(first, total, size):
+            rows = list(contents.events[start : start + size])
+            submitter.send(Submission(rows, dataset, range(start, start + len(rows))))
+        submitter.finish()
+    return total - first
 
 
 def _load_journey(service: Service, weeks: int, console: Console) -> int:

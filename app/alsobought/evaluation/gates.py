@@ -1,7 +1,7 @@
 """Quality gates: the minimum measures of a pipe, read from files in tests/quality/:
 
     pipe: also_bought
-    dataset: journey            # or toyshop; without it, the shop's own events
+    dataset: journey            # as for --dataset; without it, the shop's own events
     train_before: 2017-11-06
     days: 28
     task: also-bought
@@ -22,7 +22,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from alsobought.demo.datasets.names import DATASETS
 from alsobought.errors import Unusable
+from alsobought.evaluation.baskets import PURCHASE
 from alsobought.evaluation.bootstrap import Interval
 from alsobought.evaluation.replay import Progress, open_replay
 from alsobought.evaluation.run import Plan, evaluate, resolve_systems
@@ -43,10 +45,11 @@ class Gate(msgspec.Struct, forbid_unknown_fields=True):
 
     pipe: str
     floor: Floor
-    dataset: Literal["journey", "toyshop"] | None = None
+    dataset: str | None = None
     train_before: date | None = None
     days: Annotated[int, Meta(ge=1, le=3650)] = 28
-    task: Literal["", "next", "next-novel", "window", "also-bought"] = ""
+    task: Literal["", "next", "next-novel", "window", "also-bought", "also-seen", "session-next"] = ""
+    event_type: str = PURCHASE
     set: dict[str, Any] = {}
     at: Annotated[int, Meta(ge=1, le=100)] = 10
     users: Annotated[int, Meta(ge=1)] | None = None
@@ -57,12 +60,14 @@ class Gate(msgspec.Struct, forbid_unknown_fields=True):
         before = datetime.combine(self.train_before, time(), UTC) if self.train_before else None
         values = {name: value if isinstance(value, list) else [value] for name, value in self.set.items()}
         parameters = {name: [str(value) for value in repeated] for name, repeated in values.items()}
-        return Plan([self.pipe], self.task, before, self.days, self.at, self.users, self.seed, (), parameters)
+        return Plan(
+            [self.pipe], self.task, before, self.days, self.at, self.users, self.seed, (), parameters, self.event_type
+        )
 
     @property
-    def replay_key(self) -> tuple[str | None, date | None, int]:
+    def replay_key(self) -> tuple[str | None, date | None, int, str]:
         """Gates with the same key are measured on one replay."""
-        return self.dataset, self.train_before, self.days
+        return self.dataset, self.train_before, self.days, self.event_type
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,10 @@ def read_gates(paths: Iterable[Path]) -> dict[str, Gate]:
     gates = {}
     for path in paths:
         try:
-            gates[path.stem] = msgspec.yaml.decode(path.read_bytes(), type=Gate)
+            gate = msgspec.yaml.decode(path.read_bytes(), type=Gate)
+            if gate.dataset not in (None, *DATASETS):
+                raise ValueError(f"dataset: {gate.dataset!r} is not one of {', '.join(DATASETS)}")
+            gates[path.stem] = gate
         except (msgspec.MsgspecError, OSError, ValueError) as error:
             raise Unusable(
                 f"cannot read {path}: {error}", "See docs/how-to/evaluate.md for the form of a gate"
@@ -110,8 +118,10 @@ def _measure(settings: Settings, gates: dict[str, Gate], progress: Progress) -> 
 
     with open_source(settings, next(iter(gates.values())).dataset) as source:
         split = source.split(plans[0].train_before, plans[0].days)
-        with open_replay(settings, source, split, None, needs_events, progress) as replay:
+        with open_replay(settings, source, split, None, needs_events, progress, plans[0].event_type) as replay:
             for (name, gate), plan in zip(gates.items(), plans, strict=True):
                 report = evaluate(plan, replay, source.name, progress).report
+                if gate.pipe in report.failed:
+                    raise Unusable(f"{name}: the pipe {gate.pipe} failed: {report.failed[gate.pipe]}")
                 measures = report.systems[0].measures
                 yield GateResult(name, gate.floor, report.task, measures["recall"], measures["ndcg"])

@@ -1,12 +1,10 @@
-"""The log as columns, split at a moment into past and future purchases.
-
-Purchases without an order_id are one basket per user and day (UTC).
-"""
+"""The log as columns: the events of one type, split at a moment into past and future."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -14,11 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from alsobought.evaluation.baskets import PURCHASE, Basket, basket_of, user_of
 from alsobought.events import Event, in_utc
 
 Integers = npt.NDArray[np.int64]
 MILLISECONDS_A_DAY = 86_400_000
-PURCHASE, IMPRESSION = "purchase", "impression"
+IMPRESSION = "impression"
 
 
 @dataclass(frozen=True)
@@ -35,11 +34,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Names:
-    """The sorted names that the codes of the columns index. A basket is (order_id or day, user)."""
+    """The sorted names that the codes of the columns index."""
 
     users: list[str]
     items: list[str]
-    baskets: list[tuple[str, str]]
+    baskets: list[Basket]
 
     @cached_property
     def item_index(self) -> dict[str, int]:
@@ -51,8 +50,8 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Purchases:
-    """Purchased lines in the order of time: `user`, `item` and `basket` index `names`, `time` is in milliseconds since 1970.
+class Interactions:
+    """Events of one type in the order of time: `user`, `item` and `basket` index `names`, `time` is in milliseconds since 1970.
 
     `until`, in the same unit, is the moment from which ages are counted.
     """
@@ -69,22 +68,22 @@ class Purchases:
 
     @cached_property
     def age(self) -> npt.NDArray[np.float64]:
-        """Days from the day of each line to the day of `until`, in whole days, as the pipes count them."""
+        """Days from the day of each event to the day of `until`, in whole days, as the pipes count them."""
         days = self.until // MILLISECONDS_A_DAY - self.time // MILLISECONDS_A_DAY
         return days.astype(np.float64)
 
-    def part(self, mask: npt.NDArray[np.bool_], until: int | None = None) -> Purchases:
-        """The lines of this mask, with ages counted from `until`."""
+    def part(self, mask: npt.NDArray[np.bool_], until: int | None = None) -> Interactions:
+        """The events of this mask, with ages counted from `until`."""
         columns = {name: getattr(self, name)[mask] for name in ("user", "item", "basket", "time")}
         return replace(self, **columns, until=self.until if until is None else until)
 
-    def cut(self, at: int) -> tuple[Purchases, Purchases]:
-        """The lines before a moment and those from it on, both with ages counted from it."""
+    def cut(self, at: int) -> tuple[Interactions, Interactions]:
+        """The events before a moment and those from it on, both with ages counted from it."""
         return self.part(self.time < at, at), self.part(self.time >= at, at)
 
     @cached_property
-    def lines(self) -> Purchases:
-        """The first line of each item in each basket."""
+    def lines(self) -> Interactions:
+        """The lines of baskets: the first event of each item in each of them."""
         keys = self.basket * len(self.names.items) + self.item
         _, first = np.unique(keys, return_index=True)
         mask = np.zeros(len(self), dtype=np.bool_)
@@ -94,24 +93,30 @@ class Purchases:
 
 @dataclass(frozen=True)
 class Log:
-    """Both sides of a split, and the users with any event but impressions before it."""
+    """Both sides of a split, and the users with any event but impressions before it.
+
+    `types` has the number of events of every type, on both sides.
+    """
 
     split: Split
-    past: Purchases
-    future: Purchases
+    past: Interactions
+    future: Interactions
     active: frozenset[str]
+    event_type: str = PURCHASE
+    types: Mapping[str, int] = field(default_factory=dict)
 
 
 class Collector:
-    """Builds a log from events in any order; those after the end of the split are ignored."""
+    """Builds a log of one type of events from all events, in any order; those after the end of the split are ignored."""
 
-    def __init__(self, split: Split) -> None:
-        self.split = split
+    def __init__(self, split: Split, event_type: str = PURCHASE) -> None:
+        self.split, self.event_type = split, event_type
         self._users: dict[str, int] = {}
         self._items: dict[str, int] = {}
-        self._baskets: dict[tuple[str, str], int] = {}
+        self._baskets: dict[Basket, int] = {}
         self._rows: tuple[list[int], ...] = ([], [], [], [])
         self._active: set[str] = set()
+        self._types: Counter[str] = Counter()
 
     def add(self, events: Iterable[Event]) -> None:
         begin, end = self.split.train_before, self.split.end
@@ -120,11 +125,12 @@ class Collector:
             time = time_of(event)
             if time >= end:
                 continue
-            user = event.user_id or event.session_id
+            user = user_of(event)
+            self._types[event.event_type] += 1
             if time < begin and event.event_type != IMPRESSION:
                 self._active.add(user)
-            if event.event_type == PURCHASE:
-                basket = (event.order_id or f"{time:%Y-%m-%d}", user)
+            if event.event_type == self.event_type and event.item_id:
+                basket = basket_of(event, time)
                 users.append(self._users.setdefault(user, len(self._users)))
                 items.append(self._items.setdefault(event.item_id, len(self._items)))
                 baskets.append(self._baskets.setdefault(basket, len(self._baskets)))
@@ -138,8 +144,8 @@ class Collector:
         names = Names(user_names, item_names, basket_names)
         order = np.lexsort((item, basket, time))
         until = milliseconds(self.split.train_before)
-        purchases = Purchases(names, user[order], item[order], basket[order], time[order], until)
-        return Log(self.split, *purchases.cut(until), frozenset(self._active))
+        events = Interactions(names, user[order], item[order], basket[order], time[order], until)
+        return Log(self.split, *events.cut(until), frozenset(self._active), self.event_type, dict(self._types))
 
 
 def _sorted_codes(codes: dict[Any, int], column: Integers) -> tuple[list[Any], Integers]:

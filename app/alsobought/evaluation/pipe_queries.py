@@ -13,7 +13,8 @@ from datetime import datetime
 from typing import Any
 
 from alsobought.errors import Unusable
-from alsobought.evaluation.tasks import ALSO_BOUGHT, NOVEL, Query
+from alsobought.evaluation.baskets import PURCHASE
+from alsobought.evaluation.tasks import ALSO_BOUGHT, NEXT, NOVEL, SHOWN_TASKS, Query
 from alsobought.pipes.fallbacks import ITEM_COLUMNS
 from alsobought.pipes.library import SOURCE, Library, Pipe
 from alsobought.serving.answer import Answer
@@ -24,6 +25,9 @@ BATCH_KEYS = 64
 TIMED_QUERIES = 100  # the first ones are executed one at a time, to measure the time of a single query
 USER, ITEM, LIMIT = "user_id", "item_id", "limit"
 HISTORY = ("exclude_history", "leave_out")  # names of the parameter; leave_out in pipes of older projects
+SEEN_TYPES = ("view", "click", "add_to_cart")  # what its value `seen` excludes besides purchases
+Subject = tuple[str, ...]
+"""The values of the parameter that differs from query to query."""
 
 
 @dataclass
@@ -40,10 +44,14 @@ class PipeLists:
 
 @dataclass(frozen=True)
 class PipeBinding:
-    """The parameters of a pipe for a task. `subject_parameter` differs from query to query; "" if none does."""
+    """The parameters of a pipe for a task. `subject_parameter` differs from query to query; "" if none does.
+
+    With `whole_session` it takes all known items of a session, else the latest.
+    """
 
     pipe: Pipe
     subject_parameter: str
+    whole_session: bool
     parameters: Mapping[str, list[Any]]
     length: int
     max_limit: int | None
@@ -52,17 +60,23 @@ class PipeBinding:
     def batched(self) -> bool:
         return bool(self.subject_parameter) and self.pipe.header.key == self.subject_parameter
 
-    def subject(self, query: Query) -> str:
-        return {USER: query.user, ITEM: query.shown}.get(self.subject_parameter, "")
+    def subject(self, query: Query) -> Subject:
+        if self.subject_parameter == USER:
+            return (query.user,)
+        if self.subject_parameter == ITEM:
+            return (*query.before, query.shown) if self.whole_session else (query.shown,)
+        return ()
 
 
-def bind_pipe(pipe: Pipe, task: str, k: int, parameters: Mapping[str, Sequence[Any]]) -> PipeBinding:
+def bind_pipe(
+    pipe: Pipe, task: str, k: int, parameters: Mapping[str, Sequence[Any]], event_type: str = PURCHASE
+) -> PipeBinding:
     """Raises Unusable for a pipe that does not fit the task."""
     declared = {parameter.name: parameter for parameter in pipe.parameters}
-    subject = ITEM if task == ALSO_BOUGHT else USER
+    subject = ITEM if task in SHOWN_TASKS else USER
     other = USER if subject == ITEM else ITEM
     if other in declared and declared[other].required and other not in parameters:
-        better = "next" if subject == ITEM else ALSO_BOUGHT
+        better = NEXT if subject == ITEM else ALSO_BOUGHT
         raise Unusable(
             f"the pipe {pipe.name} requires {other}, which queries of --task {task} do not have",
             f"Use --task {better}, or --set {other}=…",
@@ -72,15 +86,23 @@ def bind_pipe(pipe: Pipe, task: str, k: int, parameters: Mapping[str, Sequence[A
     current = {former: name for name, parameter in declared.items() for former in parameter.former_names}
     bound = {current.get(name, name): list(values) for name, values in parameters.items() if pipe.accepts(name)}
     history = next((name for name in HISTORY if name in declared), "")
-    if history and task != ALSO_BOUGHT:
-        bound.setdefault(history, ["bought" if task == NOVEL else "nothing"])
+    if history and task not in SHOWN_TASKS:
+        bound.setdefault(history, [_excluded(declared[history].choices, task, event_type)])
     max_limit = None
     if LIMIT in declared:
         max_limit = declared[LIMIT].bounds()[1]
         bound.setdefault(LIMIT, [min(k, max_limit)])
         max_limit = None if LIMIT in parameters else max_limit
     subject_parameter = subject if subject in declared and subject not in parameters else ""
-    return PipeBinding(pipe, subject_parameter, bound, k, max_limit)
+    repeated = bool(subject_parameter) and declared[subject_parameter].repeated
+    return PipeBinding(pipe, subject_parameter, repeated and pipe.header.key != subject_parameter, bound, k, max_limit)
+
+
+def _excluded(choices: Sequence[str], task: str, event_type: str) -> str:
+    """The value of exclude_history: the narrowest part that covers what the task forbids."""
+    if task != NOVEL:
+        return "nothing"
+    return "seen" if event_type in SEEN_TYPES and "seen" in choices else "bought"
 
 
 def run_queries(
@@ -115,20 +137,22 @@ def run_queries(
 class _Executor:
     def __init__(self, library: Library, warehouse: Warehouse, binding: PipeBinding, now: datetime) -> None:
         self.library, self.warehouse, self.binding, self.now = library, warehouse, binding, now
-        self.items: dict[str, list[str]] = {}
-        self.more_items: dict[str, list[str]] = {}
-        self.filled: set[str] = set()
+        self.items: dict[Subject, list[str]] = {}
+        self.more_items: dict[Subject, list[str]] = {}
+        self.filled: set[Subject] = set()
         self.seconds: list[float] = []
 
-    def execute(self, subjects: Sequence[str], overrides: Mapping[str, list[Any]]) -> None:
+    def execute(self, subjects: Sequence[Subject], overrides: Mapping[str, list[Any]]) -> None:
         """Sets `items` of these subjects, or `more_items` with overrides."""
         binding, target = self.binding, self.more_items if overrides else self.items
-        subject = {binding.subject_parameter: list(subjects)} if binding.subject_parameter else {}
-        parameters = {**binding.parameters, **overrides, **subject}
+        values = [value for subject in subjects for value in subject]
+        parameters = {**binding.parameters, **overrides}
+        if binding.subject_parameter:
+            parameters[binding.subject_parameter] = values
         result = answer(self.library, self.warehouse, binding.pipe.name, parameters, self.now)
         target.update({subject: [] for subject in subjects})
         for key, item, filled in _rows(result, binding.subject_parameter if binding.batched else ""):
-            owner = key if binding.batched else subjects[0]
+            owner = (key,) if binding.batched else subjects[0]
             target[owner].append(item)
             if filled:
                 self.filled.add(owner)

@@ -6,11 +6,12 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from alsobought.evaluation.baskets import PURCHASE
 from alsobought.evaluation.log import Collector, Log, Split
 from alsobought.evaluation.sources import Source
 from alsobought.events import Event
@@ -26,6 +27,7 @@ from alsobought.storage.topology import node_settings
 from alsobought.writer.submission import Submission
 
 COMPLETE_MARKER = "replayed"  # a file that is created when all events are stored
+LEARNED_FILE = "learned.json"  # what was learned on a kept replay
 SOURCE = "evaluation"
 QUERY_SECONDS = 60.0  # a batch of many keys is one query
 
@@ -35,11 +37,18 @@ Progress = Callable[[str, int, str], AbstractContextManager[Callable[[int], obje
 
 @dataclass(frozen=True)
 class Replay:
-    """A service at the moment of the split, with the log and the catalogue it was made from."""
+    """A service at the moment of the split, with the log and the catalogue it was made from.
+
+    `key` is a hash of all three. `folder` is where it is kept, None in memory. `learned` has what was learned on it: summaries by
+    learner and version.
+    """
 
     service: Service
     log: Log
     items: dict[str, Item]
+    key: str = ""
+    folder: Path | None = None
+    learned: dict[str, str] = field(default_factory=dict)
 
     def category(self, item_id: str) -> str:
         item = self.items.get(item_id)
@@ -54,13 +63,15 @@ def open_replay(
     keep: Path | None,
     needs_events: Callable[[Library], bool],
     progress: Progress,
+    event_type: str = PURCHASE,
 ) -> Iterator[Replay]:
     """The service at the split, kept in the folder `keep` for later runs.
 
     `needs_events` is called with the pipes before the replay, so that it can raise; if it returns False, no event is
     stored. Raises WarehouseFault, MigrationFault, NotStored.
     """
-    folder = keep / _cache_key(settings, source, split) if keep else None
+    key = _cache_key(settings, source, split)
+    folder = keep / key if keep else None
     complete = folder is not None and (folder / COMPLETE_MARKER).exists()
     if folder and folder.exists() and not complete:
         refuse_if_held(folder)
@@ -68,10 +79,10 @@ def open_replay(
     service = open_service(_replay_settings(settings, folder), lambda: split.train_before)
     try:
         store = needs_events(service.library) and not complete
-        log, items = _read_log(service, source, split, progress, store=store)
+        log, items = _read_log(service, source, Collector(split, event_type), progress, store=store)
         if folder and store:
             (folder / COMPLETE_MARKER).touch()
-        yield Replay(service, log, items)
+        yield Replay(service, log, items, key, folder, read_learned(folder) if folder else {})
     finally:
         if not folder:  # the engine in memory outlives the service: the next split needs an empty database
             service.stop()
@@ -79,12 +90,18 @@ def open_replay(
         service.close()
 
 
+def read_learned(folder: Path) -> dict[str, str]:
+    """What was learned on a kept replay: summaries by learner and version."""
+    path = folder / LEARNED_FILE
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, str]) if path.exists() else {}
+
+
 def _read_log(
-    service: Service, source: Source, split: Split, progress: Progress, *, store: bool
+    service: Service, source: Source, collector: Collector, progress: Progress, *, store: bool
 ) -> tuple[Log, dict[str, Item]]:
     """Reads the log once, for the columns and, with `store`, for the writer."""
-    collector, submitter = Collector(split), Submitter(service.writer)
-    items = source.items()
+    split, submitter = collector.split, Submitter(service.writer)
+    items = source.catalogue(split.train_before)
     if store:
         submitter.send(Submission(items, SOURCE))
     with progress("Replaying the log" if store else "Reading the log", source.size(split.end), "events") as advance:

@@ -26,10 +26,10 @@ SURFACES = f"""{HOME}:
   pipe: for_you
   limit: 8
 {BELOW}:
-  pipe: also_bought
+  pipe: also_bought_ranked
   limit: 6
 {SIMILAR}:
-  pipe: similar_items
+  pipe: viewed_also_viewed
   limit: 4
 """
 HOLDOUT_EXPERIMENT, VARIANT_EXPERIMENT = "home_page", "below_products"
@@ -46,7 +46,7 @@ EXPERIMENTS = f"""{HOLDOUT_EXPERIMENT}:
   metric: click_through_rate
   from: {{start:%F}}
   variants:
-    {CONTROL}: {{{{share: 50%, pipe: all_items}}}}
+    {CONTROL}: {{{{share: 50%, parameters: {{{{category: Pets}}}}}}}}
     {RIVAL}: {{{{share: 50%}}}}
 """
 
@@ -85,10 +85,12 @@ def simulated_shop(project: Path, start: datetime, into: Path | None = None) -> 
         home = into or Path(temporary)
         write_project(project, home, start)
         dsn = "" if into else "chdb://:memory:"
-        settings = Settings(home=str(home), data=str(home / "data"), dsn=dsn, batch_seconds=0.001)
+        settings = Settings(home=str(home), data=str(home / "data"), dsn=dsn, batch_seconds=0.001, slow_seconds=0)
         clock = Clock(start)
         service = open_service(settings, clock)
+        shop = SimulatedShop(service, clock)
         try:
-            yield SimulatedShop(service, clock)
+            yield shop
         finally:
+            shop.door.close()
             service.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,14 +20,15 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from alsobought.demo import journey, toyshop
+from alsobought.demo.datasets.contents import Dataset, Oracle
+from alsobought.demo.datasets.names import DATASETS
 from alsobought.errors import Unusable
-from alsobought.evaluation.log import Split
+from alsobought.evaluation.log import Split, time_of
 from alsobought.evaluation.shop_log import Head, LoggedEvent
 from alsobought.events import Event, Rules, read_events
 from alsobought.items import Item, read_items
 from alsobought.settings import Settings
 
-DATASETS = ("journey", "toyshop")
 BATCH_EVENTS = 50_000
 TOYSHOP_UNTIL = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_ITEM_BYTES = 65_536
@@ -37,7 +39,8 @@ class Source:
     """A log: `items` returns the catalogue, `batches` the events before a moment in the order in which they are stored.
 
     `digest` identifies the log, `size` estimates the number of events, `ends` is after the newest one. No window may
-    extend beyond `reserved`.
+    extend beyond `reserved`. `items_at` returns the catalogue of a moment, where it is known. The `oracle` knows the truth of
+    generated data.
     """
 
     name: str
@@ -47,6 +50,12 @@ class Source:
     batches: Callable[[datetime], Iterator[list[Event]]]
     size: Callable[[datetime], int]
     reserved: datetime | None = None
+    items_at: Callable[[datetime], list[Item]] | None = None
+    oracle: Oracle | None = None
+
+    def catalogue(self, at: datetime) -> list[Item]:
+        """The catalogue of a moment if it is known, else the current one."""
+        return self.items_at(at) if self.items_at else self.items()
 
     def split(self, train_before: datetime | None, days: int) -> Split:
         """The split at this moment, by default the one that predicts the last `days`.
@@ -74,12 +83,14 @@ class Source:
 def open_source(settings: Settings, dataset: str | None) -> Iterator[Source]:
     """The data set of this name, or the shop's own log.
 
-    Raises Unusable if there is none, or if the shop's log cannot be read.
+    Raises Unusable if there is none, if it cannot be downloaded, or if the shop's log cannot be read.
     """
     if dataset == "journey":
         yield _journey()
     elif dataset == "toyshop":
         yield _toyshop()
+    elif dataset:
+        yield _of_dataset(dataset)
     else:
         with TemporaryDirectory(prefix="alsobought-") as folder:
             yield _own(settings, Path(folder) / "log.ndjson")
@@ -122,6 +133,34 @@ def _toyshop() -> Source:
         yield [event for event in events if isinstance(event.timestamp, datetime) and event.timestamp < before]
 
     return Source("the toy shop", "toyshop", TOYSHOP_UNTIL, lambda: items, batches, lambda _: len(events))
+
+
+def _of_dataset(name: str) -> Source:
+    """A public or generated data set."""
+    from alsobought.demo.datasets.registry import REGISTRY
+
+    if name not in REGISTRY:
+        raise Unusable(f"there is no data set {name!r}", f"There are {', '.join(DATASETS)}")
+    dataset: Dataset = REGISTRY[name]
+    contents = dataset.read()
+    events = contents.events
+    times = [time_of(event) for event in events]
+
+    def batches(before: datetime) -> Iterator[list[Event]]:
+        end = bisect_left(times, before)
+        for first in range(0, end, BATCH_EVENTS):
+            yield list(events[first : min(end, first + BATCH_EVENTS)])
+
+    return Source(
+        dataset.title,
+        dataset.digest,
+        contents.ends + timedelta(milliseconds=1),
+        lambda: contents.catalogue(contents.ends),
+        batches,
+        lambda before: bisect_left(times, before),
+        items_at=contents.catalogue,
+        oracle=contents.oracle,
+    )
 
 
 # The shop's own log

@@ -8,17 +8,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from alsobought.evaluation.baskets import PURCHASE
 from alsobought.evaluation.bootstrap import Difference, Interval
 from alsobought.evaluation.gates import GateResult
-from alsobought.evaluation.report import Report, System
+from alsobought.evaluation.report import ABOVE, BELOW, Report, System, Verdict
 
 TITLES = {"recall": "recall", "ndcg": "nDCG", "hit": "hit", "mrr": "MRR"}
+VERDICTS = {ABOVE: ("significantly above", "green"), BELOW: ("significantly below", "red")}
+MAX_WIDTH = 400  # of a table, in characters
+LEVEL_VERDICT = "level with", ""
 
 
 def print_report(report: Report, console: Console) -> None:
     console.print(
         Text.assemble(
             (f"{report.task}", "bold"),
+            "" if report.event_type == PURCHASE else f" {report.event_type}",
             f" on {report.data}: trained before {report.train_before:%Y-%m-%d}, predicted {report.days} days;"
             f" {report.questions:,} queries of {report.users:,} users, lists of {report.at}",
         )
@@ -28,13 +33,20 @@ def print_report(report: Report, console: Console) -> None:
         console.print(f"parameters {parameters}", style="dim", markup=False)
     for name, line in report.learned.items():
         console.print(f"learned {name}: {line}", style="dim", markup=False)
-    for table in (_quality(report), _differences(report), _lists(report)):
+    for table in (_quality(report), _differences(report), _lists(report), _slices(report)):
         if table.rows:
             console.print()
-            console.print(table)
+            _print_table(table, console)
+    verdicts = [_verdict(report, system, name) for system in report.systems for name in system.verdicts]
+    reasons = [Text(f"{name}: {reason}", "yellow") for name, reason in report.skipped.items()]
+    reasons += [Text(f"{name} failed: {reason}", "red") for name, reason in report.failed.items()]
+    for lines in (verdicts, reasons):
+        if lines:
+            console.print()
+            console.print(*lines, sep="\n")
     note = f"In brackets: 95 % intervals from {report.resamples:,} resamples of users with all their queries."
     if any(system.against for system in report.systems):
-        note += f" Differences are from {report.against} on the same resamples; above: the share of resamples above 0."
+        note += " Differences are on the same resamples; above: the share of resamples above 0."
     console.print(f"\n{note}", style="dim")
 
 
@@ -60,6 +72,15 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
+def _print_table(table: Table, console: Console) -> None:
+    """In its full width, where it is wider than a terminal, or none."""
+    width = table.__rich_measure__(console, console.options.update(width=MAX_WIDTH)).maximum
+    wide = Console(
+        file=console.file, width=max(width, console.width), highlight=False, force_terminal=console.is_terminal
+    )
+    wide.print(table)
+
+
 def _quality(report: Report) -> Table:
     table = _table("", *(f"{title}@{report.at}" for title in TITLES.values()))
     for system in report.systems:
@@ -69,23 +90,46 @@ def _quality(report: Report) -> Table:
 
 
 def _differences(report: Report) -> Table:
+    """From every baseline, of the pipes; without any, of the baselines from the first."""
     table = _table("difference", "recall", "above", "nDCG", "above")
-    for system in report.systems:
-        if system.against:
-            differences = system.against["recall"], system.against["ndcg"]
-            cells = [cell for one in differences for cell in (_difference(one), f"{one.above:.0%}")]
-            table.add_row(_name(system), *cells)
+    pipes = [(system, name, each) for system in report.systems for name, each in system.differences.items()]
+    baselines = [(system, report.against, system.against) for system in report.systems if system.against]
+    for system, name, differences in pipes or baselines:
+        both = differences["recall"], differences["ndcg"]
+        cells = [cell for one in both for cell in (_difference(one), f"{one.above:.0%}")]
+        table.add_row(Text.assemble(_name(system), (f" - {name}", "dim")), *cells)
+    return table
+
+
+def _verdict(report: Report, system: System, measure: str) -> Text:
+    verdict: Verdict = system.verdicts[measure]
+    words, colour = VERDICTS.get(verdict.verdict, LEVEL_VERDICT)
+    measured = f": {TITLES[measure]}@{report.at} is "
+    return Text.assemble(_name(system), measured, (words, colour), f" the best baseline, {verdict.best}")
+
+
+def _slices(report: Report) -> Table:
+    """A row for each slice, a column for each system."""
+    names = [system.name for system in report.systems]
+    table = _table(f"recall@{report.at}, events of {report.cold}", "queries", *names)
+    for one in report.slices:
+        events = f"{one.least}" if one.least == one.most else f"{one.least}-{one.most}" if one.most else f"{one.least}+"
+        table.add_row(events, f"{one.queries:,}", *(_fraction(one.recall[name].mean) for name in names))
     return table
 
 
 def _lists(report: Report) -> Table:
-    table = _table("", "cover", "novel", "divers", "items", "empty", "filled", "p50", "p99 ms", "total s")
+    table = _table(
+        "", "cover", "novel", "divers", "lift", "miscal", "items", "empty", "filled", "p50", "p99 ms", "total s"
+    )
     for system in report.systems:
         table.add_row(
             _name(system),
             f"{system.lists.coverage:.1%}",
             f"{system.lists.novelty:.2f}",
             f"{system.lists.diversity:.2f}",
+            "" if system.profiles.popularity_lift is None else f"{system.profiles.popularity_lift:+.0%}",
+            "" if system.profiles.miscalibration is None else f"{system.profiles.miscalibration:.2f}",
             f"{system.lists.length:.1f}",
             f"{system.lists.empty:.0%}",
             f"{system.filled:.0%}" if system.pipe else "",

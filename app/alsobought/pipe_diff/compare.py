@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from alsobought.pipe_diff.execute import Cost, Pair, Response, unknown_parameters
+from alsobought.pipe_diff.off_policy import OffPolicy
 from alsobought.pipe_diff.overlap import jaccard, mean, quantile, rank_biased_overlap
 from alsobought.pipe_diff.pseudonyms import Pseudonyms, identifies_user
 from alsobought.pipe_diff.report import (
@@ -41,6 +42,7 @@ def build_report(
     pairs: Sequence[Pair],
     clock: datetime,
     thresholds: Thresholds,
+    estimated: OffPolicy,
     with_users: bool = False,
 ) -> Report:
     """The report of at least one pair. `with_users`: without pseudonyms."""
@@ -63,6 +65,7 @@ def build_report(
         only_old=_exclusive_items(compared, old, pseudonyms, _old_first),
         only_new=_exclusive_items(compared, new, pseudonyms, _new_first),
         examples=_examples(compared, old, new, pseudonyms),
+        off_policy=estimated,
     )
     return msgspec.structs.replace(report, missed=list(missed_thresholds(report, thresholds)))
 

@@ -59,19 +59,12 @@ class Pair:
 
 
 def execute(
-    old: Side,
-    new: Side,
-    warehouse: Reader,
-    name: str,
-    requests: Sequence[Request],
-    clock: datetime,
-    advance: Callable[[int], None],
+    old: Side, new: Side, executor: Executor, requests: Sequence[Request], advance: Callable[[int], None]
 ) -> list[Pair]:
     """Executes every request on both sides, alternating which is first. Calls `advance` after each pair.
 
     Raises WarehouseFault if the warehouse becomes unreachable.
     """
-    executor = _Executor(warehouse, name, clock, keyed=bool(old.key and new.key))
     for side in (old, new):
         executor.respond(side, requests[0])  # warm-up: connections and files are opened before anything is timed
     pairs = []
@@ -97,7 +90,9 @@ class _MeteredReader(Reader):
 
 
 @dataclass(frozen=True)
-class _Executor:
+class Executor:
+    """Asks one side or both. `keyed`: rows belong to the list of their key."""
+
     warehouse: Reader
     name: str
     clock: datetime

@@ -42,6 +42,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from (f"| {name} | {report_text.percent(share)} |" for name, share in report_text.change_shares(report))
     yield from ("", "| | old | new | change |", "|---|--:|--:|--:|")
     yield from (f"| {' | '.join(row)} |" for row in report_text.measure_rows(report))
+    yield from _estimate(report)
     yield from _exclusive("Only in the old text", report.only_old)
     yield from _exclusive("Only in the new text", report.only_new)
     if report.examples:
@@ -49,6 +50,15 @@ def _lines(report: Report) -> Iterator[str]:
         for example in report.examples:
             yield from _example(example)
         yield from ("", "</details>")
+
+
+def _estimate(report: Report) -> Iterator[str]:
+    yield ""
+    if rows := report_text.estimate_rows(report):
+        yield from (f"{report_text.estimate_title(report)}:", "", "| | old | new |", "|---|--:|--:|")
+        yield from (f"| {' | '.join(cell.strip() for cell in row)} |" for row in rows)
+        yield ""
+    yield " ".join(report_text.estimate_notes(report))
 
 
 def _exclusive(title: str, items: Sequence[Item]) -> Iterator[str]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 
+from alsobought.pipe_diff.off_policy import OffPolicy
+
 
 class Ratio(msgspec.Struct, frozen=True):
     """A number of either side, and new / old: None where only the old one is 0."""
@@ -113,7 +115,8 @@ class Example(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """`lists` and the costs are None where no request was answered by both texts.
 
-    `requests` counts distinct requests, `asked` all; `unsteady` those whose data changed during every attempt.
+    `requests` counts distinct requests, `asked` all; `unsteady` those whose data changed during every attempt. `off_policy` are the
+    rates that either text would have had.
     """
 
     pipe: str
@@ -132,4 +135,5 @@ class Report(msgspec.Struct, frozen=True):
     only_old: list[Item]
     only_new: list[Item]
     examples: list[Example]
+    off_policy: OffPolicy
     missed: list[str] = []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import msgspec
 
 from alsobought.console import byte_size
+from alsobought.off_policy.evaluation import Estimate
 from alsobought.pipe_diff.report import Item, RankedItem, Report, Spread
 
 MAX_VALUE_LENGTH = 60
@@ -153,3 +155,66 @@ def exclusive_items(items: Sequence[Item], quote: Callable[[str], str] = str) ->
     """The first of them, and the number of the others."""
     more = f" and {len(items) - MAX_EXCLUSIVE_ITEMS:,} more" if len(items) > MAX_EXCLUSIVE_ITEMS else ""
     return ", ".join(f"{quote(item_name(item))} ({item.times:,})" for item in items[:MAX_EXCLUSIVE_ITEMS]) + more
+
+
+Estimates = tuple[str, str, str]
+
+
+def estimate_title(report: Report) -> str:
+    found = report.off_policy
+    users = found.new.users if found.new else 0
+    return (
+        f"Estimated off-policy, from {found.impressions:,} impressions of {users:,} users in lists that explored,"
+        f" last {found.days} days"
+    )
+
+
+def estimate_rows(report: Report) -> list[Estimates]:
+    """Measure, old, new. None without an estimate."""
+    found = report.off_policy
+    if not (found.old and found.new):
+        return []
+    rows: list[Estimates] = []
+    for metric, name in (("click_through_rate", "click-through rate"), ("purchase_rate", "purchase rate")):
+        old, new = found.old.metrics[metric], found.new.metrics[metric]
+        rows.append((f"{name}, logged", rate(old.logged), rate(new.logged)))
+        rows.append(("  doubly robust (DR)", rate(old.dr), rate(new.dr)))
+        rows.append(("  new minus old, DR", "", rate(found.change[metric], "+")))
+        if metric == "click_through_rate":
+            rows.append(("  self-normalised, SNIPS", rate(old.snips), rate(new.snips)))
+            rows.append(("  inverse propensity, IPS", rate(old.ips), rate(new.ips)))
+    rows.append(("effective impressions", number(found.old.effective), number(found.new.effective)))
+    rows.append(("had a chance in the log", percent(found.old.supported), percent(found.new.supported)))
+    if found.old.clipped or found.new.clipped:
+        clipped = number(found.old.clipped), number(found.new.clipped)
+        rows.append((f"weights cut to {found.new.max_weight:g}", *clipped))
+    return rows
+
+
+def estimate_notes(report: Report) -> list[str]:
+    """What a reader must know before believing the estimate, or why there is none."""
+    found = report.off_policy
+    if found.reason or not found.new:
+        return [f"No off-policy estimate: {found.reason}."]
+    sentences = []
+    if not found.new.is_sound:
+        sentences.append(
+            f"The log says little about the new lists: {percent(found.new.supported)} of their choices had a chance in it,"
+            f" worth {found.new.effective:,.0f} impressions. Let the surface explore more or longer, or run an experiment."
+        )
+    if found.unused:
+        sentences.append(f"{found.unused:,} impressions of other requests are not used; --requests takes more.")
+    sentences.append(
+        "Both texts rank with today's data, which has the events since: compare new with old rather than with what was logged."
+    )
+    return sentences
+
+
+def rate(estimate: Estimate, sign: str = "") -> str:
+    """With its 95 % interval.
+
+    >>> rate(Estimate(0.0421, 0.0391, 0.0452)), rate(Estimate(0.001, -0.002, float("inf")), "+")
+    ('4.21 % (3.91, 4.52)', '+0.10 % (-0.20, ?)')
+    """
+    low, high = (f"{100 * end:{sign}.2f}" if math.isfinite(end) else "?" for end in (estimate.low, estimate.high))
+    return f"{100 * estimate.value:{sign}.2f} % ({low}, {high})"

@@ -25,6 +25,7 @@ def print_report(report: Report, console: Console) -> None:
     if report.lists:
         console.print(_change_table(report))
     console.print(_measure_table(report))
+    _print_estimate(report, console)
     for title, items in (("Only in the old text", report.only_old), ("Only in the new text", report.only_new)):
         if items:
             console.print(Text.assemble((f"{title}: ", "bold"), report_text.exclusive_items(items)))
@@ -60,6 +61,22 @@ def _measure_table(report: Report) -> Table:
     for row in report_text.measure_rows(report):
         table.add_row(*row)
     return table
+
+
+def _print_estimate(report: Report, console: Console) -> None:
+    console.print()
+    if rows := report_text.estimate_rows(report):
+        console.print(Text(report_text.estimate_title(report), "bold"))
+        table = Table(box=None, header_style="dim", padding=(0, 1), pad_edge=False)
+        table.add_column("", min_width=24, no_wrap=True)
+        for name in ("old", "new"):
+            table.add_column(name, justify="right", min_width=22, no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    for note in report_text.estimate_notes(report):
+        console.print(Text(note, "dim"))
+    console.print()
 
 
 def _title(example: Example) -> Text:

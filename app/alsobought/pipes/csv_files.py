@@ -13,7 +13,8 @@ catalogue writes them: `Kitchen > Tea` is Kitchen/Tea. Empty lines and lines tha
 with # are ignored; an empty cell takes the default of its column.
 
 The values become part of the SQL text, unlike those of requests. They are safe, since every value is
-parsed by its type and printed as a quoted literal; nothing is printed as it is in the file.
+parsed by its type and printed as a quoted literal; nothing is printed as it is in the file. So a text that is
+valid with some values is valid with others, and is not validated again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from difflib import get_close_matches
@@ -53,18 +54,28 @@ class Row:
 
 
 class Literals:
-    """Values as SQL. A template can print them, and test with {% if %} whether there are any."""
+    """Values as an array in SQL. A template can print them, and test with {% if %} whether there are any.
 
-    __slots__ = ("_any", "_sql")
+    >>> tea = Literals(["'tea'"], "String")
+    >>> str(tea), tea.without_values
+    ("cast(['tea'], 'Array(String)')", "cast([], 'Array(String)')")
+    """
 
-    def __init__(self, sql: str, any_rows: bool) -> None:
-        self._sql, self._any = sql, any_rows
+    __slots__ = ("_elements", "_type")
+
+    def __init__(self, elements: Sequence[str], element_type: str) -> None:
+        self._elements, self._type = elements, element_type.replace("'", "\\'")
 
     def __bool__(self) -> bool:
-        return self._any
+        return bool(self._elements)
 
     def __str__(self) -> str:
-        return self._sql
+        return f"cast([{', '.join(self._elements)}], 'Array({self._type})')"
+
+    @property
+    def without_values(self) -> str:
+        """An empty array of the same type."""
+        return f"cast([], 'Array({self._type})')"
 
 
 @dataclass(frozen=True)
@@ -83,9 +94,7 @@ class CsvFile:
         types = [_sql_type(self.columns[index]) for index in indexes]
         element_type = types[0] if len(types) == 1 else f"Tuple({', '.join(types)})"
         literals = [[_literal(row.values[index]) for index in indexes] for row in rows]
-        elements = [cells[0] if len(cells) == 1 else f"({', '.join(cells)})" for cells in literals]
-        quoted_type = element_type.replace("'", "\\'")
-        return Literals(f"cast([{', '.join(elements)}], 'Array({quoted_type})')", bool(rows))
+        return Literals([cells[0] if len(cells) == 1 else f"({', '.join(cells)})" for cells in literals], element_type)
 
     def _index(self, name: Any) -> int:
         names = [column.name for column in self.columns]

@@ -126,6 +126,7 @@ class Templates(ImmutableSandboxedEnvironment):
         super().__init__(**options)
         self.csv_read: dict[str, CsvFile] = {}  # the files that a template has used
         self._compiled: dict[str, jinja2.Template] = {}
+        self._printed: dict[str, str] = {}  # {values of a CSV file as SQL: the same without values}
 
     def compiled(self, text: str) -> jinja2.Template:
         """A pipe's text, compiled once for all combinations of parameters."""
@@ -156,12 +157,20 @@ class Templates(ImmutableSandboxedEnvironment):
         if self.work > MAX_WORK:
             raise PipeFault("macro expansion limit reached", "Do macros call themselves, or each other?")
 
+    def without_values(self, sql: str) -> str:
+        """A rendered text without the values of CSV files, which do not matter to its validity."""
+        for printed, empty in self._printed.items():
+            sql = sql.replace(printed, empty)
+        return sql
+
     def finalize_value(self, value: Any) -> Any:
         """What `{{ value }}` prints: parameters as placeholders, strings and numbers as they are."""
         if isinstance(value, Placeholder):
             return placeholder_sql(value)
         if isinstance(value, Literals):
-            return self.finalize_value(str(value))
+            sql = str(value)
+            self._printed[sql] = value.without_values
+            return self.finalize_value(sql)
         if isinstance(value, jinja2.Undefined) or (
             isinstance(value, (str, int, float)) and not isinstance(value, bool)
         ):

@@ -81,7 +81,7 @@ class Validation:
         self._faulty.add(sql)
         self.used_parameters.update(p.name for p in self.header.parameters if f"{{{p.name}:" in sql)
         values = select_values(sql, self._samples)
-        key = self._cache.key(sql, values, self.schema)
+        key = self._cache.key(self.templates.without_values(sql), values, self.schema)
         valid = self._cache.get(key) or self._validate_sql(sql, source_map, values, key)
         if not valid:
             return

@@ -10,7 +10,8 @@ import logging
 import os
 import re
 from collections.abc import Callable, Mapping
-from functools import cache, cached_property
+from contextlib import suppress
+from functools import cache
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -36,15 +37,51 @@ class ValidSql(msgspec.Struct, frozen=True, array_like=True):
     tables: list[str]
 
 
+class CacheFile:
+    """A file to which several processes append: `read` takes in what others have added."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, ValidSql] = {}
+        self._read_to = 0
+        with suppress(OSError):
+            if path.stat().st_size > MAX_BYTES:
+                path.unlink()
+
+    def read(self) -> None:
+        """Lines that cannot be decoded are skipped."""
+        begin = self._read_to
+        try:
+            if self.path.stat().st_size <= begin:
+                return
+            with self.path.open("rb") as file:
+                file.seek(begin)
+                added = file.read()
+        except OSError:
+            return
+        self._read_to = begin + len(added)
+        for line in added.splitlines():
+            with suppress(msgspec.DecodeError):
+                valid = msgspec.json.decode(line, type=ValidSql)
+                self.entries[valid.key] = valid
+
+    def append(self, valid: ValidSql) -> None:
+        """A file that cannot be written is ignored: the next process validates again."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab") as file:
+                file.write(b"\n" + msgspec.json.encode(valid))  # the last line may be truncated
+        except OSError as error:
+            log.debug("%s cannot be written", self.path, exc_info=error)
+
+
 class ValidationCache:
     """Texts that passed validation, by key; in memory only if there is no file."""
 
     def __init__(self, path: Path | None = None, engine: Callable[[], str] = lambda: "") -> None:
-        self.path, self.engine = path, engine
-
-    @cached_property
-    def _entries(self) -> dict[str, ValidSql]:
-        return {} if self.path is None else _read(self.path)
+        self.engine = engine
+        self._file = cache_file(path) if path else None
+        self._entries = self._file.entries if self._file else {}
 
     def key(self, sql: str, values: Mapping[str, Any], schema: Schema) -> str:
         """The key of a text with these sample values. A table that it does not name may change."""
@@ -54,20 +91,21 @@ class ValidationCache:
         return _hash((_code_hash(), self.engine(), tables, sql, sorted(values.items())))
 
     def get(self, key: str) -> ValidSql | None:
+        if self._file and key not in self._entries:
+            self._file.read()
         return self._entries.get(key)
 
     def add(self, valid: ValidSql) -> None:
-        """A file that cannot be written is ignored: the next process validates again."""
-        if valid.key in self._entries:
-            return
-        self._entries[valid.key] = valid
-        if self.path:
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                with self.path.open("ab") as file:
-                    file.write(b"\n" + msgspec.json.encode(valid))  # the last line may be truncated
-            except OSError as error:
-                log.debug("%s cannot be written", self.path, exc_info=error)
+        if valid.key not in self._entries:
+            self._entries[valid.key] = valid
+            if self._file:
+                self._file.append(valid)
+
+
+@cache
+def cache_file(path: Path) -> CacheFile:
+    """One for all caches of a process."""
+    return CacheFile(path)
 
 
 def validation_cache_file() -> Path | None:
@@ -77,25 +115,6 @@ def validation_cache_file() -> Path | None:
     except RuntimeError:
         return None
     return folder / "alsobought" / "validated.ndjson"
-
-
-@cache
-def _read(path: Path) -> dict[str, ValidSql]:
-    """The entries of a file, shared within the process. Lines that cannot be decoded are skipped."""
-    entries: dict[str, ValidSql] = {}
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            path.unlink()
-        lines = path.read_bytes().splitlines()
-    except OSError:
-        return entries
-    for line in lines:
-        try:
-            valid = msgspec.json.decode(line, type=ValidSql)
-        except msgspec.DecodeError:
-            continue
-        entries[valid.key] = valid
-    return entries
 
 
 @cache

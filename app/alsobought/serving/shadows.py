@@ -1,7 +1,8 @@
 """Shadows: a pipe that is asked beside the one whose list is shown, and recorded for a comparison.
 
 Nobody waits for it: one thread asks, with the priority of a refresh, and what does not fit into its short queue is dropped. An
-answer from the cache has no shadow, since the computation of that answer had one.
+answer from the cache has no shadow, since the computation of that answer had one. A shadow does not explore: nobody learns from
+what nobody sees, and only a list without chance can be compared with one that was shown (`alsobought.off_policy`).
 """
 
 from __future__ import annotations

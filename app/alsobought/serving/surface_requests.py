@@ -29,6 +29,7 @@ from alsobought.surfaces.surface import Surface
 from alsobought.surfaces.yaml_parts import did_you_mean
 
 Raw = Mapping[str, list[Any]]
+EXPLORATION = ("explore", "explore_new", "seed")  # parameters
 USER, SESSION = (
     Parameter(name, "String", description, optional=True, min_length=0, max_length=ID_LENGTH)
     for name, description in (
@@ -114,6 +115,15 @@ def parameters_of(pipe: Pipe, draw: Draw, raw: Raw, *, guest_is_user: bool = Tru
     if pipe.limit and draw.surface.limit and not is_provided(given, "limit"):
         given["limit"] = [min(draw.surface.limit, pipe.limit.bounds()[1])]
     return given
+
+
+def without_exploration(raw: Raw) -> dict[str, list[Any]]:
+    """The same request for a list without chance.
+
+    >>> without_exploration({"user_id": ["ada"], "explore": [0.2], "seed": [7]})
+    {'user_id': ['ada']}
+    """
+    return {name: values for name, values in raw.items() if name not in EXPLORATION}
 
 
 def takes(surface: Surface, pipes: Sequence[Pipe], fixed: Sequence[str] = ()) -> list[str]:

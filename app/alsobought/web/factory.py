@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import atexit
 import logging
 import re
 import threading
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from flask import Flask, Response, g, request
 from flask_cors import CORS
@@ -150,43 +149,46 @@ def create_app(
 
 
 def served_app(settings: Settings, *, edit: bool = False, siblings: Siblings | None = None) -> Flask:
-    """The application with the service under it, closed when the process ends.
+    """The application with the service under it, which `closing` among its extensions closes.
 
     With Kafka and a ClickHouse server, `alsobought ingest` is the writer and this process follows
     it, as its `siblings` do.
     """
-    writes = settings.warehouse_dsn.startswith("chdb:") or not settings.kafka
-    atexit.register(tracing.start())
-    service = open_service(settings, writes=writes, siblings=siblings)
-    atexit.register(service.close)
-    service.visibility.start()
-    stops = PolledStops(service.warehouse.another(), lambda: bool(service.surfaces.current().experiments.by_name))
-    stops.start()
-    service.surfaces.stopped = stops
-    atexit.register(stops.close)
-    atexit.register(load_pipes_ahead(service.library))
-    if folder := service.warehouse.folder:
-        atexit.register(IpcServer(folder, service.writer, service.warehouse.another).close)
-    if service.warehouse.embedded and settings.kafka:
-        from alsobought.kafka.consumer import TopicConsumer  # not needed without Kafka
+    with ExitStack() as closing:
+        writes = settings.warehouse_dsn.startswith("chdb:") or not settings.kafka
+        closing.callback(tracing.start())
+        service = open_service(settings, writes=writes, siblings=siblings)
+        closing.callback(service.close)
+        service.visibility.start()
+        stops = PolledStops(service.warehouse.another(), lambda: bool(service.surfaces.current().experiments.by_name))
+        stops.start()
+        service.surfaces.stopped = stops
+        closing.callback(stops.close)
+        closing.callback(load_pipes_ahead(service.library))
+        if folder := service.warehouse.folder:
+            closing.callback(IpcServer(folder, service.writer, service.warehouse.another).close)
+        if service.warehouse.embedded and settings.kafka:
+            from alsobought.kafka.consumer import TopicConsumer  # not needed without Kafka
 
-        consumer = TopicConsumer(service.writer, settings, merge_guests)
-        consumer.start()
-        atexit.register(consumer.stop)
-    gate = open_gate(service)
-    atexit.register(gate.close)
-    audit = AuditLog(service.warehouse.another())  # its entries do not wait for a batch of the writer
-    audit.start()
-    atexit.register(_close_audit_log, audit)
-    monitor = Monitor(service.writer)
-    monitor.start()
-    atexit.register(monitor.stop)
-    experiments = ExperimentMonitor(service, service.warehouse.another(), audit)
-    experiments.start()
-    atexit.register(experiments.close)
-    if edit and not gate.needed and (hosts := hosts_for_editing(settings)):
-        log.warning("every client that reaches this service as %s may edit the pipes", " or ".join(hosts))
-    return create_app(service, monitor, edit=edit, gate=gate, audit=audit, experiments=experiments)
+            consumer = TopicConsumer(service.writer, settings, merge_guests)
+            consumer.start()
+            closing.callback(consumer.stop)
+        gate = open_gate(service)
+        closing.callback(gate.close)
+        audit = AuditLog(service.warehouse.another())  # its entries do not wait for a batch of the writer
+        audit.start()
+        closing.callback(_close_audit_log, audit)
+        monitor = Monitor(service.writer)
+        monitor.start()
+        closing.callback(monitor.stop)
+        experiments = ExperimentMonitor(service, service.warehouse.another(), audit)
+        experiments.start()
+        closing.callback(experiments.close)
+        if edit and not gate.needed and (hosts := hosts_for_editing(settings)):
+            log.warning("every client that reaches this service as %s may edit the pipes", " or ".join(hosts))
+        app = create_app(service, monitor, edit=edit, gate=gate, audit=audit, experiments=experiments)
+        app.extensions["closing"] = closing.pop_all()
+        return app
 
 
 def _close_audit_log(audit: AuditLog) -> None:

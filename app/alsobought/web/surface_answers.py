@@ -15,7 +15,7 @@ from alsobought.pipes.pipe import is_provided
 from alsobought.serving.answer import Answer
 from alsobought.serving.interleaving import Side, alone, interleaved
 from alsobought.serving.surface_page import SurfacePage
-from alsobought.serving.surface_requests import SurfaceRequest, parameters_of
+from alsobought.serving.surface_requests import SurfaceRequest, parameters_of, without_exploration
 from alsobought.serving.team_draft import coins_of
 from alsobought.surfaces.draw import Draw
 from alsobought.web.context import service
@@ -58,7 +58,7 @@ def _ask_shadow(asked: SurfaceRequest, shown: Answer) -> None:
         return
     with suppress(AlsoboughtError):  # a shadow that is broken or deleted changes no answer
         raw = parameters_of(service().library[surface.shadow], Draw(surface), asked.requested)
-        service().shadows.ask(surface.shadow, surface.name, raw, shown, g.request_id)
+        service().shadows.ask(surface.shadow, surface.name, without_exploration(raw), shown, g.request_id)
 
 
 def _unseen(page: SurfacePage, asked: SurfaceRequest, *, fresh: bool) -> Answer:

@@ -74,7 +74,10 @@ class Worker(base.Worker):  # type: ignore[misc]
             self.notify()
 
     def run(self) -> None:
-        asyncio.run(self._serve())
+        """Serve, and close the service while its threads may still start work: at the exit of Python they no longer can."""
+        with self.wsgi.extensions["closing"]:
+            asyncio.run(self._serve())
+            self._lanes.shutdown(wait=True)
 
     async def _serve(self) -> None:
         settings = self.wsgi.extensions["service"].settings

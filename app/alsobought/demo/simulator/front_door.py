@@ -11,10 +11,13 @@ from alsobought.errors import Unusable
 
 
 class FrontDoor(Protocol):
-    """HTTP requests to a shop. Both raise Unusable for a status of 400 or more."""
+    """HTTP requests to a shop. All raise Unusable for a status of 400 or more."""
 
     def get(self, path: str) -> Any:
         """The JSON of an answer."""
+
+    def get_all(self, paths: Sequence[str]) -> list[Any]:
+        """The answers to requests that are made at the same time, in the order of the paths."""
 
     def post(self, path: str, body: Any) -> Any: ...
 
@@ -30,11 +33,21 @@ class ShownList:
     item_ids: Sequence[str]
 
 
-def ask_lists(door: FrontDoor, surfaces: Sequence[str], parameters: Mapping[str, str]) -> list[ShownList]:
-    """The lists of a page, in one request. An item may be listed as `other_item_id`, beside the one that was asked about."""
-    pairs = [("surface", surface) for surface in surfaces]
-    answers = door.get(f"/recommend?{urlencode([*pairs, *parameters.items()])}")["surfaces"]
-    return [_shown(surface, answers[surface]) for surface in surfaces]
+@dataclass(frozen=True)
+class PageRequest:
+    """One request for the lists of a page."""
+
+    surfaces: Sequence[str]
+    parameters: Mapping[str, str]
+
+    @property
+    def path(self) -> str:
+        pairs = [("surface", surface) for surface in self.surfaces]
+        return f"/recommend?{urlencode([*pairs, *self.parameters.items()])}"
+
+    def read(self, answer: Mapping[str, Any]) -> list[ShownList]:
+        """The lists of an answer. An item may be listed as `other_item_id`, beside the one that was asked about."""
+        return [_shown(surface, answer["surfaces"][surface]) for surface in self.surfaces]
 
 
 def _shown(surface: str, answer: Mapping[str, Any]) -> ShownList:

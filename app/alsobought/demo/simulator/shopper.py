@@ -11,7 +11,7 @@ from alsobought.demo.simulator.draws import exponential, normal, poisson, unifor
 from alsobought.demo.simulator.products import Product, departments
 
 Kind = Literal["customer", "guest", "joins"]
-GUESTS, JOINING = 0.10, 0.03  # shares of the shoppers: without an account, and those who log in later
+GUESTS, JOINING = 0.10, 0.015  # shares of the shoppers: without an account, and those who log in later
 GUEST_VISITS = 2  # of those who log in later, after the warm-up
 DRIFTING = 0.3  # the share whose favourite department changes in the course of two weeks
 VISITS_A_DAY = 0.32

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
 
 from alsobought.demo import toyshop
 from alsobought.demo.simulator.draws import uniform
-from alsobought.demo.simulator.front_door import FrontDoor
+from alsobought.demo.simulator.front_door import FrontDoor, PageRequest, ShownList
 from alsobought.demo.simulator.outbox import BATCH_EVENTS, Event, Outbox
 from alsobought.demo.simulator.products import Product, products
 from alsobought.demo.simulator.shopper import WARM_UP_DAYS, Shopper, Visit, shoppers
 from alsobought.demo.simulator.truth import Link, Purchase, Truth
 from alsobought.demo.simulator.visit import HOME, Clock, Shopping, Walk, Walker
 
+Visits = Generator[PageRequest, list[ShownList], None]
 ROBOT, ROBOT_EVENTS = "robot", 5  # events a day with ids that were made up
 OLD_TAB, OLD_TAB_DAYS = 0.5, 7.2  # a click in a list that is older than its id is valid
 
@@ -31,7 +33,7 @@ class Plan:
     start: datetime
     history_days: int = 30
     history_shoppers: int = 150
-    posts_a_day: int = 2
+    posts_a_day: int = 1
 
 
 @dataclass
@@ -81,37 +83,55 @@ class Simulation:
         if arriving := [one.fields for one in self._products if one.arrival == day and one.fields]:
             self.clock.now = self._at(day)
             self.door.post("/items?wait=true", arriving)
-        sold = {one.item_id: one for one in self._products if one.arrival <= day}
+        sold = {one.item_id: one for one in self._products if one.arrival <= max(day, 0)}
         if day >= 0:
             self._robot(day)
         posts = self.plan.posts_a_day
         for post in range(posts):
-            end = day + (post + 1) / posts
-            for shopping, visit in visits:
-                if end - 1 / posts <= visit.at < end:
-                    self._visit(shopping, visit, sold)
+            begin, end = day + post / posts, day + (post + 1) / posts
+            self.clock.now = self._at(begin)
+            self._side_by_side([one for one in visits if begin <= one[1].at < end], sold)
             self._send_refunds(end)
             self.clock.now = self._at(end)
             if day >= -1:  # what happened in the warm-up is posted at its end
                 self._outbox.flush()
                 self.when_time_has_passed()
 
-    def _visit(self, shopping: Shopping, visit: Visit, sold: dict[str, Product]) -> None:
-        shopper = shopping.shopper
-        self.clock.now = self._at(visit.at)
-        if shopper.kind == "joins" and not visit.as_guest and shopper.name not in self._merged:
-            self._merged.add(shopper.name)
-            self.door.post("/users/merge", {"guest_id": shopper.guest_id, "user_id": shopper.name})
-            self.truth.merges += 1
-        walker = Walker(self.door, self.clock, shopping, visit, sold)
-        walk = walker.go(lists=visit.at >= 0)
-        self._outbox.add(walk.events)
-        self._outbox.add(self._old_tab(shopper, visit, walk))
-        for bought in walk.bought:
-            if bought.refund is not None:
-                self._plan_refund(shopper, walker.order_id, bought.product.item_id, bought.refund)
-        if visit.at >= 0:
-            self._write_down(shopper, visit, walk, walker.order_id)
+    def _side_by_side(self, visits: Collection[tuple[Shopping, Visit]], sold: Mapping[str, Product]) -> None:
+        """Shoppers visit the shop at the same time, one who comes twice in turn: what they all ask for next is asked at once.
+
+        The shop answers as of the beginning of the time between two posts, when it has all events that it will have.
+        """
+        of_shoppers: dict[str, list[tuple[Shopping, Visit]]] = defaultdict(list)
+        for shopping, visit in visits:
+            of_shoppers[shopping.shopper.name].append((shopping, visit))
+        under_way = [self._visits(of_one, sold) for of_one in of_shoppers.values()]
+        lists: list[list[ShownList] | None] = [None] * len(under_way)
+        while under_way:
+            asked = [
+                (one, request) for one, shown in zip(under_way, lists, strict=True) if (request := _next(one, shown))
+            ]
+            under_way, requests = [one for one, _ in asked], [request for _, request in asked]
+            answers = self.door.get_all([request.path for request in requests])
+            lists = [request.read(answer) for request, answer in zip(requests, answers, strict=True)]
+
+    def _visits(self, visits: Iterable[tuple[Shopping, Visit]], sold: Mapping[str, Product]) -> Visits:
+        """Those of one shopper."""
+        for shopping, visit in visits:
+            shopper = shopping.shopper
+            if shopper.kind == "joins" and not visit.as_guest and shopper.name not in self._merged:
+                self._merged.add(shopper.name)
+                self.door.post("/users/merge", {"guest_id": shopper.guest_id, "user_id": shopper.name})
+                self.truth.merges += 1
+            walker = Walker(shopping, visit, sold, self._at(visit.at))
+            walk = yield from walker.go(lists=visit.at >= 0)
+            self._outbox.add(walk.events)
+            self._outbox.add(self._old_tab(shopper, visit, walk))
+            for bought in walk.bought:
+                if bought.refund is not None:
+                    self._plan_refund(shopper, walker.order_id, bought.product.item_id, bought.refund)
+            if visit.at >= 0:
+                self._write_down(shopper, visit, walk, walker.order_id)
 
     def _write_down(self, shopper: Shopper, visit: Visit, walk: Walk, order_id: str) -> None:
         truth, user = self.truth, shopper.guest_id if shopper.kind == "guest" else shopper.name
@@ -184,3 +204,11 @@ class Simulation:
                 ]
             )
             self.truth.forged += 1
+
+
+def _next(visits: Visits, lists: list[ShownList] | None) -> PageRequest | None:
+    """What is asked after these lists; None at the end."""
+    try:
+        return visits.send(lists) if lists is not None else next(visits)
+    except StopIteration:
+        return None

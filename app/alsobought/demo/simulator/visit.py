@@ -6,13 +6,13 @@ needs no list if the product was found without one, or on a page to which no lis
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from alsobought.demo.simulator.draws import uniform
-from alsobought.demo.simulator.front_door import FrontDoor, ShownList, ask_lists
+from alsobought.demo.simulator.front_door import PageRequest, ShownList
 from alsobought.demo.simulator.outbox import Event
 from alsobought.demo.simulator.products import Product
 from alsobought.demo.simulator.shopper import Shopper, Visit
@@ -87,43 +87,47 @@ class Walk:
     spent_without_lists: float = 0.0
 
 
-class Walker:
-    """One visit. `sold` are the products of the day by id; the clock shows the time of the visit."""
+Steps = Generator[PageRequest, list[ShownList], Walk]
+"""A visit in steps: it yields a request, is sent the lists, and returns what it leaves behind."""
 
-    def __init__(
-        self, door: FrontDoor, clock: Clock, shopping: Shopping, visit: Visit, sold: Mapping[str, Product]
-    ) -> None:
-        self.door, self.clock, self.shopping, self.visit, self.sold = door, clock, shopping, visit, sold
+
+class Walker:
+    """One visit. `sold` are the products of the day by id; `now` is the time on the shopper's own clock."""
+
+    def __init__(self, shopping: Shopping, visit: Visit, sold: Mapping[str, Product], now: datetime) -> None:
+        self.shopping, self.visit, self.sold, self.now = shopping, visit, sold, now
         self.shopper = shopping.shopper
         self.key = (self.shopper.seed, self.shopper.name, visit.number)
         self.walk = Walk()
         self._opened: dict[str, Link | None] = {}
         self._ways: dict[str, list[frozenset[str]]] = {}
 
-    def go(self, *, lists: bool = True) -> Walk:
+    def go(self, *, lists: bool = True) -> Steps:
         """The whole visit; without `lists` the shop shows none."""
         if lists:
-            self._look_at([HOME], {}, frozenset())
+            yield from self._look_at([HOME], {}, frozenset())
         for number, product in enumerate(self.shopper.searched(self.visit, list(self.sold.values()))):
             self._open(product, None, frozenset())
             if lists and number == 0:
-                self._look_at([BELOW, SIMILAR], {"item_id": product.item_id}, frozenset())
+                yield from self._look_at([SIMILAR, BELOW], {"item_id": product.item_id}, frozenset())
         for memory in self.shopping.thinks_about:
             if self.visit.at - memory.at <= DAYS_TO_COME_BACK and memory.item_id in self.sold:
                 self._open(self.sold[memory.item_id], None, memory.by)
         self._check_out()
         return self.walk
 
-    def _look_at(self, surfaces: Sequence[str], asked: Mapping[str, str], by: frozenset[str]) -> None:
+    def _look_at(
+        self, surfaces: Sequence[str], asked: Mapping[str, str], by: frozenset[str]
+    ) -> Generator[PageRequest, list[ShownList], None]:
         """Look at the lists of a page that was reached `by` these surfaces."""
         who = {"session_id": self._session_id} if self.visit.as_guest else {"user_id": self.shopper.name}
-        for shown in ask_lists(self.door, surfaces, {**who, **asked}):
+        for shown in (yield PageRequest(surfaces, {**who, **asked})):
             self.walk.lists.append(shown)
             clicked = list(self._clicked(shown, by | {shown.surface}))
             for product, link in clicked:
                 self._open(product, link, by | {shown.surface})
                 if shown.surface == HOME:
-                    self._look_at([BELOW], {"item_id": product.item_id}, by | {HOME})
+                    yield from self._look_at([BELOW], {"item_id": product.item_id}, by | {HOME})
 
     def _clicked(self, shown: ShownList, by: frozenset[str]) -> Iterator[tuple[Product, Link]]:
         """Those that are clicked, from the top; impressions are sent for what is on the screen."""
@@ -137,7 +141,7 @@ class Walker:
             self._send("impression", item_id, link, seconds=0.2)
             self.walk.impressions.append(link)
             self.walk.wishes[link] = looked * wish if clicks < MAX_CLICKS else 0.0
-            self.shopping.seen_in[item_id] = self.clock.now, link
+            self.shopping.seen_in[item_id] = self.now, link
             examined = uniform(*self.key, shown.surface, position, "look") < looked
             if clicks < MAX_CLICKS and examined and uniform(*self.key, item_id, "click") < wish:
                 clicks += 1
@@ -149,7 +153,7 @@ class Walker:
         if link:
             self._send("click", product.item_id, link)
             self.walk.clicks.append(link)
-            self.shopping.came_by[product.item_id] = self.clock.now, link
+            self.shopping.came_by[product.item_id] = self.now, link
         if product.item_id not in self._opened or link:
             self._opened[product.item_id] = link
             self._send("view", product.item_id, link)
@@ -165,7 +169,7 @@ class Walker:
         order, anyway = self._order(frozenset()), self._order(frozenset({HOME, BELOW, SIMILAR}))
         self.walk.spent_without_home = self._price(self._order(frozenset({HOME})))
         self.walk.spent_without_lists = self._price(anyway)
-        self.clock.now += timedelta(seconds=30)
+        self.now += timedelta(seconds=30)
         for item_id in order:
             product, quantity = self.sold[item_id], self._quantity(item_id)
             line = {"order_id": self.order_id, "order_size": len(order), "quantity": quantity, "price": product.price}
@@ -194,12 +198,12 @@ class Walker:
         return [one for one, anyway in wanted.items() if not anyway or uniform(*self.key, one, "displaced") < staying]
 
     def _came_by(self, item_id: str) -> Link | None:
-        at, link = self.shopping.came_by.get(item_id, (self.clock.now, None))
-        return link if self.clock.now - at <= REMEMBERED else None
+        at, link = self.shopping.came_by.get(item_id, (self.now, None))
+        return link if self.now - at <= REMEMBERED else None
 
     def _seen_in(self, item_id: str) -> Link | None:
-        at, link = self.shopping.seen_in.get(item_id, (self.clock.now, None))
-        return link if self.clock.now - at <= SEEN else None
+        at, link = self.shopping.seen_in.get(item_id, (self.now, None))
+        return link if self.now - at <= SEEN else None
 
     def _price(self, order: Collection[str]) -> float:
         """What is paid in the end."""
@@ -225,14 +229,14 @@ class Walker:
         return self.shopper.guest_id if self.visit.as_guest else f"session-{self.shopper.name}-{self.visit.number}"
 
     def _send(self, event_type: str, item_id: str, link: Link | None, *, seconds: float = 12.0, **more: Any) -> None:
-        self.clock.now += timedelta(seconds=seconds)
+        self.now += timedelta(seconds=seconds)
         number = len(self.walk.events)
         event: Event = {
             "event_id": f"{self.shopper.name}-{self.visit.number}-{number}",
             "event_type": event_type,
             "session_id": self._session_id,
             "item_id": item_id,
-            "timestamp": self.clock.now.isoformat(timespec="milliseconds"),
+            "timestamp": self.now.isoformat(timespec="milliseconds"),
             **more,
         }
         if not self.visit.as_guest:

@@ -1,7 +1,7 @@
 """Alternating least squares for implicit feedback (Hu, Koren and Volinsky 2008), by the library implicit.
 
-The matrix is users by items; for also-bought, baskets by items, and items are ranked by the dot product with the shown
-item's factors.
+The matrix is users by items. With an item shown it is that of the groups of the task, and items are ranked by the dot product
+with the shown item's factors.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 from implicit.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
-from alsobought.evaluation.baselines.matrices import of_baskets, of_users
+from alsobought.evaluation.baselines.matrices import of_groups, of_users
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows, user_rows
-from alsobought.evaluation.log import Purchases
-from alsobought.evaluation.tasks import ALSO_BOUGHT, TASKS, Query
+from alsobought.evaluation.log import Interactions
+from alsobought.evaluation.tasks import SHOWN_TASKS, TASKS, Query
 from alsobought.items import Item
 
 FACTORS = 128
@@ -28,12 +28,12 @@ SEED = 1
 class Als:
     tasks = TASKS
 
-    def __init__(self, factors: int = FACTORS, regularisation: float = REGULARISATION, alpha: float = ALPHA) -> None:
-        self._factors, self._regularisation, self._alpha = factors, regularisation, alpha
+    def __init__(self, factors: int = FACTORS, l2: float = REGULARISATION, alpha: float = ALPHA) -> None:
+        self._factors, self._regularisation, self._alpha = factors, l2, alpha
 
-    def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
-        self.past, self.popular, self.shows = past, popularity(past), task == ALSO_BOUGHT
-        counts = of_baskets(past) if self.shows else of_users(past, np.ones(len(past.lines)))
+    def fit(self, past: Interactions, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
+        self.past, self.popular, self.shows = past, popularity(past), task in SHOWN_TASKS
+        counts = of_groups(past, task) if self.shows else of_users(past, np.ones(len(past.lines)))
         counts = counts[np.unique(counts.nonzero()[0])] if self.shows else counts
         counts.data = np.log2(1 + counts.data)
         with threadpool_limits(1, "blas"):  # implicit warns of BLAS threads beside its own

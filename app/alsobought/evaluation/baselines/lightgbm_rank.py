@@ -1,6 +1,6 @@
 """LambdaRank (Burges 2010) by LightGBM over the 200 candidates of a formula, as the second stage of a recommender.
 
-It is trained on the queries of the days before the split, with counts up to the first of them.
+It is trained on the queries of two months before the split, each with counts up to its first day.
 """
 
 from __future__ import annotations
@@ -9,23 +9,30 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import lightgbm
 import numpy as np
+import numpy.typing as npt
 
-from alsobought.evaluation.baselines.candidates import BATCH_QUERIES, ItemCandidates, UserCandidates
+from alsobought.evaluation.baselines.candidates import Candidates
+from alsobought.evaluation.baselines.item_candidates import ItemCandidates
+from alsobought.evaluation.baselines.registry import TooFewRows
 from alsobought.evaluation.baselines.scores import Floats, batches
-from alsobought.evaluation.log import MILLISECONDS_A_DAY, Integers, Log, Purchases, Split, moment
-from alsobought.evaluation.tasks import ALSO_BOUGHT, TASKS, Query, task_queries
+from alsobought.evaluation.baselines.user_candidates import UserCandidates
+from alsobought.evaluation.log import MILLISECONDS_A_DAY, Integers, Interactions, Log, Split, moment
+from alsobought.evaluation.tasks import SHOWN_TASKS, TASKS, Query, task_queries
 from alsobought.items import Item
 
 TRAINING_DAYS = 28
 TRAINING_QUERIES = 4_000
 SEED = 1
+WINDOWS = 2
+EASE_ITEMS = 4_000
 TREES = 200
+MAX_LEAF_ROWS, ROWS_A_LEAF = 200, 1_000  # a leaf of a small log has a thousandth of its rows
+MIN_QUERIES = 10  # with a relevant candidate, to train on
 PARAMETERS = {
     "objective": "lambdarank",
     "lambdarank_truncation_level": 20,
     "learning_rate": 0.05,
     "num_leaves": 31,
-    "min_data_in_leaf": 200,
     "feature_fraction": 0.8,
     "verbosity": -1,
     "deterministic": True,
@@ -36,20 +43,41 @@ PARAMETERS = {
 
 
 class LightGBM:
+    """Trained on up to `queries` queries of `windows` periods of `days` before the split, each with counts up to its first day."""
+
     tasks = TASKS
 
-    def __init__(self, trees: int = TREES, queries: int = TRAINING_QUERIES, days: int = TRAINING_DAYS) -> None:
-        self._trees, self._queries, self._days = trees, queries, days
+    def __init__(
+        self,
+        trees: int = TREES,
+        queries: int = TRAINING_QUERIES,
+        days: int = TRAINING_DAYS,
+        windows: int = WINDOWS,
+        ease_items: int = EASE_ITEMS,
+    ) -> None:
+        self._trees, self._queries, self._days, self._windows = trees, queries, days, max(1, windows)
+        self._ease_items = ease_items
 
-    def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:
-        candidates = ItemCandidates if task == ALSO_BOUGHT else UserCandidates
-        earlier, later = past.cut(past.until - self._days * MILLISECONDS_A_DAY)
-        active = frozenset(past.names.users[user] for user in np.unique(earlier.user))
-        log = Log(Split(moment(earlier.until), self._days), earlier, later, active)
-        queries = task_queries(log, task, SEED)
-        sample = np.random.default_rng(SEED).permutation(len(queries))[: self._queries]
-        self.model = _train(candidates(earlier, items, task), [queries[index] for index in sorted(sample)], self._trees)
-        self.candidates, self.names = candidates(past, items, task), past.names
+    def fit(self, past: Interactions, items: Mapping[str, Item], task: str) -> None:
+        rows = _TrainingRows()
+        for window in range(self._windows):
+            end = past.until - window * self._days * MILLISECONDS_A_DAY
+            earlier, later = past.part(past.time < end, end).cut(end - self._days * MILLISECONDS_A_DAY)
+            if len(earlier):
+                queries = self._training_queries(earlier, later, task)
+                rows.add(self._candidates(earlier, items, task), queries)
+        self.model = rows.train(self._trees)
+        self.candidates, self.names = self._candidates(past, items, task), past.names
+
+    def _candidates(self, past: Interactions, items: Mapping[str, Item], task: str) -> Candidates:
+        make = ItemCandidates if task in SHOWN_TASKS else UserCandidates
+        return make(past, items, task, self._ease_items)
+
+    def _training_queries(self, earlier: Interactions, later: Interactions, task: str) -> list[Query]:
+        active = frozenset(earlier.names.users[user] for user in np.unique(earlier.user))
+        queries = task_queries(Log(Split(moment(earlier.until), self._days), earlier, later, active), task, SEED)
+        sample = np.random.default_rng(SEED).permutation(len(queries))[: self._queries // self._windows]
+        return [queries[index] for index in sorted(sample)]
 
     def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:
         lists = []
@@ -65,23 +93,37 @@ class LightGBM:
         return lists
 
 
-def _train(candidates: ItemCandidates | UserCandidates, queries: Sequence[Query], trees: int) -> lightgbm.Booster:
-    """Raises ValueError if no candidate of any query is relevant."""
-    features, labels, groups = [], [], []
-    for batch, items, values in _batches(candidates, queries):
-        for row, query in enumerate(batch):
-            relevant = [candidates.names.item_index[item] for item in query.truth]
-            hits = np.isin(items[row], relevant)
-            if hits.any():
-                features.append(values[row].astype(np.float32))
-                labels.append(hits)
-                groups.append(items.shape[1])
-    data = lightgbm.Dataset(np.concatenate(features), np.concatenate(labels), group=groups, free_raw_data=True)
-    return lightgbm.train(PARAMETERS, data, num_boost_round=trees)
+class _TrainingRows:
+    """The features of the candidates of queries with a relevant candidate, and which are relevant."""
+
+    def __init__(self) -> None:
+        self._features: list[Floats] = []
+        self._labels: list[npt.NDArray[np.bool_]] = []
+        self._groups: list[int] = []
+
+    def add(self, candidates: Candidates, queries: Sequence[Query]) -> None:
+        for batch, items, values in _batches(candidates, queries):
+            for row, query in enumerate(batch):
+                relevant = [candidates.names.item_index[item] for item in query.truth]
+                hits = np.isin(items[row], relevant)
+                if hits.any():
+                    self._features.append(values[row].astype(np.float32))
+                    self._labels.append(hits)
+                    self._groups.append(items.shape[1])
+
+    def train(self, trees: int) -> lightgbm.Booster:
+        """Raises TooFewRows if too few queries have a relevant candidate."""
+        if len(self._groups) < MIN_QUERIES:
+            raise TooFewRows(
+                f"too few rows to train: skipped. {len(self._groups)} queries of earlier days have a relevant candidate, and"
+                f" {MIN_QUERIES} are needed"
+            )
+        features, labels = np.concatenate(self._features), np.concatenate(self._labels)
+        parameters = PARAMETERS | {"min_data_in_leaf": min(MAX_LEAF_ROWS, max(2, len(labels) // ROWS_A_LEAF))}
+        data = lightgbm.Dataset(features, labels, group=self._groups, free_raw_data=True)
+        return lightgbm.train(parameters, data, num_boost_round=trees)
 
 
-def _batches(
-    candidates: ItemCandidates | UserCandidates, queries: Sequence[Query]
-) -> Iterator[tuple[Sequence[Query], Integers, Floats]]:
-    for batch in batches(queries, BATCH_QUERIES):
+def _batches(candidates: Candidates, queries: Sequence[Query]) -> Iterator[tuple[Sequence[Query], Integers, Floats]]:
+    for batch in batches(queries, len(candidates.names.items)):
         yield batch, *candidates.of(batch)

@@ -13,11 +13,10 @@ import numpy as np
 
 from alsobought.evaluation.baselines.matrices import of_users, with_unknown_row
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
-from alsobought.evaluation.log import Purchases
-from alsobought.evaluation.tasks import NEXT, NOVEL, WINDOW, Query
+from alsobought.evaluation.log import Interactions
+from alsobought.evaluation.tasks import USER_TASKS, Query
 from alsobought.items import Item
 
-USER_TASKS = (NEXT, NOVEL, WINDOW)
 MIN_SHARE = 1e-5  # of an item without recent purchases
 
 
@@ -26,10 +25,10 @@ class Personal:
 
     tasks = USER_TASKS
 
-    def __init__(self, weight: Callable[[Purchases], Floats], popular: float = 0.0) -> None:
+    def __init__(self, weight: Callable[[Interactions], Floats], popular: float = 0.0) -> None:
         self._weight, self._popular = weight, popular
 
-    def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
+    def fit(self, past: Interactions, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
         self.past, self.names, self.shares = past, past.names, popularity(past)
         self.weights = with_unknown_row(of_users(past, self._weight(past)))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from alsobought.evaluation.baselines.scores import Floats, best, popularity
-from alsobought.evaluation.log import Purchases
+from alsobought.evaluation.log import Interactions
 from alsobought.evaluation.tasks import TASKS, Query
 from alsobought.items import Item
 
@@ -15,7 +15,7 @@ from alsobought.items import Item
 class Popularity:
     tasks = TASKS
 
-    def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
+    def fit(self, past: Interactions, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
         self.past, self.names, self.shares = past, past.names, popularity(past)
 
     def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:

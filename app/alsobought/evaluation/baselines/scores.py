@@ -7,23 +7,24 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from alsobought.evaluation.log import Integers, Names, Purchases
+from alsobought.evaluation.log import Integers, Interactions, Names
 from alsobought.evaluation.tasks import Query
 
 Floats = npt.NDArray[np.float64]
-BATCH_QUERIES = 256  # each has a score for every item
+BATCH_SCORES = 1_000_000  # of a batch, for every item; larger arrays are mapped anew each time, which takes longer
+BATCH_QUERIES = 256
 RECENT_DAYS = 28
 TIE_BREAK = 1e-9
 
 
-def popularity(past: Purchases, days: float = RECENT_DAYS) -> Floats:
+def popularity(past: Interactions, days: float = RECENT_DAYS) -> Floats:
     """For each item the share of baskets of the last days that contain it."""
     recent = past.lines.part(past.lines.age <= days)
     baskets = len(np.unique(recent.basket))
     return np.bincount(recent.item, minlength=len(past.names.items)) / max(1, baskets)
 
 
-def baskets_ago(past: Purchases) -> Floats:
+def baskets_ago(past: Interactions) -> Floats:
     """For each of `past.lines` the number of later baskets of its user. Simultaneous baskets are ordered by name."""
     lines, count = past.lines, len(past.names.baskets)
     baskets, first = np.unique(lines.basket, return_index=True)  # lines are in the order of time
@@ -36,7 +37,7 @@ def baskets_ago(past: Purchases) -> Floats:
 
 
 def best(
-    queries: Sequence[Query], k: int, past: Purchases, score: Callable[[Sequence[Query]], Floats]
+    queries: Sequence[Query], k: int, past: Interactions, score: Callable[[Sequence[Query]], Floats]
 ) -> list[list[str]]:
     """The k items with the highest scores, among those sold before and not forbidden.
 
@@ -44,7 +45,7 @@ def best(
     """
     names, lists = past.names, []
     unsold = np.bincount(past.item, minlength=len(names.items)) == 0
-    for batch in batches(queries, BATCH_QUERIES):
+    for batch in batches(queries, len(names.items)):
         scores = score(batch)
         scores[:, unsold] = -np.inf
         forbid(scores, batch, names)
@@ -55,7 +56,9 @@ def best(
 
 
 def forbid(scores: Floats, queries: Sequence[Query], names: Names) -> None:
-    """Sets the scores of forbidden items to -inf; one row per query."""
+    """Sets the scores of forbidden and unavailable items to -inf; one row per query."""
+    if unavailable := queries[0].unavailable if queries else None:
+        scores[:, [names.item_index[item] for item in unavailable if item in names.item_index]] = -np.inf
     for values, query in zip(scores, queries, strict=True):
         values[[names.item_index[item] for item in query.forbidden if item in names.item_index]] = -np.inf
 
@@ -67,7 +70,9 @@ def top(values: Floats, k: int) -> Integers:
     return indexes[np.lexsort((indexes, -values[indexes]))]
 
 
-def batches(queries: Sequence[Query], size: int) -> Iterator[Sequence[Query]]:
+def batches(queries: Sequence[Query], items: int) -> Iterator[Sequence[Query]]:
+    """As many queries at a time as BATCH_SCORES allows."""
+    size = max(1, min(BATCH_QUERIES, BATCH_SCORES // max(1, items)))
     for start in range(0, len(queries), size):
         yield queries[start : start + size]
 

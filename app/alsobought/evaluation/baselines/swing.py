@@ -1,7 +1,7 @@
 """Swing (Yang et al. 2020, arXiv 2010.05525): a pair in two baskets counts more the less else they have in common.
 
 w(i, j) = Σ over pairs {u, v} of baskets with both of 1/(|u|+15)^.3 · 1/(|v|+15)^.3 · 1/|u ∩ v|, over the latest 300
-baskets with the shown item.
+baskets with the shown item. For also-seen, users take the place of baskets.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from alsobought.evaluation.baselines.matrices import of_baskets
+from alsobought.evaluation.baselines.matrices import of_groups
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, best, popularity, shown_rows
-from alsobought.evaluation.log import Integers, Purchases
-from alsobought.evaluation.tasks import ALSO_BOUGHT, Query
+from alsobought.evaluation.log import Integers, Interactions
+from alsobought.evaluation.tasks import ALSO_SEEN, SHOWN_TASKS, Query
 from alsobought.items import Item
 
 BASKETS = 300
@@ -22,19 +22,19 @@ POWER = 0.3
 
 
 class Swing:
-    tasks = (ALSO_BOUGHT,)
+    tasks = SHOWN_TASKS
 
     def __init__(self, baskets: int = BASKETS) -> None:
         self._baskets = baskets
 
-    def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
+    def fit(self, past: Interactions, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
         self.past, self.popular = past, popularity(past)
-        self.rows = of_baskets(past)
+        self.rows = of_groups(past, task)
         self.baskets_of_item = self.rows.T.tocsr()
         sizes = np.asarray(self.rows.sum(axis=1)).ravel()
         self.weights = 1 / (sizes + SMOOTHING) ** POWER
         self.times = np.zeros(self.rows.shape[0])
-        self.times[past.lines.basket] = past.lines.time
+        self.times[past.lines.user if task == ALSO_SEEN else past.lines.basket] = past.lines.time
         self.cache: dict[int, tuple[Integers, Floats]] = {}
 
     def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:

@@ -2,6 +2,7 @@
 
 A user is a vector of the shares of .95^k over items, k = number of baskets since; similarity is the cosine of the square
 roots of these shares. For next and window the neighbours' shares are added to the user's own; for next-novel only they count.
+`popular` adds that multiple of the items' shares of the lines of 28 days.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from alsobought.evaluation.baselines.matrices import matrix, of_users, shares, unit, with_unknown_row
-from alsobought.evaluation.baselines.personal import MIN_SHARE, USER_TASKS
+from alsobought.evaluation.baselines.personal import MIN_SHARE
 from alsobought.evaluation.baselines.scores import TIE_BREAK, Floats, baskets_ago, best, popularity, user_rows
-from alsobought.evaluation.log import Purchases
-from alsobought.evaluation.tasks import NOVEL, Query
+from alsobought.evaluation.log import Interactions
+from alsobought.evaluation.tasks import NOVEL, USER_TASKS, Query
 from alsobought.items import Item
 
 DECAY = 0.95
@@ -26,10 +27,12 @@ POPULAR = 0.05
 class UserCF:
     tasks = USER_TASKS
 
-    def __init__(self, neighbours: int = NEIGHBOURS, blend: float = BLEND, power: float = 1.0) -> None:
-        self._neighbours, self._blend, self._power = neighbours, blend, power
+    def __init__(
+        self, neighbours: int = NEIGHBOURS, blend: float = BLEND, power: float = 1.0, popular: float = 0.0
+    ) -> None:
+        self._neighbours, self._blend, self._power, self._popular = neighbours, blend, power, popular
 
-    def fit(self, past: Purchases, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
+    def fit(self, past: Interactions, items: Mapping[str, Item], task: str) -> None:  # noqa: ARG002
         self.past, self.names, self.popular, self._novel = past, past.names, popularity(past), task == NOVEL
         self.shares = with_unknown_row(shares(of_users(past, DECAY ** baskets_ago(past))))
         self.roots = unit(self.shares.power(0.5))
@@ -39,7 +42,8 @@ class UserCF:
 
     def _scores(self, queries: Sequence[Query]) -> Floats:
         neighbours = self.of_neighbours(queries)
-        return neighbours if self._novel else self.own(queries) + self._blend * neighbours
+        scores = neighbours if self._novel else self.own(queries) + self._blend * neighbours
+        return scores + self._popular * self.popular / max(float(self.popular.sum()), MIN_SHARE)
 
     def own(self, queries: Sequence[Query]) -> Floats:
         """The user's own decayed shares, raised a little for popular items."""

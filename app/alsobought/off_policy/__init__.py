@@ -1,0 +1,1 @@
+"""The click-through rate that other lists would have had, from a log of lists that explored."""
