@@ -100,7 +100,8 @@ def _section(dataset: str, cells: Sequence[tuple[Task, Cell | None]]) -> Iterato
     for task, cell in cells:
         yield f"\n### `{dataset}`, {task.task} of the type {task.event_type}\n"
         if cell is None:
-            yield "Not run."
+            earlier = " [Earlier results](../how-to/evaluate.md#the-complete-journey)." if dataset == "journey" else ""
+            yield f"Not run.{earlier}"
             continue
         yield (
             f"Trained before {cell.train_before}, {cell.days} days predicted; {cell.queries:,} queries of"

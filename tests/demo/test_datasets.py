@@ -26,7 +26,9 @@ from alsobought.demo.datasets.ratings import contents
 from alsobought.demo.datasets.registry import REGISTRY
 from alsobought.demo.datasets.tastes import Recipe
 from alsobought.demo.datasets.wheels import Wheel
+from alsobought.demo.load import new_state
 from alsobought.errors import Unusable
+from alsobought.writer.submission import utc_now
 from tests.support.project import ROOT
 
 INSTACART = """,order_id,user_id,order_number,order_dow,order_hour_of_day,days_since_prior_order,product_id
@@ -227,6 +229,15 @@ def test_the_oracle_knows_what_happens_better_than_popularity(read: Callable[...
 def hits(scores: Any, items: Sequence[str], events: Sequence[Any]) -> int:
     top = np.argsort(-scores, axis=1)[:, :10]
     return sum(event.item_id in {items[index] for index in row} for event, row in zip(events, top, strict=True))
+
+
+def test_the_demo_moves_a_data_set_to_this_week_and_names_a_request_to_try() -> None:
+    data = media.read(SMALL, 3)
+    state = new_state("media", data)
+    moved = data.moved(state.weeks)
+    assert timedelta(0) <= utc_now() - moved.ends < timedelta(weeks=1)
+    assert state.example_pipe == "viewed_also_viewed"
+    assert state.example_item in {item.item_id for item in data.items}
 
 
 # Wheels

@@ -23,7 +23,8 @@ def announce(settings: Settings, console: Console, page_url: str) -> Callable[[s
     state = read_state(settings)
 
     def ready(url: str) -> None:
-        example = f"{url}/pipes/also_bought?item_id={quote(state.example_item if state else '')}&limit=3"
+        pipe, item = (state.example_pipe, state.example_item) if state else ("also_bought", "")
+        example = f"{url}/pipes/{pipe}?item_id={quote(item)}&limit=3"
         console.print(
             f"\n  Open     [bold]{page_url}[/]\n  Try      curl '{example}'\n  Stop     Ctrl-C\n",
             highlight=False,

@@ -35,6 +35,7 @@ class DemoState(msgspec.Struct):
     complete: bool = False
     migrations: int = 0
     example_item: str = ""
+    example_pipe: str = "also_bought"
 
 
 def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
@@ -55,8 +56,8 @@ def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
     contents = REGISTRY[dataset].read() if dataset in REGISTRY else None
     started = time.monotonic()
     if not state:
-        weeks, example = _weeks_and_example(dataset, contents)
-        state = DemoState(dataset, weeks, migrations=migration_count, example_item=example)
+        state = new_state(dataset, contents)
+        state.migrations = migration_count
     service = open_service(settings)
     try:
         _write_state(settings, state)
@@ -78,14 +79,17 @@ def load_demo(settings: Settings, dataset: str, console: Console) -> DemoState:
     return state
 
 
-def _weeks_and_example(dataset: str, contents: Contents | None) -> tuple[int, str]:
-    """The time shift after which the newest event is of this week, and an item to try."""
+def new_state(dataset: str, contents: Contents | None) -> DemoState:
+    """With the time shift after which the newest event is of this week, and a request to try."""
     if contents:
-        popular = Counter(event.item_id for event in contents.events).most_common(1)
-        return (utc_now() - contents.ends) // timedelta(weeks=1), popular[0][0]
+        weeks = (utc_now() - contents.ends) // timedelta(weeks=1)
+        counts = Counter(event.item_id for event in contents.events)
+        views = any(event.event_type == "view" for event in contents.events)
+        pipe = "viewed_also_viewed" if views else "also_bought"
+        return DemoState(dataset, weeks, example_item=counts.most_common(1)[0][0], example_pipe=pipe)
     if dataset == "journey":
-        return journey.weeks_until(utc_now().date()), journey.EXAMPLE_ITEM
-    return 0, next(iter(toyshop.COMPANIONS))
+        return DemoState(dataset, journey.weeks_until(utc_now().date()), example_item=journey.EXAMPLE_ITEM)
+    return DemoState(dataset, example_item=next(iter(toyshop.COMPANIONS)))
 
 
 def _load_contents(service: Service, dataset: str, contents: Contents, console: Console) -> int:
