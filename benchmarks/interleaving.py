@@ -51,7 +51,7 @@ class Shop:
         return (self.random.random(shown.shape) < chance).astype(float)
 
     def by_user(self, values: Floats) -> Floats:
-        return np.bincount(self.owner, values, minlength=USERS)
+        return np.asarray(np.bincount(self.owner, values, minlength=USERS), float)
 
 
 def users_of_a_split(shop: Shop, control: Ranks, better: Ranks) -> tuple[float, float]:

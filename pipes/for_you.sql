@@ -16,7 +16,7 @@
 -- @fallback trending
 {% from 'catalogue.sql' import buyable, group_of, item, item_columns, owner, sum_of_group, title_in %}
 {% from 'demand.sql' import times_bought_again %}
-{% from 'lists.sql' import boosted, fatigue, in_history, is_eligible, reranked %}
+{% from 'lists.sql' import boosted, fatigue, in_history, is_eligible, past_groups, reranked %}
 {% from 'reasons.sql' import because_of, or_pinned %}
 {% from 'signals.sql' import signal %}
 {# The items whose wishes are added up: those with the strongest habits, and the latest. Only the latest if nothing is learned of
@@ -126,6 +126,7 @@ with
                 by="user_id",
                 first_of_group="stands_in, fit desc, shown_key",
                 user_id="list_key",
+                past=past_groups(user_id, exclude_history),
                 **reranking
             )
         }}

@@ -18,29 +18,71 @@ with
         from (select cityHash64(item_id) as item_key from items group by item_key)
     ) as catalogue_size,
     greatest(1, dictGetOrDefault('item_demand', 'orders', toUInt64(0), 0)) as all_orders,
-    {# Each item that was shown to a user, with its lists in order: their times and placements. #}
+    {# What each user was shown, list by list in their order: the placement and the items. The first one, without a placement, is
+       all that the user saw in the four weeks before. #}
     shown as (
-        select shown_key, arraySort(groupArray((answered_at, list_key, touched_place))) as lists
+        select
+            user_key,
+            arraySort(groupArray((listed.answered_at, listed.list_key, listed.place, listed.items))) as lists,
+            arrayFlatten(tupleElement(lists, 4)) as item_keys,
+            arrayFlatten(
+                arrayMap(
+                    (items, place) -> arrayWithConstant(length(items), place),
+                    tupleElement(lists, 4),
+                    tupleElement(lists, 3)
+                )
+            ) as places
         from
             (
                 select
-                    first_user_key, answered_at, list_key, touched_place, arrayJoin(shown_items) as shown_key
-                from {{ touched_lists(earlier(begin(since)), end(until)) }}
-            )
-        group by first_user_key, shown_key
+                    first_user_key as user_key,
+                    answered_at,
+                    list_key,
+                    touched_place as place,
+                    shown_items as items
+                from {{ touched_lists(begin(since), end(until)) }}
+                union all
+                select
+                    cityHash64(user_id) as user_key,
+                    toDateTime64(0, 3, 'UTC') as answered_at,
+                    toUInt64(0) as list_key,
+                    toUInt64(0) as place,
+                    groupArray(item_key) as items
+                from touches
+                where
+                    day >= toDate({{ earlier(begin(since)) }}) - 1
+                    and event_type = 'impression'
+                    and recommended_at >= {{ earlier(begin(since)) }}
+                    and recommended_at < {{ begin(since) }}
+                    and first_time < {{ end(until) }}
+                group by user_key
+            ) as listed
+        group by user_key
     ),
     impressions as (
-        select shown_key, (one .1) .3 as place, one .2 > 1 as seen_before
-        from (select shown_key, arrayJoin(arrayZip(lists, arrayEnumerate(lists))) as one from shown)
-        where (one .1) .1 >= {{ begin(since) }}
+        select one .1 as shown_key, one .2 as place, count() as times, countIf(one .3 > 1) as times_seen
+        from
+            (
+                select
+                    1 + countEqual(places, 0) as first,
+                    arrayJoin(
+                        arrayZip(
+                            arraySlice(item_keys, first),
+                            arraySlice(places, first),
+                            arraySlice(arrayEnumerateUniq(item_keys), first)
+                        )
+                    ) as one
+                from shown
+            )
+        group by shown_key, place
     ),
     summed as (
         select
-            arrayJoin([{{ label_of(by) }}, '*']) as label_key,
+            if({{ by }} = 'total', '*', {{ label_of(by) }}) as label_key,
             shown_key,
-            count() as times,
+            sum(listed.times) as times,
             any({{ available("shown_key") }}) as is_available,
-            sum(seen_before) as times_seen
+            sum(listed.times_seen) as times_seen
         from (select *, toUInt32(0) as split from impressions) as listed
         left join {{ known_placements() }} as known on place = known_place
         group by label_key, shown_key
@@ -61,7 +103,7 @@ select
     ) as novelty,
     round({{ ratio("sum(times_seen)", "impressions") }}, 6) as repeat_exposure
 from summed
-where (label_key = '*') = ({{ by }} = 'total') and label_key != ''
+where label_key != ''
 group by label_key
 order by impressions desc, label_key
 limit {{ limit }}

@@ -27,7 +27,8 @@ with
         select *
         from {{ sold_parts(begin(since), end(until), by) }}
     ),
-    {# A row for each value and group of users, and under the value * for all together. #}
+    {# A row for each value and group of users, and under the value * for all together. Sessions are counted where they are shown:
+       those of all together are as many again. #}
     groups as (
         select
             arrayJoin([{{ label_of(by) }}, '*']) as label_key,
@@ -39,7 +40,9 @@ with
             sum(parts.purchases) as bought,
             sum(parts.revenue) as click_revenue,
             sum(parts.view_revenue) as view_revenue,
-            uniqExactArray(parts.sessions) as visits,
+            length(
+                arrayDistinct(groupArrayArrayIf(parts.sessions, (label_key = '*') = ({{ by }} = 'total')))
+            ) as visits,
             groupUniqArrayArray(parts.orders) as led_orders,
             sum(parts.shop_revenue) as all_revenue,
             sum(parts.shop_orders) as all_orders

@@ -90,7 +90,7 @@ with
                 maxIf(variance, kind != 'both'),
                 sumIf(variance, kind != 'both') - sumIf(variance, kind = 'both')
             ) as all_variance,
-            if(fewest < 5, 1., {{ student("(fewest - 1)") }} * sqrt(all_variance)) as reach
+            if(fewest < 5 or effective = 0, 1., {{ student("(fewest - 1)") }} * sqrt(all_variance)) as reach
         from reached
         group by surface, pipe, shadow
     )

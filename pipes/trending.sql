@@ -15,7 +15,7 @@
 -- @cache 500ms
 -- @fallback popular
 {% from 'catalogue.sql' import buyable, item_columns, sum_of_group %}
-{% from 'lists.sql' import boosted, is_eligible, is_unseen, reranked %}
+{% from 'lists.sql' import boosted, is_eligible, is_unseen, past_groups, reranked %}
 {% from 'places.sql' import by_hour, hours_at %}
 {% from 'reasons.sql' import more_than_usual, or_pinned %}
 {% from 'signals.sql' import signal %}
@@ -107,6 +107,7 @@ with
                 may_pin=is_eligible("pinned_key", **filters),
                 first_of_group="stands_in, own_recent desc, shown_key",
                 user_id=user_id if user_id else "''",
+                past=past_groups(user_id, exclude_history) if user_id else "",
                 **reranking
             )
         }}

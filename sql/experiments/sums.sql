@@ -9,8 +9,8 @@
 {% macro mean_of(name, value, before, covariate) %}
     ('{{ name }}', {{ value }}, {{ before }}, 1., if(is_entry, 0., 1.), {{ covariate }})
 {% endmacro %}
-{% macro ratio_of(name, value, before, denominator, denominator_before) %}
-    ('{{ name }}', {{ value }}, {{ before }}, {{ denominator }}, {{ denominator_before }}, 0.)
+{% macro ratio_of(name, value, before, denominator, denominator_before, covariate="0.") %}
+    ('{{ name }}', {{ value }}, {{ before }}, {{ denominator }}, {{ denominator_before }}, {{ covariate }})
 {% endmacro %}
 {% set so_far = "partition by population, unit order by day rows between unbounded preceding and current row" %}
 with
@@ -186,6 +186,16 @@ with
             sumIf(summed.carts, day = toDate(0)) over ({{ so_far }}) as carts_ahead
         from summed
     ),
+    compared as (
+        {# The value of an order before, of all units together: what a unit spent beyond it is the covariate of its order value. Of
+           lists of the experiment nobody clicked before: click-through has none. #}
+        select
+            *,
+            sumIf(revenue_ahead, is_entry) over (partition by population)
+            / greatest(1, sumIf(orders_ahead, is_entry) over (partition by population)) as order_value_ahead
+        from cumulated
+        where day != toDate(0)
+    ),
     measured as (
         select
             population,
@@ -214,7 +224,12 @@ with
                     }},
                     {{
                         ratio_of(
-                            "average_order_value", "revenue_now", "revenue_before", "orders_now", "orders_before"
+                            "average_order_value",
+                            "revenue_now",
+                            "revenue_before",
+                            "orders_now",
+                            "orders_before",
+                            "revenue_ahead - order_value_ahead * orders_ahead"
                         )
                     }},
                     {{
@@ -230,8 +245,7 @@ with
             measure.4 as base,
             measure.5 as base_before,
             measure.6 as covariate
-        from cumulated
-        where day != toDate(0)
+        from compared
     )
 select
     population,
@@ -247,7 +261,8 @@ select
     sum(value * base - value_before * base_before) as yz,
     sumIf(covariate, is_entry) as x,
     sumIf(covariate * covariate, is_entry) as xx,
-    sum(covariate * (value - value_before)) as xy
+    sum(covariate * (value - value_before)) as xy,
+    sum(covariate * (base - base_before)) as xz
 from measured
 group by population, variant, metric, day
 order by population, variant, metric, day

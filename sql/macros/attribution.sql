@@ -1,3 +1,4 @@
+{%- from 'catalogue.sql' import group_of -%}
 {#- What came of recommendations, computed when read. The rules are in docs/how-to/measure.md. Every macro but the first is a sub-query
     for FROM; `since` and `until` are times, the second not included. -#}
 {#- The beginning and the end of a period: by default the seven days before the request. -#}
@@ -17,19 +18,21 @@
 {%- endmacro -%}
 {#- The lists of a period of which something was touched before its end, each once, whoever touched it and how often: list_key,
     touched_place (a placement), answered_at (the time of the list); shown_items and clicked_items (keys, each once), shown_positions
-    (those of shown_items; 0: not sent); first_user, first_user_key, first_session (a key): of the first touch that was stored. -#}
+    (those of shown_items; 0: not sent); first_user_key, first_session (a key): of the first touch that was stored. -#}
 {%- macro touched_lists(since, until) -%}
     (
         select
             list_key,
             touched_place,
             answered_at,
-            first_user,
             first_user_key,
             first_session,
             arrayDistinct(all_shown) as shown_items,
-            arrayFilter(
-                (place, nth) -> nth = 1, all_positions, arrayEnumerateUniq(all_shown)
+            {# Few lists were sent twice: the others are as they are. #}
+            if(
+                length(shown_items) = length(all_shown),
+                all_positions,
+                arrayFilter((place, nth) -> nth = 1, all_positions, arrayEnumerateUniq(all_shown))
             ) as shown_positions,
             arrayDistinct(all_clicked) as clicked_items
         from
@@ -38,7 +41,6 @@
                     cityHash64(recommendation_id) as list_key,
                     any(placement) as touched_place,
                     any(recommended_at) as answered_at,
-                    argMin(user_id, first_seq) as first_user,
                     argMin(cityHash64(user_id), first_seq) as first_user_key,
                     argMin({{ session_key("user_id", "session_id", "day") }}, first_seq) as first_session,
                     groupArrayIf(item_key, event_type = 'impression') as all_shown,
@@ -55,21 +57,27 @@
             )
     )
 {%- endmacro -%}
+{#- What a user did with a product: a click on one size of a shirt leads to the purchase of another. -#}
+{%- macro pair_key(user_id, item_key) -%} cityHash64({{ user_id }}, {{ group_of(item_key) }}) {%- endmacro -%}
+{#- True for the events that convert. -#}
+{%- macro is_conversion(since, until) -%}
+    event_type in ('purchase', 'add_to_cart') and timestamp >= {{ since }} and timestamp < {{ until }}
+{%- endmacro -%}
 {#- The conversions of a period, purchases and items put into a cart, as they are now: what was refunded is none. -#}
 {%- macro conversions(since, until) -%}
     (
         select
             event_type as conversion_type,
-            user_id as converted_user,
-            cityHash64(item_id) as converted_item,
+            cityHash64(user_id) as converted_user_key,
+            {{ group_of("cityHash64(item_id)") }} as converted_group,
+            {{ pair_key("user_id", "cityHash64(item_id)") }} as converted_pair,
             timestamp as converted_at,
             seq as conversion_seq,
             if(event_type = 'purchase', toFloat64(price) * (quantity - refunded), 0.) as amount,
             if(order_id = '', cityHash64(seq), cityHash64(user_id, order_id)) as order_key,
             sum(amount) over (partition by order_key) as order_amount
         from events
-        where
-            event_type in ('purchase', 'add_to_cart') and timestamp >= {{ since }} and timestamp < {{ until }}
+        where {{ is_conversion(since, until) }}
     )
 {%- endmacro -%}
 {#- The shares of so many touches, in order: the last has all, or the first and the last have 40 % each and the others the rest. -#}
@@ -91,56 +99,68 @@
 {%- macro first_of_each(touches) -%}
     arrayFilter((touch, nth) -> nth = 1, {{ touches }}, arrayEnumerateUniq(tupleElement({{ touches }}, 3)))
 {%- endmacro -%}
-{#- The conversions of a period with a touch of the same user and item before: the columns of conversions, and the touches in order,
-    before_clicks and before_looks: time, seq, list_key, placement, time of the list, position. Looks are the impressions of the last
-    view_through_days. -#}
+{#- The first day of which impressions may lead to a conversion. -#}
+{%- macro first_look_day(since) -%} toDate({{ since }}) - {{ view_through_days }} {%- endmacro -%}
+{#- A touch as a tuple: time, seq, list_key, placement, time of the list, position. -#}
+{%- macro touch() -%}
+    (first_time, first_seq, cityHash64(recommendation_id), placement, recommended_at, touches.position)
+{%- endmacro -%}
+{#- The touches that may have led to a conversion of a period: first_time; touched_pair; is_clicked; and touch, a tuple.
+
+    The first click of a list decides, and it may have come long after the list. So clicks are read for two weeks and more, but of the
+    older days, whose rows are mostly impressions, only those of a product that the user then bought. -#}
+{%- macro leading_touches(since, until) -%}
+    (
+        select
+            first_time,
+            {{ pair_key("user_id", "item_key") }} as touched_pair,
+            {{ is_click("event_type") }} as is_clicked,
+            {{ touch() }} as touch
+        from touches
+        where
+            day >= {{ first_look_day(since) }}
+            and first_time < {{ until }}
+            and (
+                event_type = 'impression'
+                and first_time >= {{ since }} - toIntervalDay({{ view_through_days }})
+                or is_clicked
+            )
+        union all
+        select
+            first_time,
+            {{ pair_key("user_id", "item_key") }} as touched_pair,
+            true as is_clicked,
+            {{ touch() }} as touch
+        from touches
+        prewhere
+            day < {{ first_look_day(since) }}
+            and day >= toDate({{ since }}) - {{ attribution_days }} - {{ recommendation_days }} - 1
+            and {{ is_click("event_type") }}
+            and {{ pair_key("user_id", "item_key") }} in (
+                select {{ pair_key("user_id", "cityHash64(item_id)") }}
+                from events
+                where {{ is_conversion(since, until) }}
+            )
+        where first_time < {{ until }}
+    )
+{%- endmacro -%}
+{#- The conversions of a period with a touch of the same user and product before: the columns of conversions, and the touches in
+    order, before_clicks and before_looks. Looks are the impressions of the last view_through_days. -#}
 {%- macro touched_conversions(since, until) -%}
     (
         select
             conversion_seq,
-            converted_pair,
             any(converted.conversion_type) as conversion_type,
-            any(converted.converted_user) as converted_user,
-            any(converted.converted_item) as converted_item,
+            any(converted.converted_user_key) as converted_user_key,
+            any(converted.converted_group) as converted_group,
             any(converted.converted_at) as converted_at,
             any(converted.amount) as amount,
             any(converted.order_key) as order_key,
             any(converted.order_amount) as order_amount,
             arraySort(groupArrayIf(touch, is_clicked)) as before_clicks,
             arraySort(groupArrayIf(touch, not is_clicked)) as before_looks
-        from
-            (
-                select
-                    first_time,
-                    (
-                        first_time,
-                        first_seq,
-                        cityHash64(recommendation_id),
-                        placement,
-                        recommended_at,
-                        touches.position
-                    ) as touch,
-                    cityHash64(user_id, item_key) as touched_pair,
-                    {{ is_click("event_type") }} as is_clicked
-                from touches
-                where
-                    first_time < {{ until }}
-                    and (
-                        event_type = 'impression'
-                        and day >= toDate({{ since }}) - {{ view_through_days }}
-                        and first_time >= {{ since }} - toIntervalDay({{ view_through_days }})
-                        {# The first click of a list decides, and it may have come long after the list. #}
-                        or is_clicked
-                        and day
-                        >= toDate({{ since }}) - {{ attribution_days }} - {{ recommendation_days }} - 1
-                    )
-            ) as touches
-        inner join
-            (
-                select *, cityHash64(converted_user, converted_item) as converted_pair
-                from {{ conversions(since, until) }}
-            ) as converted
-            on touched_pair = converted_pair
+        from {{ leading_touches(since, until) }} as leading
+        inner join {{ conversions(since, until) }} as converted on touched_pair = converted_pair
         where
             first_time <= converted.converted_at
             and (is_clicked or first_time >= converted.converted_at - toIntervalDay({{ view_through_days }}))
@@ -152,7 +172,7 @@
     view-through the first impression); view_through (0 or 1); and `credit`, whose sum over a conversion is 1. `model`: last_touch or
     position_weighted.
 
-    A conversion counts for touches of the same user and item before it: those with a click at most attribution_days before it, or if
+    A conversion counts for touches of the same user and product before it: those with a click at most attribution_days before it, or if
     there is none, impressions at most view_through_days before it. -#}
 {%- macro attributed(since, until, model) -%}
     (
@@ -262,10 +282,10 @@
             place,
             split,
             bucket,
-            sum(length(items_here)) as impressions,
-            sum(if({{ by }} = 'position', length(clicked_here), length(clicked_items))) as clicks,
-            sum(length(clicked_here)) as clicked_impressions,
-            groupUniqArrayIf(first_session, notEmpty(items_here)) as sessions,
+            sum(shown_here) as impressions,
+            sum(if({{ by }} = 'position', clicked_here, clicked)) as clicks,
+            sum(clicked_here) as clicked_impressions,
+            groupArrayIf(first_session, shown_here > 0) as sessions,
             0. as carts,
             0. as purchases,
             0. as revenue,
@@ -277,27 +297,41 @@
             (
                 select
                     touched_place as place,
+                    {# Its items one by one, or all together. #}
                     arrayJoin(
-                        if({{ by }} = 'position', arrayDistinct(shown_positions), [toUInt16(0)])
-                    ) as at_position,
-                    {{ split_of(by, since, "at_position", "answered_at", "first_user_key") }} as split,
+                        if(
+                            {{ by }} = 'position',
+                            arrayMap(
+                                (item, position)
+                                -> (position, toUInt64(1), toUInt64(has(clicked_items, item))),
+                                shown_items,
+                                shown_positions
+                            ),
+                            [
+                                (
+                                    toUInt16(0),
+                                    length(shown_items),
+                                    if(
+                                        empty(clicked_items),
+                                        toUInt64(0),
+                                        length(arrayIntersect(clicked_items, shown_items))
+                                    )
+                                )
+                            ]
+                        )
+                    ) as part,
+                    {{ split_of(by, since, "part.1", "answered_at", "first_user_key") }} as split,
                     {{ group_of_users("first_user_key") }} as bucket,
-                    if(
-                        {{ by }} = 'position',
-                        arrayFilter((item, position) -> position = at_position, shown_items, shown_positions),
-                        shown_items
-                    ) as items_here,
-                    if(
-                        empty(clicked_items), clicked_items, arrayIntersect(clicked_items, items_here)
-                    ) as clicked_here,
-                    clicked_items,
+                    part .2 as shown_here,
+                    part .3 as clicked_here,
+                    length(clicked_items) as clicked,
                     first_session
                 from {{ touched_lists(since, until) }}
             )
         group by place, split, bucket
     )
 {%- endmacro -%}
-{#- Each item of a list twice: once for the rates of the list, in which it counts at most once, and once for revenue, which is that of
+{#- Each product of a list twice: once for the rates of the list, in which it counts at most once, and once for revenue, which is that of
     the day of the purchase. -#}
 {%- macro credited_parts(since, until, by, model) -%}
     (
@@ -309,10 +343,10 @@
                     since,
                     "place_in_list",
                     "if(is_money, converted_at, answered_at)",
-                    "cityHash64(converted_user)",
+                    "converted_user_key",
                 )
             }} as split,
-            {{ group_of_users("cityHash64(converted_user)") }} as bucket,
+            {{ group_of_users("converted_user_key") }} as bucket,
             toUInt64(0) as impressions,
             toUInt64(0) as clicks,
             toUInt64(0) as clicked_impressions,
@@ -335,7 +369,7 @@
                 from {{ attributed(since, until, model) }}
             )
         where is_money or is_of_list
-        group by place, split, bucket, list_key, converted_item, is_money
+        group by place, split, bucket, list_key, converted_group, is_money
     )
 {%- endmacro -%}
 {%- macro sold_parts(since, until, by) -%}

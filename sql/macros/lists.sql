@@ -84,6 +84,23 @@
         )
     )
 {%- endmacro -%}
+{#- The groups of items in that part of the history of one or several users: a map {user_id: groups}. Lists of several users need it,
+    where `is_unseen` is for one. -#}
+{%- macro past_groups(users, exclude_history) -%}
+    (
+        select mapFromArrays(groupArray(user_id), groupArray(past))
+        from
+            (
+                select user_id, groupUniqArray({{ group_of("one.item_key") }}) as past
+                from user_history
+                array join items as one
+                where
+                    user_id in (select arrayJoin(arrayFlatten([{{ users }}])))
+                    and {{ in_history("one.event_type", exclude_history) }}
+                group by user_id
+            )
+    )
+{%- endmacro -%}
 {#- A score times the factors of the boost rules for the item and its categories. A score below zero is divided by them: a
     boost never lowers an item. -#}
 {%- macro boosted(item_key, score) -%}
@@ -172,7 +189,7 @@
 
     ranked: a CTE with item_key, a score, and an order without ties. by: the key column of the lists, if there are several.
     may_pin: a condition on pinned_key. limit: the length of a list. A pinned row, or one of a new item, that is not a candidate has
-    item_key and no other column. about_items: the lists are about the items of `by`, which no pin may show, nor a variant. first_of_group: the order that decides which item of a group of variants stands for it, if it is another. -#}
+    item_key and no other column. past: the `past_groups` of the users of the lists, of which no new item is. about_items: the lists are about the items of `by`, which no pin may show, nor a variant. first_of_group: the order that decides which item of a group of variants stands for it, if it is another. -#}
 {%- macro reranked(
     ranked,
     item_key,
@@ -189,7 +206,8 @@
     explore_new="",
     user_id="''",
     first_of_group="",
-    about_items=""
+    about_items="",
+    past=""
 ) -%}
     {% if not (diversity or per_category or explore or explore_new or rules(rule="pin")) %}
         select *, 0 as position, 1. as propensity, false as pinned, false as is_new_item
@@ -274,6 +292,7 @@
                                     and not has(
                                         arrayConcat(
                                             pinned_groups,
+                                            {% if past %} {{ past }} [{{ user_id }}], {% endif %}
                                             {% if about_items %} [{{ group_of("list_key") }}], {% endif %}
                                             arrayMap(
                                                 key -> {{ group_of("key") }},

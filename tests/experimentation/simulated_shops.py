@@ -73,4 +73,27 @@ def _sums(y: Floats, x: Floats) -> Sums:
         float(x.sum()),
         float(x @ x),
         float(x @ y),
+        float(x.sum()),
     )
+
+
+def order_values(runs: int, seed: int = 17) -> Iterator[tuple[Sums, Sums]]:
+    """Two equal variants of each run. A unit has its own value of an order, before the experiment as in it."""
+    random = np.random.default_rng(seed)
+    value = random.lognormal(3.0, 0.5, (runs, UNITS))
+    rate = random.standard_gamma(1.0, (runs, UNITS)) * 2.0
+    orders, orders_before = random.poisson(rate).astype(float), random.poisson(rate * 2).astype(float)
+    spent, before = (random.standard_gamma(count * 4) * value / 4 for count in (orders, orders_before))
+    variant = random.integers(0, 2, (runs, UNITS))
+    for run in range(runs):
+        ahead = before[run] - before[run].sum() / orders_before[run].sum() * orders_before[run]
+        yield tuple(  # type: ignore[misc]
+            _ratio_sums(spent[run, mask], orders[run, mask], ahead[mask])
+            for mask in (variant[run] == 0, variant[run] == 1)
+        )
+
+
+def _ratio_sums(y: Floats, z: Floats, x: Floats) -> Sums:
+    squares = (float(one @ other) for one, other in ((z, z), (y, z)))
+    covariate = (float(x.sum()), *(float(x @ one) for one in (x, y, z)))
+    return Sums(len(y), float((y > 0).sum()), float(y.sum()), float(y @ y), float(z.sum()), *squares, *covariate)

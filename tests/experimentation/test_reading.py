@@ -76,6 +76,7 @@ def test_what_units_spend_after_they_saw_a_list_counts_by_day(shoppers: Shoppers
     shoppers.see("bob", "new")
     shoppers.buy("ada", FIRST - timedelta(days=2), "before", 7)
     shoppers.buy("ada", FIRST - timedelta(days=40), "long before", 1000)
+    shoppers.buy("bob", FIRST - timedelta(days=2), "another before", 21)
     shoppers.buy("ada", FIRST + timedelta(hours=1), "one", 10, 5)
     shoppers.buy("ada", FIRST + timedelta(days=1), "two", 20)
     shoppers.buy("eve", FIRST + timedelta(days=1), "not in it", 99)
@@ -88,6 +89,7 @@ def test_what_units_spend_after_they_saw_a_list_counts_by_day(shoppers: Shoppers
     ]
     orders, values = (daily.of(EXPOSED, "control", name)[-1] for name in ("orders_per_unit", "average_order_value"))
     assert (orders.y, orders.yy, orders.x, values.y, values.z, values.yz) == (2, 4, 1, 35, 2, 70)
+    assert (values.x, values.xx, values.xy, values.xz) == (-7, 49, -245, -14), "an order of before was worth 14"
     bought = daily.of(EXPOSED, "control", "conversion_rate")[-1]
     assert (bought.y, bought.yy, bought.active) == (1, 1, 1)
     idle = daily.of(EXPOSED, "new", "revenue_per_unit")[-1]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from alsobought.experimentation.confidence import Interval
+from alsobought.experimentation.estimates import Adjustment, adjustment, arm_of, lift
 from alsobought.experimentation.planning import detectable, error_decay
 from alsobought.experimentation.sample_ratio import BROKEN, sample_ratio_p_value
-from tests.experimentation.simulated_shops import DAYS, Runs, intervals, simulated
+from tests.experimentation.simulated_shops import DAYS, Runs, intervals, order_values, simulated
 
 RUNS = 1000
 ALPHA = 0.05
@@ -78,6 +79,20 @@ def test_cuped_leaves_the_estimate_unbiased_and_takes_variance_away(
     assert estimates.std() < 0.95 * np.std([one.estimate for one in plain])
     errors = np.array([one.error for one in adjusted])
     assert np.mean(errors) == pytest.approx(estimates.std(), rel=0.1)  # the reported error is the true one
+
+
+def test_cuped_narrows_the_interval_of_a_ratio_and_errs_no_more() -> None:
+    plain, adjusted = [], []
+    for control, variant in order_values(RUNS):
+        for chosen, results in ((Adjustment(), plain), (adjustment([control, variant]), adjusted)):
+            found = lift(arm_of(variant, chosen), arm_of(control, chosen))
+            assert found
+            results.append((found.log_ratio, found.error))
+    (_, plain_errors), (estimates, errors) = np.array(plain).T, np.array(adjusted).T
+    assert abs(estimates.mean()) < 3 * estimates.std() / math.sqrt(RUNS)
+    assert errors.mean() < 0.8 * plain_errors.mean()
+    assert errors.mean() == pytest.approx(estimates.std(), rel=0.1)
+    assert ALPHA / 2 < np.mean(np.abs(estimates) > Z * errors) <= AT_MOST
 
 
 def test_a_healthy_split_is_hardly_ever_called_broken_and_a_broken_one_soon() -> None:

@@ -31,7 +31,15 @@ from tests.support.registry import EVENT_SCHEMA, Registry, avro, framed, schema_
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 RULES = Rules(NOON)
-EVENT = {"event_type": "purchase", "user_id": "ada", "item_id": "tea", "price": Decimal("19.90"), "timestamp": NOON}
+SHOWN = {"recommendation_id": "AZt4__kA8BMRSyZDBWaJnPnJg2FwSi2N", "position": 3}
+EVENT = {
+    "event_type": "purchase",
+    "user_id": "ada",
+    "item_id": "tea",
+    "price": Decimal("19.90"),
+    "timestamp": NOON,
+    **SHOWN,
+}
 RENTING = frozenset({"rent", "purchase"})
 EVENT_JSON = {**EVENT, "price": 19.9, "timestamp": "2026-01-01T12:00:00Z"}
 
@@ -100,7 +108,11 @@ def test_a_schema_may_name_others(registry: Registry) -> None:
 
 def test_a_json_message_of_the_registry_is_its_body(registry: Registry) -> None:
     registry.schemas[8] = {"schema": "{}", "schemaType": "JSON"}
-    assert opened(registry).to_json(framed(8, b'{"a": 1}')) == b'{"a": 1}'
+    body = msgspec.json.encode({"event_type": "click", "user_id": "ada", "item_id": "tea", **SHOWN})
+    assert opened(registry).to_json(framed(8, body)) == body
+    event = decode_events(body, RULES)
+    (event,) = decode_events(body, RULES).events  # type: ignore[union-attr]
+    assert {"recommendation_id": event.recommendation_id, "position": event.position} == SHOWN
 
 
 def proto() -> FileDescriptorProto:
@@ -120,6 +132,8 @@ def proto() -> FileDescriptorProto:
             ("timestamp", kind.TYPE_MESSAGE, ".google.protobuf.Timestamp"),
             ("properties", kind.TYPE_MESSAGE, ".Outer.Event.PropertiesEntry"),
             ("tags", kind.TYPE_STRING, ""),
+            ("recommendation_id", kind.TYPE_STRING, ""),
+            ("position", kind.TYPE_UINT32, ""),
         ],
         1,
     ):
@@ -147,6 +161,7 @@ def test_a_protobuf_message_is_json_with_the_names_of_its_fields(registry: Regis
     message.timestamp.FromDatetime(NOON)
     message.properties["site"] = "berlin"
     message.tags.extend(["a", "b"])
+    message.recommendation_id, message.position = SHOWN["recommendation_id"], SHOWN["position"]
     body = opened(registry).to_json(framed(3, b"\x04\x02\x00" + message.SerializeToString()))
     assert given(body) == {
         "event_type": "purchase",
@@ -155,6 +170,7 @@ def test_a_protobuf_message_is_json_with_the_names_of_its_fields(registry: Regis
         "timestamp": "2026-01-01T12:00:00Z",
         "properties": {"site": "berlin"},
         "tags": ["a", "b"],
+        **SHOWN,
     }
     assert any("format=serialized" in request for request in registry.requests)
     assert given(opened(registry).to_json(framed(3, b"\0"))) == {}  # the first message, with nothing set

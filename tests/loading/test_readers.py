@@ -16,8 +16,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from alsobought.errors import Unusable
+from alsobought.events import Rules
 from alsobought.loading.files import Layout, digest, open_rows
+from alsobought.loading.mapping import ColumnMapping
 from alsobought.loading.readers import Malformed, Row
+from alsobought.loading.row_converter import row_reader
+from tests.conftest import NOON
 
 ROWS = [{"item_id": f"i{number}", "title": f"Grüner\n“Tee”, {number}"} for number in range(1, 51)]
 
@@ -117,6 +121,26 @@ def test_parquet_values_are_python_values(tmp_path: Path) -> None:
     ((_, row),) = read(tmp_path / "e.parquet")
     at = datetime(2026, 1, 1, 0, 0, 0, 123456, UTC)
     assert row == {"at": at, "day": date(2026, 1, 1), "price": Decimal("2.50"), "missing": None}
+
+
+@pytest.mark.parametrize("name", ["e.ndjson", "e.csv", "e.parquet"])
+def test_a_file_brings_back_the_list_that_showed_an_item(tmp_path: Path, name: str) -> None:
+    row = {
+        "event_type": "click",
+        "user_id": "ada",
+        "item_id": "tea",
+        "shelf": "AZt4__kA8BMRSyZDBWaJnPnJg2FwSi2N",
+        "slot": 3,
+    }
+    if "parquet" in name:
+        pq.write_table(pa.Table.from_pylist([row]), tmp_path / name)
+    else:
+        csv = f"{','.join(row)}\n{','.join(map(str, row.values()))}\n"
+        write(tmp_path / name, csv if "csv" in name else json.dumps(row))
+    mapping = ColumnMapping({"recommendation_id": "shelf", "position": "slot"})
+    with open_rows(tmp_path / name, Layout()) as rows:
+        (event,) = row_reader("events", mapping, Rules(NOON))([row for _, row in rows.numbered]).accepted
+    assert (event.recommendation_id, event.position) == (row["shelf"], row["slot"])
 
 
 @pytest.mark.parametrize("name", ["e.ndjson", "e.csv", "e.parquet", "e.ndjson.gz"])

@@ -326,3 +326,7 @@ def test_new_items_are_tried_and_the_one_that_is_clicked_most(client: FlaskClien
     assert set(tried) == {"tea", "fern"}, "moss wins a draw once in a million"
     assert [*tried["tea"], *tried["fern"]] == pytest.approx([0.5] * 8, abs=1e-6)
     assert ruled.again(limit=1, hours=1, explore_new=0, user_id="ada") == ["tea"]
+    bought = [{"event_type": "purchase", "user_id": "ada", "item_id": "fern", "timestamp": "2025-12-31T11:30:00Z"}]
+    assert client.post("/events?wait=true", json=bought).status_code == 200
+    for part, expected in (("bought", {"tea", "moss"}), ("nothing", {"tea", "fern"})):
+        assert {ruled.again(**request, seed=seed, exclude_history=part)[0] for seed in range(8)} == expected

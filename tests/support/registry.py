@@ -25,6 +25,8 @@ EVENT_SCHEMA = {
         {"name": "event_id", "type": ["null", "string"], "default": None},
         {"name": "price", "type": ["null", {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}]},
         {"name": "timestamp", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]},
+        {"name": "recommendation_id", "type": ["null", "string"], "default": None},
+        {"name": "position", "type": ["null", "int"], "default": None},
     ],
 }
 

@@ -1,4 +1,4 @@
-"""The lift of a variant over the control, from sums: delta method for ratios, CUPED for means."""
+"""The lift of a variant over the control, from sums: delta method for ratios, and CUPED."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ class Adjustment:
 
     Deng, Xu, Kohavi and Walker, "Improving the sensitivity of online controlled experiments by utilizing pre-experiment data"
     (WSDM 2013). The covariate is from before the exposure, so no variant can have changed it, and the estimate stays unbiased.
+    Of a ratio it is the linearised metric that is adjusted, y - R z, of which the ratio of sums is a mean (Budylin, Drutsa, Katsev
+    and Tsoy, "Consistent transformation of ratio metrics for efficient online controlled experiments", WSDM 2018).
     """
 
     theta: float = 0.0
@@ -51,27 +53,18 @@ def adjustment(arms: Collection[Sums]) -> Adjustment:
     xx = sum(_within(arm.xx, arm.x, arm.x, arm.units) for arm in arms)
     if xx <= 0:
         return Adjustment()
-    xy = sum(_within(arm.xy, arm.x, arm.y, arm.units) for arm in arms)
-    yy = sum(_within(arm.yy, arm.y, arm.y, arm.units) for arm in arms)
+    xr = sum(map(_common, arms))
+    rr = sum(map(_residual, arms))
     units = sum(arm.units for arm in arms)
-    return Adjustment(xy / xx, sum(arm.x for arm in arms) / units, xy * xy / xx / yy if yy > 0 else 0.0)
+    return Adjustment(xr / xx, sum(arm.x for arm in arms) / units, xr * xr / xx / rr if rr > 0 else 0.0)
 
 
 def arm_of(sums: Sums, adjusted: Adjustment) -> Arm:
-    """A variant with at least two units and a denominator. A ratio is not adjusted: its sums have no covariate.
-
-    The residual of a ratio is y - R z (Deng, Knoblich and Lu, "Applying the delta method in metric analytics", KDD 2018).
-    """
-    units, ratio, theta = sums.units, sums.ratio, adjusted.theta
-    squares = (
-        _within(sums.yy, sums.y, sums.y, units)
-        + ratio * ratio * _within(sums.zz, sums.z, sums.z, units)
-        - 2 * ratio * _within(sums.yz, sums.y, sums.z, units)
-        + theta * theta * _within(sums.xx, sums.x, sums.x, units)
-        - 2 * theta * _within(sums.xy, sums.x, sums.y, units)
-    )
-    level = ratio - theta * (sums.x / units - adjusted.mean)
-    return Arm(units, level, max(0.0, squares) / (units - 1), sums.z / units)
+    """A variant with at least two units and a denominator."""
+    units, theta, denominator = sums.units, adjusted.theta, sums.z / sums.units
+    squares = _residual(sums) + theta * theta * _within(sums.xx, sums.x, sums.x, units) - 2 * theta * _common(sums)
+    level = sums.ratio - theta * (sums.x / units - adjusted.mean) / denominator
+    return Arm(units, level, max(0.0, squares) / (units - 1), denominator)
 
 
 def lift(variant: Arm, control: Arm) -> Lift | None:
@@ -85,6 +78,22 @@ def lift(variant: Arm, control: Arm) -> Lift | None:
     pairs = variant.units * control.units / (variant.units + control.units)
     variance = pairs**2 * (variant.spread / variant.units + control.spread / control.units)
     return Lift(math.log(variant.level / control.level), error, variance) if error > 0 else None
+
+
+def _residual(sums: Sums) -> float:
+    """The sum of squares of y - R z (Deng, Knoblich and Lu, "Applying the delta method in metric analytics", KDD 2018)."""
+    units, ratio = sums.units, sums.ratio
+    return (
+        _within(sums.yy, sums.y, sums.y, units)
+        + ratio * ratio * _within(sums.zz, sums.z, sums.z, units)
+        - 2 * ratio * _within(sums.yz, sums.y, sums.z, units)
+    )
+
+
+def _common(sums: Sums) -> float:
+    """The sum of products of the covariate and y - R z."""
+    products = _within(sums.xy, sums.x, sums.y, sums.units)
+    return products - sums.ratio * _within(sums.xz, sums.x, sums.z, sums.units)
 
 
 def _within(products: float, one: float, other: float, units: float) -> float:

@@ -5,20 +5,17 @@ Every process of the service polls it, so that a stop counts everywhere within s
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from alsobought.errors import AlsoboughtError, Unusable
+from alsobought.errors import Unusable
+from alsobought.periodic_thread import PeriodicThread
 from alsobought.storage.sql_text import time_text
 from alsobought.storage.warehouse import Warehouse
 from alsobought.surfaces.experiment import Experiment
-
-log = logging.getLogger(__name__)
 
 TABLE = "experiment_stops"
 POLL_SECONDS = 2.0
@@ -81,8 +78,8 @@ class PolledStops:
         """It closes the warehouse. The table is not read while it is not `needed`: a shop may have no experiment."""
         self._warehouse, self._needed = warehouse, needed
         self._stopped: frozenset[tuple[str, str]] = frozenset()
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        problem = "stopped variants of experiments could not be read"
+        self._thread = PeriodicThread("experiment-stops", self.refresh, problem)
 
     def __call__(self, experiment: str, variant: str) -> bool:
         """True if this variant is stopped."""
@@ -99,25 +96,11 @@ class PolledStops:
     def start(self) -> None:
         """Returns once the stops of now are known. Raises WarehouseFault."""
         self._read()
-        self._thread = threading.Thread(target=self._poll, name="experiment-stops", daemon=True)
-        self._thread.start()
+        self._thread.start(POLL_SECONDS)
 
     def close(self) -> None:
-        self._ended.set()
-        if self._thread:
-            self._thread.join()
+        self._thread.close()
         self._warehouse.close()
-
-    def _poll(self) -> None:
-        failed = False
-        while not self._ended.wait(POLL_SECONDS):
-            try:
-                self.refresh()
-                failed = False
-            except AlsoboughtError as error:
-                if not failed:
-                    log.warning("stopped variants of experiments could not be read: %s", error)
-                failed = True
 
 
 def _change(experiment: str, variant: str, milliseconds: Any, is_stopped: Any, reason: str) -> Change:

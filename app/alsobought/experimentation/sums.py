@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True)
 class Sums:
-    """Of `units`: y is the metric after exposure, x the same in the days before, z the denominator of a ratio (1 for a mean).
+    """Of `units`: y is the metric after exposure, x the covariate of the days before, z the denominator of a ratio (1 for a mean).
 
     `yy` is the sum of the squares of y, `xy` that of the products, and so on; `active` units have a y above 0.
     """
@@ -22,6 +22,7 @@ class Sums:
     x: float = 0.0
     xx: float = 0.0
     xy: float = 0.0
+    xz: float = 0.0
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, name) + getattr(other, name) for name in NAMES))

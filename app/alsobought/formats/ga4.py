@@ -6,7 +6,7 @@ purchases and refunds of a whole order: their `transaction_id` makes the event_i
 a transaction once.
 
 A `recommendation_id` is a parameter of the item or of the event, or the `item_list_id` if that has its form. `index` counts from 0,
-as in Google's examples; our positions count from 1.
+as in Google's examples of view_item_list (developers.google.com/tag-manager/ecommerce-ga4); our positions count from 1.
 """
 
 from __future__ import annotations

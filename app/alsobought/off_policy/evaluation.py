@@ -97,11 +97,14 @@ def _estimates(log: Log, weight: np.ndarray) -> Estimates:
         low, high = ratio.interval(clusters)
         return Estimate(ratio.value, max(0.0, low), min(1.0, high))
 
+    def weighted(ratio: Ratio) -> Estimate:
+        return rate(ratio) if weight.any() else Estimate(0.0, 0.0, 1.0)  # without a weight, nothing is known
+
     change = robust - observed
     return Estimates(
         logged=rate(observed),
-        ips=rate(ips(weight, log.rewards)),
-        snips=rate(snips(weight, log.rewards)),
+        ips=weighted(ips(weight, log.rewards)),
+        snips=weighted(snips(weight, log.rewards)),
         dr=rate(robust),
         change=Estimate(change.value, *change.interval(clusters)),
     )

@@ -11,11 +11,11 @@ import time
 
 from alsobought.access.audit import Actor
 from alsobought.access.audit_log import AuditLog
-from alsobought.errors import AlsoboughtError
 from alsobought.experimentation.evaluation import evaluate
 from alsobought.experimentation.report import Report
 from alsobought.experimentation.stops import changes, stop, stops_of
 from alsobought.experimentation.words import stop_reason
+from alsobought.periodic_thread import PeriodicThread
 from alsobought.service.service import Service
 from alsobought.storage.warehouse import Warehouse
 
@@ -35,8 +35,7 @@ class ExperimentMonitor:
         self._evaluating = threading.Lock()
         self._evaluated: dict[str, tuple[float, Report]] = {}
         self._warned: set[str] = set()
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread = PeriodicThread("experiment-monitor", self.refresh, "experiments could not be evaluated")
 
     @property
     def reports(self) -> dict[str, Report]:
@@ -71,13 +70,10 @@ class ExperimentMonitor:
 
     def start(self) -> None:
         if self._settings.experiment_seconds:
-            self._thread = threading.Thread(target=self._run, name="experiment-monitor", daemon=True)
-            self._thread.start()
+            self._thread.start(self._settings.experiment_seconds)
 
     def close(self) -> None:
-        self._ended.set()
-        if self._thread:
-            self._thread.join()
+        self._thread.close()
         self._warehouse.close()
 
     def _warn_once(self, name: str) -> None:
@@ -98,10 +94,3 @@ class ExperimentMonitor:
                 stop(self._warehouse, report.name, variant.name, reason, self._clock())
             log.error("experiment %s: the variant %s is stopped: %s", report.name, variant.name, reason)
             self.forget(report.name)
-
-    def _run(self) -> None:
-        while not self._ended.wait(self._settings.experiment_seconds):
-            try:
-                self.refresh()
-            except AlsoboughtError as error:
-                log.warning("experiments could not be evaluated: %s", error)

@@ -42,7 +42,10 @@ def surface_paths() -> dict[str, Any]:
     both = json_response(
         "The lists, or which surfaces there are.", {"anyOf": [ref("RecommendedPage"), ref("Surfaces")]}
     )
-    several = "No item, and no variant of it, is on two lists of a page. Earlier surfaces win."
+    several = (
+        "No item, and no variant of it, is on two lists of a page. Earlier surfaces win. A surface whose pipe fails has an"
+        " error in its place; where all fail, the status is that of the first."
+    )
     body = {"required": True, "content": {"application/json": {"schema": ref("RecommendParameters")}}}
     one = {"200": _list("X-Request-Id", "Recommendation-Id", "ETag", "Cache-Control", "Vary", "Link")}
     unchanged = {"304": {"description": "If-None-Match has the current ETag: no body."}}
@@ -74,11 +77,16 @@ def surface_schemas() -> dict[str, Any]:
             **answer_members({"type": "object", "description": "The columns of the pipe; item_id or other_item_id."}),
             surface=TEXT | {"description": "The surface for which the list was made."},
             experiment=names | {"description": "The experiment in which this user or session is; null: in none."},
-            variant=names | {"description": "The variant of it; null without an experiment."},
+            variant=names
+            | {
+                "description": "The variant of it; `interleaved` for a list that two variants fill; null without an experiment."
+            },
         ),
         "RecommendedPage": record(
-            surfaces={"type": "object", "additionalProperties": ref("RecommendedList")}, request_id="string"
+            surfaces={"type": "object", "additionalProperties": {"anyOf": [ref("RecommendedList"), ref("FailedList")]}},
+            request_id="string",
         ),
+        "FailedList": record("In place of a list whose pipe failed.", error=ref("Fault")),
         "RecommendParameters": {
             "type": "object",
             "properties": {

@@ -35,6 +35,31 @@ const keyFigures = (row) => [
     ["average order", money(row.average_order_value), `${money(row.average_order_value_without)} without`],
 ];
 
+const milliseconds = (number) => `${number.toFixed(1)} ms`;
+
+/** Of a shadow and, if shown lists explored, the estimate of its click-through rate. */
+const SHADOW_COLUMNS = [
+    ["Requests", (row) => count(row.pairs), (row) => (row.errors ? `${count(row.errors)} errors` : "")],
+    ["Overlap", (row) => row.overlap.toFixed(3), () => "rank-biased"],
+    ["Empty", (row) => percent(row.shadow_empty), (row) => `${percent(row.empty)} shown`],
+    ["Median time", (row) => milliseconds(row.shadow_median_ms), (row) => `${milliseconds(row.median_ms)} shown`],
+    ["Clicked items listed", (row) => `${count(row.clicks_listed)} of ${count(row.clicks)}`,
+        (row) => (row.clicks_listed ? `${count(row.clicks_higher)} higher, ${count(row.clicks_lower)} lower` : "")],
+    ["Click-through rate, estimated", (row, estimate) => (estimate?.effective_impressions ? percent(estimate.shadow_click_through_rate) : "–"),
+        (row, estimate) => (estimate?.effective_impressions ? `${range(estimate, "shadow_click_through_rate", percent)}; ${percent(estimate.click_through_rate)} shown`
+            : estimate ? "no choice had a chance" : "no list explored")],
+];
+
+const shadowKey = (row) => JSON.stringify([row.surface, row.pipe, row.shadow]);
+
+function shadowTable(rows, estimates) {
+    const found = new Map(estimates.map((row) => [shadowKey(row), row]));
+    return h("table.metrics", {}, h("caption.hidden", {}, "Shadows beside what was shown"),
+        h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "surface"), SHADOW_COLUMNS.map(([title]) => h("th", { scope: "col" }, title)))),
+        h("tbody", {}, rows.map((row) => h("tr", {}, h("th", { scope: "row" }, row.surface, h("span.quiet", {}, `${row.shadow} beside ${row.pipe}`)),
+            SHADOW_COLUMNS.map(([, text, note]) => cell(text(row, found.get(shadowKey(row))), note?.(row, found.get(shadowKey(row)))))))));
+}
+
 const cell = (text, note) => h("td", {}, text, note ? h("span.quiet", {}, note) : null);
 
 function tableOf(by, rows, chosen, choose) {
@@ -69,10 +94,13 @@ export function makeMetrics(section, workbench) {
         h("section.sheet", { "aria-label": "Revenue" }, h("h2", {}, "Revenue"), h("p.quiet", {}, "after a click, by day of the purchase"), revenue.root));
     const table = h("div.scroll", { tabIndex: 0, role: "region", "aria-label": "Metrics" });
     const faults = h("ul.faults", { "aria-label": "Faults" });
+    const shadowRows = h("div.scroll", { tabIndex: 0, role: "region", "aria-label": "Shadows" });
+    const shadows = h("section", { "aria-label": "Shadows of surfaces", hidden: true }, h("h2", {}, "Shadows"),
+        h("p.quiet", {}, "Pipes that are asked beside what is shown, and never shown. Items that only a shadow lists cannot be clicked."), shadowRows);
     let surface = "";
     section.append(h("form.filters", { onsubmit: (event) => { event.preventDefault(); refresh(); } },
         field("Period", period), field("By", by), field("Attribution", model), h("button", { type: "submit" }, "Refresh")),
-    problem, note, figures, of, charts, table, faults);
+    problem, note, figures, of, charts, table, shadows, faults);
 
     async function refresh() {
         const until = new Date();
@@ -81,6 +109,7 @@ export function makeMetrics(section, workbench) {
         const ask = (split, more = []) => run("recommendation_metrics", [...pairs, ["by", split], ["model", model.value], ["limit", 1000], ...more]);
         const only = surface ? [["surface", surface]] : [];
         try {
+            showShadows([...pairs, ...only]);
             const [total, parts, days, wrong] = (await Promise.all([ask("total", only), ask(by.value), ask("day", only),
                 run("recommendation_faults", pairs)])).map(({ data }) => data);
             problem.replaceChildren();
@@ -100,6 +129,14 @@ export function makeMetrics(section, workbench) {
         } catch (error) {
             problem.replaceChildren(problemBox(error));
         }
+    }
+
+    /** A project from before the two pipes has no shadows. */
+    async function showShadows(pairs) {
+        const ask = (name) => run(name, pairs).then(({ data }) => data, () => []);
+        const [rows, estimates] = await Promise.all([ask("shadow_metrics"), ask("shadow_estimates")]);
+        shadows.hidden = !rows.length;
+        shadowRows.replaceChildren(...(rows.length ? [shadowTable(rows, estimates)] : []));
     }
 
     return { enter: () => { refresh(); }, leave: () => {}, filter: () => by };
