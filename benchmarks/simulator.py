@@ -105,7 +105,12 @@ def held(claims: Sequence[Claim]) -> str:
 def deviation(lifts: Sequence[Claim]) -> str:
     """Mean difference of the logarithms of reported and true lifts, with its standard error."""
     off = np.asarray([math.log1p(one["reported"]) - math.log1p(one["true"]) for one in lifts])
-    return f"{off.mean():+.3f} ± {off.std(ddof=1) / math.sqrt(len(off)):.3f}"
+    mean, error = float(off.mean()), float(off.std(ddof=1)) / math.sqrt(len(off))
+    size = abs(mean) / error
+    chance = (
+        "within two errors of none" if size < 2 else f"{size:.1f} errors from none: more than chance explains easily"
+    )
+    return f"{mean:+.3f} ± {error:.3f} (standard error, {len(off)} seeds), {chance}"
 
 
 def report(
@@ -115,6 +120,12 @@ def report(
     claims = [claim for result in all_results for claim in result["claims"]]
     violated = [claim for claim in claims if claim["verdict"] == "violated"]
     lifts = [claim for claim in map(lift_of, all_results) if claim["low"] is not None]
+    of_seeds = [
+        lift_of(result) for result in all_results if result is not first_size and lift_of(result)["low"] is not None
+    ]
+    named_violations = "; ".join(
+        f"{one['what']} of `{one['where']}`, true {one['true']}, reported {one['reported']}" for one in violated
+    )
     rates = [claim for claim in claims if claim["what"] == RATE]
     exact = [
         claim
@@ -143,8 +154,8 @@ Written by `python -m benchmarks.simulator` on {datetime.now(UTC):%Y-%m-%d}, Pyt
 * **Counts**: {equal:,} of {len(exact):,} are equal to the truth, of {len(all_results)} runs.
 * **Click-through rates**: {held(rates)} intervals of 95 % hold the truth.
 * **The better variant** is named in {named} of {len(better)} runs, and the worse one in {sum(claim["verdict"] == "violated" for claim in better)}; the others are undecided.
-* **The lift over the holdout**: {held(lifts)} intervals hold the truth, {excluding} exclude 0. Mean of ln(1 + reported) − ln(1 + true): {deviation(lifts)} (standard error), so the estimate has no bias that these runs could show.
-* {len(violated)} claims are violated.
+* **The lift over the holdout**: {held(lifts)} intervals hold the truth, {excluding} exclude 0. Mean of ln(1 + reported) − ln(1 + true): {deviation(of_seeds)}.
+* **Violated claims**: {named_violations or "none"}.
 
 ## The lift, by seed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 from alsobought.demo.simulator.draws import exponential, normal, poisson, uniform
@@ -15,6 +16,7 @@ GUESTS, JOINING = 0.10, 0.015  # shares of the shoppers: without an account, and
 GUEST_VISITS = 2  # of those who log in later, after the warm-up
 DRIFTING = 0.3  # the share whose favourite department changes in the course of two weeks
 VISITS_A_DAY = 0.32
+BETWEEN_VISITS = 1 / 24  # days: who would come back sooner does not, so that visits do not overlap
 WARM_UP_DAYS = 10  # before the first list: the shop knows its customers a little
 
 
@@ -47,11 +49,12 @@ class Shopper:
     def visits(self) -> list[Visit]:
         """Drawn up front: no list brings a shopper back."""
         key, mean = (self.seed, self.name), VISITS_A_DAY * self.activity
-        times = sorted(
+        drawn = sorted(
             day + 0.97 * uniform(*key, day, number, "hour")
             for day in range(-WARM_UP_DAYS, self.days)
             for number in range(poisson(mean, *key, day, "visits"))
         )
+        times = [at for before, at in pairwise([-math.inf, *drawn]) if at - before >= BETWEEN_VISITS]
         guest_visits = {"customer": 0, "guest": len(times), "joins": sum(at < 0 for at in times) + GUEST_VISITS}
         return [Visit(number, at, number < guest_visits[self.kind]) for number, at in enumerate(times)]
 
