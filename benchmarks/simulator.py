@@ -1,3 +1,4 @@
+# ruff: noqa: E501, RUF001  (the page is a template, with its typography)
 """Are the reports of a shop true of simulated shoppers? One large run claim by claim, and small ones with other seeds for coverage.
 
     .venv/bin/python -m benchmarks.simulator [--shoppers 1500] [--days 14] [--seeds 6] [--results FOLDER]

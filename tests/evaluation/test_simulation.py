@@ -14,7 +14,7 @@ import pytest
 from alsobought.demo import toyshop
 from alsobought.demo.simulator.simulation import ROBOT, Plan, Simulation
 from alsobought.demo.simulator.truth import Truth
-from alsobought.demo.simulator.visit import BELOW, Clock
+from alsobought.demo.simulator.visit import BELOW, HOME, Clock
 from alsobought.evaluation.judgement import exact, judge, violated
 from alsobought.evaluation.simulated_shop import CONTROL, RIVAL, SimulatedShop, write_project
 from alsobought.service.service import Service
@@ -105,14 +105,19 @@ def test_a_count_that_is_off_by_one_is_violated(small: Shop) -> None:
 
 
 class Door:
-    """A shop that forgets what is posted."""
+    """A shop that only writes down what is posted."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
 
     def get(self, path: str) -> Any: ...
 
     def get_all(self, paths: Sequence[str]) -> list[Any]:
         return list(map(self.get, paths))
 
-    def post(self, path: str, body: Any) -> Any: ...
+    def post(self, path: str, body: Any) -> Any:
+        if path.startswith("/events"):
+            self.events += body
 
 
 class EmptyDoor(Door):
@@ -132,6 +137,14 @@ class FixedDoor(Door):
         rows = [{"item_id": item["item_id"]} for item in toyshop.items()[::7]]
         answer = {"recommendation_id": "r", "experiment": None, "variant": None, "data": rows}
         return {"surfaces": dict.fromkeys(names, answer)}
+
+
+class NoHomeDoor(FixedDoor):
+    """The list of the home page is empty."""
+
+    def get(self, path: str) -> Any:
+        answer = super().get(path)["surfaces"]
+        return {"surfaces": {name: shown | {"data": shown["data"] * (name != HOME)} for name, shown in answer.items()}}
 
 
 def test_the_same_seed_gives_the_same_shop_and_another_one_another() -> None:
@@ -156,6 +169,23 @@ def test_lists_cause_what_is_not_bought_without_them() -> None:
     assert caused.isdisjoint(lines)
     kept = {(one.order_id, one.item_id) for one in truth.purchases if not one.caused}
     assert kept < lines, "lists displace some purchases"
+
+
+def test_what_is_spent_without_the_home_page_is_known_of_each_shopper() -> None:
+    """The lift over a holdout is computed from it."""
+    truth = Simulation(FixedDoor(), Clock(START), Plan(3, 100, 9, START, history_days=0)).run()
+    without = Simulation(NoHomeDoor(), Clock(START), Plan(3, 100, 9, START, history_days=0)).run()
+    known = {user: outcome.spent_without for user, outcome in truth.outcomes.items()}
+    differ = [user for user, outcome in without.outcomes.items() if known[user] != pytest.approx(outcome.spent)]
+    assert len(differ) <= len(known) / 50, "what is remembered from an earlier visit is known by one way alone"
+    assert sum(known.values()) == pytest.approx(sum(one.spent for one in without.outcomes.values()), rel=0.002)
+    assert sum(known.values()) < sum(one.spent for one in truth.outcomes.values())
+
+
+def test_the_shop_knows_its_customers_before_the_first_list() -> None:
+    door = EmptyDoor()
+    Simulation(door, Clock(START), Plan(3, 20, 2, START, history_days=0)).run()
+    assert any(one["event_type"] == "purchase" and one["timestamp"] < START.isoformat() for one in door.events)
 
 
 @pytest.mark.thorough

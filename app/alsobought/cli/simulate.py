@@ -27,7 +27,7 @@ COLOURS = {"violated": "red", "by chance": "yellow", "undecided": "yellow"}
 @click.option(
     "--days", type=click.IntRange(1, 365), default=14, show_default=True, help="Days of the shop, until today."
 )
-@click.option("--seed", type=int, default=7, show_default=True, help="The same seed gives the same result.")
+@click.option("--seed", type=int, default=7, show_default=True, help="The same seed gives the same shoppers.")
 @click.option(
     "--into",
     type=click.Path(path_type=Path),

@@ -70,22 +70,35 @@ class SimulatedShop:
             self.service.request_log.flush()
 
 
-def write_project(project: Path, home: Path, start: datetime) -> None:
+def write_project(
+    project: Path, home: Path, start: datetime, surfaces: str = SURFACES, experiments: str = EXPERIMENTS
+) -> None:
     """The files of this project in a new one, with the surfaces and experiments that are simulated."""
     for part in PARTS:
         shutil.copytree(project / part, home / part)
-    (home / "sql" / "surfaces.yaml").write_text(SURFACES)
-    (home / "sql" / "experiments.yaml").write_text(EXPERIMENTS.format(start=start))
+    (home / "sql" / "surfaces.yaml").write_text(surfaces)
+    (home / "sql" / "experiments.yaml").write_text(experiments.format(start=start))
 
 
 @contextmanager
-def simulated_shop(project: Path, start: datetime, into: Path | None = None) -> Iterator[SimulatedShop]:
+def simulated_shop(
+    project: Path,
+    start: datetime,
+    into: Path | None = None,
+    *,
+    surfaces: str = SURFACES,
+    experiments: str = EXPERIMENTS,
+    learn_online: int = 0,
+) -> Iterator[SimulatedShop]:
     """A shop with the pipes of this project. It is in memory, or with `into` in that new folder, and stays there."""
     with tempfile.TemporaryDirectory(prefix="alsobought-") as temporary:
         home = into or Path(temporary)
-        write_project(project, home, start)
+        write_project(project, home, start, surfaces, experiments)
         dsn = "" if into else "chdb://:memory:"
-        settings = Settings(home=str(home), data=str(home / "data"), dsn=dsn, batch_seconds=0.001, slow_seconds=0)
+        folder = str(home / "data")
+        settings = Settings(
+            home=str(home), data=folder, dsn=dsn, batch_seconds=0.001, slow_seconds=0, learn_online=learn_online
+        )
         clock = Clock(start)
         service = open_service(settings, clock)
         shop = SimulatedShop(service, clock)

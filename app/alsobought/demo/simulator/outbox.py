@@ -9,7 +9,7 @@ from typing import Any
 from alsobought.demo.simulator.draws import uniform
 from alsobought.demo.simulator.front_door import FrontDoor
 
-BATCH_EVENTS = 10_000
+BATCH_EVENTS = 5_000
 SENT_TWICE = 0.04  # the answer was lost: the same event again
 SHOWN_TWICE = 0.03  # a page that was drawn again: another impression of the same item in the same list
 LATE = 0.03  # a phone without a network

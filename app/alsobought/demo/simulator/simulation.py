@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -38,18 +38,23 @@ class Plan:
 
 @dataclass
 class Simulation:
-    """`run` plays it once. `when_time_has_passed` is called after each post, since the shop's caches know no simulated clock."""
+    """`run` plays it once. `when_time_has_passed` is called after each post, since the shop's caches know no simulated clock.
+
+    `people` are other shoppers than those of the plan.
+    """
 
     door: FrontDoor
     clock: Clock
     plan: Plan
     when_time_has_passed: Callable[[], None] = lambda: None
     truth: Truth = field(default_factory=Truth)
+    people: Sequence[Shopper] = ()
     _refunds: list[tuple[float, str, Event]] = field(default_factory=list)
 
     def run(self, advance: Callable[[int], None] = lambda _: None) -> Truth:
         """Calls `advance(1)` after each day, of the warm-up too."""
-        seed, people = self.plan.seed, shoppers(self.plan.seed, self.plan.shoppers, self.plan.days)
+        seed = self.plan.seed
+        people = self.people or shoppers(seed, self.plan.shoppers, self.plan.days)
         self._outbox = Outbox(self.door, seed)
         self._products = products(seed, self.plan.days)
         self._shopping = {one.name: Shopping(one) for one in people}
