@@ -25,14 +25,14 @@ TRAINING_QUERIES = 4_000
 SEED = 1
 WINDOWS = 4
 EASE_ITEMS = 4_000
-TREES = 200
+TREES = 100
 MAX_LEAF_ROWS, ROWS_A_LEAF = 200, 1_000  # a leaf of a small log has a thousandth of its rows
 MIN_QUERIES = 10  # with a relevant candidate, to train on
 PARAMETERS = {
     "objective": "lambdarank",
     "lambdarank_truncation_level": 20,
     "learning_rate": 0.05,
-    "num_leaves": 31,
+    "num_leaves": 15,
     "feature_fraction": 0.8,
     "verbosity": -1,
     "deterministic": True,
