@@ -34,6 +34,7 @@ the baselines.
 
 Public data sets come out of packages that ship them, and are no part of Alsobought. Generated ones
 are made with a seed: they show what a method does with such data, not how good it is in a shop.
+Seconds depend on what else the machine did.
 """
 
 

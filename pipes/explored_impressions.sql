@@ -1,6 +1,5 @@
 -- Impressions of lists that explored, the newest first: the log from which off-policy evaluation estimates
--- what other lists would have earned.
--- docs/how-to/off-policy.md defines every column.
+-- what other lists would have earned. docs/how-to/off-policy.md defines every column.
 --
 -- :since    DateTime?                      beginning; by default seven days before the request
 -- :until    DateTime?                      end, not included; by default the time of the request
@@ -11,6 +10,7 @@
 -- @private
 -- @cache 5s
 {% from 'attribution.sql' import attributed, begin, end %}
+{% from 'catalogue.sql' import group_of %}
 {% from 'off_policy.sql' import touched_requests %}
 with
     lists as (
@@ -26,11 +26,11 @@ with
             *,
             arrayJoin(seen_ranks) as rank,
             cityHash64(item_ids[rank]) as seen_key,
-            cityHash64(list_key, seen_key) as impression_key
+            cityHash64(list_key, {{ group_of("seen_key") }}) as impression_key
         from lists
     ),
     bought as (
-        select cityHash64(list_key, converted_item) as bought_key
+        select cityHash64(list_key, converted_group) as bought_key
         from {{ attributed(begin(since), end(until), "'last_touch'") }}
         where conversion_type = 'purchase' and not view_through
     )

@@ -1,5 +1,5 @@
--- The click-through rate that the list of a shadow would have had, where the shown lists explored: by inverse propensity,
--- self-normalised, with a 95 % interval. docs/how-to/off-policy.md defines every column.
+-- The click-through rate that the list of a shadow would have had, where the shown lists explored: by
+-- inverse propensity, self-normalised, with a 95 % interval. docs/how-to/off-policy.md defines every column.
 --
 -- :since    DateTime?               beginning; by default seven days before the request
 -- :until    DateTime?               end, not included; by default the time of the request

@@ -1,5 +1,5 @@
--- Shadows beside what was shown: errors, empty lists, overlap and latency of both, and at which rank the shadow had the
--- items that were clicked. docs/how-to/measure.md defines every column.
+-- Shadows beside what was shown: errors, empty lists, overlap and latency of both, and at which rank the
+-- shadow had the items that were clicked. docs/how-to/measure.md defines every column.
 --
 -- :since    DateTime?               beginning; by default seven days before the request
 -- :until    DateTime?               end, not included; by default the time of the request

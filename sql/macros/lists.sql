@@ -409,7 +409,9 @@
     ifNull(items.published_at, items.first_seen) >= {{ now }} - toIntervalDay({{ new_days }})
 {%- endmacro -%}
 {#- The newest items that a list may show, an array of (item_key, clicks, impressions) since they are new: one of each group. `may_pin`
-    is a condition on pinned_key. Items of the first load of a catalogue are not new. -#}
+    is a condition on pinned_key. Items of the first load of a catalogue are not new.
+    Counts are those of clients, as often as these send them: touches has each once, but in the order of days and users, so that a list
+    would read a month of all items. -#}
 {%- macro new_items_tried(may_pin) -%}
     (
         select groupArray((pinned_key, clicks, impressions))

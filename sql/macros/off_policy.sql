@@ -6,10 +6,12 @@
 {#- The probability that a reader of a list goes on to the next item. -#}
 {%- set persistence = 0.9 -%}
 {#- Of a recorded list the ranks of the items that the pipe itself listed, from 1: those of a fallback have a propensity in the fallback's
-    own list. Only lists with a fallback have sources that are pipes. -#}
+    own list. Only lists with a fallback have sources that are pipes. Of an interleaved list nobody knows the propensities. -#}
 {%- macro own_ranks() -%}
     arrayFilter(
-        nth -> fallback = '' and (not has(sources, toString(pipe)) or sources[nth] = toString(pipe)),
+        nth -> fallback = ''
+        and variant != 'interleaved'
+        and (not has(sources, toString(pipe)) or sources[nth] = toString(pipe)),
         arrayEnumerate(item_ids)
     )
 {%- endmacro -%}
@@ -32,6 +34,7 @@
                     pipe,
                     version,
                     surface,
+                    variant,
                     parameters,
                     fallback,
                     item_ids,

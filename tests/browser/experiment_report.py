@@ -50,3 +50,8 @@ REPORT = {
         },
     ],
 }
+IN_TURNS = REPORT | {
+    "name": "turns",
+    "headline": "ranked wins: users prefer it to control. It won 58 % of the decided lists (54 % to 62 %).",
+    "preference": {"points": POINTS, "facts": ["won: ranked 242, control 121, by 241 users"]},
+}

@@ -20,7 +20,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.experiment_report import REPORT
+from tests.browser.experiment_report import IN_TURNS, REPORT
 from tests.support.process import ServedProcess, running, serving
 from tests.support.project import ROOT, project_folder
 
@@ -406,5 +406,11 @@ def test_an_experiment_is_a_sentence_a_picture_and_its_checks(open_page: Open, s
     expect(page.get_by_role("region", name="Checks")).to_contain_text("3 users saw two variants and are left out")
     assert Axe().run(page).response["violations"] == []
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.route("**/workbench/experiments/turns", lambda route: route.fulfill(json=IN_TURNS))
+    page.goto(f"{page.url.split('#')[0]}#/experiments/turns")
+    preference = page.get_by_role("region", name="Preference")
+    expect(preference).to_contain_text("won: ranked 242, control 121")
+    expect(preference.get_by_role("img", name="Share of the lists won by ranked: 58 % on 14 Dec")).to_be_visible()
+    expect(page.get_by_role("region", name="Checks")).to_have_count(0)
     page.get_by_role("link", name="all experiments").click()
     expect(page.get_by_text("There is no experiment yet")).to_be_visible()

@@ -140,7 +140,7 @@ def test_popularity_helps_where_neighbours_are_silent() -> None:
     rows = [("ada", "A"), *((f"u{n}", "E") for n in range(3)), ("bob", "B")]
     log = log_of([line(user, user, -1, item) for user, item in rows])
     (scores,) = fitted("user-cf-popularity", log, NOVEL)._scores([Query("ada", frozenset("E"))])  # type: ignore[attr-defined]
-    assert scores.tolist() == pytest.approx([0.05 / 5, 0.05 / 5, 0.05 * 3 / 5], abs=1e-6)
+    assert scores.tolist() == pytest.approx([1 / 5, 1 / 5, 3 / 5], abs=1e-6)
 
 
 @pytest.mark.parametrize("task", [NEXT, ALSO_BOUGHT])
@@ -254,7 +254,7 @@ def test_each_baseline_beats_chance_on_its_tasks(
 def test_each_baseline_handles_unknown_users_and_items(
     name: str, random_log: tuple[Log, dict[str, Item]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(BASELINES, "lightgbm", (*BASELINES["lightgbm"][:2], {"trees": 2, "queries": 50}))
+    monkeypatch.setitem(BASELINES, "lightgbm", (*BASELINES["lightgbm"][:2], {"trees": 2, "queries": 100, "windows": 1}))
     log, items = random_log
     for task in sorted(tasks_of(name)):
         baseline = fitted(name, log, task, items)

@@ -309,6 +309,7 @@ def test_each_pipe_is_compared_with_the_best_baseline(evaluated: Evaluated, repl
         (right, {"wrong": wrong}, "above"),
         (wrong, {"wrong": wrong, "right": right}, "below"),
         (right, {"wrong": wrong, "right": right}, "level"),
+        (FixedLists([["pot"], ["tea"]] * 50), {"wrong": wrong, "right": FixedLists([["tea"], ["pot"]] * 50)}, "level"),
     ]:
         job = Job(many, task_queries(many.log, "next"), "next", 2, quiet)
         systems: dict[str, PipeBinding | Baseline] = {"pipe": pipe, **baselines}

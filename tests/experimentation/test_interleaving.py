@@ -99,7 +99,7 @@ def report(
 
 def test_the_report_says_who_wins_and_what_to_do() -> None:
     wins = report(14, 26)
-    assert headline(wins) == "ranked wins: users prefer it to control. It won 65 % of the lists (57 % to 73 %)."
+    assert headline(wins) == "ranked wins: users prefer it to control. It won 65 % of the decided lists (57 % to 73 %)."
     assert "not what it earns" in advice(wins)
     text = as_markdown(wins)
     assert "* **won**: ranked 260, control 140, by 200 users; 50 were even, and count for neither" in text

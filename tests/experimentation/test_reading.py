@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from alsobought.experimentation.reading import ASKED, CROSSED, EXPOSED, Daily, read_sums
+from alsobought.experimentation.votes import Votes, read_votes
 from alsobought.recommendation_ids import Placement
 from alsobought.service.service import Service
+from alsobought.serving.answer import Answer
 from alsobought.serving.request_log import RequestRecord
-from alsobought.surfaces.experiment import Experiment, Variant
+from alsobought.storage.results import Column, Statistics
+from alsobought.surfaces.experiment import INTERLEAVED, Experiment, Variant
 from alsobought.web.factory import create_app
 
 NOW = datetime.now(UTC).replace(
@@ -30,6 +33,7 @@ class Shoppers:
 
     def __init__(self, shop: Service) -> None:
         self.shop, self.client = shop, create_app(shop).test_client()
+        self.waiting: list[dict[str, Any]] = []
 
     def post(self, *events: dict[str, Any]) -> None:
         response = self.client.post("/events?wait=true", json=list(events))
@@ -47,6 +51,27 @@ class Shoppers:
         placement = Placement("also_bought", "v1", "cart", "ranked", variant)
         assert self.shop.request_log
         self.shop.request_log.add(RequestRecord(at, "r", placement, b"{}", 200, "", 0.0, None, unit=user))
+
+    def draft(self, user: str, teams: Mapping[str, str], at: datetime = FIRST, *, recorded: bool = True) -> str:
+        """The user sees an interleaved list: its items, each with its team. Returns the list's id."""
+        placement = Placement("also_bought", "v1", "cart", "ranked", INTERLEAVED)
+        listed = self.shop.recommendations.mint(placement, at)
+        sources = tuple(f"{team}/also_bought" for team in teams.values())
+        answer = Answer(
+            self.shop.library["popular"], None, [Column("item_id", "String")], [[item] for item in teams],
+            Statistics(0.0, 0, 0), drafted_by=sources,
+        )  # fmt: skip
+        assert self.shop.request_log
+        if recorded:
+            self.shop.request_log.add(RequestRecord(at, "r", placement, b"{}", 200, "", 0.0, answer, listed, user))
+        self.waiting += [{"event_type": "impression", "item_id": item} | self.by(user, at, listed) for item in teams]
+        return listed
+
+    def choose(self, user: str, listed: str, item: str, at: datetime = FIRST) -> None:
+        """A click in the list, and later a purchase that does not name it."""
+        self.waiting.append({"event_type": "click", "item_id": item} | self.by(user, at, listed))
+        line = {"event_type": "purchase", "order_id": f"{user} {listed} {item}", "item_id": item, "price": 5}
+        self.waiting.append(line | self.by("eve" if user.startswith("guest") else user, at + timedelta(hours=1)))
 
     def buy(self, user: str, at: datetime, order: str, *prices: float) -> None:
         line = {"event_type": "purchase", "order_id": order} | self.by(user, at)
@@ -141,6 +166,31 @@ def test_a_session_can_be_the_unit(shoppers: Shoppers) -> None:
     by_session = Experiment("ranked", "cart", EXPERIMENT.variants, unit="session", since=EXPERIMENT.since)
     revenue = shoppers.sums(by_session).of(EXPOSED, "control", "revenue_per_unit")[-1]
     assert (revenue.units, revenue.y) == (1, 10)
+
+
+def test_a_list_votes_for_the_variant_whose_items_were_bought_after_a_click(shoppers: Shoppers) -> None:
+    next_day, both = FIRST + timedelta(days=1), {"tea": "control", "mug": "new"}
+    shoppers.choose("ada", shoppers.draft("ada", both), "mug")
+    shoppers.choose("ada", shoppers.draft("ada", both, next_day), "tea", next_day)
+    shoppers.choose("guest-1", shoppers.draft("guest-1", both), "mug")
+    changed = shoppers.draft("fred", both)
+    shoppers.choose("fred", changed, "tea")
+    shoppers.choose("fred", changed, "mug", next_day)
+    shoppers.draft("bob", both)
+    bought = {"event_type": "purchase", "order_id": "without a click", "item_id": "mug", "price": 5}
+    shoppers.waiting.append(bought | shoppers.by("bob", FIRST + timedelta(hours=1)))
+    shoppers.choose("carl", shoppers.draft("carl", both, recorded=False), "mug")
+    shoppers.choose("dora", shoppers.draft("dora", {"tea": "control"}), "pot")
+    shoppers.post(*shoppers.waiting)
+    merged = shoppers.client.post("/users/merge", json={"guest_id": "guest-1", "user_id": "eve"})
+    assert merged.status_code == 200, merged.text
+    shoppers.sums()  # stores what waits
+    experiment = Experiment(
+        "ranked", "cart", EXPERIMENT.variants[:2], metric="purchases", since=FIRST.date(), interleave=True
+    )  # fmt: skip
+    votes = read_votes(shoppers.shop.warehouse, shoppers.shop.settings.home_folder, experiment, NOW, 7).votes
+    first_day, second_day = Votes(6, 1, 1, 3, 3, 1, 3, 3), Votes(7, 1, 1, 4, 2, 1, 1, 3)
+    assert votes == (first_day, second_day, second_day), "fred's list is even on the second day"
 
 
 def test_an_experiment_that_has_not_begun_has_no_days(shoppers: Shoppers) -> None:

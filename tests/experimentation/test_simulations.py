@@ -82,7 +82,7 @@ def test_cuped_leaves_the_estimate_unbiased_and_takes_variance_away(
 
 
 def test_cuped_narrows_the_interval_of_a_ratio_and_errs_no_more() -> None:
-    plain, adjusted = [], []
+    plain, adjusted = list[tuple[float, float]](), list[tuple[float, float]]()
     for control, variant in order_values(RUNS):
         for chosen, results in ((Adjustment(), plain), (adjustment([control, variant]), adjusted)):
             found = lift(arm_of(variant, chosen), arm_of(control, chosen))

@@ -110,9 +110,9 @@ def test_a_json_message_of_the_registry_is_its_body(registry: Registry) -> None:
     registry.schemas[8] = {"schema": "{}", "schemaType": "JSON"}
     body = msgspec.json.encode({"event_type": "click", "user_id": "ada", "item_id": "tea", **SHOWN})
     assert opened(registry).to_json(framed(8, body)) == body
-    event = decode_events(body, RULES)
     (event,) = decode_events(body, RULES).events  # type: ignore[union-attr]
-    assert {"recommendation_id": event.recommendation_id, "position": event.position} == SHOWN
+    brought_back = {"recommendation_id": event.recommendation_id, "position": event.position}
+    assert brought_back == SHOWN
 
 
 def proto() -> FileDescriptorProto:

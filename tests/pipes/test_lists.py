@@ -317,7 +317,7 @@ def test_new_items_are_tried_and_the_one_that_is_clicked_most(client: FlaskClien
     for path, rows in (("/items", items), ("/events", shown)):
         assert client.post(f"{path}?wait=true", json=rows).status_code == 200
     ruled()
-    request = {"limit": 1, "hours": 1, "explore_new": 0.5, "user_id": "ada"}
+    request: dict[str, Any] = {"limit": 1, "hours": 1, "explore_new": 0.5, "user_id": "ada"}
     tried: dict[str, list[float]] = {}
     for seed in range(8):
         (row,) = json.loads(client.post("/pipes/trending", json=request | {"seed": seed}).text)["data"]

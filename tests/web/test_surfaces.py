@@ -39,6 +39,10 @@ mine:
 shadowed:
   pipe: also_bought
   shadow: popular
+exploring:
+  pipe: also_bought_ranked
+  parameters: {explore: 0.5, diversity: 0.1}
+  shadow: trending
 mixed:
   pipe: also_bought
   limit: 3
@@ -166,7 +170,7 @@ def test_a_wrong_request_is_told_what_is_wrong(client: FlaskClient, url: str, st
 
 def test_the_list_has_the_surfaces_with_the_parameters_of_a_request(client: FlaskClient) -> None:
     listed = {one["name"]: one for one in body(client, "/recommend")["surfaces"]}
-    assert list(listed) == ["bottom", "top", "mine", "shadowed", "mixed"]
+    assert list(listed) == ["bottom", "top", "mine", "shadowed", "exploring", "mixed"]
     bottom = listed["bottom"]
     parameters = {one["name"]: one for one in bottom["parameters"]}
     assert (bottom["pipe"], bottom["fixed"], parameters["limit"]["default"]) == ("also_bought", {"min_baskets": 1}, 2)
@@ -269,6 +273,15 @@ def test_a_shadow_is_recorded_beside_a_computed_answer_and_never_shown(client: F
     assert len(recorded(shop, columns, cached["request_id"])) == 1
 
 
+def test_a_shadow_does_not_explore(client: FlaskClient, shop: Service) -> None:
+    shown = body(client, "/recommend/exploring?item_id=mug&limit=1")
+    shop.shadows.wait()
+    assert [json.loads(text) for (text,) in recorded(shop, "parameters", shown["request_id"])] == [
+        {"item_id": ["mug"], "limit": ["1"], "explore": [0.5], "diversity": [0.1]},
+        {"limit": ["1"], "diversity": [0.1]},
+    ]
+
+
 # Interleaved lists
 
 VARIANTS = (Variant("bought", 4500), Variant("liked", 4500, "popular"))
@@ -346,7 +359,13 @@ def test_a_key_or_token_needs_every_pipe_that_the_surface_may_draw(app: Flask, s
     assert [get(narrow, url) for url in ("/recommend/top", "/recommend/bottom?item_id=tea")] == [200, 403]
     browser = key("pipes:read", browser=True, origins=(ORIGIN,))
     listed = app.test_client().get("/recommend", headers={"Authorization": f"Bearer {browser}", "Origin": ORIGIN})
-    assert [one["name"] for one in json.loads(listed.text)["surfaces"]] == ["bottom", "top", "shadowed", "mixed"]
+    assert [one["name"] for one in json.loads(listed.text)["surfaces"]] == [
+        "bottom",
+        "top",
+        "shadowed",
+        "exploring",
+        "mixed",
+    ]
     urls = (
         "/recommend/bottom?item_id=tea",
         "/recommend/bottom?item_id=tea&user_id=ada",

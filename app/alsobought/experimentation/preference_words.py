@@ -16,7 +16,7 @@ def preference_headline(report: Report, preference: Preference) -> str:
     """The decision in a sentence or two."""
     if not (newest := preference.newest):
         return _not_known(report, preference)
-    second, share = preference.second, f"{percent(newest.share)} of the lists ({share_interval(preference)})"
+    second, share = preference.second, f"{percent(newest.share)} of the decided lists ({share_interval(preference)})"
     match report.variants[1].verdict:
         case "wins":
             return f"{second} wins: {report.unit}s prefer it to {preference.first}. It won {share}."
@@ -35,7 +35,7 @@ def _not_known(report: Report, preference: Preference) -> str:
     if preference.unrecorded == preference.lists:
         return NOT_RECORDED
     return (
-        f"Too little is known yet: {MIN_UNITS} {report.unit}s with a list that one of the two has won are needed,"
+        f"Too little is known yet: {MIN_UNITS} {report.unit}s with a list that was decided are needed,"
         f" and there are {preference.units}."
     )
 

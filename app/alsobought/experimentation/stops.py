@@ -56,7 +56,11 @@ def stops_of(known: Sequence[Change]) -> list[Stop]:
 
 
 def stop(warehouse: Warehouse, experiment: str, variant: str, reason: str, at: datetime) -> None:
-    """Raises NotStored."""
+    """Raises NotStored.
+
+    Two processes may store the same stop at the same moment. The table is no ledger of who was first: the newest row counts, and
+    both say the same.
+    """
     _insert(warehouse, Change(experiment, variant, at, True, reason))
 
 

@@ -161,49 +161,49 @@ Estimates = tuple[str, str, str]
 
 
 def estimate_title(report: Report) -> str:
-    found = report.off_policy
-    users = found.new.users if found.new else 0
+    estimated = report.off_policy
+    users = estimated.new.users if estimated.new else 0
     return (
-        f"Estimated off-policy, from {found.impressions:,} impressions of {users:,} users in lists that explored,"
-        f" last {found.days} days"
+        f"Estimated off-policy, from {estimated.impressions:,} impressions of {users:,} users in lists that explored,"
+        f" last {estimated.days} days"
     )
 
 
 def estimate_rows(report: Report) -> list[Estimates]:
     """Measure, old, new. None without an estimate."""
-    found = report.off_policy
-    if not (found.old and found.new):
+    estimated = report.off_policy
+    if not (estimated.old and estimated.new):
         return []
     rows: list[Estimates] = []
     for metric, name in (("click_through_rate", "click-through rate"), ("purchase_rate", "purchase rate")):
-        old, new = found.old.metrics[metric], found.new.metrics[metric]
+        old, new = estimated.old.metrics[metric], estimated.new.metrics[metric]
         rows.append((f"{name}, logged", rate(old.logged), rate(new.logged)))
         rows.append(("  doubly robust (DR)", rate(old.dr), rate(new.dr)))
-        rows.append(("  new minus old, DR", "", rate(found.change[metric], "+")))
+        rows.append(("  new minus old, DR", "", rate(estimated.change[metric], "+")))
         if metric == "click_through_rate":
             rows.append(("  self-normalised, SNIPS", rate(old.snips), rate(new.snips)))
             rows.append(("  inverse propensity, IPS", rate(old.ips), rate(new.ips)))
-    rows.append(("effective impressions", number(found.old.effective), number(found.new.effective)))
-    rows.append(("had a chance in the log", percent(found.old.supported), percent(found.new.supported)))
-    if found.old.clipped or found.new.clipped:
-        clipped = number(found.old.clipped), number(found.new.clipped)
-        rows.append((f"weights cut to {found.new.max_weight:g}", *clipped))
+    rows.append(("effective impressions", number(estimated.old.effective), number(estimated.new.effective)))
+    rows.append(("had a chance in the log", percent(estimated.old.supported), percent(estimated.new.supported)))
+    if estimated.old.clipped or estimated.new.clipped:
+        clipped = number(estimated.old.clipped), number(estimated.new.clipped)
+        rows.append((f"weights cut to {estimated.new.max_weight:g}", *clipped))
     return rows
 
 
 def estimate_notes(report: Report) -> list[str]:
     """What a reader must know before believing the estimate, or why there is none."""
-    found = report.off_policy
-    if found.reason or not found.new:
-        return [f"No off-policy estimate: {found.reason}."]
+    estimated = report.off_policy
+    if estimated.reason or not estimated.new:
+        return [f"No off-policy estimate: {estimated.reason}."]
     sentences = []
-    if not found.new.is_sound:
+    if not estimated.new.is_sound:
         sentences.append(
-            f"The log says little about the new lists: {percent(found.new.supported)} of their choices had a chance in it,"
-            f" worth {found.new.effective:,.0f} impressions. Let the surface explore more or longer, or run an experiment."
+            f"The log says little about the new lists: {percent(estimated.new.supported)} of their choices had a chance in it,"
+            f" worth {estimated.new.effective:,.0f} impressions. Let the surface explore more or longer, or run an experiment."
         )
-    if found.unused:
-        sentences.append(f"{found.unused:,} impressions of other requests are not used; --requests takes more.")
+    if estimated.unused:
+        sentences.append(f"{estimated.unused:,} impressions of other requests are not used; --requests takes more.")
     sentences.append(
         "Both texts rank with today's data, which has the events since: compare new with old rather than with what was logged."
     )

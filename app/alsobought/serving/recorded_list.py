@@ -13,6 +13,7 @@ import msgspec
 from alsobought.errors import BadRequest, NoSuchRequest
 from alsobought.recommendation_ids import EPOCH, LENGTH, RecommendationIds
 from alsobought.serving.interleaving import OF
+from alsobought.serving.request_log import ShownList
 from alsobought.settings import Settings
 from alsobought.storage.identities import accounts_of
 from alsobought.storage.sql_text import list_parameter, select_list, time_text
@@ -21,34 +22,13 @@ from alsobought.storage.warehouse import Warehouse
 ID = re.compile(r"[A-Za-z0-9_.=-]{1,64}")
 RECOMMENDATION_ID = re.compile(rf"[A-Za-z0-9_-]{{{LENGTH}}}")
 _STEPS = {name: step for step, name in enumerate(("impression", "click", "view", "add_to_cart", "purchase"))}
-COLUMNS = (
-    "time, request_id, recommendation_id, pipe, version, surface, experiment, variant, unit, shadow_of, fallback,"
-    " parameters, item_ids, propensities, scores, sources, status, error, kept"
-)
+COLUMNS = ", ".join([*ShownList.__struct_fields__, "parameters", "kept"])
 
 
-@dataclass(frozen=True)
-class RecordedList:
-    """A row of the table `requests`. `parameters` is None where they were too long to be recorded."""
+class RecordedList(ShownList):
+    """A list as the table `requests` has it. `parameters` is None where they were too long to be recorded."""
 
-    time: datetime
-    request_id: str
-    recommendation_id: str
-    pipe: str
-    version: str
-    surface: str
-    experiment: str
-    variant: str
-    unit: str
-    shadow_of: str
-    fallback: str
     parameters: Mapping[str, Sequence[Any]] | None
-    item_ids: Sequence[str]
-    propensities: Sequence[float]
-    scores: Sequence[float]
-    sources: Sequence[str]
-    status: int
-    error: str
     cached: bool
 
     @property
@@ -135,14 +115,12 @@ def later_events(warehouse: Warehouse, row: RecordedList, settings: Settings) ->
 
 
 def _recorded(row: Mapping[str, Any]) -> RecordedList:
-    fields: dict[str, Any] = dict(row)
-    parameters = fields["parameters"]
-    fields["parameters"] = msgspec.json.decode(parameters, type=dict[str, list[Any]]) if parameters else None
-    fields["time"], fields["cached"] = _moment(fields["time"]), bool(fields.pop("kept"))
+    fields = {name: row[name] for name in ShownList.__struct_fields__} | {"time": _moment(row["time"])}
     for name in ("propensities", "scores", "sources"):
         if len(fields[name]) != len(fields["item_ids"]):  # a row without an item
             fields[name] = []
-    return RecordedList(**fields)
+    parameters = msgspec.json.decode(row["parameters"], type=dict[str, list[Any]]) if row["parameters"] else None
+    return RecordedList(**fields, parameters=parameters, cached=bool(row["kept"]))
 
 
 def _not_recorded(

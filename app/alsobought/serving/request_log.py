@@ -38,8 +38,8 @@ class RequestRecord(msgspec.Struct, frozen=True):
     shadow_of: str = ""
 
 
-class RequestRow(msgspec.Struct):
-    """A row of the table `requests`."""
+class ShownList(msgspec.Struct):
+    """The columns of the table `requests` that say what was shown, to whom, and what made it."""
 
     time: datetime
     request_id: str
@@ -52,14 +52,19 @@ class RequestRow(msgspec.Struct):
     unit: str
     shadow_of: str
     fallback: str
-    parameters: str
     item_ids: list[str]
     propensities: list[float]
     scores: list[float]
     sources: list[str]
-    rows: int
     status: int
     error: str
+
+
+class RequestRow(ShownList):
+    """A row of the table `requests`."""
+
+    parameters: str
+    rows: int
     seconds: float
     rows_read: int
     bytes_read: int

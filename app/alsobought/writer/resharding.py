@@ -28,9 +28,9 @@ COPIED = "reference"
 OWN_TABLES = (
     *("events", "users", "user_merges", "rewrites", "writers", "migrations", "loads", "serving_positions", "requests"),
     *("ingest_ranges", "ingest_halts", "dead_letters", "rejected_events", "dropped_events", "access_keys", "audit_log"),
-    "experiment_stops",
 )
-"""Tables of one shard alone, beside the count tables; all others are the same on every shard."""
+"""Tables of one shard alone, beside the count tables. All others are the same on every shard, or may be: of placements and
+experiment_stops, a row that is there twice says the same."""
 
 
 class Resharding:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
+from alsobought.errors import Unusable
+
 
 class FrontDoor(Protocol):
     """HTTP requests to a shop. All raise Unusable for a status of 400 or more."""
@@ -49,6 +51,9 @@ class PageRequest:
 
 
 def _shown(surface: str, answer: Mapping[str, Any]) -> ShownList:
+    """Raises Unusable where the service could not answer for this surface."""
+    if error := answer.get("error"):
+        raise Unusable(error["message"], error["hint"])
     return ShownList(
         answer["recommendation_id"],
         surface,

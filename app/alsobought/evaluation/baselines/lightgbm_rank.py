@@ -1,6 +1,6 @@
 """LambdaRank (Burges 2010) by LightGBM over the 200 candidates of a formula, as the second stage of a recommender.
 
-It is trained on the queries of two months before the split, each with counts up to its first day.
+It is trained on the queries of the months before the split, each with counts up to its first day.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from alsobought.items import Item
 TRAINING_DAYS = 28
 TRAINING_QUERIES = 4_000
 SEED = 1
-WINDOWS = 2
+WINDOWS = 4
 EASE_ITEMS = 4_000
-TREES = 200
+TREES = 100
 MAX_LEAF_ROWS, ROWS_A_LEAF = 200, 1_000  # a leaf of a small log has a thousandth of its rows
 MIN_QUERIES = 10  # with a relevant candidate, to train on
 PARAMETERS = {
     "objective": "lambdarank",
     "lambdarank_truncation_level": 20,
     "learning_rate": 0.05,
-    "num_leaves": 31,
+    "num_leaves": 15,
     "feature_fraction": 0.8,
     "verbosity": -1,
     "deterministic": True,
@@ -43,7 +43,10 @@ PARAMETERS = {
 
 
 class LightGBM:
-    """Trained on up to `queries` queries of `windows` periods of `days` before the split, each with counts up to its first day."""
+    """Trained on `queries` queries of the last periods of `days`, `windows` at most, with counts up to the first day of each.
+
+    A period has half of the queries at most, so that no single one decides.
+    """
 
     tasks = TASKS
 
@@ -63,8 +66,9 @@ class LightGBM:
         for window in range(self._windows):
             end = past.until - window * self._days * MILLISECONDS_A_DAY
             earlier, later = past.part(past.time < end, end).cut(end - self._days * MILLISECONDS_A_DAY)
-            if len(earlier):
-                queries = self._training_queries(earlier, later, task)
+            count = min((self._queries + 1) // 2, self._queries - rows.queries)
+            if count and len(earlier):
+                queries = _training_queries(earlier, later, self._days, task, count)
                 rows.add(self._candidates(earlier, items, task), queries)
         self.model = rows.train(self._trees)
         self.candidates, self.names = self._candidates(past, items, task), past.names
@@ -72,12 +76,6 @@ class LightGBM:
     def _candidates(self, past: Interactions, items: Mapping[str, Item], task: str) -> Candidates:
         make = ItemCandidates if task in SHOWN_TASKS else UserCandidates
         return make(past, items, task, self._ease_items)
-
-    def _training_queries(self, earlier: Interactions, later: Interactions, task: str) -> list[Query]:
-        active = frozenset(earlier.names.users[user] for user in np.unique(earlier.user))
-        queries = task_queries(Log(Split(moment(earlier.until), self._days), earlier, later, active), task, SEED)
-        sample = np.random.default_rng(SEED).permutation(len(queries))[: self._queries // self._windows]
-        return [queries[index] for index in sorted(sample)]
 
     def recommend(self, queries: Sequence[Query], k: int) -> list[list[str]]:
         lists = []
@@ -93,15 +91,24 @@ class LightGBM:
         return lists
 
 
+def _training_queries(earlier: Interactions, later: Interactions, days: int, task: str, count: int) -> list[Query]:
+    active = frozenset(earlier.names.users[user] for user in np.unique(earlier.user))
+    queries = task_queries(Log(Split(moment(earlier.until), days), earlier, later, active), task, SEED)
+    sample = np.random.default_rng(SEED).permutation(len(queries))[:count]
+    return [queries[index] for index in sorted(sample)]
+
+
 class _TrainingRows:
     """The features of the candidates of queries with a relevant candidate, and which are relevant."""
 
     def __init__(self) -> None:
+        self.queries = 0
         self._features: list[Floats] = []
         self._labels: list[npt.NDArray[np.bool_]] = []
         self._groups: list[int] = []
 
     def add(self, candidates: Candidates, queries: Sequence[Query]) -> None:
+        self.queries += len(queries)
         for batch, items, values in _batches(candidates, queries):
             for row, query in enumerate(batch):
                 relevant = [candidates.names.item_index[item] for item in query.truth]

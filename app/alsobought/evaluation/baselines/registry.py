@@ -39,7 +39,7 @@ BASELINES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "co-occurrence-users": ("co_occurrence", "CoOccurrence", {"weighted": False, "users": True}),
     "session-knn": ("session_knn", "SessionKNN", {}),
     "user-cf": ("user_cf", "UserCF", {}),
-    "user-cf-popularity": ("user_cf", "UserCF", {"popular": 0.05}),
+    "user-cf-popularity": ("user_cf", "UserCF", {"popular": 1.0}),
     "ease": ("ease", "Ease", {}),
     "als": ("als", "Als", {}),
     "swing": ("swing", "Swing", {}),

@@ -11,6 +11,7 @@ from alsobought.evaluation.baselines.candidates import broadcast, cells, highest
 from alsobought.evaluation.baselines.ease import Ease
 from alsobought.evaluation.baselines.item_features import MONTH, ItemFeatures
 from alsobought.evaluation.baselines.matrices import Matrix, matrix, of_users, with_unknown_row
+from alsobought.evaluation.baselines.personal import MIN_SHARE
 from alsobought.evaluation.baselines.scores import Floats, baskets_ago, forbid, user_rows
 from alsobought.evaluation.baselines.user_cf import BLEND, UserCF
 from alsobought.evaluation.log import Integers, Interactions
@@ -24,6 +25,7 @@ class UserCandidates:
         self.near, self.ease = UserCF(), Ease(ease_items)
         self.near.fit(past, items, task)
         self.ease.fit(past, items, task)
+        self.popular = self.features.month / max(float(self.features.month.sum()), MIN_SHARE)
         self.habits = _habits(past, self.features.category)
         lines, ago = past.lines, baskets_ago(past)
         self.past = [
@@ -42,7 +44,7 @@ class UserCandidates:
     def of(self, queries: Sequence[Query]) -> tuple[Integers, Floats]:
         users = user_rows(queries, self.names)
         own, neighbours = self.near.own(queries), self.near.of_neighbours(queries)
-        scores = neighbours.copy() if self._novel else own + BLEND * neighbours
+        scores = neighbours + self.popular if self._novel else own + BLEND * neighbours
         scores[:, ~self.features.sold] = -np.inf
         forbid(scores, queries, self.names)
         candidates = highest(scores)

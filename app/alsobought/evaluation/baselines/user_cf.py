@@ -2,7 +2,7 @@
 
 A user is a vector of the shares of .95^k over items, k = number of baskets since; similarity is the cosine of the square
 roots of these shares. For next and window the neighbours' shares are added to the user's own; for next-novel only they count.
-`popular` adds that multiple of the items' shares of the lines of 28 days.
+`popular` adds that multiple of the items' shares of the lines of 28 days to those of the neighbours.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class UserCF:
 
     def _scores(self, queries: Sequence[Query]) -> Floats:
         neighbours = self.of_neighbours(queries)
-        scores = neighbours if self._novel else self.own(queries) + self._blend * neighbours
-        return scores + self._popular * self.popular / max(float(self.popular.sum()), MIN_SHARE)
+        others = neighbours + self._popular * self.popular / max(float(self.popular.sum()), MIN_SHARE)
+        return others if self._novel else self.own(queries) + self._blend * others
 
     def own(self, queries: Sequence[Query]) -> Floats:
         """The user's own decayed shares, raised a little for popular items."""

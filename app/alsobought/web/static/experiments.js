@@ -41,11 +41,14 @@ function checks({ variants, sample_ratios: ratios, crossed, unit }) {
             crossed ? h("li", {}, `${count(crossed)} ${unit}s saw two variants and are left out`) : null));
 }
 
+/** A point of a preference is what the share is above or below one half. */
+const shareOf = (value) => `${Math.round((value + 0.5) * 100)} %`;
+
 /** What interleaved lists show: one picture and the counts, since no variant has units of its own. */
 function preferenceSheet({ preference: { points, facts }, variants }) {
     const [first, second] = variants.map(({ name }) => name);
     return h("section.sheet.checks", { "aria-label": "Preference" }, h("h2", {}, `${second} or ${first}`),
-        points.length ? liftChart(points, `Lists won by ${second}, above or below one half`) : h("p.note", {}, "Too little is known for a picture yet."),
+        points.length ? liftChart(points, `Share of the lists won by ${second}`, shareOf) : h("p.note", {}, "Too little is known for a picture yet."),
         h("ul", {}, facts.map((fact) => h("li", {}, fact))),
         h("p.quiet", {}, "Both variants fill one list in turns. It is won by the one more of whose items are chosen: this says which list is better, not what it earns."));
 }

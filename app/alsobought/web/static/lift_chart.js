@@ -30,7 +30,7 @@ function stepsOf(from, to) {
     return steps;
 }
 
-function draw(root, points, width) {
+function draw(root, points, width, text) {
     const [lowest, highest] = rangeOf(points);
     const right = Math.max(width - MARGIN.right, MARGIN.left + 1);
     const x = (index) => MARGIN.left + (points.length > 1 ? index / (points.length - 1) : 0.5) * (right - MARGIN.left);
@@ -41,7 +41,7 @@ function draw(root, points, width) {
     root.replaceChildren(
         ...stepsOf(lowest, highest).flatMap((value) => [
             svg("line", { x1: MARGIN.left, x2: right, y1: y(value), y2: y(value), class: value ? "grid" : "zero" }),
-            svg("text", { x: MARGIN.left - 8, y: y(value) + 4, "text-anchor": "end" }, percent(value)),
+            svg("text", { x: MARGIN.left - 8, y: y(value) + 4, "text-anchor": "end" }, text(value)),
         ]),
         svg("polygon", { points: [...line("high"), ...line("low").reverse()].join(" "), class: "band" }),
         svg("polyline", { points: line("lift").join(" "), class: "line" }),
@@ -51,10 +51,10 @@ function draw(root, points, width) {
     );
 }
 
-/** A figure of points {day, lift, low, high}; `caption` says what is compared. */
-export function liftChart(points, caption) {
+/** A figure of points {day, lift, low, high}; `caption` says what is compared, `text` writes a value. */
+export function liftChart(points, caption, text = percent) {
     const newest = points.at(-1);
-    const label = `${caption}: ${percent(newest.lift)} on ${dayOf(newest.day)}, between ${percent(newest.low)} and ${percent(newest.high)}`;
+    const label = `${caption}: ${text(newest.lift)} on ${dayOf(newest.day)}, between ${text(newest.low)} and ${text(newest.high)}`;
     const root = svg("svg", { role: "img", class: "lift", "aria-label": label, height: HEIGHT });
     const figure = h("figure.lift", {}, root, h("figcaption.quiet", {}, `${caption}. The band holds on all days together.`));
     let drawn = 0;
@@ -62,7 +62,7 @@ export function liftChart(points, caption) {
         const width = Math.round(contentRect.width);
         if (!width || width === drawn) return; // hidden, or drawn for this width
         drawn = width;
-        draw(root, points, width);
+        draw(root, points, width, text);
     }).observe(figure);
     return figure;
 }
