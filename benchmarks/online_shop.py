@@ -269,8 +269,8 @@ Click-through rate in percent; and how many refits went into service:
 
 Intervals are 95 %, by resampling shoppers. A refit that predicts the newest fifth of the impressions worse than the weights in
 service, or no better than equal scores, is refused. The online ranker reads the impressions of two days, at most 20,000. Where
-two days have fewer, as here, most of them are from before the change for another day, and refits are refused until then. With
-ten times the impressions it follows within hours ([online.md](online.md)).
+two days have fewer, as here, most of them are from before the change for another day: probably the reason why refits are refused
+until then. In another simulation, with ten times the impressions, it follows within hours ([online.md](online.md)).
 
 ![Click-through rate by quarter of a day](online_shop.svg)
 """
