@@ -16,7 +16,7 @@ demo: .venv/.demo
 	@$(BIN)/alsobought demo --dataset $(DATASET)
 
 # On the engine in the process of the tests. What takes many steps is in `make journeys`, what kills processes in `make kills`.
-test: programs .venv/.test .venv/.clients broker
+test: programs .venv/.test validated .venv/.clients broker
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/faults -m "not thorough and not journey" $(ARGS)
 
 # The tests marked `journey`: upgrades, tutorials, the wheel, rebuilds and erasures beside a stream of events.
@@ -148,6 +148,11 @@ LOCK := UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --un
 	@echo "Installing vegeta into .venv …"
 	@GOBIN=$(abspath $(BIN)) go install github.com/tsenart/vegeta/v12@v12.12.0
 	@touch $@
+
+# Validates every pipe once for all processes of the tests, in the background: the rest of the installation mostly waits.
+.PHONY: validated
+validated: .venv/.demo
+	@XDG_CACHE_HOME=$(CURDIR)/.pytest_cache/d $(BIN)/alsobought pipe check >/dev/null 2>&1 &
 
 # Checks first that the programs are installed that the tests need and pip cannot install.
 programs:

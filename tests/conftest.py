@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -107,13 +107,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _nothing_from_outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No settings; and what is kept of one process for the next is that of this run, of all its workers."""
+def _nothing_from_outside(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No settings; and what is kept of one process for the next is that of this run, of all its workers.
+
+    Which texts are valid pipes is kept for the next run, too: to validate all takes half a minute.
+    """
     for name in [name for name in os.environ if name.startswith("ALSOBOUGHT_")]:
         del os.environ[name]
     own = tmp_path_factory.getbasetemp()
     run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
     os.environ["XDG_CACHE_HOME"] = str(run / "cache")
+    (run / "cache").mkdir(exist_ok=True)
+    if pytestconfig.cache:
+        with suppress(FileExistsError):  # another worker was quicker
+            (run / "cache" / "alsobought").symlink_to(pytestconfig.cache.mkdir("alsobought"))
     yield
     end_forks()
 

@@ -4,6 +4,9 @@
 -- Whose an item was is in `sources` of `requests`, as `variant/pipe`. A cart or a purchase counts if the same user clicked the item in
 -- the list before, for the last such list. Of a unit, y is what the lists it decided were won by the second variant less those that
 -- the first one won, and z how many there were; a list may change sides until the end of the experiment.
+--
+-- Times have milliseconds on both sides of a comparison: for `time < toDateTime(…)` on a column of the primary key ClickHouse 26.9
+-- reads no row of the second before.
 {% set up_to_day = "order by day rows between unbounded preceding and current row" %}
 with
     shown_in as (
@@ -36,7 +39,7 @@ with
             and status = 200
             and length(item_ids) = length(sources)
             and time >= toDateTime({begin:UInt32}, 'UTC')
-            and time < toDateTime({until:UInt32}, 'UTC')
+            and time < toDateTime64({until:UInt32}, 3, 'UTC')
     ),
     teams as (
         select
@@ -63,7 +66,7 @@ with
         from {{ database }}.touches
         where
             day >= toDate(toDateTime({begin:UInt32}, 'UTC'))
-            and day <= toDate(toDateTime({until:UInt32}, 'UTC'))
+            and day <= toDate(toDateTime64({until:UInt32}, 3, 'UTC'))
             and placement in (select placement from shown_in)
         group by recommendation_id, item_key, user_id
     ),
@@ -91,7 +94,7 @@ with
                                 {% else %} event_type = 'purchase' and quantity > refunded
                                 {% endif %}
                                 and timestamp >= toDateTime({begin:UInt32}, 'UTC')
-                                and timestamp < toDateTime({until:UInt32}, 'UTC')
+                                and timestamp < toDateTime64({until:UInt32}, 3, 'UTC')
                         ) as happened
                         on touched.user_id = happened.user_id and touched.item_key = happened.item_key
                     where
@@ -101,7 +104,7 @@ with
                     group by seq
                 {% endif %}
             )
-        where at >= toDateTime({begin:UInt32}, 'UTC') and at < toDateTime({until:UInt32}, 'UTC')
+        where at >= toDateTime({begin:UInt32}, 'UTC') and at < toDateTime64({until:UInt32}, 3, 'UTC')
         group by list_id, item
     ),
     list_days as (
@@ -161,7 +164,7 @@ with
             {# Requests are recorded in batches, within seconds. #}
             toInt64(
                 recommendation_id not in (select list_id from drafted)
-                and min(seen_at) < toDateTime({until:UInt32}, 'UTC') - 60
+                and min(seen_at) < toDateTime64({until:UInt32}, 3, 'UTC') - 60
             ) as unrecorded,
             0 as voted,
             0. as units,

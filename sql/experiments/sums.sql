@@ -35,7 +35,7 @@ with
         from {{ database }}.touches
         where
             day >= toDate(toDateTime({begin:UInt32}, 'UTC'))
-            and day <= toDate(toDateTime({until:UInt32}, 'UTC'))
+            and day <= toDate(toDateTime64({until:UInt32}, 3, 'UTC'))
             and placement in (select placement from shown_in)
         group by recommendation_id, item_key, user_id, placement
     ),
@@ -83,7 +83,7 @@ with
             min(entry_time) as entered
         from entries
         where
-            entry_time >= toDateTime({begin:UInt32}, 'UTC') and entry_time < toDateTime({until:UInt32}, 'UTC')
+            entry_time >= toDateTime({begin:UInt32}, 'UTC') and entry_time < toDateTime64({until:UInt32}, 3, 'UTC')
         group by population, unit
     ),
     orders as (
@@ -96,7 +96,7 @@ with
         where
             event_type = 'purchase'
             and timestamp >= toDateTime({begin:UInt32}, 'UTC') - toIntervalDay({covariate_days:UInt16})
-            and timestamp < toDateTime({until:UInt32}, 'UTC')
+            and timestamp < toDateTime64({until:UInt32}, 3, 'UTC')
         group by unit, order_key
     ),
     happened as (
@@ -115,7 +115,7 @@ with
         where
             event_type = 'add_to_cart'
             and timestamp >= toDateTime({begin:UInt32}, 'UTC') - toIntervalDay({covariate_days:UInt16})
-            and timestamp < toDateTime({until:UInt32}, 'UTC')
+            and timestamp < toDateTime64({until:UInt32}, 3, 'UTC')
         union all
         select
             unit,
@@ -148,7 +148,7 @@ with
         inner join happened on units.unit = happened.unit
         where
             happened_at >= entered - toIntervalDay({covariate_days:UInt16})
-            and happened_at < toDateTime({until:UInt32}, 'UTC')
+            and happened_at < toDateTime64({until:UInt32}, 3, 'UTC')
     ),
     summed as (
         select

@@ -4,7 +4,7 @@ from {{ database }}.requests
 array join item_ids as shown_id, propensities as propensity
 where
     time >= toDateTime({begin:UInt32}, 'UTC') - toIntervalMinute(1)
-    and time < toDateTime({until:UInt32}, 'UTC') + toIntervalMinute(1)
+    and time < toDateTime64({until:UInt32}, 3, 'UTC') + toIntervalMinute(1)
     and recommendation_id != ''
     and shadow_of = ''
     and length(item_ids) = length(propensities)

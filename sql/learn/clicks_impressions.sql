@@ -16,7 +16,7 @@ with
         where
             day >= toDate(toDateTime({begin:UInt32}, 'UTC'))
             and recommended_at >= toDateTime({begin:UInt32}, 'UTC')
-            and recommended_at < toDateTime({until:UInt32}, 'UTC')
+            and recommended_at < toDateTime64({until:UInt32}, 3, 'UTC')
             and placement != 0
         group by recommendation_id, item_key
         having impressions > 0 and shown_position > 0

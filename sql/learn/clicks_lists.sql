@@ -18,7 +18,7 @@ select
 from {{ database }}.requests
 where
     time >= toDateTime({begin:UInt32}, 'UTC') - toIntervalMinute(1)
-    and time < toDateTime({until:UInt32}, 'UTC') + toIntervalMinute(1)
+    and time < toDateTime64({until:UInt32}, 3, 'UTC') + toIntervalMinute(1)
     and recommendation_id != ''
     and shadow_of = ''
 group by list_key

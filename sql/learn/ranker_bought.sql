@@ -8,7 +8,7 @@ with
             event_type = 'purchase'
             and order_id != ''
             and timestamp >= toDateTime({begin:UInt32}, 'UTC')
-            and timestamp < toDateTime({until:UInt32}, 'UTC')
+            and timestamp < toDateTime64({until:UInt32}, 3, 'UTC')
         group by order_key, item_key
     ),
     sized as (

@@ -22,7 +22,7 @@ select
                 user_id = {user:String}
                 and event_type = 'purchase'
                 and timestamp >= toDateTime({begin:UInt32}, 'UTC')
-                and timestamp < toDateTime({until:UInt32}, 'UTC')
+                and timestamp < toDateTime64({until:UInt32}, 3, 'UTC')
         )
     ) as bought
 from ({{ user_candidates("{user:String}", as_of(), of, pairs_before("(select own_key from latest)", as_of(), of)) }})

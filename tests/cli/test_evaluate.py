@@ -104,6 +104,7 @@ def orders() -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.embedded
 def test_the_shops_own_log_is_evaluated_with_and_without_a_running_service(
     on: Engine, tmp_path: Path, orders: list[dict[str, Any]]

@@ -383,6 +383,7 @@ def test_a_hanging_engine_is_a_finding_and_is_killed(monkeypatch: pytest.MonkeyP
     assert time.monotonic() - started < 20
 
 
+@pytest.mark.thorough
 def test_an_error_of_python_itself_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder's name contains a zero byte."""
     monkeypatch.setattr(isolation, "TIMEOUT_SECONDS", 20)

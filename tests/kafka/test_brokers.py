@@ -23,6 +23,7 @@ def test_needs_none():
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("environment", "status"), [({}, 0), ({"CI": "true"}, 1)])
 def test_a_run_names_the_tests_it_left_out_for_want_of_a_broker(
     tmp_path: Path, environment: dict[str, str], status: int

@@ -137,6 +137,10 @@ def test_every_pipe_of_the_project_has_a_lineage(ours: Library, warehouse: Wareh
             "fault",
             "number",
             "share",
+            "pairs",
+            "click_through_rate",
+            "click_through_rate_low",
+            "click_through_rate_high",
         }  # without source columns: count(), names, 1 unless the request explores
         assert {column for column, sources in result.columns.items() if not sources} <= counted, name
 

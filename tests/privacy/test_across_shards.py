@@ -194,6 +194,7 @@ def attributes(shards: Shards) -> list[list[Any]]:
     return all_rows(shards.shops, "select user_id, toString(attributes) from {}.users final where not removed".format)
 
 
+@pytest.mark.thorough
 def test_a_guest_of_another_shard_is_merged_and_given_back(shards: Shards) -> None:
     sent = two_users(shards)
     before, attributes_before = all_events(shards.shops), attributes(shards)

@@ -72,6 +72,7 @@ def test_the_service_comes_back_has_time_to_stop_and_asks_for_keys() -> None:
     )
 
 
+@pytest.mark.thorough
 @needs("systemd-analyze")
 def test_systemd_takes_the_units(tmp_path: Path) -> None:
     for path in UNITS.iterdir():

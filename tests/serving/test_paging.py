@@ -32,7 +32,10 @@ WITHOUT_PAGES = {
     "item_embedding",
     "recommendation_coverage",
     "recommendation_metrics",
-}  # the toy shop is in no experiment
+    "explored_impressions",
+    "shadow_estimates",
+    "shadow_metrics",
+}  # the toy shop has no experiment and no shadow
 BRANDS = """-- Brands, those with the most items first.
 --
 -- :limit  UInt8 = 3 (1..5)  number of brands
