@@ -10,7 +10,6 @@ from typing import Any
 from alsobought.pipes.variants import NoVariants
 from alsobought.serving.answer import Answer
 from alsobought.serving.interleaving import Side, interleaved
-from alsobought.serving.request_log import _sources
 from alsobought.storage.results import Column, Statistics
 
 
@@ -33,7 +32,7 @@ def test_the_columns_are_those_of_the_first_and_what_the_second_lacks_is_null() 
     got = merged(first, second, 4)
     assert [column.name for column in got.meta] == ["other_item_id", "score"]
     assert got.data == [["tea", 2], ["pot", None], ["mug", 1], ["cup", None]]
-    assert _sources(got) == ["control/bought", "new/liked", "control/bought", "new/liked"]
+    assert [*got.drafted_by] == ["control/bought", "new/liked", "control/bought", "new/liked"]
     assert (got.key, got.next, got.statistics.rows_read) == (None, None, 2)
 
 

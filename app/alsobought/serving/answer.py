@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from alsobought.pipes.library import Pipe
 from alsobought.storage.results import Column, Statistics
 
+T = TypeVar("T")
 MAX_SAFE_INTEGER = 2**53
 WIDE_TYPE = re.compile(r"Int(64|128|256)|JSON|Dynamic")  # types that can contain a larger integer at any depth
 
@@ -51,7 +53,7 @@ class Answer:
     key: CacheKey | None = None
     next: str | None = None
     drafted_by: tuple[str, ...] = ()
-    _encoded: dict[str, bytes] = field(default_factory=dict, repr=False, compare=False)  # shared with copies
+    _computed: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)  # shared with copies
 
     @cached_property
     def digest(self) -> str:
@@ -77,10 +79,15 @@ class Answer:
 
     @property
     def json(self) -> bytes:
-        """The members as JSON, encoded once for an answer and its copy in the cache."""
-        if "json" not in self._encoded:
-            self._encoded["json"] = msgspec.json.encode(self.members)
-        return self._encoded["json"]
+        """The members as JSON."""
+        return self.once("json", lambda: msgspec.json.encode(self.members))
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """What is made of the content, computed once for an answer and its copies in the cache."""
+        if name not in self._computed:
+            self._computed[name] = compute()
+        result: T = self._computed[name]
+        return result
 
     def dicts(self) -> list[dict[str, Any]]:
         """The rows for JSON.

@@ -70,13 +70,13 @@ def interleaved(
         key=None,
         next=None,
         drafted_by=tuple(drafted_by),
-        _encoded={},
+        _computed={},
     )
 
 
 def alone(answer: Answer) -> Answer:
     """The answer of one side, where the other has failed. It belongs to no team."""
-    return replace(answer, key=None, next=None, _encoded={})
+    return replace(answer, key=None, next=None, _computed={})
 
 
 def _merged(

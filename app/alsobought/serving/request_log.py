@@ -96,6 +96,7 @@ def encode_parameters(raw: Mapping[str, Sequence[Any]]) -> bytes:
 def to_row(record: RequestRecord) -> RequestRow:
     answer, placement = record.answer, record.placement
     statistics = answer.statistics if answer and not answer.cached else None
+    item_ids, propensities, scores, sources = answer.once("shown", lambda: _shown(answer)) if answer else ([], [], [], [])
     return RequestRow(
         time=record.time,
         request_id=record.request_id,
@@ -109,10 +110,10 @@ def to_row(record: RequestRecord) -> RequestRow:
         shadow_of=record.shadow_of,
         fallback=(answer.fallback or "") if answer else "",
         parameters=record.parameters.decode(),
-        item_ids=shown_items(answer) if answer else [],
-        propensities=[] if answer and answer.drafted_by else _numbers(answer, "propensity"),  # not of these positions
-        scores=_numbers(answer, "score"),
-        sources=_sources(answer),
+        item_ids=item_ids,
+        propensities=propensities,
+        scores=scores,
+        sources=sources,
         rows=len(answer.data) if answer else 0,
         status=record.status,
         error=record.error,
@@ -133,23 +134,27 @@ def shown_items(answer: Answer) -> list[str]:
     return [str(row[index]) for row in answer.data if row[index] is not None]
 
 
-def _sources(answer: Answer | None) -> list[str]:
-    """The pipe of each row, in an interleaved list with its team; empty if the answer has no such column."""
-    if answer and answer.drafted_by:
-        return [*answer.drafted_by]
-    return [str(value) for value in _column(answer, "source")]
+def _shown(answer: Answer) -> tuple[list[str], list[float], list[float], list[str]]:
+    """Item ids, propensities, scores and sources. The sources of an interleaved list are pipes with their teams, and its
+    propensities are not those of these positions."""
+    return (
+        shown_items(answer),
+        [] if answer.drafted_by else _numbers(answer, "propensity"),
+        _numbers(answer, "score"),
+        [*answer.drafted_by] or [str(value) for value in _column(answer, "source")],
+    )
 
 
-def _numbers(answer: Answer | None, name: str) -> list[float]:
+def _numbers(answer: Answer, name: str) -> list[float]:
     """A column of numbers; empty if one of them is none."""
     values = _column(answer, name)
     return values if all(isinstance(value, int | float) for value in values) else []
 
 
-def _column(answer: Answer | None, name: str) -> list[Any]:
+def _column(answer: Answer, name: str) -> list[Any]:
     """The values of a column, empty if the answer has none of this name."""
-    index = next((n for n, column in enumerate(answer.meta) if column.name == name), -1) if answer else -1
-    return [row[index] for row in answer.data] if answer and index >= 0 else []
+    index = next((n for n, column in enumerate(answer.meta) if column.name == name), -1)
+    return [row[index] for row in answer.data] if index >= 0 else []
 
 
 _JSON = msgspec.json.Encoder()

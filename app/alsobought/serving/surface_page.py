@@ -44,7 +44,7 @@ class SurfacePage:
         if limit and dropped and limit < maximum:
             answer = ask(min(maximum, limit + max(dropped, len(self.shown))))
             fresh_rows = self._rows_not_shown(answer, limit)
-        return replace(answer, data=fresh_rows, next=None, key=None, _encoded={})
+        return replace(answer, data=fresh_rows, next=None, key=None, _computed={})
 
     def shows(self, answer: Answer) -> None:
         """The items of this answer are on the page."""
