@@ -96,7 +96,9 @@ def encode_parameters(raw: Mapping[str, Sequence[Any]]) -> bytes:
 def to_row(record: RequestRecord) -> RequestRow:
     answer, placement = record.answer, record.placement
     statistics = answer.statistics if answer and not answer.cached else None
-    item_ids, propensities, scores, sources = answer.once("shown", lambda: _shown(answer)) if answer else ([], [], [], [])
+    item_ids, propensities, scores, sources = (
+        answer.once("shown", lambda: _shown(answer)) if answer else ([], [], [], [])
+    )
     return RequestRow(
         time=record.time,
         request_id=record.request_id,
