@@ -19,7 +19,6 @@ with
         select
             requests.recommendation_id as list_id,
             {% if by_session %} requests.unit {% else %} if(account = '', requests.unit, account) {% endif %} as unit,
-            time as asked_at,
             arrayExists(source -> startsWith(source, concat({first:String}, '/')), sources) as has_first,
             arrayExists(source -> startsWith(source, concat({second:String}, '/')), sources) as has_second,
             arrayZip(item_ids, sources) as picks

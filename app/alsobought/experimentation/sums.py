@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Self
+
+
+class Additive:
+    """A dataclass of numbers that are added field by field.
+
+    >>> Sums(units=1, y=2) + Sums(units=3, y=4) == Sums(units=4, y=6)
+    True
+    """
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(
+            *(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True))
+        )
 
 
 @dataclass(frozen=True)
-class Sums:
+class Sums(Additive):
     """Of `units`: y is the metric after exposure, x the covariate of the days before, z the denominator of a ratio (1 for a mean).
 
     `yy` is the sum of the squares of y, `xy` that of the products, and so on; `active` units have a y above 0.
@@ -23,9 +37,6 @@ class Sums:
     xx: float = 0.0
     xy: float = 0.0
     xz: float = 0.0
-
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(*(getattr(self, name) + getattr(other, name) for name in NAMES))
 
     @property
     def ratio(self) -> float:

@@ -8,12 +8,13 @@ from datetime import date, datetime
 from pathlib import Path
 
 from alsobought.experimentation.reading import begin_of, days_between, end_of, rendered
+from alsobought.experimentation.sums import Additive
 from alsobought.storage.warehouse import Warehouse
 from alsobought.surfaces.experiment import INTERLEAVED, Experiment
 
 
 @dataclass(frozen=True)
-class Votes:
+class Votes(Additive):
     """`lists` were seen, of which `one_sided` have items of one team only and `unrecorded` are not in `requests`; in `voted` ones
     an item of a team was clicked, put into a cart or bought.
 
@@ -29,9 +30,6 @@ class Votes:
     y: float = 0.0
     yy: float = 0.0
     z: float = 0.0
-
-    def __add__(self, other: Votes) -> Votes:
-        return Votes(*(getattr(self, name) + getattr(other, name) for name in NAMES))
 
     @property
     def won(self) -> tuple[int, int]:
